@@ -1,0 +1,191 @@
+//! The one error type of this crate.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// A `Result` whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, for programs that want to decide by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The flag does not exist.
+    FlagNotFound,
+    /// The flag exists already.
+    FlagExists,
+    /// The name cannot be a flag's: it is empty, longer than 255 bytes, or has a `/` or a control character.
+    InvalidName,
+    /// An argument cannot be used: a URL, client data, a condition, a bucketer.
+    InvalidInput,
+    /// What the store holds for the flag cannot be read.
+    Corrupt,
+    /// The flag was changed by somebody else in between, again and again until the time for the write was over.
+    Conflict,
+    /// A subscriber refused the write.
+    Vetoed,
+    /// The store cannot be reached, did not answer in time, or cannot take the write now.
+    Unavailable,
+    /// The store refused the credentials, or they do not allow the operation.
+    Unauthorized,
+    /// The store, or this build of the crate, cannot do that.
+    Unsupported,
+}
+
+impl ErrorKind {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::FlagNotFound => "flag not found",
+            Self::FlagExists => "flag exists already",
+            Self::InvalidName => "invalid flag name",
+            Self::InvalidInput => "invalid input",
+            Self::Corrupt => "stored flag cannot be read",
+            Self::Conflict => "flag was changed by somebody else at the same time",
+            Self::Vetoed => "write was vetoed by a subscriber",
+            Self::Unavailable => "store is unavailable",
+            Self::Unauthorized => "store refused access",
+            Self::Unsupported => "not supported",
+        }
+    }
+}
+
+/// An error of a flag, a store or an argument.
+///
+/// [`kind`](Self::kind) is for programs; `Display` says what happened at this level, with the flag and the store where
+/// they are known; [`source`](StdError::source) has the cause.
+///
+/// ```
+/// use flipper::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Unavailable).with_store("redis(features)").with_flag("CHECKOUT");
+/// assert_eq!(error.to_string(), "store is unavailable: flag \"CHECKOUT\" in redis(features)");
+/// assert!(error.is_transient());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Option<String>,
+    store: Option<String>,
+    flag: Option<String>,
+    transient: bool,
+    source: Option<Source>,
+}
+
+impl Error {
+    /// An error of this kind. `Conflict` and `Unavailable` begin as transient, the others do not.
+    #[must_use]
+    pub fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: None,
+            store: None,
+            flag: None,
+            transient: matches!(kind, ErrorKind::Conflict | ErrorKind::Unavailable),
+            source: None,
+        }))
+    }
+
+    /// Replaces the kind's general words by these; lower case, no full stop.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = Some(message.into());
+        self
+    }
+
+    /// Names the store. The name must hold no secret.
+    #[must_use]
+    pub fn with_store(mut self, store: impl fmt::Display) -> Self {
+        self.0.store = Some(store.to_string());
+        self
+    }
+
+    /// Names the flag.
+    #[must_use]
+    pub fn with_flag(mut self, flag: impl Into<String>) -> Self {
+        self.0.flag = Some(flag.into());
+        self
+    }
+
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn with_transient(mut self, transient: bool) -> Self {
+        self.0.transient = transient;
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The store, where one took part.
+    #[must_use]
+    pub fn store(&self) -> Option<&str> {
+        self.0.store.as_deref()
+    }
+
+    /// The flag, where one took part.
+    #[must_use]
+    pub fn flag(&self) -> Option<&str> {
+        self.0.flag.as_deref()
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+
+    pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput).with_message(message)
+    }
+
+    pub(crate) fn corrupt(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Corrupt).with_message(message)
+    }
+
+    pub(crate) fn not_found(flag: &str) -> Self {
+        Self::new(ErrorKind::FlagNotFound).with_flag(flag)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message.as_deref().unwrap_or_else(|| self.0.kind.describe()))?;
+        match (&self.0.flag, &self.0.store) {
+            (Some(flag), Some(store)) => write!(f, ": flag {flag:?} in {store}"),
+            (Some(flag), None) => write!(f, ": flag {flag:?}"),
+            (None, Some(store)) => write!(f, ": {store}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("flag", &self.0.flag)
+            .field("store", &self.0.store)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
