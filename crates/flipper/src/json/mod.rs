@@ -150,6 +150,21 @@ impl Json {
         self.as_object()?.get(key)
     }
 
+    /// How deep its containers nest: 0 for a scalar. Not recursive, as the value may be deeper than the stack bears.
+    pub(crate) fn depth(&self) -> usize {
+        let mut deepest = 0;
+        let mut open = vec![(self, 1)];
+        while let Some((json, depth)) = open.pop() {
+            match json {
+                Self::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+                Self::Object(object) => open.extend(object.iter().map(|(_, value)| (value, depth + 1))),
+                _ => continue,
+            }
+            deepest = deepest.max(depth);
+        }
+        deepest
+    }
+
     /// What it is, for messages.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {

@@ -79,60 +79,41 @@ impl Serialize for Number {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(RAW_VALUE, Raw)
+        deserializer.deserialize_newtype_struct(RAW_VALUE, Reader { raw: true, depth: 0 })
     }
 }
 
 /// Takes the raw text that `serde_json` gives, or, where the format gives none, the value.
-struct Raw;
-
-impl<'de> Visitor<'de> for Raw {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        Plain { depth: 0 }.deserialize(deserializer)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let Some(RAW_VALUE) = map.next_key::<String>()?.as_deref() else {
-            return Err(de::Error::custom("expected a raw JSON value"));
-        };
-        parse_str(&map.next_value::<String>()?).map_err(de::Error::custom)
-    }
-}
-
-/// Takes a value from a format other than JSON text.
 #[derive(Clone, Copy)]
-struct Plain {
+struct Reader {
+    /// Whether a map may be the wrapping of raw text.
+    raw: bool,
+    /// How many containers are around the value.
     depth: usize,
 }
 
-impl Plain {
+impl Reader {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         if self.depth == MAX_DEPTH {
             return Err(E::custom(format!("nests deeper than {MAX_DEPTH}")));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self { raw: false, depth: self.depth + 1 })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Plain {
+impl<'de> DeserializeSeed<'de> for Reader {
     type Value = Json;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        deserializer.deserialize_any(self)
+        deserializer.deserialize_any(Self { raw: false, ..self })
     }
 }
 
-impl<'de> Visitor<'de> for Plain {
+impl<'de> Visitor<'de> for Reader {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Raw.expecting(f)
+        f.write_str("a JSON value")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Json, E> {
@@ -196,6 +177,9 @@ impl<'de> Visitor<'de> for Plain {
         let seed = self.deeper()?;
         let mut object = Object::new();
         while let Some(key) = map.next_key::<String>()? {
+            if self.raw && key == RAW_VALUE {
+                return parse_str(&map.next_value::<String>()?).map_err(de::Error::custom);
+            }
             object.insert(key, map.next_value_seed(seed)?);
         }
         Ok(object.into())
