@@ -1,0 +1,246 @@
+//! JSON as the stored records have it: integers of any size, keys in order, and the text Python's `json.dumps` writes.
+//!
+//! `serde_json::Value` cannot stand in: without `arbitrary_precision` it turns large integers into floats, and without
+//! `preserve_order` it sorts keys. Both are features that change the crate for everybody else in the build.
+
+mod number;
+mod object;
+mod parse;
+mod serde;
+mod to_json;
+mod write;
+
+use ::serde::Serialize;
+
+use crate::{Error, Result};
+
+pub use number::Number;
+pub(crate) use number::NumberRef;
+pub use object::Object;
+pub(crate) use parse::{parse_slice, parse_str};
+
+/// How deep arrays and objects may nest. Python's own parser stops short of 1,000.
+pub(crate) const MAX_DEPTH: usize = 512;
+
+/// A JSON value that keeps what a stored flag says exactly: integers of any size and the order of keys.
+///
+/// `Display` gives the text Python's `json.dumps` gives, byte for byte; the hash buckets of a mixed fleet depend on it.
+/// Equality is structural: `1`, `1.0` and `true` are three different values, and the order of keys does not count.
+/// Flag conditions compare numbers by value instead.
+///
+/// ```
+/// use flipper::Json;
+///
+/// let json = Json::parse(r#"{"plan": "é", "limit": 123456789012345678901234567890, "ratio": 1e-7}"#)?;
+/// assert_eq!(json.get("plan").and_then(Json::as_str), Some("é"));
+/// assert_eq!(json.to_string(), r#"{"plan": "\u00e9", "limit": 123456789012345678901234567890, "ratio": 1e-07}"#);
+/// # Ok::<(), flipper::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Json {
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// An integer of any size, or a finite float.
+    Number(Number),
+    /// A string.
+    String(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object, its keys in order.
+    Object(Object),
+}
+
+impl Json {
+    /// Reads JSON text.
+    ///
+    /// As Python does: of a key given twice the last value counts, at the place of the first; control characters in
+    /// strings are refused. Other than Python: so are `NaN`, `Infinity`, floats beyond the range of `f64`, and
+    /// surrogates without their other half.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, with line and column (in characters, from 1), if the text is not JSON or nests deeper than 512.
+    pub fn parse(text: &str) -> Result<Self> {
+        parse_str(text).map_err(Error::invalid_input)
+    }
+
+    /// Reads JSON text from bytes, which must be UTF-8 without a byte order mark.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn from_slice(bytes: &[u8]) -> Result<Self> {
+        parse_slice(bytes).map_err(Error::invalid_input)
+    }
+
+    /// Makes JSON of anything serde can serialize, a `Json` inside it included, without losing digits or order.
+    ///
+    /// ```
+    /// use flipper::Json;
+    ///
+    /// let json = Json::from_serialize(&(u128::MAX, "a", 0.5))?;
+    /// assert_eq!(json.to_string(), r#"[340282366920938463463374607431768211455, "a", 0.5]"#);
+    /// assert!(Json::from_serialize(&f64::NAN).is_err());
+    /// # Ok::<(), flipper::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it holds a float that is not finite, a map key that is neither string, number, bool nor char,
+    /// or nests deeper than 512.
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        to_json::to_json(value)
+    }
+
+    /// The same as a `serde_json::Value`, which cannot hold all of it: keys may be sorted, and an integer outside
+    /// `i64` and `u64` becomes the nearest float, or the string of its digits where there is none.
+    #[must_use]
+    pub fn to_serde(&self) -> serde_json::Value {
+        serde::to_serde(self)
+    }
+
+    /// Whether this is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The bool, if it is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    /// The integer, if it is one within `i64`. A float is none, even `1.0`.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        if let Self::Number(number) = self { number.as_i64() } else { None }
+    }
+
+    /// The number as the nearest `f64`, if it is one within the range of `f64`.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        if let Self::Number(number) = self { number.as_f64() } else { None }
+    }
+
+    /// The string, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// The elements, if it is an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Json]> {
+        if let Self::Array(items) = self { Some(items) } else { None }
+    }
+
+    /// The object, if it is one.
+    #[must_use]
+    pub fn as_object(&self) -> Option<&Object> {
+        if let Self::Object(object) = self { Some(object) } else { None }
+    }
+
+    /// The value at a key, if it is an object that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Json> {
+        self.as_object()?.get(key)
+    }
+
+    /// How deep its containers nest: 0 for a scalar. Not recursive, as the value may be deeper than the stack bears.
+    pub(crate) fn depth(&self) -> usize {
+        let mut deepest = 0;
+        let mut open = vec![(self, 1)];
+        while let Some((json, depth)) = open.pop() {
+            match json {
+                Self::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+                Self::Object(object) => open.extend(object.iter().map(|(_, value)| (value, depth + 1))),
+                _ => continue,
+            }
+            deepest = deepest.max(depth);
+        }
+        deepest
+    }
+
+    /// What it is, for messages.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a bool",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+impl std::str::FromStr for Json {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl From<bool> for Json {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Json {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<Number> for Json {
+    fn from(number: Number) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Object> for Json {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl<T: Into<Json>> From<Vec<T>> for Json {
+    fn from(items: Vec<T>) -> Self {
+        Self::Array(items.into_iter().map(Into::into).collect())
+    }
+}
+
+macro_rules! from_integers {
+    ($($integer:ty),*) => {$(
+        impl From<$integer> for Json {
+            fn from(value: $integer) -> Self {
+                Self::Number(value.into())
+            }
+        }
+    )*};
+}
+from_integers!(i32, i64, u32, u64, usize, i128, u128);
+
+impl TryFrom<f64> for Json {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// `InvalidInput` if the float is not finite: JSON has no such number.
+    fn try_from(value: f64) -> Result<Self> {
+        let number = Number::from_f64(value);
+        number.map(Self::Number).ok_or_else(|| Error::invalid_input(format!("{value} is not a JSON number")))
+    }
+}

@@ -1,0 +1,179 @@
+//! Numbers: integers of any size apart from finite floats, as Python has them.
+
+use std::fmt;
+
+/// A JSON number: an integer of any size, or a finite float.
+///
+/// ```
+/// use flipper::Number;
+///
+/// assert_eq!(Number::from(7).to_string(), "7");
+/// assert_eq!(Number::from(u128::MAX).as_i64(), None);
+/// assert_eq!(Number::from_f64(1e22).map(|n| n.to_string()).as_deref(), Some("1e+22"));
+/// assert_eq!(Number::from_f64(f64::NAN), None);
+/// ```
+#[derive(Clone)]
+pub struct Number(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Int(i64),
+    /// Canonical decimal digits, perhaps after a `-`, of an integer outside `i64`.
+    Big(Box<str>),
+    /// Always finite.
+    Float(f64),
+}
+
+/// A [`Number`] opened for evaluation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NumberRef<'a> {
+    Int(i64),
+    /// Canonical decimal digits, perhaps after a `-`, of an integer outside `i64`.
+    Big(&'a str),
+    /// Always finite.
+    Float(f64),
+}
+
+impl Number {
+    /// The float as a number, if it is finite.
+    #[must_use]
+    pub fn from_f64(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self(Repr::Float(value)))
+    }
+
+    /// The integer, if it is one within `i64`. A float is none, even `1.0`.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        if let Repr::Int(value) = self.0 { Some(value) } else { None }
+    }
+
+    /// The nearest `f64`, if the number is within the range of `f64`.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self.as_ref() {
+            NumberRef::Int(value) => Some(value as f64),
+            NumberRef::Big(digits) => digits.parse().ok().filter(|value: &f64| value.is_finite()),
+            NumberRef::Float(value) => Some(value),
+        }
+    }
+
+    pub(crate) fn as_ref(&self) -> NumberRef<'_> {
+        match &self.0 {
+            Repr::Int(value) => NumberRef::Int(*value),
+            Repr::Big(digits) => NumberRef::Big(digits),
+            Repr::Float(value) => NumberRef::Float(*value),
+        }
+    }
+
+    /// Takes the text of a JSON integer: digits without leading zeros, perhaps after a `-`.
+    pub(super) fn from_integer_text(text: &str) -> Self {
+        // What i64 refuses is out of its range, "-0" is not, so the digits are canonical already.
+        text.parse().map_or_else(|_| Self(Repr::Big(text.into())), |value| Self(Repr::Int(value)))
+    }
+}
+
+/// Integers are equal to integers and floats to floats, and `-0.0` is not `0.0`: equal numbers have the same text.
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::Int(a), Repr::Int(b)) => a == b,
+            (Repr::Big(a), Repr::Big(b)) => a == b,
+            (Repr::Float(a), Repr::Float(b)) => a.to_bits() == b.to_bits(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Number {}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_ref() {
+            NumberRef::Int(value) => write!(f, "{value}"),
+            NumberRef::Big(digits) => f.write_str(digits),
+            NumberRef::Float(value) => write_float(f, value),
+        }
+    }
+}
+
+impl fmt::Debug for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Writes Python's `repr` of a float: the shortest digits that read back as the same float, with an exponent when that
+/// is below -4 or above 15.
+fn write_float(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
+    let text = format!("{value:e}");
+    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    f.write_str(sign)?;
+    if !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return write!(f, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
+    }
+    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    let places = exponent.unsigned_abs() as usize;
+    if exponent < 0 {
+        return write!(f, "0.{}{digits}", "0".repeat(places - 1));
+    }
+    match digits.split_at_checked(places + 1) {
+        Some((whole, "")) => write!(f, "{whole}.0"),
+        Some((whole, fraction)) => write!(f, "{whole}.{fraction}"),
+        None => write!(f, "{digits:0<width$}.0", width = places + 1),
+    }
+}
+
+macro_rules! from_integers {
+    ($($integer:ty),*) => {$(
+        impl From<$integer> for Number {
+            fn from(value: $integer) -> Self {
+                match i64::try_from(value) {
+                    Ok(value) => Self(Repr::Int(value)),
+                    Err(_) => Self(Repr::Big(value.to_string().into())),
+                }
+            }
+        }
+    )*};
+}
+from_integers!(i32, i64, u32, u64, usize, i128, u128);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_written_as_python_does() {
+        let cases = [
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (1e-7, "1e-07"),
+            (1.5e-7, "1.5e-07"),
+            (0.0001, "0.0001"),
+            (0.00012, "0.00012"),
+            (0.00001, "1e-05"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1e22, "1e+22"),
+            (9007199254740993.0, "9007199254740992.0"),
+            (1234567890123456.8, "1234567890123456.8"),
+            (123.456, "123.456"),
+            (-1200.0, "-1200.0"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(Number::from_f64(value).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn integers_beyond_i64_keep_their_digits() {
+        assert_eq!(Number::from_integer_text("-0").to_string(), "0");
+        assert_eq!(Number::from_integer_text("9223372036854775808"), Number::from(1_u64 << 63));
+        assert_eq!(Number::from_integer_text("-9223372036854775808").as_i64(), Some(i64::MIN));
+        assert_eq!(Number::from_integer_text(&"9".repeat(400)).as_f64(), None);
+    }
+}

@@ -1,0 +1,298 @@
+//! Reading JSON text: recursive descent in linear time, of bounded depth.
+
+use super::{Json, MAX_DEPTH, Number, Object};
+
+/// What was wrong, with line and column.
+type Parsed<T> = Result<T, String>;
+
+pub(crate) fn parse_slice(bytes: &[u8]) -> Parsed<Json> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse_str(text),
+        Err(error) => Err(format!("not UTF-8 at byte {}", error.valid_up_to())),
+    }
+}
+
+pub(crate) fn parse_str(text: &str) -> Parsed<Json> {
+    if text.starts_with('\u{feff}') {
+        return Err("not JSON: starts with a byte order mark".to_owned());
+    }
+    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
+    parser.skip_space();
+    let value = parser.value(0)?;
+    parser.skip_space();
+    if parser.at < text.len() {
+        return Err(parser.unexpected("the end"));
+    }
+    Ok(value)
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    /// Always at a character boundary of `text`.
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn skip_while(&mut self, want: impl Fn(u8) -> bool) {
+        while self.peek().is_some_and(&want) {
+            self.at += 1;
+        }
+    }
+
+    fn skip_space(&mut self) {
+        self.skip_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    }
+
+    fn error_at(&self, at: usize, what: &str) -> String {
+        let before = &self.text[..at];
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        format!("not JSON: {what} at line {line} column {}", before[start..].chars().count() + 1)
+    }
+
+    fn unexpected(&self, wanted: &str) -> String {
+        let found = match self.text[self.at..].chars().next() {
+            Some(c) => format!("{c:?}"),
+            None => "the end".to_owned(),
+        };
+        self.error_at(self.at, &format!("expected {wanted}, found {found}"))
+    }
+
+    fn value(&mut self, depth: usize) -> Parsed<Json> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Json::String),
+            Some(b'{') => self.object(self.deeper(depth)?),
+            Some(b'[') => self.array(self.deeper(depth)?),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'n') => self.word("null", Json::Null),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    fn deeper(&self, depth: usize) -> Parsed<usize> {
+        if depth == MAX_DEPTH {
+            return Err(self.error_at(self.at, &format!("nests deeper than {MAX_DEPTH}")));
+        }
+        Ok(depth + 1)
+    }
+
+    fn word(&mut self, word: &str, value: Json) -> Parsed<Json> {
+        if !self.text[self.at..].starts_with(word) {
+            return Err(self.unexpected(word));
+        }
+        self.at += word.len();
+        Ok(value)
+    }
+
+    fn array(&mut self, depth: usize) -> Parsed<Json> {
+        self.at += 1;
+        let mut items = Vec::new();
+        self.skip_space();
+        if self.eat(b']') {
+            return Ok(Json::Array(items));
+        }
+        loop {
+            self.skip_space();
+            items.push(self.value(depth)?);
+            self.skip_space();
+            if self.eat(b']') {
+                return Ok(Json::Array(items));
+            }
+            if !self.eat(b',') {
+                return Err(self.unexpected("',' or ']'"));
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Parsed<Json> {
+        self.at += 1;
+        let mut object = Object::new();
+        self.skip_space();
+        if self.eat(b'}') {
+            return Ok(Json::Object(object));
+        }
+        loop {
+            self.skip_space();
+            if self.peek() != Some(b'"') {
+                return Err(self.unexpected("a key in double quotes"));
+            }
+            let key = self.string()?;
+            self.skip_space();
+            if !self.eat(b':') {
+                return Err(self.unexpected("':'"));
+            }
+            self.skip_space();
+            object.insert(key, self.value(depth)?);
+            self.skip_space();
+            if self.eat(b'}') {
+                return Ok(Json::Object(object));
+            }
+            if !self.eat(b',') {
+                return Err(self.unexpected("',' or '}'"));
+            }
+        }
+    }
+
+    fn number(&mut self) -> Parsed<Json> {
+        let start = self.at;
+        self.eat(b'-');
+        if self.eat(b'0') {
+            if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                return Err(self.error_at(start, "number with a leading zero"));
+            }
+        } else {
+            self.digits()?;
+        }
+        let mut integer = true;
+        if self.eat(b'.') {
+            integer = false;
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            integer = false;
+            if !self.eat(b'-') {
+                self.eat(b'+');
+            }
+            self.digits()?;
+        }
+        let text = &self.text[start..self.at];
+        if integer {
+            return Ok(Json::Number(Number::from_integer_text(text)));
+        }
+        let number = text.parse().ok().and_then(Number::from_f64);
+        number.map(Json::Number).ok_or_else(|| self.error_at(start, "number beyond the range of a float"))
+    }
+
+    fn digits(&mut self) -> Parsed<()> {
+        let start = self.at;
+        self.skip_while(|byte| byte.is_ascii_digit());
+        if self.at == start { Err(self.unexpected("a digit")) } else { Ok(()) }
+    }
+
+    fn string(&mut self) -> Parsed<String> {
+        let start = self.at;
+        self.at += 1;
+        let mut text = String::new();
+        loop {
+            let plain = self.at;
+            self.skip_while(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+            text.push_str(&self.text[plain..self.at]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(text);
+                }
+                Some(b'\\') => text.push(self.escape()?),
+                Some(_) => return Err(self.error_at(self.at, "control character in a string")),
+                None => return Err(self.error_at(start, "string without an end")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Parsed<char> {
+        let start = self.at;
+        let simple = match self.bytes.get(start + 1) {
+            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(*byte),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => return self.unicode_escape(),
+            _ => return Err(self.error_at(start, "unknown escape in a string")),
+        };
+        self.at += 2;
+        Ok(simple)
+    }
+
+    /// Reads `\u` and four hex digits, or two of these for a character beyond 0xffff.
+    fn unicode_escape(&mut self) -> Parsed<char> {
+        let start = self.at;
+        let high = self.code_unit()?;
+        let paired = (0xd800..0xdc00).contains(&high) && self.bytes[self.at..].starts_with(b"\\u");
+        let low = if paired { Some(self.code_unit()?) } else { None };
+        match char::decode_utf16([high].into_iter().chain(low)).next() {
+            Some(Ok(c)) => Ok(c),
+            _ => Err(self.error_at(start, "half a surrogate pair in a string")),
+        }
+    }
+
+    fn code_unit(&mut self) -> Parsed<u16> {
+        let start = self.at;
+        let digits = self.bytes.get(start + 2..start + 6).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+        self.at += 6;
+        unit.ok_or_else(|| self.error_at(start, "\\u without four hex digits in a string"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_equal_keys_wins_at_the_first_place() {
+        let json = parse_str(r#" {"a":1, "b":2,"a" : 3 } "#).unwrap();
+        assert_eq!(json.to_string(), r#"{"a": 3, "b": 2}"#);
+    }
+
+    #[test]
+    fn escapes_are_read() {
+        let json = parse_str(r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\u0000""#).unwrap();
+        assert_eq!(json.as_str(), Some("\"\\/\u{8}\u{c}\n\r\té😀\0"));
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        let cases = [
+            ("", "expected a value, found the end at line 1 column 1"),
+            ("[1,\n \"é\" x]", "expected ',' or ']', found 'x' at line 2 column 6"),
+            ("{\"a\":1,}", "expected a key in double quotes, found '}' at line 1 column 8"),
+            ("NaN", "expected a value, found 'N' at line 1 column 1"),
+            ("-Infinity", "expected a digit, found 'I' at line 1 column 2"),
+            ("01", "number with a leading zero at line 1 column 1"),
+            ("1.", "expected a digit, found the end at line 1 column 3"),
+            ("1e400", "number beyond the range of a float at line 1 column 1"),
+            ("\"\\ud83d\"", "half a surrogate pair in a string at line 1 column 2"),
+            ("\"\\ud83d\\u0041\"", "half a surrogate pair in a string at line 1 column 2"),
+            ("\"\\ude00\"", "half a surrogate pair in a string at line 1 column 2"),
+            ("\"\\u12é4\"", "\\u without four hex digits in a string at line 1 column 2"),
+            ("\"\\u+123\"", "\\u without four hex digits in a string at line 1 column 2"),
+            ("\"a\tb\"", "control character in a string at line 1 column 3"),
+            ("\"abc", "string without an end at line 1 column 1"),
+            ("nul", "expected null, found 'n' at line 1 column 1"),
+            ("1 2", "expected the end, found '2' at line 1 column 3"),
+        ];
+        for (text, message) in cases {
+            assert_eq!(parse_str(text), Err(format!("not JSON: {message}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_must_be_utf8_without_a_mark() {
+        assert_eq!(parse_slice(b"\"\xff\""), Err("not UTF-8 at byte 1".to_owned()));
+        assert!(parse_slice(b"\xef\xbb\xbf{}").unwrap_err().contains("byte order mark"));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(parse_str(&nested(MAX_DEPTH)).is_ok());
+        assert!(parse_str(&nested(MAX_DEPTH + 1)).is_err());
+        assert!(parse_str(&"[{\"a\":".repeat(100_000)).unwrap_err().contains("nests deeper than 512"));
+    }
+}
