@@ -24,7 +24,7 @@ fn start() -> io::Result<Handle> {
 /// Sleeps under any executor. A tokio timer of the caller's would panic where the caller has no runtime, or one without time.
 pub(crate) async fn sleep(duration: Duration) {
     let slept = match handle() {
-        Ok(handle) => handle.spawn(tokio::time::sleep(duration)).await.is_ok(),
+        Ok(handle) => handle.spawn(async move { tokio::time::sleep(duration).await }).await.is_ok(),
         Err(_) => false,
     };
     if !slept {

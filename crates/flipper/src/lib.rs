@@ -1,9 +1,42 @@
 //! Feature flags on the infrastructure you already run.
 
+mod background;
+mod bucketing;
+mod changes;
+mod client;
 mod clock;
+mod conditions;
+mod context;
 mod error;
+mod evaluation;
+mod events;
+mod flag;
 mod json;
+mod polling;
+mod record;
+mod status;
+mod store;
+mod stores;
+mod table;
 
+pub use bucketing::Bucketer;
+pub use changes::{Change, Changes};
+pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
+pub use conditions::Condition;
+pub use context::{Attribute, Attributes};
 pub use error::{Error, ErrorKind, Result};
+pub use evaluation::{Evaluation, Reason};
+pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
+pub use flag::FeatureFlag;
 pub use json::{Json, Number, Object};
+pub use polling::watch_by_polling;
+pub use record::FlagRecord;
+pub use status::{Health, Status, Updates};
+pub use store::{
+    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
+};
+pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "sqlite")]
+pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
+pub use table::FlagTable;

@@ -58,6 +58,8 @@ pub struct Remote(());
 
 struct Core {
     store: Arc<dyn FeatureFlagStore>,
+    /// The flags in memory, if the store holds any there.
+    table: Option<Arc<FlagTable>>,
     subscribers: Arc<Subscribers>,
     environment: Environment,
     write_timeout: Duration,
@@ -169,18 +171,18 @@ impl ClientBuilder {
     pub fn build(self, store: impl LocalFeatureFlagStore) -> FeatureFlagClient<Local> {
         let store: Arc<dyn LocalFeatureFlagStore> = Arc::new(store);
         let mode = Local { table: store.table().clone(), store: store.clone() };
-        FeatureFlagClient { core: Arc::new(self.core(store)), mode }
+        FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
     }
 
     /// The client, with every read a call of the store.
     #[must_use]
     pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
-        FeatureFlagClient { core: Arc::new(self.core(Arc::new(store))), mode: Remote(()) }
+        FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None)), mode: Remote(()) }
     }
 
-    fn core(self, store: Arc<dyn FeatureFlagStore>) -> Core {
+    fn core(self, store: Arc<dyn FeatureFlagStore>, table: Option<Arc<FlagTable>>) -> Core {
         let environment = Environment { clock: self.clock, random: self.random };
-        Core { store, subscribers: Arc::default(), environment, write_timeout: self.write_timeout }
+        Core { store, table, subscribers: Arc::default(), environment, write_timeout: self.write_timeout }
     }
 }
 

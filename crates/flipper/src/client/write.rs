@@ -1,6 +1,5 @@
 //! Writes: each reads the flag, changes it, and puts it back if it is still the same, until that is so.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -58,14 +57,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// As [`enable`](Self::enable).
     pub async fn destroy(&self, name: &str) -> Result<()> {
-        let event = WriteEvent::new(name, Verb::Destroy);
-        self.write(name, async |stored, announced| {
-            self.announce(&event, announced)?;
-            self.core.store.delete(name, Precondition::Unchanged(stored.version.clone())).await?;
-            self.core.subscribers.post(&event);
-            Ok(())
-        })
-        .await
+        self.write(name, |_| Ok((Verb::Destroy, None))).await
     }
 
     /// Merges the top-level keys of `data` into the flag's client data; a value that is there is replaced.
@@ -87,9 +79,11 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     /// As [`enable`](Self::enable), and `InvalidInput` if `data` is not an object, cannot be JSON, or the flag's client data
     /// would be over 256 KiB.
     pub async fn set_client_data(&self, name: &str, data: impl Serialize) -> Result<()> {
-        let data = object(&data).map_err(|error| error.with_flag(name));
+        let object = object(&data).map_err(|error| error.with_flag(name))?;
+        // Now, so that the future can be sent between threads when `data` can't.
+        drop(data);
         self.change(name, move |record| {
-            record.merge_client_data(data.as_ref().map_err(Error::duplicate)?)?;
+            record.merge_client_data(&object)?;
             let merged = record.client_data().as_object().cloned().unwrap_or_default();
             Ok(Verb::SetClientData(merged))
         })
@@ -167,43 +161,56 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     async fn change(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<Verb> + Send) -> Result<()> {
-        self.write(name, async |stored, announced| {
+        self.write(name, move |stored| {
             let mut record = FlagRecord::clone(stored.readable()?);
             // The key is what the flag is known by; a stored name that differs would send the write elsewhere.
             record.set_name(name);
-            let event = WriteEvent::new(name, change(&mut record)?);
+            let verb = change(&mut record)?;
             record.validate()?;
-            self.announce(&event, announced)?;
-            self.core.store.put(&record, Precondition::Unchanged(stored.version.clone())).await?;
-            self.core.subscribers.post(&event);
-            Ok(())
+            Ok((verb, Some(record)))
         })
         .await
     }
 
-    /// Runs a read–change–put until it is no `Conflict` or the time is over.
-    async fn write(&self, name: &str, mut attempt: impl AsyncFnMut(&Stored, &mut bool) -> Result<()>) -> Result<()> {
-        let place = |error: Error| error.with_flag(name).with_store(&self.core.store);
+    /// Reads the flag and writes what `change` makes of it (`None`: deletes it), until nobody wrote in between or the time is
+    /// over.
+    async fn write(
+        &self,
+        name: &str,
+        mut change: impl FnMut(&Stored) -> Result<(Verb, Option<FlagRecord>)> + Send,
+    ) -> Result<()> {
+        let core = &*self.core;
+        let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
-        let mut retry = Retry::new(self.core.write_timeout);
+        let mut retry = Retry::new(core.write_timeout);
         let mut announced = false;
         // What memory has will mostly do, and saves a call of the store; if it is old, that is a conflict like others.
-        let mut stored = self.in_memory(name);
+        let mut in_memory = self.in_memory(name);
         loop {
-            let current = match stored.take() {
+            let stored = match in_memory.take() {
                 Some(stored) => stored,
-                None => self.core.store.get(name).await?.ok_or_else(|| self.not_found(name))?,
+                None => core.store.get(name).await?.ok_or_else(|| self.not_found(name))?,
             };
-            match attempt(&current, &mut announced).await {
+            let (verb, record) = change(&stored).map_err(place)?;
+            let event = WriteEvent::new(name, verb);
+            // Once, however often the write is tried.
+            if !std::mem::replace(&mut announced, true) {
+                core.subscribers.pre(&event)?;
+            }
+            let unchanged = Precondition::Unchanged(stored.version);
+            let written = match &record {
+                Some(record) => core.store.put(record, unchanged).await,
+                None => core.store.delete(name, unchanged).await,
+            };
+            match written {
+                Ok(_) => {
+                    core.subscribers.post(&event);
+                    return Ok(());
+                }
                 Err(error) if error.kind() == ErrorKind::Conflict => retry.pause(error).await.map_err(place)?,
-                result => return result.map_err(place),
+                Err(error) => return Err(place(error)),
             }
         }
-    }
-
-    /// Asks the subscribers before a write, once however often the write is tried.
-    fn announce(&self, event: &WriteEvent, announced: &mut bool) -> Result<()> {
-        if std::mem::replace(announced, true) { Ok(()) } else { self.core.subscribers.pre(event) }
     }
 
     fn in_memory(&self, name: &str) -> Option<Stored> {
