@@ -18,6 +18,7 @@ mod status;
 mod store;
 mod stores;
 mod table;
+mod url;
 
 pub use bucketing::Bucketer;
 pub use changes::{Change, Changes};
@@ -40,3 +41,4 @@ pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
 pub use table::FlagTable;
+pub use url::connect;
