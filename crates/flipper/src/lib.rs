@@ -1,9 +1,19 @@
 //! Feature flags on the infrastructure you already run.
 
+//mod bucketing;
 mod clock;
+mod conditions;
+mod context;
 mod error;
+//mod evaluation;
 mod json;
+mod names;
 
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
+pub use conditions::{Condition, Operator};
+pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
 pub use json::{Json, Number, Object};
+
+#[doc(hidden)]
+pub use context::strip_raw as __strip_raw;
