@@ -1,6 +1,6 @@
 //! Feature flags on the infrastructure you already run.
 
-//mod bucketing;
+mod bucketing;
 mod clock;
 mod conditions;
 mod context;
@@ -8,8 +8,12 @@ mod error;
 //mod evaluation;
 mod json;
 mod names;
+mod stack_text;
 
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
+pub use bucketing::{
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage, PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
+};
 pub use conditions::{Condition, Operator};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};

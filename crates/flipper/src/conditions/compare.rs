@@ -2,11 +2,12 @@
 //! element, objects for equality only.
 
 use std::cmp::Ordering;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use super::Operator;
 use crate::context::ValueType;
 use crate::context::operand::Operand;
+use crate::stack_text::StackText;
 
 /// The containers a comparison enters. Stored JSON nests no deeper; a deeper list in a context has no answer.
 const MAX_DEPTH: usize = 512;
@@ -191,37 +192,11 @@ fn big_with_float(big: &str, float: f64) -> Option<Ordering> {
     if float.is_nan() {
         return None;
     }
-    let mut digits = Digits::default();
+    // The digits of the largest float, and a sign.
+    let mut digits = StackText::<310>::new();
     // A float of 39 or more digits has no fraction, and its digits are written exactly; a shorter one is shorter.
     if !float.is_finite() || write!(digits, "{:.0}", float.trunc()).is_err() {
         return Some(if float > 0.0 { Ordering::Less } else { Ordering::Greater });
     }
     Some(bigs(big, digits.as_str()))
-}
-
-/// The digits of the largest float, and a sign.
-struct Digits {
-    text: [u8; 310],
-    len: usize,
-}
-
-impl Default for Digits {
-    fn default() -> Self {
-        Self { text: [0; 310], len: 0 }
-    }
-}
-
-impl Digits {
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
-    }
-}
-
-impl Write for Digits {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.text.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
 }
