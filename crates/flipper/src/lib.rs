@@ -10,10 +10,11 @@ mod json;
 mod names;
 mod stack_text;
 
-pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use bucketing::{
-    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage, PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
+    PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
 };
+pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use conditions::{Condition, Operator};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};

@@ -1,7 +1,7 @@
 use std::fmt::{self, Write};
 
-use super::hash::{Hasher, write_value};
 use super::AnyPercentage;
+use super::hash::{Hasher, write_value};
 use crate::conditions::Operator;
 use crate::conditions::compare::holds;
 use crate::context::{Attributes, Value};
@@ -83,9 +83,9 @@ impl ConsistentHashPercentageBucketer {
         // Writing into the hasher does not fail.
         let _ = self.write_input(attributes, &mut hasher);
         let hash = hasher.finish();
-        let rest = hash.chunks(4).fold(0_u64, |rest, chunk| {
-            chunk.iter().fold(rest, |rest, byte| rest << 8 | u64::from(*byte)) % 100
-        });
+        let rest = hash
+            .chunks(4)
+            .fold(0_u64, |rest, chunk| chunk.iter().fold(rest, |rest, byte| rest << 8 | u64::from(*byte)) % 100);
         rest as f64 / 100.0
     }
 

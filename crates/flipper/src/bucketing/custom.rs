@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{NO_OP, ConsistentHashPercentageBucketer, PercentageBucketer, SaltedPercentageBucketer, TYPE};
+use super::{ConsistentHashPercentageBucketer, NO_OP, PercentageBucketer, SaltedPercentageBucketer, TYPE};
 use crate::context::Attributes;
 use crate::json::Object;
 use crate::{Error, Result};

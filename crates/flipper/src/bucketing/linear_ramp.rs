@@ -139,9 +139,11 @@ mod tests {
 
     #[test]
     fn both_directions_are_linear_and_clamped() {
-        let up = ramp(r#"{"initial_value": 0.2, "final_value": 0.8, "ramp_duration": 100, "initial_time": 1000}"#).unwrap();
+        let up =
+            ramp(r#"{"initial_value": 0.2, "final_value": 0.8, "ramp_duration": 100, "initial_time": 1000}"#).unwrap();
         assert_eq!([0, 1000, 1050, 1100, 9000].map(|time| at(&up, time)), [0.2, 0.2, 0.5, 0.8, 0.8]);
-        let down = ramp(r#"{"initial_value": 1, "final_value": 0, "ramp_duration": 100, "initial_time": 1000}"#).unwrap();
+        let down =
+            ramp(r#"{"initial_value": 1, "final_value": 0, "ramp_duration": 100, "initial_time": 1000}"#).unwrap();
         assert_eq!([0, 1000, 1050, 1100, 9000].map(|time| at(&down, time)), [1.0, 1.0, 0.5, 0.0, 0.0]);
     }
 

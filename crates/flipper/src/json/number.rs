@@ -107,8 +107,7 @@ impl fmt::Debug for Number {
 /// Writes Python's `repr` of a float: the shortest digits that read back as the same float, with an exponent when that
 /// is below -4 or above 15.
 pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
-    let mut text = StackText::<32>::new();
-    write!(text, "{value:e}")?;
+    let text = shortest(value)?;
     let (sign, text) = text.as_str().strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -127,6 +126,21 @@ pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
         Some((whole, fraction)) => write!(out, "{first}{whole}.{fraction}"),
         None => write!(out, "{first}{rest:0<places$}.0"),
     }
+}
+
+/// The shortest digits that read back as the same float, and of those the nearest to it. Where two are equally near,
+/// which takes 16 digits at least, Python has the even one and Rust the larger: 0.25 above 955681697806163 is `.2`.
+fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
+    let mut text = StackText::new();
+    write!(text, "{value:e}")?;
+    let digits = text.as_str().bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    if digits < 16 {
+        return Ok(text);
+    }
+    // Rounds half to even, but at a power of two may come out too far below.
+    let mut even = StackText::new();
+    write!(even, "{value:.*e}", digits - 1)?;
+    Ok(if even.as_str().parse() == Ok(value) { even } else { text })
 }
 
 macro_rules! from_integers {
@@ -163,6 +177,9 @@ mod tests {
             (9007199254740993.0, "9007199254740992.0"),
             (1234567890123456.8, "1234567890123456.8"),
             (123.456, "123.456"),
+            (955681697806163.25, "955681697806163.2"),
+            (-955681697806163.75, "-955681697806163.8"),
+            (5.684341886080802e-14, "5.684341886080802e-14"),
             (-1200.0, "-1200.0"),
             (5e-324, "5e-324"),
             (f64::MAX, "1.7976931348623157e+308"),
