@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{FeatureFlagClient, Local};
 use crate::changes::Changes;
-use crate::context::{Attribute, Attributes};
+use crate::context::{Attributes, Value};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Plan, Reason};
 use crate::flag::FeatureFlag;
@@ -13,7 +13,7 @@ use crate::record::FlagRecord;
 use crate::status::Status;
 use crate::table::{Answer, FlagTable, Slot, State};
 
-const NO_ATTRIBUTES: [Attribute<'static>; 0] = [];
+const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
 
 /// Where a client's checks are answered. Only [`Local`] answers them.
 #[diagnostic::on_unimplemented(
