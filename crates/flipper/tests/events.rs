@@ -1,6 +1,7 @@
 //! What subscribers hear of writes.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, MemoryFeatureFlagStore, Post, Pre, Precondition, Subscriber, Verb,
@@ -39,6 +40,11 @@ impl Subscriber for Recorder {
 
 fn taken(log: &Log) -> Vec<String> {
     std::mem::take(&mut *log.lock().unwrap())
+}
+
+/// Runs a future while this thread is in `block_on` already.
+fn elsewhere<F: Future<Output: Send> + Send>(future: F) -> F::Output {
+    thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
 
 fn client() -> FeatureFlagClient {
@@ -119,7 +125,8 @@ fn subscribers_are_called_in_order_and_once_however_often_a_write_is_tried() {
     block_on(features.update("X", |record| {
         attempts += 1;
         if attempts < 4 {
-            block_on(store.put(&flipper::FlagRecord::new("X", attempts), Precondition::Any))?;
+            let other = flipper::FlagRecord::new("X", attempts);
+            elsewhere(store.put(&other, Precondition::Any))?;
         }
         record.set_enabled(true);
         Ok(())
@@ -135,7 +142,7 @@ fn a_subscriber_may_write_flags_itself() {
     let other = features.clone();
     let _subscription = features.subscribe(Post(move |event: &WriteEvent| {
         if event.name() == "X" {
-            block_on(other.create("AUDIT").replace()).unwrap();
+            elsewhere(other.create("AUDIT").replace()).unwrap();
         }
     }));
     block_on(features.create("X")).unwrap();
