@@ -5,7 +5,7 @@ mod clock;
 mod conditions;
 mod context;
 mod error;
-//mod evaluation;
+mod evaluation;
 mod json;
 mod names;
 mod stack_text;
@@ -18,6 +18,7 @@ pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use conditions::{Condition, Operator};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
+pub use evaluation::{Bucket, Evaluation, Reason};
 pub use json::{Json, Number, Object};
 
 #[doc(hidden)]
