@@ -8,6 +8,7 @@ mod error;
 mod evaluation;
 mod json;
 mod names;
+mod record;
 mod stack_text;
 
 pub use bucketing::{
@@ -20,6 +21,7 @@ pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Bucket, Evaluation, Reason};
 pub use json::{Json, Number, Object};
+pub use record::FlagRecord;
 
 #[doc(hidden)]
 pub use context::strip_raw as __strip_raw;

@@ -129,7 +129,7 @@ pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
 }
 
 /// The shortest digits that read back as the same float, and of those the nearest to it. Where two are equally near,
-/// which takes 16 digits at least, Python has the even one and Rust the larger: 0.25 above 955681697806163 is `.2`.
+/// which takes 16 digits at least, Python has the even one and Rust the larger: 955681697806163.25 is `….2`.
 fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
     let mut text = StackText::new();
     write!(text, "{value:e}")?;
@@ -177,8 +177,8 @@ mod tests {
             (9007199254740993.0, "9007199254740992.0"),
             (1234567890123456.8, "1234567890123456.8"),
             (123.456, "123.456"),
-            (955681697806163.25, "955681697806163.2"),
-            (-955681697806163.75, "-955681697806163.8"),
+            (955681697806163.2, "955681697806163.2"),
+            (-955681697806163.8, "-955681697806163.8"),
             (5.684341886080802e-14, "5.684341886080802e-14"),
             (-1200.0, "-1200.0"),
             (5e-324, "5e-324"),

@@ -1,0 +1,190 @@
+//! A flag as it is stored.
+
+mod limits;
+mod read;
+
+use crate::bucketing::Bucketer;
+use crate::conditions::Condition;
+use crate::{Error, Json, Object, Result};
+
+pub(crate) use limits::validate_name;
+
+/// A flag as a store holds it: name, switch and meta data.
+///
+/// Every store keeps the same text, which is also what the Python library reads and writes. Fields that this version
+/// does not know are kept and written back, after those it does.
+///
+/// ```
+/// use flipper::FlagRecord;
+///
+/// let mut flag = FlagRecord::new("CHECKOUT", 1_700_000_000);
+/// flag.set_enabled(true);
+/// flag.set_client_data([("team", "payments")].into_iter().collect());
+///
+/// let stored = r#"{"feature_name": "CHECKOUT", "is_enabled": true, "meta": {"client_data": {"team": "payments"}, "created_date": 1700000000, "conditions": [], "bucketer": {"type": "NoOpBucketer"}}}"#;
+/// assert_eq!(flag.to_json(), stored);
+/// assert_eq!(FlagRecord::from_json(stored)?, flag);
+/// # Ok::<(), flipper::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlagRecord {
+    name: String,
+    /// A bool, unless someone else stored something else.
+    is_enabled: Json,
+    /// An object, unless someone else stored something else.
+    client_data: Json,
+    /// An integer, unless someone else stored something else.
+    created_date: Json,
+    conditions: Vec<Condition>,
+    bucketer: Bucketer,
+    deny_conditions: Vec<Condition>,
+    unknown: Object,
+    unknown_meta: Object,
+}
+
+impl FlagRecord {
+    /// A disabled flag without client data, conditions or bucketer, created at this Unix time in seconds.
+    #[must_use]
+    pub fn new(name: impl Into<String>, created_date: i64) -> Self {
+        Self {
+            name: name.into(),
+            is_enabled: false.into(),
+            client_data: Object::new().into(),
+            created_date: created_date.into(),
+            conditions: Vec::new(),
+            bucketer: Bucketer::default(),
+            deny_conditions: Vec::new(),
+            unknown: Object::new(),
+            unknown_meta: Object::new(),
+        }
+    }
+
+    /// The text to store: what the Python library would write, byte for byte, then what it does not know.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let known = [
+            ("feature_name", Json::from(self.name.as_str())),
+            ("is_enabled", self.is_enabled.clone()),
+            ("meta", self.meta()),
+        ];
+        let known = known.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Json::Object(known.chain(self.unknown.clone()).collect()).to_string()
+    }
+
+    /// The flag's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// For stores in which a flag may lie under another name than the text says; theirs counts.
+    pub(crate) fn set_name(&mut self, name: &str) {
+        if self.name() != name {
+            name.clone_into(&mut self.name);
+        }
+    }
+
+    /// Whether the flag is on. Anything stored but `false` counts as on, `null` and `0` too, as in the Python library.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.is_enabled != Json::Bool(false)
+    }
+
+    /// Turns the flag on or off.
+    pub fn set_enabled(&mut self, enabled: bool) {
+        self.is_enabled = enabled.into();
+    }
+
+    /// The client data, an object unless another program stored something else.
+    #[must_use]
+    pub fn client_data(&self) -> &Json {
+        &self.client_data
+    }
+
+    /// Replaces the client data.
+    pub fn set_client_data(&mut self, data: Object) {
+        self.client_data = data.into();
+    }
+
+    /// Sets these keys of the client data and leaves the others. Objects at a key are replaced, not merged.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if the stored client data is not an object; [`set_client_data`](Self::set_client_data) replaces it.
+    pub fn merge_client_data(&mut self, data: &Object) -> Result<()> {
+        let Json::Object(stored) = &mut self.client_data else {
+            let found = self.client_data.type_name();
+            return Err(Error::corrupt(format!("client data is {found}, not an object")).with_flag(&self.name));
+        };
+        stored.extend(data.iter().map(|(key, value)| (key, value.clone())));
+        Ok(())
+    }
+
+    /// When the flag was created, as Unix time in seconds, if an integer is stored.
+    #[must_use]
+    pub fn created_date(&self) -> Option<i64> {
+        self.created_date.as_i64()
+    }
+
+    /// Replaces the creation time, in seconds of Unix time.
+    pub fn set_created_date(&mut self, created_date: i64) {
+        self.created_date = created_date.into();
+    }
+
+    /// The conditions, all of which must hold.
+    #[must_use]
+    pub fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    /// Replaces the conditions.
+    pub fn set_conditions(&mut self, conditions: Vec<Condition>) {
+        self.conditions = conditions;
+    }
+
+    /// Adds a condition after those there are.
+    pub fn add_condition(&mut self, condition: Condition) {
+        self.conditions.push(condition);
+    }
+
+    /// The bucketer.
+    #[must_use]
+    pub fn bucketer(&self) -> &Bucketer {
+        &self.bucketer
+    }
+
+    /// Replaces the bucketer.
+    pub fn set_bucketer(&mut self, bucketer: Bucketer) {
+        self.bucketer = bucketer;
+    }
+
+    /// The deny conditions. The Python library does not know them and drops them when it writes the flag.
+    #[must_use]
+    pub fn deny_conditions(&self) -> &[Condition] {
+        &self.deny_conditions
+    }
+
+    /// Replaces the deny conditions.
+    pub fn set_deny_conditions(&mut self, conditions: Vec<Condition>) {
+        self.deny_conditions = conditions;
+    }
+
+    /// The meta data as it is stored: client data, creation time, conditions, bucketer, then the rest.
+    #[must_use]
+    pub fn meta(&self) -> Json {
+        let mut meta = Object::new();
+        meta.insert("client_data", self.client_data.clone());
+        meta.insert("created_date", self.created_date.clone());
+        meta.insert("conditions", conditions_to_json(&self.conditions));
+        meta.insert("bucketer", self.bucketer.to_json());
+        if !self.deny_conditions.is_empty() {
+            meta.insert("deny_conditions", conditions_to_json(&self.deny_conditions));
+        }
+        meta.extend(self.unknown_meta.clone());
+        meta.into()
+    }
+}
+
+fn conditions_to_json(conditions: &[Condition]) -> Json {
+    Json::Array(conditions.iter().map(Condition::to_json).collect())
+}
