@@ -32,7 +32,7 @@ pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use conditions::{Condition, Operator};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
-pub use evaluation::{Evaluation, Reason};
+pub use evaluation::{Bucket, Evaluation, Reason};
 pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
 pub use flag::FeatureFlag;
 pub use json::{Json, Number, Object};

@@ -71,6 +71,10 @@ impl SaltedPercentageBucketer {
         u64::from(bucket) < (percentage * BUCKETS as f64).round() as u64
     }
 
+    pub(crate) fn takes_all(percentage: f64) -> bool {
+        (percentage * BUCKETS as f64).round() >= BUCKETS as f64
+    }
+
     /// The bucket as a number of 0 to 0.99999, for people.
     pub(crate) fn score(bucket: u32) -> f64 {
         f64::from(bucket) / BUCKETS as f64

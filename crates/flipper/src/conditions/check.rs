@@ -26,13 +26,16 @@ impl Condition {
         Outcome::Holds
     }
 
-    /// Whether this condition denies: it must have checks, the context an attribute for each, and all must hold.
-    pub(crate) fn denies<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
+    /// The outcome as a deny condition. It must have checks, and the context an attribute for each variable; what it
+    /// lacks denies nobody.
+    pub(crate) fn check_deny<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Outcome<'_>> {
         if self.is_empty() || self.variables.len() > attributes.len() || !self.all_given(attributes) {
-            return false;
+            return None;
         }
-        // What cannot be compared cannot be shown not to be denied.
-        !matches!(self.check(attributes), Outcome::Fails { .. })
+        match self.check(attributes) {
+            Outcome::Fails { .. } => None,
+            denied => Some(denied),
+        }
     }
 
     /// In one pass for each 64 variables.
