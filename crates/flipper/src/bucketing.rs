@@ -71,7 +71,7 @@ impl Bucketer {
     }
 
     /// The stored form; null stands for `NoOp`.
-    pub(crate) fn from_json(json: &Json) -> Result<Self> {
+    pub fn from_json(json: &Json) -> Result<Self> {
         if json.is_null() {
             return Ok(Self::NoOp);
         }
@@ -87,7 +87,7 @@ impl Bucketer {
         }
     }
 
-    pub(crate) fn to_json(&self) -> Json {
+    pub fn to_json(&self) -> Json {
         let mut fields = Object::new();
         fields.insert(TYPE, self.bucketer_type());
         match self {
