@@ -1,6 +1,6 @@
 //! The stored form: `{"foo": [{"variable": "foo", "value": true, "operator": null}, …], …}`.
 
-use super::{Condition, Operator};
+use super::{Condition, DELIMITER, Operator};
 use crate::json::{Json, Object};
 use crate::{Error, Result};
 
@@ -11,11 +11,31 @@ impl Condition {
         let mut condition = Self::new();
         for (_, group) in groups {
             for check in checks(group)? {
-                let (variable, operator, value) = parts(check)?;
-                condition = condition.with_json(variable, operator, value.clone());
+                condition = condition.with_stored(check)?;
             }
         }
         Ok(condition)
+    }
+
+    fn with_stored(self, check: &Json) -> Result<Self> {
+        let field =
+            |name: &str| check.get(name).ok_or_else(|| Error::corrupt(format!("check of a condition has no {name:?}")));
+        let variable = field("variable")?;
+        let variable = variable.as_str().ok_or_else(|| Error::corrupt("variable of a check is not a string"))?;
+        let value = field("value")?.clone();
+        let symbol = match field("operator")? {
+            Json::Null => return Ok(self.with_json(variable, Operator::Eq, value)),
+            symbol => symbol.as_str().ok_or_else(|| Error::corrupt("operator of a check is not a string"))?,
+        };
+        if let Some(operator) = Operator::from_symbol(symbol) {
+            return Ok(self.with_json(variable, operator, value));
+        }
+        // Python joins the two and takes a key of more than two parts for a variable's name.
+        let joined = [variable, symbol].join(DELIMITER);
+        if joined.split(DELIMITER).count() > 2 {
+            return Ok(self.with_json(&joined, Operator::Eq, value));
+        }
+        Err(Error::corrupt(format!("operator {symbol:?} of a check is unknown")))
     }
 
     pub(crate) fn to_json(&self) -> Json {
@@ -41,20 +61,6 @@ fn checks(group: &Json) -> Result<&[Json]> {
         Json::Object(object) if object.is_empty() => Ok(&[]),
         _ => Err(Error::corrupt("checks of a condition are not a list")),
     }
-}
-
-fn parts(check: &Json) -> Result<(&str, Operator, &Json)> {
-    let field =
-        |name: &str| check.get(name).ok_or_else(|| Error::corrupt(format!("check of a condition has no {name:?}")));
-    let variable = field("variable")?;
-    let variable = variable.as_str().ok_or_else(|| Error::corrupt("variable of a check is not a string"))?;
-    let operator = match field("operator")? {
-        Json::Null => Operator::Eq,
-        Json::String(symbol) => Operator::from_symbol(symbol)
-            .ok_or_else(|| Error::corrupt(format!("operator {symbol:?} of a check is unknown")))?,
-        _ => return Err(Error::corrupt("operator of a check is not a string")),
-    };
-    Ok((variable, operator, field("value")?))
 }
 
 #[cfg(test)]
@@ -84,6 +90,12 @@ mod tests {
     fn delimiters_in_a_variable_are_part_of_it() {
         let text = r#"{"a__b": [{"variable": "a__b", "value": 1, "operator": "gt"}]}"#;
         assert_eq!(condition(text).unwrap().to_json().to_string(), text);
+    }
+
+    #[test]
+    fn unknown_operators_with_delimiters_are_part_of_the_variable_as_in_python() {
+        let text = r#"{"v": [{"variable": "v", "value": 1, "operator": "gt__lt"}]}"#;
+        assert_eq!(condition(text).unwrap(), Condition::new().eq("v__gt__lt", 1));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::conditions::compare::Mismatch;
 use crate::conditions::{Condition, Operator, Outcome};
 use crate::context::{Attributes, Value, ValueType};
 use crate::json::{Json, Number};
+use crate::record::FlagRecord;
 
 /// The context of a check that has none.
 pub(crate) const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
@@ -23,7 +24,7 @@ pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
     deny_conditions: Vec<Condition>,
-    bucketer: Bucketer,
+    pub(super) bucketer: Bucketer,
     without_context: Option<bool>,
     with_context: Option<bool>,
 }
@@ -44,25 +45,16 @@ enum Verdict<'a> {
 }
 
 impl Plan {
-    pub(crate) fn new(
-        enabled: bool,
-        conditions: &[Condition],
-        deny_conditions: &[Condition],
-        bucketer: &Bucketer,
-    ) -> Self {
-        let (without_context, with_context) = if !enabled {
-            (Some(false), Some(false))
-        } else if conditions.is_empty() && deny_conditions.is_empty() {
-            (settled(bucketer, false), settled(bucketer, true))
-        } else {
-            (settled(bucketer, false), None)
-        };
+    pub(crate) fn new(record: &FlagRecord) -> Self {
+        let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
+        let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
+        let with_context = if enabled { settled(bucketer, true).filter(|_| !limited) } else { Some(false) };
         Self {
             enabled,
-            conditions: conditions.to_vec(),
-            deny_conditions: deny_conditions.to_vec(),
+            conditions: record.conditions().to_vec(),
+            deny_conditions: record.deny_conditions().to_vec(),
             bucketer: bucketer.clone(),
-            without_context,
+            without_context: if enabled { settled(bucketer, false) } else { Some(false) },
             with_context,
         }
     }
