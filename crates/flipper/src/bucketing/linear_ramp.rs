@@ -70,11 +70,15 @@ impl LinearRampPercentage {
         let first = number(&self.initial_value)?;
         let Some(start) = self.initial_time else { return Ok(first) };
         let elapsed = (micros(now()).saturating_sub(start)) as f64 / MICROS;
-        // Python's own steps, so that the last bit is the same.
+        if elapsed <= 0.0 {
+            return Ok(first);
+        }
+        if elapsed > duration {
+            return Ok(last);
+        }
+        // Python's own steps, so that the last bit is the same: that of a ramp down at its very end as well.
         let value = (last - first) / duration * elapsed + first;
-        let value = if first <= last { value.clamp(first, last) } else { value.clamp(last, first) };
-        // A slope beyond the floats, at the very start.
-        Ok(if value.is_nan() { first } else { value })
+        Ok(if first <= last || elapsed == duration { value.min(last) } else { value.max(last) })
     }
 
     pub(crate) fn from_json(fields: &Object) -> Result<Self> {

@@ -26,16 +26,23 @@ impl Condition {
         Outcome::Holds
     }
 
-    /// The outcome as a deny condition. It must have checks, and the context an attribute for each variable; what it
-    /// lacks denies nobody.
+    /// The outcome as a deny condition. It must have checks, and the context an attribute for each variable. A check
+    /// that fails, wherever it stands, lets the caller pass; one that cannot be made does not.
     pub(crate) fn check_deny<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Outcome<'_>> {
         if self.is_empty() || self.variables.len() > attributes.len() || !self.all_given(attributes) {
             return None;
         }
-        match self.check(attributes) {
-            Outcome::Fails { .. } => None,
-            denied => Some(denied),
+        let mut denied = Outcome::Holds;
+        for index in 0..attributes.len() {
+            let (name, value) = attributes.attribute(index);
+            let Some(place) = self.variables.place(name) else { continue };
+            match self.check_variable(place, value.into()) {
+                Outcome::Holds => {}
+                Outcome::Fails { .. } => return None,
+                mismatch => denied = mismatch,
+            }
         }
+        Some(denied)
     }
 
     /// In one pass for each 64 variables.

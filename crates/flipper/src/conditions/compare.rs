@@ -200,3 +200,6 @@ fn big_with_float(big: &str, float: f64) -> Option<Ordering> {
     }
     Some(bigs(big, digits.as_str()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,3 +105,6 @@ fn golden_evaluations_are_pythons() {
     }
     assert_eq!((agree, missing, load, mismatches, scores), (5673, 42, 78, 290, 1683));
 }
+
+mod hostile;
+mod rules;
