@@ -71,6 +71,10 @@ impl Bucketer {
     }
 
     /// The stored form; null stands for `NoOp`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, if the type is neither known nor registered, or its fields cannot be read.
     pub fn from_json(json: &Json) -> Result<Self> {
         if json.is_null() {
             return Ok(Self::NoOp);
@@ -87,6 +91,8 @@ impl Bucketer {
         }
     }
 
+    /// The stored form, as Python writes it.
+    #[must_use]
     pub fn to_json(&self) -> Json {
         let mut fields = Object::new();
         fields.insert(TYPE, self.bucketer_type());

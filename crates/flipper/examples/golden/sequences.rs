@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use flipper::{
-    Bucketer, Condition, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, MemoryFeatureFlagStore,
-    Object, Precondition, Reason, Subscriber, Verb, WriteEvent,
+    Bucketer, Condition, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json,
+    MemoryFeatureFlagStore, Object, Precondition, Reason, Subscriber, Verb, WriteEvent,
 };
 use futures_executor::block_on;
 
@@ -105,17 +105,13 @@ fn operate(
         "get_meta" => Ok(features.meta(name)?),
         "get_client_data" => Ok(features.client_data(name)?),
         "set_client_data" => done(block_on(features.set_client_data(name, field(step, "client_data")?))?),
-        "add_condition" => {
-            done(block_on(features.add_condition(name, condition(field(step, "condition")?)?))?)
-        }
+        "add_condition" => done(block_on(features.add_condition(name, condition(field(step, "condition")?)?))?),
         "set_conditions" => {
             let conditions = field(step, "conditions")?.as_array().ok_or("`conditions` is no array".to_owned())?;
             let conditions = conditions.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
             done(block_on(features.set_conditions(name, conditions))?)
         }
-        "set_bucketer" => {
-            done(block_on(features.set_bucketer(name, Bucketer::from_json(field(step, "bucketer")?)?))?)
-        }
+        "set_bucketer" => done(block_on(features.set_bucketer(name, Bucketer::from_json(field(step, "bucketer")?)?))?),
         "store_set" => {
             let mut record = match features.record(name) {
                 Ok(record) => FlagRecord::clone(&record),
