@@ -9,7 +9,6 @@ use crate::clock::Clock;
 use crate::conditions::compare::Mismatch;
 use crate::conditions::{Condition, Operator, Outcome};
 use crate::context::{Attributes, Value, ValueType};
-use crate::json::{Json, Number};
 use crate::record::FlagRecord;
 
 /// The context of a check that has none.
@@ -186,12 +185,7 @@ impl Plan {
             Bucketer::Salted(bucketer) => SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?),
             _ => return None,
         };
-        let percentage = match self.percentage()? {
-            AnyPercentage::Fixed(percentage) => percentage.value().clone(),
-            AnyPercentage::Ramp(ramp) => {
-                ramp.value(|| now.get()).ok().and_then(Number::from_f64).map_or(Json::Null, Json::Number)
-            }
-        };
+        let percentage = self.percentage()?.shown(|| now.get());
         Some(Bucket { score, percentage })
     }
 }
