@@ -1,0 +1,34 @@
+//! The one thread that this crate starts for timers and background tasks, so that no caller needs a runtime of their own.
+
+use std::future::pending;
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+
+static HANDLE: OnceLock<Result<Handle, String>> = OnceLock::new();
+
+/// The runtime of the process's flipper thread, which starts with the first call.
+pub(crate) fn handle() -> Result<&'static Handle, &'static str> {
+    HANDLE.get_or_init(|| start().map_err(|error| error.to_string())).as_ref().map_err(String::as_str)
+}
+
+fn start() -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new().name("flipper".to_owned()).spawn(move || runtime.block_on(pending::<()>()))?;
+    Ok(handle)
+}
+
+/// Sleeps under any executor. A tokio timer of the caller's would panic where the caller has no runtime, or one without time.
+pub(crate) async fn sleep(duration: Duration) {
+    let slept = match handle() {
+        Ok(handle) => handle.spawn(async move { tokio::time::sleep(duration).await }).await.is_ok(),
+        Err(_) => false,
+    };
+    if !slept {
+        // No thread could be had: holding this one for the short while of a back-off is better than spinning.
+        std::thread::sleep(duration);
+    }
+}

@@ -1,0 +1,123 @@
+//! The stream of every change, whoever made it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::record::FlagRecord;
+use crate::store::{Corrupt, Stored};
+use crate::table::{Entry, FlagTable, State};
+
+/// One change of a flag, as [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) tells it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// The flag was created, or is another than before.
+    Set {
+        /// Its name.
+        name: String,
+        /// What it is now.
+        record: Arc<FlagRecord>,
+    },
+    /// The flag is gone.
+    Removed {
+        /// Its name.
+        name: String,
+    },
+    /// What is stored under the name cannot be read as a flag any more.
+    Corrupt {
+        /// Its name.
+        name: String,
+        /// Why.
+        corrupt: Corrupt,
+    },
+    /// This receiver was too slow, and changes were dropped. A [`Change::Snapshot`] comes next.
+    Lagged {
+        /// How many were dropped, at the least.
+        missed: u64,
+    },
+    /// All flags as they are now, ordered by name; what comes after is newer.
+    Snapshot(Vec<Stored>),
+}
+
+impl Change {
+    pub(crate) fn of(name: &str, entry: &Entry) -> Self {
+        let name = name.to_owned();
+        match &entry.state {
+            State::Absent => Self::Removed { name },
+            State::Present { record, .. } => Self::Set { name, record: record.clone() },
+            State::Corrupt(corrupt) => Self::Corrupt { name, corrupt: corrupt.clone() },
+        }
+    }
+
+    /// The name of the flag that changed; `None` for `Lagged` and `Snapshot`.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Set { name, .. } | Self::Removed { name } | Self::Corrupt { name, .. } => Some(name),
+            Self::Lagged { .. } | Self::Snapshot(_) => None,
+        }
+    }
+}
+
+/// The stream of changes; it holds up to 1024 of them for a receiver that is behind, and ends with the last client.
+///
+/// A `futures` stream; [`recv`](Self::recv) needs no further crate.
+#[must_use = "a stream does nothing unless it is read"]
+pub struct Changes(Pin<Box<dyn Stream<Item = Change> + Send>>);
+
+impl Changes {
+    pub(crate) fn new(table: Weak<FlagTable>, receiver: Receiver<Change>) -> Self {
+        let source = Source { table, receiver, lagged: false };
+        Self(Box::pin(stream::unfold(source, |mut source| async move { Some((source.recv().await?, source)) })))
+    }
+
+    /// The next change; `None` once the last client of these flags is gone.
+    pub async fn recv(&mut self) -> Option<Change> {
+        self.0.next().await
+    }
+}
+
+impl Stream for Changes {
+    type Item = Change;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Change>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
+}
+
+struct Source {
+    table: Weak<FlagTable>,
+    receiver: Receiver<Change>,
+    lagged: bool,
+}
+
+impl Source {
+    async fn recv(&mut self) -> Option<Change> {
+        if self.lagged {
+            // What the receiver still holds is older than the snapshot, so it begins anew.
+            let (flags, receiver) = self.table.upgrade()?.snapshot_and_changes();
+            self.receiver = receiver;
+            self.lagged = false;
+            return Some(Change::Snapshot(flags));
+        }
+        match self.receiver.recv().await {
+            Ok(change) => Some(change),
+            Err(RecvError::Lagged(missed)) => {
+                self.lagged = true;
+                Some(Change::Lagged { missed })
+            }
+            Err(RecvError::Closed) => None,
+        }
+    }
+}

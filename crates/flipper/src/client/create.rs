@@ -1,0 +1,186 @@
+//! `create`, a builder that is its own future.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::UNIX_EPOCH;
+
+use serde::Serialize;
+
+use super::FeatureFlagClient;
+use super::write::object;
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Verb, WriteEvent};
+use crate::flag::FeatureFlag;
+use crate::json::{Json, Object};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::Precondition;
+
+/// The creation of a flag; made by [`FeatureFlagClient::create`], and awaited.
+///
+/// ```
+/// # use flipper::{ErrorKind, FeatureFlagClient, MemoryFeatureFlagStore};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// use serde_json::json;
+///
+/// let flag = features.create("MY_FEATURE").enabled(true).client_data(json!({ "owner": "horses" })).await?;
+/// assert!(flag.is_enabled());
+///
+/// let error = features.create("MY_FEATURE").await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::FlagExists);
+///
+/// features.create("MY_FEATURE").or_get().await?;
+/// assert!(features.is_enabled("MY_FEATURE"), "kept as it was");
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is no object or over 256 KiB, `Vetoed`, or what the
+/// store says.
+#[must_use = "nothing is created until this is awaited"]
+pub struct Create<M> {
+    state: State<M>,
+}
+
+enum State<M> {
+    Settings(Option<Settings<M>>),
+    Running(Pin<Box<dyn Future<Output = Result<FeatureFlag<M>>> + Send>>),
+}
+
+struct Settings<M> {
+    client: FeatureFlagClient<M>,
+    name: String,
+    enabled: bool,
+    client_data: Option<Result<Object>>,
+    existing: Existing,
+}
+
+/// What to do with a flag that is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Refuse,
+    Keep,
+    Replace,
+}
+
+impl<M> Create<M> {
+    pub(super) fn new(client: FeatureFlagClient<M>, name: String) -> Self {
+        let settings = Settings { client, name, enabled: false, client_data: None, existing: Existing::Refuse };
+        Self { state: State::Settings(Some(settings)) }
+    }
+
+    /// Whether the new flag is enabled; not unless said.
+    pub fn enabled(self, enabled: bool) -> Self {
+        self.with(|settings| settings.enabled = enabled)
+    }
+
+    /// Data of your own to keep with the flag: anything that serialises to a JSON object.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write `.client_data(json!({…}))`")]
+    pub fn client_data(self, data: impl Serialize) -> Self {
+        self.with(|settings| settings.client_data = Some(object(&data)))
+    }
+
+    /// Keeps an existing flag as it is: for start-up code that must not undo what somebody has set.
+    pub fn or_get(self) -> Self {
+        self.with(|settings| settings.existing = Existing::Keep)
+    }
+
+    /// Overwrites an existing flag with the new one, conditions, bucketer and client data included.
+    pub fn replace(self) -> Self {
+        self.with(|settings| settings.existing = Existing::Replace)
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Settings<M>)) -> Self {
+        if let State::Settings(Some(settings)) = &mut self.state {
+            set(settings);
+        }
+        self
+    }
+}
+
+impl<M: Clone + Send + Sync + Unpin + 'static> Future for Create<M> {
+    type Output = Result<FeatureFlag<M>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Settings(settings) = &mut self.state {
+            let settings = settings.take();
+            self.state = State::Running(Box::pin(async move {
+                match settings {
+                    Some(settings) => settings.run().await,
+                    None => Err(Error::invalid_input("`create` was polled after it had panicked")),
+                }
+            }));
+        }
+        match &mut self.state {
+            State::Running(future) => future.as_mut().poll(context),
+            State::Settings(_) => Poll::Pending,
+        }
+    }
+}
+
+impl<M: Clone + Send + Sync + 'static> Settings<M> {
+    async fn run(self) -> Result<FeatureFlag<M>> {
+        let Self { client, name, enabled, client_data, existing } = self;
+        let core = client.core.clone();
+        let place = |error: Error| error.with_flag(&name).with_store(&core.store);
+        validate_name(&name)?;
+        let client_data = client_data.transpose().map_err(place)?;
+
+        let mut record = FlagRecord::new(&name, client.now());
+        record.set_enabled(enabled);
+        record.set_client_data(client_data.clone().unwrap_or_default());
+        record.validate().map_err(place)?;
+
+        let handle = || client.get(name.as_str());
+        let event = WriteEvent::new(
+            &name,
+            Verb::Create { is_enabled: enabled, client_data: client_data.map(Json::Object) },
+        );
+        // A write that will not happen must not be announced; without subscribers the put alone finds out.
+        if existing != Existing::Replace && !core.subscribers.is_empty() && client.there(&name).await? {
+            return if existing == Existing::Keep { Ok(handle()) } else { Err(place(Error::new(ErrorKind::FlagExists))) };
+        }
+        core.subscribers.pre(&event)?;
+        let when = if existing == Existing::Replace { Precondition::Any } else { Precondition::Absent };
+        match core.store.put(&record, when).await {
+            Ok(_) => {
+                core.subscribers.post(&event);
+                Ok(handle())
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => match existing {
+                Existing::Keep => Ok(handle()),
+                Existing::Refuse | Existing::Replace => Err(place(Error::new(ErrorKind::FlagExists).with_source(error))),
+            },
+            Err(error) => Err(place(error)),
+        }
+    }
+}
+
+impl<M> FeatureFlagClient<M> {
+    /// Seconds since 1970, as creation dates are stored.
+    fn now(&self) -> i64 {
+        let since = self.core.environment.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    async fn there(&self, name: &str) -> Result<bool> {
+        Ok(self.core.table.as_ref().is_some_and(|table| table.get(name).is_some())
+            || self.core.store.get(name).await?.is_some())
+    }
+}
+
+impl<M> fmt::Debug for Create<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Create").finish_non_exhaustive()
+    }
+}
+
+#[expect(dead_code, reason = "fails to compile if the future stops being `Send + 'static`")]
+fn is_send_and_static(create: Create<super::Local>) -> impl Send + 'static {
+    let _ = Arc::new(());
+    create
+}

@@ -1,0 +1,205 @@
+//! What users call: flags by name.
+
+mod create;
+mod read;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::create::Create;
+pub use self::read::Checks;
+use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
+use crate::evaluation::Environment;
+use crate::events::{Subscriber, Subscribers, Subscription};
+use crate::flag::FeatureFlag;
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
+use crate::table::FlagTable;
+
+/// How long a write goes on trying while others change the same flag.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Feature flags by name. Checks are plain functions and read memory; writes are `async` and go through the store.
+///
+/// Cheap to clone; clones share flags and subscribers.
+///
+/// ```
+/// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+///
+/// features.create("MY_FEATURE").await?;
+/// assert!(!features.is_enabled("MY_FEATURE"));
+///
+/// features.enable("MY_FEATURE").await?;
+/// assert!(features.is_enabled("MY_FEATURE"));
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+///
+/// The type parameter says where checks are answered: [`Local`] from memory, [`Remote`] nowhere, since each would be a call
+/// over the network; there are [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled) for that.
+pub struct FeatureFlagClient<M = Local> {
+    core: Arc<Core>,
+    mode: M,
+}
+
+/// Checks are answered from this process's memory.
+#[derive(Clone)]
+pub struct Local {
+    table: Arc<FlagTable>,
+    store: Arc<dyn LocalFeatureFlagStore>,
+}
+
+/// Every read is a call of the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote(());
+
+struct Core {
+    store: Arc<dyn FeatureFlagStore>,
+    /// The flags in memory, if the store holds any there.
+    table: Option<Arc<FlagTable>>,
+    subscribers: Arc<Subscribers>,
+    environment: Environment,
+    write_timeout: Duration,
+}
+
+impl FeatureFlagClient<Local> {
+    /// A client of a store that holds its flags in this process.
+    #[must_use]
+    pub fn new(store: impl LocalFeatureFlagStore) -> Self {
+        Self::builder().build(store)
+    }
+}
+
+impl FeatureFlagClient<Remote> {
+    /// A client that reads through the store each time.
+    ///
+    /// ```
+    /// # use flipper::{Error, FeatureFlagClient, FeatureFlagStore, context};
+    /// # async fn example(store: impl FeatureFlagStore) -> Result<(), Error> {
+    /// let features = FeatureFlagClient::remote(store);
+    /// features.create("MY_FEATURE").enabled(true).await?;
+    /// assert!(features.fetch_enabled("MY_FEATURE", &context! { user_id: 7 }).await?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It has no checks from memory, and the compiler says so:
+    ///
+    /// ```compile_fail
+    /// # use flipper::{FeatureFlagClient, FeatureFlagStore};
+    /// # fn example(store: impl FeatureFlagStore) {
+    /// FeatureFlagClient::remote(store).is_enabled("MY_FEATURE");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn remote(store: impl FeatureFlagStore) -> Self {
+        ClientBuilder::default().build_remote(store)
+    }
+}
+
+impl FeatureFlagClient {
+    /// A client with other than the default settings.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+}
+
+impl<M: Clone> FeatureFlagClient<M> {
+    /// A handle for the flag of this name. The flag need not exist, and nothing is created.
+    #[must_use]
+    pub fn get(&self, name: impl Into<String>) -> FeatureFlag<M> {
+        FeatureFlag::new(self.clone(), name.into())
+    }
+
+    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped.
+    pub fn subscribe(&self, subscriber: impl Subscriber) -> Subscription {
+        self.core.subscribers.add(Arc::new(subscriber))
+    }
+}
+
+/// Makes a [`FeatureFlagClient`] with other than the default settings.
+///
+/// ```
+/// use std::time::Duration;
+/// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+///
+/// let features = FeatureFlagClient::builder()
+///     .write_timeout(Duration::from_secs(2))
+///     .build(MemoryFeatureFlagStore::new());
+/// ```
+#[derive(Debug)]
+pub struct ClientBuilder {
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn RandomSource>,
+    write_timeout: Duration,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), random: Arc::new(ThreadRandom), write_timeout: WRITE_TIMEOUT }
+    }
+}
+
+impl ClientBuilder {
+    /// The clock for creation dates and ramps; the system's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The source of chance for random percentages.
+    #[must_use]
+    pub fn random(mut self, random: impl RandomSource) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// How long a write goes on trying while others change the same flag, before it is a `Conflict`; 10 s by default. A
+    /// single call of the store is bounded by the store itself.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// The client, with checks from memory.
+    #[must_use]
+    pub fn build(self, store: impl LocalFeatureFlagStore) -> FeatureFlagClient<Local> {
+        let store: Arc<dyn LocalFeatureFlagStore> = Arc::new(store);
+        let mode = Local { table: store.table().clone(), store: store.clone() };
+        FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
+    }
+
+    /// The client, with every read a call of the store.
+    #[must_use]
+    pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
+        FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None)), mode: Remote(()) }
+    }
+
+    fn core(self, store: Arc<dyn FeatureFlagStore>, table: Option<Arc<FlagTable>>) -> Core {
+        let environment = Environment { clock: self.clock, random: self.random };
+        Core { store, table, subscribers: Arc::default(), environment, write_timeout: self.write_timeout }
+    }
+}
+
+impl<M: Clone> Clone for FeatureFlagClient<M> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone(), mode: self.mode.clone() }
+    }
+}
+
+impl<M> fmt::Debug for FeatureFlagClient<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeatureFlagClient").field("store", &self.core.store.to_string()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Local")
+    }
+}

@@ -1,0 +1,271 @@
+//! Checks and reads: from memory where the client is local, through the store where asked.
+
+use std::sync::Arc;
+
+use super::{FeatureFlagClient, Local};
+use crate::changes::Changes;
+use crate::context::Attributes;
+use crate::error::{Error, Result};
+use crate::evaluation::{Evaluation, NO_ATTRIBUTES, Plan, Reason};
+use crate::flag::FeatureFlag;
+use crate::json::Json;
+use crate::record::FlagRecord;
+use crate::status::Status;
+use crate::table::{Answer, FlagTable, Slot, State};
+
+/// Where a client's checks are answered. Only [`Local`] answers them.
+#[diagnostic::on_unimplemented(
+    message = "this client has no flags in memory to check",
+    label = "checks need flags in memory, and this client reads through its store each time",
+    note = "wrap the store in `MirroredFeatureFlagStore` and pass it to `FeatureFlagClient::new`",
+    note = "or ask the store: `features.fetch_enabled(name, &context).await?`"
+)]
+pub trait Checks: sealed::Sealed {}
+
+impl Checks for Local {}
+
+mod sealed {
+    use super::Local;
+
+    pub trait Sealed: Clone {
+        fn local(&self) -> &Local;
+    }
+
+    impl Sealed for Local {
+        fn local(&self) -> &Local {
+            self
+        }
+    }
+}
+
+impl<M> FeatureFlagClient<M> {
+    /// Whether the flag is enabled; `false` if it does not exist or cannot be read. Conditions are not looked at.
+    #[inline]
+    pub fn is_enabled(&self, name: &str) -> bool
+    where
+        M: Checks,
+    {
+        self.is_enabled_or(name, false)
+    }
+
+    /// Whether the flag is enabled; `default` if it does not exist or cannot be read.
+    #[inline]
+    pub fn is_enabled_or(&self, name: &str, default: bool) -> bool
+    where
+        M: Checks,
+    {
+        self.table().slot(name).map_or(default, |slot| self.check(slot, default))
+    }
+
+    /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
+    ///
+    /// ```
+    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+    /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    /// use flipper::context;
+    ///
+    /// if features.is_enabled_with("NEW_CHECKOUT", &context! { user_id: 7, plan: "pro" }) {
+    ///     // …
+    /// }
+    /// ```
+    #[inline]
+    pub fn is_enabled_with(&self, name: &str, context: &impl Attributes) -> bool
+    where
+        M: Checks,
+    {
+        self.table().slot(name).is_some_and(|slot| self.check_with(slot, context))
+    }
+
+    /// The check with the reason for its answer.
+    ///
+    /// ```
+    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Reason};
+    /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    /// use flipper::context;
+    ///
+    /// let evaluation = features.evaluate("NEW_CHECKOUT", &context! { user_id: 7 });
+    /// assert!(!evaluation.enabled);
+    /// assert_eq!(evaluation.reason, Reason::NoSuchFlag);
+    /// ```
+    pub fn evaluate(&self, name: &str, context: &impl Attributes) -> Evaluation
+    where
+        M: Checks,
+    {
+        let entry = self.table().slot(name).map(|slot| slot.entry());
+        match entry.as_ref().and_then(|entry| entry.as_ref()).map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) => plan.evaluate(name, context, &self.core.environment),
+            Some(State::Corrupt(_)) => Evaluation::of(false, Reason::Corrupt),
+            Some(State::Absent) | None => Evaluation::of(false, Reason::NoSuchFlag),
+        }
+    }
+
+    /// Whether the flag exists, be it that it cannot be read.
+    #[must_use]
+    pub fn exists(&self, name: &str) -> bool
+    where
+        M: Checks,
+    {
+        self.table().get(name).is_some()
+    }
+
+    /// All metadata of the flag: `client_data`, `created_date`, `conditions`, `bucketer`, and what others have added.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn meta(&self, name: &str) -> Result<Json>
+    where
+        M: Checks,
+    {
+        Ok(self.record(name)?.meta())
+    }
+
+    /// What was stored with the flag by `set_client_data` and `create`.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn client_data(&self, name: &str) -> Result<Json>
+    where
+        M: Checks,
+    {
+        Ok(self.record(name)?.client_data().clone())
+    }
+
+    /// The whole flag, as memory has it.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn record(&self, name: &str) -> Result<Arc<FlagRecord>>
+    where
+        M: Checks,
+    {
+        match self.table().get(name) {
+            Some(stored) => stored.readable().cloned().map_err(|error| error.with_store(&self.core.store)),
+            None => Err(self.not_found(name)),
+        }
+    }
+
+    /// Handles of all flags, ordered by name: at most `limit` of them, after leaving out the first `offset`.
+    ///
+    /// ```
+    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+    /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    /// for flag in features.list(None, 0) {
+    ///     println!("{} {}", flag.name(), flag.is_enabled());
+    /// }
+    /// let second_page = features.list(50, 50);
+    /// ```
+    #[must_use]
+    pub fn list(&self, limit: impl Into<Option<usize>>, offset: usize) -> Vec<FeatureFlag<M>>
+    where
+        M: Checks,
+    {
+        let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists()).collect();
+        slots.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        let limit = limit.into().unwrap_or(usize::MAX);
+        slots.into_iter().skip(offset).take(limit).map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
+    }
+
+    /// How current the flags in memory are, and which cannot be read.
+    #[must_use]
+    pub fn status(&self) -> Status
+    where
+        M: Checks,
+    {
+        self.mode.local().store.status()
+    }
+
+    /// Waits until the store's flags are in memory for the first time.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot happen any more.
+    pub async fn ready(&self) -> Result<()>
+    where
+        M: Checks,
+    {
+        self.mode.local().store.ready().await
+    }
+
+    /// Ends the store's background work. Checks go on with the last known flags; writes are `Unavailable` from then on.
+    ///
+    /// # Errors
+    ///
+    /// If something could not be released in good order.
+    pub async fn close(&self) -> Result<()>
+    where
+        M: Checks,
+    {
+        self.mode.local().store.close().await
+    }
+
+    /// Every change from now on, whoever makes it: this client, another one, another process.
+    pub fn changes(&self) -> Changes
+    where
+        M: Checks,
+    {
+        self.mode.local().table.changes()
+    }
+
+    /// The flag as the store has it, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// What the store says, and `Corrupt` if the stored flag cannot be read.
+    pub async fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
+        match self.core.store.get(name).await? {
+            Some(stored) => stored.readable().cloned().map(Some).map_err(|error| error.with_store(&self.core.store)),
+            None => Ok(None),
+        }
+    }
+
+    /// The check through the store; a cache in front of it may answer. `false` if the flag does not exist.
+    ///
+    /// # Errors
+    ///
+    /// What the store says, and `Corrupt` if the stored flag cannot be read.
+    pub async fn fetch_enabled(&self, name: &str, context: &impl Attributes) -> Result<bool> {
+        let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(false) };
+        let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
+        Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
+    }
+
+    pub(crate) fn table(&self) -> &FlagTable
+    where
+        M: Checks,
+    {
+        &self.mode.local().table
+    }
+
+    #[inline]
+    pub(crate) fn check(&self, slot: &Slot, default: bool) -> bool {
+        match slot.answer_without_context() {
+            Answer::Absent => default,
+            Answer::Off => false,
+            Answer::On => true,
+            Answer::Evaluate => self.evaluate_slot(slot, &NO_ATTRIBUTES, default),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn check_with(&self, slot: &Slot, context: &impl Attributes) -> bool {
+        match slot.answer_with_context() {
+            Answer::Absent | Answer::Off => false,
+            Answer::On => true,
+            Answer::Evaluate => self.evaluate_slot(slot, context, false),
+        }
+    }
+
+    fn evaluate_slot(&self, slot: &Slot, context: &impl Attributes, default: bool) -> bool {
+        match slot.entry().as_ref().map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) => plan.is_enabled(slot.name(), context, &self.core.environment),
+            Some(State::Absent | State::Corrupt(_)) | None => default,
+        }
+    }
+
+    pub(super) fn not_found(&self, name: &str) -> Error {
+        Error::not_found(name).with_store(&self.core.store)
+    }
+}

@@ -1,0 +1,252 @@
+//! Writes: each reads the flag, changes it, and puts it back if it is still the same, until that is so.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Create, FeatureFlagClient};
+use crate::background;
+use crate::bucketing::Bucketer;
+use crate::conditions::Condition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Verb, WriteEvent};
+use crate::json::{Json, Object};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::{Precondition, Stored};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
+    /// Creates a flag, disabled unless [`enabled(true)`](Create::enabled) is said. Await the returned value.
+    ///
+    /// An existing flag is `FlagExists` and stays as it is; see [`Create::or_get`] and [`Create::replace`].
+    pub fn create(&self, name: impl Into<String>) -> Create<M> {
+        Create::new(self.clone(), name.into())
+    }
+
+    /// Enables the flag.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, `Corrupt`, `Conflict` after the write timeout, `Vetoed`, or what the store says. All writes have these.
+    pub async fn enable(&self, name: &str) -> Result<()> {
+        self.change(name, |record| {
+            record.set_enabled(true);
+            Ok(Verb::Enable)
+        })
+        .await
+    }
+
+    /// Disables the flag.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub async fn disable(&self, name: &str) -> Result<()> {
+        self.change(name, |record| {
+            record.set_enabled(false);
+            Ok(Verb::Disable)
+        })
+        .await
+    }
+
+    /// Destroys the flag, also one that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub async fn destroy(&self, name: &str) -> Result<()> {
+        self.write(name, |_| Ok((Verb::Destroy, None))).await
+    }
+
+    /// Merges the top-level keys of `data` into the flag's client data; a value that is there is replaced.
+    ///
+    /// ```
+    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    /// use serde_json::json;
+    ///
+    /// features.create("MY_FEATURE").client_data(json!({ "owner": "horses" })).await?;
+    /// features.set_client_data("MY_FEATURE", json!({ "ttl": 3600 })).await?;
+    /// assert_eq!(features.client_data("MY_FEATURE")?.to_string(), r#"{"owner": "horses", "ttl": 3600}"#);
+    /// # Ok::<(), flipper::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable), and `InvalidInput` if `data` is not an object, cannot be JSON, or the flag's client data
+    /// would be over 256 KiB.
+    pub async fn set_client_data(&self, name: &str, data: impl Serialize) -> Result<()> {
+        let object = object(&data).map_err(|error| error.with_flag(name))?;
+        // Now, so that the future can be sent between threads when `data` can't.
+        drop(data);
+        self.change(name, move |record| {
+            record.merge_client_data(&object)?;
+            let merged = record.client_data().as_object().cloned().unwrap_or_default();
+            Ok(Verb::SetClientData(merged))
+        })
+        .await
+    }
+
+    /// Adds a condition; all conditions of a flag must hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub async fn add_condition(&self, name: &str, condition: Condition) -> Result<()> {
+        self.change(name, move |record| {
+            record.add_condition(condition.clone());
+            Ok(Verb::AddCondition(condition.clone()))
+        })
+        .await
+    }
+
+    /// Replaces all conditions.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub async fn set_conditions(&self, name: &str, conditions: impl IntoIterator<Item = Condition>) -> Result<()> {
+        let conditions: Vec<_> = conditions.into_iter().collect();
+        self.change(name, move |record| {
+            record.set_conditions(conditions.clone());
+            Ok(Verb::SetConditions(conditions.clone()))
+        })
+        .await
+    }
+
+    /// Sets the bucketer, which decides for which share of the checks or users the flag is on.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub async fn set_bucketer(&self, name: &str, bucketer: impl Into<Bucketer>) -> Result<()> {
+        let bucketer = bucketer.into();
+        self.change(name, move |record| {
+            record.set_bucketer(bucketer.clone());
+            Ok(Verb::SetBucketer(bucketer.clone()))
+        })
+        .await
+    }
+
+    /// Changes several things of a flag in one atomic write. The closure may be called again, with a newer record, if
+    /// somebody else changed the flag in between; an error of the closure ends the write with nothing written.
+    ///
+    /// ```
+    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Condition};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    /// # features.create("MY_FEATURE").await?;
+    /// features
+    ///     .update("MY_FEATURE", |record| {
+    ///         record.set_enabled(true);
+    ///         record.set_conditions(vec![Condition::new().eq("plan", "pro")]);
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok::<(), flipper::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable), and the closure's.
+    pub async fn update(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
+        self.change(name, move |record| {
+            change(record)?;
+            Ok(Verb::Update)
+        })
+        .await
+    }
+
+    async fn change(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<Verb> + Send) -> Result<()> {
+        self.write(name, move |stored| {
+            let mut record = FlagRecord::clone(stored.readable()?);
+            // The key is what the flag is known by; a stored name that differs would send the write elsewhere.
+            record.set_name(name);
+            let verb = change(&mut record)?;
+            record.validate()?;
+            Ok((verb, Some(record)))
+        })
+        .await
+    }
+
+    /// Reads the flag and writes what `change` makes of it (`None`: deletes it), until nobody wrote in between or the time is
+    /// over.
+    async fn write(
+        &self,
+        name: &str,
+        mut change: impl FnMut(&Stored) -> Result<(Verb, Option<FlagRecord>)> + Send,
+    ) -> Result<()> {
+        let core = &*self.core;
+        let place = |error: Error| error.with_flag(name).with_store(&core.store);
+        validate_name(name)?;
+        let mut retry = Retry::new(core.write_timeout);
+        let mut announced = false;
+        // What memory has will mostly do, and saves a call of the store; if it is old, that is a conflict like others.
+        let mut in_memory = self.in_memory(name);
+        loop {
+            let stored = match in_memory.take() {
+                Some(stored) => stored,
+                None => core.store.get(name).await?.ok_or_else(|| self.not_found(name))?,
+            };
+            let (verb, record) = change(&stored).map_err(place)?;
+            let event = WriteEvent::new(name, verb);
+            // Once, however often the write is tried.
+            if !std::mem::replace(&mut announced, true) {
+                core.subscribers.pre(&event)?;
+            }
+            let unchanged = Precondition::Unchanged(stored.version);
+            let written = match &record {
+                Some(record) => core.store.put(record, unchanged).await,
+                None => core.store.delete(name, unchanged).await,
+            };
+            match written {
+                Ok(_) => {
+                    core.subscribers.post(&event);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Conflict => retry.pause(error).await.map_err(place)?,
+                Err(error) => return Err(place(error)),
+            }
+        }
+    }
+
+    fn in_memory(&self, name: &str) -> Option<Stored> {
+        self.core.table.as_ref()?.get(name).filter(|stored| stored.record.is_ok())
+    }
+}
+
+/// Client data as an object.
+pub(super) fn object(data: &impl Serialize) -> Result<Object> {
+    match Json::from_serialize(data)? {
+        Json::Object(object) => Ok(object),
+        other => Err(Error::invalid_input(format!("client data must be an object, not {}", other.type_name()))),
+    }
+}
+
+/// Pauses that grow, with chance in them so that writers which met once do not meet again, until a deadline.
+struct Retry {
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Retry {
+    fn new(timeout: Duration) -> Self {
+        let now = Instant::now();
+        // A time beyond what the clock can tell is as good as no limit; a day is.
+        let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(86_400));
+        Self { deadline, pause: FIRST_PAUSE }
+    }
+
+    async fn pause(&mut self, conflict: Error) -> Result<()> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(conflict);
+        }
+        background::sleep(self.pause.mul_f64(fastrand::f64()).min(left)).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}

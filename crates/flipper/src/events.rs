@@ -1,0 +1,182 @@
+//! What this client's writes tell to subscribers.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+use crate::bucketing::Bucketer;
+use crate::conditions::Condition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Json, Object};
+
+/// A write of this client to one flag.
+#[derive(Clone, Debug)]
+pub struct WriteEvent {
+    name: Arc<str>,
+    verb: Verb,
+}
+
+/// What a write does, with what it was given.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Verb {
+    /// `create`, where it writes.
+    Create {
+        /// Whether the new flag is enabled.
+        is_enabled: bool,
+        /// Its client data; `None` if none was given.
+        client_data: Option<Json>,
+    },
+    /// `enable`.
+    Enable,
+    /// `disable`.
+    Disable,
+    /// `destroy`.
+    Destroy,
+    /// `set_client_data`, with what the client data is then, the new merged into the old.
+    SetClientData(Object),
+    /// `add_condition`.
+    AddCondition(Condition),
+    /// `set_conditions`.
+    SetConditions(Vec<Condition>),
+    /// `set_bucketer`.
+    SetBucketer(Bucketer),
+    /// `update`.
+    Update,
+}
+
+impl WriteEvent {
+    pub(crate) fn new(name: &str, verb: Verb) -> Self {
+        Self { name: name.into(), verb }
+    }
+
+    /// The flag's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the write does.
+    #[must_use]
+    pub fn verb(&self) -> &Verb {
+        &self.verb
+    }
+}
+
+/// Hears of every write of a client, before and after it. Both methods have a default that does nothing.
+///
+/// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed.
+pub trait Subscriber: Send + Sync + 'static {
+    /// Called once before a write, after the flag was read and before anything is written. An error vetoes it: the caller of
+    /// the write gets [`ErrorKind::Vetoed`] with this error as its source.
+    ///
+    /// # Errors
+    ///
+    /// Whatever should keep the write from happening.
+    fn pre(&self, event: &WriteEvent) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        let _ = event;
+        Ok(())
+    }
+
+    /// Called after a write that the store has acknowledged.
+    fn post(&self, event: &WriteEvent) {
+        let _ = event;
+    }
+}
+
+/// Makes a closure a [`Subscriber`] that is called before each write, and may veto it.
+///
+/// ```
+/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Pre, Verb};
+/// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// let _subscription = features.subscribe(Pre(|event: &flipper::WriteEvent| match event.verb() {
+///     Verb::Destroy => Err("flags are not destroyed here".into()),
+///     _ => Ok(()),
+/// }));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Pre<F>(pub F);
+
+impl<F> Subscriber for Pre<F>
+where
+    F: Fn(&WriteEvent) -> Result<(), Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
+{
+    fn pre(&self, event: &WriteEvent) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        (self.0)(event)
+    }
+}
+
+/// Makes a closure a [`Subscriber`] that is called after each write.
+///
+/// ```
+/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Post};
+/// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// let _subscription = features.subscribe(Post(|event: &flipper::WriteEvent| {
+///     println!("{}: {:?}", event.name(), event.verb());
+/// }));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Post<F>(pub F);
+
+impl<F: Fn(&WriteEvent) + Send + Sync + 'static> Subscriber for Post<F> {
+    fn post(&self, event: &WriteEvent) {
+        (self.0)(event);
+    }
+}
+
+/// Ends a subscription when it is dropped.
+#[must_use = "the subscription ends when this is dropped"]
+pub struct Subscription {
+    subscribers: Weak<Subscribers>,
+    subscriber: Arc<dyn Subscriber>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(subscribers) = self.subscribers.upgrade() {
+            let mut list = subscribers.0.write().unwrap_or_else(PoisonError::into_inner);
+            list.retain(|other| !Arc::ptr_eq(other, &self.subscriber));
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Subscribers(RwLock<Vec<Arc<dyn Subscriber>>>);
+
+impl Subscribers {
+    pub(crate) fn add(self: &Arc<Self>, subscriber: Arc<dyn Subscriber>) -> Subscription {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(subscriber.clone());
+        Subscription { subscribers: Arc::downgrade(self), subscriber }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(crate) fn pre(&self, event: &WriteEvent) -> Result<()> {
+        self.list().iter().try_for_each(|subscriber| subscriber.pre(event)).map_err(|error| {
+            Error::new(ErrorKind::Vetoed).with_flag(event.name()).with_source(error)
+        })
+    }
+
+    pub(crate) fn post(&self, event: &WriteEvent) {
+        self.list().iter().for_each(|subscriber| subscriber.post(event));
+    }
+
+    /// A copy, so that no lock is held while subscribers run: they may subscribe, or write flags themselves.
+    fn list(&self) -> Vec<Arc<dyn Subscriber>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Subscribers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} subscribers", self.list().len())
+    }
+}

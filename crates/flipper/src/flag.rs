@@ -1,0 +1,254 @@
+//! What users call: one flag, by a handle.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+
+use crate::bucketing::Bucketer;
+use crate::client::{Checks, FeatureFlagClient, Local};
+use crate::conditions::Condition;
+use crate::context::Attributes;
+use crate::error::Result;
+use crate::evaluation::Evaluation;
+use crate::json::Json;
+use crate::record::FlagRecord;
+use crate::table::Slot;
+
+/// A flag, bound to its name; made by [`FeatureFlagClient::get`]. It has the client's verbs without the name.
+///
+/// The flag need not exist: the handle finds it once it does, and again after it was destroyed and created anew. From then
+/// on a check is one atomic load, without the search for the name.
+///
+/// ```
+/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// let flag = features.get("MY_FEATURE");
+/// assert!(!flag.is_enabled());
+///
+/// features.create("MY_FEATURE").await?;
+/// flag.enable().await?;
+/// assert!(flag.is_enabled());
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct FeatureFlag<M = Local> {
+    client: FeatureFlagClient<M>,
+    name: Arc<str>,
+    slot: OnceLock<Arc<Slot>>,
+}
+
+impl<M> FeatureFlag<M> {
+    pub(crate) fn new(client: FeatureFlagClient<M>, name: String) -> Self {
+        Self { client, name: name.into(), slot: OnceLock::new() }
+    }
+
+    pub(crate) fn of_slot(client: FeatureFlagClient<M>, slot: Arc<Slot>) -> Self {
+        Self { client, name: slot.name().into(), slot: OnceLock::from(slot) }
+    }
+
+    /// The flag's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[inline]
+    fn slot(&self) -> Option<&Arc<Slot>>
+    where
+        M: Checks,
+    {
+        match self.slot.get() {
+            Some(slot) => Some(slot),
+            None => self.find_slot(),
+        }
+    }
+
+    #[cold]
+    fn find_slot(&self) -> Option<&Arc<Slot>>
+    where
+        M: Checks,
+    {
+        let slot = self.client.table().slot(&self.name)?;
+        Some(self.slot.get_or_init(|| slot.clone()))
+    }
+
+    /// Whether the flag is enabled; `false` if it does not exist or cannot be read. Conditions are not looked at.
+    #[inline]
+    pub fn is_enabled(&self) -> bool
+    where
+        M: Checks,
+    {
+        self.is_enabled_or(false)
+    }
+
+    /// Whether the flag is enabled; `default` if it does not exist or cannot be read.
+    #[inline]
+    pub fn is_enabled_or(&self, default: bool) -> bool
+    where
+        M: Checks,
+    {
+        self.slot().map_or(default, |slot| self.client.check(slot, default))
+    }
+
+    /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
+    #[inline]
+    pub fn is_enabled_with(&self, context: &impl Attributes) -> bool
+    where
+        M: Checks,
+    {
+        self.slot().is_some_and(|slot| self.client.check_with(slot, context))
+    }
+
+    /// The check with the reason for its answer.
+    pub fn evaluate(&self, context: &impl Attributes) -> Evaluation
+    where
+        M: Checks,
+    {
+        self.client.evaluate(&self.name, context)
+    }
+
+    /// Whether the flag exists, be it that it cannot be read.
+    #[must_use]
+    pub fn exists(&self) -> bool
+    where
+        M: Checks,
+    {
+        self.client.exists(&self.name)
+    }
+
+    /// All metadata of the flag; see [`FeatureFlagClient::meta`].
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn meta(&self) -> Result<Json>
+    where
+        M: Checks,
+    {
+        self.client.meta(&self.name)
+    }
+
+    /// What was stored with the flag by `set_client_data` and `create`.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn client_data(&self) -> Result<Json>
+    where
+        M: Checks,
+    {
+        self.client.client_data(&self.name)
+    }
+
+    /// The whole flag, as memory has it.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn record(&self) -> Result<Arc<FlagRecord>>
+    where
+        M: Checks,
+    {
+        self.client.record(&self.name)
+    }
+
+    /// The flag as the store has it, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::fetch`].
+    pub async fn fetch(&self) -> Result<Option<Arc<FlagRecord>>> {
+        self.client.fetch(&self.name).await
+    }
+
+    /// The check through the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::fetch_enabled`].
+    pub async fn fetch_enabled(&self, context: &impl Attributes) -> Result<bool> {
+        self.client.fetch_enabled(&self.name, context).await
+    }
+}
+
+impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
+    /// Enables the flag.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::enable`]; so have all writes.
+    pub async fn enable(&self) -> Result<()> {
+        self.client.enable(&self.name).await
+    }
+
+    /// Disables the flag.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::enable`].
+    pub async fn disable(&self) -> Result<()> {
+        self.client.disable(&self.name).await
+    }
+
+    /// Destroys the flag. The handle stays of use: it finds a flag that is created anew under the name.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::destroy`].
+    pub async fn destroy(&self) -> Result<()> {
+        self.client.destroy(&self.name).await
+    }
+
+    /// Merges top-level keys into the client data; see [`FeatureFlagClient::set_client_data`].
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::set_client_data`].
+    pub async fn set_client_data(&self, data: impl Serialize) -> Result<()> {
+        self.client.set_client_data(&self.name, data).await
+    }
+
+    /// Adds a condition; all conditions of a flag must hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::enable`].
+    pub async fn add_condition(&self, condition: Condition) -> Result<()> {
+        self.client.add_condition(&self.name, condition).await
+    }
+
+    /// Replaces all conditions.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::enable`].
+    pub async fn set_conditions(&self, conditions: impl IntoIterator<Item = Condition>) -> Result<()> {
+        self.client.set_conditions(&self.name, conditions).await
+    }
+
+    /// Sets the bucketer; see [`FeatureFlagClient::set_bucketer`].
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::enable`].
+    pub async fn set_bucketer(&self, bucketer: impl Into<Bucketer>) -> Result<()> {
+        self.client.set_bucketer(&self.name, bucketer).await
+    }
+
+    /// Changes several things in one atomic write; see [`FeatureFlagClient::update`].
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::update`].
+    pub async fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
+        self.client.update(&self.name, change).await
+    }
+}
+
+impl<M> fmt::Debug for FeatureFlag<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeatureFlag").field("name", &self.name).field("client", &self.client).finish()
+    }
+}

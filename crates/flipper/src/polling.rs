@@ -1,0 +1,81 @@
+//! A watch for stores that cannot tell of changes.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use futures_util::stream;
+
+use crate::background;
+use crate::store::{FeatureFlagStore, Stored, Version, Watch, WatchEvent};
+
+/// Compares [`list`](FeatureFlagStore::list) with what it was, once in `every`, and tells the differences.
+///
+/// For stores that want [`watch`](FeatureFlagStore::watch) with another interval than the default's second:
+///
+/// ```
+/// # use flipper::{FeatureFlagStore, Watch};
+/// # use std::time::Duration;
+/// fn watch<S: FeatureFlagStore>(store: &S) -> Watch<'_> {
+///     flipper::watch_by_polling(store, Duration::from_millis(200))
+/// }
+/// ```
+pub fn watch_by_polling<S: FeatureFlagStore + ?Sized>(store: &S, every: Duration) -> Watch<'_> {
+    let polling = Polling { store, every, known: None, lost: false, queue: VecDeque::new() };
+    Box::pin(stream::unfold(polling, |mut polling| async move {
+        let event = polling.next().await;
+        Some((event, polling))
+    }))
+}
+
+struct Polling<'a, S: ?Sized> {
+    store: &'a S,
+    every: Duration,
+    known: Option<BTreeMap<String, Version>>,
+    lost: bool,
+    queue: VecDeque<WatchEvent>,
+}
+
+impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
+    async fn next(&mut self) -> WatchEvent {
+        let mut first = self.known.is_none() && !self.lost;
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return event;
+            }
+            if !std::mem::take(&mut first) {
+                background::sleep(self.every).await;
+            }
+            let read_at = Instant::now();
+            match self.store.list().await {
+                Ok(flags) => self.compare(flags, read_at),
+                Err(error) if !self.lost => {
+                    self.lost = true;
+                    return WatchEvent::Lost(error);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn compare(&mut self, flags: Vec<Stored>, read_at: Instant) {
+        let read_at = Some(read_at);
+        let new = flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
+        let old = self.known.replace(new);
+        if std::mem::take(&mut self.lost) {
+            self.queue.push_back(WatchEvent::Restored);
+            self.queue.push_back(WatchEvent::Reset { flags, read_at });
+            return;
+        }
+        let Some(mut old) = old else {
+            self.queue.push_back(WatchEvent::Reset { flags, read_at });
+            return;
+        };
+        for flag in flags {
+            if old.remove(&flag.name).as_ref() != Some(&flag.version) {
+                self.queue.push_back(WatchEvent::Changed { flag, read_at });
+            }
+        }
+        self.queue.extend(old.into_keys().map(|name| WatchEvent::Removed { name, version: None, read_at }));
+    }
+}

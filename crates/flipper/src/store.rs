@@ -1,0 +1,366 @@
+//! The contract between flags and whatever keeps them.
+
+use std::fmt::{Debug, Display};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures_util::Stream;
+
+use crate::error::{Error, Result};
+use crate::polling::watch_by_polling;
+use crate::record::FlagRecord;
+use crate::status::Status;
+use crate::table::FlagTable;
+
+/// How often [`FeatureFlagStore::watch`] asks a store that cannot tell of changes.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+
+/// Keeps flags. Four methods make a store: [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) and
+/// [`list`](Self::list); the others have a default.
+///
+/// Every sentence under `# Behavior` has a test of that meaning in the conformance suite (feature `conformance`), which
+/// proves a store right: see [`store_conformance_tests!`](crate::store_conformance_tests).
+///
+/// A store is shared by threads and tasks. Futures may be dropped at any point: a write that was under way then either
+/// happened whole or not at all. No method may wait without a limit.
+///
+/// `Display` prints what a person should read in a log, without secrets: `Redis(features)`; a wrapper prints what it wraps
+/// too: `Mirrored(Redis(features))`.
+#[async_trait]
+pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
+    /// The flag of this name, or `None`.
+    ///
+    /// # Behavior
+    ///
+    /// - `get_missing`: a flag that does not exist is `None`, not an error.
+    /// - `get_after_put`: what was put is read back equal, in every field, unknown ones included.
+    /// - `get_is_authoritative`: a `get` that begins after a write has returned sees that write, through any clone or connection.
+    /// - `get_foreign_name`: a name that no flag can have is `None`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` or `Unauthorized` as the store has it. A value that cannot be read is no error of the call: it is in
+    /// [`Stored::record`].
+    async fn get(&self, name: &str) -> Result<Option<Stored>>;
+
+    /// Writes the whole flag if `when` holds, and tells its new version.
+    ///
+    /// # Behavior
+    ///
+    /// - `put_any`: with [`Precondition::Any`] the flag is created or replaced.
+    /// - `put_absent`: with [`Precondition::Absent`] it is created; if it exists, that is a `Conflict` and nothing changes.
+    /// - `put_unchanged`: with [`Precondition::Unchanged`] it is replaced if it still has that version; otherwise, or if it is
+    ///   gone, that is a `Conflict` and nothing changes.
+    /// - `put_version_is_read_back`: the version returned is the one that `get` and `list` give until the next write.
+    /// - `put_new_version`: after a write that changes the flag its version is another one.
+    /// - `put_aba`: a version read before a delete and a new creation with other content does not hold any more.
+    /// - `put_is_atomic`: of several writers with the same version one succeeds and the others get a `Conflict`.
+    /// - `put_no_lost_update`: writers that read, change and put, and retry on `Conflict`, lose nothing.
+    /// - `put_invalid_name`: a name that no flag can have is `InvalidName` and nothing is written.
+    /// - `put_touches_one`: other flags, and their versions, stay as they are.
+    /// - `put_unicode_and_long_names`: names of up to 255 bytes of any text are kept apart, byte for byte.
+    /// - `put_large_record`: a flag with 200 KiB of client data is kept whole.
+    /// - `put_dropped`: a put that is dropped half-way happened whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if `when` does not hold, `InvalidName`, `InvalidInput` for a record over the store's limits, `Unavailable`,
+    /// `Unauthorized`. After `Unavailable` the outcome is unknown: read the flag again.
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version>;
+
+    /// Deletes the flag if `when` holds, and tells the version of its absence (of use to ordered stores only).
+    ///
+    /// # Behavior
+    ///
+    /// - `delete_existing`: the flag is gone from `get` and `list`.
+    /// - `delete_missing`: with [`Precondition::Any`] a missing flag is no error, and nothing changes.
+    /// - `delete_unchanged`: with [`Precondition::Unchanged`] it is deleted if it still has that version; otherwise, or if it is
+    ///   gone, that is a `Conflict` and nothing changes.
+    /// - `delete_absent`: with [`Precondition::Absent`] an existing flag is a `Conflict` and a missing one is no error.
+    /// - `delete_then_create`: the name can be created anew, and has nothing of the old flag.
+    /// - `delete_touches_one`: other flags stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version>;
+
+    /// All flags, ordered by name (by bytes).
+    ///
+    /// # Behavior
+    ///
+    /// - `list_empty`: a store without flags gives an empty list.
+    /// - `list_ordered`: the order is that of the names' bytes.
+    /// - `list_agrees_with_get`: every flag is there once, as `get` gives it.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` or `Unauthorized`. One flag that cannot be read does not fail the list: see [`Stored::record`].
+    async fn list(&self) -> Result<Vec<Stored>>;
+
+    /// Tells of changes, whoever makes them. The default compares `list` once a second.
+    ///
+    /// # Behavior
+    ///
+    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`] with all flags.
+    /// - `watch_put`: a put is told as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
+    /// - `watch_delete`: a delete is told as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
+    /// - `watch_last_state`: changes in a row may be told as one, but the last state is always told.
+    /// - `watch_never_ends`: the stream ends with the store alone; errors are told as [`WatchEvent::Lost`] and it goes on.
+    fn watch(&self) -> Watch<'_> {
+        watch_by_polling(self, POLL_EVERY)
+    }
+
+    /// Like [`get`](Self::get), but a cache may answer from its copy. `fetch_enabled` uses it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+        self.get(name).await
+    }
+
+    /// Puts many flags under one precondition, one result each, in order. The default is a loop.
+    ///
+    /// # Behavior
+    ///
+    /// - `put_all_each`: each flag is put or refused on its own; one refusal does not keep the others from being written.
+    ///
+    /// # Errors
+    ///
+    /// Each as [`put`](Self::put).
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let mut results = Vec::with_capacity(records.len());
+        for record in records {
+            results.push(self.put(record, when.clone()).await);
+        }
+        results
+    }
+}
+
+/// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current: what
+/// [`FeatureFlagClient::new`](crate::FeatureFlagClient::new) needs, so that checks are reads of memory.
+///
+/// The table must show a write of this store before the write returns.
+#[async_trait]
+pub trait LocalFeatureFlagStore: FeatureFlagStore {
+    /// The flags as this process knows them.
+    fn table(&self) -> &Arc<FlagTable>;
+
+    /// How current they are.
+    fn status(&self) -> Status;
+
+    /// Waits until the first full set of flags is in.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot happen any more: the store was closed before, or what it was given cannot work.
+    async fn ready(&self) -> Result<()>;
+
+    /// Ends the background work and releases connections and files. Checks go on with the last known flags; writes are
+    /// `Unavailable` from then on. Closing twice is no error.
+    ///
+    /// # Errors
+    ///
+    /// If something could not be released in good order.
+    async fn close(&self) -> Result<()>;
+}
+
+/// Under what condition a write happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precondition {
+    /// Always.
+    Any,
+    /// If there is no such flag.
+    Absent,
+    /// If the flag exists and has this version.
+    Unchanged(Version),
+}
+
+/// One state of one flag, as its store tells states apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(Repr);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Repr {
+    Ordered(u64),
+    Opaque(Arc<[u8]>),
+}
+
+impl Version {
+    /// For stores that count their writes: the greater is the newer. A number must never be used twice for one name, across
+    /// deletion and re-creation too: count for the store, not for the flag.
+    #[must_use]
+    pub const fn ordered(number: u64) -> Self {
+        Self(Repr::Ordered(number))
+    }
+
+    /// For stores that can only compare content: equal bytes mean equal content, and nothing says which is newer.
+    #[must_use]
+    pub fn opaque(bytes: impl AsRef<[u8]>) -> Self {
+        Self(Repr::Opaque(Arc::from(bytes.as_ref())))
+    }
+
+    /// The number of an ordered version.
+    #[must_use]
+    pub const fn as_ordered(&self) -> Option<u64> {
+        match self.0 {
+            Repr::Ordered(number) => Some(number),
+            Repr::Opaque(_) => None,
+        }
+    }
+
+    /// The bytes of an opaque version.
+    #[must_use]
+    pub fn as_opaque(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::Ordered(_) => None,
+            Repr::Opaque(bytes) => Some(bytes),
+        }
+    }
+}
+
+/// A flag as a store holds it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The name that it is stored under.
+    pub name: String,
+    /// Which of its states this is.
+    pub version: Version,
+    /// The flag, or why what is stored cannot be read as one. That is this flag's problem alone.
+    pub record: Result<Arc<FlagRecord>, Corrupt>,
+}
+
+impl Stored {
+    /// Reads a stored value; one that is no flag becomes a [`Corrupt`] record.
+    #[must_use]
+    pub fn from_json(name: impl Into<String>, version: Version, value: &[u8]) -> Self {
+        let record = FlagRecord::from_json(value).map(Arc::new).map_err(|error| Corrupt::new(error.to_string()));
+        Self { name: name.into(), version, record }
+    }
+
+    /// The record for a caller who cannot do without.
+    pub(crate) fn readable(&self) -> Result<&Arc<FlagRecord>> {
+        self.record.as_ref().map_err(|corrupt| Error::from(corrupt.clone()).with_flag(&self.name))
+    }
+}
+
+/// Why a stored value cannot be read as a flag.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Corrupt {
+    reason: Arc<str>,
+}
+
+impl Corrupt {
+    /// The reason says what was wrong and where; lower case, no full stop.
+    #[must_use]
+    pub fn new(reason: impl AsRef<str>) -> Self {
+        Self { reason: Arc::from(reason.as_ref()) }
+    }
+
+    /// What was wrong, and where.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl From<Corrupt> for Error {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::new(crate::ErrorKind::Corrupt).with_source(corrupt)
+    }
+}
+
+/// The events of [`FeatureFlagStore::watch`].
+pub type Watch<'a> = Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>>;
+
+/// One event of [`FeatureFlagStore::watch`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WatchEvent {
+    /// These are all the flags; forget the others.
+    Reset {
+        /// All flags.
+        flags: Vec<Stored>,
+        /// When the read of them was sent, at the earliest; needed with opaque versions.
+        read_at: Option<Instant>,
+    },
+    /// This flag is new or has changed.
+    Changed {
+        /// Its new state.
+        flag: Stored,
+        /// When the read of it was sent, at the earliest. With an opaque version and no such time, the event is only a hint.
+        read_at: Option<Instant>,
+    },
+    /// This flag is gone.
+    Removed {
+        /// Its name.
+        name: String,
+        /// The version of its absence, where the store counts.
+        version: Option<Version>,
+        /// As in [`WatchEvent::Changed`].
+        read_at: Option<Instant>,
+    },
+    /// Something happened to this flag: read it again.
+    Hint {
+        /// Its name.
+        name: String,
+    },
+    /// The store cannot be followed for now. The watch goes on trying.
+    Lost(Error),
+    /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
+    Restored,
+}
+
+macro_rules! forward_store {
+    ($($pointer:ident),+) => {$(
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: FeatureFlagStore + ?Sized> FeatureFlagStore for $pointer<S> {
+            async fn get(&self, name: &str) -> Result<Option<Stored>> {
+                (**self).get(name).await
+            }
+            async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+                (**self).put(record, when).await
+            }
+            async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+                (**self).delete(name, when).await
+            }
+            async fn list(&self) -> Result<Vec<Stored>> {
+                (**self).list().await
+            }
+            fn watch(&self) -> Watch<'_> {
+                (**self).watch()
+            }
+            async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+                (**self).get_cached(name).await
+            }
+            async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+                (**self).put_all(records, when).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: LocalFeatureFlagStore + ?Sized> LocalFeatureFlagStore for $pointer<S> {
+            fn table(&self) -> &Arc<FlagTable> {
+                (**self).table()
+            }
+            fn status(&self) -> Status {
+                (**self).status()
+            }
+            async fn ready(&self) -> Result<()> {
+                (**self).ready().await
+            }
+            async fn close(&self) -> Result<()> {
+                (**self).close().await
+            }
+        }
+    )+};
+}
+
+forward_store!(Arc, Box);

@@ -1,0 +1,142 @@
+//! Flags that live as long as the process; for tests, development, and programs that set their flags at the start.
+//!
+//! ```
+//! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+//!
+//! # tokio_test_block_on(async {
+//! let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+//! features.create("MY_FEATURE").enabled(true).await?;
+//! assert!(features.is_enabled("MY_FEATURE"));
+//! # Ok::<(), flipper::Error>(()) }).unwrap();
+//! # fn tokio_test_block_on<T>(future: impl std::future::Future<Output = T>) -> T {
+//! #     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+//! # }
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{FlagRecord, validate_name};
+use crate::status::{Health, Status, Updates};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::table::FlagTable;
+
+/// Keeps flags in this process's memory, and nowhere else. Clones share the flags.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFeatureFlagStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    table: Arc<FlagTable>,
+    /// The version of the last write; held through each write, so that a precondition stays true until the write is in.
+    last: Mutex<u64>,
+}
+
+impl MemoryFeatureFlagStore {
+    /// A store without flags.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in a stored text as it is, under any name; one that is no flag becomes a corrupt flag. For tests with the data of
+    /// another store, good or bad.
+    ///
+    /// ```
+    /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+    ///
+    /// let store = MemoryFeatureFlagStore::new();
+    /// store.put_text("CHECKOUT", r#"{"feature_name": "CHECKOUT", "is_enabled": true, "meta": {"created_date": 1700000000}}"#);
+    /// store.put_text("BROKEN", "{");
+    ///
+    /// let features = FeatureFlagClient::new(store);
+    /// assert!(features.is_enabled("CHECKOUT"));
+    /// assert_eq!(features.status().corrupt[0].0, "BROKEN");
+    /// ```
+    pub fn put_text(&self, name: &str, text: impl AsRef<[u8]>) {
+        // `Any` always holds.
+        let _ = self.write(name, &Precondition::Any, |table, version| {
+            table.apply(Stored::from_json(name, version, text.as_ref()));
+        });
+    }
+
+    fn write(&self, name: &str, when: &Precondition, write: impl FnOnce(&FlagTable, Version)) -> Result<Version> {
+        let table = &self.shared.table;
+        let mut last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = table.get(name).map(|stored| stored.version);
+        let holds = match when {
+            Precondition::Any => true,
+            Precondition::Absent => current.is_none(),
+            Precondition::Unchanged(version) => current.as_ref() == Some(version),
+        };
+        if !holds {
+            return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));
+        }
+        *last += 1;
+        write(table, Version::ordered(*last));
+        Ok(Version::ordered(*last))
+    }
+}
+
+impl fmt::Display for MemoryFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memory")
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for MemoryFeatureFlagStore {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        Ok(self.shared.table.get(name))
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        let name = record.name();
+        validate_name(name)?;
+        self.write(name, &when, |table, version| {
+            table.apply(Stored { name: name.to_owned(), version, record: Ok(Arc::new(record.clone())) });
+        })
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        self.write(name, &when, |table, version| {
+            // A name that never was needs no tombstone.
+            if table.slot(name).is_some() {
+                table.remove(name, version);
+            }
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        Ok(self.shared.table.list())
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        self.shared.table.watch()
+    }
+}
+
+#[async_trait]
+impl LocalFeatureFlagStore for MemoryFeatureFlagStore {
+    fn table(&self) -> &Arc<FlagTable> {
+        &self.shared.table
+    }
+
+    fn status(&self) -> Status {
+        Status::new(Health::Live, Some(SystemTime::now()), Updates::Local).with_corrupt(self.shared.table.corrupt())
+    }
+
+    async fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! The flags of this process, in memory.
+
+mod index;
+mod slot;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::broadcast;
+
+use self::index::Index;
+pub(crate) use self::slot::{Answer, Entry, Slot, State};
+use crate::changes::{Change, Changes};
+use crate::store::{Corrupt, Stored, Version, Watch, WatchEvent};
+
+/// How many changes a subscriber may be behind before it is told that it lagged.
+const CHANGES_KEPT: usize = 1024;
+
+/// The flags of this process, in memory: what checks read, and what a [`LocalFeatureFlagStore`] keeps current.
+///
+/// Reads take no lock. Writers take turns; the cost of a write does not grow with the number of flags. A name that was
+/// ever there keeps its place, about 250 bytes, when its flag is gone; asking for a name adds nothing.
+///
+/// ```
+/// use flipper::{FlagRecord, FlagTable, Stored, Version};
+///
+/// let table = FlagTable::new();
+/// let record = FlagRecord::new("CHECKOUT", 1_700_000_000);
+/// let stored = |number| Stored { name: "CHECKOUT".into(), version: Version::ordered(number), record: Ok(record.clone().into()) };
+///
+/// assert!(table.apply(stored(7)));
+/// assert!(!table.apply(stored(6)), "older than what is there");
+/// assert_eq!(table.get("CHECKOUT").unwrap().version, Version::ordered(7));
+/// ```
+///
+/// [`LocalFeatureFlagStore`]: crate::LocalFeatureFlagStore
+pub struct FlagTable {
+    index: Index,
+    writer: Mutex<Writer>,
+    changes: broadcast::Sender<Change>,
+}
+
+#[derive(Default)]
+struct Writer {
+    slots: usize,
+    corrupt: BTreeMap<String, Corrupt>,
+}
+
+impl FlagTable {
+    /// A table without flags.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(CHANGES_KEPT) }
+    }
+
+    /// The flag of this name as the table has it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Stored> {
+        self.index.get(name)?.entry().as_ref()?.to_stored(name)
+    }
+
+    /// All flags, ordered by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Stored> {
+        let mut all: Vec<_> = self.slots().filter_map(|slot| slot.entry().as_ref()?.to_stored(slot.name())).collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Takes in a state of a flag, and says whether it did: with ordered versions only a newer one than what is there.
+    ///
+    /// With opaque versions the caller decides what is newer, before the call.
+    pub fn apply(&self, stored: Stored) -> bool {
+        let name = stored.name.clone();
+        self.set(&mut self.lock(), &name, Entry::new(stored), Order::NewerWins)
+    }
+
+    /// Takes in that a flag is gone, by the same rule as [`apply`](Self::apply).
+    pub fn remove(&self, name: &str, version: Version) -> bool {
+        self.set(&mut self.lock(), name, Entry { version, state: State::Absent }, Order::NewerWins)
+    }
+
+    /// Makes these all the flags there are, whatever the versions: for a store that was replaced or restarted empty, in which
+    /// numbers may begin anew.
+    pub fn reset(&self, flags: Vec<Stored>) {
+        let mut writer = self.lock();
+        let names: BTreeSet<String> = flags.iter().map(|flag| flag.name.clone()).collect();
+        for flag in flags {
+            let name = flag.name.clone();
+            self.set(&mut writer, &name, Entry::new(flag), Order::Replace);
+        }
+        // The tombstone's number must not be above what the store will count next.
+        let gone = Arc::new(Entry { version: Version::ordered(0), state: State::Absent });
+        for slot in self.index.slots().filter(|slot| !names.contains(slot.name())) {
+            if slot.entry().as_ref().is_some_and(|entry| !matches!(entry.state, State::Absent)) {
+                self.tell(&mut writer, slot.name(), &gone);
+            }
+            slot.set(gone.clone());
+        }
+    }
+
+    /// The flags that cannot be read, by name.
+    #[must_use]
+    pub fn corrupt(&self) -> Vec<(String, Corrupt)> {
+        self.lock().corrupt.iter().map(|(name, corrupt)| (name.clone(), corrupt.clone())).collect()
+    }
+
+    pub(crate) fn slot(&self, name: &str) -> Option<&Arc<Slot>> {
+        self.index.get(name)
+    }
+
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.index.slots()
+    }
+
+    pub(crate) fn changes(self: &Arc<Self>) -> Changes {
+        Changes::new(Arc::downgrade(self), self.changes.subscribe())
+    }
+
+    /// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) for a store whose table is always current.
+    pub(crate) fn watch(self: &Arc<Self>) -> Watch<'static> {
+        let (flags, receiver) = self.snapshot_and_changes();
+        let table = Arc::downgrade(self);
+        let changes = Changes::new(table.clone(), receiver).filter_map(move |change| {
+            let event = match change {
+                Change::Snapshot(flags) => Some(WatchEvent::Reset { flags, read_at: None }),
+                Change::Lagged { .. } => None,
+                Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name } => {
+                    table.upgrade().and_then(|table| table.event(name))
+                }
+            };
+            std::future::ready(event)
+        });
+        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(changes))
+    }
+
+    fn event(&self, name: String) -> Option<WatchEvent> {
+        let entry = self.index.get(&name)?.entry();
+        let entry = entry.as_ref()?;
+        Some(match entry.to_stored(&name) {
+            Some(flag) => WatchEvent::Changed { flag, read_at: None },
+            None => WatchEvent::Removed { name, version: Some(entry.version.clone()), read_at: None },
+        })
+    }
+
+    /// The flags of one moment, and a receiver of all that comes after it.
+    pub(crate) fn snapshot_and_changes(&self) -> (Vec<Stored>, broadcast::Receiver<Change>) {
+        let _no_change_in_between = self.lock();
+        (self.list(), self.changes.subscribe())
+    }
+
+    fn set(&self, writer: &mut Writer, name: &str, entry: Entry, order: Order) -> bool {
+        let slot = match self.index.get(name) {
+            Some(slot) => slot.clone(),
+            None => {
+                let slot = Arc::new(Slot::new(name));
+                self.index.insert(slot.clone(), writer.slots);
+                writer.slots += 1;
+                slot
+            }
+        };
+        let old = slot.entry();
+        if let Some(old) = old.as_ref() {
+            if order == Order::NewerWins && is_older_or_same(&entry.version, &old.version) {
+                return false;
+            }
+        }
+        let unchanged = match (old.as_ref().map(|old| &old.state), &entry.state) {
+            (None | Some(State::Absent), State::Absent) => true,
+            (Some(State::Present { record: old, .. }), State::Present { record: new, .. }) => old == new,
+            _ => false,
+        };
+        drop(old);
+        let entry = Arc::new(entry);
+        slot.set(entry.clone());
+        if !unchanged {
+            self.tell(writer, name, &entry);
+        }
+        true
+    }
+
+    fn tell(&self, writer: &mut Writer, name: &str, entry: &Entry) {
+        if !writer.corrupt.is_empty() {
+            writer.corrupt.remove(name);
+        }
+        if let State::Corrupt(corrupt) = &entry.state {
+            writer.corrupt.insert(name.to_owned(), corrupt.clone());
+        }
+        if self.changes.receiver_count() > 0 {
+            // Fails where the last receiver has gone in between, and then nobody misses it.
+            let _ = self.changes.send(Change::of(name, entry));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        // Nothing that can panic leaves the writer's data half changed.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    NewerWins,
+    Replace,
+}
+
+fn is_older_or_same(new: &Version, old: &Version) -> bool {
+    matches!((new.as_ordered(), old.as_ordered()), (Some(new), Some(old)) if new <= old)
+}
+
+impl Default for FlagTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FlagTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlagTable").field("names", &self.lock().slots).finish_non_exhaustive()
+    }
+}
