@@ -81,12 +81,14 @@ impl LinearRampPercentage {
         Ok(if first <= last || elapsed == duration { value.min(last) } else { value.max(last) })
     }
 
-    /// The value as JSON; null where it cannot be computed.
+    /// The value as JSON; null where it cannot be computed. The final value is shown as it is stored.
     pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
-        if number(&self.ramp_duration).is_ok_and(|duration| duration <= 0.0) {
+        let value = self.value(now).ok();
+        let over = number(&self.ramp_duration).is_ok_and(|duration| duration <= 0.0);
+        if over || value.is_some() && value == number(&self.final_value).ok() {
             return self.final_value.clone();
         }
-        self.value(now).ok().and_then(Number::from_f64).map_or(Json::Null, Json::Number)
+        value.and_then(Number::from_f64).map_or(Json::Null, Json::Number)
     }
 
     pub(crate) fn from_json(fields: &Object) -> Result<Self> {

@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
     deny_conditions: Vec<Condition>,
-    pub(super) bucketer: Bucketer,
+    bucketer: Bucketer,
     without_context: Option<bool>,
     with_context: Option<bool>,
 }
