@@ -21,6 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
 const BATCH: Duration = Duration::from_millis(2);
+const BATCH_OF_WRITES: usize = 100;
 const FLIP_EVERY: Duration = Duration::from_millis(1);
 
 /// What the bare map and the bare loads have for a flag: the least that a check could read.
@@ -328,9 +329,20 @@ fn writes(all: &[(usize, Flags)], rounds: usize, promises: &mut Promises) -> Res
     let mut creates = vec![Vec::new(); all.len()];
     for round in 0..rounds {
         for (place, (size, flags)) in all.iter().enumerate() {
-            let order: Vec<usize> = (0..100).map(|_| fastrand::usize(..*size)).collect();
-            flips[place].push(median(timed(order.len(), |number| flags.flip(order[number]))?));
-            let names: Vec<String> = (0..100).map(|number| name(size * 2 + round * 100 + number)).collect();
+            let order: Vec<usize> = (0..BATCH_OF_WRITES).map(|_| fastrand::usize(..*size)).collect();
+            // As with checks: callers have at hand what they call with. Of the flag itself nothing is.
+            let names: Vec<Box<str>> = order.iter().map(|number| flags.names[*number].clone()).collect();
+            let to: Vec<bool> =
+                order.iter().map(|number| !flags.bare[*number].on.fetch_not(Ordering::Relaxed)).collect();
+            flips[place].push(median(timed(names.len(), |number| {
+                let (name, features) = (&names[number], &flags.features);
+                block_on(async {
+                    if to[number] { features.enable(name).await } else { features.disable(name).await }
+                })?;
+                Ok(())
+            })?));
+            let names: Vec<String> =
+                (0..BATCH_OF_WRITES).map(|number| name(size * 2 + round * BATCH_OF_WRITES + number)).collect();
             creates[place].push(median(timed(names.len(), |number| {
                 block_on(flags.features.create(names[number].as_str()))?;
                 Ok(())
@@ -348,10 +360,19 @@ fn writes(all: &[(usize, Flags)], rounds: usize, promises: &mut Promises) -> Res
     Ok(())
 }
 
+/// The arguments: `--bench` from Cargo, and how many flags, if not all of [`SIZES`].
 fn main() -> Result<()> {
-    // `cargo test --benches` leaves the argument out, and only asks whether it runs.
-    let (sizes, round_count) =
-        if std::env::args().any(|arg| arg == "--bench") { (&SIZES[..], 41) } else { (&SIZES[..1], 1) };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = SIZES.to_vec();
+    }
+    let mut round_count = 41;
+    // `cargo test --benches` leaves it out, and only asks whether this runs.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        sizes.truncate(1);
+        round_count = 1;
+    }
     let mut promises = Promises::default();
     let all = sizes.iter().map(|size| Ok((*size, Flags::new(*size)?))).collect::<Result<Vec<_>>>()?;
 
