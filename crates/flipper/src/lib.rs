@@ -12,21 +12,27 @@ mod evaluation;
 mod events;
 mod flag;
 mod json;
+mod names;
 mod polling;
 mod record;
+mod stack_text;
 mod status;
 mod store;
 mod stores;
 mod table;
+mod url;
 
-pub use bucketing::Bucketer;
+pub use bucketing::{
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
+    PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
+};
 pub use changes::{Change, Changes};
 pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
-pub use conditions::Condition;
-pub use context::{Attribute, Attributes};
+pub use conditions::{Condition, Operator};
+pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
-pub use evaluation::{Evaluation, Reason};
+pub use evaluation::{Bucket, Evaluation, Reason};
 pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
 pub use flag::FeatureFlag;
 pub use json::{Json, Number, Object};
@@ -40,3 +46,7 @@ pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
 pub use table::FlagTable;
+pub use url::connect;
+
+#[doc(hidden)]
+pub use context::strip_raw as __strip_raw;

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use super::{FeatureFlagClient, Local};
 use crate::changes::Changes;
-use crate::context::{Attribute, Attributes};
+use crate::context::Attributes;
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, Plan, Reason};
+use crate::evaluation::{Evaluation, NO_ATTRIBUTES, Plan, Reason};
 use crate::flag::FeatureFlag;
 use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::status::Status;
 use crate::table::{Answer, FlagTable, Slot, State};
-
-const NO_ATTRIBUTES: [Attribute<'static>; 0] = [];
 
 /// Where a client's checks are answered. Only [`Local`] answers them.
 #[diagnostic::on_unimplemented(
@@ -97,8 +95,8 @@ impl<M> FeatureFlagClient<M> {
         let entry = self.table().slot(name).map(|slot| slot.entry());
         match entry.as_ref().and_then(|entry| entry.as_ref()).map(|entry| &entry.state) {
             Some(State::Present { plan, .. }) => plan.evaluate(name, context, &self.core.environment),
-            Some(State::Corrupt(corrupt)) => Evaluation::new(false, Reason::Corrupt(corrupt.clone())),
-            Some(State::Absent) | None => Evaluation::new(false, Reason::NoSuchFlag),
+            Some(State::Corrupt(_)) => Evaluation::of(false, Reason::Corrupt),
+            Some(State::Absent) | None => Evaluation::of(false, Reason::NoSuchFlag),
         }
     }
 
@@ -257,7 +255,7 @@ impl<M> FeatureFlagClient<M> {
     }
 
     #[inline]
-    pub(crate) fn check_with(&self, name: &str, slot: &Slot, context: &dyn Attributes) -> bool {
+    pub(crate) fn check_with(&self, name: &str, slot: &Slot, context: &impl Attributes) -> bool {
         match slot.answer_with_context() {
             Answer::EVALUATE => self.evaluate_slot(name, slot, context, false),
             answer => answer.is_on(false),
@@ -265,7 +263,7 @@ impl<M> FeatureFlagClient<M> {
     }
 
     #[inline(never)]
-    fn evaluate_slot(&self, name: &str, slot: &Slot, context: &dyn Attributes, default: bool) -> bool {
+    fn evaluate_slot(&self, name: &str, slot: &Slot, context: &impl Attributes, default: bool) -> bool {
         match slot.entry().as_ref().map(|entry| &entry.state) {
             Some(State::Present { plan, .. }) => plan.is_enabled(name, context, &self.core.environment),
             Some(State::Absent | State::Corrupt(_)) | None => default,

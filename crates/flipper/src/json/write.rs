@@ -67,7 +67,7 @@ fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -
 }
 
 /// Writes a string in quotes, ASCII only. Python escapes 0x7f as well.
-fn write_string(text: &str, out: &mut impl Write) -> fmt::Result {
+pub(crate) fn write_string(text: &str, out: &mut impl Write) -> fmt::Result {
     out.write_char('"')?;
     let mut plain = 0;
     for (at, c) in text.char_indices() {

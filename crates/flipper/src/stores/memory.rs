@@ -45,6 +45,27 @@ impl MemoryFeatureFlagStore {
         Self::default()
     }
 
+    /// Takes in a stored text as it is, under any name; one that is no flag becomes a corrupt flag. For tests with the data of
+    /// another store, good or bad.
+    ///
+    /// ```
+    /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+    ///
+    /// let store = MemoryFeatureFlagStore::new();
+    /// store.put_text("CHECKOUT", r#"{"feature_name": "CHECKOUT", "is_enabled": true, "meta": {"created_date": 1700000000}}"#);
+    /// store.put_text("BROKEN", "{");
+    ///
+    /// let features = FeatureFlagClient::new(store);
+    /// assert!(features.is_enabled("CHECKOUT"));
+    /// assert_eq!(features.status().corrupt[0].0, "BROKEN");
+    /// ```
+    pub fn put_text(&self, name: &str, text: impl AsRef<[u8]>) {
+        // `Any` always holds.
+        let _ = self.write(name, &Precondition::Any, |table, version| {
+            table.apply(Stored::from_json(name, version, text.as_ref()));
+        });
+    }
+
     fn write(&self, name: &str, when: &Precondition, write: impl FnOnce(&FlagTable, Version)) -> Result<Version> {
         let table = &self.shared.table;
         let mut last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,282 @@
+//! A flag made ready for checks.
+
+use std::cell::Cell;
+use std::time::SystemTime;
+
+use super::{Bucket, Environment, Evaluation, Reason};
+use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer};
+use crate::clock::Clock;
+use crate::conditions::compare::Mismatch;
+use crate::conditions::{Condition, Operator, Outcome};
+use crate::context::{Attributes, Value, ValueType};
+use crate::json::{Json, Number};
+use crate::record::FlagRecord;
+
+/// The context of a check that has none.
+pub(crate) const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
+
+/// The largest score of the bucketer that is compatible with Python.
+const LAST_SCORE: f64 = 0.99;
+
+/// A flag made ready for checks, once for each version of its record.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    enabled: bool,
+    conditions: Vec<Condition>,
+    deny_conditions: Vec<Condition>,
+    pub(super) bucketer: Bucketer,
+    without_context: Option<bool>,
+    with_context: Option<bool>,
+}
+
+/// A decision that owns nothing: [`Reason`] is made of it where somebody asks.
+#[derive(Clone, Copy)]
+enum Verdict<'a> {
+    Disabled,
+    Enabled,
+    ConditionsMet,
+    ConditionFailed { variable: &'a str, operator: Operator },
+    Denied { index: usize },
+    TypeMismatch { variable: &'a str, operator: Operator, types: Mismatch },
+    Bucket { enabled: bool, percentage: f64 },
+    Random { enabled: bool, percentage: f64 },
+    NoBucketAttribute { enabled: bool, attribute: &'a str, percentage: f64 },
+    CustomBucketer { enabled: bool, bucketer_type: &'a str },
+}
+
+impl Plan {
+    pub(crate) fn new(record: &FlagRecord) -> Self {
+        let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
+        let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
+        let with_context = if enabled { settled(bucketer, true).filter(|_| !limited) } else { Some(false) };
+        Self {
+            enabled,
+            conditions: record.conditions().to_vec(),
+            deny_conditions: record.deny_conditions().to_vec(),
+            bucketer: bucketer.clone(),
+            without_context: if enabled { settled(bucketer, false) } else { Some(false) },
+            with_context,
+        }
+    }
+
+    /// The answer to all checks without attributes, if it is always the same.
+    pub(crate) fn settled_without_context(&self) -> Option<bool> {
+        self.without_context
+    }
+
+    /// The answer to all checks with attributes, if it is always the same.
+    pub(crate) fn settled_with_context(&self) -> Option<bool> {
+        self.with_context
+    }
+
+    /// The answer alone. Allocates nothing, unless more than eight attributes have to be sorted for a hash.
+    pub(crate) fn is_enabled<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> bool {
+        let now = Moment::of(&*environment.clock);
+        self.decide(flag_name, attributes, environment, &now).enabled()
+    }
+
+    /// The answer and its reason.
+    pub(crate) fn evaluate<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> Evaluation {
+        let now = Moment::of(&*environment.clock);
+        let verdict = self.decide(flag_name, attributes, environment, &now);
+        let bucket = self.bucket(flag_name, attributes, &now);
+        let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
+        Evaluation { enabled: verdict.enabled(), reason: verdict.reason(score), bucket }
+    }
+
+    fn decide<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+        now: &Moment<'_>,
+    ) -> Verdict<'_> {
+        if !self.enabled {
+            return Verdict::Disabled;
+        }
+        if !attributes.is_empty() {
+            if let Some(denied) = self.denied(attributes) {
+                return denied;
+            }
+            if !self.conditions.is_empty() {
+                return self.check_conditions(attributes);
+            }
+        }
+        self.ask_bucketer(flag_name, attributes, environment, now)
+    }
+
+    fn denied<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Verdict<'_>> {
+        self.deny_conditions.iter().enumerate().find_map(|(index, condition)| {
+            Some(match condition.check_deny(attributes)? {
+                Outcome::Mismatch { variable, operator, types } => Verdict::TypeMismatch { variable, operator, types },
+                Outcome::Holds | Outcome::Fails { .. } => Verdict::Denied { index },
+            })
+        })
+    }
+
+    fn check_conditions<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
+        for condition in &self.conditions {
+            match condition.check(attributes) {
+                Outcome::Holds => {}
+                Outcome::Fails { variable, operator } => return Verdict::ConditionFailed { variable, operator },
+                Outcome::Mismatch { variable, operator, types } => {
+                    return Verdict::TypeMismatch { variable, operator, types };
+                }
+            }
+        }
+        Verdict::ConditionsMet
+    }
+
+    fn ask_bucketer<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+        now: &Moment<'_>,
+    ) -> Verdict<'_> {
+        let percentage = match self.percentage().map(|percentage| percentage.value(|| now.get())).transpose() {
+            Ok(percentage) => percentage.unwrap_or_default(),
+            Err(actual) => return not_a_number(actual),
+        };
+        match &self.bucketer {
+            Bucketer::NoOp => Verdict::Enabled,
+            Bucketer::Percentage(_) => {
+                let enabled = percentage != 0.0 && environment.random.next() <= percentage;
+                Verdict::Random { enabled, percentage }
+            }
+            Bucketer::ConsistentHash(bucketer) => {
+                let enabled = percentage != 0.0 && bucketer.score(attributes) <= percentage;
+                Verdict::Bucket { enabled, percentage }
+            }
+            Bucketer::Salted(bucketer) => match bucketer.bucket(flag_name, attributes) {
+                Some(bucket) => {
+                    Verdict::Bucket { enabled: SaltedPercentageBucketer::takes(bucket, percentage), percentage }
+                }
+                None => Verdict::NoBucketAttribute {
+                    enabled: SaltedPercentageBucketer::takes_all(percentage),
+                    attribute: bucketer.bucket_by(),
+                    percentage,
+                },
+            },
+            Bucketer::Custom(bucketer) => Verdict::CustomBucketer {
+                enabled: bucketer.is_enabled(flag_name, &attributes),
+                bucketer_type: bucketer.bucketer_type(),
+            },
+        }
+    }
+
+    fn percentage(&self) -> Option<&AnyPercentage> {
+        percentage(&self.bucketer)
+    }
+
+    /// Where the caller stands, whatever decides.
+    fn bucket<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
+        let score = match &self.bucketer {
+            Bucketer::ConsistentHash(bucketer) => bucketer.score(attributes),
+            Bucketer::Salted(bucketer) => SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?),
+            _ => return None,
+        };
+        let percentage = match self.percentage()? {
+            AnyPercentage::Fixed(percentage) => percentage.value().clone(),
+            AnyPercentage::Ramp(ramp) => {
+                ramp.value(|| now.get()).ok().and_then(Number::from_f64).map_or(Json::Null, Json::Number)
+            }
+        };
+        Some(Bucket { score, percentage })
+    }
+}
+
+impl Verdict<'_> {
+    fn enabled(self) -> bool {
+        match self {
+            Self::Enabled | Self::ConditionsMet => true,
+            Self::Disabled | Self::ConditionFailed { .. } | Self::Denied { .. } | Self::TypeMismatch { .. } => false,
+            Self::Bucket { enabled, .. }
+            | Self::Random { enabled, .. }
+            | Self::NoBucketAttribute { enabled, .. }
+            | Self::CustomBucketer { enabled, .. } => enabled,
+        }
+    }
+
+    fn reason(self, score: f64) -> Reason {
+        match self {
+            Self::Disabled => Reason::Disabled,
+            Self::Enabled => Reason::Enabled,
+            Self::ConditionsMet => Reason::ConditionsMet,
+            Self::ConditionFailed { variable, operator } => {
+                Reason::ConditionFailed { variable: variable.to_owned(), operator }
+            }
+            Self::Denied { index } => Reason::Denied { index },
+            Self::TypeMismatch { variable, operator, types: Mismatch { actual, expected } } => {
+                Reason::TypeMismatch { variable: variable.to_owned(), operator, actual, expected }
+            }
+            Self::Bucket { percentage, .. } => Reason::Bucket { score, percentage },
+            Self::Random { percentage, .. } => Reason::Random { percentage },
+            Self::NoBucketAttribute { attribute, percentage, .. } => {
+                Reason::NoBucketAttribute { attribute: attribute.to_owned(), percentage }
+            }
+            Self::CustomBucketer { bucketer_type, .. } => {
+                Reason::CustomBucketer { bucketer_type: bucketer_type.to_owned() }
+            }
+        }
+    }
+}
+
+/// The time of one check, read once and only if it is needed.
+struct Moment<'a> {
+    clock: &'a dyn Clock,
+    read: Cell<Option<SystemTime>>,
+}
+
+impl<'a> Moment<'a> {
+    fn of(clock: &'a dyn Clock) -> Self {
+        Self { clock, read: Cell::new(None) }
+    }
+
+    fn get(&self) -> SystemTime {
+        let now = self.read.get().unwrap_or_else(|| self.clock.now());
+        self.read.set(Some(now));
+        now
+    }
+}
+
+fn not_a_number<'a>(actual: ValueType) -> Verdict<'a> {
+    let types = Mismatch { actual, expected: ValueType::Float };
+    Verdict::TypeMismatch { variable: "percentage", operator: Operator::Gte, types }
+}
+
+fn percentage(bucketer: &Bucketer) -> Option<&AnyPercentage> {
+    match bucketer {
+        Bucketer::Percentage(bucketer) => Some(bucketer.percentage()),
+        Bucketer::ConsistentHash(bucketer) => Some(bucketer.percentage()),
+        Bucketer::Salted(bucketer) => Some(bucketer.percentage()),
+        Bucketer::NoOp | Bucketer::Custom(_) => None,
+    }
+}
+
+/// What the bucketer says to everybody, if it is the same.
+fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
+    if matches!(bucketer, Bucketer::NoOp) {
+        return Some(true);
+    }
+    let Ok(percentage) = percentage(bucketer)?.fixed()? else { return Some(false) };
+    match bucketer {
+        Bucketer::NoOp | Bucketer::Custom(_) => None,
+        _ if percentage <= 0.0 => Some(false),
+        Bucketer::Percentage(_) => (percentage >= 1.0).then_some(true),
+        Bucketer::ConsistentHash(bucketer) if !context => Some(bucketer.score(&NO_ATTRIBUTES) <= percentage),
+        Bucketer::ConsistentHash(_) => (percentage >= LAST_SCORE).then_some(true),
+        Bucketer::Salted(_) if SaltedPercentageBucketer::takes_all(percentage) => Some(true),
+        Bucketer::Salted(_) => (!context || !SaltedPercentageBucketer::takes(0, percentage)).then_some(false),
+    }
+}
