@@ -230,7 +230,8 @@ impl FlagRecord {
         if size.0 > MAX_CLIENT_DATA {
             return refuse(format!("client data takes {} bytes, more than the {MAX_CLIENT_DATA} allowed", size.0));
         }
-        let written = [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
+        let written =
+            [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
         let deepest = written.into_iter().fold(self.client_data.depth(), usize::max);
         // Around them are meta and the record.
         let depth = deepest + 2;
@@ -287,9 +288,8 @@ fn take_conditions(meta: &mut Object, key: &str) -> Result<Vec<Condition>> {
         Some(Json::Object(object)) if object.is_empty() => return Ok(Vec::new()),
         Some(other) => return Err(Error::corrupt(format!("meta.{key} is {}, not an array", other.type_name()))),
     };
-    let read = |(index, item)| {
-        Condition::from_json(item).map_err(|error| corrupt(&format!("meta.{key}[{index}]"), error))
-    };
+    let read =
+        |(index, item)| Condition::from_json(item).map_err(|error| corrupt(&format!("meta.{key}[{index}]"), error));
     items.iter().enumerate().map(read).collect()
 }
 

@@ -167,7 +167,12 @@ impl<M> FeatureFlagClient<M> {
         let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists()).collect();
         slots.sort_unstable_by(|a, b| a.name().cmp(b.name()));
         let limit = limit.into().unwrap_or(usize::MAX);
-        slots.into_iter().skip(offset).take(limit).map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
+        slots
+            .into_iter()
+            .skip(offset)
+            .take(limit)
+            .map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone()))
+            .collect()
     }
 
     /// How current the flags in memory are, and which cannot be read.

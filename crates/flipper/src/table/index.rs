@@ -72,9 +72,8 @@ impl Index {
     }
 
     fn cells(&self, generation: usize) -> &[Cell] {
-        self.generations[generation].get_or_init(|| {
-            std::iter::repeat_with(Cell::new).take(FIRST_CAPACITY << generation).collect()
-        })
+        self.generations[generation]
+            .get_or_init(|| std::iter::repeat_with(Cell::new).take(FIRST_CAPACITY << generation).collect())
     }
 }
 
