@@ -74,7 +74,11 @@ impl Place {
             }
             Err(error) => return Err(from_io("folder of the database file", error)),
         }
-        if fs::metadata(&absolute).is_err() {
+        let found = fs::metadata(&absolute);
+        if found.as_ref().is_ok_and(Metadata::is_dir) {
+            return Err(Error::invalid_input("path is a folder, not a database file"));
+        }
+        if found.is_err() {
             let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
             Connection::open_with_flags(&absolute, create | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(from_sqlite)?;
         }

@@ -96,9 +96,9 @@ fn create(connection: &mut Connection) -> Result<()> {
     if matches!(look(&transaction)?, Found::Ours) {
         return Ok(());
     }
-    // Numbers that begin with the time are above those of a file that was here before.
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let first = i64::try_from(now << 20).unwrap_or(0);
+    // Numbers that begin with the time, in microseconds, are above those of a file that was here before.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let first = i64::try_from(now).unwrap_or(0);
     let created = transaction
         .execute_batch(CREATE)
         .and_then(|()| transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('versions', ?1)", [first]))
