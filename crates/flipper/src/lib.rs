@@ -39,9 +39,7 @@ pub use json::{Json, Number, Object};
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
 pub use status::{Health, Status, Updates};
-pub use store::{
-    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
-};
+pub use store::{Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
