@@ -1,9 +1,40 @@
-//! Test support for Flipper.
+//! Test support for Flipper: child processes, servers, small disks and waiting, all of which clean up after themselves.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in tests a panic is the report")]
+use std::io::Write;
+use std::path::PathBuf;
 
+mod child;
+mod disk;
 pub mod python;
 pub mod redis;
-mod skip;
+mod wait;
 
-pub use skip::{program, skip};
+pub use child::{Child, Role, child_role};
+pub use disk::SmallDisk;
+pub use wait::{PATIENCE, wait_until, within};
+
+/// Says visibly that a test did not run, and why. Where `CI` is set everything must run, and this panics.
+///
+/// # Panics
+///
+/// If the environment variable `CI` is set.
+pub fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what} must not be skipped where CI is set: {why}");
+    // Past the test harness, which would keep it to itself.
+    let _ = writeln!(std::io::stderr(), "SKIP {what}: {why}");
+}
+
+/// Where a program is, if it is installed.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// Whether this process may do everything.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}

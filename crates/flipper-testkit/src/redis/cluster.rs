@@ -2,7 +2,8 @@
 
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
-use super::{free_port, wait_until};
+use super::free_port;
+use crate::wait_until;
 
 const SLOTS: u16 = 16_384;
 

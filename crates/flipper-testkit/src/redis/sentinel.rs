@@ -2,7 +2,7 @@
 
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
-use super::wait_until;
+use crate::wait_until;
 
 /// The name that the Sentinels know the servers under.
 const SERVICE: &str = "flags";
