@@ -53,10 +53,11 @@ pub async fn put_is_atomic(store: Arc<dyn FeatureFlagStore>) {
     for round in 0..10 {
         // Creation first, then replacement.
         let mut when = Precondition::Absent;
-        for _ in 0..2 {
+        for pass in 0..2 {
             let outcomes = at_once((0..WRITERS).map(|writer| {
                 let (store, when) = (store.clone(), when.clone());
-                let written = with_data(&record, "writer", format!("{round}-{writer}"));
+                // Never what is there already: the version of such a write may be the old one, and hold for another.
+                let written = with_data(&record, "writer", format!("{round}-{pass}-{writer}"));
                 async move { (store.try_put(&written, when).await, written) }
             }))
             .await;

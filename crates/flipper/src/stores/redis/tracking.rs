@@ -1,15 +1,15 @@
 //! `CLIENT TRACKING` in broadcasting mode: the server pushes the key of every change, expiry and eviction included, and says when
 //! all keys went.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
-use redis::{Cmd, FromRedisValue, PushInfo, PushKind, RedisResult, Value};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo};
+use redis::{Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::RedisFeatureFlagStore;
@@ -56,6 +56,7 @@ impl Session<'_> {
         match &mut self.connection {
             Connection::Node(_) => within(self.limit(), self.connection.request(&arm)).await,
             Connection::Cluster(cluster) => {
+                speaks_resp3(cluster, self.store.timeout).await?;
                 self.primaries = primaries(self.store, cluster).await?;
                 let answer = on_primaries(cluster, arm, Some(ResponsePolicy::AllSucceeded));
                 within(self.store.timeout, answer).await?.extract_error().map(drop)
@@ -134,6 +135,17 @@ impl Session<'_> {
     fn limit(&self) -> Duration {
         self.store.timeout.min(self.store.silence / 2)
     }
+}
+
+/// A server takes the command in the older protocol too, and then pushes nothing.
+async fn speaks_resp3(cluster: &mut ClusterConnection, limit: Duration) -> RedisResult<()> {
+    let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+    let hello = within(limit, cluster.route_command(redis::cmd("HELLO"), random)).await?.extract_error()?;
+    let hello = BTreeMap::<String, Value>::from_redis_value(hello)?;
+    if hello.get("proto") == Some(&Value::Int(3)) {
+        return Ok(());
+    }
+    Err((ErrorKind::RESP3NotSupported, "the `ClusterClient` does not use RESP3").into())
 }
 
 async fn on_primaries(
