@@ -86,13 +86,6 @@ impl Entry {
         matches!(self.state, State::Absent)
     }
 
-    pub(crate) fn record(&self) -> Option<&Arc<FlagRecord>> {
-        match &self.state {
-            State::Present { record, .. } => Some(record),
-            State::Absent | State::Corrupt(_) => None,
-        }
-    }
-
     pub(crate) fn to_stored(&self, name: &str) -> Option<Stored> {
         let record = match &self.state {
             State::Absent => return None,
