@@ -8,7 +8,7 @@ use futures_executor::block_on;
 
 use crate::{is_enabled, put, record};
 
-pub fn run() {
+pub(crate) fn run() {
     let role = child_role();
     let argument = |number: usize| role.arguments[number].clone();
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
@@ -41,7 +41,7 @@ pub fn run() {
     }
 }
 
-pub fn nanoseconds() -> u128 {
+pub(crate) fn nanoseconds() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
 
