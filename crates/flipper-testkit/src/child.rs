@@ -45,13 +45,10 @@ impl Child {
         let (sender, lines) = mpsc::channel();
         if let Some(stdout) = process.stdout.take() {
             thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    if let Some((_, line)) = line.split_once(MARK) {
-                        if sender.send(line.to_owned()).is_err() {
-                            break;
-                        }
-                    }
-                }
+                let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+                let said = lines.filter_map(|line| Some(line.split_once(MARK)?.1.to_owned()));
+                // Fails when nobody wants to hear any more.
+                let _ = { said }.try_for_each(|line| sender.send(line));
             });
         }
         Self { process, lines }

@@ -1,6 +1,6 @@
 //! What the other processes do; see `flipper_testkit::Child`.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::{FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
 use flipper_testkit::{Role, child_role, wait_until};
@@ -8,7 +8,7 @@ use futures_executor::block_on;
 
 use crate::{is_enabled, put, record};
 
-pub fn run() {
+pub(crate) fn run() {
     let role = child_role();
     let argument = |number: usize| role.arguments[number].clone();
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
@@ -17,7 +17,11 @@ pub fn run() {
         "flip" => flip(&role, &open()),
         "write until killed" => write_until_killed(&role, &open(), &argument(1)),
         "idle" => {
-            let store = open();
+            let mut options = SqliteFeatureFlagStore::options();
+            if let Some(every) = role.arguments.get(1) {
+                options = options.poll_every(Duration::from_millis(every.parse().unwrap()));
+            }
+            let store = options.open(argument(0)).unwrap();
             role.say("open");
             role.hear();
             assert!(store.status().is_live());
@@ -37,7 +41,7 @@ pub fn run() {
     }
 }
 
-pub fn nanoseconds() -> u128 {
+pub(crate) fn nanoseconds() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
 

@@ -1,5 +1,7 @@
 //! The SQLite store.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+
 mod bad_rows;
 mod children;
 mod faults;
