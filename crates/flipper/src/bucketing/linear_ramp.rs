@@ -30,9 +30,26 @@ pub struct LinearRampPercentage {
     initial_value: Json,
     final_value: Json,
     ramp_duration: Json,
-    /// Microseconds since 1970. Without it the ramp stays at its start.
-    initial_time: Option<i64>,
+    /// Without it the ramp stays at its start.
+    initial_time: Option<Start>,
     line: Result<Line, ValueType>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Start {
+    time: SystemTime,
+    /// The same in microseconds since 1970.
+    micros: i64,
+}
+
+impl Start {
+    fn of(micros: i64) -> Self {
+        let distance = Duration::from_micros(micros.unsigned_abs());
+        let epoch = SystemTime::UNIX_EPOCH;
+        let time = if micros < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
+        // Within the years 1 to 9999 a system's time has no end.
+        Self { time: time.unwrap_or(epoch), micros }
+    }
 }
 
 /// The ramp in numbers.
@@ -40,7 +57,8 @@ pub struct LinearRampPercentage {
 struct Line {
     first: f64,
     last: f64,
-    duration: f64,
+    /// Microseconds after the start; negative for a ramp without duration.
+    end: i64,
     slope: f64,
 }
 
@@ -61,34 +79,38 @@ impl LinearRampPercentage {
     /// The same ramp, starting at this time.
     #[must_use]
     pub fn starting_at(mut self, initial_time: SystemTime) -> Self {
-        self.initial_time = Some(micros(initial_time).clamp(*TIMES.start(), *TIMES.end()));
+        let micros = match initial_time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => -micros(before.duration()),
+        };
+        self.initial_time = Some(Start::of(micros.clamp(*TIMES.start(), *TIMES.end())));
         self
     }
 
     pub(crate) fn value(&self, now: impl FnOnce() -> SystemTime) -> Result<f64, ValueType> {
-        let Line { first, last, duration, slope } = self.line?;
-        if duration <= 0.0 {
+        let Line { first, last, end, slope } = self.line?;
+        if end < 0 {
             return Ok(last);
         }
         let Some(start) = self.initial_time else { return Ok(first) };
-        let elapsed = (micros(now()).saturating_sub(start)) as f64 / MICROS;
-        if elapsed <= 0.0 {
-            return Ok(first);
-        }
-        if elapsed > duration {
+        let Ok(elapsed) = now().duration_since(start.time) else { return Ok(first) };
+        let elapsed = micros(elapsed);
+        if elapsed > end {
             return Ok(last);
         }
         // Python's own steps, so that the last bit is the same: that of a ramp down at its very end as well.
-        let value = slope * elapsed + first;
-        Ok(if first <= last || elapsed == duration { value.min(last) } else { value.max(last) })
+        let value = slope * (elapsed as f64 / MICROS) + first;
+        let short = if first <= last || elapsed == end { value < last } else { value > last };
+        Ok(if short { value } else { last })
     }
 
-    fn new_stored(initial_value: Json, final_value: Json, ramp_duration: Json, initial_time: Option<i64>) -> Self {
+    fn new_stored(initial_value: Json, final_value: Json, ramp_duration: Json, initial_time: Option<Start>) -> Self {
         let line = number(&ramp_duration).and_then(|duration| {
             let last = number(&final_value)?;
             // Python does not look at the initial value of a ramp without duration.
             let first = if duration <= 0.0 { last } else { number(&initial_value)? };
-            Ok(Line { first, last, duration, slope: (last - first) / duration })
+            let end = if duration <= 0.0 { -1 } else { (duration * MICROS) as i64 };
+            Ok(Line { first, last, end, slope: (last - first) / duration })
         });
         Self { initial_value, final_value, ramp_duration, initial_time, line }
     }
@@ -107,7 +129,7 @@ impl LinearRampPercentage {
         let field = |name: &str, default: Json| fields.get(name).cloned().unwrap_or(default);
         let initial_time = match fields.get("initial_time") {
             None | Some(Json::Null) => None,
-            Some(time) => Some(stored_micros(time)?),
+            Some(time) => Some(stored_start(time)?),
         };
         Ok(Self::new_stored(
             field("initial_value", float(0.0)),
@@ -121,7 +143,8 @@ impl LinearRampPercentage {
         fields.insert("initial_value", self.initial_value.clone());
         fields.insert("final_value", self.final_value.clone());
         fields.insert("ramp_duration", self.ramp_duration.clone());
-        fields.insert("initial_time", self.initial_time.map_or(Json::Null, |micros| Json::from(micros / 1_000_000)));
+        fields
+            .insert("initial_time", self.initial_time.map_or(Json::Null, |start| Json::from(start.micros / 1_000_000)));
     }
 }
 
@@ -131,30 +154,24 @@ fn float(value: f64) -> Json {
     Number::from_f64(value).map_or(Json::Null, Json::Number)
 }
 
-fn stored_micros(time: &Json) -> Result<i64> {
+fn stored_start(time: &Json) -> Result<Start> {
     let seconds = number(time).map_err(|_| Error::corrupt("initial_time of a ramp is not a number"))?;
     let micros = seconds.trunc() * MICROS + (seconds.fract() * MICROS).round_ties_even();
     // The range is far within what a float has exactly, and a value out of it stays out of it.
     let micros = micros as i64;
     if TIMES.contains(&micros) {
-        Ok(micros)
+        Ok(Start::of(micros))
     } else {
         Err(Error::corrupt("initial_time of a ramp is beyond the year 9999"))
     }
 }
 
-/// Microseconds since 1970, to the nearest.
+/// Microseconds, to the nearest.
 #[inline]
-fn micros(time: SystemTime) -> i64 {
+fn micros(duration: Duration) -> i64 {
     // In parts, for as_nanos() needs a division of 128 bits.
-    let nearest = |duration: Duration| {
-        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        seconds.saturating_mul(1_000_000).saturating_add(i64::from((duration.subsec_nanos() + 500) / 1000))
-    };
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => nearest(since),
-        Err(before) => -nearest(before.duration()),
-    }
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    seconds.saturating_mul(1_000_000).saturating_add(i64::from((duration.subsec_nanos() + 500) / 1000))
 }
 
 #[cfg(test)]
@@ -186,7 +203,7 @@ mod tests {
             assert_eq!(at(&ramp, 3), 1.0, "{duration}");
         }
         let steep = ramp(r#"{"ramp_duration": 5e-324, "initial_time": 5}"#).unwrap();
-        assert_eq!([4, 5, 6].map(|time| at(&steep, time)), [0.0, 0.0, 1.0]);
+        assert_eq!([4, 5, 6].map(|time| at(&steep, time)), [0.0, 1.0, 1.0]);
         for time in ["253402300799", "-62135596800", "1e11", "null", "true"] {
             let ramp = ramp(&format!(r#"{{"initial_time": {time}}}"#)).unwrap();
             assert!((0.0..=1.0).contains(&at(&ramp, 1 << 33)));
