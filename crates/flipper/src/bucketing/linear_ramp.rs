@@ -27,12 +27,18 @@ const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_3
 /// The start is stored in whole seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearRampPercentage {
-    initial_value: Json,
-    final_value: Json,
-    ramp_duration: Json,
+    stored: Box<Stored>,
     /// Without it the ramp stays at its start.
     initial_time: Option<Start>,
     line: Result<Line, ValueType>,
+}
+
+/// The values as they are stored, which need not be numbers.
+#[derive(Clone, Debug, PartialEq)]
+struct Stored {
+    initial_value: Json,
+    final_value: Json,
+    ramp_duration: Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +79,9 @@ impl LinearRampPercentage {
         } else {
             float(ramp_duration.as_secs_f64())
         };
-        Self::new_stored(float(initial_value), float(final_value), seconds, None).starting_at(SystemTime::now())
+        let stored =
+            Stored { initial_value: float(initial_value), final_value: float(final_value), ramp_duration: seconds };
+        Self::of(stored, None).starting_at(SystemTime::now())
     }
 
     /// The same ramp, starting at this time.
@@ -104,23 +112,23 @@ impl LinearRampPercentage {
         Ok(if short { value } else { last })
     }
 
-    fn new_stored(initial_value: Json, final_value: Json, ramp_duration: Json, initial_time: Option<Start>) -> Self {
-        let line = number(&ramp_duration).and_then(|duration| {
-            let last = number(&final_value)?;
+    fn of(stored: Stored, initial_time: Option<Start>) -> Self {
+        let line = number(&stored.ramp_duration).and_then(|duration| {
+            let last = number(&stored.final_value)?;
             // Python does not look at the initial value of a ramp without duration.
-            let first = if duration <= 0.0 { last } else { number(&initial_value)? };
+            let first = if duration <= 0.0 { last } else { number(&stored.initial_value)? };
             let end = if duration <= 0.0 { -1 } else { (duration * MICROS) as i64 };
             Ok(Line { first, last, end, slope: (last - first) / duration })
         });
-        Self { initial_value, final_value, ramp_duration, initial_time, line }
+        Self { stored: Box::new(stored), initial_time, line }
     }
 
     /// The value as JSON; null where it cannot be computed. The final value is shown as it is stored.
     pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
         let value = self.value(now).ok();
-        let over = number(&self.ramp_duration).is_ok_and(|duration| duration <= 0.0);
-        if over || value.is_some() && value == number(&self.final_value).ok() {
-            return self.final_value.clone();
+        let over = number(&self.stored.ramp_duration).is_ok_and(|duration| duration <= 0.0);
+        if over || value.is_some() && value == number(&self.stored.final_value).ok() {
+            return self.stored.final_value.clone();
         }
         value.and_then(Number::from_f64).map_or(Json::Null, Json::Number)
     }
@@ -131,18 +139,18 @@ impl LinearRampPercentage {
             None | Some(Json::Null) => None,
             Some(time) => Some(stored_start(time)?),
         };
-        Ok(Self::new_stored(
-            field("initial_value", float(0.0)),
-            field("final_value", float(1.0)),
-            field("ramp_duration", Json::from(3600)),
-            initial_time,
-        ))
+        let stored = Stored {
+            initial_value: field("initial_value", float(0.0)),
+            final_value: field("final_value", float(1.0)),
+            ramp_duration: field("ramp_duration", Json::from(3600)),
+        };
+        Ok(Self::of(stored, initial_time))
     }
 
     pub(crate) fn write_fields(&self, fields: &mut Object) {
-        fields.insert("initial_value", self.initial_value.clone());
-        fields.insert("final_value", self.final_value.clone());
-        fields.insert("ramp_duration", self.ramp_duration.clone());
+        fields.insert("initial_value", self.stored.initial_value.clone());
+        fields.insert("final_value", self.stored.final_value.clone());
+        fields.insert("ramp_duration", self.stored.ramp_duration.clone());
         fields
             .insert("initial_time", self.initial_time.map_or(Json::Null, |start| Json::from(start.micros / 1_000_000)));
     }
