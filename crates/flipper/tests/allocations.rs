@@ -4,14 +4,8 @@ use allocation_counter::{AllocationInfo, measure};
 use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version, context};
 use futures_executor::block_on;
 
-const NONE: AllocationInfo = AllocationInfo {
-    count_total: 0,
-    count_current: 0,
-    count_max: 0,
-    bytes_total: 0,
-    bytes_current: 0,
-    bytes_max: 0,
-};
+const NONE: AllocationInfo =
+    AllocationInfo { count_total: 0, count_current: 0, count_max: 0, bytes_total: 0, bytes_current: 0, bytes_max: 0 };
 
 /// A flag of each kind, the first enabled, and one that nobody made.
 const NAMES: [&str; 4] = ["ON", "OFF", "BROKEN", "MISSING"];
@@ -73,8 +67,8 @@ fn a_check_with_a_context_allocates_nothing() {
 
 /// A line for each thing that a check may have to look at; `tests/evaluation.rs` has more attributes and types.
 const EVALUATED: [(&str, &str); 5] = [
-    ("conditions", r#""conditions": [{"plan": [{"variable": "plan", "value": "pro", "operator": "eq"}]}]"#),
-    ("deny", r#""deny_conditions": [{"plan": [{"variable": "plan", "value": "free", "operator": "eq"}]}]"#),
+    ("conditions", r#""conditions": [{"plan": [{"variable": "plan", "value": "pro", "operator": null}]}]"#),
+    ("deny", r#""deny_conditions": [{"plan": [{"variable": "plan", "value": "free", "operator": null}]}]"#),
     (
         "consistent hash",
         r#""bucketer": {"type": "ConsistentHashPercentageBucketer", "percentage": {"type": "Percentage", "value": 0.99}}"#,
@@ -95,7 +89,8 @@ fn an_evaluation_allocates_nothing() {
         let features = FeatureFlagClient::new(store);
         let flag = features.get("FLAG");
         // Once per thread `arc-swap`, which keeps the entry alive meanwhile, allocates its place for this thread.
-        assert!(features.evaluate("FLAG", &context! { user_id: 0, plan: "pro" }).enabled, "{what}");
+        let evaluation = features.evaluate("FLAG", &context! { user_id: 0, plan: "pro" });
+        assert!(evaluation.enabled, "{what}: {evaluation} {:?}", features.status().corrupt);
         let checks = measure(|| {
             for user_id in 0..10 {
                 assert!(features.is_enabled_with("FLAG", &context! { user_id: user_id, plan: "pro" }), "{what}");
@@ -104,7 +99,7 @@ fn an_evaluation_allocates_nothing() {
                 flag.is_enabled();
             }
         });
-        assert_eq!(checks, NONE, "{what}");
+        assert_eq!(checks, NONE, "{what}: {checks:?}");
     }
 }
 
@@ -128,7 +123,8 @@ fn a_write_allocates_the_same_for_any_number_of_flags() {
                 block_on(features.disable("FLAG_000001")).unwrap();
             }
         });
-        let data = measure(|| block_on(flag.set_client_data([("a", 1)].into_iter().collect::<flipper::Object>())).unwrap());
+        let data =
+            measure(|| block_on(flag.set_client_data([("a", 1)].into_iter().collect::<flipper::Object>())).unwrap());
         let creation = measure(|| drop(block_on(features.create("NEW_FLAG")).unwrap()));
         let end = measure(|| block_on(features.destroy("NEW_FLAG")).unwrap());
         [flips, data, creation, end]
@@ -143,7 +139,7 @@ fn a_name_without_a_flag_takes_what_the_docs_say() {
     let table = FlagTable::new();
     let mut number = 0;
     let mut bytes = 0;
-    for names in [1_000, 10_000, 20_000, 50_000, 100_000, 150_000, 300_000, 1_000_000] {
+    for names in [1_000, 10_000, 20_000, 50_000, 100_000, 150_000, 300_000] {
         bytes += measure(|| {
             while number < names {
                 number += 1;
