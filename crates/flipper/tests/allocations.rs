@@ -1,5 +1,7 @@
 //! What checks and writes allocate: checks nothing, writes the same for any number of flags.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 use allocation_counter::{AllocationInfo, measure};
 use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version, context};
 use futures_executor::block_on;
@@ -139,7 +141,7 @@ fn a_name_without_a_flag_takes_what_the_docs_say() {
     let table = FlagTable::new();
     let mut number = 0;
     let mut bytes = 0;
-    for names in [1_000, 10_000, 20_000, 50_000, 100_000, 150_000, 300_000] {
+    for names in [1_000, 10_000, 20_000, 50_000, 100_000, 150_000] {
         bytes += measure(|| {
             while number < names {
                 number += 1;
@@ -148,7 +150,6 @@ fn a_name_without_a_flag_takes_what_the_docs_say() {
         })
         .bytes_current;
         let each = u64::try_from(bytes).unwrap() / names;
-        println!("{names}: {each}");
-        assert!((100..=300).contains(&each), "{each} bytes each for {names} names");
+        assert!((150..=250).contains(&each), "{each} bytes each for {names} names");
     }
 }
