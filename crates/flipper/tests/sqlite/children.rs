@@ -46,7 +46,7 @@ pub(crate) fn nanoseconds() -> u128 {
 }
 
 fn merge(role: &Role, own: &str) {
-    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(role.arguments[0]).unwrap());
+    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap());
     role.say("open");
     role.hear();
     for number in 0..250 {
@@ -82,7 +82,7 @@ fn count_threads() -> usize {
 
 /// The threads of a store end with its last clone, and when it is closed.
 fn threads(role: &Role) {
-    let path = role.arguments[0];
+    let path = &role.arguments[0];
     let before = count_threads();
     let store = SqliteFeatureFlagStore::open(path).unwrap();
     let clone = store.clone();
@@ -107,7 +107,7 @@ fn threads(role: &Role) {
 
 /// Reads a file that it may not write, and says what it sees.
 fn read_only(role: &Role) {
-    let store = SqliteFeatureFlagStore::open(role.arguments[0]).unwrap();
+    let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     let error = put(&store, "X", false).unwrap_err();
     role.say(&format!("{:?} {} {error}", error.kind(), error.is_transient()));
@@ -129,7 +129,7 @@ fn no_notifications(role: &Role) {
     while let Ok(watcher) = notify::recommended_watcher(|_: notify::Result<notify::Event>| {}) {
         watchers.push(watcher);
     }
-    let store = SqliteFeatureFlagStore::open(role.arguments[0]).unwrap();
+    let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
     role.say(&format!("{:?}", store.status().updates));
     let mut before = is_enabled(&store, "X");
     while role.hear().is_some() {

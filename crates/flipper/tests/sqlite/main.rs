@@ -15,6 +15,7 @@ use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Precondition,
     SqliteFeatureFlagStore, Version,
 };
+use flipper_testkit::{Child, child_role};
 use futures_executor::block_on;
 use tempfile::TempDir;
 
