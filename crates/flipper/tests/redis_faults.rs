@@ -239,7 +239,7 @@ async fn loading_its_data() {
     server.kill();
     lost(&mut watch).await;
     // Microseconds for each key.
-    server.restart_with("key-load-delay 10000");
+    server.restart_with("key-load-delay 10000\nloading-process-events-interval-bytes 1024");
     let mut loading = 0;
     let found = eventually(async || {
         let found = store.get("F").await;
