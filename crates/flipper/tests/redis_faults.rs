@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, Watch, WatchEvent};
-use flipper_testkit::redis::{Reply, RedisServer};
+use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 
 fn flag(name: &str, enabled: bool) -> FlagRecord {
@@ -82,7 +82,8 @@ async fn killed_and_restarted_with_its_data() {
     server.kill();
     assert_eq!(lost(&mut watch).await.kind(), ErrorKind::Unavailable);
     let asked = Instant::now();
-    for error in [store.get("F").await.unwrap_err(), store.put(&flag("F", false), Precondition::Any).await.unwrap_err()] {
+    for error in [store.get("F").await.unwrap_err(), store.put(&flag("F", false), Precondition::Any).await.unwrap_err()]
+    {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(error.is_transient());
     }

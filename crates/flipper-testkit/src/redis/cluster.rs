@@ -1,8 +1,8 @@
 //! Three primaries.
 
+use super::free_port;
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
-use super::free_port;
 use crate::wait_until;
 
 const SLOTS: u16 = 16_384;
@@ -44,10 +44,12 @@ impl RedisCluster {
             let port = other.port().to_string();
             cluster.nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, bus[1].text()]);
         }
-        wait_until("the cluster is formed", || cluster.nodes.iter().all(|node| {
-            let info = node.command(&["CLUSTER", "INFO"]);
-            info.text().contains("cluster_state:ok") && info.text().contains("cluster_size:3")
-        }));
+        wait_until("the cluster is formed", || {
+            cluster.nodes.iter().all(|node| {
+                let info = node.command(&["CLUSTER", "INFO"]);
+                info.text().contains("cluster_state:ok") && info.text().contains("cluster_size:3")
+            })
+        });
         Some(cluster)
     }
 
@@ -91,7 +93,9 @@ impl RedisCluster {
         to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
         from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
         loop {
-            let Reply::List(keys) = from.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]) else { panic!("no slot") };
+            let Reply::List(keys) = from.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]) else {
+                panic!("no slot")
+            };
             if keys.is_empty() {
                 break;
             }

@@ -35,11 +35,13 @@ impl RedisSentinel {
             sentinels.push(sentinel.start()?);
         }
         let set = Self { servers: [primary, replica], sentinels };
-        wait_until("each Sentinel knows the replica and the others", || set.sentinels.iter().all(|sentinel| {
-            let Reply::List(state) = sentinel.command(&["SENTINEL", "MASTER", SERVICE]) else { return false };
-            let field = |name: &str| state.chunks(2).find(|pair| pair[0].text() == name).map(|pair| pair[1].text());
-            field("num-slaves") == Some("1") && field("num-other-sentinels") == Some("2")
-        }));
+        wait_until("each Sentinel knows the replica and the others", || {
+            set.sentinels.iter().all(|sentinel| {
+                let Reply::List(state) = sentinel.command(&["SENTINEL", "MASTER", SERVICE]) else { return false };
+                let field = |name: &str| state.chunks(2).find(|pair| pair[0].text() == name).map(|pair| pair[1].text());
+                field("num-slaves") == Some("1") && field("num-other-sentinels") == Some("2")
+            })
+        });
         Some(set)
     }
 
@@ -68,8 +70,9 @@ impl RedisSentinel {
 
     /// Waits until the Sentinels have made the replica the primary.
     pub fn wait_for_failover(&self) {
-        wait_until("the replica is the primary", || {
-            matches!(self.servers[1].command(&["ROLE"]), Reply::List(role) if role[0].text() == "master")
-        });
+        wait_until(
+            "the replica is the primary",
+            || matches!(self.servers[1].command(&["ROLE"]), Reply::List(role) if role[0].text() == "master"),
+        );
     }
 }

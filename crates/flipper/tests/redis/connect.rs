@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, WatchEvent};
-use flipper_testkit::redis::{Reply, RedisServer};
+use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 use redis::{Client, TlsCertificates};
 
@@ -117,7 +117,13 @@ fn a_static_store_outlives_runtimes() {
         watch = futures_executor::block_on(async {
             assert_eq!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled(), enabled);
             let mut follow = Follow(watch);
-            while follow.0.next().await.is_none_or(|event| !matches!(event, WatchEvent::Changed { .. } | WatchEvent::Reset { .. })) {}
+            while follow
+                .0
+                .next()
+                .await
+                .is_none_or(|event| !matches!(event, WatchEvent::Changed { .. } | WatchEvent::Reset { .. }))
+            {
+            }
             follow.0
         });
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
-use flipper_testkit::redis::{Reply, RedisServer};
+use flipper_testkit::redis::{RedisServer, Reply};
 
 use crate::{Follow, flag, names, store};
 

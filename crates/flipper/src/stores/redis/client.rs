@@ -22,7 +22,7 @@ pub struct RedisClient(pub(super) Kind);
 
 #[derive(Clone)]
 pub(super) enum Kind {
-    Node(Client),
+    Node(Box<Client>),
     Cluster(Box<ClusterClient>),
     // Finding the primary needs `&mut`.
     Sentinel(Arc<Mutex<SentinelClient>>),
@@ -30,7 +30,7 @@ pub(super) enum Kind {
 
 impl From<Client> for RedisClient {
     fn from(client: Client) -> Self {
-        Self(Kind::Node(client))
+        Self(Kind::Node(Box::new(client)))
     }
 }
 
@@ -77,7 +77,7 @@ impl RedisClient {
     /// The server to talk to; with Sentinel, the one that it names now.
     pub(super) async fn node(&self) -> RedisResult<Option<Client>> {
         match &self.0 {
-            Kind::Node(client) => Ok(Some(client.clone())),
+            Kind::Node(client) => Ok(Some(Client::clone(client))),
             Kind::Cluster(_) => Ok(None),
             Kind::Sentinel(sentinel) => Ok(Some(sentinel.lock().await.async_get_client().await?)),
         }

@@ -79,10 +79,11 @@ impl Link {
     async fn with<T>(&self, limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
         let before = self.current.load_full();
         let outcome = within(limit, future).await;
-        if let (Err(error), Some(before)) = (&outcome, before)
+        if let Err(error) = &outcome
             && error.is_timeout()
+            && let Some(used) = before.or_else(|| self.current.load_full())
         {
-            self.discard(&before);
+            self.discard(&used);
         }
         outcome
     }

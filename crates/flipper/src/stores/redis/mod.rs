@@ -176,9 +176,7 @@ impl RedisFeatureFlagStore {
     /// A flag from the answer of `GET`.
     fn stored(&self, name: &str, answer: RedisResult<Value>) -> RedisResult<Option<Stored>> {
         match answer {
-            Ok(Value::BulkString(value)) => {
-                Ok(Some(Stored::from_json(name, scripts::version(&value), &value)))
-            }
+            Ok(Value::BulkString(value)) => Ok(Some(Stored::from_json(name, scripts::version(&value), &value))),
             Ok(Value::Nil) => Ok(None),
             Ok(other) => redis::from_redis_value::<Option<Vec<u8>>>(other)
                 .map(|value| value.map(|value| Stored::from_json(name, scripts::version(&value), &value)))

@@ -47,7 +47,8 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
 
 /// Writes, deletions and renames, expiry, eviction; by key.
 fn are_enough(classes: &str) -> bool {
-    classes.contains('K') && (classes.contains('A') || ['$', 'g', 'x', 'e'].iter().all(|class| classes.contains(*class)))
+    classes.contains('K')
+        && (classes.contains('A') || ['$', 'g', 'x', 'e'].iter().all(|class| classes.contains(*class)))
 }
 
 struct Session<'a> {

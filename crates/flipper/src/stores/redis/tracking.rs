@@ -74,7 +74,8 @@ impl Session<'_> {
         let every = self.store.silence / 2;
         let mut checked = Instant::now();
         loop {
-            let heard = tokio::time::timeout(every.saturating_sub(checked.elapsed()), self.pushed.notify.notified()).await;
+            let heard =
+                tokio::time::timeout(every.saturating_sub(checked.elapsed()), self.pushed.notify.notified()).await;
             let pending = self.pushed.take();
             if pending.lost {
                 return Err(lost("the connection was closed"));

@@ -5,7 +5,8 @@ use redis::Client;
 use super::RedisFeatureFlagStore;
 use crate::error::{Error, Result};
 
-const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?base_key=KEY]`, or `rediss:` for TLS";
+const FORM: &str =
+    "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?base_key=KEY]`, or `rediss:` for TLS";
 
 pub(super) fn connect(text: &str) -> Result<RedisFeatureFlagStore> {
     let Some(mut url) = redis::parse_redis_url(text) else {
@@ -17,7 +18,11 @@ pub(super) fn connect(text: &str) -> Result<RedisFeatureFlagStore> {
         match &*name {
             "base_key" => base_key = Some(value.into_owned()),
             "protocol" => rest.push((name.into_owned(), value.into_owned())),
-            _ => return Err(Error::invalid_input("a Redis store's URL has a parameter other than `base_key` and `protocol`")),
+            _ => {
+                return Err(Error::invalid_input(
+                    "a Redis store's URL has a parameter other than `base_key` and `protocol`",
+                ));
+            }
         }
     }
     url.set_query(None);
@@ -46,7 +51,9 @@ mod tests {
 
     #[test]
     fn messages_hold_no_password() {
-        for url in ["redis:/nowhere:secret", "redis://u:secret@h/notadb", "redis://u:secret@h?base=x", "http://u:secret@h"] {
+        for url in
+            ["redis:/nowhere:secret", "redis://u:secret@h/notadb", "redis://u:secret@h?base=x", "http://u:secret@h"]
+        {
             let error = connect(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
