@@ -51,6 +51,7 @@ impl Verdict<'_> {
         Self::TypeMismatch { variable: "percentage", operator: Operator::Gte, types }
     }
 
+    #[inline]
     pub(super) fn enabled(self) -> bool {
         match self {
             Self::Enabled | Self::ConditionsMet => true,
