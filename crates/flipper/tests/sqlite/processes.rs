@@ -215,12 +215,17 @@ fn a_read_only_file_can_be_read() {
         assert!(error.starts_with("Unauthorized false database file is read-only: flag \"X\" in Sqlite("), "{error}");
         assert!(error.contains(folder.text()), "{error}");
         child.say("changing");
-        let store = if in_use { store } else { folder.open() };
-        put(&store, "X", false).unwrap();
-        child.expect("Some(false)");
-        if !in_use {
+        if in_use {
+            put(&store, "X", false).unwrap();
+        } else {
+            // All over when it looks again: nothing is left beside the file that would tell.
+            child.signal("STOP");
+            let store = folder.open();
+            put(&store, "X", false).unwrap();
             block_on(store.close()).unwrap();
+            child.signal("CONT");
         }
+        child.expect("Some(false)");
         child.say("read once more");
         child.expect("closed");
         child.succeed();

@@ -196,8 +196,7 @@ impl SqliteFeatureFlagStore {
         when: Precondition,
     ) -> Result<Version> {
         let (reply, answer) = oneshot::channel();
-        let now = Instant::now();
-        let deadline = now.checked_add(self.shared.options.busy_timeout).unwrap_or(now);
+        let deadline = Instant::now() + self.shared.options.busy_timeout;
         let job = Job::Write(Write { name: name.to_owned(), record, when, deadline }, reply);
         let sent = !self.shared.closed.load(Ordering::Acquire) && self.threads.writer.send(job).is_ok();
         let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
