@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use flipper::{FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
+use flipper::{
+    FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, Stored,
+};
 use flipper_testkit::{Role, wait_until};
 use futures_executor::block_on;
 
@@ -68,12 +70,27 @@ fn flip(role: &Role, store: &SqliteFeatureFlagStore) {
     }
 }
 
-fn write_until_killed(role: &Role, store: &SqliteFeatureFlagStore, prefix: &str) {
-    for number in 0.. {
-        let name = format!("{prefix}-{number}");
-        block_on(store.put(&record(&name, true), Precondition::Absent)).unwrap();
-        role.say(&name);
+/// Counts in a flag, and says each number when it is written.
+fn write_until_killed(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
+    let stored = block_on(store.get(name)).unwrap();
+    let (mut count, mut when) = match stored {
+        Some(stored) => (counted(&stored), Precondition::Unchanged(stored.version)),
+        None => (0, Precondition::Absent),
+    };
+    loop {
+        count += 1;
+        let mut record = record(name, true);
+        record.set_client_data([("count", i64::from(count))].into_iter().collect());
+        when = Precondition::Unchanged(block_on(store.put(&record, when)).unwrap());
+        role.say(&count.to_string());
     }
+}
+
+/// How far a child had counted in this flag.
+pub(crate) fn counted(stored: &Stored) -> u32 {
+    let data = stored.record.as_ref().unwrap().client_data().to_string();
+    let value: serde_json::Value = serde_json::from_str(&data).unwrap();
+    value["count"].as_u64().unwrap().try_into().unwrap()
 }
 
 fn count_threads() -> usize {
