@@ -15,7 +15,7 @@ pub(crate) fn run() {
     let argument = |number: usize| role.arguments[number].clone();
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
     match role.name.as_str() {
-        "merge" => merge(&role, &argument(1)),
+        "merge" => merge(&role, &argument(1), argument(2).parse().unwrap()),
         "flip" => flip(&role, &open()),
         "write until killed" => write_until_killed(&role, &open(), &argument(1)),
         "idle" => {
@@ -47,11 +47,11 @@ pub(crate) fn nanoseconds() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
 
-fn merge(role: &Role, own: &str) {
+fn merge(role: &Role, own: &str, times: u32) {
     let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap());
     role.say("open");
     role.hear();
-    for number in 0..250 {
+    for number in 0..times {
         let data = serde_json::json!({ format!("{own}-{number}"): number });
         block_on(features.set_client_data("SHARED", data)).unwrap();
     }

@@ -11,20 +11,31 @@ use crate::{Folder, assert_intact, is_enabled, put};
 
 #[test]
 fn merges_of_four_processes_are_all_kept() {
+    merges(4, 250);
+}
+
+#[test]
+fn merges_of_sixteen_processes_are_all_kept() {
+    merges(16, 50);
+}
+
+fn merges(processes: usize, each: usize) {
     let folder = Folder::new();
     let features = folder.client();
     block_on(features.create("SHARED")).unwrap();
-    let mut children = ["a", "b", "c", "d"].map(|own| Child::spawn("merge", &[folder.text(), own]));
+    let own = |process: usize| [process.to_string(), each.to_string()];
+    let spawn = |own: [String; 2]| Child::spawn("merge", &[folder.text(), &own[0], &own[1]]);
+    let mut children: Vec<_> = (0..processes).map(own).map(spawn).collect();
     children.iter().for_each(|child| child.expect("open"));
     let begun = Instant::now();
     children.iter_mut().for_each(|child| child.say("go"));
     children.iter().for_each(|child| child.expect("done"));
-    println!("sqlite: 4 × 250 merges of four processes into one flag in {:?}", begun.elapsed());
+    println!("sqlite: {processes} processes merge {each} times each into one flag in {:?}", begun.elapsed());
     children.into_iter().for_each(Child::succeed);
 
     let record = block_on(features.get("SHARED").fetch()).unwrap().unwrap();
     let data = record.client_data().clone();
-    assert_eq!(data.as_object().unwrap().len(), 1000);
+    assert_eq!(data.as_object().unwrap().len(), processes * each);
     assert_eq!(features.client_data("SHARED").unwrap(), data, "memory has it too");
     assert_intact(&folder.database);
 }

@@ -80,10 +80,9 @@ impl Writer {
             self.sync()?;
             guard = self.shared.link();
         }
-        let Some(link) = guard.as_mut() else { return Err(unavailable("database file is not open")) };
-        link.writer.busy_timeout(write.deadline.saturating_duration_since(Instant::now())).map_err(from_sqlite)?;
+        let Some(link) = guard.as_ref() else { return Err(unavailable("database file is not open")) };
         let text = write.record.as_ref().map(|(_, text)| text);
-        let written = schema::write(&mut link.writer, &write.name, text, &write.when);
+        let written = schema::write(&link.writer, &write.name, text, &write.when, write.deadline);
         if !link.writer.is_autocommit() {
             // Not even rolling back worked.
             self.shared.reopen.store(true, Ordering::Release);
