@@ -16,6 +16,7 @@ pub(crate) fn run() {
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
     match role.name.as_str() {
         "merge" => merge(&role, &argument(1), argument(2).parse().unwrap()),
+        "hammer" => hammer(&role, &open(), &argument(1)),
         "flip" => flip(&role, &open()),
         "write until killed" => write_until_killed(&role, &open(), &argument(1)),
         "idle" => {
@@ -56,6 +57,19 @@ fn merge(role: &Role, own: &str, times: u32) {
         block_on(features.set_client_data("SHARED", data)).unwrap();
     }
     role.say("done");
+}
+
+/// Writes without a pause, and says how many milliseconds the longest write took.
+fn hammer(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
+    role.say("open");
+    role.hear();
+    let write = |number: u32| {
+        let begun = Instant::now();
+        put(store, name, number % 2 == 0).unwrap();
+        begun.elapsed()
+    };
+    let longest = (0..100).map(write).max().unwrap();
+    role.say(&longest.as_millis().to_string());
 }
 
 /// Flips the flag `X` whenever it is told to, and says when the put began and when it returned.

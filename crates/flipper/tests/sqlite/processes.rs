@@ -41,6 +41,20 @@ fn merges(processes: usize, each: usize) {
 }
 
 #[test]
+fn no_writer_starves_among_sixteen_processes() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let mut children: Vec<_> =
+        (0..16).map(|number| Child::spawn("hammer", &[folder.text(), &format!("FLAG_{number}")])).collect();
+    children.iter().for_each(|child| child.expect("open"));
+    children.iter_mut().for_each(|child| child.say("go"));
+    let longest = children.iter().map(|child| child.line().unwrap().parse::<u64>().unwrap()).max().unwrap();
+    println!("sqlite: 16 processes write 100 times each, and no write takes more than {longest} ms");
+    children.into_iter().for_each(Child::succeed);
+    assert_eq!(block_on(folder.open().list()).unwrap().len(), 16);
+}
+
+#[test]
 fn a_thousand_changes_are_all_seen_and_soon() {
     let folder = Folder::new();
     let features = folder.client();
