@@ -7,7 +7,7 @@ use flipper_testkit::{Child, is_root, skip, within};
 use futures_executor::block_on;
 
 use crate::children::{counted, nanoseconds};
-use crate::{Folder, assert_intact, is_enabled, put};
+use crate::{Folder, assert_intact, put};
 
 #[test]
 fn merges_of_four_processes_are_all_kept() {
@@ -238,7 +238,9 @@ fn a_read_only_file_can_be_read() {
         if !in_use {
             block_on(store.close()).unwrap();
         }
-        let mut child = Child::spawn_as(54_322, "read only", &[folder.text()]);
+        let arguments = [folder.text(), "later writable"];
+        let arguments = if in_use { &arguments[..1] } else { &arguments };
+        let mut child = Child::spawn_as(54_322, "read only", arguments);
         child.expect("Some(true)");
         let error = child.line().unwrap();
         assert!(error.starts_with("Unauthorized false database file is read-only: flag \"X\" in Sqlite("), "{error}");
@@ -255,7 +257,13 @@ fn a_read_only_file_can_be_read() {
             child.signal("CONT");
         }
         child.expect("Some(false)");
-        child.say("read once more");
+        if !in_use {
+            open_to_all(&folder);
+        }
+        child.say("write");
+        if !in_use {
+            child.expect("Some(true)");
+        }
         child.expect("closed");
         child.succeed();
     }

@@ -75,6 +75,10 @@ impl Writer {
                 && link.as_ref().is_some_and(|link| place.look(&link.identity).is_ok())
         };
         let mut guard = self.shared.link();
+        if guard.as_ref().is_some_and(|link| !link.identity.is_shared()) {
+            // Somebody may have made the file writable.
+            self.shared.reopen.store(true, Ordering::Release);
+        }
         if !is_current(&guard) {
             drop(guard);
             self.sync()?;
