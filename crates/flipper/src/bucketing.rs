@@ -1,12 +1,137 @@
-//! stub
-use crate::{Json, Result};
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Bucketer;
+//! Bucketers: which part of the callers a flag is on for.
+
+mod consistent_hash;
+mod custom;
+mod hash;
+mod linear_ramp;
+mod percentage;
+mod percentage_bucketer;
+mod salted;
+
+use std::sync::Arc;
+
+pub use consistent_hash::ConsistentHashPercentageBucketer;
+pub use custom::{CustomBucketer, register_bucketer};
+pub use linear_ramp::LinearRampPercentage;
+pub use percentage::{AnyPercentage, Percentage};
+pub use percentage_bucketer::PercentageBucketer;
+pub use salted::SaltedPercentageBucketer;
+
+use crate::json::{Json, Object};
+use crate::{Error, Result};
+
+const TYPE: &str = "type";
+const NO_OP: &str = "NoOpBucketer";
+
+/// Decides for which callers a flag is on, where no conditions do.
+///
+/// | bucketer | same caller, same answer | choice differs from flag to flag | Python can load it |
+/// |---|---|---|---|
+/// | `NoOp` | on for everybody | | yes |
+/// | [`PercentageBucketer`] | no, each check is drawn anew | yes | yes |
+/// | [`ConsistentHashPercentageBucketer`] | yes | **no** | yes |
+/// | [`SaltedPercentageBucketer`] | yes | yes | **no** |
+/// | a type of your own, see [`register_bucketer`] | yours | yours | if it is registered there too |
+///
+/// Each percentage is a fixed [`Percentage`] or a [`LinearRampPercentage`].
+///
+/// ```
+/// use flipper::{Bucketer, ConsistentHashPercentageBucketer};
+///
+/// let bucketer = Bucketer::from(ConsistentHashPercentageBucketer::new(0.1).key_whitelist(["user_id"]));
+/// assert_eq!(bucketer.bucketer_type(), "ConsistentHashPercentageBucketer");
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Bucketer {
+    /// Everybody.
+    #[default]
+    NoOp,
+    /// A part of all checks.
+    Percentage(PercentageBucketer),
+    /// A part of all callers, the same ones as the Python library chooses.
+    ConsistentHash(ConsistentHashPercentageBucketer),
+    /// A part of all callers, chosen anew for each flag.
+    Salted(SaltedPercentageBucketer),
+    /// A type of the program's own.
+    Custom(Arc<dyn CustomBucketer>),
+}
+
 impl Bucketer {
-    pub(crate) fn from_json(_: &Json) -> Result<Self> {
-        Ok(Self)
+    /// The type name it is stored by.
+    #[must_use]
+    pub fn bucketer_type(&self) -> &str {
+        match self {
+            Self::NoOp => NO_OP,
+            Self::Percentage(_) => PercentageBucketer::TYPE,
+            Self::ConsistentHash(_) => ConsistentHashPercentageBucketer::TYPE,
+            Self::Salted(_) => SaltedPercentageBucketer::TYPE,
+            Self::Custom(bucketer) => bucketer.bucketer_type(),
+        }
     }
-    pub(crate) fn to_json(&self) -> Json {
-        Json::parse(r#"{"type": "NoOpBucketer"}"#).unwrap()
+
+    /// The stored form; null stands for `NoOp`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, if the type is neither known nor registered, or its fields cannot be read.
+    pub fn from_json(json: &Json) -> Result<Self> {
+        if json.is_null() {
+            return Ok(Self::NoOp);
+        }
+        let fields = json.as_object().ok_or_else(|| Error::corrupt("bucketer is not an object"))?;
+        match type_of(fields, "bucketer")? {
+            NO_OP => Ok(Self::NoOp),
+            PercentageBucketer::TYPE => PercentageBucketer::from_json(fields).map(Self::Percentage),
+            ConsistentHashPercentageBucketer::TYPE => {
+                ConsistentHashPercentageBucketer::from_json(fields).map(Self::ConsistentHash)
+            }
+            SaltedPercentageBucketer::TYPE => SaltedPercentageBucketer::from_json(fields).map(Self::Salted),
+            name => custom::from_json(name, fields).map(Self::Custom),
+        }
     }
+
+    /// The stored form, as Python writes it.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let mut fields = Object::new();
+        fields.insert(TYPE, self.bucketer_type());
+        match self {
+            Self::NoOp => {}
+            Self::Percentage(bucketer) => bucketer.write_fields(&mut fields),
+            Self::ConsistentHash(bucketer) => bucketer.write_fields(&mut fields),
+            Self::Salted(bucketer) => bucketer.write_fields(&mut fields),
+            Self::Custom(bucketer) => fields.extend(bucketer.fields()),
+        }
+        Json::Object(fields)
+    }
+}
+
+/// Bucketers are equal when their stored forms are.
+impl PartialEq for Bucketer {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_json() == other.to_json()
+    }
+}
+
+impl From<PercentageBucketer> for Bucketer {
+    fn from(bucketer: PercentageBucketer) -> Self {
+        Self::Percentage(bucketer)
+    }
+}
+
+impl From<ConsistentHashPercentageBucketer> for Bucketer {
+    fn from(bucketer: ConsistentHashPercentageBucketer) -> Self {
+        Self::ConsistentHash(bucketer)
+    }
+}
+
+impl From<SaltedPercentageBucketer> for Bucketer {
+    fn from(bucketer: SaltedPercentageBucketer) -> Self {
+        Self::Salted(bucketer)
+    }
+}
+
+fn type_of<'a>(fields: &'a Object, what: &str) -> Result<&'a str> {
+    fields.get(TYPE).and_then(Json::as_str).ok_or_else(|| Error::corrupt(format!("{what} has no type")))
 }

@@ -1,18 +1,195 @@
-//! stub
-use crate::{Json, Result};
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Condition;
+//! Conditions: which attributes a caller must have.
+
+mod all;
+mod check;
+pub(crate) mod compare;
+mod operator;
+mod stored;
+
+pub use operator::Operator;
+
+pub(crate) use all::AllChecks;
+pub(crate) use check::Outcome;
+
+use crate::context::Value;
+use crate::json::Json;
+use crate::names::Names;
+use crate::{Error, Result};
+
+const DELIMITER: &str = "__";
+
+/// Checks on attributes, all of which must hold.
+///
+/// ```
+/// use flipper::Condition;
+///
+/// let condition = Condition::new().eq("is_admin", true).gt("horses", 9000).one_of("plan", ["pro", "team"]);
+/// # assert_eq!(condition.checks().count(), 3);
+/// ```
+///
+/// # Behavior
+///
+/// - An attribute that no check names is not looked at, and neither is a check whose attribute the context lacks. A
+///   condition without checks holds.
+/// - A variable may have several checks. The same variable and operator again replace the value.
+/// - Numbers compare by their exact value whatever their type: `true`, `1` and `1.0` are equal, `2⁵³ + 1` is greater
+///   than the float `2⁵³`. Strings compare by code point, lists element by element, objects for equality only.
+/// - `one_of` looks for an equal element in a list; the operator `in` also finds a part of a string and a key of an object.
+/// - Values that the operator cannot compare (`3 > "a"`) make the check fail, with the reason
+///   [`TypeMismatch`](crate::Reason::TypeMismatch). The Python library raises `TypeError`.
+/// - A variable may be named anything. The Python library, though, takes one with `__` in its name apart when it loads it
+///   (`a__gt` becomes `a` with the operator `gt`) or cannot load it at all: choose other names where Python reads along.
+/// - JSON has no NaN and no infinities: as a condition's value, a NaN becomes null and an infinity the largest float.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Condition {
+    variables: Names,
+    /// For each variable, in the same order.
+    checks: Vec<Vec<Check>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Check {
+    operator: Operator,
+    value: Json,
+}
+
+macro_rules! comparisons {
+    ($($(#[$doc:meta])* $name:ident $operator:ident;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name<'a>(self, variable: &str, value: impl Into<Value<'a>>) -> Self {
+            self.with(variable, Operator::$operator, value)
+        }
+    )*};
+}
+
 impl Condition {
+    /// A condition without checks, which always holds.
+    #[must_use]
     pub fn new() -> Self {
-        Self
+        Self::default()
     }
-    pub fn eq(self, _k: &str, _v: impl Into<Json>) -> Self {
+
+    /// A condition with one check in the Python library's spelling: `name` for equality, `name__operator` for the
+    /// operators `ne`, `gt`, `gte`, `lt`, `lte`, `in` and `not_in`.
+    ///
+    /// ```
+    /// use flipper::Condition;
+    ///
+    /// assert_eq!(Condition::parse("horses__gt", 9000)?, Condition::new().gt("horses", 9000));
+    /// assert!(Condition::parse("horses__GT", 9000).is_err());
+    /// # Ok::<(), flipper::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if there is no such operator, or more than one `__`. (The Python library takes `a__b__gt` for a
+    /// variable of that name.)
+    pub fn parse<'a>(key: &str, value: impl Into<Value<'a>>) -> Result<Self> {
+        Self::new().and(key, value)
+    }
+
+    /// A condition with one check for each pair, spelled as in [`parse`](Self::parse).
+    ///
+    /// ```
+    /// use flipper::{Condition, context};
+    ///
+    /// let condition = Condition::parse_all(context! { is_admin: true, plan__in: ["pro", "team"] })?;
+    /// assert_eq!(condition, Condition::new().eq("is_admin", true).one_of("plan", ["pro", "team"]));
+    /// # Ok::<(), flipper::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_all<'a, K, V>(checks: impl IntoIterator<Item = (K, V)>) -> Result<Self>
+    where
+        K: AsRef<str>,
+        V: Into<Value<'a>>,
+    {
+        checks.into_iter().try_fold(Self::new(), |condition, (key, value)| condition.and(key.as_ref(), value))
+    }
+
+    /// Adds a check spelled as in [`parse`](Self::parse).
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn and<'a>(self, key: &str, value: impl Into<Value<'a>>) -> Result<Self> {
+        let mut parts = key.split(DELIMITER);
+        let variable = parts.next().unwrap_or_default();
+        let operator = match (parts.next(), parts.next()) {
+            (None, _) => Operator::Eq,
+            (Some(symbol), None) => Operator::from_symbol(symbol)
+                .ok_or_else(|| Error::invalid_input(format!("condition {key:?} has no known operator")))?,
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid_input(format!("condition {key:?} has more than one \"{DELIMITER}\"")));
+            }
+        };
+        Ok(self.with(variable, operator, value))
+    }
+
+    comparisons! {
+        /// The attribute equals the value.
+        eq Eq;
+        /// The attribute does not equal the value.
+        ne Ne;
+        /// The attribute is greater than the value.
+        gt Gt;
+        /// The attribute is greater than the value or equal.
+        gte Gte;
+        /// The attribute is less than the value.
+        lt Lt;
+        /// The attribute is less than the value or equal.
+        lte Lte;
+    }
+
+    /// The attribute equals one of the values.
+    #[must_use]
+    pub fn one_of<'a, V: Into<Value<'a>>>(self, variable: &str, values: impl IntoIterator<Item = V>) -> Self {
+        self.with_json(variable, Operator::In, list(values))
+    }
+
+    /// The attribute equals none of the values.
+    #[must_use]
+    pub fn not_one_of<'a, V: Into<Value<'a>>>(self, variable: &str, values: impl IntoIterator<Item = V>) -> Self {
+        self.with_json(variable, Operator::NotIn, list(values))
+    }
+
+    /// Adds a check with any operator.
+    #[must_use]
+    pub fn with<'a>(self, variable: &str, operator: Operator, value: impl Into<Value<'a>>) -> Self {
+        self.with_json(variable, operator, value.into().to_json())
+    }
+
+    /// Whether there are no checks.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.variables.is_empty()
+    }
+
+    /// Variable, operator and value of each check, those of a variable together.
+    pub fn checks(&self) -> impl Iterator<Item = (&str, Operator, &Json)> {
+        self.variables
+            .iter()
+            .zip(&self.checks)
+            .flat_map(|(variable, checks)| checks.iter().map(move |check| (variable, check.operator, &check.value)))
+    }
+
+    fn with_json(mut self, variable: &str, operator: Operator, value: Json) -> Self {
+        let place = self.variables.add(variable);
+        if place == self.checks.len() {
+            self.checks.push(Vec::new());
+        }
+        let checks = &mut self.checks[place];
+        match checks.iter_mut().find(|check| check.operator == operator) {
+            Some(check) => check.value = value,
+            None => checks.push(Check { operator, value }),
+        }
         self
     }
-    pub(crate) fn from_json(_: &Json) -> Result<Self> {
-        Ok(Self)
-    }
-    pub(crate) fn to_json(&self) -> Json {
-        Json::Object(Default::default())
-    }
+}
+
+fn list<'a, V: Into<Value<'a>>>(values: impl IntoIterator<Item = V>) -> Json {
+    Json::Array(values.into_iter().map(|value| value.into().to_json()).collect())
 }

@@ -1,10 +1,99 @@
-//! stub
-pub type Attribute<'a> = (&'a str, i64);
-pub trait Attributes {}
-impl<const N: usize> Attributes for [Attribute<'_>; N] {}
-#[macro_export]
-macro_rules! context {
-    ($($t:tt)*) => {
-        [("user_id", 7i64)]
-    };
+//! What a check knows about its caller: named values, on the stack or owned.
+
+mod macros;
+pub(crate) mod operand;
+mod owned;
+mod value;
+
+pub use macros::strip_raw;
+pub use owned::Context;
+pub use value::{Value, ValueType};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The attributes of one check, in the order in which they were given.
+///
+/// It is implemented for arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes), for
+/// [`Context`], and for references to them. It cannot be implemented elsewhere.
+///
+/// Giving no attributes, by an empty context, is the same as giving no context: conditions are not looked at, the
+/// bucketer decides. A name given twice counts twice: both values are checked, both are hashed. [`Context`] keeps the
+/// last one only.
+///
+/// ```
+/// use flipper::{Attributes, Context, context};
+///
+/// fn names(attributes: &(impl Attributes + ?Sized)) -> Vec<&str> {
+///     (0..attributes.len()).map(|index| attributes.attribute(index).0).collect()
+/// }
+///
+/// assert_eq!(names(&context! { user_id: 7, plan: "pro" }), ["user_id", "plan"]);
+/// assert_eq!(names(&Context::new().with("user_id", 7)), ["user_id"]);
+/// assert!(context! {}.is_empty());
+/// ```
+pub trait Attributes: sealed::Sealed {
+    /// How many attributes there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name and the value at this place, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not less than [`len`](Self::len).
+    fn attribute(&self, index: usize) -> (&str, Value<'_>);
+}
+
+impl sealed::Sealed for [(&str, Value<'_>)] {}
+
+impl Attributes for [(&str, Value<'_>)] {
+    fn len(&self) -> usize {
+        <[_]>::len(self)
+    }
+
+    fn attribute(&self, index: usize) -> (&str, Value<'_>) {
+        self[index]
+    }
+}
+
+impl<const N: usize> sealed::Sealed for [(&str, Value<'_>); N] {}
+
+impl<const N: usize> Attributes for [(&str, Value<'_>); N] {
+    fn len(&self) -> usize {
+        N
+    }
+
+    fn attribute(&self, index: usize) -> (&str, Value<'_>) {
+        self[index]
+    }
+}
+
+impl sealed::Sealed for Vec<(&str, Value<'_>)> {}
+
+impl Attributes for Vec<(&str, Value<'_>)> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn attribute(&self, index: usize) -> (&str, Value<'_>) {
+        self[index]
+    }
+}
+
+impl<T: Attributes + ?Sized> sealed::Sealed for &T {}
+
+impl<T: Attributes + ?Sized> Attributes for &T {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn attribute(&self, index: usize) -> (&str, Value<'_>) {
+        (**self).attribute(index)
+    }
 }

@@ -89,20 +89,20 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
-        self.slot().map_or(default, |slot| self.client.check(slot, default))
+        self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
     /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
     #[inline]
-    pub fn is_enabled_with(&self, context: &impl Attributes) -> bool
+    pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where
         M: Checks,
     {
-        self.slot().is_some_and(|slot| self.client.check_with(slot, context))
+        self.slot().is_some_and(|slot| self.client.check_with(&self.name, slot, context))
     }
 
     /// The check with the reason for its answer.
-    pub fn evaluate(&self, context: &impl Attributes) -> Evaluation
+    pub fn evaluate(&self, context: &(impl Attributes + ?Sized)) -> Evaluation
     where
         M: Checks,
     {
@@ -168,7 +168,7 @@ impl<M> FeatureFlag<M> {
     /// # Errors
     ///
     /// As [`FeatureFlagClient::fetch_enabled`].
-    pub async fn fetch_enabled(&self, context: &impl Attributes) -> Result<bool> {
+    pub async fn fetch_enabled(&self, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         self.client.fetch_enabled(&self.name, context).await
     }
 }

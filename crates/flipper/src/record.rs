@@ -1,17 +1,13 @@
 //! A flag as it is stored.
 
-use std::fmt::Write;
+mod limits;
+mod read;
 
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
-use crate::json::{MAX_DEPTH, parse_slice};
-use crate::{Error, ErrorKind, Json, Object, Result};
+use crate::{Error, Json, Object, Result};
 
-/// The most bytes a flag's client data may take as JSON text.
-const MAX_CLIENT_DATA: usize = 256 * 1024;
-
-/// The most bytes a flag's name may take.
-const MAX_NAME: usize = 255;
+pub(crate) use limits::validate_name;
 
 /// A flag as a store holds it: name, switch and meta data.
 ///
@@ -63,37 +59,6 @@ impl FlagRecord {
         }
     }
 
-    /// Reads the stored text, of this crate or of any version of the Python library.
-    ///
-    /// # Errors
-    ///
-    /// `Corrupt`, naming the field, if the text is not JSON or not a flag.
-    pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
-        let mut item = into_object(parse_slice(bytes.as_ref()).map_err(Error::corrupt)?, "flag")?;
-        let Json::String(name) = take(&mut item, "feature_name", "feature_name")? else {
-            return Err(Error::corrupt("feature_name is not a string"));
-        };
-        let is_enabled = take(&mut item, "is_enabled", "is_enabled")?;
-        let mut meta = into_object(take(&mut item, "meta", "meta")?, "meta")?;
-        let created_date = take(&mut meta, "created_date", "meta.created_date")?;
-        let client_data = meta.remove("client_data").filter(|data| !is_empty(data));
-        let bucketer = match meta.remove("bucketer") {
-            None | Some(Json::Null) => Bucketer::default(),
-            Some(fields) => Bucketer::from_json(&fields).map_err(|error| corrupt("meta.bucketer", error))?,
-        };
-        Ok(Self {
-            name,
-            is_enabled,
-            client_data: client_data.unwrap_or_else(|| Object::new().into()),
-            created_date,
-            conditions: take_conditions(&mut meta, "conditions")?,
-            bucketer,
-            deny_conditions: take_conditions(&mut meta, "deny_conditions")?,
-            unknown: item,
-            unknown_meta: meta,
-        })
-    }
-
     /// The text to store: what the Python library would write, byte for byte, then what it does not know.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -112,6 +77,7 @@ impl FlagRecord {
         &self.name
     }
 
+    /// For stores in which a flag may lie under another name than the text says; theirs counts.
     pub(crate) fn set_name(&mut self, name: &str) {
         if self.name() != name {
             name.clone_into(&mut self.name);
@@ -217,98 +183,8 @@ impl FlagRecord {
         meta.extend(self.unknown_meta.clone());
         meta.into()
     }
-
-    /// Checks what must hold before the flag is written: that every reader can read it back.
-    pub(crate) fn validate(&self) -> Result<()> {
-        let refuse = |message: String| Err(Error::invalid_input(message).with_flag(&self.name));
-        if self.client_data.as_object().is_none() {
-            return refuse(format!("client data is {}, not an object", self.client_data.type_name()));
-        }
-        let mut size = Size(0);
-        // Counting never fails.
-        let _ = write!(size, "{}", self.client_data);
-        if size.0 > MAX_CLIENT_DATA {
-            return refuse(format!("client data takes {} bytes, more than the {MAX_CLIENT_DATA} allowed", size.0));
-        }
-        let written =
-            [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
-        let deepest = written.into_iter().fold(self.client_data.depth(), usize::max);
-        // Around them are meta and the record.
-        let depth = deepest + 2;
-        if depth > MAX_DEPTH {
-            return refuse(format!("flag nests {depth} levels deep, more than the {MAX_DEPTH} allowed"));
-        }
-        Ok(())
-    }
-}
-
-/// Counts the bytes written to it.
-struct Size(usize);
-
-impl Write for Size {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0 += text.len();
-        Ok(())
-    }
-}
-
-fn take(object: &mut Object, key: &str, path: &str) -> Result<Json> {
-    object.remove(key).ok_or_else(|| Error::corrupt(format!("{path} is missing")))
-}
-
-fn into_object(json: Json, path: &str) -> Result<Object> {
-    match json {
-        Json::Object(object) => Ok(object),
-        other => Err(Error::corrupt(format!("{path} is {}, not an object", other.type_name()))),
-    }
-}
-
-fn corrupt(path: &str, cause: Error) -> Error {
-    Error::corrupt(format!("{path} cannot be read")).with_source(cause)
-}
-
-/// Whether Python takes the value for nothing, and so the default instead.
-fn is_empty(json: &Json) -> bool {
-    match json {
-        Json::Null => true,
-        Json::Bool(value) => !value,
-        Json::Number(number) => number.as_f64() == Some(0.0),
-        Json::String(text) => text.is_empty(),
-        Json::Array(items) => items.is_empty(),
-        Json::Object(object) => object.is_empty(),
-    }
-}
-
-fn take_conditions(meta: &mut Object, key: &str) -> Result<Vec<Condition>> {
-    let items = match meta.remove(key) {
-        None => return Ok(Vec::new()),
-        Some(Json::Array(items)) => items,
-        // Python only goes through it, and finds nothing to trip over.
-        Some(Json::String(text)) if text.is_empty() => return Ok(Vec::new()),
-        Some(Json::Object(object)) if object.is_empty() => return Ok(Vec::new()),
-        Some(other) => return Err(Error::corrupt(format!("meta.{key} is {}, not an array", other.type_name()))),
-    };
-    let read =
-        |(index, item)| Condition::from_json(item).map_err(|error| corrupt(&format!("meta.{key}[{index}]"), error));
-    items.iter().enumerate().map(read).collect()
 }
 
 fn conditions_to_json(conditions: &[Condition]) -> Json {
     Json::Array(conditions.iter().map(Condition::to_json).collect())
-}
-
-/// Checks a name before a flag is written under it; what is stored already is read under any.
-pub(crate) fn validate_name(name: &str) -> Result<()> {
-    let refuse = |what: String| Err(Error::new(ErrorKind::InvalidName).with_message(what).with_flag(name));
-    if name.is_empty() {
-        return refuse("flag name is empty".to_owned());
-    }
-    if name.len() > MAX_NAME {
-        return refuse(format!("flag name is {} bytes long, more than the {MAX_NAME} allowed", name.len()));
-    }
-    match name.char_indices().find(|(_, c)| *c == '/' || c.is_control()) {
-        Some((at, '/')) => refuse(format!("flag name has a '/' at byte {at}")),
-        Some((at, c)) => refuse(format!("flag name has the control character {c:?} at byte {at}")),
-        None => Ok(()),
-    }
 }

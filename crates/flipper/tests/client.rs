@@ -1,9 +1,14 @@
-//! The client over the memory store, without any runtime.
+//! The client's verbs, over the memory store and without any runtime.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, context,
+};
 use futures_executor::block_on;
 use serde_json::json;
 
@@ -15,6 +20,15 @@ fn spawnable<T: Send>(future: T) -> T {
     future
 }
 
+/// Runs a future while this thread is in `block_on` already.
+fn elsewhere<F: Future<Output: Send> + Send>(future: F) -> F::Output {
+    thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
+}
+
+fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
 #[test]
 fn futures_can_be_sent_between_threads() {
     let features = client();
@@ -24,6 +38,125 @@ fn futures_can_be_sent_between_threads() {
     block_on(spawnable(features.update("X", |_| Ok(())))).unwrap();
     block_on(spawnable(features.destroy("X"))).unwrap();
     block_on(spawnable(features.get("X").fetch())).unwrap();
+}
+
+#[test]
+fn create_refuses_keeps_or_replaces() {
+    let features = client();
+    let flag = block_on(features.create("X").enabled(true).client_data(json!({ "a": 1 }))).unwrap();
+    assert!(flag.is_enabled());
+
+    let error = block_on(features.create("X")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FlagExists);
+    assert_eq!(error.flag(), Some("X"));
+    assert!(features.is_enabled("X"), "nothing changed");
+
+    let kept = block_on(features.create("X").client_data(json!({ "b": 2 })).or_get()).unwrap();
+    assert_eq!(kept.client_data().unwrap().to_string(), r#"{"a": 1}"#);
+
+    block_on(features.create("X").replace()).unwrap();
+    assert!(!features.is_enabled("X"));
+    assert_eq!(features.client_data("X").unwrap().to_string(), "{}");
+}
+
+#[test]
+fn a_missing_flag_is_off_or_the_default_and_cannot_be_changed() {
+    let features = client();
+    assert!(!features.is_enabled("X"));
+    assert!(features.is_enabled_or("X", true));
+    assert!(!features.is_enabled_with("X", &context! { user_id: 7 }));
+    assert!(!features.exists("X"));
+    assert_eq!(kind(features.meta("X")), ErrorKind::FlagNotFound);
+    assert_eq!(kind(features.client_data("X")), ErrorKind::FlagNotFound);
+    assert_eq!(kind(block_on(features.enable("X"))), ErrorKind::FlagNotFound);
+    assert_eq!(kind(block_on(features.disable("X"))), ErrorKind::FlagNotFound);
+    assert_eq!(kind(block_on(features.destroy("X"))), ErrorKind::FlagNotFound);
+    assert_eq!(kind(block_on(features.set_client_data("X", json!({})))), ErrorKind::FlagNotFound);
+    assert_eq!(kind(block_on(features.set_conditions("X", []))), ErrorKind::FlagNotFound);
+    let error = block_on(features.enable("X")).unwrap_err();
+    assert_eq!(error.to_string(), "flag not found: flag \"X\" in Memory");
+}
+
+#[test]
+fn a_handle_outlives_its_flag() {
+    let features = client();
+    let flag = features.get("X");
+    assert!(!flag.exists() && !flag.is_enabled() && flag.is_enabled_or(true));
+    assert!(features.list(None, 0).is_empty(), "asking makes nothing");
+
+    block_on(features.create("X").enabled(true)).unwrap();
+    assert!(flag.is_enabled());
+    block_on(flag.destroy()).unwrap();
+    assert!(!flag.is_enabled() && flag.is_enabled_or(true) && !flag.exists());
+    block_on(features.create("X")).unwrap();
+    assert!(!flag.is_enabled_or(true) && flag.exists());
+    block_on(flag.enable()).unwrap();
+    assert!(flag.is_enabled());
+}
+
+#[test]
+fn list_is_ordered_and_pages() {
+    let features = client();
+    for name in ["b", "é", "a", "B", "c"] {
+        block_on(features.create(name)).unwrap();
+    }
+    block_on(features.destroy("c")).unwrap();
+    let names = |limit: Option<usize>, offset| -> Vec<String> {
+        features.list(limit, offset).iter().map(|flag| flag.name().to_owned()).collect()
+    };
+    assert_eq!(names(None, 0), ["B", "a", "b", "é"]);
+    assert_eq!(names(Some(2), 1), ["a", "b"]);
+    assert_eq!(names(Some(0), 0), [""; 0]);
+    assert_eq!(names(Some(9), 4), [""; 0]);
+}
+
+#[test]
+fn bad_names_and_data_are_refused_with_nothing_written() {
+    let features = client();
+    let long = "x".repeat(256);
+    for name in ["", "a/b", "a\nb", "\u{7f}", "\u{85}", long.as_str()] {
+        assert_eq!(kind(block_on(features.create(name))), ErrorKind::InvalidName, "{name:?}");
+        assert_eq!(kind(block_on(features.enable(name))), ErrorKind::InvalidName, "{name:?}");
+    }
+    block_on(features.create("y".repeat(255))).unwrap();
+    block_on(features.create("X").client_data(json!({ "kept": true }))).unwrap();
+
+    assert_eq!(kind(block_on(features.create("Y").client_data([1, 2]))), ErrorKind::InvalidInput);
+    assert_eq!(kind(block_on(features.set_client_data("X", "text"))), ErrorKind::InvalidInput);
+    assert_eq!(
+        kind(block_on(features.set_client_data("X", BTreeMap::from([("a", f64::NAN)])))),
+        ErrorKind::InvalidInput
+    );
+    let half = json!({ "half": "x".repeat(200 * 1024) });
+    block_on(features.set_client_data("X", half)).unwrap();
+    let error = block_on(features.set_client_data("X", json!({ "other": "x".repeat(60 * 1024) }))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("262144"), "{error}");
+    assert_eq!(features.client_data("X").unwrap().as_object().unwrap().len(), 2, "the merge was refused whole");
+    assert!(!features.exists("Y"));
+}
+
+#[test]
+fn an_update_is_one_write_and_its_error_writes_nothing() {
+    let features = client();
+    block_on(features.create("X")).unwrap();
+    block_on(features.update("X", |record| {
+        record.set_enabled(true);
+        record.set_created_date(7);
+        Ok(())
+    }))
+    .unwrap();
+    assert!(features.is_enabled("X"));
+    assert_eq!(features.record("X").unwrap().created_date(), Some(7));
+
+    let error = flipper::Error::new(ErrorKind::InvalidInput).with_message("no");
+    let mut error = Some(error);
+    let result = block_on(features.update("X", |record| {
+        record.set_enabled(false);
+        Err(error.take().unwrap())
+    }));
+    assert_eq!(result.unwrap_err().to_string(), "no: flag \"X\" in Memory");
+    assert!(features.is_enabled("X"));
 }
 
 #[test]
@@ -41,4 +174,53 @@ fn contended_writers_lose_nothing() {
         }
     });
     assert_eq!(features.client_data("X").unwrap().as_object().unwrap().len(), 800);
+}
+
+#[test]
+fn a_write_that_always_meets_another_is_a_conflict_after_its_time() {
+    let store = MemoryFeatureFlagStore::new();
+    let features = FeatureFlagClient::builder().write_timeout(Duration::from_millis(50)).build(store.clone());
+    block_on(features.create("X")).unwrap();
+    let attempts = AtomicUsize::new(0);
+    let result = block_on(features.update("X", |record| {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        // Somebody else is always quicker.
+        let mut other = FlagRecord::new("X", 0);
+        other.set_enabled(true);
+        elsewhere(store.put(&other, Precondition::Any))?;
+        record.set_enabled(false);
+        Ok(())
+    }));
+    assert_eq!(kind(result), ErrorKind::Conflict);
+    assert!(attempts.into_inner() > 2, "it tried again");
+    assert!(features.is_enabled("X"), "the other's write stands");
+}
+
+#[test]
+fn a_remote_client_reads_through_the_store() {
+    let store = MemoryFeatureFlagStore::new();
+    let features = FeatureFlagClient::remote(store.clone());
+    block_on(async {
+        assert!(features.fetch("X").await?.is_none());
+        assert!(!features.fetch_enabled("X", &context! {}).await?);
+        features.create("X").enabled(true).await?;
+        assert!(features.fetch_enabled("X", &context! {}).await?);
+        store.delete("X", Precondition::Any).await?;
+        assert!(!features.get("X").fetch_enabled(&context! {}).await?);
+        assert_eq!(kind(features.enable("X").await), ErrorKind::FlagNotFound);
+        Ok::<(), flipper::Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_client_is_made_from_a_url_and_errors_show_no_secret() {
+    assert!(flipper::connect("memory:").is_ok());
+    assert_eq!(kind(flipper::connect("memory:x")), ErrorKind::InvalidInput);
+    assert_eq!(kind(flipper::connect("")), ErrorKind::InvalidInput);
+    assert_eq!(kind(flipper::connect("sqlite:")), ErrorKind::InvalidInput);
+    for url in ["redis://user:hunter2@host/0", "mysql://user:hunter2@host", "user:hunter2@host"] {
+        let error = flipper::connect(url).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
 }

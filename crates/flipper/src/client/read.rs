@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use super::{FeatureFlagClient, Local};
 use crate::changes::Changes;
-use crate::context::{Attribute, Attributes};
+use crate::context::Attributes;
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, Plan, Reason};
+use crate::evaluation::{Evaluation, NO_ATTRIBUTES, Plan, Reason};
 use crate::flag::FeatureFlag;
 use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::status::Status;
 use crate::table::{Answer, FlagTable, Slot, State};
-
-const NO_ATTRIBUTES: [Attribute<'static>; 0] = [];
 
 /// Where a client's checks are answered. Only [`Local`] answers them.
 #[diagnostic::on_unimplemented(
@@ -34,6 +32,7 @@ mod sealed {
     }
 
     impl Sealed for Local {
+        #[inline]
         fn local(&self) -> &Local {
             self
         }
@@ -56,7 +55,7 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        self.table().slot(name).map_or(default, |slot| self.check(slot, default))
+        self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
     }
 
     /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
@@ -71,11 +70,11 @@ impl<M> FeatureFlagClient<M> {
     /// }
     /// ```
     #[inline]
-    pub fn is_enabled_with(&self, name: &str, context: &impl Attributes) -> bool
+    pub fn is_enabled_with(&self, name: &str, context: &(impl Attributes + ?Sized)) -> bool
     where
         M: Checks,
     {
-        self.table().slot(name).is_some_and(|slot| self.check_with(slot, context))
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context))
     }
 
     /// The check with the reason for its answer.
@@ -89,15 +88,15 @@ impl<M> FeatureFlagClient<M> {
     /// assert!(!evaluation.enabled);
     /// assert_eq!(evaluation.reason, Reason::NoSuchFlag);
     /// ```
-    pub fn evaluate(&self, name: &str, context: &impl Attributes) -> Evaluation
+    pub fn evaluate(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Evaluation
     where
         M: Checks,
     {
         let entry = self.table().slot(name).map(|slot| slot.entry());
         match entry.as_ref().and_then(|entry| entry.as_ref()).map(|entry| &entry.state) {
             Some(State::Present { plan, .. }) => plan.evaluate(name, context, &self.core.environment),
-            Some(State::Corrupt(corrupt)) => Evaluation::new(false, Reason::Corrupt(corrupt.clone())),
-            Some(State::Absent) | None => Evaluation::new(false, Reason::NoSuchFlag),
+            Some(State::Corrupt(_)) => Evaluation::of(false, Reason::Corrupt),
+            Some(State::Absent) | None => Evaluation::of(false, Reason::NoSuchFlag),
         }
     }
 
@@ -233,12 +232,13 @@ impl<M> FeatureFlagClient<M> {
     /// # Errors
     ///
     /// What the store says, and `Corrupt` if the stored flag cannot be read.
-    pub async fn fetch_enabled(&self, name: &str, context: &impl Attributes) -> Result<bool> {
+    pub async fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(false) };
         let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
         Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
     }
 
+    #[inline]
     pub(crate) fn table(&self) -> &FlagTable
     where
         M: Checks,
@@ -247,27 +247,25 @@ impl<M> FeatureFlagClient<M> {
     }
 
     #[inline]
-    pub(crate) fn check(&self, slot: &Slot, default: bool) -> bool {
+    pub(crate) fn check(&self, name: &str, slot: &Slot, default: bool) -> bool {
         match slot.answer_without_context() {
-            Answer::Absent => default,
-            Answer::Off => false,
-            Answer::On => true,
-            Answer::Evaluate => self.evaluate_slot(slot, &NO_ATTRIBUTES, default),
+            Answer::EVALUATE => self.evaluate_slot(name, slot, &NO_ATTRIBUTES, default),
+            answer => answer.is_on(default),
         }
     }
 
     #[inline]
-    pub(crate) fn check_with(&self, slot: &Slot, context: &dyn Attributes) -> bool {
+    pub(crate) fn check_with(&self, name: &str, slot: &Slot, context: &(impl Attributes + ?Sized)) -> bool {
         match slot.answer_with_context() {
-            Answer::Absent | Answer::Off => false,
-            Answer::On => true,
-            Answer::Evaluate => self.evaluate_slot(slot, context, false),
+            Answer::EVALUATE => self.evaluate_slot(name, slot, context, false),
+            answer => answer.is_on(false),
         }
     }
 
-    fn evaluate_slot(&self, slot: &Slot, context: &dyn Attributes, default: bool) -> bool {
+    #[inline(never)]
+    fn evaluate_slot(&self, name: &str, slot: &Slot, context: &(impl Attributes + ?Sized), default: bool) -> bool {
         match slot.entry().as_ref().map(|entry| &entry.state) {
-            Some(State::Present { plan, .. }) => plan.is_enabled(slot.name(), context, &self.core.environment),
+            Some(State::Present { plan, .. }) => plan.is_enabled(name, context, &self.core.environment),
             Some(State::Absent | State::Corrupt(_)) | None => default,
         }
     }

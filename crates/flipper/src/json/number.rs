@@ -1,6 +1,8 @@
 //! Numbers: integers of any size apart from finite floats, as Python has them.
 
-use std::fmt;
+use std::fmt::{self, Write};
+
+use crate::stack_text::StackText;
 
 /// A JSON number: an integer of any size, or a finite float.
 ///
@@ -104,26 +106,41 @@ impl fmt::Debug for Number {
 
 /// Writes Python's `repr` of a float: the shortest digits that read back as the same float, with an exponent when that
 /// is below -4 or above 15.
-fn write_float(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
-    let text = format!("{value:e}");
-    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
+    let text = shortest(value)?;
+    let (sign, text) = text.as_str().strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    f.write_str(sign)?;
+    out.write_str(sign)?;
     if !(-4..16).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
-        return write!(f, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
+        return write!(out, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
     }
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    let (first, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let places = exponent.unsigned_abs() as usize;
     if exponent < 0 {
-        return write!(f, "0.{}{digits}", "0".repeat(places - 1));
+        return write!(out, "0.{:0<zeros$}{first}{rest}", "", zeros = places - 1);
     }
-    match digits.split_at_checked(places + 1) {
-        Some((whole, "")) => write!(f, "{whole}.0"),
-        Some((whole, fraction)) => write!(f, "{whole}.{fraction}"),
-        None => write!(f, "{digits:0<width$}.0", width = places + 1),
+    match rest.split_at_checked(places) {
+        Some((whole, "")) => write!(out, "{first}{whole}.0"),
+        Some((whole, fraction)) => write!(out, "{first}{whole}.{fraction}"),
+        None => write!(out, "{first}{rest:0<places$}.0"),
     }
+}
+
+/// The shortest digits that read back as the same float, and of those the nearest to it. Where two are equally near,
+/// which takes 16 digits at least, Python has the even one and Rust the larger: 955681697806163.25 is `….2`.
+fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
+    let mut text = StackText::new();
+    write!(text, "{value:e}")?;
+    let digits = text.as_str().bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    if digits < 16 {
+        return Ok(text);
+    }
+    // Rounds half to even, but at a power of two may come out too far below.
+    let mut even = StackText::new();
+    write!(even, "{value:.*e}", digits - 1)?;
+    Ok(if even.as_str().parse() == Ok(value) { even } else { text })
 }
 
 macro_rules! from_integers {
@@ -160,6 +177,9 @@ mod tests {
             (9007199254740993.0, "9007199254740992.0"),
             (1234567890123456.8, "1234567890123456.8"),
             (123.456, "123.456"),
+            (955681697806163.2, "955681697806163.2"),
+            (-955681697806163.8, "-955681697806163.8"),
+            (5.684341886080802e-14, "5.684341886080802e-14"),
             (-1200.0, "-1200.0"),
             (5e-324, "5e-324"),
             (f64::MAX, "1.7976931348623157e+308"),

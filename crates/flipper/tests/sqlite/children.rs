@@ -5,20 +5,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flipper::{
     FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, Stored,
 };
-use flipper_testkit::{Role, child_role, wait_until};
+use flipper_testkit::{Role, wait_until};
 use futures_executor::block_on;
 
 use crate::{is_enabled, put, record};
 
-pub(crate) fn run() {
-    let role = child_role();
+pub(crate) fn run(role: &Role) {
     let argument = |number: usize| role.arguments[number].clone();
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
     match role.name.as_str() {
-        "merge" => merge(&role, &argument(1), argument(2).parse().unwrap()),
-        "hammer" => hammer(&role, &open(), &argument(1)),
-        "flip" => flip(&role, &open()),
-        "write until killed" => write_until_killed(&role, &open(), &argument(1)),
+        "greet" => role.say(&argument(0)),
+        "merge" => merge(role, &argument(1), argument(2).parse().unwrap()),
+        "hammer" => hammer(role, &open(), &argument(1)),
+        "flip" => flip(role, &open()),
+        "write until killed" => write_until_killed(role, &open(), &argument(1)),
         "idle" => {
             let mut options = SqliteFeatureFlagStore::options();
             if let Some(every) = role.arguments.get(1) {
@@ -29,9 +29,9 @@ pub(crate) fn run() {
             role.hear();
             assert!(store.status().is_live());
         }
-        "threads" => threads(&role),
-        "read only" => read_only(&role),
-        "no notifications" => no_notifications(&role),
+        "threads" => threads(role),
+        "read only" => read_only(role),
+        "no notifications" => no_notifications(role),
         "create" => {
             role.say("started");
             role.hear();

@@ -1,0 +1,227 @@
+use std::fmt::{self, Write};
+
+use super::AnyPercentage;
+use super::hash::{Hasher, write_value};
+use crate::conditions::Operator;
+use crate::conditions::compare::holds;
+use crate::context::{Attributes, Value};
+use crate::json::{Json, Object, write_string};
+use crate::names::Names;
+use crate::{Error, Result};
+
+/// An argument of the bucketer in Python, which so never sees it as an attribute.
+const NOT_HASHED: &str = "randomizer";
+
+/// So many attributes are sorted on the stack.
+const FEW: usize = 8;
+
+/// A part of all callers, by a hash of their attributes: the same caller, the same answer, in Python and Rust.
+///
+/// The attributes (those of the whitelist, if there is one), sorted by name, are written as Python writes them in JSON,
+/// `[["plan", "pro"], ["user_id", 7]]`, and hashed by SHA-1. The hash modulo 100, divided by 100, is the score; the flag
+/// is on when the score is at most the percentage.
+///
+/// ```
+/// use flipper::{ConsistentHashPercentageBucketer, context};
+///
+/// let bucketer = ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["user_id"]);
+/// let context = context! { plan: "pro", user_id: 1 };
+/// assert_eq!(bucketer.hash_input(&context), r#"[["user_id", 1]]"#);
+/// assert_eq!(bucketer.score(&context), 0.48);
+/// ```
+///
+/// # What to know about it
+///
+/// It is as the Python library has it, so that a mixed fleet agrees, not as one would wish it:
+///
+/// - Scores are 0.00 to 0.99 and one that equals the percentage is in, so 10 % turns on **11** of 100 buckets, 50 % 51
+///   of them, 99 % everybody, and 0.5 % one of a hundred. Only 0 is nobody.
+/// - The flag's name is **not** hashed: the same users come first in every flag, and they bear all early roll-outs.
+/// - All attributes count. Without a whitelist another attribute puts the same user into another bucket.
+/// - A check without any of the whitelist's attributes hashes `[]`, whose score is 0.32, for everybody.
+/// - `1`, `1.0` and `"1"` are different users.
+/// - An attribute of the name `randomizer` is never hashed.
+///
+/// [`SaltedPercentageBucketer`](crate::SaltedPercentageBucketer) is free of all that, where no Python reads the flag.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConsistentHashPercentageBucketer {
+    percentage: AnyPercentage,
+    whitelist: Names,
+    /// What else is stored in the whitelist: it matches no attribute, but makes the whitelist not empty.
+    others: Vec<Json>,
+}
+
+impl ConsistentHashPercentageBucketer {
+    pub(crate) const TYPE: &str = "ConsistentHashPercentageBucketer";
+
+    /// This part of all callers.
+    #[must_use]
+    pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
+        Self { percentage: percentage.into(), ..Self::default() }
+    }
+
+    /// Adds the names of the attributes to hash. With none, all are hashed.
+    #[must_use]
+    pub fn key_whitelist<K: AsRef<str>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        for key in keys {
+            self.whitelist.add(key.as_ref());
+        }
+        self
+    }
+
+    /// The part.
+    #[must_use]
+    pub fn percentage(&self) -> &AnyPercentage {
+        &self.percentage
+    }
+
+    /// The names of the attributes to hash; with none, all are hashed.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.whitelist.iter()
+    }
+
+    /// The caller's score, of 0.00 to 0.99.
+    #[must_use]
+    pub fn score(&self, attributes: &(impl Attributes + ?Sized)) -> f64 {
+        let mut hasher = Hasher::new();
+        // Writing into the hasher does not fail.
+        let _ = self.write_input(attributes, &mut hasher);
+        let hash = hasher.finish();
+        let rest = hash
+            .chunks(4)
+            .fold(0_u64, |rest, chunk| chunk.iter().fold(rest, |rest, byte| rest << 8 | u64::from(*byte)) % 100);
+        rest as f64 / 100.0
+    }
+
+    /// The text that is hashed, to find out why a caller is in or out.
+    #[must_use]
+    pub fn hash_input(&self, attributes: &(impl Attributes + ?Sized)) -> String {
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = self.write_input(attributes, &mut text);
+        text
+    }
+
+    fn write_input(&self, attributes: &(impl Attributes + ?Sized), out: &mut impl Write) -> fmt::Result {
+        let all = self.whitelist.is_empty() && self.others.is_empty();
+        let chosen = (0..attributes.len())
+            .map(|index| attributes.attribute(index))
+            .filter(|(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()));
+        let mut few = [("", Value::Null); FEW];
+        let mut count = 0;
+        let mut many = Vec::new();
+        for attribute in chosen {
+            if count < FEW {
+                few[count] = attribute;
+            } else {
+                if many.is_empty() {
+                    many.extend_from_slice(&few);
+                }
+                many.push(attribute);
+            }
+            count += 1;
+        }
+        let sorted = if count > FEW { many.as_mut_slice() } else { &mut few[..count] };
+        if sorted.len() > 1 {
+            sorted.sort_by_key(|(name, _)| *name);
+        }
+        out.write_str("[")?;
+        for (index, (name, value)) in sorted.iter().enumerate() {
+            out.write_str(if index > 0 { ", [" } else { "[" })?;
+            write_string(name, out)?;
+            out.write_str(", ")?;
+            write_value(*value, out)?;
+            out.write_str("]")?;
+        }
+        out.write_str("]")
+    }
+
+    /// The whitelist is what Python makes a set of: a list, a string (of its characters), an object (of its keys).
+    pub(crate) fn from_json(fields: &Object) -> Result<Self> {
+        let mut bucketer = Self { percentage: AnyPercentage::from_fields(fields)?, ..Self::default() };
+        match fields.get("key_whitelist") {
+            None => {}
+            Some(Json::Array(keys)) => {
+                for key in keys {
+                    bucketer.add_stored(key)?;
+                }
+            }
+            Some(Json::String(text)) => {
+                let mut buffer = [0; 4];
+                for character in text.chars() {
+                    bucketer.whitelist.add(character.encode_utf8(&mut buffer));
+                }
+            }
+            Some(Json::Object(object)) => bucketer = bucketer.key_whitelist(object.keys()),
+            Some(_) => return Err(Error::corrupt("key_whitelist is not a list")),
+        }
+        Ok(bucketer)
+    }
+
+    fn add_stored(&mut self, key: &Json) -> Result<()> {
+        match key {
+            Json::String(key) => {
+                self.whitelist.add(key);
+            }
+            Json::Array(_) | Json::Object(_) => return Err(Error::corrupt("key_whitelist holds a list or an object")),
+            other => {
+                let same = |known: &Json| holds(known.into(), Operator::Eq, other.into()) == Ok(true);
+                if !self.others.iter().any(same) {
+                    self.others.push(other.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write_fields(&self, fields: &mut Object) {
+        fields.insert("percentage", self.percentage.to_json());
+        let keys = self.whitelist.iter().map(Json::from).chain(self.others.iter().cloned());
+        fields.insert("key_whitelist", Json::Array(keys.collect()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context;
+
+    #[test]
+    fn scores_are_pythons() {
+        let bucketer = ConsistentHashPercentageBucketer::new(0.5);
+        assert_eq!(bucketer.score(&context! {}), 0.32);
+        assert_eq!(bucketer.score(&context! { user_id: 1 }), 0.48);
+        assert_eq!(bucketer.score(&context! { user_id: 2 }), 0.94);
+        assert_eq!(bucketer.score(&context! { user_id: 1.0 }), 0.9);
+        assert_eq!(bucketer.score(&context! { user_id: "1" }), 0.47);
+        assert_eq!(bucketer.score(&context! { user_id: true }), 0.7);
+        assert_eq!(bucketer.score(&context! { user_id: None::<i64> }), 0.8);
+    }
+
+    #[test]
+    fn many_attributes_are_sorted_too() {
+        let context = context! { i: 1, h: 2, g: 3, f: 4, e: 5, d: 6, c: 7, b: 8, a: [f64::NAN, -f64::INFINITY] };
+        assert_eq!(
+            ConsistentHashPercentageBucketer::new(0.5).hash_input(&context),
+            r#"[["a", [NaN, -Infinity]], ["b", 8], ["c", 7], ["d", 6], ["e", 5], ["f", 4], ["g", 3], ["h", 2], ["i", 1]]"#
+        );
+    }
+
+    #[test]
+    fn whitelist_is_what_python_makes_a_set_of() {
+        let keys = |whitelist: &str| {
+            let fields = Json::parse(&format!(r#"{{"key_whitelist": {whitelist}}}"#)).unwrap();
+            let bucketer = ConsistentHashPercentageBucketer::from_json(fields.as_object().unwrap()).ok()?;
+            let mut fields = Object::new();
+            bucketer.write_fields(&mut fields);
+            fields.get("key_whitelist").map(Json::to_string)
+        };
+        assert_eq!(keys(r#"["b", "a", "b"]"#).unwrap(), r#"["b", "a"]"#);
+        assert_eq!(keys(r#""aba""#).unwrap(), r#"["a", "b"]"#);
+        assert_eq!(keys(r#"{"a": 1}"#).unwrap(), r#"["a"]"#);
+        assert_eq!(keys(r#"[1, true, 1.0, null]"#).unwrap(), "[1, null]");
+        for bad in ["null", "5", "[[]]", "[{}]", "true"] {
+            assert_eq!(keys(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{ConsistentHashPercentageBucketer, NO_OP, PercentageBucketer, SaltedPercentageBucketer, TYPE};
+use crate::context::Attributes;
+use crate::json::Object;
+use crate::{Error, Result};
+
+/// A bucketer of the program's own, see [`register_bucketer`].
+pub trait CustomBucketer: Debug + Send + Sync + 'static {
+    /// The type name it is registered and stored by.
+    fn bucketer_type(&self) -> &str;
+
+    /// The stored fields, without the type.
+    fn fields(&self) -> Object;
+
+    /// Whether the flag is on for this caller. There may be no attributes.
+    fn is_enabled(&self, flag_name: &str, attributes: &dyn Attributes) -> bool;
+}
+
+type Factory = Arc<dyn Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + Sync>;
+
+static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new());
+
+/// Makes a type of bucketers known to this process, so that flags that have one can be loaded.
+///
+/// A stored flag with a type that is not registered is `Corrupt`: checks of that one give their default, the rest of
+/// the flags goes on. So register before the first client is made. The factory is given the stored fields, the type
+/// included.
+///
+/// ```
+/// use std::sync::Arc;
+/// use flipper::{Attributes, Bucketer, CustomBucketer, Object, Value, register_bucketer};
+///
+/// #[derive(Debug)]
+/// struct EvenIds;
+///
+/// impl CustomBucketer for EvenIds {
+///     fn bucketer_type(&self) -> &str {
+///         "EvenIds"
+///     }
+///
+///     fn fields(&self) -> Object {
+///         Object::new()
+///     }
+///
+///     fn is_enabled(&self, _flag_name: &str, attributes: &dyn Attributes) -> bool {
+///         (0..attributes.len()).any(|index| {
+///             matches!(attributes.attribute(index), ("user_id", Value::Int(id)) if id % 2 == 0)
+///         })
+///     }
+/// }
+///
+/// register_bucketer("EvenIds", |_fields| Ok(Arc::new(EvenIds)))?;
+/// let bucketer = Bucketer::Custom(Arc::new(EvenIds));
+/// # assert_eq!(bucketer.bucketer_type(), "EvenIds");
+/// # Ok::<(), flipper::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// `InvalidInput` if the name is one of this crate's own or is registered already.
+pub fn register_bucketer(
+    type_name: &str,
+    factory: impl Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + Sync + 'static,
+) -> Result<()> {
+    let own = [NO_OP, PercentageBucketer::TYPE, ConsistentHashPercentageBucketer::TYPE, SaltedPercentageBucketer::TYPE];
+    let mut factories = FACTORIES.write().unwrap_or_else(PoisonError::into_inner);
+    if own.contains(&type_name) || factories.contains_key(type_name) {
+        return Err(Error::invalid_input(format!("bucketer type {type_name:?} is registered already")));
+    }
+    factories.insert(type_name.to_owned(), Arc::new(factory));
+    Ok(())
+}
+
+pub(super) fn from_json(type_name: &str, fields: &Object) -> Result<Arc<dyn CustomBucketer>> {
+    let factory = FACTORIES.read().unwrap_or_else(PoisonError::into_inner).get(type_name).cloned();
+    let factory = factory.ok_or_else(|| Error::corrupt(format!("bucketer {TYPE} {type_name:?} is unknown")))?;
+    factory(fields).map_err(|error| Error::corrupt(format!("bucketer {type_name:?} cannot be made")).with_source(error))
+}

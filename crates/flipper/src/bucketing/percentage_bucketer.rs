@@ -1,0 +1,39 @@
+use super::AnyPercentage;
+use crate::Result;
+use crate::json::Object;
+
+/// A part of all checks, drawn anew at each: the same caller is in at one check and out at the next.
+///
+/// ```
+/// use flipper::{Bucketer, PercentageBucketer};
+///
+/// let bucketer = Bucketer::from(PercentageBucketer::new(0.3));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PercentageBucketer {
+    percentage: AnyPercentage,
+}
+
+impl PercentageBucketer {
+    pub(crate) const TYPE: &str = "PercentageBucketer";
+
+    /// This part of all checks.
+    #[must_use]
+    pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
+        Self { percentage: percentage.into() }
+    }
+
+    /// The part.
+    #[must_use]
+    pub fn percentage(&self) -> &AnyPercentage {
+        &self.percentage
+    }
+
+    pub(crate) fn from_json(fields: &Object) -> Result<Self> {
+        AnyPercentage::from_fields(fields).map(|percentage| Self { percentage })
+    }
+
+    pub(crate) fn write_fields(&self, fields: &mut Object) {
+        fields.insert("percentage", self.percentage.to_json());
+    }
+}

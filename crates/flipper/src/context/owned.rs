@@ -1,0 +1,109 @@
+use indexmap::IndexMap;
+
+use super::{Attributes, Value, sealed};
+use crate::json::{Json, Object};
+use crate::{Error, Result};
+
+/// Attributes that own their names and values, for contexts that are built at run time or kept.
+///
+/// [`context!`](crate::context!) makes attributes on the stack, without allocating; this is for all other cases.
+///
+/// ```
+/// use flipper::{Attributes, Context};
+///
+/// let context = Context::new().with("user_id", 7).with("plan", "pro");
+/// assert_eq!(context.len(), 2);
+///
+/// let context = Context::try_from(serde_json::json!({"user_id": 7, "tags": ["a", {"b": 1}]}))?;
+/// assert_eq!(context.len(), 2);
+/// # Ok::<(), flipper::Error>(())
+/// ```
+///
+/// A NaN or an infinity stays what it is, but inside a list, where a NaN becomes null and an infinity the largest
+/// float.
+#[derive(Clone, Debug, Default)]
+pub struct Context(IndexMap<String, Owned>);
+
+#[derive(Clone, Debug)]
+enum Owned {
+    Json(Json),
+    /// NaN or an infinity.
+    NotFinite(f64),
+}
+
+impl Context {
+    /// A context without attributes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an attribute, or replaces its value at its place.
+    #[must_use]
+    pub fn with<'a>(mut self, name: impl Into<String>, value: impl Into<Value<'a>>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    /// Adds an attribute, or replaces its value at its place.
+    pub fn insert<'a>(&mut self, name: impl Into<String>, value: impl Into<Value<'a>>) {
+        let value = match value.into() {
+            Value::Float(value) if !value.is_finite() => Owned::NotFinite(value),
+            value => Owned::Json(value.to_json()),
+        };
+        self.0.insert(name.into(), value);
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Json)> for Context {
+    fn from_iter<I: IntoIterator<Item = (K, Json)>>(attributes: I) -> Self {
+        Self(attributes.into_iter().map(|(name, value)| (name.into(), Owned::Json(value))).collect())
+    }
+}
+
+impl From<Object> for Context {
+    fn from(object: Object) -> Self {
+        object.into_iter().collect()
+    }
+}
+
+impl TryFrom<serde_json::Map<String, serde_json::Value>> for Context {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// `InvalidInput` if a value nests too deeply.
+    fn try_from(map: serde_json::Map<String, serde_json::Value>) -> Result<Self> {
+        map.into_iter().map(|(name, value)| Ok((name, Json::from_serialize(&value)?))).collect()
+    }
+}
+
+impl TryFrom<serde_json::Value> for Context {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// `InvalidInput` if the value is not an object, or nests too deeply.
+    fn try_from(value: serde_json::Value) -> Result<Self> {
+        match value {
+            serde_json::Value::Object(map) => Self::try_from(map),
+            _ => Err(Error::invalid_input("context is not a JSON object")),
+        }
+    }
+}
+
+impl sealed::Sealed for Context {}
+
+impl Attributes for Context {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn attribute(&self, index: usize) -> (&str, Value<'_>) {
+        match self.0.get_index(index) {
+            Some((name, Owned::Json(value))) => (name, Value::Json(value)),
+            Some((name, Owned::NotFinite(value))) => (name, Value::Float(*value)),
+            None => panic!("attribute {index} of {}", self.0.len()),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+use std::fmt;
+
+use crate::json::{Json, Number};
+
+/// One attribute's value, borrowed.
+///
+/// Numbers, strings and `bool`s convert by `From`; so do `Option`s (`None` is null) and references to [`Json`], which
+/// is the way to pass an object.
+///
+/// ```
+/// use flipper::Value;
+///
+/// assert!(matches!(Value::from(7), Value::Int(7)));
+/// assert!(matches!(Value::from(Some("pro")), Value::Str("pro")));
+/// assert!(matches!(Value::from(None::<bool>), Value::Null));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub enum Value<'a> {
+    /// Nothing; equal to null only.
+    #[default]
+    Null,
+    /// True or false; as a number 1 or 0, as in Python.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// An integer that may be too large for `i64`.
+    UInt(u64),
+    /// A number with a fraction. A NaN compares unequal to everything.
+    Float(f64),
+    /// A string, compared by code point.
+    Str(&'a str),
+    /// A list.
+    List(&'a [Value<'a>]),
+    /// Anything JSON has, integers of any size and objects included.
+    Json(&'a Json),
+}
+
+impl Value<'_> {
+    /// The same as JSON, which has no NaN (null) and no infinities (the largest float).
+    pub(crate) fn to_json(self) -> Json {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => value.into(),
+            Self::Int(value) => value.into(),
+            Self::UInt(value) => value.into(),
+            Self::Float(value) => Number::from_f64(value.clamp(f64::MIN, f64::MAX)).map_or(Json::Null, Json::Number),
+            Self::Str(value) => value.into(),
+            Self::List(items) => Json::Array(items.iter().map(|item| item.to_json()).collect()),
+            Self::Json(value) => value.clone(),
+        }
+    }
+}
+
+macro_rules! from_int {
+    ($($int:ty)*) => {$(
+        impl From<$int> for Value<'_> {
+            fn from(value: $int) -> Self {
+                Self::Int(i64::from(value))
+            }
+        }
+    )*};
+}
+
+from_int!(i8 i16 i32 i64 u8 u16 u32);
+
+impl From<u64> for Value<'_> {
+    fn from(value: u64) -> Self {
+        i64::try_from(value).map_or(Self::UInt(value), Self::Int)
+    }
+}
+
+impl From<usize> for Value<'_> {
+    fn from(value: usize) -> Self {
+        Self::from(value as u64)
+    }
+}
+
+impl From<isize> for Value<'_> {
+    fn from(value: isize) -> Self {
+        Self::Int(value as i64)
+    }
+}
+
+impl From<f64> for Value<'_> {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<f32> for Value<'_> {
+    fn from(value: f32) -> Self {
+        Self::Float(f64::from(value))
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Str(value)
+    }
+}
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Str(value)
+    }
+}
+
+impl<'a> From<&'a [Value<'a>]> for Value<'a> {
+    fn from(value: &'a [Value<'a>]) -> Self {
+        Self::List(value)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [Value<'a>; N]> for Value<'a> {
+    fn from(value: &'a [Value<'a>; N]) -> Self {
+        Self::List(value)
+    }
+}
+
+impl<'a> From<&'a Json> for Value<'a> {
+    fn from(value: &'a Json) -> Self {
+        Self::Json(value)
+    }
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// What sort of value it is, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueType {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool,
+    /// An integer of any size.
+    Int,
+    /// A number with a fraction or an exponent.
+    Float,
+    /// A string.
+    Str,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Bool => "a boolean",
+            Self::Int => "an integer",
+            Self::Float => "a float",
+            Self::Str => "a string",
+            Self::List => "a list",
+            Self::Object => "an object",
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! A flag made ready for checks.
+
+use std::cell::Cell;
+use std::time::SystemTime;
+
+use super::verdict::Verdict;
+use super::{Bucket, Environment, Evaluation};
+use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer};
+use crate::clock::Clock;
+use crate::conditions::{AllChecks, Condition, Outcome};
+use crate::context::{Attributes, Value};
+use crate::record::FlagRecord;
+
+/// The context of a check that has none.
+pub(crate) const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
+
+/// The largest score of the bucketer that is compatible with Python.
+const LAST_SCORE: f64 = 0.99;
+
+/// A flag made ready for checks, once for each version of its record.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    enabled: bool,
+    conditions: Vec<Condition>,
+    all_checks: AllChecks,
+    /// Whether nothing but the conditions decides a check with attributes.
+    conditions_decide: bool,
+    deny_conditions: Vec<Condition>,
+    bucketer: Bucketer,
+    without_context: Option<bool>,
+    with_context: Option<bool>,
+}
+
+impl Plan {
+    pub(crate) fn new(record: &FlagRecord) -> Self {
+        let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
+        let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
+        let with_context = if enabled { settled(bucketer, true).filter(|_| !limited) } else { Some(false) };
+        Self {
+            enabled,
+            conditions: record.conditions().to_vec(),
+            all_checks: AllChecks::of(record.conditions()),
+            conditions_decide: enabled && record.deny_conditions().is_empty() && !record.conditions().is_empty(),
+            deny_conditions: record.deny_conditions().to_vec(),
+            bucketer: bucketer.clone(),
+            without_context: if enabled { settled(bucketer, false) } else { Some(false) },
+            with_context,
+        }
+    }
+
+    /// The answer to all checks without attributes, if it is always the same.
+    pub(crate) fn settled_without_context(&self) -> Option<bool> {
+        self.without_context
+    }
+
+    /// The answer to all checks with attributes, if it is always the same.
+    pub(crate) fn settled_with_context(&self) -> Option<bool> {
+        self.with_context
+    }
+
+    /// The answer alone. Allocates nothing, unless more than eight attributes have to be sorted for a hash.
+    #[inline]
+    pub(crate) fn is_enabled<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> bool {
+        if self.conditions_decide && !attributes.is_empty() {
+            return self.all_checks.hold(attributes);
+        }
+        self.decide(flag_name, attributes, environment, || environment.clock.now()).enabled()
+    }
+
+    /// The answer and its reason.
+    pub(crate) fn evaluate<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> Evaluation {
+        let now = Moment::of(&*environment.clock);
+        let verdict = match self.decide(flag_name, attributes, environment, || now.get()) {
+            Verdict::ConditionsNotMet => self.first_failure(attributes),
+            verdict => verdict,
+        };
+        let bucket = self.bucket(flag_name, attributes, &now);
+        let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
+        Evaluation { enabled: verdict.enabled(), reason: verdict.reason(score), bucket }
+    }
+
+    fn decide<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+        now: impl Fn() -> SystemTime,
+    ) -> Verdict<'_> {
+        if !self.enabled {
+            return Verdict::Disabled;
+        }
+        if !attributes.is_empty() {
+            if let Some(denied) = self.denied(attributes) {
+                return denied;
+            }
+            if !self.conditions.is_empty() {
+                let met = self.all_checks.hold(attributes);
+                return if met { Verdict::ConditionsMet } else { Verdict::ConditionsNotMet };
+            }
+        }
+        self.ask_bucketer(flag_name, attributes, environment, now)
+    }
+
+    fn denied<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Verdict<'_>> {
+        self.deny_conditions.iter().enumerate().find_map(|(index, condition)| {
+            Some(match condition.check_deny(attributes)? {
+                Outcome::Mismatch { variable, operator, types } => Verdict::TypeMismatch { variable, operator, types },
+                Outcome::Holds | Outcome::Fails { .. } => Verdict::Denied { index },
+            })
+        })
+    }
+
+    /// The first check that does not hold, in the order of the conditions, and within one of the attributes.
+    fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
+        for condition in &self.conditions {
+            match condition.check(attributes) {
+                Outcome::Holds => {}
+                Outcome::Fails { variable, operator } => return Verdict::ConditionFailed { variable, operator },
+                Outcome::Mismatch { variable, operator, types } => {
+                    return Verdict::TypeMismatch { variable, operator, types };
+                }
+            }
+        }
+        Verdict::ConditionsNotMet
+    }
+
+    fn ask_bucketer<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+        now: impl Fn() -> SystemTime,
+    ) -> Verdict<'_> {
+        let percentage = match self.percentage() {
+            None => 0.0,
+            Some(percentage) => match percentage.value(now) {
+                Ok(percentage) => percentage,
+                Err(actual) => return Verdict::not_a_number(actual),
+            },
+        };
+        match &self.bucketer {
+            Bucketer::NoOp => Verdict::Enabled,
+            Bucketer::Percentage(_) => {
+                let enabled = percentage != 0.0 && environment.random.next() <= percentage;
+                Verdict::Random { enabled, percentage }
+            }
+            Bucketer::ConsistentHash(bucketer) => {
+                let enabled = percentage != 0.0 && bucketer.score(attributes) <= percentage;
+                Verdict::Bucket { enabled, percentage }
+            }
+            Bucketer::Salted(bucketer) => match bucketer.bucket(flag_name, attributes) {
+                Some(bucket) => {
+                    Verdict::Bucket { enabled: SaltedPercentageBucketer::takes(bucket, percentage), percentage }
+                }
+                None => Verdict::NoBucketAttribute {
+                    enabled: SaltedPercentageBucketer::takes_all(percentage),
+                    attribute: bucketer.bucket_by(),
+                    percentage,
+                },
+            },
+            Bucketer::Custom(bucketer) => Verdict::CustomBucketer {
+                enabled: bucketer.is_enabled(flag_name, &attributes),
+                bucketer_type: bucketer.bucketer_type(),
+            },
+        }
+    }
+
+    fn percentage(&self) -> Option<&AnyPercentage> {
+        percentage(&self.bucketer)
+    }
+
+    /// Where the caller stands, whatever decides.
+    fn bucket<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
+        let score = match &self.bucketer {
+            Bucketer::ConsistentHash(bucketer) => bucketer.score(attributes),
+            Bucketer::Salted(bucketer) => SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?),
+            _ => return None,
+        };
+        let percentage = self.percentage()?.shown(|| now.get());
+        Some(Bucket { score, percentage })
+    }
+}
+
+/// The time of one check, read once and only if it is needed.
+struct Moment<'a> {
+    clock: &'a dyn Clock,
+    read: Cell<Option<SystemTime>>,
+}
+
+impl<'a> Moment<'a> {
+    fn of(clock: &'a dyn Clock) -> Self {
+        Self { clock, read: Cell::new(None) }
+    }
+
+    fn get(&self) -> SystemTime {
+        let now = self.read.get().unwrap_or_else(|| self.clock.now());
+        self.read.set(Some(now));
+        now
+    }
+}
+
+fn percentage(bucketer: &Bucketer) -> Option<&AnyPercentage> {
+    match bucketer {
+        Bucketer::Percentage(bucketer) => Some(bucketer.percentage()),
+        Bucketer::ConsistentHash(bucketer) => Some(bucketer.percentage()),
+        Bucketer::Salted(bucketer) => Some(bucketer.percentage()),
+        Bucketer::NoOp | Bucketer::Custom(_) => None,
+    }
+}
+
+/// What the bucketer says to everybody, if it is the same.
+fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
+    if matches!(bucketer, Bucketer::NoOp) {
+        return Some(true);
+    }
+    let Ok(percentage) = percentage(bucketer)?.fixed()? else { return Some(false) };
+    match bucketer {
+        Bucketer::NoOp | Bucketer::Custom(_) => None,
+        _ if percentage <= 0.0 => Some(false),
+        Bucketer::Percentage(_) => (percentage >= 1.0).then_some(true),
+        Bucketer::ConsistentHash(bucketer) if !context => Some(bucketer.score(&NO_ATTRIBUTES) <= percentage),
+        Bucketer::ConsistentHash(_) => (percentage >= LAST_SCORE).then_some(true),
+        Bucketer::Salted(_) if SaltedPercentageBucketer::takes_all(percentage) => Some(true),
+        Bucketer::Salted(_) => (!context || !SaltedPercentageBucketer::takes(0, percentage)).then_some(false),
+    }
+}

@@ -1,0 +1,94 @@
+use std::fmt;
+
+use crate::conditions::Operator;
+use crate::context::ValueType;
+
+/// Why a check gave its answer.
+///
+/// `Display` is for people and may change.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There is no such flag; the answer is the check's default.
+    NoSuchFlag,
+    /// What is stored cannot be read; the answer is the check's default.
+    Corrupt,
+    /// The flag is disabled.
+    Disabled,
+    /// The flag is enabled, and nothing limits it.
+    Enabled,
+    /// All conditions hold.
+    ConditionsMet,
+    /// This check of a condition does not hold.
+    ConditionFailed {
+        /// The attribute.
+        variable: String,
+        /// How it was compared.
+        operator: Operator,
+    },
+    /// A deny condition holds.
+    Denied {
+        /// Its place among the deny conditions, from 0.
+        index: usize,
+    },
+    /// The values cannot be compared, or the percentage is not a number; the Python library raises `TypeError`.
+    TypeMismatch {
+        /// The attribute, or `percentage`.
+        variable: String,
+        /// How it was to be compared.
+        operator: Operator,
+        /// The type of the attribute, or the percentage; within lists, of the element.
+        actual: ValueType,
+        /// The type of the condition's value; for a percentage, of the score.
+        expected: ValueType,
+    },
+    /// The caller's score decided.
+    Bucket {
+        /// The caller's score.
+        score: f64,
+        /// The percentage now.
+        percentage: f64,
+    },
+    /// Chance decided.
+    Random {
+        /// The percentage now.
+        percentage: f64,
+    },
+    /// The context lacks the attribute that tells callers apart: on at 100 % only.
+    NoBucketAttribute {
+        /// The attribute.
+        attribute: String,
+        /// The percentage now.
+        percentage: f64,
+    },
+    /// A bucketer of the program's own decided.
+    CustomBucketer {
+        /// Its type.
+        bucketer_type: String,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchFlag => f.write_str("there is no such flag"),
+            Self::Corrupt => f.write_str("the stored flag cannot be read"),
+            Self::Disabled => f.write_str("the flag is disabled"),
+            Self::Enabled => f.write_str("the flag is enabled for everybody"),
+            Self::ConditionsMet => f.write_str("all conditions hold"),
+            Self::ConditionFailed { variable, operator } => {
+                write!(f, "the condition on {variable:?} ({operator}) does not hold")
+            }
+            Self::Denied { index } => write!(f, "deny condition {index} holds"),
+            Self::TypeMismatch { variable, operator, actual, expected } => {
+                write!(f, "{variable:?} is {actual} and cannot be compared ({operator}) with {expected}")
+            }
+            Self::Bucket { score, percentage } => write!(f, "score {score} at a percentage of {percentage}"),
+            Self::Random { percentage } => write!(f, "drawn at random at a percentage of {percentage}"),
+            Self::NoBucketAttribute { attribute, percentage } => {
+                write!(f, "the context has no {attribute:?} to choose by, at a percentage of {percentage}")
+            }
+            Self::CustomBucketer { bucketer_type } => write!(f, "the bucketer {bucketer_type:?} decided"),
+        }
+    }
+}

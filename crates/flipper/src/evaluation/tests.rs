@@ -1,0 +1,47 @@
+//! Plans; their answers are compared with Python's in `tests/evaluation.rs`.
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::{Attributes, Condition, Context, FlagRecord, Object, Operator, Value, ValueType, context};
+
+#[derive(Debug)]
+struct Fixed {
+    now: f64,
+    random: f64,
+}
+
+impl Clock for Fixed {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs_f64(self.now)
+    }
+}
+
+impl RandomSource for Fixed {
+    fn next(&self) -> f64 {
+        self.random
+    }
+}
+
+fn environment(now: f64, random: f64) -> Environment {
+    Environment { clock: Arc::new(Fixed { now, random }), random: Arc::new(Fixed { now, random }) }
+}
+
+/// A flag whose meta data has these fields.
+fn plan(meta: &str) -> Plan {
+    let text = format!(r#"{{"feature_name": "F", "is_enabled": true, "meta": {{"created_date": 1, {meta}}}}}"#);
+    Plan::new(&FlagRecord::from_json(text).unwrap())
+}
+
+fn evaluate(plan: &Plan, attributes: &dyn Attributes) -> Evaluation {
+    let environment = environment(1000.0, 0.5);
+    let evaluation = plan.evaluate("F", attributes, &environment);
+    assert_eq!(plan.is_enabled("F", attributes, &environment), evaluation.enabled);
+    let settled = if attributes.is_empty() { plan.settled_without_context() } else { plan.settled_with_context() };
+    assert!(settled.is_none_or(|settled| settled == evaluation.enabled));
+    assert!(!evaluation.to_string().is_empty());
+    evaluation
+}
+
+mod hostile;
+mod rules;

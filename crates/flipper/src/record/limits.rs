@@ -1,0 +1,124 @@
+//! What is checked before a flag is written.
+
+use std::fmt::Write;
+
+use super::{FlagRecord, conditions_to_json};
+use crate::json::MAX_DEPTH;
+use crate::{Error, ErrorKind, Result};
+
+/// The most bytes a flag's client data may take as JSON text.
+const MAX_CLIENT_DATA: usize = 256 * 1024;
+
+/// The most bytes a flag's name may take.
+const MAX_NAME: usize = 255;
+
+impl FlagRecord {
+    /// Checks what must hold before the flag is written: that every reader can read it back.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let refuse = |message: String| Err(Error::invalid_input(message).with_flag(&self.name));
+        if self.client_data.as_object().is_none() {
+            return refuse(format!("client data is {}, not an object", self.client_data.type_name()));
+        }
+        let mut size = Size(0);
+        // Counting never fails.
+        let _ = write!(size, "{}", self.client_data);
+        if size.0 > MAX_CLIENT_DATA {
+            return refuse(format!("client data takes {} bytes, more than the {MAX_CLIENT_DATA} allowed", size.0));
+        }
+        let written =
+            [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
+        let deepest = written.into_iter().fold(self.client_data.depth(), usize::max);
+        // Around them are meta and the record.
+        let depth = deepest + 2;
+        if depth > MAX_DEPTH {
+            return refuse(format!("flag nests {depth} levels deep, more than the {MAX_DEPTH} allowed"));
+        }
+        Ok(())
+    }
+}
+
+/// Counts the bytes written to it.
+struct Size(usize);
+
+impl Write for Size {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// Checks a name before a flag is written under it; what is stored already is read under any.
+pub(crate) fn validate_name(name: &str) -> Result<()> {
+    let refuse = |what: String| Err(Error::new(ErrorKind::InvalidName).with_message(what).with_flag(name));
+    if name.is_empty() {
+        return refuse("flag name is empty".to_owned());
+    }
+    if name.len() > MAX_NAME {
+        return refuse(format!("flag name is {} bytes long, more than the {MAX_NAME} allowed", name.len()));
+    }
+    match name.char_indices().find(|(_, c)| *c == '/' || c.is_control()) {
+        Some((at, '/')) => refuse(format!("flag name has a '/' at byte {at}")),
+        Some((at, c)) => refuse(format!("flag name has the control character {c:?} at byte {at}")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Json;
+
+    fn message(error: &Error, kind: ErrorKind) -> String {
+        assert_eq!(error.kind(), kind);
+        error.to_string()
+    }
+
+    #[test]
+    fn names_are_checked() {
+        for name in ["a", "é b*?[", &"x".repeat(255), "\u{2028}", "."] {
+            validate_name(name).unwrap();
+        }
+        let refused = |name: &str| message(&validate_name(name).unwrap_err(), ErrorKind::InvalidName);
+        assert!(refused("").starts_with("flag name is empty"));
+        assert!(refused(&"é".repeat(128)).starts_with("flag name is 256 bytes long, more than the 255 allowed"));
+        assert!(refused("éa/b").starts_with("flag name has a '/' at byte 3"));
+        assert!(refused("a\nb").starts_with("flag name has the control character '\\n' at byte 1"));
+        assert!(refused("é\u{85}").starts_with("flag name has the control character '\\u{85}' at byte 2"));
+    }
+
+    fn with_data(data: impl Into<Json>) -> FlagRecord {
+        let mut record = FlagRecord::new("F", 1);
+        record.set_client_data([("a", data)].into_iter().collect());
+        record
+    }
+
+    #[test]
+    fn client_data_is_bounded_as_it_is_stored() {
+        let fits = MAX_CLIENT_DATA - r#"{"a": ""}"#.len();
+        with_data("x".repeat(fits)).validate().unwrap();
+        let error = with_data("x".repeat(fits + 1)).validate().unwrap_err();
+        assert!(
+            message(&error, ErrorKind::InvalidInput)
+                .starts_with("client data takes 262145 bytes, more than the 262144 allowed")
+        );
+        // Six bytes each in the text.
+        assert!(with_data("é".repeat(fits / 6 + 1)).validate().is_err());
+    }
+
+    #[test]
+    fn client_data_must_be_an_object_to_be_written() {
+        let text = r#"{"feature_name": "F", "is_enabled": true, "meta": {"client_data": [1], "created_date": 1}}"#;
+        let error = FlagRecord::from_json(text).unwrap().validate().unwrap_err();
+        assert!(message(&error, ErrorKind::InvalidInput).starts_with("client data is an array, not an object"));
+    }
+
+    #[test]
+    fn what_validates_can_be_read_back() {
+        let nested = |depth| (0..depth).fold(Json::Null, |inner, _| vec![inner].into());
+        let deepest = with_data(nested(MAX_DEPTH - 3));
+        deepest.validate().unwrap();
+        assert_eq!(FlagRecord::from_json(deepest.to_json()).unwrap(), deepest);
+        let error = with_data(nested(MAX_DEPTH - 2)).validate().unwrap_err();
+        assert!(message(&error, ErrorKind::InvalidInput).starts_with("flag nests 513 levels deep"));
+    }
+}

@@ -1,0 +1,57 @@
+//! `connect`: a client from a URL.
+
+use crate::client::FeatureFlagClient;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stores::MemoryFeatureFlagStore;
+
+/// A client for the store that a URL names; checks are answered from memory.
+///
+/// | URL | store | feature |
+/// |---|---|---|
+/// | `memory:` | [`MemoryFeatureFlagStore`] | |
+/// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
+///
+/// It is a plain function, so that a client can be a `static`:
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use flipper::FeatureFlagClient;
+///
+/// static FEATURES: LazyLock<FeatureFlagClient> =
+///     LazyLock::new(|| flipper::connect("memory:").expect("the URL of the flags is right"));
+///
+/// assert!(!FEATURES.is_enabled("MY_FEATURE"));
+/// ```
+///
+/// # Errors
+///
+/// `InvalidInput` for what is no such URL, `Unsupported` for a store that this build leaves out, and what the store says.
+/// Messages never hold more of the URL than its scheme and, for a file, its path.
+pub fn connect(url: &str) -> Result<FeatureFlagClient> {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return Err(Error::invalid_input("a store's URL begins with its kind and a colon: `memory:`, `sqlite:PATH`"));
+    };
+    match scheme {
+        "memory" if rest.is_empty() => Ok(FeatureFlagClient::new(MemoryFeatureFlagStore::new())),
+        "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
+        "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
+        "redis" | "rediss" | "consul" | "thrift" => {
+            Err(Error::new(ErrorKind::Unsupported)
+                .with_message(format!("this version has no store for `{scheme}:` URLs")))
+        }
+        _ => Err(Error::invalid_input("unknown kind of store in URL; known are `memory:` and `sqlite:PATH`")),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: &str) -> Result<FeatureFlagClient> {
+    if path.is_empty() {
+        return Err(Error::invalid_input("`sqlite:` wants the path of a file after the colon"));
+    }
+    Ok(FeatureFlagClient::new(crate::stores::SqliteFeatureFlagStore::open(path)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_path: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
+}

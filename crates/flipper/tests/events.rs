@@ -1,0 +1,153 @@
+//! What subscribers hear of writes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, MemoryFeatureFlagStore, Post, Pre, Precondition, Subscriber, Verb,
+    WriteEvent,
+};
+use futures_executor::block_on;
+use serde_json::json;
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+struct Recorder(&'static str, Log);
+
+impl Recorder {
+    fn note(&self, when: &str, event: &WriteEvent) {
+        let verb = match event.verb() {
+            Verb::Create { is_enabled, client_data } => {
+                format!("create {is_enabled} {}", client_data.as_ref().map_or("-".to_owned(), ToString::to_string))
+            }
+            Verb::SetClientData(data) => format!("set_client_data {}", flipper::Json::from(data.clone())),
+            verb => format!("{verb:?}").to_lowercase(),
+        };
+        self.1.lock().unwrap().push(format!("{}{when} {} {verb}", self.0, event.name()));
+    }
+}
+
+impl Subscriber for Recorder {
+    fn pre(&self, event: &WriteEvent) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.note("pre", event);
+        Ok(())
+    }
+
+    fn post(&self, event: &WriteEvent) {
+        self.note("post", event);
+    }
+}
+
+fn taken(log: &Log) -> Vec<String> {
+    std::mem::take(&mut *log.lock().unwrap())
+}
+
+/// Runs a future while this thread is in `block_on` already.
+fn elsewhere<F: Future<Output: Send> + Send>(future: F) -> F::Output {
+    thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
+}
+
+fn client() -> FeatureFlagClient {
+    FeatureFlagClient::new(MemoryFeatureFlagStore::new())
+}
+
+#[test]
+fn every_verb_tells_before_and_after() {
+    let (features, log) = (client(), Log::default());
+    let _subscription = features.subscribe(Recorder("", log.clone()));
+    block_on(async {
+        features.create("X").enabled(true).client_data(json!({ "a": 1 })).await?;
+        features.create("Y").await?;
+        features.disable("X").await?;
+        features.enable("X").await?;
+        features.set_client_data("X", json!({ "b": 2 })).await?;
+        features.update("X", |_| Ok(())).await?;
+        features.destroy("X").await
+    })
+    .unwrap();
+    let expected = [
+        r#"X create true {"a": 1}"#,
+        "Y create false -",
+        "X disable",
+        "X enable",
+        r#"X set_client_data {"a": 1, "b": 2}"#,
+        "X update",
+        "X destroy",
+    ];
+    let expected: Vec<_> =
+        expected.iter().flat_map(|event| [format!("pre {event}"), format!("post {event}")]).collect();
+    assert_eq!(taken(&log), expected);
+}
+
+#[test]
+fn what_writes_nothing_tells_nothing() {
+    let (features, log) = (client(), Log::default());
+    block_on(features.create("X")).unwrap();
+    let _subscription = features.subscribe(Recorder("", log.clone()));
+    block_on(features.create("X").or_get()).unwrap();
+    block_on(features.create("X")).unwrap_err();
+    block_on(features.enable("missing")).unwrap_err();
+    block_on(features.set_client_data("X", "no object")).unwrap_err();
+    features.is_enabled("X");
+    assert_eq!(taken(&log), [""; 0]);
+}
+
+#[test]
+fn a_veto_keeps_the_write_from_happening() {
+    let (features, log) = (client(), Log::default());
+    let _recorder = features.subscribe(Recorder("", log.clone()));
+    let veto = features.subscribe(Pre(|event: &WriteEvent| match event.verb() {
+        Verb::Enable | Verb::Create { is_enabled: true, .. } => Err("not on a Friday".into()),
+        _ => Ok(()),
+    }));
+    block_on(features.create("X")).unwrap();
+    taken(&log);
+    let error = block_on(features.enable("X")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Vetoed);
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "not on a Friday");
+    assert!(!features.is_enabled("X"));
+    assert_eq!(taken(&log), ["pre X enable"], "no post for what did not happen");
+    assert_eq!(block_on(features.create("Y").enabled(true)).unwrap_err().kind(), ErrorKind::Vetoed);
+    assert!(!features.exists("Y"));
+
+    drop(veto);
+    block_on(features.enable("X")).unwrap();
+    assert!(features.is_enabled("X"));
+}
+
+#[test]
+fn subscribers_are_called_in_order_and_once_however_often_a_write_is_tried() {
+    let store = MemoryFeatureFlagStore::new();
+    let (features, log) = (FeatureFlagClient::new(store.clone()), Log::default());
+    block_on(features.create("X")).unwrap();
+    let _first = features.subscribe(Recorder("1 ", log.clone()));
+    let clone = features.clone();
+    let _second = clone.subscribe(Recorder("2 ", log.clone()));
+    let mut attempts = 0;
+    block_on(features.update("X", |record| {
+        attempts += 1;
+        if attempts < 4 {
+            let other = flipper::FlagRecord::new("X", attempts);
+            elsewhere(store.put(&other, Precondition::Any))?;
+        }
+        record.set_enabled(true);
+        Ok(())
+    }))
+    .unwrap();
+    assert_eq!(attempts, 4);
+    assert_eq!(taken(&log), ["1 pre X update", "2 pre X update", "1 post X update", "2 post X update"]);
+}
+
+#[test]
+fn a_subscriber_may_write_flags_itself() {
+    let features = client();
+    let other = features.clone();
+    let _subscription = features.subscribe(Post(move |event: &WriteEvent| {
+        if event.name() == "X" {
+            elsewhere(other.create("AUDIT").replace()).unwrap();
+        }
+    }));
+    block_on(features.create("X")).unwrap();
+    assert!(features.exists("AUDIT"));
+}
