@@ -15,7 +15,8 @@ pub(crate) fn run(role: &Role) {
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
     match role.name.as_str() {
         "greet" => role.say(&argument(0)),
-        "merge" => merge(role, &argument(1)),
+        "merge" => merge(role, &argument(1), argument(2).parse().unwrap()),
+        "hammer" => hammer(role, &open(), &argument(1)),
         "flip" => flip(role, &open()),
         "write until killed" => write_until_killed(role, &open(), &argument(1)),
         "idle" => {
@@ -47,15 +48,28 @@ pub(crate) fn nanoseconds() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
 
-fn merge(role: &Role, own: &str) {
+fn merge(role: &Role, own: &str, times: u32) {
     let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap());
     role.say("open");
     role.hear();
-    for number in 0..250 {
+    for number in 0..times {
         let data = serde_json::json!({ format!("{own}-{number}"): number });
         block_on(features.set_client_data("SHARED", data)).unwrap();
     }
     role.say("done");
+}
+
+/// Writes without a pause, and says how many milliseconds the longest write took.
+fn hammer(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
+    role.say("open");
+    role.hear();
+    let write = |number: u32| {
+        let begun = Instant::now();
+        put(store, name, number.is_multiple_of(2)).unwrap();
+        begun.elapsed()
+    };
+    let longest = (0..100).map(write).max().unwrap();
+    role.say(&longest.as_millis().to_string());
 }
 
 /// Flips the flag `X` whenever it is told to, and says when the put began and when it returned.
@@ -135,7 +149,11 @@ fn read_only(role: &Role) {
     wait_until("the change is seen", || is_enabled(&store, "X") != before);
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     role.hear();
-    assert!(block_on(store.get("X")).unwrap().is_some());
+    if role.arguments.get(1).is_some() {
+        // The parent has made it writable.
+        put(&store, "X", true).unwrap();
+        role.say(&format!("{:?}", is_enabled(&store, "X")));
+    }
     block_on(store.close()).unwrap();
     role.say("closed");
 }

@@ -7,26 +7,51 @@ use flipper_testkit::{Child, is_root, skip, within};
 use futures_executor::block_on;
 
 use crate::children::{counted, nanoseconds};
-use crate::{Folder, assert_intact, is_enabled, put};
+use crate::{Folder, assert_intact, put};
 
 #[test]
 fn merges_of_four_processes_are_all_kept() {
+    merges(4, 250);
+}
+
+#[test]
+fn merges_of_sixteen_processes_are_all_kept() {
+    merges(16, 50);
+}
+
+fn merges(processes: usize, each: usize) {
     let folder = Folder::new();
     let features = folder.client();
     block_on(features.create("SHARED")).unwrap();
-    let mut children = ["a", "b", "c", "d"].map(|own| Child::spawn("merge", &[folder.text(), own]));
+    let own = |process: usize| [process.to_string(), each.to_string()];
+    let spawn = |own: [String; 2]| Child::spawn("merge", &[folder.text(), &own[0], &own[1]]);
+    let mut children: Vec<_> = (0..processes).map(own).map(spawn).collect();
     children.iter().for_each(|child| child.expect("open"));
     let begun = Instant::now();
     children.iter_mut().for_each(|child| child.say("go"));
     children.iter().for_each(|child| child.expect("done"));
-    println!("sqlite: 4 × 250 merges of four processes into one flag in {:?}", begun.elapsed());
+    println!("sqlite: {processes} processes merge {each} times each into one flag in {:?}", begun.elapsed());
     children.into_iter().for_each(Child::succeed);
 
     let record = block_on(features.get("SHARED").fetch()).unwrap().unwrap();
     let data = record.client_data().clone();
-    assert_eq!(data.as_object().unwrap().len(), 1000);
+    assert_eq!(data.as_object().unwrap().len(), processes * each);
     assert_eq!(features.client_data("SHARED").unwrap(), data, "memory has it too");
     assert_intact(&folder.database);
+}
+
+#[test]
+fn no_writer_starves_among_sixteen_processes() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let mut children: Vec<_> =
+        (0..16).map(|number| Child::spawn("hammer", &[folder.text(), &format!("FLAG_{number}")])).collect();
+    children.iter().for_each(|child| child.expect("open"));
+    children.iter_mut().for_each(|child| child.say("go"));
+    let longest = children.iter().map(|child| child.line().unwrap().parse::<u64>().unwrap()).max().unwrap();
+    println!("sqlite: 16 processes write 100 times each, and no write takes more than {longest} ms");
+    children.into_iter().for_each(Child::succeed);
+    assert_eq!(block_on(folder.open().list()).unwrap().len(), 16);
 }
 
 #[test]
@@ -213,7 +238,9 @@ fn a_read_only_file_can_be_read() {
         if !in_use {
             block_on(store.close()).unwrap();
         }
-        let mut child = Child::spawn_as(54_322, "read only", &[folder.text()]);
+        let arguments = [folder.text(), "later writable"];
+        let arguments = if in_use { &arguments[..1] } else { &arguments };
+        let mut child = Child::spawn_as(54_322, "read only", arguments);
         child.expect("Some(true)");
         let error = child.line().unwrap();
         assert!(error.starts_with("Unauthorized false database file is read-only: flag \"X\" in Sqlite("), "{error}");
@@ -230,7 +257,13 @@ fn a_read_only_file_can_be_read() {
             child.signal("CONT");
         }
         child.expect("Some(false)");
-        child.say("read once more");
+        if !in_use {
+            open_to_all(&folder);
+        }
+        child.say("write");
+        if !in_use {
+            child.expect("Some(true)");
+        }
         child.expect("closed");
         child.succeed();
     }

@@ -38,6 +38,12 @@ pub(super) struct Identity {
     state: Option<(u64, Option<SystemTime>)>,
 }
 
+impl Identity {
+    pub(super) fn is_shared(&self) -> bool {
+        self.state.is_none()
+    }
+}
+
 /// The connections of one store to one file.
 #[derive(Debug)]
 pub(super) struct Opened {
