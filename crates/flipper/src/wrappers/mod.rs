@@ -1,0 +1,3 @@
+//! Stores made of another store.
+
+mod mirrored;
