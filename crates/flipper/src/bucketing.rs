@@ -71,7 +71,11 @@ impl Bucketer {
     }
 
     /// The stored form; null stands for `NoOp`.
-    pub(crate) fn from_json(json: &Json) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, if the type is neither known nor registered, or its fields cannot be read.
+    pub fn from_json(json: &Json) -> Result<Self> {
         if json.is_null() {
             return Ok(Self::NoOp);
         }
@@ -87,7 +91,9 @@ impl Bucketer {
         }
     }
 
-    pub(crate) fn to_json(&self) -> Json {
+    /// The stored form, as Python writes it.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
         let mut fields = Object::new();
         fields.insert(TYPE, self.bucketer_type());
         match self {

@@ -6,6 +6,8 @@ mod changes;
 mod client;
 mod clock;
 mod conditions;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod context;
 mod error;
 mod evaluation;
@@ -40,7 +42,7 @@ pub use polling::watch_by_polling;
 pub use record::FlagRecord;
 pub use status::{Health, Status, Updates};
 pub use store::{
-    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
+    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]

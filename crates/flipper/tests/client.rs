@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, context};
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, context,
+};
 use futures_executor::block_on;
 use serde_json::json;
 
@@ -120,7 +122,10 @@ fn bad_names_and_data_are_refused_with_nothing_written() {
 
     assert_eq!(kind(block_on(features.create("Y").client_data([1, 2]))), ErrorKind::InvalidInput);
     assert_eq!(kind(block_on(features.set_client_data("X", "text"))), ErrorKind::InvalidInput);
-    assert_eq!(kind(block_on(features.set_client_data("X", BTreeMap::from([("a", f64::NAN)])))), ErrorKind::InvalidInput);
+    assert_eq!(
+        kind(block_on(features.set_client_data("X", BTreeMap::from([("a", f64::NAN)])))),
+        ErrorKind::InvalidInput
+    );
     let half = json!({ "half": "x".repeat(200 * 1024) });
     block_on(features.set_client_data("X", half)).unwrap();
     let error = block_on(features.set_client_data("X", json!({ "other": "x".repeat(60 * 1024) }))).unwrap_err();

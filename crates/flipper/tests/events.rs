@@ -74,7 +74,8 @@ fn every_verb_tells_before_and_after() {
         "X update",
         "X destroy",
     ];
-    let expected: Vec<_> = expected.iter().flat_map(|event| [format!("pre {event}"), format!("post {event}")]).collect();
+    let expected: Vec<_> =
+        expected.iter().flat_map(|event| [format!("pre {event}"), format!("post {event}")]).collect();
     assert_eq!(taken(&log), expected);
 }
 

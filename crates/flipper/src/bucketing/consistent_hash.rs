@@ -9,6 +9,9 @@ use crate::json::{Json, Object, write_string};
 use crate::names::Names;
 use crate::{Error, Result};
 
+/// An argument of the bucketer in Python, which so never sees it as an attribute.
+const NOT_HASHED: &str = "randomizer";
+
 /// So many attributes are sorted on the stack.
 const FEW: usize = 8;
 
@@ -37,6 +40,7 @@ const FEW: usize = 8;
 /// - All attributes count. Without a whitelist another attribute puts the same user into another bucket.
 /// - A check without any of the whitelist's attributes hashes `[]`, whose score is 0.32, for everybody.
 /// - `1`, `1.0` and `"1"` are different users.
+/// - An attribute of the name `randomizer` is never hashed.
 ///
 /// [`SaltedPercentageBucketer`](crate::SaltedPercentageBucketer) is free of all that, where no Python reads the flag.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,7 +106,7 @@ impl ConsistentHashPercentageBucketer {
         let all = self.whitelist.is_empty() && self.others.is_empty();
         let chosen = (0..attributes.len())
             .map(|index| attributes.attribute(index))
-            .filter(|(name, _)| all || self.whitelist.place(name).is_some());
+            .filter(|(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()));
         let mut few = [("", Value::Null); FEW];
         let mut count = 0;
         let mut many = Vec::new();
@@ -118,7 +122,9 @@ impl ConsistentHashPercentageBucketer {
             count += 1;
         }
         let sorted = if count > FEW { many.as_mut_slice() } else { &mut few[..count] };
-        sorted.sort_by_key(|(name, _)| *name);
+        if sorted.len() > 1 {
+            sorted.sort_by_key(|(name, _)| *name);
+        }
         out.write_str("[")?;
         for (index, (name, value)) in sorted.iter().enumerate() {
             out.write_str(if index > 0 { ", [" } else { "[" })?;

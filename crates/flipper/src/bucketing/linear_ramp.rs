@@ -32,6 +32,16 @@ pub struct LinearRampPercentage {
     ramp_duration: Json,
     /// Microseconds since 1970. Without it the ramp stays at its start.
     initial_time: Option<i64>,
+    line: Result<Line, ValueType>,
+}
+
+/// The ramp in numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Line {
+    first: f64,
+    last: f64,
+    duration: f64,
+    slope: f64,
 }
 
 impl LinearRampPercentage {
@@ -45,13 +55,7 @@ impl LinearRampPercentage {
         } else {
             float(ramp_duration.as_secs_f64())
         };
-        Self {
-            initial_value: float(initial_value),
-            final_value: float(final_value),
-            ramp_duration: seconds,
-            initial_time: None,
-        }
-        .starting_at(SystemTime::now())
+        Self::new_stored(float(initial_value), float(final_value), seconds, None).starting_at(SystemTime::now())
     }
 
     /// The same ramp, starting at this time.
@@ -62,32 +66,55 @@ impl LinearRampPercentage {
     }
 
     pub(crate) fn value(&self, now: impl FnOnce() -> SystemTime) -> Result<f64, ValueType> {
-        let duration = number(&self.ramp_duration)?;
-        let last = number(&self.final_value)?;
+        let Line { first, last, duration, slope } = self.line?;
         if duration <= 0.0 {
             return Ok(last);
         }
-        let first = number(&self.initial_value)?;
         let Some(start) = self.initial_time else { return Ok(first) };
         let elapsed = (micros(now()).saturating_sub(start)) as f64 / MICROS;
-        // Python's own steps, so that the last bit is the same.
-        let value = (last - first) / duration * elapsed + first;
-        let value = if first <= last { value.clamp(first, last) } else { value.clamp(last, first) };
-        // A slope beyond the floats, at the very start.
-        Ok(if value.is_nan() { first } else { value })
+        if elapsed <= 0.0 {
+            return Ok(first);
+        }
+        if elapsed > duration {
+            return Ok(last);
+        }
+        // Python's own steps, so that the last bit is the same: that of a ramp down at its very end as well.
+        let value = slope * elapsed + first;
+        Ok(if first <= last || elapsed == duration { value.min(last) } else { value.max(last) })
+    }
+
+    fn new_stored(initial_value: Json, final_value: Json, ramp_duration: Json, initial_time: Option<i64>) -> Self {
+        let line = number(&ramp_duration).and_then(|duration| {
+            let last = number(&final_value)?;
+            // Python does not look at the initial value of a ramp without duration.
+            let first = if duration <= 0.0 { last } else { number(&initial_value)? };
+            Ok(Line { first, last, duration, slope: (last - first) / duration })
+        });
+        Self { initial_value, final_value, ramp_duration, initial_time, line }
+    }
+
+    /// The value as JSON; null where it cannot be computed. The final value is shown as it is stored.
+    pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
+        let value = self.value(now).ok();
+        let over = number(&self.ramp_duration).is_ok_and(|duration| duration <= 0.0);
+        if over || value.is_some() && value == number(&self.final_value).ok() {
+            return self.final_value.clone();
+        }
+        value.and_then(Number::from_f64).map_or(Json::Null, Json::Number)
     }
 
     pub(crate) fn from_json(fields: &Object) -> Result<Self> {
         let field = |name: &str, default: Json| fields.get(name).cloned().unwrap_or(default);
-        Ok(Self {
-            initial_value: field("initial_value", float(0.0)),
-            final_value: field("final_value", float(1.0)),
-            ramp_duration: field("ramp_duration", Json::from(3600)),
-            initial_time: match fields.get("initial_time") {
-                None | Some(Json::Null) => None,
-                Some(time) => Some(stored_micros(time)?),
-            },
-        })
+        let initial_time = match fields.get("initial_time") {
+            None | Some(Json::Null) => None,
+            Some(time) => Some(stored_micros(time)?),
+        };
+        Ok(Self::new_stored(
+            field("initial_value", float(0.0)),
+            field("final_value", float(1.0)),
+            field("ramp_duration", Json::from(3600)),
+            initial_time,
+        ))
     }
 
     pub(crate) fn write_fields(&self, fields: &mut Object) {
@@ -117,8 +144,13 @@ fn stored_micros(time: &Json) -> Result<i64> {
 }
 
 /// Microseconds since 1970, to the nearest.
+#[inline]
 fn micros(time: SystemTime) -> i64 {
-    let nearest = |duration: Duration| i64::try_from((duration.as_nanos() + 500) / 1000).unwrap_or(i64::MAX);
+    // In parts, for as_nanos() needs a division of 128 bits.
+    let nearest = |duration: Duration| {
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        seconds.saturating_mul(1_000_000).saturating_add(i64::from((duration.subsec_nanos() + 500) / 1000))
+    };
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => nearest(since),
         Err(before) => -nearest(before.duration()),

@@ -6,7 +6,11 @@ use crate::{Error, Result};
 
 impl Condition {
     /// One element of `meta.conditions`. The outer key is not looked at: each check names its own variable.
-    pub(crate) fn from_json(json: &Json) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, if it is not what Python writes: an unknown operator, a check without a value.
+    pub fn from_json(json: &Json) -> Result<Self> {
         let groups = json.as_object().ok_or_else(|| Error::corrupt("condition is not an object"))?;
         let mut condition = Self::new();
         for (_, group) in groups {
@@ -38,7 +42,9 @@ impl Condition {
         Err(Error::corrupt(format!("operator {symbol:?} of a check is unknown")))
     }
 
-    pub(crate) fn to_json(&self) -> Json {
+    /// The stored form, as Python writes it.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
         let groups = self.variables.iter().zip(&self.checks).map(|(variable, checks)| {
             let checks = checks.iter().map(|check| {
                 let mut object = Object::new();
