@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream;
 
 use crate::background;
+use crate::status::Updates;
 use crate::store::{FeatureFlagStore, Stored, Version, Watch, WatchEvent};
 
 /// Compares [`list`](FeatureFlagStore::list) with what it was, once in `every`, and tells the differences.
@@ -69,6 +70,7 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
         }
         let Some(mut old) = old else {
             self.queue.push_back(WatchEvent::Reset { flags, read_at });
+            self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
             return;
         };
         for flag in flags {
