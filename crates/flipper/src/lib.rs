@@ -23,6 +23,7 @@ mod store;
 mod stores;
 mod table;
 mod url;
+mod wrappers;
 
 pub use bucketing::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
@@ -49,6 +50,7 @@ pub use stores::MemoryFeatureFlagStore;
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
 pub use table::FlagTable;
 pub use url::connect;
+pub use wrappers::{MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
 pub use context::strip_raw as __strip_raw;

@@ -50,18 +50,45 @@ type Flags = BTreeMap<&'static str, Flag>;
 #[derive(Debug)]
 enum Job {
     /// An own write on its way; `landed` once the store has done it.
-    Write { name: &'static str, write: Option<Write>, present: bool, landed: Option<Flag> },
+    Write {
+        name: &'static str,
+        write: Option<Write>,
+        present: bool,
+        landed: Option<Flag>,
+    },
     /// A read that the order asked for.
-    Read { read: Read, served: Option<Flag> },
+    Read {
+        read: Read,
+        served: Option<Flag>,
+    },
     /// A read that a caller asked for.
-    Get { name: &'static str, sent: Sent, served: Option<Flag> },
+    Get {
+        name: &'static str,
+        sent: Sent,
+        served: Option<Flag>,
+    },
     /// A read of one name by the watch.
-    Timed { name: &'static str, at: Instant, served: Option<Flag> },
+    Timed {
+        name: &'static str,
+        at: Instant,
+        served: Option<Flag>,
+    },
     /// A read of all names by the watch, for a reset or a comparison.
-    List { reset: bool, at: Instant, served: Option<Flags> },
+    List {
+        reset: bool,
+        at: Instant,
+        served: Option<Flags>,
+    },
     /// An event under way to the mirror.
-    Event { name: &'static str, flag: Option<Flag>, at: Option<Instant> },
-    Reset { flags: Flags, at: Option<Instant> },
+    Event {
+        name: &'static str,
+        flag: Option<Flag>,
+        at: Option<Instant>,
+    },
+    Reset {
+        flags: Flags,
+        at: Option<Instant>,
+    },
 }
 
 struct Model {
@@ -226,9 +253,8 @@ impl Model {
     /// The connection is gone, and with it every event under way.
     fn lose(&mut self) {
         self.following = false;
-        self.jobs.retain(|job| {
-            !matches!(job, Job::Timed { .. } | Job::List { .. } | Job::Event { .. } | Job::Reset { .. })
-        });
+        self.jobs
+            .retain(|job| !matches!(job, Job::Timed { .. } | Job::List { .. } | Job::Event { .. } | Job::Reset { .. }));
     }
 
     fn follow(&mut self) {

@@ -35,9 +35,8 @@ const STATES: usize = 3;
 type Settled = [[bool; 2]; STATES];
 
 fn all_settled() -> impl Iterator<Item = Settled> {
-    (0..1 << (2 * STATES)).map(|bits: usize| {
-        std::array::from_fn(|state| std::array::from_fn(|word| bits >> (2 * state + word) & 1 == 1))
-    })
+    (0..1 << (2 * STATES))
+        .map(|bits: usize| std::array::from_fn(|state| std::array::from_fn(|word| bits >> (2 * state + word) & 1 == 1)))
 }
 
 fn word(settled: &Settled, state: usize, which: usize) -> Word {
@@ -190,9 +189,8 @@ impl<'a> Views<'a> {
     fn never_go_back(&self, view: View, asked: usize, seen: usize) -> bool {
         let Some(ask) = self.asks.get(asked) else { return true };
         let answered = |answer: usize, view: View| answer >= seen && self.never_go_back(view, asked + 1, answer);
-        let from_entry = |view: View| {
-            self.entries[view.entry..].iter().all(|entry| answered(entry.value, view.and(entry.knew)))
-        };
+        let from_entry =
+            |view: View| self.entries[view.entry..].iter().all(|entry| answered(entry.value, view.and(entry.knew)));
         match *ask {
             Ask::Entry => from_entry(view),
             Ask::Word(which) => self.words[view.word..].iter().all(|seen| {
@@ -258,7 +256,8 @@ fn readers_see_whole_states_and_only_newer_ones() {
                 while !done.load(Ordering::Relaxed) {
                     let record = flag.record().unwrap();
                     let data = record.client_data();
-                    let generation: u64 = data.as_object().unwrap().get("generation").unwrap().to_string().parse().unwrap();
+                    let generation: u64 =
+                        data.as_object().unwrap().get("generation").unwrap().to_string().parse().unwrap();
                     assert!(generation >= last, "{generation} after {last}");
                     assert_eq!(record.is_enabled(), generation % 2 == 1, "half of generation {generation}");
                     last = generation;
@@ -296,7 +295,10 @@ fn a_created_flag_is_found_by_every_thread_and_stays_found() {
                         let number = random % FLAGS;
                         let found = features.is_enabled(&name(number));
                         assert!(found || number >= there, "{number} of {there} is not found");
-                        assert!(!found || number < begun.load(Ordering::Acquire), "{number} is found before its creation");
+                        assert!(
+                            !found || number < begun.load(Ordering::Acquire),
+                            "{number} is found before its creation"
+                        );
                     }
                     if there == FLAGS {
                         break;

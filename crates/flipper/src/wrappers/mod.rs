@@ -1,3 +1,5 @@
 //! Stores made of another store.
 
 mod mirrored;
+
+pub use mirrored::{MirrorBuilder, MirroredFeatureFlagStore};
