@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore};
+use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version};
 use foldhash::fast::RandomState;
 use futures_executor::block_on;
 
@@ -93,9 +93,9 @@ impl Flags {
     }
 }
 
-/// Between 10 and 30 bytes, and no two alike.
+/// Between 10 and 40 bytes, and no two alike.
 fn name(number: usize) -> String {
-    let length = fastrand::usize(3..=23);
+    let length = fastrand::usize(3..=33);
     std::iter::repeat_with(fastrand::lowercase).take(length).chain(format!("{number:07}").chars()).collect()
 }
 
@@ -360,6 +360,22 @@ fn writes(all: &[(usize, Flags)], rounds: usize, promises: &mut Promises) -> Res
     Ok(())
 }
 
+/// What the one new name takes that makes the table grow.
+fn growth(most: usize) {
+    let table = FlagTable::new();
+    let mut longest = (0, Duration::ZERO);
+    for number in 0..most {
+        let name = name(number);
+        let begin = Instant::now();
+        table.remove(&name, Version::ordered(number as u64));
+        let took = begin.elapsed();
+        if took > longest.1 {
+            longest = (number, took);
+        }
+    }
+    println!("\nGrowing at {} names: {:.1} ms", longest.0, longest.1.as_secs_f64() * 1e3);
+}
+
 /// The arguments: `--bench` from Cargo, and how many flags, if not all of [`SIZES`].
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -396,6 +412,9 @@ fn main() -> Result<()> {
         promises.checks(*size, ", writer", &figures);
     }
     writes(&all, round_count, &mut promises)?;
+    for (size, _) in &all {
+        growth(size * 5 / 4);
+    }
 
     println!();
     for (what, kept) in &promises.0 {

@@ -38,7 +38,7 @@ impl Names {
     }
 
     /// As [`place`](Self::place), looking at the place `guess` first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place_near(&self, name: &str, guess: usize) -> Option<usize> {
         match self.names.get(guess) {
             Some(known) if **known == *name => Some(guess),

@@ -1,6 +1,6 @@
 //! The contract between flags and whatever keeps them.
 
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -263,13 +263,22 @@ pub fn validate_name(name: &str) -> Result<()> {
 }
 
 /// One state of one flag, as its store tells states apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Version(Repr);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Ordered(u64),
     Opaque(Arc<[u8]>),
+}
+
+impl Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Ordered(number) => write!(f, "Ordered({number})"),
+            Repr::Opaque(bytes) => write!(f, "Opaque(b\"{}\")", bytes.escape_ascii()),
+        }
+    }
 }
 
 impl Version {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flipper::conformance::TwoConnections;
+use flipper::conformance::{self, TwoConnections};
 use flipper::{FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored, Version};
 
 flipper::local_store_conformance_tests!(memory, async || MemoryFeatureFlagStore::new());
@@ -39,6 +39,18 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         let open = || SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap();
         (TwoConnections::new(open(), open()), folder)
+    });
+}
+
+#[test]
+fn a_behavior_needs_no_runtime_of_the_caller() {
+    let store: Arc<dyn FeatureFlagStore> = Arc::new(MemoryFeatureFlagStore::new());
+    futures_executor::block_on(async {
+        conformance::put_no_lost_update(store.clone()).await;
+        conformance::watch_delete(store.clone()).await;
+        // More than one in one store, which others use too.
+        conformance::list_agrees_with_get(store.clone()).await;
+        conformance::put_aba(store).await;
     });
 }
 

@@ -1,5 +1,7 @@
 //! What is newer, what is gone, and what a reset does.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 use std::sync::Arc;
 
 use flipper::{Corrupt, FeatureFlagStore, FlagRecord, FlagTable, MemoryFeatureFlagStore, Stored, Version};

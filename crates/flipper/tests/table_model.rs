@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use flipper::{FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Stored, Version};
+use flipper::{Condition, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Stored, Version, context};
 use futures_executor::block_on;
 
 /// What the slot's word says: the answer of a state, or that the entry must be looked at.
@@ -223,7 +223,7 @@ fn client() -> FeatureFlagClient {
 
 #[test]
 fn what_was_seen_of_an_entry_holds_for_the_checks_after() {
-    const FLAGS: usize = 20_000;
+    const FLAGS: usize = 10_000;
     let features = client();
     let flags: Vec<_> = (0..FLAGS).map(|number| block_on(features.create(format!("FLAG_{number}"))).unwrap()).collect();
     thread::scope(|scope| {
@@ -242,36 +242,45 @@ fn what_was_seen_of_an_entry_holds_for_the_checks_after() {
     });
 }
 
+/// Odd generations are enabled, for a context of this generation alone, so that checks come by all ways.
+fn generation_into(record: &mut flipper::FlagRecord, generation: u64) -> flipper::Result<()> {
+    record.set_enabled(generation % 2 == 1);
+    record.set_client_data([("generation", generation)].into_iter().collect());
+    record.set_conditions(vec![Condition::new().eq("generation", generation)]);
+    Ok(())
+}
+
 #[test]
 fn readers_see_whole_states_and_only_newer_ones() {
-    const GENERATIONS: u64 = 30_000;
+    const GENERATIONS: u64 = 10_000;
     let features = client();
-    let flag = block_on(features.create("X").client_data([("generation", 0)].into_iter().collect::<flipper::Object>()));
-    let flag = flag.unwrap();
+    let flag = block_on(features.create("X")).unwrap();
+    block_on(flag.update(|record| generation_into(record, 0))).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut last = 0;
+                let mut over = false;
                 while !done.load(Ordering::Relaxed) {
                     let record = flag.record().unwrap();
-                    let data = record.client_data();
-                    let generation: u64 =
-                        data.as_object().unwrap().get("generation").unwrap().to_string().parse().unwrap();
-                    assert!(generation >= last, "{generation} after {last}");
+                    let data = record.client_data().as_object().unwrap();
+                    let generation: u64 = data.get("generation").unwrap().to_string().parse().unwrap();
+                    assert!(generation >= last + u64::from(over), "{generation} after {last}, which was over: {over}");
                     assert_eq!(record.is_enabled(), generation % 2 == 1, "half of generation {generation}");
+                    let on = flag.is_enabled_with(&context! { generation: generation });
+                    assert!(!on || generation % 2 == 1, "half of generation {generation}");
+                    over = !on && generation % 2 == 1;
                     last = generation;
                 }
             });
         }
         for generation in 1..=GENERATIONS {
-            block_on(flag.update(|record| {
-                record.set_enabled(generation % 2 == 1);
-                record.set_client_data([("generation", generation)].into_iter().collect());
-                Ok(())
-            }))
-            .unwrap();
-            assert_eq!(flag.is_enabled(), generation % 2 == 1, "a write is seen by its own next check");
+            block_on(flag.update(|record| generation_into(record, generation))).unwrap();
+            let on = generation % 2 == 1;
+            assert_eq!(flag.is_enabled(), on, "a write is seen by its own next check");
+            assert_eq!(flag.is_enabled_with(&context! { generation: generation }), on);
+            assert!(!flag.is_enabled_with(&context! { generation: generation - 1 }));
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -279,7 +288,7 @@ fn readers_see_whole_states_and_only_newer_ones() {
 
 #[test]
 fn a_created_flag_is_found_by_every_thread_and_stays_found() {
-    const FLAGS: usize = 50_000;
+    const FLAGS: usize = 20_000;
     let name = |number: usize| format!("FLAG_{number}");
     let features = client();
     let (begun, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -330,7 +339,7 @@ fn writers_of_one_table_end_with_the_newest_of_each_flag() {
                 for number in 0..FLAGS * 100 {
                     let version = (number * (7 + 4 * writer)) % (FLAGS * 100);
                     let name = format!("FLAG_{}", version % FLAGS);
-                    if version % 3 == 0 {
+                    if version.is_multiple_of(3) {
                         table.remove(&name, Version::ordered(version));
                     } else {
                         let record = flipper::FlagRecord::new(&name, i64::try_from(version).unwrap());
@@ -343,6 +352,6 @@ fn writers_of_one_table_end_with_the_newest_of_each_flag() {
     for flag in 0..FLAGS {
         let newest = FLAGS * 99 + flag;
         let stored = table.get(&format!("FLAG_{flag}"));
-        assert_eq!(stored.map(|stored| stored.version), (newest % 3 != 0).then(|| Version::ordered(newest)));
+        assert_eq!(stored.map(|stored| stored.version), (!newest.is_multiple_of(3)).then(|| Version::ordered(newest)));
     }
 }

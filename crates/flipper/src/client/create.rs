@@ -79,7 +79,6 @@ impl<M> Create<M> {
     }
 
     /// Data of your own to keep with the flag: anything that serialises to a JSON object.
-    #[expect(clippy::needless_pass_by_value, reason = "callers write `.client_data(json!({…}))`")]
     pub fn client_data(self, data: impl Serialize) -> Self {
         self.with(|settings| settings.client_data = Some(object(&data)))
     }

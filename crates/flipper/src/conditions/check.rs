@@ -76,7 +76,7 @@ impl Condition {
 }
 
 impl Check {
-    #[inline]
+    #[inline(always)]
     pub(super) fn holds(&self, value: Value<'_>) -> Compared {
         match self.holds_plainly(value) {
             Some(holds) => Ok(holds),
@@ -85,7 +85,7 @@ impl Check {
     }
 
     /// The most frequent comparisons.
-    #[inline]
+    #[inline(always)]
     fn holds_plainly(&self, value: Value<'_>) -> Option<bool> {
         match (value, &self.value) {
             (Value::Int(left), Json::Number(right)) => compare::by_order(left.cmp(&right.as_i64()?), self.operator),

@@ -51,12 +51,12 @@ pub async fn put_is_atomic(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let record = flag("ATOMIC");
     for round in 0..10 {
-        // Creation first, then replacement.
         let mut when = Precondition::Absent;
-        for _ in 0..2 {
+        for step in ["create", "replace"] {
             let outcomes = at_once((0..WRITERS).map(|writer| {
                 let (store, when) = (store.clone(), when.clone());
-                let written = with_data(&record, "writer", format!("{round}-{writer}"));
+                // Never the same twice: an opaque version rightly holds where the content is as before.
+                let written = with_data(&record, step, format!("{round}-{writer}"));
                 async move { (store.try_put(&written, when).await, written) }
             }))
             .await;
@@ -153,10 +153,8 @@ pub async fn put_dropped(store: Arc<dyn FeatureFlagStore>) {
             store.expect(&last.0, &last.1).await;
         }
         // What was dropped may still happen, but not once another has written.
-        last = change(&store, record.name(), |record| {
-            *record = with_data(record, "round", i64::try_from(round).unwrap_or(0))
-        })
-        .await;
+        let number = i64::try_from(round).unwrap_or(0);
+        last = change(&store, record.name(), |record| record.set_created_date(number)).await;
         store.expect(&last.0, &last.1).await;
     }
     store.expect(&last.0, &last.1).await;

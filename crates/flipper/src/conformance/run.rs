@@ -1,12 +1,14 @@
 //! Running a behaviour: a store of its own, a runtime of its own, and an end.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long one test may take.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);
+
+/// How many behaviours [`failures`] looks for at the same time.
+const AT_A_TIME: usize = 8;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 type Behavior<S> = (&'static str, fn(Arc<S>) -> LocalFuture);
@@ -136,15 +141,27 @@ where
     })
 }
 
+/// A few at a time: most of the time of a test is waiting.
 fn failing<S: ?Sized>(
     behaviors: &[Behavior<S>],
-    run: impl Fn(&'static str, fn(Arc<S>) -> LocalFuture),
+    run: impl Fn(&'static str, fn(Arc<S>) -> LocalFuture) + Sync,
 ) -> Vec<(&'static str, String)> {
-    let one = |(name, behavior): &Behavior<S>| {
-        let failure = catch_unwind(AssertUnwindSafe(|| run(name, *behavior))).err()?;
-        Some((*name, message(&*failure)))
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(BTreeMap::new());
+    let work = || {
+        while let Some((number, (name, behavior))) = at(behaviors, next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(name, *behavior))) {
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.insert(number, (*name, message(&*panic)));
+            }
+        }
     };
-    behaviors.iter().filter_map(one).collect()
+    thread::scope(|scope| (0..AT_A_TIME).for_each(|_| drop(scope.spawn(work))));
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+fn at<T>(all: &[T], number: usize) -> Option<(usize, &T)> {
+    Some((number, all.get(number)?))
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

@@ -180,9 +180,12 @@ impl Plan {
         environment: &Environment,
         now: impl Fn() -> SystemTime,
     ) -> Verdict<'_> {
-        let percentage = match self.percentage().map(|percentage| percentage.value(now)).transpose() {
-            Ok(percentage) => percentage.unwrap_or_default(),
-            Err(actual) => return not_a_number(actual),
+        let percentage = match self.percentage() {
+            None => 0.0,
+            Some(percentage) => match percentage.value(now) {
+                Ok(percentage) => percentage,
+                Err(actual) => return not_a_number(actual),
+            },
         };
         match &self.bucketer {
             Bucketer::NoOp => Verdict::Enabled,

@@ -21,8 +21,11 @@ const CHANGES_KEPT: usize = 1024;
 
 /// The flags of this process, in memory: what checks read, and what a [`LocalFeatureFlagStore`] keeps current.
 ///
-/// Reads take no lock. Writers take turns; the cost of a write does not grow with the number of flags. A name that was
-/// ever there keeps its place, about 250 bytes, when its flag is gone; asking for a name adds nothing.
+/// Reads take no lock and write to no memory that others read. Writers take turns, and the cost of a write does not grow with
+/// the number of flags; only a new name for which there is no room makes the table twice as large, while other writes wait.
+///
+/// Names are never taken out: one that was ever there takes 180 to 230 bytes, and itself if it is longer than 30, also when its
+/// flag is gone. Asking for a name adds nothing.
 ///
 /// ```
 /// use flipper::{FlagRecord, FlagTable, Stored, Version};

@@ -54,7 +54,8 @@ pub(crate) enum State {
     Absent,
     Present {
         record: Arc<FlagRecord>,
-        plan: Plan,
+        /// Apart, for the sake of the states without one, which are as large as this.
+        plan: Box<Plan>,
     },
     Corrupt(Corrupt),
 }
@@ -62,7 +63,7 @@ pub(crate) enum State {
 impl Entry {
     pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
         let state = match record {
-            Ok(record) => State::Present { plan: Plan::new(&record), record },
+            Ok(record) => State::Present { plan: Box::new(Plan::new(&record)), record },
             Err(corrupt) => State::Corrupt(corrupt),
         };
         Self { version, state }
@@ -84,13 +85,6 @@ impl Entry {
 
     pub(super) const fn is_absent(&self) -> bool {
         matches!(self.state, State::Absent)
-    }
-
-    pub(crate) fn record(&self) -> Option<&Arc<FlagRecord>> {
-        match &self.state {
-            State::Present { record, .. } => Some(record),
-            State::Absent | State::Corrupt(_) => None,
-        }
     }
 
     pub(crate) fn to_stored(&self, name: &str) -> Option<Stored> {

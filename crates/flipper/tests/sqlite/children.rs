@@ -1,30 +1,34 @@
 //! What the other processes do; see `flipper_testkit::Child`.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::{FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
-use flipper_testkit::{Role, child_role, wait_until};
+use flipper_testkit::{Role, wait_until};
 use futures_executor::block_on;
 
 use crate::{is_enabled, put, record};
 
-pub fn run() {
-    let role = child_role();
+pub(crate) fn run(role: &Role) {
     let argument = |number: usize| role.arguments[number].clone();
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
     match role.name.as_str() {
-        "merge" => merge(&role, &argument(1)),
-        "flip" => flip(&role, &open()),
-        "write until killed" => write_until_killed(&role, &open(), &argument(1)),
+        "greet" => role.say(&argument(0)),
+        "merge" => merge(role, &argument(1)),
+        "flip" => flip(role, &open()),
+        "write until killed" => write_until_killed(role, &open(), &argument(1)),
         "idle" => {
-            let store = open();
+            let mut options = SqliteFeatureFlagStore::options();
+            if let Some(every) = role.arguments.get(1) {
+                options = options.poll_every(Duration::from_millis(every.parse().unwrap()));
+            }
+            let store = options.open(argument(0)).unwrap();
             role.say("open");
             role.hear();
             assert!(store.status().is_live());
         }
-        "threads" => threads(&role),
-        "read only" => read_only(&role),
-        "no notifications" => no_notifications(&role),
+        "threads" => threads(role),
+        "read only" => read_only(role),
+        "no notifications" => no_notifications(role),
         "create" => {
             role.say("started");
             role.hear();
@@ -37,7 +41,7 @@ pub fn run() {
     }
 }
 
-pub fn nanoseconds() -> u128 {
+pub(crate) fn nanoseconds() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
+use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, WatchEvent};
 use flipper_testkit::wait_until;
 use futures_executor::block_on;
+use futures_util::StreamExt;
 
 use crate::{Folder, assert_intact, is_enabled, put, record, stale};
 
@@ -42,7 +43,7 @@ fn a_deleted_file_is_told_and_nothing_more_is_acknowledged() {
     put(&other, "Y", true).unwrap();
     wait_until("the new file is taken in", || is_enabled(&store, "Y") == Some(true));
     assert_eq!(is_enabled(&store, "X"), None);
-    assert!(stale(&store).is_none());
+    wait_until("it is live again", || stale(&store).is_none());
     put(&store, "Z", true).unwrap();
     assert!(block_on(other.get("Z")).unwrap().is_some());
     drop((store, other));
@@ -203,4 +204,28 @@ fn writes_while_the_file_is_replaced_again_and_again() {
     let file: Vec<_> = folder.open().table().list().into_iter().map(|stored| (stored.name, stored.version)).collect();
     assert_eq!(memory, file);
     assert_intact(&folder.database);
+}
+
+#[test]
+fn the_watch_tells_of_a_lost_and_a_restored_file() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", true).unwrap();
+    let mut watch = store.watch();
+    let mut next = || block_on(watch.next()).unwrap();
+    assert!(matches!(next(), WatchEvent::Reset { flags, .. } if flags.len() == 1));
+    let away = folder.folder.path().join("away.db");
+    fs::rename(&folder.database, &away).unwrap();
+    let WatchEvent::Lost(error) = next() else { panic!("not lost") };
+    assert!(error.to_string().contains("deleted") && error.to_string().contains(folder.text()), "{error}");
+    // One who comes later hears of it too.
+    let mut late = store.watch();
+    assert!(matches!(block_on(late.next()), Some(WatchEvent::Reset { .. })));
+    assert!(matches!(block_on(late.next()), Some(WatchEvent::Lost(_))));
+    made_elsewhere(&folder.database, &[("X", false), ("Y", true)]);
+    let restored = [next(), next(), next(), next()];
+    let told = restored.iter().position(|event| matches!(event, WatchEvent::Restored)).expect("restored");
+    let reset =
+        restored[told..].iter().any(|event| matches!(event, WatchEvent::Reset { flags, .. } if flags.len() == 2));
+    assert!(reset, "{restored:?}");
 }

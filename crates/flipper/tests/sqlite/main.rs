@@ -1,5 +1,7 @@
 //! The SQLite store.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+
 mod bad_rows;
 mod children;
 mod faults;
@@ -13,6 +15,7 @@ use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Precondition,
     SqliteFeatureFlagStore, Version,
 };
+use flipper_testkit::{Child, child_role};
 use futures_executor::block_on;
 use tempfile::TempDir;
 
@@ -78,8 +81,11 @@ fn assert_intact(database: &Path) {
     assert_eq!(verdict, "ok");
 }
 
+/// Where the other processes begin; without a role it starts one, to see that they do.
 #[test]
-#[ignore = "run by other tests, as another process"]
 fn child() {
-    children::run();
+    match child_role() {
+        Some(role) => children::run(&role),
+        None => Child::spawn("greet", &["hello"]).expect("hello"),
+    }
 }

@@ -1,21 +1,21 @@
 //! The thread that reads: it brings what others write into memory.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::errors::{Named, copy, from_sqlite, in_one_line, unavailable};
+use super::errors::{closed, copy, from_sqlite, unavailable};
 use super::file::{Identity, Opened};
 use super::hint::Hint;
 use super::schema;
 use super::{Link, Shared, file};
 use crate::error::Result;
-use crate::status::{Health, Updates};
+use crate::status::Updates;
 
 /// What the follower is asked.
 pub(super) enum Request {
@@ -121,7 +121,7 @@ impl Follower {
                 let _ = reply.send(result.as_ref().copied().map_err(copy));
             }
             if let Some(reply) = closing {
-                self.shared.stale(SystemTime::now(), "store is closed");
+                self.shared.pulse.stale(&closed());
                 self.close();
                 let _ = reply.send(());
                 return;
@@ -207,31 +207,13 @@ impl Follower {
     }
 
     fn note(&self, result: &Result<()>) {
-        let now = SystemTime::now();
-        let mut follow = self.shared.follow.lock().unwrap_or_else(PoisonError::into_inner);
-        follow.updates = match &self.hint {
-            Some(_) => Updates::Push,
-            None => Updates::Poll { every: self.shared.options.poll_every.unwrap_or(WITHOUT_HINTS) },
-        };
-        match result {
-            Ok(()) => {
-                if follow.health != Health::Live {
-                    tracing::info!(file = %self.shared.place.main.display(), "database can be followed again");
-                }
-                follow.health = Health::Live;
-                follow.last_sync = Some(now);
+        match (result, &self.hint) {
+            (Ok(()), Some(_)) => self.shared.pulse.live(Updates::Push),
+            (Ok(()), None) => {
+                let every = self.shared.options.poll_every.unwrap_or(WITHOUT_HINTS);
+                self.shared.pulse.live(Updates::Poll { every });
             }
-            Err(error) => {
-                let reason = format!("{}: {}", Named(&self.shared.place.main), in_one_line(error));
-                let since = match &follow.health {
-                    Health::Stale { since, .. } => *since,
-                    Health::Live => {
-                        tracing::warn!(%reason, "database cannot be followed");
-                        now
-                    }
-                };
-                follow.health = Health::Stale { since, reason: reason.into() };
-            }
+            (Err(error), _) => self.shared.pulse.stale(error),
         }
     }
 }

@@ -40,9 +40,12 @@
 mod errors;
 mod file;
 mod follower;
+mod health;
 mod hint;
 mod options;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fmt;
@@ -51,7 +54,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -60,11 +63,12 @@ use tokio::sync::oneshot;
 use self::errors::{Named, closed, unavailable};
 use self::file::{Identity, Place};
 use self::follower::{Follower, Request};
+use self::health::Pulse;
 pub use self::options::SqliteOptions;
 use self::writer::{Job, Write, Writer};
 use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::status::{Health, Status, Updates};
+use crate::status::Status;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::table::FlagTable;
 
@@ -84,7 +88,7 @@ struct Shared {
     table: Arc<FlagTable>,
     /// The connection that writes. Who holds the lock knows that no write gets into the file or into memory meanwhile.
     link: Mutex<Option<Link>>,
-    follow: Mutex<Follow>,
+    pulse: Pulse,
     /// Something went wrong in such a way that all must be opened anew.
     reopen: AtomicBool,
     closed: AtomicBool,
@@ -96,22 +100,10 @@ struct Link {
     identity: Identity,
 }
 
-#[derive(Debug)]
-struct Follow {
-    health: Health,
-    last_sync: Option<SystemTime>,
-    updates: Updates,
-}
-
 impl Shared {
     fn link(&self) -> MutexGuard<'_, Option<Link>> {
         // After a panic the follower replaces what is in there.
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stale(&self, since: SystemTime, reason: &str) {
-        let reason = format!("{}: {reason}", Named(&self.place.main)).into();
-        self.follow.lock().unwrap_or_else(PoisonError::into_inner).health = Health::Stale { since, reason };
     }
 
     fn named(&self, error: Error) -> Error {
@@ -167,12 +159,13 @@ impl SqliteFeatureFlagStore {
     fn start(path: &Path, options: SqliteOptions) -> Result<Self> {
         let place = Place::new(path, options.busy_timeout)?;
         let opened = place.open()?;
+        let pulse = Pulse::new(place.main.clone());
         let shared = Arc::new(Shared {
             place,
             options,
             table: Arc::new(FlagTable::new()),
             link: Mutex::new(None),
-            follow: Mutex::new(Follow { health: Health::Live, last_sync: None, updates: Updates::Push }),
+            pulse,
             reopen: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
@@ -235,7 +228,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     fn watch(&self) -> Watch<'_> {
-        self.shared.table.watch()
+        self.shared.pulse.watch(&self.shared.table)
     }
 }
 
@@ -246,8 +239,7 @@ impl LocalFeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     fn status(&self) -> Status {
-        let follow = self.shared.follow.lock().unwrap_or_else(PoisonError::into_inner);
-        Status::new(follow.health.clone(), follow.last_sync, follow.updates).with_corrupt(self.shared.table.corrupt())
+        self.shared.pulse.status().with_corrupt(self.shared.table.corrupt())
     }
 
     async fn ready(&self) -> Result<()> {

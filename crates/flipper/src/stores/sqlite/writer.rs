@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -60,11 +60,11 @@ impl Writer {
 
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            let message = "the thread that writes the database panicked";
-            self.shared.stale(SystemTime::now(), message);
+            let error = unavailable("the thread that writes the database panicked");
+            self.shared.pulse.stale(&error);
             // The follower opens everything anew, and memory takes what really is in the file.
             self.shared.reopen.store(true, Ordering::Release);
-            Err(unavailable(message))
+            Err(error)
         })
     }
 
