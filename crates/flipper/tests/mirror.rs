@@ -1,5 +1,7 @@
 //! The mirror against a store that fails, waits and tells as the test says, and against the memory store.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 #[path = "support/scripted.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts")]
 mod scripted;

@@ -4,6 +4,8 @@
 //! A model store numbers every state it ever had. What must hold: a state that is older than an own write that was
 //! acknowledged is never taken in, and when everything has come to rest the mirror has what the store has.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 #[path = "../src/wrappers/mirrored/order.rs"]
 #[expect(dead_code, reason = "the model uses all but what the snapshot file needs")]
 mod order;

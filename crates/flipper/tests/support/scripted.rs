@@ -18,28 +18,28 @@ use tokio::sync::watch;
 
 /// Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Scripted(Arc<Script>);
+pub(crate) struct Scripted(Arc<Script>);
 
 #[derive(Debug)]
-pub struct Script {
+pub(crate) struct Script {
     flags: Mutex<BTreeMap<String, FlagRecord>>,
     /// What every call answers instead.
     fails: Mutex<Option<ErrorKind>>,
     /// Whether changes are told by themselves, as hints.
-    pub tells: AtomicBool,
-    pub gets: AtomicUsize,
-    pub puts: AtomicUsize,
-    pub lists: AtomicUsize,
+    pub(crate) tells: AtomicBool,
+    pub(crate) gets: AtomicUsize,
+    pub(crate) puts: AtomicUsize,
+    pub(crate) lists: AtomicUsize,
     /// Before a write reaches the store, after it has, and after a read has been served.
-    pub before_write: Gate,
-    pub after_write: Gate,
-    pub after_get: Gate,
+    pub(crate) before_write: Gate,
+    pub(crate) after_write: Gate,
+    pub(crate) after_get: Gate,
     watches: Mutex<Vec<UnboundedSender<Tell>>>,
-    pub watching: AtomicUsize,
+    pub(crate) watching: AtomicUsize,
 }
 
 #[derive(Debug)]
-pub enum Tell {
+pub(crate) enum Tell {
     Event(WatchEvent),
     Panic(&'static str),
     End,
@@ -47,9 +47,9 @@ pub enum Tell {
 
 /// Open, unless somebody shuts it; `passed` and `waiting` count.
 #[derive(Debug)]
-pub struct Gate {
+pub(crate) struct Gate {
     shut: watch::Sender<bool>,
-    pub waiting: AtomicUsize,
+    pub(crate) waiting: AtomicUsize,
 }
 
 impl Gate {
@@ -57,11 +57,11 @@ impl Gate {
         Self { shut: watch::Sender::new(false), waiting: AtomicUsize::new(0) }
     }
 
-    pub fn shut(&self) {
+    pub(crate) fn shut(&self) {
         self.shut.send_replace(true);
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.shut.send_replace(false);
     }
 
@@ -72,14 +72,14 @@ impl Gate {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
-    pub fn wait_for_one(&self) {
+    pub(crate) fn wait_for_one(&self) {
         until("somebody waits at the gate", || self.waiting.load(Ordering::SeqCst) > 0);
     }
 }
 
 /// Waits for a condition, with a deadline.
 #[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < deadline, "in vain: {what}");
@@ -88,7 +88,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Scripted {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Script {
             flags: Mutex::default(),
             fails: Mutex::default(),
@@ -105,14 +105,14 @@ impl Scripted {
     }
 
     /// With a flag of this name.
-    pub fn with(name: &str, enabled: bool) -> Self {
+    pub(crate) fn with(name: &str, enabled: bool) -> Self {
         let store = Self::new();
         store.set(name, Some(enabled));
         store
     }
 
     /// Writes as another process would.
-    pub fn set(&self, name: &str, enabled: Option<bool>) {
+    pub(crate) fn set(&self, name: &str, enabled: Option<bool>) {
         let record = enabled.map(|enabled| {
             let mut record = FlagRecord::new(name, 1);
             record.set_enabled(enabled);
@@ -121,40 +121,40 @@ impl Scripted {
         self.write(name, record, &Precondition::Any).unwrap();
     }
 
-    pub fn fail(&self, kind: impl Into<Option<ErrorKind>>) {
+    pub(crate) fn fail(&self, kind: impl Into<Option<ErrorKind>>) {
         *self.fails.lock().unwrap() = kind.into();
     }
 
-    pub fn tell(&self, tell: impl Fn() -> Tell) {
+    pub(crate) fn tell(&self, tell: impl Fn() -> Tell) {
         self.watches.lock().unwrap().retain(|watch| watch.send(tell()).is_ok());
     }
 
-    pub fn hint(&self, name: &str) {
+    pub(crate) fn hint(&self, name: &str) {
         self.tell(|| Tell::Event(WatchEvent::Hint { name: name.to_owned() }));
     }
 
-    pub fn lose(&self) {
+    pub(crate) fn lose(&self) {
         self.tell(|| Tell::Event(WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message("gone"))));
     }
 
-    pub fn restore(&self) {
+    pub(crate) fn restore(&self) {
         self.tell(|| Tell::Event(WatchEvent::Restored));
         self.tell(|| Tell::Event(self.reset()));
     }
 
-    pub fn reset(&self) -> WatchEvent {
+    pub(crate) fn reset(&self) -> WatchEvent {
         WatchEvent::Reset { read_at: Some(Instant::now()), flags: self.all() }
     }
 
-    pub fn all(&self) -> Vec<Stored> {
+    pub(crate) fn all(&self) -> Vec<Stored> {
         self.flags.lock().unwrap().values().map(stored).collect()
     }
 
-    pub fn gets(&self) -> usize {
+    pub(crate) fn gets(&self) -> usize {
         self.gets.load(Ordering::SeqCst)
     }
 
-    pub fn puts(&self) -> usize {
+    pub(crate) fn puts(&self) -> usize {
         self.puts.load(Ordering::SeqCst)
     }
 

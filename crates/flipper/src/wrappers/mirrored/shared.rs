@@ -140,7 +140,13 @@ impl Shared {
                 self.table.replace(&name, None);
             }
         }
-        self.following().synced();
+        let all_read = self.order().failing() == 0;
+        let mut following = self.following();
+        following.synced();
+        if all_read {
+            following.unread(None);
+        }
+        drop(following);
         self.first.send_replace(First::Synced);
     }
 
