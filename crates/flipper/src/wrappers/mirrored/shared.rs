@@ -1,7 +1,6 @@
 //! What a mirror and its task share: the flags, what is known of their order, and how current they are.
 
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -15,6 +14,7 @@ use crate::record::FlagRecord;
 use crate::status::{Status, Updates};
 use crate::store::{Stored, Version};
 use crate::table::FlagTable;
+use crate::wrappers::causes;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -248,16 +248,4 @@ impl Drop for InFlight<'_> {
 
 fn seen(flag: &Stored) -> Seen {
     Seen { present: true, number: flag.version.as_ordered() }
-}
-
-/// An error with all that is behind it, for a status.
-fn causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
