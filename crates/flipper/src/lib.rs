@@ -69,6 +69,7 @@ mod store;
 mod stores;
 mod table;
 mod url;
+mod wrappers;
 
 pub use bucketing::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
@@ -97,6 +98,7 @@ pub use stores::{RedisClient, RedisFeatureFlagStore};
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
 pub use table::FlagTable;
 pub use url::connect;
+pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
 pub use context::strip_raw as __strip_raw;
@@ -109,4 +111,7 @@ mod documents {
 
     #[doc = include_str!("../../../docs/evaluation.md")]
     struct Evaluation;
+
+    #[doc = include_str!("../../../docs/stores.md")]
+    struct Stores;
 }
