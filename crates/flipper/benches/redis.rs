@@ -26,7 +26,10 @@ const SCRIPT: &str = "local now = redis.call('GET', KEYS[1]) \
 fn main() {
     let Some(server) = RedisServer::options().config("appendonly no").start() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    println!("{:<44} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}", "", "ours p50", "ours p99", "bare p50", "bare p99", "× p50", "× p99");
+    println!(
+        "{:<44} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}",
+        "", "ours p50", "ours p99", "bare p50", "bare p99", "× p50", "× p99"
+    );
     runtime.block_on(async {
         get(&server).await;
         list(&server).await;

@@ -1,5 +1,7 @@
 //! What the Redis store and its watch do when the server fails them.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+
 use std::time::{Duration, Instant};
 
 use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, Watch, WatchEvent};

@@ -1,5 +1,7 @@
 //! The Python library and this one on the same keys, both ways.
 
+#![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, WatchEvent};
+use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
 use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 use redis::{Client, TlsCertificates};
@@ -127,4 +127,24 @@ fn a_static_store_outlives_runtimes() {
             follow.0
         });
     }
+}
+
+#[tokio::test]
+async fn a_client_by_url_checks_from_memory() {
+    let Some(server) = RedisServer::start() else { return };
+    let url = format!("{}/3?base_key={}", server.url(), random_base());
+    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    one.ready().await.unwrap();
+    other.ready().await.unwrap();
+    one.create("F").enabled(true).await.unwrap();
+    assert!(one.is_enabled("F"));
+    flipper_testkit::wait_until("the other is told", || other.is_enabled("F"));
+    assert_eq!(other.status().updates, Updates::Push);
+    let before = server.calls("evalsha") + server.calls("get");
+    one.disable("F").await.unwrap();
+    assert!(!one.is_enabled("F"));
+    flipper_testkit::wait_until("the other is told", || !other.is_enabled("F"));
+    // The write and its script's GET, and one GET of each who was told; a second at most of the writer.
+    let after = server.calls("evalsha") + server.calls("get");
+    assert!(after - before <= 5, "{}", after - before);
 }

@@ -1,5 +1,7 @@
 //! The Redis store, over real servers.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+
 mod cluster;
 mod conformance;
 mod connect;

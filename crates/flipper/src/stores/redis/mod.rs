@@ -62,7 +62,8 @@ const MOST_WARNINGS: usize = 1000;
 /// be a `static`, works under any executor, and outlives the runtime that it was first used in. Every command ends within
 /// [`timeout`](Self::timeout).
 ///
-/// Each check of a bare store is a call of the server. For checks from memory wrap it in `MirroredFeatureFlagStore`.
+/// Each check of a bare store is a call of the server. For checks from memory wrap it in
+/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore), as [`connect`](crate::connect) does.
 ///
 /// ```no_run
 /// use flipper::RedisFeatureFlagStore;
@@ -234,5 +235,9 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
 
     fn watch(&self) -> Watch<'_> {
         watch::watch(self)
+    }
+
+    fn is_shared_with_python(&self) -> bool {
+        true
     }
 }
