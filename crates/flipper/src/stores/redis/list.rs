@@ -1,15 +1,19 @@
 //! All flags: `SCAN`, and `MGET` of each page along with the `SCAN` of the next.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value};
+use tokio::task::JoinHandle;
 
 use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::link::within;
+use crate::background;
 use crate::store::Stored;
 
 /// How many keys the server looks at for one page.
@@ -39,55 +43,66 @@ pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Store
 
 /// One connection for all of it: a cursor means nothing to another server.
 pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
-    let mut flags = BTreeMap::new();
-    match connection {
-        Connection::Node(node) => scan_node(store, node.clone(), &mut flags).await?,
-        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone(), &mut flags).await?,
-    }
-    Ok(flags.into_values().collect())
+    let mut flags = match connection {
+        Connection::Node(node) => scan_node(store, node).await?,
+        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone()).await?,
+    };
+    flags.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    // SCAN may tell a key twice.
+    flags.dedup_by(|one, other| one.name == other.name);
+    Ok(flags)
 }
 
-async fn scan_node(
-    store: &RedisFeatureFlagStore,
-    mut node: MultiplexedConnection,
-    flags: &mut BTreeMap<String, Stored>,
-) -> RedisResult<()> {
-    let mut cursor = Some(0);
+/// Reads the values of a page while the server is at the next.
+async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
+    let mut flags = Vec::new();
+    let mut unread = Vec::new();
     let mut names = Vec::new();
-    while cursor.is_some() || !names.is_empty() {
-        let mut pipeline = Pipeline::new();
-        if !names.is_empty() {
-            pipeline.add_command(mget(store, &names));
-        }
-        if let Some(cursor) = cursor {
-            pipeline.add_command(scan(store, cursor));
-        }
-        let mut answers = ask_node(store, &mut node, &pipeline).await?.into_iter();
-        let mut unread = Vec::new();
-        if !names.is_empty() {
-            let values = Vec::from_redis_value(answer(answers.next())?)?;
-            for (name, value) in names.drain(..).zip::<Vec<Value>>(values) {
-                match store.stored(&name, Ok(value))? {
-                    Some(flag) => drop(flags.insert(name, flag)),
-                    None => unread.push(name),
-                }
-            }
-        }
-        (cursor, names) = match cursor {
-            Some(_) => page(store, answer(answers.next())?, flags)?,
+    let mut asked = Some(ask_ahead(store, node, &names, Some(0))?);
+    while let Some(ahead) = asked {
+        let mut answers = ahead.await.map_err(io::Error::other)??.into_iter();
+        let values = match names.is_empty() {
+            true => Vec::new(),
+            false => Vec::<Value>::from_redis_value(answer(answers.next())?)?,
+        };
+        let (cursor, next) = match answers.next() {
+            Some(scanned) => page(store, scanned.extract_error()?)?,
             None => (None, Vec::new()),
         };
-        report_types(store, &mut node, &unread).await?;
+        let more = cursor.is_some() || !next.is_empty();
+        asked = more.then(|| ask_ahead(store, node, &next, cursor)).transpose()?;
+        for (name, value) in std::mem::replace(&mut names, next).into_iter().zip(values) {
+            match store.stored(&name, Ok(value))? {
+                Some(flag) => flags.push(flag),
+                None => unread.push(name),
+            }
+        }
     }
-    Ok(())
+    report_types(store, node.clone(), &unread).await?;
+    Ok(flags)
+}
+
+/// Is under way at once, whether or not anybody waits for it.
+fn ask_ahead(
+    store: &RedisFeatureFlagStore,
+    node: &MultiplexedConnection,
+    names: &[String],
+    cursor: Option<u64>,
+) -> RedisResult<JoinHandle<RedisResult<Vec<Value>>>> {
+    let mut pipeline = Pipeline::new();
+    if !names.is_empty() {
+        pipeline.add_command(mget(store, names));
+    }
+    if let Some(cursor) = cursor {
+        pipeline.add_command(scan(store, cursor));
+    }
+    let (limit, node) = (store.timeout, node.clone());
+    let handle = background::handle().map_err(io::Error::other)?;
+    Ok(handle.spawn(async move { ask_node(limit, node, &pipeline).await }))
 }
 
 /// MGET says the same of a key that is gone and one of another type.
-async fn report_types(
-    store: &RedisFeatureFlagStore,
-    node: &mut MultiplexedConnection,
-    names: &[String],
-) -> RedisResult<()> {
+async fn report_types(store: &RedisFeatureFlagStore, node: MultiplexedConnection, names: &[String]) -> RedisResult<()> {
     if names.is_empty() {
         return Ok(());
     }
@@ -95,7 +110,7 @@ async fn report_types(
     for name in names {
         pipeline.cmd("TYPE").arg(format!("{}{name}", store.keys.prefix()));
     }
-    for (name, found) in names.iter().zip(ask_node(store, node, &pipeline).await?) {
+    for (name, found) in names.iter().zip(ask_node(store.timeout, node, &pipeline).await?) {
         match String::from_redis_value(answer(Some(found))?)? {
             found if found == "none" || found == "string" => {}
             found => store.warn_of_type(name, &format!("a {found}")),
@@ -104,21 +119,18 @@ async fn report_types(
     Ok(())
 }
 
-async fn scan_cluster(
-    store: &RedisFeatureFlagStore,
-    mut cluster: ClusterConnection,
-    flags: &mut BTreeMap<String, Stored>,
-) -> RedisResult<()> {
+async fn scan_cluster(store: &RedisFeatureFlagStore, mut cluster: ClusterConnection) -> RedisResult<Vec<Stored>> {
+    let mut flags = Vec::new();
     let mut before = primaries(store, &mut cluster).await?;
     for _ in 0..MOST_SCANS {
         for slots in before.values() {
             // Any slot of a primary leads to it.
             let Some(&(slot, _)) = slots.first() else { continue };
-            scan_primary(store, &mut cluster, slot, flags).await?;
+            scan_primary(store, &mut cluster, slot, &mut flags).await?;
         }
         let after = primaries(store, &mut cluster).await?;
         if before == after {
-            return Ok(());
+            return Ok(flags);
         }
         flags.clear();
         before = after;
@@ -130,7 +142,7 @@ async fn scan_primary(
     store: &RedisFeatureFlagStore,
     cluster: &mut ClusterConnection,
     slot: u16,
-    flags: &mut BTreeMap<String, Stored>,
+    flags: &mut Vec<Stored>,
 ) -> RedisResult<()> {
     let route = || SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
     let mut cursor = Some(0);
@@ -138,7 +150,7 @@ async fn scan_primary(
         let scanned =
             within(store.timeout, cluster.route_command(scan(store, at), RoutingInfo::SingleNode(route()))).await?;
         let names;
-        (cursor, names) = page(store, scanned.extract_error()?, flags)?;
+        (cursor, names) = page(store, scanned.extract_error()?)?;
         if names.is_empty() {
             continue;
         }
@@ -151,7 +163,7 @@ async fn scan_primary(
         let values = within(store.timeout, cluster.route_pipeline(pipeline, 0, count, route())).await?;
         for (name, value) in names.into_iter().zip(values) {
             if let Some(flag) = store.stored(&name, value.extract_error())? {
-                flags.insert(name, flag);
+                flags.push(flag);
             }
         }
     }
@@ -192,25 +204,16 @@ pub(super) fn mget(store: &RedisFeatureFlagStore, names: &[String]) -> Cmd {
     mget
 }
 
-/// The next cursor, and the names on the page that are not known yet: SCAN may tell a key twice.
-fn page(
-    store: &RedisFeatureFlagStore,
-    page: Value,
-    known: &BTreeMap<String, Stored>,
-) -> RedisResult<(Option<u64>, Vec<String>)> {
+/// The next cursor, and the names on the page.
+fn page(store: &RedisFeatureFlagStore, page: Value) -> RedisResult<(Option<u64>, Vec<String>)> {
     let (cursor, keys) = <(u64, Vec<Vec<u8>>)>::from_redis_value(page)?;
-    let names = keys.iter().filter_map(|key| store.keys.name(key));
-    let names = names.filter(|name| !known.contains_key(name)).collect();
+    let names = keys.iter().filter_map(|key| store.keys.name(key)).collect();
     Ok(((cursor != 0).then_some(cursor), names))
 }
 
-async fn ask_node(
-    store: &RedisFeatureFlagStore,
-    node: &mut MultiplexedConnection,
-    pipeline: &Pipeline,
-) -> RedisResult<Vec<Value>> {
+async fn ask_node(limit: Duration, mut node: MultiplexedConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
     let count = pipeline.cmd_iter().count();
-    within(store.timeout, node.req_packed_commands(pipeline, 0, count)).await
+    within(limit, node.req_packed_commands(pipeline, 0, count)).await
 }
 
 fn answer(value: Option<Value>) -> RedisResult<Value> {
