@@ -223,9 +223,7 @@ fn the_watch_tells_of_a_lost_and_a_restored_file() {
     assert!(matches!(block_on(late.next()), Some(WatchEvent::Reset { .. })));
     assert!(matches!(block_on(late.next()), Some(WatchEvent::Lost(_))));
     made_elsewhere(&folder.database, &[("X", false), ("Y", true)]);
-    let restored = [next(), next(), next(), next()];
-    let told = restored.iter().position(|event| matches!(event, WatchEvent::Restored)).expect("restored");
-    let reset =
-        restored[told..].iter().any(|event| matches!(event, WatchEvent::Reset { flags, .. } if flags.len() == 2));
-    assert!(reset, "{restored:?}");
+    // The table tells of its changes meanwhile, in the same stream.
+    while !matches!(next(), WatchEvent::Restored) {}
+    while !matches!(next(), WatchEvent::Reset { flags, .. } if flags.len() == 2) {}
 }
