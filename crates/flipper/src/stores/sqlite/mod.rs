@@ -57,6 +57,7 @@ use std::thread;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -227,7 +228,9 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     fn watch(&self) -> Watch<'_> {
-        self.shared.pulse.watch(&self.shared.table)
+        // The first event has what others wrote before. Where that cannot be read, the watch says so itself.
+        let begun = stream::once(self.sync());
+        Box::pin(begun.flat_map(|_| self.shared.pulse.watch(&self.shared.table)))
     }
 }
 
