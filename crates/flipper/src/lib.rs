@@ -69,6 +69,7 @@ mod store;
 mod stores;
 mod table;
 mod url;
+mod wrappers;
 
 pub use bucketing::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
@@ -95,6 +96,7 @@ pub use stores::MemoryFeatureFlagStore;
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
 pub use table::FlagTable;
 pub use url::connect;
+pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
 pub use context::strip_raw as __strip_raw;
@@ -107,4 +109,7 @@ mod documents {
 
     #[doc = include_str!("../../../docs/evaluation.md")]
     struct Evaluation;
+
+    #[doc = include_str!("../../../docs/stores.md")]
+    struct Stores;
 }

@@ -228,9 +228,14 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     fn watch(&self) -> Watch<'_> {
-        // The first event has what others wrote before. Where that cannot be read, the watch says so itself.
-        let begun = stream::once(self.sync());
-        Box::pin(begun.flat_map(|_| self.shared.pulse.watch(&self.shared.table)))
+        Box::pin(
+            stream::once(async {
+                // So that the first reset has what other connections have committed; if that fails, `Lost` is told.
+                let _ = self.sync().await;
+                self.shared.pulse.watch(&self.shared.table)
+            })
+            .flatten(),
+        )
     }
 }
 
