@@ -146,6 +146,12 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         self.get(name).await
     }
 
+    /// Whether the Python library `flipper-client` may read and write the same flags. If so, a write warns (by `tracing`) of
+    /// what Python cannot load or would drop. `false` by default; a wrapper says what its store says.
+    fn is_shared_with_python(&self) -> bool {
+        false
+    }
+
     /// Puts many flags under one precondition, one result each, in order. The default is a loop.
     ///
     /// # Behavior
@@ -431,6 +437,9 @@ macro_rules! forward_store {
             }
             async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
                 (**self).get_cached(name).await
+            }
+            fn is_shared_with_python(&self) -> bool {
+                (**self).is_shared_with_python()
             }
             async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
                 (**self).put_all(records, when).await

@@ -307,6 +307,10 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         }
     }
 
+    fn is_shared_with_python(&self) -> bool {
+        self.store.is_shared_with_python()
+    }
+
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let _void: Vec<_> = records.iter().map(|record| self.void(record.name())).collect();
         self.store.put_all(records, when).await

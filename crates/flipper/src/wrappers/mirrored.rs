@@ -161,6 +161,10 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.get_cached(name).await
     }
 
+    fn is_shared_with_python(&self) -> bool {
+        self.inner.store.is_shared_with_python()
+    }
+
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let shared = &self.inner.shared;
         // In one order everywhere, so that two such calls cannot wait for each other.

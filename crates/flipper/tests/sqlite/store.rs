@@ -283,3 +283,16 @@ fn a_relative_path_and_a_link_lead_to_one_file() {
         assert!(path.exists(), "{name} is a file like others");
     }
 }
+
+#[test]
+fn options_of_any_size_work() {
+    for time in [Duration::ZERO, Duration::MAX] {
+        let folder = Folder::new();
+        let store =
+            SqliteFeatureFlagStore::options().busy_timeout(time).poll_every(time).open(&folder.database).unwrap();
+        put(&store, "X", true).unwrap();
+        folder.shell().execute("DELETE FROM flags", []).unwrap();
+        // Told by the file system, however seldom the store looks by itself.
+        wait_until("the change is seen", || is_enabled(&store, "X").is_none());
+    }
+}

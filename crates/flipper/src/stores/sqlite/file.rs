@@ -34,8 +34,14 @@ fn id(_: &Metadata) -> Id {}
 pub(super) struct Identity {
     main: Id,
     wal: Option<Id>,
-    /// For a file read without locks, since it and its folder are read-only: such connections do not see changes.
+    /// For a file read without locks, since it and its folder are read-only: SQLite does not promise to see changes then.
     state: Option<(u64, Option<SystemTime>)>,
+}
+
+impl Identity {
+    pub(super) fn is_shared(&self) -> bool {
+        self.state.is_none()
+    }
 }
 
 /// The connections of one store to one file.
