@@ -10,6 +10,8 @@ mod name;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
+
 use self::name::{Name, Source, Verdict};
 
 /// What is known of every name.
@@ -17,7 +19,7 @@ use self::name::{Name, Source, Verdict};
 pub(crate) struct Order {
     /// Counts the resets; numbers are compared within one epoch only.
     epoch: u64,
-    names: HashMap<Box<str>, Name>,
+    names: HashMap<Box<str>, Name, RandomState>,
     /// Names to read again, each once.
     queue: VecDeque<Box<str>>,
     /// How many names could not be read when they had to be.
@@ -133,8 +135,6 @@ impl Order {
 
     /// A flag of a reset; says whether it must be taken in.
     pub(crate) fn listed(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
-        let epoch = self.epoch;
-        self.name(name).listed = epoch;
         self.judge(name, seen, read_at, Source::Reset, now)
     }
 
@@ -211,6 +211,9 @@ impl Order {
     fn judge(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, source: Source, now: Instant) -> bool {
         let epoch = self.epoch;
         let known = self.name(name);
+        if source == Source::Reset {
+            known.listed = epoch;
+        }
         let verdict = known.verdict(seen, read_at, source, epoch);
         match verdict {
             Verdict::Newer => known.enter(seen, read_at, source, epoch, now),
@@ -221,11 +224,12 @@ impl Order {
         if verdict != Verdict::Unclear && answered {
             known.marked = None;
         }
+        let marked = known.marked.is_some();
         // Read after all, whether or not it said anything new.
         if source != Source::Event && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }
-        if source != Source::Read {
+        if marked && source != Source::Read {
             self.schedule(name);
         }
         verdict == Verdict::Newer

@@ -19,7 +19,7 @@ pub(super) struct Name {
     /// When the last own write ended, or the result of the last own read was taken in.
     pub(super) own: Option<Instant>,
     told: Option<Told>,
-    /// The reset that had this name.
+    /// The last reset that had this name, or was found not to have it.
     pub(super) listed: u64,
     /// When it was found out that the name must be read again.
     pub(super) marked: Option<Instant>,
