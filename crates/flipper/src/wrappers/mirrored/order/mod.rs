@@ -5,50 +5,25 @@
 //! overlap: a read of our own counts only if nothing at all was taken in since it was sent. Of two overlapping reads either
 //! may have been served first, and a watch that polls would not tell of the difference again.
 
+mod name;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
+
+use foldhash::fast::RandomState;
+
+use self::name::{Name, Source, Verdict};
 
 /// What is known of every name.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// Counts the resets; numbers are compared within one epoch only.
     epoch: u64,
-    names: HashMap<Box<str>, Name>,
+    names: HashMap<Box<str>, Name, RandomState>,
     /// Names to read again, each once.
     queue: VecDeque<Box<str>>,
     /// How many names could not be read when they had to be.
     failing: usize,
-}
-
-#[derive(Debug, Default)]
-struct Name {
-    /// Whether any state of the store's was taken in.
-    known: bool,
-    /// Whether the state that was taken in last is a flag, not its absence.
-    present: bool,
-    /// The ordered version of what was taken in last, or of what was there before it was gone.
-    number: Option<u64>,
-    /// The epoch that `number` belongs to; `None` if it can be compared with no other.
-    epoch: Option<u64>,
-    /// Own writes in flight.
-    writes: u32,
-    /// When the last own write ended, or the result of the last own read was taken in.
-    own: Option<Instant>,
-    told: Option<Told>,
-    /// The reset that had this name.
-    listed: u64,
-    /// When it was found out that the name must be read again.
-    marked: Option<Instant>,
-    reading: bool,
-    queued: bool,
-    failing: bool,
-}
-
-/// The last event of the watch that was taken in.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    read_at: Instant,
-    at: Instant,
 }
 
 /// A state of a flag, as far as order goes.
@@ -96,20 +71,6 @@ pub(crate) struct Sent {
 pub(crate) struct Read {
     pub(crate) name: Box<str>,
     sent: Sent,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Event,
-    Reset,
-    Read,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Newer,
-    NotNewer,
-    Unclear,
 }
 
 impl Order {
@@ -174,8 +135,6 @@ impl Order {
 
     /// A flag of a reset; says whether it must be taken in.
     pub(crate) fn listed(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
-        let epoch = self.epoch;
-        self.name(name).listed = epoch;
         self.judge(name, seen, read_at, Source::Reset, now)
     }
 
@@ -252,6 +211,9 @@ impl Order {
     fn judge(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, source: Source, now: Instant) -> bool {
         let epoch = self.epoch;
         let known = self.name(name);
+        if source == Source::Reset {
+            known.listed = epoch;
+        }
         let verdict = known.verdict(seen, read_at, source, epoch);
         match verdict {
             Verdict::Newer => known.enter(seen, read_at, source, epoch, now),
@@ -262,11 +224,12 @@ impl Order {
         if verdict != Verdict::Unclear && answered {
             known.marked = None;
         }
+        let marked = known.marked.is_some();
         // Read after all, whether or not it said anything new.
         if source != Source::Event && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }
-        if source != Source::Read {
+        if marked && source != Source::Read {
             self.schedule(name);
         }
         verdict == Verdict::Newer
@@ -281,49 +244,6 @@ impl Order {
         if known.marked.is_some() && known.writes == 0 && !known.reading && !known.queued {
             known.queued = true;
             self.queue.push_back(name.into());
-        }
-    }
-}
-
-impl Name {
-    fn verdict(&self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
-        let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };
-        if let (Some(new), Some(old)) = (seen.number, self.number)
-            && self.epoch == Some(epoch)
-        {
-            return if new > old { Verdict::Newer } else { Verdict::NotNewer };
-        }
-        if !self.known {
-            // Nothing of the store's is here that could be newer; an own write that is under way will compare.
-            let untouched = self.writes == 0 && self.own.is_none();
-            if seen.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
-                return Verdict::Newer;
-            }
-        }
-        let Some(at) = read_at else {
-            // A number of an earlier epoch: if it is lower now, the store may be counting anew.
-            let higher = matches!((seen.number, self.number), (Some(new), Some(old)) if new >= old);
-            return newer_if(higher && self.epoch.is_some());
-        };
-        let after_told = self.told.is_none_or(|told| match source {
-            // The watch's events are in order among themselves, as the reads behind them are.
-            Source::Event | Source::Reset => at > told.read_at,
-            Source::Read => at > told.at,
-        });
-        newer_if(self.writes == 0 && after_told && self.own.is_none_or(|own| at > own))
-    }
-
-    fn enter(&mut self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64, now: Instant) {
-        self.known = true;
-        self.present = seen.present;
-        // An absence without a number keeps the one before it: as a tombstone, for what is told late.
-        if seen.number.is_some() || self.epoch != Some(epoch) {
-            self.number = seen.number;
-        }
-        self.epoch = Some(epoch);
-        match source {
-            Source::Read => self.own = Some(now),
-            Source::Event | Source::Reset => self.told = Some(Told { read_at: read_at.unwrap_or(now), at: now }),
         }
     }
 }
