@@ -95,6 +95,8 @@ pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "redis")]
+pub use stores::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
 pub use table::FlagTable;
