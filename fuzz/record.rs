@@ -20,7 +20,7 @@ impl RandomSource for Fixed {
 }
 
 /// The stored text up to the first line break, which no text that we write has; then the attributes as a JSON object.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     let text = parts.next().unwrap_or_default();
     let attributes = parts.next().unwrap_or_default();

@@ -11,7 +11,7 @@ use futures_util::Stream;
 use crate::error::{Error, Result};
 use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
-use crate::status::Status;
+use crate::status::{Status, Updates};
 use crate::table::FlagTable;
 
 /// How often [`FeatureFlagStore::watch`] asks a store that cannot tell of changes.
@@ -411,6 +411,8 @@ pub enum WatchEvent {
     Lost(Error),
     /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
     Restored,
+    /// This is how changes arrive from here on; told after a [`WatchEvent::Reset`] by stores that have several ways.
+    Following(Updates),
 }
 
 macro_rules! forward_store {

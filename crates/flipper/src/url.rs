@@ -9,6 +9,7 @@ use crate::stores::MemoryFeatureFlagStore;
 /// | URL | store | feature |
 /// |---|---|---|
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
+/// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
 ///
 /// It is a plain function, so that a client can be a `static`:
@@ -29,17 +30,22 @@ use crate::stores::MemoryFeatureFlagStore;
 /// Messages never hold more of the URL than its scheme and, for a file, its path.
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
     let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(Error::invalid_input("a store's URL begins with its kind and a colon: `memory:`, `sqlite:PATH`"));
+        return Err(Error::invalid_input(
+            "a store's URL begins with its kind and a colon: `memory:`, `redis://…`, `sqlite:PATH`",
+        ));
     };
     match scheme {
         "memory" if rest.is_empty() => Ok(FeatureFlagClient::new(MemoryFeatureFlagStore::new())),
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
-        "redis" | "rediss" | "consul" | "thrift" => {
+        "redis" | "rediss" => redis(url),
+        "consul" | "thrift" => {
             Err(Error::new(ErrorKind::Unsupported)
                 .with_message(format!("this version has no store for `{scheme}:` URLs")))
         }
-        _ => Err(Error::invalid_input("unknown kind of store in URL; known are `memory:` and `sqlite:PATH`")),
+        _ => Err(Error::invalid_input(
+            "unknown kind of store in URL; known are `memory:`, `redis://…` and `sqlite:PATH`",
+        )),
     }
 }
 
@@ -54,4 +60,15 @@ fn sqlite(path: &str) -> Result<FeatureFlagClient> {
 #[cfg(not(feature = "sqlite"))]
 fn sqlite(_path: &str) -> Result<FeatureFlagClient> {
     Err(Error::new(ErrorKind::Unsupported).with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
+}
+
+#[cfg(feature = "redis")]
+fn redis(url: &str) -> Result<FeatureFlagClient> {
+    let store = crate::stores::RedisFeatureFlagStore::connect(url)?;
+    Ok(FeatureFlagClient::new(crate::wrappers::MirroredFeatureFlagStore::new(store)))
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis(_url: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`redis:` needs the feature `redis` of `flipper-client`"))
 }

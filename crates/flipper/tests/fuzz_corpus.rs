@@ -1,7 +1,5 @@
 //! The inputs that fuzzing found worth keeping; see `scripts/fuzz`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,9 +1,13 @@
 //! The stores, one file each.
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use memory::MemoryFeatureFlagStore;
+#[cfg(feature = "redis")]
+pub use redis::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteFeatureFlagStore, SqliteOptions};
