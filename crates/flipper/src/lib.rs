@@ -35,6 +35,9 @@
     doc = "| `SqliteFeatureFlagStore` | `sqlite` | in a file, shared by the processes of a machine |"
 )]
 //!
+//! [`MirroredFeatureFlagStore`] holds the flags of any store in memory, [`CachedFeatureFlagStore`] those that were asked for
+//! lately; `docs/stores.md` says when to take which.
+//!
 //! [`FeatureFlagClient::new`] takes a store that holds its flags in memory; [`connect`] makes a client from a URL. Your own
 //! store is the four methods of [`FeatureFlagStore`]; the feature `conformance` has the tests that prove it right.
 //!

@@ -253,7 +253,7 @@ fn every_end_of_a_write_makes_the_answer_void() {
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
     fill();
-    block_on(cache.put_all(&[on.clone()], Precondition::Any));
+    block_on(cache.put_all(std::slice::from_ref(&on), Precondition::Any));
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
     fill();

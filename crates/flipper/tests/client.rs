@@ -219,7 +219,10 @@ fn a_client_is_made_from_a_url_and_errors_show_no_secret() {
     assert_eq!(kind(flipper::connect("memory:x")), ErrorKind::InvalidInput);
     assert_eq!(kind(flipper::connect("")), ErrorKind::InvalidInput);
     assert_eq!(kind(flipper::connect("sqlite:")), ErrorKind::InvalidInput);
-    for url in ["redis://user:hunter2@host/0", "mysql://user:hunter2@host", "user:hunter2@host"] {
+    let client = flipper::connect("redis://user:hunter2@127.0.0.1:1/0").unwrap();
+    let status = client.status();
+    assert!(!format!("{client:?} {status:?}").contains("hunter2"), "{client:?} {status:?}");
+    for url in ["redis://user:hunter2@/host:port", "consul://user:hunter2@host", "mysql://user:hunter2@host", "user:hunter2@host"] {
         let error = flipper::connect(url).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }

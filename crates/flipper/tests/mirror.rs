@@ -494,8 +494,8 @@ fn the_snapshot_file_follows_the_flags() {
     until("the change is in the file", || fs::read_to_string(&path).is_ok_and(|text| text.contains("WRITTEN_LATER")));
     drop(features);
     until("it is over", || store.watching.load(Ordering::SeqCst) == 0);
-    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["flags.snapshot"], "no temporary file is left");
+    let names = || -> Vec<_> { fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
+    until("no temporary file is left", || names() == ["flags.snapshot"]);
     #[cfg(unix)]
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
 }

@@ -1,5 +1,6 @@
 //! All flags of a store in this process's memory, kept current by what the store tells.
 
+mod builder;
 mod health;
 mod order;
 mod shared;
@@ -8,19 +9,17 @@ mod task;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use futures_util::future::{join, select};
+use futures_util::future::select;
 use tokio::sync::watch;
 
+pub use self::builder::MirrorBuilder;
 use self::health::First;
 use self::shared::{InFlight, Shared};
-use self::snapshot::SnapshotFile;
-use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
@@ -62,77 +61,6 @@ struct Inner<S> {
     closed: AtomicBool,
 }
 
-/// Makes a [`MirroredFeatureFlagStore`] with other than the default settings.
-#[derive(Debug)]
-pub struct MirrorBuilder<S> {
-    store: S,
-    snapshot_file: Option<PathBuf>,
-}
-
-impl<S: FeatureFlagStore> MirrorBuilder<S> {
-    /// Keeps the last known flags in this file too, so that a process which starts while the store is down has them; none
-    /// by default. The file is read by [`build`](Self::build), replaced as a whole within about a second of a change, and
-    /// holds up to 64 MiB. One that is broken, or of another store, is ignored with a warning.
-    ///
-    /// The flags of the file are there at once, and `Stale`.
-    /// [`ready`](LocalFeatureFlagStore::ready) still waits for those of the store, but returns when the store cannot be
-    /// reached.
-    #[must_use]
-    pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.snapshot_file = Some(path.into());
-        self
-    }
-
-    /// The mirror, which starts to follow the store at once.
-    #[must_use]
-    pub fn build(self) -> MirroredFeatureFlagStore<S> {
-        let Self { store, snapshot_file } = self;
-        let file = snapshot_file.map(|path| SnapshotFile::new(path, store.to_string()));
-        let shared = Arc::new(Shared::new(file.as_ref().and_then(SnapshotFile::load)));
-        let (closing, closing_told) = watch::channel(false);
-        let (ended_teller, ended) = watch::channel(false);
-        let store = Arc::new(store);
-        match background::handle() {
-            Ok(handle) => {
-                let mut also_closing = closing_told.clone();
-                let task = task::run(store.clone(), shared.clone(), closing_told);
-                let (keeping, over) = (shared.clone(), shared.clone());
-                handle.spawn(async move {
-                    let _ended = Ended(over, ended_teller);
-                    let closed = async move {
-                        // An error says that the last handle is gone.
-                        let _ = also_closing.wait_for(|closing| *closing).await;
-                    };
-                    let keep = async {
-                        if let Some(file) = file {
-                            snapshot::keep(file, keeping.table.clone(), || keeping.synced(), closed).await;
-                        }
-                    };
-                    join(task, keep).await;
-                });
-            }
-            Err(error) => {
-                let reason = format!("the thread that follows the store cannot be started: {error}");
-                shared.following().ended(&reason);
-                ended_teller.send_replace(true);
-            }
-        }
-        MirroredFeatureFlagStore {
-            inner: Arc::new(Inner { store, shared, closing, ended, closed: AtomicBool::new(false) }),
-        }
-    }
-}
-
-/// Says that the background work is over, whatever ended it.
-struct Ended(Arc<Shared>, watch::Sender<bool>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.following().ended("the thread that follows the store has ended");
-        self.1.send_replace(true);
-    }
-}
-
 impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
     /// Mirrors a store, and starts to follow it at once.
     #[must_use]
@@ -152,7 +80,7 @@ impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
     /// ```
     #[must_use]
     pub fn builder(store: S) -> MirrorBuilder<S> {
-        MirrorBuilder { store, snapshot_file: None }
+        MirrorBuilder::new(store)
     }
 
     fn refuse_if_closed(&self) -> Result<()> {

@@ -141,9 +141,10 @@ fn read_only(role: &Role) {
     let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     let error = put(&store, "X", false).unwrap_err();
-    role.say(&format!("{:?} {} {error}", error.kind(), error.is_transient()));
+    // Before the parent changes it, which it does when it has heard of the error.
     let before = is_enabled(&store, "X");
     assert!(store.status().is_live());
+    role.say(&format!("{:?} {} {error}", error.kind(), error.is_transient()));
     role.hear();
     // The parent has changed it.
     wait_until("the change is seen", || is_enabled(&store, "X") != before);

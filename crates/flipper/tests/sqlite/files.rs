@@ -264,7 +264,7 @@ fn a_write_that_waited_while_the_file_was_replaced_is_not_acknowledged() {
             replace_all_of_it(&folder, &new);
             // Another program is quick to use the new file, and has changes in its -wal file.
             let other = folder.shell();
-            other.execute_batch("UPDATE flags SET name = 'OTHER'").unwrap();
+            other.execute_batch("UPDATE flags SET name = 'OTHER' WHERE name = 'NEW'").unwrap();
             lock.execute_batch("ROLLBACK").unwrap();
             let written = waiting.join().unwrap();
             wait_until("the new file is taken in", || is_enabled(&store, "OTHER") == Some(true));

@@ -191,6 +191,17 @@ fn the_watch_tells_of_others() {
 }
 
 #[test]
+fn a_watch_begins_with_what_others_wrote_before() {
+    let folder = Folder::new();
+    let (one, other) = (folder.open(), folder.open());
+    for number in 0..100 {
+        put(&one, &format!("FLAG_{number}"), true).unwrap();
+        let Some(WatchEvent::Reset { flags, .. }) = block_on(other.watch().next()) else { panic!("no reset") };
+        assert_eq!(flags.len(), number + 1);
+    }
+}
+
+#[test]
 fn a_dropped_write_leaves_memory_and_file_agreeing() {
     let folder = Folder::new();
     let store = folder.open();

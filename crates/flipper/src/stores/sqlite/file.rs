@@ -38,12 +38,6 @@ pub(super) struct Identity {
     state: Option<(u64, Option<SystemTime>)>,
 }
 
-impl Identity {
-    pub(super) fn is_shared(&self) -> bool {
-        self.state.is_none()
-    }
-}
-
 /// The connections of one store to one file.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -185,7 +179,7 @@ impl Place {
             leave(reader);
         }
         let mut emptied = false;
-        if wal_is_ours || wal.is_none() {
+        if (wal_is_ours || wal.is_none()) && !is_read_only(&writer) {
             let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
             emptied = matches!(busy, Ok(0));
             if let Err(error) = busy {
@@ -220,6 +214,11 @@ impl Place {
 enum Mode {
     Shared,
     WithoutLocks,
+}
+
+/// Whether the file could only be opened for reading.
+pub(super) fn is_read_only(connection: &Connection) -> bool {
+    connection.is_readonly("main").unwrap_or(false)
 }
 
 fn deleted() -> Error {

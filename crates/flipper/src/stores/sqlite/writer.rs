@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::errors::{closed, from_sqlite, unavailable};
+use super::file::is_read_only;
 use super::follower::Request;
 use super::{Shared, schema};
 use crate::error::{Error, ErrorKind, Result};
@@ -75,7 +76,7 @@ impl Writer {
                 && link.as_ref().is_some_and(|link| place.look(&link.identity).is_ok())
         };
         let mut guard = self.shared.link();
-        if guard.as_ref().is_some_and(|link| !link.identity.is_shared()) {
+        if guard.as_ref().is_some_and(|link| is_read_only(&link.writer)) {
             // Somebody may have made the file writable.
             self.shared.reopen.store(true, Ordering::Release);
         }

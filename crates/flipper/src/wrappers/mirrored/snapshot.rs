@@ -172,11 +172,14 @@ pub(crate) async fn keep(
 ) {
     let mut closed = pin!(closed);
     let (_, mut changes) = table.snapshot_and_changes();
+    // The flags may have come before this began, and no change then says that they are to be written.
+    let mut dirty = true;
     let mut failed = false;
     let mut tidied = false;
     loop {
-        let mut over = {
-            let wait = if failed { RETRY } else { REFRESH };
+        let mut over = false;
+        if failed || !dirty || synced().is_none() {
+            let wait = if failed || dirty { RETRY } else { REFRESH };
             let changed = pin!(timeout(wait, async {
                 // A broken file is not tried again with each change.
                 if failed {
@@ -184,13 +187,14 @@ pub(crate) async fn keep(
                 }
                 let _ = changes.recv().await;
             }));
-            matches!(select(closed.as_mut(), changed).await, Either::Left(_))
-        };
+            over = matches!(select(closed.as_mut(), changed).await, Either::Left(_));
+        }
         if !over {
             over = matches!(select(closed.as_mut(), pin!(sleep(DEBOUNCE))).await, Either::Left(_));
         }
         // What has happened up to here is in what is written next.
         changes = changes.resubscribe();
+        dirty = true;
         if let Some(synced) = synced() {
             let (file, table) = (file.clone(), table.clone());
             let tidy = !std::mem::replace(&mut tidied, true);
@@ -206,6 +210,7 @@ pub(crate) async fn keep(
                 tracing::warn!(path = %path.display(), %error, "the snapshot file of the flags cannot be written");
             }
             failed = saved.is_err();
+            dirty = failed;
         }
         if over {
             return;
