@@ -222,7 +222,12 @@ fn a_client_is_made_from_a_url_and_errors_show_no_secret() {
     let client = flipper::connect("redis://user:hunter2@127.0.0.1:1/0").unwrap();
     let status = client.status();
     assert!(!format!("{client:?} {status:?}").contains("hunter2"), "{client:?} {status:?}");
-    for url in ["redis://user:hunter2@/host:port", "consul://user:hunter2@host", "mysql://user:hunter2@host", "user:hunter2@host"] {
+    for url in [
+        "redis://user:hunter2@/host:port",
+        "consul://user:hunter2@host",
+        "mysql://user:hunter2@host",
+        "user:hunter2@host",
+    ] {
         let error = flipper::connect(url).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
