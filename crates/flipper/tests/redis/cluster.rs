@@ -22,7 +22,7 @@ async fn every_primary_is_read_and_followed() {
         assert_ne!(node.command(&["DBSIZE"]), flipper_testkit::redis::Reply::Number(0));
     }
     assert_eq!(store.list().await.unwrap().len(), 300);
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     assert_eq!(follow.reset().await.0.len(), 300);
     assert_eq!(follow.following().await, Updates::Push);
     for number in 0..30 {
@@ -40,7 +40,7 @@ async fn a_moved_slot_is_followed() {
     let Some(cluster) = RedisCluster::start() else { return };
     let store = store(&cluster, ProtocolVersion::RESP3);
     store.put(&flag("F", false), Precondition::Absent).await.unwrap();
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     follow.reset().await;
     let key = "features/F";
     let flipper_testkit::redis::Reply::Number(slot) = cluster.nodes()[0].command(&["CLUSTER", "KEYSLOT", key]) else {
@@ -64,7 +64,7 @@ async fn a_node_that_comes_back_is_followed() {
     for number in 0..30 {
         store.put(&flag(&format!("F{number}"), false), Precondition::Absent).await.unwrap();
     }
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     follow.reset().await;
     cluster.node_mut(0).kill();
     follow.lost().await;
@@ -81,7 +81,7 @@ async fn a_node_that_comes_back_is_followed() {
 async fn without_resp3_it_is_polled() {
     let Some(cluster) = RedisCluster::start() else { return };
     let store = store(&cluster, ProtocolVersion::RESP2);
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     assert!(matches!(follow.following().await, Updates::Poll { .. }));
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     follow.until("F", Some(true)).await;

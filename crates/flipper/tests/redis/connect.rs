@@ -1,6 +1,7 @@
 //! Ways to reach a server.
 
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
 use flipper_testkit::redis::{RedisServer, Reply};
@@ -32,7 +33,7 @@ async fn a_database_by_its_number() {
     second.put(&flag("F", true), Precondition::Absent).await.unwrap();
     assert!(first.get("F").await.unwrap().is_none());
     assert_eq!(names(&second.list().await.unwrap()), ["F"]);
-    let mut follow = Follow(second.watch());
+    let mut follow = Follow::of(&second);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
     let error = RedisFeatureFlagStore::connect(&format!("{}/99", server.url())).unwrap().get("F").await.unwrap_err();
     assert_ne!(error.kind(), ErrorKind::Unavailable, "{error:?}");
@@ -45,7 +46,7 @@ async fn tls() {
     let certificates = TlsCertificates { client_tls: None, root_cert: Some(ca.as_bytes().to_vec()) };
     let store = RedisFeatureFlagStore::new(Client::build_with_tls(&*url, certificates).unwrap());
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
     follow.until("F", Some(false)).await;
@@ -70,7 +71,7 @@ async fn a_user_with_as_little_as_needed() {
     let store = open("flags:s3cr3t");
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     assert_eq!(names(&store.list().await.unwrap()), ["F"]);
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     follow.reset().await;
     store.delete("F", Precondition::Any).await.unwrap();
     follow.until("F", None).await;
@@ -83,7 +84,7 @@ async fn a_user_with_as_little_as_needed() {
         open("flags:wr0ng").list().await.unwrap_err(),
         open("nobody:s3cr3t").put(&flag("F", true), Precondition::Any).await.unwrap_err(),
         open("flags:s3cr3t").base_key("elsewhere").get("F").await.unwrap_err(),
-        Follow(open("flags:wr0ng").watch()).lost().await,
+        Follow::of(&open("flags:wr0ng")).lost().await,
     ];
     for error in refused {
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
@@ -108,23 +109,16 @@ fn a_static_store_outlives_runtimes() {
     static STORE: OnceLock<RedisFeatureFlagStore> = OnceLock::new();
     let Some(server) = RedisServer::start() else { return };
     let store = STORE.get_or_init(|| store(&server.url()));
-    let mut watch = store.watch();
+    let mut follow = Follow::of(store);
     for round in 0..5 {
         let enabled = round % 2 == 0;
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
             store.put(&flag("F", enabled), Precondition::Any).await.unwrap();
         });
-        watch = futures_executor::block_on(async {
+        futures_executor::block_on(async {
             assert_eq!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled(), enabled);
-            let mut follow = Follow(watch);
-            while follow
-                .0
-                .next()
-                .await
-                .is_none_or(|event| !matches!(event, WatchEvent::Changed { .. } | WatchEvent::Reset { .. }))
-            {
-            }
-            follow.0
+            // No timer of this runtime's: there is none.
+            while follow.watch.next().await.is_none_or(|event| matches!(event, WatchEvent::Following(_))) {}
         });
     }
 }
@@ -140,11 +134,22 @@ async fn a_client_by_url_checks_from_memory() {
     assert!(one.is_enabled("F"));
     flipper_testkit::wait_until("the other is told", || other.is_enabled("F"));
     assert_eq!(other.status().updates, Updates::Push);
-    let before = server.calls("evalsha") + server.calls("get");
+    let settled = || {
+        let mut last = (0, Instant::now());
+        flipper_testkit::wait_until("all is read", || {
+            let calls = server.calls("evalsha") + server.calls("get");
+            if calls != last.0 {
+                last = (calls, Instant::now());
+            }
+            last.1.elapsed() > Duration::from_millis(300)
+        });
+        last.0
+    };
+    let before = settled();
     one.disable("F").await.unwrap();
     assert!(!one.is_enabled("F"));
     flipper_testkit::wait_until("the other is told", || !other.is_enabled("F"));
-    // The write and its script's GET, and one GET of each who was told; a second at most of the writer.
-    let after = server.calls("evalsha") + server.calls("get");
-    assert!(after - before <= 5, "{}", after - before);
+    // The write, its script's GET, and at most one GET of each who was told.
+    let calls = settled() - before;
+    assert!((3..=4).contains(&calls), "{calls}");
 }

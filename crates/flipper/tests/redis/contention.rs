@@ -16,7 +16,10 @@ const MERGES: usize = 200;
 fn no_merge_is_lost() {
     let Some(server) = RedisServer::start() else { return };
     let url = server.url();
-    let client = |url: &str| FeatureFlagClient::remote(RedisFeatureFlagStore::connect(url).unwrap());
+    let client = |url: &str| {
+        let store = RedisFeatureFlagStore::connect(url).unwrap().timeout(Duration::from_secs(20));
+        FeatureFlagClient::builder().write_timeout(Duration::from_secs(60)).build_remote(store)
+    };
     futures_executor::block_on(async { client(&url).create("F").await.unwrap() });
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {

@@ -23,7 +23,7 @@ async fn other_types_are_no_flags_and_stay() {
     }
     assert_eq!(server.command(&["HGET", "features/HASH", "a"]).text(), "b");
 
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
     server.command(&["DEL", "features/F"]);
     server.command(&["RPUSH", "features/F", "a"]);
@@ -61,7 +61,7 @@ async fn base_keys_do_not_see_each_other() {
     for (index, base) in bases.iter().enumerate() {
         let store = open(base);
         assert_eq!(names(&store.list().await.unwrap()), [format!("F{index}")], "{base}");
-        let mut follow = Follow(store.watch());
+        let mut follow = Follow::of(&store);
         assert_eq!(names(&follow.reset().await.0), [format!("F{index}")], "{base}");
     }
     assert!(open("a").get("b/F1").await.unwrap().is_none());

@@ -12,7 +12,7 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use flipper::{FlagRecord, RedisFeatureFlagStore, Stored, Updates, Watch, WatchEvent};
+use flipper::{FeatureFlagStore, FlagRecord, RedisFeatureFlagStore, Stored, Updates, Watch, WatchEvent};
 use futures_util::StreamExt;
 
 /// A base key that no other test has.
@@ -35,11 +35,18 @@ fn names(flags: &[Stored]) -> Vec<&str> {
 }
 
 /// A watch that fails instead of waiting forever.
-struct Follow<'a>(Watch<'a>);
+struct Follow<'a> {
+    store: &'a dyn FeatureFlagStore,
+    watch: Watch<'a>,
+}
 
-impl Follow<'_> {
+impl<'a> Follow<'a> {
+    fn of(store: &'a dyn FeatureFlagStore) -> Self {
+        Self { store, watch: store.watch() }
+    }
+
     async fn next(&mut self) -> WatchEvent {
-        let next = tokio::time::timeout(Duration::from_secs(20), self.0.next());
+        let next = tokio::time::timeout(Duration::from_secs(20), self.watch.next());
         next.await.expect("an event in time").expect("a watch never ends")
     }
 
@@ -70,6 +77,13 @@ impl Follow<'_> {
                     let found = flags.iter().find(|flag| flag.name == name);
                     if found.map_or(enabled.is_none(), is_so) {
                         return read_at;
+                    }
+                }
+                WatchEvent::Hint { name: hinted } if hinted == name => {
+                    let read_at = Instant::now();
+                    let found = self.store.get(name).await.unwrap();
+                    if found.as_ref().map_or(enabled.is_none(), is_so) {
+                        return Some(read_at);
                     }
                 }
                 _ => {}

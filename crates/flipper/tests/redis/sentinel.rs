@@ -13,7 +13,7 @@ async fn the_new_primary_is_followed() {
     let store = RedisFeatureFlagStore::new(client);
     store.put(&flag("F", false), Precondition::Absent).await.unwrap();
     assert_eq!(set.first_primary().command(&["WAIT", "1", "5000"]), flipper_testkit::redis::Reply::Number(1));
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
     set.first_primary().kill();
     follow.lost().await;

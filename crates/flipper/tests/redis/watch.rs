@@ -19,7 +19,7 @@ async fn says_how_changes_arrive() {
     let Some(server) = options.start() else { return };
     let following = async |user: &str| {
         let store = store(&format!("redis://{user}:x@127.0.0.1:{}", server.port()));
-        Follow(store.watch()).following().await
+        Follow::of(&store).following().await
     };
     let (second, ten) = (Duration::from_secs(1), Duration::from_secs(10));
     assert_eq!(following("default").await, Updates::Push);
@@ -39,7 +39,7 @@ async fn flushes_and_expiry_are_seen() {
         let url = format!("redis://{user}:x@127.0.0.1:{}", server.port());
         let store = store(&url).poll_every(Duration::from_millis(50));
         let key = format!("{}/F", base(&store));
-        let mut follow = Follow(store.watch());
+        let mut follow = Follow::of(&store);
         follow.reset().await;
         for flush in ["FLUSHDB", "FLUSHALL"] {
             store.put(&flag("F", true), Precondition::Any).await.unwrap();
@@ -62,7 +62,7 @@ async fn flushes_and_expiry_are_seen() {
 async fn reads_are_no_older_than_said() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     let before = Instant::now();
     assert!(follow.reset().await.1.unwrap() >= before);
     for round in 0..100 {
@@ -77,7 +77,7 @@ async fn reads_are_no_older_than_said() {
 async fn a_slow_reader_gets_the_last_state() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    let mut follow = Follow(store.watch());
+    let mut follow = Follow::of(&store);
     follow.reset().await;
     for round in 0..2000 {
         store.put(&flag(&format!("F{}", round % 100), round % 2 == 0), Precondition::Any).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_dropped_watch_closes_its_connection() {
     let store = store(&server.url());
     let tracking = || server.command(&["CLIENT", "LIST"]).text().matches("flags=tB").count();
     {
-        let mut follow = Follow(store.watch());
+        let mut follow = Follow::of(&store);
         follow.reset().await;
         assert_eq!(tracking(), 1);
     }

@@ -123,10 +123,10 @@ async fn scan_cluster(store: &RedisFeatureFlagStore, mut cluster: ClusterConnect
     let mut flags = Vec::new();
     let mut before = primaries(store, &mut cluster).await?;
     for _ in 0..MOST_SCANS {
-        for slots in before.values() {
+        for (id, slots) in &before {
             // Any slot of a primary leads to it.
             let Some(&(slot, _)) = slots.first() else { continue };
-            scan_primary(store, &mut cluster, slot, &mut flags).await?;
+            scan_primary(store, &mut cluster, id, slot, &mut flags).await?;
         }
         let after = primaries(store, &mut cluster).await?;
         if before == after {
@@ -141,16 +141,22 @@ async fn scan_cluster(store: &RedisFeatureFlagStore, mut cluster: ClusterConnect
 async fn scan_primary(
     store: &RedisFeatureFlagStore,
     cluster: &mut ClusterConnection,
+    id: &str,
     slot: u16,
     flags: &mut Vec<Stored>,
 ) -> RedisResult<()> {
     let route = || SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
     let mut cursor = Some(0);
     while let Some(at) = cursor {
-        let scanned =
-            within(store.timeout, cluster.route_command(scan(store, at), RoutingInfo::SingleNode(route()))).await?;
+        // The driver asks another node where it has no connection to the one that was meant, and its keys are other ones.
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("CLUSTER").arg("MYID").add_command(scan(store, at));
+        let mut answers = within(store.timeout, cluster.route_pipeline(pipeline, 0, 2, route())).await?.into_iter();
+        if String::from_redis_value(answer(answers.next())?)? != id {
+            return Err((ErrorKind::ClusterConnectionNotFound, "a primary of the cluster cannot be reached").into());
+        }
         let names;
-        (cursor, names) = page(store, scanned.extract_error()?)?;
+        (cursor, names) = page(store, answer(answers.next())?)?;
         if names.is_empty() {
             continue;
         }

@@ -35,6 +35,7 @@ mod scripts;
 mod tracking;
 mod url;
 mod watch;
+mod writing;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -47,6 +48,7 @@ use redis::{RedisResult, Value};
 use self::keys::Keys;
 use self::link::Link;
 use self::scripts::{DELETE, PUT, Script};
+use self::writing::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -85,6 +87,7 @@ pub struct RedisFeatureFlagStore {
     silence: Duration,
     poll_every: Duration,
     warned: Arc<Mutex<HashSet<String>>>,
+    writing: Arc<Writing>,
 }
 
 impl fmt::Display for RedisFeatureFlagStore {
@@ -117,6 +120,7 @@ impl RedisFeatureFlagStore {
             silence: Duration::from_secs(5),
             poll_every: Duration::from_secs(1),
             warned: Arc::default(),
+            writing: Arc::default(),
         }
     }
 
@@ -163,6 +167,7 @@ impl RedisFeatureFlagStore {
         let Some(key) = self.keys.key(name) else {
             return Err(Error::new(ErrorKind::InvalidName).with_flag(name));
         };
+        let _writing = self.writing.begin(name);
         match script.run(&self.link, &key, when, value, self.timeout).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)),

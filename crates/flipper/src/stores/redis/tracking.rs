@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
 use redis::{Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 
@@ -19,6 +19,7 @@ use super::link::within;
 use super::list::{Primaries, list_on, mget, primaries};
 use super::watch::{End, Outlet};
 use crate::status::Updates;
+use crate::store::WatchEvent;
 
 /// So many flags are read at once.
 const BATCH: usize = 500;
@@ -58,8 +59,7 @@ impl Session<'_> {
             Connection::Cluster(cluster) => {
                 speaks_resp3(cluster, self.store.timeout).await?;
                 self.primaries = primaries(self.store, cluster).await?;
-                let answer = on_primaries(cluster, arm, Some(ResponsePolicy::AllSucceeded));
-                within(self.store.timeout, answer).await?.extract_error().map(drop)
+                on_primaries(cluster, arm, self.primaries.len(), self.store.timeout).await.map(drop)
             }
         }
     }
@@ -92,7 +92,11 @@ impl Session<'_> {
         }
     }
 
-    async fn read(&self, mut names: Vec<String>, outlet: &Outlet) -> Result<(), End> {
+    async fn read(&self, names: Vec<String>, outlet: &Outlet) -> Result<(), End> {
+        let (own, mut names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.store.writing.has(name));
+        for name in own {
+            outlet.send(WatchEvent::Hint { name }).await?;
+        }
         if let [name] = &*names {
             let mut get = redis::cmd("GET");
             get.arg(format!("{}{name}", self.store.keys.prefix()));
@@ -125,8 +129,8 @@ impl Session<'_> {
         // The driver may have replaced a node's connection without a word; a new one does not track.
         let mut info = redis::cmd("CLIENT");
         info.arg("TRACKINGINFO");
-        let answer = within(limit, on_primaries(cluster, info, None)).await?.extract_error()?;
-        if contains(&answer, "off") {
+        let answers = on_primaries(cluster, info, self.primaries.len(), limit).await?;
+        if answers.iter().any(|answer| contains(answer, "off")) {
             return Err(lost("a node of the cluster was connected to anew"));
         }
         Ok(())
@@ -149,13 +153,21 @@ async fn speaks_resp3(cluster: &mut ClusterConnection, limit: Duration) -> Redis
     Err((ErrorKind::RESP3NotSupported, "the `ClusterClient` does not use RESP3").into())
 }
 
+/// The answers of all primaries. The driver leaves those out that it has no connection to; here that is an error.
 async fn on_primaries(
     cluster: &mut ClusterConnection,
     command: Cmd,
-    policy: Option<ResponsePolicy>,
-) -> RedisResult<Value> {
-    let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, policy));
-    cluster.route_command(command, all).await
+    count: usize,
+    limit: Duration,
+) -> RedisResult<Vec<Value>> {
+    let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+    let Value::Map(answers) = within(limit, cluster.route_command(command, all)).await?.extract_error()? else {
+        return Err((ErrorKind::UnexpectedReturnType, "the primaries did not answer one by one").into());
+    };
+    if answers.len() != count {
+        return Err((ErrorKind::ClusterConnectionNotFound, "a primary of the cluster cannot be reached").into());
+    }
+    answers.into_iter().map(|(_, answer)| answer.extract_error()).collect()
 }
 
 fn contains(value: &Value, text: &str) -> bool {
