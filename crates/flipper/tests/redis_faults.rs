@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, Stored, Watch, WatchEvent};
+use flipper::{
+    Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, Stored, Watch, WatchEvent,
+};
 use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 
@@ -133,7 +135,9 @@ async fn restarted_again_and_again() {
     eventually(async || store.put(&flag("LAST", true), Precondition::Any).await).await;
     loop {
         match next(&mut watch).await {
-            WatchEvent::Changed { flag: Stored { name, .. }, .. } | WatchEvent::Hint { name } if name == "LAST" => break,
+            WatchEvent::Changed { flag: Stored { name, .. }, .. } | WatchEvent::Hint { name } if name == "LAST" => {
+                break;
+            }
             WatchEvent::Reset { flags, .. } if flags.len() == 21 => break,
             _ => {}
         }
