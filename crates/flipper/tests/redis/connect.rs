@@ -149,9 +149,9 @@ async fn a_client_by_url_checks_from_memory() {
         let before = settled();
         let enabled = round % 2 == 1;
         if enabled {
-            one.enable("F").await.unwrap()
+            one.enable("F").await.unwrap();
         } else {
-            one.disable("F").await.unwrap()
+            one.disable("F").await.unwrap();
         }
         assert_eq!(one.is_enabled("F"), enabled);
         flipper_testkit::wait_until("the other is told", || other.is_enabled("F") == enabled);

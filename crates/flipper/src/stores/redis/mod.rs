@@ -19,6 +19,16 @@
 //! other types, and names that are not UTF-8 are not flags: they are skipped, and the types warned about. A string that is not
 //! a flag's JSON is a flag that is [`Corrupt`](crate::ErrorKind::Corrupt).
 //!
+//! # What `watch` tells
+//!
+//! A change is read when the server pushes its key, and told as `Changed` or `Removed` with the time of that read; one that
+//! comes while this store, or a clone of it, writes the same flag is told as a `Hint`. `Following` says which way is in use.
+//!
+//! # Clusters
+//!
+//! The driver sends a command again when a node's connection breaks. A write that was done before the break then meets its
+//! own result, and is a `Conflict`.
+//!
 //! # What it needs of the server
 //!
 //! Redis 5 or newer, or what speaks like it, and a user who may do on `base_key/*`: `GET MGET SET DEL TYPE EVAL EVALSHA SCAN`,
