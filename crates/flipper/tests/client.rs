@@ -32,7 +32,9 @@ fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
 #[test]
 fn futures_can_be_sent_between_threads() {
     let features = client();
-    block_on(spawnable(features.create("X"))).unwrap();
+    // Without a runtime, and owning all it needs: what `spawn` asks for.
+    let creation = features.create("X");
+    thread::spawn(|| block_on(creation)).join().unwrap().unwrap();
     block_on(spawnable(features.enable("X"))).unwrap();
     block_on(spawnable(features.set_client_data("X", BTreeMap::from([("a", 1)])))).unwrap();
     block_on(spawnable(features.update("X", |_| Ok(())))).unwrap();

@@ -222,7 +222,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
 }
 
 /// Says what a Python program would do to this flag, where one may come upon it.
-pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
+fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
     if !store.is_shared_with_python() {
         return;
     }
