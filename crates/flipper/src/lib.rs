@@ -98,7 +98,7 @@ pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
-pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
+pub use stores::{SqliteFeatureFlagStore, SqliteFile, SqliteOptions};
 pub use table::FlagTable;
 pub use url::connect;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};

@@ -28,8 +28,8 @@ flipper::local_corrupt_conformance_tests!(
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use flipper::SqliteFeatureFlagStore;
     use flipper::conformance::TwoConnections;
+    use flipper::{SqliteFeatureFlagStore, SqliteFile};
 
     flipper::local_store_conformance_tests!(one_connection, async || {
         let folder = tempfile::tempdir().unwrap();
@@ -42,10 +42,7 @@ mod sqlite {
             (SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(), folder)
         },
         async |store: &SqliteFeatureFlagStore, name: &str, value: &[u8]| {
-            let shown = store.to_string();
-            let file = shown.split_once('(').and_then(|(_, file)| file.strip_suffix(')')).unwrap();
-            let connection = rusqlite::Connection::open(file).unwrap();
-            connection.execute("INSERT INTO flags (name, record) VALUES (?1, ?2)", (name, value)).unwrap();
+            put_row(&store.to_string(), name, value);
         },
     );
     flipper::store_conformance_tests!(two_connections, async || {
@@ -53,6 +50,29 @@ mod sqlite {
         let open = || SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap();
         (TwoConnections::new(open(), open()), folder)
     });
+    flipper::store_conformance_tests!(file_without_memory, async || {
+        let folder = tempfile::tempdir().unwrap();
+        (SqliteFile::open(folder.path().join("flags.db")).unwrap(), folder)
+    });
+    flipper::store_conformance_tests!(file_with_and_without_memory, async || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flags.db");
+        (TwoConnections::new(SqliteFeatureFlagStore::open(&path).unwrap(), SqliteFile::open(&path).unwrap()), folder)
+    });
+    flipper::corrupt_conformance_tests!(
+        rows_that_are_no_flags_without_memory,
+        async || {
+            let folder = tempfile::tempdir().unwrap();
+            (SqliteFile::open(folder.path().join("flags.db")).unwrap(), folder)
+        },
+        async |store: &SqliteFile, name: &str, value: &[u8]| put_row(&store.to_string(), name, value),
+    );
+
+    fn put_row(store: &str, name: &str, value: &[u8]) {
+        let file = store.split_once('(').and_then(|(_, file)| file.strip_suffix(')')).unwrap();
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection.execute("INSERT INTO flags (name, record) VALUES (?1, ?2)", (name, value)).unwrap();
+    }
 }
 
 #[test]

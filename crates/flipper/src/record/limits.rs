@@ -13,8 +13,13 @@ const MAX_CLIENT_DATA: usize = 256 * 1024;
 const MAX_NAME: usize = 255;
 
 impl FlagRecord {
-    /// Checks what must hold before the flag is written: that every reader can read it back.
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks what must hold before the flag is written: that every reader can read it back. The client's writes do; call it
+    /// before a record goes to a store by another way.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the client data is no object or takes over 256 KiB as JSON text, or the flag nests deeper than 512.
+    pub fn validate(&self) -> Result<()> {
         let refuse = |message: String| Err(Error::invalid_input(message).with_flag(&self.name));
         if self.client_data.as_object().is_none() {
             return refuse(format!("client data is {}, not an object", self.client_data.type_name()));

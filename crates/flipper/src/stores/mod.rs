@@ -10,4 +10,4 @@ pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteFeatureFlagStore, SqliteOptions};
+pub use sqlite::{SqliteFeatureFlagStore, SqliteFile, SqliteOptions};

@@ -108,11 +108,33 @@ impl Place {
         Err(unavailable("database file is being replaced again and again"))
     }
 
-    fn open_with(&self, mode: Mode) -> Result<Opened> {
-        let state = match mode {
+    /// One connection to the file, which must exist, with nothing read of it.
+    pub(super) fn connect_one(&self) -> Result<(Connection, Identity)> {
+        let connect = |mode| {
+            let state = self.state_for(mode)?;
+            let mut connection = self.connect(mode, self.busy_timeout)?;
+            schema::prepare(&mut connection, self.busy_timeout)?;
+            // The -wal file is there from the first read on.
+            schema::data_version(&connection).map_err(from_sqlite)?;
+            let main = self.main_id()?.ok_or_else(deleted)?;
+            let wal = self.metadata(&self.wal)?.as_ref().map(id);
+            Ok((connection, Identity { main, wal, state }))
+        };
+        match connect(Mode::Shared) {
+            Err(error) if self.may_be_read_without_locks(&error) => connect(Mode::WithoutLocks),
+            connected => connected,
+        }
+    }
+
+    fn state_for(&self, mode: Mode) -> Result<Option<(u64, Option<SystemTime>)>> {
+        Ok(match mode {
             Mode::Shared => None,
             Mode::WithoutLocks => Some(state(&self.metadata(&self.main)?.ok_or_else(deleted)?)),
-        };
+        })
+    }
+
+    fn open_with(&self, mode: Mode) -> Result<Opened> {
+        let state = self.state_for(mode)?;
         let mut writer = self.connect(mode, self.busy_timeout)?;
         schema::prepare(&mut writer, self.busy_timeout)?;
         let reader = self.connect(mode, READER_PATIENCE.min(self.busy_timeout))?;

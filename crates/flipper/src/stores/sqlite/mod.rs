@@ -37,6 +37,8 @@
 //! `-wal` and `-shm` files are beside it while it is in use. It must be on a local disk, and to replace it under running
 //! programs use the shell's `.restore`; a file put in its place is taken in, but changes at that very moment are lost.
 
+mod batch;
+mod direct;
 mod errors;
 mod file;
 mod follower;
@@ -61,12 +63,14 @@ use futures_util::stream::{self, StreamExt};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use self::batch::Batch;
 use self::errors::{Named, closed, unavailable};
 use self::file::{Identity, Place};
 use self::follower::{Follower, Request};
 use self::health::Pulse;
+pub use self::direct::SqliteFile;
 pub use self::options::SqliteOptions;
-use self::writer::{Job, Write, Writer};
+use self::writer::{Job, Write, WriteAll, Writer};
 use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
@@ -236,6 +240,20 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
             })
             .flatten(),
         )
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let mut results = Vec::with_capacity(records.len());
+        for batch in Batch::of_all(records) {
+            let (reply, answer) = oneshot::channel();
+            let deadline = Instant::now() + self.shared.options.busy_timeout;
+            let job = WriteAll { flags: batch.flags.clone(), when: when.clone(), deadline };
+            let sent =
+                !self.shared.closed.load(Ordering::Acquire) && self.threads.writer.send(Job::WriteAll(job, reply)).is_ok();
+            let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
+            results.extend(batch.results(written, |error| self.shared.named(error)));
+        }
+        results
     }
 }
 

@@ -234,6 +234,22 @@ fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> 
     }
 }
 
+/// One flag.
+pub(super) fn read_one(connection: &Connection, flag: &str) -> Result<Option<Stored>> {
+    let read = || {
+        connection
+            .prepare_cached(
+                "SELECT coalesce(v.version, 0), f.record FROM flags f LEFT JOIN versions v ON v.name = f.name WHERE f.name = ?1",
+            )?
+            .query_row([flag], |row| Ok(stored(flag, row.get(0)?, row.get_ref(1)?)))
+            .optional()
+    };
+    if validate_name(flag).is_err() {
+        return Ok(None);
+    }
+    read().map_err(from_sqlite)
+}
+
 /// Writes one flag (`None`: deletes it) if `when` holds. No error leaves anything written.
 pub(super) fn write(
     connection: &Connection,
@@ -243,6 +259,36 @@ pub(super) fn write(
     deadline: Instant,
 ) -> Result<Version> {
     let transaction = begin(connection, deadline)?;
+    let new = write_in(&transaction, name, record, when)?;
+    transaction.commit().map_err(from_sqlite)?;
+    Ok(new)
+}
+
+/// Writes flags in one transaction, those for which `when` holds; a precondition that does not hold is that flag's error alone.
+pub(super) fn write_all<'a>(
+    connection: &Connection,
+    flags: impl IntoIterator<Item = (&'a str, &'a Arc<str>)>,
+    when: &Precondition,
+    deadline: Instant,
+) -> Result<Vec<Result<Version>>> {
+    let transaction = begin(connection, deadline)?;
+    let mut results = Vec::new();
+    for (name, record) in flags {
+        match write_in(&transaction, name, Some(record), when) {
+            Err(error) if error.kind() != ErrorKind::Conflict => return Err(error),
+            result => results.push(result),
+        }
+    }
+    transaction.commit().map_err(from_sqlite)?;
+    Ok(results)
+}
+
+fn write_in(
+    transaction: &Transaction<'_>,
+    name: &str,
+    record: Option<&Arc<str>>,
+    when: &Precondition,
+) -> Result<Version> {
     let current: Option<Version> = transaction
         .prepare_cached(
             "SELECT coalesce(v.version, 0) FROM flags f LEFT JOIN versions v ON v.name = f.name WHERE f.name = ?1",
@@ -263,16 +309,14 @@ pub(super) fn write(
                 "INSERT INTO flags (name, record) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = excluded.record",
             )
             .and_then(|mut statement| statement.execute([name, record])),
-        None if current.is_none() => return last_version(&transaction).map(version).map_err(from_sqlite),
+        None if current.is_none() => return last_version(transaction).map(version).map_err(from_sqlite),
         None => transaction
             .prepare_cached("DELETE FROM flags WHERE name = ?1")
             .and_then(|mut statement| statement.execute([name])),
     };
-    let new = written
+    written
         .and_then(|_| transaction.prepare_cached("SELECT version FROM versions WHERE name = ?1"))
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
         .map(version)
-        .map_err(from_sqlite)?;
-    transaction.commit().map_err(from_sqlite)?;
-    Ok(new)
+        .map_err(from_sqlite)
 }

@@ -1,17 +1,18 @@
 //! The thread that writes, one flag after the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::batch::Flag;
 use super::errors::{closed, from_sqlite, unavailable};
 use super::file::is_read_only;
 use super::follower::Request;
-use super::{Shared, schema};
+use super::{Link, Shared, schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
 use crate::store::{Precondition, Stored, Version};
@@ -19,6 +20,7 @@ use crate::store::{Precondition, Stored, Version};
 /// What the writer is asked.
 pub(super) enum Job {
     Write(Write, oneshot::Sender<Result<Version>>),
+    WriteAll(WriteAll, oneshot::Sender<Result<Vec<Result<Version>>>>),
     /// End, and tell.
     Close(oneshot::Sender<Result<()>>),
     #[cfg(test)]
@@ -29,6 +31,14 @@ pub(super) struct Write {
     pub(super) name: String,
     /// What to store, as a record and as its text; `None` to delete.
     pub(super) record: Option<(Arc<FlagRecord>, Arc<str>)>,
+    pub(super) when: Precondition,
+    /// Until when to wait for others who write.
+    pub(super) deadline: Instant,
+}
+
+/// Many flags in one transaction.
+pub(super) struct WriteAll {
+    pub(super) flags: Vec<Flag>,
     pub(super) when: Precondition,
     /// Until when to wait for others who write.
     pub(super) deadline: Instant,
@@ -47,6 +57,10 @@ impl Writer {
                 Job::Write(write, reply) => {
                     let written = self.guarded(|| self.write(&write));
                     // Fails where the caller has dropped its future.
+                    let _ = reply.send(written);
+                }
+                Job::WriteAll(write, reply) => {
+                    let written = self.guarded(|| self.write_all(&write));
                     let _ = reply.send(written);
                 }
                 Job::Close(reply) => {
@@ -70,36 +84,14 @@ impl Writer {
     }
 
     fn write(&self, write: &Write) -> Result<Version> {
-        let Shared { place, table, .. } = &*self.shared;
-        let is_current = |link: &Option<super::Link>| {
-            !self.shared.reopen.load(Ordering::Acquire)
-                && link.as_ref().is_some_and(|link| place.look(&link.identity).is_ok())
-        };
-        let mut guard = self.shared.link();
-        if guard.as_ref().is_some_and(|link| is_read_only(&link.writer)) {
-            // Somebody may have made the file writable.
-            self.shared.reopen.store(true, Ordering::Release);
-        }
-        if !is_current(&guard) {
-            drop(guard);
-            self.sync()?;
-            guard = self.shared.link();
-        }
-        let Some(link) = guard.as_ref() else { return Err(unavailable("database file is not open")) };
+        let guard = self.current_link()?;
+        let Some(link) = guard.as_ref() else { return Err(not_open()) };
         let text = write.record.as_ref().map(|(_, text)| text);
         let written = schema::write(&link.writer, &write.name, text, &write.when, write.deadline);
-        if !link.writer.is_autocommit() {
-            // Not even rolling back worked.
-            self.shared.reopen.store(true, Ordering::Release);
-        }
-        let version = written?;
-        // Had it been replaced before the commit, then this was written to a file that nobody will read.
-        place.look(&link.identity)?;
+        let version = self.settle(link, written)?;
+        let table = &self.shared.table;
         match &write.record {
-            Some((record, _)) => {
-                let (name, record) = (write.name.clone(), Ok(record.clone()));
-                table.apply(Stored { name, version: version.clone(), record });
-            }
+            Some((record, _)) => self.show(&write.name, record, version.clone()),
             // A name that never was needs no tombstone.
             None if table.slot(&write.name).is_none() => {}
             None => {
@@ -107,6 +99,55 @@ impl Writer {
             }
         }
         Ok(version)
+    }
+
+    fn write_all(&self, write: &WriteAll) -> Result<Vec<Result<Version>>> {
+        let guard = self.current_link()?;
+        let Some(link) = guard.as_ref() else { return Err(not_open()) };
+        let texts = write.flags.iter().map(|(record, text)| (record.name(), text));
+        let written = schema::write_all(&link.writer, texts, &write.when, write.deadline);
+        let results = self.settle(link, written)?;
+        for ((record, _), result) in write.flags.iter().zip(&results) {
+            if let Ok(version) = result {
+                self.show(record.name(), record, version.clone());
+            }
+        }
+        Ok(results)
+    }
+
+    /// The connection to the file that the name stands for now.
+    fn current_link(&self) -> Result<MutexGuard<'_, Option<Link>>> {
+        let is_current = |link: &Option<Link>| {
+            !self.shared.reopen.load(Ordering::Acquire)
+                && link.as_ref().is_some_and(|link| self.shared.place.look(&link.identity).is_ok())
+        };
+        let guard = self.shared.link();
+        if guard.as_ref().is_some_and(|link| is_read_only(&link.writer)) {
+            // Somebody may have made the file writable.
+            self.shared.reopen.store(true, Ordering::Release);
+        }
+        if is_current(&guard) {
+            return Ok(guard);
+        }
+        drop(guard);
+        self.sync()?;
+        Ok(self.shared.link())
+    }
+
+    /// What a transaction came to, given what became of the file meanwhile.
+    fn settle<T>(&self, link: &Link, written: Result<T>) -> Result<T> {
+        if !link.writer.is_autocommit() {
+            // Not even rolling back worked.
+            self.shared.reopen.store(true, Ordering::Release);
+        }
+        let written = written?;
+        // Had it been replaced before the commit, then this was written to a file that nobody will read.
+        self.shared.place.look(&link.identity)?;
+        Ok(written)
+    }
+
+    fn show(&self, name: &str, record: &Arc<FlagRecord>, version: Version) {
+        self.shared.table.apply(Stored { name: name.to_owned(), version, record: Ok(record.clone()) });
     }
 
     /// Has the follower find out what file there is.
@@ -130,4 +171,8 @@ impl Writer {
             _ => link.writer.close().map_err(|(_, error): (_, _)| -> Error { from_sqlite(error) }),
         }
     }
+}
+
+fn not_open() -> Error {
+    unavailable("database file is not open")
 }

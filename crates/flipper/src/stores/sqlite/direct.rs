@@ -1,0 +1,165 @@
+//! The same file, without its flags in memory.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::batch::Batch;
+use super::errors::{Named, unavailable};
+use super::file::{Identity, Place};
+use super::schema;
+use crate::background;
+use crate::error::{Error, Result};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The file of a [`SqliteFeatureFlagStore`](super::SqliteFeatureFlagStore), without its flags in memory: each call asks the file. For programs that ask for a
+/// flag or two and go, whatever the file's size, and for writing more flags than should be in memory.
+///
+/// ```
+/// use flipper::{FeatureFlagClient, SqliteFile};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("flags.db");
+/// # futures_executor::block_on(async {
+/// let features = FeatureFlagClient::remote(SqliteFile::open(&path)?);
+/// features.create("MY_FEATURE").await?;
+/// assert!(features.fetch("MY_FEATURE").await?.is_some());
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+///
+/// Changes are found by polling, once a second; the store that holds the flags in memory hears of them at once.
+#[derive(Clone)]
+pub struct SqliteFile {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    place: Place,
+    link: Mutex<Option<(Connection, Identity)>>,
+}
+
+impl fmt::Display for SqliteFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Named(&self.shared.place.main).fmt(f)
+    }
+}
+
+impl fmt::Debug for SqliteFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteFile").field("file", &self.shared.place.main).finish_non_exhaustive()
+    }
+}
+
+impl SqliteFile {
+    /// Opens the file, which is created if there is none (its folder is not). Blocks while it does.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteFeatureFlagStore::open`](super::SqliteFeatureFlagStore::open).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let open = || {
+            let place = Place::new(path, BUSY_TIMEOUT)?;
+            let link = place.connect_one()?;
+            Ok(Self { shared: Arc::new(Shared { place, link: Mutex::new(Some(link)) }) })
+        };
+        open().map_err(|error: Error| error.with_store(Named(path)))
+    }
+
+    /// Does work with the file on a thread for that. A dropped future does not interrupt it.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, Instant) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = self.shared.clone();
+        let done = match background::handle() {
+            Ok(handle) => handle.spawn_blocking(move || shared.with(work)).await,
+            Err(error) => return Err(self.named(unavailable("no thread can be started").with_source(error))),
+        };
+        let done = done.unwrap_or_else(|ended| Err(unavailable("work with the file broke off").with_source(ended)));
+        done.map_err(|error| self.named(error))
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_store(self)
+    }
+}
+
+impl Shared {
+    fn with<T>(&self, work: impl FnOnce(&Connection, Instant) -> Result<T>) -> Result<T> {
+        // What a panic left behind is looked at before it is used.
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = |link: &(Connection, Identity)| link.0.is_autocommit() && self.place.look(&link.1).is_ok();
+        if let Some((connection, identity)) = link.take_if(|link| !is_current(link)) {
+            self.place.abandon(connection, None, &identity);
+        }
+        let (connection, identity) = match &mut *link {
+            Some(current) => current,
+            none => none.insert(self.place.connect_one()?),
+        };
+        let done = work(connection, Instant::now() + BUSY_TIMEOUT)?;
+        // Had the file been replaced meanwhile, then this was about one that nobody will read.
+        self.place.look(identity)?;
+        Ok(done)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let link = self.link.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((connection, identity)) = link
+            && self.place.look(&identity).is_err()
+        {
+            self.place.abandon(connection, None, &identity);
+        }
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for SqliteFile {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        let flag = name.to_owned();
+        self.with(move |connection, _| schema::read_one(connection, &flag))
+            .await
+            .map_err(|error| error.with_flag(name))
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        validate_name(record.name())?;
+        let (flag, text) = (record.name().to_owned(), Arc::from(record.to_json()));
+        self.with(move |connection, deadline| schema::write(connection, &flag, Some(&text), &when, deadline))
+            .await
+            .map_err(|error| error.with_flag(record.name()))
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        let flag = name.to_owned();
+        self.with(move |connection, deadline| schema::write(connection, &flag, None, &when, deadline))
+            .await
+            .map_err(|error| error.with_flag(name))
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        self.with(|connection, _| Ok(schema::read_all(connection)?.flags)).await
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let mut results = Vec::with_capacity(records.len());
+        for batch in Batch::of_all(records) {
+            let (flags, when) = (batch.flags.clone(), when.clone());
+            let written = self.with(move |connection, deadline| {
+                let texts = flags.iter().map(|(record, text)| (record.name(), text));
+                schema::write_all(connection, texts, &when, deadline)
+            });
+            results.extend(batch.results(written.await, |error| self.named(error)));
+        }
+        results
+    }
+}
