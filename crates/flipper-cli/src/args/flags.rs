@@ -1,0 +1,126 @@
+//! Commands about flags as a whole.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+pub(crate) struct Names {
+    /// Flags; - stands for names on standard input, one a line
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct DryRun {
+    /// Shows what would change, and changes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Only flags whose name has this in it, upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Only flags that are on
+    #[arg(long, conflicts_with = "disabled")]
+    pub(crate) enabled: bool,
+    /// Only flags that are off
+    #[arg(long)]
+    pub(crate) disabled: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) names: Names,
+}
+
+#[derive(Args)]
+pub(crate) struct Switch {
+    #[command(flatten)]
+    pub(crate) names: Names,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct Create {
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// Turns them on
+    #[arg(long)]
+    pub(crate) enable: bool,
+    /// Client data: a JSON object, or @FILE that holds one; `description` in it is shown by `list`
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) data: Option<String>,
+    /// Keeps a flag that is there already as it is
+    #[arg(long)]
+    pub(crate) if_missing: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct Destroy {
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// Does not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Data {
+    /// Prints the client data, as JSON
+    Get(DataGet),
+    /// Sets keys of the client data, and leaves the others
+    Set(DataSet),
+    /// Removes keys of the client data
+    Unset(DataUnset),
+}
+
+#[derive(Args)]
+pub(crate) struct DataGet {
+    #[command(flatten)]
+    pub(crate) names: Names,
+}
+
+#[derive(Args)]
+#[command(after_help = "The first argument is a flag; further ones are flags until the first KEY=VALUE.")]
+pub(crate) struct DataSet {
+    /// Flags, then pairs; a value is JSON where it can be read as such, else a string
+    #[arg(value_names = ["NAME", "KEY=VALUE"], required = true, num_args = 2..)]
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct DataUnset {
+    /// The flag; - stands for names on standard input, one a line
+    pub(crate) name: String,
+    /// Keys
+    #[arg(value_name = "KEY", required = true)]
+    pub(crate) keys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+A store does not keep when a flag was last changed. A flag counts as stale that was created that long ago and is off, or on for
+everybody: no condition, no rollout below 100%, no ramp under way.")]
+pub(crate) struct Stale {
+    /// Created at least so long ago: 90d, 12h, 1year
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) older_than: Duration,
+}
+
+/// A time such as `90d` or `2h 30min`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 90d, 2h or 30min"))
+}

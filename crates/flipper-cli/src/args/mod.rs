@@ -1,0 +1,100 @@
+//! The command line.
+
+mod flags;
+mod moving;
+mod serving;
+mod targeting;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use flags::{Create, Data, DataGet, DataSet, DataUnset, Destroy, Get, List, Names, Stale, Switch};
+pub(crate) use moving::{Diff, Export, Import, Sync, Watch};
+pub(crate) use serving::{Completions, LogFormat, Man, Serve};
+pub(crate) use targeting::{Check, Condition, ConditionAdd, ConditionClear, Rollout};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  on, or done
+    1  off; of `check` only
+    2  the command cannot be done as it was given
+    3  no such flag
+    4  the store cannot be used, or what it holds cannot
+  130  interrupted
+
+Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or in
+~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` tells which, and whether it answers.
+A URL is sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS).
+Everybody on the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
+
+/// Feature flags in a terminal: manage, watch, move and serve them
+#[derive(Parser)]
+#[command(name = "flipper", version, max_term_width = 110, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, infer_subcommands = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args)]
+pub(crate) struct Global {
+    /// The store to use
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    pub(crate) store: Option<String>,
+    /// Writes data as JSON, and errors too; docs/cli.md has the schema
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Lists flags
+    List(List),
+    /// Shows flags: their state, targeting and data
+    Get(Get),
+    /// Creates flags, off unless --enable
+    Create(Create),
+    /// Turns flags on
+    Enable(Switch),
+    /// Turns flags off
+    Disable(Switch),
+    /// Turns flags on that are off, and off that are on
+    Toggle(Switch),
+    /// Destroys flags; asks before
+    Destroy(Destroy),
+    /// Reads and changes the client data of flags
+    #[command(subcommand)]
+    Data(Data),
+    /// Reads and changes the conditions of flags
+    #[command(subcommand)]
+    Condition(Condition),
+    /// Turns flags on for a part of the callers, now or little by little
+    Rollout(Rollout),
+    /// Checks flags for a caller; exit code 0 if on, 1 if off
+    #[command(after_help = "Exit codes: 0 all are on, 1 one is off, 3 no such flag, 4 the store cannot be used.")]
+    Check(Check),
+    /// Tells step by step why flags are on or off for a caller
+    Explain(Check),
+    /// Follows changes as they happen, one line each
+    Watch(Watch),
+    /// Writes all flags to a file
+    Export(Export),
+    /// Reads flags from a file into the store
+    Import(Import),
+    /// Copies flags from one store to another
+    Sync(Sync),
+    /// Shows what differs between two stores
+    Diff(Diff),
+    /// Lists flags that have long been fully on or off
+    Stale(Stale),
+    /// Serves the store's flags over Thrift
+    #[command(hide = true)]
+    Serve(Serve),
+    /// Tells which store is used, why, and whether it answers
+    Stores,
+    /// Writes a script that completes commands in a shell
+    Completions(Completions),
+    /// Writes the manual page
+    Man(Man),
+}

@@ -1,0 +1,88 @@
+//! Commands about whom a flag is on for.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::flags::{DryRun, Names, duration};
+
+#[derive(Subcommand)]
+pub(crate) enum Condition {
+    /// Adds a condition; all conditions of a flag must hold
+    Add(ConditionAdd),
+    /// Prints the conditions, one a line
+    List(Names),
+    /// Removes all conditions, or one
+    Clear(ConditionClear),
+}
+
+const EXPRESSIONS: &str = "\
+Expressions:
+  'horses > 9000'                       = != < <= > >= compare an attribute with a value
+  'plan in pro,team'                    one of several; `not in` for none of them
+  'country = CH and age >= 18'          several checks, all of which must hold
+  'id = \"7\"'                            in quotes it is a string, else JSON where it can be read as such
+
+An attribute that a check does not give is not looked at: give all that the conditions name.";
+
+#[derive(Args)]
+#[command(after_help = EXPRESSIONS)]
+pub(crate) struct ConditionAdd {
+    /// The flag; - stands for names on standard input, one a line
+    pub(crate) name: String,
+    /// The condition, in quotes
+    #[arg(value_name = "EXPR")]
+    pub(crate) expression: String,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct ConditionClear {
+    /// The flag; - stands for names on standard input, one a line
+    pub(crate) name: String,
+    /// Only this condition, as `condition list` prints it
+    #[arg(value_name = "EXPR")]
+    pub(crate) expression: Option<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+The bucketer is ConsistentHashPercentageBucketer, which Python programs can read: the same caller always gets the same answer.
+It does not hash the flag's name, so the same callers come first in every flag, and 10% is 11 buckets of 100.
+  --by user_id   hashes this attribute alone. Without it all attributes of a check are hashed, and one more makes another caller.
+  --salted       is SaltedPercentageBucketer: other callers in each flag, exact to 0.001%; Python CANNOT load the flag then.
+  --random       is PercentageBucketer: each check is drawn anew.
+
+A flag that has conditions is decided by them alone, wherever a check gives attributes; the rollout then is not asked.")]
+pub(crate) struct Rollout {
+    /// Flags; - stands for names on standard input, one a line. Then the share: 25%, or 0..100% with --over
+    #[arg(value_names = ["NAME", "SHARE"], num_args = 1.., required = true)]
+    pub(crate) words: Vec<String>,
+    /// The attribute that tells callers apart; may be given several times
+    #[arg(long, value_name = "ATTRIBUTE")]
+    pub(crate) by: Vec<String>,
+    /// How long it takes from the first share to the last: 2h, 3d; it begins now
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) over: Option<Duration>,
+    /// Chooses other callers in each flag; needs --by. The Python library cannot load such a flag
+    #[arg(long, conflicts_with = "random")]
+    pub(crate) salted: bool,
+    /// Draws anew at each check
+    #[arg(long, conflicts_with = "by")]
+    pub(crate) random: bool,
+    /// Takes the rollout away: the flag is on for everybody again
+    #[arg(long, conflicts_with_all = ["by", "over", "salted", "random"])]
+    pub(crate) clear: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    /// Flags, then attributes of the caller: user_id=7 plan=pro. A value is JSON where it can be read as such, else a string
+    #[arg(value_names = ["NAME", "KEY=VALUE"], num_args = 1.., required = true)]
+    pub(crate) words: Vec<String>,
+}

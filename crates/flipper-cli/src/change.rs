@@ -1,0 +1,85 @@
+//! Changing one flag, or showing what a change would be.
+
+use flipper::{FlagRecord, Json, Result};
+
+use crate::diff::Difference;
+use crate::failure::{Done, Failure};
+use crate::session::Session;
+use crate::store::Store;
+use crate::text::quoted;
+
+/// How a change is told.
+pub(crate) struct Words {
+    /// `enabled X`
+    pub(crate) done: String,
+    /// `X is enabled already`
+    pub(crate) already: String,
+}
+
+/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change.
+pub(crate) async fn change(
+    session: &mut Session,
+    store: &Store,
+    name: &str,
+    dry_run: bool,
+    words: impl FnOnce(&FlagRecord) -> Words,
+    mut edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
+) -> Done {
+    let (before, after) = if dry_run {
+        let before = FlagRecord::clone(&*store.record(name).await?);
+        let mut after = before.clone();
+        edit(&mut after).and_then(|()| after.validate()).map_err(|error| store.failure(&error))?;
+        (before, after)
+    } else {
+        let mut states = None;
+        let client = store.client();
+        let changed = client.update(name, |record| {
+            let before = record.clone();
+            edit(record)?;
+            states = Some((before, record.clone()));
+            Ok(())
+        });
+        if let Err(error) = changed.await {
+            return Err(store.failure_with(&error, name).await);
+        }
+        states.ok_or_else(|| Failure::store("the change was not made"))?
+    };
+    let words = words(&after);
+    let difference = Difference { name, before: Some(&before), after: Some(&after) };
+    tell(session, store, &difference, dry_run, words)
+}
+
+/// Tells of a change that was made, or shows one that was not.
+pub(crate) fn tell(
+    session: &mut Session,
+    store: &Store,
+    difference: &Difference<'_>,
+    dry_run: bool,
+    words: Words,
+) -> Done {
+    let out = &mut session.out;
+    if out.json() {
+        let mut object = difference.to_json();
+        object.insert("dry_run", dry_run);
+        return out.value(Json::from(object));
+    }
+    let is_any = difference.is_any();
+    match (dry_run, is_any) {
+        (true, true) => {
+            for line in difference.lines() {
+                out.line(line)?;
+            }
+            out.message("dry run: nothing was changed");
+        }
+        (true, false) => out.message(format_args!("dry run: nothing would change, {}", words.already)),
+        (false, true) => out.message(format_args!("{} in {}", words.done, store.shown)),
+        (false, false) => out.message(format_args!("{} in {}", words.already, store.shown)),
+    }
+    Ok(())
+}
+
+/// For changes of which nothing more is to be told than that they were made.
+pub(crate) fn changed(name: &str) -> Words {
+    let name = quoted(name);
+    Words { done: format!("changed {name}"), already: format!("{name} is like that already") }
+}

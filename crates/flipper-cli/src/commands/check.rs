@@ -1,0 +1,76 @@
+//! `flipper check`
+
+use flipper::{
+    Context, Evaluation, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, MemoryFeatureFlagStore, Object,
+    Precondition,
+};
+
+use super::data::json_or_text;
+use crate::args::Check;
+use crate::failure::{Code, Done, Failure};
+use crate::names;
+use crate::output::{OFF, ON, styled};
+use crate::records::named;
+use crate::session::Session;
+use crate::store::Purpose;
+use crate::text::quoted;
+
+pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
+    let (given, attributes) = attributes(args)?;
+    let context: Context = attributes.into_iter().collect();
+    let store = session.open(Purpose::Existing)?;
+    for name in names::all(given)? {
+        let record = match store.record(&name).await {
+            Ok(record) => record,
+            Err(failure) => {
+                session.go_on_after(failure)?;
+                continue;
+            }
+        };
+        let evaluation = evaluate(&name, &record, &context).await?;
+        if !evaluation.enabled {
+            session.exit_with(Code::Off);
+        }
+        if session.out.json() {
+            session.out.value(to_json(&name, &evaluation))?;
+        } else {
+            let state = state(evaluation.enabled);
+            session.out.line(format_args!("{} is {state}: {}", quoted(&name), evaluation.reason))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn state(enabled: bool) -> String {
+    if enabled { styled(ON, "on") } else { styled(OFF, "off") }
+}
+
+pub(crate) fn to_json(name: &str, evaluation: &Evaluation) -> Object {
+    let mut object = Object::new();
+    object.insert("name", name);
+    object.insert("enabled", evaluation.enabled);
+    object.insert("reason", evaluation.reason.to_string());
+    let bucket = evaluation.bucket.as_ref().map(|bucket| {
+        let mut object = Object::new();
+        object.insert("score", Json::try_from(bucket.score).unwrap_or_default());
+        object.insert("percentage", bucket.percentage.clone());
+        Json::from(object)
+    });
+    object.insert("bucket", bucket.unwrap_or_default());
+    object
+}
+
+/// The names, and the attributes of the caller.
+pub(crate) fn attributes(args: &Check) -> Done<(&[String], Vec<(&str, Json)>)> {
+    let (names, pairs) = names::and_pairs(&args.words, "attribute")?;
+    Ok((names, pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect()))
+}
+
+/// The check of a record, as a program makes it.
+pub(crate) async fn evaluate(name: &str, record: &FlagRecord, context: &Context) -> Done<Evaluation> {
+    let store = MemoryFeatureFlagStore::new();
+    // A flag may lie under a name that none could be created with, and can be checked all the same.
+    let valid = if flipper::validate_name(name).is_ok() { name } else { "flag" };
+    store.put(&named(record, valid), Precondition::Any).await.map_err(|error| Failure::of(&error, "memory"))?;
+    Ok(FeatureFlagClient::new(store).evaluate(valid, context))
+}

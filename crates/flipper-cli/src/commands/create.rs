@@ -1,0 +1,89 @@
+//! `flipper create`
+
+use std::fs::File;
+use std::io::Read;
+
+use flipper::{ErrorKind, FlagRecord, Json, Object, validate_name};
+
+use crate::args::Create;
+use crate::change::{Words, tell};
+use crate::diff::Difference;
+use crate::failure::{Done, Failure, said};
+use crate::names;
+use crate::session::Session;
+use crate::store::{Purpose, Store};
+use crate::text::{now, plain, quoted};
+
+/// More than a flag's client data may take.
+const LARGEST: u64 = 1 << 20;
+
+pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
+    let data = args.data.as_deref().map(read).transpose()?.unwrap_or_default();
+    let names = names::all(&args.names.names)?;
+    // Before a file is made for flags that cannot be.
+    for name in &names {
+        let error = validate_name(name).err();
+        error.map_or(Ok(()), |error| Err(Failure::of(&error, "the store")))?;
+    }
+    let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
+    for name in names {
+        if let Err(failure) = create(session, &store, args, &data, &name).await {
+            session.go_on_after(failure)?;
+        }
+    }
+    Ok(())
+}
+
+async fn create(session: &mut Session, store: &Store, args: &Create, data: &Object, name: &str) -> Done {
+    let mut record = FlagRecord::new(name, now());
+    record.set_enabled(args.enable);
+    record.set_client_data(data.clone());
+    let quoted = quoted(name);
+    let state = if args.enable { "on" } else { "off" };
+    let words = Words {
+        done: format!("created {quoted}, which is {state},"),
+        already: format!("{quoted} is there already, and stays as it is,"),
+    };
+    let made = if args.dry.dry_run {
+        record.validate().map_err(|error| store.failure(&error))?;
+        store.client().fetch(name).await.map_err(|error| store.failure(&error))?.is_none()
+    } else {
+        match store.client().create(name).enabled(args.enable).client_data(data).await {
+            Ok(_) => true,
+            Err(error) if error.kind() == ErrorKind::FlagExists => false,
+            Err(error) => return Err(store.failure(&error)),
+        }
+    };
+    if made {
+        let stored = if args.dry.dry_run { None } else { store.client().fetch(name).await.ok().flatten() };
+        let after = stored.as_deref().unwrap_or(&record);
+        return tell(session, store, &Difference { name, before: None, after: Some(after) }, args.dry.dry_run, words);
+    }
+    if !args.if_missing {
+        let failure = Failure::exists(name, &store.shown);
+        return Err(failure.hint(format!("`flipper enable {quoted}` turns it on, and --if-missing keeps it as it is")));
+    }
+    let there = store.record(name).await?;
+    tell(session, store, &Difference { name, before: Some(&there), after: Some(&there) }, args.dry.dry_run, words)
+}
+
+/// Client data: an object, or `@` and the file that has it.
+fn read(given: &str) -> Done<Object> {
+    let (text, from) = match given.strip_prefix('@') {
+        None => (given.to_owned(), "--data".to_owned()),
+        Some(path) => {
+            let refuse = |what: String| Failure::usage(format!("--data: {}: {what}", plain(path)));
+            let mut text = String::new();
+            let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
+            file.take(LARGEST).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+            (text, format!("--data: {}", plain(path)))
+        }
+    };
+    match Json::parse(text.trim()) {
+        Ok(Json::Object(data)) => Ok(data),
+        Ok(_) => Err(Failure::usage(format!("{from}: client data are a JSON object"))
+            .hint("write it like '{\"owner\": \"me\"}'")),
+        Err(error) => Err(Failure::usage(format!("{from}: {}", said(&error)))
+            .hint("write it like '{\"owner\": \"me\"}', in single quotes")),
+    }
+}

@@ -1,0 +1,65 @@
+//! `flipper destroy`
+
+use flipper::{ErrorKind, FlagRecord};
+
+use crate::args::Destroy;
+use crate::change::{Words, tell};
+use crate::confirm;
+use crate::describe::targeting;
+use crate::diff::Difference;
+use crate::failure::{Code, Done};
+use crate::names;
+use crate::output;
+use crate::session::Session;
+use crate::store::{Purpose, Store};
+use crate::text::quoted;
+
+pub(crate) async fn run(session: &mut Session, args: &Destroy) -> Done {
+    let store = session.open(Purpose::Existing)?;
+    for name in names::all(&args.names.names)? {
+        if let Err(failure) = destroy(session, &store, args, &name).await {
+            // Nobody is there to be asked about the others either.
+            if failure.code == Code::Usage && !args.yes && !output::can_ask() {
+                return Err(failure);
+            }
+            session.go_on_after(failure)?;
+        }
+    }
+    Ok(())
+}
+
+async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &str) -> Done {
+    // One that cannot be read can be destroyed all the same.
+    let before = match store.client().fetch(name).await {
+        Ok(Some(record)) => Some(record),
+        Ok(None) => return Err(store.no_such_flag(name).await),
+        Err(error) if error.kind() == ErrorKind::Corrupt => None,
+        Err(error) => return Err(store.failure(&error)),
+    };
+    let quoted = quoted(name);
+    if !args.yes && !args.dry.dry_run {
+        let state = before.as_deref().map_or_else(|| "It cannot be read.".to_owned(), state);
+        if !confirm::ask(&mut session.out, &format!("destroy {quoted} in {}? {state}", store.shown))? {
+            session.out.message(format_args!("{quoted} stays as it is"));
+            session.exit_with(Code::Usage);
+            return Ok(());
+        }
+    }
+    if !args.dry.dry_run
+        && let Err(error) = store.client().destroy(name).await
+    {
+        return Err(store.failure_with(&error, name).await);
+    }
+    let words =
+        Words { done: format!("destroyed {quoted}"), already: format!("destroyed {quoted}, which could not be read,") };
+    let difference = Difference { name, before: before.as_deref(), after: None };
+    tell(session, store, &difference, args.dry.dry_run, words)
+}
+
+fn state(record: &FlagRecord) -> String {
+    match (record.is_enabled(), targeting(record)) {
+        (false, _) => "It is off.".to_owned(),
+        (true, None) => "It is ON for everybody.".to_owned(),
+        (true, Some(targeting)) => format!("It is ON for: {targeting}."),
+    }
+}

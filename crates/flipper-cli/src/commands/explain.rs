@@ -1,0 +1,185 @@
+//! `flipper explain`
+
+use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
+
+use super::check::{attributes, evaluate, state, to_json};
+use crate::args::Check;
+use crate::condition::{self, show};
+use crate::describe::rollout;
+use crate::failure::Done;
+use crate::names;
+use crate::output::{FAINT, OFF, ON, STRONG, styled};
+use crate::session::Session;
+use crate::store::Purpose;
+use crate::text::{plain, quoted, value};
+
+pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
+    let (given, attributes) = attributes(args)?;
+    let caller: Vec<_> = attributes.iter().map(|(key, json)| format!("{}={}", plain(key), value(json))).collect();
+    let caller = if caller.is_empty() { "a check without attributes".to_owned() } else { caller.join(" ") };
+    let context: Context = attributes.into_iter().collect();
+    let store = session.open(Purpose::Existing)?;
+    for name in names::all(given)? {
+        let record = match store.record(&name).await {
+            Ok(record) => record,
+            Err(failure) => {
+                session.go_on_after(failure)?;
+                continue;
+            }
+        };
+        let evaluation = evaluate(&name, &record, &context).await?;
+        let steps = steps(&name, &record, &context).await?;
+        let out = &mut session.out;
+        if out.json() {
+            let mut object = to_json(&name, &evaluation);
+            object.insert("steps", steps.iter().map(Step::to_json).collect::<Vec<_>>());
+            out.value(object)?;
+            continue;
+        }
+        out.line(format_args!("{} for {caller}", styled(STRONG, quoted(&name))))?;
+        for (number, step) in steps.iter().enumerate() {
+            out.line(format_args!("  {}. {}: {}", number + 1, step.what, step.outcome))?;
+            for detail in &step.details {
+                out.line(format_args!("       {detail}"))?;
+            }
+        }
+        out.line(format_args!("  so it is {}: {}", state(evaluation.enabled), evaluation.reason))?;
+    }
+    Ok(())
+}
+
+/// One step of the evaluation.
+struct Step {
+    what: &'static str,
+    outcome: String,
+    details: Vec<String>,
+}
+
+impl Step {
+    fn new(what: &'static str, outcome: impl Into<String>) -> Self {
+        Self { what, outcome: outcome.into(), details: Vec::new() }
+    }
+
+    fn to_json(&self) -> Json {
+        let mut object = Object::new();
+        object.insert("step", self.what);
+        object.insert("outcome", unstyled(&self.outcome));
+        let details = self.details.iter().map(|detail| unstyled(detail)).collect::<Vec<_>>();
+        object.insert("details", details);
+        object.into()
+    }
+}
+
+fn unstyled(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+async fn steps(name: &str, record: &FlagRecord, context: &Context) -> Done<Vec<Step>> {
+    let mut steps = vec![Step::new(
+        "is it enabled?",
+        if record.is_enabled() { "yes, so on to the next step" } else { "no, and that decides: off" },
+    )];
+    let mut decided = !record.is_enabled();
+    let mut denied = Step::new("does a deny condition hold?", "it has none");
+    if !record.deny_conditions().is_empty() {
+        denied.outcome = outcome(&mut decided, context, async || {
+            // With all else taken away, the reason tells.
+            let mut alone = record.clone();
+            alone.set_conditions(Vec::new());
+            alone.set_bucketer(Bucketer::NoOp);
+            Ok(match evaluate(name, &alone, context).await? {
+                evaluation if evaluation.enabled => None,
+                evaluation => Some(format!("yes, and that decides: off, since {}", evaluation.reason)),
+            })
+        })
+        .await?
+        .unwrap_or_else(|| "no, so on to the next step".to_owned());
+        denied.details = record.deny_conditions().iter().map(show).collect();
+    }
+    steps.push(denied);
+
+    let mut conditions = Step::new("do all conditions hold?", "it has none");
+    if !record.conditions().is_empty() {
+        let mut all = true;
+        for condition in record.conditions() {
+            for (variable, operator, right) in condition.checks() {
+                let single = Condition::new().with(variable, operator, right);
+                let (detail, holds) =
+                    check(name, &single, condition::check(variable, operator, right), variable, context).await?;
+                conditions.details.push(detail);
+                all &= holds;
+            }
+        }
+        conditions.outcome = outcome(&mut decided, context, async || {
+            let answer =
+                if all { "yes, and that decides: on; a rollout is not asked" } else { "no, and that decides: off" };
+            Ok(Some(answer.to_owned()))
+        })
+        .await?
+        .unwrap_or_default();
+    }
+    steps.push(conditions);
+
+    let mut share = Step::new("is the caller within the rollout?", "it has none");
+    if let Some(text) = rollout(record.bucketer()) {
+        share.outcome = if decided { "not asked".to_owned() } else { "that decides".to_owned() };
+        share.details.push(text);
+        if let Bucketer::ConsistentHash(hash) = record.bucketer() {
+            share.details.push(format!(
+                "{} hashes to the score {}, which must not be above the share",
+                plain(&hash.hash_input(context)),
+                hash.score(context)
+            ));
+        }
+    } else if !decided {
+        share.outcome = "it has none, so it is on for everybody".to_owned();
+    }
+    steps.push(share);
+    Ok(steps)
+}
+
+/// What a step about attributes comes to.
+async fn outcome(
+    decided: &mut bool,
+    context: &Context,
+    ask: impl AsyncFnOnce() -> Done<Option<String>>,
+) -> Done<Option<String>> {
+    if *decided {
+        return Ok(Some("not asked".to_owned()));
+    }
+    if context.is_empty() {
+        return Ok(Some("not asked, since the check gives no attributes".to_owned()));
+    }
+    let answer = ask().await?;
+    *decided = answer.is_some();
+    Ok(answer)
+}
+
+async fn check(
+    name: &str,
+    single: &Condition,
+    text: String,
+    variable: &str,
+    context: &Context,
+) -> Done<(String, bool)> {
+    let given = (0..context.len()).map(|index| context.attribute(index)).find(|(key, _)| *key == variable);
+    let Some((_, given)) = given else {
+        return Ok((format!("{text}: {}", styled(FAINT, "not given, and so not looked at")), true));
+    };
+    let given = match given {
+        flipper::Value::Json(json) => value(json),
+        other => format!("{other:?}"),
+    };
+    let mut alone = FlagRecord::new(name, 0);
+    alone.set_enabled(true);
+    alone.add_condition(single.clone());
+    let evaluation = evaluate(name, &alone, context).await?;
+    let says = match evaluation.reason {
+        _ if evaluation.enabled => styled(ON, "holds"),
+        Reason::TypeMismatch { actual, expected, .. } => {
+            styled(OFF, format_args!("does not hold: {actual} cannot be compared with {expected}"))
+        }
+        _ => styled(OFF, "does not hold"),
+    };
+    Ok((format!("{text}: {given} {says}"), evaluation.enabled))
+}

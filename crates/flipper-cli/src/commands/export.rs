@@ -1,0 +1,77 @@
+//! `flipper export`
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flipper::FlagRecord;
+
+use crate::args::Export;
+use crate::failure::{Done, Failure};
+use crate::plan::Source;
+use crate::records;
+use crate::session::Session;
+use crate::store::Purpose;
+use crate::text::{count, plain, quoted};
+
+pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
+    let store = session.open(Purpose::Existing)?;
+    let (source, corrupt) = Source::of(store.list().await?);
+    let Source::Flags(flags) = &source else { return Ok(()) };
+    let records = || flags.iter().map(|(_, record)| &**record);
+    match args.file.as_deref() {
+        None | Some("-") => {
+            let mut text = Vec::new();
+            records::write(&mut text, records())?;
+            session.out.bytes(&text)?;
+        }
+        Some(path) => {
+            write(Path::new(path), records()).map_err(|error| Failure::usage(format!("{}: {error}", plain(path))))?;
+            session.out.message(format_args!(
+                "wrote {} of {} to {}",
+                count(flags.len(), "flag"),
+                store.shown,
+                plain(path)
+            ));
+        }
+    }
+    for (name, why) in corrupt {
+        let failure = Failure::store(format!("{} was left out, for it cannot be read: {}", quoted(&name), plain(&why)));
+        session.go_on_after(failure.hint("repair or destroy it, and export again"))?;
+    }
+    Ok(())
+}
+
+/// Writes beside the file and puts that in its place, so that a file is never half written.
+fn write<'a>(path: &Path, records: impl Iterator<Item = &'a FlagRecord>) -> std::io::Result<()> {
+    let is_plain = fs::metadata(path).map_or(true, |found| found.is_file());
+    if !is_plain {
+        return finish(File::options().write(true).open(path)?, records);
+    }
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let beside = beside(&path);
+    let written =
+        File::create(&beside).and_then(|file| finish(file, records)).and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // What is left of it is of no use.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn finish<'a>(file: File, records: impl Iterator<Item = &'a FlagRecord>) -> std::io::Result<()> {
+    let mut writer = BufWriter::new(file);
+    records::write(&mut writer, records)?;
+    writer.flush()?;
+    match writer.get_ref().sync_all() {
+        // A pipe or a terminal has nothing to sync.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(()),
+        other => other,
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}

@@ -1,0 +1,54 @@
+//! `flipper get`
+
+use flipper::{FlagRecord, Json};
+
+use crate::args::Get;
+use crate::describe::{self, targeting};
+use crate::failure::Done;
+use crate::names;
+use crate::output::{FAINT, OFF, ON, STRONG, styled};
+use crate::session::Session;
+use crate::store::Purpose;
+use crate::text::{age, date, plain, value};
+
+pub(crate) async fn run(session: &mut Session, args: &Get) -> Done {
+    let store = session.open(Purpose::Existing)?;
+    for name in names::all(&args.names.names)? {
+        match store.record(&name).await {
+            Ok(record) if session.out.json() => session.out.line(record.to_json())?,
+            Ok(record) => show(session, &name, &record)?,
+            Err(failure) => session.go_on_after(failure)?,
+        }
+    }
+    Ok(())
+}
+
+fn show(session: &mut Session, name: &str, record: &FlagRecord) -> Done {
+    let out = &mut session.out;
+    out.line(styled(STRONG, plain(name)))?;
+    let mut line =
+        |what: &str, how: String| out.line(format_args!("  {}  {how}", styled(FAINT, format_args!("{what:<11}"))));
+    let on_for = targeting(record).unwrap_or_else(|| "everybody".to_owned());
+    if record.is_enabled() {
+        line("state", styled(ON, "on"))?;
+        line("for", on_for)?;
+    } else {
+        line("state", styled(OFF, "off"))?;
+        line("when on, for", on_for)?;
+    }
+    if let Some(created) = record.created_date() {
+        line("created", format!("{} ({})", date(created), age(created)))?;
+    }
+    match record.client_data() {
+        Json::Object(data) => {
+            for (key, data) in data {
+                line("data", format!("{} = {}", plain(key), value(data)))?;
+            }
+        }
+        other => line("data", value(other))?,
+    }
+    for (what, how) in describe::unknown(record) {
+        line("also", format!("{what} = {how}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! `flipper list`
+
+use flipper::{Json, Object, Stored};
+
+use crate::args::List;
+use crate::describe::{description, targeting};
+use crate::failure::Done;
+use crate::output::{FAINT, NOTE, OFF, ON};
+use crate::session::Session;
+use crate::store::{Kind, Purpose, Store};
+use crate::table::{self, Cell};
+use crate::text::{age, count, plain};
+
+pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
+    let choice = session.choice()?;
+    if choice.is_default() && matches!(&choice.location.kind, Kind::Sqlite(path) if !path.exists()) {
+        if session.out.json() {
+            session.out.value(Json::Array(Vec::new()))?;
+        }
+        session.out.message("there are no flags yet; `flipper create NAME` makes the first");
+        return Ok(());
+    }
+    let store = Store::open(&choice.location, Purpose::Existing)?;
+    let all = store.list().await?;
+    let filter = args.filter.as_ref().map(|filter| filter.to_lowercase());
+    let is_wanted = |flag: &&Stored| {
+        let state = flag.record.as_ref().ok().map(|record| record.is_enabled());
+        filter.as_ref().is_none_or(|filter| flag.name.to_lowercase().contains(filter))
+            && (!args.enabled || state == Some(true))
+            && (!args.disabled || state == Some(false))
+    };
+    let wanted: Vec<_> = all.iter().filter(is_wanted).collect();
+    if session.out.json() {
+        return session.out.value(wanted.into_iter().map(item).collect::<Vec<_>>());
+    }
+    if wanted.is_empty() {
+        let why = if all.is_empty() { "there are no flags" } else { "no flag is like that" };
+        session.out.message(format_args!("{why} in {}", store.shown));
+        return Ok(());
+    }
+    write(session, &wanted)?;
+    if wanted.len() < all.len() {
+        session.out.message(format_args!("{} of {}", wanted.len(), count(all.len(), "flag")));
+    }
+    Ok(())
+}
+
+/// A table of flags.
+pub(crate) fn write(session: &mut Session, flags: &[&Stored]) -> Done {
+    let rows: Vec<_> = flags.iter().map(|flag| row(flag)).collect();
+    table::write(&mut session.out, ["NAME", "STATE", "TARGETING", "AGE", "DESCRIPTION"], &rows)
+}
+
+fn row(flag: &Stored) -> [Cell; 5] {
+    let name = Cell::new(plain(&flag.name));
+    let record = match &flag.record {
+        Ok(record) => record,
+        Err(why) => {
+            let reason = Cell::styled(plain(why.reason()), NOTE);
+            return [name, Cell::styled("broken", NOTE), reason, Cell::new(""), Cell::new("")];
+        }
+    };
+    let state = if record.is_enabled() { Cell::styled("on", ON) } else { Cell::styled("off", OFF) };
+    [
+        name,
+        state,
+        Cell::new(targeting(record).unwrap_or_default()),
+        Cell::styled(record.created_date().map(age).unwrap_or_default(), FAINT),
+        Cell::new(plain(description(record).unwrap_or_default())),
+    ]
+}
+
+/// A flag for a script.
+pub(crate) fn item(flag: &Stored) -> Json {
+    let mut item = Object::new();
+    item.insert("name", flag.name.as_str());
+    let or_null = |json: Option<Json>| json.unwrap_or_default();
+    let record = flag.record.as_ref().ok();
+    item.insert("enabled", or_null(record.map(|record| record.is_enabled().into())));
+    item.insert("targeting", or_null(record.and_then(|record| targeting(record)).map(Json::from)));
+    item.insert("created_date", or_null(record.and_then(|record| record.created_date()).map(Json::from)));
+    item.insert("description", or_null(record.and_then(|record| description(record)).map(Json::from)));
+    item.insert("corrupt", or_null(flag.record.as_ref().err().map(|why| why.reason().into())));
+    item.into()
+}

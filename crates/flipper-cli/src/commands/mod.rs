@@ -1,0 +1,52 @@
+//! The commands, a file each.
+
+mod check;
+mod completions;
+mod condition;
+mod create;
+mod data;
+mod destroy;
+mod diff;
+mod explain;
+mod export;
+mod get;
+mod import;
+mod list;
+mod man;
+mod rollout;
+mod stale;
+mod stores;
+mod switch;
+mod sync;
+mod watch;
+
+use crate::args::Command;
+use crate::failure::Done;
+use crate::session::Session;
+
+pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
+    match command {
+        Command::List(args) => list::run(session, &args).await,
+        Command::Get(args) => get::run(session, &args).await,
+        Command::Create(args) => create::run(session, &args).await,
+        Command::Enable(args) => switch::run(session, &args, switch::To::On).await,
+        Command::Disable(args) => switch::run(session, &args, switch::To::Off).await,
+        Command::Toggle(args) => switch::run(session, &args, switch::To::Other).await,
+        Command::Destroy(args) => destroy::run(session, &args).await,
+        Command::Data(args) => data::run(session, &args).await,
+        Command::Condition(args) => condition::run(session, &args).await,
+        Command::Rollout(args) => rollout::run(session, &args).await,
+        Command::Check(args) => check::run(session, &args).await,
+        Command::Explain(args) => explain::run(session, &args).await,
+        Command::Watch(args) => watch::run(session, &args).await,
+        Command::Export(args) => export::run(session, &args).await,
+        Command::Import(args) => import::run(session, &args).await,
+        Command::Sync(args) => sync::run(session, &args).await,
+        Command::Diff(args) => diff::run(session, &args).await,
+        Command::Stale(args) => stale::run(session, &args).await,
+        Command::Serve(_) => Ok(()),
+        Command::Stores => stores::run(session).await,
+        Command::Completions(args) => completions::run(session, &args),
+        Command::Man(args) => man::run(session, &args),
+    }
+}

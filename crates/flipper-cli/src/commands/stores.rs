@@ -1,0 +1,59 @@
+//! `flipper stores`
+
+use std::time::Instant;
+
+use flipper::{Json, Object};
+
+use crate::failure::{Code, Done};
+use crate::output::{FAINT, NOTE, OFF, ON, styled};
+use crate::session::Session;
+use crate::store::{Purpose, Store};
+use crate::text::{count, thousands};
+
+pub(crate) async fn run(session: &mut Session) -> Done {
+    let choice = session.choice()?;
+    let started = Instant::now();
+    let listed = match Store::open(&choice.location, Purpose::Existing) {
+        Ok(store) => store.list().await,
+        Err(failure) => Err(failure),
+    };
+    let milliseconds = (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
+    let corrupt = |flags: &Vec<flipper::Stored>| flags.iter().filter(|flag| flag.record.is_err()).count();
+    let out = &mut session.out;
+    if out.json() {
+        let mut object = Object::new();
+        object.insert("store", choice.location.shown.as_str());
+        object.insert("origin", choice.origin.name());
+        object.insert("chosen_by", choice.origin.text());
+        object.insert("answers", listed.is_ok());
+        let known = listed.as_ref().ok();
+        object.insert("milliseconds", known.and_then(|_| Json::try_from(milliseconds).ok()).unwrap_or_default());
+        object.insert("flags", known.map_or(Json::Null, |flags| flags.len().into()));
+        object.insert("corrupt", known.map_or(Json::Null, |flags| corrupt(flags).into()));
+        object.insert("error", listed.as_ref().err().map_or(Json::Null, |failure| failure.to_string().into()));
+        out.value(object)?;
+    } else {
+        let label = |label| styled(FAINT, format_args!("{label:<9}"));
+        out.line(format_args!("{} {}", label("store"), choice.location.shown))?;
+        out.line(format_args!("{} {}", label("chosen by"), choice.origin.text()))?;
+        match &listed {
+            Ok(flags) => {
+                out.line(format_args!(
+                    "{} {}, all flags within {milliseconds} ms",
+                    label("answers"),
+                    styled(ON, "yes")
+                ))?;
+                let broken = match corrupt(flags) {
+                    0 => String::new(),
+                    broken => styled(NOTE, format_args!(", of which {} cannot be read", thousands(broken))),
+                };
+                out.line(format_args!("{} {}{broken}", label("flags"), count(flags.len(), "flag")))?;
+            }
+            Err(failure) => out.line(format_args!("{} {}: {failure}", label("answers"), styled(OFF, "no")))?,
+        }
+    }
+    if let Err(failure) = listed {
+        session.exit_with(failure.code.max(Code::Usage));
+    }
+    Ok(())
+}

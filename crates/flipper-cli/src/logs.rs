@@ -1,0 +1,73 @@
+//! What the library has to say meanwhile.
+
+use std::fmt;
+use std::io;
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::args::{Command, LogFormat};
+use crate::output::{NOTE, styled};
+use crate::text::plain;
+
+/// Logs of the server are for machines; those of other commands are warnings for the person at the terminal.
+pub(crate) fn begin(command: &Command) {
+    let logs = tracing_subscriber::fmt().with_writer(io::stderr);
+    // Fails where a subscriber is set already, and there is only this one.
+    let _ = match command {
+        Command::Serve(serve) => {
+            let logs = logs.with_max_level(LevelFilter::from(serve.log_level)).with_target(false).with_ansi(false);
+            match serve.log_format {
+                LogFormat::Text => logs.try_init(),
+                LogFormat::Json => logs.json().flatten_event(true).try_init(),
+            }
+        }
+        _ => logs
+            .with_max_level(LevelFilter::WARN)
+            .with_writer(|| anstream::AutoStream::auto(io::stderr()))
+            .event_format(Warning)
+            .try_init(),
+    };
+}
+
+/// `warning: what happened (name: X)`
+struct Warning;
+
+impl<S, N> FormatEvent<S, N> for Warning
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut said = Said::default();
+        event.record(&mut said);
+        write!(writer, "{} {}", styled(NOTE, "warning:"), plain(&said.message))?;
+        if !said.fields.is_empty() {
+            write!(writer, " ({})", plain(&said.fields.join(", ")))?;
+        }
+        writeln!(writer)
+    }
+}
+
+#[derive(Default)]
+struct Said {
+    message: String,
+    fields: Vec<String>,
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => self.fields.push(format!("{name}: {value:?}")),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}

@@ -1,0 +1,119 @@
+//! What has to be done so that one set of flags becomes another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flipper::{FlagRecord, Stored, Version};
+
+use crate::diff::Difference;
+use crate::failure::Done;
+use crate::records::{Records, named};
+
+/// Where flags come from.
+pub(crate) enum Source {
+    File(Records),
+    /// Ordered by name.
+    Flags(Vec<(String, Arc<FlagRecord>)>),
+}
+
+impl Source {
+    /// Those of a store that can be read, under the names they have there; and the others with the reason.
+    pub(crate) fn of(flags: Vec<Stored>) -> (Self, Vec<(String, String)>) {
+        let mut readable = Vec::with_capacity(flags.len());
+        let mut corrupt = Vec::new();
+        for flag in flags {
+            match flag.record {
+                Ok(record) if record.name() == flag.name => readable.push((flag.name, record)),
+                Ok(record) => readable.push((flag.name.clone(), Arc::new(named(&record, &flag.name)))),
+                Err(why) => corrupt.push((flag.name, why.reason().to_owned())),
+            }
+        }
+        (Self::Flags(readable), corrupt)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::File(records) => records.len(),
+            Self::Flags(flags) => flags.len(),
+        }
+    }
+
+    pub(crate) fn name(&self, index: usize) -> &str {
+        match self {
+            Self::File(records) => records.name(index),
+            Self::Flags(flags) => &flags[index].0,
+        }
+    }
+
+    pub(crate) fn record(&self, index: usize) -> Done<FlagRecord> {
+        match self {
+            Self::File(records) => records.record(index),
+            Self::Flags(flags) => Ok(FlagRecord::clone(&flags[index].1)),
+        }
+    }
+}
+
+/// The steps to take, each in the order of names.
+pub(crate) struct Plan {
+    /// Flags of the source that the target lacks, by their place.
+    pub(crate) create: Vec<usize>,
+    /// Those that are different there.
+    pub(crate) change: Vec<usize>,
+    /// Those that only the target has.
+    pub(crate) only_there: Vec<(String, Version)>,
+    pub(crate) unchanged: usize,
+    target: HashMap<String, Stored>,
+}
+
+impl Plan {
+    pub(crate) fn make(source: &Source, target: Vec<Stored>) -> Done<Self> {
+        let mut target: HashMap<_, _> = target.into_iter().map(|flag| (flag.name.clone(), flag)).collect();
+        let mut plan = Self {
+            create: Vec::new(),
+            change: Vec::new(),
+            only_there: Vec::new(),
+            unchanged: 0,
+            target: HashMap::new(),
+        };
+        let mut order: Vec<_> = (0..source.len()).collect();
+        order.sort_unstable_by(|a, b| source.name(*a).cmp(source.name(*b)));
+        for index in order {
+            let Some(there) = target.remove(source.name(index)) else {
+                plan.create.push(index);
+                continue;
+            };
+            let record = source.record(index)?;
+            if there.record.as_ref().is_ok_and(|known| **known == record) {
+                plan.unchanged += 1;
+            } else {
+                plan.change.push(index);
+                plan.target.insert(there.name.clone(), there);
+            }
+        }
+        plan.only_there = target.values().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
+        plan.only_there.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        plan.target.extend(target);
+        Ok(plan)
+    }
+
+    /// Whether the target has all of the source, and the same.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.create.is_empty() && self.change.is_empty()
+    }
+
+    /// Tells of each difference, in the order of names; flags that only the target has are left out unless `destroy`.
+    pub(crate) fn each(&self, source: &Source, destroy: bool, mut tell: impl FnMut(Difference<'_>) -> Done) -> Done {
+        let mut steps: Vec<(&str, Option<usize>)> =
+            self.create.iter().chain(&self.change).map(|index| (source.name(*index), Some(*index))).collect();
+        if destroy {
+            steps.extend(self.only_there.iter().map(|(name, _)| (name.as_str(), None)));
+        }
+        steps.sort_unstable_by_key(|(name, _)| *name);
+        for (name, index) in steps {
+            let before = self.target.get(name).and_then(|flag| flag.record.as_ref().ok());
+            let after = index.map(|index| source.record(index)).transpose()?;
+            tell(Difference { name, before: before.map(|record| &**record), after: after.as_ref() })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,307 @@
+//! Reading and writing files of flags.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+
+use flipper::{FlagRecord, Json, validate_name};
+
+use crate::diff::json;
+use crate::failure::{Done, Failure, said};
+use crate::text::{plain, quoted};
+
+/// Standing for standard input.
+const STDIN: &str = "-";
+/// A file beyond this is none of flags.
+const LARGEST: u64 = 1 << 30;
+
+/// A file of flags that was read and can be imported as a whole: an array of stored records, or one record after the other.
+/// Its flags are not kept in memory, only where they are in the text.
+pub(crate) struct Records {
+    text: String,
+    items: Vec<(String, Range<usize>)>,
+}
+
+impl Records {
+    /// Reads a file, `-` for standard input, and looks at each flag in it.
+    pub(crate) fn read(path: &str) -> Done<Self> {
+        let shown = if path == STDIN { "standard input".to_owned() } else { plain(path).into_owned() };
+        let refuse = |what: String| Failure::usage(format!("{shown}: {what}")).hint("nothing was imported");
+        let text = read(path).map_err(|what| refuse(what).hint("is it the right file?"))?;
+        let items = items(&text).map_err(|wrong| refuse(wrong.at(&text)))?;
+        let mut records = Self { text, items: Vec::with_capacity(items.len()) };
+        let mut lines: HashMap<String, usize> = HashMap::with_capacity(items.len());
+        let mut place = Place::default();
+        for range in items {
+            let (line, column) = place.of(&records.text, range.start);
+            let record = records.parse(&range, line, column).map_err(refuse)?;
+            let name = record.name().to_owned();
+            if let Some(first) = lines.insert(name.clone(), line) {
+                let name = quoted(&name);
+                return Err(refuse(format!("flag {name} is there twice, in line {first} and in line {line}")));
+            }
+            records.items.push((name, range));
+        }
+        Ok(records)
+    }
+
+    fn parse(&self, range: &Range<usize>, line: usize, column: usize) -> Result<FlagRecord, String> {
+        let text = &self.text[range.clone()];
+        let record = FlagRecord::from_json(text).map_err(|error| {
+            // As far down and to the right as in the file, so that the place it names is the one in the file.
+            let padded = format!("{}{}{text}", "\n".repeat(line - 1), " ".repeat(column - 1));
+            match Json::parse(&padded) {
+                Err(error) => said(&error),
+                Ok(_) => format!("no flag at line {line} column {column}: {}", said(&error)),
+            }
+        })?;
+        validate_name(record.name())
+            .and_then(|()| record.validate())
+            .map_err(|error| format!("flag at line {line} column {column}: {}", said(&error)))?;
+        Ok(record)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn name(&self, index: usize) -> &str {
+        &self.items[index].0
+    }
+
+    /// Reads the flag once more; it was read before.
+    pub(crate) fn record(&self, index: usize) -> Done<FlagRecord> {
+        self.parse(&self.items[index].1, 1, 1).map_err(Failure::store)
+    }
+}
+
+fn read(path: &str) -> Result<String, String> {
+    let source: Box<dyn Read> = if path == STDIN {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(|error| format!("cannot be opened: {error}"))?)
+    };
+    let mut bytes = Vec::new();
+    source.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err("is larger than 1 GiB".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let end = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..end]).into_owned();
+        let (line, column) = Place::default().of(&text, end);
+        format!("not UTF-8 at line {line} column {column}")
+    })
+}
+
+/// What is wrong, and at which byte.
+struct Wrong {
+    what: String,
+    at: usize,
+}
+
+impl Wrong {
+    fn at(&self, text: &str) -> String {
+        let (line, column) = Place::default().of(text, self.at);
+        format!("not JSON of flags: {} at line {line} column {column}", self.what)
+    }
+}
+
+/// Where the bytes of a text are, asked for in order.
+#[derive(Default)]
+struct Place {
+    at: usize,
+    lines: usize,
+    line_starts: usize,
+}
+
+impl Place {
+    /// Line and column, in characters, from 1.
+    fn of(&mut self, text: &str, at: usize) -> (usize, usize) {
+        for (newline, _) in text[self.at..at].match_indices('\n') {
+            self.lines += 1;
+            self.line_starts = self.at + newline + 1;
+        }
+        self.at = at;
+        (self.lines + 1, text[self.line_starts..at].chars().count() + 1)
+    }
+}
+
+/// Where each record is in the text.
+fn items(text: &str) -> Result<Vec<Range<usize>>, Wrong> {
+    let mut scan = Scan { text: text.as_bytes(), at: 0 };
+    let mut items = Vec::new();
+    if text.starts_with('\u{feff}') {
+        return Err(scan.wrong("a byte order mark"));
+    }
+    scan.skip_space();
+    if !scan.eat(b'[') {
+        if scan.is_at_end() {
+            return Err(scan.wrong("the file is empty; without flags it is []"));
+        }
+        while !scan.is_at_end() {
+            items.push(scan.object()?);
+            scan.skip_space();
+        }
+        return Ok(items);
+    }
+    scan.skip_space();
+    if !scan.eat(b']') {
+        loop {
+            items.push(scan.object()?);
+            scan.skip_space();
+            if scan.eat(b']') {
+                break;
+            }
+            if !scan.eat(b',') {
+                return Err(scan.wrong("expected `,` or `]`"));
+            }
+            scan.skip_space();
+        }
+    }
+    scan.skip_space();
+    if !scan.is_at_end() {
+        return Err(scan.wrong("expected the end"));
+    }
+    Ok(items)
+}
+
+struct Scan<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
+    }
+
+    fn skip_space(&mut self) {
+        while self.text.get(self.at).is_some_and(|byte| byte.is_ascii_whitespace()) {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.text.get(self.at) == Some(&byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Finds the end of an object; whether what is in it is JSON, its reader says.
+    fn object(&mut self) -> Result<Range<usize>, Wrong> {
+        let start = self.at;
+        if self.text.get(start) != Some(&b'{') {
+            return Err(self.wrong(if self.is_at_end() {
+                "the file ends where a flag should be"
+            } else {
+                "expected a flag, which begins with `{`"
+            }));
+        }
+        let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+        while let Some(byte) = self.text.get(self.at) {
+            self.at += 1;
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                _ if in_string => {}
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return Ok(start..self.at);
+            }
+        }
+        Err(self.wrong("the file ends within a flag"))
+    }
+
+    fn wrong(&self, what: &str) -> Wrong {
+        Wrong { what: what.to_owned(), at: self.at }
+    }
+}
+
+/// Writes flags, one a line, in the order given.
+pub(crate) fn write<'a>(out: &mut impl Write, records: impl Iterator<Item = &'a FlagRecord>) -> io::Result<()> {
+    out.write_all(b"[")?;
+    for (index, record) in records.enumerate() {
+        out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
+        out.write_all(record.to_json().as_bytes())?;
+    }
+    out.write_all(b"\n]\n")
+}
+
+/// The same flag under this name. A store's key is what a flag is known by, even if its text says something else.
+pub(crate) fn named(record: &FlagRecord, name: &str) -> FlagRecord {
+    if record.name() == name {
+        return record.clone();
+    }
+    let mut renamed = json(record);
+    if let Json::Object(object) = &mut renamed {
+        object.insert("feature_name", name);
+    }
+    FlagRecord::from_json(renamed.to_string()).unwrap_or_else(|_| record.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLAG: &str = r#"{"feature_name": "A", "is_enabled": true, "meta": {"created_date": 1}}"#;
+
+    fn read_text(text: &str) -> Result<usize, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.json");
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+        let shorter = |failure: Failure| {
+            failure.to_string().replace(path, "F").replace("F: ", "").replace("; nothing was imported", "")
+        };
+        Records::read(path).map(|records| records.len()).map_err(shorter)
+    }
+
+    #[test]
+    fn arrays_and_sequences() {
+        let other = FLAG.replace("\"A\"", "\"B ]}\\\"\"");
+        for (text, count) in [
+            ("[]".to_owned(), 0),
+            (format!(" [ {FLAG} , {other} ] "), 2),
+            (FLAG.to_owned(), 1),
+            (format!("{FLAG}\n{other}\n"), 2),
+        ] {
+            assert_eq!(read_text(&text), Ok(count), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_broken_is_told_with_its_place() {
+        for (text, expected) in [
+            ("".to_owned(), "not JSON of flags: the file is empty; without flags it is [] at line 1 column 1"),
+            ("\n  x".to_owned(), "not JSON of flags: expected a flag, which begins with `{` at line 2 column 3"),
+            (format!("[{FLAG}"), "not JSON of flags: expected `,` or `]` at line 1 column 72"),
+            (format!("[\n{FLAG},\n]"), "not JSON of flags: expected a flag, which begins with `{` at line 3 column 1"),
+            (
+                "[\n{\"feature_name\": \"A".to_owned(),
+                "not JSON of flags: the file ends within a flag at line 2 column 21",
+            ),
+            (format!("[\n{FLAG},\n  {{\"é\": 1,}}]"), "not JSON: expected '\"', found '}' at line 3 column 11"),
+            (format!("[{FLAG}, {FLAG}]"), "flag A is there twice, in line 1 and in line 1"),
+            (format!("[{FLAG}] x"), "not JSON of flags: expected the end at line 1 column 74"),
+            ("[\n {\"feature_name\": \"A\"}]".to_owned(), "no flag at line 2 column 2: is_enabled is missing"),
+            (FLAG.replace("\"A\"", "\"a/b\""), "flag at line 1 column 1: flag name has a '/' at byte 1"),
+        ] {
+            assert_eq!(read_text(&text), Err(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let records: Vec<_> = ["A", "B"].map(|name| FlagRecord::new(name, 7)).into();
+        let mut bytes = Vec::new();
+        write(&mut bytes, records.iter()).unwrap();
+        assert_eq!(read_text(std::str::from_utf8(&bytes).unwrap()), Ok(2));
+        assert_eq!(named(&records[0], "C"), FlagRecord::new("C", 7));
+    }
+}

@@ -1,0 +1,77 @@
+//! Which store: the option, else the environment, else a config file, else a file of one's own.
+
+use std::env;
+use std::path::PathBuf;
+
+use super::Location;
+use super::config;
+use crate::failure::{Done, Failure};
+
+const VARIABLE: &str = "FLIPPER_STORE";
+
+/// Who said which store to use.
+pub(crate) enum Origin {
+    Option,
+    Variable,
+    Config(PathBuf),
+    Default,
+}
+
+impl Origin {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Option => "the option --store".to_owned(),
+            Self::Variable => format!("the variable {VARIABLE}"),
+            Self::Config(path) => path.display().to_string(),
+            Self::Default => "nothing else: it is the default".to_owned(),
+        }
+    }
+
+    /// For scripts.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Option => "option",
+            Self::Variable => "variable",
+            Self::Config(_) => "config",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// A store, and who chose it.
+pub(crate) struct Choice {
+    pub(crate) location: Location,
+    pub(crate) origin: Origin,
+}
+
+impl Choice {
+    pub(crate) fn make(option: Option<&str>) -> Done<Self> {
+        if let Some(url) = option {
+            return Ok(Self { location: Location::parse(url)?, origin: Origin::Option });
+        }
+        if let Some(url) = env::var_os(VARIABLE).filter(|url| !url.is_empty()) {
+            let url = url.to_str().ok_or_else(|| Failure::usage(format!("{VARIABLE} is not UTF-8")))?;
+            let location =
+                Location::parse(url).map_err(|failure| failure.hint_before(&format!("look at {VARIABLE}")))?;
+            return Ok(Self { location, origin: Origin::Variable });
+        }
+        if let Some(found) = config::find()? {
+            let folder = found.path.parent().map(PathBuf::from).unwrap_or_default();
+            let location = Location::relative_to(&found.store, &folder)
+                .map_err(|failure| failure.hint_before(&format!("look at {}", found.path.display())))?;
+            return Ok(Self { location, origin: Origin::Config(found.path) });
+        }
+        let Some(data) = config::xdg("XDG_DATA_HOME", ".local/share") else {
+            return Err(Failure::usage("no store is named, and there is no HOME to keep flags in")
+                .hint(format!("give --store URL, or set {VARIABLE} or HOME")));
+        };
+        let path = data.join("flipper").join("flags.db");
+        let url = format!("sqlite:{}", path.display());
+        Ok(Self { location: Location::parse(&url)?, origin: Origin::Default })
+    }
+
+    pub(crate) fn is_default(&self) -> bool {
+        matches!(self.origin, Origin::Default)
+    }
+}

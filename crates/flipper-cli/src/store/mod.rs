@@ -1,0 +1,10 @@
+//! The store that a command works on.
+
+mod choice;
+mod config;
+mod location;
+mod open;
+
+pub(crate) use choice::Choice;
+pub(crate) use location::{Kind, Location};
+pub(crate) use open::{Purpose, Store};

@@ -1,0 +1,131 @@
+//! Opening a store, and what is asked of it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use flipper::{
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, RedisFeatureFlagStore,
+    Remote, SqliteFeatureFlagStore, SqliteFile, Stored,
+};
+
+use super::{Kind, Location};
+use crate::failure::{Done, Failure};
+use crate::suggest;
+use crate::text::quoted;
+
+/// What a store is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To read and change flags that are there. A file must exist: one made for a typing error in its path would be an
+    /// empty list of flags that looks like the truth.
+    Existing,
+    /// To make flags; a file that does not exist is made.
+    New,
+    /// To show what would become of flags; a file that does not exist is taken for an empty one, and not made.
+    Rehearsal,
+    /// To follow changes.
+    Follow,
+}
+
+/// An open store.
+pub(crate) struct Store {
+    pub(crate) shown: String,
+    pub(crate) inner: Arc<dyn FeatureFlagStore>,
+}
+
+impl Store {
+    pub(crate) fn open(location: &Location, purpose: Purpose) -> Done<Self> {
+        let inner = open(location, purpose)?;
+        Ok(Self { shown: location.shown.clone(), inner })
+    }
+
+    /// Of all calls through it, none is answered from memory.
+    pub(crate) fn client(&self) -> FeatureFlagClient<Remote> {
+        FeatureFlagClient::remote(self.inner.clone())
+    }
+
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
+        Failure::of(error, &self.shown)
+    }
+
+    pub(crate) async fn list(&self) -> Done<Vec<Stored>> {
+        self.inner.list().await.map_err(|error| self.failure(&error))
+    }
+
+    /// A flag that must be there.
+    pub(crate) async fn record(&self, name: &str) -> Done<Arc<FlagRecord>> {
+        match self.client().fetch(name).await {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => Err(self.no_such_flag(name).await),
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// The failure of a call about one flag; for one that is not there, with the name that may have been meant.
+    pub(crate) async fn failure_with(&self, error: &Error, name: &str) -> Failure {
+        match error.kind() {
+            ErrorKind::FlagNotFound => self.no_such_flag(name).await,
+            _ => self.failure(error),
+        }
+    }
+
+    pub(crate) async fn no_such_flag(&self, name: &str) -> Failure {
+        let failure = Failure::no_such_flag(name, &self.shown);
+        let Ok(flags) = self.inner.list().await else { return failure };
+        match suggest::like(name, flags.iter().map(|flag| flag.name.as_str())) {
+            Some(like) => failure.hint(format!("did you mean {}?", quoted(like))),
+            None if flags.is_empty() => failure.hint("there are no flags at all; is it the right store?"),
+            None => failure.hint("`flipper list` shows those that are there"),
+        }
+    }
+}
+
+fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>> {
+    let opened: flipper::Result<Arc<dyn FeatureFlagStore>> = match &location.kind {
+        Kind::Memory => {
+            return Err(Failure::usage("memory: is a store within one process, and this one would end with it")
+                .hint("for a try, take a file: sqlite:flags.db"));
+        }
+        Kind::Sqlite(path) => {
+            if purpose == Purpose::Rehearsal && !path.exists() {
+                return Ok(Arc::new(MemoryFeatureFlagStore::new()));
+            }
+            prepare_file(path, &location.shown, purpose)?;
+            match purpose {
+                Purpose::Existing | Purpose::New | Purpose::Rehearsal => {
+                    SqliteFile::open(path).map(|file| Arc::new(file) as _)
+                }
+                Purpose::Follow => SqliteFeatureFlagStore::open(path).map(|store| Arc::new(store) as _),
+            }
+        }
+        Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
+        Kind::Consul | Kind::Thrift => {
+            Err(Error::new(ErrorKind::Unsupported).with_message("this version has no such store"))
+        }
+    };
+    opened.map_err(|error| Failure::of(&error, &location.shown))
+}
+
+fn prepare_file(path: &Path, shown: &str, purpose: Purpose) -> Done {
+    if path.exists() {
+        return Ok(());
+    }
+    if purpose != Purpose::New {
+        let failure = Failure::store(format!("there is no file {}", shown.trim_start_matches("sqlite:")));
+        return Err(match path.to_string_lossy() {
+            path if path.starts_with('~') => {
+                failure.hint("after `sqlite:` the shell leaves ~ as it is; write the whole path")
+            }
+            _ => failure.hint("`flipper create NAME` and `flipper import` make it; or is it the wrong path?"),
+        });
+    }
+    // The default's folder may be missing, somebody else's is a typing error.
+    if path.ends_with("flipper/flags.db")
+        && let Some(folder) = path.parent()
+    {
+        fs::create_dir_all(folder)
+            .map_err(|error| Failure::store(format!("the folder of {shown} cannot be made: {error}")))?;
+    }
+    Ok(())
+}

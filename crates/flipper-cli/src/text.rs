@@ -1,0 +1,150 @@
+//! Names, numbers and times as people read them.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use flipper::Json;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// A name as a shell takes it: in quotes where it needs them.
+pub(crate) fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | ',' | '+' | '@' | '%' | '=');
+    if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
+        return name.to_owned();
+    }
+    if name.chars().any(is_unprintable) {
+        return format!("$'{}'", plain(&name.replace('\\', "\\\\").replace('\'', "\\'")));
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
+}
+
+/// Text that does nothing to a terminal: characters that steer it, or turn the direction of writing, are escaped.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        // Writing to a string never fails.
+        let _ = match c {
+            '\n' => plain.write_str("\\n"),
+            '\t' => plain.write_str("\\t"),
+            '\r' => plain.write_str("\\r"),
+            c if is_unprintable(c) && u32::from(c) < 0x100 => write!(plain, "\\x{:02x}", u32::from(c)),
+            c if is_unprintable(c) => write!(plain, "\\u{:04x}", u32::from(c)),
+            c => plain.write_char(c),
+        };
+    }
+    Cow::Owned(plain)
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A value as JSON, letters beyond ASCII as they are.
+pub(crate) fn value(json: &Json) -> String {
+    match json {
+        Json::String(text) => {
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{}\"", plain(&escaped))
+        }
+        Json::Array(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+/// `1 flag`, `12,000 flags`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+pub(crate) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// How long ago a Unix time is: `now`, `5 min`, `3 h`, `12 d`, `4 y`.
+pub(crate) fn age(since: i64) -> String {
+    match u64::try_from(now().saturating_sub(since)) {
+        Err(_) => "in the future".to_owned(),
+        Ok(seconds) if seconds < MINUTE => "now".to_owned(),
+        Ok(seconds) if seconds < HOUR => format!("{} min", seconds / MINUTE),
+        Ok(seconds) if seconds < 2 * DAY => format!("{} h", seconds / HOUR),
+        Ok(seconds) if seconds < 730 * DAY => format!("{} d", seconds / DAY),
+        Ok(seconds) => format!("{} y", seconds / (365 * DAY)),
+    }
+}
+
+/// A Unix time as a date, in UTC.
+pub(crate) fn date(seconds: i64) -> String {
+    let time =
+        u64::try_from(seconds).ok().and_then(|since| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since)));
+    match time {
+        // The last second that has four digits for its year.
+        Some(time) if seconds < 253_402_300_800 => humantime::format_rfc3339_seconds(time).to_string(),
+        _ => format!("Unix time {seconds}"),
+    }
+}
+
+/// A share of 1 as a percentage, without digits that say nothing.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = (share * 100.0 * 10_000.0).round() / 10_000.0;
+    format!("{percent}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_for_a_shell() {
+        for (name, shown) in [
+            ("NEW_CHECKOUT", "NEW_CHECKOUT"),
+            ("é-1.2", "é-1.2"),
+            ("two words", "'two words'"),
+            ("it's", r"'it'\''s'"),
+            ("-x", "'-x'"),
+            ("", "''"),
+            ("$(rm)", "'$(rm)'"),
+            ("a\nb'\\", r"$'a\nb\'\\'"),
+            ("\u{1b}[31m", r"$'\x1b[31m'"),
+        ] {
+            assert_eq!(quoted(name), shown);
+        }
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(plain("a\u{1b}]0;x\u{7}\u{202e}\u{9b}b"), "a\\x1b]0;x\\x07\\u202e\\x9bb");
+        assert_eq!(value(&Json::from("é\"\n\u{1b}")), "\"é\\\"\\n\\x1b\"");
+    }
+
+    #[test]
+    fn numbers_and_times() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!((count(1, "flag"), count(2, "flag")), ("1 flag".to_owned(), "2 flags".to_owned()));
+        assert_eq!([0.25, 0.1 + 0.2, 1.0, 0.000_05].map(percent), ["25%", "30%", "100%", "0.005%"]);
+        let ago = |seconds| age(now() - seconds);
+        assert_eq!([5, 300, 7200, 86_400 * 3, 86_400 * 900].map(ago), ["now", "5 min", "2 h", "3 d", "2 y"]);
+        assert_eq!(date(1_700_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!([date(-1), date(i64::MAX)], ["Unix time -1", "Unix time 9223372036854775807"]);
+    }
+}
