@@ -45,8 +45,13 @@ pub use store::{
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
+#[cfg(feature = "thrift")]
+pub use stores::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
 pub use table::FlagTable;
 pub use url::connect;
 
 #[doc(hidden)]
 pub use context::strip_raw as __strip_raw;
+#[cfg(feature = "thrift")]
+#[doc(hidden)]
+pub use stores::thrift::convert as __thrift;
