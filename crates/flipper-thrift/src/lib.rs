@@ -1,1 +1,34 @@
-//! x
+//! A Thrift server for feature flags in any of Flipper's stores. Clients of the Python library `flipper-client`, and clients generated
+//! from its IDL in any language, talk to it unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also hears
+//! of changes and loses no write.
+//!
+//! ```
+//! use flipper::MemoryFeatureFlagStore;
+//! use flipper_thrift::Server;
+//!
+//! # fn main() -> flipper::Result<()> {
+//! # let address = "127.0.0.1:0"; let _ = "
+//! let address = "127.0.0.1:9090";
+//! # ";
+//! let server = Server::start(address, MemoryFeatureFlagStore::new())?;
+//! println!("serving flags on {}", server.local_addr());
+//! // ... until the program is told to stop:
+//! server.shutdown();
+//! # Ok(()) }
+//! ```
+//!
+//! The service is in `idl/feature_flag_store.thrift`; `docs/thrift.md` shows clients, and how to write a server of your own.
+
+mod connection;
+mod dispatch;
+mod hub;
+mod options;
+mod server;
+mod service;
+
+pub use options::ServerOptions;
+pub use server::Server;
+
+/// Feeds bytes to the decoder as a connection would, until they are used up or refused. For the fuzz target.
+#[doc(hidden)]
+pub use dispatch::feed;

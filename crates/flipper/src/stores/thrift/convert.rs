@@ -274,7 +274,12 @@ pub fn from_exception(exception: FlipperException) -> Error {
     }
 }
 
-pub(super) fn check_name(record: &FlagRecord) -> Result<()> {
+/// Checks the name alone.
+///
+/// # Errors
+///
+/// `InvalidName`.
+pub fn check_name(record: &FlagRecord) -> Result<()> {
     validate_name(record.name())
 }
 
@@ -291,4 +296,9 @@ pub(super) fn unknown(record: &FlagRecord) -> Object {
         }
         _ => Object::new(),
     }
+}
+
+/// The name that a flag is known by counts, whatever its text says.
+pub fn set_name(record: &mut FlagRecord, name: &str) {
+    record.set_name(name);
 }
