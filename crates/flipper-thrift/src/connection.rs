@@ -14,6 +14,9 @@ use crate::service::Service;
 /// An answer's memory beyond this is given back.
 const KEPT: usize = 64 << 10;
 
+/// For the client to read why it is cut off.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// Serves a connection to its end; says why it ended if that is not the client's doing.
 pub(crate) fn serve(
     stream: &Arc<TcpStream>,
@@ -33,8 +36,7 @@ pub(crate) fn serve(
         let next = answer(&mut reader, wire, &options.limits, service, &mut out)?;
         send(stream, &out, options.write_timeout)?;
         if let Next::Close(reason) = next {
-            // Lets the client read the answer before it hears that the rest of what it sent was not read.
-            let _ = stream.shutdown(Shutdown::Write);
+            linger(&mut reader);
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         if out.capacity() > KEPT {
@@ -44,6 +46,20 @@ pub(crate) fn serve(
     Ok(())
 }
 
+/// Reads on for a moment: closed with bytes unread, the connection would be reset, and the client's system throw the answer away.
+fn linger(reader: &mut MessageReader<Socket>) {
+    let socket = reader.source_mut();
+    socket.deadline = Some(Instant::now() + LINGER);
+    let mut scratch = [0; 4096];
+    // Both fail if the client has gone, which is as well.
+    let _ = socket.stream.shutdown(Shutdown::Write);
+    for _ in 0..64 {
+        if !matches!(socket.read(&mut scratch), Ok(1..)) {
+            break;
+        }
+    }
+}
+
 fn send(stream: &TcpStream, mut message: &[u8], timeout: Duration) -> io::Result<()> {
     let mut deadline = None;
     while !message.is_empty() {
@@ -51,7 +67,9 @@ fn send(stream: &TcpStream, mut message: &[u8], timeout: Duration) -> io::Result
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => message = &message[written..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(slow("client did not accept an answer in time")),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(slow("client did not accept an answer in time"));
+            }
             Err(error) => return Err(error),
         }
         if !message.is_empty() {

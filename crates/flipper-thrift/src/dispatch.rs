@@ -2,7 +2,9 @@
 
 use std::io;
 
-use flipper_thrift_protocol::feature_flag_store::{FeatureFlagStoreSyncHandler, TFeatureFlagStoreProcessFunctions as Functions};
+use flipper_thrift_protocol::feature_flag_store::{
+    FeatureFlagStoreSyncHandler, TFeatureFlagStoreProcessFunctions as Functions,
+};
 use flipper_thrift_protocol::{Limits, MessageReader, Source, Wire};
 use thrift::protocol::{TInputProtocol, TMessageIdentifier, TMessageType, TOutputProtocol, TType};
 use thrift::{ApplicationError, ApplicationErrorKind, TransportErrorKind};
@@ -93,7 +95,11 @@ fn refuse(kind: ApplicationErrorKind, message: String) -> thrift::Result<()> {
     Err(thrift::Error::Application(ApplicationError::new(kind, message)))
 }
 
-fn write_error(ident: &TMessageIdentifier, error: &ApplicationError, o: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+fn write_error(
+    ident: &TMessageIdentifier,
+    error: &ApplicationError,
+    o: &mut dyn TOutputProtocol,
+) -> thrift::Result<()> {
     let name: String = ident.name.chars().take(100).collect();
     o.write_message_begin(&TMessageIdentifier::new(name, TMessageType::Exception, ident.sequence_number))?;
     thrift::Error::write_application_error_to_out_protocol(error, o)?;
@@ -105,7 +111,9 @@ fn write_error(ident: &TMessageIdentifier, error: &ApplicationError, o: &mut dyn
 fn describe(error: thrift::Error) -> io::Result<String> {
     match error {
         thrift::Error::Transport(error) => match error.kind {
-            TransportErrorKind::Unknown | TransportErrorKind::NegativeSize | TransportErrorKind::SizeLimit => Ok(error.message),
+            TransportErrorKind::Unknown | TransportErrorKind::NegativeSize | TransportErrorKind::SizeLimit => {
+                Ok(error.message)
+            }
             TransportErrorKind::TimedOut => Err(io::Error::new(io::ErrorKind::TimedOut, error.message)),
             _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, error.message)),
         },

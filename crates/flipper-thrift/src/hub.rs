@@ -181,11 +181,9 @@ fn changed(flag: &Stored) -> FlagState {
 
 fn removed(name: String, version: Option<Version>) -> FlagState {
     match version {
-        Some(version) if version.as_ordered().is_some() => FlagState {
-            feature_name: Some(name),
-            version: Some(convert::to_version(&version)),
-            ..FlagState::default()
-        },
+        Some(version) if version.as_ordered().is_some() => {
+            FlagState { feature_name: Some(name), version: Some(convert::to_version(&version)), ..FlagState::default() }
+        }
         _ => hint(name),
     }
 }

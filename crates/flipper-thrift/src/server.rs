@@ -70,11 +70,15 @@ impl Server {
     ///
     /// `InvalidInput` for an address that other machines can reach, unless
     /// [`allow_remote`](ServerOptions::allow_remote) is set; `Unavailable` if it cannot be listened on.
-    pub fn start_with(address: impl ToSocketAddrs, store: impl FeatureFlagStore, options: ServerOptions) -> Result<Self> {
+    pub fn start_with(
+        address: impl ToSocketAddrs,
+        store: impl FeatureFlagStore,
+        options: ServerOptions,
+    ) -> Result<Self> {
         let listener = listen(address, &options)?;
         let address = listener.local_addr().map_err(|error| failed("address cannot be listened on", error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .map_err(|error| failed("runtime cannot be started", error))?;
         let service = Service::new(Arc::new(store), runtime.handle().clone(), options.call_timeout);
@@ -149,7 +153,10 @@ fn listen(address: impl ToSocketAddrs, options: &ServerOptions) -> Result<TcpLis
 }
 
 fn failed(message: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::Unavailable).with_transient(false).with_message(format!("{message}: {error}")).with_source(error)
+    Error::new(ErrorKind::Unavailable)
+        .with_transient(false)
+        .with_message(format!("{message}: {error}"))
+        .with_source(error)
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
@@ -204,6 +211,7 @@ impl Inner {
         let leave = Leave { inner: self.clone(), number };
         std::thread::Builder::new().name("flipper-thrift".to_owned()).stack_size(STACK).spawn(move || {
             let inner = leave.inner.clone();
+            let _runtime = inner.service.enter();
             let closing = || inner.closing.load(Ordering::SeqCst);
             match connection::serve(&stream, &inner.service, &inner.options, closing) {
                 Ok(()) => {}

@@ -12,7 +12,7 @@ use flipper_thrift_protocol::feature_flag_store::{
     FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState, FlagVersion, JSON,
     WatchResult, WritePrecondition,
 };
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 
 use crate::hub::Hub;
 
@@ -37,6 +37,11 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(store: Arc<dyn FeatureFlagStore>, runtime: Handle, call_timeout: Duration) -> Self {
         Self { store, runtime, call_timeout, hub: Arc::default(), followed: OnceLock::new() }
+    }
+
+    /// For a thread that answers calls: stores whose driver looks for a runtime find one.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -81,7 +86,9 @@ impl Service {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < deadline => {
                     // Which of the writers waits longer is left to chance, or they would meet again.
-                    let chance = f64::from(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()) % 997) / 997.0;
+                    let chance = f64::from(
+                        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()) % 997,
+                    ) / 997.0;
                     std::thread::sleep(pause.mul_f64(chance));
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -158,10 +165,14 @@ impl FeatureFlagStoreSyncHandler for Service {
         reply((|| {
             let name = given(feature_name, "feature_name")?;
             let is_enabled = given(is_enabled, "is_enabled")?;
-            self.change(&name, || Ok(FlagRecord::new(&*name, now())), |record| {
-                record.set_enabled(is_enabled);
-                Ok(())
-            })
+            self.change(
+                &name,
+                || Ok(FlagRecord::new(&*name, now())),
+                |record| {
+                    record.set_enabled(is_enabled);
+                    Ok(())
+                },
+            )
         })())
     }
 
@@ -204,10 +215,10 @@ impl FeatureFlagStoreSyncHandler for Service {
         reply((|| {
             let name = given(feature_name, "feature_name")?;
             let stored = self.get(&name)?;
-            Ok(stored.as_ref().map(convert::to_state).unwrap_or_else(|| FlagState {
-                feature_name: Some(name),
-                ..FlagState::default()
-            }))
+            Ok(stored
+                .as_ref()
+                .map(convert::to_state)
+                .unwrap_or_else(|| FlagState { feature_name: Some(name), ..FlagState::default() }))
         })())
     }
 
@@ -244,7 +255,10 @@ impl FeatureFlagStoreSyncHandler for Service {
                 None => self.wait(self.store.delete(&name, when))?,
                 Some(text) => {
                     let record = FlagRecord::from_json(text).map_err(|error| {
-                        invalid(format!("record cannot be read: {}", convert::to_exception(&error).message.unwrap_or_default()))
+                        invalid(format!(
+                            "record cannot be read: {}",
+                            convert::to_exception(&error).message.unwrap_or_default()
+                        ))
                     })?;
                     if record.name() != name {
                         return Err(invalid("record is of another flag than feature_name".to_owned()));

@@ -71,9 +71,13 @@ impl Change {
 pub struct Changes(Pin<Box<dyn Stream<Item = Change> + Send>>);
 
 impl Changes {
-    pub(crate) fn new(table: Weak<FlagTable>, receiver: Receiver<Change>) -> Self {
-        let source = Source { table, receiver, lagged: false };
-        Self(Box::pin(stream::unfold(source, |mut source| async move { Some((source.recv().await?, source)) })))
+    pub(crate) fn new(table: Weak<FlagTable>, receiver: Receiver<Told>) -> Self {
+        Self(Box::pin(told(table, receiver).filter_map(|told| {
+            std::future::ready(match told {
+                Told::Change(change) => Some(change),
+                Told::Reset => None,
+            })
+        })))
     }
 
     /// The next change; `None` once the last client of these flags is gone.
@@ -96,26 +100,40 @@ impl fmt::Debug for Changes {
     }
 }
 
+/// What the table tells those who follow it.
+#[derive(Clone, Debug)]
+pub(crate) enum Told {
+    Change(Change),
+    /// The versions before are no measure for those after; the changes that came with it were told one by one.
+    Reset,
+}
+
+/// What comes after a subscription: all of it, or `Lagged` and then a `Snapshot` in place of what was missed.
+pub(crate) fn told(table: Weak<FlagTable>, receiver: Receiver<Told>) -> impl Stream<Item = Told> + Send + 'static {
+    let source = Source { table, receiver, lagged: false };
+    stream::unfold(source, |mut source| async move { Some((source.recv().await?, source)) })
+}
+
 struct Source {
     table: Weak<FlagTable>,
-    receiver: Receiver<Change>,
+    receiver: Receiver<Told>,
     lagged: bool,
 }
 
 impl Source {
-    async fn recv(&mut self) -> Option<Change> {
+    async fn recv(&mut self) -> Option<Told> {
         if self.lagged {
             // What the receiver still holds is older than the snapshot, so it begins anew.
             let (flags, receiver) = self.table.upgrade()?.snapshot_and_changes();
             self.receiver = receiver;
             self.lagged = false;
-            return Some(Change::Snapshot(flags));
+            return Some(Told::Change(Change::Snapshot(flags)));
         }
         match self.receiver.recv().await {
-            Ok(change) => Some(change),
+            Ok(told) => Some(told),
             Err(RecvError::Lagged(missed)) => {
                 self.lagged = true;
-                Some(Change::Lagged { missed })
+                Some(Told::Change(Change::Lagged { missed }))
             }
             Err(RecvError::Closed) => None,
         }

@@ -1,5 +1,6 @@
 //! Conditions: which attributes a caller must have.
 
+mod all;
 mod check;
 pub(crate) mod compare;
 mod operator;
@@ -7,6 +8,7 @@ mod stored;
 
 pub use operator::Operator;
 
+pub(crate) use all::AllChecks;
 pub(crate) use check::Outcome;
 
 use crate::context::Value;

@@ -160,9 +160,10 @@ impl Subscribers {
     }
 
     pub(crate) fn pre(&self, event: &WriteEvent) -> Result<()> {
-        self.list().iter().try_for_each(|subscriber| subscriber.pre(event)).map_err(|error| {
-            Error::new(ErrorKind::Vetoed).with_flag(event.name()).with_source(error)
-        })
+        self.list()
+            .iter()
+            .try_for_each(|subscriber| subscriber.pre(event))
+            .map_err(|error| Error::new(ErrorKind::Vetoed).with_flag(event.name()).with_source(error))
     }
 
     pub(crate) fn post(&self, event: &WriteEvent) {

@@ -89,7 +89,7 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
-        self.slot().map_or(default, |slot| self.client.check(slot, default))
+        self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
     /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
@@ -98,7 +98,7 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
-        self.slot().is_some_and(|slot| self.client.check_with(slot, context))
+        self.slot().is_some_and(|slot| self.client.check_with(&self.name, slot, context))
     }
 
     /// The check with the reason for its answer.

@@ -1,4 +1,58 @@
-//! Feature flags on the infrastructure you already run.
+//! Feature flags on the infrastructure you already run: a check is a read of memory, a flip reaches every process, and no
+//! write is lost.
+//!
+//! ```
+//! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, context};
+//!
+//! # futures_executor::block_on(async {
+//! let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+//!
+//! features.create("MY_FEATURE").await?;
+//! features.enable("MY_FEATURE").await?;
+//!
+//! if features.is_enabled("MY_FEATURE") {
+//!     // sync, cannot fail; `false` for a flag that nobody made
+//! }
+//! let flag = features.get("MY_FEATURE"); // a handle: its check is one atomic load
+//! assert!(flag.is_enabled_with(&context! { user_id: 7 }));
+//! # Ok::<(), flipper::Error>(()) }).unwrap();
+//! ```
+//!
+//! Writing is `async` and returns `Result`; checking, and reading what is in memory, are plain functions. No executor in
+//! particular is needed.
+//!
+//! # Stores
+//!
+//! | store | feature | its flags live |
+//! |---|---|---|
+//! | [`MemoryFeatureFlagStore`] | | in this process |
+#![cfg_attr(
+    feature = "sqlite",
+    doc = "| [`SqliteFeatureFlagStore`] | `sqlite` | in a file, shared by the processes of a machine |"
+)]
+#![cfg_attr(
+    not(feature = "sqlite"),
+    doc = "| `SqliteFeatureFlagStore` | `sqlite` | in a file, shared by the processes of a machine |"
+)]
+#![cfg_attr(
+    feature = "thrift",
+    doc = "| [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
+)]
+#![cfg_attr(
+    not(feature = "thrift"),
+    doc = "| `ThriftRpcFeatureFlagStore` | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
+)]
+//!
+//! [`FeatureFlagClient::new`] takes a store that holds its flags in memory; [`connect`] makes a client from a URL. Your own
+//! store is the four methods of [`FeatureFlagStore`]; the feature `conformance` has the tests that prove it right.
+//!
+//! # Where to look
+//!
+//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call.
+//! - [`Evaluation`]: which rule decides a check; [`Condition`] and [`Bucketer`]: whom a flag is on for.
+//! - [`Status`]: how current the flags in memory are; [`Changes`]: the stream of changes; [`Subscriber`]: hears of writes.
+//! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
+//! - [`FeatureFlagStore`]: the contract of stores.
 
 mod background;
 mod bucketing;
@@ -6,6 +60,8 @@ mod changes;
 mod client;
 mod clock;
 mod conditions;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod context;
 mod error;
 mod evaluation;
@@ -40,7 +96,7 @@ pub use polling::watch_by_polling;
 pub use record::FlagRecord;
 pub use status::{Health, Status, Updates};
 pub use store::{
-    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
+    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
@@ -55,3 +111,17 @@ pub use context::strip_raw as __strip_raw;
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
 pub use stores::thrift::convert as __thrift;
+
+/// The examples of README.md and docs/, which are tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/evaluation.md")]
+    struct Evaluation;
+
+    #[cfg(feature = "thrift")]
+    #[doc = include_str!("../../../docs/thrift.md")]
+    struct Thrift;
+}

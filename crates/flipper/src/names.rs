@@ -1,42 +1,70 @@
 //! The place of a name in a list of names, found without looking at all of them.
 
-use indexmap::IndexSet;
+use std::collections::HashMap;
 
 /// Up to so many names are looked at one by one, which is faster than hashing.
 const FEW: usize = 8;
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names(IndexSet<Box<str>, foldhash::fast::RandomState>);
+pub(crate) struct Names {
+    names: Vec<Box<str>>,
+    /// Empty while there are few.
+    places: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
+}
 
 impl Names {
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.names.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
+    }
+
+    pub(crate) fn get(&self, place: usize) -> &str {
+        &self.names[place]
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(AsRef::as_ref)
+        self.names.iter().map(AsRef::as_ref)
     }
 
+    #[inline]
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
-        if self.0.len() <= FEW {
-            return self.0.iter().position(|known| **known == *name);
+        if self.names.len() > FEW {
+            return self.places.get(name).copied();
         }
-        self.0.get_index_of(name)
+        self.names.iter().position(|known| **known == *name)
+    }
+
+    /// As [`place`](Self::place), looking at the place `guess` first.
+    #[inline(always)]
+    pub(crate) fn place_near(&self, name: &str, guess: usize) -> Option<usize> {
+        match self.names.get(guess) {
+            Some(known) if **known == *name => Some(guess),
+            _ => self.place(name),
+        }
     }
 
     /// The place of the name, which is added when it is new.
     pub(crate) fn add(&mut self, name: &str) -> usize {
-        self.0.get_index_of(name).unwrap_or_else(|| self.0.insert_full(name.into()).0)
+        if let Some(place) = self.place(name) {
+            return place;
+        }
+        let place = self.names.len();
+        self.names.push(name.into());
+        if self.names.len() == FEW + 1 {
+            self.places.extend(self.names.iter().cloned().zip(0..));
+        } else if self.names.len() > FEW {
+            self.places.insert(name.into(), place);
+        }
+        place
     }
 }
 
 impl PartialEq for Names {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.names == other.names
     }
 }
 
@@ -52,6 +80,7 @@ mod tests {
             assert_eq!(names.add("n0"), 0);
             assert_eq!(names.place(&format!("n{count}")), Some(count));
             assert_eq!(names.place("other"), None);
+            assert_eq!(names.place_near(&format!("n{count}"), 3), Some(count));
         }
         assert_eq!(names.len(), 40);
     }

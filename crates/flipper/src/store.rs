@@ -1,6 +1,6 @@
 //! The contract between flags and whatever keeps them.
 
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use futures_util::Stream;
 
 use crate::error::{Error, Result};
 use crate::polling::watch_by_polling;
-use crate::record::FlagRecord;
+use crate::record::{self, FlagRecord};
 use crate::status::Status;
 use crate::table::FlagTable;
 
@@ -20,11 +20,12 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// Keeps flags. Four methods make a store: [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) and
 /// [`list`](Self::list); the others have a default.
 ///
-/// Every sentence under `# Behavior` has a test of that meaning in the conformance suite (feature `conformance`), which
-/// proves a store right: see [`store_conformance_tests!`](crate::store_conformance_tests).
+/// Every sentence under `# Behavior` has a test of that name in the conformance suite (feature `conformance`), which proves
+/// a store right: see `store_conformance_tests!`. Those that begin with `corrupt_` are about values that somebody else put
+/// where the flags are, and `corrupt_conformance_tests!` has them.
 ///
 /// A store is shared by threads and tasks. Futures may be dropped at any point: a write that was under way then either
-/// happened whole or not at all. No method may wait without a limit.
+/// happened whole or not at all, be it a little later. No method may wait without a limit, or hold up its thread for long.
 ///
 /// `Display` prints what a person should read in a log, without secrets: `Redis(features)`; a wrapper prints what it wraps
 /// too: `Mirrored(Redis(features))`.
@@ -35,9 +36,12 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `get_missing`: a flag that does not exist is `None`, not an error.
-    /// - `get_after_put`: what was put is read back equal, in every field, unknown ones included.
-    /// - `get_is_authoritative`: a `get` that begins after a write has returned sees that write, through any clone or connection.
-    /// - `get_foreign_name`: a name that no flag can have is `None`.
+    /// - `get_after_put`: what was put is read back equal, in every field and to the digit, unknown fields included.
+    /// - `get_is_authoritative`: a `get` that begins after a write has returned sees that write, from any thread and through
+    ///   any clone or connection.
+    /// - `get_is_whole`: a `get` while others write the flag is one of the flags they put, whole, and never `None`.
+    /// - `get_foreign_name`: a name that no flag can have is `None`, not an error.
+    /// - `corrupt_get`: a value that cannot be read as a flag is there, with a version, and its record is the reason.
     ///
     /// # Errors
     ///
@@ -53,16 +57,19 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `put_absent`: with [`Precondition::Absent`] it is created; if it exists, that is a `Conflict` and nothing changes.
     /// - `put_unchanged`: with [`Precondition::Unchanged`] it is replaced if it still has that version; otherwise, or if it is
     ///   gone, that is a `Conflict` and nothing changes.
+    /// - `put_same_again`: a put of what is there already succeeds as any other, and its version holds.
     /// - `put_version_is_read_back`: the version returned is the one that `get` and `list` give until the next write.
-    /// - `put_new_version`: after a write that changes the flag its version is another one.
+    /// - `put_new_version`: a put that makes the flag another one than before gives another version than before.
     /// - `put_aba`: a version read before a delete and a new creation with other content does not hold any more.
-    /// - `put_is_atomic`: of several writers with the same version one succeeds and the others get a `Conflict`.
+    /// - `put_is_atomic`: of several writers with the same version, or that want to create the same flag, one succeeds and
+    ///   the others get a `Conflict`.
     /// - `put_no_lost_update`: writers that read, change and put, and retry on `Conflict`, lose nothing.
     /// - `put_invalid_name`: a name that no flag can have is `InvalidName` and nothing is written.
     /// - `put_touches_one`: other flags, and their versions, stay as they are.
     /// - `put_unicode_and_long_names`: names of up to 255 bytes of any text are kept apart, byte for byte.
     /// - `put_large_record`: a flag with 200 KiB of client data is kept whole.
-    /// - `put_dropped`: a put that is dropped half-way happened whole or not at all.
+    /// - `corrupt_put`: a value that cannot be read is there for the precondition, and is replaced as any other.
+    /// - `put_dropped`: a put that is dropped half-way happened whole or not at all, and others can write the flag then.
     ///
     /// # Errors
     ///
@@ -79,8 +86,13 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `delete_unchanged`: with [`Precondition::Unchanged`] it is deleted if it still has that version; otherwise, or if it is
     ///   gone, that is a `Conflict` and nothing changes.
     /// - `delete_absent`: with [`Precondition::Absent`] an existing flag is a `Conflict` and a missing one is no error.
+    /// - `delete_aba`: as `put_aba`.
+    /// - `delete_is_atomic`: of several deletes and puts with the same version one succeeds and the others get a `Conflict`.
     /// - `delete_then_create`: the name can be created anew, and has nothing of the old flag.
-    /// - `delete_touches_one`: other flags stay as they are.
+    /// - `delete_touches_one`: other flags, and their versions, stay as they are.
+    /// - `delete_foreign_name`: a name that no flag can have is as a missing flag.
+    /// - `delete_dropped`: a delete that is dropped half-way happened or did not, and others can write the flag then.
+    /// - `corrupt_delete`: a value that cannot be read is deleted as any other.
     ///
     /// # Errors
     ///
@@ -91,9 +103,13 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// # Behavior
     ///
-    /// - `list_empty`: a store without flags gives an empty list.
+    /// - `list_empty`: a store without flags gives an empty list, not an error.
     /// - `list_ordered`: the order is that of the names' bytes.
     /// - `list_agrees_with_get`: every flag is there once, as `get` gives it.
+    /// - `list_is_authoritative`: a `list` that begins after a write has returned sees that write.
+    /// - `list_is_complete`: a `list` while others write has every flag that is there all the time, once.
+    /// - `list_many`: the list has no greatest length; 1,100 flags are there.
+    /// - `corrupt_list`: a value that cannot be read is in the list, as `get` gives it, and does not keep the others from it.
     ///
     /// # Errors
     ///
@@ -102,18 +118,26 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
 
     /// Tells of changes, whoever makes them. The default compares `list` once a second.
     ///
+    /// Errors are told as [`WatchEvent::Lost`], and the stream goes on trying.
+    ///
     /// # Behavior
     ///
     /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`] with all flags.
     /// - `watch_put`: a put is told as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
     /// - `watch_delete`: a delete is told as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
+    /// - `watch_no_gap`: what is written after the call of `watch` is told, be it in the first `Reset`.
     /// - `watch_last_state`: changes in a row may be told as one, but the last state is always told.
-    /// - `watch_never_ends`: the stream ends with the store alone; errors are told as [`WatchEvent::Lost`] and it goes on.
+    /// - `watch_is_independent`: each watch is told of every change; that one is dropped does not concern the others.
+    /// - `watch_never_ends`: the stream goes on for as long as it is held.
     fn watch(&self) -> Watch<'_> {
         watch_by_polling(self, POLL_EVERY)
     }
 
     /// Like [`get`](Self::get), but a cache may answer from its copy. `fetch_enabled` uses it.
+    ///
+    /// # Behavior
+    ///
+    /// - `get_cached_asks_the_store`: a flag that no copy is held of is what `get` gives.
     ///
     /// # Errors
     ///
@@ -127,6 +151,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `put_all_each`: each flag is put or refused on its own; one refusal does not keep the others from being written.
+    /// - `put_all_results`: there is one result for each flag, in the order given, with the version that is read back.
     ///
     /// # Errors
     ///
@@ -143,16 +168,35 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
 /// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current: what
 /// [`FeatureFlagClient::new`](crate::FeatureFlagClient::new) needs, so that checks are reads of memory.
 ///
-/// The table must show a write of this store before the write returns.
+/// The sentences under `# Behavior` are proved by `local_store_conformance_tests!`.
 #[async_trait]
 pub trait LocalFeatureFlagStore: FeatureFlagStore {
     /// The flags as this process knows them.
+    ///
+    /// # Behavior
+    ///
+    /// - `table_is_one`: it is the same table each time.
+    /// - `table_shows_put`: a put of this store is in the table, with its version, before it returns.
+    /// - `table_shows_delete`: a flag that this store deletes is gone from the table before the delete returns.
+    /// - `table_shows_put_all`: as `table_shows_put`, for all of them.
+    /// - `table_agrees_with_list`: once ready, and with nobody writing, it has what `list` gives, versions included.
+    /// - `table_keeps_order`: after writers at the same time it has the last state, never an older one.
+    /// - `corrupt_table`: a value that cannot be read is in the table, with the reason, and the other flags go on.
     fn table(&self) -> &Arc<FlagTable>;
 
     /// How current they are.
+    ///
+    /// # Behavior
+    ///
+    /// - `status_is_live`: once ready it is `Live`, with the time of a sync that is not in the future, and no corrupt flags.
+    /// - `corrupt_status`: a value that cannot be read is named, until it is replaced or deleted.
     fn status(&self) -> Status;
 
     /// Waits until the first full set of flags is in.
+    ///
+    /// # Behavior
+    ///
+    /// - `ready_again`: it returns for all who wait, however often it is called.
     ///
     /// # Errors
     ///
@@ -160,7 +204,14 @@ pub trait LocalFeatureFlagStore: FeatureFlagStore {
     async fn ready(&self) -> Result<()>;
 
     /// Ends the background work and releases connections and files. Checks go on with the last known flags; writes are
-    /// `Unavailable` from then on. Closing twice is no error.
+    /// `Unavailable` from then on.
+    ///
+    /// # Behavior
+    ///
+    /// - `close_keeps_flags`: the table has the flags that it had.
+    /// - `close_refuses_writes`: puts and deletes are `Unavailable` from then on, and the table stays as it is.
+    /// - `close_is_stale`: the status is `Stale` from then on.
+    /// - `close_twice`: closing twice is no error.
     ///
     /// # Errors
     ///
@@ -180,14 +231,54 @@ pub enum Precondition {
     Unchanged(Version),
 }
 
+impl Precondition {
+    /// Whether it holds for a flag of this version; `None` where there is no flag.
+    ///
+    /// ```
+    /// use flipper::{Precondition, Version};
+    ///
+    /// let version = Version::ordered(7);
+    /// assert!(Precondition::Unchanged(version.clone()).holds(Some(&version)));
+    /// assert!(!Precondition::Absent.holds(Some(&version)));
+    /// assert!(Precondition::Any.holds(None));
+    /// ```
+    #[must_use]
+    pub fn holds(&self, current: Option<&Version>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => current.is_none(),
+            Self::Unchanged(version) => current == Some(version),
+        }
+    }
+}
+
+/// Whether a flag can have this name: 1 to 255 bytes, with no `/` and no control character. A store calls it in
+/// [`put`](FeatureFlagStore::put), before anything else.
+///
+/// # Errors
+///
+/// `InvalidName`, with what is wrong and where.
+pub fn validate_name(name: &str) -> Result<()> {
+    record::validate_name(name)
+}
+
 /// One state of one flag, as its store tells states apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Version(Repr);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Ordered(u64),
     Opaque(Arc<[u8]>),
+}
+
+impl Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Ordered(number) => write!(f, "Ordered({number})"),
+            Repr::Opaque(bytes) => write!(f, "Opaque(b\"{}\")", bytes.escape_ascii()),
+        }
+    }
 }
 
 impl Version {

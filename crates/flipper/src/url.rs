@@ -36,7 +36,8 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
         "redis" | "rediss" | "consul" | "thrift" => {
-            Err(Error::new(ErrorKind::Unsupported).with_message(format!("this version has no store for `{scheme}:` URLs")))
+            Err(Error::new(ErrorKind::Unsupported)
+                .with_message(format!("this version has no store for `{scheme}:` URLs")))
         }
         _ => Err(Error::invalid_input("unknown kind of store in URL; known are `memory:` and `sqlite:PATH`")),
     }

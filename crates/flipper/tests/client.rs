@@ -1,4 +1,5 @@
 //! The client's verbs, over the memory store and without any runtime.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

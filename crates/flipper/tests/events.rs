@@ -1,4 +1,5 @@
 //! What subscribers hear of writes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -121,7 +122,8 @@ fn subscribers_are_called_in_order_and_once_however_often_a_write_is_tried() {
     let (features, log) = (FeatureFlagClient::new(store.clone()), Log::default());
     block_on(features.create("X")).unwrap();
     let _first = features.subscribe(Recorder("1 ", log.clone()));
-    let _second = features.clone().subscribe(Recorder("2 ", log.clone()));
+    let clone = features.clone();
+    let _second = clone.subscribe(Recorder("2 ", log.clone()));
     let mut attempts = 0;
     block_on(features.update("X", |record| {
         attempts += 1;

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example golden -- FILE…`; files of JSON lines, plain or gzip. A line with `steps` is a sequence of client
 //! operations, any other an evaluation. Exits with 1 if any case differs, 2 if a file cannot be read.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod evaluations;
 mod sequences;

@@ -122,7 +122,9 @@ impl ConsistentHashPercentageBucketer {
             count += 1;
         }
         let sorted = if count > FEW { many.as_mut_slice() } else { &mut few[..count] };
-        sorted.sort_by_key(|(name, _)| *name);
+        if sorted.len() > 1 {
+            sorted.sort_by_key(|(name, _)| *name);
+        }
         out.write_str("[")?;
         for (index, (name, value)) in sorted.iter().enumerate() {
             out.write_str(if index > 0 { ", [" } else { "[" })?;

@@ -10,45 +10,79 @@ use crate::json::{write_float, write_string};
 
 const MAX_DEPTH: usize = 512;
 
-/// Collects short pieces before they are hashed.
+/// Collects the pieces, most of which are short: a text of one buffer is hashed at once.
 pub(super) struct Hasher {
-    sha1: Sha1,
     pending: [u8; 256],
     len: usize,
+    /// What went before, if there was more than the buffer holds.
+    hashed: Option<Sha1>,
 }
 
 impl Hasher {
+    #[inline]
     pub(super) fn new() -> Self {
-        Self { sha1: Sha1::new(), pending: [0; 256], len: 0 }
+        Self { pending: [0; 256], len: 0, hashed: None }
     }
 
-    pub(super) fn finish(mut self) -> [u8; 20] {
-        self.sha1.update(&self.pending[..self.len]);
-        self.sha1.finalize().into()
+    pub(super) fn finish(&mut self) -> [u8; 20] {
+        let pending = &self.pending[..self.len];
+        match self.hashed.take() {
+            None => Sha1::digest(pending).into(),
+            Some(hashed) => hashed.chain_update(pending).finalize().into(),
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        let hashed = self.hashed.get_or_insert_default();
+        hashed.update(&self.pending[..self.len]);
+        hashed.update(bytes);
+        self.len = 0;
     }
 }
 
 impl Write for Hasher {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let bytes = text.as_bytes();
-        if self.len + bytes.len() > self.pending.len() {
-            self.sha1.update(&self.pending[..self.len]);
-            self.len = 0;
-        }
         match self.pending.get_mut(self.len..self.len + bytes.len()) {
             Some(free) => {
                 free.copy_from_slice(bytes);
                 self.len += bytes.len();
             }
-            None => self.sha1.update(bytes),
+            None => self.spill(bytes),
         }
         Ok(())
+    }
+
+    #[inline]
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.write_str(character.encode_utf8(&mut [0; 4]))
     }
 }
 
 /// Writes what `json.dumps` writes; NaN and the infinities, which JSON does not have, too.
 pub(super) fn write_value(value: Value<'_>, out: &mut impl Write) -> fmt::Result {
     write_operand(value.into(), out, 0)
+}
+
+/// Most integers have few digits, and the formatting machinery takes longer than they do.
+fn write_int(value: i128, out: &mut impl Write) -> fmt::Result {
+    let Ok(mut rest) = u64::try_from(value.unsigned_abs()) else { return write!(out, "{value}") };
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.write_str("-")?;
+    }
+    out.write_str(std::str::from_utf8(&digits[start..]).unwrap_or_default())
 }
 
 fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt::Result {
@@ -59,7 +93,7 @@ fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt:
     match value {
         Operand::Null => out.write_str("null"),
         Operand::Bool(value) => out.write_str(if value { "true" } else { "false" }),
-        Operand::Int(value) => write!(out, "{value}"),
+        Operand::Int(value) => write_int(value, out),
         Operand::Big(digits) => out.write_str(digits),
         Operand::Float(value) if value.is_nan() => out.write_str("NaN"),
         Operand::Float(value) if value.is_infinite() => {

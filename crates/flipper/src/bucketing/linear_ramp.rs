@@ -27,11 +27,45 @@ const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_3
 /// The start is stored in whole seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearRampPercentage {
+    stored: Box<Stored>,
+    /// Without it the ramp stays at its start.
+    initial_time: Option<Start>,
+    line: Result<Line, ValueType>,
+}
+
+/// The values as they are stored, which need not be numbers.
+#[derive(Clone, Debug, PartialEq)]
+struct Stored {
     initial_value: Json,
     final_value: Json,
     ramp_duration: Json,
-    /// Microseconds since 1970. Without it the ramp stays at its start.
-    initial_time: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Start {
+    time: SystemTime,
+    /// The same in microseconds since 1970.
+    micros: i64,
+}
+
+impl Start {
+    fn of(micros: i64) -> Self {
+        let distance = Duration::from_micros(micros.unsigned_abs());
+        let epoch = SystemTime::UNIX_EPOCH;
+        let time = if micros < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
+        // Within the years 1 to 9999 a system's time has no end.
+        Self { time: time.unwrap_or(epoch), micros }
+    }
+}
+
+/// The ramp in numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Line {
+    first: f64,
+    last: f64,
+    /// Microseconds after the start; negative for a ramp without duration.
+    end: i64,
+    slope: f64,
 }
 
 impl LinearRampPercentage {
@@ -45,60 +79,80 @@ impl LinearRampPercentage {
         } else {
             float(ramp_duration.as_secs_f64())
         };
-        Self {
-            initial_value: float(initial_value),
-            final_value: float(final_value),
-            ramp_duration: seconds,
-            initial_time: None,
-        }
-        .starting_at(SystemTime::now())
+        let stored =
+            Stored { initial_value: float(initial_value), final_value: float(final_value), ramp_duration: seconds };
+        Self::of(stored, None).starting_at(SystemTime::now())
     }
 
     /// The same ramp, starting at this time.
     #[must_use]
     pub fn starting_at(mut self, initial_time: SystemTime) -> Self {
-        self.initial_time = Some(micros(initial_time).clamp(*TIMES.start(), *TIMES.end()));
+        let micros = match initial_time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => -micros(before.duration()),
+        };
+        self.initial_time = Some(Start::of(micros.clamp(*TIMES.start(), *TIMES.end())));
         self
     }
 
     pub(crate) fn value(&self, now: impl FnOnce() -> SystemTime) -> Result<f64, ValueType> {
-        let duration = number(&self.ramp_duration)?;
-        let last = number(&self.final_value)?;
-        if duration <= 0.0 {
+        let Line { first, last, end, slope } = self.line?;
+        if end < 0 {
             return Ok(last);
         }
-        let first = number(&self.initial_value)?;
         let Some(start) = self.initial_time else { return Ok(first) };
-        let elapsed = (micros(now()).saturating_sub(start)) as f64 / MICROS;
-        if elapsed <= 0.0 {
-            return Ok(first);
-        }
-        if elapsed > duration {
+        let Ok(elapsed) = now().duration_since(start.time) else { return Ok(first) };
+        let elapsed = micros(elapsed);
+        if elapsed > end {
             return Ok(last);
         }
         // Python's own steps, so that the last bit is the same: that of a ramp down at its very end as well.
-        let value = (last - first) / duration * elapsed + first;
-        Ok(if first <= last || elapsed == duration { value.min(last) } else { value.max(last) })
+        let value = slope * (elapsed as f64 / MICROS) + first;
+        let short = if first <= last || elapsed == end { value < last } else { value > last };
+        Ok(if short { value } else { last })
+    }
+
+    fn of(stored: Stored, initial_time: Option<Start>) -> Self {
+        let line = number(&stored.ramp_duration).and_then(|duration| {
+            let last = number(&stored.final_value)?;
+            // Python does not look at the initial value of a ramp without duration.
+            let first = if duration <= 0.0 { last } else { number(&stored.initial_value)? };
+            let end = if duration <= 0.0 { -1 } else { (duration * MICROS) as i64 };
+            Ok(Line { first, last, end, slope: (last - first) / duration })
+        });
+        Self { stored: Box::new(stored), initial_time, line }
+    }
+
+    /// The value as JSON; null where it cannot be computed. The final value is shown as it is stored.
+    pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
+        let value = self.value(now).ok();
+        let over = number(&self.stored.ramp_duration).is_ok_and(|duration| duration <= 0.0);
+        if over || value.is_some() && value == number(&self.stored.final_value).ok() {
+            return self.stored.final_value.clone();
+        }
+        value.and_then(Number::from_f64).map_or(Json::Null, Json::Number)
     }
 
     pub(crate) fn from_json(fields: &Object) -> Result<Self> {
         let field = |name: &str, default: Json| fields.get(name).cloned().unwrap_or(default);
-        Ok(Self {
+        let initial_time = match fields.get("initial_time") {
+            None | Some(Json::Null) => None,
+            Some(time) => Some(stored_start(time)?),
+        };
+        let stored = Stored {
             initial_value: field("initial_value", float(0.0)),
             final_value: field("final_value", float(1.0)),
             ramp_duration: field("ramp_duration", Json::from(3600)),
-            initial_time: match fields.get("initial_time") {
-                None | Some(Json::Null) => None,
-                Some(time) => Some(stored_micros(time)?),
-            },
-        })
+        };
+        Ok(Self::of(stored, initial_time))
     }
 
     pub(crate) fn write_fields(&self, fields: &mut Object) {
-        fields.insert("initial_value", self.initial_value.clone());
-        fields.insert("final_value", self.final_value.clone());
-        fields.insert("ramp_duration", self.ramp_duration.clone());
-        fields.insert("initial_time", self.initial_time.map_or(Json::Null, |micros| Json::from(micros / 1_000_000)));
+        fields.insert("initial_value", self.stored.initial_value.clone());
+        fields.insert("final_value", self.stored.final_value.clone());
+        fields.insert("ramp_duration", self.stored.ramp_duration.clone());
+        fields
+            .insert("initial_time", self.initial_time.map_or(Json::Null, |start| Json::from(start.micros / 1_000_000)));
     }
 }
 
@@ -108,25 +162,24 @@ fn float(value: f64) -> Json {
     Number::from_f64(value).map_or(Json::Null, Json::Number)
 }
 
-fn stored_micros(time: &Json) -> Result<i64> {
+fn stored_start(time: &Json) -> Result<Start> {
     let seconds = number(time).map_err(|_| Error::corrupt("initial_time of a ramp is not a number"))?;
     let micros = seconds.trunc() * MICROS + (seconds.fract() * MICROS).round_ties_even();
     // The range is far within what a float has exactly, and a value out of it stays out of it.
     let micros = micros as i64;
     if TIMES.contains(&micros) {
-        Ok(micros)
+        Ok(Start::of(micros))
     } else {
         Err(Error::corrupt("initial_time of a ramp is beyond the year 9999"))
     }
 }
 
-/// Microseconds since 1970, to the nearest.
-fn micros(time: SystemTime) -> i64 {
-    let nearest = |duration: Duration| i64::try_from((duration.as_nanos() + 500) / 1000).unwrap_or(i64::MAX);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => nearest(since),
-        Err(before) => -nearest(before.duration()),
-    }
+/// Microseconds, to the nearest.
+#[inline]
+fn micros(duration: Duration) -> i64 {
+    // In parts, for as_nanos() needs a division of 128 bits.
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    seconds.saturating_mul(1_000_000).saturating_add(i64::from((duration.subsec_nanos() + 500) / 1000))
 }
 
 #[cfg(test)]
@@ -158,7 +211,7 @@ mod tests {
             assert_eq!(at(&ramp, 3), 1.0, "{duration}");
         }
         let steep = ramp(r#"{"ramp_duration": 5e-324, "initial_time": 5}"#).unwrap();
-        assert_eq!([4, 5, 6].map(|time| at(&steep, time)), [0.0, 0.0, 1.0]);
+        assert_eq!([4, 5, 6].map(|time| at(&steep, time)), [0.0, 1.0, 1.0]);
         for time in ["253402300799", "-62135596800", "1e11", "null", "true"] {
             let ramp = ramp(&format!(r#"{{"initial_time": {time}}}"#)).unwrap();
             assert!((0.0..=1.0).contains(&at(&ramp, 1 << 33)));

@@ -58,6 +58,14 @@ impl AnyPercentage {
         }
     }
 
+    /// The value as JSON: as it is stored, or as the ramp has it now.
+    pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
+        match self {
+            Self::Fixed(percentage) => percentage.stored.clone(),
+            Self::Ramp(ramp) => ramp.shown(now),
+        }
+    }
+
     /// The value, if it is always the same.
     pub(crate) fn fixed(&self) -> Option<Result<f64, ValueType>> {
         match self {

@@ -79,7 +79,6 @@ impl<M> Create<M> {
     }
 
     /// Data of your own to keep with the flag: anything that serialises to a JSON object.
-    #[expect(clippy::needless_pass_by_value, reason = "callers write `.client_data(json!({…}))`")]
     pub fn client_data(self, data: impl Serialize) -> Self {
         self.with(|settings| settings.client_data = Some(object(&data)))
     }
@@ -136,13 +135,15 @@ impl<M: Clone + Send + Sync + 'static> Settings<M> {
         record.validate().map_err(place)?;
 
         let handle = || client.get(name.as_str());
-        let event = WriteEvent::new(
-            &name,
-            Verb::Create { is_enabled: enabled, client_data: client_data.map(Json::Object) },
-        );
+        let event =
+            WriteEvent::new(&name, Verb::Create { is_enabled: enabled, client_data: client_data.map(Json::Object) });
         // A write that will not happen must not be announced; without subscribers the put alone finds out.
         if existing != Existing::Replace && !core.subscribers.is_empty() && client.there(&name).await? {
-            return if existing == Existing::Keep { Ok(handle()) } else { Err(place(Error::new(ErrorKind::FlagExists))) };
+            return if existing == Existing::Keep {
+                Ok(handle())
+            } else {
+                Err(place(Error::new(ErrorKind::FlagExists)))
+            };
         }
         core.subscribers.pre(&event)?;
         let when = if existing == Existing::Replace { Precondition::Any } else { Precondition::Absent };
@@ -153,7 +154,9 @@ impl<M: Clone + Send + Sync + 'static> Settings<M> {
             }
             Err(error) if error.kind() == ErrorKind::Conflict => match existing {
                 Existing::Keep => Ok(handle()),
-                Existing::Refuse | Existing::Replace => Err(place(Error::new(ErrorKind::FlagExists).with_source(error))),
+                Existing::Refuse | Existing::Replace => {
+                    Err(place(Error::new(ErrorKind::FlagExists).with_source(error)))
+                }
             },
             Err(error) => Err(place(error)),
         }

@@ -32,6 +32,7 @@ mod sealed {
     }
 
     impl Sealed for Local {
+        #[inline]
         fn local(&self) -> &Local {
             self
         }
@@ -54,7 +55,7 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        self.table().slot(name).map_or(default, |slot| self.check(slot, default))
+        self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
     }
 
     /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
@@ -73,7 +74,7 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        self.table().slot(name).is_some_and(|slot| self.check_with(slot, context))
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context))
     }
 
     /// The check with the reason for its answer.
@@ -165,7 +166,12 @@ impl<M> FeatureFlagClient<M> {
         let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists()).collect();
         slots.sort_unstable_by(|a, b| a.name().cmp(b.name()));
         let limit = limit.into().unwrap_or(usize::MAX);
-        slots.into_iter().skip(offset).take(limit).map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
+        slots
+            .into_iter()
+            .skip(offset)
+            .take(limit)
+            .map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone()))
+            .collect()
     }
 
     /// How current the flags in memory are, and which cannot be read.
@@ -232,6 +238,7 @@ impl<M> FeatureFlagClient<M> {
         Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
     }
 
+    #[inline]
     pub(crate) fn table(&self) -> &FlagTable
     where
         M: Checks,
@@ -240,27 +247,25 @@ impl<M> FeatureFlagClient<M> {
     }
 
     #[inline]
-    pub(crate) fn check(&self, slot: &Slot, default: bool) -> bool {
+    pub(crate) fn check(&self, name: &str, slot: &Slot, default: bool) -> bool {
         match slot.answer_without_context() {
-            Answer::Absent => default,
-            Answer::Off => false,
-            Answer::On => true,
-            Answer::Evaluate => self.evaluate_slot(slot, &NO_ATTRIBUTES, default),
+            Answer::EVALUATE => self.evaluate_slot(name, slot, &NO_ATTRIBUTES, default),
+            answer => answer.is_on(default),
         }
     }
 
     #[inline]
-    pub(crate) fn check_with(&self, slot: &Slot, context: &impl Attributes) -> bool {
+    pub(crate) fn check_with(&self, name: &str, slot: &Slot, context: &impl Attributes) -> bool {
         match slot.answer_with_context() {
-            Answer::Absent | Answer::Off => false,
-            Answer::On => true,
-            Answer::Evaluate => self.evaluate_slot(slot, context, false),
+            Answer::EVALUATE => self.evaluate_slot(name, slot, context, false),
+            answer => answer.is_on(false),
         }
     }
 
-    fn evaluate_slot(&self, slot: &Slot, context: &impl Attributes, default: bool) -> bool {
+    #[inline(never)]
+    fn evaluate_slot(&self, name: &str, slot: &Slot, context: &impl Attributes, default: bool) -> bool {
         match slot.entry().as_ref().map(|entry| &entry.state) {
-            Some(State::Present { plan, .. }) => plan.is_enabled(slot.name(), context, &self.core.environment),
+            Some(State::Present { plan, .. }) => plan.is_enabled(name, context, &self.core.environment),
             Some(State::Absent | State::Corrupt(_)) | None => default,
         }
     }

@@ -1,9 +1,9 @@
 //! A condition meets the attributes of a check.
 
-use super::compare::{Mismatch, holds};
-use super::{Condition, Operator};
-use crate::context::Attributes;
-use crate::context::operand::Operand;
+use super::compare::{self, Compared, Mismatch};
+use super::{Check, Condition, Operator};
+use crate::context::{Attributes, Value};
+use crate::json::Json;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Outcome<'a> {
@@ -18,7 +18,7 @@ impl Condition {
         for index in 0..attributes.len() {
             let (name, value) = attributes.attribute(index);
             let Some(place) = self.variables.place(name) else { continue };
-            match self.check_variable(place, value.into()) {
+            match self.check_variable(place, value) {
                 Outcome::Holds => {}
                 decided => return decided,
             }
@@ -36,7 +36,7 @@ impl Condition {
         for index in 0..attributes.len() {
             let (name, value) = attributes.attribute(index);
             let Some(place) = self.variables.place(name) else { continue };
-            match self.check_variable(place, value.into()) {
+            match self.check_variable(place, value) {
                 Outcome::Holds => {}
                 Outcome::Fails { .. } => return None,
                 mismatch => denied = mismatch,
@@ -62,16 +62,40 @@ impl Condition {
         })
     }
 
-    fn check_variable(&self, place: usize, value: Operand<'_>) -> Outcome<'_> {
-        let variable = || self.variables.iter().nth(place).unwrap_or_default();
+    fn check_variable(&self, place: usize, value: Value<'_>) -> Outcome<'_> {
         for check in &self.checks[place] {
-            let operator = check.operator;
-            match holds(value, operator, Operand::from(&check.value)) {
+            let (variable, operator) = (self.variables.get(place), check.operator);
+            match check.holds(value) {
                 Ok(true) => {}
-                Ok(false) => return Outcome::Fails { variable: variable(), operator },
-                Err(types) => return Outcome::Mismatch { variable: variable(), operator, types },
+                Ok(false) => return Outcome::Fails { variable, operator },
+                Err(types) => return Outcome::Mismatch { variable, operator, types },
             }
         }
         Outcome::Holds
+    }
+}
+
+impl Check {
+    #[inline(always)]
+    pub(super) fn holds(&self, value: Value<'_>) -> Compared {
+        match self.holds_plainly(value) {
+            Some(holds) => Ok(holds),
+            None => compare::holds(value.into(), self.operator, (&self.value).into()),
+        }
+    }
+
+    /// The most frequent comparisons.
+    #[inline(always)]
+    fn holds_plainly(&self, value: Value<'_>) -> Option<bool> {
+        match (value, &self.value) {
+            (Value::Int(left), Json::Number(right)) => compare::by_order(left.cmp(&right.as_i64()?), self.operator),
+            (Value::Bool(left), Json::Bool(right)) => compare::by_order(left.cmp(right), self.operator),
+            (Value::Str(left), Json::String(right)) => match self.operator {
+                Operator::Eq => Some(left == right),
+                Operator::Ne => Some(left != right),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }

@@ -97,13 +97,20 @@ fn ordered(left: Operand<'_>, operator: Operator, right: Operand<'_>, depth: usi
 }
 
 fn decide(ordering: Ordering, operator: Operator) -> bool {
+    by_order(ordering, operator).unwrap_or_default()
+}
+
+/// What the order of two values says; nothing about one being in the other.
+#[inline]
+pub(crate) fn by_order(ordering: Ordering, operator: Operator) -> Option<bool> {
     match operator {
-        Operator::Gt => ordering.is_gt(),
-        Operator::Gte => ordering.is_ge(),
-        Operator::Lt => ordering.is_lt(),
-        Operator::Lte => ordering.is_le(),
-        Operator::Eq | Operator::In => ordering.is_eq(),
-        Operator::Ne | Operator::NotIn => ordering.is_ne(),
+        Operator::Eq => Some(ordering.is_eq()),
+        Operator::Ne => Some(ordering.is_ne()),
+        Operator::Gt => Some(ordering.is_gt()),
+        Operator::Gte => Some(ordering.is_ge()),
+        Operator::Lt => Some(ordering.is_lt()),
+        Operator::Lte => Some(ordering.is_le()),
+        Operator::In | Operator::NotIn => None,
     }
 }
 

@@ -7,9 +7,8 @@ use super::{Bucket, Environment, Evaluation, Reason};
 use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer};
 use crate::clock::Clock;
 use crate::conditions::compare::Mismatch;
-use crate::conditions::{Condition, Operator, Outcome};
+use crate::conditions::{AllChecks, Condition, Operator, Outcome};
 use crate::context::{Attributes, Value, ValueType};
-use crate::json::{Json, Number};
 use crate::record::FlagRecord;
 
 /// The context of a check that has none.
@@ -23,8 +22,11 @@ const LAST_SCORE: f64 = 0.99;
 pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
+    all_checks: AllChecks,
+    /// Whether nothing but the conditions decides a check with attributes.
+    conditions_decide: bool,
     deny_conditions: Vec<Condition>,
-    pub(super) bucketer: Bucketer,
+    bucketer: Bucketer,
     without_context: Option<bool>,
     with_context: Option<bool>,
 }
@@ -35,13 +37,37 @@ enum Verdict<'a> {
     Disabled,
     Enabled,
     ConditionsMet,
-    ConditionFailed { variable: &'a str, operator: Operator },
-    Denied { index: usize },
-    TypeMismatch { variable: &'a str, operator: Operator, types: Mismatch },
-    Bucket { enabled: bool, percentage: f64 },
-    Random { enabled: bool, percentage: f64 },
-    NoBucketAttribute { enabled: bool, attribute: &'a str, percentage: f64 },
-    CustomBucketer { enabled: bool, bucketer_type: &'a str },
+    /// Which one failed is looked for where somebody asks.
+    ConditionsNotMet,
+    ConditionFailed {
+        variable: &'a str,
+        operator: Operator,
+    },
+    Denied {
+        index: usize,
+    },
+    TypeMismatch {
+        variable: &'a str,
+        operator: Operator,
+        types: Mismatch,
+    },
+    Bucket {
+        enabled: bool,
+        percentage: f64,
+    },
+    Random {
+        enabled: bool,
+        percentage: f64,
+    },
+    NoBucketAttribute {
+        enabled: bool,
+        attribute: &'a str,
+        percentage: f64,
+    },
+    CustomBucketer {
+        enabled: bool,
+        bucketer_type: &'a str,
+    },
 }
 
 impl Plan {
@@ -52,6 +78,8 @@ impl Plan {
         Self {
             enabled,
             conditions: record.conditions().to_vec(),
+            all_checks: AllChecks::of(record.conditions()),
+            conditions_decide: enabled && record.deny_conditions().is_empty() && !record.conditions().is_empty(),
             deny_conditions: record.deny_conditions().to_vec(),
             bucketer: bucketer.clone(),
             without_context: if enabled { settled(bucketer, false) } else { Some(false) },
@@ -70,14 +98,17 @@ impl Plan {
     }
 
     /// The answer alone. Allocates nothing, unless more than eight attributes have to be sorted for a hash.
+    #[inline]
     pub(crate) fn is_enabled<A: Attributes + ?Sized>(
         &self,
         flag_name: &str,
         attributes: &A,
         environment: &Environment,
     ) -> bool {
-        let now = Moment::of(&*environment.clock);
-        self.decide(flag_name, attributes, environment, &now).enabled()
+        if self.conditions_decide && !attributes.is_empty() {
+            return self.all_checks.hold(attributes);
+        }
+        self.decide(flag_name, attributes, environment, || environment.clock.now()).enabled()
     }
 
     /// The answer and its reason.
@@ -88,7 +119,10 @@ impl Plan {
         environment: &Environment,
     ) -> Evaluation {
         let now = Moment::of(&*environment.clock);
-        let verdict = self.decide(flag_name, attributes, environment, &now);
+        let verdict = match self.decide(flag_name, attributes, environment, || now.get()) {
+            Verdict::ConditionsNotMet => self.first_failure(attributes),
+            verdict => verdict,
+        };
         let bucket = self.bucket(flag_name, attributes, &now);
         let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
         Evaluation { enabled: verdict.enabled(), reason: verdict.reason(score), bucket }
@@ -99,7 +133,7 @@ impl Plan {
         flag_name: &str,
         attributes: &A,
         environment: &Environment,
-        now: &Moment<'_>,
+        now: impl Fn() -> SystemTime,
     ) -> Verdict<'_> {
         if !self.enabled {
             return Verdict::Disabled;
@@ -109,7 +143,8 @@ impl Plan {
                 return denied;
             }
             if !self.conditions.is_empty() {
-                return self.check_conditions(attributes);
+                let met = self.all_checks.hold(attributes);
+                return if met { Verdict::ConditionsMet } else { Verdict::ConditionsNotMet };
             }
         }
         self.ask_bucketer(flag_name, attributes, environment, now)
@@ -124,7 +159,8 @@ impl Plan {
         })
     }
 
-    fn check_conditions<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
+    /// The first check that does not hold, in the order of the conditions, and within one of the attributes.
+    fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
                 Outcome::Holds => {}
@@ -134,7 +170,7 @@ impl Plan {
                 }
             }
         }
-        Verdict::ConditionsMet
+        Verdict::ConditionsNotMet
     }
 
     fn ask_bucketer<A: Attributes + ?Sized>(
@@ -142,11 +178,14 @@ impl Plan {
         flag_name: &str,
         attributes: &A,
         environment: &Environment,
-        now: &Moment<'_>,
+        now: impl Fn() -> SystemTime,
     ) -> Verdict<'_> {
-        let percentage = match self.percentage().map(|percentage| percentage.value(|| now.get())).transpose() {
-            Ok(percentage) => percentage.unwrap_or_default(),
-            Err(actual) => return not_a_number(actual),
+        let percentage = match self.percentage() {
+            None => 0.0,
+            Some(percentage) => match percentage.value(now) {
+                Ok(percentage) => percentage,
+                Err(actual) => return not_a_number(actual),
+            },
         };
         match &self.bucketer {
             Bucketer::NoOp => Verdict::Enabled,
@@ -186,12 +225,7 @@ impl Plan {
             Bucketer::Salted(bucketer) => SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?),
             _ => return None,
         };
-        let percentage = match self.percentage()? {
-            AnyPercentage::Fixed(percentage) => percentage.value().clone(),
-            AnyPercentage::Ramp(ramp) => {
-                ramp.value(|| now.get()).ok().and_then(Number::from_f64).map_or(Json::Null, Json::Number)
-            }
-        };
+        let percentage = self.percentage()?.shown(|| now.get());
         Some(Bucket { score, percentage })
     }
 }
@@ -200,7 +234,11 @@ impl Verdict<'_> {
     fn enabled(self) -> bool {
         match self {
             Self::Enabled | Self::ConditionsMet => true,
-            Self::Disabled | Self::ConditionFailed { .. } | Self::Denied { .. } | Self::TypeMismatch { .. } => false,
+            Self::Disabled
+            | Self::ConditionsNotMet
+            | Self::ConditionFailed { .. }
+            | Self::Denied { .. }
+            | Self::TypeMismatch { .. } => false,
             Self::Bucket { enabled, .. }
             | Self::Random { enabled, .. }
             | Self::NoBucketAttribute { enabled, .. }
@@ -213,6 +251,8 @@ impl Verdict<'_> {
             Self::Disabled => Reason::Disabled,
             Self::Enabled => Reason::Enabled,
             Self::ConditionsMet => Reason::ConditionsMet,
+            // Not met by whom nobody can tell: it has been replaced by the first failure.
+            Self::ConditionsNotMet => Reason::ConditionFailed { variable: String::new(), operator: Operator::Eq },
             Self::ConditionFailed { variable, operator } => {
                 Reason::ConditionFailed { variable: variable.to_owned(), operator }
             }

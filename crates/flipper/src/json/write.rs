@@ -69,6 +69,10 @@ fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -
 /// Writes a string in quotes, ASCII only. Python escapes 0x7f as well.
 pub(crate) fn write_string(text: &str, out: &mut impl Write) -> fmt::Result {
     out.write_char('"')?;
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.write_str(text)?;
+        return out.write_char('"');
+    }
     let mut plain = 0;
     for (at, c) in text.char_indices() {
         if matches!(c, ' '..='~') && c != '"' && c != '\\' {

@@ -14,7 +14,7 @@
 //! ```
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -34,8 +34,15 @@ pub struct MemoryFeatureFlagStore {
 #[derive(Debug, Default)]
 struct Shared {
     table: Arc<FlagTable>,
-    /// The version of the last write; held through each write, so that a precondition stays true until the write is in.
-    last: Mutex<u64>,
+    /// Held through each write, so that a precondition stays true until the write is in.
+    writes: Mutex<Writes>,
+}
+
+#[derive(Debug, Default)]
+struct Writes {
+    /// The version of the last one.
+    last: u64,
+    closed: Option<SystemTime>,
 }
 
 impl MemoryFeatureFlagStore {
@@ -68,19 +75,27 @@ impl MemoryFeatureFlagStore {
 
     fn write(&self, name: &str, when: &Precondition, write: impl FnOnce(&FlagTable, Version)) -> Result<Version> {
         let table = &self.shared.table;
-        let mut last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writes = self.writes();
+        if writes.closed.is_some() {
+            return Err(Error::new(ErrorKind::Unavailable)
+                .with_message("store is closed")
+                .with_transient(false)
+                .with_store(self)
+                .with_flag(name));
+        }
         let current = table.get(name).map(|stored| stored.version);
-        let holds = match when {
-            Precondition::Any => true,
-            Precondition::Absent => current.is_none(),
-            Precondition::Unchanged(version) => current.as_ref() == Some(version),
-        };
-        if !holds {
+        if !when.holds(current.as_ref()) {
             return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));
         }
-        *last += 1;
-        write(table, Version::ordered(*last));
-        Ok(Version::ordered(*last))
+        writes.last += 1;
+        let version = Version::ordered(writes.last);
+        write(table, version.clone());
+        Ok(version)
+    }
+
+    fn writes(&self) -> MutexGuard<'_, Writes> {
+        // Nothing that can panic leaves the counter behind the table.
+        self.shared.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,7 +144,11 @@ impl LocalFeatureFlagStore for MemoryFeatureFlagStore {
     }
 
     fn status(&self) -> Status {
-        Status::new(Health::Live, Some(SystemTime::now()), Updates::Local).with_corrupt(self.shared.table.corrupt())
+        let (health, last_sync) = match self.writes().closed {
+            None => (Health::Live, SystemTime::now()),
+            Some(since) => (Health::Stale { since, reason: "store is closed".into() }, since),
+        };
+        Status::new(health, Some(last_sync), Updates::Local).with_corrupt(self.shared.table.corrupt())
     }
 
     async fn ready(&self) -> Result<()> {
@@ -137,6 +156,7 @@ impl LocalFeatureFlagStore for MemoryFeatureFlagStore {
     }
 
     async fn close(&self) -> Result<()> {
+        self.writes().closed.get_or_insert_with(SystemTime::now);
         Ok(())
     }
 }

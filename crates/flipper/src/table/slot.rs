@@ -9,34 +9,35 @@ use crate::evaluation::Plan;
 use crate::record::FlagRecord;
 use crate::store::{Corrupt, Stored, Version};
 
-/// What a check finds out by one atomic load.
+/// What a check finds out by one atomic load. Numbers, so that the answer is worked out without a jump: which flags are on is
+/// what no processor can foretell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Answer {
-    /// No flag that could be read: the default of the call.
-    Absent = 0,
-    Off = 1,
-    On = 2,
-    /// It depends: on the attributes, the time, or chance.
-    Evaluate = 3,
-}
+pub(crate) struct Answer(u8);
 
 impl Answer {
-    const fn from_bits(bits: u8) -> Self {
-        match bits & 3 {
-            0 => Self::Absent,
-            1 => Self::Off,
-            2 => Self::On,
-            _ => Self::Evaluate,
-        }
-    }
+    /// No flag that could be read: the default of the call.
+    const ABSENT: Self = Self(0);
+    const OFF: Self = Self(1);
+    const ON: Self = Self(2);
+    /// It depends: on the attributes, the time, or chance. Or the flag is being changed right now.
+    pub(crate) const EVALUATE: Self = Self(3);
 
     fn settled(answer: Option<bool>) -> Self {
         match answer {
-            Some(true) => Self::On,
-            Some(false) => Self::Off,
-            None => Self::Evaluate,
+            Some(true) => Self::ON,
+            Some(false) => Self::OFF,
+            None => Self::EVALUATE,
         }
+    }
+
+    const fn pair(without_context: Self, with_context: Self) -> u8 {
+        without_context.0 | (with_context.0 << 2)
+    }
+
+    /// The answer of one that is not `EVALUATE`.
+    #[inline]
+    pub(crate) fn is_on(self, default: bool) -> bool {
+        (self == Self::ON) | ((self == Self::ABSENT) & default)
     }
 }
 
@@ -53,25 +54,37 @@ pub(crate) enum State {
     Absent,
     Present {
         record: Arc<FlagRecord>,
-        plan: Plan,
+        /// Apart, for the sake of the states without one, which are as large as this.
+        plan: Box<Plan>,
     },
     Corrupt(Corrupt),
 }
 
 impl Entry {
-    pub(crate) fn new(stored: Stored) -> Self {
-        let state = match stored.record {
-            Ok(record) => State::Present { plan: Plan::new(&record), record },
+    pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
+        let state = match record {
+            Ok(record) => State::Present { plan: Box::new(Plan::new(&record)), record },
             Err(corrupt) => State::Corrupt(corrupt),
         };
-        Self { version: stored.version, state }
+        Self { version, state }
     }
 
-    pub(crate) fn record(&self) -> Option<&Arc<FlagRecord>> {
-        match &self.state {
-            State::Present { record, .. } => Some(record),
-            State::Absent | State::Corrupt(_) => None,
+    pub(super) const fn absent(version: Version) -> Self {
+        Self { version, state: State::Absent }
+    }
+
+    /// Whether somebody who sees states, but not versions, would see no difference.
+    pub(super) fn is_same_state(&self, other: &Self) -> bool {
+        match (&self.state, &other.state) {
+            (State::Absent, State::Absent) => true,
+            (State::Present { record, .. }, State::Present { record: other, .. }) => record == other,
+            (State::Corrupt(corrupt), State::Corrupt(other)) => corrupt == other,
+            _ => false,
         }
+    }
+
+    pub(super) const fn is_absent(&self) -> bool {
+        matches!(self.state, State::Absent)
     }
 
     pub(crate) fn to_stored(&self, name: &str) -> Option<Stored> {
@@ -84,55 +97,131 @@ impl Entry {
     }
 
     fn answers(&self) -> u8 {
-        let (without, with) = match &self.state {
-            State::Absent | State::Corrupt(_) => (Answer::Absent, Answer::Absent),
-            State::Present { plan, .. } => {
-                (Answer::settled(plan.settled_without_context()), Answer::settled(plan.settled_with_context()))
-            }
-        };
-        without as u8 | ((with as u8) << 2)
+        match &self.state {
+            State::Absent | State::Corrupt(_) => Answer::pair(Answer::ABSENT, Answer::ABSENT),
+            State::Present { plan, .. } => Answer::pair(
+                Answer::settled(plan.settled_without_context()),
+                Answer::settled(plan.settled_with_context()),
+            ),
+        }
     }
 }
 
-/// The state of one name. `answers` follows `entry`: a check that needs the entry may find a newer one than its word was
-/// made from, never an older one.
+/// The state of one name.
+///
+/// A new entry is set in three steps, each whole in itself: `answers` says to evaluate, `entry` is replaced, `answers` says what
+/// it is now. So a check that needs the entry may find a newer one than its word was made from, never an older one; and
+/// whoever has seen the new entry will not be answered from the old word any more. `tests/table_model.rs` tries all orders.
 #[derive(Debug)]
+// In this order behind the counts of the `Arc`, so that a search by name reads one cache line or two neighbours.
+#[repr(C)]
 pub(crate) struct Slot {
     answers: AtomicU8,
+    name: Name,
     entry: ArcSwapOption<Entry>,
-    name: Box<str>,
 }
 
 impl Slot {
     pub(crate) fn new(name: &str) -> Self {
-        Self { answers: AtomicU8::new(0), entry: ArcSwapOption::empty(), name: name.into() }
+        Self { answers: AtomicU8::new(0), name: Name::new(name), entry: ArcSwapOption::empty() }
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
+    }
+
+    #[inline]
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.name.as_bytes() == name.as_bytes()
     }
 
     /// Whether there is a flag, be it that it cannot be read.
     pub(crate) fn exists(&self) -> bool {
-        self.entry().as_ref().is_some_and(|entry| !matches!(entry.state, State::Absent))
+        self.entry().as_ref().is_some_and(|entry| !entry.is_absent())
     }
 
+    #[inline]
     pub(crate) fn answer_without_context(&self) -> Answer {
-        Answer::from_bits(self.answers.load(Ordering::Acquire))
+        Answer(self.answers.load(Ordering::Acquire) & 3)
     }
 
+    #[inline]
     pub(crate) fn answer_with_context(&self) -> Answer {
-        Answer::from_bits(self.answers.load(Ordering::Acquire) >> 2)
+        Answer(self.answers.load(Ordering::Acquire) >> 2)
     }
 
     pub(crate) fn entry(&self) -> Guard<Option<Arc<Entry>>> {
         self.entry.load()
     }
 
-    /// One writer at a time.
-    pub(super) fn set(&self, entry: Arc<Entry>) {
-        let answers = entry.answers();
-        self.entry.store(Some(entry));
+    /// One writer at a time. `None`: as if there had never been a flag of this name.
+    pub(super) fn set(&self, entry: Option<Arc<Entry>>) {
+        let absent = Answer::pair(Answer::ABSENT, Answer::ABSENT);
+        let answers = entry.as_ref().map_or(absent, |entry| entry.answers());
+        self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
+        self.entry.store(entry);
         self.answers.store(answers, Ordering::Release);
+    }
+}
+
+/// A name, next to the rest of the slot if it is not long.
+#[derive(Debug)]
+enum Name {
+    Short { len: u8, bytes: [u8; Self::SHORT] },
+    Long(Box<str>),
+}
+
+impl Name {
+    /// With these, the slot and the counts of its `Arc` take 64 bytes.
+    const SHORT: usize = 30;
+
+    fn new(name: &str) -> Self {
+        let mut bytes = [0; Self::SHORT];
+        match (u8::try_from(name.len()), bytes.get_mut(..name.len())) {
+            (Ok(len), Some(start)) => {
+                start.copy_from_slice(name.as_bytes());
+                Self::Short { len, bytes }
+            }
+            _ => Self::Long(name.into()),
+        }
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Self::Long(name) => name.as_bytes(),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            // Whole text went in.
+            Self::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Self::Long(name) => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_all_lengths_are_kept() {
+        for length in 0..=300 {
+            for letter in ["x", "ü"] {
+                let name = letter.repeat(length);
+                let slot = Slot::new(&name);
+                assert_eq!(slot.name(), name);
+                assert!(slot.has_name(&name));
+                assert!(!slot.has_name(&format!("{name}y")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_slot_takes_one_cache_line() {
+        assert!(size_of::<Slot>() + 2 * size_of::<usize>() <= 64);
     }
 }

@@ -48,7 +48,9 @@ impl Caller {
     pub(super) fn call<T>(&mut self, deadline: Instant, reads: bool, run: Call<'_, T>) -> Result<T, CallError> {
         let old = self.connection.is_some();
         match self.try_call(deadline, &mut *run) {
-            Err(thrift::Error::Transport(error)) if old && reads && error.kind != thrift::TransportErrorKind::TimedOut => {
+            Err(thrift::Error::Transport(error))
+                if old && reads && error.kind != thrift::TransportErrorKind::TimedOut =>
+            {
                 self.try_call(deadline, run)
             }
             result => result,
@@ -99,14 +101,16 @@ impl Caller {
             thrift::Error::Application(error) if error.kind == ApplicationErrorKind::UnknownMethod => {
                 return CallError::UnknownMethod;
             }
-            thrift::Error::Application(error) => Error::new(ErrorKind::Unavailable)
-                .with_message(format!("server failed: {}", error.message)),
+            thrift::Error::Application(error) => {
+                Error::new(ErrorKind::Unavailable).with_message(format!("server failed: {}", error.message))
+            }
             // Asking again will not help a client that speaks another protocol than the server.
             thrift::Error::Protocol(error) => Error::new(ErrorKind::Unavailable)
                 .with_transient(false)
                 .with_message(format!("answer is no {} Thrift message: {}", self.target.wire, error.message)),
-            thrift::Error::Transport(error) => Error::new(ErrorKind::Unavailable)
-                .with_message(format!("server cannot be reached: {}", error.message)),
+            thrift::Error::Transport(error) => {
+                Error::new(ErrorKind::Unavailable).with_message(format!("server cannot be reached: {}", error.message))
+            }
         };
         CallError::Failed(error.with_store(&*self.target))
     }

@@ -58,7 +58,9 @@ pub fn from_item(item: &FeatureFlagStoreItem) -> Result<FlagRecord> {
     let mut meta = Object::new();
     if let Some(sent) = &item.meta {
         let json = |text: &Option<String>, field: &str| {
-            text.as_deref().map(|text| Json::parse(text).map_err(|error| bad(ErrorKind::Corrupt, field, error))).transpose()
+            text.as_deref()
+                .map(|text| Json::parse(text).map_err(|error| bad(ErrorKind::Corrupt, field, error)))
+                .transpose()
         };
         if let Some(data) = json(&sent.client_data, "client_data")? {
             meta.insert("client_data", data);
@@ -291,9 +293,11 @@ pub(super) fn name(item: &FeatureFlagStoreItem) -> &str {
 pub(super) fn unknown(record: &FlagRecord) -> Object {
     let known = ["feature_name", "is_enabled", "meta"];
     match Json::parse(&record.to_json()) {
-        Ok(Json::Object(fields)) => {
-            fields.iter().filter(|(key, _)| !known.contains(key)).map(|(key, value)| (key.to_owned(), value.clone())).collect()
-        }
+        Ok(Json::Object(fields)) => fields
+            .iter()
+            .filter(|(key, _)| !known.contains(key))
+            .map(|(key, value)| (key.to_owned(), value.clone()))
+            .collect(),
         _ => Object::new(),
     }
 }

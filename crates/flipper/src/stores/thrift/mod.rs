@@ -289,7 +289,12 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
 }
 
 impl ThriftRpcFeatureFlagStore {
-    async fn compare_and_set(&self, name: String, when: &Precondition, record: Option<String>) -> Result<Option<Version>> {
+    async fn compare_and_set(
+        &self,
+        name: String,
+        when: &Precondition,
+        record: Option<String>,
+    ) -> Result<Option<Version>> {
         let precondition = convert::to_precondition(when);
         let flag = name.clone();
         let set = move |client: &mut dyn TFeatureFlagStoreSyncClient| {

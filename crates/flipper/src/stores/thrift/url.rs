@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 const DEFAULT_PORT: u16 = 9090;
 
 pub(super) fn parse(url: &str) -> Result<(String, u16, ThriftRpcOptions)> {
-    let rest = url.strip_prefix("thrift://").ok_or_else(|| Error::invalid_input("URL does not begin with `thrift://`"))?;
+    let rest =
+        url.strip_prefix("thrift://").ok_or_else(|| Error::invalid_input("URL does not begin with `thrift://`"))?;
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let place = place.strip_suffix('/').unwrap_or(place);
     if place.contains('@') {
@@ -79,7 +80,8 @@ mod tests {
 
     #[test]
     fn what_a_url_says() {
-        let (host, port, options) = parse("thrift://flags:1234/?transport=framed&protocol=compact&timeout_ms=5").unwrap();
+        let (host, port, options) =
+            parse("thrift://flags:1234/?transport=framed&protocol=compact&timeout_ms=5").unwrap();
         assert_eq!((host.as_str(), port), ("flags", 1234));
         assert_eq!(options.wire.to_string(), "framed compact");
         assert_eq!(options.timeout, Duration::from_millis(5));

@@ -44,7 +44,9 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     let thread = Thread::new(store.target().clone(), sender, ending.clone());
     let started = std::thread::Builder::new().name("flipper-thrift-watch".to_owned()).spawn(move || thread.run());
     if let Err(error) = started {
-        let error = Error::new(ErrorKind::Unavailable).with_message("no thread can be started for the watch").with_source(error);
+        let error = Error::new(ErrorKind::Unavailable)
+            .with_message("no thread can be started for the watch")
+            .with_source(error);
         let lost = WatchEvent::Lost(error.with_store(store));
         return Box::pin(stream::once(std::future::ready(lost)).chain(store.legacy_watch()));
     }

@@ -1,0 +1,46 @@
+//! All conditions of a flag as one.
+
+use super::{Check, Condition};
+use crate::context::Attributes;
+use crate::names::Names;
+
+/// The checks of all conditions of a flag, by variable. Whether all of them hold does not depend on their order; which
+/// one is the first that does not is left to [`Condition::check`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AllChecks {
+    variables: Names,
+    /// For each variable, in the same order.
+    checks: Vec<Vec<Check>>,
+}
+
+impl AllChecks {
+    pub(crate) fn of(conditions: &[Condition]) -> Self {
+        let mut all = Self::default();
+        for condition in conditions {
+            for (variable, checks) in condition.variables.iter().zip(&condition.checks) {
+                let place = all.variables.add(variable);
+                if place == all.checks.len() {
+                    all.checks.push(Vec::new());
+                }
+                all.checks[place].extend(checks.iter().cloned());
+            }
+        }
+        all
+    }
+
+    /// Whether all checks on the attributes hold; one that cannot be made does not.
+    #[inline]
+    pub(crate) fn hold<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
+        // Callers often name the attributes in the order of the conditions.
+        let mut guess = 0;
+        for index in 0..attributes.len() {
+            let (name, value) = attributes.attribute(index);
+            let Some(place) = self.variables.place_near(name, guess) else { continue };
+            guess = place + 1;
+            if !self.checks[place].iter().all(|check| check.holds(value) == Ok(true)) {
+                return false;
+            }
+        }
+        true
+    }
+}

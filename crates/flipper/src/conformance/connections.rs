@@ -1,0 +1,88 @@
+//! The whole suite over two connections to one place.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::record::FlagRecord;
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+
+/// Two connections to one place, taken for one store: what one of them writes, the other reads. The suite then proves
+/// what two processes see of each other: that each reads what the other wrote, and is told of it.
+///
+/// ```
+/// use flipper::MemoryFeatureFlagStore;
+/// use flipper::conformance::TwoConnections;
+///
+/// flipper::store_conformance_tests!(shared_memory, async || {
+///     let one = MemoryFeatureFlagStore::new();
+///     TwoConnections::new(one.clone(), one)
+/// });
+/// ```
+#[derive(Debug)]
+pub struct TwoConnections<A, B = A> {
+    first: A,
+    second: B,
+    writes: AtomicUsize,
+}
+
+impl<A: FeatureFlagStore, B: FeatureFlagStore> TwoConnections<A, B> {
+    /// These two, which must lead to the same flags.
+    pub fn new(first: A, second: B) -> Self {
+        Self { first, second, writes: AtomicUsize::new(0) }
+    }
+
+    /// They take turns in writing.
+    fn writer(&self) -> &dyn FeatureFlagStore {
+        self.pick(self.writes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The one that did not write last.
+    fn reader(&self) -> &dyn FeatureFlagStore {
+        self.pick(self.writes.load(Ordering::Relaxed))
+    }
+
+    fn pick(&self, number: usize) -> &dyn FeatureFlagStore {
+        if number.is_multiple_of(2) { &self.first } else { &self.second }
+    }
+}
+
+impl<A: FeatureFlagStore, B: FeatureFlagStore> fmt::Display for TwoConnections<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TwoConnections({}, {})", self.first, self.second)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnections<A, B> {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        self.reader().get(name).await
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        self.writer().put(record, when).await
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        self.writer().delete(name, when).await
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        self.reader().list().await
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        self.reader().watch()
+    }
+
+    async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+        self.reader().get_cached(name).await
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        self.writer().put_all(records, when).await
+    }
+}

@@ -1,0 +1,85 @@
+//! Proves a store right: one test for each sentence under `# Behavior` of [`FeatureFlagStore`] and
+//! [`LocalFeatureFlagStore`], made by one macro, for the stores of this crate and for yours.
+//!
+//! ```
+//! // tests/my_store.rs, with `flipper-client = { version = "…", features = ["conformance"] }` under [dev-dependencies]
+//! use flipper::MemoryFeatureFlagStore;
+//!
+//! flipper::store_conformance_tests!(memory, async || MemoryFeatureFlagStore::new());
+//! ```
+//!
+//! makes the tests `memory::get_missing`, `memory::put_aba`, and so on. [`prove`] does the same in one call:
+//!
+//! ```
+//! # use flipper::MemoryFeatureFlagStore;
+//! flipper::conformance::prove(async || MemoryFeatureFlagStore::new());
+//! ```
+//!
+//! The closure is called once for each test and gives **a store without flags, of its own**: another base key, another
+//! file, another table. Where something must live as long as the store, such as a temporary folder or a server, it gives
+//! both: `(store, folder)`; see [`TestStore`]. It runs inside a tokio runtime, so a driver that needs one finds it; the
+//! tests need none, nor a dependency besides this crate. They use flag names of their own and never clear a store.
+//!
+//! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): a store that hangs fails
+//! by name. A store whose `watch` polls should be tested with an interval well below that.
+//!
+//! # What to run
+//!
+//! - [`store_conformance_tests!`](crate::store_conformance_tests): for every store.
+//! - The same over [`TwoConnections`] to one place: for every store that several processes share.
+//! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): for a [`LocalFeatureFlagStore`], instead of
+//!   the first; it has those behaviours too.
+//! - [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) and
+//!   [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests): for every store in which others can put
+//!   values that are no flags.
+//!
+//! [`FeatureFlagStore`]: crate::FeatureFlagStore
+//! [`LocalFeatureFlagStore`]: crate::LocalFeatureFlagStore
+
+/// The guide for those who write a store, whose code is compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/custom-store.md")]
+mod custom_store_guide {}
+
+mod connections;
+mod corrupt;
+mod delete;
+mod get;
+mod list;
+mod local;
+mod macros;
+mod put;
+mod put_all;
+mod race;
+mod run;
+mod subject;
+mod watch;
+
+pub use self::connections::TwoConnections;
+pub use self::corrupt::{corrupt_delete, corrupt_get, corrupt_list, corrupt_put, corrupt_status, corrupt_table};
+pub use self::delete::{
+    delete_aba, delete_absent, delete_existing, delete_foreign_name, delete_missing, delete_then_create,
+    delete_touches_one, delete_unchanged,
+};
+pub use self::get::{get_after_put, get_cached_asks_the_store, get_foreign_name, get_is_authoritative, get_missing};
+pub use self::list::{list_agrees_with_get, list_empty, list_is_authoritative, list_many, list_ordered};
+pub use self::local::{
+    close_is_stale, close_keeps_flags, close_refuses_writes, close_twice, ready_again, status_is_live,
+    table_agrees_with_list, table_is_one, table_keeps_order, table_shows_delete, table_shows_put, table_shows_put_all,
+};
+pub use self::put::{
+    put_aba, put_absent, put_any, put_invalid_name, put_large_record, put_new_version, put_same_again, put_touches_one,
+    put_unchanged, put_unicode_and_long_names, put_version_is_read_back,
+};
+pub use self::put_all::{put_all_each, put_all_results};
+pub use self::race::{
+    delete_dropped, delete_is_atomic, get_is_whole, list_is_complete, put_dropped, put_is_atomic, put_no_lost_update,
+};
+pub use self::run::{
+    CALL_LIMIT, Plant, TEST_LIMIT, TestStore, failures, local_failures, prove, prove_local, run, run_corrupt,
+    run_local, run_local_corrupt,
+};
+pub use self::watch::{
+    watch_begins_with_reset, watch_delete, watch_is_independent, watch_last_state, watch_never_ends, watch_no_gap,
+    watch_put,
+};

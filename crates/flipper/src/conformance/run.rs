@@ -1,0 +1,288 @@
+//! Running a behaviour: a store of its own, a runtime of its own, and an end.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
+
+/// How long one call of a store may take, and how long a change may take to be told by a watch.
+pub const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long one test may take.
+pub const TEST_LIMIT: Duration = Duration::from_secs(120);
+
+/// How many behaviours [`failures`] looks for at the same time.
+const AT_A_TIME: usize = 8;
+
+type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+type Behavior<S> = (&'static str, fn(Arc<S>) -> LocalFuture);
+
+const STORE: &[Behavior<dyn FeatureFlagStore>] = crate::__store_behaviors!(functions);
+const LOCAL: &[Behavior<dyn LocalFeatureFlagStore>] = crate::__local_behaviors!(functions);
+
+/// What the closures of the macros give: a store, or `(store, guard)` where the guard is dropped after the store.
+///
+/// ```
+/// use flipper::MemoryFeatureFlagStore;
+/// use flipper::conformance::prove;
+///
+/// prove(async || {
+///     let folder = tempfile::tempdir().unwrap();
+///     // A store in that folder; this one would do without.
+///     (MemoryFeatureFlagStore::new(), folder)
+/// });
+/// ```
+pub trait TestStore {
+    /// The store.
+    type Store: FeatureFlagStore;
+    /// What must live as long.
+    type Guard;
+
+    /// The two of them.
+    fn split(self) -> (Self::Store, Self::Guard);
+}
+
+impl<S: FeatureFlagStore> TestStore for S {
+    type Store = S;
+    type Guard = ();
+
+    fn split(self) -> (S, ()) {
+        (self, ())
+    }
+}
+
+impl<S: FeatureFlagStore, G> TestStore for (S, G) {
+    type Store = S;
+    type Guard = G;
+
+    fn split(self) -> Self {
+        self
+    }
+}
+
+/// Puts values where a store keeps its flags, past the store.
+pub struct Plant(Box<dyn Fn(String, Vec<u8>) -> LocalFuture>);
+
+impl Plant {
+    /// Puts values into this store by this function.
+    pub fn new<S: FeatureFlagStore>(store: Arc<S>, put: impl AsyncFn(&S, &str, &[u8]) + 'static) -> Self {
+        let put = Arc::new(put);
+        Self(Box::new(move |name, value| {
+            let (store, put) = (store.clone(), put.clone());
+            Box::pin(async move { put(&store, &name, &value).await })
+        }))
+    }
+
+    pub(super) async fn value(&self, name: &str, value: &[u8]) {
+        (self.0)(name.to_owned(), value.to_owned()).await;
+    }
+}
+
+impl fmt::Debug for Plant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plant").finish_non_exhaustive()
+    }
+}
+
+/// Proves that a store shows every behaviour, each on a store of its own.
+///
+/// # Panics
+///
+/// If one fails; the message names all that do, and why.
+pub fn prove<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static) {
+    report(&failures(make));
+}
+
+/// As [`prove`], with the behaviours of a [`LocalFeatureFlagStore`] besides.
+///
+/// # Panics
+///
+/// If one fails; the message names all that do, and why.
+pub fn prove_local<T>(make: impl AsyncFn() -> T + Send + Sync + 'static)
+where
+    T: TestStore<Store: LocalFeatureFlagStore>,
+{
+    let make = Arc::new(make);
+    let again = make.clone();
+    let mut failed = failures(async move || make().await);
+    failed.extend(local_failures(async move || again().await));
+    report(&failed);
+}
+
+/// The behaviours that a store does not show, by name, each with what was seen instead.
+pub fn failures<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static) -> Vec<(&'static str, String)> {
+    let make = Arc::new(make);
+    failing(STORE, |name, behavior| {
+        let make = make.clone();
+        run(name, async move || make().await, behavior);
+    })
+}
+
+/// Those of a [`LocalFeatureFlagStore`] alone that a store does not show.
+pub fn local_failures<T>(make: impl AsyncFn() -> T + Send + Sync + 'static) -> Vec<(&'static str, String)>
+where
+    T: TestStore<Store: LocalFeatureFlagStore>,
+{
+    let make = Arc::new(make);
+    failing(LOCAL, |name, behavior| {
+        let make = make.clone();
+        run_local(name, async move || make().await, behavior);
+    })
+}
+
+/// A few at a time: most of the time of a test is waiting.
+fn failing<S: ?Sized>(
+    behaviors: &[Behavior<S>],
+    run: impl Fn(&'static str, fn(Arc<S>) -> LocalFuture) + Sync,
+) -> Vec<(&'static str, String)> {
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(BTreeMap::new());
+    let work = || {
+        while let Some((number, (name, behavior))) = at(behaviors, next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(name, *behavior))) {
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.insert(number, (*name, message(&*panic)));
+            }
+        }
+    };
+    thread::scope(|scope| (0..AT_A_TIME).for_each(|_| drop(scope.spawn(work))));
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+fn at<T>(all: &[T], number: usize) -> Option<(usize, &T)> {
+    Some((number, all.get(number)?))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked").to_owned()
+}
+
+fn report(failed: &[(&str, String)]) {
+    let lines: String = failed.iter().map(|(name, why)| format!("\n{name}: {why}")).collect();
+    assert!(failed.is_empty(), "{} behaviours are not shown:{lines}", failed.len());
+}
+
+/// Runs one behaviour, as the tests of [`store_conformance_tests!`](crate::store_conformance_tests) do.
+///
+/// # Panics
+///
+/// If the store does not show it.
+pub fn run<T: TestStore, F: Future<Output = ()>>(
+    name: &str,
+    make: impl AsyncFnOnce() -> T + Send + 'static,
+    behavior: impl FnOnce(Arc<dyn FeatureFlagStore>) -> F + Send + 'static,
+) {
+    bounded(name, TEST_LIMIT, async move || {
+        let (store, guard) = make().await.split();
+        behavior(Arc::new(store)).await;
+        drop(guard);
+    });
+}
+
+/// Runs one behaviour of local stores, as the tests of
+/// [`local_store_conformance_tests!`](crate::local_store_conformance_tests) do.
+///
+/// # Panics
+///
+/// If the store does not show it.
+pub fn run_local<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = ()>>(
+    name: &str,
+    make: impl AsyncFnOnce() -> T + Send + 'static,
+    behavior: impl FnOnce(Arc<dyn LocalFeatureFlagStore>) -> F + Send + 'static,
+) {
+    bounded(name, TEST_LIMIT, async move || {
+        let (store, guard) = make().await.split();
+        behavior(Arc::new(store)).await;
+        drop(guard);
+    });
+}
+
+/// Runs one behaviour of stores with values that are no flags, as the tests of
+/// [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) do.
+///
+/// # Panics
+///
+/// If the store does not show it.
+pub fn run_corrupt<T: TestStore, F: Future<Output = ()>>(
+    name: &str,
+    make: impl AsyncFnOnce() -> T + Send + 'static,
+    plant: impl AsyncFn(&T::Store, &str, &[u8]) + Send + 'static,
+    behavior: impl FnOnce(Arc<dyn FeatureFlagStore>, Plant) -> F + Send + 'static,
+) {
+    bounded(name, TEST_LIMIT, async move || {
+        let (store, guard) = make().await.split();
+        let store = Arc::new(store);
+        behavior(store.clone(), Plant::new(store, plant)).await;
+        drop(guard);
+    });
+}
+
+/// Runs one behaviour of local stores with values that are no flags, as the tests of
+/// [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests) do.
+///
+/// # Panics
+///
+/// If the store does not show it.
+pub fn run_local_corrupt<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = ()>>(
+    name: &str,
+    make: impl AsyncFnOnce() -> T + Send + 'static,
+    plant: impl AsyncFn(&T::Store, &str, &[u8]) + Send + 'static,
+    behavior: impl FnOnce(Arc<dyn LocalFeatureFlagStore>, Plant) -> F + Send + 'static,
+) {
+    bounded(name, TEST_LIMIT, async move || {
+        let (store, guard) = make().await.split();
+        let store = Arc::new(store);
+        behavior(store.clone(), Plant::new(store, plant)).await;
+        drop(guard);
+    });
+}
+
+/// On a thread of its own, since a store may hold up the thread that polls it, and no timer would run there then.
+fn bounded(name: &str, limit: Duration, test: impl AsyncFnOnce() + Send + 'static) {
+    let (running, ended) = mpsc::channel::<()>();
+    let run = move || {
+        // Dropped when this ends, by a panic too.
+        let _running = running;
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("no runtime for the test could be made: {error}"));
+        let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test())));
+        // Waits for nobody: a blocking call of the store may never come back.
+        runtime.shutdown_background();
+        outcome.unwrap_or_else(|panic| resume_unwind(panic));
+    };
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    let thread = thread.unwrap_or_else(|error| panic!("no thread for the test could be had: {error}"));
+    if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(limit) {
+        panic!("{name} did not end within {limit:?}: a call of the store holds up its thread");
+    }
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "holds up its thread")]
+    fn a_store_that_blocks_is_named() {
+        bounded("sleeper", Duration::from_millis(50), async || thread::sleep(Duration::from_secs(5)));
+    }
+
+    #[test]
+    #[should_panic(expected = "the reason")]
+    fn a_panic_arrives_as_it_was() {
+        bounded("panics", CALL_LIMIT, async || panic!("the reason"));
+    }
+}

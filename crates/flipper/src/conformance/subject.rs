@@ -1,0 +1,258 @@
+//! The store under test: calls that answer in time or fail by name, flags of its own, and writers at the same time.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Barrier};
+use std::task::Poll;
+use std::thread;
+
+use futures_util::StreamExt;
+use futures_util::future::{self, Either};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::run::CALL_LIMIT;
+use crate::background;
+use crate::error::{ErrorKind, Result};
+use crate::json::Object;
+use crate::record::FlagRecord;
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+
+/// Names that no flag can have, some of them traps for stores that make paths, keys or patterns of them.
+pub(super) const FOREIGN_NAMES: [&str; 9] =
+    ["", "/", "a/b", "../escaped", "/etc/passwd", "a\nb", "\0", "a\u{7f}", "\u{85}"];
+
+pub(super) struct Subject<S: ?Sized = dyn FeatureFlagStore>(pub(super) Arc<S>);
+
+// Not derived: that would ask for `S: Clone`.
+impl<S: ?Sized> Clone for Subject<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: FeatureFlagStore + ?Sized> Subject<S> {
+    pub(super) async fn get(&self, name: &str) -> Option<Stored> {
+        let got = self.answer("get", name, self.0.get(name)).await;
+        let got = got.unwrap_or_else(|error| panic!("`get` of {name:?} failed: {error:?}"));
+        if let Some(stored) = &got {
+            assert_eq!(stored.name, name, "`get` of {name:?} gave a flag of another name");
+        }
+        got
+    }
+
+    pub(super) async fn existing(&self, name: &str) -> Stored {
+        self.get(name).await.unwrap_or_else(|| panic!("`get` of {name:?} is `None`, but the flag was put"))
+    }
+
+    /// Fails unless `get` gives exactly this flag in this version.
+    pub(super) async fn expect(&self, record: &FlagRecord, version: &Version) {
+        let stored = self.existing(record.name()).await;
+        assert_same(&stored, record, "`get`");
+        assert_eq!(&stored.version, version, "`get` of {:?} gave another version than the write", record.name());
+    }
+
+    pub(super) async fn expect_missing(&self, name: &str) {
+        let got = self.get(name).await;
+        assert!(got.is_none(), "{name:?} should not exist, but `get` gave {got:?}");
+    }
+
+    pub(super) async fn put(&self, record: &FlagRecord, when: Precondition) -> Version {
+        let name = record.name();
+        let put = self.try_put(record, when.clone()).await;
+        put.unwrap_or_else(|error| panic!("`put` of {name:?} with {when:?} failed: {error:?}"))
+    }
+
+    pub(super) async fn try_put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        self.answer("put", record.name(), self.0.put(record, when)).await
+    }
+
+    pub(super) async fn put_conflicts(&self, record: &FlagRecord, when: Precondition) {
+        let put = self.try_put(record, when.clone()).await;
+        assert_kind(put, ErrorKind::Conflict, format_args!("`put` of {:?} with {when:?}", record.name()));
+    }
+
+    pub(super) async fn delete(&self, name: &str, when: Precondition) -> Version {
+        let delete = self.try_delete(name, when.clone()).await;
+        delete.unwrap_or_else(|error| panic!("`delete` of {name:?} with {when:?} failed: {error:?}"))
+    }
+
+    pub(super) async fn try_delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        self.answer("delete", name, self.0.delete(name, when)).await
+    }
+
+    pub(super) async fn delete_conflicts(&self, name: &str, when: Precondition) {
+        let delete = self.try_delete(name, when.clone()).await;
+        assert_kind(delete, ErrorKind::Conflict, format_args!("`delete` of {name:?} with {when:?}"));
+    }
+
+    pub(super) async fn list(&self) -> Vec<Stored> {
+        let listed = within(format!("`list` of {}", self.0), self.0.list()).await;
+        listed.unwrap_or_else(|error| panic!("`list` failed: {error:?}"))
+    }
+
+    /// Those flags of the list that have one of these names, in the list's order: others may be at work in the same store.
+    pub(super) async fn list_of(&self, names: &[impl AsRef<str>]) -> Vec<Stored> {
+        let mut listed = self.list().await;
+        listed.retain(|stored| names.iter().any(|name| name.as_ref() == stored.name));
+        listed
+    }
+
+    pub(super) async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        // No limit of its own: it is as many calls as there are flags.
+        let results = self.0.put_all(records, when).await;
+        assert_eq!(results.len(), records.len(), "`put_all` must give one result for each flag");
+        results
+    }
+
+    pub(super) async fn follow(&self) -> Follow<'_, S> {
+        let mut follow = Follow { subject: self, watch: self.0.watch() };
+        // A store that polls or connects begins with the first poll, and nothing may be missed from then on.
+        match follow.next().await {
+            WatchEvent::Reset { .. } => follow,
+            other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),
+        }
+    }
+
+    async fn answer<T>(&self, call: &str, name: &str, future: impl Future<Output = T>) -> T {
+        within(format!("`{call}` of {name:?} in {}", self.0), future).await
+    }
+}
+
+/// A watch, which must tell of things in time.
+pub(super) struct Follow<'a, S: ?Sized> {
+    pub(super) subject: &'a Subject<S>,
+    pub(super) watch: Watch<'a>,
+}
+
+impl<S: FeatureFlagStore + ?Sized> Follow<'_, S> {
+    pub(super) async fn next(&mut self) -> WatchEvent {
+        let event = within("the next event of `watch`", self.watch.next()).await;
+        event.unwrap_or_else(|| panic!("`watch` ended; it must go on for as long as it is held"))
+    }
+
+    /// Reads events until one says that the flag is this one, or gone.
+    pub(super) async fn until(&mut self, name: &str, expected: Option<(&FlagRecord, &Version)>) {
+        let told = async {
+            loop {
+                let told = match self.next().await {
+                    WatchEvent::Reset { flags, .. } => flags.into_iter().find(|flag| flag.name == name),
+                    WatchEvent::Changed { flag, .. } if flag.name == name => Some(flag),
+                    WatchEvent::Removed { name: removed, .. } if removed == name => None,
+                    WatchEvent::Hint { name: hinted } if hinted == name => self.subject.get(name).await,
+                    _ => continue,
+                };
+                let matches = match (&told, expected) {
+                    (None, None) => true,
+                    (Some(told), Some((record, version))) => {
+                        told.version == *version && told.record.as_ref().is_ok_and(|told| **told == *record)
+                    }
+                    _ => false,
+                };
+                if matches {
+                    return;
+                }
+            }
+        };
+        let what = if expected.is_some() { "is as it was put" } else { "is gone" };
+        within(format!("`watch` telling that {name:?} {what}"), told).await;
+    }
+}
+
+/// A flag of a name that nobody else uses.
+pub(super) fn flag(label: &str) -> FlagRecord {
+    FlagRecord::new(name(label), 1_700_000_000)
+}
+
+pub(super) fn name(label: &str) -> String {
+    format!("{label}-{:016x}", fastrand::u64(..))
+}
+
+/// The same flag with other client data.
+pub(super) fn with_data(record: &FlagRecord, key: &str, value: impl Into<crate::Json>) -> FlagRecord {
+    let mut record = record.clone();
+    let mut data = Object::new();
+    data.insert(key, value);
+    record.set_client_data(data);
+    record
+}
+
+pub(super) fn assert_same(stored: &Stored, record: &FlagRecord, call: impl Display) {
+    match &stored.record {
+        Ok(read) => assert_eq!(read.to_json(), record.to_json(), "{call} gave another flag than was put"),
+        Err(corrupt) => panic!("{call} of {:?} cannot read what was put: {corrupt}", stored.name),
+    }
+}
+
+pub(super) fn assert_kind<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, call: impl Display) {
+    match result {
+        Ok(value) => panic!("{call} must be a `{kind:?}`, but succeeded with {value:?}"),
+        Err(error) => assert_eq!(error.kind(), kind, "{call} is another error: {error:?}"),
+    }
+}
+
+pub(super) async fn within<T>(what: impl Display, future: impl Future<Output = T>) -> T {
+    match future::select(pin!(future), pin!(background::sleep(CALL_LIMIT))).await {
+        Either::Left((value, _)) => value,
+        Either::Right(_) => panic!("{what} took longer than {CALL_LIMIT:?}"),
+    }
+}
+
+/// Runs the tasks at the same time, each on a thread of its own, and gives what they gave.
+pub(super) async fn at_once<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    // Drivers look for the runtime that they were made on; where the caller has none, this crate's own will do.
+    let handle = Handle::try_current().ok().or_else(|| background::handle().ok().cloned());
+    let handle = handle.unwrap_or_else(|| panic!("no thread could be had"));
+    let tasks: Vec<F> = tasks.into_iter().collect();
+    let start = Arc::new(Barrier::new(tasks.len()));
+    let test = thread::current().name().unwrap_or("conformance").to_owned();
+    let threads: Vec<_> = tasks
+        .into_iter()
+        .map(|task| {
+            let (start, handle) = (start.clone(), handle.clone());
+            let (send, receive) = oneshot::channel();
+            let run = move || {
+                start.wait();
+                // Nobody receives where another task has failed the test already.
+                let _ = send.send(handle.block_on(task));
+            };
+            let thread = thread::Builder::new().name(test.clone()).spawn(run);
+            (thread.unwrap_or_else(|error| panic!("no thread could be had: {error}")), receive)
+        })
+        .collect();
+    let mut results = Vec::with_capacity(threads.len());
+    for (thread, receive) in threads {
+        match (receive.await, thread) {
+            (Ok(result), _) => results.push(result),
+            (Err(_), thread) => match thread.join() {
+                Err(panic) => resume_unwind(panic),
+                Ok(()) => panic!("a task ended without a result"),
+            },
+        }
+    }
+    results
+}
+
+/// Polls a future so many times at the most and drops it: `None` if it was not done by then.
+pub(super) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = times;
+    future::poll_fn(move |context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match Pin::as_mut(&mut future).poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,122 @@
+//! Following changes.
+
+use std::sync::Arc;
+
+use super::subject::{Follow, Subject, assert_same, flag, with_data};
+use crate::store::{FeatureFlagStore, Precondition, WatchEvent};
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_begins_with_reset(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let records = ["A", "B", "C"].map(|label| with_data(&flag(label), "label", label));
+    for record in &records {
+        store.put(record, Precondition::Any).await;
+    }
+    let mut follow = Follow { subject: &store, watch: store.0.watch() };
+    let WatchEvent::Reset { flags, .. } = follow.next().await else {
+        panic!("the first event of `watch` must be `Reset`");
+    };
+    for record in &records {
+        let found: Vec<_> = flags.iter().filter(|flag| flag.name == record.name()).collect();
+        assert_eq!(found.len(), 1, "`Reset` must have {:?} once", record.name());
+        assert_same(found[0], record, "`Reset`");
+        assert_eq!(
+            found[0].version,
+            store.existing(record.name()).await.version,
+            "`Reset` has another version than `get`"
+        );
+    }
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_put(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let record = flag("WATCHED");
+    let mut follow = store.follow().await;
+    let version = store.put(&record, Precondition::Absent).await;
+    follow.until(record.name(), Some((&record, &version))).await;
+    let changed = with_data(&record, "n", 1);
+    let version = store.put(&changed, Precondition::Unchanged(version)).await;
+    follow.until(record.name(), Some((&changed, &version))).await;
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_delete(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let record = flag("WATCHED");
+    store.put(&record, Precondition::Any).await;
+    let mut follow = store.follow().await;
+    store.delete(record.name(), Precondition::Any).await;
+    follow.until(record.name(), None).await;
+    // Created anew, as another flag and as the same.
+    let version = store.put(&record, Precondition::Absent).await;
+    follow.until(record.name(), Some((&record, &version))).await;
+    store.delete(record.name(), Precondition::Unchanged(version)).await;
+    follow.until(record.name(), None).await;
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_no_gap(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let (early, late) = (flag("EARLY"), flag("LATE"));
+    let mut follow = Follow { subject: &store, watch: store.0.watch() };
+    // Before the first poll, and between two.
+    let early_version = store.put(&early, Precondition::Any).await;
+    follow.until(early.name(), Some((&early, &early_version))).await;
+    let late_version = store.put(&late, Precondition::Any).await;
+    follow.until(late.name(), Some((&late, &late_version))).await;
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_last_state(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let (kept, gone) = (flag("KEPT"), flag("GONE"));
+    let mut follow = store.follow().await;
+    store.put(&gone, Precondition::Any).await;
+    let mut last = (kept.clone(), store.put(&kept, Precondition::Any).await);
+    for number in 0..50 {
+        if number % 10 == 9 {
+            store.delete(kept.name(), Precondition::Any).await;
+        }
+        let changed = with_data(&kept, "number", number);
+        last.1 = store.put(&changed, Precondition::Any).await;
+        last.0 = changed;
+    }
+    follow.until(kept.name(), Some((&last.0, &last.1))).await;
+    // It was in the `Reset` of this watch, so that its end must be told.
+    let mut follow = store.follow().await;
+    let version = store.put(&with_data(&gone, "n", 1), Precondition::Any).await;
+    store.delete(gone.name(), Precondition::Unchanged(version)).await;
+    follow.until(gone.name(), None).await;
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_is_independent(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let record = flag("WATCHED");
+    let (mut first, mut second, dropped) = (store.follow().await, store.follow().await, store.follow().await);
+    let version = store.put(&record, Precondition::Any).await;
+    first.until(record.name(), Some((&record, &version))).await;
+    drop(dropped);
+    second.until(record.name(), Some((&record, &version))).await;
+    drop(second);
+    let changed = with_data(&record, "n", 1);
+    let version = store.put(&changed, Precondition::Any).await;
+    first.until(record.name(), Some((&changed, &version))).await;
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_never_ends(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let record = flag("WATCHED");
+    let mut follow = store.follow().await;
+    // Through all that a store may think of as an end: an empty store, a refused write, a deletion.
+    for number in 0..4 {
+        let changed = with_data(&record, "number", number);
+        let version = store.put(&changed, Precondition::Absent).await;
+        follow.until(record.name(), Some((&changed, &version))).await;
+        store.put_conflicts(&changed, Precondition::Absent).await;
+        store.delete(record.name(), Precondition::Any).await;
+        follow.until(record.name(), None).await;
+    }
+}

@@ -1,0 +1,248 @@
+//! The tables, and what is read from and written to them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
+
+use super::errors::{from_sqlite, unavailable};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::validate_name;
+use crate::store::{Corrupt, Precondition, Stored, Version};
+
+/// "FlpF" in ASCII: tells our files from those of others.
+const APPLICATION_ID: i64 = 0x466c_7046;
+const LAYOUT: i64 = 1;
+
+/// Deleting before inserting: an `INSERT OR REPLACE` in a trigger would follow the conflict clause of the statement that
+/// fired it, so that an `INSERT OR IGNORE` by hand would give no version (<https://sqlite.org/lang_createtrigger.html>).
+const CREATE: &str = "
+CREATE TABLE flags (name TEXT PRIMARY KEY NOT NULL, record TEXT NOT NULL);
+CREATE TABLE versions (version INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
+CREATE TRIGGER flags_inserted AFTER INSERT ON flags BEGIN
+    DELETE FROM versions WHERE name = NEW.name;
+    INSERT INTO versions (name) VALUES (NEW.name);
+END;
+CREATE TRIGGER flags_updated AFTER UPDATE ON flags BEGIN
+    DELETE FROM versions WHERE name IN (OLD.name, NEW.name);
+    INSERT INTO versions (name) SELECT OLD.name WHERE OLD.name <> NEW.name;
+    INSERT INTO versions (name) VALUES (NEW.name);
+END;
+CREATE TRIGGER flags_deleted AFTER DELETE ON flags BEGIN
+    DELETE FROM versions WHERE name = OLD.name;
+    INSERT INTO versions (name) VALUES (OLD.name);
+END;
+";
+
+/// What there is in a file.
+enum Found {
+    Nothing,
+    Ours,
+}
+
+/// Makes sure that the file is one of ours, creating the tables in an empty one.
+pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    if matches!(look(connection)?, Found::Nothing) {
+        use_wal(connection, deadline)?;
+        create(connection)?;
+    }
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(from_sqlite)?;
+    if mode != "wal" && !connection.is_readonly("main").map_err(from_sqlite)? {
+        use_wal(connection, deadline)?;
+    }
+    Ok(())
+}
+
+fn look(connection: &Connection) -> Result<Found> {
+    let (application, layout, objects, ours): (i64, i64, i64, i64) = connection
+        .query_row(
+            "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+                 count(*), count(CASE WHEN name IN ('flags', 'versions', 'flags_inserted', 'flags_updated', 'flags_deleted') THEN 1 END)
+             FROM sqlite_schema",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .map_err(from_sqlite)?;
+    match (application, layout) {
+        (0, 0) if objects == 0 => Ok(Found::Nothing),
+        (APPLICATION_ID, LAYOUT) if ours == 5 => Ok(Found::Ours),
+        (APPLICATION_ID, LAYOUT) => {
+            Err(unavailable("a table or trigger of this store is missing").with_transient(false))
+        }
+        (APPLICATION_ID, newer) => Err(Error::new(ErrorKind::Unsupported)
+            .with_message(format!("database has the layout {newer}, this version of the crate knows {LAYOUT}"))),
+        _ => Err(Error::invalid_input("database belongs to another program")),
+    }
+}
+
+/// Changing the mode needs the file alone for a moment, and SQLite does not wait for that when two do it at once.
+fn use_wal(connection: &Connection, deadline: Instant) -> Result<()> {
+    loop {
+        let result = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+        match result.map_err(from_sqlite) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn create(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(from_sqlite)?;
+    if matches!(look(&transaction)?, Found::Ours) {
+        return Ok(());
+    }
+    // Numbers that begin with the time, in microseconds, are above those of a file that was here before.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let first = i64::try_from(now).unwrap_or(0);
+    let created = transaction
+        .execute_batch(CREATE)
+        .and_then(|()| transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('versions', ?1)", [first]))
+        .and_then(|_| transaction.pragma_update(None, "application_id", APPLICATION_ID))
+        .and_then(|()| transaction.pragma_update(None, "user_version", LAYOUT));
+    created.and_then(|()| transaction.commit()).map_err(from_sqlite)
+}
+
+/// All flags of one moment.
+#[derive(Debug)]
+pub(super) struct All {
+    pub(super) flags: Vec<Stored>,
+    pub(super) last: i64,
+    pub(super) data_version: i64,
+}
+
+pub(super) fn read_all(connection: &Connection) -> Result<All> {
+    let read = || -> rusqlite::Result<All> {
+        let snapshot = connection.unchecked_transaction()?;
+        let last = last_version(&snapshot)?;
+        let mut flags = Vec::new();
+        let mut statement = snapshot.prepare_cached(
+            "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name ORDER BY f.name",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(name) = name(row, 1)? {
+                flags.push(stored(name, row.get(0)?, row.get_ref(2)?));
+            }
+        }
+        Ok(All { flags, last, data_version: data_version(&snapshot)? })
+    };
+    read().map_err(from_sqlite)
+}
+
+/// What happened after a version.
+pub(super) struct News {
+    pub(super) last: i64,
+    pub(super) data_version: i64,
+}
+
+/// Tells `tell` of all that happened after `seen`: the name, its version, and what is stored unless the flag is gone. Tells
+/// nothing, and says `None`, if the file counts lower than that: then it is an older copy that somebody restored.
+pub(super) fn read_news(
+    connection: &Connection,
+    seen: i64,
+    mut tell: impl FnMut(&str, Version, Option<ValueRef<'_>>),
+) -> Result<Option<News>> {
+    let mut read = || -> rusqlite::Result<Option<News>> {
+        let snapshot = connection.unchecked_transaction()?;
+        let last = last_version(&snapshot)?;
+        if last < seen {
+            return Ok(None);
+        }
+        let mut statement = snapshot.prepare_cached(
+            "SELECT v.version, v.name, f.name IS NOT NULL, f.record FROM versions v LEFT JOIN flags f ON f.name = v.name
+             WHERE v.version > ?1 ORDER BY v.version",
+        )?;
+        let mut rows = statement.query([seen])?;
+        while let Some(row) = rows.next()? {
+            if let Some(name) = name(row, 1)? {
+                let value = if row.get(2)? { Some(row.get_ref(3)?) } else { None };
+                tell(name, version(row.get(0)?), value);
+            }
+        }
+        Ok(Some(News { last, data_version: data_version(&snapshot)? }))
+    };
+    read().map_err(from_sqlite)
+}
+
+/// Changes when another connection, of any process, has committed.
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+pub(super) fn stored(name: &str, number: i64, value: ValueRef<'_>) -> Stored {
+    stored_at(name, version(number), value)
+}
+
+pub(super) fn stored_at(name: &str, version: Version, value: ValueRef<'_>) -> Stored {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Stored::from_json(name, version, bytes),
+        ValueRef::Null => corrupt(name, version, "record is NULL"),
+        ValueRef::Integer(_) | ValueRef::Real(_) => corrupt(name, version, "record is a number"),
+    }
+}
+
+fn corrupt(name: &str, version: Version, reason: &str) -> Stored {
+    Stored { name: name.to_owned(), version, record: Err(Corrupt::new(reason)) }
+}
+
+/// The name in a column, or `None` for one that no flag can have.
+fn name<'row>(row: &'row Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
+    let ValueRef::Text(bytes) = row.get_ref(column)? else { return Ok(None) };
+    Ok(std::str::from_utf8(bytes).ok().filter(|name| validate_name(name).is_ok()))
+}
+
+fn version(number: i64) -> Version {
+    Version::ordered(u64::try_from(number).unwrap_or(0))
+}
+
+fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'versions'), 0)";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// Writes one flag (`None`: deletes it) if `when` holds. No error leaves anything written.
+pub(super) fn write(
+    connection: &mut Connection,
+    name: &str,
+    record: Option<&Arc<str>>,
+    when: &Precondition,
+) -> Result<Version> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(from_sqlite)?;
+    let current: Option<Version> = transaction
+        .prepare_cached(
+            "SELECT coalesce(v.version, 0) FROM flags f LEFT JOIN versions v ON v.name = f.name WHERE f.name = ?1",
+        )
+        .and_then(|mut statement| statement.query_row([name], |row| row.get(0).map(version)).optional())
+        .map_err(from_sqlite)?;
+    let holds = match when {
+        Precondition::Any => true,
+        Precondition::Absent => current.is_none(),
+        Precondition::Unchanged(version) => current.as_ref() == Some(version),
+    };
+    if !holds {
+        return Err(Error::new(ErrorKind::Conflict));
+    }
+    let written = match record {
+        Some(record) => transaction
+            .prepare_cached(
+                "INSERT INTO flags (name, record) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = excluded.record",
+            )
+            .and_then(|mut statement| statement.execute([name, record])),
+        None if current.is_none() => return last_version(&transaction).map(version).map_err(from_sqlite),
+        None => transaction
+            .prepare_cached("DELETE FROM flags WHERE name = ?1")
+            .and_then(|mut statement| statement.execute([name])),
+    };
+    let new = written
+        .and_then(|_| transaction.prepare_cached("SELECT version FROM versions WHERE name = ?1"))
+        .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
+        .map(version)
+        .map_err(from_sqlite)?;
+    transaction.commit().map_err(from_sqlite)?;
+    Ok(new)
+}

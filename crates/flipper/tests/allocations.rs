@@ -1,0 +1,155 @@
+//! What checks and writes allocate: checks nothing, writes the same for any number of flags.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+use allocation_counter::{AllocationInfo, measure};
+use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version, context};
+use futures_executor::block_on;
+
+const NONE: AllocationInfo =
+    AllocationInfo { count_total: 0, count_current: 0, count_max: 0, bytes_total: 0, bytes_current: 0, bytes_max: 0 };
+
+/// A flag of each kind, the first enabled, and one that nobody made.
+const NAMES: [&str; 4] = ["ON", "OFF", "BROKEN", "MISSING"];
+
+fn client() -> FeatureFlagClient {
+    let store = MemoryFeatureFlagStore::new();
+    store.put_text("BROKEN", "{");
+    let features = FeatureFlagClient::new(store);
+    block_on(features.create("ON").enabled(true)).unwrap();
+    block_on(features.create("OFF")).unwrap();
+    features
+}
+
+#[test]
+fn a_check_by_name_allocates_nothing() {
+    let features = client();
+    for name in NAMES {
+        // The first too.
+        let checks = measure(|| {
+            for _ in 0..10 {
+                assert_eq!(features.is_enabled(name), name == "ON");
+                assert_eq!(features.is_enabled_or(name, true), name != "OFF");
+            }
+        });
+        assert_eq!(checks, NONE, "{name}");
+    }
+}
+
+#[test]
+fn a_check_by_handle_allocates_nothing() {
+    let features = client();
+    for name in NAMES {
+        let flag = features.get(name);
+        let checks = measure(|| {
+            for _ in 0..10 {
+                assert_eq!(flag.is_enabled(), name == "ON");
+                assert_eq!(flag.is_enabled_or(true), name != "OFF");
+            }
+        });
+        assert_eq!(checks, NONE, "{name}");
+    }
+}
+
+/// Where the answer does not depend on the context; for conditions and bucketers, see below.
+#[test]
+fn a_check_with_a_context_allocates_nothing() {
+    let features = client();
+    for name in NAMES {
+        let flag = features.get(name);
+        let checks = measure(|| {
+            for user_id in 0..10 {
+                assert_eq!(features.is_enabled_with(name, &context! { user_id: user_id, plan: "pro" }), name == "ON");
+                assert_eq!(flag.is_enabled_with(&context! { user_id: user_id, plan: "pro" }), name == "ON");
+            }
+        });
+        assert_eq!(checks, NONE, "{name}");
+    }
+}
+
+/// A line for each thing that a check may have to look at; `tests/evaluation.rs` has more attributes and types.
+const EVALUATED: [(&str, &str); 5] = [
+    ("conditions", r#""conditions": [{"plan": [{"variable": "plan", "value": "pro", "operator": null}]}]"#),
+    ("deny", r#""deny_conditions": [{"plan": [{"variable": "plan", "value": "free", "operator": null}]}]"#),
+    (
+        "consistent hash",
+        r#""bucketer": {"type": "ConsistentHashPercentageBucketer", "percentage": {"type": "Percentage", "value": 0.99}}"#,
+    ),
+    ("chance", r#""bucketer": {"type": "PercentageBucketer", "percentage": {"type": "Percentage", "value": 1.0}}"#),
+    (
+        "ramp",
+        r#""bucketer": {"type": "ConsistentHashPercentageBucketer", "percentage": {"type": "LinearRampPercentage", "initial_value": 0.99, "final_value": 1.0, "ramp_duration": 1, "initial_time": 0}}"#,
+    ),
+];
+
+#[test]
+fn an_evaluation_allocates_nothing() {
+    for (what, meta) in EVALUATED {
+        let store = MemoryFeatureFlagStore::new();
+        let meta = format!(r#"{{"created_date": 1, {meta}}}"#);
+        store.put_text("FLAG", format!(r#"{{"feature_name": "FLAG", "is_enabled": true, "meta": {meta}}}"#));
+        let features = FeatureFlagClient::new(store);
+        let flag = features.get("FLAG");
+        // Once per thread `arc-swap`, which keeps the entry alive meanwhile, allocates its place for this thread.
+        let evaluation = features.evaluate("FLAG", &context! { user_id: 0, plan: "pro" });
+        assert!(evaluation.enabled, "{what}: {evaluation} {:?}", features.status().corrupt);
+        let checks = measure(|| {
+            for user_id in 0..10 {
+                assert!(features.is_enabled_with("FLAG", &context! { user_id: user_id, plan: "pro" }), "{what}");
+                assert!(flag.is_enabled_with(&context! { user_id: user_id, plan: "pro" }), "{what}");
+                features.is_enabled("FLAG");
+                flag.is_enabled();
+            }
+        });
+        assert_eq!(checks, NONE, "{what}: {checks:?}");
+    }
+}
+
+/// A client with so many flags, of which the first is returned.
+fn with_flags(count: usize) -> (FeatureFlagClient, FeatureFlag) {
+    let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    let first = block_on(features.create(format!("FLAG_{:06}", 0))).unwrap();
+    for number in 1..count {
+        block_on(features.create(format!("FLAG_{number:06}"))).unwrap();
+    }
+    (features, first)
+}
+
+#[test]
+fn a_write_allocates_the_same_for_any_number_of_flags() {
+    let costs = [100, 100_000].map(|count| {
+        let (features, flag) = with_flags(count);
+        let flips = measure(|| {
+            for _ in 0..100 {
+                block_on(flag.enable()).unwrap();
+                block_on(features.disable("FLAG_000001")).unwrap();
+            }
+        });
+        let data =
+            measure(|| block_on(flag.set_client_data([("a", 1)].into_iter().collect::<flipper::Object>())).unwrap());
+        let creation = measure(|| drop(block_on(features.create("NEW_FLAG")).unwrap()));
+        let end = measure(|| block_on(features.destroy("NEW_FLAG")).unwrap());
+        [flips, data, creation, end]
+    });
+    assert_eq!(costs[0], costs[1]);
+    assert!(costs[0][0].count_total > 0, "nothing was counted");
+}
+
+/// The docs of `FlagTable` say what a name takes that has no flag any more.
+#[test]
+fn a_name_without_a_flag_takes_what_the_docs_say() {
+    let table = FlagTable::new();
+    let mut number = 0;
+    let mut bytes = 0;
+    for names in [1_000, 10_000, 20_000, 50_000, 100_000, 150_000] {
+        bytes += measure(|| {
+            while number < names {
+                number += 1;
+                table.remove(&format!("FLAG_{number:08}"), Version::ordered(number));
+            }
+        })
+        .bytes_current;
+        let each = u64::try_from(bytes).unwrap() / names;
+        assert!((150..=250).contains(&each), "{each} bytes each for {names} names");
+    }
+}

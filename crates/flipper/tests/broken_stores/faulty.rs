@@ -1,0 +1,293 @@
+//! A right store with one fault.
+#![expect(clippy::unwrap_used, reason = "a test, though not in a test function")]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{pending, ready};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flipper::{
+    Error, ErrorKind, FeatureFlagStore, FlagRecord, FlagTable, LocalFeatureFlagStore, MemoryFeatureFlagStore,
+    Precondition, Result, Stored, Version, Watch, WatchEvent, validate_name, watch_by_polling,
+};
+use futures_util::{Stream, StreamExt, stream};
+
+use super::Fault as F;
+
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    pub(crate) fault: F,
+    pub(crate) right: MemoryFeatureFlagStore,
+    /// Of each flag, how many writes ago it was created.
+    ages: Mutex<BTreeMap<String, u64>>,
+    /// The flags before the last write.
+    pub(crate) before: Mutex<Vec<Stored>>,
+    pub(crate) once: AtomicBool,
+    pub(crate) stale_table: Arc<FlagTable>,
+}
+
+impl Faulty {
+    pub(crate) fn new(fault: F) -> Self {
+        Self {
+            fault,
+            right: MemoryFeatureFlagStore::new(),
+            ages: Mutex::default(),
+            before: Mutex::default(),
+            once: AtomicBool::new(false),
+            stale_table: Arc::default(),
+        }
+    }
+
+    fn current(&self, name: &str) -> Option<Stored> {
+        self.right.table().get(name)
+    }
+
+    /// Puts a value that is no flag where the flags are.
+    pub(crate) fn plant(&self, name: &str, value: &[u8]) {
+        self.right.table().apply(Stored::from_json(name, Version::ordered(0), value));
+    }
+
+    fn remember(&self) {
+        *self.before.lock().unwrap() = self.right.table().list();
+    }
+
+    /// As the flag is told to others.
+    fn told(&self, mut stored: Stored) -> Stored {
+        stored.version = match self.fault {
+            F::VersionIsConstant => Version::opaque(b"1"),
+            F::VersionCountsPerLife => {
+                Version::ordered(self.ages.lock().unwrap().get(&stored.name).copied().unwrap_or(0))
+            }
+            _ => stored.version,
+        };
+        let Ok(record) = &stored.record else { return stored };
+        let text = record.to_json();
+        match self.fault {
+            F::GetLosesUnknownFields => {
+                let mut known = FlagRecord::new(record.name(), record.created_date().unwrap_or(0));
+                known.set_enabled(record.is_enabled());
+                known.set_client_data(record.client_data().as_object().cloned().unwrap_or_default());
+                stored.record = Ok(Arc::new(known));
+                stored
+            }
+            F::LargeRecordsAreCut if text.len() > 65_536 => {
+                Stored::from_json(stored.name, stored.version, &text.as_bytes()[..65_536])
+            }
+            _ => stored,
+        }
+    }
+
+    /// The condition as the right store has it, and whether it was met where that store cannot tell.
+    fn heard(&self, name: &str, when: Precondition) -> Result<Precondition> {
+        let current = self.current(name);
+        match (self.fault, &when, current) {
+            (F::VersionIsConstant | F::VersionCountsPerLife, Precondition::Unchanged(version), Some(current)) => {
+                let real = current.version.clone();
+                let same = self.told(current).version == *version;
+                if same { Ok(Precondition::Unchanged(real)) } else { Err(Error::new(ErrorKind::Conflict)) }
+            }
+            _ => Ok(when),
+        }
+    }
+
+    /// Lets others run, where there should be one step.
+    async fn give_way(&self) {
+        tokio::task::yield_now().await;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Faulty({:?})", self.fault)
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for Faulty {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        match self.fault {
+            F::GetHangs => pending().await,
+            F::GetErrorsOnMissing if self.current(name).is_none() => Err(Error::new(ErrorKind::FlagNotFound)),
+            F::GetErrorsOnForeignName => validate_name(name).map(|()| self.current(name)),
+            F::CorruptIsHidden => Ok(self.current(name).filter(|stored| stored.record.is_ok())),
+            F::GetLags => Ok(self.before.lock().unwrap().iter().find(|stored| stored.name == name).cloned()),
+            F::NamesIgnoreCase => {
+                Ok(self.current(&name.to_lowercase()).map(|stored| Stored { name: name.into(), ..stored }))
+            }
+            _ => Ok(self.right.get(name).await?.map(|stored| self.told(stored))),
+        }
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        let name = record.name();
+        let current = self.current(name);
+        let mut record = record.clone();
+        let mut when = self.heard(name, when)?;
+        self.remember();
+        match self.fault {
+            F::PutAnyCreatesOnly if when == Precondition::Any => when = Precondition::Absent,
+            F::PutIgnoresAbsent if when == Precondition::Absent => when = Precondition::Any,
+            F::CorruptIsAbsent if current.as_ref().is_some_and(|stored| stored.record.is_err()) => {
+                when = Precondition::Any;
+            }
+            F::PutIgnoresUnchanged => when = Precondition::Any,
+            F::PutOfTheSameConflicts
+                if current.as_ref().is_some_and(|stored| stored.record.as_deref() == Ok(&record)) =>
+            {
+                return Err(Error::new(ErrorKind::Conflict));
+            }
+            F::PutChecksThenWrites => {
+                if !when.holds(current.map(|stored| stored.version).as_ref()) {
+                    return Err(Error::new(ErrorKind::Conflict));
+                }
+                self.give_way().await;
+                when = Precondition::Any;
+            }
+            F::PutDeletesFirst if current.is_some() => {
+                self.right.delete(name, when).await?;
+                self.give_way().await;
+                when = Precondition::Any;
+            }
+            F::PutIgnoresInvalidNames if validate_name(name).is_err() => return Ok(Version::ordered(1)),
+            F::PutTouchesOthers => {
+                for other in self.right.table().list().into_iter().filter(|other| other.name != name) {
+                    self.right.put(&other.record.unwrap(), Precondition::Any).await?;
+                }
+            }
+            F::NamesIgnoreCase => {
+                let lower = record.to_json().replace(name, &name.to_lowercase());
+                record = FlagRecord::from_json(lower)?;
+            }
+            F::DeleteLeavesATombstone
+                if when == Precondition::Absent && self.ages.lock().unwrap().contains_key(name) =>
+            {
+                return Err(Error::new(ErrorKind::Conflict));
+            }
+            _ => {}
+        }
+        let version = self.right.put(&record, when).await?;
+        *self.ages.lock().unwrap().entry(name.to_owned()).or_default() += 1;
+        if self.fault == F::PutTellsAnotherVersion {
+            return Ok(Version::ordered(version.as_ordered().unwrap() + 1));
+        }
+        Ok(self.current(name).map_or(version, |stored| self.told(stored).version))
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        let current = self.current(name);
+        let mut when = self.heard(name, when)?;
+        self.remember();
+        match self.fault {
+            F::DeleteDoesNothing => return Ok(Version::ordered(0)),
+            F::DeleteErrorsOnMissing if current.is_none() => return Err(Error::new(ErrorKind::FlagNotFound)),
+            F::CorruptCannotBeDeleted if current.as_ref().is_some_and(|stored| stored.record.is_err()) => {
+                return Err(Error::new(ErrorKind::Corrupt));
+            }
+            F::DeleteIgnoresUnchanged if matches!(when, Precondition::Unchanged(_)) => when = Precondition::Any,
+            F::DeleteIgnoresAbsent if when == Precondition::Absent => when = Precondition::Any,
+            F::DeleteChecksThenWrites => {
+                if !when.holds(current.map(|stored| stored.version).as_ref()) {
+                    return Err(Error::new(ErrorKind::Conflict));
+                }
+                self.give_way().await;
+                when = Precondition::Any;
+            }
+            F::DeleteHitsLongerNames => {
+                for other in self.right.table().list().into_iter().filter(|other| other.name.starts_with(name)) {
+                    self.right.delete(&other.name, Precondition::Any).await?;
+                }
+                when = Precondition::Any;
+            }
+            F::DeleteErrorsOnForeignName => validate_name(name)?,
+            F::DroppedDeleteComesLate => {
+                let (right, name) = (self.right.clone(), name.to_owned());
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_micros(200));
+                    futures_executor::block_on(right.delete(&name, Precondition::Any))
+                });
+                self.give_way().await;
+            }
+            _ => {}
+        }
+        if self.fault != F::DeleteLeavesATombstone {
+            self.ages.lock().unwrap().remove(name);
+        }
+        self.right.delete(name, when).await
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        let mut all = self.right.list().await?.into_iter().map(|stored| self.told(stored)).collect::<Vec<_>>();
+        match self.fault {
+            F::ListErrorsOnEmpty if all.is_empty() => return Err(Error::new(ErrorKind::FlagNotFound)),
+            F::CorruptFailsTheList if all.iter().any(|stored| stored.record.is_err()) => {
+                return Err(Error::new(ErrorKind::Corrupt));
+            }
+            F::ListIsReversed => all.reverse(),
+            F::ListHasOneTwice => all.extend(all.last().cloned()),
+            F::ListLags => all = self.before.lock().unwrap().clone(),
+            F::ListHasOnePage => all.truncate(1_000),
+            _ => {}
+        }
+        Ok(all)
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        let watch = watch_by_polling(&self.right, Duration::from_millis(5));
+        match self.fault {
+            F::WatchBeginsWithoutReset => Box::pin(watch.skip(1)),
+            F::WatchIsSilentOfPuts => without(watch, |event| matches!(event, WatchEvent::Changed { .. })),
+            F::WatchIsSilentOfDeletes => without(watch, |event| matches!(event, WatchEvent::Removed { .. })),
+            F::WatchBeginsLate => {
+                // What comes between the list and the first poll is in neither.
+                let reset = WatchEvent::Reset { flags: self.right.table().list(), read_at: None };
+                Box::pin(stream::iter([reset]).chain(watch.skip(1)))
+            }
+            F::WatchIsOneBehind => {
+                let behind = |held: &mut Option<WatchEvent>, event| {
+                    let told =
+                        if matches!(event, WatchEvent::Reset { .. }) { Some(event) } else { held.replace(event) };
+                    ready(Some(told))
+                };
+                Box::pin(watch.scan(None, behind).filter_map(ready))
+            }
+            F::WatchIsShared if self.once.swap(true, Ordering::Relaxed) => {
+                Box::pin(watch.take(1).chain(stream::pending()))
+            }
+            F::WatchEnds => Box::pin(watch.take(6)),
+            _ => watch,
+        }
+    }
+
+    async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+        if self.fault == F::GetCachedHasNothing { Ok(None) } else { self.get(name).await }
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let mut results: Vec<Result<Version>> = Vec::new();
+        for record in records {
+            if self.fault == F::PutAllStopsAtAnError && results.iter().any(Result::is_err) {
+                results.push(Err(Error::new(ErrorKind::Conflict)));
+            } else {
+                results.push(self.put(record, when.clone()).await);
+            }
+        }
+        match self.fault {
+            F::PutAllIsReversed => results.reverse(),
+            F::TableForgetsPutAll => self.right.table().reset(Vec::new()),
+            _ => {}
+        }
+        results
+    }
+}
+
+fn without<'a>(
+    watch: Watch<'a>,
+    unwanted: fn(&WatchEvent) -> bool,
+) -> Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>> {
+    Box::pin(watch.filter(move |event| ready(!unwanted(event))))
+}

@@ -1,0 +1,101 @@
+//! Every store of this crate shows every behaviour that `store.rs` states, and every behaviour stated there has its test.
+
+use std::sync::Arc;
+
+use flipper::conformance::{self, TwoConnections};
+use flipper::{FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored, Version};
+
+flipper::local_store_conformance_tests!(memory, async || MemoryFeatureFlagStore::new());
+flipper::local_store_conformance_tests!(memory_in_an_arc, async || Arc::new(MemoryFeatureFlagStore::new()));
+flipper::local_store_conformance_tests!(memory_in_a_box, async || Box::new(MemoryFeatureFlagStore::new()));
+flipper::local_store_conformance_tests!(memory_as_any_local_store, async || {
+    Arc::new(MemoryFeatureFlagStore::new()) as Arc<dyn LocalFeatureFlagStore>
+});
+flipper::store_conformance_tests!(memory_as_any_store, async || {
+    Box::new(MemoryFeatureFlagStore::new()) as Box<dyn FeatureFlagStore>
+});
+flipper::store_conformance_tests!(memory_shared, async || {
+    let store = MemoryFeatureFlagStore::new();
+    TwoConnections::new(store.clone(), store)
+});
+flipper::local_corrupt_conformance_tests!(
+    memory_with_values_that_are_no_flags,
+    async || MemoryFeatureFlagStore::new(),
+    async |store: &MemoryFeatureFlagStore, name: &str, value: &[u8]| {
+        store.table().apply(Stored::from_json(name, Version::ordered(0), value));
+    },
+);
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use flipper::SqliteFeatureFlagStore;
+    use flipper::conformance::TwoConnections;
+
+    flipper::local_store_conformance_tests!(one_connection, async || {
+        let folder = tempfile::tempdir().unwrap();
+        (SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(), folder)
+    });
+    flipper::store_conformance_tests!(two_connections, async || {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap();
+        (TwoConnections::new(open(), open()), folder)
+    });
+}
+
+#[test]
+fn a_behavior_needs_no_runtime_of_the_caller() {
+    let store: Arc<dyn FeatureFlagStore> = Arc::new(MemoryFeatureFlagStore::new());
+    futures_executor::block_on(async {
+        conformance::put_no_lost_update(store.clone()).await;
+        conformance::watch_delete(store.clone()).await;
+        // More than one in one store, which others use too.
+        conformance::list_agrees_with_get(store.clone()).await;
+        conformance::put_aba(store).await;
+    });
+}
+
+/// The names of the bullets under `# Behavior` in a piece of `store.rs`.
+fn bullets(source: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut under_behavior = false;
+    for line in source.lines() {
+        let Some(doc) = line.trim_start().strip_prefix("///").map(str::trim) else {
+            under_behavior = false;
+            continue;
+        };
+        if let Some(heading) = doc.strip_prefix("# ") {
+            under_behavior = heading == "Behavior";
+        } else if let Some((name, sentence)) = doc.strip_prefix("- `").and_then(|rest| rest.split_once("`: "))
+            && under_behavior
+        {
+            assert!(!sentence.is_empty(), "{name} says nothing");
+            names.push(name);
+        } else {
+            assert!(!(under_behavior && doc.starts_with("- ")), "a bullet without a name: {doc}");
+        }
+    }
+    names
+}
+
+#[test]
+fn every_behavior_has_its_test_and_every_test_its_behavior() {
+    let source = include_str!("../src/store.rs");
+    let (store, local) = source.split_once("pub trait LocalFeatureFlagStore").unwrap();
+    let stated = |source, corrupt: bool| -> Vec<&str> {
+        let mut names: Vec<_> =
+            bullets(source).into_iter().filter(|name| name.starts_with("corrupt_") == corrupt).collect();
+        names.sort_unstable();
+        names
+    };
+    let tested = |names: &[&'static str]| -> Vec<&str> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(stated(store, false), tested(flipper::__store_behaviors!(names)));
+    assert_eq!(stated(local, false), tested(flipper::__local_behaviors!(names)));
+    assert_eq!(stated(store, true), tested(flipper::__corrupt_behaviors!(names)));
+    assert_eq!(stated(local, true), tested(flipper::__local_corrupt_behaviors!(names)));
+    // So that a parser that finds nothing is found out.
+    assert_eq!((bullets(store).len(), bullets(local).len()), (49, 14));
+}

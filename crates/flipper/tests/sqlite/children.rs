@@ -1,0 +1,141 @@
+//! What the other processes do; see `flipper_testkit::Child`.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flipper::{FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
+use flipper_testkit::{Role, wait_until};
+use futures_executor::block_on;
+
+use crate::{is_enabled, put, record};
+
+pub(crate) fn run(role: &Role) {
+    let argument = |number: usize| role.arguments[number].clone();
+    let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
+    match role.name.as_str() {
+        "greet" => role.say(&argument(0)),
+        "merge" => merge(role, &argument(1)),
+        "flip" => flip(role, &open()),
+        "write until killed" => write_until_killed(role, &open(), &argument(1)),
+        "idle" => {
+            let mut options = SqliteFeatureFlagStore::options();
+            if let Some(every) = role.arguments.get(1) {
+                options = options.poll_every(Duration::from_millis(every.parse().unwrap()));
+            }
+            let store = options.open(argument(0)).unwrap();
+            role.say("open");
+            role.hear();
+            assert!(store.status().is_live());
+        }
+        "threads" => threads(role),
+        "read only" => read_only(role),
+        "no notifications" => no_notifications(role),
+        "create" => {
+            role.say("started");
+            role.hear();
+            let store = open();
+            put(&store, &argument(1), true).unwrap();
+            role.say("put");
+            role.hear();
+        }
+        other => panic!("no role {other:?}"),
+    }
+}
+
+pub(crate) fn nanoseconds() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
+}
+
+fn merge(role: &Role, own: &str) {
+    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap());
+    role.say("open");
+    role.hear();
+    for number in 0..250 {
+        let data = serde_json::json!({ format!("{own}-{number}"): number });
+        block_on(features.set_client_data("SHARED", data)).unwrap();
+    }
+    role.say("done");
+}
+
+/// Flips the flag `X` whenever it is told to, and says when the put began and when it returned.
+fn flip(role: &Role, store: &SqliteFeatureFlagStore) {
+    role.say("open");
+    let mut enabled = false;
+    while role.hear().is_some() {
+        enabled = !enabled;
+        let begun = nanoseconds();
+        put(store, "X", enabled).unwrap();
+        role.say(&format!("{begun} {}", nanoseconds()));
+    }
+}
+
+fn write_until_killed(role: &Role, store: &SqliteFeatureFlagStore, prefix: &str) {
+    for number in 0.. {
+        let name = format!("{prefix}-{number}");
+        block_on(store.put(&record(&name, true), Precondition::Absent)).unwrap();
+        role.say(&name);
+    }
+}
+
+fn count_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// The threads of a store end with its last clone, and when it is closed.
+fn threads(role: &Role) {
+    let path = &role.arguments[0];
+    let before = count_threads();
+    let store = SqliteFeatureFlagStore::open(path).unwrap();
+    let clone = store.clone();
+    put(&store, "X", true).unwrap();
+    assert!(count_threads() >= before + 2);
+    drop(store);
+    put(&clone, "X", false).unwrap();
+    drop(clone);
+    wait_until("the threads of a dropped store have ended", || count_threads() == before);
+    let store = SqliteFeatureFlagStore::open(path).unwrap();
+    block_on(store.close()).unwrap();
+    wait_until("the threads of a closed store have ended", || count_threads() == before);
+    for _ in 0..20 {
+        drop(SqliteFeatureFlagStore::open(path).unwrap());
+    }
+    wait_until("the threads of many stores have ended", || count_threads() == before);
+    let files = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+    assert_eq!(open.filter(|file| file.starts_with(path)).count(), 0, "the file is still open");
+    role.say("ended");
+}
+
+/// Reads a file that it may not write, and says what it sees.
+fn read_only(role: &Role) {
+    let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
+    role.say(&format!("{:?}", is_enabled(&store, "X")));
+    let error = put(&store, "X", false).unwrap_err();
+    role.say(&format!("{:?} {} {error}", error.kind(), error.is_transient()));
+    let before = is_enabled(&store, "X");
+    assert!(store.status().is_live());
+    role.hear();
+    // The parent has changed it.
+    wait_until("the change is seen", || is_enabled(&store, "X") != before);
+    role.say(&format!("{:?}", is_enabled(&store, "X")));
+    role.hear();
+    assert!(block_on(store.get("X")).unwrap().is_some());
+    block_on(store.close()).unwrap();
+    role.say("closed");
+}
+
+/// Uses up this user's notifications, and follows changes without them.
+fn no_notifications(role: &Role) {
+    let mut watchers = Vec::new();
+    while let Ok(watcher) = notify::recommended_watcher(|_: notify::Result<notify::Event>| {}) {
+        watchers.push(watcher);
+    }
+    let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
+    role.say(&format!("{:?}", store.status().updates));
+    let mut before = is_enabled(&store, "X");
+    while role.hear().is_some() {
+        let begun = Instant::now();
+        wait_until("the change is seen", || is_enabled(&store, "X") != before);
+        before = is_enabled(&store, "X");
+        role.say(&format!("{}", begun.elapsed().as_micros()));
+    }
+}

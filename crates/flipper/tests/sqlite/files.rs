@@ -1,0 +1,231 @@
+//! The file is deleted or replaced under a running store.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, WatchEvent};
+use flipper_testkit::wait_until;
+use futures_executor::block_on;
+use futures_util::StreamExt;
+
+use crate::{Folder, assert_intact, is_enabled, put, record, stale};
+
+/// A database that somebody made elsewhere, closed.
+fn made_elsewhere(path: &Path, flags: &[(&str, bool)]) {
+    let store = SqliteFeatureFlagStore::open(path).unwrap();
+    for (name, enabled) in flags {
+        put(&store, name, *enabled).unwrap();
+    }
+    block_on(store.close()).unwrap();
+}
+
+#[test]
+fn a_deleted_file_is_told_and_nothing_more_is_acknowledged() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", true).unwrap();
+    fs::remove_file(&folder.database).unwrap();
+    // At once, not only after it was noticed.
+    let error = put(&store, "X", false).unwrap_err();
+    assert_eq!((error.kind(), error.flag()), (ErrorKind::Unavailable, Some("X")));
+    assert!(error.to_string().starts_with("database file was deleted"), "{error}");
+    assert!(error.to_string().contains(folder.text()), "{error}");
+    wait_until("it is stale", || stale(&store).is_some());
+    let reason = stale(&store).unwrap();
+    assert!(reason.contains("deleted") && reason.contains(folder.text()), "{reason}");
+    assert_eq!(block_on(store.get("X")).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(is_enabled(&store, "X"), Some(true), "checks go on with the last known flags");
+    assert!(!folder.database.exists(), "it is not made anew behind its owner's back");
+
+    // Another program makes it anew.
+    let other = folder.open();
+    put(&other, "Y", true).unwrap();
+    wait_until("the new file is taken in", || is_enabled(&store, "Y") == Some(true));
+    assert_eq!(is_enabled(&store, "X"), None);
+    wait_until("it is live again", || stale(&store).is_none());
+    put(&store, "Z", true).unwrap();
+    assert!(block_on(other.get("Z")).unwrap().is_some());
+    drop((store, other));
+    assert_intact(&folder.database);
+}
+
+#[test]
+fn a_replaced_file_is_taken_in() {
+    let folder = Folder::new();
+    let store = folder.open();
+    for round in 0..5 {
+        put(&store, "X", true).unwrap();
+        put(&store, &format!("OLD_{round}"), true).unwrap();
+        let name = format!("NEW_{round}");
+        let new = folder.folder.path().join("new.db");
+        made_elsewhere(&new, &[("X", false), (&name, true)]);
+        // The -wal file of the old one stays beside it, full of the old flags.
+        fs::rename(&new, &folder.database).unwrap();
+        wait_until("the new file is taken in", || is_enabled(&store, &name) == Some(true));
+        let names: Vec<_> = store.table().list().into_iter().map(|stored| stored.name).collect();
+        assert_eq!(names, [name.as_str(), "X"]);
+        assert_eq!(is_enabled(&store, "X"), Some(false));
+        wait_until("it is live", || stale(&store).is_none());
+        assert_intact(&folder.database);
+    }
+}
+
+#[test]
+fn a_write_right_after_a_replacement_goes_to_the_new_file() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let old = put(&store, "X", true).unwrap();
+    let new = folder.folder.path().join("new.db");
+    made_elsewhere(&new, &[("X", true)]);
+    fs::rename(&new, &folder.database).unwrap();
+    let error = block_on(store.put(&record("X", false), Precondition::Unchanged(old))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    put(&store, "X", false).unwrap();
+    block_on(store.close()).unwrap();
+    assert_eq!(is_enabled(&folder.open(), "X"), Some(false));
+    assert_intact(&folder.database);
+}
+
+#[test]
+fn a_file_moved_away_and_back_has_lost_nothing() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let away = folder.folder.path().join("away.db");
+    for round in 0..5 {
+        let name = format!("FLAG_{round}");
+        put(&store, &name, true).unwrap();
+        fs::rename(&folder.database, &away).unwrap();
+        wait_until("it is stale", || stale(&store).is_some());
+        assert!(put(&store, "LOST", true).is_err());
+        fs::rename(&away, &folder.database).unwrap();
+        wait_until("it is live again", || stale(&store).is_none());
+        assert_eq!(store.table().list().len(), round + 1);
+    }
+    assert_intact(&folder.database);
+    assert_eq!(folder.open().table().list().len(), 5);
+}
+
+#[test]
+fn without_its_wal_file_nothing_is_lost() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let wal = folder.folder.path().join("flags.db-wal");
+    for round in 0..5 {
+        put(&store, &format!("FLAG_{round}"), true).unwrap();
+        fs::remove_file(&wal).unwrap();
+        put(&store, &format!("LATER_{round}"), true).unwrap();
+        wait_until("it is live", || stale(&store).is_none());
+    }
+    assert_eq!(store.table().list().len(), 10);
+    assert_intact(&folder.database);
+    assert_eq!(folder.open().table().list().len(), 10);
+}
+
+#[test]
+fn something_else_in_its_place_is_told_until_it_is_gone() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", true).unwrap();
+    let away = folder.folder.path().join("away.db");
+    fs::rename(&folder.database, &away).unwrap();
+    fs::write(&folder.database, "no database ".repeat(100)).unwrap();
+    wait_until("it is stale", || stale(&store).is_some_and(|reason| reason.contains("not an SQLite database")));
+    assert_eq!(put(&store, "X", false).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(fs::read(&folder.database).unwrap(), "no database ".repeat(100).into_bytes());
+    fs::rename(&away, &folder.database).unwrap();
+    wait_until("it is live again", || stale(&store).is_none());
+    assert_eq!(is_enabled(&store, "X"), Some(true));
+    put(&store, "X", false).unwrap();
+}
+
+#[test]
+fn an_older_copy_that_is_restored_is_taken_in() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", true).unwrap();
+    let copy = folder.folder.path().join("copy.db");
+    folder.shell().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    put(&store, "X", false).unwrap();
+    put(&store, "Y", true).unwrap();
+    // What the shell's .restore does, as far as it can be said in SQL: numbers go back.
+    let shell = folder.shell();
+    shell.execute("ATTACH ?1 AS copy", [copy.to_str().unwrap()]).unwrap();
+    shell
+        .execute_batch(
+            "BEGIN IMMEDIATE; DELETE FROM flags; INSERT INTO flags SELECT * FROM copy.flags; DELETE FROM versions;
+             INSERT INTO versions SELECT * FROM copy.versions;
+             UPDATE sqlite_sequence SET seq = (SELECT seq FROM copy.sqlite_sequence) WHERE name = 'versions'; COMMIT;",
+        )
+        .unwrap();
+    wait_until("the old state is back", || is_enabled(&store, "X") == Some(true) && is_enabled(&store, "Y").is_none());
+    put(&store, "Y", true).unwrap();
+    assert!(block_on(store.get("Y")).unwrap().is_some());
+}
+
+#[test]
+fn writes_while_the_file_is_replaced_again_and_again() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let (store, ended) = (&store, &ended);
+                scope.spawn(move || {
+                    let mut count = 0;
+                    while !ended.load(Ordering::Relaxed) {
+                        match put(store, &format!("WRITER_{writer}"), count % 2 == 0) {
+                            Ok(_) => count += 1,
+                            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}"),
+                        }
+                    }
+                    count
+                })
+            })
+            .collect();
+        for round in 0..30 {
+            let new = folder.folder.path().join("new.db");
+            let name = format!("ROUND_{round}");
+            made_elsewhere(&new, &[(&name, true)]);
+            if round % 3 == 0 {
+                fs::remove_file(&folder.database).unwrap();
+            }
+            fs::rename(&new, &folder.database).unwrap();
+            wait_until("the new file is taken in", || is_enabled(&store, &name) == Some(true));
+        }
+        ended.store(true, Ordering::Relaxed);
+        for writer in writers {
+            assert!(writer.join().unwrap() > 0);
+        }
+    });
+    block_on(store.list()).unwrap();
+    let memory: Vec<_> = store.table().list().into_iter().map(|stored| (stored.name, stored.version)).collect();
+    let file: Vec<_> = folder.open().table().list().into_iter().map(|stored| (stored.name, stored.version)).collect();
+    assert_eq!(memory, file);
+    assert_intact(&folder.database);
+}
+
+#[test]
+fn the_watch_tells_of_a_lost_and_a_restored_file() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", true).unwrap();
+    let mut watch = store.watch();
+    let mut next = || block_on(watch.next()).unwrap();
+    assert!(matches!(next(), WatchEvent::Reset { flags, .. } if flags.len() == 1));
+    let away = folder.folder.path().join("away.db");
+    fs::rename(&folder.database, &away).unwrap();
+    let WatchEvent::Lost(error) = next() else { panic!("not lost") };
+    assert!(error.to_string().contains("deleted") && error.to_string().contains(folder.text()), "{error}");
+    // One who comes later hears of it too.
+    let mut late = store.watch();
+    assert!(matches!(block_on(late.next()), Some(WatchEvent::Reset { .. })));
+    assert!(matches!(block_on(late.next()), Some(WatchEvent::Lost(_))));
+    made_elsewhere(&folder.database, &[("X", false), ("Y", true)]);
+    let restored = [next(), next(), next(), next()];
+    let told = restored.iter().position(|event| matches!(event, WatchEvent::Restored)).expect("restored");
+    let reset =
+        restored[told..].iter().any(|event| matches!(event, WatchEvent::Reset { flags, .. } if flags.len() == 2));
+    assert!(reset, "{restored:?}");
+}

@@ -1,0 +1,91 @@
+//! The SQLite store.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+
+mod bad_rows;
+mod children;
+mod faults;
+mod files;
+mod processes;
+mod store;
+
+use std::path::{Path, PathBuf};
+
+use flipper::{
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Precondition,
+    SqliteFeatureFlagStore, Version,
+};
+use flipper_testkit::{Child, child_role};
+use futures_executor::block_on;
+use tempfile::TempDir;
+
+/// A folder and the path of a database in it.
+struct Folder {
+    folder: TempDir,
+    database: PathBuf,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().canonicalize().unwrap().join("flags.db");
+        Self { folder, database }
+    }
+
+    fn open(&self) -> SqliteFeatureFlagStore {
+        SqliteFeatureFlagStore::open(&self.database).unwrap()
+    }
+
+    fn client(&self) -> FeatureFlagClient {
+        FeatureFlagClient::new(self.open())
+    }
+
+    /// A connection such as the `sqlite3` shell's.
+    fn shell(&self) -> rusqlite::Connection {
+        shell(&self.database)
+    }
+
+    fn text(&self) -> &str {
+        self.database.to_str().unwrap()
+    }
+}
+
+fn shell(database: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(database).unwrap()
+}
+
+fn record(name: &str, enabled: bool) -> FlagRecord {
+    let mut record = FlagRecord::new(name, 1_700_000_000);
+    record.set_enabled(enabled);
+    record
+}
+
+fn put(store: &SqliteFeatureFlagStore, name: &str, enabled: bool) -> flipper::Result<Version> {
+    block_on(store.put(&record(name, enabled), Precondition::Any))
+}
+
+fn is_enabled(store: &SqliteFeatureFlagStore, name: &str) -> Option<bool> {
+    Some(store.table().get(name)?.record.ok()?.is_enabled())
+}
+
+/// The reason why the store is stale, if it is.
+fn stale(store: &SqliteFeatureFlagStore) -> Option<String> {
+    match store.status().health {
+        Health::Stale { reason, .. } => Some(reason.to_string()),
+        _ => None,
+    }
+}
+
+fn assert_intact(database: &Path) {
+    let verdict: String = shell(database).query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+}
+
+/// Where the other processes begin; without a role it starts one, to see that they do.
+#[test]
+fn child() {
+    match child_role() {
+        Some(role) => children::run(&role),
+        None => Child::spawn("greet", &["hello"]).expect("hello"),
+    }
+}

@@ -1,0 +1,228 @@
+//! Several processes on one file.
+
+use std::time::{Duration, Instant};
+
+use flipper::{Change, FeatureFlagStore, LocalFeatureFlagStore};
+use flipper_testkit::{Child, is_root, skip, within};
+use futures_executor::block_on;
+
+use crate::children::nanoseconds;
+use crate::{Folder, assert_intact, is_enabled, put};
+
+#[test]
+fn merges_of_four_processes_are_all_kept() {
+    let folder = Folder::new();
+    let features = folder.client();
+    block_on(features.create("SHARED")).unwrap();
+    let mut children = ["a", "b", "c", "d"].map(|own| Child::spawn("merge", &[folder.text(), own]));
+    children.iter().for_each(|child| child.expect("open"));
+    let begun = Instant::now();
+    children.iter_mut().for_each(|child| child.say("go"));
+    children.iter().for_each(|child| child.expect("done"));
+    println!("sqlite: 4 × 250 merges of four processes into one flag in {:?}", begun.elapsed());
+    children.into_iter().for_each(Child::succeed);
+
+    let record = block_on(features.get("SHARED").fetch()).unwrap().unwrap();
+    let data = record.client_data().clone();
+    assert_eq!(data.as_object().unwrap().len(), 1000);
+    assert_eq!(features.client_data("SHARED").unwrap(), data, "memory has it too");
+    assert_intact(&folder.database);
+}
+
+#[test]
+fn a_thousand_changes_are_all_seen_and_soon() {
+    let folder = Folder::new();
+    let features = folder.client();
+    let mut changes = features.changes();
+    let mut child = Child::spawn("flip", &[folder.text()]);
+    child.expect("open");
+    let (mut from_begin, mut from_return) = (Vec::new(), Vec::new());
+    within(Duration::from_secs(60), move || {
+        for number in 0..1000 {
+            child.say("flip");
+            let change = block_on(changes.recv()).unwrap();
+            let seen = nanoseconds();
+            let Change::Set { name, record } = change else { panic!("{change:?}") };
+            assert_eq!((name.as_str(), record.is_enabled()), ("X", number % 2 == 0));
+            let line = child.line().unwrap();
+            let (begun, returned) = line.split_once(' ').unwrap();
+            let micros = |since: &str| (seen as i128 - since.parse::<i128>().unwrap()) / 1000;
+            from_begin.push(micros(begun));
+            from_return.push(micros(returned));
+        }
+        child.succeed();
+        for (what, mut times) in [("call", from_begin), ("return", from_return)] {
+            times.sort_unstable();
+            let [median, late, last] = [500, 989, 999].map(|at| times[at]);
+            println!(
+                "sqlite: seen by another process after the put's {what}: median {median} µs, 99 % {late} µs, most {last} µs"
+            );
+        }
+    });
+}
+
+#[test]
+fn without_notifications_changes_are_seen_by_polling() {
+    if !is_root() {
+        return skip("sqlite: polling", "using up another user's notifications takes root");
+    }
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", false).unwrap();
+    open_to_all(&folder);
+    // A user that nobody else is, since the limit is the user's.
+    let mut child = Child::spawn_as(54_321, "no notifications", &[folder.text()]);
+    child.expect("Poll { every: 3ms }");
+    let mut times = Vec::new();
+    for number in 0..100 {
+        put(&store, "X", number % 2 == 0).unwrap();
+        child.say("changed");
+        times.push(child.line().unwrap().parse::<u64>().unwrap());
+    }
+    child.succeed();
+    times.sort_unstable();
+    println!("sqlite: seen by polling after a median of {} µs", times[50]);
+}
+
+#[test]
+fn an_idle_store_costs_next_to_nothing() {
+    let folder = Folder::new();
+    put(&folder.open(), "X", true).unwrap();
+    // As it is with notifications, and as often as it looks without them.
+    for (how, arguments) in [("notified", vec![folder.text()]), ("polling", vec![folder.text(), "3"])] {
+        let mut child = Child::spawn("idle", &arguments);
+        child.expect("open");
+        let (begun, before) = (Instant::now(), cpu_time(child.id()));
+        // What is measured is time itself.
+        std::thread::sleep(Duration::from_secs(3));
+        let share = (cpu_time(child.id()) - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+        println!("sqlite: an idle store, {how}, takes {:.2} % of a core", share * 100.0);
+        assert!(share < 0.05, "{share}");
+        child.say("end");
+        child.succeed();
+    }
+}
+
+/// From the scheduler, to the nanosecond; `/proc/PID/stat` has hundredths of a second.
+fn cpu_time(process: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let nanoseconds = tasks.map(|task| {
+        let text = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse::<u64>().unwrap()
+    });
+    Duration::from_nanos(nanoseconds.sum())
+}
+
+#[test]
+fn a_dropped_or_closed_store_ends_its_threads() {
+    let folder = Folder::new();
+    let child = Child::spawn("threads", &[folder.text()]);
+    child.expect("ended");
+    child.succeed();
+}
+
+#[test]
+fn processes_that_create_the_file_at_once_share_it() {
+    for _ in 0..10 {
+        let folder = Folder::new();
+        let names: Vec<_> = (0..8).map(|number| format!("FLAG_{number}")).collect();
+        let mut children: Vec<_> = names.iter().map(|name| Child::spawn("create", &[folder.text(), name])).collect();
+        children.iter().for_each(|child| child.expect("started"));
+        children.iter_mut().for_each(|child| child.say("go"));
+        children.iter().for_each(|child| child.expect("put"));
+        let listed: Vec<_> = block_on(folder.open().list()).unwrap().into_iter().map(|stored| stored.name).collect();
+        assert_eq!(listed, names);
+        children.into_iter().for_each(Child::succeed);
+    }
+}
+
+#[test]
+fn killed_a_thousand_times_and_nothing_acknowledged_is_lost() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let begun = Instant::now();
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let killers: Vec<_> = (0..4)
+            .map(|killer| {
+                scope.spawn({
+                    let folder = &folder;
+                    move || kill(folder, killer)
+                })
+            })
+            .collect();
+        killers.into_iter().flat_map(|killer| killer.join().unwrap()).collect()
+    });
+    println!("sqlite: killed 1000 times, {} writes acknowledged, in {:?}", acknowledged.len(), begun.elapsed());
+    assert!(acknowledged.len() >= 2000);
+    assert_intact(&folder.database);
+    block_on(store.list()).unwrap();
+    let fresh = folder.open();
+    for name in acknowledged {
+        assert_eq!(is_enabled(&store, &name), Some(true), "{name} in the store that saw it all");
+        assert_eq!(is_enabled(&fresh, &name), Some(true), "{name} in the file");
+    }
+    assert!(store.status().is_live());
+    put(&store, "AFTERWARDS", true).unwrap();
+}
+
+fn kill(folder: &Folder, killer: usize) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 0..250_u32 {
+        let child = Child::spawn("write until killed", &[folder.text(), &format!("FLAG_{killer}_{number}")]);
+        for _ in 0..2 + number % 4 {
+            acknowledged.push(child.line().expect("it writes until it is killed"));
+        }
+        // Somewhere in the next writes, another place each time.
+        let moment = Instant::now() + Duration::from_micros(u64::from(number.wrapping_mul(7919) % 3000));
+        while Instant::now() < moment {
+            std::hint::spin_loop();
+        }
+        acknowledged.extend(child.kill());
+    }
+    acknowledged
+}
+
+/// Lets other users into the folder, and at the file.
+fn open_to_all(folder: &Folder) {
+    use std::os::unix::fs::PermissionsExt;
+    let allow = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow(folder.folder.path(), 0o777);
+    for file in std::fs::read_dir(folder.folder.path()).unwrap() {
+        allow(&file.unwrap().path(), 0o666);
+    }
+}
+
+#[test]
+fn a_read_only_file_can_be_read() {
+    if !is_root() {
+        return skip("sqlite: read-only file", "becoming another user takes root");
+    }
+    use std::os::unix::fs::PermissionsExt;
+    // In use by its owner, or left alone: then even the files for sharing it are missing and cannot be made.
+    for in_use in [true, false] {
+        let folder = Folder::new();
+        std::fs::set_permissions(folder.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let store = folder.open();
+        put(&store, "X", true).unwrap();
+        if !in_use {
+            block_on(store.close()).unwrap();
+        }
+        let mut child = Child::spawn_as(54_322, "read only", &[folder.text()]);
+        child.expect("Some(true)");
+        let error = child.line().unwrap();
+        assert!(error.starts_with("Unauthorized false database file is read-only: flag \"X\" in Sqlite("), "{error}");
+        assert!(error.contains(folder.text()), "{error}");
+        child.say("changing");
+        let store = if in_use { store } else { folder.open() };
+        put(&store, "X", false).unwrap();
+        child.expect("Some(false)");
+        if !in_use {
+            block_on(store.close()).unwrap();
+        }
+        child.say("read once more");
+        child.expect("closed");
+        child.succeed();
+    }
+}

@@ -1,0 +1,357 @@
+//! Checks while flags change: a model that tries every order of steps, and real threads.
+//!
+//! The model is of `Slot::set` and the checks that read it, step by step; change both together.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use flipper::{Condition, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Stored, Version, context};
+use futures_executor::block_on;
+
+/// What the slot's word says: the answer of a state, or that the entry must be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Answer(usize),
+    Evaluate,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Write {
+    Word(Word),
+    Entry(usize),
+}
+
+/// The ways to ask: `is_enabled`, `is_enabled_with`, and what reads the entry alone, as `evaluate` and `record` do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    Word(usize),
+    Entry,
+}
+
+const ASKS: [Ask; 3] = [Ask::Word(0), Ask::Word(1), Ask::Entry];
+const STATES: usize = 3;
+
+/// For each state, whether the answers without and with a context are settled in advance.
+type Settled = [[bool; 2]; STATES];
+
+fn all_settled() -> impl Iterator<Item = Settled> {
+    (0..1 << (2 * STATES))
+        .map(|bits: usize| std::array::from_fn(|state| std::array::from_fn(|word| bits >> (2 * state + word) & 1 == 1)))
+}
+
+fn word(settled: &Settled, state: usize, which: usize) -> Word {
+    if settled[state][which] { Word::Answer(state) } else { Word::Evaluate }
+}
+
+/// The writer's steps from state 0 through all others. Both words are one atomic, so a step sets both.
+fn writes(announced: bool) -> Vec<Write> {
+    (1..STATES)
+        .flat_map(|state| {
+            let announce = announced.then_some(Write::Word(Word::Evaluate));
+            announce.into_iter().chain([Write::Entry(state), Write::Word(Word::Answer(state))])
+        })
+        .collect()
+}
+
+/// Every order of the steps of a writer and of one reader with its checks, on memory that all see at once.
+struct Interleavings<'a> {
+    settled: &'a Settled,
+    writes: &'a [Write],
+    asks: &'a [Ask],
+    tried: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Moment {
+    written: usize,
+    words: [Word; 2],
+    entry: usize,
+    asked: usize,
+    /// The state that was current when the check under way began, once its word said `Evaluate`.
+    began: Option<usize>,
+    seen: usize,
+}
+
+impl Interleavings<'_> {
+    /// Whether no order gives a check a state that was not current during it, or an older one than before.
+    fn all_are_right(&mut self, now: Moment) -> bool {
+        if now.asked == self.asks.len() {
+            self.tried += 1;
+            return true;
+        }
+        let written = self.writes.get(now.written).is_none_or(|write| {
+            let mut then = Moment { written: now.written + 1, ..now };
+            match *write {
+                Write::Word(Word::Evaluate) => then.words = [Word::Evaluate; 2],
+                Write::Word(Word::Answer(state)) => {
+                    then.words = std::array::from_fn(|which| word(self.settled, state, which));
+                }
+                Write::Entry(state) => then.entry = state,
+            }
+            self.all_are_right(then)
+        });
+        written && self.reader_step(now)
+    }
+
+    fn reader_step(&mut self, now: Moment) -> bool {
+        let (answer, began) = match (now.began, self.asks[now.asked]) {
+            (None, Ask::Word(which)) => match now.words[which] {
+                Word::Answer(state) => (state, now.entry),
+                Word::Evaluate => return self.all_are_right(Moment { began: Some(now.entry), ..now }),
+            },
+            (began, _) => (now.entry, began.unwrap_or(now.entry)),
+        };
+        // The entry is the truth: current is what it holds.
+        let right = (began..=now.entry).contains(&answer) && answer >= now.seen;
+        right && self.all_are_right(Moment { asked: now.asked + 1, began: None, seen: answer, ..now })
+    }
+}
+
+fn interleavings_are_right(announced: bool) -> (bool, usize) {
+    let writes = writes(announced);
+    let mut tried = 0;
+    for settled in all_settled() {
+        for asks in asks_of_three() {
+            let mut all = Interleavings { settled: &settled, writes: &writes, asks: &asks, tried: 0 };
+            let words = std::array::from_fn(|which| word(&settled, 0, which));
+            if !all.all_are_right(Moment { written: 0, words, entry: 0, asked: 0, began: None, seen: 0 }) {
+                return (false, tried);
+            }
+            tried += all.tried;
+        }
+    }
+    (true, tried)
+}
+
+fn asks_of_three() -> impl Iterator<Item = [Ask; 3]> {
+    (0..27).map(|number| [ASKS[number % 3], ASKS[number / 3 % 3], ASKS[number / 9]])
+}
+
+#[test]
+fn every_check_tells_a_state_current_during_it_and_never_goes_back() {
+    let (right, tried) = interleavings_are_right(true);
+    assert!(right);
+    assert!(tried > 100_000, "only {tried} orders");
+}
+
+#[test]
+fn the_model_sees_what_is_wrong_without_the_announcement() {
+    assert!(!interleavings_are_right(false).0);
+}
+
+/// The same on memory that shows writes late: a reader finds any write to a place, if not older than what it knows of that
+/// place. It learns, by acquire loads of release stores, all that the writer knew at the store.
+struct Views<'a> {
+    settled: &'a Settled,
+    words: Vec<Seen<Word>>,
+    entries: Vec<Seen<usize>>,
+    asks: &'a [Ask],
+}
+
+struct Seen<T> {
+    value: T,
+    knew: View,
+}
+
+/// How many writes to each place are known of, less the first.
+#[derive(Clone, Copy, Debug, Default)]
+struct View {
+    word: usize,
+    entry: usize,
+}
+
+impl View {
+    fn and(self, other: Self) -> Self {
+        Self { word: self.word.max(other.word), entry: self.entry.max(other.entry) }
+    }
+}
+
+impl<'a> Views<'a> {
+    fn new(settled: &'a Settled, writes: &[Write], asks: &'a [Ask]) -> Self {
+        let mut knew = View::default();
+        let mut words = vec![Seen { value: Word::Answer(0), knew }];
+        let mut entries = vec![Seen { value: 0, knew }];
+        for write in writes {
+            match *write {
+                Write::Word(value) => {
+                    knew.word += 1;
+                    words.push(Seen { value, knew });
+                }
+                Write::Entry(value) => {
+                    knew.entry += 1;
+                    entries.push(Seen { value, knew });
+                }
+            }
+        }
+        Self { settled, words, entries, asks }
+    }
+
+    fn never_go_back(&self, view: View, asked: usize, seen: usize) -> bool {
+        let Some(ask) = self.asks.get(asked) else { return true };
+        let answered = |answer: usize, view: View| answer >= seen && self.never_go_back(view, asked + 1, answer);
+        let from_entry =
+            |view: View| self.entries[view.entry..].iter().all(|entry| answered(entry.value, view.and(entry.knew)));
+        match *ask {
+            Ask::Entry => from_entry(view),
+            Ask::Word(which) => self.words[view.word..].iter().all(|seen| {
+                let view = view.and(seen.knew);
+                match seen.value {
+                    Word::Answer(state) if self.settled[state][which] => answered(state, view),
+                    Word::Answer(_) | Word::Evaluate => from_entry(view),
+                }
+            }),
+        }
+    }
+}
+
+fn views_are_right(announced: bool) -> bool {
+    let writes = writes(announced);
+    all_settled().all(|settled| {
+        asks_of_three().all(|asks| Views::new(&settled, &writes, &asks).never_go_back(View::default(), 0, 0))
+    })
+}
+
+#[test]
+fn no_check_goes_back_even_if_writes_are_seen_late() {
+    assert!(views_are_right(true));
+    assert!(!views_are_right(false), "the model sees what is wrong without the announcement");
+}
+
+fn client() -> FeatureFlagClient {
+    FeatureFlagClient::new(MemoryFeatureFlagStore::new())
+}
+
+#[test]
+fn what_was_seen_of_an_entry_holds_for_the_checks_after() {
+    const FLAGS: usize = 10_000;
+    let features = client();
+    let flags: Vec<_> = (0..FLAGS).map(|number| block_on(features.create(format!("FLAG_{number}"))).unwrap()).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for flag in &flags {
+                while !flag.record().unwrap().is_enabled() {
+                    std::hint::spin_loop();
+                }
+                assert!(flag.is_enabled(), "the entry was on, and the check after it is not");
+                assert!(features.is_enabled(flag.name()));
+            }
+        });
+        for flag in &flags {
+            block_on(flag.enable()).unwrap();
+        }
+    });
+}
+
+/// Odd generations are enabled, for a context of this generation alone, so that checks come by all ways.
+fn generation_into(record: &mut flipper::FlagRecord, generation: u64) -> flipper::Result<()> {
+    record.set_enabled(generation % 2 == 1);
+    record.set_client_data([("generation", generation)].into_iter().collect());
+    record.set_conditions(vec![Condition::new().eq("generation", generation)]);
+    Ok(())
+}
+
+#[test]
+fn readers_see_whole_states_and_only_newer_ones() {
+    const GENERATIONS: u64 = 10_000;
+    let features = client();
+    let flag = block_on(features.create("X")).unwrap();
+    block_on(flag.update(|record| generation_into(record, 0))).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = 0;
+                let mut over = false;
+                while !done.load(Ordering::Relaxed) {
+                    let record = flag.record().unwrap();
+                    let data = record.client_data().as_object().unwrap();
+                    let generation: u64 = data.get("generation").unwrap().to_string().parse().unwrap();
+                    assert!(generation >= last + u64::from(over), "{generation} after {last}, which was over: {over}");
+                    assert_eq!(record.is_enabled(), generation % 2 == 1, "half of generation {generation}");
+                    let on = flag.is_enabled_with(&context! { generation: generation });
+                    assert!(!on || generation % 2 == 1, "half of generation {generation}");
+                    over = !on && generation % 2 == 1;
+                    last = generation;
+                }
+            });
+        }
+        for generation in 1..=GENERATIONS {
+            block_on(flag.update(|record| generation_into(record, generation))).unwrap();
+            let on = generation % 2 == 1;
+            assert_eq!(flag.is_enabled(), on, "a write is seen by its own next check");
+            assert_eq!(flag.is_enabled_with(&context! { generation: generation }), on);
+            assert!(!flag.is_enabled_with(&context! { generation: generation - 1 }));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_created_flag_is_found_by_every_thread_and_stays_found() {
+    const FLAGS: usize = 20_000;
+    let name = |number: usize| format!("FLAG_{number}");
+    let features = client();
+    let (begun, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for reader in 0..2 {
+            let (features, begun, done) = (&features, &begun, &done);
+            scope.spawn(move || {
+                let mut random = reader;
+                loop {
+                    let there = done.load(Ordering::Acquire);
+                    for _ in 0..100 {
+                        random = (random * 1_103_515_245 + 12_345) % (1 << 31);
+                        let number = random % FLAGS;
+                        let found = features.is_enabled(&name(number));
+                        assert!(found || number >= there, "{number} of {there} is not found");
+                        assert!(
+                            !found || number < begun.load(Ordering::Acquire),
+                            "{number} is found before its creation"
+                        );
+                    }
+                    if there == FLAGS {
+                        break;
+                    }
+                }
+            });
+        }
+        for number in 0..FLAGS {
+            begun.store(number + 1, Ordering::Release);
+            block_on(features.create(name(number)).enabled(true)).unwrap();
+            done.store(number + 1, Ordering::Release);
+        }
+    });
+    let names: Vec<_> = features.list(None, 0).iter().map(|flag| flag.name().to_owned()).collect();
+    let mut expected: Vec<_> = (0..FLAGS).map(name).collect();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn writers_of_one_table_end_with_the_newest_of_each_flag() {
+    const FLAGS: u64 = 50;
+    let table = FlagTable::new();
+    thread::scope(|scope| {
+        for writer in 0..3 {
+            let table = &table;
+            scope.spawn(move || {
+                // Each in another order, as events of several connections come.
+                for number in 0..FLAGS * 100 {
+                    let version = (number * (7 + 4 * writer)) % (FLAGS * 100);
+                    let name = format!("FLAG_{}", version % FLAGS);
+                    if version.is_multiple_of(3) {
+                        table.remove(&name, Version::ordered(version));
+                    } else {
+                        let record = flipper::FlagRecord::new(&name, i64::try_from(version).unwrap());
+                        table.apply(Stored { name, version: Version::ordered(version), record: Ok(record.into()) });
+                    }
+                }
+            });
+        }
+    });
+    for flag in 0..FLAGS {
+        let newest = FLAGS * 99 + flag;
+        let stored = table.get(&format!("FLAG_{flag}"));
+        assert_eq!(stored.map(|stored| stored.version), (!newest.is_multiple_of(3)).then(|| Version::ordered(newest)));
+    }
+}
