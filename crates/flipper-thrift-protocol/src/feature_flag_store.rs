@@ -169,15 +169,6 @@ impl TSerializable for FlipperException {
   }
 }
 
-impl Default for FlipperException {
-  fn default() -> Self {
-    FlipperException{
-      code: None,
-      message: Some("".to_owned()),
-    }
-  }
-}
-
 impl Error for FlipperException {}
 
 impl From<FlipperException> for thrift::Error {
@@ -247,14 +238,6 @@ impl TSerializable for ConditionOperator {
     }
     o_prot.write_field_stop()?;
     o_prot.write_struct_end()
-  }
-}
-
-impl Default for ConditionOperator {
-  fn default() -> Self {
-    ConditionOperator{
-      symbol: Some("".to_owned()),
-    }
   }
 }
 
@@ -338,16 +321,6 @@ impl TSerializable for ConditionCheck {
     }
     o_prot.write_field_stop()?;
     o_prot.write_struct_end()
-  }
-}
-
-impl Default for ConditionCheck {
-  fn default() -> Self {
-    ConditionCheck{
-      variable: Some("".to_owned()),
-      value: Some("".to_owned()),
-      operator: None,
-    }
   }
 }
 
@@ -480,17 +453,6 @@ impl TSerializable for FeatureFlagStoreMeta {
   }
 }
 
-impl Default for FeatureFlagStoreMeta {
-  fn default() -> Self {
-    FeatureFlagStoreMeta{
-      created_date: Some(0),
-      client_data: Some("".to_owned()),
-      conditions: Some(Vec::new()),
-      bucketer: Some("".to_owned()),
-    }
-  }
-}
-
 //
 // FeatureFlagStoreItem
 //
@@ -574,16 +536,6 @@ impl TSerializable for FeatureFlagStoreItem {
   }
 }
 
-impl Default for FeatureFlagStoreItem {
-  fn default() -> Self {
-    FeatureFlagStoreItem{
-      feature_name: Some("".to_owned()),
-      is_enabled: Some(false),
-      meta: None,
-    }
-  }
-}
-
 //
 // FlagVersion
 //
@@ -654,15 +606,6 @@ impl TSerializable for FlagVersion {
     }
     o_prot.write_field_stop()?;
     o_prot.write_struct_end()
-  }
-}
-
-impl Default for FlagVersion {
-  fn default() -> Self {
-    FlagVersion{
-      ordered: Some(0),
-      opaque: Some(Vec::new()),
-    }
   }
 }
 
@@ -780,18 +723,6 @@ impl TSerializable for FlagState {
   }
 }
 
-impl Default for FlagState {
-  fn default() -> Self {
-    FlagState{
-      feature_name: Some("".to_owned()),
-      version: None,
-      record: Some("".to_owned()),
-      corrupt: Some("".to_owned()),
-      unknown: Some(false),
-    }
-  }
-}
-
 //
 // FlagPage
 //
@@ -873,15 +804,6 @@ impl TSerializable for FlagPage {
   }
 }
 
-impl Default for FlagPage {
-  fn default() -> Self {
-    FlagPage{
-      flags: Some(Vec::new()),
-      more: Some(false),
-    }
-  }
-}
-
 //
 // WritePrecondition
 //
@@ -952,15 +874,6 @@ impl TSerializable for WritePrecondition {
     }
     o_prot.write_field_stop()?;
     o_prot.write_struct_end()
-  }
-}
-
-impl Default for WritePrecondition {
-  fn default() -> Self {
-    WritePrecondition{
-      absent: Some(false),
-      unchanged: None,
-    }
   }
 }
 
@@ -1070,17 +983,6 @@ impl TSerializable for WatchResult {
     }
     o_prot.write_field_stop()?;
     o_prot.write_struct_end()
-  }
-}
-
-impl Default for WatchResult {
-  fn default() -> Self {
-    WatchResult{
-      cursor: Some("".to_owned()),
-      reset: Some(false),
-      changes: Some(Vec::new()),
-      lost: Some("".to_owned()),
-    }
   }
 }
 

@@ -181,15 +181,13 @@ fn changed(flag: &Stored) -> FlagState {
 
 fn removed(name: String, version: Option<Version>) -> FlagState {
     match version {
-        Some(version) if version.as_ordered().is_some() => {
-            FlagState { feature_name: Some(name), version: Some(convert::to_version(&version)), ..FlagState::default() }
-        }
+        Some(version) if version.as_ordered().is_some() => convert::absent_state(name, Some(&version)),
         _ => hint(name),
     }
 }
 
 fn hint(name: String) -> FlagState {
-    FlagState { feature_name: Some(name), unknown: Some(true), ..FlagState::default() }
+    FlagState { unknown: Some(true), ..convert::absent_state(name, None) }
 }
 
 fn unavailable(reason: String) -> Error {

@@ -215,10 +215,7 @@ impl FeatureFlagStoreSyncHandler for Service {
         reply((|| {
             let name = given(feature_name, "feature_name")?;
             let stored = self.get(&name)?;
-            Ok(stored
-                .as_ref()
-                .map(convert::to_state)
-                .unwrap_or_else(|| FlagState { feature_name: Some(name), ..FlagState::default() }))
+            Ok(stored.as_ref().map_or_else(|| convert::absent_state(name, None), convert::to_state))
         })())
     }
 
@@ -250,7 +247,7 @@ impl FeatureFlagStoreSyncHandler for Service {
     ) -> thrift::Result<FlagVersion> {
         reply((|| {
             let name = given(feature_name, "feature_name")?;
-            let when = convert::from_precondition(&precondition.unwrap_or_default())?;
+            let when = precondition.as_ref().map_or(Ok(Precondition::Any), convert::from_precondition)?;
             let version = match record {
                 None => self.wait(self.store.delete(&name, when))?,
                 Some(text) => {

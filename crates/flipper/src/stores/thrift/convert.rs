@@ -190,6 +190,11 @@ pub fn to_state(stored: &Stored) -> FlagState {
     }
 }
 
+/// That there is no such flag, since this version if it is known.
+pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
+    FlagState { feature_name: Some(name), version: version.map(to_version), record: None, corrupt: None, unknown: None }
+}
+
 /// The reverse; none where there is no such flag.
 pub fn from_state(state: FlagState) -> Option<Stored> {
     let name = state.feature_name.unwrap_or_default();
@@ -219,7 +224,7 @@ pub(super) fn content_version(record: &FlagRecord) -> Version {
 /// What must hold for a write, as the service's own calls hold it.
 pub fn to_precondition(when: &Precondition) -> WritePrecondition {
     match when {
-        Precondition::Any => WritePrecondition::default(),
+        Precondition::Any => WritePrecondition { absent: None, unchanged: None },
         Precondition::Absent => WritePrecondition { absent: Some(true), unchanged: None },
         Precondition::Unchanged(version) => WritePrecondition { absent: None, unchanged: Some(to_version(version)) },
     }
