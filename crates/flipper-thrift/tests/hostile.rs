@@ -6,8 +6,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, ThriftRpcFeatureFlagStore};
 use flipper::ThriftRpcOptions;
+use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, ThriftRpcFeatureFlagStore};
 use flipper_testkit::{PATIENCE, wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
 use support::block_on;
@@ -277,7 +277,11 @@ fn in_a_frame_a_bad_message_leaves_the_connection_up() {
     // And one whose string goes beyond the frame.
     let beyond = framed(&call("Get", &[11, 0, 1, 0, 0, 1, 0, b'x']));
     let answer = send(&server, &[bad, beyond, framed(&get("F"))].concat());
-    assert!(contains(&answer, "utf-8") && contains(&answer, "end of its frame"), "{}", String::from_utf8_lossy(&answer));
+    assert!(
+        contains(&answer, "utf-8") && contains(&answer, "end of its frame"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
     assert!(contains(&answer, "NoOpBucketer"));
 }
 

@@ -2,7 +2,9 @@
 
 mod support;
 
-use flipper::{Condition, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition};
+use flipper::{
+    Condition, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition,
+};
 use flipper::{ThriftRpcFeatureFlagStore, WatchEvent, context};
 use flipper_thrift::Server;
 use futures_util::StreamExt;

@@ -96,3 +96,44 @@ impl std::io::Write for Writer {
         Ok(())
     }
 }
+
+/// A client of the generated code alone.
+pub struct Raw {
+    connection: flipper_thrift_protocol::MessageReader<Stream>,
+    wire: flipper_thrift_protocol::Wire,
+}
+
+pub struct Stream(std::net::TcpStream);
+
+impl std::io::Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl flipper_thrift_protocol::Source for Stream {}
+
+impl flipper_thrift_protocol::Exchange for Stream {
+    fn send(&mut self, message: &[u8]) -> std::io::Result<()> {
+        std::io::Write::write_all(&mut self.0, message)
+    }
+}
+
+impl Raw {
+    pub fn connect(address: std::net::SocketAddr) -> Self {
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let wire = flipper_thrift_protocol::Wire::default();
+        Self { connection: flipper_thrift_protocol::MessageReader::new(Stream(stream)), wire }
+    }
+
+    pub fn call<T>(
+        &mut self,
+        call: impl FnOnce(
+            &mut dyn flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient,
+        ) -> thrift::Result<T>,
+    ) -> thrift::Result<T> {
+        let limits = flipper_thrift_protocol::Limits { message: 64 << 20, string: 64 << 20, container: 1 << 20 };
+        flipper_thrift_protocol::call(&mut self.connection, self.wire, &limits, call)
+    }
+}

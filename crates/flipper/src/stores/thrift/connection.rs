@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flipper_thrift_protocol::feature_flag_store::{FlipperException, TFeatureFlagStoreSyncClient};
@@ -35,13 +35,38 @@ pub(super) struct Caller {
     connection: Option<MessageReader<Socket>>,
     /// Told of each new connection, so that somebody else can end it.
     on_connect: Box<dyn Fn(&Arc<TcpStream>) + Send>,
-    pause: Duration,
-    not_before: Option<Instant>,
+}
+
+/// When the next attempt to connect may be made, shared by all threads of a store.
+#[derive(Debug, Default)]
+pub(super) struct BackOff(Mutex<(Duration, Option<Instant>)>);
+
+impl BackOff {
+    fn lock(&self) -> MutexGuard<'_, (Duration, Option<Instant>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, deadline: Instant) {
+        let not_before = self.lock().1;
+        if let Some(not_before) = not_before {
+            std::thread::sleep(not_before.min(deadline).saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn failed(&self) {
+        let mut state = self.lock();
+        let pause = (state.0 * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        *state = (pause, Some(Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0)));
+    }
+
+    fn succeeded(&self) {
+        *self.lock() = (Duration::ZERO, None);
+    }
 }
 
 impl Caller {
     pub(super) fn new(target: Arc<Target>, on_connect: impl Fn(&Arc<TcpStream>) + Send + 'static) -> Self {
-        Self { target, connection: None, on_connect: Box::new(on_connect), pause: FIRST_PAUSE, not_before: None }
+        Self { target, connection: None, on_connect: Box::new(on_connect) }
     }
 
     /// Makes a call. One that only reads is made again, once, if an old connection turns out to be dead.
@@ -72,21 +97,16 @@ impl Caller {
     }
 
     fn connect(&mut self, deadline: Instant) -> io::Result<Socket> {
-        let now = Instant::now();
-        if let Some(not_before) = self.not_before {
-            std::thread::sleep(not_before.min(deadline).saturating_duration_since(now));
-        }
+        self.target.back_off.wait(deadline);
         match connect(&self.target, deadline) {
             Ok(stream) => {
-                self.pause = FIRST_PAUSE;
-                self.not_before = None;
+                self.target.back_off.succeeded();
                 let stream = Arc::new(stream);
                 (self.on_connect)(&stream);
                 Ok(Socket { stream, deadline })
             }
             Err(error) => {
-                self.not_before = Some(Instant::now() + self.pause.mul_f64(0.5 + fastrand::f64() / 2.0));
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.target.back_off.failed();
                 Err(error)
             }
         }

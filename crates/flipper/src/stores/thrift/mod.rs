@@ -38,7 +38,7 @@ use async_trait::async_trait;
 use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient;
 use flipper_thrift_protocol::{Protocol, Transport, Wire};
 
-use self::connection::CallError;
+use self::connection::{BackOff, CallError};
 use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
@@ -127,6 +127,7 @@ struct Target {
     connect_timeout: Duration,
     timeout: Duration,
     max_connections: usize,
+    back_off: BackOff,
 }
 
 impl fmt::Display for Target {
@@ -186,7 +187,8 @@ impl ThriftRpcFeatureFlagStore {
     #[must_use]
     pub fn with_options(host: impl Into<String>, port: u16, options: ThriftRpcOptions) -> Self {
         let ThriftRpcOptions { wire, connect_timeout, timeout, max_connections } = options;
-        let target = Target { host: host.into(), port, wire, connect_timeout, timeout, max_connections };
+        let back_off = BackOff::default();
+        let target = Target { host: host.into(), port, wire, connect_timeout, timeout, max_connections, back_off };
         Self { shared: Arc::new(Shared { pool: Pool::new(Arc::new(target)), legacy_until: Mutex::default() }) }
     }
 

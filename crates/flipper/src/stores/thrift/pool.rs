@@ -15,7 +15,10 @@ use crate::error::{Error, ErrorKind};
 /// A thread without work ends after this, and its connection with it.
 const IDLE: Duration = Duration::from_secs(60);
 
-type Job = Box<dyn FnOnce(&mut Caller) + Send>;
+/// Makes the call, and gives what tells of its outcome: that happens once the thread counts as free, so that a caller who makes one
+/// call after the other stays with one thread.
+type Job = Box<dyn FnOnce(&mut Caller) -> Tell + Send>;
+type Tell = Box<dyn FnOnce() + Send>;
 
 pub(super) struct Pool {
     shared: Arc<Shared>,
@@ -31,6 +34,7 @@ struct Shared {
 struct State {
     jobs: VecDeque<Job>,
     threads: usize,
+    /// Threads that do not run a job.
     idle: usize,
     closed: bool,
 }
@@ -48,12 +52,14 @@ impl Pool {
     ) -> Result<T, CallError> {
         let (sender, receiver) = oneshot::channel();
         let deadline = Instant::now() + self.shared.target.timeout;
-        let job = move |caller: &mut Caller| {
+        let job = move |caller: &mut Caller| -> Tell {
             // Nobody waits for a read any more that was dropped while it stood in the queue.
-            if !(reads && sender.is_closed()) {
-                // Fails if nobody waits, and then nobody misses it.
-                let _ = sender.send(caller.call(deadline, reads, &mut run));
+            if reads && sender.is_closed() {
+                return Box::new(|| {});
             }
+            let result = caller.call(deadline, reads, &mut run);
+            // Fails if nobody waits, and then nobody misses it.
+            Box::new(move || drop(sender.send(result)))
         };
         self.shared.add(Box::new(job)).map_err(CallError::Failed)?;
         let lost = || Error::new(ErrorKind::Unavailable).with_message("thread of the call ended early");
@@ -85,7 +91,10 @@ impl Shared {
             let shared = self.clone();
             let started = std::thread::Builder::new().name("flipper-thrift".to_owned()).spawn(move || shared.run());
             match started {
-                Ok(_) => state.threads += 1,
+                Ok(_) => {
+                    state.threads += 1;
+                    state.idle += 1;
+                }
                 Err(error) if state.threads == 0 => {
                     state.jobs.pop_back();
                     return Err(Error::new(ErrorKind::Unavailable)
@@ -105,29 +114,31 @@ impl Shared {
         let mut caller = Caller::new(self.target.clone(), |_| {});
         while let Some(job) = self.next() {
             // The connection is out of the caller's hands while a call runs, so a panic loses it and nothing else.
-            let _ = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
+            let tell = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
+            self.lock().idle += 1;
+            if let Ok(tell) = tell {
+                tell();
+            }
         }
     }
 
+    /// The next job; none when the thread is to end, and then it is counted out already, so that no job is left for it.
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
+        let mut waited_out = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {
+                state.idle -= 1;
                 return Some(job);
             }
-            if state.closed {
+            if state.closed || waited_out {
+                state.idle -= 1;
                 state.threads -= 1;
                 return None;
             }
-            state.idle += 1;
             let (woken, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            state.idle -= 1;
-            if waited.timed_out() && state.jobs.is_empty() {
-                // Counted out before the lock is given back, so that no job is left for a thread on its way out.
-                state.threads -= 1;
-                return None;
-            }
+            waited_out = waited.timed_out();
         }
     }
 }
