@@ -38,7 +38,8 @@ fn main() {
         Some("serve-bare") => return serve_bare(),
         _ => {}
     }
-    let asked = |what: &str| arguments.is_empty() && what != "flat" || arguments.iter().any(|argument| argument == what);
+    let asked =
+        |what: &str| arguments.is_empty() && what != "flat" || arguments.iter().any(|argument| argument == what);
     if asked("rates") {
         rates();
     }
@@ -80,7 +81,12 @@ impl t::FeatureFlagStoreSyncHandler for Bare {
         let item = self.0.read().unwrap().get(&name).cloned();
         item.ok_or_else(|| t::FlipperException::new(t::ErrorCode::NOT_FOUND, name).into())
     }
-    fn handle_create(&self, name: Option<String>, on: Option<bool>, data: Option<String>) -> thrift::Result<t::FeatureFlagStoreItem> {
+    fn handle_create(
+        &self,
+        name: Option<String>,
+        on: Option<bool>,
+        data: Option<String>,
+    ) -> thrift::Result<t::FeatureFlagStoreItem> {
         let name = name.unwrap_or_default();
         let meta = t::FeatureFlagStoreMeta::new(1, data, vec![], r#"{"type": "NoOpBucketer"}"#.to_owned());
         let item = t::FeatureFlagStoreItem::new(name.clone(), on, meta);
@@ -185,6 +191,14 @@ impl Drop for Server {
     }
 }
 
+/// Seconds of processor time that the process has used.
+fn cpu(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    // In ticks of 10 ms, on every Linux there is.
+    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+}
+
 fn wait_for(address: SocketAddr) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(address).is_err() {
@@ -248,31 +262,55 @@ fn rates() {
     let bare = Server::start("serve-bare");
     fill(ours.address);
     fill(bare.address);
-    let python = |protocol: &str| {
-        let server = Python::start("server.py", &["buffered", protocol], false)?;
+    let python = |protocol: &str, handler: &str| {
+        let server = Python::start("server.py", &["buffered", protocol, handler], false)?;
         let address = SocketAddr::from(([127, 0, 0, 1], server.line().parse().unwrap()));
         wait_for(address);
         fill(address);
         Some((server, address))
     };
-    let mut pythons: Vec<_> = ["binary", "accelerated"].iter().filter_map(|name| Some((*name, python(name)?))).collect();
-    let (mut of_ours, mut of_bare, mut ratios) = (vec![], vec![], vec![]);
-    for round in 0..ROUNDS {
-        // Turn about, since a machine warms up and slows down.
-        let (first, second) = if round % 2 == 0 { (&ours, &bare) } else { (&bare, &ours) };
-        let (one, two) = (load(first.address, RUN).0, load(second.address, RUN).0);
-        let (our, bares) = if round % 2 == 0 { (one, two) } else { (two, one) };
-        of_ours.push(our);
-        of_bare.push(bares);
-        ratios.push(our / bares);
-    }
-    let our = median(of_ours);
-    println!("{CONNECTIONS} connections, Get, buffered binary, median of {ROUNDS} runs of {RUN:?}");
-    println!("  ours                      {our:9.0}/s   p99 {:?}", load(ours.address, RUN).1);
-    println!("  bare thrift-crate server  {:9.0}/s   ours is {:.2} of it", median(of_bare), median(ratios));
-    for (name, (_server, address)) in &mut pythons {
-        let rate = load(*address, RUN).0;
-        println!("  TThreadedServer, {name:11} {rate:6.0}/s   ours is {:.1} times it", our / rate);
+    let pythons: Vec<_> = [
+        ("TThreadedServer over the library's memory store", "binary", "library"),
+        ("TThreadedServer over a dict of answers", "binary", "dict"),
+        ("TThreadedServer over the library's memory store, C extension", "accelerated", "library"),
+    ]
+    .iter()
+    .filter_map(|(name, protocol, handler)| Some((*name, python(protocol, handler)?)))
+    .collect();
+    let mut others = vec![("bare thrift-crate server", bare.address, bare.process.id())];
+    others.extend(pythons.iter().map(|(name, (server, address))| (*name, *address, server.id())));
+    println!(
+        "{CONNECTIONS} connections, Get, buffered binary; medians of {ROUNDS} pairs of runs of {RUN:?}, turn about"
+    );
+    for (name, other, process) in others {
+        let (mut of_ours, mut of_other, mut ratios) = (vec![], vec![], vec![]);
+        let measure = |address, process| {
+            let before = cpu(process);
+            let (rate, _) = load(address, RUN);
+            (rate, (cpu(process) - before) / (rate * RUN.as_secs_f64()) * 1e6)
+        };
+        let (mut our_cpu, mut its_cpu) = (vec![], vec![]);
+        for round in 0..ROUNDS {
+            // Turn about, since a machine warms up and slows down, and has other things to do.
+            let (our, its) = if round % 2 == 0 {
+                let our = measure(ours.address, ours.process.id());
+                (our, measure(other, process))
+            } else {
+                let its = measure(other, process);
+                (measure(ours.address, ours.process.id()), its)
+            };
+            of_ours.push(our.0);
+            of_other.push(its.0);
+            ratios.push(our.0 / its.0);
+            our_cpu.push(our.1);
+            its_cpu.push(its.1);
+        }
+        println!("  ours {:7.0}/s, {name} {:7.0}/s: {:.2} times", median(of_ours), median(of_other), median(ratios));
+        println!(
+            "    processor time of the server for a request: {:.2} µs, {:.2} µs",
+            median(our_cpu),
+            median(its_cpu)
+        );
     }
 }
 
@@ -292,7 +330,12 @@ fn idle() {
         .collect();
     let after = server.resident();
     let (with, p99_with) = load(server.address, RUN);
-    println!("{} idle connections cost {:.1} MiB resident, of {:.1} MiB in all", connections.len(), mib(after - before), mib(after));
+    println!(
+        "{} idle connections cost {:.1} MiB resident, of {:.1} MiB in all",
+        connections.len(),
+        mib(after - before),
+        mib(after)
+    );
     println!("  without them {without:.0}/s, p99 {p99_without:?}; with them {with:.0}/s, p99 {p99_with:?}");
 }
 
@@ -321,7 +364,8 @@ fn watch() {
     let mut took: Vec<_> = (0..2000)
         .map(|round| {
             let started = Instant::now();
-            block_on(async { if round % 2 == 0 { features.disable("F0").await } else { features.enable("F0").await } }).unwrap();
+            block_on(async { if round % 2 == 0 { features.disable("F0").await } else { features.enable("F0").await } })
+                .unwrap();
             let (at, event) = heard.recv().unwrap();
             assert!(matches!(event, WatchEvent::Changed { .. }));
             at.duration_since(started)

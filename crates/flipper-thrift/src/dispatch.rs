@@ -1,6 +1,8 @@
 //! One message: which call it is, and what is answered if it is none.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use flipper_thrift_protocol::feature_flag_store::{
     FeatureFlagStoreSyncHandler, TFeatureFlagStoreProcessFunctions as Functions,
@@ -8,6 +10,9 @@ use flipper_thrift_protocol::feature_flag_store::{
 use flipper_thrift_protocol::{Limits, MessageReader, Source, Wire};
 use thrift::protocol::{TInputProtocol, TMessageIdentifier, TMessageType, TOutputProtocol, TType};
 use thrift::{ApplicationError, ApplicationErrorKind, TransportErrorKind};
+
+use crate::options::ServerOptions;
+use crate::service::Service;
 
 /// How a connection goes on after a message.
 pub(crate) enum Next {
@@ -123,14 +128,19 @@ fn describe(error: thrift::Error) -> io::Result<String> {
     }
 }
 
-/// Feeds bytes to the decoder as a connection would, until they are used up or refused.
-pub fn feed<H: FeatureFlagStoreSyncHandler>(bytes: &[u8], limits: &Limits, handler: &H) -> usize {
+/// Feeds bytes to the decoder as a connection would, until they are used up or refused, with an empty memory store behind; gives
+/// the number of messages that were read whole. For the fuzz target.
+pub fn feed(bytes: &[u8]) -> usize {
+    let limits = ServerOptions::new().limits;
     let mut reader = MessageReader::new(bytes);
     let Ok(wire) = Wire::detect(&mut reader) else { return 0 };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return 0 };
+    let store = Arc::new(flipper::MemoryFeatureFlagStore::new());
+    let service = Service::new(store, runtime.handle().clone(), Duration::from_millis(1));
     let mut out = Vec::new();
     let mut messages = 0;
-    while reader.wait().unwrap_or_default() && reader.begin(wire.transport, limits).is_ok() {
-        match answer(&mut reader, wire, limits, handler, &mut out) {
+    while reader.wait().unwrap_or_default() && reader.begin(wire.transport, &limits).is_ok() {
+        match answer(&mut reader, wire, &limits, &service, &mut out) {
             Ok(Next::Go) => messages += 1,
             Ok(Next::Close(_)) | Err(_) => break,
         }

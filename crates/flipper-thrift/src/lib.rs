@@ -29,6 +29,12 @@ mod service;
 pub use options::ServerOptions;
 pub use server::Server;
 
-/// Feeds bytes to the decoder as a connection would, until they are used up or refused. For the fuzz target.
 #[doc(hidden)]
 pub use dispatch::feed;
+
+/// The examples of docs/, which are tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../docs/thrift.md")]
+    struct Thrift;
+}

@@ -53,6 +53,42 @@ fn client_generated_from_our_idl() {
     client.succeed("ok");
 }
 
+/// The programs in docs/thrift.md, on another port.
+#[test]
+fn documentation() {
+    let Some(python) = flipper_testkit::python::interpreter() else { return };
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/thrift.md")).unwrap();
+    let programs: Vec<_> =
+        document.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let [client, server] = programs[..] else { panic!("{} programs", programs.len()) };
+    let use_it = r#"
+client.create("MY_FEATURE", client_data={"a": 1})
+client.enable("MY_FEATURE")
+client.set_client_data("MY_FEATURE", {"b": 2})
+assert client.is_enabled("MY_FEATURE")
+assert client.get_client_data("MY_FEATURE") == {"a": 1, "b": 2}
+assert [flag.name for flag in client.list()] == ["MY_FEATURE"]
+client.destroy("MY_FEATURE")
+assert not client.exists("MY_FEATURE")
+"#;
+    let run = |program: &str, port: u16| {
+        let program = program.replace("9090", &port.to_string());
+        std::process::Command::new(&python).arg("-c").arg(program).spawn().unwrap()
+    };
+    let client = format!("{client}{use_it}");
+
+    let ours = serve();
+    assert!(run(&client, ours.local_addr().port()).wait().unwrap().success(), "the client with our server");
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = run(server, port);
+    flipper_testkit::wait_until("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let succeeded = run(&client, port).wait().unwrap().success();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(succeeded, "the client with the server of the document");
+}
+
 fn python_server(transport: &str, protocol: &str) -> Option<(Python, ThriftRpcFeatureFlagStore)> {
     let server = Python::start("server.py", &[transport, protocol], false)?;
     let port = server.line();

@@ -120,8 +120,4 @@ mod documents {
 
     #[doc = include_str!("../../../docs/evaluation.md")]
     struct Evaluation;
-
-    #[cfg(feature = "thrift")]
-    #[doc = include_str!("../../../docs/thrift.md")]
-    struct Thrift;
 }

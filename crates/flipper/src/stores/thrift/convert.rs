@@ -29,11 +29,20 @@ pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
 
 /// The meta data as Python's clients read it.
 pub fn to_meta(record: &FlagRecord) -> FeatureFlagStoreMeta {
+    // Most flags have neither; the texts are those that writing them out would give.
+    let client_data = match record.client_data() {
+        Json::Object(data) if data.iter().next().is_none() => "{}".to_owned(),
+        data => data.to_string(),
+    };
+    let bucketer = match record.bucketer() {
+        Bucketer::NoOp => r#"{"type": "NoOpBucketer"}"#.to_owned(),
+        bucketer => bucketer.to_json().to_string(),
+    };
     FeatureFlagStoreMeta {
         created_date: record.created_date(),
-        client_data: Some(record.client_data().to_string()),
+        client_data: Some(client_data),
         conditions: Some(record.conditions().iter().map(to_condition).collect()),
-        bucketer: Some(record.bucketer().to_json().to_string()),
+        bucketer: Some(bucketer),
     }
 }
 
