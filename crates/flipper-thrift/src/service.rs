@@ -76,7 +76,7 @@ impl Service {
         let mut pause = FIRST_PAUSE;
         loop {
             let (mut record, when) = match self.get(name)? {
-                Some(stored) => (FlagRecord::clone(&*readable(&stored)?), Precondition::Unchanged(stored.version)),
+                Some(stored) => (FlagRecord::clone(readable(&stored)?), Precondition::Unchanged(stored.version)),
                 None => (missing()?, Precondition::Absent),
             };
             convert::set_name(&mut record, name);
@@ -86,10 +86,7 @@ impl Service {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < deadline => {
                     // Which of the writers waits longer is left to chance, or they would meet again.
-                    let chance = f64::from(
-                        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()) % 997,
-                    ) / 997.0;
-                    std::thread::sleep(pause.mul_f64(chance));
+                    std::thread::sleep(pause.mul_f64(fastrand::f64()));
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) => return Err(error),

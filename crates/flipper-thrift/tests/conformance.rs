@@ -1,5 +1,7 @@
 //! The store, over our server, shows every behaviour of the contract.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
+
 use flipper::conformance::TwoConnections;
 use flipper::{MemoryFeatureFlagStore, ThriftRpcFeatureFlagStore, ThriftRpcOptions};
 use flipper_thrift::Server;

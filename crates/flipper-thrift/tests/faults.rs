@@ -1,5 +1,7 @@
 //! What breaks: the server, the network, the store behind the server. Nothing hangs, and no write is lost.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fmt;
@@ -321,7 +323,7 @@ fn shutdown_finishes_what_is_running() {
     let store = store_at(address);
     let writing = store.clone();
     let write = std::thread::spawn(move || block_on(writing.put(&FlagRecord::new("F", 1), Precondition::Any)));
-    let watching = store.clone();
+    let watching = store;
     let watch = std::thread::spawn(move || {
         block_on(async {
             let mut events = watching.watch();

@@ -1,5 +1,7 @@
 //! Clients that send rubbish, too much, too little or too slowly. The server says why it closes, and serves the others.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
@@ -396,4 +398,44 @@ fn addresses_that_others_can_reach_are_refused() {
     let taken = serve(ServerOptions::new());
     let error = Server::start(taken.local_addr(), MemoryFeatureFlagStore::new()).unwrap_err();
     assert!(error.to_string().contains("cannot be listened on"), "{error}");
+}
+
+/// What the fuzz target does, from seeds that are right and then changed.
+#[test]
+fn changed_messages_do_no_harm() {
+    let meta = [
+        &[11, 0, 1][..],
+        &string("F"),
+        &[12, 0, 2, 10, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 11, 0, 2],
+        &string("{}"),
+        &[0, 0],
+    ]
+    .concat();
+    let compact = [&[0x82, 0x21, 1, 3][..], b"Get", &[0x18, 1, b'F', 0]].concat();
+    let seeds = [
+        get("F"),
+        framed(&get("F")),
+        call("SetMeta", &meta),
+        framed(&call("SetMeta", &meta)),
+        compact.clone(),
+        framed(&compact),
+    ];
+    for seed in &seeds {
+        assert_eq!(flipper_thrift::feed(seed), 1, "{seed:02x?}");
+        assert_eq!(flipper_thrift::feed(&seed.repeat(3)), 3);
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..3000 {
+        let mut bytes = seeds[random.usize(0..seeds.len())].repeat(random.usize(1..3));
+        for _ in 0..random.usize(1..5) {
+            let at = random.usize(0..bytes.len());
+            match random.u8(0..4) {
+                0 => bytes[at] = random.u8(..),
+                1 => bytes[at] ^= 1 << random.u8(0..8),
+                2 => bytes.truncate(at.max(1)),
+                _ => bytes.insert(at, random.u8(..)),
+            }
+        }
+        flipper_thrift::feed(&bytes);
+    }
 }

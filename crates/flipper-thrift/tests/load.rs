@@ -1,5 +1,7 @@
 //! Many connections, to a server in a process of its own.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::{Read, Write};

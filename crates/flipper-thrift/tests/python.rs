@@ -1,5 +1,7 @@
 //! The Python library and ours: its client and our server, its server and our client, in all pairs of transport and protocol.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
+
 mod support;
 
 use flipper::{

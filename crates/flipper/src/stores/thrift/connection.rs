@@ -29,12 +29,14 @@ pub(super) enum CallError {
 
 pub(super) type Call<'a, T> = &'a mut dyn FnMut(&mut dyn TFeatureFlagStoreSyncClient) -> thrift::Result<T>;
 
+type OnConnect = Box<dyn Fn(&Arc<TcpStream>) + Send>;
+
 /// Makes calls over one connection, which it makes and makes again as needed.
 pub(super) struct Caller {
     target: Arc<Target>,
     connection: Option<MessageReader<Socket>>,
     /// Told of each new connection, so that somebody else can end it.
-    on_connect: Box<dyn Fn(&Arc<TcpStream>) + Send>,
+    on_connect: OnConnect,
 }
 
 /// When the next attempt to connect may be made, shared by all threads of a store.

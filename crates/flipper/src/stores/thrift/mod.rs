@@ -185,6 +185,10 @@ impl ThriftRpcFeatureFlagStore {
 
     /// The store at this host and port.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are made for the one store; what they hold may cease to be `Copy`"
+    )]
     pub fn with_options(host: impl Into<String>, port: u16, options: ThriftRpcOptions) -> Self {
         let ThriftRpcOptions { wire, connect_timeout, timeout, max_connections } = options;
         let back_off = BackOff::default();
