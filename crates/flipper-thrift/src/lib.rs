@@ -2,15 +2,12 @@
 //! from its IDL in any language, talk to it unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also hears
 //! of changes and loses no write.
 //!
-//! ```
+//! ```no_run
 //! use flipper::MemoryFeatureFlagStore;
 //! use flipper_thrift::Server;
 //!
 //! # fn main() -> flipper::Result<()> {
-//! # let address = "127.0.0.1:0"; let _ = "
-//! let address = "127.0.0.1:9090";
-//! # ";
-//! let server = Server::start(address, MemoryFeatureFlagStore::new())?;
+//! let server = Server::start("127.0.0.1:9090", MemoryFeatureFlagStore::new())?;
 //! println!("serving flags on {}", server.local_addr());
 //! // ... until the program is told to stop:
 //! server.shutdown();

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flipper::{Error, ErrorKind, FeatureFlagStore, Result};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::sync::oneshot;
 
 use crate::connection;
@@ -19,6 +19,10 @@ use crate::service::Service;
 
 /// Of a connection's thread. Memory is taken for what is used of it only; reading JSON nested 512 deep takes most.
 const STACK: usize = 1 << 20;
+
+/// Connections that wait to be let in. Beyond that the system makes clients try again after a second, and the standard
+/// library's 128 are soon there when a fleet starts.
+const BACKLOG: i32 = 1024;
 
 /// After an error such as a lack of file descriptors, which would come again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -149,7 +153,24 @@ fn listen(address: impl ToSocketAddrs, options: &ServerOptions) -> Result<TcpLis
             "{remote} can be reached from other machines, and the protocol has no passwords; allow_remote(true) serves there anyhow"
         )));
     }
-    TcpListener::bind(&*addresses).map_err(|error| failed("address cannot be listened on", error))
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "name has no address");
+    for address in addresses {
+        match bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failed("address cannot be listened on", failure))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // For a restart on the same port; elsewhere than on Unix it means something else.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn failed(message: &str, error: io::Error) -> Error {
