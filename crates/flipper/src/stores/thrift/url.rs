@@ -29,6 +29,9 @@ pub(super) fn parse(url: &str) -> Result<(String, u16, ThriftRpcOptions)> {
             };
             (host, port)
         }
+        None if place.matches(':').count() > 1 => {
+            return Err(Error::invalid_input("an IPv6 address stands in brackets: `thrift://[::1]:9090`"));
+        }
         None => match place.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (place, None),
@@ -98,7 +101,7 @@ mod tests {
             ("thrift://:9090", "no host"),
             ("thrift://h:0x1", "port is no number"),
             ("thrift://h:99999", "port is no number"),
-            ("thrift://::1", "port is no number"),
+            ("thrift://::1", "in brackets"),
             ("thrift://[::1", "no `]`"),
             ("thrift://[::1]9090", "something else"),
             ("thrift://user:secret@h", "no user or password"),
