@@ -96,6 +96,18 @@ impl Child {
         self.lines.iter().collect()
     }
 
+    /// Sends it a signal, such as `STOP`.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be done.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(status.is_ok_and(|status| status.success()), "no signal {name} could be sent");
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

@@ -1,8 +1,12 @@
-//! Test support for Flipper: child processes, small disks and waiting, all of which clean up after themselves.
+//! Test support for Flipper: child processes, servers, small disks and waiting, all of which clean up after themselves.
+
+use std::io::Write;
+use std::path::PathBuf;
 
 mod child;
 mod disk;
 pub mod python;
+pub mod redis;
 mod wait;
 
 pub use child::{Child, Role, child_role};
@@ -14,10 +18,17 @@ pub use wait::{PATIENCE, wait_until, within};
 /// # Panics
 ///
 /// If the environment variable `CI` is set.
-#[expect(clippy::print_stderr, reason = "a person must see it")]
 pub fn skip(what: &str, why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what} must not be skipped where CI is set: {why}");
-    eprintln!("SKIP {what}: {why}");
+    // Past the test harness, which would keep it to itself.
+    let _ = writeln!(std::io::stderr(), "SKIP {what}: {why}");
+}
+
+/// Where a program is, if it is installed.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// Whether this process may do everything.

@@ -15,7 +15,7 @@ mod sealed {
 
 /// The attributes of one check, in the order in which they were given.
 ///
-/// It is implemented for arrays and slices of `(&str, Value)` (what [`context!`](crate::context!) makes), for
+/// It is implemented for arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes), for
 /// [`Context`], and for references to them. It cannot be implemented elsewhere.
 ///
 /// Giving no attributes, by an empty context, is the same as giving no context: conditions are not looked at, the
@@ -67,6 +67,18 @@ impl<const N: usize> sealed::Sealed for [(&str, Value<'_>); N] {}
 impl<const N: usize> Attributes for [(&str, Value<'_>); N] {
     fn len(&self) -> usize {
         N
+    }
+
+    fn attribute(&self, index: usize) -> (&str, Value<'_>) {
+        self[index]
+    }
+}
+
+impl sealed::Sealed for Vec<(&str, Value<'_>)> {}
+
+impl Attributes for Vec<(&str, Value<'_>)> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
     }
 
     fn attribute(&self, index: usize) -> (&str, Value<'_>) {

@@ -2,6 +2,7 @@
 
 mod plan;
 mod reason;
+mod verdict;
 
 #[cfg(test)]
 mod tests;

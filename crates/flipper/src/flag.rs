@@ -94,7 +94,7 @@ impl<M> FeatureFlag<M> {
 
     /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
     #[inline]
-    pub fn is_enabled_with(&self, context: &impl Attributes) -> bool
+    pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where
         M: Checks,
     {
@@ -102,7 +102,7 @@ impl<M> FeatureFlag<M> {
     }
 
     /// The check with the reason for its answer.
-    pub fn evaluate(&self, context: &impl Attributes) -> Evaluation
+    pub fn evaluate(&self, context: &(impl Attributes + ?Sized)) -> Evaluation
     where
         M: Checks,
     {
@@ -168,7 +168,7 @@ impl<M> FeatureFlag<M> {
     /// # Errors
     ///
     /// As [`FeatureFlagClient::fetch_enabled`].
-    pub async fn fetch_enabled(&self, context: &impl Attributes) -> Result<bool> {
+    pub async fn fetch_enabled(&self, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         self.client.fetch_enabled(&self.name, context).await
     }
 }

@@ -43,6 +43,9 @@
     doc = "| `ThriftRpcFeatureFlagStore` | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
 )]
 //!
+//! [`MirroredFeatureFlagStore`] holds the flags of any store in memory, [`CachedFeatureFlagStore`] those that were asked for
+//! lately; `docs/stores.md` says when to take which.
+//!
 //! [`FeatureFlagClient::new`] takes a store that holds its flags in memory; [`connect`] makes a client from a URL. Your own
 //! store is the four methods of [`FeatureFlagStore`]; the feature `conformance` has the tests that prove it right.
 //!
@@ -77,6 +80,7 @@ mod store;
 mod stores;
 mod table;
 mod url;
+mod wrappers;
 
 pub use bucketing::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
@@ -99,12 +103,15 @@ pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "redis")]
+pub use stores::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
 #[cfg(feature = "thrift")]
 pub use stores::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
 pub use table::FlagTable;
 pub use url::connect;
+pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
 pub use context::strip_raw as __strip_raw;
@@ -120,4 +127,7 @@ mod documents {
 
     #[doc = include_str!("../../../docs/evaluation.md")]
     struct Evaluation;
+
+    #[doc = include_str!("../../../docs/stores.md")]
+    struct Stores;
 }

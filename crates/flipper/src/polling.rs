@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream;
 
 use crate::background;
+use crate::status::Updates;
 use crate::store::{FeatureFlagStore, Stored, Version, Watch, WatchEvent};
 
 /// Compares [`list`](FeatureFlagStore::list) with what it was, once in `every`, and tells the differences.
@@ -62,13 +63,13 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
         let read_at = Some(read_at);
         let new = flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
         let old = self.known.replace(new);
-        if std::mem::take(&mut self.lost) {
+        let restored = std::mem::take(&mut self.lost);
+        if restored {
             self.queue.push_back(WatchEvent::Restored);
-            self.queue.push_back(WatchEvent::Reset { flags, read_at });
-            return;
         }
-        let Some(mut old) = old else {
+        let Some(mut old) = old.filter(|_| !restored) else {
             self.queue.push_back(WatchEvent::Reset { flags, read_at });
+            self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
             return;
         };
         for flag in flags {

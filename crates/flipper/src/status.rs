@@ -63,6 +63,11 @@ pub enum Updates {
     Local,
     /// The store tells of each change.
     Push,
+    /// The store tells of each change of a flag, but not of all being deleted at once; that is asked for, so often.
+    Notifications {
+        /// The time between two questions.
+        check_every: Duration,
+    },
     /// The store is asked, so often.
     Poll {
         /// The time between two questions.

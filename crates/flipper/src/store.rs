@@ -11,7 +11,7 @@ use futures_util::Stream;
 use crate::error::{Error, Result};
 use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
-use crate::status::Status;
+use crate::status::{Status, Updates};
 use crate::table::FlagTable;
 
 /// How often [`FeatureFlagStore::watch`] asks a store that cannot tell of changes.
@@ -144,6 +144,12 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// As [`get`](Self::get).
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
         self.get(name).await
+    }
+
+    /// Whether the Python library `flipper-client` may read and write the same flags. If so, a write warns (by `tracing`) of
+    /// what Python cannot load or would drop. `false` by default; a wrapper says what its store says.
+    fn is_shared_with_python(&self) -> bool {
+        false
     }
 
     /// Puts many flags under one precondition, one result each, in order. The default is a loop.
@@ -405,6 +411,8 @@ pub enum WatchEvent {
     Lost(Error),
     /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
     Restored,
+    /// This is how changes arrive from here on; told after a [`WatchEvent::Reset`] by stores that have several ways.
+    Following(Updates),
 }
 
 macro_rules! forward_store {
@@ -429,6 +437,9 @@ macro_rules! forward_store {
             }
             async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
                 (**self).get_cached(name).await
+            }
+            fn is_shared_with_python(&self) -> bool {
+                (**self).is_shared_with_python()
             }
             async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
                 (**self).put_all(records, when).await

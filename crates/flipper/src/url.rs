@@ -9,6 +9,8 @@ use crate::stores::MemoryFeatureFlagStore;
 /// | URL | store | feature |
 /// |---|---|---|
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
+/// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
+/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore`, mirrored | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
 ///
 /// It is a plain function, so that a client can be a `static`:
@@ -29,17 +31,23 @@ use crate::stores::MemoryFeatureFlagStore;
 /// Messages never hold more of the URL than its scheme and, for a file, its path.
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
     let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(Error::invalid_input("a store's URL begins with its kind and a colon: `memory:`, `sqlite:PATH`"));
+        return Err(Error::invalid_input(
+            "a store's URL begins with its kind and a colon: `memory:`, `redis://…`, `sqlite:PATH`, `thrift://…`",
+        ));
     };
     match scheme {
         "memory" if rest.is_empty() => Ok(FeatureFlagClient::new(MemoryFeatureFlagStore::new())),
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
-        "redis" | "rediss" | "consul" | "thrift" => {
+        "redis" | "rediss" => redis(url),
+        "thrift" => thrift(url),
+        "consul" => {
             Err(Error::new(ErrorKind::Unsupported)
                 .with_message(format!("this version has no store for `{scheme}:` URLs")))
         }
-        _ => Err(Error::invalid_input("unknown kind of store in URL; known are `memory:` and `sqlite:PATH`")),
+        _ => Err(Error::invalid_input(
+            "unknown kind of store in URL; known are `memory:`, `redis://…`, `sqlite:PATH` and `thrift://…`",
+        )),
     }
 }
 
@@ -54,4 +62,26 @@ fn sqlite(path: &str) -> Result<FeatureFlagClient> {
 #[cfg(not(feature = "sqlite"))]
 fn sqlite(_path: &str) -> Result<FeatureFlagClient> {
     Err(Error::new(ErrorKind::Unsupported).with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
+}
+
+#[cfg(feature = "redis")]
+fn redis(url: &str) -> Result<FeatureFlagClient> {
+    let store = crate::stores::RedisFeatureFlagStore::connect(url)?;
+    Ok(FeatureFlagClient::new(crate::wrappers::MirroredFeatureFlagStore::new(store)))
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis(_url: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`redis:` needs the feature `redis` of `flipper-client`"))
+}
+
+#[cfg(feature = "thrift")]
+fn thrift(url: &str) -> Result<FeatureFlagClient> {
+    let store = crate::stores::ThriftRpcFeatureFlagStore::connect(url)?;
+    Ok(FeatureFlagClient::new(crate::wrappers::MirroredFeatureFlagStore::new(store)))
+}
+
+#[cfg(not(feature = "thrift"))]
+fn thrift(_url: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
 }

@@ -35,6 +35,19 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         (SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(), folder)
     });
+    flipper::local_corrupt_conformance_tests!(
+        rows_that_are_no_flags,
+        async || {
+            let folder = tempfile::tempdir().unwrap();
+            (SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(), folder)
+        },
+        async |store: &SqliteFeatureFlagStore, name: &str, value: &[u8]| {
+            let shown = store.to_string();
+            let file = shown.split_once('(').and_then(|(_, file)| file.strip_suffix(')')).unwrap();
+            let connection = rusqlite::Connection::open(file).unwrap();
+            connection.execute("INSERT INTO flags (name, record) VALUES (?1, ?2)", (name, value)).unwrap();
+        },
+    );
     flipper::store_conformance_tests!(two_connections, async || {
         let folder = tempfile::tempdir().unwrap();
         let open = || SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap();

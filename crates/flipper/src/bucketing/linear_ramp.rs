@@ -95,6 +95,7 @@ impl LinearRampPercentage {
         self
     }
 
+    #[inline]
     pub(crate) fn value(&self, now: impl FnOnce() -> SystemTime) -> Result<f64, ValueType> {
         let Line { first, last, end, slope } = self.line?;
         if end < 0 {

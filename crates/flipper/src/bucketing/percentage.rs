@@ -51,6 +51,7 @@ pub enum AnyPercentage {
 
 impl AnyPercentage {
     /// The value at the time that `now` tells; a fixed one does not ask.
+    #[inline]
     pub(crate) fn value(&self, now: impl FnOnce() -> SystemTime) -> Result<f64, ValueType> {
         match self {
             Self::Fixed(percentage) => number(&percentage.stored),
@@ -131,6 +132,7 @@ impl From<LinearRampPercentage> for AnyPercentage {
 }
 
 /// What Python can compare with a float, or what it is instead.
+#[inline]
 pub(super) fn number(json: &Json) -> Result<f64, ValueType> {
     match Operand::from(json) {
         Operand::Bool(value) => Ok(f64::from(u8::from(value))),

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::UNIX_EPOCH;
 
@@ -180,10 +179,4 @@ impl<M> fmt::Debug for Create<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Create").finish_non_exhaustive()
     }
-}
-
-#[expect(dead_code, reason = "fails to compile if the future stops being `Send + 'static`")]
-fn is_send_and_static(create: Create<super::Local>) -> impl Send + 'static {
-    let _ = Arc::new(());
-    create
 }

@@ -70,7 +70,7 @@ impl<M> FeatureFlagClient<M> {
     /// }
     /// ```
     #[inline]
-    pub fn is_enabled_with(&self, name: &str, context: &impl Attributes) -> bool
+    pub fn is_enabled_with(&self, name: &str, context: &(impl Attributes + ?Sized)) -> bool
     where
         M: Checks,
     {
@@ -88,7 +88,7 @@ impl<M> FeatureFlagClient<M> {
     /// assert!(!evaluation.enabled);
     /// assert_eq!(evaluation.reason, Reason::NoSuchFlag);
     /// ```
-    pub fn evaluate(&self, name: &str, context: &impl Attributes) -> Evaluation
+    pub fn evaluate(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Evaluation
     where
         M: Checks,
     {
@@ -232,7 +232,7 @@ impl<M> FeatureFlagClient<M> {
     /// # Errors
     ///
     /// What the store says, and `Corrupt` if the stored flag cannot be read.
-    pub async fn fetch_enabled(&self, name: &str, context: &impl Attributes) -> Result<bool> {
+    pub async fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(false) };
         let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
         Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
@@ -255,7 +255,7 @@ impl<M> FeatureFlagClient<M> {
     }
 
     #[inline]
-    pub(crate) fn check_with(&self, name: &str, slot: &Slot, context: &impl Attributes) -> bool {
+    pub(crate) fn check_with(&self, name: &str, slot: &Slot, context: &(impl Attributes + ?Sized)) -> bool {
         match slot.answer_with_context() {
             Answer::EVALUATE => self.evaluate_slot(name, slot, context, false),
             answer => answer.is_on(false),
@@ -263,7 +263,7 @@ impl<M> FeatureFlagClient<M> {
     }
 
     #[inline(never)]
-    fn evaluate_slot(&self, name: &str, slot: &Slot, context: &impl Attributes, default: bool) -> bool {
+    fn evaluate_slot(&self, name: &str, slot: &Slot, context: &(impl Attributes + ?Sized), default: bool) -> bool {
         match slot.entry().as_ref().map(|entry| &entry.state) {
             Some(State::Present { plan, .. }) => plan.is_enabled(name, context, &self.core.environment),
             Some(State::Absent | State::Corrupt(_)) | None => default,

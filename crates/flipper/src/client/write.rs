@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
 use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{Precondition, Stored};
+use crate::store::{FeatureFlagStore, Precondition, Stored};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -199,7 +199,10 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             }
             let unchanged = Precondition::Unchanged(stored.version);
             let written = match &record {
-                Some(record) => core.store.put(record, unchanged).await,
+                Some(record) => {
+                    warn_of_python(&*core.store, record);
+                    core.store.put(record, unchanged).await
+                }
                 None => core.store.delete(name, unchanged).await,
             };
             match written {
@@ -215,6 +218,26 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
 
     fn in_memory(&self, name: &str) -> Option<Stored> {
         self.core.table.as_ref()?.get(name).filter(|stored| stored.record.is_ok())
+    }
+}
+
+/// Says what a Python program would do to this flag, where one may come upon it.
+fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
+    if !store.is_shared_with_python() {
+        return;
+    }
+    if !record.deny_conditions().is_empty() {
+        tracing::warn!(
+            flag = record.name(),
+            "the flag has deny conditions: the Python library does not obey them, and drops them when it writes the flag"
+        );
+    }
+    if matches!(record.bucketer(), Bucketer::Salted(_) | Bucketer::Custom(_)) {
+        tracing::warn!(
+            flag = record.name(),
+            bucketer = record.bucketer().bucketer_type(),
+            "the flag has a bucketer that the Python library cannot load unless it is registered there"
+        );
     }
 }
 

@@ -82,6 +82,10 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
         self.reader().get_cached(name).await
     }
 
+    fn is_shared_with_python(&self) -> bool {
+        self.writer().is_shared_with_python()
+    }
+
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         self.writer().put_all(records, when).await
     }

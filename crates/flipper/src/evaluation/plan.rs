@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::time::SystemTime;
 
-use super::{Bucket, Environment, Evaluation, Reason};
+use super::verdict::Verdict;
+use super::{Bucket, Environment, Evaluation};
 use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer};
 use crate::clock::Clock;
-use crate::conditions::compare::Mismatch;
-use crate::conditions::{AllChecks, Condition, Operator, Outcome};
-use crate::context::{Attributes, Value, ValueType};
+use crate::conditions::{AllChecks, Condition, Outcome};
+use crate::context::{Attributes, Value};
 use crate::record::FlagRecord;
 
 /// The context of a check that has none.
@@ -29,45 +29,6 @@ pub(crate) struct Plan {
     bucketer: Bucketer,
     without_context: Option<bool>,
     with_context: Option<bool>,
-}
-
-/// A decision that owns nothing: [`Reason`] is made of it where somebody asks.
-#[derive(Clone, Copy)]
-enum Verdict<'a> {
-    Disabled,
-    Enabled,
-    ConditionsMet,
-    /// Which one failed is looked for where somebody asks.
-    ConditionsNotMet,
-    ConditionFailed {
-        variable: &'a str,
-        operator: Operator,
-    },
-    Denied {
-        index: usize,
-    },
-    TypeMismatch {
-        variable: &'a str,
-        operator: Operator,
-        types: Mismatch,
-    },
-    Bucket {
-        enabled: bool,
-        percentage: f64,
-    },
-    Random {
-        enabled: bool,
-        percentage: f64,
-    },
-    NoBucketAttribute {
-        enabled: bool,
-        attribute: &'a str,
-        percentage: f64,
-    },
-    CustomBucketer {
-        enabled: bool,
-        bucketer_type: &'a str,
-    },
 }
 
 impl Plan {
@@ -184,7 +145,7 @@ impl Plan {
             None => 0.0,
             Some(percentage) => match percentage.value(now) {
                 Ok(percentage) => percentage,
-                Err(actual) => return not_a_number(actual),
+                Err(actual) => return Verdict::not_a_number(actual),
             },
         };
         match &self.bucketer {
@@ -230,48 +191,6 @@ impl Plan {
     }
 }
 
-impl Verdict<'_> {
-    fn enabled(self) -> bool {
-        match self {
-            Self::Enabled | Self::ConditionsMet => true,
-            Self::Disabled
-            | Self::ConditionsNotMet
-            | Self::ConditionFailed { .. }
-            | Self::Denied { .. }
-            | Self::TypeMismatch { .. } => false,
-            Self::Bucket { enabled, .. }
-            | Self::Random { enabled, .. }
-            | Self::NoBucketAttribute { enabled, .. }
-            | Self::CustomBucketer { enabled, .. } => enabled,
-        }
-    }
-
-    fn reason(self, score: f64) -> Reason {
-        match self {
-            Self::Disabled => Reason::Disabled,
-            Self::Enabled => Reason::Enabled,
-            Self::ConditionsMet => Reason::ConditionsMet,
-            // Not met by whom nobody can tell: it has been replaced by the first failure.
-            Self::ConditionsNotMet => Reason::ConditionFailed { variable: String::new(), operator: Operator::Eq },
-            Self::ConditionFailed { variable, operator } => {
-                Reason::ConditionFailed { variable: variable.to_owned(), operator }
-            }
-            Self::Denied { index } => Reason::Denied { index },
-            Self::TypeMismatch { variable, operator, types: Mismatch { actual, expected } } => {
-                Reason::TypeMismatch { variable: variable.to_owned(), operator, actual, expected }
-            }
-            Self::Bucket { percentage, .. } => Reason::Bucket { score, percentage },
-            Self::Random { percentage, .. } => Reason::Random { percentage },
-            Self::NoBucketAttribute { attribute, percentage, .. } => {
-                Reason::NoBucketAttribute { attribute: attribute.to_owned(), percentage }
-            }
-            Self::CustomBucketer { bucketer_type, .. } => {
-                Reason::CustomBucketer { bucketer_type: bucketer_type.to_owned() }
-            }
-        }
-    }
-}
-
 /// The time of one check, read once and only if it is needed.
 struct Moment<'a> {
     clock: &'a dyn Clock,
@@ -288,11 +207,6 @@ impl<'a> Moment<'a> {
         self.read.set(Some(now));
         now
     }
-}
-
-fn not_a_number<'a>(actual: ValueType) -> Verdict<'a> {
-    let types = Mismatch { actual, expected: ValueType::Float };
-    Verdict::TypeMismatch { variable: "percentage", operator: Operator::Gte, types }
 }
 
 fn percentage(bucketer: &Bucketer) -> Option<&AnyPercentage> {

@@ -49,8 +49,17 @@ impl Index {
         let mut current = self.current.load(Ordering::Relaxed);
         if len >= most(self.generation(current)) {
             let new = self.generation(current + 1);
-            for slot in self.slots() {
-                place(new, self.hasher.hash_one(slot.name()), slot.clone());
+            // Some are read before any is cloned: a clone waits for all reads before it, and then each would wait for memory alone.
+            let mut slots = self.slots().map(|slot| (self.hasher.hash_one(slot.name()), slot));
+            let mut batch = Vec::with_capacity(COPIED_AT_ONCE);
+            loop {
+                batch.extend(slots.by_ref().take(COPIED_AT_ONCE));
+                if batch.is_empty() {
+                    break;
+                }
+                for (hash, slot) in batch.drain(..) {
+                    place(new, hash, slot.clone());
+                }
             }
             current += 1;
             self.current.store(current, Ordering::Release);
@@ -68,6 +77,8 @@ impl Index {
             .get_or_init(|| std::iter::repeat_with(Group::new).take(FIRST_GROUPS << number).collect())
     }
 }
+
+const COPIED_AT_ONCE: usize = 64;
 
 type Generation = [Group];
 

@@ -86,6 +86,23 @@ impl FlagTable {
         self.take_newer(name, Entry::absent(version))
     }
 
+    /// Takes in a state whatever the versions say: the caller has decided that it is the newer one. `None`: the flag is gone.
+    pub(crate) fn replace(&self, name: &str, state: Option<Stored>) {
+        let mut writer = self.lock();
+        match state {
+            Some(Stored { name, version, record }) => {
+                let slot = self.slot_or_new(&mut writer, &name);
+                self.set(&mut writer, &slot, Entry::new(version, record));
+            }
+            // A name that never was needs no tombstone.
+            None => {
+                if let Some(slot) = self.index.get(name) {
+                    self.set(&mut writer, slot, Entry::absent(Version::ordered(0)));
+                }
+            }
+        }
+    }
+
     /// Makes these all the flags there are, whatever the versions: for a store that was replaced or restarted empty, in which
     /// numbers may begin anew.
     pub fn reset(&self, flags: Vec<Stored>) {

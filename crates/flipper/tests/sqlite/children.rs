@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use flipper::{FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
+use flipper::{
+    FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, Stored,
+};
 use flipper_testkit::{Role, wait_until};
 use futures_executor::block_on;
 
@@ -13,7 +15,8 @@ pub(crate) fn run(role: &Role) {
     let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
     match role.name.as_str() {
         "greet" => role.say(&argument(0)),
-        "merge" => merge(role, &argument(1)),
+        "merge" => merge(role, &argument(1), argument(2).parse().unwrap()),
+        "hammer" => hammer(role, &open(), &argument(1)),
         "flip" => flip(role, &open()),
         "write until killed" => write_until_killed(role, &open(), &argument(1)),
         "idle" => {
@@ -45,15 +48,28 @@ pub(crate) fn nanoseconds() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
 
-fn merge(role: &Role, own: &str) {
+fn merge(role: &Role, own: &str, times: u32) {
     let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap());
     role.say("open");
     role.hear();
-    for number in 0..250 {
+    for number in 0..times {
         let data = serde_json::json!({ format!("{own}-{number}"): number });
         block_on(features.set_client_data("SHARED", data)).unwrap();
     }
     role.say("done");
+}
+
+/// Writes without a pause, and says how many milliseconds the longest write took.
+fn hammer(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
+    role.say("open");
+    role.hear();
+    let write = |number: u32| {
+        let begun = Instant::now();
+        put(store, name, number.is_multiple_of(2)).unwrap();
+        begun.elapsed()
+    };
+    let longest = (0..100).map(write).max().unwrap();
+    role.say(&longest.as_millis().to_string());
 }
 
 /// Flips the flag `X` whenever it is told to, and says when the put began and when it returned.
@@ -68,12 +84,27 @@ fn flip(role: &Role, store: &SqliteFeatureFlagStore) {
     }
 }
 
-fn write_until_killed(role: &Role, store: &SqliteFeatureFlagStore, prefix: &str) {
-    for number in 0.. {
-        let name = format!("{prefix}-{number}");
-        block_on(store.put(&record(&name, true), Precondition::Absent)).unwrap();
-        role.say(&name);
+/// Counts in a flag, and says each number when it is written.
+fn write_until_killed(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
+    let stored = block_on(store.get(name)).unwrap();
+    let (mut count, mut when) = match stored {
+        Some(stored) => (counted(&stored), Precondition::Unchanged(stored.version)),
+        None => (0, Precondition::Absent),
+    };
+    loop {
+        count += 1;
+        let mut record = record(name, true);
+        record.set_client_data([("count", i64::from(count))].into_iter().collect());
+        when = Precondition::Unchanged(block_on(store.put(&record, when)).unwrap());
+        role.say(&count.to_string());
     }
+}
+
+/// How far a child had counted in this flag.
+pub(crate) fn counted(stored: &Stored) -> u32 {
+    let data = stored.record.as_ref().unwrap().client_data().to_string();
+    let value: serde_json::Value = serde_json::from_str(&data).unwrap();
+    value["count"].as_u64().unwrap().try_into().unwrap()
 }
 
 fn count_threads() -> usize {
@@ -110,15 +141,20 @@ fn read_only(role: &Role) {
     let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     let error = put(&store, "X", false).unwrap_err();
-    role.say(&format!("{:?} {} {error}", error.kind(), error.is_transient()));
+    // Before the parent changes it, which it does when it has heard of the error.
     let before = is_enabled(&store, "X");
     assert!(store.status().is_live());
+    role.say(&format!("{:?} {} {error}", error.kind(), error.is_transient()));
     role.hear();
     // The parent has changed it.
     wait_until("the change is seen", || is_enabled(&store, "X") != before);
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     role.hear();
-    assert!(block_on(store.get("X")).unwrap().is_some());
+    if role.arguments.get(1).is_some() {
+        // The parent has made it writable.
+        put(&store, "X", true).unwrap();
+        role.say(&format!("{:?}", is_enabled(&store, "X")));
+    }
     block_on(store.close()).unwrap();
     role.say("closed");
 }

@@ -203,3 +203,28 @@ fn a_table_dropped_under_a_running_store_is_told() {
     wait_until("it is live again", || stale(&store).is_none());
     put(&store, "X", false).unwrap();
 }
+
+#[test]
+fn a_file_in_another_mode_is_changed_back_when_others_let_it() {
+    let folder = Folder::new();
+    put(&folder.open(), "X", true).unwrap();
+    let shell = folder.shell();
+    wait_until("the store has let go", || {
+        let mode: rusqlite::Result<String> = shell.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0));
+        mode.is_ok_and(|mode| mode == "delete")
+    });
+    shell.execute_batch("BEGIN; SELECT * FROM flags").unwrap();
+    let error =
+        SqliteFeatureFlagStore::options().busy_timeout(Duration::from_millis(20)).open(&folder.database).unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("locked"), "{error}");
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| folder.open());
+        let begun = std::time::Instant::now();
+        wait_until("it has met the lock, mostly", || begun.elapsed() > Duration::from_millis(20));
+        shell.execute_batch("COMMIT").unwrap();
+        let store = opening.join().unwrap();
+        put(&store, "X", false).unwrap();
+    });
+    let mode: String = folder.shell().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, WatchEvent};
 use flipper_testkit::wait_until;
@@ -223,9 +224,87 @@ fn the_watch_tells_of_a_lost_and_a_restored_file() {
     assert!(matches!(block_on(late.next()), Some(WatchEvent::Reset { .. })));
     assert!(matches!(block_on(late.next()), Some(WatchEvent::Lost(_))));
     made_elsewhere(&folder.database, &[("X", false), ("Y", true)]);
-    let restored = [next(), next(), next(), next()];
-    let told = restored.iter().position(|event| matches!(event, WatchEvent::Restored)).expect("restored");
-    let reset =
-        restored[told..].iter().any(|event| matches!(event, WatchEvent::Reset { flags, .. } if flags.len() == 2));
-    assert!(reset, "{restored:?}");
+    while !matches!(next(), WatchEvent::Restored) {}
+    // The new file may have been taken in before all was in it.
+    wait_until("all is there", || store.table().list().len() == 2);
+    loop {
+        match next() {
+            WatchEvent::Reset { flags, .. } if flags.len() == 2 => break,
+            WatchEvent::Changed { flag, .. } if flag.name == "Y" => break,
+            _ => {}
+        }
+    }
+}
+
+/// Replaces the file as an installer does that knows of SQLite's other files: old ones first.
+fn replace_all_of_it(folder: &Folder, new: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(format!("{}{suffix}", folder.text())).unwrap();
+    }
+    fs::rename(new, &folder.database).unwrap();
+}
+
+#[test]
+fn a_write_that_waited_while_the_file_was_replaced_is_not_acknowledged() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        let store = folder.open();
+        put(&store, "X", true).unwrap();
+        let new = folder.folder.path().join("new.db");
+        made_elsewhere(&new, &[("NEW", true)]);
+        let lock = folder.shell();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let written = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| put(&store, "LOST", true));
+            // Long enough, mostly, for the write to be at the lock; sooner or later nothing else is expected.
+            let moment = Instant::now() + Duration::from_millis(2);
+            while Instant::now() < moment {
+                std::hint::spin_loop();
+            }
+            replace_all_of_it(&folder, &new);
+            // Another program is quick to use the new file, and has changes in its -wal file.
+            let other = folder.shell();
+            other.execute_batch("UPDATE flags SET name = 'OTHER' WHERE name = 'NEW'").unwrap();
+            lock.execute_batch("ROLLBACK").unwrap();
+            let written = waiting.join().unwrap();
+            wait_until("the new file is taken in", || is_enabled(&store, "OTHER") == Some(true));
+            other.execute_batch("INSERT INTO flags SELECT 'MORE', record FROM flags WHERE name = 'OTHER'").unwrap();
+            wait_until("it is followed", || is_enabled(&store, "MORE") == Some(true));
+            let count: i64 = folder.shell().query_row("SELECT count(*) FROM flags", [], |row| row.get(0)).unwrap();
+            assert!(count >= 2, "the other program's -wal file is untouched");
+            written
+        });
+        match written {
+            // It was not at the lock yet, and went to the new file.
+            Ok(_) => assert_eq!(is_enabled(&folder.open(), "LOST"), Some(true)),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+                assert_eq!(is_enabled(&store, "LOST"), None);
+            }
+        }
+        assert_intact(&folder.database);
+    }
+}
+
+#[test]
+fn a_replaced_file_is_not_mixed_with_the_old_one_while_somebody_reads_that() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", true).unwrap();
+    let reader = folder.shell();
+    reader.execute_batch("BEGIN; SELECT * FROM flags").unwrap();
+    for number in 0..20 {
+        put(&store, &format!("OLD_{number}"), true).unwrap();
+    }
+    let new = folder.folder.path().join("new.db");
+    made_elsewhere(&new, &[("NEW", true)]);
+    fs::rename(&new, &folder.database).unwrap();
+    wait_until("the new file is taken in", || is_enabled(&store, "NEW") == Some(true));
+    assert_eq!(block_on(store.list()).unwrap().len(), 1);
+    put(&store, "NEWER", true).unwrap();
+    // As SQLite closes it, by the name of its -wal file, which is another's now.
+    drop(reader);
+    put(&store, "NEWEST", true).unwrap();
+    assert_eq!(folder.open().table().list().len(), 3);
+    assert_intact(&folder.database);
 }

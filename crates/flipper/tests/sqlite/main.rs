@@ -1,6 +1,11 @@
 //! The SQLite store.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "also in what the tests have in common"
+)]
 
 mod bad_rows;
 mod children;

@@ -191,6 +191,17 @@ fn the_watch_tells_of_others() {
 }
 
 #[test]
+fn a_watch_begins_with_what_others_wrote_before() {
+    let folder = Folder::new();
+    let (one, other) = (folder.open(), folder.open());
+    for number in 0..100 {
+        put(&one, &format!("FLAG_{number}"), true).unwrap();
+        let Some(WatchEvent::Reset { flags, .. }) = block_on(other.watch().next()) else { panic!("no reset") };
+        assert_eq!(flags.len(), number + 1);
+    }
+}
+
+#[test]
 fn a_dropped_write_leaves_memory_and_file_agreeing() {
     let folder = Folder::new();
     let store = folder.open();
@@ -281,5 +292,18 @@ fn a_relative_path_and_a_link_lead_to_one_file() {
         let path = folder.folder.path().join(name);
         put(&SqliteFeatureFlagStore::open(&path).unwrap(), "X", true).unwrap();
         assert!(path.exists(), "{name} is a file like others");
+    }
+}
+
+#[test]
+fn options_of_any_size_work() {
+    for time in [Duration::ZERO, Duration::MAX] {
+        let folder = Folder::new();
+        let store =
+            SqliteFeatureFlagStore::options().busy_timeout(time).poll_every(time).open(&folder.database).unwrap();
+        put(&store, "X", true).unwrap();
+        folder.shell().execute("DELETE FROM flags", []).unwrap();
+        // Told by the file system, however seldom the store looks by itself.
+        wait_until("the change is seen", || is_enabled(&store, "X").is_none());
     }
 }

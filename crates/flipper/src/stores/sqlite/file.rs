@@ -34,7 +34,7 @@ fn id(_: &Metadata) -> Id {}
 pub(super) struct Identity {
     main: Id,
     wal: Option<Id>,
-    /// For a file read without locks, since it and its folder are read-only: such connections do not see changes.
+    /// For a file read without locks, since it and its folder are read-only: SQLite does not promise to see changes then.
     state: Option<(u64, Option<SystemTime>)>,
 }
 
@@ -179,7 +179,7 @@ impl Place {
             leave(reader);
         }
         let mut emptied = false;
-        if wal_is_ours || wal.is_none() {
+        if (wal_is_ours || wal.is_none()) && !is_read_only(&writer) {
             let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
             emptied = matches!(busy, Ok(0));
             if let Err(error) = busy {
@@ -214,6 +214,11 @@ impl Place {
 enum Mode {
     Shared,
     WithoutLocks,
+}
+
+/// Whether the file could only be opened for reading.
+pub(super) fn is_read_only(connection: &Connection) -> bool {
+    connection.is_readonly("main").unwrap_or(false)
 }
 
 fn deleted() -> Error {

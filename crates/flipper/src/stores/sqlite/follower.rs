@@ -27,6 +27,9 @@ pub(super) enum Request {
     Close(oneshot::Sender<()>),
     #[cfg(test)]
     Panic,
+    /// Be notified of another folder, as if of this one nothing came.
+    #[cfg(test)]
+    Deafen(std::path::PathBuf),
 }
 
 /// How often to look when notifications work.
@@ -96,6 +99,8 @@ impl Follower {
                     Request::Close(reply) => closing = Some(reply),
                     #[cfg(test)]
                     Request::Panic => panic = true,
+                    #[cfg(test)]
+                    Request::Deafen(elsewhere) => self.hint = Hint::new(&elsewhere, self.sender.clone()).ok(),
                 }
             }
             if let Some(hint) = &self.hint {

@@ -57,6 +57,7 @@ use std::thread;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -196,8 +197,7 @@ impl SqliteFeatureFlagStore {
         when: Precondition,
     ) -> Result<Version> {
         let (reply, answer) = oneshot::channel();
-        let now = Instant::now();
-        let deadline = now.checked_add(self.shared.options.busy_timeout).unwrap_or(now);
+        let deadline = Instant::now() + self.shared.options.busy_timeout;
         let job = Job::Write(Write { name: name.to_owned(), record, when, deadline }, reply);
         let sent = !self.shared.closed.load(Ordering::Acquire) && self.threads.writer.send(job).is_ok();
         let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
@@ -228,7 +228,14 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     fn watch(&self) -> Watch<'_> {
-        self.shared.pulse.watch(&self.shared.table)
+        Box::pin(
+            stream::once(async {
+                // So that the first reset has what other connections have committed; if that fails, `Lost` is told.
+                let _ = self.sync().await;
+                self.shared.pulse.watch(&self.shared.table)
+            })
+            .flatten(),
+        )
     }
 }
 

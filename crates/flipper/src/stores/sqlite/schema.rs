@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use super::errors::{from_sqlite, unavailable};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +14,10 @@ use crate::store::{Corrupt, Precondition, Stored, Version};
 /// "FlpF" in ASCII: tells our files from those of others.
 const APPLICATION_ID: i64 = 0x466c_7046;
 const LAYOUT: i64 = 1;
+
+/// Between two tries to get the lock. A write takes a millisecond or so.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(4);
 
 /// Deleting before inserting: an `INSERT OR REPLACE` in a trigger would follow the conflict clause of the statement that
 /// fired it, so that an `INSERT OR IGNORE` by hand would give no version (<https://sqlite.org/lang_createtrigger.html>).
@@ -205,14 +209,40 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
+/// Waits until it is this connection's turn to write.
+///
+/// SQLite's own waiting sleeps up to 100 ms, longer than others leave the lock free when several processes write all the
+/// time: some would starve.
+fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
+    connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Ok(transaction) => {
+                transaction.busy_timeout(left).map_err(from_sqlite)?;
+                return Ok(transaction);
+            }
+            Err(rusqlite::Error::SqliteFailure(failure, _))
+                if failure.code == ErrorCode::DatabaseBusy && !left.is_zero() =>
+            {
+                std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()).min(left));
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(error) => return Err(from_sqlite(error)),
+        }
+    }
+}
+
 /// Writes one flag (`None`: deletes it) if `when` holds. No error leaves anything written.
 pub(super) fn write(
-    connection: &mut Connection,
+    connection: &Connection,
     name: &str,
     record: Option<&Arc<str>>,
     when: &Precondition,
+    deadline: Instant,
 ) -> Result<Version> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(from_sqlite)?;
+    let transaction = begin(connection, deadline)?;
     let current: Option<Version> = transaction
         .prepare_cached(
             "SELECT coalesce(v.version, 0) FROM flags f LEFT JOIN versions v ON v.name = f.name WHERE f.name = ?1",

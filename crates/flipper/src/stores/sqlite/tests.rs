@@ -3,7 +3,7 @@
 use futures_executor::block_on;
 
 use super::*;
-use crate::{Health, WatchEvent};
+use crate::{Health, Updates, WatchEvent};
 
 /// Whatever panics in a thread is told, and the store goes on.
 #[test]
@@ -34,4 +34,25 @@ fn threads_survive_panics() {
         }
     }
     assert_eq!(block_on(store.list()).unwrap().len(), 6);
+}
+
+/// Network and container file systems accept a watch and then tell nothing.
+#[test]
+fn notifications_that_never_come_are_replaced_by_polling() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flags.db");
+    let store = SqliteFeatureFlagStore::open(&path).unwrap();
+    store.threads.follower.send(Request::Deafen(elsewhere.path().join("flags.db"))).unwrap();
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    let record = FlagRecord::new("X", 0).to_json();
+    for number in 0..20 {
+        let name = format!("FLAG_{number}");
+        shell.execute("INSERT INTO flags VALUES (?1, ?2)", [&name, &record]).unwrap();
+        flipper_testkit::wait_until("the change is seen", || store.table().get(&name).is_some());
+        if matches!(store.status().updates, Updates::Poll { .. }) {
+            return;
+        }
+    }
+    panic!("still waiting for notifications: {:?}", store.status());
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::errors::{closed, from_sqlite, unavailable};
+use super::file::is_read_only;
 use super::follower::Request;
 use super::{Shared, schema};
 use crate::error::{Error, ErrorKind, Result};
@@ -75,15 +76,18 @@ impl Writer {
                 && link.as_ref().is_some_and(|link| place.look(&link.identity).is_ok())
         };
         let mut guard = self.shared.link();
+        if guard.as_ref().is_some_and(|link| is_read_only(&link.writer)) {
+            // Somebody may have made the file writable.
+            self.shared.reopen.store(true, Ordering::Release);
+        }
         if !is_current(&guard) {
             drop(guard);
             self.sync()?;
             guard = self.shared.link();
         }
-        let Some(link) = guard.as_mut() else { return Err(unavailable("database file is not open")) };
-        link.writer.busy_timeout(write.deadline.saturating_duration_since(Instant::now())).map_err(from_sqlite)?;
+        let Some(link) = guard.as_ref() else { return Err(unavailable("database file is not open")) };
         let text = write.record.as_ref().map(|(_, text)| text);
-        let written = schema::write(&mut link.writer, &write.name, text, &write.when);
+        let written = schema::write(&link.writer, &write.name, text, &write.when, write.deadline);
         if !link.writer.is_autocommit() {
             // Not even rolling back worked.
             self.shared.reopen.store(true, Ordering::Release);

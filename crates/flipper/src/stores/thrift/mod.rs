@@ -292,6 +292,10 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     fn watch(&self) -> Watch<'_> {
         watch::watch(self)
     }
+
+    fn is_shared_with_python(&self) -> bool {
+        true
+    }
 }
 
 impl ThriftRpcFeatureFlagStore {

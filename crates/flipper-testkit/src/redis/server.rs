@@ -1,0 +1,245 @@
+//! One server.
+
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::reply::{Reply, ask};
+use super::{free_port, tls};
+use crate::{program, skip, wait_until};
+
+/// How a server is started.
+#[derive(Clone, Debug, Default)]
+pub struct RedisOptions {
+    config: Vec<String>,
+    password: Option<String>,
+    tls: bool,
+    sentinel: bool,
+}
+
+impl RedisOptions {
+    /// Adds a line of `redis.conf`.
+    #[must_use]
+    pub fn config(mut self, line: impl Into<String>) -> Self {
+        self.config.push(line.into());
+        self
+    }
+
+    /// Demands this password of the default user.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self.config(format!("requirepass {password}"))
+    }
+
+    /// Listens for TLS too, on a port of its own.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    pub(super) fn sentinel(mut self) -> Self {
+        self.sentinel = true;
+        self
+    }
+
+    /// Starts it; `None`, said aloud, where Redis is not installed.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    pub fn start(self) -> Option<RedisServer> {
+        if program("redis-server").is_none() {
+            skip("redis", "redis-server is not installed; scripts/setup installs it");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let ca = self.tls.then(|| tls::write(dir.path()));
+        // Another process may take the port between looking and starting.
+        for _ in 0..5 {
+            let (port, tls_port) = (free_port(), self.tls.then(free_port));
+            let mut server =
+                RedisServer { child: None, dir: None, options: self.clone(), port, tls_port, ca: ca.clone() };
+            if server.launch(dir.path()) {
+                server.dir = Some(dir);
+                return Some(server);
+            }
+        }
+        panic!("redis-server does not start: {}", fs::read_to_string(dir.path().join("log")).unwrap_or_default());
+    }
+}
+
+/// A server that writes each change to its file before it acknowledges it (a kill loses nothing, a power cut would), and is
+/// killed when dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Option<Child>,
+    dir: Option<TempDir>,
+    options: RedisOptions,
+    port: u16,
+    tls_port: Option<u16>,
+    ca: Option<String>,
+}
+
+impl RedisServer {
+    /// A server with nothing special about it; `None`, said aloud, where Redis is not installed.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        RedisOptions::default().start()
+    }
+
+    /// For a server with something special about it.
+    #[must_use]
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// The port without TLS.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL without TLS, user or password.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The URL with TLS, and the certificate of the authority that vouches for it, as PEM.
+    ///
+    /// # Panics
+    ///
+    /// If it was started without TLS.
+    #[must_use]
+    pub fn tls(&self) -> (String, &str) {
+        let port = self.tls_port.expect("a server with TLS");
+        (format!("rediss://localhost:{port}"), self.ca.as_deref().expect("a server with TLS"))
+    }
+
+    /// Sends a command as the default user.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    pub fn command(&self, command: &[&str]) -> Reply {
+        ask(self.port, self.options.password.as_deref(), command).unwrap()
+    }
+
+    /// How often the server has run this command, scripts' own calls included.
+    #[must_use]
+    pub fn calls(&self, command: &str) -> u64 {
+        let stats = self.command(&["INFO", "commandstats"]);
+        let start = format!("cmdstat_{command}:calls=");
+        let calls = stats.text().lines().find_map(|line| line.strip_prefix(&start)?.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts again after [`kill`](Self::kill), on the same port with the same data, and waits until it answers.
+    pub fn restart(&mut self) {
+        self.start_again();
+        wait_until("the server answers", || self.answers());
+    }
+
+    /// As [`restart`](Self::restart), with nothing in it.
+    pub fn restart_empty(&mut self) {
+        self.kill();
+        let dir = self.path();
+        let _ = fs::remove_dir_all(dir.join("appendonlydir"));
+        let _ = fs::remove_file(dir.join("dump.rdb"));
+        self.restart();
+    }
+
+    /// As [`restart`](Self::restart) with one more line of `redis.conf`, without waiting.
+    pub fn restart_with(&mut self, line: &str) {
+        self.options.config.push(line.to_owned());
+        self.start_again();
+    }
+
+    /// `kill -STOP`: connections stay open and nobody answers.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// `kill -CONT`.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("a running server");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.kill();
+        let dir = self.path();
+        let file = self.spawn(&dir);
+        self.child = Some(file);
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.as_ref().expect("a server that was started").path().to_owned()
+    }
+
+    /// Whether it runs and answers.
+    fn launch(&mut self, dir: &std::path::Path) -> bool {
+        self.child = Some(self.spawn(dir));
+        let mut ended = false;
+        wait_until("the server answers", || {
+            ended = self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
+            ended || self.answers()
+        });
+        !ended
+    }
+
+    fn answers(&self) -> bool {
+        let answer = ask(self.port, self.options.password.as_deref(), &["PING"]);
+        answer.is_ok_and(|answer| answer == Reply::Text("PONG".to_owned()))
+    }
+
+    fn spawn(&self, dir: &std::path::Path) -> Child {
+        let shown = dir.display();
+        let mut config = format!("port {}\nbind 127.0.0.1\ndir {shown}\nlogfile {shown}/log\n", self.port);
+        if let Some(port) = self.tls_port {
+            config.push_str(&format!(
+                "tls-port {port}\ntls-cert-file {shown}/server.crt\ntls-key-file {shown}/server.key\n\
+                 tls-ca-cert-file {shown}/ca.crt\ntls-auth-clients no\n"
+            ));
+        }
+        if !self.options.sentinel {
+            config.push_str("save \"\"\nappendonly yes\nappendfsync no\nenable-debug-command yes\n");
+        }
+        for line in &self.options.config {
+            config.push_str(line);
+            config.push('\n');
+        }
+        let file = dir.join("redis.conf");
+        // Sentinels write their state into it.
+        if !(self.options.sentinel && self.dir.is_some()) {
+            fs::write(&file, config).unwrap();
+        }
+        let mut command = Command::new("redis-server");
+        command.arg(file).args(self.options.sentinel.then_some("--sentinel"));
+        let output = File::create(dir.join("output")).unwrap();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap()
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

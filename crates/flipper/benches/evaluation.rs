@@ -1,0 +1,304 @@
+//! What conditions, bucketers and ramps cost, against what they are made of, and the Python library beside them:
+//! `cargo bench --bench evaluation`.
+//!
+//! All checks and limits take turns in short batches, round after round, so that whatever else the machine does hits all
+//! alike. A figure is the median of the rounds, a ratio the median of the rounds' ratios. `docs/benchmarks-evaluation.md`
+//! has the results.
+#![expect(clippy::print_stdout, reason = "a report is what this program is for")]
+
+use std::collections::HashMap;
+use std::env;
+use std::error::Error;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use flipper::{
+    Attributes, Bucketer, Condition, ConsistentHashPercentageBucketer, FeatureFlagClient, LinearRampPercentage,
+    MemoryFeatureFlagStore, PercentageBucketer, SaltedPercentageBucketer, context,
+};
+use futures_executor::block_on;
+use sha1::{Digest, Sha1};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Far shorter than a scheduler's time slice, so that most batches are measured undisturbed.
+const BATCH: Duration = Duration::from_micros(50);
+const RUST: Duration = Duration::from_secs(28);
+const PYTHON: Duration = Duration::from_secs(10);
+const HALF_A_DAY: Duration = Duration::from_secs(43_200);
+
+struct Case {
+    name: &'static str,
+    /// How long so many checks take.
+    run: Box<dyn Fn(usize) -> Duration>,
+    beside: Vec<Beside>,
+    /// The same check in `evaluation.py`.
+    python: Option<&'static str>,
+}
+
+/// What a case is compared with.
+struct Beside {
+    /// The cases that together are its measure.
+    cases: Vec<&'static str>,
+    limit: Limit,
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    None,
+    Times(f64),
+    /// So many nanoseconds more.
+    Plus(f64),
+}
+
+impl Case {
+    fn new<T>(name: &'static str, check: impl Fn() -> T + 'static) -> Self {
+        let run = move |checks| {
+            let begin = Instant::now();
+            for _ in 0..checks {
+                black_box(check());
+            }
+            begin.elapsed()
+        };
+        Self { name, run: Box::new(run), beside: Vec::new(), python: None }
+    }
+
+    fn beside<const N: usize>(mut self, cases: [&'static str; N], limit: Limit) -> Self {
+        self.beside.push(Beside { cases: cases.into(), limit });
+        self
+    }
+
+    fn python(mut self, key: &'static str) -> Self {
+        self.python = Some(key);
+        self
+    }
+}
+
+fn flags() -> Result<FeatureFlagClient> {
+    let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    let ramp = || LinearRampPercentage::new(0.0, 1.0, HALF_A_DAY * 2).starting_at(SystemTime::now() - HALF_A_DAY);
+    let bucketers: [(&str, Bucketer); 8] = [
+        ("BARE", Bucketer::NoOp),
+        ("PERCENTAGE", PercentageBucketer::new(0.5).into()),
+        ("RAMP", PercentageBucketer::new(ramp()).into()),
+        ("HASH", ConsistentHashPercentageBucketer::new(0.5).into()),
+        ("HASH_RAMP", ConsistentHashPercentageBucketer::new(ramp()).into()),
+        ("SALTED", SaltedPercentageBucketer::new("user_id", 0.5).into()),
+        ("SALTED_RAMP", SaltedPercentageBucketer::new("user_id", ramp()).into()),
+        ("ONE_CONDITION", Bucketer::NoOp),
+    ];
+    let one = Condition::new().eq("plan", "pro");
+    let five = [
+        Condition::new().eq("is_admin", true),
+        one.clone(),
+        Condition::new().gt("horses", 9000),
+        Condition::new().eq("country", "NL"),
+        Condition::new().gte("age", 18),
+    ];
+    block_on(async {
+        for (name, bucketer) in bucketers {
+            features.create(name).enabled(true).await?;
+            features.set_bucketer(name, bucketer).await?;
+        }
+        features.add_condition("ONE_CONDITION", one).await?;
+        features.create("FIVE_CONDITIONS").enabled(true).await?;
+        features.set_conditions("FIVE_CONDITIONS", five).await?;
+        Ok::<_, flipper::Error>(())
+    })?;
+    Ok(features)
+}
+
+/// A check with attributes.
+fn with(
+    features: &FeatureFlagClient,
+    name: &'static str,
+    flag: &'static str,
+    context: impl Attributes + 'static,
+) -> Case {
+    let features = features.clone();
+    Case::new(name, move || features.is_enabled_with(black_box(flag), black_box(&context)))
+}
+
+/// Shows what waiting for the clock costs a check, which otherwise overlaps with the one before.
+fn after_clock(
+    features: &FeatureFlagClient,
+    name: &'static str,
+    flag: &'static str,
+    context: impl Attributes + 'static,
+) -> Case {
+    let features = features.clone();
+    Case::new(name, move || {
+        black_box(SystemTime::now());
+        features.is_enabled_with(black_box(flag), black_box(&context))
+    })
+}
+
+fn cases() -> Result<Vec<Case>> {
+    let features = flags()?;
+    let one = context! { plan: "pro" };
+    let five = context! { is_admin: true, plan: "pro", horses: 9001, country: "NL", age: 18 };
+    let eight = context! {
+        is_admin: true, plan: "pro", horses: 9001, country: "NL", age: 18, user_id: 7, tenant: "acme", beta: false,
+    };
+    let user = context! { user_id: 7 };
+
+    let by_name = |name, flag: &'static str| {
+        let features = features.clone();
+        Case::new(name, move || features.is_enabled(black_box(flag)))
+    };
+    let with_five = |name, flag| with(&features, name, flag, five);
+    let with_eight = |name, flag| with(&features, name, flag, eight);
+    let with_user = |name, flag| with(&features, name, flag, user);
+    let sha1 = |name, text: String| Case::new(name, move || Sha1::digest(black_box(text.as_bytes())));
+    let hash_input = |context: &dyn Attributes| ConsistentHashPercentageBucketer::new(0.5).hash_input(context);
+
+    Ok(vec![
+        by_name("check by name", "BARE").python("bare"),
+        with(&features, "one condition", "ONE_CONDITION", one)
+            .beside(["check by name"], Limit::Times(4.0))
+            .python("one"),
+        with_eight("one condition, 8 attributes", "ONE_CONDITION")
+            .beside(["check by name"], Limit::None)
+            .python("one_of_eight"),
+        with_five("five conditions", "FIVE_CONDITIONS").beside(["check by name"], Limit::Times(10.0)).python("five"),
+        with_eight("five conditions, 8 attributes", "FIVE_CONDITIONS")
+            .beside(["check by name"], Limit::None)
+            .python("five_of_eight"),
+        sha1("SHA-1 of one attribute", hash_input(&user)),
+        with_user("consistent hash", "HASH").beside(["SHA-1 of one attribute"], Limit::Times(4.0)).python("hash"),
+        sha1("SHA-1 of 8 attributes", hash_input(&eight)),
+        with_eight("consistent hash, 8 attributes", "HASH")
+            .beside(["SHA-1 of 8 attributes"], Limit::Times(4.0))
+            .python("hash_eight"),
+        with_user("salted hash", "SALTED").beside(["SHA-1 of one attribute"], Limit::None),
+        Case::new("clock read", SystemTime::now),
+        by_name("percentage", "PERCENTAGE").beside(["check by name"], Limit::None).python("percentage"),
+        Case::new("clock read, then percentage", {
+            let features = features.clone();
+            move || {
+                black_box(SystemTime::now());
+                features.is_enabled(black_box("PERCENTAGE"))
+            }
+        })
+        .beside(["percentage", "clock read"], Limit::None),
+        by_name("ramp", "RAMP")
+            .beside(["percentage", "clock read"], Limit::Plus(10.0))
+            .beside(["clock read, then percentage"], Limit::Plus(10.0))
+            .python("ramp"),
+        after_clock(&features, "clock read, then consistent hash", "HASH", user)
+            .beside(["consistent hash", "clock read"], Limit::None),
+        with_user("consistent hash, ramp", "HASH_RAMP")
+            .beside(["consistent hash", "clock read"], Limit::Plus(10.0))
+            .beside(["clock read, then consistent hash"], Limit::Plus(10.0))
+            .python("hash_ramp"),
+        after_clock(&features, "clock read, then salted hash", "SALTED", user)
+            .beside(["salted hash", "clock read"], Limit::None),
+        with_user("salted hash, ramp", "SALTED_RAMP")
+            .beside(["salted hash", "clock read"], Limit::Plus(10.0))
+            .beside(["clock read, then salted hash"], Limit::Plus(10.0)),
+    ])
+}
+
+/// How many checks fill a batch.
+fn calibrate(case: &Case) -> usize {
+    let mut checks = 16;
+    while (0..5).map(|_| (case.run)(checks)).min().is_some_and(|best| best < BATCH) {
+        checks *= 2;
+    }
+    checks
+}
+
+/// Nanoseconds of a check, for each case and round.
+fn rounds(cases: &[Case], time: Duration) -> HashMap<&'static str, Vec<f64>> {
+    let checks: Vec<usize> = cases.iter().map(calibrate).collect();
+    let mut figures: HashMap<_, Vec<f64>> = HashMap::new();
+    let begin = Instant::now();
+    loop {
+        for (case, checks) in cases.iter().zip(&checks) {
+            let ns = (case.run)(*checks).as_secs_f64() * 1e9 / *checks as f64;
+            figures.entry(case.name).or_default().push(ns);
+        }
+        if begin.elapsed() > time {
+            return figures;
+        }
+    }
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The columns from the measure to the verdict.
+fn compared(name: &str, Beside { cases, limit }: &Beside, figures: &HashMap<&'static str, Vec<f64>>) -> String {
+    let own = &figures[name];
+    let measure = |round: usize| cases.iter().map(|name| figures[name][round]).sum::<f64>();
+    let ratio = median(own.iter().enumerate().map(|(round, ns)| ns / measure(round)));
+    let more = median(own.iter().enumerate().map(|(round, ns)| ns - measure(round)));
+    let (limit, met) = match limit {
+        Limit::None => (String::new(), None),
+        Limit::Times(most) => (format!("{most} ×"), Some(ratio <= *most)),
+        Limit::Plus(most) => (format!("+ {most} ns"), Some(more <= *most)),
+    };
+    let verdict = met.map_or("", |met| if met { "met" } else { "MISSED" });
+    format!("{} | {ratio:.2} × | {more:+.1} | {limit} | {verdict}", cases.join(" + "))
+}
+
+/// What Python needs, in nanoseconds, and what Python that is.
+struct Python {
+    about: String,
+    figures: HashMap<String, f64>,
+}
+
+impl Python {
+    fn measure() -> Result<Self> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let own = here.join("../../.cache/python/bin/python");
+        let python = if own.exists() { Some(own) } else { env::var_os("FLIPPER_PYTHON").map(PathBuf::from) };
+        let python = python.ok_or("neither .cache/python nor FLIPPER_PYTHON has one with flipper-client")?;
+        let mut command = Command::new(&python);
+        command.arg(here.join("benches/evaluation.py")).arg(PYTHON.as_secs().to_string());
+        let output = command.output().map_err(|error| format!("{}: {error}", python.display()))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        let text = String::from_utf8(output.stdout)?;
+        let mut lines = text.lines();
+        let about = lines.next().ok_or("it printed nothing")?.to_owned();
+        let figures = lines.filter_map(|line| {
+            let (key, ns) = line.split_once('\t')?;
+            Some((key.to_owned(), ns.parse().ok()?))
+        });
+        Ok(Self { about, figures: figures.collect() })
+    }
+}
+
+fn main() -> Result<()> {
+    // `cargo test --benches` leaves it out, and only asks whether this runs.
+    let whole = env::args().any(|argument| argument == "--bench");
+    let python = if whole { Python::measure() } else { Err("this is but a test run".into()) };
+    let cases = cases()?;
+    let figures = rounds(&cases, if whole { RUST } else { Duration::ZERO });
+    match &python {
+        Ok(python) => println!("Python: {}", python.about),
+        Err(reason) => println!("PYTHON WAS LEFT OUT: {reason}"),
+    }
+    println!("Rounds: {}\n", figures[cases[0].name].len());
+    println!(
+        "| check | ns | beside | ratio | ns more | limit | | Python, ns | × Rust |\n|---|---|---|---|---|---|---|---|---|"
+    );
+    for case in &cases {
+        let ns = median(figures[case.name].iter().copied());
+        let python = python.as_ref().ok().and_then(|python| python.figures.get(case.python?));
+        let python = python.map_or("|".into(), |python| format!("{python:.0} | {:.0}", python / ns));
+        let mut rows = case.beside.iter().map(|beside| compared(case.name, beside, &figures));
+        println!("| {} | {ns:.1} | {} | {python} |", case.name, rows.next().unwrap_or("| | | |".into()));
+        for row in rows {
+            println!("| | | {row} | | |");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The Redis store beside the bare driver, on a server of its own; both in turns, so that the machine's moods fall on both.
+//!
+//! Absent: the mirror's check and start-up, which are `MirroredFeatureFlagStore`'s.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
+
+use std::time::{Duration, Instant};
+
+use flipper::{FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, WatchEvent};
+use flipper_testkit::redis::RedisServer;
+use futures_util::StreamExt;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+const GETS: usize = 20_000;
+const CHANGES: usize = 5_000;
+const FLAGS: usize = 10_000;
+const LISTS: usize = 15;
+
+/// What the store's own script does, less what it checks for other types.
+const SCRIPT: &str = "local now = redis.call('GET', KEYS[1]) \
+                      if not now or redis.sha1hex(now) ~= ARGV[1] then return 0 end \
+                      redis.call('SET', KEYS[1], ARGV[2]) return 1";
+
+fn main() {
+    let Some(server) = RedisServer::options().config("appendonly no").start() else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    println!(
+        "{:<44} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}",
+        "", "ours p50", "ours p99", "bare p50", "bare p99", "× p50", "× p99"
+    );
+    runtime.block_on(async {
+        get(&server).await;
+        list(&server).await;
+        change(&server).await;
+    });
+}
+
+fn row(what: &str, mut ours: Vec<Duration>, mut bare: Vec<Duration>) {
+    let mut at = |percent: usize| {
+        let pick = |times: &mut Vec<Duration>| {
+            times.sort_unstable();
+            times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e6
+        };
+        (pick(&mut ours), pick(&mut bare))
+    };
+    let ((ours_50, bare_50), (ours_99, bare_99)) = (at(50), at(99));
+    println!(
+        "{what:<44} {ours_50:>8.1}µs {ours_99:>8.1}µs {bare_50:>8.1}µs {bare_99:>8.1}µs {:>7.2} {:>7.2}",
+        ours_50 / bare_50,
+        ours_99 / bare_99
+    );
+}
+
+fn flag(name: &str, enabled: bool) -> FlagRecord {
+    let mut record = FlagRecord::new(name, 1_700_000_000);
+    record.set_enabled(enabled);
+    record
+}
+
+async fn bare(server: &RedisServer) -> MultiplexedConnection {
+    Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn get(server: &RedisServer) {
+    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    let mut connection = bare(server).await;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..GETS {
+        let start = Instant::now();
+        store.get("F").await.unwrap().unwrap();
+        ours.push(start.elapsed());
+        let start = Instant::now();
+        let value: Vec<u8> = redis::cmd("GET").arg("features/F").query_async(&mut connection).await.unwrap();
+        bare.push(start.elapsed());
+        assert!(!value.is_empty());
+    }
+    row("get / GET", ours, bare);
+}
+
+async fn list(server: &RedisServer) {
+    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("many");
+    let mut connection = bare(server).await;
+    connection.set_response_timeout(Duration::from_secs(10));
+    for number in 0..FLAGS {
+        store.put(&flag(&format!("F{number}"), true), Precondition::Any).await.unwrap();
+    }
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..LISTS {
+        let start = Instant::now();
+        assert_eq!(store.list().await.unwrap().len(), FLAGS);
+        ours.push(start.elapsed());
+        let start = Instant::now();
+        let (mut cursor, mut found) = (0_u64, 0);
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg("many/*").arg("COUNT").arg(1000);
+            let keys: Vec<String>;
+            (cursor, keys) = scan.query_async(&mut connection).await.unwrap();
+            let values: Vec<Vec<u8>> = redis::cmd("MGET").arg(&keys).query_async(&mut connection).await.unwrap();
+            found += values.len();
+            if cursor == 0 {
+                break;
+            }
+        }
+        bare.push(start.elapsed());
+        assert!(found >= FLAGS);
+    }
+    row("list, 10,000 flags / SCAN + MGET", ours, bare);
+}
+
+/// From before the write to after the new value is in the other's hands.
+async fn change(server: &RedisServer) {
+    let writer = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("told");
+    let reader = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("told");
+    let mut watch = reader.watch();
+    watch.next().await.unwrap();
+    let mut version = writer.put(&flag("F", false), Precondition::Any).await.unwrap();
+    let (mut bare_writer, (mut bare_reader, mut pushes)) = (bare(server).await, pushed(server).await);
+    let mut track = redis::cmd("CLIENT");
+    track.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("wire/");
+    let _: redis::Value = track.query_async(&mut bare_reader).await.unwrap();
+    let script: String = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut bare_writer).await.unwrap();
+    let mut before = flag("F", false).to_json();
+    let _: redis::Value = redis::cmd("SET").arg("wire/F").arg(&before).query_async(&mut bare_writer).await.unwrap();
+    while !pushes.is_empty() {
+        pushes.recv().await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    while pushes.try_recv().is_ok() {}
+
+    let (mut publisher, (mut subscriber, mut messages)) = (bare(server).await, pushed(server).await);
+    subscriber.subscribe("news").await.unwrap();
+    let (mut ours, mut wire, mut publish) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..CHANGES {
+        let record = flag("F", round % 2 == 0);
+        let start = Instant::now();
+        version = writer.put(&record, Precondition::Unchanged(version)).await.unwrap();
+        loop {
+            if let WatchEvent::Changed { flag, .. } = watch.next().await.unwrap()
+                && flag.version == version
+            {
+                break;
+            }
+        }
+        ours.push(start.elapsed());
+
+        let after = record.to_json();
+        let start = Instant::now();
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&script).arg(1).arg("wire/F").arg(sha1(&before)).arg(&after);
+        let done: i64 = call.query_async(&mut bare_writer).await.unwrap();
+        while pushes.recv().await.unwrap().kind != PushKind::Invalidate {}
+        let value: String = redis::cmd("GET").arg("wire/F").query_async(&mut bare_reader).await.unwrap();
+        wire.push(start.elapsed());
+        assert!(done == 1 && value == after);
+        before = after;
+
+        let start = Instant::now();
+        let _: i64 = redis::cmd("PUBLISH").arg("news").arg(round).query_async(&mut publisher).await.unwrap();
+        while messages.recv().await.unwrap().kind != PushKind::Message {}
+        publish.push(start.elapsed());
+    }
+    row("put to Changed / EVALSHA, invalidation, GET", ours.clone(), wire);
+    row("put to Changed / PUBLISH to callback", ours, publish);
+}
+
+async fn pushed(server: &RedisServer) -> (MultiplexedConnection, UnboundedReceiver<PushInfo>) {
+    let (sender, receiver) = unbounded_channel();
+    let client = Client::open(format!("{}?protocol=resp3", server.url())).unwrap();
+    let config = AsyncConnectionConfig::new().set_push_sender(sender);
+    (client.get_multiplexed_async_connection_with_config(&config).await.unwrap(), receiver)
+}
+
+fn sha1(text: &str) -> String {
+    use sha1::{Digest, Sha1};
+    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,80 @@
+//! Which keys are flags.
+
+/// The keys one level under a base key.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(base: &str) -> Self {
+        Self { prefix: format!("{base}/") }
+    }
+
+    pub(super) fn base(&self) -> &str {
+        &self.prefix[..self.prefix.len() - 1]
+    }
+
+    /// The base key and its slash.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// `None` for names that would lie deeper than one level, among another base key's flags.
+    pub(super) fn key(&self, name: &str) -> Option<String> {
+        (!name.contains('/')).then(|| format!("{}{name}", self.prefix))
+    }
+
+    /// `None` for keys that are no flag of this base key.
+    pub(super) fn name(&self, key: &[u8]) -> Option<String> {
+        let name = key.strip_prefix(self.prefix.as_bytes())?;
+        if name.contains(&b'/') {
+            return None;
+        }
+        match std::str::from_utf8(name) {
+            Ok(name) => Some(name.to_owned()),
+            Err(_) => {
+                let key = String::from_utf8_lossy(key);
+                tracing::debug!(%key, "a key under the base key is not UTF-8 and so no flag's");
+                None
+            }
+        }
+    }
+
+    /// What `MATCH` and `PSUBSCRIBE` take for all keys under the base key, deeper ones included.
+    pub(super) fn pattern(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len() + 1);
+        for c in self.prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push('*');
+        pattern
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_level_under_the_base_key() {
+        let keys = Keys::new("a/b");
+        assert_eq!(keys.base(), "a/b");
+        assert_eq!(keys.key("F").as_deref(), Some("a/b/F"));
+        assert_eq!(keys.key("F/G"), None);
+        assert_eq!(keys.name("a/b/é".as_bytes()).as_deref(), Some("é"));
+        for foreign in ["a/F", "a/b", "a/bc/F", "a/b/F/G"] {
+            assert_eq!(keys.name(foreign.as_bytes()), None);
+        }
+        assert_eq!(keys.name(b"a/b/\xff"), None);
+    }
+
+    #[test]
+    fn glob_characters_are_escaped() {
+        assert_eq!(Keys::new("features").pattern(), "features/*");
+        assert_eq!(Keys::new(r"f*?[a]\").pattern(), r"f\*\?\[a\]\\/*");
+    }
+}

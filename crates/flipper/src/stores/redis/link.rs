@@ -1,0 +1,174 @@
+//! The connection that commands go through: made when first needed, made anew when lost.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use redis::{Cmd, ErrorKind, PushInfo, PushKind, RedisResult, ServerErrorKind, Value};
+use tokio::sync::Mutex;
+
+use super::client::{Connection, RedisClient};
+use super::errors::ends_connection;
+use crate::background;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Link {
+    client: RedisClient,
+    current: ArcSwapOption<Live>,
+    /// Held while connecting, so that one task does it for all.
+    connecting: Mutex<Backoff>,
+}
+
+pub(super) struct Live {
+    pub(super) connection: Connection,
+    lost: Arc<AtomicBool>,
+}
+
+impl Link {
+    pub(super) fn new(client: RedisClient) -> Self {
+        Self { client, current: ArcSwapOption::empty(), connecting: Mutex::new(Backoff::default()) }
+    }
+
+    pub(super) fn client(&self) -> &RedisClient {
+        &self.client
+    }
+
+    /// Sends one command. A `repeatable` one is sent again if the connection broke; another is only if the server said that it
+    /// did nothing.
+    pub(super) async fn request(&self, command: &Cmd, repeatable: bool, limit: Duration) -> RedisResult<Value> {
+        self.with(limit, async {
+            let mut tries_left = 1;
+            loop {
+                let live = self.live(limit).await?;
+                let answer = live.connection.request(command).await;
+                let Err(error) = &answer else { return answer };
+                if !ends_connection(error) {
+                    return answer;
+                }
+                self.discard(&live);
+                // A replica that was the primary until now: Sentinel knows the new one.
+                let read_only = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+                if tries_left == 0 || !(read_only || repeatable && error.is_connection_dropped()) {
+                    return answer;
+                }
+                tries_left -= 1;
+            }
+        })
+        .await
+    }
+
+    /// The connection, for calls of several commands that must all go to the same server.
+    pub(super) async fn connection(&self, limit: Duration) -> RedisResult<Arc<Live>> {
+        self.with(limit, self.live(limit)).await
+    }
+
+    pub(super) fn discard(&self, live: &Arc<Live>) {
+        let current = self.current.load();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, live)) {
+            self.current.compare_and_swap(&current, None);
+        }
+    }
+
+    /// As [`within`]; a connection that let a call run out of time is given up, for it may be half-open.
+    async fn with<T>(&self, limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+        let before = self.current.load_full();
+        let outcome = within(limit, future).await;
+        if let Err(error) = &outcome
+            && error.is_timeout()
+            && let Some(used) = before.or_else(|| self.current.load_full())
+        {
+            self.discard(&used);
+        }
+        outcome
+    }
+
+    async fn live(&self, limit: Duration) -> RedisResult<Arc<Live>> {
+        if let Some(live) = self.usable() {
+            return Ok(live);
+        }
+        let mut backoff = self.connecting.lock().await;
+        if let Some(live) = self.usable() {
+            return Ok(live);
+        }
+        backoff.wait().await;
+        let lost = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&lost);
+        let watchman = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                seen.store(true, Ordering::Release);
+            }
+            Ok::<(), std::convert::Infallible>(())
+        };
+        match self.client.open(limit, watchman).await {
+            Ok(connection) => {
+                *backoff = Backoff::default();
+                let live = Arc::new(Live { connection, lost });
+                self.current.store(Some(Arc::clone(&live)));
+                Ok(live)
+            }
+            Err(error) => {
+                backoff.failed();
+                Err(error)
+            }
+        }
+    }
+
+    fn usable(&self) -> Option<Arc<Live>> {
+        self.current.load_full().filter(|live| !live.lost.load(Ordering::Acquire))
+    }
+}
+
+/// Pauses between attempts to connect, with chance in them so that processes do not all come back at once.
+#[derive(Default)]
+struct Backoff {
+    pause: Duration,
+    until: Option<Instant>,
+}
+
+impl Backoff {
+    async fn wait(&self) {
+        if let Some(until) = self.until {
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+
+    fn failed(&mut self) {
+        self.pause = next_pause(self.pause);
+        self.until = Some(Instant::now() + jittered(self.pause));
+    }
+}
+
+pub(super) fn next_pause(pause: Duration) -> Duration {
+    (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
+}
+
+pub(super) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// Runs the driver's future with the timer and the sockets of the flipper thread, whatever polls it, and not longer than
+/// `limit`. The driver's own tasks run on that thread then, and outlive the runtime of the caller. Dropping the future does not
+/// take back what was sent.
+pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let handle = background::handle().map_err(io::Error::other)?;
+    let timed = {
+        let _entered = handle.enter();
+        tokio::time::timeout(limit, future)
+    };
+    let mut timed = pin!(timed);
+    let outcome = poll_fn(|context| {
+        let _entered = handle.enter();
+        timed.as_mut().poll(context)
+    })
+    .await;
+    match outcome {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, elapsed).into()),
+    }
+}

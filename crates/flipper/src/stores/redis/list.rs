@@ -1,0 +1,227 @@
+//! All flags: `SCAN`, and `MGET` of each page along with the `SCAN` of the next.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value};
+use tokio::task::JoinHandle;
+
+use super::RedisFeatureFlagStore;
+use super::client::Connection;
+use super::link::within;
+use crate::background;
+use crate::store::Stored;
+
+/// How many keys the server looks at for one page.
+const PAGE: usize = 1000;
+
+/// How often the scan of a cluster begins anew when slots changed hands meanwhile.
+const MOST_SCANS: usize = 5;
+
+/// Which slots each primary of a cluster has, by its id.
+pub(super) type Primaries = BTreeMap<String, Vec<(u16, u16)>>;
+
+/// Through the connection of the commands; once more if that breaks.
+pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Stored>> {
+    let mut again = true;
+    loop {
+        let live = store.link.connection(store.timeout).await?;
+        let listed = list_on(store, &live.connection).await;
+        let Err(error) = &listed else { return listed };
+        if super::errors::ends_connection(error) {
+            store.link.discard(&live);
+        }
+        if !(std::mem::take(&mut again) && error.is_connection_dropped()) {
+            return listed;
+        }
+    }
+}
+
+/// One connection for all of it: a cursor means nothing to another server.
+pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
+    let mut flags = match connection {
+        Connection::Node(node) => scan_node(store, node).await?,
+        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone()).await?,
+    };
+    flags.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    // SCAN may tell a key twice.
+    flags.dedup_by(|one, other| one.name == other.name);
+    Ok(flags)
+}
+
+/// Reads the values of a page while the server is at the next.
+async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
+    let mut flags = Vec::new();
+    let mut unread = Vec::new();
+    let mut names = Vec::new();
+    let mut asked = Some(ask_ahead(store, node, &names, Some(0))?);
+    while let Some(ahead) = asked {
+        let mut answers = ahead.await.map_err(io::Error::other)??.into_iter();
+        let values = match names.is_empty() {
+            true => Vec::new(),
+            false => Vec::<Value>::from_redis_value(answer(answers.next())?)?,
+        };
+        let (cursor, next) = match answers.next() {
+            Some(scanned) => page(store, scanned.extract_error()?)?,
+            None => (None, Vec::new()),
+        };
+        let more = cursor.is_some() || !next.is_empty();
+        asked = more.then(|| ask_ahead(store, node, &next, cursor)).transpose()?;
+        for (name, value) in std::mem::replace(&mut names, next).into_iter().zip(values) {
+            match store.stored(&name, Ok(value))? {
+                Some(flag) => flags.push(flag),
+                None => unread.push(name),
+            }
+        }
+    }
+    report_types(store, node.clone(), &unread).await?;
+    Ok(flags)
+}
+
+/// Is under way at once, whether or not anybody waits for it.
+fn ask_ahead(
+    store: &RedisFeatureFlagStore,
+    node: &MultiplexedConnection,
+    names: &[String],
+    cursor: Option<u64>,
+) -> RedisResult<JoinHandle<RedisResult<Vec<Value>>>> {
+    let mut pipeline = Pipeline::new();
+    if !names.is_empty() {
+        pipeline.add_command(mget(store, names));
+    }
+    if let Some(cursor) = cursor {
+        pipeline.add_command(scan(store, cursor));
+    }
+    let (limit, node) = (store.timeout, node.clone());
+    let handle = background::handle().map_err(io::Error::other)?;
+    Ok(handle.spawn(async move { ask_node(limit, node, &pipeline).await }))
+}
+
+/// MGET says the same of a key that is gone and one of another type.
+async fn report_types(store: &RedisFeatureFlagStore, node: MultiplexedConnection, names: &[String]) -> RedisResult<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut pipeline = Pipeline::new();
+    for name in names {
+        pipeline.cmd("TYPE").arg(format!("{}{name}", store.keys.prefix()));
+    }
+    for (name, found) in names.iter().zip(ask_node(store.timeout, node, &pipeline).await?) {
+        match String::from_redis_value(answer(Some(found))?)? {
+            found if found == "none" || found == "string" => {}
+            found => store.warn_of_type(name, &format!("a {found}")),
+        }
+    }
+    Ok(())
+}
+
+async fn scan_cluster(store: &RedisFeatureFlagStore, mut cluster: ClusterConnection) -> RedisResult<Vec<Stored>> {
+    let mut flags = Vec::new();
+    let mut before = primaries(store, &mut cluster).await?;
+    for _ in 0..MOST_SCANS {
+        for (id, slots) in &before {
+            // Any slot of a primary leads to it.
+            let Some(&(slot, _)) = slots.first() else { continue };
+            scan_primary(store, &mut cluster, id, slot, &mut flags).await?;
+        }
+        let after = primaries(store, &mut cluster).await?;
+        if before == after {
+            return Ok(flags);
+        }
+        flags.clear();
+        before = after;
+    }
+    Err((ErrorKind::ClusterConnectionNotFound, "the slots of the cluster kept changing hands").into())
+}
+
+async fn scan_primary(
+    store: &RedisFeatureFlagStore,
+    cluster: &mut ClusterConnection,
+    id: &str,
+    slot: u16,
+    flags: &mut Vec<Stored>,
+) -> RedisResult<()> {
+    let route = || SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        // The driver asks another node where it has no connection to the one that was meant, and its keys are other ones.
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("CLUSTER").arg("MYID").add_command(scan(store, at));
+        let mut answers = within(store.timeout, cluster.route_pipeline(pipeline, 0, 2, route())).await?.into_iter();
+        if String::from_redis_value(answer(answers.next())?)? != id {
+            return Err((ErrorKind::ClusterConnectionNotFound, "a primary of the cluster cannot be reached").into());
+        }
+        let names;
+        (cursor, names) = page(store, answer(answers.next())?)?;
+        if names.is_empty() {
+            continue;
+        }
+        // Nearly every flag has a slot of its own, for which MGET would be a call each: one pipeline to their node is one for all.
+        let mut pipeline = Pipeline::new();
+        for name in &names {
+            pipeline.cmd("GET").arg(format!("{}{name}", store.keys.prefix()));
+        }
+        let count = names.len();
+        let values = within(store.timeout, cluster.route_pipeline(pipeline, 0, count, route())).await?;
+        for (name, value) in names.into_iter().zip(values) {
+            if let Some(flag) = store.stored(&name, value.extract_error())? {
+                flags.push(flag);
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn primaries(
+    store: &RedisFeatureFlagStore,
+    cluster: &mut ClusterConnection,
+) -> RedisResult<Primaries> {
+    let mut ask = redis::cmd("CLUSTER");
+    ask.arg("SLOTS");
+    let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+    let answer = within(store.timeout, cluster.route_command(ask, random)).await?.extract_error()?;
+    let mut primaries = Primaries::new();
+    for range in Vec::<Vec<Value>>::from_redis_value(answer)? {
+        let mut parts = range.into_iter();
+        let (Some(first), Some(last), Some(primary)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let Some(id) = Vec::<Value>::from_redis_value(primary)?.into_iter().nth(2) else { continue };
+        let slots = (u16::from_redis_value(first)?, u16::from_redis_value(last)?);
+        primaries.entry(String::from_redis_value(id)?).or_default().push(slots);
+    }
+    primaries.values_mut().for_each(|slots| slots.sort_unstable());
+    Ok(primaries)
+}
+
+fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {
+    let mut scan = redis::cmd("SCAN");
+    scan.arg(cursor).arg("MATCH").arg(store.keys.pattern()).arg("COUNT").arg(PAGE);
+    scan
+}
+
+pub(super) fn mget(store: &RedisFeatureFlagStore, names: &[String]) -> Cmd {
+    let mut mget = redis::cmd("MGET");
+    for name in names {
+        mget.arg(format!("{}{name}", store.keys.prefix()));
+    }
+    mget
+}
+
+/// The next cursor, and the names on the page.
+fn page(store: &RedisFeatureFlagStore, page: Value) -> RedisResult<(Option<u64>, Vec<String>)> {
+    let (cursor, keys) = <(u64, Vec<Vec<u8>>)>::from_redis_value(page)?;
+    let names = keys.iter().filter_map(|key| store.keys.name(key)).collect();
+    Ok(((cursor != 0).then_some(cursor), names))
+}
+
+async fn ask_node(limit: Duration, mut node: MultiplexedConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+    let count = pipeline.cmd_iter().count();
+    within(limit, node.req_packed_commands(pipeline, 0, count)).await
+}
+
+fn answer(value: Option<Value>) -> RedisResult<Value> {
+    value.ok_or((ErrorKind::UnexpectedReturnType, "an answer is missing"))?.extract_error()
+}

@@ -1,0 +1,258 @@
+//! Flags in Redis, shared with every program that uses the same server and base key, those that use the Python library
+//! `flipper-client` included.
+//!
+//! ```no_run
+//! use flipper::{FeatureFlagClient, RedisFeatureFlagStore};
+//!
+//! # async fn example() -> flipper::Result<()> {
+//! let store = RedisFeatureFlagStore::connect("redis://127.0.0.1/0?base_key=features")?;
+//! let features = FeatureFlagClient::remote(store);
+//!
+//! features.create("MY_FEATURE").or_get().await?;
+//! features.enable("MY_FEATURE").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What is stored
+//!
+//! A flag is a string, the JSON of [`FlagRecord`], at the key `base_key/NAME`, without expiry. Keys that lie deeper, keys of
+//! other types, and names that are not UTF-8 are not flags: they are skipped, and the types warned about. A string that is not
+//! a flag's JSON is a flag that is [`Corrupt`](crate::ErrorKind::Corrupt).
+//!
+//! # What `watch` tells
+//!
+//! A change is read when the server pushes its key, and told as `Changed` or `Removed` with the time of that read; one that
+//! comes while this store, or a clone of it, writes the same flag is told as a `Hint`. `Following` says which way is in use.
+//!
+//! # Clusters
+//!
+//! The driver sends a command again when a node's connection breaks. A write that was done before the break then meets its
+//! own result, and is a `Conflict`.
+//!
+//! # What it needs of the server
+//!
+//! Redis 5 or newer, or what speaks like it, and a user who may do on `base_key/*`: `GET MGET SET DEL TYPE EVAL EVALSHA SCAN`,
+//! and for changes to be pushed `CLIENT|TRACKING` and RESP3 (Redis 6) or `CONFIG|GET PSUBSCRIBE` and keyspace notifications of
+//! the classes `K$gxe`; otherwise the store is polled.
+
+mod client;
+mod errors;
+mod keys;
+mod link;
+mod list;
+mod notifications;
+mod scripts;
+mod tracking;
+mod url;
+mod watch;
+mod writing;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{RedisResult, Value};
+
+use self::keys::Keys;
+use self::link::Link;
+use self::scripts::{DELETE, PUT, Script};
+use self::writing::Writing;
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+
+pub use self::client::RedisClient;
+
+/// So many names of foreign keys are remembered, to warn of each once.
+const MOST_WARNINGS: usize = 1000;
+
+/// Keeps flags in Redis: a single server, a cluster, or what Sentinels name as the primary. Clones share a connection.
+///
+/// Connections are made when they are first needed, and anew when they are lost, on a thread of this crate: the store can
+/// be a `static`, works under any executor, and outlives the runtime that it was first used in. Every command ends within
+/// [`timeout`](Self::timeout).
+///
+/// Each check of a bare store is a call of the server. For checks from memory wrap it in
+/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore), as [`connect`](crate::connect) does.
+///
+/// ```no_run
+/// use flipper::RedisFeatureFlagStore;
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// // The driver's own client, with whatever settings it has …
+/// let store = RedisFeatureFlagStore::new(redis::Client::open("rediss://user:secret@redis.example/3")?);
+/// // … for one server, a cluster (RESP3 is what lets it push changes), or Sentinels.
+/// let cluster = redis::cluster::ClusterClient::builder(["redis://a.example", "redis://b.example"])
+///     .use_protocol(redis::ProtocolVersion::RESP3)
+///     .build()?;
+/// let store = RedisFeatureFlagStore::new(cluster).base_key("shop/features");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct RedisFeatureFlagStore {
+    link: Arc<Link>,
+    keys: Arc<Keys>,
+    timeout: Duration,
+    silence: Duration,
+    poll_every: Duration,
+    warned: Arc<Mutex<HashSet<String>>>,
+    writing: Arc<Writing>,
+}
+
+impl fmt::Display for RedisFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redis({})", self.keys.base())
+    }
+}
+
+impl fmt::Debug for RedisFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisFeatureFlagStore")
+            .field("client", self.link.client())
+            .field("base_key", &self.keys.base())
+            .field("timeout", &self.timeout)
+            .field("silence", &self.silence)
+            .field("poll_every", &self.poll_every)
+            .finish()
+    }
+}
+
+impl RedisFeatureFlagStore {
+    /// A store on the servers of this client of the crate `redis`: a `Client`, `ClusterClient` or `SentinelClient`. Nothing is
+    /// sent yet.
+    #[must_use]
+    pub fn new(client: impl Into<RedisClient>) -> Self {
+        Self {
+            link: Arc::new(Link::new(client.into())),
+            keys: Arc::new(Keys::new("features")),
+            timeout: Duration::from_secs(2),
+            silence: Duration::from_secs(5),
+            poll_every: Duration::from_secs(1),
+            warned: Arc::default(),
+            writing: Arc::default(),
+        }
+    }
+
+    /// A store on the server of this URL: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?base_key=KEY]`, `rediss://` for TLS.
+    /// Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for another URL. The message holds nothing of it.
+    pub fn connect(url: &str) -> Result<Self> {
+        url::connect(url)
+    }
+
+    /// The key that the flags lie under, `features` unless said.
+    #[must_use]
+    pub fn base_key(mut self, base_key: impl AsRef<str>) -> Self {
+        self.keys = Arc::new(Keys::new(base_key.as_ref()));
+        self
+    }
+
+    /// How long a command may take, connecting included; 2 s unless said. A `list` may take as long for each thousand keys.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// After how long without an answer `watch` takes a connection for lost; 5 s unless said.
+    #[must_use]
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// How often `watch` lists the flags where the server pushes nothing, 1 s unless said; a tenth as often where it has keyspace
+    /// notifications, which do not tell of `FLUSHDB`.
+    #[must_use]
+    pub fn poll_every(mut self, every: Duration) -> Self {
+        self.poll_every = every;
+        self
+    }
+
+    async fn write(&self, script: &Script, name: &str, when: &Precondition, value: Option<&str>) -> Result<()> {
+        let Some(key) = self.keys.key(name) else {
+            return Err(Error::new(ErrorKind::InvalidName).with_flag(name));
+        };
+        let _writing = self.writing.begin(name);
+        match script.run(&self.link, &key, when, value, self.timeout).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)),
+            Err(error) => Err(self.error(error).with_flag(name)),
+        }
+    }
+
+    fn error(&self, error: redis::RedisError) -> Error {
+        errors::from_driver(error).with_store(self)
+    }
+
+    /// A flag from the answer of `GET`.
+    fn stored(&self, name: &str, answer: RedisResult<Value>) -> RedisResult<Option<Stored>> {
+        match answer {
+            Ok(Value::BulkString(value)) => Ok(Some(Stored::from_json(name, scripts::version(&value), &value))),
+            Ok(Value::Nil) => Ok(None),
+            Ok(other) => redis::from_redis_value::<Option<Vec<u8>>>(other)
+                .map(|value| value.map(|value| Stored::from_json(name, scripts::version(&value), &value)))
+                .map_err(Into::into),
+            Err(error) if errors::is_wrong_type(&error) => {
+                self.warn_of_type(name, "another type");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn warn_of_type(&self, name: &str, found: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MOST_WARNINGS && warned.insert(name.to_owned()) {
+            tracing::warn!(store = %self, name, "a key under the base key holds {found}, not a string: it is no flag and skipped");
+        }
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for RedisFeatureFlagStore {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        let Some(key) = self.keys.key(name) else { return Ok(None) };
+        let answer = self.link.request(redis::cmd("GET").arg(key), true, self.timeout).await;
+        self.stored(name, answer).map_err(|error| self.error(error).with_flag(name))
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        validate_name(record.name())?;
+        let value = record.to_json();
+        self.write(&PUT, record.name(), &when, Some(&value)).await?;
+        Ok(scripts::version(value.as_bytes()))
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        match self.write(&DELETE, name, &when, None).await {
+            // What cannot be there is absent.
+            Err(error) if error.kind() == ErrorKind::InvalidName && !matches!(when, Precondition::Unchanged(_)) => {}
+            Err(error) if error.kind() == ErrorKind::InvalidName => {
+                return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));
+            }
+            // Not a flag, so there is no such flag.
+            Err(error) if error.kind() == ErrorKind::Corrupt && !matches!(when, Precondition::Unchanged(_)) => {
+                self.warn_of_type(name, "another type");
+            }
+            other => other?,
+        }
+        Ok(Version::opaque([]))
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        list::list(self).await.map_err(|error| self.error(error))
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        watch::watch(self)
+    }
+
+    fn is_shared_with_python(&self) -> bool {
+        true
+    }
+}

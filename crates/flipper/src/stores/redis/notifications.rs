@@ -1,0 +1,120 @@
+//! Keyspace notifications, for servers that do not push to `CLIENT TRACKING` but have these turned on. They do not tell of
+//! `FLUSHDB`, so the flags are listed now and then as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::io;
+use std::time::{Duration, Instant};
+
+use futures_util::{FutureExt, StreamExt};
+use redis::aio::{PubSubSink, PubSubStream};
+use redis::{FromRedisValue, Msg, ProtocolVersion};
+
+use super::RedisFeatureFlagStore;
+use super::client::speaking;
+use super::link::within;
+use super::list::list;
+use super::watch::{End, Outlet, versions};
+use crate::status::Updates;
+use crate::store::Version;
+
+/// The flags are listed so many times less often than where nothing is told.
+const RARER: u32 = 10;
+
+/// `None` if they are not on. Ends with the connection.
+pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Option<Infallible>, End> {
+    let Some(client) = within(store.timeout, store.link.client().node()).await? else {
+        return Ok(None);
+    };
+    let mut ask = redis::cmd("CONFIG");
+    ask.arg("GET").arg("notify-keyspace-events");
+    let answer = store.link.request(&ask, true, store.timeout).await?;
+    let told = BTreeMap::<String, String>::from_redis_value(answer).map_err(redis::RedisError::from)?;
+    if !told.values().any(|classes| are_enough(classes)) {
+        return Ok(None);
+    }
+    let client = speaking(&client, ProtocolVersion::RESP2)?;
+    let channel = format!("__keyspace@{}__:", client.get_connection_info().redis_settings().db());
+    let pubsub = within(store.timeout, async {
+        let mut pubsub = client.get_async_pubsub().await?;
+        pubsub.psubscribe(format!("{channel}{}", store.keys.pattern())).await?;
+        Ok(pubsub)
+    })
+    .await?;
+    let (pings, messages) = pubsub.split();
+    Session { store, channel, pings, messages, known: BTreeMap::new() }.run(outlet).await.map(Some)
+}
+
+/// Writes, deletions and renames, expiry, eviction; by key.
+fn are_enough(classes: &str) -> bool {
+    classes.contains('K')
+        && (classes.contains('A') || ['$', 'g', 'x', 'e'].iter().all(|class| classes.contains(*class)))
+}
+
+struct Session<'a> {
+    store: &'a RedisFeatureFlagStore,
+    channel: String,
+    pings: PubSubSink,
+    messages: PubSubStream,
+    known: BTreeMap<String, Version>,
+}
+
+impl Session<'_> {
+    async fn run(&mut self, outlet: &mut Outlet) -> Result<Infallible, End> {
+        let store = self.store;
+        let check_every = store.poll_every * RARER;
+        let ping_every = store.silence / 2;
+        let (mut checked, mut pinged) = (None::<Instant>, Instant::now());
+        loop {
+            if checked.is_none_or(|checked| checked.elapsed() >= check_every) {
+                let read_at = Instant::now();
+                let flags = list(store).await?;
+                let found = versions(&flags);
+                if checked.is_none() || found != self.known {
+                    outlet.reset(flags, read_at, Updates::Notifications { check_every }).await?;
+                }
+                self.known = found;
+                checked = Some(Instant::now());
+            }
+            if pinged.elapsed() >= ping_every {
+                let _: redis::Value = within(store.timeout.min(ping_every), self.pings.ping()).await?;
+                pinged = Instant::now();
+            }
+            let until_check = check_every.saturating_sub(checked.map_or(Duration::ZERO, |checked| checked.elapsed()));
+            let pause = until_check.min(ping_every.saturating_sub(pinged.elapsed()));
+            match tokio::time::timeout(pause, self.messages.next()).await {
+                Ok(Some(message)) => self.heard(&message, outlet).await?,
+                Ok(None) => {
+                    let closed = io::Error::new(io::ErrorKind::ConnectionReset, "the connection was closed");
+                    return Err(End::Driver(closed.into()));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn heard(&mut self, message: &Msg, outlet: &Outlet) -> Result<(), End> {
+        let mut names = BTreeSet::from_iter(self.name(message));
+        // A write in bursts is told many times and read once.
+        while let Some(Some(message)) = self.messages.next().now_or_never() {
+            names.extend(self.name(&message));
+        }
+        for name in names {
+            let read_at = Instant::now();
+            let mut get = redis::cmd("GET");
+            get.arg(format!("{}{name}", self.store.keys.prefix()));
+            let answer = self.store.link.request(&get, true, self.store.timeout).await;
+            let flag = self.store.stored(&name, answer)?;
+            match &flag {
+                Some(flag) => self.known.insert(name.clone(), flag.version.clone()),
+                None => self.known.remove(&name),
+            };
+            outlet.tell(name, flag, read_at).await?;
+        }
+        Ok(())
+    }
+
+    fn name(&self, message: &Msg) -> Option<String> {
+        self.store.keys.name(message.get_channel_name().strip_prefix(&self.channel)?.as_bytes())
+    }
+}

@@ -1,0 +1,86 @@
+//! Writes under a precondition, each one script on the server and so atomic.
+
+use std::time::Duration;
+
+use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
+use sha1::{Digest, Sha1};
+
+use super::link::Link;
+use crate::store::{Precondition, Version};
+
+/// `KEYS[1]` the flag, `ARGV[1]` what must hold. Errors are returned, not raised: a raised one loses its code in servers before 7.
+/// A key that holds no string is left alone whatever the precondition.
+macro_rules! script {
+    ($write:literal) => {
+        concat!(
+            "local now = redis.pcall('GET', KEYS[1]) ",
+            "if type(now) == 'table' then return now end ",
+            "local when = ARGV[1] ",
+            "if when == 'absent' then if now then return 0 end ",
+            "elseif when ~= 'any' then if not now or redis.sha1hex(now) ~= when then return 0 end end ",
+            "local done = redis.pcall(",
+            $write,
+            ") if type(done) == 'table' and done.err then return done end return 1",
+        )
+    };
+}
+
+pub(super) struct Script {
+    text: &'static str,
+}
+
+pub(super) const PUT: Script = Script { text: script!("'SET', KEYS[1], ARGV[2]") };
+pub(super) const DELETE: Script = Script { text: script!("'DEL', KEYS[1]") };
+
+impl Script {
+    /// Whether the precondition held, and so the write was done.
+    pub(super) async fn run(
+        &self,
+        link: &Link,
+        key: &str,
+        when: &Precondition,
+        value: Option<&str>,
+        limit: Duration,
+    ) -> RedisResult<bool> {
+        let when = match when {
+            Precondition::Any => "any".to_owned(),
+            Precondition::Absent => "absent".to_owned(),
+            // A version of another store holds for nothing here.
+            Precondition::Unchanged(version) => hex(version.as_opaque().unwrap_or_default()),
+        };
+        let call = |command: &str, script: &str| {
+            let mut call = Cmd::new();
+            call.arg(command).arg(script).arg(1).arg(key).arg(&when);
+            if let Some(value) = value {
+                call.arg(value);
+            }
+            call
+        };
+        let digest = hex(&Sha1::digest(self.text));
+        let answer = match link.request(&call("EVALSHA", &digest), false, limit).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                link.request(&call("EVAL", self.text), false, limit).await?
+            }
+            other => other?,
+        };
+        match answer {
+            Value::Int(done) => Ok(done == 1),
+            _ => Err((ErrorKind::UnexpectedReturnType, "a script did not answer with a number").into()),
+        }
+    }
+}
+
+/// Equal for equal content. A digest, not the content: it is kept with every flag in memory, and sent with every write.
+pub(super) fn version(content: &[u8]) -> Version {
+    Version::opaque(Sha1::digest(content))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        // Writing to a string never fails.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

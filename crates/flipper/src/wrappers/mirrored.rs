@@ -1,0 +1,251 @@
+//! All flags of a store in this process's memory, kept current by what the store tells.
+
+mod builder;
+mod health;
+mod order;
+mod shared;
+pub(crate) mod snapshot;
+mod task;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use futures_util::future::select;
+use tokio::sync::watch;
+
+pub use self::builder::MirrorBuilder;
+use self::health::First;
+use self::shared::{InFlight, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{FlagRecord, validate_name};
+use crate::status::Status;
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::table::FlagTable;
+
+/// Holds all flags of another store in memory, so that checks are reads of memory, and follows that store's
+/// [`watch`](FeatureFlagStore::watch) to keep them current.
+///
+/// Writes go through to the store, and are in memory when they return. Changes that others make arrive as fast as the store
+/// tells of them. While the store is down, checks go on with the last known flags, and [`status`](LocalFeatureFlagStore::status)
+/// says since when; the mirror comes back by itself.
+///
+/// ```
+/// # use flipper::{FeatureFlagStore, Result};
+/// use flipper::{FeatureFlagClient, MirroredFeatureFlagStore};
+///
+/// # async fn example(store: impl FeatureFlagStore) -> Result<()> {
+/// let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(store));
+/// features.ready().await?;
+/// assert!(!features.is_enabled("MY_FEATURE"));
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap()
+/// #     .block_on(example(flipper::MemoryFeatureFlagStore::new())).unwrap();
+/// ```
+///
+/// Its background task runs on a thread that this crate starts once per process, and ends when the last clone is dropped or
+/// [closed](LocalFeatureFlagStore::close).
+pub struct MirroredFeatureFlagStore<S> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    store: Arc<S>,
+    shared: Arc<Shared>,
+    /// Ends the task when it says so, or is dropped.
+    closing: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
+    closed: AtomicBool,
+}
+
+impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
+    /// Mirrors a store, and starts to follow it at once.
+    #[must_use]
+    pub fn new(store: S) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// For more settings than [`new`](Self::new) has:
+    ///
+    /// ```
+    /// # use flipper::MemoryFeatureFlagStore;
+    /// use flipper::MirroredFeatureFlagStore;
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (store, path) = (MemoryFeatureFlagStore::new(), folder.path().join("flags.snapshot"));
+    /// let store = MirroredFeatureFlagStore::builder(store).snapshot_file(path).build();
+    /// ```
+    #[must_use]
+    pub fn builder(store: S) -> MirrorBuilder<S> {
+        MirrorBuilder::new(store)
+    }
+
+    fn refuse_if_closed(&self) -> Result<()> {
+        if !self.inner.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(self.closed())
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Unavailable).with_message("the mirror was closed").with_transient(false).with_store(self)
+    }
+}
+
+impl<S> Clone for MirroredFeatureFlagStore<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<S: fmt::Display> fmt::Display for MirroredFeatureFlagStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mirrored({})", self.inner.store)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for MirroredFeatureFlagStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MirroredFeatureFlagStore").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        let sent = self.inner.shared.sent();
+        let found = self.inner.store.get(name).await?;
+        self.inner.shared.found(name, sent, found.as_ref());
+        Ok(found)
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        let (inner, name) = (&self.inner, record.name());
+        // A name that no flag can have needs no turn.
+        validate_name(name)?;
+        let _turn = inner.shared.turn(name).await;
+        self.refuse_if_closed()?;
+        let write = inner.shared.start_write(name);
+        let written = inner.store.put(record, when).await;
+        end_put(write, record, &written);
+        written
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        let inner = &self.inner;
+        let _turn = inner.shared.turn(name).await;
+        self.refuse_if_closed()?;
+        let write = inner.shared.start_write(name);
+        let deleted = inner.store.delete(name, when).await;
+        match &deleted {
+            Ok(version) => write.deleted(version),
+            Err(error) if is_refusal(error) => write.refused(),
+            Err(_) => drop(write),
+        }
+        deleted
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        self.inner.store.list().await
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        self.inner.store.watch()
+    }
+
+    async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+        self.inner.store.get_cached(name).await
+    }
+
+    fn is_shared_with_python(&self) -> bool {
+        self.inner.store.is_shared_with_python()
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let shared = &self.inner.shared;
+        // In one order everywhere, so that two such calls cannot wait for each other.
+        let names: BTreeSet<_> =
+            records.iter().map(FlagRecord::name).filter(|name| validate_name(name).is_ok()).collect();
+        let mut turns = Vec::with_capacity(names.len());
+        for name in names {
+            turns.push(shared.turn(name).await);
+        }
+        if self.refuse_if_closed().is_err() {
+            return records.iter().map(|record| Err(self.closed().with_flag(record.name()))).collect();
+        }
+        let writes: Vec<_> = records.iter().map(|record| shared.start_write(record.name())).collect();
+        let written = self.inner.store.put_all(records, when).await;
+        for ((write, record), written) in writes.into_iter().zip(records).zip(&written) {
+            end_put(write, record, written);
+        }
+        written
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> {
+    fn table(&self) -> &Arc<FlagTable> {
+        &self.inner.shared.table
+    }
+
+    fn status(&self) -> Status {
+        self.inner.shared.status()
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let (mut first, mut ended) = (self.inner.shared.first.subscribe(), self.inner.ended.clone());
+        let over = pin!(async {
+            // An error says that the task is gone, which ends it as well.
+            let _ = ended.wait_for(|ended| *ended).await;
+        });
+        let told = pin!(async {
+            let _ = first.wait_for(First::is_over).await;
+        });
+        if !self.inner.shared.is_forked() {
+            select(told, over).await;
+        }
+        match &*self.inner.shared.first.borrow() {
+            First::Waiting => {
+                let message = "the flags of the store had not arrived when the mirror ended";
+                Err(Error::new(ErrorKind::Unavailable).with_message(message).with_transient(false).with_store(self))
+            }
+            first => first.result().map_err(|error| error.with_store(self)),
+        }
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.closing.send_replace(true);
+        if !self.inner.shared.is_forked() {
+            // An error says that the task is gone.
+            let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
+        }
+        Ok(())
+    }
+}
+
+fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) {
+    match written {
+        Ok(version) => write.put(record, version),
+        Err(error) if is_refusal(error) => write.refused(),
+        Err(_) => drop(write),
+    }
+}
+
+/// Whether the error says for certain that nothing was written.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Conflict
+            | ErrorKind::FlagExists
+            | ErrorKind::FlagNotFound
+            | ErrorKind::InvalidInput
+            | ErrorKind::InvalidName
+            | ErrorKind::Unsupported
+    )
+}

@@ -1,0 +1,249 @@
+//! Which of two states of a flag is the newer one, and which flags must be read again: decisions alone, without I/O or a
+//! clock, so that a model test can drive them through any interleaving (`tests/mirror_model.rs`).
+//!
+//! The rules, and why nothing less will do: DESIGN.md, "The mirror's order". Here they are one step stricter for reads that
+//! overlap: a read of our own counts only if nothing at all was taken in since it was sent. Of two overlapping reads either
+//! may have been served first, and a watch that polls would not tell of the difference again.
+
+mod name;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use foldhash::fast::RandomState;
+
+use self::name::{Name, Source, Verdict};
+
+/// What is known of every name.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    /// Counts the resets; numbers are compared within one epoch only.
+    epoch: u64,
+    names: HashMap<Box<str>, Name, RandomState>,
+    /// Names to read again, each once.
+    queue: VecDeque<Box<str>>,
+    /// How many names could not be read when they had to be.
+    failing: usize,
+}
+
+/// A state of a flag, as far as order goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// Whether there is a flag.
+    pub(crate) present: bool,
+    /// The number of its version, or of its absence, where the store counts.
+    pub(crate) number: Option<u64>,
+}
+
+impl Seen {
+    pub(crate) const ABSENT: Self = Self { present: false, number: None };
+}
+
+/// An own write in flight.
+#[derive(Debug)]
+pub(crate) struct Write {
+    epoch: u64,
+    /// The number before it, if later ones of this epoch can be compared with it.
+    before: Option<u64>,
+    comparable: bool,
+}
+
+/// How an own write ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// It is in the store.
+    Done(Seen),
+    /// It is not, for certain.
+    Refused,
+    /// Nobody knows: it failed on the way, or nobody waited for its end.
+    Unknown,
+}
+
+/// When a read of our own was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    at: Instant,
+    epoch: u64,
+}
+
+/// A read that the order asks for.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) name: Box<str>,
+    sent: Sent,
+}
+
+impl Order {
+    /// A flag from before this process began. Whatever the store says replaces it.
+    pub(crate) fn last_known(&mut self, name: &str) {
+        self.names.entry(name.into()).or_default().present = true;
+    }
+
+    /// Before an own write is sent.
+    pub(crate) fn start_write(&mut self, name: &str) -> Write {
+        let epoch = self.epoch;
+        let known = self.name(name);
+        known.writes += 1;
+        let before = known.number.filter(|_| known.epoch == Some(epoch));
+        Write { epoch, before, comparable: !known.known || known.epoch.is_some() }
+    }
+
+    /// After an own write; says whether what was written must be taken in.
+    pub(crate) fn end_write(&mut self, name: &str, write: &Write, outcome: Outcome, now: Instant) -> bool {
+        let epoch = self.epoch;
+        let known = self.name(name);
+        known.writes = known.writes.saturating_sub(1);
+        known.own = Some(now);
+        let mut newer = false;
+        if let Outcome::Done(seen) = outcome {
+            // A lower number than there was before the write began: the store counts anew, and a reset is to come.
+            let went_back = matches!((seen.number, write.before), (Some(new), Some(before)) if new < before);
+            // Somebody wrote after us, and the watch was faster than our answer.
+            let overtaken = matches!((seen.number, known.number), (Some(new), Some(current)) if new < current)
+                && known.epoch.is_some_and(|current| current >= write.epoch);
+            newer = went_back || !overtaken;
+            if newer {
+                known.known = true;
+                known.present = seen.present;
+                known.number = seen.number;
+                known.epoch = (write.comparable && !went_back).then_some(write.epoch);
+            }
+        }
+        if matches!(outcome, Outcome::Unknown) || write.epoch != epoch {
+            known.marked = Some(now);
+        }
+        self.schedule(name);
+        newer
+    }
+
+    /// An event of the watch; says whether the state must be taken in. `read_at` is when the read of it was sent.
+    pub(crate) fn event(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
+        self.judge(name, seen, read_at, Source::Event, now)
+    }
+
+    /// Something happened to this flag.
+    pub(crate) fn hint(&mut self, name: &str, now: Instant) {
+        self.name(name).marked = Some(now);
+        self.schedule(name);
+    }
+
+    /// A reset begins; each of its flags goes to [`listed`](Self::listed), then each of [`not_listed`](Self::not_listed) to
+    /// [`missing`](Self::missing).
+    pub(crate) fn start_reset(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// A flag of a reset; says whether it must be taken in.
+    pub(crate) fn listed(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
+        self.judge(name, seen, read_at, Source::Reset, now)
+    }
+
+    /// The flags that are held here and were not in the reset.
+    pub(crate) fn not_listed(&self) -> Vec<Box<str>> {
+        let missing = self.names.iter().filter(|(_, known)| known.present && known.listed != self.epoch);
+        missing.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// A flag that the reset did not have; says whether its absence must be taken in.
+    pub(crate) fn missing(&mut self, name: &str, read_at: Option<Instant>, now: Instant) -> bool {
+        self.judge(name, Seen::ABSENT, read_at, Source::Reset, now)
+    }
+
+    /// The next read to be sent.
+    pub(crate) fn start_read(&mut self, now: Instant) -> Option<Read> {
+        let sent = self.sent(now);
+        loop {
+            let name = self.queue.pop_front()?;
+            let known = self.name(&name);
+            known.queued = false;
+            if known.marked.is_some() && known.writes == 0 && !known.reading {
+                known.reading = true;
+                return Some(Read { name, sent });
+            }
+        }
+    }
+
+    /// What a read of [`start_read`](Self::start_read) found, `None` if it failed; says whether it must be taken in.
+    pub(crate) fn end_read(&mut self, read: &Read, seen: Option<Seen>, now: Instant) -> bool {
+        let epoch = self.epoch;
+        let known = self.name(&read.name);
+        known.reading = false;
+        let newer = match seen {
+            // Which epoch the store was in when it answered, nobody knows.
+            Some(_) if read.sent.epoch != epoch => false,
+            Some(seen) => self.judge(&read.name, seen, Some(read.sent.at), Source::Read, now),
+            None => {
+                if !std::mem::replace(&mut known.failing, true) {
+                    self.failing += 1;
+                }
+                false
+            }
+        };
+        self.schedule(&read.name);
+        newer
+    }
+
+    /// Notes when a read that somebody else asked for is sent.
+    pub(crate) fn sent(&self, now: Instant) -> Sent {
+        Sent { at: now, epoch: self.epoch }
+    }
+
+    /// What such a read found; says whether it must be taken in. The watch tells of the same, so that nothing is lost
+    /// where this cannot be decided.
+    pub(crate) fn found(&mut self, name: &str, sent: Sent, seen: Seen, now: Instant) -> bool {
+        let nothing_new = !seen.present && !self.names.contains_key(name);
+        if sent.epoch != self.epoch || nothing_new {
+            return false;
+        }
+        let marked = self.name(name).marked;
+        let newer = self.judge(name, seen, Some(sent.at), Source::Read, now);
+        if marked.is_none() {
+            self.name(name).marked = None;
+        }
+        newer
+    }
+
+    /// How many flags could not be read when they had to be.
+    pub(crate) fn failing(&self) -> usize {
+        self.failing
+    }
+
+    fn judge(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, source: Source, now: Instant) -> bool {
+        let epoch = self.epoch;
+        let known = self.name(name);
+        if source == Source::Reset {
+            known.listed = epoch;
+        }
+        let verdict = known.verdict(seen, read_at, source, epoch);
+        match verdict {
+            Verdict::Newer => known.enter(seen, read_at, source, epoch, now),
+            Verdict::NotNewer => {}
+            Verdict::Unclear => known.marked = Some(now),
+        }
+        let answered = matches!((known.marked, read_at), (Some(marked), Some(at)) if at > marked);
+        if verdict != Verdict::Unclear && answered {
+            known.marked = None;
+        }
+        let marked = known.marked.is_some();
+        // Read after all, whether or not it said anything new.
+        if source != Source::Event && std::mem::take(&mut known.failing) {
+            self.failing -= 1;
+        }
+        if marked && source != Source::Read {
+            self.schedule(name);
+        }
+        verdict == Verdict::Newer
+    }
+
+    fn name(&mut self, name: &str) -> &mut Name {
+        self.names.entry(name.into()).or_default()
+    }
+
+    fn schedule(&mut self, name: &str) {
+        let known = self.name(name);
+        if known.marked.is_some() && known.writes == 0 && !known.reading && !known.queued {
+            known.queued = true;
+            self.queue.push_back(name.into());
+        }
+    }
+}

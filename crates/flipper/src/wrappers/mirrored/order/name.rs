@@ -1,0 +1,95 @@
+//! What is known of one name, and how a state of it is judged.
+
+use std::time::Instant;
+
+use super::Seen;
+
+#[derive(Debug, Default)]
+pub(super) struct Name {
+    /// Whether any state of the store's was taken in.
+    pub(super) known: bool,
+    /// Whether the state that was taken in last is a flag, not its absence.
+    pub(super) present: bool,
+    /// The ordered version of what was taken in last, or of what was there before it was gone.
+    pub(super) number: Option<u64>,
+    /// The epoch that `number` belongs to; `None` if it can be compared with no other.
+    pub(super) epoch: Option<u64>,
+    /// Own writes in flight.
+    pub(super) writes: u32,
+    /// When the last own write ended, or the result of the last own read was taken in.
+    pub(super) own: Option<Instant>,
+    told: Option<Told>,
+    /// The last reset that had this name, or was found not to have it.
+    pub(super) listed: u64,
+    /// When it was found out that the name must be read again.
+    pub(super) marked: Option<Instant>,
+    pub(super) reading: bool,
+    pub(super) queued: bool,
+    pub(super) failing: bool,
+}
+
+/// The last event of the watch that was taken in.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    read_at: Instant,
+    at: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Event,
+    Reset,
+    Read,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Newer,
+    NotNewer,
+    Unclear,
+}
+
+impl Name {
+    /// Whether a state is newer than what was taken in.
+    pub(super) fn verdict(&self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
+        let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };
+        if let (Some(new), Some(old)) = (seen.number, self.number)
+            && self.epoch == Some(epoch)
+        {
+            return if new > old { Verdict::Newer } else { Verdict::NotNewer };
+        }
+        if !self.known {
+            // Nothing of the store's is here that could be newer; an own write that is under way will compare.
+            let untouched = self.writes == 0 && self.own.is_none();
+            if seen.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
+                return Verdict::Newer;
+            }
+        }
+        let Some(at) = read_at else {
+            // A number of an earlier epoch: if it is lower now, the store may be counting anew.
+            let higher = matches!((seen.number, self.number), (Some(new), Some(old)) if new >= old);
+            return newer_if(higher && self.epoch.is_some());
+        };
+        let after_told = self.told.is_none_or(|told| match source {
+            // The watch's events are in order among themselves, as the reads behind them are.
+            Source::Event | Source::Reset => at > told.read_at,
+            Source::Read => at > told.at,
+        });
+        newer_if(self.writes == 0 && after_told && self.own.is_none_or(|own| at > own))
+    }
+
+    /// Notes that a state was taken in.
+    pub(super) fn enter(&mut self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64, now: Instant) {
+        self.known = true;
+        self.present = seen.present;
+        // An absence without a number keeps the one before it: as a tombstone, for what is told late.
+        if seen.number.is_some() || self.epoch != Some(epoch) {
+            self.number = seen.number;
+        }
+        self.epoch = Some(epoch);
+        match source {
+            Source::Read => self.own = Some(now),
+            Source::Event | Source::Reset => self.told = Some(Told { read_at: read_at.unwrap_or(now), at: now }),
+        }
+    }
+}

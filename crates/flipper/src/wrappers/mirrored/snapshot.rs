@@ -1,0 +1,268 @@
+//! The last known flags in a file, for a process that starts while its store is down. It knows a table and no store, so
+//! that every store that fills a table can use it.
+//!
+//! The file is one line, `flipper-snapshot 1 SHA1`, and a JSON text with that checksum: the store's name, the time of the
+//! last sync in Unix seconds, and for each flag its name, its version (a number, or bytes in hexadecimal) and its record as
+//! a store has it. Flags that could not be read are left out.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::{Either, select};
+use sha1::{Digest, Sha1};
+use tokio::time::{sleep, timeout};
+
+use crate::json::{Json, Object};
+use crate::store::{Stored, Version};
+use crate::table::FlagTable;
+
+const HEAD: &str = "flipper-snapshot 1 ";
+/// A file that is larger is neither written nor read.
+const MAX_SIZE: usize = 64 * 1024 * 1024;
+/// Changes within this time are written at once.
+const DEBOUNCE: Duration = Duration::from_secs(1);
+/// How often the file is written when nothing changes, so that it tells about when the flags were current.
+const REFRESH: Duration = Duration::from_secs(300);
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(30);
+/// Temporary files this old are of a process that was killed.
+const LEFT_BEHIND: Duration = Duration::from_secs(600);
+
+/// The flags of a snapshot file.
+#[derive(Debug)]
+pub(crate) struct LastKnown {
+    pub(crate) flags: Vec<Stored>,
+    /// When they were the store's.
+    pub(crate) synced: SystemTime,
+}
+
+/// A file for the last known flags of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotFile {
+    path: PathBuf,
+    store: String,
+}
+
+impl SnapshotFile {
+    /// `store` is what the store prints: a file of another one is not read.
+    pub(crate) fn new(path: PathBuf, store: String) -> Self {
+        Self { path, store }
+    }
+
+    /// What is in the file. One that is missing is nothing; one that cannot be used is nothing too, with a warning.
+    pub(crate) fn load(&self) -> Option<LastKnown> {
+        match self.read() {
+            Ok(known) => Some(known),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "the snapshot file of the flags is ignored");
+                None
+            }
+        }
+    }
+
+    fn read(&self) -> io::Result<LastKnown> {
+        let mut text = Vec::new();
+        File::open(&self.path)?.take(MAX_SIZE as u64 + 1).read_to_end(&mut text)?;
+        if text.len() > MAX_SIZE {
+            return Err(io::Error::other(format!("it is larger than {MAX_SIZE} bytes")));
+        }
+        let end = text.iter().position(|byte| *byte == b'\n').ok_or_else(|| invalid("it has no first line"))?;
+        let (head, body) = (&text[..end], &text[end + 1..]);
+        let sum =
+            head.strip_prefix(HEAD.as_bytes()).ok_or_else(|| invalid("it is no snapshot, or of another version"))?;
+        if sum != hex(&Sha1::digest(body)).as_bytes() {
+            return Err(invalid("its checksum is wrong"));
+        }
+        let body = Json::from_slice(body).map_err(io::Error::other)?;
+        self.parse(&body)
+    }
+
+    fn parse(&self, body: &Json) -> io::Result<LastKnown> {
+        let store = body.get("store").and_then(Json::as_str).unwrap_or_default();
+        if store != self.store {
+            return Err(invalid(format!("it has the flags of {store}, not of {}", self.store)));
+        }
+        let seconds = body.get("synced").and_then(Json::as_i64).and_then(|seconds| u64::try_from(seconds).ok());
+        let synced = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+        let flags = body.get("flags").and_then(Json::as_array).map(|flags| flags.iter().map(parse_flag).collect());
+        match (synced, flags) {
+            (Some(synced), Some(Some(flags))) => Ok(LastKnown { flags, synced: synced.min(SystemTime::now()) }),
+            _ => Err(invalid("its fields are not those of a snapshot")),
+        }
+    }
+
+    /// Puts these flags in place of what is in the file, whole or not at all.
+    pub(crate) fn save(&self, flags: &[Stored], synced: SystemTime) -> io::Result<()> {
+        let mut body = Object::new();
+        body.insert("store", self.store.as_str());
+        let seconds = synced.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        body.insert("synced", i64::try_from(seconds).unwrap_or(i64::MAX));
+        body.insert("flags", flags.iter().filter_map(flag_to_json).collect::<Vec<_>>());
+        let body = Json::Object(body).to_string();
+        if HEAD.len() + 41 + body.len() > MAX_SIZE {
+            return Err(io::Error::other(format!("the flags would take more than {MAX_SIZE} bytes")));
+        }
+        let head = format!("{HEAD}{}\n", hex(&Sha1::digest(body.as_bytes())));
+        self.replace(&[head.as_bytes(), body.as_bytes()])
+    }
+
+    fn replace(&self, parts: &[&[u8]]) -> io::Result<()> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.temporary(&format!("{}-{count}", std::process::id()));
+        let written = (|| {
+            let mut file = new_file(&temporary)?;
+            for part in parts {
+                file.write_all(part)?;
+            }
+            file.sync_all()?;
+            fs::rename(&temporary, &self.path)
+        })();
+        if written.is_err() {
+            // What matters is why it was not written.
+            let _ = fs::remove_file(&temporary);
+            return written;
+        }
+        // Without it the new name may be gone after a loss of power; not every system can do it, and the old file is whole.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
+    fn temporary(&self, unique: &str) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(format!(".{unique}.tmp"));
+        name.into()
+    }
+
+    /// Removes what processes left that were killed while they wrote.
+    fn tidy(&self) {
+        let pattern = self.temporary("");
+        let (Some(folder), Some(pattern)) = (self.path.parent(), pattern.file_name().and_then(|name| name.to_str()))
+        else {
+            return;
+        };
+        let Some(prefix) = pattern.strip_suffix(".tmp") else { return };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let ours = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(".tmp"));
+            let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+            if ours && age().is_some_and(|age| age > LEFT_BEHIND) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Keeps the file as the table is, until `closed`, and once more then. `synced` tells when the table was last known to be
+/// current; while it is `None`, the file is better than the table and stays.
+pub(crate) async fn keep(
+    file: SnapshotFile,
+    table: Arc<FlagTable>,
+    synced: impl Fn() -> Option<SystemTime>,
+    closed: impl Future<Output = ()>,
+) {
+    let mut closed = pin!(closed);
+    let (_, mut changes) = table.snapshot_and_changes();
+    // The flags may have come before this began, and no change then says that they are to be written.
+    let mut dirty = true;
+    let mut failed = false;
+    let mut tidied = false;
+    loop {
+        let mut over = false;
+        if failed || !dirty || synced().is_none() {
+            let wait = if failed || dirty { RETRY } else { REFRESH };
+            let changed = pin!(timeout(wait, async {
+                // A broken file is not tried again with each change.
+                if failed {
+                    std::future::pending::<()>().await;
+                }
+                let _ = changes.recv().await;
+            }));
+            over = matches!(select(closed.as_mut(), changed).await, Either::Left(_));
+        }
+        if !over {
+            over = matches!(select(closed.as_mut(), pin!(sleep(DEBOUNCE))).await, Either::Left(_));
+        }
+        // What has happened up to here is in what is written next.
+        changes = changes.resubscribe();
+        dirty = true;
+        if let Some(synced) = synced() {
+            let (file, table) = (file.clone(), table.clone());
+            let tidy = !std::mem::replace(&mut tidied, true);
+            let path = file.path.clone();
+            let saved = tokio::task::spawn_blocking(move || {
+                if tidy {
+                    file.tidy();
+                }
+                file.save(&table.list(), synced)
+            });
+            let saved = saved.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            if let (Err(error), false) = (&saved, failed) {
+                tracing::warn!(path = %path.display(), %error, "the snapshot file of the flags cannot be written");
+            }
+            failed = saved.is_err();
+            dirty = failed;
+        }
+        if over {
+            return;
+        }
+    }
+}
+
+fn flag_to_json(flag: &Stored) -> Option<Json> {
+    let record = flag.record.as_ref().ok()?;
+    let mut fields = Object::new();
+    fields.insert("name", flag.name.as_str());
+    match (flag.version.as_ordered(), flag.version.as_opaque()) {
+        (Some(number), _) => fields.insert("version", i64::try_from(number).ok()?),
+        (None, bytes) => fields.insert("version", hex(bytes.unwrap_or_default())),
+    };
+    fields.insert("record", record.to_json());
+    Some(fields.into())
+}
+
+fn parse_flag(fields: &Json) -> Option<Stored> {
+    let version = fields.get("version")?;
+    let version = match version.as_str() {
+        Some(text) => Version::opaque(unhex(text)?),
+        None => Version::ordered(u64::try_from(version.as_i64()?).ok()?),
+    };
+    let flag = Stored::from_json(fields.get("name")?.as_str()?, version, fields.get("record")?.as_str()?.as_bytes());
+    flag.record.is_ok().then_some(flag)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Never fails for a string.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?)).collect()
+}
+
+/// Client data may be for nobody else's eyes.
+fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn invalid(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message.into())
+}

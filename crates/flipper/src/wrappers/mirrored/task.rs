@@ -1,0 +1,159 @@
+//! The background task of a mirror: follows the store, reads again what must be, and never dies of either.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch::Receiver;
+use tokio::time::{sleep, timeout};
+
+use super::shared::Shared;
+use crate::error::{Error, ErrorKind};
+use crate::store::{FeatureFlagStore, WatchEvent};
+
+/// How many flags are read again at the same time, at the most.
+const READS: usize = 32;
+/// Stores have limits of their own; this is for those that break their word.
+const READ_LIMIT: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After so many steps without a wait the other tasks of the thread have a turn.
+const STEPS: u32 = 64;
+
+/// Until `closing` is true or its sender is gone.
+pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>, mut closing: Receiver<bool>) {
+    let mut closed = pin!(async move {
+        // An error says that the last handle is gone, which ends it as well.
+        let _ = closing.wait_for(|closing| *closing).await;
+    });
+    let mut pause = Pause::default();
+    loop {
+        let began = Instant::now();
+        let following = pin!(AssertUnwindSafe(follow(&*store, &shared)).catch_unwind());
+        let reason = match select(closed.as_mut(), following).await {
+            Either::Left(_) => break,
+            Either::Right((Ok(()), _)) => "the store's watch ended".to_owned(),
+            Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", message(&*panic)),
+        };
+        if began.elapsed() > LONGEST_PAUSE {
+            pause = Pause::default();
+        }
+        tracing::warn!(store = %store, reason, "the store cannot be followed; flags are the last known ones");
+        shared.lost(&Error::new(ErrorKind::Unavailable).with_message(reason));
+        if let Either::Left(_) = select(closed.as_mut(), pin!(sleep(pause.next()))).await {
+            break;
+        }
+    }
+    shared.following().ended("the mirror was closed");
+}
+
+async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) {
+    let mut events = store.watch();
+    let mut reads = FuturesUnordered::new();
+    let mut pause = Pause::default();
+    let mut paused = None;
+    let mut steps = 0;
+    loop {
+        while paused.is_none()
+            && reads.len() < READS
+            && let Some(read) = shared.next_read()
+        {
+            reads.push(async move {
+                let found = timeout(READ_LIMIT, store.get(&read.name)).await;
+                let too_late = |_| Err(Error::new(ErrorKind::Unavailable).with_message("no answer in time"));
+                (found.unwrap_or_else(too_late), read)
+            });
+        }
+        let step = {
+            let mut wake = pin!(shared.wake.notified());
+            poll_fn(|context| {
+                if let Poll::Ready(Some((found, read))) = reads.poll_next_unpin(context) {
+                    return Poll::Ready(Step::Read(found, read));
+                }
+                if let Poll::Ready(event) = events.poll_next_unpin(context) {
+                    return Poll::Ready(Step::Event(event));
+                }
+                if paused.as_mut().is_some_and(|pause| pause_is_over(pause, context)) {
+                    return Poll::Ready(Step::Resume);
+                }
+                wake.as_mut().poll(context).map(|()| Step::Wake)
+            })
+            .await
+        };
+        match step {
+            Step::Read(found, read) => {
+                if shared.end_read(&read, found) {
+                    pause = Pause::default();
+                } else {
+                    paused = Some(Box::pin(sleep(pause.next())));
+                }
+            }
+            Step::Event(None) => return,
+            Step::Event(Some(event)) => take_in(shared, event),
+            Step::Resume => paused = None,
+            Step::Wake => {}
+        }
+        steps = (steps + 1) % STEPS;
+        if steps == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+enum Step<F, R> {
+    Read(F, R),
+    Event(Option<WatchEvent>),
+    Resume,
+    Wake,
+}
+
+fn pause_is_over(pause: &mut std::pin::Pin<Box<tokio::time::Sleep>>, context: &mut std::task::Context<'_>) -> bool {
+    pause.as_mut().poll(context).is_ready()
+}
+
+fn take_in(shared: &Shared, event: WatchEvent) {
+    match event {
+        WatchEvent::Reset { flags, read_at } => shared.reset(flags, read_at),
+        WatchEvent::Changed { flag, read_at } => shared.changed(flag, read_at),
+        WatchEvent::Removed { name, version, read_at } => shared.removed(&name, version.as_ref(), read_at),
+        WatchEvent::Hint { name } => shared.hint(&name),
+        WatchEvent::Lost(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the store is lost; flags are the last known ones"
+            );
+            shared.lost(&error);
+        }
+        // The flags that come next make it current again.
+        WatchEvent::Restored => {}
+        WatchEvent::Following(updates) => shared.updates(updates),
+    }
+}
+
+/// Pauses that grow, with chance in them, so that the processes of a fleet do not all come back at once.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

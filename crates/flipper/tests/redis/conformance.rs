@@ -1,0 +1,107 @@
+//! Every behaviour of the trait, for each kind of server and each way of following.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use flipper::conformance::TwoConnections;
+use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, RedisFeatureFlagStore};
+use flipper_testkit::redis::{RedisCluster, RedisServer};
+use redis::ProtocolVersion;
+use redis::cluster::ClusterClient;
+
+use crate::random_base;
+
+/// One for all tests that run at the same time, gone with the last of them.
+struct Shared<T>(Mutex<Weak<T>>);
+
+impl<T> Shared<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(Weak::new()))
+    }
+
+    fn get(&self, start: impl FnOnce() -> Option<T>) -> Option<Arc<T>> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = shared.upgrade() {
+            return Some(running);
+        }
+        let started = Arc::new(start()?);
+        *shared = Arc::downgrade(&started);
+        Some(started)
+    }
+}
+
+static SERVER: Shared<RedisServer> = Shared::new();
+static CLUSTER: Shared<RedisCluster> = Shared::new();
+
+fn server() -> Option<Arc<RedisServer>> {
+    SERVER.get(|| {
+        RedisServer::options()
+            .config("notify-keyspace-events KA")
+            .config("user told on nopass ~* &* +@all -client|tracking")
+            .config("user untold on nopass ~* &* +@all -client|tracking -config")
+            .start()
+    })
+}
+
+type Any = Box<dyn FeatureFlagStore>;
+
+/// Where there is no server, which has been said aloud, the tests are those of the memory store.
+fn on<T>(running: Option<Arc<T>>, open: impl FnOnce(&T) -> Any) -> (Any, Option<Arc<T>>) {
+    let store = running.as_ref().map(|running| open(running));
+    (store.unwrap_or_else(|| Box::new(MemoryFeatureFlagStore::new())), running)
+}
+
+fn store(server: &RedisServer, user: &str, base: &str) -> RedisFeatureFlagStore {
+    let url = format!("redis://{user}:x@127.0.0.1:{}/5", server.port());
+    RedisFeatureFlagStore::connect(&url).unwrap().base_key(base).poll_every(Duration::from_millis(50))
+}
+
+fn cluster(cluster: &RedisCluster, base: &str) -> RedisFeatureFlagStore {
+    let client = ClusterClient::builder(cluster.urls()).use_protocol(ProtocolVersion::RESP3).build().unwrap();
+    RedisFeatureFlagStore::new(client).base_key(base)
+}
+
+fn single(user: &'static str) -> (Any, Option<Arc<RedisServer>>) {
+    on(server(), |server| Box::new(store(server, user, &random_base())))
+}
+
+flipper::store_conformance_tests!(pushed, async || {
+    on(server(), |server| Box::new(RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key(random_base())))
+});
+flipper::store_conformance_tests!(with_notifications, async || single("told"));
+flipper::store_conformance_tests!(polled, async || single("untold"));
+flipper::store_conformance_tests!(two_connections, async || {
+    on(server(), |server| {
+        let base = random_base();
+        Box::new(TwoConnections::new(store(server, "default", &base), store(server, "default", &base)))
+    })
+});
+flipper::store_conformance_tests!(in_a_cluster, async || {
+    on(CLUSTER.get(RedisCluster::start), |running| {
+        let base = random_base();
+        Box::new(TwoConnections::new(cluster(running, &base), cluster(running, &base)))
+    })
+});
+
+mod corrupt {
+    use redis::AsyncTypedCommands;
+
+    use super::*;
+
+    flipper::corrupt_conformance_tests!(
+        values,
+        async || {
+            let running = server();
+            let port = running.as_ref().map_or(1, |server| server.port());
+            let store = RedisFeatureFlagStore::connect(&format!("redis://127.0.0.1:{port}")).unwrap();
+            (store.base_key(random_base()), running)
+        },
+        async |store: &RedisFeatureFlagStore, name: &str, value: &[u8]| {
+            let shown = store.to_string();
+            let base = shown.strip_prefix("Redis(").unwrap().strip_suffix(')').unwrap();
+            let client = redis::Client::open(server().unwrap().url()).unwrap();
+            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            connection.set(format!("{base}/{name}"), value).await.unwrap();
+        },
+    );
+}

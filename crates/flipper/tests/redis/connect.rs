@@ -1,0 +1,161 @@
+//! Ways to reach a server.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
+use flipper_testkit::redis::{RedisServer, Reply};
+use futures_util::StreamExt;
+use redis::{Client, TlsCertificates};
+
+use crate::{Follow, flag, names, random_base, store};
+
+#[tokio::test]
+async fn the_key_is_the_base_key_and_the_name() {
+    let Some(server) = RedisServer::start() else { return };
+    let record = flag("é*", true);
+    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    store.put(&record, Precondition::Absent).await.unwrap();
+    assert_eq!(server.command(&["GET", "features/é*"]).text(), record.to_json());
+    let store = RedisFeatureFlagStore::connect(&format!("{}?base_key=a%2Fb", server.url())).unwrap();
+    store.put(&record, Precondition::Absent).await.unwrap();
+    assert_eq!(server.command(&["GET", "a/b/é*"]).text(), record.to_json());
+    assert_eq!(server.command(&["TTL", "a/b/é*"]), Reply::Number(-1));
+}
+
+#[tokio::test]
+async fn a_database_by_its_number() {
+    let Some(server) = RedisServer::start() else { return };
+    let base = random_base();
+    let [first, second] = ["", "/7"].map(|database| {
+        RedisFeatureFlagStore::connect(&format!("{}{database}", server.url())).unwrap().base_key(&base)
+    });
+    second.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    assert!(first.get("F").await.unwrap().is_none());
+    assert_eq!(names(&second.list().await.unwrap()), ["F"]);
+    let mut follow = Follow::of(&second);
+    assert_eq!(names(&follow.reset().await.0), ["F"]);
+    let error = RedisFeatureFlagStore::connect(&format!("{}/99", server.url())).unwrap().get("F").await.unwrap_err();
+    assert_ne!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+}
+
+#[tokio::test]
+async fn tls() {
+    let Some(server) = RedisServer::options().tls().start() else { return };
+    let (url, ca) = server.tls();
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(ca.as_bytes().to_vec()) };
+    let store = RedisFeatureFlagStore::new(Client::build_with_tls(&*url, certificates).unwrap());
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let mut follow = Follow::of(&store);
+    assert_eq!(names(&follow.reset().await.0), ["F"]);
+    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    follow.until("F", Some(false)).await;
+    // Nobody vouches for it here.
+    let error = RedisFeatureFlagStore::connect(&url).unwrap().get("F").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_user_with_as_little_as_needed() {
+    let base = random_base();
+    let rights = "+get +mget +set +del +type +eval +evalsha +scan +ping +client|tracking";
+    let options = RedisServer::options()
+        .config(format!("user flags on >s3cr3t ~{base}/* {rights}"))
+        .config(format!("user reader on >s3cr3t %R~{base}/* +@all"))
+        .config("user default on nopass ~* &* +@all");
+    let Some(server) = options.start() else { return };
+    let open = |login: &str| {
+        let url = format!("redis://{login}@127.0.0.1:{}/0?base_key={base}", server.port());
+        RedisFeatureFlagStore::connect(&url).unwrap()
+    };
+    let store = open("flags:s3cr3t");
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    assert_eq!(names(&store.list().await.unwrap()), ["F"]);
+    let mut follow = Follow::of(&store);
+    follow.reset().await;
+    store.delete("F", Precondition::Any).await.unwrap();
+    follow.until("F", None).await;
+
+    let reader = open("reader:s3cr3t");
+    assert!(reader.get("F").await.unwrap().is_none());
+    let refused = [
+        reader.put(&flag("F", true), Precondition::Any).await.unwrap_err(),
+        open("flags:wr0ng").get("F").await.unwrap_err(),
+        open("flags:wr0ng").list().await.unwrap_err(),
+        open("nobody:s3cr3t").put(&flag("F", true), Precondition::Any).await.unwrap_err(),
+        open("flags:s3cr3t").base_key("elsewhere").get("F").await.unwrap_err(),
+        Follow::of(&open("flags:wr0ng")).lost().await,
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+        assert!(!error.is_transient());
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("s3cr3t") && !shown.contains("wr0ng"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_password_where_one_is_needed() {
+    let Some(server) = RedisServer::options().password("s3cr3t").start() else { return };
+    let error = store(&server.url()).get("F").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    let url = format!("redis://:s3cr3t@127.0.0.1:{}", server.port());
+    store(&url).put(&flag("F", true), Precondition::Absent).await.unwrap();
+}
+
+/// Each runtime ends before the next begins.
+#[test]
+fn a_static_store_outlives_runtimes() {
+    static STORE: OnceLock<RedisFeatureFlagStore> = OnceLock::new();
+    let Some(server) = RedisServer::start() else { return };
+    let store = STORE.get_or_init(|| store(&server.url()));
+    let mut follow = Follow::of(store);
+    for round in 0..5 {
+        let enabled = round % 2 == 0;
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            store.put(&flag("F", enabled), Precondition::Any).await.unwrap();
+        });
+        futures_executor::block_on(async {
+            assert_eq!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled(), enabled);
+            // No timer of this runtime's: there is none.
+            while follow.watch.next().await.is_none_or(|event| matches!(event, WatchEvent::Following(_))) {}
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_client_by_url_checks_from_memory() {
+    let Some(server) = RedisServer::start() else { return };
+    let url = format!("{}/3?base_key={}", server.url(), random_base());
+    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    one.ready().await.unwrap();
+    other.ready().await.unwrap();
+    one.create("F").enabled(true).await.unwrap();
+    assert!(one.is_enabled("F"));
+    flipper_testkit::wait_until("the other is told", || other.is_enabled("F"));
+    assert_eq!(other.status().updates, Updates::Push);
+    let settled = || {
+        let mut last = (0, Instant::now());
+        flipper_testkit::wait_until("all is read", || {
+            let calls = server.calls("evalsha") + server.calls("get");
+            if calls != last.0 {
+                last = (calls, Instant::now());
+            }
+            last.1.elapsed() > Duration::from_millis(300)
+        });
+        last.0
+    };
+    for round in 0..10 {
+        let before = settled();
+        let enabled = round % 2 == 1;
+        if enabled {
+            one.enable("F").await.unwrap();
+        } else {
+            one.disable("F").await.unwrap();
+        }
+        assert_eq!(one.is_enabled("F"), enabled);
+        flipper_testkit::wait_until("the other is told", || other.is_enabled("F") == enabled);
+        // The write, its script's GET, and one GET of each who was told.
+        assert_eq!(settled() - before, 4);
+    }
+}
