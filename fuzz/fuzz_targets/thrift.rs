@@ -1,4 +1,4 @@
-//! What a client may send, from the detection of its protocol to the answer.
+//! What a Thrift client may send, from the detection of its protocol to the answer.
 
 #![no_main]
 

@@ -10,6 +10,7 @@ use flipper_thrift_protocol::feature_flag_store::{
 use flipper_thrift_protocol::{Limits, MessageReader, Source, Wire};
 use thrift::protocol::{TInputProtocol, TMessageIdentifier, TMessageType, TOutputProtocol, TType};
 use thrift::{ApplicationError, ApplicationErrorKind, TransportErrorKind};
+use tokio::runtime::Builder;
 
 use crate::options::ServerOptions;
 use crate::service::Service;
@@ -134,7 +135,7 @@ pub fn feed(bytes: &[u8]) -> usize {
     let limits = ServerOptions::new().limits;
     let mut reader = MessageReader::new(bytes);
     let Ok(wire) = Wire::detect(&mut reader) else { return 0 };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return 0 };
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return 0 };
     let store = Arc::new(flipper::MemoryFeatureFlagStore::new());
     let service = Service::new(store, runtime.handle().clone(), Duration::from_millis(1));
     let mut out = Vec::new();

@@ -68,6 +68,8 @@ impl Hub {
                 tracing::info!("store can be followed again");
                 state.lost = None;
             }
+            // How the server hears of changes is nothing to its clients: they wait in `Watch` either way.
+            WatchEvent::Following(_) => return,
             // Of a kind that this version does not know: whatever it was, a reset covers it.
             _ => state.epoch = state.epoch.wrapping_add(1).max(1),
         }

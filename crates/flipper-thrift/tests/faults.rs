@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Stored,
-    ThriftRpcFeatureFlagStore, ThriftRpcOptions, Version, Watch, WatchEvent,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition,
+    SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore, ThriftRpcOptions, Updates, Version, Watch, WatchEvent,
 };
 use flipper_testkit::{wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
@@ -389,6 +389,35 @@ fn a_change_is_heard_at_once() {
         .collect();
     took.sort();
     println!("enable() to Watch: p50 {:?}, p99 {:?}", took[100], took[198]);
-    // Loosely: on a busy machine, in a build without optimisation. The benchmark has the figure.
-    assert!(took[100] < Duration::from_millis(20), "{:?}", took[100]);
+    // Polling would take a second; the benchmark has the figure.
+    assert!(took[100] < Duration::from_millis(300), "{:?}", took[100]);
+}
+
+#[test]
+fn a_client_by_url_checks_from_memory_through_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flags.db");
+    let serve = |address: &str| Server::start(address, SqliteFeatureFlagStore::open(&path).unwrap());
+    let server = serve("127.0.0.1:0").unwrap();
+    let address = server.local_addr();
+    let url = format!("thrift://{address}?transport=framed&protocol=compact");
+    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    block_on(async {
+        one.ready().await.unwrap();
+        other.ready().await.unwrap();
+        one.create("F").enabled(true).await.unwrap();
+    });
+    assert!(one.is_enabled("F"));
+    wait_until("the other is told", || other.is_enabled("F"));
+    assert_eq!(other.status().updates, Updates::Push);
+
+    server.shutdown();
+    wait_until("the outage shows", || !other.status().is_live());
+    assert!(other.is_enabled("F"));
+    assert!(block_on(async { one.disable("F").await }).unwrap_err().is_transient());
+
+    let _server = serve(&address.to_string()).unwrap();
+    wait_until("both follow again", || one.status().is_live() && other.status().is_live());
+    block_on(async { one.disable("F").await }).unwrap();
+    wait_until("the other is told", || !other.is_enabled("F"));
 }

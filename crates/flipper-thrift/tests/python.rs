@@ -7,7 +7,7 @@ mod support;
 use flipper::{
     Condition, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition,
 };
-use flipper::{ThriftRpcFeatureFlagStore, WatchEvent, context};
+use flipper::{ThriftRpcFeatureFlagStore, Updates, WatchEvent, context};
 use flipper_thrift::Server;
 use futures_util::StreamExt;
 use support::{Python, block_on};
@@ -159,6 +159,7 @@ fn changes_behind_a_python_server_are_polled() {
     block_on(async {
         let mut events = store.watch();
         assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
+        assert!(matches!(events.next().await, Some(WatchEvent::Following(Updates::Poll { .. }))));
         store.put(&FlagRecord::new("F", 1), Precondition::Any).await.unwrap();
         assert!(matches!(events.next().await, Some(WatchEvent::Changed { flag, .. }) if flag.name == "F"));
     });
