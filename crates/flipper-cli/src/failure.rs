@@ -169,6 +169,9 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// What an error says that has no words of its own.
+const UNAVAILABLE: &str = "store is unavailable";
+
 /// What the error and its causes say, without the flag and the store, which are told apart.
 pub(crate) fn said(error: &Error) -> String {
     let mut said = error.to_string();
@@ -180,6 +183,13 @@ pub(crate) fn said(error: &Error) -> String {
     };
     said.truncate(said.strip_suffix(&suffix).unwrap_or(&said).len());
     let mut source = error.source();
+    if let Some(cause) = source
+        && said == UNAVAILABLE
+    {
+        // Which the message around it says too.
+        said = cause.to_string();
+        source = cause.source();
+    }
     while let Some(cause) = source {
         let cause_says = cause.to_string();
         // Many a cause repeats what the one above it said.

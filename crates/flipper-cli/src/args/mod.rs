@@ -88,8 +88,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Lists flags that have long been fully on or off
     Stale(Stale),
-    /// Serves the store's flags over Thrift
-    #[command(hide = true)]
+    /// Serves the store's flags over Thrift, with health and metrics over HTTP
     Serve(Serve),
     /// Tells which store is used, why, and whether it answers
     Stores,

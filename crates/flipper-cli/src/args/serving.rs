@@ -7,7 +7,26 @@ use clap_complete::Shell;
 use tracing::level_filters::LevelFilter;
 
 #[derive(Args)]
+#[command(after_help = "\
+Flags of a store over the network are held in memory and followed: reads are answered from there, also while the store is
+away, and writes go to the store. Over HTTP there are
+  /healthz  200 while it runs
+  /readyz   200 while the flags are current, 503 with the reason while they are not
+  /metrics  in the text format of Prometheus
+SIGTERM and Ctrl-C let calls under way finish.
+
+Neither port has passwords or encryption: whoever reaches the Thrift port can change all flags. Addresses that other machines
+can reach are refused unless --listen-everywhere is given; put a proxy with mutual TLS before it rather than that.")]
 pub(crate) struct Serve {
+    /// The address for Thrift; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
+    pub(crate) thrift: String,
+    /// The address for health and metrics; without it there are none
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) http: Option<String>,
+    /// Allows addresses that other machines can reach, without passwords or encryption
+    #[arg(long)]
+    pub(crate) listen_everywhere: bool,
     /// How much is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,

@@ -38,9 +38,14 @@ pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
         object.insert("changes", changes);
         out.value(object)?;
     } else if number == 0 {
-        out.message(format_args!("{} are the same", count(plan.unchanged, "flag")));
+        out.message(format_args!("no difference: {} in both", count(plan.unchanged, "flag")));
     } else {
-        out.message(format_args!("{} differ, {} are the same", count(number, "flag"), plan.unchanged));
+        out.message(format_args!(
+            "{} {}, {} the same",
+            count(number, "flag"),
+            if number == 1 { "differs" } else { "differ" },
+            plan.unchanged
+        ));
     }
     for ((name, why), store) in unreadable {
         session.go_on_after(Failure::store(format!(

@@ -38,7 +38,7 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
         }
         out.line(format_args!("{} for {caller}", styled(STRONG, quoted(&name))))?;
         for (number, step) in steps.iter().enumerate() {
-            out.line(format_args!("  {}. {}: {}", number + 1, step.what, step.outcome))?;
+            out.line(format_args!("  {}. {} {}", number + 1, step.what, step.outcome))?;
             for detail in &step.details {
                 out.line(format_args!("       {detail}"))?;
             }

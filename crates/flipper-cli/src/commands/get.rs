@@ -27,7 +27,7 @@ fn show(session: &mut Session, name: &str, record: &FlagRecord) -> Done {
     let out = &mut session.out;
     out.line(styled(STRONG, plain(name)))?;
     let mut line =
-        |what: &str, how: String| out.line(format_args!("  {}  {how}", styled(FAINT, format_args!("{what:<11}"))));
+        |what: &str, how: String| out.line(format_args!("  {}  {how}", styled(FAINT, format_args!("{what:<12}"))));
     let on_for = targeting(record).unwrap_or_else(|| "everybody".to_owned());
     if record.is_enabled() {
         line("state", styled(ON, "on"))?;

@@ -14,6 +14,7 @@ mod import;
 mod list;
 mod man;
 mod rollout;
+mod serve;
 mod stale;
 mod stores;
 mod switch;
@@ -44,7 +45,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::Sync(args) => sync::run(session, &args).await,
         Command::Diff(args) => diff::run(session, &args).await,
         Command::Stale(args) => stale::run(session, &args).await,
-        Command::Serve(_) => Ok(()),
+        Command::Serve(args) => serve::run(session, &args).await,
         Command::Stores => stores::run(session).await,
         Command::Completions(args) => completions::run(session, &args),
         Command::Man(args) => man::run(session, &args),

@@ -33,7 +33,7 @@ pub(crate) async fn run(session: &mut Session) -> Done {
         object.insert("error", listed.as_ref().err().map_or(Json::Null, |failure| failure.to_string().into()));
         out.value(object)?;
     } else {
-        let label = |label| styled(FAINT, format_args!("{label:<9}"));
+        let label = |label| styled(FAINT, format_args!("{label:<9} "));
         out.line(format_args!("{} {}", label("store"), choice.location.shown))?;
         out.line(format_args!("{} {}", label("chosen by"), choice.origin.text()))?;
         match &listed {

@@ -24,7 +24,7 @@ impl Origin {
             Self::Option => "the option --store".to_owned(),
             Self::Variable => format!("the variable {VARIABLE}"),
             Self::Config(path) => path.display().to_string(),
-            Self::Default => "nothing else: it is the default".to_owned(),
+            Self::Default => "default, since nothing names one".to_owned(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, RedisFeatureFlagStore,
-    Remote, SqliteFeatureFlagStore, SqliteFile, Stored,
+    Remote, SqliteFeatureFlagStore, SqliteFile, Stored, ThriftRpcFeatureFlagStore,
 };
 
 use super::{Kind, Location};
@@ -100,9 +100,8 @@ fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>
             }
         }
         Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Consul | Kind::Thrift => {
-            Err(Error::new(ErrorKind::Unsupported).with_message("this version has no such store"))
-        }
+        Kind::Thrift => ThriftRpcFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
+        Kind::Consul => Err(Error::new(ErrorKind::Unsupported).with_message("this version has no such store")),
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
 }

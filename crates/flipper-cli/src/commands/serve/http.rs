@@ -1,0 +1,102 @@
+//! Health and metrics.
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flipper::{Health, LocalFeatureFlagStore};
+use flipper_thrift::Server;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::metrics;
+use super::served::Served;
+use crate::failure::{Done, Failure};
+use crate::text::plain;
+
+/// Enough for all who look after one process.
+const MOST_CONNECTIONS: usize = 64;
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that is kept open is closed after this.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+const LARGEST_HEAD: usize = 16 * 1024;
+
+/// Answers until the task is aborted.
+pub(super) fn serve(
+    listener: TcpListener,
+    served: Arc<Served>,
+    server: Arc<Server>,
+) -> Done<(SocketAddr, JoinHandle<()>)> {
+    let failed = |error: std::io::Error| Failure::store(format!("--http: {error}"));
+    let address = listener.local_addr().map_err(failed)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let serving = tokio::spawn(async move {
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        loop {
+            // More connections wait in the system's queue.
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let (served, server) = (served.clone(), server.clone());
+            tokio::spawn(async move {
+                let answer = service_fn(move |request| {
+                    let answer = answer(&request, &served, &server);
+                    async move { Ok::<_, Infallible>(answer) }
+                });
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_TIMEOUT)
+                    .max_buf_size(LARGEST_HEAD)
+                    .serve_connection(TokioIo::new(stream), answer);
+                // Whoever asked is gone, or asked nonsense.
+                let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+                drop(place);
+            });
+        }
+    });
+    Ok((address, serving))
+}
+
+fn answer(request: &Request<Incoming>, served: &Served, server: &Server) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    }
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "it runs\n".to_owned()),
+        "/readyz" => ready(served),
+        "/metrics" => {
+            let mut response = text(StatusCode::OK, metrics::text(served, server));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".to_owned()),
+    }
+}
+
+fn ready(served: &Served) -> Response<Full<Bytes>> {
+    match served.status().health {
+        Health::Live => text(StatusCode::OK, "flags are current\n".to_owned()),
+        Health::Stale { since, reason } => {
+            let since = humantime::format_rfc3339_seconds(since);
+            text(StatusCode::SERVICE_UNAVAILABLE, format!("flags are stale since {since}: {}\n", plain(&reason)))
+        }
+        _ => text(StatusCode::SERVICE_UNAVAILABLE, "flags may be stale\n".to_owned()),
+    }
+}
+
+fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,66 @@
+//! `/metrics`, in the text format of Prometheus.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flipper::LocalFeatureFlagStore;
+use flipper_thrift::Server;
+
+use super::served::Served;
+
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
+
+pub(super) fn text(served: &Served, server: &Server) -> String {
+    let flags = served.table().list();
+    let enabled = flags.iter().filter(|flag| flag.record.as_ref().is_ok_and(|record| record.is_enabled())).count();
+    let corrupt = flags.iter().filter(|flag| flag.record.is_err()).count();
+    let status = served.status();
+    let age = |since: SystemTime| SystemTime::now().duration_since(since).unwrap_or_default().as_secs_f64();
+    let synced =
+        status.last_sync.and_then(|sync| sync.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |sync| sync.as_secs_f64());
+
+    let mut text = String::new();
+    let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, f64)]| {
+        // Writing to a string never fails.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in values {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    };
+    let one = |value: f64| [(String::new(), value)];
+    let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    metric("flipper_build_info", "gauge", "The version that runs.", &[(version, 1.0)]);
+    metric("flipper_flags", "gauge", "Flags in memory.", &one(flags.len() as f64));
+    metric("flipper_flags_enabled", "gauge", "Flags in memory that are on.", &one(enabled as f64));
+    metric("flipper_flags_corrupt", "gauge", "Flags whose stored value cannot be read.", &one(corrupt as f64));
+    metric(
+        "flipper_store_live",
+        "gauge",
+        "1 while the store is followed, 0 while flags are stale.",
+        &one(f64::from(u8::from(status.is_live()))),
+    );
+    metric(
+        "flipper_store_last_sync_timestamp_seconds",
+        "gauge",
+        "When the flags were last known to be the store's; 0 before the first time.",
+        &one(synced),
+    );
+    let stale = match status.health {
+        flipper::Health::Stale { since, .. } => age(since),
+        _ => 0.0,
+    };
+    metric(
+        "flipper_store_stale_seconds",
+        "gauge",
+        "For how long the flags have been stale; 0 while they are current.",
+        &one(stale),
+    );
+    metric("flipper_thrift_connections", "gauge", "Open Thrift connections.", &one(server.connections() as f64));
+    let calls: Vec<_> = served
+        .calls
+        .all()
+        .map(|(call, outcome, count)| (format!("{{call=\"{call}\",outcome=\"{outcome}\"}}"), count as f64))
+        .collect();
+    metric("flipper_store_calls_total", "counter", "What Thrift calls asked of the store.", &calls);
+    text
+}

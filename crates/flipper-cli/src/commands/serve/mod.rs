@@ -1,0 +1,111 @@
+//! `flipper serve`
+
+mod address;
+mod calls;
+mod http;
+mod metrics;
+mod served;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flipper::{
+    Health, LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore,
+};
+use flipper_thrift::{Server, ServerOptions};
+
+use self::served::Served;
+use crate::args::Serve;
+use crate::failure::{Done, Failure, said};
+use crate::interrupt::Interrupt;
+use crate::session::Session;
+use crate::store::{Kind, Location, Purpose, Store};
+
+/// Between two looks at how current the flags are, for the log.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
+    let location = session.choice()?.location;
+    let thrift = address::resolve(&args.thrift, "--thrift", args.listen_everywhere)?;
+    let http = args.http.as_deref().map(|http| address::resolve(http, "--http", args.listen_everywhere)).transpose()?;
+    let mut interrupt = Interrupt::begin()?;
+    let served = Arc::new(Served::new(open(&location)?, &location));
+
+    let options = ServerOptions::new().allow_remote(args.listen_everywhere);
+    let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
+        Failure::store(format!("--thrift {}: {}", args.thrift, said(&error))).hint("is the port in use already?")
+    })?;
+    let server = Arc::new(server);
+    let mut health = None;
+    if let Some(addresses) = http {
+        let listener = address::listen(&addresses).map_err(|error| {
+            Failure::store(format!("--http {}: {error}", args.http.as_deref().unwrap_or_default()))
+                .hint("is the port in use already?")
+        })?;
+        health = Some(http::serve(listener, served.clone(), server.clone())?);
+    }
+    let http = health.as_ref().map(|(address, _)| address.to_string()).unwrap_or_default();
+    tracing::info!(store = location.shown, thrift = %server.local_addr(), http, "serving flags");
+
+    let ended = tokio::select! {
+        () = interrupt.wait() => Ok(()),
+        failure = watch_over(&served, &location) => Err(failure),
+    };
+    tracing::info!(connections = server.connections(), "stopping; calls under way finish");
+    let stopping = server.clone();
+    // Fails where it panicked, and then it has stopped too.
+    let _ = tokio::task::spawn_blocking(move || stopping.shutdown()).await;
+    if let Some((_, serving)) = health {
+        serving.abort();
+    }
+    if let Err(error) = served.close().await {
+        tracing::warn!(%error, "the store was not released in good order");
+    }
+    tracing::info!("stopped");
+    ended
+}
+
+/// The store with its flags in memory.
+fn open(location: &Location) -> Done<Arc<dyn LocalFeatureFlagStore>> {
+    Ok(match &location.kind {
+        // Of use to those who reach it by Thrift, until the server ends.
+        Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
+        Kind::Sqlite(path) => {
+            // For its messages about a file that is not there.
+            Store::open(location, Purpose::Existing)?;
+            Arc::new(SqliteFeatureFlagStore::open(path).map_err(|error| Failure::of(&error, &location.shown))?)
+        }
+        _ => Arc::new(MirroredFeatureFlagStore::new(Store::open(location, Purpose::Follow)?.inner)),
+    })
+}
+
+/// Logs when the flags become stale and current again; returns if they can never become current.
+async fn watch_over(served: &Served, location: &Location) -> Failure {
+    let status_changes = async {
+        let mut was_live = true;
+        loop {
+            match served.status().health {
+                Health::Live if !was_live => tracing::info!(store = location.shown, "flags are current again"),
+                Health::Stale { reason, .. } if was_live && served.was_ready() => {
+                    tracing::warn!(store = location.shown, %reason, "flags are stale: the store cannot be followed");
+                }
+                _ => {}
+            }
+            was_live = served.status().is_live() || !served.was_ready();
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let never = async {
+        match served.ready().await {
+            Ok(()) => {
+                tracing::info!(store = location.shown, flags = served.count(), "flags are in memory");
+                std::future::pending().await
+            }
+            Err(error) => Failure::of(&error, &location.shown),
+        }
+    };
+    tokio::select! {
+        failure = status_changes => failure,
+        failure = never => failure,
+    }
+}

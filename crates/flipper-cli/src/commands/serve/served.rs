@@ -1,0 +1,121 @@
+//! The store as it is served: read from memory where it is remote, and counted.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use flipper::{
+    FeatureFlagStore, FlagRecord, FlagTable, LocalFeatureFlagStore, Precondition, Result, Status, Stored, Version,
+    Watch,
+};
+
+use super::calls::{Call, Calls};
+use crate::store::{Kind, Location};
+
+#[derive(Debug)]
+pub(super) struct Served {
+    store: Arc<dyn LocalFeatureFlagStore>,
+    /// What is in memory is as good as what an unreachable store has, and is there at once. A file is as near as memory.
+    from_memory: bool,
+    ready: AtomicBool,
+    pub(super) calls: Calls,
+}
+
+impl Served {
+    pub(super) fn new(store: Arc<dyn LocalFeatureFlagStore>, location: &Location) -> Self {
+        let from_memory = !matches!(location.kind, Kind::Memory | Kind::Sqlite(_));
+        Self { store, from_memory, ready: AtomicBool::new(false), calls: Calls::default() }
+    }
+
+    /// Whether all flags were in memory once.
+    pub(super) fn was_ready(&self) -> bool {
+        // Asked for with every read, and true for ever once it is.
+        self.ready.load(Ordering::Acquire) || {
+            let ready = self.store.status().last_sync.is_some();
+            self.ready.fetch_or(ready, Ordering::AcqRel) || ready
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.store.table().list().len()
+    }
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl FeatureFlagStore for Served {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        let result = match self.from_memory && self.was_ready() {
+            true => Ok(self.store.table().get(name)),
+            false => self.store.get(name).await,
+        };
+        self.calls.count(Call::Get, &result);
+        result
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        let result = self.store.put(record, when).await;
+        self.calls.count(Call::Put, &result);
+        result
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        let result = self.store.delete(name, when).await;
+        self.calls.count(Call::Delete, &result);
+        result
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        let result = match self.from_memory && self.was_ready() {
+            true => Ok(self.store.table().list()),
+            false => self.store.list().await,
+        };
+        self.calls.count(Call::List, &result);
+        result
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        self.store.watch()
+    }
+
+    async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+        self.get(name).await
+    }
+
+    fn is_shared_with_python(&self) -> bool {
+        self.store.is_shared_with_python()
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let results = self.store.put_all(records, when).await;
+        results.iter().for_each(|result| self.calls.count(Call::Put, result));
+        results
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl LocalFeatureFlagStore for Served {
+    fn table(&self) -> &Arc<FlagTable> {
+        self.store.table()
+    }
+
+    fn status(&self) -> Status {
+        self.store.status()
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.store.ready().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
+}
