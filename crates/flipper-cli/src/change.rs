@@ -6,7 +6,6 @@ use crate::diff::Difference;
 use crate::failure::{Done, Failure};
 use crate::session::Session;
 use crate::store::Store;
-use crate::text::quoted;
 
 /// How a change is told.
 pub(crate) struct Words {
@@ -76,10 +75,4 @@ pub(crate) fn tell(
         (false, false) => out.message(format_args!("{} in {}", words.already, store.shown)),
     }
     Ok(())
-}
-
-/// For changes of which nothing more is to be told than that they were made.
-pub(crate) fn changed(name: &str) -> Words {
-    let name = quoted(name);
-    Words { done: format!("changed {name}"), already: format!("{name} is like that already") }
 }

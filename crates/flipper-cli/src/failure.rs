@@ -123,8 +123,9 @@ impl Failure {
                 Self::new(Code::Store, "unauthorized", format!("{store} refused access: {what}"))
                     .hint("look at the user and password in its URL, or at the permissions of the file")
             }
-            ErrorKind::Unavailable => Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}"))
-                .hint("is it running, and is this the right one? `flipper stores` tells where its URL comes from"),
+            ErrorKind::Unavailable => {
+                Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}")).hint(look_at(store))
+            }
             ErrorKind::Unsupported => Self::new(Code::Store, "unsupported", format!("{store}: {what}")),
             _ => Self::store(format!("{store}: {what}")),
         };
@@ -149,13 +150,12 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if let Some(hint) = &self.hint {
-            write!(f, "; {hint}")?;
+        match (&self.details, &self.hint) {
+            (None, None) => Ok(()),
+            (None, Some(hint)) => write!(f, "; {hint}"),
+            (Some(details), None) => write!(f, "\n{details}"),
+            (Some(details), Some(hint)) => write!(f, "\n{details}\n{hint}"),
         }
-        if let Some(details) = &self.details {
-            write!(f, "\n{details}")?;
-        }
-        Ok(())
     }
 }
 
@@ -166,6 +166,15 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self::silent(Code::Unheard),
             _ => Self::new(Code::Store, "output", format!("the output cannot be written: {error}")),
         }
+    }
+}
+
+/// What to look at when a store cannot be used.
+fn look_at(store: &str) -> &'static str {
+    if store.starts_with("sqlite:") {
+        "look at the path, the permissions and the disk; `flipper stores` tells where the path comes from"
+    } else {
+        "is it running, and is this the right one? `flipper stores` tells where its URL comes from"
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum News {
         after: Option<State>,
         /// When the store's word of it came, where that is known.
         told: Option<Instant>,
+        /// Found by comparing all flags, after the store was away: it may have been replaced or emptied.
+        by_comparison: bool,
     },
     /// The store cannot be followed.
     Lost(Error),
@@ -65,7 +67,7 @@ impl<'a> Follow<'a> {
                 let told = Instant::now();
                 // What cannot be read now, the watch tells of when it is back.
                 if let Ok(stored) = self.store.inner.get(&name).await {
-                    self.set(&name, stored.map(|stored| stored.record), Some(told));
+                    self.set(&name, stored.map(|stored| stored.record), Some(told), false);
                 }
                 self.hinted = None;
                 continue;
@@ -80,8 +82,8 @@ impl<'a> Follow<'a> {
     fn take(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Reset { flags, read_at } => self.reset(flags, read_at),
-            WatchEvent::Changed { flag, read_at } => self.set(&flag.name, Some(flag.record), read_at),
-            WatchEvent::Removed { name, read_at, .. } => self.set(&name, None, read_at),
+            WatchEvent::Changed { flag, read_at } => self.set(&flag.name, Some(flag.record), read_at, false),
+            WatchEvent::Removed { name, read_at, .. } => self.set(&name, None, read_at, false),
             WatchEvent::Hint { name } => self.hinted = Some(name),
             WatchEvent::Lost(error) => {
                 if self.lost.is_none() {
@@ -112,21 +114,21 @@ impl<'a> Follow<'a> {
         let mut gone: BTreeMap<String, ()> = known.keys().map(|name| (name.clone(), ())).collect();
         for flag in flags {
             gone.remove(&flag.name);
-            self.set(&flag.name, Some(flag.record), read_at);
+            self.set(&flag.name, Some(flag.record), read_at, true);
         }
         for name in gone.into_keys() {
-            self.set(&name, None, read_at);
+            self.set(&name, None, read_at, true);
         }
     }
 
-    fn set(&mut self, name: &str, after: Option<State>, told: Option<Instant>) {
+    fn set(&mut self, name: &str, after: Option<State>, told: Option<Instant>, by_comparison: bool) {
         let Some(known) = &mut self.known else { return };
         let before = match &after {
             Some(state) => known.insert(name.to_owned(), state.clone()),
             None => known.remove(name),
         };
         if before != after {
-            self.queue.push_back(News::Change { name: name.to_owned(), before, after, told });
+            self.queue.push_back(News::Change { name: name.to_owned(), before, after, told, by_comparison });
         }
     }
 }

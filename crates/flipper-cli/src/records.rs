@@ -284,9 +284,12 @@ mod tests {
             (format!("[\n{FLAG},\n]"), "not JSON of flags: expected a flag, which begins with `{` at line 3 column 1"),
             (
                 "[\n{\"feature_name\": \"A".to_owned(),
-                "not JSON of flags: the file ends within a flag at line 2 column 21",
+                "not JSON of flags: the file ends within a flag at line 2 column 20",
             ),
-            (format!("[\n{FLAG},\n  {{\"é\": 1,}}]"), "not JSON: expected '\"', found '}' at line 3 column 11"),
+            (
+                format!("[\n{FLAG},\n  {{\"é\": 1,}}]"),
+                "not JSON: expected a key in double quotes, found '}' at line 3 column 11",
+            ),
             (format!("[{FLAG}, {FLAG}]"), "flag A is there twice, in line 1 and in line 1"),
             (format!("[{FLAG}] x"), "not JSON of flags: expected the end at line 1 column 74"),
             ("[\n {\"feature_name\": \"A\"}]".to_owned(), "no flag at line 2 column 2: is_enabled is missing"),

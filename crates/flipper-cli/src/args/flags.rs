@@ -112,7 +112,7 @@ pub(crate) struct DataUnset {
 
 #[derive(Args)]
 #[command(after_help = "\
-A store does not keep when a flag was last changed. A flag counts as stale that was created that long ago and is off, or on for
+A store does not keep when a flag was last changed. A flag counts as stale that was created that long ago and is off, or on for \
 everybody: no condition, no rollout below 100%, no ramp under way.")]
 pub(crate) struct Stale {
     /// Created at least so long ago: 90d, 12h, 1year

@@ -21,14 +21,15 @@ Exit codes:
     4  the store cannot be used, or what it holds cannot
   130  interrupted
 
-Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or in
-~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` tells which, and whether it answers.
-A URL is sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS).
-Everybody on the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
+Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or \
+in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` tells which, and whether it answers.
+
+A URL is sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS), consul://HOST[:PORT] or \
+thrift://HOST[:PORT]. Everybody on the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
 
 /// Feature flags in a terminal: manage, watch, move and serve them
 #[derive(Parser)]
-#[command(name = "flipper", version, max_term_width = 110, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "flipper", version, max_term_width = 100, after_help = EXIT_CODES, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, infer_subcommands = false)]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -6,8 +6,8 @@ use super::flags::DryRun;
 
 #[derive(Args)]
 #[command(after_help = "\
-Each line has the time at which the change was seen, the flag, and what is another than before. Where changes are pushed
-they are seen within milliseconds; where the store is polled, within the time that is told at the start. While the store
+Each line has the time at which the change was seen, the flag, and what is another than before. Where changes are pushed \
+they are seen within milliseconds; where the store is polled, within the time that is told at the start. While the store \
 is away this says so, and when it is back it tells what happened meanwhile. Ctrl-C ends it.")]
 pub(crate) struct Watch {
     /// Only these flags, which need not exist; without names all
@@ -24,7 +24,7 @@ pub(crate) struct Export {
 
 #[derive(Args)]
 #[command(after_help = "\
-The file is what `export` writes: a JSON array of flags as they are stored. Flags one after the other, as `get --json` prints
+The file is what `export` writes: a JSON array of flags as they are stored. Flags one after the other, as `get --json` prints \
 them, will do too. It is read to its end first: from a broken file nothing is imported.
 
 Without --merge or --replace nothing is written if a flag is there already and is another one. A new SQLite file is made.")]
@@ -47,8 +47,9 @@ pub(crate) struct Import {
 
 #[derive(Args)]
 #[command(after_help = "\
-Flags of FROM are written over those of TO; only what differs is written, so that the same command goes on where it was
-interrupted. A new SQLite file is made. Flags that only TO has stay, unless --delete.")]
+Flags of FROM are written over those of TO; only what differs is written, so that the same command goes on where it was \
+interrupted. A new SQLite file is made. Flags that only TO has stay, unless --delete; so do, with --follow, those that are \
+gone when FROM comes back after it was away.")]
 pub(crate) struct Sync {
     /// The store to read, as a URL
     #[arg(value_name = "FROM")]
@@ -71,7 +72,7 @@ pub(crate) struct Sync {
 
 #[derive(Args)]
 #[command(after_help = "\
-Lines begin with + for a flag that only B has, - for one that only A has, ~ for one that is another in B. Nothing is printed
+Lines begin with + for a flag that only B has, - for one that only A has, ~ for one that is another in B. Nothing is printed \
 for stores that have the same flags.")]
 pub(crate) struct Diff {
     /// A store's URL

@@ -8,14 +8,14 @@ use tracing::level_filters::LevelFilter;
 
 #[derive(Args)]
 #[command(after_help = "\
-Flags of a store over the network are held in memory and followed: reads are answered from there, also while the store is
+Flags of a store over the network are held in memory and followed: reads are answered from there, also while the store is \
 away, and writes go to the store. Over HTTP there are
   /healthz  200 while it runs
   /readyz   200 while the flags are current, 503 with the reason while they are not
   /metrics  in the text format of Prometheus
 SIGTERM and Ctrl-C let calls under way finish.
 
-Neither port has passwords or encryption: whoever reaches the Thrift port can change all flags. Addresses that other machines
+Neither port has passwords or encryption: whoever reaches the Thrift port can change all flags. Addresses that other machines \
 can reach are refused unless --listen-everywhere is given; put a proxy with mutual TLS before it rather than that.")]
 pub(crate) struct Serve {
     /// The address for Thrift; port 0 takes a free one
@@ -37,9 +37,7 @@ pub(crate) struct Serve {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// A line a message
     Text,
-    /// A JSON object a line
     Json,
 }
 

@@ -50,11 +50,13 @@ pub(crate) struct ConditionClear {
 
 #[derive(Args)]
 #[command(after_help = "\
-The bucketer is ConsistentHashPercentageBucketer, which Python programs can read: the same caller always gets the same answer.
+The bucketer is ConsistentHashPercentageBucketer, which Python programs can read: the same caller always gets the same answer. \
 It does not hash the flag's name, so the same callers come first in every flag, and 10% is 11 buckets of 100.
-  --by user_id   hashes this attribute alone. Without it all attributes of a check are hashed, and one more makes another caller.
-  --salted       is SaltedPercentageBucketer: other callers in each flag, exact to 0.001%; Python CANNOT load the flag then.
-  --random       is PercentageBucketer: each check is drawn anew.
+
+  --by user_id  hashes this attribute alone; without it all that a check gives are hashed
+  --salted      is SaltedPercentageBucketer: other callers in each flag, exact to 0.001%
+                PYTHON CANNOT LOAD the flag then
+  --random      is PercentageBucketer: each check is drawn anew
 
 A flag that has conditions is decided by them alone, wherever a check gives attributes; the rollout then is not asked.")]
 pub(crate) struct Rollout {

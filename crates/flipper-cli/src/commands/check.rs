@@ -2,7 +2,7 @@
 
 use flipper::{
     Context, Evaluation, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, MemoryFeatureFlagStore, Object,
-    Precondition,
+    Precondition, Reason,
 };
 
 use super::data::json_or_text;
@@ -49,6 +49,7 @@ pub(crate) fn to_json(name: &str, evaluation: &Evaluation) -> Object {
     let mut object = Object::new();
     object.insert("name", name);
     object.insert("enabled", evaluation.enabled);
+    object.insert("rule", rule(&evaluation.reason));
     object.insert("reason", evaluation.reason.to_string());
     let bucket = evaluation.bucket.as_ref().map(|bucket| {
         let mut object = Object::new();
@@ -58,6 +59,22 @@ pub(crate) fn to_json(name: &str, evaluation: &Evaluation) -> Object {
     });
     object.insert("bucket", bucket.unwrap_or_default());
     object
+}
+
+/// Which rule decided, for scripts; the reason's words may change.
+fn rule(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Disabled => "disabled",
+        Reason::Enabled => "enabled",
+        Reason::ConditionsMet => "conditions_met",
+        Reason::ConditionFailed { .. } => "condition_failed",
+        Reason::Denied { .. } => "denied",
+        Reason::TypeMismatch { .. } => "type_mismatch",
+        Reason::Bucket { .. } => "bucket",
+        Reason::Random { .. } => "random",
+        Reason::NoBucketAttribute { .. } => "no_bucket_attribute",
+        _ => "other",
+    }
 }
 
 /// The names, and the attributes of the caller.

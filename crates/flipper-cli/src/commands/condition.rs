@@ -3,7 +3,7 @@
 use flipper::{Error, ErrorKind};
 
 use crate::args::{Condition, ConditionAdd, ConditionClear, Names};
-use crate::change::{change, changed};
+use crate::change::{Words, change};
 use crate::condition::{parse, show};
 use crate::failure::Done;
 use crate::names;
@@ -23,19 +23,16 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
     let condition = parse(&args.expression)?;
     let store = session.open(Purpose::Existing)?;
     for name in names::all(std::slice::from_ref(&args.name))? {
-        let done = change(
-            session,
-            &store,
-            &name,
-            args.dry.dry_run,
-            |_| changed(&name),
-            |record| {
-                if !record.conditions().contains(&condition) {
-                    record.add_condition(condition.clone());
-                }
-                Ok(())
-            },
-        );
+        let words = |_: &flipper::FlagRecord| Words {
+            done: format!("{} now also needs `{}`,", quoted(&name), show(&condition)),
+            already: format!("{} needs `{}` already,", quoted(&name), show(&condition)),
+        };
+        let done = change(session, &store, &name, args.dry.dry_run, words, |record| {
+            if !record.conditions().contains(&condition) {
+                record.add_condition(condition.clone());
+            }
+            Ok(())
+        });
         match done.await {
             Ok(()) => {
                 let record = store.record(&name).await?;
@@ -75,25 +72,23 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
     let only = args.expression.as_deref().map(parse).transpose()?;
     let store = session.open(Purpose::Existing)?;
     for name in names::all(std::slice::from_ref(&args.name))? {
-        let done = change(
-            session,
-            &store,
-            &name,
-            args.dry.dry_run,
-            |_| changed(&name),
-            |record| {
-                let mut kept = Vec::new();
-                if let Some(only) = &only {
-                    kept.extend(record.conditions().iter().filter(|condition| *condition != only).cloned());
-                    if kept.len() == record.conditions().len() {
-                        let message = "it has no such condition; `flipper condition list` prints those it has";
-                        return Err(Error::new(ErrorKind::InvalidInput).with_message(message).with_flag(&name));
-                    }
+        let what = only.as_ref().map_or_else(|| "all conditions".to_owned(), |only| format!("`{}`", show(only)));
+        let words = |_: &flipper::FlagRecord| Words {
+            done: format!("removed {what} of {}", quoted(&name)),
+            already: format!("{} has no conditions", quoted(&name)),
+        };
+        let done = change(session, &store, &name, args.dry.dry_run, words, |record| {
+            let mut kept = Vec::new();
+            if let Some(only) = &only {
+                kept.extend(record.conditions().iter().filter(|condition| *condition != only).cloned());
+                if kept.len() == record.conditions().len() {
+                    let message = "it has no such condition; `flipper condition list` prints those it has";
+                    return Err(Error::new(ErrorKind::InvalidInput).with_message(message).with_flag(&name));
                 }
-                record.set_conditions(kept);
-                Ok(())
-            },
-        );
+            }
+            record.set_conditions(kept);
+            Ok(())
+        });
         if let Err(failure) = done.await {
             session.go_on_after(failure)?;
         }

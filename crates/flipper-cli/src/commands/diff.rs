@@ -23,6 +23,10 @@ pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
     let mut changes = Vec::new();
     let mut number = 0;
     plan.each(&source, true, |difference| {
+        // One that cannot be read is told below.
+        if !difference.is_any() {
+            return Ok(());
+        }
         number += 1;
         if out.json() {
             changes.push(Json::from(difference.to_json()));

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use flipper::FlagRecord;
+use flipper::{FlagRecord, Object};
 
 use crate::args::Export;
 use crate::failure::{Done, Failure};
@@ -27,12 +27,16 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
         }
         Some(path) => {
             write(Path::new(path), records()).map_err(|error| Failure::usage(format!("{}: {error}", plain(path))))?;
-            session.out.message(format_args!(
-                "wrote {} of {} to {}",
-                count(flags.len(), "flag"),
-                store.shown,
-                plain(path)
-            ));
+            if session.out.json() {
+                let mut object = Object::new();
+                object.insert("store", store.shown.as_str());
+                object.insert("file", path);
+                object.insert("flags", flags.len());
+                session.out.value(object)?;
+            } else {
+                let what = count(flags.len(), "flag");
+                session.out.message(format_args!("wrote {what} of {} to {}", store.shown, plain(path)));
+            }
         }
     }
     for (name, why) in corrupt {

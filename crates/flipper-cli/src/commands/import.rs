@@ -26,7 +26,7 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
         let names = some(plan.change.iter().map(|index| source.name(*index)));
         let what = count(plan.change.len(), "flag");
         return Err(Failure::usage(format!(
-            "{what} of the file are there already, and are others in {}: {names}",
+            "the file has {what} that {} has too, and not the same: {names}",
             store.shown
         ))
         .hint("nothing was imported; --dry-run shows what differs, --merge writes over them"));

@@ -19,9 +19,15 @@ pub(crate) async fn run(session: &mut Session, args: &Rollout) -> Done {
     let store = session.open(Purpose::Existing)?;
     for name in names::all(given)? {
         let quoted = quoted(&name);
-        let words = |record: &flipper::FlagRecord| {
-            let share = rollout(record.bucketer()).unwrap_or_else(|| "everybody, without a rollout,".to_owned());
-            Words { done: format!("{quoted} is for {share}"), already: format!("{quoted} is for {share} already") }
+        let words = |record: &flipper::FlagRecord| match rollout(record.bucketer()) {
+            Some(share) => Words {
+                done: format!("rolled {quoted} out to {share},"),
+                already: format!("{quoted} is rolled out to {share} already,"),
+            },
+            None => Words {
+                done: format!("took the rollout of {quoted} away"),
+                already: format!("{quoted} has no rollout"),
+            },
         };
         let mut notes = Vec::new();
         let done = change(session, &store, &name, args.dry.dry_run, words, |record| {

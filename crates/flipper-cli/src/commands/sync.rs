@@ -105,9 +105,17 @@ async fn follow(session: &mut Session, args: &Sync, from: &Store, to: &Store) ->
             Some(News::Restored(_)) => session.out.message(format_args!("{} is there again", from.shown)),
             Some(News::Ended) => return Err(Failure::store(format!("{} tells of no more changes", from.shown))),
             Some(News::Following(_)) => continue,
-            Some(News::Change { name, after, .. }) => {
+            Some(News::Change { name, after, by_comparison, .. }) => {
                 destroyed.retain(|destroyed| *destroyed != name);
                 match after {
+                    // A store that came back empty must not empty the other one.
+                    None if by_comparison && !args.delete => {
+                        let name = quoted(&name);
+                        session.out.note(format_args!(
+                            "{name} is no longer in {}, which was away; it stays in {}, unless --delete",
+                            from.shown, to.shown
+                        ));
+                    }
                     None => destroyed.push(name.clone()),
                     Some(Err(why)) => {
                         let what = format!(

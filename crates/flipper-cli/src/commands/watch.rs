@@ -59,7 +59,7 @@ fn tell(out: &mut Output, store: &Store, news: &News, flags: usize) -> Done {
                 let after = humantime::format_duration(Duration::from_secs(after.as_secs().max(1)));
                 out.message(format_args!("{} {shown} is there again, after {after}", styled(ON, "back:")));
             }
-            News::Change { name, before, after, told } => {
+            News::Change { name, before, after, told, .. } => {
                 out.line(line(name, before.as_ref(), after.as_ref(), *told))?
             }
             News::Ended => {}
@@ -138,7 +138,7 @@ fn object(store: &Store, news: &News, flags: usize) -> Object {
             object.insert("event", "restored");
             object.insert("after_seconds", rounded(after.as_secs_f64()));
         }
-        News::Change { name, before, after, told } => {
+        News::Change { name, before, after, told, .. } => {
             object.insert(
                 "event",
                 match after {

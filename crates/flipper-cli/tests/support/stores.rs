@@ -1,0 +1,44 @@
+//! The stores that scenarios are run on.
+
+use std::path::Path;
+
+use flipper_testkit::redis::RedisServer;
+
+use super::flipper;
+use super::running::Running;
+
+/// A store, and what has to live as long.
+pub(crate) struct TestStore {
+    pub(crate) url: String,
+    _server: Option<Box<dyn std::any::Any>>,
+}
+
+/// Makes a store of its own for each scenario.
+pub(crate) type Make = fn(home: &Path) -> Option<TestStore>;
+
+pub(crate) fn sqlite(home: &Path) -> Option<TestStore> {
+    let path = home.join("flags.db");
+    // Only `create` and `import` make a file; the scenarios are the same for all stores.
+    make_file(&path);
+    Some(TestStore { url: format!("sqlite:{}", path.display()), _server: None })
+}
+
+pub(crate) fn redis(_: &Path) -> Option<TestStore> {
+    let server = RedisServer::start()?;
+    Some(TestStore { url: format!("{}/0", server.url()), _server: Some(Box::new(server)) })
+}
+
+/// Served by the command itself, from a file.
+pub(crate) fn thrift(home: &Path) -> Option<TestStore> {
+    let path = home.join("served.db");
+    make_file(&path);
+    let mut serve = flipper(home, &format!("sqlite:{}", path.display()));
+    let mut server = Running::start(serve.args(["serve", "--thrift", "127.0.0.1:0"]));
+    let line = server.line("serving flags store=");
+    let address = line.split("thrift=").nth(1).unwrap().split(' ').next().unwrap();
+    Some(TestStore { url: format!("thrift://{address}"), _server: Some(Box::new(server)) })
+}
+
+fn make_file(path: &Path) {
+    flipper::SqliteFile::open(path).unwrap();
+}
