@@ -1,0 +1,142 @@
+//! What `--json` writes is what docs/cli.schema.json says.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use boon::{Compiler, Schemas};
+use rustix::process::Signal;
+use support::running::Running;
+use support::{clean, flipper, run, succeed};
+
+struct Schema {
+    document: serde_json::Value,
+    used: BTreeSet<String>,
+}
+
+impl Schema {
+    fn read() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.schema.json");
+        let document = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        Self { document, used: BTreeSet::new() }
+    }
+
+    /// Every line is of this definition.
+    #[track_caller]
+    fn check(&mut self, definition: &str, lines: &str) {
+        self.used.insert(definition.to_owned());
+        let mut compiler = Compiler::new();
+        compiler.add_resource("schema.json", self.document.clone()).unwrap();
+        let mut schemas = Schemas::new();
+        let index = compiler.compile(&format!("schema.json#/$defs/{definition}"), &mut schemas).unwrap();
+        assert!(!lines.is_empty(), "nothing was written");
+        for line in lines.lines() {
+            let value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            schemas.validate(&value, index).unwrap_or_else(|error| panic!("{line}\nis no {definition}: {error:#}"));
+        }
+    }
+}
+
+#[test]
+fn all_commands() {
+    let home = tempfile::tempdir().unwrap();
+    let mut schema = Schema::read();
+    let json = |arguments: &str| {
+        let mut command = clean("sh", home.path());
+        let (_, out, err) =
+            run(command.env("FLIPPER_STORE", "sqlite:flags.db").arg("-c").arg(format!("flipper --json {arguments}")));
+        (out, err)
+    };
+    for (definition, arguments) in [
+        ("change", "create A B"),
+        ("change", "create C --enable --data '{\"description\": \"c\"}'"),
+        ("change", "create C --if-missing"),
+        ("change", "create D --dry-run"),
+        ("change", "enable A B"),
+        ("change", "disable B"),
+        ("change", "toggle B"),
+        ("change", "data set A n=1"),
+        ("change", "data unset A m"),
+        ("client_data", "data get A"),
+        ("change", "condition add A 'n in 1,2 and m not in 3 and x = null'"),
+        ("condition", "condition list A"),
+        ("change", "rollout A 25% --by n"),
+        ("change", "rollout B 0..50% --over 1h --dry-run"),
+        ("record", "get A B"),
+        ("flags", "list"),
+        ("flags", "list --enabled"),
+        ("flags", "stale --older-than 0s"),
+        ("check", "check A B n=1"),
+        ("check", "check A"),
+        ("check", "explain A B n=3"),
+        ("export", "export | tr -d '\\n'"),
+        ("exported", "export flags.json"),
+        ("transfer", "import flags.json --store sqlite:b.db"),
+        ("change", "disable A --store sqlite:b.db"),
+        ("transfer", "import flags.json --store sqlite:b.db --merge --dry-run"),
+        ("diff", "diff sqlite:flags.db sqlite:b.db"),
+        ("transfer", "sync sqlite:flags.db sqlite:b.db"),
+        ("diff", "diff sqlite:flags.db sqlite:b.db"),
+        ("transfer", "sync sqlite:flags.db sqlite:d.db --dry-run"),
+        ("stores", "stores"),
+        ("stores", "stores --store redis://127.0.0.1:1"),
+        ("stores", "stores --store sqlite:nowhere.db"),
+        ("change", "condition clear A"),
+        ("change", "destroy C --yes"),
+    ] {
+        let (out, err) = json(arguments);
+        assert!(!out.is_empty(), "{arguments}: {err}");
+        schema.check(definition, &out);
+    }
+    for arguments in [
+        "enable NO_FLAG",
+        "create A",
+        "create a/b",
+        "condition add A 'n >'",
+        "list --store redis://127.0.0.1:1",
+        "list --store nowhere",
+        "destroy A",
+        "data set A x=\\\"$(head -c 300000 /dev/zero | tr '\\0' x | head -c 120000)\\\" y=\\\"$(head -c 120000 /dev/zero | tr '\\0' x)\\\" z=\\\"$(head -c 120000 /dev/zero | tr '\\0' x)\\\"",
+    ] {
+        let (_, err) = json(arguments);
+        schema.check("error", &err);
+    }
+
+    let mut watch = Running::start(flipper(home.path(), "sqlite:flags.db").args(["watch", "--json"]));
+    schema.check("event", &watch.line("begin"));
+    json("toggle A");
+    schema.check("event", &watch.line("\"set\""));
+    json("destroy A --yes");
+    schema.check("event", &watch.line("\"removed\""));
+    let mut sync =
+        Running::start(flipper(home.path(), "").args(["sync", "sqlite:flags.db", "sqlite:d.db", "--follow", "--json"]));
+    schema.check("transfer", &sync.line("created"));
+    sync.line("following");
+    json("toggle B");
+    schema.check("followed", &sync.line("wrote"));
+    sync.signal(Signal::INT);
+
+    // They are parts of others.
+    schema.used.extend(["changes", "record_or_null"].map(str::to_owned));
+    let defined: BTreeSet<String> = schema.document["$defs"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(schema.used, defined, "every definition has its command");
+}
+
+#[test]
+fn outages_are_events() {
+    let Some(mut redis) = flipper_testkit::redis::RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let mut schema = Schema::read();
+    succeed(flipper(home.path(), &redis.url()).args(["create", "A"]));
+    let mut watch = Running::start(flipper(home.path(), &redis.url()).args(["watch", "--json"]));
+    schema.check("event", &watch.line("\"following\""));
+    redis.kill();
+    schema.check("event", &watch.line("\"lost\""));
+    redis.restart();
+    schema.check("event", &watch.line("\"restored\""));
+    redis.command(&["SET", "features/A", "no flag"]);
+    schema.check("event", &watch.line("\"corrupt\""));
+}
