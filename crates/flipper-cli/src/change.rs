@@ -45,7 +45,7 @@ pub(crate) async fn change(
     };
     let words = words(&after);
     let difference = Difference { name, before: Some(&before), after: Some(&after) };
-    tell(session, store, &difference, dry_run, words)
+    tell(session, store, &difference, dry_run, &words)
 }
 
 /// Tells of a change that was made, or shows one that was not.
@@ -54,7 +54,7 @@ pub(crate) fn tell(
     store: &Store,
     difference: &Difference<'_>,
     dry_run: bool,
-    words: Words,
+    words: &Words,
 ) -> Done {
     let out = &mut session.out;
     if out.json() {

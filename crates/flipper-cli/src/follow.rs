@@ -85,11 +85,9 @@ impl<'a> Follow<'a> {
             WatchEvent::Changed { flag, read_at } => self.set(&flag.name, Some(flag.record), read_at, false),
             WatchEvent::Removed { name, read_at, .. } => self.set(&name, None, read_at, false),
             WatchEvent::Hint { name } => self.hinted = Some(name),
-            WatchEvent::Lost(error) => {
-                if self.lost.is_none() {
-                    self.lost = Some(Instant::now());
-                    self.queue.push_back(News::Lost(error));
-                }
+            WatchEvent::Lost(error) if self.lost.is_none() => {
+                self.lost = Some(Instant::now());
+                self.queue.push_back(News::Lost(error));
             }
             WatchEvent::Restored => self.restored(),
             WatchEvent::Following(updates) => self.queue.push_back(News::Following(updates)),

@@ -39,8 +39,14 @@ fn read(names: &mut Vec<String>) -> Done {
     Ok(())
 }
 
+/// Names, and what is said of them.
+pub(crate) struct Given<'a> {
+    pub(crate) names: &'a [String],
+    pub(crate) pairs: Vec<(&'a str, &'a str)>,
+}
+
 /// Takes names and pairs apart: the first is always a name, and from the first `KEY=VALUE` on all are pairs.
-pub(crate) fn and_pairs<'a>(given: &'a [String], what: &str) -> Done<(&'a [String], Vec<(&'a str, &'a str)>)> {
+pub(crate) fn and_pairs<'a>(given: &'a [String], what: &str) -> Done<Given<'a>> {
     let first = given.iter().skip(1).position(|word| word.contains('=')).map_or(given.len(), |place| place + 1);
     let (names, pairs) = given.split_at(first);
     let pair = |word: &'a String| {
@@ -49,5 +55,5 @@ pub(crate) fn and_pairs<'a>(given: &'a [String], what: &str) -> Done<(&'a [Strin
                 .hint("names come first, then KEY=VALUE, in quotes where there are spaces")
         })
     };
-    Ok((names, pairs.iter().map(pair).collect::<Done<_>>()?))
+    Ok(Given { names, pairs: pairs.iter().map(pair).collect::<Done<_>>()? })
 }

@@ -16,7 +16,7 @@ use crate::store::Purpose;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
-    let (given, attributes) = attributes(args)?;
+    let Asked { names: given, attributes } = Asked::read(args)?;
     let context: Context = attributes.into_iter().collect();
     let store = session.open(Purpose::Existing)?;
     for name in names::all(given)? {
@@ -77,10 +77,17 @@ fn rule(reason: &Reason) -> &'static str {
     }
 }
 
-/// The names, and the attributes of the caller.
-pub(crate) fn attributes(args: &Check) -> Done<(&[String], Vec<(&str, Json)>)> {
-    let (names, pairs) = names::and_pairs(&args.words, "attribute")?;
-    Ok((names, pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect()))
+/// Flags, and the attributes of who asks for them.
+pub(crate) struct Asked<'a> {
+    pub(crate) names: &'a [String],
+    pub(crate) attributes: Vec<(&'a str, Json)>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn read(args: &'a Check) -> Done<Self> {
+        let names::Given { names, pairs } = names::and_pairs(&args.words, "attribute")?;
+        Ok(Self { names, attributes: pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect() })
+    }
 }
 
 /// The check of a record, as a program makes it.

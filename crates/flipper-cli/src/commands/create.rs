@@ -57,14 +57,14 @@ async fn create(session: &mut Session, store: &Store, args: &Create, data: &Obje
     if made {
         let stored = if args.dry.dry_run { None } else { store.client().fetch(name).await.ok().flatten() };
         let after = stored.as_deref().unwrap_or(&record);
-        return tell(session, store, &Difference { name, before: None, after: Some(after) }, args.dry.dry_run, words);
+        return tell(session, store, &Difference { name, before: None, after: Some(after) }, args.dry.dry_run, &words);
     }
     if !args.if_missing {
         let failure = Failure::exists(name, &store.shown);
         return Err(failure.hint(format!("`flipper enable {quoted}` turns it on, and --if-missing keeps it as it is")));
     }
     let there = store.record(name).await?;
-    tell(session, store, &Difference { name, before: Some(&there), after: Some(&there) }, args.dry.dry_run, words)
+    tell(session, store, &Difference { name, before: Some(&there), after: Some(&there) }, args.dry.dry_run, &words)
 }
 
 /// Client data: an object, or `@` and the file that has it.

@@ -30,7 +30,7 @@ async fn get(session: &mut Session, args: &DataGet) -> Done {
 }
 
 async fn set(session: &mut Session, args: &DataSet) -> Done {
-    let (names, pairs) = names::and_pairs(&args.words, "data")?;
+    let names::Given { names, pairs } = names::and_pairs(&args.words, "data")?;
     if pairs.is_empty() {
         return Err(Failure::usage("there is nothing to set").hint("write KEY=VALUE after the flag's name"));
     }

@@ -53,7 +53,7 @@ async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &st
     let words =
         Words { done: format!("destroyed {quoted}"), already: format!("destroyed {quoted}, which could not be read,") };
     let difference = Difference { name, before: before.as_deref(), after: None };
-    tell(session, store, &difference, args.dry.dry_run, words)
+    tell(session, store, &difference, args.dry.dry_run, &words)
 }
 
 fn state(record: &FlagRecord) -> String {

@@ -2,7 +2,7 @@
 
 use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
 
-use super::check::{attributes, evaluate, state, to_json};
+use super::check::{Asked, evaluate, state, to_json};
 use crate::args::Check;
 use crate::condition::{self, show};
 use crate::describe::rollout;
@@ -14,7 +14,7 @@ use crate::store::Purpose;
 use crate::text::{plain, quoted, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
-    let (given, attributes) = attributes(args)?;
+    let Asked { names: given, attributes } = Asked::read(args)?;
     let caller: Vec<_> = attributes.iter().map(|(key, json)| format!("{}={}", plain(key), value(json))).collect();
     let caller = if caller.is_empty() { "a check without attributes".to_owned() } else { caller.join(" ") };
     let context: Context = attributes.into_iter().collect();

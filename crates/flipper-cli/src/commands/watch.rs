@@ -45,7 +45,7 @@ fn tell(out: &mut Output, store: &Store, news: &News, flags: usize) -> Done {
         let shown = &store.shown;
         match news {
             News::Begins => {
-                out.message(format_args!("following {shown}, which has {}; Ctrl-C ends it", count(flags, "flag")))
+                out.message(format_args!("following {shown}, which has {}; Ctrl-C ends it", count(flags, "flag")));
             }
             News::Following(updates) => out.message(arrival(*updates)),
             News::Lost(error) => {
@@ -60,7 +60,7 @@ fn tell(out: &mut Output, store: &Store, news: &News, flags: usize) -> Done {
                 out.message(format_args!("{} {shown} is there again, after {after}", styled(ON, "back:")));
             }
             News::Change { name, before, after, told, .. } => {
-                out.line(line(name, before.as_ref(), after.as_ref(), *told))?
+                out.line(line(name, before.as_ref(), after.as_ref(), *told))?;
             }
             News::Ended => {}
         }

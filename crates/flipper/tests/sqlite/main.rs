@@ -9,6 +9,7 @@
 
 mod bad_rows;
 mod children;
+mod direct;
 mod faults;
 mod files;
 mod processes;

@@ -1,0 +1,113 @@
+//! The command against the stores' own tools, in one run: `scripts/bench cli`. docs/cli.md has the numbers.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use flipper::{FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, SqliteFile};
+use flipper_testkit::program;
+use flipper_testkit::redis::RedisServer;
+
+const FLIPPER: &str = env!("CARGO_BIN_EXE_flipper");
+const RUNS: usize = 200;
+const MANY: usize = 100_000;
+const NAME: &str = "FLAG_000042";
+
+fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    println!("binary: {:.1} MiB", fs::metadata(FLIPPER).unwrap().len() as f64 / 1024.0 / 1024.0);
+    let records: Vec<_> = (0..MANY).map(record).collect();
+    let file = folder.path().join("flags.json");
+    let lines: Vec<_> = records.iter().map(FlagRecord::to_json).collect();
+    fs::write(&file, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+    println!("file of {MANY} flags: {:.1} MiB", fs::metadata(&file).unwrap().len() as f64 / 1024.0 / 1024.0);
+
+    let sqlite = |name: &str| folder.path().join(name);
+    let url = |path: &Path| format!("sqlite:{}", path.display());
+    import(
+        "SQLite",
+        &url(&sqlite("imported.db")),
+        &file,
+        bulk(&SqliteFile::open(sqlite("bulk.db")).unwrap(), &records),
+    );
+    for (what, path) in [("SQLite, 100,000 flags", sqlite("imported.db")), ("SQLite, 10 flags", sqlite("few.db"))] {
+        if !path.exists() {
+            bulk(&SqliteFile::open(&path).unwrap(), &records[38..48]);
+        }
+        let mut shell = Command::new(program("sqlite3").expect("sqlite3 is not installed; scripts/setup installs it"));
+        shell.arg(&path).arg(format!("SELECT record FROM flags WHERE name = '{NAME}'"));
+        get(what, "sqlite3", &mut shell, &url(&path));
+    }
+
+    let Some(redis) = RedisServer::start() else { return };
+    let store = RedisFeatureFlagStore::connect(&format!("{}?base_key=bulk", redis.url())).unwrap();
+    import("Redis", &redis.url(), &file, bulk(&store, &records));
+    let mut shell = Command::new(program("redis-cli").expect("redis-cli is not installed; scripts/setup installs it"));
+    shell.args(["-p", &redis.port().to_string(), "get", &format!("features/{NAME}")]);
+    get("Redis", "redis-cli", &mut shell, &redis.url());
+}
+
+fn record(number: usize) -> FlagRecord {
+    let mut record = FlagRecord::new(format!("FLAG_{number:06}"), 1_700_000_000);
+    record.set_enabled(number.is_multiple_of(2));
+    record.set_client_data([("description", "a flag for the benchmark"), ("owner", "somebody")].into_iter().collect());
+    record
+}
+
+/// How long the store's own bulk path takes.
+fn bulk(store: &impl FeatureFlagStore, records: &[FlagRecord]) -> Duration {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let started = Instant::now();
+    let results = runtime.block_on(store.put_all(records, Precondition::Any));
+    assert!(results.iter().all(Result::is_ok));
+    started.elapsed()
+}
+
+fn import(what: &str, url: &str, file: &PathBuf, bulk: Duration) {
+    let started = Instant::now();
+    let mut import = Command::new(FLIPPER);
+    let mut child = import.args(["--store", url, "import"]).arg(file).stderr(Stdio::null()).spawn().unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        peak = peak.max(high_water(child.id()));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let took = started.elapsed();
+    let rate = |took: Duration| MANY as f64 / took.as_secs_f64();
+    println!(
+        "import into {what}: {:.0} flags/s, {:.0} % of `put_all`'s {:.0}; peak {:.0} MiB",
+        rate(took),
+        rate(took) / rate(bulk) * 100.0,
+        rate(bulk),
+        peak as f64 / 1024.0
+    );
+}
+
+/// The most memory that a process had until now, in KiB.
+fn high_water(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+fn get(what: &str, other: &str, shell: &mut Command, url: &str) {
+    let mut flipper = Command::new(FLIPPER);
+    flipper.args(["--store", url, "--json", "get", NAME]);
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        // By turns, so that both have the same machine.
+        for (command, times) in [&mut flipper, &mut *shell].into_iter().zip(&mut times) {
+            let started = Instant::now();
+            let output = command.output().unwrap();
+            times.push(started.elapsed());
+            assert!(String::from_utf8_lossy(&output.stdout).contains(NAME), "{command:?}");
+        }
+    }
+    let [ours, theirs] = times.map(|mut times| {
+        times.sort_unstable();
+        times[RUNS / 2].as_secs_f64() * 1000.0
+    });
+    println!("{what}: `flipper get` {ours:.1} ms, `{other}` {theirs:.1} ms, {:.1} times as long", ours / theirs);
+}
