@@ -1,13 +1,13 @@
 //! Several flags at once, and names from standard input.
 
-use std::io::{self, BufRead};
+use std::io::{self, Read};
 
 use crate::failure::{Done, Failure};
 
 /// Standing for the names on standard input.
 const FROM_STDIN: &str = "-";
-/// Longer than any name; a line beyond it is no list of names.
-const LONGEST_LINE: usize = 64 * 1024;
+/// The names of a million flags fit into it.
+const MOST: u64 = 256 << 20;
 
 /// The names that were given; in place of a `-`, those on standard input, one a line.
 pub(crate) fn all(given: &[String]) -> Done<Vec<String>> {
@@ -22,18 +22,17 @@ pub(crate) fn all(given: &[String]) -> Done<Vec<String>> {
 }
 
 fn read(names: &mut Vec<String>) -> Done {
-    for (number, line) in io::stdin().lock().split(b'\n').enumerate() {
-        let line =
-            line.map_err(|error| Failure::usage(format!("names cannot be read from standard input: {error}")))?;
-        let line = line.strip_suffix(b"\r").unwrap_or(&line);
-        let refuse = |what| Failure::usage(format!("line {} of standard input {what}", number + 1));
-        if line.len() > LONGEST_LINE {
-            return Err(refuse("is too long for a name"));
-        }
-        match std::str::from_utf8(line) {
+    let failed = |error| Failure::usage(format!("names cannot be read from standard input: {error}"));
+    let mut text = Vec::new();
+    io::stdin().lock().take(MOST + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MOST {
+        return Err(Failure::usage("standard input is too long for a list of names"));
+    }
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        match std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)) {
             Ok("") => {}
             Ok(name) => names.push(name.to_owned()),
-            Err(_) => return Err(refuse("is not UTF-8")),
+            Err(_) => return Err(Failure::usage(format!("line {} of standard input is not UTF-8", number + 1))),
         }
     }
     Ok(())

@@ -4,10 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flipper::{FlagRecord, Stored, Version};
+use futures_util::future::join_all;
 
 use crate::diff::Difference;
 use crate::failure::Done;
 use crate::records::{Records, named};
+use crate::store::Store;
+
+/// How many flags are asked for at once.
+const ASKED_AT_ONCE: usize = 256;
 
 /// Where flags come from.
 pub(crate) enum Source {
@@ -45,6 +50,13 @@ impl Source {
         }
     }
 
+    /// The places of all, in the order of their names.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<_> = (0..self.len()).collect();
+        order.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
+        order
+    }
+
     pub(crate) fn record(&self, index: usize) -> Done<FlagRecord> {
         match self {
             Self::File(records) => records.record(index),
@@ -54,6 +66,7 @@ impl Source {
 }
 
 /// The steps to take, each in the order of names.
+#[derive(Default)]
 pub(crate) struct Plan {
     /// Flags of the source that the target lacks, by their place.
     pub(crate) create: Vec<usize>,
@@ -68,32 +81,49 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn make(source: &Source, target: Vec<Stored>) -> Done<Self> {
         let mut target: HashMap<_, _> = target.into_iter().map(|flag| (flag.name.clone(), flag)).collect();
-        let mut plan = Self {
-            create: Vec::new(),
-            change: Vec::new(),
-            only_there: Vec::new(),
-            unchanged: 0,
-            target: HashMap::new(),
-        };
-        let mut order: Vec<_> = (0..source.len()).collect();
-        order.sort_unstable_by(|a, b| source.name(*a).cmp(source.name(*b)));
-        for index in order {
-            let Some(there) = target.remove(source.name(index)) else {
-                plan.create.push(index);
-                continue;
-            };
-            let record = source.record(index)?;
-            if there.record.as_ref().is_ok_and(|known| **known == record) {
-                plan.unchanged += 1;
-            } else {
-                plan.change.push(index);
-                plan.target.insert(there.name.clone(), there);
-            }
+        let mut plan = Self::default();
+        for index in source.order() {
+            plan.compare(source, index, target.remove(source.name(index)), true)?;
         }
         plan.only_there = target.values().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
         plan.only_there.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         plan.target.extend(target);
         Ok(plan)
+    }
+
+    /// As [`make`](Self::make), for a target of which only the source's flags matter. If it has none of a sample, all of it is read
+    /// at once, which is fastest, and little where it is new. Else its flags are asked for one by one: memory holds those of one
+    /// batch, and the differing ones if they are to be shown.
+    pub(crate) async fn ask(source: &Source, target: &Store, keep: bool) -> Done<Self> {
+        let order = source.order();
+        let sample: Vec<_> = order.iter().step_by(order.len().div_ceil(ASKED_AT_ONCE).max(1)).copied().collect();
+        if get(source, target, &sample).await?.iter().all(Option::is_none) {
+            return Self::make(source, target.list().await?);
+        }
+        let mut plan = Self::default();
+        for batch in order.chunks(ASKED_AT_ONCE) {
+            for (index, there) in batch.iter().zip(get(source, target, batch).await?) {
+                plan.compare(source, *index, there, keep)?;
+            }
+        }
+        Ok(plan)
+    }
+
+    fn compare(&mut self, source: &Source, index: usize, there: Option<Stored>, keep: bool) -> Done {
+        let Some(there) = there else {
+            self.create.push(index);
+            return Ok(());
+        };
+        let record = source.record(index)?;
+        if there.record.as_ref().is_ok_and(|known| **known == record) {
+            self.unchanged += 1;
+            return Ok(());
+        }
+        self.change.push(index);
+        if keep {
+            self.target.insert(there.name.clone(), there);
+        }
+        Ok(())
     }
 
     /// Whether the target has all of the source, and the same.
@@ -116,4 +146,10 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The target's flags of these names, asked for at once.
+async fn get(source: &Source, target: &Store, indexes: &[usize]) -> Done<Vec<Option<Stored>>> {
+    let answers = join_all(indexes.iter().map(|index| target.inner.get(source.name(*index)))).await;
+    answers.into_iter().collect::<flipper::Result<_>>().map_err(|error| target.failure(&error))
 }

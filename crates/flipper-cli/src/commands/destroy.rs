@@ -15,7 +15,7 @@ use crate::store::{Purpose, Store};
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Destroy) -> Done {
-    let store = session.open(Purpose::Existing)?;
+    let store = session.open(Purpose::Existing).await?;
     for name in names::all(&args.names.names)? {
         if let Err(failure) = destroy(session, &store, args, &name).await {
             // Nobody is there to be asked about the others either.

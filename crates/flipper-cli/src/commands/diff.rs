@@ -10,8 +10,8 @@ use crate::store::{Location, Purpose, Store};
 use crate::text::{count, plain, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
-    let a = Store::open(&Location::parse(&args.a)?, Purpose::Existing)?;
-    let b = Store::open(&Location::parse(&args.b)?, Purpose::Existing)?;
+    let a = Store::open(&Location::parse(&args.a)?, Purpose::Existing).await?;
+    let b = Store::open(&Location::parse(&args.b)?, Purpose::Existing).await?;
     let (old, new) = (a.list().await?, b.list().await?);
     let (source, unreadable_in_b) = Source::of(new);
     let unreadable_in_a =

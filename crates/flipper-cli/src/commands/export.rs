@@ -15,7 +15,7 @@ use crate::store::Purpose;
 use crate::text::{count, plain, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
-    let store = session.open(Purpose::Existing)?;
+    let store = session.open(Purpose::Existing).await?;
     let (source, corrupt) = Source::of(store.list().await?);
     let Source::Flags(flags) = &source else { return Ok(()) };
     let records = || flags.iter().map(|(_, record)| &**record);

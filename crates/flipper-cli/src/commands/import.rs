@@ -17,8 +17,11 @@ const NAMED: usize = 5;
 pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
     // The whole file, before anything is made or written.
     let source = Source::File(Records::read(&args.file)?);
-    let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
-    let plan = Plan::make(&source, store.list().await?)?;
+    let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New }).await?;
+    let plan = match args.replace {
+        true => Plan::make(&source, store.list().await?)?,
+        false => Plan::ask(&source, &store, args.dry.dry_run).await?,
+    };
     if args.dry.dry_run {
         return transfer::show(session, &store, &source, &plan, args.replace);
     }

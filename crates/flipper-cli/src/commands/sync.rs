@@ -23,15 +23,15 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     if from.url == to.url {
         return Err(Failure::usage("both are the same store").hint("give the one to read first, then the one to write"));
     }
-    let from = Store::open(&from, if args.follow { Purpose::Follow } else { Purpose::Existing })?;
+    let from = Store::open(&from, if args.follow { Purpose::Follow } else { Purpose::Existing }).await?;
     let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
-        let to = Store::open(&to, target)?;
+        let to = Store::open(&to, target).await?;
         return follow(session, args, &from, &to).await;
     }
     // Before a file is made for a store that cannot be read.
     let flags = from.list().await?;
-    let to = Store::open(&to, target)?;
+    let to = Store::open(&to, target).await?;
     let source = readable(session, &from, flags)?;
     let plan = Plan::make(&source, to.list().await?)?;
     if args.dry.dry_run {

@@ -35,8 +35,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(location: &Location, purpose: Purpose) -> Done<Self> {
-        let inner = open(location, purpose)?;
+    pub(crate) async fn open(location: &Location, purpose: Purpose) -> Done<Self> {
+        let inner = open(location, purpose).await?;
         Ok(Self { shown: location.shown.clone(), inner })
     }
 
@@ -81,7 +81,7 @@ impl Store {
     }
 }
 
-fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>> {
+async fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>> {
     let opened: flipper::Result<Arc<dyn FeatureFlagStore>> = match &location.kind {
         Kind::Memory => {
             return Err(Failure::usage("memory: is a store within one process, and this one would end with it")

@@ -123,6 +123,7 @@ impl Place {
             (r"\b\d+(\.\d+)? ms\b", "0.4 ms"),
             (r#""(milliseconds|latency_ms)": [0-9.e-]+"#, r#""$1": 0.4"#),
             (r"now \d+\.\d%", "now 0.0%"),
+            (r"\b\d+ y\b", "50 y"),
         ] {
             text = Regex::new(pattern).unwrap().replace_all(&text, shown).into_owned();
         }

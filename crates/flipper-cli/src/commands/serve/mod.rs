@@ -29,7 +29,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let thrift = address::resolve(&args.thrift, "--thrift", args.listen_everywhere)?;
     let http = args.http.as_deref().map(|http| address::resolve(http, "--http", args.listen_everywhere)).transpose()?;
     let mut interrupt = Interrupt::begin()?;
-    let served = Arc::new(Served::new(open(&location)?, &location));
+    let served = Arc::new(Served::new(open(&location).await?, &location));
 
     let options = ServerOptions::new().allow_remote(args.listen_everywhere);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
@@ -66,16 +66,16 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
 }
 
 /// The store with its flags in memory.
-fn open(location: &Location) -> Done<Arc<dyn LocalFeatureFlagStore>> {
+async fn open(location: &Location) -> Done<Arc<dyn LocalFeatureFlagStore>> {
     Ok(match &location.kind {
         // Of use to those who reach it by Thrift, until the server ends.
         Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
         Kind::Sqlite(path) => {
             // For its messages about a file that is not there.
-            Store::open(location, Purpose::Existing)?;
+            Store::open(location, Purpose::Existing).await?;
             Arc::new(SqliteFeatureFlagStore::open(path).map_err(|error| Failure::of(&error, &location.shown))?)
         }
-        _ => Arc::new(MirroredFeatureFlagStore::new(Store::open(location, Purpose::Follow)?.inner)),
+        _ => Arc::new(MirroredFeatureFlagStore::new(Store::open(location, Purpose::Follow).await?.inner)),
     })
 }
 
