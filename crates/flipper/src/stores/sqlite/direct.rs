@@ -126,9 +126,7 @@ impl Drop for Shared {
 impl FeatureFlagStore for SqliteFile {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
         let flag = name.to_owned();
-        self.with(move |connection, _| schema::read_one(connection, &flag))
-            .await
-            .map_err(|error| error.with_flag(name))
+        self.with(move |connection, _| schema::read_one(connection, &flag)).await.map_err(|error| error.with_flag(name))
     }
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {

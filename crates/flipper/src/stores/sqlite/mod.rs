@@ -64,11 +64,11 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use self::batch::Batch;
+pub use self::direct::SqliteFile;
 use self::errors::{Named, closed, unavailable};
 use self::file::{Identity, Place};
 use self::follower::{Follower, Request};
 use self::health::Pulse;
-pub use self::direct::SqliteFile;
 pub use self::options::SqliteOptions;
 use self::writer::{Job, Write, WriteAll, Writer};
 use crate::error::{Error, Result};
@@ -248,8 +248,8 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
             let (reply, answer) = oneshot::channel();
             let deadline = Instant::now() + self.shared.options.busy_timeout;
             let job = WriteAll { flags: batch.flags.clone(), when: when.clone(), deadline };
-            let sent =
-                !self.shared.closed.load(Ordering::Acquire) && self.threads.writer.send(Job::WriteAll(job, reply)).is_ok();
+            let sent = !self.shared.closed.load(Ordering::Acquire)
+                && self.threads.writer.send(Job::WriteAll(job, reply)).is_ok();
             let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
             results.extend(batch.results(written, |error| self.shared.named(error)));
         }
