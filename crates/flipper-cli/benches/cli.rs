@@ -17,7 +17,6 @@ const NAME: &str = "FLAG_000042";
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    println!("binary: {:.1} MiB", fs::metadata(FLIPPER).unwrap().len() as f64 / 1024.0 / 1024.0);
     let records: Vec<_> = (0..MANY).map(record).collect();
     let file = folder.path().join("flags.json");
     let lines: Vec<_> = records.iter().map(FlagRecord::to_json).collect();

@@ -147,6 +147,16 @@ impl Error {
         self.0.transient
     }
 
+    /// Another copy, for others who wait for the same answer; of an error that names neither flag nor store yet.
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new(self.kind()).with_message(self.to_string()).with_transient(self.is_transient());
+        match self.source() {
+            Some(source) => copy.with_source(source.to_string()),
+            None => copy,
+        }
+    }
+
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput).with_message(message)
     }

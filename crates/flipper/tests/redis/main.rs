@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
 
+mod bulk;
 mod cluster;
 mod conformance;
 mod connect;

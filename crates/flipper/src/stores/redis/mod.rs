@@ -35,6 +35,7 @@
 //! and for changes to be pushed `CLIENT|TRACKING` and RESP3 (Redis 6) or `CONFIG|GET PSUBSCRIBE` and keyspace notifications of
 //! the classes `K$gxe`; otherwise the store is polled.
 
+mod bulk;
 mod client;
 mod errors;
 mod keys;
@@ -53,7 +54,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use redis::{RedisResult, Value};
 
 use self::keys::Keys;
@@ -65,9 +65,6 @@ use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
 pub use self::client::RedisClient;
-
-/// How many flags `put_all` has under way at once.
-const AT_ONCE: usize = 256;
 
 /// So many names of foreign keys are remembered, to warn of each once.
 const MOST_WARNINGS: usize = 1000;
@@ -261,11 +258,6 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        let mut results = Vec::with_capacity(records.len());
-        for batch in records.chunks(AT_ONCE) {
-            // The driver sends them one after the other without waiting, to each node of a cluster the ones that are its own.
-            results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
-        }
-        results
+        bulk::put_all(self, records, &when).await
     }
 }

@@ -42,31 +42,44 @@ impl Script {
         value: Option<&str>,
         limit: Duration,
     ) -> RedisResult<bool> {
-        let when = match when {
-            Precondition::Any => "any".to_owned(),
-            Precondition::Absent => "absent".to_owned(),
-            // A version of another store holds for nothing here.
-            Precondition::Unchanged(version) => hex(version.as_opaque().unwrap_or_default()),
-        };
-        let call = |command: &str, script: &str| {
-            let mut call = Cmd::new();
-            call.arg(command).arg(script).arg(1).arg(key).arg(&when);
-            if let Some(value) = value {
-                call.arg(value);
-            }
-            call
-        };
-        let digest = hex(&Sha1::digest(self.text));
-        let answer = match link.request(&call("EVALSHA", &digest), false, limit).await {
+        let answer = match link.request(&self.call(true, key, when, value), false, limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                link.request(&call("EVAL", self.text), false, limit).await?
+                link.request(&self.call(false, key, when, value), false, limit).await?
             }
             other => other?,
         };
-        match answer {
-            Value::Int(done) => Ok(done == 1),
-            _ => Err((ErrorKind::UnexpectedReturnType, "a script did not answer with a number").into()),
+        is_done(&answer)
+    }
+
+    /// The command; by its digest where the server is known to have the script.
+    pub(super) fn call(&self, known: bool, key: &str, when: &Precondition, value: Option<&str>) -> Cmd {
+        let mut call = match known {
+            true => redis::cmd("EVALSHA"),
+            false => redis::cmd("EVAL"),
+        };
+        match known {
+            true => call.arg(hex(&Sha1::digest(self.text))),
+            false => call.arg(self.text),
+        };
+        call.arg(1).arg(key);
+        match when {
+            Precondition::Any => call.arg("any"),
+            Precondition::Absent => call.arg("absent"),
+            // A version of another store holds for nothing here.
+            Precondition::Unchanged(version) => call.arg(hex(version.as_opaque().unwrap_or_default())),
+        };
+        if let Some(value) = value {
+            call.arg(value);
         }
+        call
+    }
+}
+
+/// What a script answered: whether the precondition held.
+pub(super) fn is_done(answer: &Value) -> RedisResult<bool> {
+    match answer {
+        Value::Int(done) => Ok(*done == 1),
+        _ => Err((ErrorKind::UnexpectedReturnType, "a script did not answer with a number").into()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::errors::{copy, unavailable};
+use super::errors::unavailable;
 use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::Version;
@@ -39,7 +39,7 @@ impl<'a> Batch<'a> {
     ) -> Vec<Result<Version>> {
         let mut written = match written {
             Ok(results) => results,
-            Err(error) => self.flags.iter().map(|_| Err(copy(&error))).collect(),
+            Err(error) => self.flags.iter().map(|_| Err(error.copy())).collect(),
         }
         .into_iter();
         let result = |(record, valid): (&FlagRecord, Result<()>)| {

@@ -26,15 +26,6 @@ pub(super) fn unavailable(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unavailable).with_message(message)
 }
 
-/// Another copy, for the others that wait for the same answer.
-pub(super) fn copy(error: &Error) -> Error {
-    let copy = Error::new(error.kind()).with_message(error.to_string()).with_transient(error.is_transient());
-    match error.source() {
-        Some(source) => copy.with_source(source.to_string()),
-        None => copy,
-    }
-}
-
 /// The error and its causes in one line, for a status.
 pub(super) fn in_one_line(error: &Error) -> String {
     let mut line = error.to_string();

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::errors::{closed, copy, from_sqlite, unavailable};
+use super::errors::{closed, from_sqlite, unavailable};
 use super::file::{Identity, Opened};
 use super::hint::Hint;
 use super::schema;
 use super::{Link, Shared, file};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::status::Updates;
 
 /// What the follower is asked.
@@ -123,7 +123,7 @@ impl Follower {
             self.note(&result);
             for reply in waiting {
                 // Fails where the caller has dropped its future.
-                let _ = reply.send(result.as_ref().copied().map_err(copy));
+                let _ = reply.send(result.as_ref().copied().map_err(Error::copy));
             }
             if let Some(reply) = closing {
                 self.shared.pulse.stale(&closed());

@@ -1,0 +1,114 @@
+//! Many writes in one go: a pipeline of scripts.
+
+use futures_util::future::join_all;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Pipeline, RedisResult};
+
+use super::RedisFeatureFlagStore;
+use super::client::Connection;
+use super::errors::{ends_connection, from_driver};
+use super::link::within;
+use super::scripts::{self, PUT};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::{FeatureFlagStore, Precondition, Version};
+
+/// How many flags, and about how many bytes, one pipeline writes: the server does them in some milliseconds, and nothing else
+/// meanwhile.
+const MOST_FLAGS: usize = 512;
+const MOST_BYTES: usize = 1 << 20;
+
+/// A flag and the text to store.
+type Flag<'a> = (&'a FlagRecord, String);
+
+/// Each flag's result, in order.
+pub(super) async fn put_all(
+    store: &RedisFeatureFlagStore,
+    records: &[FlagRecord],
+    when: &Precondition,
+) -> Vec<Result<Version>> {
+    let mut results = Vec::with_capacity(records.len());
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        let text = record.to_json();
+        bytes += text.len();
+        batch.push((record, text));
+        if batch.len() == MOST_FLAGS || bytes >= MOST_BYTES {
+            results.extend(put_batch(store, &batch, when).await);
+            batch.clear();
+            bytes = 0;
+        }
+    }
+    if !batch.is_empty() {
+        results.extend(put_batch(store, &batch, when).await);
+    }
+    results
+}
+
+async fn put_batch(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], when: &Precondition) -> Vec<Result<Version>> {
+    let live = match store.link.connection(store.timeout).await {
+        Ok(live) => live,
+        Err(error) => return all(store, flags, &from_driver(error)),
+    };
+    let Connection::Node(node) = &live.connection else {
+        // Each flag has a node of its own to go to; the driver sends them without waiting for one another.
+        return join_all(flags.iter().map(|(record, _)| store.put(record, when.clone()))).await;
+    };
+    let _writing: Vec<_> = flags.iter().map(|(record, _)| store.writing.begin(record.name())).collect();
+    match pipeline(store, node.clone(), flags, when).await {
+        Ok(results) => results,
+        Err(error) => {
+            if ends_connection(&error) || error.is_timeout() {
+                store.link.discard(&live);
+            }
+            all(store, flags, &from_driver(error))
+        }
+    }
+}
+
+async fn pipeline(
+    store: &RedisFeatureFlagStore,
+    mut node: MultiplexedConnection,
+    flags: &[Flag<'_>],
+    when: &Precondition,
+) -> RedisResult<Vec<Result<Version>>> {
+    let mut pipeline = Pipeline::new();
+    let mut sent = Vec::with_capacity(flags.len());
+    for (record, value) in flags {
+        let key = validate_name(record.name()).and_then(|()| {
+            store.keys.key(record.name()).ok_or_else(|| Error::new(ErrorKind::InvalidName).with_flag(record.name()))
+        });
+        sent.push(key.map(|key| {
+            // The first one brings the script along, in case the server does not know it.
+            let known = pipeline.cmd_iter().next().is_some();
+            pipeline.add_command(PUT.call(known, &key, when, Some(value)));
+            scripts::version(value.as_bytes())
+        }));
+    }
+    let count = pipeline.cmd_iter().count();
+    let answers = match count {
+        0 => Vec::new(),
+        _ => within(store.timeout, node.req_packed_commands(&pipeline, 0, count)).await?,
+    };
+    let mut answers = answers.into_iter();
+    let result = |((record, _), sent): (&Flag<'_>, Result<Version>)| {
+        let version = sent?;
+        let done = match answers.next() {
+            Some(answer) => answer.extract_error().and_then(|answer| scripts::is_done(&answer)),
+            None => Err((redis::ErrorKind::UnexpectedReturnType, "an answer is missing").into()),
+        };
+        match done {
+            Ok(true) => Ok(version),
+            Ok(false) => Err(Error::new(ErrorKind::Conflict)),
+            Err(error) => Err(from_driver(error)),
+        }
+        .map_err(|error| error.with_store(store).with_flag(record.name()))
+    };
+    Ok(flags.iter().zip(sent).map(result).collect())
+}
+
+/// The same error for each.
+fn all(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], error: &Error) -> Vec<Result<Version>> {
+    flags.iter().map(|(record, _)| Err(error.copy().with_store(store).with_flag(record.name()))).collect()
+}
