@@ -21,47 +21,79 @@ pub(crate) fn targeting(record: &FlagRecord) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The share of a bucketer, and by what it is chosen.
+/// The share of a bucketer, by what it is chosen, and where a ramp stands now.
 pub(crate) fn rollout(bucketer: &Bucketer) -> Option<String> {
-    let stored = bucketer.to_json();
-    let share = || share(stored.get("percentage"));
+    let settled = settled_rollout(bucketer)?;
+    Some(match ramp(bucketer).and_then(|ramp| ramp.now()) {
+        Some(share) => format!("{settled}, now {:.1}%", share * 100.0),
+        None => settled,
+    })
+}
+
+/// The same without what is another at each look: what two states of a flag are compared by.
+fn settled_rollout(bucketer: &Bucketer) -> Option<String> {
+    let share = share(bucketer);
     Some(match bucketer {
         Bucketer::NoOp => return None,
-        Bucketer::Percentage(_) => format!("{} of all checks, at random", share()),
+        Bucketer::Percentage(_) => format!("{share} of all checks, at random"),
         Bucketer::ConsistentHash(hash) => {
             let keys: Vec<_> = hash.keys().map(|key| plain(key).into_owned()).collect();
             let by = if keys.is_empty() { "all attributes".to_owned() } else { keys.join(", ") };
-            format!("{} by {by}", share())
+            format!("{share} by {by}")
         }
-        Bucketer::Salted(salted) => format!("{} by {}, salted", share(), plain(salted.bucket_by())),
+        Bucketer::Salted(salted) => format!("{share} by {}, salted", plain(salted.bucket_by())),
         other => format!("bucketer {}", plain(other.bucketer_type())),
     })
 }
 
-/// `25%`, or where a ramp stands now.
-fn share(percentage: Option<&Json>) -> String {
-    let number = |key: &str| percentage.and_then(|percentage| percentage.get(key)).and_then(Json::as_f64);
-    let kind = percentage.and_then(|percentage| percentage.get("type")).and_then(Json::as_str);
-    if kind != Some("LinearRampPercentage") {
-        return match percentage.and_then(|percentage| percentage.get("value")) {
-            Some(stored) => stored.as_f64().map_or_else(|| format!("{} (not a number)", value(stored)), percent),
-            None => "no percentage".to_owned(),
-        };
+/// `25%`, `0% to 100% until …`
+fn share(bucketer: &Bucketer) -> String {
+    if let Some(ramp) = ramp(bucketer) {
+        let until = if ramp.is_over() { "since" } else { "until" };
+        return format!("{} to {} {until} {}", percent(ramp.first), percent(ramp.last), date(ramp.end() as i64));
     }
-    let (Some(first), Some(last), Some(seconds), Some(start)) =
-        (number("initial_value"), number("final_value"), number("ramp_duration"), number("initial_time"))
-    else {
-        return "a ramp without numbers".to_owned();
-    };
-    let elapsed = now() as f64 - start;
-    let part = if seconds > 0.0 { (elapsed / seconds).clamp(0.0, 1.0) } else { 1.0 };
-    let line = format!("{} to {}", percent(first), percent(last));
-    let end = date((start + seconds) as i64);
-    if part >= 1.0 {
-        return format!("{line}, done {end}");
+    let stored = bucketer.to_json();
+    match stored.get("percentage").and_then(|percentage| percentage.get("value")) {
+        Some(stored) => stored.as_f64().map_or_else(|| format!("{} (not a number)", value(stored)), percent),
+        None => "no percentage".to_owned(),
     }
-    let at = (first + (last - first) * part) * 100.0;
-    format!("{line} by {end}, now {at:.1}%")
+}
+
+/// A ramp in numbers.
+pub(crate) struct Ramp {
+    first: f64,
+    pub(crate) last: f64,
+    start: f64,
+    seconds: f64,
+}
+
+impl Ramp {
+    fn end(&self) -> f64 {
+        self.start + self.seconds
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.end() <= now() as f64
+    }
+
+    /// The share now, while it is under way.
+    fn now(&self) -> Option<f64> {
+        let part = ((now() as f64 - self.start) / self.seconds).max(0.0);
+        (!self.is_over()).then_some(self.first + (self.last - self.first) * part)
+    }
+}
+
+/// The ramp of a bucketer, if it has one.
+pub(crate) fn ramp(bucketer: &Bucketer) -> Option<Ramp> {
+    let stored = bucketer.to_json();
+    let percentage = stored.get("percentage")?;
+    let number = |key: &str| percentage.get(key).and_then(Json::as_f64);
+    Some(Ramp {
+        first: number("initial_value")?,
+        last: number("final_value")?,
+        start: number("initial_time")?,
+        seconds: number("ramp_duration")?,
+    })
 }
 
 /// All that can be told of a flag, as pairs of what and how: what two states of a flag are compared by.
@@ -75,19 +107,10 @@ pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     }
     fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), condition::show(each))));
     fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), condition::show(each))));
-    fields.extend(rollout_to_compare(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
+    fields.extend(settled_rollout(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
     fields.push(("created".to_owned(), record.created_date().map_or_else(|| "unknown".to_owned(), date)));
     fields.extend(unknown(record));
     fields
-}
-
-/// Without the present value of a ramp, which is another at each look.
-fn rollout_to_compare(bucketer: &Bucketer) -> Option<String> {
-    let rollout = rollout(bucketer)?;
-    Some(match rollout.split_once(", now ") {
-        Some((line, rest)) => format!("{line}{}", rest.split_once('%').map_or("", |(_, rest)| rest)),
-        None => rollout,
-    })
 }
 
 /// Fields that this version has no words for.

@@ -43,7 +43,7 @@ pub(crate) struct Global {
     /// The store to use
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub(crate) store: Option<String>,
-    /// Writes data as JSON, and errors too; docs/cli.md has the schema
+    /// Writes data as JSON, and errors too; docs/cli.schema.json says how
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
 }

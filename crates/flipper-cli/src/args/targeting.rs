@@ -31,8 +31,8 @@ pub(crate) struct ConditionAdd {
     /// The flag; - stands for names on standard input, one a line
     pub(crate) name: String,
     /// The condition, in quotes
-    #[arg(value_name = "EXPR")]
-    pub(crate) expression: String,
+    #[arg(value_name = "EXPR", required = true)]
+    pub(crate) expression: Vec<String>,
     #[command(flatten)]
     pub(crate) dry: DryRun,
 }

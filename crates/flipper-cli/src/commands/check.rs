@@ -19,11 +19,11 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
     let Asked { names: given, attributes } = Asked::read(args)?;
     let context: Context = attributes.into_iter().collect();
     let store = session.open(Purpose::Existing).await?;
-    for name in names::all(given)? {
+    for (place, name) in names::all(given)?.into_iter().enumerate() {
         let record = match store.record(&name).await {
             Ok(record) => record,
             Err(failure) => {
-                session.go_on_after(failure)?;
+                session.go_on_after(or_attribute(failure, place, &name))?;
                 continue;
             }
         };
@@ -39,6 +39,14 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
         }
     }
     Ok(())
+}
+
+/// An attribute without a value looks like one more flag.
+pub(crate) fn or_attribute(failure: Failure, place: usize, name: &str) -> Failure {
+    match failure.code {
+        Code::NoSuchFlag if place > 0 => failure.hint(format!("if it is an attribute, write {name}=VALUE")),
+        _ => failure,
+    }
 }
 
 pub(crate) fn state(enabled: bool) -> String {

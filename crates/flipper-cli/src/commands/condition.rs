@@ -20,7 +20,7 @@ pub(crate) async fn run(session: &mut Session, args: &Condition) -> Done {
 }
 
 async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
-    let condition = parse(&args.expression)?;
+    let condition = parse(&args.expression.join(" "))?;
     let store = session.open(Purpose::Existing).await?;
     for name in names::all(std::slice::from_ref(&args.name))? {
         let words = |_: &flipper::FlagRecord| Words {

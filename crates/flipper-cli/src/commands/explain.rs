@@ -2,7 +2,7 @@
 
 use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
 
-use super::check::{Asked, evaluate, state, to_json};
+use super::check::{Asked, evaluate, or_attribute, state, to_json};
 use crate::args::Check;
 use crate::condition::{self, show};
 use crate::describe::rollout;
@@ -19,11 +19,11 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
     let caller = if caller.is_empty() { "a check without attributes".to_owned() } else { caller.join(" ") };
     let context: Context = attributes.into_iter().collect();
     let store = session.open(Purpose::Existing).await?;
-    for name in names::all(given)? {
+    for (place, name) in names::all(given)?.into_iter().enumerate() {
         let record = match store.record(&name).await {
             Ok(record) => record,
             Err(failure) => {
-                session.go_on_after(failure)?;
+                session.go_on_after(or_attribute(failure, place, &name))?;
                 continue;
             }
         };

@@ -4,6 +4,7 @@ use flipper::{Bucketer, FlagRecord, Json, Stored};
 
 use super::list;
 use crate::args::Stale;
+use crate::describe::ramp;
 use crate::failure::Done;
 use crate::session::Session;
 use crate::store::Purpose;
@@ -35,16 +36,12 @@ fn is_settled(record: &FlagRecord) -> bool {
     if !record.is_enabled() {
         return true;
     }
-    let is_for_all = || {
-        let percentage = record.bucketer().to_json();
-        let Some(percentage) = percentage.get("percentage") else { return matches!(record.bucketer(), Bucketer::NoOp) };
-        let number = |key| percentage.get(key).and_then(Json::as_f64);
-        let is_over = match (number("initial_time"), number("ramp_duration")) {
-            (Some(start), Some(duration)) => start + duration <= now() as f64,
-            _ => false,
-        };
-        number("value").is_some_and(|value| value >= 1.0)
-            || is_over && number("final_value").is_some_and(|value| value >= 1.0)
+    let is_for_all = || match ramp(record.bucketer()) {
+        Some(ramp) => ramp.is_over() && ramp.last >= 1.0,
+        None => match record.bucketer().to_json().get("percentage") {
+            Some(percentage) => percentage.get("value").and_then(Json::as_f64).is_some_and(|value| value >= 1.0),
+            None => matches!(record.bucketer(), Bucketer::NoOp),
+        },
     };
     record.conditions().is_empty() && record.deny_conditions().is_empty() && is_for_all()
 }

@@ -9,7 +9,8 @@ use crate::text::plain;
 
 /// What joins the parts of a variable and an operator in the Python library.
 const DELIMITER: &str = "__";
-const FORMS: &str = "write it like 'horses > 9000' or 'plan in pro,team'; `flipper condition add --help` has more";
+const FORMS: &str =
+    "write it in quotes, like 'horses > 9000' or 'plan in pro,team'; `flipper condition add --help` has more";
 
 /// Reads a condition; what is wrong is marked in the text.
 pub(crate) fn parse(text: &str) -> Done<Condition> {
