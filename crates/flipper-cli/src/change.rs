@@ -39,7 +39,10 @@ pub(crate) async fn change(
             Ok(())
         });
         if let Err(error) = changed.await {
-            return Err(store.failure_with(&error, name).await);
+            return Err(match states {
+                Some(_) => store.write_failure(&error, name).await,
+                None => store.failure_with(&error, name).await,
+            });
         }
         states.ok_or_else(|| Failure::store("the change was not made"))?
     };

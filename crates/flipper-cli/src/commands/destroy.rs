@@ -48,7 +48,7 @@ async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &st
     if !args.dry.dry_run
         && let Err(error) = store.client().destroy(name).await
     {
-        return Err(store.failure_with(&error, name).await);
+        return Err(store.write_failure(&error, name).await);
     }
     let words =
         Words { done: format!("destroyed {quoted}"), already: format!("destroyed {quoted}, which could not be read,") };

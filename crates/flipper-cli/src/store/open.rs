@@ -70,6 +70,17 @@ impl Store {
         }
     }
 
+    /// The same when a write was sent: one whose answer did not come may have been done all the same.
+    pub(crate) async fn write_failure(&self, error: &Error, name: &str) -> Failure {
+        let failure = self.failure_with(error, name).await;
+        if error.kind() != ErrorKind::Unavailable {
+            return failure;
+        }
+        let name = quoted(name);
+        failure
+            .hint(format!("whether {name} was changed is not known; `flipper get {name}` tells when the store answers"))
+    }
+
     pub(crate) async fn no_such_flag(&self, name: &str) -> Failure {
         let failure = Failure::no_such_flag(name, &self.shown);
         let Ok(flags) = self.inner.list().await else { return failure };
