@@ -14,6 +14,8 @@ pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
+    /// Lines that nobody has waited for yet: the two outputs come in no order.
+    waiting: Vec<String>,
 }
 
 impl Running {
@@ -30,20 +32,21 @@ impl Running {
                 let _ = BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
             });
         }
-        Self { child, lines, seen: Vec::new() }
+        Self { child, lines, seen: Vec::new(), waiting: Vec::new() }
     }
 
-    /// Waits for a line that has this in it, and gives it.
+    /// Waits for a line that has this in it, and gives it; each line is given once.
     #[track_caller]
     pub(crate) fn line(&mut self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
+            if let Some(place) = self.waiting.iter().position(|line| line.contains(part)) {
+                return self.waiting.remove(place);
+            }
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     self.seen.push(line.clone());
-                    if line.contains(part) {
-                        return line;
-                    }
+                    self.waiting.push(line);
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("waited in vain for {part:?}; it said {:#?}", self.seen),
                 Err(RecvTimeoutError::Disconnected) => panic!("it ended without {part:?}; it said {:#?}", self.seen),
