@@ -68,6 +68,7 @@ mod sqlite {
         async |store: &SqliteFile, name: &str, value: &[u8]| put_row(&store.to_string(), name, value),
     );
 
+    #[expect(clippy::unwrap_used, reason = "a test")]
     fn put_row(store: &str, name: &str, value: &[u8]) {
         let file = store.split_once('(').and_then(|(_, file)| file.strip_suffix(')')).unwrap();
         let connection = rusqlite::Connection::open(file).unwrap();
