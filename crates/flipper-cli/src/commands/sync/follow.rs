@@ -1,74 +1,27 @@
-//! `flipper sync`
+//! `flipper sync --follow`
 
 use std::time::Duration;
 
-use flipper::{Json, Stored, Version};
+use flipper::{Error, Json, Object, Precondition, Stored, Version};
 
-use super::import::may_destroy;
+use super::super::import::may_destroy;
+use super::{readable, report};
 use crate::args::Sync;
 use crate::failure::{Code, Done, Failure};
-use crate::follow::{Follow, News};
+use crate::follow::{Follow, News, State};
 use crate::interrupt::Interrupt;
 use crate::plan::{Plan, Source};
+use crate::records::named;
 use crate::session::Session;
-use crate::store::{Location, Purpose, Store};
+use crate::store::Store;
 use crate::text::{plain, quoted};
-use crate::transfer::{self, Mode, Tally};
+use crate::transfer::{self, Mode};
 
 /// Between two tries to write to a store that is away.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
-    let (from, to) = (Location::parse(&args.from)?, Location::parse(&args.to)?);
-    if from.url == to.url {
-        return Err(Failure::usage("both are the same store").hint("give the one to read first, then the one to write"));
-    }
-    let from = Store::open(&from, if args.follow { Purpose::Follow } else { Purpose::Existing }).await?;
-    let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
-    if args.follow {
-        let to = Store::open(&to, target).await?;
-        return follow(session, args, &from, &to).await;
-    }
-    // Before a file is made for a store that cannot be read.
-    let flags = from.list().await?;
-    let to = Store::open(&to, target).await?;
-    let source = readable(session, &from, flags)?;
-    let plan = Plan::make(&source, to.list().await?)?;
-    if args.dry.dry_run {
-        return transfer::show(session, &to, &source, &plan, args.delete);
-    }
-    if args.delete && !may_destroy(session, &to, &plan, args.yes)? {
-        return Ok(());
-    }
-    let interrupt = Interrupt::begin()?;
-    let mode = Mode { overwrite: true, destroy: args.delete };
-    let tally = transfer::apply(session, &to, &source, &plan, mode, &interrupt).await?;
-    report(session, &to, &tally, if args.delete { 0 } else { plan.only_there.len() })
-}
-
-fn readable(session: &mut Session, from: &Store, flags: Vec<Stored>) -> Done<Source> {
-    let (source, corrupt) = Source::of(flags);
-    for (name, why) in corrupt {
-        let what = format!("{} in {} cannot be read and is left out: {}", quoted(&name), from.shown, plain(&why));
-        session.go_on_after(Failure::store(what))?;
-    }
-    Ok(source)
-}
-
-fn report(session: &mut Session, to: &Store, tally: &Tally, left: usize) -> Done {
-    if session.out.json() {
-        session.out.value(tally.to_json(&to.shown, false))?;
-        return session.out.flush();
-    }
-    session.out.message(format_args!("{} is in step: {}", to.shown, tally.text()));
-    if left > 0 {
-        session.out.note(format_args!("{left} more that only {} has were left; --delete destroys them", to.shown));
-    }
-    Ok(())
-}
-
 /// Keeps `to` in step until it is interrupted. Whatever was missed while either store was away is found by comparing all.
-async fn follow(session: &mut Session, args: &Sync, from: &Store, to: &Store) -> Done {
+pub(super) async fn run(session: &mut Session, args: &Sync, from: &Store, to: &Store) -> Done {
     let mut interrupt = Interrupt::begin()?;
     let mut follow = Follow::new(from);
     let mut begun = false;
@@ -127,8 +80,8 @@ async fn follow(session: &mut Session, args: &Sync, from: &Store, to: &Store) ->
                         session.go_on_after(Failure::store(what))?;
                     }
                     Some(Ok(record)) if !behind => {
-                        let record = crate::records::named(&record, &name);
-                        match to.inner.put(&record, flipper::Precondition::Any).await {
+                        let record = named(&record, &name);
+                        match to.inner.put(&record, Precondition::Any).await {
                             Ok(_) => told(session, "wrote", &name)?,
                             Err(error) => away = say(session, to, &error, away),
                         }
@@ -163,7 +116,7 @@ async fn follow(session: &mut Session, args: &Sync, from: &Store, to: &Store) ->
 }
 
 /// Tells of a write that failed, the first time.
-fn say(session: &mut Session, to: &Store, error: &flipper::Error, away: bool) -> bool {
+fn say(session: &mut Session, to: &Store, error: &Error, away: bool) -> bool {
     if !away {
         session.out.message(format_args!("{}; trying on", to.failure(error)));
     }
@@ -172,7 +125,7 @@ fn say(session: &mut Session, to: &Store, error: &flipper::Error, away: bool) ->
 
 fn told(session: &mut Session, verb: &str, name: &str) -> Done {
     if session.out.json() {
-        let object: flipper::Object = [("event", Json::from(verb)), ("name", name.into())].into_iter().collect();
+        let object: Object = [("event", Json::from(verb)), ("name", name.into())].into_iter().collect();
         session.out.value(object)?;
         return session.out.flush();
     }
@@ -196,7 +149,7 @@ async fn catch_up(
         session.out.message(tally.text());
     }
     while let Some(name) = destroyed.last() {
-        to.inner.delete(name, flipper::Precondition::Any).await.map_err(|error| to.failure(&error))?;
+        to.inner.delete(name, Precondition::Any).await.map_err(|error| to.failure(&error))?;
         told(session, "destroyed", name)?;
         destroyed.pop();
     }
@@ -205,7 +158,7 @@ async fn catch_up(
 
 /// The flags as they were told; nothing asks for their versions.
 fn flags(follow: &Follow<'_>) -> Vec<Stored> {
-    let stored = |(name, record): (&str, &crate::follow::State)| Stored {
+    let stored = |(name, record): (&str, &State)| Stored {
         name: name.to_owned(),
         version: Version::ordered(0),
         record: record.clone(),

@@ -1,5 +1,7 @@
 //! Reading and writing files of flags.
 
+mod scan;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -7,6 +9,7 @@ use std::ops::Range;
 
 use flipper::{FlagRecord, Json, validate_name};
 
+use self::scan::{Place, items};
 use crate::diff::json;
 use crate::failure::{Done, Failure, said};
 use crate::text::{plain, quoted};
@@ -93,134 +96,6 @@ fn read(path: &str) -> Result<String, String> {
         let (line, column) = Place::default().of(&text, end);
         format!("not UTF-8 at line {line} column {column}")
     })
-}
-
-/// What is wrong, and at which byte.
-struct Wrong {
-    what: String,
-    at: usize,
-}
-
-impl Wrong {
-    fn at(&self, text: &str) -> String {
-        let (line, column) = Place::default().of(text, self.at);
-        format!("not JSON of flags: {} at line {line} column {column}", self.what)
-    }
-}
-
-/// Where the bytes of a text are, asked for in order.
-#[derive(Default)]
-struct Place {
-    at: usize,
-    lines: usize,
-    line_starts: usize,
-}
-
-impl Place {
-    /// Line and column, in characters, from 1.
-    fn of(&mut self, text: &str, at: usize) -> (usize, usize) {
-        for (newline, _) in text[self.at..at].match_indices('\n') {
-            self.lines += 1;
-            self.line_starts = self.at + newline + 1;
-        }
-        self.at = at;
-        (self.lines + 1, text[self.line_starts..at].chars().count() + 1)
-    }
-}
-
-/// Where each record is in the text.
-fn items(text: &str) -> Result<Vec<Range<usize>>, Wrong> {
-    let mut scan = Scan { text: text.as_bytes(), at: 0 };
-    let mut items = Vec::new();
-    if text.starts_with('\u{feff}') {
-        return Err(scan.wrong("a byte order mark"));
-    }
-    scan.skip_space();
-    if !scan.eat(b'[') {
-        if scan.is_at_end() {
-            return Err(scan.wrong("the file is empty; without flags it is []"));
-        }
-        while !scan.is_at_end() {
-            items.push(scan.object()?);
-            scan.skip_space();
-        }
-        return Ok(items);
-    }
-    scan.skip_space();
-    if !scan.eat(b']') {
-        loop {
-            items.push(scan.object()?);
-            scan.skip_space();
-            if scan.eat(b']') {
-                break;
-            }
-            if !scan.eat(b',') {
-                return Err(scan.wrong("expected `,` or `]`"));
-            }
-            scan.skip_space();
-        }
-    }
-    scan.skip_space();
-    if !scan.is_at_end() {
-        return Err(scan.wrong("expected the end"));
-    }
-    Ok(items)
-}
-
-struct Scan<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Scan<'_> {
-    fn is_at_end(&self) -> bool {
-        self.at == self.text.len()
-    }
-
-    fn skip_space(&mut self) {
-        while self.text.get(self.at).is_some_and(|byte| byte.is_ascii_whitespace()) {
-            self.at += 1;
-        }
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        let found = self.text.get(self.at) == Some(&byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    /// Finds the end of an object; whether what is in it is JSON, its reader says.
-    fn object(&mut self) -> Result<Range<usize>, Wrong> {
-        let start = self.at;
-        if self.text.get(start) != Some(&b'{') {
-            return Err(self.wrong(if self.is_at_end() {
-                "the file ends where a flag should be"
-            } else {
-                "expected a flag, which begins with `{`"
-            }));
-        }
-        let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-        while let Some(byte) = self.text.get(self.at) {
-            self.at += 1;
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' if in_string => escaped = true,
-                b'"' => in_string = !in_string,
-                _ if in_string => {}
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                return Ok(start..self.at);
-            }
-        }
-        Err(self.wrong("the file ends within a flag"))
-    }
-
-    fn wrong(&self, what: &str) -> Wrong {
-        Wrong { what: what.to_owned(), at: self.at }
-    }
 }
 
 /// Writes flags, one a line, in the order given.
