@@ -57,6 +57,11 @@ impl<'a> Follow<'a> {
         self.known.iter().flatten().map(|(name, state)| (name.as_str(), state))
     }
 
+    /// Whether more is known already.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// What happens next. Nothing is lost when it is dropped before.
     pub(crate) async fn next(&mut self) -> News {
         loop {

@@ -119,7 +119,7 @@ fn sync_follows_through_outages_of_both_sides() {
 
     // A source that comes back empty empties nothing.
     from.restart_empty();
-    sync.line("it stays in");
+    assert!(sync.line("no longer in").contains("1 flag no longer in"));
     assert!(has(&to_url, "A", Some(false)));
     succeed(&mut at(&from_url, &["create", "NEW"]));
     wait_until("NEW is there", || has(&to_url, "NEW", Some(false)));

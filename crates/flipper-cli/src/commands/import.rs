@@ -64,7 +64,8 @@ pub(crate) fn may_destroy(session: &mut Session, store: &Store, plan: &Plan, yes
     Ok(false)
 }
 
-fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// The first names of many.
+pub(crate) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut shown: Vec<_> = names.take(NAMED + 1).map(quoted).collect();
     if shown.len() > NAMED {
         shown[NAMED] = "…".to_owned();

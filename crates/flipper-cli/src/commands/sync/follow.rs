@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flipper::{Error, Json, Object, Precondition, Stored, Version};
 
-use super::super::import::may_destroy;
+use super::super::import::{may_destroy, some};
 use super::{readable, report};
 use crate::args::Sync;
 use crate::failure::{Code, Done, Failure};
@@ -14,7 +14,7 @@ use crate::plan::{Plan, Source};
 use crate::records::named;
 use crate::session::Session;
 use crate::store::Store;
-use crate::text::{plain, quoted};
+use crate::text::{count, plain, quoted};
 use crate::transfer::{self, Mode};
 
 /// Between two tries to write to a store that is away.
@@ -27,9 +27,21 @@ pub(super) async fn run(session: &mut Session, args: &Sync, from: &Store, to: &S
     let mut begun = false;
     // Flags that were destroyed in `from` and are not yet in `to`.
     let mut destroyed: Vec<String> = Vec::new();
+    // Flags that are gone since `from` was away; told when all of them are known.
+    let mut kept: Vec<String> = Vec::new();
     let mut behind = false;
     let mut away = false;
     loop {
+        if !kept.is_empty() && !follow.has_more() {
+            session.out.note(format_args!(
+                "{} no longer in {}, which was away, and kept in {}: {}; --delete would destroy them",
+                count(kept.len(), "flag"),
+                from.shown,
+                to.shown,
+                some(kept.iter().map(String::as_str))
+            ));
+            kept.clear();
+        }
         let news = tokio::select! {
             () = interrupt.wait() => {
                 session.out.message(if behind { "interrupted, with changes still to write; the same command goes on" } else { "interrupted, with all changes written" });
@@ -62,14 +74,8 @@ pub(super) async fn run(session: &mut Session, args: &Sync, from: &Store, to: &S
                 destroyed.retain(|destroyed| *destroyed != name);
                 match after {
                     // A store that came back empty must not empty the other one.
-                    None if by_comparison && !args.delete => {
-                        let name = quoted(&name);
-                        session.out.note(format_args!(
-                            "{name} is no longer in {}, which was away; it stays in {}, unless --delete",
-                            from.shown, to.shown
-                        ));
-                    }
-                    None => destroyed.push(name.clone()),
+                    None if by_comparison && !args.delete => kept.push(name),
+                    None => destroyed.push(name),
                     Some(Err(why)) => {
                         let what = format!(
                             "{} in {} cannot be read, and stays as it was: {}",
