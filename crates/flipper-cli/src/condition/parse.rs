@@ -182,4 +182,15 @@ mod tests {
             assert_eq!(failure.lines().nth(2), Some(format!("  {carets}").as_str()), "{failure}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever is typed, it is a condition that can be shown and read again, or an error with a mark in the text.
+        #[test]
+        fn any_text(text in "[a-z\"'\\\\ =!<>,()\\[\\]0-9é_-]{0,24}|\\PC{0,16}") {
+            match parse(&text) {
+                Ok(condition) => assert_eq!(parse(&show(&condition)).unwrap(), condition),
+                Err(failure) => assert!(failure.to_string().contains('^')),
+            }
+        }
+    }
 }

@@ -182,4 +182,12 @@ mod tests {
         assert_eq!(read_text(std::str::from_utf8(&bytes).unwrap()), Ok(2));
         assert_eq!(named(&records[0], "C"), FlagRecord::new("C", 7));
     }
+
+    proptest::proptest! {
+        /// Whatever is in a file, it is flags or an error.
+        #[test]
+        fn any_text(text in "([\\[\\]{},:\" \\\\]|\"feature_name\"|\"a\"|true|\n){0,40}") {
+            let _ = read_text(&text);
+        }
+    }
 }
