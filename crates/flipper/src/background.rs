@@ -1,7 +1,8 @@
 //! The one thread that this crate starts for timers and background tasks, so that no caller needs a runtime of their own.
 
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -31,4 +32,26 @@ pub(crate) async fn sleep(duration: Duration) {
         // No thread could be had: holding this one for the short while of a back-off is better than spinning.
         std::thread::sleep(duration);
     }
+}
+
+/// Runs a future with the timer and the sockets of the flipper thread, whatever polls it, and not longer than `limit`: tasks
+/// that it starts run on that thread and outlive the runtime of the caller.
+///
+/// # Errors
+///
+/// `TimedOut`, or why there is no such thread.
+#[cfg(any(feature = "consul", feature = "redis"))]
+pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> io::Result<T> {
+    let handle = handle().map_err(io::Error::other)?;
+    let timed = {
+        let _entered = handle.enter();
+        tokio::time::timeout(limit, future)
+    };
+    let mut timed = pin!(timed);
+    let outcome = poll_fn(|context| {
+        let _entered = handle.enter();
+        timed.as_mut().poll(context)
+    })
+    .await;
+    outcome.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))
 }

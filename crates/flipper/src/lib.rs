@@ -64,6 +64,7 @@ mod events;
 mod flag;
 mod json;
 mod names;
+mod pause;
 mod polling;
 mod record;
 mod stack_text;
@@ -95,6 +96,8 @@ pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "consul")]
+pub use stores::{Consistency, ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]

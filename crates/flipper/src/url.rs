@@ -8,6 +8,7 @@ use crate::stores::MemoryFeatureFlagStore;
 ///
 /// | URL | store | feature |
 /// |---|---|---|
+/// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
@@ -31,7 +32,7 @@ use crate::stores::MemoryFeatureFlagStore;
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::invalid_input(
-            "a store's URL begins with its kind and a colon: `memory:`, `redis://…`, `sqlite:PATH`",
+            "a store's URL begins with its kind and a colon: `consul://…`, `memory:`, `redis://…`, `sqlite:PATH`",
         ));
     };
     match scheme {
@@ -39,14 +40,25 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
         "redis" | "rediss" => redis(url),
-        "consul" | "thrift" => {
+        "consul" => consul(url),
+        "thrift" => {
             Err(Error::new(ErrorKind::Unsupported)
                 .with_message(format!("this version has no store for `{scheme}:` URLs")))
         }
         _ => Err(Error::invalid_input(
-            "unknown kind of store in URL; known are `memory:`, `redis://…` and `sqlite:PATH`",
+            "unknown kind of store in URL; known are `consul://…`, `memory:`, `redis://…` and `sqlite:PATH`",
         )),
     }
+}
+
+#[cfg(feature = "consul")]
+fn consul(url: &str) -> Result<FeatureFlagClient> {
+    Ok(FeatureFlagClient::new(crate::stores::ConsulFeatureFlagStore::start(url)?))
+}
+
+#[cfg(not(feature = "consul"))]
+fn consul(_url: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`consul:` needs the feature `consul` of `flipper-client`"))
 }
 
 #[cfg(feature = "sqlite")]

@@ -1,11 +1,17 @@
 //! The stores, one file each.
 
+#[cfg(feature = "consul")]
+mod consul;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod feed;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "consul")]
+pub use consul::{ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore, Consistency};
 pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};
