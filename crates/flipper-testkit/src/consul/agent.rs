@@ -20,6 +20,7 @@ pub struct ConsulOptions {
     acl: bool,
     tls: bool,
     socket: bool,
+    dev: bool,
     servers: Option<Vec<u16>>,
 }
 
@@ -35,6 +36,13 @@ impl ConsulOptions {
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Keeps all in memory: `consul agent -dev`. It cannot be restarted with its data.
+    #[must_use]
+    pub fn dev(mut self) -> Self {
+        self.dev = true;
         self
     }
 
@@ -242,8 +250,18 @@ impl ConsulAgent {
     }
 
     /// `kill -STOP`: connections stay open and nobody answers.
+    ///
+    /// # Panics
+    ///
+    /// If it does not stop.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let id = self.child.as_ref().expect("a running agent").id();
+        // A thread that has the processor goes on until the signal has reached it.
+        let stopped = |status: String| status.lines().any(|line| line.starts_with("State:") && line.contains("(stopped)"));
+        let threads = || fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();
+        let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        wait_until("the agent has stopped", || threads().all(|thread| stopped(status(thread))));
     }
 
     /// `kill -CONT`.
@@ -271,7 +289,7 @@ impl ConsulAgent {
         fs::write(&file, self.config(self.dir.path())).unwrap();
         let log = File::create(self.file("log")).unwrap();
         let mut command = Command::new(&self.program);
-        command.args(["agent", "-config-file"]).arg(file).current_dir(self.dir.path()).env_clear();
+        command.arg("agent").args(self.options.dev.then_some("-dev")).arg("-config-file").arg(file).current_dir(self.dir.path()).env_clear();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
@@ -280,7 +298,7 @@ impl ConsulAgent {
         let (ports, shown) = (self.ports, dir.display());
         let https = ports.https.map_or(-1, i32::from);
         let mut parts = vec![
-            format!("\"node_name\": \"node-{}\", \"data_dir\": \"{shown}/data\"", ports.server),
+            format!("\"node_name\": \"node-{}\"", ports.server),
             "\"server\": true, \"bind_addr\": \"127.0.0.1\", \"log_level\": \"warn\", \"disable_update_check\": true".to_owned(),
             format!(
                 "\"ports\": {{\"http\": {}, \"https\": {https}, \"server\": {}, \"serf_lan\": {}, \"serf_wan\": -1, \
@@ -290,7 +308,11 @@ impl ConsulAgent {
             // Elections within a second or so; and all tests of a machine are one client.
             "\"performance\": {\"raft_multiplier\": 1}, \"limits\": {\"http_max_conns_per_client\": 2000}".to_owned(),
         ];
+        if !self.options.dev {
+            parts.push(format!("\"data_dir\": \"{shown}/data\""));
+        }
         match &self.options.servers {
+            None if self.options.dev => {}
             None => parts.push("\"bootstrap\": true".to_owned()),
             Some(serf) => {
                 let others: Vec<_> = serf.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();

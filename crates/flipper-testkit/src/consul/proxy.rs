@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// What a proxy does instead of asking the agent.
@@ -26,17 +26,21 @@ pub struct ConsulProxy {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     agent: u16,
     state: Mutex<State>,
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     fault: Fault,
     requests: Vec<String>,
+    bodies: Vec<String>,
     connections: Vec<TcpStream>,
+    /// Answers to requests with this text are kept back.
+    held: Option<String>,
     ended: bool,
 }
 
@@ -51,7 +55,7 @@ impl ConsulProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Mutex::new(State { fault, ..State::default() });
-        let shared = Arc::new(Shared { agent, state });
+        let shared = Arc::new(Shared { agent, state, released: Condvar::new() });
         let serving = shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -82,6 +86,23 @@ impl ConsulProxy {
         }
     }
 
+    /// The texts of all requests, as [`requests`](Self::requests).
+    #[must_use]
+    pub fn bodies(&self) -> Vec<String> {
+        self.shared.lock().bodies.clone()
+    }
+
+    /// Keeps back the answers to all requests whose head has this text, those under way included.
+    pub fn hold(&self, text: &str) {
+        self.shared.lock().held = Some(text.to_owned());
+    }
+
+    /// Lets them go.
+    pub fn release(&self) {
+        self.shared.lock().held = None;
+        self.shared.released.notify_all();
+    }
+
     /// The heads of all requests, the oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
@@ -92,6 +113,7 @@ impl ConsulProxy {
 impl Drop for ConsulProxy {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
+        self.release();
         self.fault(Fault::Silence);
         // Wakes the listener.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
@@ -114,6 +136,7 @@ impl Shared {
             let fault = {
                 let mut state = self.lock();
                 state.requests.push(head.clone());
+                state.bodies.push(String::from_utf8_lossy(&body).into_owned());
                 state.fault.clone()
             };
             if let Fault::Answer(status, headers, text) = fault {
@@ -135,13 +158,15 @@ impl Shared {
                 }
             };
             from_agent.get_mut().write_all(&[head.as_bytes(), &body].concat())?;
-            let head = read_head(from_agent)?;
-            let mut text = read_text(from_agent, &head)?;
+            let answer = read_head(from_agent)?;
+            let mut text = read_text(from_agent, &answer)?;
+            let is_held = |state: &mut State| state.held.as_ref().is_some_and(|text| head.contains(text));
+            drop(self.released.wait_while(self.lock(), is_held));
             if fault == Fault::Half {
                 text.truncate(text.len() / 2);
             }
             let kept = |line: &&str| !line.starts_with("content-length:") && !line.starts_with("transfer-encoding:");
-            let head: Vec<_> = head.trim_end().split("\r\n").filter(|line| kept(&&*line.to_lowercase())).collect();
+            let head: Vec<_> = answer.trim_end().split("\r\n").filter(|line| kept(&&*line.to_lowercase())).collect();
             write!(to_client, "{}\r\nContent-Length: {}\r\n\r\n", head.join("\r\n"), text.len())?;
             to_client.write_all(&text)?;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flipper::conformance::TwoConnections;
-use flipper::{ConsulClient, ConsulFeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore};
+use flipper::{ConsulClient, ConsulFeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored, Version};
 use flipper_testkit::consul::ConsulAgent;
 
 use crate::{Shared, agent, random_base, store};
@@ -52,14 +52,15 @@ mod corrupt {
 
     flipper::local_corrupt_conformance_tests!(
         values,
-        async || {
-            let running = agent().expect("scripts/setup fetches consul");
-            (store(&running, &random_base()).await, running)
-        },
-        async |store: &ConsulFeatureFlagStore, name: &str, value: &[u8]| {
+        async || on(agent(), async |agent| Box::new(store(agent, &random_base()).await) as Any).await,
+        async |store: &Any, name: &str, value: &[u8]| {
             let shown = store.to_string();
-            let base = shown.strip_prefix("Consul(").unwrap().strip_suffix(')').unwrap();
-            agent().unwrap().put(&format!("{base}/{name}"), value);
+            match shown.strip_prefix("Consul(").and_then(|rest| rest.strip_suffix(')')) {
+                Some(base) => agent().unwrap().put(&format!("{base}/{name}"), value),
+                None => {
+                    store.table().apply(Stored::from_json(name, Version::ordered(0), value));
+                }
+            }
         },
     );
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use super::client::ConsulClient;
 use super::hints::Hints;
 use super::keys::Keys;
-use super::kv::Entry;
+use super::kv::{Entry, Listing};
 use super::{follow, rows, writing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
@@ -30,12 +31,33 @@ pub(super) struct Bare {
     pub(super) hints: Arc<Hints>,
     /// How long Consul may hold back an answer when nothing changes.
     pub(super) wait: Duration,
+    /// Whether the token may list nothing but what is under the base key.
+    narrow: Arc<AtomicBool>,
     warned: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Bare {
     pub(super) fn new(client: ConsulClient, keys: Keys, wait: Duration) -> Self {
-        Self { client, keys: Arc::new(keys), hints: Arc::default(), wait, warned: Arc::default() }
+        let keys = Arc::new(keys);
+        Self { client, keys, hints: Arc::default(), wait, narrow: Arc::default(), warned: Arc::default() }
+    }
+
+    /// What is followed: the base key without its slash. Whoever deletes all that begins with that deletes the flags, and wakes
+    /// nobody who waits for what begins with the base key and a slash: the index that such a query sees even goes back.
+    pub(super) fn followed(&self) -> &str {
+        if self.narrow.load(Ordering::Relaxed) { self.keys.prefix() } else { self.keys.base() }
+    }
+
+    pub(super) async fn first_listing(&self) -> Result<Listing> {
+        match self.client.list(self.followed(), None).await {
+            // Where `enable_key_list_policy` is set, a token for `features/` may not list what begins with `features`.
+            Err(error) if error.kind() == ErrorKind::Unauthorized => {
+                let listing = self.client.list(self.keys.prefix(), None).await?;
+                self.narrow.store(true, Ordering::Relaxed);
+                Ok(listing)
+            }
+            listed => listed,
+        }
     }
 
     pub(super) fn stored(name: &str, entry: &Entry) -> Stored {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::{Mutex, watch};
 
 use self::known::{Known, News};
-use self::rest::Rest;
+use self::rest::{FEW, Rest};
 use super::bare::Bare;
 use super::kv::{Listing, Wait};
 use super::rows::Rows;
@@ -87,7 +87,7 @@ impl Follower {
 
     async fn start(&mut self) -> Result<u64, End> {
         let read_at = Instant::now();
-        let listing = self.store.client.list(self.store.keys.prefix(), None).await?;
+        let listing = self.store.first_listing().await?;
         let mut rows = Rows::of(&self.store, listing).await?;
         let index = rows.index;
         if index == 0 {
@@ -123,19 +123,21 @@ impl Follower {
             }
             let rows = Rows::of(&self.store, listing).await?;
             let news = self.take_in(rows, index).await?;
+            index = new_index;
+            let flags = *self.count.borrow();
             if news || waited {
                 rest = Rest::default();
-            } else {
-                let pause = rest.next(*self.count.borrow(), new_index > index);
-                tokio::time::sleep(pause).await;
+            } else if !self.store.hints.is_explained(index) {
+                tokio::time::sleep(rest.next(flags)).await;
+            } else if flags > FEW {
+                self.rest(flags).await?;
             }
-            index = new_index;
         }
     }
 
     async fn wait(&self, index: u64) -> Result<Listing> {
         let wait = Wait { index, time: self.store.wait };
-        let listing = pin!(self.store.client.list(self.store.keys.prefix(), Some(wait)));
+        let listing = pin!(self.store.client.list(self.store.followed(), Some(wait)));
         let trouble = pin!(self.store.client.trouble().notified());
         match select(listing, trouble).await {
             Either::Left((listing, _)) => listing,
@@ -150,8 +152,9 @@ impl Follower {
     async fn take_in(&self, rows: Rows, before: u64) -> Result<bool, End> {
         let mut known = self.known.lock().await;
         let News { changed, gone } = known.compare(&rows).map_err(|_| End::Again("the index of a flag went back"))?;
-        let was_own = |name: &str| self.store.hints.was_own(name, |index| index >= known.index(name));
-        let foreign: Vec<_> = gone.iter().filter(|name| !was_own(name)).cloned().collect();
+        let hints = &self.store.hints;
+        let foreign = |name: &&String| !hints.was_deleted_here(name, known.index(name));
+        let foreign: Vec<_> = gone.iter().filter(foreign).cloned().collect();
         if !foreign.is_empty() {
             self.may_be_gone(&foreign, rows.rows.is_empty(), rows.index > before).await?;
         }
@@ -162,7 +165,7 @@ impl Follower {
             self.send(WatchEvent::Removed { name, version, read_at: None }).await?;
         }
         for row in &changed {
-            news |= !self.store.hints.was_own(&row.name, |index| index == row.index);
+            news |= !hints.is_explained(row.index);
             known.set(&row.name, row.index);
         }
         for flag in rows.flags(changed).await? {

@@ -9,10 +9,14 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 /// How many changes the key tells of.
 const KEPT: usize = 16;
 /// The most that its value can take.
 pub(super) const LARGEST: usize = KEPT * (16 + 1 + 255 + 1) * 4 / 3;
+/// So many indices are remembered of changes that hints or own writes explain.
+const EXPLAINED: usize = 256;
 /// More own writes than this are forgotten when nobody follows the store.
 const MOST_OWN: usize = 10_000;
 
@@ -22,19 +26,23 @@ pub(super) struct Hints {
     writer: u32,
     forbidden: AtomicBool,
     state: Mutex<State>,
+    /// An index was added to those that are explained.
+    explaining: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     count: u32,
     recent: VecDeque<(u64, String)>,
+    /// The indices of transactions that hints or own writes have told of, the newest first.
+    explained: VecDeque<u64>,
     /// The index of the last own write of each flag, until it was met in an answer.
     own: HashMap<String, u64>,
 }
 
 impl Default for Hints {
     fn default() -> Self {
-        Self { writer: fastrand::u32(..), forbidden: AtomicBool::new(false), state: Mutex::default() }
+        Self { writer: fastrand::u32(..), forbidden: AtomicBool::new(false), state: Mutex::default(), explaining: Notify::new() }
     }
 }
 
@@ -89,16 +97,38 @@ impl Hints {
             state.own.clear();
         }
         state.own.insert(name.to_owned(), index);
+        drop(state);
+        self.explain(index);
     }
 
-    /// Whether an own write made this change, and the one who asks is told first.
-    pub(super) fn was_own(&self, name: &str, change: impl FnOnce(u64) -> bool) -> bool {
+    /// Whether an own write made this flag go; the one who asks is told once.
+    pub(super) fn was_deleted_here(&self, name: &str, known: u64) -> bool {
         let mut state = self.lock();
-        let own = state.own.get(name).is_some_and(|index| change(*index));
-        if own {
-            state.own.remove(name);
+        state.own.remove(name).is_some_and(|index| index > known)
+    }
+
+    /// Notes that a change with this index is known, or will be in a moment.
+    pub(super) fn explain(&self, index: u64) {
+        let mut state = self.lock();
+        state.explained.push_front(index);
+        state.explained.truncate(EXPLAINED);
+        drop(state);
+        self.explaining.notify_waiters();
+    }
+
+    pub(super) fn is_explained(&self, index: u64) -> bool {
+        self.lock().explained.contains(&index)
+    }
+
+    /// Waits until it is explained.
+    pub(super) async fn explained(&self, index: u64) {
+        loop {
+            let explaining = self.explaining.notified();
+            if self.is_explained(index) {
+                return;
+            }
+            explaining.await;
         }
-        own
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

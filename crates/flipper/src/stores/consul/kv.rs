@@ -21,6 +21,9 @@ const MOST_OF_ALL: usize = 512 * 1024 * 1024;
 /// Consul takes no larger transaction unless told to.
 pub(super) const LARGEST_TRANSACTION: usize = 512 * 1024;
 
+/// The only operation that has no result.
+const DELETE: &str = "delete";
+
 /// A key with its value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -108,7 +111,7 @@ impl<'a> Operation<'a> {
     }
 
     pub(super) fn delete(key: &'a str) -> Self {
-        Self::new("delete", key)
+        Self::new(DELETE, key)
     }
 
     /// Fails all of it unless the key is there and has this index.
@@ -124,7 +127,7 @@ impl<'a> Operation<'a> {
 /// How a transaction ended that Consul has looked at.
 #[derive(Debug)]
 pub(super) enum Transaction {
-    /// It was done; the keys that were set or read, in order.
+    /// It was done; the keys that were set, read or checked, in order.
     Done(Vec<Entry>),
     /// Nothing was done, and why, for each operation that failed.
     Refused(Vec<Failure>),
@@ -191,6 +194,13 @@ impl ConsulClient {
         Ok(Listing { body, index })
     }
 
+    /// The index of the last change of any key that begins like this; with `wait`, of the next. Costs Consul little, for it
+    /// counts everything up to the next slash as one key.
+    pub(super) async fn newest(&self, prefix: &str, wait: Option<Wait>) -> Result<u64> {
+        let answer = self.read(prefix, "keys&separator=%2F&", wait, MOST_OF_ONE).await?;
+        answer.index.ok_or_else(errors::without_index)
+    }
+
     async fn read(&self, key: &str, parameters: &str, wait: Option<Wait>, limit: usize) -> Result<Answer> {
         let mut path = format!("/v1/kv/{}?{parameters}{}", keys::encode(key), self.query());
         match (self.consistency(), wait) {
@@ -229,7 +239,12 @@ impl ConsulClient {
 
     /// Does all of it or nothing.
     pub(super) async fn transact(&self, operations: Vec<Operation<'_>>) -> Result<Transaction> {
-        self.transaction(operations, "").await
+        let told = operations.iter().filter(|operation| operation.verb != DELETE).count();
+        match self.transaction(operations, "").await? {
+            Transaction::Done(entries) if entries.len() != told => Err(Error::new(ErrorKind::Unavailable)
+                .with_message("the Consul agent's answer does not say what was written")),
+            outcome => Ok(outcome),
+        }
     }
 
     async fn transaction(&self, mut operations: Vec<Operation<'_>>, parameters: &str) -> Result<Transaction> {

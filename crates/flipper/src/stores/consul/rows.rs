@@ -49,7 +49,7 @@ impl Rows {
                     });
                     rows.push(Row { name: name.to_owned(), index: item.modify_index, value });
                 }
-                None if item.key.ends_with('/') => store.warn_of_folder(&item.key),
+                None if item.key.ends_with('/') && item.key.starts_with(store.keys.prefix()) => store.warn_of_folder(&item.key),
                 None => {}
             }
         }

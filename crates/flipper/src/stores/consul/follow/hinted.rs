@@ -7,14 +7,11 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 
-use super::rest::Rest;
+use super::rest::{FEW, Rest};
 use super::{End, Follower};
 use crate::error::ErrorKind;
 use crate::stores::consul::bare::Bare;
 use crate::stores::consul::kv::Wait;
-
-/// With no more flags than this the list of all is there as soon.
-const FEW: usize = 32;
 
 impl Follower {
     pub(super) async fn hinted(&self) -> Result<Infallible, End> {
@@ -45,6 +42,7 @@ impl Follower {
                 found => found?,
             };
             let Some(entry) = found.entry else { return Ok(()) };
+            self.store.hints.explain(entry.index);
             let names = self.store.hints.read(&entry.value, &mut seen);
             // What was told before the list of all was read, that list has.
             if index.is_some() {
@@ -52,7 +50,7 @@ impl Follower {
             }
             let new = Some(entry.index);
             if new == index && asked.elapsed() < self.store.wait {
-                tokio::time::sleep(rest.next(0, false)).await;
+                tokio::time::sleep(rest.next(0)).await;
             }
             index = new;
         }

@@ -1,27 +1,60 @@
-//! How long to leave Consul alone after an answer that brought nothing new.
+//! Leaving Consul alone for a while after an answer that brought nothing new.
 
+use std::pin::pin;
 use std::time::Duration;
 
-/// What an answer costs Consul (measured: 1 ms with one flag, 9 ms with 1,000, 80 ms with 10,000).
-const ANSWER: Duration = Duration::from_millis(1);
-const FLAG: Duration = Duration::from_micros(8);
-const LONGEST: Duration = Duration::from_secs(1);
+use futures_util::future::{Either, select};
+use tokio::time::{sleep, timeout};
 
-/// What was written by this process, or told by a hint before, makes Consul list all flags once more. Those who write often
-/// would have Consul do little else; so the pauses grow while nothing new comes, up to ten times of what an answer costs.
+use super::{End, Follower};
+use crate::stores::consul::kv::Wait;
+
+/// With no more flags than this the list of all is here as soon as a hint and a flag would be.
+pub(super) const FEW: usize = 128;
+
+/// Twenty times of what an answer costs Consul, and a second at the most.
+fn twenty_answers(flags: usize) -> Duration {
+    LONGEST.min(Duration::from_micros(160) * u32::try_from(flags).unwrap_or(u32::MAX))
+}
+
+const LONGEST: Duration = Duration::from_secs(1);
+/// A hint is here that much later than word of a change, at the most; an own write knows its index that much later.
+const GRACE: Duration = Duration::from_millis(2);
+
+/// Pauses that grow, for answers that nothing explains: keys that only begin like the base key are followed too; in an empty
+/// folder the index is that of all keys of the store; and a server may not know how to wait.
 #[derive(Default)]
 pub(super) struct Rest {
     in_a_row: u32,
 }
 
 impl Rest {
-    /// `changed`: whether something has changed at all. Nothing has in an empty folder, whose index is that of all keys of the
-    /// store, nor with a server that does not know how to wait.
-    pub(super) fn next(&mut self, flags: usize, changed: bool) -> Duration {
-        let cost = ANSWER + FLAG * u32::try_from(flags).unwrap_or(u32::MAX);
-        let pause = cost.saturating_mul(1 << self.in_a_row.min(10));
+    pub(super) fn next(&mut self, flags: usize) -> Duration {
+        let pause = Duration::from_millis(1 << self.in_a_row.min(10));
         self.in_a_row += 1;
-        let longest = if changed && flags > 0 { LONGEST.min(cost * 10) } else { LONGEST };
+        let longest = if flags == 0 { LONGEST } else { twenty_answers(flags).max(Duration::from_millis(10)) };
         pause.min(longest)
+    }
+}
+
+impl Follower {
+    /// What was written by this process, or told by a hint, makes Consul list all flags once more, which holds up the next
+    /// hint: those who write often would have Consul do little else. So the list is not asked for again at once. Meanwhile a
+    /// query whose answer is one line tells of changes, and ends the rest with the first that no hint explains.
+    pub(super) async fn rest(&self, flags: usize) -> Result<(), End> {
+        let time = twenty_answers(flags);
+        let mut over = pin!(sleep(time));
+        let mut wait = None;
+        loop {
+            let index = match select(over.as_mut(), pin!(self.store.client.newest(self.store.keys.base(), wait))).await {
+                Either::Left(_) => return Ok(()),
+                Either::Right((index, _)) => index?,
+            };
+            let is_new = wait.is_some_and(|wait| index > wait.index);
+            if is_new && timeout(GRACE, self.store.hints.explained(index)).await.is_err() {
+                return Ok(());
+            }
+            wait = Some(Wait { index, time });
+        }
     }
 }
