@@ -31,11 +31,13 @@ fn main() {
     }
     let Some(agent) = ConsulAgent::options().dev().start() else { return };
     println!("{:>7} {:<10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}", "flags", "", "p50", "p99", "× bare");
-    for size in SIZES {
-        runtime.block_on(visible(&agent, size));
+    let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let sizes = if named.is_empty() { &SIZES[..] } else { &named };
+    for size in sizes {
+        runtime.block_on(visible(&agent, *size));
     }
-    for size in SIZES {
-        runtime.block_on(idle(&agent, size));
+    for size in sizes {
+        runtime.block_on(idle(&agent, *size));
     }
 }
 

@@ -34,6 +34,14 @@
     not(feature = "sqlite"),
     doc = "| `SqliteFeatureFlagStore` | `sqlite` | in a file, shared by the processes of a machine |"
 )]
+#![cfg_attr(
+    feature = "consul",
+    doc = "| [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store, and in memory |"
+)]
+#![cfg_attr(
+    not(feature = "consul"),
+    doc = "| `ConsulFeatureFlagStore` | `consul` | in Consul's key-value store, and in memory |"
+)]
 //!
 //! [`MirroredFeatureFlagStore`] holds the flags of any store in memory, [`CachedFeatureFlagStore`] those that were asked for
 //! lately; `docs/stores.md` says when to take which.

@@ -123,6 +123,8 @@ impl Follower {
             }
             let rows = Rows::of(&self.store, listing).await?;
             let news = self.take_in(rows, index).await?;
+            // Who is told has their turn before Consul is asked again.
+            tokio::task::yield_now().await;
             index = new_index;
             let flags = *self.count.borrow();
             if news || waited {
