@@ -258,7 +258,8 @@ impl ConsulAgent {
         self.signal(Signal::STOP);
         let id = self.child.as_ref().expect("a running agent").id();
         // A thread that has the processor goes on until the signal has reached it.
-        let stopped = |status: String| status.lines().any(|line| line.starts_with("State:") && line.contains("(stopped)"));
+        let stopped =
+            |status: String| status.lines().any(|line| line.starts_with("State:") && line.contains("(stopped)"));
         let threads = || fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();
         let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).unwrap_or_default();
         wait_until("the agent has stopped", || threads().all(|thread| stopped(status(thread))));
@@ -289,7 +290,13 @@ impl ConsulAgent {
         fs::write(&file, self.config(self.dir.path())).unwrap();
         let log = File::create(self.file("log")).unwrap();
         let mut command = Command::new(&self.program);
-        command.arg("agent").args(self.options.dev.then_some("-dev")).arg("-config-file").arg(file).current_dir(self.dir.path()).env_clear();
+        command
+            .arg("agent")
+            .args(self.options.dev.then_some("-dev"))
+            .arg("-config-file")
+            .arg(file)
+            .current_dir(self.dir.path())
+            .env_clear();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
@@ -299,7 +306,8 @@ impl ConsulAgent {
         let https = ports.https.map_or(-1, i32::from);
         let mut parts = vec![
             format!("\"node_name\": \"node-{}\"", ports.server),
-            "\"server\": true, \"bind_addr\": \"127.0.0.1\", \"log_level\": \"warn\", \"disable_update_check\": true".to_owned(),
+            "\"server\": true, \"bind_addr\": \"127.0.0.1\", \"log_level\": \"warn\", \"disable_update_check\": true"
+                .to_owned(),
             format!(
                 "\"ports\": {{\"http\": {}, \"https\": {https}, \"server\": {}, \"serf_lan\": {}, \"serf_wan\": -1, \
                  \"dns\": -1, \"grpc\": -1}}",
@@ -317,7 +325,10 @@ impl ConsulAgent {
             Some(serf) => {
                 let others: Vec<_> = serf.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
                 let others = others.join(", ");
-                parts.push(format!("\"bootstrap_expect\": {}, \"retry_join\": [{others}], \"retry_interval\": \"1s\"", serf.len()));
+                parts.push(format!(
+                    "\"bootstrap_expect\": {}, \"retry_join\": [{others}], \"retry_interval\": \"1s\"",
+                    serf.len()
+                ));
             }
         }
         if self.options.acl {

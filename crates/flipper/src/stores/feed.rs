@@ -19,10 +19,7 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// Starts the task when the watch is first read, ends it with the watch, and starts it again should it break off. `follow` is
 /// given where its events go, and whether the last event said that the store is lost; it ends when nobody takes them.
-pub(super) fn feed<F>(
-    store: String,
-    follow: impl Fn(Sender<WatchEvent>, bool) -> F + Send + 'static,
-) -> Watch<'static>
+pub(super) fn feed<F>(store: String, follow: impl Fn(Sender<WatchEvent>, bool) -> F + Send + 'static) -> Watch<'static>
 where
     F: Future<Output = ()> + Send + 'static,
 {

@@ -11,7 +11,7 @@ mod redis;
 mod sqlite;
 
 #[cfg(feature = "consul")]
-pub use consul::{ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore, Consistency};
+pub use consul::{Consistency, ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore};
 pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};

@@ -43,13 +43,11 @@ async fn the_leader_is_lost() {
     let last = if next == one { two } else { one };
     cluster.agent_mut(next).kill();
     let store = if last == one { &here } else { &there };
-    wait_until("writes fail", || {
-        match futures_executor::block_on(store.put(&flag("H", true), Precondition::Any)) {
-            Ok(_) => false,
-            Err(error) => {
-                assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
-                true
-            }
+    wait_until("writes fail", || match futures_executor::block_on(store.put(&flag("H", true), Precondition::Any)) {
+        Ok(_) => false,
+        Err(error) => {
+            assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
+            true
         }
     });
     wait_until("it is stale", || !store.status().is_live());

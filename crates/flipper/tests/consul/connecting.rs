@@ -116,7 +116,10 @@ async fn namespace_partition_datacenter_and_token() {
         assert!(line.contains("dc=dc%201&ns=team&partition=part"), "{line}");
         assert!(!line.contains("s3cr3t") && !line.contains("pa55"), "{line}");
         let head = head.to_lowercase();
-        assert!(head.contains("x-consul-token: s3cr3t") && head.contains("authorization: basic dxnlcjpwytu1"), "{head}");
+        assert!(
+            head.contains("x-consul-token: s3cr3t") && head.contains("authorization: basic dxnlcjpwytu1"),
+            "{head}"
+        );
     }
     let bodies = proxy.bodies();
     let written = bodies.iter().find(|body| body.contains("\"cas\"")).unwrap();

@@ -43,9 +43,8 @@ async fn no_merge_of_eight_processes_is_lost() {
     let store = store(&agent, &base).await;
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let writers = (0..PROCESSES).map(|writer| writer.to_string());
-    let mut children: Vec<_> = writers
-        .map(|writer| Child::spawn("merge", &[&agent.address(), &base, &writer, &MERGES.to_string()]))
-        .collect();
+    let mut children: Vec<_> =
+        writers.map(|writer| Child::spawn("merge", &[&agent.address(), &base, &writer, &MERGES.to_string()])).collect();
     for child in &children {
         child.expect("ready");
     }

@@ -121,7 +121,10 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
     writer.put(&flag("F0", true), Precondition::Any).await.unwrap();
     wait_for(&here, "F0", Some(true));
     let waits_for_hint = || {
-        proxy.requests().iter().any(|head| head.contains(&format!("/v1/kv/.{base}.changed?")) && head.contains("index="))
+        proxy
+            .requests()
+            .iter()
+            .any(|head| head.contains(&format!("/v1/kv/.{base}.changed?")) && head.contains("index="))
     };
     wait_until("the hint is waited for", waits_for_hint);
     let before = proxy.requests().len();
@@ -133,7 +136,8 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
         writer.delete(&name, Precondition::Any).await.unwrap();
         wait_for(&here, &name, None);
     }
-    let reads = proxy.requests()[before..].iter().filter(|head| head.starts_with(&format!("GET /v1/kv/{base}/F"))).count();
+    let reads =
+        proxy.requests()[before..].iter().filter(|head| head.starts_with(&format!("GET /v1/kv/{base}/F"))).count();
     assert!(reads >= 38, "{reads} flags were read one by one");
     // The truth is the list of all, and what comes past this library is only in there.
     agent.put(&format!("{base}/F30"), flag("F30", true).to_json().as_bytes());

@@ -44,7 +44,8 @@ async fn no_more_than_two_requests_in_each_wait() {
 async fn consul_is_asked_to_wait_for_a_minute() {
     let Some(agent) = ConsulAgent::start() else { return };
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
-    let store = builder(&proxy.address()).base_key(random_base()).wait(Duration::from_secs(3600)).connect().await.unwrap();
+    let store =
+        builder(&proxy.address()).base_key(random_base()).wait(Duration::from_secs(3600)).connect().await.unwrap();
     wait_until("it waits", || proxy.requests().iter().any(|head| head.contains("&wait=60000ms")));
     // The first list, and whether an empty one is to be believed.
     assert_eq!(proxy.requests().len(), 3, "{:?}", proxy.requests());

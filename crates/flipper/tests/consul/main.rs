@@ -14,9 +14,7 @@ mod idle;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use flipper::{
-    ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Stored,
-};
+use flipper::{ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Stored};
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::{Child, child_role, wait_until};
 

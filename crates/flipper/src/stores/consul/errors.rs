@@ -50,7 +50,7 @@ pub(super) fn of_operation(what: &str) -> Error {
 }
 
 /// What was to be JSON and is not, or not of the right shape. A proxy may have cut it short, so the next one may be right.
-pub(super) fn unreadable(error: serde_json::Error) -> Error {
+pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Unavailable).with_message("the Consul agent's answer cannot be read").with_source(error)
 }
 

@@ -145,7 +145,8 @@ impl Follower {
             Either::Left((listing, _)) => listing,
             // The one that waits may have lost its connection too, and not know it.
             Either::Right(_) => {
-                Err(Error::new(ErrorKind::Unavailable).with_message("another request to the store did not come through"))
+                Err(Error::new(ErrorKind::Unavailable)
+                    .with_message("another request to the store did not come through"))
             }
         }
     }
@@ -168,7 +169,7 @@ impl Follower {
         }
         for row in &changed {
             news |= !hints.is_explained(row.index);
-            known.set(&row.name, row.index);
+            known.set(rows.name(row), row.index);
         }
         for flag in rows.flags(changed).await? {
             self.send(WatchEvent::Changed { flag, read_at: None }).await?;
@@ -182,7 +183,8 @@ impl Follower {
     /// token may not read, without a word.
     async fn may_be_gone(&self, names: &[String], all: bool, index_rose: bool) -> Result<()> {
         if !index_rose {
-            let message = "flags are not shown any more though nothing was deleted: the Consul token may not read them now";
+            let message =
+                "flags are not shown any more though nothing was deleted: the Consul token may not read them now";
             return Err(Error::new(ErrorKind::Unauthorized).with_message(message));
         }
         if all {

@@ -42,7 +42,12 @@ struct State {
 
 impl Default for Hints {
     fn default() -> Self {
-        Self { writer: fastrand::u32(..), forbidden: AtomicBool::new(false), state: Mutex::default(), explaining: Notify::new() }
+        Self {
+            writer: fastrand::u32(..),
+            forbidden: AtomicBool::new(false),
+            state: Mutex::default(),
+            explaining: Notify::new(),
+        }
     }
 }
 
@@ -66,7 +71,8 @@ impl Hints {
 
     /// The flags that others have changed, by a value of the key; `seen` are the ids of the value before.
     pub(super) fn read(&self, value: &[u8], seen: &mut HashSet<u64>) -> Vec<String> {
-        let told: Vec<_> = std::str::from_utf8(value).unwrap_or_default().lines().take(KEPT).filter_map(parse).collect();
+        let told: Vec<_> =
+            std::str::from_utf8(value).unwrap_or_default().lines().take(KEPT).filter_map(parse).collect();
         let mut names = Vec::new();
         let mut state = self.lock();
         for (id, name) in told.iter().rev() {

@@ -57,6 +57,7 @@ pub(super) struct Listing {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Item<'a> {
+    /// Borrowed where it has no escapes.
     #[serde(borrow)]
     pub(super) key: Cow<'a, str>,
     /// Read only where it matters: most values are those of before.
@@ -78,7 +79,9 @@ impl Listing {
         if self.body.is_empty() {
             return Ok(Vec::new());
         }
-        let items: Option<Vec<Item<'_>>> = serde_json::from_slice(&self.body).map_err(errors::unreadable)?;
+        // Looked at as a whole, that it is UTF-8 takes less time than string by string.
+        let text = std::str::from_utf8(&self.body).map_err(errors::unreadable)?;
+        let items: Option<Vec<Item<'_>>> = serde_json::from_str(text).map_err(errors::unreadable)?;
         Ok(items.unwrap_or_default())
     }
 }
@@ -279,7 +282,8 @@ struct Wrapped<'a> {
 
 /// A JSON string of base64, or `null`.
 pub(super) fn decode(json: &[u8]) -> Result<Vec<u8>> {
-    let plain = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).filter(|text| !text.contains(&b'\\'));
+    let plain =
+        json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).filter(|text| !text.contains(&b'\\'));
     let text = match plain {
         Some(text) => Cow::Borrowed(text),
         None => {
@@ -287,7 +291,5 @@ pub(super) fn decode(json: &[u8]) -> Result<Vec<u8>> {
             Cow::Owned(text.unwrap_or_default().into_bytes())
         }
     };
-    STANDARD.decode(text).map_err(|error| {
-        Error::new(ErrorKind::Unavailable).with_message("the Consul agent's answer cannot be read").with_source(error)
-    })
+    STANDARD.decode(text).map_err(errors::unreadable)
 }

@@ -7,7 +7,8 @@ use super::builder::ConsulBuilder;
 use super::client::{Consistency, ConsulClientBuilder};
 use crate::error::{Error, Result};
 
-const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale]`";
+const FORM: &str =
+    "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale]`";
 const PORT: u16 = 8500;
 
 /// What the URL does not say is taken from the environment, the token always.
@@ -43,7 +44,12 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             ("consistency", "default") => client.consistency(Consistency::Default),
             ("consistency", "consistent") => client.consistency(Consistency::Consistent),
             ("consistency", "stale") => client.consistency(Consistency::Stale),
-            _ => return Err(Error::invalid_input("a Consul store's URL has a parameter that is not known, or a value that is none").with_source(FORM)),
+            _ => {
+                return Err(Error::invalid_input(
+                    "a Consul store's URL has a parameter that is not known, or a value that is none",
+                )
+                .with_source(FORM));
+            }
         };
     }
     let builder = ConsulBuilder::new(client.build()?);

@@ -97,7 +97,9 @@ fn refused(failures: &[Failure], conditional: bool) -> Error {
         (Some(failure), _) if refusal.is_some() => errors::of_operation(&failure.what),
         (Some(_), true) => Error::new(ErrorKind::Conflict),
         (Some(failure), false) => errors::of_operation(&failure.what),
-        (None, _) => Error::new(ErrorKind::Unavailable).with_message("the Consul agent refused a write and did not say why"),
+        (None, _) => {
+            Error::new(ErrorKind::Unavailable).with_message("the Consul agent refused a write and did not say why")
+        }
     }
 }
 

@@ -11,7 +11,11 @@ const FORM: &str = "a Consul address is `HOST[:PORT]`, `http://HOST[:PORT]`, `ht
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     /// `http` or `https`, host and port, and what every path begins with.
-    Tcp { tls: bool, authority: String, path: String },
+    Tcp {
+        tls: bool,
+        authority: String,
+        path: String,
+    },
     Unix(PathBuf),
 }
 
@@ -75,7 +79,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address() {
-        for text in ["", "http://", "ftp://h", "unix://", "http://h:notaport", "http://u:s3cr3t@h", "h/a?token=s3cr3t", "a b"] {
+        for text in
+            ["", "http://", "ftp://h", "unix://", "http://h:notaport", "http://u:s3cr3t@h", "h/a?token=s3cr3t", "a b"]
+        {
             let error = Address::parse(text, false).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
         }

@@ -237,7 +237,11 @@ fn secret(value: &str, what: &str) -> Result<HeaderValue> {
     Ok(value)
 }
 
-pub(super) fn unusable(what: &str, file: &std::path::Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn unusable(
+    what: &str,
+    file: &std::path::Path,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
     Error::invalid_input(format!("{what} {} cannot be used", file.display())).with_source(error)
 }
 

@@ -79,10 +79,11 @@ impl Http {
                 tcp.set_connect_timeout(Some(CONNECT));
                 tcp.set_keepalive(Some(Duration::from_secs(30)));
                 let names: Arc<dyn ResolveServerName + Send + Sync> = match &settings.server_name {
-                    Some(name) => Arc::new(FixedServerNameResolver::new(
-                        ServerName::try_from(name.clone())
-                            .map_err(|error| Error::invalid_input("TLS server name is no host name").with_source(error))?,
-                    )),
+                    Some(name) => {
+                        Arc::new(FixedServerNameResolver::new(ServerName::try_from(name.clone()).map_err(|error| {
+                            Error::invalid_input("TLS server name is no host name").with_source(error)
+                        })?))
+                    }
                     None => Arc::new(DefaultServerNameResolver::default()),
                 };
                 // Without TLS its settings play no part.
@@ -120,9 +121,9 @@ impl Http {
         }
         let agent = concat!("flipper/", env!("CARGO_PKG_VERSION"));
         prepared = prepared.header(USER_AGENT, agent).header(CONTENT_TYPE, "application/json");
-        prepared.body(Full::new(request.body)).map_err(|error| {
-            Error::invalid_input("the key makes no URL that HTTP can carry").with_source(error)
-        })
+        prepared
+            .body(Full::new(request.body))
+            .map_err(|error| Error::invalid_input("the key makes no URL that HTTP can carry").with_source(error))
     }
 
     fn request(&self, request: hyper::Request<Full<Bytes>>) -> ResponseFuture {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub use self::builder::{Consistency, ConsulClientBuilder};
-pub(super) use self::http::{Answer, Request};
 use self::http::Http;
+pub(super) use self::http::{Answer, Request};
 use crate::error::Result;
 
 /// A client of a Consul agent: its address, credentials and TLS. Clones share the connections.

@@ -8,9 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
-};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
 
 use super::builder::unusable;
 use crate::error::{Error, Result};
@@ -53,9 +51,10 @@ impl Tls {
             (None, None) => Ok(config.with_no_client_auth()),
             (Some(certificate), Some(key)) => {
                 let chain = certificates(certificate)?;
-                let secret =
-                    PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("client key", key, error))?;
-                config.with_client_auth_cert(chain, secret).map_err(|error| unusable("client certificate", certificate, error))
+                let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("client key", key, error))?;
+                config
+                    .with_client_auth_cert(chain, secret)
+                    .map_err(|error| unusable("client certificate", certificate, error))
             }
             _ => Err(Error::invalid_input("a client certificate and its key are given together or not at all")),
         }

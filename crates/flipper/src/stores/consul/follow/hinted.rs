@@ -46,7 +46,10 @@ impl Follower {
             let names = self.store.hints.read(&entry.value, &mut seen);
             // What was told before the list of all was read, that list has.
             if index.is_some() {
-                join_all(names.into_iter().map(|name| self.read(name))).await.into_iter().collect::<Result<(), End>>()?;
+                join_all(names.into_iter().map(|name| self.read(name)))
+                    .await
+                    .into_iter()
+                    .collect::<Result<(), End>>()?;
             }
             let new = Some(entry.index);
             if new == index && asked.elapsed() < self.store.wait {

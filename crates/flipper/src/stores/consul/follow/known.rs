@@ -32,7 +32,8 @@ pub(super) struct WentBack;
 impl Known {
     pub(super) fn reset(&mut self, rows: &Rows) {
         self.flags.clear();
-        self.flags.extend(rows.rows.iter().map(|row| (row.name.clone(), Last { index: row.index, present: true })));
+        self.flags
+            .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
         self.present = self.flags.len();
     }
 
@@ -50,7 +51,7 @@ impl Known {
         let mut changed = Vec::new();
         let mut met = 0;
         for row in &rows.rows {
-            let last = self.flags.get(&row.name);
+            let last = self.flags.get(rows.name(row));
             met += usize::from(last.is_some_and(|last| last.present));
             match last {
                 Some(last) if last.index > rows.index => {}
@@ -61,7 +62,7 @@ impl Known {
         }
         let mut gone = Vec::new();
         if met < self.present {
-            let names: HashSet<&str, RandomState> = rows.rows.iter().map(|row| row.name.as_str()).collect();
+            let names: HashSet<&str, RandomState> = rows.rows.iter().map(|row| rows.name(row)).collect();
             let missing = self.flags.iter().filter(|(name, last)| last.present && !names.contains(name.as_str()));
             gone.extend(missing.filter(|(_, last)| last.index <= rows.index).map(|(name, _)| name.clone()));
             gone.sort_unstable();
