@@ -1,8 +1,7 @@
 //! The one thread that this crate starts for timers and background tasks, so that no caller needs a runtime of their own.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::pending;
 use std::io;
-use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -47,8 +46,8 @@ pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) 
         let _entered = handle.enter();
         tokio::time::timeout(limit, future)
     };
-    let mut timed = pin!(timed);
-    let outcome = poll_fn(|context| {
+    let mut timed = std::pin::pin!(timed);
+    let outcome = std::future::poll_fn(|context| {
         let _entered = handle.enter();
         timed.as_mut().poll(context)
     })

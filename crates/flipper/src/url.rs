@@ -1,7 +1,7 @@
 //! `connect`: a client from a URL.
 
 use crate::client::FeatureFlagClient;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::stores::MemoryFeatureFlagStore;
 
 /// A client for the store that a URL names; checks are answered from memory.
@@ -11,6 +11,7 @@ use crate::stores::MemoryFeatureFlagStore;
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
+/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore`, mirrored | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
 ///
 /// It is a plain function, so that a client can be a `static`:
@@ -32,7 +33,8 @@ use crate::stores::MemoryFeatureFlagStore;
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::invalid_input(
-            "a store's URL begins with its kind and a colon: `consul://…`, `memory:`, `redis://…`, `sqlite:PATH`",
+            "a store's URL begins with its kind and a colon: `consul://…`, `memory:`, `redis://…`, `sqlite:PATH`, \
+             `thrift://…`",
         ));
     };
     match scheme {
@@ -41,12 +43,9 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
         "redis" | "rediss" => redis(url),
         "consul" => consul(url),
-        "thrift" => {
-            Err(Error::new(ErrorKind::Unsupported)
-                .with_message(format!("this version has no store for `{scheme}:` URLs")))
-        }
+        "thrift" => thrift(url),
         _ => Err(Error::invalid_input(
-            "unknown kind of store in URL; known are `consul://…`, `memory:`, `redis://…` and `sqlite:PATH`",
+            "unknown kind of store in URL; known are `consul://…`, `memory:`, `redis://…`, `sqlite:PATH` and `thrift://…`",
         )),
     }
 }
@@ -58,7 +57,8 @@ fn consul(url: &str) -> Result<FeatureFlagClient> {
 
 #[cfg(not(feature = "consul"))]
 fn consul(_url: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`consul:` needs the feature `consul` of `flipper-client`"))
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`consul:` needs the feature `consul` of `flipper-client`"))
 }
 
 #[cfg(feature = "sqlite")]
@@ -71,7 +71,8 @@ fn sqlite(path: &str) -> Result<FeatureFlagClient> {
 
 #[cfg(not(feature = "sqlite"))]
 fn sqlite(_path: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
 }
 
 #[cfg(feature = "redis")]
@@ -82,5 +83,18 @@ fn redis(url: &str) -> Result<FeatureFlagClient> {
 
 #[cfg(not(feature = "redis"))]
 fn redis(_url: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`redis:` needs the feature `redis` of `flipper-client`"))
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`redis:` needs the feature `redis` of `flipper-client`"))
+}
+
+#[cfg(feature = "thrift")]
+fn thrift(url: &str) -> Result<FeatureFlagClient> {
+    let store = crate::stores::ThriftRpcFeatureFlagStore::connect(url)?;
+    Ok(FeatureFlagClient::new(crate::wrappers::MirroredFeatureFlagStore::new(store)))
+}
+
+#[cfg(not(feature = "thrift"))]
+fn thrift(_url: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
 }

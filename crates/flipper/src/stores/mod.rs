@@ -9,6 +9,8 @@ mod memory;
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "thrift")]
+pub(crate) mod thrift;
 
 #[cfg(feature = "consul")]
 pub use consul::{Consistency, ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore};
@@ -17,3 +19,5 @@ pub use memory::MemoryFeatureFlagStore;
 pub use redis::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteFeatureFlagStore, SqliteOptions};
+#[cfg(feature = "thrift")]
+pub use thrift::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};

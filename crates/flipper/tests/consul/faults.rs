@@ -154,7 +154,7 @@ async fn a_flag_that_is_too_large() {
         let mut record = flag("F", true);
         let mut data = flipper::Object::new();
         data.insert("text", "x".repeat(bytes));
-        record.set_client_data(data.into());
+        record.set_client_data(data);
         record
     };
     let asked = proxy.requests().iter().filter(|head| head.starts_with("PUT")).count();

@@ -1,6 +1,6 @@
 //! The Consul store, over real agents.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+#![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
 mod access;
 mod cluster;
