@@ -4,9 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 mod child;
+pub mod consul;
 mod disk;
+mod port;
 pub mod python;
 pub mod redis;
+mod tls;
 mod wait;
 
 pub use child::{Child, Role, child_role};

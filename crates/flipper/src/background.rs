@@ -32,3 +32,25 @@ pub(crate) async fn sleep(duration: Duration) {
         std::thread::sleep(duration);
     }
 }
+
+/// Runs a future with the timer and the sockets of the flipper thread, whatever polls it, and not longer than `limit`: tasks
+/// that it starts run on that thread and outlive the runtime of the caller.
+///
+/// # Errors
+///
+/// `TimedOut`, or why there is no such thread.
+#[cfg(any(feature = "consul", feature = "redis"))]
+pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> io::Result<T> {
+    let handle = handle().map_err(io::Error::other)?;
+    let timed = {
+        let _entered = handle.enter();
+        tokio::time::timeout(limit, future)
+    };
+    let mut timed = std::pin::pin!(timed);
+    let outcome = std::future::poll_fn(|context| {
+        let _entered = handle.enter();
+        timed.as_mut().poll(context)
+    })
+    .await;
+    outcome.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))
+}

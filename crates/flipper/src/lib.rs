@@ -35,6 +35,14 @@
     doc = "| `SqliteFeatureFlagStore` | `sqlite` | in a file, shared by the processes of a machine |"
 )]
 #![cfg_attr(
+    feature = "consul",
+    doc = "| [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store, and in memory |"
+)]
+#![cfg_attr(
+    not(feature = "consul"),
+    doc = "| `ConsulFeatureFlagStore` | `consul` | in Consul's key-value store, and in memory |"
+)]
+#![cfg_attr(
     feature = "thrift",
     doc = "| [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
 )]
@@ -72,6 +80,7 @@ mod events;
 mod flag;
 mod json;
 mod names;
+mod pause;
 mod polling;
 mod record;
 mod stack_text;
@@ -103,6 +112,8 @@ pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "consul")]
+pub use stores::{Consistency, ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]

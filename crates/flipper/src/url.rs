@@ -1,13 +1,14 @@
 //! `connect`: a client from a URL.
 
 use crate::client::FeatureFlagClient;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::stores::MemoryFeatureFlagStore;
 
 /// A client for the store that a URL names; checks are answered from memory.
 ///
 /// | URL | store | feature |
 /// |---|---|---|
+/// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore`, mirrored | `thrift` |
@@ -32,7 +33,8 @@ use crate::stores::MemoryFeatureFlagStore;
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::invalid_input(
-            "a store's URL begins with its kind and a colon: `memory:`, `redis://…`, `sqlite:PATH`, `thrift://…`",
+            "a store's URL begins with its kind and a colon: `consul://…`, `memory:`, `redis://…`, `sqlite:PATH`, \
+             `thrift://…`",
         ));
     };
     match scheme {
@@ -40,15 +42,23 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
         "redis" | "rediss" => redis(url),
+        "consul" => consul(url),
         "thrift" => thrift(url),
-        "consul" => {
-            Err(Error::new(ErrorKind::Unsupported)
-                .with_message(format!("this version has no store for `{scheme}:` URLs")))
-        }
         _ => Err(Error::invalid_input(
-            "unknown kind of store in URL; known are `memory:`, `redis://…`, `sqlite:PATH` and `thrift://…`",
+            "unknown kind of store in URL; known are `consul://…`, `memory:`, `redis://…`, `sqlite:PATH` and `thrift://…`",
         )),
     }
+}
+
+#[cfg(feature = "consul")]
+fn consul(url: &str) -> Result<FeatureFlagClient> {
+    Ok(FeatureFlagClient::new(crate::stores::ConsulFeatureFlagStore::start(url)?))
+}
+
+#[cfg(not(feature = "consul"))]
+fn consul(_url: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`consul:` needs the feature `consul` of `flipper-client`"))
 }
 
 #[cfg(feature = "sqlite")]
@@ -61,7 +71,8 @@ fn sqlite(path: &str) -> Result<FeatureFlagClient> {
 
 #[cfg(not(feature = "sqlite"))]
 fn sqlite(_path: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
 }
 
 #[cfg(feature = "redis")]
@@ -72,7 +83,8 @@ fn redis(url: &str) -> Result<FeatureFlagClient> {
 
 #[cfg(not(feature = "redis"))]
 fn redis(_url: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`redis:` needs the feature `redis` of `flipper-client`"))
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`redis:` needs the feature `redis` of `flipper-client`"))
 }
 
 #[cfg(feature = "thrift")]
@@ -83,5 +95,6 @@ fn thrift(url: &str) -> Result<FeatureFlagClient> {
 
 #[cfg(not(feature = "thrift"))]
 fn thrift(_url: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
+    Err(Error::new(crate::ErrorKind::Unsupported)
+        .with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
 }

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[path = "support/python.rs"]
+mod python;
 
 use flipper::{
     Condition, FeatureFlagClient, FeatureFlagStore, Percentage, PercentageBucketer, RedisFeatureFlagStore, WatchEvent,
@@ -11,43 +11,14 @@ use flipper::{
 };
 use flipper_testkit::redis::RedisServer;
 use futures_util::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
-struct Python {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Python {
-    fn start(server: &RedisServer, base_key: &str) -> Option<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/redis_flags.py");
-        let mut command = Command::new(flipper_testkit::python::interpreter()?);
-        command.args([script, &server.port().to_string(), base_key]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Some(Self { child, input, output })
-    }
-
-    fn ask(&mut self, call: &Value) -> Value {
-        writeln!(self.input, "{call}").unwrap();
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("Python failed at {call}"))
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use self::python::Python;
 
 #[tokio::test]
 async fn python_reads_what_rust_writes() {
     let Some(server) = RedisServer::start() else { return };
-    let Some(mut python) = Python::start(&server, "shared/features") else { return };
+    let Some(mut python) = Python::start("redis", server.port(), "shared/features") else { return };
     let store = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("shared/features");
     let features = FeatureFlagClient::remote(store);
 
@@ -70,7 +41,7 @@ async fn python_reads_what_rust_writes() {
 #[tokio::test]
 async fn rust_reads_what_python_writes() {
     let Some(server) = RedisServer::start() else { return };
-    let Some(mut python) = Python::start(&server, "features") else { return };
+    let Some(mut python) = Python::start("redis", server.port(), "features") else { return };
     let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
     let features = FeatureFlagClient::remote(store.clone());
     let mut watch = store.watch();

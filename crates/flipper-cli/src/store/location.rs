@@ -10,7 +10,7 @@ use crate::text::plain;
 /// What a password, or whatever may be one, is shown as.
 const HIDDEN: &str = "***";
 /// Parameters whose values are no secrets.
-const SHOWN: [&str; 12] = [
+const SHOWN: [&str; 13] = [
     "base_key",
     "connect_timeout_ms",
     "consistency",
@@ -21,6 +21,7 @@ const SHOWN: [&str; 12] = [
     "ns",
     "partition",
     "protocol",
+    "tls",
     "timeout_ms",
     "transport",
 ];
@@ -74,7 +75,7 @@ impl Location {
                 Kind::Sqlite(folder.join(path))
             }
             "redis" | "rediss" => Kind::Redis,
-            "consul" | "consuls" | "consul+https" => Kind::Consul,
+            "consul" => Kind::Consul,
             "thrift" => Kind::Thrift,
             _ if scheme.len() < 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
                 return Err(

@@ -7,4 +7,4 @@ mod open;
 
 pub(crate) use choice::Choice;
 pub(crate) use location::{Kind, Location};
-pub(crate) use open::{Purpose, Store};
+pub(crate) use open::{Purpose, Store, consul};

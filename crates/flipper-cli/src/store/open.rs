@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, RedisFeatureFlagStore,
-    Remote, SqliteFeatureFlagStore, SqliteFile, Stored, ThriftRpcFeatureFlagStore,
+    ConsulBuilder, ConsulFeatureFlagStore, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord,
+    MemoryFeatureFlagStore, RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, SqliteFile, Stored,
+    ThriftRpcFeatureFlagStore,
 };
 
 use super::{Kind, Location};
@@ -112,9 +113,14 @@ async fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlag
         }
         Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
         Kind::Thrift => ThriftRpcFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Consul => Err(Error::new(ErrorKind::Unsupported).with_message("this version has no such store")),
+        Kind::Consul => consul(location).await.map(|store| Arc::new(store) as _),
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
+}
+
+/// Does not wait for Consul: the first call tells better what is wrong.
+pub(crate) async fn consul(location: &Location) -> flipper::Result<ConsulFeatureFlagStore> {
+    ConsulBuilder::from_url(&location.url)?.start_stale().connect().await
 }
 
 fn prepare_file(path: &Path, shown: &str, purpose: Purpose) -> Done {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::redis::RedisServer;
 
 use super::flipper;
@@ -26,6 +27,11 @@ pub(crate) fn sqlite(home: &Path) -> Option<TestStore> {
 pub(crate) fn redis(_: &Path) -> Option<TestStore> {
     let server = RedisServer::start()?;
     Some(TestStore { url: format!("{}/0", server.url()), _server: Some(Box::new(server)) })
+}
+
+pub(crate) fn consul(_: &Path) -> Option<TestStore> {
+    let agent = ConsulAgent::start()?;
+    Some(TestStore { url: format!("consul://{}/flags", agent.address()), _server: Some(Box::new(agent)) })
 }
 
 /// Served by the command itself, from a file.

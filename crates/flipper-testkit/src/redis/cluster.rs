@@ -1,8 +1,8 @@
 //! Three primaries.
 
-use super::free_port;
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
+use crate::port::free_port;
 use crate::wait_until;
 
 const SLOTS: u16 = 16_384;

@@ -6,16 +6,8 @@ mod cluster;
 mod reply;
 mod sentinel;
 mod server;
-mod tls;
 
 pub use cluster::RedisCluster;
 pub use reply::Reply;
 pub use sentinel::RedisSentinel;
 pub use server::{RedisOptions, RedisServer};
-
-use std::net::TcpListener;
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}

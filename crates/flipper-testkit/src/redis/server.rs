@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::reply::{Reply, ask};
-use super::{free_port, tls};
-use crate::{program, skip, wait_until};
+use crate::port::free_port;
+use crate::{program, skip, tls, wait_until};
 
 /// How a server is started.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,9 @@
 //! The stores, one file each.
 
+#[cfg(feature = "consul")]
+mod consul;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod feed;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -8,6 +12,8 @@ mod sqlite;
 #[cfg(feature = "thrift")]
 pub(crate) mod thrift;
 
+#[cfg(feature = "consul")]
+pub use consul::{Consistency, ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore};
 pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};

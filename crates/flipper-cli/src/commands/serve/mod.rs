@@ -19,7 +19,7 @@ use crate::args::Serve;
 use crate::failure::{Done, Failure, said};
 use crate::interrupt::Interrupt;
 use crate::session::Session;
-use crate::store::{Kind, Location, Purpose, Store};
+use crate::store::{Kind, Location, Purpose, Store, consul};
 
 /// Between two looks at how current the flags are, for the log.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -75,7 +75,10 @@ async fn open(location: &Location) -> Done<Arc<dyn LocalFeatureFlagStore>> {
             Store::open(location, Purpose::Existing).await?;
             Arc::new(SqliteFeatureFlagStore::open(path).map_err(|error| Failure::of(&error, &location.shown))?)
         }
-        _ => Arc::new(MirroredFeatureFlagStore::new(Store::open(location, Purpose::Follow).await?.inner)),
+        Kind::Consul => Arc::new(consul(location).await.map_err(|error| Failure::of(&error, &location.shown))?),
+        Kind::Redis | Kind::Thrift => {
+            Arc::new(MirroredFeatureFlagStore::new(Store::open(location, Purpose::Follow).await?.inner))
+        }
     })
 }
 

@@ -1,8 +1,6 @@
 //! The connection that commands go through: made when first needed, made anew when lost.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -152,23 +150,8 @@ pub(super) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// Runs the driver's future with the timer and the sockets of the flipper thread, whatever polls it, and not longer than
-/// `limit`. The driver's own tasks run on that thread then, and outlive the runtime of the caller. Dropping the future does not
-/// take back what was sent.
+/// Runs the driver's future on the flipper thread, and not longer than `limit`. Dropping the future does not take back what
+/// was sent.
 pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let handle = background::handle().map_err(io::Error::other)?;
-    let timed = {
-        let _entered = handle.enter();
-        tokio::time::timeout(limit, future)
-    };
-    let mut timed = pin!(timed);
-    let outcome = poll_fn(|context| {
-        let _entered = handle.enter();
-        timed.as_mut().poll(context)
-    })
-    .await;
-    match outcome {
-        Ok(answer) => answer,
-        Err(elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, elapsed).into()),
-    }
+    background::within(limit, future).await?
 }

@@ -4,82 +4,21 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use redis::RedisError;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::link::{jittered, next_pause};
 use super::{RedisFeatureFlagStore, errors, notifications, tracking};
-use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::polling::watch_by_polling;
 use crate::status::Updates;
 use crate::store::{Stored, Version, Watch, WatchEvent};
-
-/// So many events may wait for the reader of the stream; then names that changed wait, each once.
-const QUEUE: usize = 64;
-
-/// How long to wait before the task is started again if it could not run.
-const RESTART: Duration = Duration::from_secs(1);
+use crate::stores::feed::feed;
 
 pub(super) fn watch(store: &RedisFeatureFlagStore) -> Watch<'static> {
-    let feed = Feed { store: store.clone(), task: None, lost: false };
-    Box::pin(stream::unfold(feed, |mut feed| async move {
-        let event = feed.next().await;
-        Some((event, feed))
-    }))
-}
-
-struct Feed {
-    store: RedisFeatureFlagStore,
-    task: Option<(mpsc::Receiver<WatchEvent>, Task)>,
-    lost: bool,
-}
-
-/// Ends the task with the stream.
-struct Task(JoinHandle<()>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Feed {
-    async fn next(&mut self) -> WatchEvent {
-        loop {
-            if let Some((events, _)) = &mut self.task {
-                if let Some(event) = events.recv().await {
-                    match event {
-                        WatchEvent::Lost(_) => self.lost = true,
-                        WatchEvent::Restored => self.lost = false,
-                        _ => {}
-                    }
-                    return event;
-                }
-                // It never ends by itself: it has panicked.
-                self.task = None;
-                if !std::mem::replace(&mut self.lost, true) {
-                    return self.broken("the task that follows the store broke off");
-                }
-                background::sleep(RESTART).await;
-            }
-            match background::handle() {
-                Ok(handle) => {
-                    let (sender, events) = mpsc::channel(QUEUE);
-                    let outlet = Outlet { events: sender, lost: self.lost, following: None };
-                    self.task = Some((events, Task(handle.spawn(follow(self.store.clone(), outlet)))));
-                }
-                Err(reason) if !std::mem::replace(&mut self.lost, true) => return self.broken(reason),
-                Err(_) => background::sleep(RESTART).await,
-            }
-        }
-    }
-
-    fn broken(&self, reason: &str) -> WatchEvent {
-        WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message(reason).with_store(&self.store))
-    }
+    let store = store.clone();
+    feed(store.to_string(), move |events, lost| follow(store.clone(), Outlet { events, lost, following: None }))
 }
 
 /// Why following ended.

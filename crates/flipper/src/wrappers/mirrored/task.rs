@@ -15,14 +15,13 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
+use crate::pause::{LONGEST_PAUSE, Pause};
 use crate::store::{FeatureFlagStore, WatchEvent};
 
 /// How many flags are read again at the same time, at the most.
 const READS: usize = 32;
 /// Stores have limits of their own; this is for those that break their word.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After so many steps without a wait the other tasks of the thread have a turn.
 const STEPS: u32 = 64;
 
@@ -133,23 +132,6 @@ fn take_in(shared: &Shared, event: WatchEvent) {
         // The flags that come next make it current again.
         WatchEvent::Restored => {}
         WatchEvent::Following(updates) => shared.updates(updates),
-    }
-}
-
-/// Pauses that grow, with chance in them, so that the processes of a fleet do not all come back at once.
-struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(FIRST_PAUSE)
-    }
-}
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
-        pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 }
 

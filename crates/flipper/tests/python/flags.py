@@ -1,14 +1,18 @@
-"""Does to the flags of a Redis what each line of standard input says, and answers with a line of JSON."""
+"""Does to the flags of a Redis or a Consul what each line of standard input says, and answers with a line of JSON."""
 
 import json
 import sys
 
+import consul
 import redis
-from flipper import Condition, FeatureFlagClient, RedisFeatureFlagStore
+from flipper import Condition, ConsulFeatureFlagStore, FeatureFlagClient, RedisFeatureFlagStore
 from flipper.bucketing import Percentage, PercentageBucketer
 
-port, base_key = int(sys.argv[1]), sys.argv[2]
-store = RedisFeatureFlagStore(redis.Redis(port=port), base_key=base_key)
+kind, port, base_key = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+if kind == "redis":
+    store = RedisFeatureFlagStore(redis.Redis(port=port), base_key=base_key)
+else:
+    store = ConsulFeatureFlagStore(consul.Consul(port=port), base_key=base_key)
 client = FeatureFlagClient(store)
 
 VERBS = {

@@ -1,0 +1,365 @@
+//! One agent.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::http::{Reply, ask};
+use crate::port::free_port;
+use crate::{tls, wait_until};
+
+/// The token that may do everything, where ACLs are on.
+pub const MASTER_TOKEN: &str = "11111111-2222-3333-4444-555555555555";
+
+/// How an agent is started.
+#[derive(Clone, Debug, Default)]
+pub struct ConsulOptions {
+    acl: bool,
+    tls: bool,
+    socket: bool,
+    dev: bool,
+    servers: Option<Vec<u16>>,
+}
+
+impl ConsulOptions {
+    /// Allows nothing without a token.
+    #[must_use]
+    pub fn acl(mut self) -> Self {
+        self.acl = true;
+        self
+    }
+
+    /// Listens for TLS too, on a port of its own, and wants a certificate of the client's there.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Keeps all in memory: `consul agent -dev`. It cannot be restarted with its data.
+    #[must_use]
+    pub fn dev(mut self) -> Self {
+        self.dev = true;
+        self
+    }
+
+    /// Listens at a Unix socket too.
+    #[must_use]
+    pub fn socket(mut self) -> Self {
+        self.socket = true;
+        self
+    }
+
+    pub(super) fn cluster(mut self, serf_ports: Vec<u16>) -> Self {
+        self.servers = Some(serf_ports);
+        self
+    }
+
+    /// Starts it and waits until it takes writes; `None`, said aloud, where Consul is not installed.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    pub fn start(self) -> Option<ConsulAgent> {
+        let mut agent = self.launch(free_port())?;
+        agent.wait();
+        Some(agent)
+    }
+
+    pub(super) fn launch(self, serf: u16) -> Option<ConsulAgent> {
+        let program = super::consul()?;
+        let dir = tempfile::tempdir().unwrap();
+        if self.tls {
+            tls::write(dir.path());
+        }
+        let ports = Ports { http: free_port(), https: self.tls.then(free_port), server: free_port(), serf };
+        let mut agent = ConsulAgent { program, options: self, dir, ports, child: None };
+        agent.spawn();
+        Some(agent)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    http: u16,
+    https: Option<u16>,
+    server: u16,
+    serf: u16,
+}
+
+/// A server agent that keeps its data in a folder, killed when dropped.
+#[derive(Debug)]
+pub struct ConsulAgent {
+    program: PathBuf,
+    options: ConsulOptions,
+    dir: TempDir,
+    ports: Ports,
+    child: Option<Child>,
+}
+
+impl ConsulAgent {
+    /// An agent with nothing special about it; `None`, said aloud, where Consul is not installed.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        ConsulOptions::default().start()
+    }
+
+    /// For an agent with something special about it.
+    #[must_use]
+    pub fn options() -> ConsulOptions {
+        ConsulOptions::default()
+    }
+
+    /// The port without TLS.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.ports.http
+    }
+
+    /// `host:port` without TLS.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.http)
+    }
+
+    /// The address with TLS.
+    ///
+    /// # Panics
+    ///
+    /// If it was started without.
+    #[must_use]
+    pub fn tls_address(&self) -> String {
+        format!("https://localhost:{}", self.ports.https.expect("an agent with TLS"))
+    }
+
+    /// A file of its folder: `ca.crt`, `client.crt`, `client.key`, `socket`.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Asks the agent, with the token that may do everything.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> Reply {
+        self.try_ask(method, path, body).unwrap()
+    }
+
+    fn try_ask(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Reply> {
+        ask(self.ports.http, self.options.acl.then_some(MASTER_TOKEN), method, path, body)
+    }
+
+    /// Sets a key; it must need no escapes.
+    ///
+    /// # Panics
+    ///
+    /// If that does not work.
+    pub fn put(&self, key: &str, value: &[u8]) {
+        let reply = self.ask("PUT", &format!("/v1/kv/{key}"), value);
+        assert_eq!((reply.status, reply.body.trim()), (200, "true"), "{reply:?}");
+    }
+
+    /// A key's value as it is; `None` where there is no such key.
+    pub fn get(&self, key: &str) -> Option<String> {
+        let reply = self.ask("GET", &format!("/v1/kv/{key}?raw"), b"");
+        (reply.status == 200).then_some(reply.body)
+    }
+
+    /// Deletes a key.
+    pub fn delete(&self, key: &str) {
+        self.ask("DELETE", &format!("/v1/kv/{key}"), b"");
+    }
+
+    /// Makes or changes a policy, by the rules in it.
+    ///
+    /// # Panics
+    ///
+    /// If that does not work.
+    pub fn policy(&self, name: &str, rules: &str) {
+        let rules = rules.replace('"', "\\\"");
+        let found = self.ask("GET", &format!("/v1/acl/policy/name/{name}"), b"");
+        let id = field(&found.body, "ID").map(|id| format!("/{id}")).unwrap_or_default();
+        let body = format!("{{\"Name\": \"{name}\", \"Rules\": \"{rules}\"}}");
+        let reply = self.ask("PUT", &format!("/v1/acl/policy{id}"), body.as_bytes());
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// Makes a token with this policy.
+    ///
+    /// # Panics
+    ///
+    /// If that does not work.
+    pub fn token(&self, secret: &str, policy: &str) {
+        let body = format!("{{\"SecretID\": \"{secret}\", \"Policies\": [{{\"Name\": \"{policy}\"}}]}}");
+        let reply = self.ask("PUT", "/v1/acl/token", body.as_bytes());
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// Deletes a token.
+    ///
+    /// # Panics
+    ///
+    /// If that does not work.
+    pub fn revoke(&self, secret: &str) {
+        let found = ask(self.ports.http, Some(secret), "GET", "/v1/acl/token/self", b"").unwrap();
+        let accessor = field(&found.body, "AccessorID").expect("a token");
+        let reply = self.ask("DELETE", &format!("/v1/acl/token/{accessor}"), b"");
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// Whether it takes writes.
+    #[must_use]
+    pub fn takes_writes(&self) -> bool {
+        let set = self.try_ask("PUT", "/v1/kv/ready", b"");
+        set.is_ok_and(|reply| reply.status == 200) && self.try_ask("DELETE", "/v1/kv/ready", b"").is_ok()
+    }
+
+    /// Whether it is the leader of its cluster.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        let leader = self.try_ask("GET", "/v1/status/leader", b"");
+        leader.is_ok_and(|reply| reply.body.contains(&format!(":{}\"", self.ports.server)))
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts again after [`kill`](Self::kill), on the same ports with the same data, and waits until it takes writes.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.spawn();
+        self.wait();
+    }
+
+    /// As [`restart`](Self::restart), with nothing in it.
+    pub fn restart_empty(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(self.file("data"));
+        self.restart();
+    }
+
+    /// `kill -STOP`: connections stay open and nobody answers.
+    ///
+    /// # Panics
+    ///
+    /// If it does not stop.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let id = self.child.as_ref().expect("a running agent").id();
+        // A thread that has the processor goes on until the signal has reached it.
+        let stopped =
+            |status: String| status.lines().any(|line| line.starts_with("State:") && line.contains("(stopped)"));
+        let threads = || fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();
+        let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        wait_until("the agent has stopped", || threads().all(|thread| stopped(status(thread))));
+    }
+
+    /// `kill -CONT`.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("a running agent");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    pub(super) fn wait(&mut self) {
+        wait_until("the Consul agent takes writes", || {
+            let child = self.child.as_mut().expect("an agent that was started");
+            if child.try_wait().unwrap().is_some() {
+                panic!("consul ended: {}", fs::read_to_string(self.dir.path().join("log")).unwrap_or_default());
+            }
+            self.takes_writes()
+        });
+    }
+
+    fn spawn(&mut self) {
+        let file = self.file("agent.json");
+        fs::write(&file, self.config(self.dir.path())).unwrap();
+        let log = File::create(self.file("log")).unwrap();
+        let mut command = Command::new(&self.program);
+        command
+            .arg("agent")
+            .args(self.options.dev.then_some("-dev"))
+            .arg("-config-file")
+            .arg(file)
+            .current_dir(self.dir.path())
+            .env_clear();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    fn config(&self, dir: &Path) -> String {
+        let (ports, shown) = (self.ports, dir.display());
+        let https = ports.https.map_or(-1, i32::from);
+        let mut parts = vec![
+            format!("\"node_name\": \"node-{}\"", ports.server),
+            "\"server\": true, \"bind_addr\": \"127.0.0.1\", \"log_level\": \"warn\", \"disable_update_check\": true"
+                .to_owned(),
+            format!(
+                "\"ports\": {{\"http\": {}, \"https\": {https}, \"server\": {}, \"serf_lan\": {}, \"serf_wan\": -1, \
+                 \"dns\": -1, \"grpc\": -1}}",
+                ports.http, ports.server, ports.serf
+            ),
+            // Elections within a second or so; and all tests of a machine are one client.
+            "\"performance\": {\"raft_multiplier\": 1}, \"limits\": {\"http_max_conns_per_client\": 2000}".to_owned(),
+        ];
+        if !self.options.dev {
+            parts.push(format!("\"data_dir\": \"{shown}/data\""));
+        }
+        match &self.options.servers {
+            None if self.options.dev => {}
+            None => parts.push("\"bootstrap\": true".to_owned()),
+            Some(serf) => {
+                let others: Vec<_> = serf.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+                let others = others.join(", ");
+                parts.push(format!(
+                    "\"bootstrap_expect\": {}, \"retry_join\": [{others}], \"retry_interval\": \"1s\"",
+                    serf.len()
+                ));
+            }
+        }
+        if self.options.acl {
+            parts.push(format!(
+                "\"acl\": {{\"enabled\": true, \"default_policy\": \"deny\", \"token_ttl\": \"0s\", \"policy_ttl\": \"0s\", \
+                 \"role_ttl\": \"0s\", \"tokens\": {{\"master\": \"{MASTER_TOKEN}\"}}}}"
+            ));
+        }
+        if self.options.tls {
+            parts.push(format!(
+                "\"ca_file\": \"{shown}/ca.crt\", \"cert_file\": \"{shown}/server.crt\", \"key_file\": \"{shown}/server.key\", \
+                 \"verify_incoming_https\": true"
+            ));
+        }
+        if self.options.socket {
+            parts.push(format!("\"addresses\": {{\"http\": \"127.0.0.1 unix://{shown}/socket\"}}"));
+        }
+        format!("{{{}}}", parts.join(",\n"))
+    }
+}
+
+impl Drop for ConsulAgent {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A text field of a flat JSON object.
+fn field(json: &str, name: &str) -> Option<String> {
+    let (_, rest) = json.split_once(&format!("\"{name}\""))?;
+    let mut parts = rest.split('"');
+    parts.next()?;
+    parts.next().map(str::to_owned)
+}

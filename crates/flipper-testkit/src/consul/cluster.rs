@@ -1,0 +1,56 @@
+//! Three servers.
+
+use super::agent::{ConsulAgent, ConsulOptions};
+use crate::port::free_port;
+use crate::wait_until;
+
+/// A cluster of three servers.
+#[derive(Debug)]
+pub struct ConsulCluster {
+    agents: Vec<ConsulAgent>,
+}
+
+impl ConsulCluster {
+    /// Starts it; `None`, said aloud, where Consul is not installed.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let serf: Vec<_> = (0..3).map(|_| free_port()).collect();
+        let options = ConsulOptions::default().cluster(serf.clone());
+        let agents: Option<Vec<_>> = serf.into_iter().map(|port| options.clone().launch(port)).collect();
+        let mut cluster = Self { agents: agents? };
+        for agent in &mut cluster.agents {
+            agent.wait();
+        }
+        Some(cluster)
+    }
+
+    /// The servers.
+    #[must_use]
+    pub fn agents(&self) -> &[ConsulAgent] {
+        &self.agents
+    }
+
+    /// One of the servers, to do harm to it.
+    pub fn agent_mut(&mut self, index: usize) -> &mut ConsulAgent {
+        &mut self.agents[index]
+    }
+
+    /// Waits until there is a leader among these, and says which it is.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time.
+    #[must_use]
+    pub fn leader(&self, among: &[usize]) -> usize {
+        let mut leader = None;
+        wait_until("there is a leader", || {
+            leader = among.iter().copied().find(|index| self.agents[*index].is_leader());
+            leader.is_some()
+        });
+        leader.expect("a leader")
+    }
+}

@@ -1,0 +1,211 @@
+//! A proxy that counts what goes through it, and that can be told to do harm.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// What a proxy does instead of asking the agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing: it asks the agent.
+    #[default]
+    None,
+    /// It answers this: a status, header lines each with its `\r\n`, a text.
+    Answer(u16, String, String),
+    /// It passes on the first half of the agent's text, as if that were all.
+    Half,
+    /// It says nothing.
+    Silence,
+}
+
+/// A proxy on a free port before an agent, over whole requests.
+#[derive(Debug)]
+pub struct ConsulProxy {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    agent: u16,
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fault: Fault,
+    requests: Vec<String>,
+    bodies: Vec<String>,
+    connections: Vec<TcpStream>,
+    /// Answers to requests with this text are kept back.
+    held: Option<String>,
+    ended: bool,
+}
+
+impl ConsulProxy {
+    /// Starts one before the agent at this port; with a fault that never asks it, there need be none.
+    ///
+    /// # Panics
+    ///
+    /// If no port can be had.
+    #[must_use]
+    pub fn start(agent: u16, fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Mutex::new(State { fault, ..State::default() });
+        let shared = Arc::new(Shared { agent, state, released: Condvar::new() });
+        let serving = shared.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = serving.clone();
+                if shared.lock().ended {
+                    return;
+                }
+                shared.lock().connections.extend(stream.try_clone());
+                // Fails when one side has gone, and that is all there is to it.
+                thread::spawn(move || shared.serve(stream));
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// `host:port`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Does this from now on, and breaks what is under way.
+    pub fn fault(&self, fault: Fault) {
+        let mut state = self.shared.lock();
+        state.fault = fault;
+        for connection in state.connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// The texts of all requests, as [`requests`](Self::requests).
+    #[must_use]
+    pub fn bodies(&self) -> Vec<String> {
+        self.shared.lock().bodies.clone()
+    }
+
+    /// Keeps back the answers to all requests whose head has this text, those under way included.
+    pub fn hold(&self, text: &str) {
+        self.shared.lock().held = Some(text.to_owned());
+    }
+
+    /// Lets them go.
+    pub fn release(&self) {
+        self.shared.lock().held = None;
+        self.shared.released.notify_all();
+    }
+
+    /// The heads of all requests, the oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.shared.lock().requests.clone()
+    }
+}
+
+impl Drop for ConsulProxy {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.release();
+        self.fault(Fault::Silence);
+        // Wakes the listener.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, client: TcpStream) -> io::Result<()> {
+        let mut from_client = BufReader::new(client.try_clone()?);
+        let mut to_client = client;
+        let mut agent: Option<BufReader<TcpStream>> = None;
+        loop {
+            let head = read_head(&mut from_client)?;
+            let mut body = vec![0; length(&head)];
+            from_client.read_exact(&mut body)?;
+            let fault = {
+                let mut state = self.lock();
+                state.requests.push(head.clone());
+                state.bodies.push(String::from_utf8_lossy(&body).into_owned());
+                state.fault.clone()
+            };
+            if let Fault::Answer(status, headers, text) = fault {
+                let length = text.len();
+                write!(to_client, "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\n{headers}\r\n{text}")?;
+                continue;
+            }
+            if fault == Fault::Silence {
+                // Until the connection is broken.
+                let _ = from_client.read(&mut [0]);
+                return Ok(());
+            }
+            let from_agent = match &mut agent {
+                Some(agent) => agent,
+                None => {
+                    let stream = TcpStream::connect(("127.0.0.1", self.agent))?;
+                    self.lock().connections.extend(stream.try_clone());
+                    agent.insert(BufReader::new(stream))
+                }
+            };
+            from_agent.get_mut().write_all(&[head.as_bytes(), &body].concat())?;
+            let answer = read_head(from_agent)?;
+            let mut text = read_text(from_agent, &answer)?;
+            let is_held = |state: &mut State| state.held.as_ref().is_some_and(|text| head.contains(text));
+            drop(self.released.wait_while(self.lock(), is_held));
+            if fault == Fault::Half {
+                text.truncate(text.len() / 2);
+            }
+            let kept = |line: &&str| !line.starts_with("content-length:") && !line.starts_with("transfer-encoding:");
+            let head: Vec<_> = answer.trim_end().split("\r\n").filter(|line| kept(&&*line.to_lowercase())).collect();
+            write!(to_client, "{}\r\nContent-Length: {}\r\n\r\n", head.join("\r\n"), text.len())?;
+            to_client.write_all(&text)?;
+        }
+    }
+}
+
+/// The head with the empty line at its end.
+fn read_head(stream: &mut impl BufRead) -> io::Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(head)
+}
+
+fn length(head: &str) -> usize {
+    let head = head.to_lowercase();
+    let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length:"));
+    length.and_then(|length| length.trim().parse().ok()).unwrap_or(0)
+}
+
+fn read_text(stream: &mut impl BufRead, head: &str) -> io::Result<Vec<u8>> {
+    if !head.to_lowercase().contains("transfer-encoding: chunked") {
+        let mut text = vec![0; length(head)];
+        stream.read_exact(&mut text)?;
+        return Ok(text);
+    }
+    let mut text = Vec::new();
+    loop {
+        let mut size = String::new();
+        stream.read_line(&mut size)?;
+        let size = usize::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
+        let mut chunk = vec![0; size + 2];
+        stream.read_exact(&mut chunk)?;
+        if size == 0 {
+            return Ok(text);
+        }
+        text.extend_from_slice(&chunk[..size]);
+    }
+}

@@ -1,0 +1,10 @@
+//! Ports of one's own.
+
+#![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::net::TcpListener;
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

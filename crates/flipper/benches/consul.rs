@@ -1,0 +1,236 @@
+//! From a write in one process to the flag in another one's memory, beside a bare blocking query on the same agent for as many
+//! flags, in turns, so that the machine's moods fall on all. And what following costs while nothing changes.
+//!
+//! `bare`: a blocking query of all keys over a plain socket, from before the write to after the last byte of the answer, which
+//! nobody reads. `foreign`: the same write until the library's table has it. `own`: a write through the library until another
+//! process's table has it.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flipper::{
+    Change, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord, Precondition,
+};
+use flipper_testkit::consul::ConsulAgent;
+use flipper_testkit::{Child, child_role};
+use futures_util::StreamExt;
+
+const BLOCKS: usize = 10;
+const ROUNDS: usize = 20;
+const SIZES: [usize; 4] = [1, 100, 1_000, 10_000];
+/// Between two writes.
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Some(role) = child_role() {
+        return runtime.block_on(write(&role));
+    }
+    let Some(agent) = ConsulAgent::options().dev().start() else { return };
+    println!("{:>7} {:<10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}", "flags", "", "p50", "p99", "× bare");
+    let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let sizes = if named.is_empty() { &SIZES[..] } else { &named };
+    for size in sizes {
+        runtime.block_on(visible(&agent, *size));
+    }
+    for size in sizes {
+        runtime.block_on(idle(&agent, *size));
+    }
+}
+
+fn flag(name: &str, enabled: bool) -> FlagRecord {
+    let mut record = FlagRecord::new(name, 1_700_000_000);
+    record.set_enabled(enabled);
+    record
+}
+
+/// Nanoseconds of the clock that all processes of a machine share.
+fn now() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
+}
+
+async fn connect(address: &str, base: &str) -> ConsulFeatureFlagStore {
+    let client = ConsulClient::builder().address(address).build().unwrap();
+    ConsulFeatureFlagStore::builder(client).base_key(base).connect().await.unwrap()
+}
+
+/// The other process: writes as it is told to, and says when it began.
+async fn write(role: &flipper_testkit::Role) {
+    let [address, base, how] = &*role.arguments else { return };
+    let store = if how == "own" { Some(connect(address, base).await) } else { None };
+    let mut bare = Bare::connect(address);
+    role.say("ready");
+    let mut enabled = false;
+    while role.hear().is_some() {
+        enabled = !enabled;
+        let record = flag("F00000", enabled);
+        let began = now();
+        match &store {
+            Some(store) => {
+                store.put(&record, Precondition::Any).await.unwrap();
+            }
+            None => {
+                bare.request("PUT", &format!("/v1/kv/{base}/F00000"), record.to_json().as_bytes());
+            }
+        }
+        role.say(&format!("{began}"));
+    }
+}
+
+/// A writer, who sees what it writes, and how long that took.
+struct Way {
+    name: &'static str,
+    child: Child,
+    base: String,
+    features: Option<FeatureFlagClient>,
+    times: Vec<Duration>,
+}
+
+impl Way {
+    async fn new(agent: &ConsulAgent, name: &'static str, size: usize) -> Self {
+        let base = fill(agent, size);
+        let child = Child::spawn("write", &[&agent.address(), &base, name]);
+        child.expect("ready");
+        let features = match name {
+            "bare" => None,
+            _ => Some(FeatureFlagClient::new(connect(&agent.address(), &base).await)),
+        };
+        Self { name, child, base, features, times: Vec::new() }
+    }
+
+    async fn block(&mut self, agent: &ConsulAgent) {
+        let mut bare = Bare::connect(&agent.address());
+        let path = format!("/v1/kv/{}/?recurse", self.base);
+        let mut changes = self.features.as_ref().map(FeatureFlagClient::changes);
+        for _ in 0..ROUNDS {
+            let (index, _) = if changes.is_none() { bare.request("GET", &path, b"") } else { (0, 0) };
+            if changes.is_none() {
+                bare.send("GET", &format!("{path}&index={index}&wait=60s"), b"");
+            }
+            tokio::time::sleep(PAUSE).await;
+            self.child.say("write");
+            match &mut changes {
+                Some(changes) => while !matches!(changes.next().await, Some(Change::Set { .. })) {},
+                None => {
+                    bare.receive();
+                }
+            }
+            let seen = now();
+            let began: u128 = self.child.line().unwrap().parse().unwrap();
+            self.times.push(Duration::from_nanos((seen - began) as u64));
+        }
+    }
+}
+
+async fn visible(agent: &ConsulAgent, size: usize) {
+    let mut ways = Vec::new();
+    for name in ["bare", "foreign", "own"] {
+        ways.push(Way::new(agent, name, size).await);
+    }
+    for _ in 0..BLOCKS {
+        for way in &mut ways {
+            // What the one before has left to do is done then.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            way.block(agent).await;
+        }
+    }
+    let at = |times: &mut Vec<Duration>, percent: usize| {
+        times.sort_unstable();
+        times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3
+    };
+    let bare = at(&mut ways[0].times, 50);
+    for way in &mut ways {
+        let (half, most) = (at(&mut way.times, 50), at(&mut way.times, 99));
+        println!("{size:>7} {:<10} {half:>8.2}ms {most:>8.2}ms {:>10.2}", way.name, half / bare);
+    }
+}
+
+/// So many flags under a new base key.
+fn fill(agent: &ConsulAgent, size: usize) -> String {
+    let base = format!("bench-{size}-{:08x}", fastrand::u32(..));
+    let mut bare = Bare::connect(&agent.address());
+    for number in 0..size {
+        let name = format!("F{number:05}");
+        bare.request("PUT", &format!("/v1/kv/{base}/{name}"), flag(&name, false).to_json().as_bytes());
+    }
+    base
+}
+
+/// The processor time of this process while nothing changes.
+async fn idle(agent: &ConsulAgent, size: usize) {
+    let base = fill(agent, size);
+    let features = FeatureFlagClient::new(connect(&agent.address(), &base).await);
+    // The first snapshot has been dealt with then.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (before, began) = (processor_time(), Instant::now());
+    tokio::time::sleep(Duration::from_secs(65)).await;
+    let share = (processor_time() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    println!("{size:>7} idle: {:.4} % of a core", share * 100.0);
+    features.close().await.unwrap();
+}
+
+fn processor_time() -> Duration {
+    // Of each thread: in nanoseconds, where the process's own are in hundredths of a second.
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let times = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap());
+    Duration::from_nanos(times.map(|times| times.split(' ').next().unwrap().parse::<u64>().unwrap()).sum())
+}
+
+/// A connection, and nothing else.
+struct Bare(BufReader<TcpStream>);
+
+impl Bare {
+    fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn request(&mut self, method: &str, path: &str, body: &[u8]) -> (u64, usize) {
+        self.send(method, path, body);
+        self.receive()
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &[u8]) {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: consul\r\nContent-Length: {}\r\n\r\n", body.len());
+        self.0.get_mut().write_all(&[head.as_bytes(), body].concat()).unwrap();
+    }
+
+    /// The index, and how many bytes the answer has.
+    fn receive(&mut self) -> (u64, usize) {
+        let (mut index, mut length, mut chunked) = (0, 0, false);
+        loop {
+            let line = self.line();
+            let line = line.to_ascii_lowercase();
+            match line.split_once(": ") {
+                Some(("x-consul-index", value)) => index = value.parse().unwrap(),
+                Some(("content-length", value)) => length = value.parse().unwrap(),
+                Some(("transfer-encoding", value)) => chunked = value == "chunked",
+                Some(_) => {}
+                None if line.is_empty() => break,
+                None => {}
+            }
+        }
+        let mut body = Vec::new();
+        while chunked {
+            let size = usize::from_str_radix(&self.line(), 16).unwrap();
+            let at = body.len();
+            body.resize(at + size + 2, 0);
+            self.0.read_exact(&mut body[at..]).unwrap();
+            chunked = size > 0;
+        }
+        let at = body.len();
+        body.resize(at + length, 0);
+        self.0.read_exact(&mut body[at..]).unwrap();
+        (index, body.len())
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}

@@ -1,0 +1,175 @@
+//! The store without its memory: each call is a request.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::client::ConsulClient;
+use super::hints::Hints;
+use super::keys::Keys;
+use super::kv::{Entry, Listing};
+use super::{follow, rows, writing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::stores::feed::feed;
+
+/// Consul's limit for a value, unless the agent was told another.
+const LARGEST: usize = 512 * 1024;
+/// So many folders are remembered, to warn of each once.
+const MOST_WARNINGS: usize = 1000;
+
+/// Clones share what they know of own writes.
+#[derive(Clone)]
+pub(super) struct Bare {
+    pub(super) client: ConsulClient,
+    pub(super) keys: Arc<Keys>,
+    pub(super) hints: Arc<Hints>,
+    /// How long Consul may hold back an answer when nothing changes.
+    pub(super) wait: Duration,
+    /// Whether the token may list nothing but what is under the base key.
+    narrow: Arc<AtomicBool>,
+    warned: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Bare {
+    pub(super) fn new(client: ConsulClient, keys: Keys, wait: Duration) -> Self {
+        let keys = Arc::new(keys);
+        Self { client, keys, hints: Arc::default(), wait, narrow: Arc::default(), warned: Arc::default() }
+    }
+
+    /// What is followed: the base key without its slash. Whoever deletes all that begins with that deletes the flags, and wakes
+    /// nobody who waits for what begins with the base key and a slash: the index that such a query sees even goes back.
+    pub(super) fn followed(&self) -> &str {
+        if self.narrow.load(Ordering::Relaxed) { self.keys.prefix() } else { self.keys.base() }
+    }
+
+    pub(super) async fn first_listing(&self) -> Result<Listing> {
+        match self.client.list(self.followed(), None).await {
+            // Where `enable_key_list_policy` is set, a token for `features/` may not list what begins with `features`.
+            Err(error) if error.kind() == ErrorKind::Unauthorized => {
+                let listing = self.client.list(self.keys.prefix(), None).await?;
+                self.narrow.store(true, Ordering::Relaxed);
+                Ok(listing)
+            }
+            listed => listed,
+        }
+    }
+
+    pub(super) fn stored(name: &str, entry: &Entry) -> Stored {
+        Stored::from_json(name, Version::ordered(entry.index), &entry.value)
+    }
+
+    pub(super) fn conflict(&self, name: &str) -> Error {
+        Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)
+    }
+
+    /// The version of the absence of a flag, if it is absent.
+    async fn absent(&self, name: &str) -> Result<Version> {
+        // What cannot be there is absent.
+        let Some(key) = self.keys.key(name) else { return Ok(Version::ordered(0)) };
+        let named = |error: Error| error.with_store(self).with_flag(name);
+        let found = self.client.get(&key, None).await.map_err(named)?;
+        match (found.entry, found.index) {
+            (Some(_), _) => Err(self.conflict(name)),
+            (None, Some(index)) => Ok(Version::ordered(index)),
+            (None, None) => {
+                let folder = self.client.get(self.keys.prefix(), None).await.map_err(named)?;
+                Ok(Version::ordered(folder.index.unwrap_or(0)))
+            }
+        }
+    }
+
+    /// Consul's web interface makes such keys, and other programs too.
+    pub(super) fn warn_of_folder(&self, key: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MOST_WARNINGS && warned.insert(key.to_owned()) {
+            tracing::warn!(store = %self, key, "a key under the base key is a folder, and no flag: it is skipped");
+        }
+    }
+}
+
+impl fmt::Display for Bare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Consul({})", self.keys.base())
+    }
+}
+
+impl fmt::Debug for Bare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consul")
+            .field("client", &self.client)
+            .field("base_key", &self.keys.base())
+            .field("wait", &self.wait)
+            .finish()
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for Bare {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        let Some(key) = self.keys.key(name) else { return Ok(None) };
+        let found = self.client.get(&key, None).await.map_err(|error| error.with_store(self).with_flag(name))?;
+        Ok(found.entry.map(|entry| Self::stored(name, &entry)))
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        let name = record.name();
+        validate_name(name)?;
+        let value = record.to_json();
+        if value.len() > LARGEST {
+            let message = format!("a flag may have {LARGEST} bytes in Consul, and this one has {}", value.len());
+            return Err(Error::invalid_input(message).with_store(self).with_flag(name));
+        }
+        let index = match when {
+            Precondition::Any => None,
+            Precondition::Absent => Some(0),
+            // Another store's version holds for no flag of this one, and 0 is that of none.
+            Precondition::Unchanged(version) => match version.as_ordered() {
+                None | Some(0) => return Err(self.conflict(name)),
+                known => known,
+            },
+        };
+        writing::put(self, name, value.into_bytes(), index).await
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        let index = match when {
+            Precondition::Any => None,
+            Precondition::Absent => return self.absent(name).await,
+            Precondition::Unchanged(version) => match version.as_ordered() {
+                None | Some(0) => return Err(self.conflict(name)),
+                known => known,
+            },
+        };
+        match self.keys.key(name) {
+            Some(key) => writing::delete(self, name, &key, index).await,
+            None if index.is_some() => Err(self.conflict(name)),
+            // What cannot be there is absent.
+            None => Ok(Version::ordered(0)),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        let listed = async {
+            let listing = self.client.list(self.keys.prefix(), None).await?;
+            rows::read_all(self, listing).await
+        };
+        let mut flags = listed.await.map_err(|error: Error| error.with_store(self))?;
+        flags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(flags)
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        let store = self.clone();
+        feed(store.to_string(), move |events, lost| follow::follow(store.clone(), events, lost))
+    }
+
+    fn is_shared_with_python(&self) -> bool {
+        true
+    }
+}

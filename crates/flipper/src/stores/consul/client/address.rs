@@ -1,0 +1,89 @@
+//! Where an agent listens.
+
+use std::path::PathBuf;
+
+use hyper::Uri;
+
+use crate::error::{Error, Result};
+
+const FORM: &str = "a Consul address is `HOST[:PORT]`, `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:///PATH`";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// `http` or `https`, host and port, and what every path begins with.
+    Tcp {
+        tls: bool,
+        authority: String,
+        path: String,
+    },
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Reads one as Consul's own tools do; `tls` asks for it where the address does not.
+    pub(super) fn parse(text: &str, tls: bool) -> Result<Self> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        let tls = match scheme {
+            "" | "http" => tls,
+            "https" => true,
+            "unix" if rest.is_empty() => return Err(Error::invalid_input(FORM)),
+            "unix" => return Ok(Self::Unix(rest.into())),
+            _ => return Err(Error::invalid_input(FORM)),
+        };
+        let (authority, path) = match rest.split_once('/') {
+            Some((authority, path)) => (authority, format!("/{}", path.trim_end_matches('/'))),
+            None => (rest, String::new()),
+        };
+        let path = if path == "/" { String::new() } else { path };
+        if authority.contains('@') {
+            return Err(Error::invalid_input("a Consul address holds no user or password: give a token instead"));
+        }
+        let uri: Uri = format!("http://{authority}{path}/")
+            .parse()
+            .map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))?;
+        let named = uri.authority().is_some_and(|authority| !authority.host().is_empty());
+        if !named || path.contains(['?', '#']) {
+            return Err(Error::invalid_input(FORM));
+        }
+        // Without a port it is the scheme's, as Consul's own tools have it.
+        Ok(Self::Tcp { tls, authority: authority.trim_end_matches(':').to_owned(), path })
+    }
+
+    /// The start of every request's URL.
+    pub(super) fn base(&self) -> String {
+        match self {
+            Self::Tcp { tls, authority, path } => {
+                format!("{}://{authority}{path}", if *tls { "https" } else { "http" })
+            }
+            // Goes into the header `Host` alone.
+            Self::Unix(_) => "http://localhost".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_consul_reads_them() {
+        let base = |text: &str, tls| Address::parse(text, tls).unwrap().base();
+        assert_eq!(base("127.0.0.1:8500", false), "http://127.0.0.1:8500");
+        assert_eq!(base("consul.example", true), "https://consul.example");
+        // TLS that was asked for is never taken back.
+        assert_eq!(base("http://consul.example:1", true), "https://consul.example:1");
+        assert_eq!(base("https://[::1]:8501/", false), "https://[::1]:8501");
+        assert_eq!(base("http://proxy.example:80/consul/", false), "http://proxy.example:80/consul");
+        assert_eq!(Address::parse("unix:///run/consul.sock", true).unwrap(), Address::Unix("/run/consul.sock".into()));
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for text in
+            ["", "http://", "ftp://h", "unix://", "http://h:notaport", "http://u:s3cr3t@h", "h/a?token=s3cr3t", "a b"]
+        {
+            let error = Address::parse(text, false).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+        }
+    }
+}

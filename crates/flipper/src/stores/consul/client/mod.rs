@@ -1,0 +1,115 @@
+//! A thin client of Consul's HTTP API, pooled, for what this crate uses of it.
+
+mod address;
+mod builder;
+mod connector;
+mod environment;
+mod http;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+pub use self::builder::{Consistency, ConsulClientBuilder};
+use self::http::Http;
+pub(super) use self::http::{Answer, Request};
+use crate::error::Result;
+
+/// A client of a Consul agent: its address, credentials and TLS. Clones share the connections.
+///
+/// ```
+/// use flipper::ConsulClient;
+///
+/// # fn example() -> flipper::Result<()> {
+/// // What Consul's own tools read: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, CONSUL_CACERT …
+/// let client = ConsulClient::from_env()?;
+/// // … or said here.
+/// let client = ConsulClient::builder()
+///     .address("https://consul.example:8501")
+///     .token("b1gs33cr3t")
+///     .ca_file("/etc/consul/ca.pem")
+///     .datacenter("dc1")
+///     .build()?;
+/// # Ok(()) }
+/// ```
+///
+/// Nothing is sent before a store is made of it. The token goes into a header, never into a URL, and is in no error or log.
+#[derive(Clone)]
+pub struct ConsulClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: Http,
+    query: String,
+    namespace: Option<String>,
+    partition: Option<String>,
+    consistency: Consistency,
+    timeout: Duration,
+    /// Told when a request did not come through, so that who waits for changes does not wait in vain.
+    trouble: Notify,
+}
+
+impl ConsulClient {
+    /// For a client with settings of one's own; without any, `http://127.0.0.1:8500` and no token.
+    #[must_use]
+    pub fn builder() -> ConsulClientBuilder {
+        ConsulClientBuilder::new()
+    }
+
+    /// A client with the settings that Consul's own tools read from the environment: see
+    /// [`ConsulClientBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if one of them cannot be used, naming it.
+    pub fn from_env() -> Result<Self> {
+        ConsulClientBuilder::from_env()?.build()
+    }
+
+    /// The parameters of every request, without `?`.
+    pub(super) fn query(&self) -> &str {
+        &self.inner.query
+    }
+
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.inner.namespace.as_deref()
+    }
+
+    pub(super) fn partition(&self) -> Option<&str> {
+        self.inner.partition.as_deref()
+    }
+
+    pub(super) fn consistency(&self) -> Consistency {
+        self.inner.consistency
+    }
+
+    pub(super) fn trouble(&self) -> &Notify {
+        &self.inner.trouble
+    }
+
+    /// Sends a request, and gives whatever the agent answers.
+    pub(super) async fn send(&self, request: Request) -> Result<Answer> {
+        let limit = request.wait + self.inner.timeout;
+        let answer = self.inner.http.send(request, limit).await;
+        if answer.is_err() {
+            self.inner.trouble.notify_waiters();
+        }
+        answer
+    }
+}
+
+impl fmt::Debug for ConsulClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsulClient")
+            .field("http", &self.inner.http)
+            .field("namespace", &self.inner.namespace)
+            .field("partition", &self.inner.partition)
+            .field("consistency", &self.inner.consistency)
+            .field("timeout", &self.inner.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,132 @@
+//! TLS: whose word is taken for the server, and what vouches for the client.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
+
+use super::builder::unusable;
+use crate::error::{Error, Result};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tls {
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) ca_path: Option<PathBuf>,
+    pub(super) client_cert: Option<PathBuf>,
+    pub(super) client_key: Option<PathBuf>,
+    pub(super) server_name: Option<String>,
+    pub(super) no_verify: bool,
+}
+
+/// For connections without TLS, whose type wants a configuration all the same.
+pub(super) fn unused() -> Result<ClientConfig> {
+    Ok(start(Arc::new(ring::default_provider()))?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn start(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    config.map_err(|error| Error::invalid_input("TLS cannot be set up").with_source(error))
+}
+
+impl Tls {
+    pub(super) fn config(&self) -> Result<ClientConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let config = start(provider.clone())?;
+        let config = if self.no_verify {
+            tracing::warn!("the certificate of the Consul server is not looked at: anybody on the way can be it");
+            config.dangerous().with_custom_certificate_verifier(Arc::new(NoVerifier(provider)))
+        } else {
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider).build();
+            let verifier = verifier.map_err(|error| {
+                Error::invalid_input("there is no authority that could vouch for the Consul server").with_source(error)
+            })?;
+            config.with_webpki_verifier(verifier)
+        };
+        match (&self.client_cert, &self.client_key) {
+            (None, None) => Ok(config.with_no_client_auth()),
+            (Some(certificate), Some(key)) => {
+                let chain = certificates(certificate)?;
+                let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("client key", key, error))?;
+                config
+                    .with_client_auth_cert(chain, secret)
+                    .map_err(|error| unusable("client certificate", certificate, error))
+            }
+            _ => Err(Error::invalid_input("a client certificate and its key are given together or not at all")),
+        }
+    }
+
+    fn roots(&self) -> Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        let mut add = |file: &PathBuf| -> Result<()> {
+            for certificate in certificates(file)? {
+                roots.add(certificate).map_err(|error| unusable("certificate file", file, error))?;
+            }
+            Ok(())
+        };
+        if let Some(file) = &self.ca_file {
+            add(file)?;
+        } else if let Some(folder) = &self.ca_path {
+            let entries = std::fs::read_dir(folder).map_err(|error| unusable("certificate folder", folder, error))?;
+            let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+            files.sort_unstable();
+            files.iter().try_for_each(add)?;
+        } else {
+            // Single certificates of the system's that cannot be read are no reason to do without the others.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        Ok(roots)
+    }
+}
+
+fn certificates(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    let read: Vec<_> = read.map_err(|error| unusable("certificate file", file, error))?;
+    if read.is_empty() {
+        return Err(unusable("certificate file", file, "it holds no certificate as PEM"));
+    }
+    Ok(read)
+}
+
+/// Takes any certificate, as `CONSUL_HTTP_SSL_VERIFY=false` asks for.
+#[derive(Debug)]
+struct NoVerifier(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for NoVerifier {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,234 @@
+//! Changes as they happen: a task on the flipper thread that waits for the next change of any key under the base key.
+//!
+//! One blocking query follows the prefix and is the truth: it tells of every change, whoever made it. Where there are many
+//! flags a second one follows the hint (`hinted.rs`).
+
+mod hinted;
+mod known;
+mod rest;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Instant;
+
+use futures_util::future::{Either, select, try_join_all};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::{Mutex, watch};
+
+use self::known::{Known, News};
+use self::rest::{FEW, Rest};
+use super::bare::Bare;
+use super::kv::{Listing, Wait};
+use super::rows::Rows;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pause::Pause;
+use crate::status::Updates;
+use crate::store::{Stored, Version, WatchEvent};
+
+/// So many flags that are gone are asked for one by one, whether they may still be read.
+const ASKED_FOR: usize = 8;
+
+pub(super) async fn follow(store: Bare, events: Sender<WatchEvent>, lost: bool) {
+    let (count, _) = watch::channel(0);
+    let mut follower =
+        Follower { store, events, lost: lost.then_some(None), following: false, known: Mutex::default(), count };
+    let mut pause = Pause::default();
+    loop {
+        match follower.once(&mut pause).await {
+            Err(End::Unwatched) => return,
+            Err(End::Again(why)) => tracing::debug!(store = %follower.store, why, "all flags are read again"),
+            Err(End::Failed(error)) => {
+                if follower.lose(error).await.is_err() {
+                    return;
+                }
+            }
+        }
+        tokio::time::sleep(pause.next()).await;
+    }
+}
+
+/// Why following ended.
+enum End {
+    /// The stream was dropped.
+    Unwatched,
+    /// The index went back: Consul has begun anew, and all must be read.
+    Again(&'static str),
+    Failed(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Follower {
+    store: Bare,
+    events: Sender<WatchEvent>,
+    /// The kind of the error that was told last, while the store is lost.
+    lost: Option<Option<ErrorKind>>,
+    /// Whether it was told how changes arrive.
+    following: bool,
+    /// Held from each decision until its events are sent, so that they are in order.
+    known: Mutex<Known>,
+    /// How many flags there are; marked as changed with every answer.
+    count: watch::Sender<usize>,
+}
+
+impl Follower {
+    /// Reads all flags, and then follows them for as long as that goes well.
+    async fn once(&mut self, pause: &mut Pause) -> Result<Infallible, End> {
+        let index = self.start().await?;
+        let (changes, hints) = (pin!(self.changes(index, pause)), pin!(self.hinted()));
+        match select(changes, hints).await {
+            Either::Left((ended, _)) | Either::Right((ended, _)) => ended,
+        }
+    }
+
+    async fn start(&mut self) -> Result<u64, End> {
+        let read_at = Instant::now();
+        let listing = self.store.first_listing().await?;
+        let mut rows = Rows::of(&self.store, listing).await?;
+        let index = rows.index;
+        if index == 0 {
+            return Err(super::errors::without_index().into());
+        }
+        if rows.rows.is_empty() {
+            self.may_read(self.store.keys.prefix()).await?;
+        }
+        self.known.get_mut().reset(&rows);
+        self.count.send_replace(rows.rows.len());
+        let all = std::mem::take(&mut rows.rows);
+        let flags = rows.flags(all).await?;
+        if self.lost.take().is_some() {
+            self.send(WatchEvent::Restored).await?;
+        }
+        self.send(WatchEvent::Reset { flags, read_at: Some(read_at) }).await?;
+        if !std::mem::replace(&mut self.following, true) {
+            self.send(WatchEvent::Following(Updates::Push)).await?;
+        }
+        Ok(index)
+    }
+
+    /// Waits for one change after the other.
+    async fn changes(&self, mut index: u64, pause: &mut Pause) -> Result<Infallible, End> {
+        let mut rest = Rest::default();
+        loop {
+            let asked = Instant::now();
+            let listing = self.wait(index).await?;
+            *pause = Pause::default();
+            let (new_index, waited) = (listing.index, asked.elapsed() >= self.store.wait);
+            if new_index < index || new_index == 0 {
+                return Err(End::Again("the index of the store went back"));
+            }
+            let rows = Rows::of(&self.store, listing).await?;
+            let news = self.take_in(rows, index).await?;
+            // Who is told has their turn before Consul is asked again.
+            tokio::task::yield_now().await;
+            index = new_index;
+            let flags = *self.count.borrow();
+            if news || waited {
+                rest = Rest::default();
+            } else if !self.store.hints.is_explained(index) {
+                tokio::time::sleep(rest.next(flags)).await;
+            } else if flags > FEW {
+                self.rest(flags).await?;
+            }
+        }
+    }
+
+    async fn wait(&self, index: u64) -> Result<Listing> {
+        let wait = Wait { index, time: self.store.wait };
+        let listing = pin!(self.store.client.list(self.store.followed(), Some(wait)));
+        let trouble = pin!(self.store.client.trouble().notified());
+        match select(listing, trouble).await {
+            Either::Left((listing, _)) => listing,
+            // The one that waits may have lost its connection too, and not know it.
+            Either::Right(_) => {
+                Err(Error::new(ErrorKind::Unavailable)
+                    .with_message("another request to the store did not come through"))
+            }
+        }
+    }
+
+    /// Tells what is different from before, and whether it was news. `before`: the index of the answer before.
+    async fn take_in(&self, rows: Rows, before: u64) -> Result<bool, End> {
+        let mut known = self.known.lock().await;
+        let News { changed, gone } = known.compare(&rows).map_err(|_| End::Again("the index of a flag went back"))?;
+        let hints = &self.store.hints;
+        let foreign = |name: &&String| !hints.was_deleted_here(name, known.index(name));
+        let foreign: Vec<_> = gone.iter().filter(foreign).cloned().collect();
+        if !foreign.is_empty() {
+            self.may_be_gone(&foreign, rows.rows.is_empty(), rows.index > before).await?;
+        }
+        let mut news = !foreign.is_empty();
+        for name in gone {
+            known.forget(&name);
+            let version = Some(Version::ordered(rows.index));
+            self.send(WatchEvent::Removed { name, version, read_at: None }).await?;
+        }
+        for row in &changed {
+            news |= !hints.is_explained(row.index);
+            known.set(rows.name(row), row.index);
+        }
+        for flag in rows.flags(changed).await? {
+            self.send(WatchEvent::Changed { flag, read_at: None }).await?;
+        }
+        known.tidy(rows.index);
+        self.count.send_replace(known.len());
+        Ok(news)
+    }
+
+    /// Whether flags that were there and are not are gone, and not only out of sight: Consul leaves out of its answer what the
+    /// token may not read, without a word.
+    async fn may_be_gone(&self, names: &[String], all: bool, index_rose: bool) -> Result<()> {
+        if !index_rose {
+            let message =
+                "flags are not shown any more though nothing was deleted: the Consul token may not read them now";
+            return Err(Error::new(ErrorKind::Unauthorized).with_message(message));
+        }
+        if all {
+            return self.may_read(self.store.keys.prefix()).await;
+        }
+        let keys = names.iter().filter_map(|name| self.store.keys.key(name)).take(ASKED_FOR);
+        try_join_all(keys.map(|key| async move { self.may_read(&key).await })).await.map(|_| ())
+    }
+
+    /// An error if not: a single key that may not be read is refused, other than a prefix.
+    async fn may_read(&self, key: &str) -> Result<()> {
+        self.store.client.get(key, None).await.map(|_| ())
+    }
+
+    /// Tells what a read of one flag found.
+    async fn tell(&self, name: String, flag: Option<Stored>, index: u64) -> Result<(), End> {
+        let mut known = self.known.lock().await;
+        if index <= known.index(&name) {
+            return Ok(());
+        }
+        match flag {
+            Some(flag) => {
+                known.set(&name, index);
+                self.send(WatchEvent::Changed { flag, read_at: None }).await
+            }
+            None if known.remove(&name, index) => {
+                let version = Some(Version::ordered(index));
+                self.send(WatchEvent::Removed { name, version, read_at: None }).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&self, event: WatchEvent) -> Result<(), End> {
+        self.events.send(event).await.map_err(|_| End::Unwatched)
+    }
+
+    async fn lose(&mut self, error: Error) -> Result<(), End> {
+        let kind = error.kind();
+        tracing::debug!(store = %self.store, %error, "changes of flags cannot be followed");
+        // Another reason is told too.
+        if self.lost.replace(Some(kind)) == Some(Some(kind)) {
+            return Ok(());
+        }
+        self.send(WatchEvent::Lost(error.with_store(&self.store))).await
+    }
+}

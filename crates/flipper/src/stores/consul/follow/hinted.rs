@@ -1,0 +1,76 @@
+//! Following the hint: of a change that this library made, the one flag is read.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
+use super::rest::{FEW, Rest};
+use super::{End, Follower};
+use crate::error::ErrorKind;
+use crate::stores::consul::bare::Bare;
+use crate::stores::consul::kv::Wait;
+
+impl Follower {
+    pub(super) async fn hinted(&self) -> Result<Infallible, End> {
+        let mut count = self.count.subscribe();
+        loop {
+            // Fails only without the sender, which is here.
+            let _ = count.wait_for(|count| *count > FEW).await;
+            count.mark_unchanged();
+            self.hints().await?;
+            // There is no such key yet: whoever makes it changes a flag too. To wait for a key that does not exist would be to
+            // wait for any key of the store.
+            let _ = count.changed().await;
+        }
+    }
+
+    /// Until the key is gone, or there are only few flags.
+    async fn hints(&self) -> Result<(), End> {
+        let client = &self.store.client;
+        let mut seen = HashSet::new();
+        let mut rest = Rest::default();
+        let mut index = None;
+        while *self.count.borrow() > FEW {
+            let asked = Instant::now();
+            let wait = index.map(|index| Wait { index, time: self.store.wait });
+            let found = match client.get(self.store.keys.hint(), wait).await {
+                // Without hints the list of all tells of everything, a little later.
+                Err(error) if error.kind() == ErrorKind::Unauthorized => pending().await,
+                found => found?,
+            };
+            let Some(entry) = found.entry else { return Ok(()) };
+            self.store.hints.explain(entry.index);
+            let names = self.store.hints.read(&entry.value, &mut seen);
+            // What was told before the list of all was read, that list has.
+            if index.is_some() {
+                join_all(names.into_iter().map(|name| self.read(name)))
+                    .await
+                    .into_iter()
+                    .collect::<Result<(), End>>()?;
+            }
+            let new = Some(entry.index);
+            if new == index && asked.elapsed() < self.store.wait {
+                tokio::time::sleep(rest.next(0)).await;
+            }
+            index = new;
+        }
+        Ok(())
+    }
+
+    async fn read(&self, name: String) -> Result<(), End> {
+        let Some(key) = self.store.keys.key(&name) else { return Ok(()) };
+        match self.store.client.get(&key, None).await {
+            Ok(found) => {
+                let index = found.entry.as_ref().map(|entry| entry.index).or(found.index).unwrap_or(0);
+                let flag = found.entry.map(|entry| Bare::stored(&name, &entry));
+                self.tell(name, flag, index).await
+            }
+            // Not this flag, then; what else may not be read any more the list of all finds out.
+            Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

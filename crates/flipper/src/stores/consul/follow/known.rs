@@ -1,0 +1,108 @@
+//! The indices that were told last, and what an answer has that is news.
+
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::RandomState;
+
+use crate::stores::consul::rows::{Row, Rows};
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    flags: HashMap<String, Last, RandomState>,
+    present: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// Of the last change; where the flag is gone, one at which it was.
+    index: u64,
+    present: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) changed: Vec<Row>,
+    pub(super) gone: Vec<String>,
+}
+
+/// An index that cannot be: the store counts anew.
+#[derive(Debug)]
+pub(super) struct WentBack;
+
+impl Known {
+    pub(super) fn reset(&mut self, rows: &Rows) {
+        self.flags.clear();
+        self.flags
+            .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
+        self.present = self.flags.len();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.present
+    }
+
+    /// 0 where nothing is known.
+    pub(super) fn index(&self, name: &str) -> u64 {
+        self.flags.get(name).map_or(0, |last| last.index)
+    }
+
+    /// A flag may be known from a read that is newer than this answer, which then says nothing of it.
+    pub(super) fn compare(&self, rows: &Rows) -> Result<News, WentBack> {
+        let mut changed = Vec::new();
+        let mut met = 0;
+        for row in &rows.rows {
+            let last = self.flags.get(rows.name(row));
+            met += usize::from(last.is_some_and(|last| last.present));
+            match last {
+                Some(last) if last.index > rows.index => {}
+                Some(last) if last.present && last.index == row.index => {}
+                Some(last) if last.index > row.index => return Err(WentBack),
+                _ => changed.push(row.clone()),
+            }
+        }
+        let mut gone = Vec::new();
+        if met < self.present {
+            let names: HashSet<&str, RandomState> = rows.rows.iter().map(|row| rows.name(row)).collect();
+            let missing = self.flags.iter().filter(|(name, last)| last.present && !names.contains(name.as_str()));
+            gone.extend(missing.filter(|(_, last)| last.index <= rows.index).map(|(name, _)| name.clone()));
+            gone.sort_unstable();
+        }
+        Ok(News { changed, gone })
+    }
+
+    pub(super) fn set(&mut self, name: &str, index: u64) {
+        let last = Last { index, present: true };
+        match self.flags.get_mut(name) {
+            Some(known) => {
+                self.present += usize::from(!known.present);
+                *known = last;
+            }
+            None => {
+                self.flags.insert(name.to_owned(), last);
+                self.present += 1;
+            }
+        }
+    }
+
+    /// Notes that it is gone at this index, by a read of its own; whether it was there.
+    pub(super) fn remove(&mut self, name: &str, index: u64) -> bool {
+        let last = Last { index, present: false };
+        let was = self.flags.insert(name.to_owned(), last).is_some_and(|known| known.present);
+        self.present -= usize::from(was);
+        was
+    }
+
+    /// Notes that it is gone, by a whole answer.
+    pub(super) fn forget(&mut self, name: &str) {
+        if self.flags.remove(name).is_some_and(|known| known.present) {
+            self.present -= 1;
+        }
+    }
+
+    /// Forgets what is gone for answers that are newer.
+    pub(super) fn tidy(&mut self, index: u64) {
+        if self.flags.len() > self.present {
+            self.flags.retain(|_, last| last.present || last.index > index);
+        }
+    }
+}

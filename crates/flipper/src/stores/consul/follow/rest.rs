@@ -1,0 +1,74 @@
+//! Leaving Consul alone for a while after an answer that brought nothing new.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{End, Follower};
+use crate::stores::consul::kv::Wait;
+
+/// With no more flags than this the list of all is here as soon as a hint and a flag would be.
+pub(super) const FEW: usize = 128;
+
+/// A rest ends when this library has written nothing for so long.
+const QUIET: Duration = Duration::from_secs(5);
+/// After a change that a hint explains, the list of all is asked for so much later, for it is the truth.
+const TRUTH: Duration = Duration::from_secs(1);
+/// A hint is here that much later than word of a change, at the most; an own write knows its index that much later.
+const GRACE: Duration = Duration::from_millis(2);
+/// Between two questions for the index, for each flag: Consul goes through all of them.
+const FOR_EACH_FLAG: Duration = Duration::from_micros(20);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Pauses that grow, for answers that nothing explains: keys that only begin like the base key are followed too; in an empty
+/// folder the index is that of all keys of the store; and a server may not know how to wait.
+#[derive(Default)]
+pub(super) struct Rest {
+    in_a_row: u32,
+}
+
+impl Rest {
+    pub(super) fn next(&mut self, flags: usize) -> Duration {
+        let pause = Duration::from_millis(1 << self.in_a_row.min(10));
+        self.in_a_row += 1;
+        let longest =
+            if flags == 0 { LONGEST } else { (for_each(flags) * 5).clamp(Duration::from_millis(10), LONGEST) };
+        pause.min(longest)
+    }
+}
+
+fn for_each(flags: usize) -> Duration {
+    LONGEST.min(FOR_EACH_FLAG.saturating_mul(u32::try_from(flags).unwrap_or(u32::MAX)))
+}
+
+impl Follower {
+    /// What was written by this process, or told by a hint, makes Consul list all flags once more, which holds up the next
+    /// hint: those who write often would have Consul do little else. So the list is left alone while this library writes.
+    /// Meanwhile a query whose answer is one line tells of changes, and ends the rest with the first that no hint explains.
+    pub(super) async fn rest(&self, flags: usize) -> Result<(), End> {
+        let mut over = pin!(sleep(QUIET));
+        let mut told = false;
+        let mut wait = None;
+        loop {
+            let index = match select(over.as_mut(), pin!(self.store.client.newest(self.store.keys.base(), wait))).await
+            {
+                Either::Left(_) => return Ok(()),
+                Either::Right((index, _)) => index?,
+            };
+            if wait.is_some_and(|wait: Wait| index > wait.index) {
+                if timeout(GRACE, self.store.hints.explained(index)).await.is_err() {
+                    return Ok(());
+                }
+                if !std::mem::replace(&mut told, true) {
+                    over.as_mut().reset(Instant::now() + TRUTH);
+                }
+            }
+            wait = Some(Wait { index, time: QUIET });
+            if let Either::Left(_) = select(over.as_mut(), pin!(sleep(for_each(flags)))).await {
+                return Ok(());
+            }
+        }
+    }
+}

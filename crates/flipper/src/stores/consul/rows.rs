@@ -1,0 +1,116 @@
+//! What a list of keys has of flags.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use hyper::body::Bytes;
+
+use super::bare::Bare;
+use super::kv::{self, Entry, Listing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Stored;
+
+/// More bytes than this are not read on the flipper thread, which others wait for too: they take a millisecond.
+const LARGE: usize = 1024 * 1024;
+/// More flags than this are not.
+const MANY: usize = 32;
+
+/// A flag in a listing, not read yet.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    name: Name,
+    pub(super) index: u64,
+    /// Where its value is in the listing.
+    value: Option<Range<usize>>,
+}
+
+/// Most names stand in the listing as they are.
+#[derive(Clone, Debug)]
+enum Name {
+    At(Range<usize>),
+    Unescaped(String),
+}
+
+/// The flags of a listing.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) rows: Vec<Row>,
+    pub(super) index: u64,
+    body: Bytes,
+}
+
+impl Rows {
+    pub(super) async fn of(store: &Bare, listing: Listing) -> Result<Self> {
+        let store = store.clone();
+        apart(listing.body.len() > LARGE, move || Self::parse(&store, listing)).await?
+    }
+
+    fn parse(store: &Bare, listing: Listing) -> Result<Self> {
+        let start = listing.body.as_ptr().addr();
+        let place = |text: &str| {
+            let at = text.as_ptr().addr() - start;
+            at..at + text.len()
+        };
+        let items = listing.items()?;
+        let mut rows = Vec::with_capacity(items.len());
+        for item in &items {
+            match store.keys.name(&item.key) {
+                Some(name) => {
+                    let name = match &item.key {
+                        Cow::Borrowed(_) => Name::At(place(name)),
+                        Cow::Owned(_) => Name::Unescaped(name.to_owned()),
+                    };
+                    rows.push(Row { name, index: item.modify_index, value: item.value.map(|raw| place(raw.get())) });
+                }
+                None if item.key.ends_with('/') && item.key.starts_with(store.keys.prefix()) => {
+                    store.warn_of_folder(&item.key);
+                }
+                None => {}
+            }
+        }
+        Ok(Self { rows, index: listing.index, body: listing.body })
+    }
+
+    pub(super) fn name<'a>(&'a self, row: &'a Row) -> &'a str {
+        name_in(&self.body, row)
+    }
+
+    /// Reads the values of some of the rows.
+    pub(super) async fn flags(&self, rows: Vec<Row>) -> Result<Vec<Stored>> {
+        let body = self.body.clone();
+        apart(rows.len() > MANY, move || rows.iter().map(|row| flag(&body, row)).collect()).await?
+    }
+}
+
+/// All flags of a listing.
+pub(super) async fn read_all(store: &Bare, listing: Listing) -> Result<Vec<Stored>> {
+    let mut rows = Rows::of(store, listing).await?;
+    let all = std::mem::take(&mut rows.rows);
+    rows.flags(all).await
+}
+
+fn flag(body: &Bytes, row: &Row) -> Result<Stored> {
+    let value = match &row.value {
+        Some(range) => kv::decode(&body[range.clone()])?,
+        None => Vec::new(),
+    };
+    Ok(Bare::stored(name_in(body, row), &Entry { value, index: row.index }))
+}
+
+fn name_in<'a>(body: &'a Bytes, row: &'a Row) -> &'a str {
+    match &row.name {
+        // It was a text when it was parsed.
+        Name::At(place) => std::str::from_utf8(&body[place.clone()]).unwrap_or_default(),
+        Name::Unescaped(name) => name,
+    }
+}
+
+/// Runs the work on a thread for long work if it is long.
+async fn apart<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if !long {
+        return Ok(work());
+    }
+    let failed = |message: String| Error::new(ErrorKind::Unavailable).with_message(message);
+    let handle = crate::background::handle().map_err(|reason| failed(reason.to_owned()))?;
+    handle.spawn_blocking(work).await.map_err(|error| failed(format!("flags cannot be read: {error}")))
+}

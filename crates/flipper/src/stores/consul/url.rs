@@ -1,0 +1,97 @@
+//! `consul://HOST:PORT/BASE/KEY`.
+
+use hyper::Uri;
+use percent_encoding::percent_decode_str;
+
+use super::builder::ConsulBuilder;
+use super::client::{Consistency, ConsulClientBuilder};
+use crate::error::{Error, Result};
+
+const FORM: &str =
+    "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale]`";
+const PORT: u16 = 8500;
+
+/// What the URL does not say is taken from the environment, the token always.
+pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
+    let rest = text.strip_prefix("consul://").ok_or_else(|| Error::invalid_input(FORM))?;
+    let mut client = ConsulClientBuilder::from_env()?;
+    // Without a host it is that of the environment; the parser wants one.
+    let hostless = rest.is_empty() || rest.starts_with(['/', '?']);
+    let url: Uri = if hostless { format!("consul://none{rest}") } else { text.to_owned() }
+        .parse()
+        .map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))?;
+    let authority = url.authority().ok_or_else(|| Error::invalid_input(FORM))?;
+    if authority.as_str().contains('@') {
+        let message = "a Consul store's URL holds no user, password or token: set CONSUL_HTTP_TOKEN instead";
+        return Err(Error::invalid_input(message));
+    }
+    if !hostless {
+        let port = match (url.port_u16(), authority.as_str().strip_prefix(authority.host())) {
+            (Some(port), _) => port,
+            (None, Some("")) => PORT,
+            _ => return Err(Error::invalid_input(FORM)),
+        };
+        client = client.address(format!("{}:{port}", authority.host()));
+    }
+    for parameter in url.query().unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = decoded(value)?;
+        client = match (name, value.as_str()) {
+            ("dc", _) => client.datacenter(value),
+            ("ns", _) => client.namespace(value),
+            ("partition", _) => client.partition(value),
+            ("tls", "true") => client.tls(true),
+            ("consistency", "default") => client.consistency(Consistency::Default),
+            ("consistency", "consistent") => client.consistency(Consistency::Consistent),
+            ("consistency", "stale") => client.consistency(Consistency::Stale),
+            _ => {
+                return Err(Error::invalid_input(
+                    "a Consul store's URL has a parameter that is not known, or a value that is none",
+                )
+                .with_source(FORM));
+            }
+        };
+    }
+    let builder = ConsulBuilder::new(client.build()?);
+    let base_key = decoded(url.path().trim_matches('/'))?;
+    Ok(if base_key.is_empty() { builder } else { builder.base_key(base_key) })
+}
+
+fn decoded(text: &str) -> Result<String> {
+    let text = percent_decode_str(text).decode_utf8().map_err(|error| Error::invalid_input(FORM).with_source(error))?;
+    Ok(text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let shown = |url: &str| format!("{:?}", parse(url).unwrap());
+        for (url, parts) in [
+            ("consul://localhost", ["http://localhost:8500", "\"features\""]),
+            ("consul://[::1]:1/shop/features/", ["http://[::1]:1", "\"shop/features\""]),
+            ("consul://c.example/caf%C3%A9?tls=true&consistency=stale", ["https://c.example:8500", "\"café\""]),
+            ("consul:///other", ["http://127.0.0.1:8500", "\"other\""]),
+        ] {
+            let shown = shown(url);
+            assert!(parts.iter().all(|part| shown.contains(part)), "{url}: {shown}");
+        }
+    }
+
+    #[test]
+    fn messages_hold_no_secret() {
+        for url in [
+            "consul:s3cr3t",
+            "consul://u:s3cr3t@h/features",
+            "consul://h/features?token=s3cr3t",
+            "consul://h:s3cr3t/features",
+            "consul://h/features?tls=s3cr3t",
+        ] {
+            let error = parse(url).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+        }
+    }
+}

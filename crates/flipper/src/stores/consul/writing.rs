@@ -1,0 +1,119 @@
+//! Writes: one transaction each, of the flag and of the hint.
+
+use super::bare::Bare;
+use super::errors;
+use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Transaction};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Version;
+
+/// What a transaction takes besides the values and keys in it, generously.
+const FRAME: usize = 1024;
+
+/// `index`: what the flag must have, 0 for one that must not be there.
+pub(super) async fn put(store: &Bare, name: &str, value: Vec<u8>, index: Option<u64>) -> Result<Version> {
+    let Some(key) = store.keys.key(name) else {
+        return Err(Error::new(ErrorKind::InvalidName).with_flag(name));
+    };
+    let base64 = value.len().div_ceil(3) * 4;
+    let written = if base64 + key.len() * 6 + FRAME + super::hints::LARGEST > LARGEST_TRANSACTION {
+        put_large(store, &key, value, index).await
+    } else {
+        let write = vec![Operation::set(&key, &value, index)];
+        let done = transact(store, name, write, index.is_some(), false).await;
+        done.map(|entries| entries.first().map_or(0, |entry| entry.index))
+    };
+    noted(store, name, written)
+}
+
+/// `index`: what the flag must have.
+pub(super) async fn delete(store: &Bare, name: &str, key: &str, index: Option<u64>) -> Result<Version> {
+    let mut operations = Vec::with_capacity(3);
+    // `delete-cas` of a key that is not there succeeds.
+    operations.extend(index.map(|index| Operation::check(key, index)));
+    operations.push(Operation::delete(key));
+    let done = transact(store, name, operations, index.is_some(), true).await;
+    // What was set beside it has the index of all.
+    let deleted = done.map(|entries| entries.last().map_or(0, |entry| entry.index));
+    noted(store, name, deleted)
+}
+
+fn noted(store: &Bare, name: &str, written: Result<u64>) -> Result<Version> {
+    match written {
+        Ok(index) => {
+            store.hints.wrote(name, index);
+            Ok(Version::ordered(index))
+        }
+        Err(error) => Err(error.with_store(store).with_flag(name)),
+    }
+}
+
+/// With the hint where that is allowed, without it where not.
+async fn transact(
+    store: &Bare,
+    name: &str,
+    mut operations: Vec<Operation<'_>>,
+    conditional: bool,
+    deletes: bool,
+) -> Result<Vec<Entry>> {
+    if let Some(hint) = store.hints.of(name) {
+        let mut hinted = operations.clone();
+        hinted.push(Operation::set(store.keys.hint(), &hint, None));
+        let own = operations.len();
+        match store.client.transact(hinted).await {
+            Ok(Transaction::Done(entries)) => return Ok(entries),
+            Ok(Transaction::Refused(failures)) if failures.iter().any(|failure| failure.operation < own) => {
+                return Err(refused(&failures, conditional));
+            }
+            // The whole may be refused for the hint's sake.
+            Ok(Transaction::Refused(failures)) if failures.iter().any(|failure| errors::is_refusal(&failure.what)) => {}
+            Ok(Transaction::Refused(failures)) => return Err(refused(&failures, false)),
+            Err(error) if error.kind() == ErrorKind::Unauthorized => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let hinted = store.hints.are_allowed();
+    let key;
+    if deletes {
+        // Only what is set tells the index. Nobody sees it: it is gone when the transaction is done.
+        key = store.keys.key(name).unwrap_or_default();
+        let place = operations.len() - 1;
+        operations.insert(place, Operation::set(&key, b"", None));
+    }
+    match store.client.transact(operations).await? {
+        Transaction::Done(entries) => {
+            if hinted {
+                store.hints.forbid();
+                tracing::warn!(%store, key = store.keys.hint(), "the Consul token does not allow writing the key by which changes are seen at once; with many flags they are seen later");
+            }
+            Ok(entries)
+        }
+        Transaction::Refused(failures) => Err(refused(&failures, conditional)),
+    }
+}
+
+fn refused(failures: &[Failure], conditional: bool) -> Error {
+    let refusal = failures.iter().find(|failure| errors::is_refusal(&failure.what));
+    match (refusal.or(failures.first()), conditional) {
+        (Some(failure), _) if refusal.is_some() => errors::of_operation(&failure.what),
+        (Some(_), true) => Error::new(ErrorKind::Conflict),
+        (Some(failure), false) => errors::of_operation(&failure.what),
+        (None, _) => {
+            Error::new(ErrorKind::Unavailable).with_message("the Consul agent refused a write and did not say why")
+        }
+    }
+}
+
+/// A transaction has room for three quarters of what a value may have. Nothing is hinted then.
+async fn put_large(store: &Bare, key: &str, value: Vec<u8>, index: Option<u64>) -> Result<u64> {
+    if !store.client.put(key, value.clone(), index).await? {
+        return Err(Error::new(ErrorKind::Conflict));
+    }
+    // Such a write does not tell its index.
+    let found = store.client.get(key, None).await?;
+    Ok(match found.entry {
+        Some(entry) if entry.value == value => entry.index,
+        // Somebody wrote after it: this is newer than all before, older than what is there, and holds for nothing.
+        Some(entry) => entry.index - 1,
+        None => found.index.unwrap_or(1) - 1,
+    })
+}

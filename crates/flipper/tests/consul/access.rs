@@ -1,0 +1,142 @@
+//! Tokens: what they allow, and what happens when they do not any more.
+
+use std::time::Duration;
+
+use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore, Precondition};
+use flipper_testkit::consul::{ConsulAgent, MASTER_TOKEN};
+use flipper_testkit::wait_until;
+
+use crate::{flag, names, stale, state, wait_for, wait_until_live};
+
+const TOKEN: &str = "bbbbbbbb-0000-0000-0000-000000000001";
+const READ: &str = r#"key_prefix "features/" { policy = "read" }"#;
+const WRITE: &str = r#"key_prefix "features/" { policy = "write" }"#;
+
+/// An agent, and a token for this policy.
+fn guarded(rules: &str) -> Option<ConsulAgent> {
+    let agent = ConsulAgent::options().acl().start()?;
+    agent.policy("flags", rules);
+    agent.token(TOKEN, "flags");
+    Some(agent)
+}
+
+async fn open(agent: &ConsulAgent, token: &str) -> flipper::Result<ConsulFeatureFlagStore> {
+    let client = ConsulClient::builder().address(agent.address()).token(token).build()?;
+    // What a token may do is looked at when a request begins.
+    ConsulFeatureFlagStore::builder(client).wait(Duration::from_millis(200)).connect().await
+}
+
+fn put(agent: &ConsulAgent, name: &str, enabled: bool) {
+    agent.put(&format!("features/{name}"), flag(name, enabled).to_json().as_bytes());
+}
+
+fn wait_until_refused(store: &ConsulFeatureFlagStore) {
+    wait_until("it is stale for want of access", || stale(store).is_some_and(|reason| reason.contains("token")));
+    assert!(!stale(store).unwrap().contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_token_that_may_only_read() {
+    let Some(agent) = guarded(READ) else { return };
+    put(&agent, "F", true);
+    agent.put("elsewhere/F", b"");
+    let store = open(&agent, TOKEN).await.unwrap();
+    assert_eq!(state(&store, "F"), Some(true));
+    put(&agent, "F", false);
+    wait_for(&store, "F", Some(false));
+    for refused in [
+        store.put(&flag("F", true), Precondition::Any).await.unwrap_err(),
+        store.put(&flag("G", true), Precondition::Absent).await.unwrap_err(),
+        store.delete("F", Precondition::Any).await.unwrap_err(),
+        open(&agent, "no-such-token").await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused:?}");
+        assert!(!refused.is_transient() && !format!("{refused:?}").contains("no-such-token"), "{refused:?}");
+    }
+    assert_eq!(state(&store, "F"), Some(false));
+    let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
+    let elsewhere = ConsulFeatureFlagStore::builder(client).base_key("elsewhere").connect().await.unwrap_err();
+    assert_eq!(elsewhere.kind(), ErrorKind::Unauthorized);
+}
+
+/// The answer is that of an empty store: a 404 with an index.
+#[tokio::test]
+async fn narrowed_while_watching() {
+    let Some(agent) = guarded(READ) else { return };
+    put(&agent, "F", true);
+    put(&agent, "G", true);
+    let store = open(&agent, TOKEN).await.unwrap();
+    for changed_meanwhile in [false, true] {
+        agent.policy("flags", r#"key_prefix "other/" { policy = "read" }"#);
+        if changed_meanwhile {
+            put(&agent, "F", false);
+        }
+        wait_until_refused(&store);
+        assert_eq!(names(&flipper::LocalFeatureFlagStore::table(&store).list()), ["F", "G"]);
+        // The query that was under way when the policy changed still has the old rights.
+        assert!(state(&store, "F").is_some());
+        agent.policy("flags", READ);
+        wait_until_live(&store);
+        wait_for(&store, "F", Some(!changed_meanwhile));
+    }
+    // Some of the flags out of sight.
+    for changed_meanwhile in [false, true] {
+        agent.policy("flags", r#"key "features/G" { policy = "read" }"#);
+        if changed_meanwhile {
+            put(&agent, "G", false);
+        }
+        wait_until_refused(&store);
+        assert_eq!(state(&store, "F"), Some(false));
+        agent.policy("flags", READ);
+        wait_until_live(&store);
+    }
+    // And what is gone is gone.
+    agent.delete("features/F");
+    wait_for(&store, "F", None);
+    agent.delete("features/G");
+    wait_for(&store, "G", None);
+    assert!(flipper::LocalFeatureFlagStore::status(&store).is_live());
+}
+
+#[tokio::test]
+async fn revoked_while_watching() {
+    let Some(agent) = guarded(WRITE) else { return };
+    let store = open(&agent, TOKEN).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    agent.revoke(TOKEN);
+    wait_until_refused(&store);
+    assert_eq!(state(&store, "F"), Some(true));
+    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    put(&agent, "F", false);
+    agent.token(TOKEN, "flags");
+    wait_until_live(&store);
+    wait_for(&store, "F", Some(false));
+    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_the_right_to_the_hint() {
+    let Some(agent) = guarded(WRITE) else { return };
+    for number in 0..200 {
+        put(&agent, &format!("F{number}"), false);
+    }
+    let (writer, reader) = (open(&agent, TOKEN).await.unwrap(), open(&agent, TOKEN).await.unwrap());
+    let privileged = open(&agent, MASTER_TOKEN).await.unwrap();
+    for round in 0..5 {
+        let name = format!("F{round}");
+        writer.put(&flag(&name, true), Precondition::Any).await.unwrap();
+        wait_for(&reader, &name, Some(true));
+        wait_for(&privileged, &name, Some(true));
+    }
+    assert!(agent.get(".features.changed").is_none());
+    privileged.put(&flag("F9", true), Precondition::Any).await.unwrap();
+    assert!(agent.get(".features.changed").is_some());
+    wait_for(&reader, "F9", Some(true));
+    let version = writer.put(&flag("F0", false), Precondition::Any).await.unwrap();
+    writer.delete("F0", Precondition::Unchanged(version.clone())).await.unwrap();
+    wait_for(&reader, "F0", None);
+    let gone = writer.delete("F0", Precondition::Unchanged(version)).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Conflict);
+    assert!(flipper::LocalFeatureFlagStore::status(&reader).is_live());
+}

@@ -1,0 +1,66 @@
+//! Three servers, and the loss of their leader.
+
+use flipper::{
+    Consistency, ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition,
+};
+use flipper_testkit::consul::ConsulCluster;
+use flipper_testkit::wait_until;
+
+use crate::{builder, flag, names, state, wait_for, wait_until_live};
+
+#[tokio::test]
+async fn the_leader_is_lost() {
+    let Some(mut cluster) = ConsulCluster::start() else { return };
+    let leader = cluster.leader(&[0, 1, 2]);
+    let [one, two] = [(leader + 1) % 3, (leader + 2) % 3];
+    let address = |index: usize| cluster.agents()[index].address();
+    let here = builder(&address(one)).connect().await.unwrap();
+    let there = builder(&address(two)).connect().await.unwrap();
+    let client = ConsulClient::builder().address(address(one)).consistency(Consistency::Stale).build().unwrap();
+    let stale = ConsulFeatureFlagStore::builder(client).connect().await.unwrap();
+    here.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    wait_for(&there, "F", Some(true));
+    wait_for(&stale, "F", Some(true));
+
+    cluster.agent_mut(leader).kill();
+    let failed = here.put(&flag("F", false), Precondition::Any).await;
+    if let Err(error) = &failed {
+        assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
+    }
+    assert!(state(&there, "F").is_some() && state(&stale, "F").is_some());
+    // Of the two that are left one becomes the leader.
+    let next = cluster.leader(&[one, two]);
+    wait_until("writes are taken", || {
+        futures_executor::block_on(there.put(&flag("G", true), Precondition::Any)).is_ok()
+    });
+    for store in [&here, &there, &stale] {
+        wait_until_live(store);
+        wait_for(store, "G", Some(true));
+        assert_eq!(names(&store.table().list()), ["F", "G"]);
+    }
+
+    // Without a second one there is none.
+    let last = if next == one { two } else { one };
+    cluster.agent_mut(next).kill();
+    let store = if last == one { &here } else { &there };
+    wait_until("writes fail", || match futures_executor::block_on(store.put(&flag("H", true), Precondition::Any)) {
+        Ok(_) => false,
+        Err(error) => {
+            assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
+            true
+        }
+    });
+    wait_until("it is stale", || !store.status().is_live());
+    assert_eq!(state(store, "G"), Some(true));
+
+    cluster.agent_mut(next).restart();
+    cluster.agent_mut(leader).restart();
+    wait_until_live(&here);
+    wait_until_live(&there);
+    here.put(&flag("LAST", true), Precondition::Any).await.unwrap();
+    for store in [&here, &there, &stale] {
+        wait_for(store, "LAST", Some(true));
+        wait_until_live(store);
+        assert_eq!(names(&store.table().list()), names(&here.list().await.unwrap()));
+    }
+}

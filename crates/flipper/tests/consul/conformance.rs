@@ -1,0 +1,66 @@
+//! Every behaviour of the traits, with an agent that allows all, and with a token that does not allow hints.
+
+use std::sync::Arc;
+
+use flipper::conformance::TwoConnections;
+use flipper::{ConsulClient, ConsulFeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored, Version};
+use flipper_testkit::consul::ConsulAgent;
+
+use crate::{Shared, agent, random_base, store};
+
+type Any = Box<dyn LocalFeatureFlagStore>;
+
+/// Where there is no agent, which has been said aloud, the tests are those of the memory store.
+async fn on<T>(running: Option<Arc<T>>, open: impl AsyncFnOnce(&T) -> Any) -> (Any, Option<Arc<T>>) {
+    match running {
+        Some(running) => (open(&running).await, Some(running)),
+        None => (Box::new(MemoryFeatureFlagStore::new()), None),
+    }
+}
+
+flipper::local_store_conformance_tests!(one_connection, async || {
+    on(agent(), async |agent| Box::new(store(agent, &random_base()).await) as Any).await
+});
+
+flipper::store_conformance_tests!(two_connections, async || {
+    let base = random_base();
+    let running = agent();
+    let one = on(running.clone(), async |agent| Box::new(store(agent, &base).await) as Any).await.0;
+    let other = on(running.clone(), async |agent| Box::new(store(agent, &base).await) as Any).await.0;
+    (TwoConnections::new(one, other), running)
+});
+
+static GUARDED: Shared<ConsulAgent> = Shared::new();
+const TOKEN: &str = "aaaaaaaa-0000-0000-0000-000000000001";
+
+flipper::local_store_conformance_tests!(without_hints, async || {
+    let running = GUARDED.get(|| {
+        let agent = ConsulAgent::options().acl().start()?;
+        agent.policy("flags", r#"key_prefix "test-" { policy = "write" }"#);
+        agent.token(TOKEN, "flags");
+        Some(agent)
+    });
+    on(running, async |agent| {
+        let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
+        Box::new(ConsulFeatureFlagStore::builder(client).base_key(random_base()).connect().await.unwrap()) as Any
+    })
+    .await
+});
+
+mod corrupt {
+    use super::*;
+
+    flipper::local_corrupt_conformance_tests!(
+        values,
+        async || on(agent(), async |agent| Box::new(store(agent, &random_base()).await) as Any).await,
+        async |store: &Any, name: &str, value: &[u8]| {
+            let shown = store.to_string();
+            match shown.strip_prefix("Consul(").and_then(|rest| rest.strip_suffix(')')) {
+                Some(base) => agent().unwrap().put(&format!("{base}/{name}"), value),
+                None => {
+                    store.table().apply(Stored::from_json(name, Version::ordered(0), value));
+                }
+            }
+        },
+    );
+}

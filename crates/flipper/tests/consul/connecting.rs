@@ -1,0 +1,228 @@
+//! Ways to reach an agent.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use flipper::{
+    Consistency, ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
+    LocalFeatureFlagStore, Precondition,
+};
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use flipper_testkit::wait_until;
+
+use crate::{agent, builder, flag, random_base, stale, state, store, wait_for};
+
+#[tokio::test]
+async fn the_key_is_the_base_key_and_the_name() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let record = flag("F", true);
+    let store = store(&agent, &base).await;
+    let version = store.put(&record, Precondition::Absent).await.unwrap();
+    assert_eq!(agent.get(&format!("{base}/F")).unwrap(), record.to_json());
+    let index = version.as_ordered().unwrap();
+    let there = agent.ask("GET", &format!("/v1/kv/{base}/F?pretty"), b"").body;
+    assert!(there.contains(&format!("\"ModifyIndex\": {index}")), "{there}");
+    assert!(store.is_shared_with_python());
+    assert_eq!(store.to_string(), format!("Consul({base})"));
+}
+
+#[tokio::test]
+async fn by_url() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let url = format!("consul://{}/{base}/features", agent.address());
+    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    one.ready().await.unwrap();
+    other.ready().await.unwrap();
+    one.create("F").enabled(true).await.unwrap();
+    assert!(one.is_enabled("F"));
+    wait_until("the other is told", || other.is_enabled("F"));
+    assert!(agent.get(&format!("{base}/features/F")).is_some());
+    let store = ConsulFeatureFlagStore::connect(&url).await.unwrap();
+    assert_eq!(state(&store, "F"), Some(true));
+    for wrong in ["consul:", "consul:h", "consul://h/a//b", "consul://h/f?token=x"] {
+        assert_eq!(flipper::connect(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}
+
+#[tokio::test]
+async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
+    let Some(agent) = ConsulAgent::options().tls().start() else { return };
+    let client = || ConsulClient::builder().address(agent.tls_address());
+    let with_certificate = |client: flipper::ConsulClientBuilder| {
+        client.client_cert(agent.file("client.crt")).client_key(agent.file("client.key"))
+    };
+    let connect = async |client: flipper::ConsulClientBuilder| {
+        let builder = ConsulFeatureFlagStore::builder(client.build()?);
+        builder.start_within(Duration::from_millis(500)).connect().await
+    };
+    let store = connect(with_certificate(client().ca_file(agent.file("ca.crt")))).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    agent.put("features/F", flag("F", false).to_json().as_bytes());
+    wait_for(&store, "F", Some(false));
+    // A name that the certificate has, for an address that it has not; and no look at it at all.
+    let elsewhere = agent.tls_address().replace("localhost", "127.0.0.2");
+    let client_to = |address: &str| with_certificate(ConsulClient::builder().address(address));
+    connect(client_to(&elsewhere).ca_file(agent.file("ca.crt")).tls_server_name("localhost")).await.unwrap_err();
+    let local = agent.tls_address().replace("https://localhost", "127.0.0.1");
+    let named = client_to(&local).tls(true).ca_file(agent.file("ca.crt")).tls_server_name("localhost");
+    assert_eq!(state(&connect(named).await.unwrap(), "F"), Some(false));
+    assert_eq!(state(&connect(client_to(&agent.tls_address()).tls_verify(false)).await.unwrap(), "F"), Some(false));
+    // Nobody vouches for the server, the client, or for either.
+    for refused in [with_certificate(client()), client().ca_file(agent.file("ca.crt")), client()] {
+        let error = connect(refused).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::InvalidInput), "{error:?}");
+    }
+    let key_alone = client().client_key(agent.file("client.key")).build().unwrap_err();
+    assert_eq!(key_alone.kind(), ErrorKind::InvalidInput);
+    let error = client().ca_file(agent.file("client.key")).build().unwrap_err();
+    assert!(error.to_string().contains("client.key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_unix_socket() {
+    let Some(agent) = ConsulAgent::options().socket().start() else { return };
+    let address = format!("unix://{}", agent.file("socket").display());
+    let store = builder(&address).connect().await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    agent.delete("features/F");
+    wait_for(&store, "F", None);
+}
+
+/// What is asked for goes along with every request; Consul 1.8 knows neither namespaces nor partitions, so nobody is asked.
+#[tokio::test]
+async fn namespace_partition_datacenter_and_token() {
+    let nothing = Fault::Answer(404, "X-Consul-Index: 1\r\n".to_owned(), String::new());
+    let proxy = ConsulProxy::start(1, nothing);
+    let client = ConsulClient::builder()
+        .address(proxy.address())
+        .token("s3cr3t")
+        .basic_auth("user:pa55")
+        .datacenter("dc 1")
+        .namespace("team")
+        .partition("part");
+    let store = ConsulFeatureFlagStore::builder(client.build().unwrap()).connect().await.unwrap();
+    let _ = store.get("F").await;
+    let entry = r#"{"KV": {"Key": "features/F", "Value": null, "ModifyIndex": 7}}"#;
+    let done = format!(r#"{{"Results": [{entry}, {entry}], "Errors": null}}"#);
+    proxy.fault(Fault::Answer(200, "X-Consul-Index: 7\r\n".to_owned(), done));
+    let version = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    assert_eq!(version.as_ordered(), Some(7));
+    let requests = proxy.requests();
+    assert!(requests.len() >= 3);
+    for head in &requests {
+        let line = head.lines().next().unwrap();
+        assert!(line.contains("dc=dc%201&ns=team&partition=part"), "{line}");
+        assert!(!line.contains("s3cr3t") && !line.contains("pa55"), "{line}");
+        let head = head.to_lowercase();
+        assert!(
+            head.contains("x-consul-token: s3cr3t") && head.contains("authorization: basic dxnlcjpwytu1"),
+            "{head}"
+        );
+    }
+    let bodies = proxy.bodies();
+    let written = bodies.iter().find(|body| body.contains("\"cas\"")).unwrap();
+    assert_eq!(written.matches(r#""Namespace":"team","Partition":"part""#).count(), 2, "{written}");
+    assert!(!format!("{store:?} {:?}", store.status()).contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn a_datacenter_that_there_is() {
+    let Some(agent) = agent() else { return };
+    let client = |name: &str| ConsulClient::builder().address(agent.address()).datacenter(name).build().unwrap();
+    let base = random_base();
+    let store = ConsulFeatureFlagStore::builder(client("dc1")).base_key(&base).connect().await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let nowhere = ConsulFeatureFlagStore::builder(client("dc2")).start_within(Duration::from_millis(300));
+    assert_eq!(nowhere.connect().await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn consistency() {
+    let Some(agent) = agent() else { return };
+    for (consistency, word, everywhere) in
+        [(Consistency::Stale, "&stale", false), (Consistency::Consistent, "&consistent", true)]
+    {
+        let proxy = ConsulProxy::start(agent.port(), Fault::None);
+        let client = ConsulClient::builder().address(proxy.address()).consistency(consistency).build().unwrap();
+        let store = ConsulFeatureFlagStore::builder(client).base_key(random_base()).connect().await.unwrap();
+        store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+        assert!(store.get("F").await.unwrap().is_some());
+        store.put(&flag("F", false), Precondition::Any).await.unwrap();
+        assert_eq!(state(&store, "F"), Some(false));
+        wait_until("it waits", || proxy.requests().iter().any(|head| head.contains("&index=")));
+        for head in proxy.requests().iter().filter(|head| head.starts_with("GET")) {
+            let line = head.lines().next().unwrap();
+            assert_eq!(line.contains(word), everywhere || line.contains("&index="), "{line}");
+        }
+    }
+}
+
+/// Each runtime ends before the next begins.
+#[test]
+fn a_static_store_outlives_runtimes() {
+    static STORE: OnceLock<ConsulFeatureFlagStore> = OnceLock::new();
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let opened = runtime().block_on(store(&agent, &base));
+    let store = STORE.get_or_init(|| opened);
+    for round in 0..5 {
+        let enabled = round % 2 == 0;
+        runtime().block_on(store.put(&flag("F", enabled), Precondition::Any)).unwrap();
+        assert_eq!(state(store, "F"), Some(enabled));
+        futures_executor::block_on(async {
+            assert_eq!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled(), enabled);
+        });
+        agent.put(&format!("{base}/F"), flag("F", !enabled).to_json().as_bytes());
+        wait_for(store, "F", Some(!enabled));
+    }
+}
+
+#[tokio::test]
+async fn no_agent_at_the_start() {
+    let began = Instant::now();
+    let error = builder("127.0.0.1:1").start_within(Duration::from_millis(300)).connect().await.unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.is_transient() && error.to_string().contains("refused"), "{error}");
+    let features = FeatureFlagClient::new(builder("127.0.0.1:1").start_stale().connect().await.unwrap());
+    assert!(!features.is_enabled("F") && !features.status().is_live());
+    let error = features.create("F").await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
+    // Something else listens there.
+    let page = Fault::Answer(404, String::new(), "<html>not found</html>".to_owned());
+    let proxy = ConsulProxy::start(1, page);
+    let error = builder(&proxy.address()).start_within(Duration::from_millis(300)).connect().await.unwrap_err();
+    assert!(error.to_string().contains("no Consul agent"), "{error}");
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_later() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    agent.put(&format!("{base}/F"), flag("F", true).to_json().as_bytes());
+    let proxy = ConsulProxy::start(agent.port(), Fault::Answer(500, String::new(), "No cluster leader".to_owned()));
+    let late = tokio::spawn(builder(&proxy.address()).base_key(&base).connect());
+    let store = builder(&proxy.address()).base_key(&base).start_stale().connect().await.unwrap();
+    wait_until("both have tried", || proxy.requests().len() >= 2);
+    assert!(stale(&store).is_some());
+    proxy.fault(Fault::None);
+    store.ready().await.unwrap();
+    assert_eq!(state(&store, "F"), Some(true));
+    assert_eq!(state(&late.await.unwrap().unwrap(), "F"), Some(true));
+}
+
+#[tokio::test]
+async fn a_snapshot_file_for_a_start_without_an_agent() {
+    let Some(agent) = agent() else { return };
+    let (folder, base) = (tempfile::tempdir().unwrap(), random_base());
+    let open = |address: &str| builder(address).base_key(&base).snapshot_file(folder.path().join("flags.snapshot"));
+    let first = open(&agent.address()).connect().await.unwrap();
+    first.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    first.close().await.unwrap();
+    let second = open("127.0.0.1:1").connect().await.unwrap();
+    assert_eq!(state(&second, "F"), Some(true));
+    assert!(stale(&second).unwrap().contains("refused"), "{:?}", stale(&second));
+}

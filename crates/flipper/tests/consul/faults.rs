@@ -1,0 +1,179 @@
+//! Agents and networks that fail.
+
+use std::time::{Duration, Instant};
+
+use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition};
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use flipper_testkit::wait_until;
+
+use crate::{agent, builder, flag, names, random_base, state, wait_for, wait_until_live, wait_until_stale};
+
+#[tokio::test]
+async fn killed_and_restarted_with_its_data() {
+    let Some(mut agent) = ConsulAgent::start() else { return };
+    let store = builder(&agent.address()).connect().await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    agent.kill();
+    wait_until_stale(&store);
+    assert_eq!(state(&store, "F"), Some(true));
+    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
+    agent.restart();
+    // Before it is followed again, too.
+    agent.put("features/F", flag("F", false).to_json().as_bytes());
+    wait_until_live(&store);
+    wait_for(&store, "F", Some(false));
+    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    assert_eq!(state(&store, "F"), Some(true));
+    agent.put("features/G", flag("G", true).to_json().as_bytes());
+    wait_for(&store, "G", Some(true));
+}
+
+#[tokio::test]
+async fn killed_and_restarted_empty() {
+    let Some(mut agent) = ConsulAgent::start() else { return };
+    let store = builder(&agent.address()).connect().await.unwrap();
+    for round in 0..30 {
+        store.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
+    }
+    let before = store.put(&flag("G", true), Precondition::Any).await.unwrap();
+    agent.restart_empty();
+    wait_for(&store, "F", None);
+    wait_until_live(&store);
+    // The index begins anew, and what is written now counts all the same.
+    let after = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    assert!(after.as_ordered() < before.as_ordered());
+    assert_eq!(state(&store, "F"), Some(true));
+    agent.put("features/F", flag("F", false).to_json().as_bytes());
+    wait_for(&store, "F", Some(false));
+    assert_eq!(names(&store.list().await.unwrap()), ["F"]);
+    // And what was decided by a version of before does not.
+    let error = store.put(&flag("G", true), Precondition::Unchanged(before)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn stopped_and_continued() {
+    let Some(agent) = ConsulAgent::start() else { return };
+    let timeout = Duration::from_millis(500);
+    let client = ConsulClient::builder().address(agent.address()).timeout(timeout).build().unwrap();
+    let store = ConsulFeatureFlagStore::builder(client).wait(Duration::from_secs(1)).connect().await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    agent.pause();
+    let stopped = Instant::now();
+    // Without a write: by the answer that does not come.
+    wait_until_stale(&store);
+    assert!(stopped.elapsed() < Duration::from_secs(5));
+    let began = Instant::now();
+    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(3));
+    assert_eq!(state(&store, "F"), Some(true));
+    agent.resume();
+    wait_until_live(&store);
+    // The write that nobody waited for may have been done all the same; memory has what Consul has.
+    let there = store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled();
+    wait_for(&store, "F", Some(there));
+}
+
+/// A write that does not come through says that the one that waits for changes will not either.
+#[tokio::test]
+async fn a_write_that_fails_makes_it_stale() {
+    let Some(agent) = ConsulAgent::start() else { return };
+    let client = ConsulClient::builder().address(agent.address()).timeout(Duration::from_millis(300)).build().unwrap();
+    let store = ConsulFeatureFlagStore::builder(client).connect().await.unwrap();
+    agent.pause();
+    let failed = store.put(&flag("F", true), Precondition::Any).await;
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
+    // Long before the minute is over that it would wait for.
+    wait_until_stale(&store);
+    agent.resume();
+    wait_until_live(&store);
+}
+
+#[tokio::test]
+async fn what_a_proxy_in_between_can_do() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let proxy = ConsulProxy::start(agent.port(), Fault::None);
+    let store = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+    let features = FeatureFlagClient::new(store.clone());
+    features.create("F").enabled(true).await.unwrap();
+    let index = "X-Consul-Index: 1000000\r\n";
+    let no_error = |text: &str| Fault::Answer(200, index.to_owned(), text.to_owned());
+    let faults = [
+        Fault::Answer(500, String::new(), "rpc error making call: EOF".to_owned()),
+        Fault::Answer(503, index.to_owned(), String::new()),
+        Fault::Answer(429, String::new(), "slow down".to_owned()),
+        Fault::Answer(404, String::new(), "no such page".to_owned()),
+        Fault::Answer(301, "Location: /elsewhere\r\n".to_owned(), String::new()),
+        Fault::Half,
+        no_error("<html>"),
+        no_error("{"),
+        no_error("[{\"Key\": 7}]"),
+        no_error(&format!("[{{\"Key\": \"{base}/F\", \"ModifyIndex\": 9, \"Value\": \"%\"}}]")),
+        Fault::Answer(200, "X-Consul-Index: many\r\n".to_owned(), "[]".to_owned()),
+    ];
+    for (round, fault) in faults.into_iter().enumerate() {
+        proxy.fault(fault.clone());
+        wait_until_stale(&store);
+        assert!(features.is_enabled("F"), "{fault:?}");
+        let refused = features.disable("F").await;
+        assert!(refused.is_err(), "{fault:?}");
+        assert!(features.is_enabled("F"), "{fault:?}");
+        let name = format!("N{round}");
+        agent.put(&format!("{base}/{name}"), flag(&name, true).to_json().as_bytes());
+        proxy.fault(Fault::None);
+        wait_for(&store, &name, Some(true));
+        wait_until_live(&store);
+        // A write whose answer was broken may have been done.
+        let there = features.fetch_enabled("F", &flipper::context! {}).await.unwrap();
+        wait_for(&store, "F", Some(there));
+        features.enable("F").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_away_is_not_asked_without_end() {
+    let proxy = ConsulProxy::start(1, Fault::Answer(500, String::new(), String::new()));
+    let began = Instant::now();
+    let store = builder(&proxy.address()).start_stale().connect().await.unwrap();
+    wait_until("it tries again", || proxy.requests().len() >= 7);
+    // 25 ms, 50 ms, 100 ms … at the least.
+    assert!(began.elapsed() > Duration::from_millis(25 + 50 + 100 + 200 + 400), "{:?}", began.elapsed());
+    drop(store);
+}
+
+#[tokio::test]
+async fn a_flag_that_is_too_large() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let proxy = ConsulProxy::start(agent.port(), Fault::None);
+    let store = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+    let with = |bytes: usize| {
+        let mut record = flag("F", true);
+        let mut data = flipper::Object::new();
+        data.insert("text", "x".repeat(bytes));
+        record.set_client_data(data);
+        record
+    };
+    let asked = proxy.requests().iter().filter(|head| head.starts_with("PUT")).count();
+    let error = store.put(&with(512 * 1024), Precondition::Any).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("524288"), "{error}");
+    assert_eq!(proxy.requests().iter().filter(|head| head.starts_with("PUT")).count(), asked);
+    // What fits into a key, but into no transaction.
+    for bytes in [390 * 1024, 511 * 1024] {
+        let record = with(bytes);
+        let version = store.put(&record, Precondition::Any).await.unwrap();
+        let found = store.get("F").await.unwrap().unwrap();
+        assert_eq!(found.version, version);
+        assert_eq!(found.record.unwrap().to_json(), record.to_json());
+        let conflict = store.put(&record, Precondition::Absent).await.unwrap_err();
+        assert_eq!(conflict.kind(), ErrorKind::Conflict);
+        let newer = store.put(&flag("F", false), Precondition::Unchanged(version.clone())).await.unwrap();
+        let conflict = store.put(&record, Precondition::Unchanged(version)).await.unwrap_err();
+        assert_eq!(conflict.kind(), ErrorKind::Conflict);
+        store.delete("F", Precondition::Unchanged(newer)).await.unwrap();
+    }
+}

@@ -1,0 +1,161 @@
+//! What others write, and what this process writes itself.
+
+use flipper::{Change, FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Updates};
+use flipper_testkit::consul::{ConsulProxy, Fault};
+use flipper_testkit::{Child, Role, wait_until};
+use futures_util::StreamExt;
+
+use crate::{agent, builder, flag, names, random_base, state, store, wait_for};
+
+const CREATED: usize = 1_000;
+const DESTROYED: usize = 500;
+
+pub(crate) fn change(role: &Role) {
+    let [address, base] = &*role.arguments else { panic!("{:?}", role.arguments) };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let features = FeatureFlagClient::new(builder(address).base_key(base).connect().await.unwrap());
+        for number in 0..CREATED {
+            features.create(format!("F{number:04}")).enabled(number % 2 == 0).await.unwrap();
+        }
+        for number in 0..DESTROYED {
+            features.destroy(&format!("F{number:04}")).await.unwrap();
+        }
+        role.say("done");
+        role.hear();
+    });
+}
+
+#[tokio::test]
+async fn what_another_process_creates_and_destroys_is_here() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let store = store(&agent, &base).await;
+    let child = Child::spawn("change", &[&agent.address(), &base]);
+    child.expect("done");
+    wait_until("the same flags are here", || store.table().list().len() == CREATED - DESTROYED);
+    let (here, there) = (store.table().list(), store.list().await.unwrap());
+    assert_eq!(names(&here), names(&there));
+    for (here, there) in here.iter().zip(&there) {
+        assert_eq!((&here.version, &here.record), (&there.version, &there.record));
+    }
+    assert!(store.status().is_live());
+    assert_eq!(store.status().updates, Updates::Push);
+}
+
+#[tokio::test]
+async fn own_writes_are_here_when_they_return() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let features = FeatureFlagClient::new(store(&agent, &base).await);
+    for round in 0..50 {
+        let name = format!("F{round}");
+        features.create(&name).enabled(true).await.unwrap();
+        assert!(features.is_enabled(&name));
+        features.disable(&name).await.unwrap();
+        assert!(!features.is_enabled(&name) && features.exists(&name));
+        features.destroy(&name).await.unwrap();
+        assert!(!features.exists(&name));
+    }
+}
+
+/// Of the states that a flag had, none comes back.
+#[tokio::test]
+async fn an_older_state_never_replaces_an_own_write() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let store = store(&agent, &base).await;
+    let features = FeatureFlagClient::new(store.clone());
+    features.create("F").await.unwrap();
+    let mut changes = features.changes();
+    for round in 1..=200_u64 {
+        features.set_client_data("F", serde_json::json!({ "round": round })).await.unwrap();
+    }
+    features.create("LAST").await.unwrap();
+    let mut last = 0;
+    loop {
+        match changes.next().await.unwrap() {
+            Change::Set { name, record } if name == "F" => {
+                let round = record.client_data().get("round").and_then(flipper::Json::as_i64).unwrap_or(0);
+                assert!(round >= last, "{round} after {last}");
+                last = round;
+            }
+            Change::Set { name, .. } if name == "LAST" => break,
+            _ => {}
+        }
+    }
+    assert_eq!(last, 200);
+}
+
+#[tokio::test]
+async fn writes_past_this_library_are_seen() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let store = store(&agent, &base).await;
+    let key = format!("{base}/F");
+    for enabled in [true, false, true] {
+        agent.put(&key, flag("F", enabled).to_json().as_bytes());
+        wait_for(&store, "F", Some(enabled));
+    }
+    agent.delete(&key);
+    wait_for(&store, "F", None);
+    agent.put(&key, flag("F", true).to_json().as_bytes());
+    wait_for(&store, "F", Some(true));
+    agent.ask("DELETE", &format!("/v1/kv/{base}?recurse"), b"");
+    wait_for(&store, "F", None);
+    assert!(store.status().is_live());
+}
+
+/// Only the hint can bring it: the answer with all flags is held up.
+#[tokio::test]
+async fn a_change_among_many_flags_comes_by_the_hint() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    for number in 0..140 {
+        let name = format!("F{number}");
+        agent.put(&format!("{base}/{name}"), flag(&name, false).to_json().as_bytes());
+    }
+    let proxy = ConsulProxy::start(agent.port(), Fault::None);
+    let here = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+    let writer = store(&agent, &base).await;
+    writer.put(&flag("F0", true), Precondition::Any).await.unwrap();
+    wait_for(&here, "F0", Some(true));
+    let waits_for_hint = || {
+        proxy
+            .requests()
+            .iter()
+            .any(|head| head.contains(&format!("/v1/kv/.{base}.changed?")) && head.contains("index="))
+    };
+    wait_until("the hint is waited for", waits_for_hint);
+    let before = proxy.requests().len();
+    proxy.hold("?recurse");
+    for round in 1..20 {
+        let name = format!("F{round}");
+        writer.put(&flag(&name, true), Precondition::Any).await.unwrap();
+        wait_for(&here, &name, Some(true));
+        writer.delete(&name, Precondition::Any).await.unwrap();
+        wait_for(&here, &name, None);
+    }
+    let reads =
+        proxy.requests()[before..].iter().filter(|head| head.starts_with(&format!("GET /v1/kv/{base}/F"))).count();
+    assert!(reads >= 38, "{reads} flags were read one by one");
+    // The truth is the list of all, and what comes past this library is only in there.
+    agent.put(&format!("{base}/F30"), flag("F30", true).to_json().as_bytes());
+    proxy.release();
+    wait_for(&here, "F30", Some(true));
+    assert_eq!(state(&here, "F1"), None);
+    assert_eq!(names(&here.table().list()), names(&here.list().await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_hint_lies_beside_the_base_key() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    let store = store(&agent, &format!("{base}/features")).await;
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let hint = agent.get(&format!("{base}/.features.changed")).unwrap();
+    assert!(hint.ends_with(" F\n"), "{hint:?}");
+    // What the Python library takes for its flags.
+    let keys = agent.ask("GET", &format!("/v1/kv/{base}/features?keys"), b"").body;
+    assert_eq!(keys.matches('"').count(), 2, "{keys}");
+}

@@ -1,0 +1,39 @@
+//! A process of the Python library, which does what it is told to.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+pub(crate) struct Python {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Python {
+    /// `store`: `redis` or `consul`. `None`, said aloud, where Python's library is not installed.
+    pub(crate) fn start(store: &str, port: u16, base_key: &str) -> Option<Self> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/flags.py");
+        let mut command = Command::new(flipper_testkit::python::interpreter()?);
+        command.args([script, store, &port.to_string(), base_key]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Some(Self { child, input, output })
+    }
+
+    /// What `tests/python/flags.py` answers to this call.
+    pub(crate) fn ask(&mut self, call: &Value) -> Value {
+        writeln!(self.input, "{call}").unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("Python failed at {call}"))
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
