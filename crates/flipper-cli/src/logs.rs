@@ -43,6 +43,10 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        // No command answers from a mirror's memory, and each tells itself what it cannot reach.
+        if event.metadata().target().starts_with("flipper::wrappers") {
+            return Ok(());
+        }
         let mut said = Said::default();
         event.record(&mut said);
         write!(writer, "{} {}", styled(NOTE, "warning:"), plain(&said.message))?;

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
+use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::wait_until;
 use rustix::process::Signal;
@@ -69,6 +70,43 @@ fn watch_survives_a_restart_and_says_so() {
     watch.line("back:");
     succeed(&mut flipper(&["disable", "A"]));
     watch.line("enabled: true -> false");
+}
+
+#[test]
+fn watch_survives_a_restart_of_consul() {
+    let Some(mut consul) = ConsulAgent::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("consul://{}", consul.address());
+    succeed(flipper(home.path(), &url).args(["create", "A"]));
+    let mut watch = Running::start(flipper(home.path(), &url).arg("watch"));
+    watch.line("changes are pushed");
+    succeed(flipper(home.path(), &url).args(["enable", "A"]));
+    watch.line("enabled: false -> true");
+    consul.kill();
+    watch.line("lost:");
+    consul.restart();
+    watch.line("back:");
+    succeed(flipper(home.path(), &url).args(["disable", "A"]));
+    watch.line("enabled: true -> false");
+    watch.signal(Signal::INT);
+    let (code, said) = watch.end();
+    assert_eq!(code, Some(0));
+    assert!(!said.iter().any(|line| line.starts_with("warning:")), "what is told is told once: {said:?}");
+}
+
+#[test]
+fn serve_over_consul() {
+    let Some(consul) = ConsulAgent::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("consul://{}/shop/flags", consul.address());
+    let (server, thrift, http) = start_server(home.path(), &url, &[]);
+    wait_until("it is ready", || ask(&http, "/readyz").0 == 200);
+    succeed(flipper(home.path(), &thrift).args(["create", "A", "--enable"]));
+    assert_eq!(run(flipper(home.path(), &url).args(["check", "A"])).0, 0);
+    succeed(flipper(home.path(), &url).args(["disable", "A"]));
+    wait_until("it is off here too", || run(flipper(home.path(), &thrift).args(["check", "A"])).0 == 1);
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
 }
 
 #[test]

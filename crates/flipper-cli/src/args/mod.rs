@@ -24,7 +24,7 @@ Exit codes:
 Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or \
 in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` tells which, and whether it answers.
 
-A URL is sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS), consul://HOST[:PORT] or \
+A URL is sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS), consul://HOST[:PORT][/BASE/KEY] or \
 thrift://HOST[:PORT]. Everybody on the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
 
 /// Feature flags in a terminal: manage, watch, move and serve them

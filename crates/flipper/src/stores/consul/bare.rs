@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use super::client::ConsulClient;
 use super::hints::Hints;
@@ -20,6 +21,8 @@ use crate::stores::feed::feed;
 
 /// Consul's limit for a value, unless the agent was told another.
 const LARGEST: usize = 512 * 1024;
+/// How many flags `put_all` has under way at once.
+const AT_ONCE: usize = 16;
 /// So many folders are remembered, to warn of each once.
 const MOST_WARNINGS: usize = 1000;
 
@@ -171,5 +174,14 @@ impl FeatureFlagStore for Bare {
 
     fn is_shared_with_python(&self) -> bool {
         true
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let mut results = Vec::with_capacity(records.len());
+        for batch in records.chunks(AT_ONCE) {
+            // Consul's leader takes what comes together in one round of its log.
+            results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
+        }
+        results
     }
 }
