@@ -113,7 +113,7 @@ pub use store::{
 };
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "consul")]
-pub use stores::{Consistency, ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore};
+pub use stores::{ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]

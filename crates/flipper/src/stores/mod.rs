@@ -13,7 +13,7 @@ mod sqlite;
 pub(crate) mod thrift;
 
 #[cfg(feature = "consul")]
-pub use consul::{Consistency, ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulFeatureFlagStore};
+pub use consul::{ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};

@@ -1,7 +1,8 @@
 //! Three servers, and the loss of their leader.
 
 use flipper::{
-    Consistency, ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition,
+    ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore, LocalFeatureFlagStore,
+    Precondition,
 };
 use flipper_testkit::consul::ConsulCluster;
 use flipper_testkit::wait_until;
@@ -16,7 +17,7 @@ async fn the_leader_is_lost() {
     let address = |index: usize| cluster.agents()[index].address();
     let here = builder(&address(one)).connect().await.unwrap();
     let there = builder(&address(two)).connect().await.unwrap();
-    let client = ConsulClient::builder().address(address(one)).consistency(Consistency::Stale).build().unwrap();
+    let client = ConsulClient::builder().address(address(one)).consistency(ConsulConsistency::Stale).build().unwrap();
     let stale = ConsulFeatureFlagStore::builder(client).connect().await.unwrap();
     here.put(&flag("F", true), Precondition::Absent).await.unwrap();
     wait_for(&there, "F", Some(true));

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use flipper::{
-    Consistency, ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
+    ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
     LocalFeatureFlagStore, Precondition,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
@@ -142,7 +142,7 @@ async fn a_datacenter_that_there_is() {
 async fn consistency() {
     let Some(agent) = agent() else { return };
     for (consistency, word, everywhere) in
-        [(Consistency::Stale, "&stale", false), (Consistency::Consistent, "&consistent", true)]
+        [(ConsulConsistency::Stale, "&stale", false), (ConsulConsistency::Consistent, "&consistent", true)]
     {
         let proxy = ConsulProxy::start(agent.port(), Fault::None);
         let client = ConsulClient::builder().address(proxy.address()).consistency(consistency).build().unwrap();

@@ -41,7 +41,7 @@ static AGENT: Shared<ConsulAgent> = Shared::new();
 
 /// The agent of the tests that do no harm to it.
 fn agent() -> Option<Arc<ConsulAgent>> {
-    AGENT.get(ConsulAgent::start)
+    AGENT.get(|| ConsulAgent::options().dev().start())
 }
 
 /// A base key that no other test has.

@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::client::{Answer, Consistency, ConsulClient, Request};
+use super::client::{Answer, ConsulClient, ConsulConsistency, Request};
 use super::{errors, keys};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -175,7 +175,7 @@ impl ConsulClient {
     }
 
     async fn get_by_transaction(&self, key: &str) -> Result<Found> {
-        let consistent = if self.consistency() == Consistency::Consistent { "&consistent" } else { "" };
+        let consistent = if self.consistency() == ConsulConsistency::Consistent { "&consistent" } else { "" };
         let entry = match self.transaction(vec![Operation::get(key)], consistent).await? {
             Transaction::Done(mut found) => found.pop(),
             Transaction::Refused(failures) => match failures.first() {
@@ -207,9 +207,9 @@ impl ConsulClient {
     async fn read(&self, key: &str, parameters: &str, wait: Option<Wait>, limit: usize) -> Result<Answer> {
         let mut path = format!("/v1/kv/{}?{parameters}{}", keys::encode(key), self.query());
         match (self.consistency(), wait) {
-            (Consistency::Consistent, _) => path.push_str("&consistent"),
+            (ConsulConsistency::Consistent, _) => path.push_str("&consistent"),
             // What is not waited for must be what the store has now.
-            (Consistency::Stale, Some(_)) => path.push_str("&stale"),
+            (ConsulConsistency::Stale, Some(_)) => path.push_str("&stale"),
             _ => {}
         }
         let mut time = Duration::ZERO;

@@ -52,7 +52,7 @@ use async_trait::async_trait;
 
 use self::bare::Bare;
 pub use self::builder::ConsulBuilder;
-pub use self::client::{Consistency, ConsulClient, ConsulClientBuilder};
+pub use self::client::{ConsulClient, ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
 use crate::record::FlagRecord;
 use crate::status::Status;
@@ -68,7 +68,7 @@ use crate::wrappers::MirroredFeatureFlagStore;
 /// [`status`](LocalFeatureFlagStore::status) says since when it is away and why.
 ///
 /// ```no_run
-/// use flipper::{Consistency, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient};
+/// use flipper::{ConsulConsistency, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient};
 ///
 /// # async fn example() -> flipper::Result<()> {
 /// let client = ConsulClient::builder()

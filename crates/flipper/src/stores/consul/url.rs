@@ -4,7 +4,7 @@ use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
 use super::builder::ConsulBuilder;
-use super::client::{Consistency, ConsulClientBuilder};
+use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
 
 const FORM: &str =
@@ -41,9 +41,9 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             ("ns", _) => client.namespace(value),
             ("partition", _) => client.partition(value),
             ("tls", "true") => client.tls(true),
-            ("consistency", "default") => client.consistency(Consistency::Default),
-            ("consistency", "consistent") => client.consistency(Consistency::Consistent),
-            ("consistency", "stale") => client.consistency(Consistency::Stale),
+            ("consistency", "default") => client.consistency(ConsulConsistency::Default),
+            ("consistency", "consistent") => client.consistency(ConsulConsistency::Consistent),
+            ("consistency", "stale") => client.consistency(ConsulConsistency::Stale),
             _ => {
                 return Err(Error::invalid_input(
                     "a Consul store's URL has a parameter that is not known, or a value that is none",

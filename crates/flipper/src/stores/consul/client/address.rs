@@ -41,8 +41,10 @@ impl Address {
         let uri: Uri = format!("http://{authority}{path}/")
             .parse()
             .map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))?;
-        let named = uri.authority().is_some_and(|authority| !authority.host().is_empty());
-        if !named || path.contains(['?', '#']) {
+        let host = uri.host().unwrap_or_default();
+        let port = authority.strip_prefix(host).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+        let usable = port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_ok());
+        if host.is_empty() || !usable || path.contains(['?', '#']) {
             return Err(Error::invalid_input(FORM));
         }
         // Without a port it is the scheme's, as Consul's own tools have it.

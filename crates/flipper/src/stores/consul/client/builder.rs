@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How current what Consul's servers answer must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Consistency {
+pub enum ConsulConsistency {
     /// The leader answers. In the moment of an election an old one may.
     #[default]
     Default,
@@ -44,7 +44,7 @@ pub struct ConsulClientBuilder {
     datacenter: Option<String>,
     namespace: Option<String>,
     partition: Option<String>,
-    consistency: Consistency,
+    consistency: ConsulConsistency,
     timeout: Duration,
     tls: Tls,
 }
@@ -60,7 +60,7 @@ impl ConsulClientBuilder {
             datacenter: None,
             namespace: None,
             partition: None,
-            consistency: Consistency::Default,
+            consistency: ConsulConsistency::Default,
             timeout: TIMEOUT,
             tls: Tls::default(),
         }
@@ -134,9 +134,9 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// How current answers must be; [`Consistency::Default`] unless said.
+    /// How current answers must be; [`ConsulConsistency::Default`] unless said.
     #[must_use]
-    pub fn consistency(mut self, consistency: Consistency) -> Self {
+    pub fn consistency(mut self, consistency: ConsulConsistency) -> Self {
         self.consistency = consistency;
         self
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-pub use self::builder::{Consistency, ConsulClientBuilder};
+pub use self::builder::{ConsulClientBuilder, ConsulConsistency};
 use self::http::Http;
 pub(super) use self::http::{Answer, Request};
 use crate::error::Result;
@@ -47,7 +47,7 @@ struct Inner {
     query: String,
     namespace: Option<String>,
     partition: Option<String>,
-    consistency: Consistency,
+    consistency: ConsulConsistency,
     timeout: Duration,
     /// Told when a request did not come through, so that who waits for changes does not wait in vain.
     trouble: Notify,
@@ -83,7 +83,7 @@ impl ConsulClient {
         self.inner.partition.as_deref()
     }
 
-    pub(super) fn consistency(&self) -> Consistency {
+    pub(super) fn consistency(&self) -> ConsulConsistency {
         self.inner.consistency
     }
 
