@@ -235,6 +235,26 @@ fn serve_answers_from_memory_and_tells_how_it_is() {
 }
 
 #[test]
+fn serve_does_not_wait_for_those_who_do_not_ask() {
+    let home = tempfile::tempdir().unwrap();
+    let (_server, _, http) = start_server(home.path(), "memory:", &[]);
+    let mut slow = TcpStream::connect(&http).unwrap();
+    slow.set_read_timeout(Some(flipper_testkit::PATIENCE)).unwrap();
+    write!(slow, "GET /healthz HTTP/1.1\r\nhost: ").unwrap();
+    let mut endless = TcpStream::connect(&http).unwrap();
+    endless.set_read_timeout(Some(flipper_testkit::PATIENCE)).unwrap();
+    // The server may have enough of it before all is written.
+    let _ = write!(endless, "GET /healthz HTTP/1.1\r\nx: {}", "x".repeat(1 << 20));
+    for stream in [&mut slow, &mut endless] {
+        let mut answer = Vec::new();
+        // An end or a reset, but no time-out.
+        let ended = stream.read_to_end(&mut answer);
+        assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    }
+    assert_eq!(ask(&http, "/healthz").0, 200);
+}
+
+#[test]
 fn serve_logs_json() {
     let home = tempfile::tempdir().unwrap();
     let (server, thrift, _) = start_server(home.path(), "memory:", &["--log-format", "json"]);
