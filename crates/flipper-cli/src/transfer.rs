@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flipper::{Error, ErrorKind, FlagRecord, Json, Object, Precondition};
+use futures_util::future::join;
 
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
@@ -116,14 +117,16 @@ pub(crate) async fn apply(
     let when = if mode.overwrite { Precondition::Any } else { Precondition::Absent };
     for (indexes, is_new) in [(&plan.create, true), (&plan.change, false)] {
         let mut size = SMALLEST * 8;
-        let mut next = 0;
-        while next < indexes.len() {
+        let mut rest = &indexes[..];
+        let mut records = take(source, &mut rest, size)?;
+        while !records.is_empty() {
             work.stop_if(interrupt)?;
-            let batch = &indexes[next..(next + size).min(indexes.len())];
-            next += batch.len();
-            let records = batch.iter().map(|index| source.record(*index)).collect::<Done<Vec<_>>>()?;
             let started = Instant::now();
-            work.put(session, &records, when.clone(), is_new).await?;
+            // The next ones are read while the store writes these.
+            let ahead = async { take(source, &mut rest, size) };
+            let (put, next) = join(work.put(session, &records, when.clone(), is_new), ahead).await;
+            put?;
+            records = next?;
             size = match started.elapsed() {
                 short if short < BATCH_TIME / 2 => (size * 2).min(LARGEST),
                 long if long > BATCH_TIME * 2 => (size / 2).max(SMALLEST),
@@ -142,6 +145,13 @@ pub(crate) async fn apply(
         }
     }
     Ok(work.tally)
+}
+
+/// Reads the first of these flags, so many.
+fn take(source: &Source, indexes: &mut &[usize], most: usize) -> Done<Vec<FlagRecord>> {
+    let (batch, rest) = indexes.split_at(most.min(indexes.len()));
+    *indexes = rest;
+    batch.iter().map(|index| source.record(*index)).collect()
 }
 
 struct Work<'a> {
