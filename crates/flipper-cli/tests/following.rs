@@ -283,6 +283,31 @@ fn serve_says_what_is_in_its_way() {
 }
 
 #[test]
+fn serve_listens_everywhere_if_told() {
+    let home = tempfile::tempdir().unwrap();
+    let everywhere = ["--listen-everywhere", "--thrift", "0.0.0.0:0"];
+    let (code, _, err) = run(flipper(home.path(), "memory:").arg("serve").args(&everywhere[1..]));
+    assert_eq!(code, 2, "{err}");
+    let mut server = Running::start(flipper(home.path(), "memory:").arg("serve").args(everywhere));
+    assert!(server.line("serving flags store=").contains("thrift=0.0.0.0:"));
+}
+
+#[test]
+fn a_token_that_consul_does_not_know() {
+    let Some(consul) = ConsulAgent::options().acl().start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("consul://{}", consul.address());
+    let secret = "00000000-1111-2222-3333-444444444444";
+    for arguments in [&["list"][..], &["create", "A"], &["watch"], &["serve", "--thrift", "127.0.0.1:0"]] {
+        let (code, out, err) = run(flipper(home.path(), &url).env("CONSUL_HTTP_TOKEN", secret).args(arguments));
+        assert_eq!(code, 4, "{arguments:?}: {err}");
+        assert!(err.contains("refused access") && !err.contains(secret) && !out.contains(secret), "{err}");
+    }
+    let master = flipper_testkit::consul::MASTER_TOKEN;
+    succeed(flipper(home.path(), &url).env("CONSUL_HTTP_TOKEN", master).args(["create", "A"]));
+}
+
+#[test]
 fn serve_ends_where_it_is_refused() {
     let Some(redis) = RedisServer::options().password("sesame").start() else { return };
     let home = tempfile::tempdir().unwrap();

@@ -73,7 +73,7 @@ pub(crate) struct Sync {
 #[derive(Args)]
 #[command(after_help = "\
 Lines begin with + for a flag that only B has, - for one that only A has, ~ for one that is another in B. Nothing is printed \
-for stores that have the same flags.")]
+for stores that have the same flags, and the exit code is 0 either way; for scripts, `equal` of --json says it.")]
 pub(crate) struct Diff {
     /// A store's URL
     #[arg(value_name = "A")]
