@@ -95,6 +95,24 @@ fn watch_survives_a_restart_of_consul() {
 }
 
 #[test]
+fn serve_starts_from_a_snapshot_while_the_store_is_away() {
+    let Some(mut redis) = RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    succeed(flipper(home.path(), &redis.url()).args(["create", "A", "--enable"]));
+    let snapshot = home.path().join("flags.snapshot");
+    let (server, _, http) = start_server(home.path(), &redis.url(), &["--snapshot", "flags.snapshot"]);
+    wait_until("it is ready", || ask(&http, "/readyz").0 == 200);
+    wait_until("the snapshot is written", || snapshot.exists());
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+
+    redis.kill();
+    let (_server, thrift, http) = start_server(home.path(), &redis.url(), &["--snapshot", "flags.snapshot"]);
+    assert_eq!(run(flipper(home.path(), &thrift).args(["check", "A"])).0, 0);
+    assert_eq!(ask(&http, "/readyz").0, 503);
+}
+
+#[test]
 fn serve_over_consul() {
     let Some(consul) = ConsulAgent::start() else { return };
     let home = tempfile::tempdir().unwrap();

@@ -24,6 +24,9 @@ pub(crate) struct Serve {
     /// The address for health and metrics; without it there are none
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) http: Option<String>,
+    /// Keeps the last known flags in this file, for a start while the store is away; a store that is a file needs none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) snapshot: Option<PathBuf>,
     /// Allows addresses that other machines can reach, without passwords or encryption
     #[arg(long)]
     pub(crate) listen_everywhere: bool,

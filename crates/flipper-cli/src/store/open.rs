@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flipper::{
-    ConsulBuilder, ConsulFeatureFlagStore, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord,
-    MemoryFeatureFlagStore, RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, SqliteFile, Stored,
-    ThriftRpcFeatureFlagStore,
+    ConsulBuilder, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
+    RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, SqliteFile, Stored, ThriftRpcFeatureFlagStore,
 };
 
 use super::{Kind, Location};
@@ -113,14 +112,17 @@ async fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlag
         }
         Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
         Kind::Thrift => ThriftRpcFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Consul => consul(location).await.map(|store| Arc::new(store) as _),
+        Kind::Consul => match consul(location) {
+            Ok(builder) => builder.connect().await.map(|store| Arc::new(store) as _),
+            Err(error) => Err(error),
+        },
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
 }
 
 /// Does not wait for Consul: the first call tells better what is wrong.
-pub(crate) async fn consul(location: &Location) -> flipper::Result<ConsulFeatureFlagStore> {
-    ConsulBuilder::from_url(&location.url)?.start_stale().connect().await
+pub(crate) fn consul(location: &Location) -> flipper::Result<ConsulBuilder> {
+    Ok(ConsulBuilder::from_url(&location.url)?.start_stale())
 }
 
 fn prepare_file(path: &Path, shown: &str, purpose: Purpose) -> Done {

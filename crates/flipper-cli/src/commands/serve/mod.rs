@@ -6,6 +6,7 @@ mod http;
 mod metrics;
 mod served;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let thrift = address::resolve(&args.thrift, "--thrift", args.listen_everywhere)?;
     let http = args.http.as_deref().map(|http| address::resolve(http, "--http", args.listen_everywhere)).transpose()?;
     let mut interrupt = Interrupt::begin()?;
-    let served = Arc::new(Served::new(open(&location).await?, &location));
+    let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref()).await?, &location));
 
     let options = ServerOptions::new().allow_remote(args.listen_everywhere);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
@@ -66,18 +67,32 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
 }
 
 /// The store with its flags in memory.
-async fn open(location: &Location) -> Done<Arc<dyn LocalFeatureFlagStore>> {
+async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn LocalFeatureFlagStore>> {
+    let failed = |error| Failure::of(&error, &location.shown);
+    if matches!(location.kind, Kind::Memory | Kind::Sqlite(_)) && snapshot.is_some() {
+        return Err(Failure::usage(format!("{} needs no snapshot", location.shown)).hint("leave --snapshot out"));
+    }
     Ok(match &location.kind {
         // Of use to those who reach it by Thrift, until the server ends.
         Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
         Kind::Sqlite(path) => {
             // For its messages about a file that is not there.
             Store::open(location, Purpose::Existing).await?;
-            Arc::new(SqliteFeatureFlagStore::open(path).map_err(|error| Failure::of(&error, &location.shown))?)
+            Arc::new(SqliteFeatureFlagStore::open(path).map_err(failed)?)
         }
-        Kind::Consul => Arc::new(consul(location).await.map_err(|error| Failure::of(&error, &location.shown))?),
+        Kind::Consul => {
+            let mut builder = consul(location).map_err(failed)?;
+            if let Some(file) = snapshot {
+                builder = builder.snapshot_file(file);
+            }
+            Arc::new(builder.connect().await.map_err(failed)?)
+        }
         Kind::Redis | Kind::Thrift => {
-            Arc::new(MirroredFeatureFlagStore::new(Store::open(location, Purpose::Follow).await?.inner))
+            let mut builder = MirroredFeatureFlagStore::builder(Store::open(location, Purpose::Follow).await?.inner);
+            if let Some(file) = snapshot {
+                builder = builder.snapshot_file(file);
+            }
+            Arc::new(builder.build())
         }
     })
 }
