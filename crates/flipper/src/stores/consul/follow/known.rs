@@ -10,6 +10,10 @@ use crate::stores::consul::rows::{Row, Rows};
 pub(super) struct Known {
     flags: HashMap<String, Last, RandomState>,
     present: usize,
+    /// The index of the last whole answer.
+    listed: u64,
+    /// Flags that this process has put, and no whole answer had the chance to show yet.
+    put: HashMap<String, u64, RandomState>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,23 @@ impl Known {
         self.flags
             .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
         self.present = self.flags.len();
+        self.listed = rows.index;
+    }
+
+    /// Takes note of an own put, and says whether the flag is gone already.
+    ///
+    /// Somebody else may delete it before an answer shows it: then no answer is different from the one before, and who made
+    /// the put would keep the flag for ever.
+    pub(super) fn put(&mut self, name: String, index: u64) -> bool {
+        if index > self.listed {
+            self.put.insert(name, index);
+            return false;
+        }
+        self.index(&name) < index
+    }
+
+    pub(super) fn listed(&self) -> u64 {
+        self.listed
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,12 +105,11 @@ impl Known {
         }
     }
 
-    /// Notes that it is gone at this index, by a read of its own; whether it was there.
-    pub(super) fn remove(&mut self, name: &str, index: u64) -> bool {
+    /// Notes that it is gone at this index, by a read of its own.
+    pub(super) fn remove(&mut self, name: &str, index: u64) {
         let last = Last { index, present: false };
         let was = self.flags.insert(name.to_owned(), last).is_some_and(|known| known.present);
         self.present -= usize::from(was);
-        was
     }
 
     /// Notes that it is gone, by a whole answer.
@@ -99,10 +119,17 @@ impl Known {
         }
     }
 
-    /// Forgets what is gone for answers that are newer.
-    pub(super) fn tidy(&mut self, index: u64) {
+    /// When all of an answer is taken in: the flags put here that came and went before it.
+    pub(super) fn finish(&mut self, index: u64) -> Vec<String> {
+        self.listed = index;
+        let shown: Vec<_> = self.put.extract_if(|_, put| *put <= index).collect();
+        // What is gone is told by one answer, or is still remembered from a read of its own.
+        let gone = shown.into_iter().filter(|(name, put)| self.index(name) < *put);
+        let gone = gone.map(|(name, _)| name).collect();
+        // Forgets what is gone, for answers that are newer.
         if self.flags.len() > self.present {
             self.flags.retain(|_, last| last.present || last.index > index);
         }
+        gone
     }
 }
