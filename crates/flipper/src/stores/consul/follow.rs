@@ -133,7 +133,7 @@ impl Follower {
             } else if !self.store.hints.is_explained(index) {
                 tokio::time::sleep(rest.next(flags)).await;
             } else if flags > FEW {
-                self.rest(flags).await?;
+                self.rest(flags, index).await?;
             }
         }
     }
