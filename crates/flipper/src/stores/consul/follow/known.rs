@@ -133,3 +133,75 @@ impl Known {
         gone
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes in an answer: what has changed, what is gone, and what was put here and is gone.
+    fn take_in(known: &mut Known, flags: &[(&str, u64)], index: u64) -> [Vec<String>; 3] {
+        let rows = Rows::for_test(flags, index);
+        let news = known.compare(&rows).unwrap();
+        for name in &news.gone {
+            known.forget(name);
+        }
+        let changed = news.changed.iter().map(|row| rows.name(row).to_owned()).collect();
+        for row in &news.changed {
+            known.set(rows.name(row), row.index);
+        }
+        [changed, news.gone, known.finish(index)]
+    }
+
+    fn starting_with(flags: &[(&str, u64)], index: u64) -> Known {
+        let mut known = Known::default();
+        known.reset(&Rows::for_test(flags, index));
+        known
+    }
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
+    fn what_is_different_is_told_once() {
+        let mut known = starting_with(&[("A", 5), ("B", 6)], 6);
+        assert_eq!(take_in(&mut known, &[("A", 7), ("C", 8)], 9), [vec!["A", "C"], vec!["B"], NONE.to_vec()]);
+        assert_eq!(take_in(&mut known, &[("A", 7), ("C", 8)], 9), [NONE, NONE, NONE]);
+        assert_eq!(known.len(), 2);
+    }
+
+    #[test]
+    fn an_answer_says_nothing_of_what_is_known_to_be_newer() {
+        let mut known = starting_with(&[("A", 5), ("B", 6)], 6);
+        known.set("A", 20);
+        known.remove("B", 21);
+        known.set("C", 22);
+        assert_eq!(take_in(&mut known, &[("A", 10), ("B", 11)], 12), [NONE, NONE, NONE]);
+        assert_eq!(take_in(&mut known, &[("A", 20), ("C", 22)], 22), [NONE, NONE, NONE]);
+        assert_eq!(known.flags.len(), 2);
+    }
+
+    #[test]
+    fn an_index_that_goes_back_is_noticed() {
+        let known = starting_with(&[("A", 5)], 6);
+        assert!(known.compare(&Rows::for_test(&[("A", 3)], 9)).is_err());
+    }
+
+    #[test]
+    fn a_flag_put_here_and_gone_between_two_answers_is_told() {
+        let mut known = starting_with(&[], 10);
+        assert!(!known.put("F".to_owned(), 12));
+        // An answer of before it says nothing of it.
+        assert_eq!(take_in(&mut known, &[], 11), [NONE, NONE, NONE]);
+        assert_eq!(take_in(&mut known, &[], 15), [NONE.to_vec(), NONE.to_vec(), vec!["F"]]);
+        assert_eq!(take_in(&mut known, &[], 16), [NONE, NONE, NONE]);
+        // The answer was faster than word of the put.
+        assert!(known.put("G".to_owned(), 14));
+    }
+
+    #[test]
+    fn a_flag_put_here_that_is_there_stays() {
+        let mut known = starting_with(&[], 10);
+        known.put("F".to_owned(), 12);
+        assert_eq!(take_in(&mut known, &[("F", 12)], 12), [vec!["F"], NONE.to_vec(), NONE.to_vec()]);
+        assert!(!known.put("F".to_owned(), 12));
+    }
+}
