@@ -140,11 +140,15 @@ impl Follower {
 
     async fn wait(&self, index: u64) -> Result<Listing> {
         let wait = Wait { index, time: self.store.wait };
-        let listing = pin!(self.store.client.list(self.store.followed(), Some(wait)));
+        self.unless_trouble(self.store.client.list(self.store.followed(), Some(wait))).await
+    }
+
+    /// Waits for an answer, unless another request does not come through: the one that waits may have lost its connection
+    /// too, and not know it.
+    async fn unless_trouble<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let trouble = pin!(self.store.client.trouble().notified());
-        match select(listing, trouble).await {
-            Either::Left((listing, _)) => listing,
-            // The one that waits may have lost its connection too, and not know it.
+        match select(pin!(answer), trouble).await {
+            Either::Left((answer, _)) => answer,
             Either::Right(_) => {
                 Err(Error::new(ErrorKind::Unavailable)
                     .with_message("another request to the store did not come through"))

@@ -13,7 +13,7 @@ use crate::stores::consul::kv::Wait;
 pub(super) const FEW: usize = 128;
 
 /// A rest ends when this library has written nothing for so long.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(60);
 /// After a change that a hint explains, the list of all is asked for so much later, for it is the truth.
 const TRUTH: Duration = Duration::from_secs(1);
 /// A hint is here that much later than word of a change, at the most; an own write knows its index that much later.
