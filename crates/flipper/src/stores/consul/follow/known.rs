@@ -40,6 +40,8 @@ impl Known {
             .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
         self.present = self.flags.len();
         self.listed = rows.index;
+        // Their indices may be those of a store that has begun anew since.
+        self.put.clear();
     }
 
     /// Takes note of an own put, and says whether the flag is gone already.
@@ -51,7 +53,11 @@ impl Known {
             self.put.insert(name, index);
             return false;
         }
-        self.index(&name) < index
+        !self.is_present(&name)
+    }
+
+    fn is_present(&self, name: &str) -> bool {
+        self.flags.get(name).is_some_and(|last| last.present)
     }
 
     pub(super) fn listed(&self) -> u64 {
@@ -123,9 +129,7 @@ impl Known {
     pub(super) fn finish(&mut self, index: u64) -> Vec<String> {
         self.listed = index;
         let shown: Vec<_> = self.put.extract_if(|_, put| *put <= index).collect();
-        // What is gone is told by one answer, or is still remembered from a read of its own.
-        let gone = shown.into_iter().filter(|(name, put)| self.index(name) < *put);
-        let gone = gone.map(|(name, _)| name).collect();
+        let gone = shown.into_iter().map(|(name, _)| name).filter(|name| !self.is_present(name)).collect();
         // Forgets what is gone, for answers that are newer.
         if self.flags.len() > self.present {
             self.flags.retain(|_, last| last.present || last.index > index);
@@ -195,6 +199,17 @@ mod tests {
         assert_eq!(take_in(&mut known, &[], 16), [NONE, NONE, NONE]);
         // The answer was faster than word of the put.
         assert!(known.put("G".to_owned(), 14));
+    }
+
+    /// Such a put has a greater index than the flag that the new store has.
+    #[test]
+    fn a_put_to_a_store_that_has_begun_anew_since_takes_no_flag_away() {
+        let mut known = starting_with(&[], 100);
+        known.put("F".to_owned(), 150);
+        known.reset(&Rows::for_test(&[("F", 12)], 14));
+        known.put("F".to_owned(), 16);
+        assert_eq!(take_in(&mut known, &[("F", 12), ("G", 200)], 200), [vec!["G"], NONE.to_vec(), NONE.to_vec()]);
+        assert!(!known.put("F".to_owned(), 180));
     }
 
     #[test]
