@@ -207,6 +207,28 @@ fn a_write_whose_answer_was_lost_is_seen() {
     until("it is live", || features.status().is_live());
 }
 
+/// It would be reported for ever, for the flag is not read again.
+#[test]
+fn a_failing_read_that_nobody_needs_any_more_is_not_reported() {
+    let store = Scripted::with("F", false);
+    let (_mirror, features) = mirror(&store);
+    store.after_get.shut();
+    store.set("F", Some(true));
+    store.after_get.wait_for_one();
+    // All flags come meanwhile.
+    store.restore();
+    until("F is on", || features.is_enabled("F"));
+    store.fail(ErrorKind::Unavailable);
+    store.after_get.open();
+    until("the read has failed", || store.after_get.waiting.load(Ordering::SeqCst) == 0);
+    store.tell(|| Tell::Event(WatchEvent::Following(Updates::Local)));
+    until("it goes on", || features.status().updates == Updates::Local);
+    store.fail(None);
+    store.set("G", Some(true));
+    until("the next read is made", || features.is_enabled("G"));
+    assert!(features.status().is_live(), "{:?}", features.status());
+}
+
 #[test]
 fn a_conflict_is_the_callers_and_needs_no_read() {
     let store = Scripted::with("F", false);

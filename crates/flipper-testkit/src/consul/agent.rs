@@ -65,9 +65,16 @@ impl ConsulOptions {
     /// If it does not start.
     #[must_use]
     pub fn start(self) -> Option<ConsulAgent> {
-        let mut agent = self.launch(free_port())?;
-        agent.wait();
-        Some(agent)
+        let mut log = String::new();
+        // Another process may take a port between looking and starting.
+        for _ in 0..5 {
+            let mut agent = self.clone().launch(free_port())?;
+            if agent.is_up() {
+                return Some(agent);
+            }
+            log = agent.log();
+        }
+        panic!("consul does not start: {log}");
     }
 
     pub(super) fn launch(self, serf: u16) -> Option<ConsulAgent> {
@@ -276,13 +283,22 @@ impl ConsulAgent {
     }
 
     pub(super) fn wait(&mut self) {
+        assert!(self.is_up(), "consul ended: {}", self.log());
+    }
+
+    /// Waits until it takes writes; `false` if it has ended instead.
+    fn is_up(&mut self) -> bool {
+        let mut ended = false;
         wait_until("the Consul agent takes writes", || {
             let child = self.child.as_mut().expect("an agent that was started");
-            if child.try_wait().unwrap().is_some() {
-                panic!("consul ended: {}", fs::read_to_string(self.dir.path().join("log")).unwrap_or_default());
-            }
-            self.takes_writes()
+            ended = child.try_wait().unwrap().is_some();
+            ended || self.takes_writes()
         });
+        !ended
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.file("log")).unwrap_or_default()
     }
 
     fn spawn(&mut self) {

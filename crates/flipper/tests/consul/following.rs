@@ -87,6 +87,34 @@ async fn an_older_state_never_replaces_an_own_write() {
     assert_eq!(last, 200);
 }
 
+/// Between two answers, which are then the same.
+#[tokio::test]
+async fn an_own_flag_that_somebody_deletes_at_once_is_gone() {
+    let Some(agent) = agent() else { return };
+    for flags in [0, 200] {
+        let base = random_base();
+        for number in 0..flags {
+            agent.put(&format!("{base}/N{number}"), flag("N", true).to_json().as_bytes());
+        }
+        let proxy = ConsulProxy::start(agent.port(), Fault::None);
+        let here = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+        let there = store(&agent, &base).await;
+        for round in 0..5 {
+            proxy.hold("?recurse");
+            let name = format!("F{round}");
+            here.put(&flag(&name, true), Precondition::Absent).await.unwrap();
+            if round % 2 == 0 {
+                agent.delete(&format!("{base}/{name}"));
+            } else {
+                there.delete(&name, Precondition::Any).await.unwrap();
+            }
+            proxy.release();
+            wait_for(&here, &name, None);
+        }
+        assert!(here.status().is_live());
+    }
+}
+
 #[tokio::test]
 async fn writes_past_this_library_are_seen() {
     let Some(agent) = agent() else { return };

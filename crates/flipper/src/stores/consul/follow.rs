@@ -11,7 +11,8 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Instant;
 
-use futures_util::future::{Either, select, try_join_all};
+use futures_util::future::{Either, FutureExt, select, try_join_all};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{Mutex, watch};
 
@@ -78,11 +79,11 @@ struct Follower {
 impl Follower {
     /// Reads all flags, and then follows them for as long as that goes well.
     async fn once(&mut self, pause: &mut Pause) -> Result<Infallible, End> {
+        let puts = self.store.hints.puts();
         let index = self.start().await?;
-        let (changes, hints) = (pin!(self.changes(index, pause)), pin!(self.hinted()));
-        match select(changes, hints).await {
-            Either::Left((ended, _)) | Either::Right((ended, _)) => ended,
-        }
+        let (changes, own, hints) = (pin!(self.changes(index, pause)), pin!(self.own(puts)), pin!(self.hinted()));
+        let others = select(own, hints).map(|ended| ended.factor_first().0);
+        select(changes, others).await.factor_first().0
     }
 
     async fn start(&mut self) -> Result<u64, End> {
@@ -132,18 +133,22 @@ impl Follower {
             } else if !self.store.hints.is_explained(index) {
                 tokio::time::sleep(rest.next(flags)).await;
             } else if flags > FEW {
-                self.rest(flags).await?;
+                self.rest(flags, index).await?;
             }
         }
     }
 
     async fn wait(&self, index: u64) -> Result<Listing> {
         let wait = Wait { index, time: self.store.wait };
-        let listing = pin!(self.store.client.list(self.store.followed(), Some(wait)));
+        self.unless_trouble(self.store.client.list(self.store.followed(), Some(wait))).await
+    }
+
+    /// Waits for an answer, unless another request does not come through: the one that waits may have lost its connection
+    /// too, and not know it.
+    async fn unless_trouble<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let trouble = pin!(self.store.client.trouble().notified());
-        match select(listing, trouble).await {
-            Either::Left((listing, _)) => listing,
-            // The one that waits may have lost its connection too, and not know it.
+        match select(pin!(answer), trouble).await {
+            Either::Left((answer, _)) => answer,
             Either::Right(_) => {
                 Err(Error::new(ErrorKind::Unavailable)
                     .with_message("another request to the store did not come through"))
@@ -164,8 +169,7 @@ impl Follower {
         let mut news = !foreign.is_empty();
         for name in gone {
             known.forget(&name);
-            let version = Some(Version::ordered(rows.index));
-            self.send(WatchEvent::Removed { name, version, read_at: None }).await?;
+            self.remove(name, rows.index).await?;
         }
         for row in &changed {
             news |= !hints.is_explained(row.index);
@@ -174,7 +178,9 @@ impl Follower {
         for flag in rows.flags(changed).await? {
             self.send(WatchEvent::Changed { flag, read_at: None }).await?;
         }
-        known.tidy(rows.index);
+        for name in known.finish(rows.index) {
+            self.remove(name, rows.index).await?;
+        }
         self.count.send_replace(known.len());
         Ok(news)
     }
@@ -210,12 +216,32 @@ impl Follower {
                 known.set(&name, index);
                 self.send(WatchEvent::Changed { flag, read_at: None }).await
             }
-            None if known.remove(&name, index) => {
-                let version = Some(Version::ordered(index));
-                self.send(WatchEvent::Removed { name, version, read_at: None }).await
+            None => {
+                known.remove(&name, index);
+                // Also where nobody knows of it but who put it: see `Known::put`.
+                self.remove(name, index).await
             }
-            None => Ok(()),
         }
+    }
+
+    /// Takes note of the flags that this process puts.
+    async fn own(&self, mut puts: Receiver<(String, u64)>) -> Result<Infallible, End> {
+        loop {
+            match puts.recv().await {
+                Ok((name, index)) => {
+                    let mut known = self.known.lock().await;
+                    if known.put(name.clone(), index) {
+                        self.remove(name, known.listed()).await?;
+                    }
+                }
+                // Closed it cannot be: the store is here.
+                Err(_) => return Err(End::Again("more was written than could be followed")),
+            }
+        }
+    }
+
+    async fn remove(&self, name: String, index: u64) -> Result<(), End> {
+        self.send(WatchEvent::Removed { name, version: Some(Version::ordered(index)), read_at: None }).await
     }
 
     async fn send(&self, event: WatchEvent) -> Result<(), End> {

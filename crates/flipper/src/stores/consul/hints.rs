@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 /// How many changes the key tells of.
 const KEPT: usize = 16;
@@ -17,7 +17,9 @@ const KEPT: usize = 16;
 pub(super) const LARGEST: usize = KEPT * (16 + 1 + 255 + 1) * 4 / 3;
 /// So many indices are remembered of changes that hints or own writes explain.
 const EXPLAINED: usize = 256;
-/// More own writes than this are forgotten when nobody follows the store.
+/// So many own writes may wait for who follows the store.
+const WAITING: usize = 1024;
+/// More own deletes than this are forgotten when nobody follows the store.
 const MOST_OWN: usize = 10_000;
 
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Hints {
     state: Mutex<State>,
     /// An index was added to those that are explained.
     explaining: Notify,
+    /// Flags that were put here, and the index of that.
+    puts: broadcast::Sender<(String, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -36,8 +40,8 @@ struct State {
     recent: VecDeque<(u64, String)>,
     /// The indices of transactions that hints or own writes have told of, the newest first.
     explained: VecDeque<u64>,
-    /// The index of the last own write of each flag, until it was met in an answer.
-    own: HashMap<String, u64>,
+    /// The index of the last own delete of each flag, until it was met in an answer.
+    deleted: HashMap<String, u64>,
 }
 
 impl Default for Hints {
@@ -47,6 +51,7 @@ impl Default for Hints {
             forbidden: AtomicBool::new(false),
             state: Mutex::default(),
             explaining: Notify::new(),
+            puts: broadcast::Sender::new(WAITING),
         }
     }
 }
@@ -96,13 +101,25 @@ impl Hints {
         self.forbidden.store(true, Ordering::Relaxed);
     }
 
-    /// Notes an own write.
-    pub(super) fn wrote(&self, name: &str, index: u64) {
+    /// Notes that a flag was put here.
+    pub(super) fn put(&self, name: &str, index: u64) {
+        self.explain(index);
+        // Fails where nobody follows the store.
+        let _ = self.puts.send((name.to_owned(), index));
+    }
+
+    /// What is put here from now on.
+    pub(super) fn puts(&self) -> broadcast::Receiver<(String, u64)> {
+        self.puts.subscribe()
+    }
+
+    /// Notes that a flag was deleted here.
+    pub(super) fn deleted(&self, name: &str, index: u64) {
         let mut state = self.lock();
-        if state.own.len() >= MOST_OWN {
-            state.own.clear();
+        if state.deleted.len() >= MOST_OWN {
+            state.deleted.clear();
         }
-        state.own.insert(name.to_owned(), index);
+        state.deleted.insert(name.to_owned(), index);
         drop(state);
         self.explain(index);
     }
@@ -110,7 +127,7 @@ impl Hints {
     /// Whether an own write made this flag go; the one who asks is told once.
     pub(super) fn was_deleted_here(&self, name: &str, known: u64) -> bool {
         let mut state = self.lock();
-        state.own.remove(name).is_some_and(|index| index > known)
+        state.deleted.remove(name).is_some_and(|index| index > known)
     }
 
     /// Notes that a change with this index is known, or will be in a moment.

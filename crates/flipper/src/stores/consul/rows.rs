@@ -71,6 +71,12 @@ impl Rows {
         Ok(Self { rows, index: listing.index, body: listing.body })
     }
 
+    #[cfg(test)]
+    pub(super) fn for_test(flags: &[(&str, u64)], index: u64) -> Self {
+        let row = |&(name, index): &(&str, u64)| Row { name: Name::Unescaped(name.to_owned()), index, value: None };
+        Self { rows: flags.iter().map(row).collect(), index, body: Bytes::new() }
+    }
+
     pub(super) fn name<'a>(&'a self, row: &'a Row) -> &'a str {
         name_in(&self.body, row)
     }

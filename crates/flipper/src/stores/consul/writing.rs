@@ -22,7 +22,9 @@ pub(super) async fn put(store: &Bare, name: &str, value: Vec<u8>, index: Option<
         let done = transact(store, name, write, index.is_some(), false).await;
         done.map(|entries| entries.first().map_or(0, |entry| entry.index))
     };
-    noted(store, name, written)
+    let index = written.map_err(|error| error.with_store(store).with_flag(name))?;
+    store.hints.put(name, index);
+    Ok(Version::ordered(index))
 }
 
 /// `index`: what the flag must have.
@@ -34,17 +36,9 @@ pub(super) async fn delete(store: &Bare, name: &str, key: &str, index: Option<u6
     let done = transact(store, name, operations, index.is_some(), true).await;
     // What was set beside it has the index of all.
     let deleted = done.map(|entries| entries.last().map_or(0, |entry| entry.index));
-    noted(store, name, deleted)
-}
-
-fn noted(store: &Bare, name: &str, written: Result<u64>) -> Result<Version> {
-    match written {
-        Ok(index) => {
-            store.hints.wrote(name, index);
-            Ok(Version::ordered(index))
-        }
-        Err(error) => Err(error.with_store(store).with_flag(name)),
-    }
+    let index = deleted.map_err(|error| error.with_store(store).with_flag(name))?;
+    store.hints.deleted(name, index);
+    Ok(Version::ordered(index))
 }
 
 /// With the hint where that is allowed, without it where not.

@@ -169,11 +169,11 @@ impl Shared {
         let all_read = order.failing() == 0;
         drop(order);
         let could = error.is_none();
-        if let Some(error) = error {
+        if all_read {
+            self.following().unread(None);
+        } else if let Some(error) = error {
             let reason = format!("flag {:?} cannot be read again: {}", read.name, causes(&error));
             self.following().unread(Some(reason.into()));
-        } else if all_read {
-            self.following().unread(None);
         }
         could
     }
@@ -187,6 +187,11 @@ impl Shared {
         let mut order = self.order();
         if order.found(name, sent, state.map_or(Seen::ABSENT, seen), Instant::now()) {
             self.table.replace(name, state.cloned());
+        }
+        let all_read = order.failing() == 0;
+        drop(order);
+        if all_read {
+            self.following().unread(None);
         }
     }
 

@@ -10,6 +10,10 @@ use crate::stores::consul::rows::{Row, Rows};
 pub(super) struct Known {
     flags: HashMap<String, Last, RandomState>,
     present: usize,
+    /// The index of the last whole answer.
+    listed: u64,
+    /// Flags that this process has put, and no whole answer had the chance to show yet.
+    put: HashMap<String, u64, RandomState>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,29 @@ impl Known {
         self.flags
             .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
         self.present = self.flags.len();
+        self.listed = rows.index;
+        // Their indices may be those of a store that has begun anew since.
+        self.put.clear();
+    }
+
+    /// Takes note of an own put, and says whether the flag is gone already.
+    ///
+    /// Somebody else may delete it before an answer shows it: then no answer is different from the one before, and who made
+    /// the put would keep the flag for ever.
+    pub(super) fn put(&mut self, name: String, index: u64) -> bool {
+        if index > self.listed {
+            self.put.insert(name, index);
+            return false;
+        }
+        !self.is_present(&name)
+    }
+
+    fn is_present(&self, name: &str) -> bool {
+        self.flags.get(name).is_some_and(|last| last.present)
+    }
+
+    pub(super) fn listed(&self) -> u64 {
+        self.listed
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,12 +111,11 @@ impl Known {
         }
     }
 
-    /// Notes that it is gone at this index, by a read of its own; whether it was there.
-    pub(super) fn remove(&mut self, name: &str, index: u64) -> bool {
+    /// Notes that it is gone at this index, by a read of its own.
+    pub(super) fn remove(&mut self, name: &str, index: u64) {
         let last = Last { index, present: false };
         let was = self.flags.insert(name.to_owned(), last).is_some_and(|known| known.present);
         self.present -= usize::from(was);
-        was
     }
 
     /// Notes that it is gone, by a whole answer.
@@ -99,10 +125,98 @@ impl Known {
         }
     }
 
-    /// Forgets what is gone for answers that are newer.
-    pub(super) fn tidy(&mut self, index: u64) {
+    /// When all of an answer is taken in: the flags put here that came and went before it.
+    pub(super) fn finish(&mut self, index: u64) -> Vec<String> {
+        self.listed = index;
+        let shown: Vec<_> = self.put.extract_if(|_, put| *put <= index).collect();
+        let gone = shown.into_iter().map(|(name, _)| name).filter(|name| !self.is_present(name)).collect();
+        // Forgets what is gone, for answers that are newer.
         if self.flags.len() > self.present {
             self.flags.retain(|_, last| last.present || last.index > index);
         }
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes in an answer: what has changed, what is gone, and what was put here and is gone.
+    fn take_in(known: &mut Known, flags: &[(&str, u64)], index: u64) -> [Vec<String>; 3] {
+        let rows = Rows::for_test(flags, index);
+        let news = known.compare(&rows).unwrap();
+        for name in &news.gone {
+            known.forget(name);
+        }
+        let changed = news.changed.iter().map(|row| rows.name(row).to_owned()).collect();
+        for row in &news.changed {
+            known.set(rows.name(row), row.index);
+        }
+        [changed, news.gone, known.finish(index)]
+    }
+
+    fn starting_with(flags: &[(&str, u64)], index: u64) -> Known {
+        let mut known = Known::default();
+        known.reset(&Rows::for_test(flags, index));
+        known
+    }
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
+    fn what_is_different_is_told_once() {
+        let mut known = starting_with(&[("A", 5), ("B", 6)], 6);
+        assert_eq!(take_in(&mut known, &[("A", 7), ("C", 8)], 9), [vec!["A", "C"], vec!["B"], NONE.to_vec()]);
+        assert_eq!(take_in(&mut known, &[("A", 7), ("C", 8)], 9), [NONE, NONE, NONE]);
+        assert_eq!(known.len(), 2);
+    }
+
+    #[test]
+    fn an_answer_says_nothing_of_what_is_known_to_be_newer() {
+        let mut known = starting_with(&[("A", 5), ("B", 6)], 6);
+        known.set("A", 20);
+        known.remove("B", 21);
+        known.set("C", 22);
+        assert_eq!(take_in(&mut known, &[("A", 10), ("B", 11)], 12), [NONE, NONE, NONE]);
+        assert_eq!(take_in(&mut known, &[("A", 20), ("C", 22)], 22), [NONE, NONE, NONE]);
+        assert_eq!(known.flags.len(), 2);
+    }
+
+    #[test]
+    fn an_index_that_goes_back_is_noticed() {
+        let known = starting_with(&[("A", 5)], 6);
+        assert!(known.compare(&Rows::for_test(&[("A", 3)], 9)).is_err());
+    }
+
+    #[test]
+    fn a_flag_put_here_and_gone_between_two_answers_is_told() {
+        let mut known = starting_with(&[], 10);
+        assert!(!known.put("F".to_owned(), 12));
+        // An answer of before it says nothing of it.
+        assert_eq!(take_in(&mut known, &[], 11), [NONE, NONE, NONE]);
+        assert_eq!(take_in(&mut known, &[], 15), [NONE.to_vec(), NONE.to_vec(), vec!["F"]]);
+        assert_eq!(take_in(&mut known, &[], 16), [NONE, NONE, NONE]);
+        // The answer was faster than word of the put.
+        assert!(known.put("G".to_owned(), 14));
+    }
+
+    /// Such a put has a greater index than the flag that the new store has.
+    #[test]
+    fn a_put_to_a_store_that_has_begun_anew_since_takes_no_flag_away() {
+        let mut known = starting_with(&[], 100);
+        known.put("F".to_owned(), 150);
+        known.reset(&Rows::for_test(&[("F", 12)], 14));
+        known.put("F".to_owned(), 16);
+        assert_eq!(take_in(&mut known, &[("F", 12), ("G", 200)], 200), [vec!["G"], NONE.to_vec(), NONE.to_vec()]);
+        assert!(!known.put("F".to_owned(), 180));
+    }
+
+    #[test]
+    fn a_flag_put_here_that_is_there_stays() {
+        let mut known = starting_with(&[], 10);
+        known.put("F".to_owned(), 12);
+        assert_eq!(take_in(&mut known, &[("F", 12)], 12), [vec!["F"], NONE.to_vec(), NONE.to_vec()]);
+        assert!(!known.put("F".to_owned(), 12));
     }
 }

@@ -13,7 +13,7 @@ use crate::stores::consul::kv::Wait;
 pub(super) const FEW: usize = 128;
 
 /// A rest ends when this library has written nothing for so long.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(60);
 /// After a change that a hint explains, the list of all is asked for so much later, for it is the truth.
 const TRUTH: Duration = Duration::from_secs(1);
 /// A hint is here that much later than word of a change, at the most; an own write knows its index that much later.
@@ -47,25 +47,27 @@ impl Follower {
     /// What was written by this process, or told by a hint, makes Consul list all flags once more, which holds up the next
     /// hint: those who write often would have Consul do little else. So the list is left alone while this library writes.
     /// Meanwhile a query whose answer is one line tells of changes, and ends the rest with the first that no hint explains.
-    pub(super) async fn rest(&self, flags: usize) -> Result<(), End> {
+    ///
+    /// `index`: of the last answer.
+    pub(super) async fn rest(&self, flags: usize, mut index: u64) -> Result<(), End> {
         let mut over = pin!(sleep(QUIET));
         let mut told = false;
-        let mut wait = None;
         loop {
-            let index = match select(over.as_mut(), pin!(self.store.client.newest(self.store.keys.base(), wait))).await
+            let wait = Some(Wait { index, time: QUIET });
+            let newest = match select(over.as_mut(), pin!(self.store.client.newest(self.store.followed(), wait))).await
             {
                 Either::Left(_) => return Ok(()),
-                Either::Right((index, _)) => index?,
+                Either::Right((newest, _)) => newest?,
             };
-            if wait.is_some_and(|wait: Wait| index > wait.index) {
-                if timeout(GRACE, self.store.hints.explained(index)).await.is_err() {
+            if newest != index {
+                if timeout(GRACE, self.store.hints.explained(newest)).await.is_err() {
                     return Ok(());
                 }
                 if !std::mem::replace(&mut told, true) {
                     over.as_mut().reset(Instant::now() + TRUTH);
                 }
             }
-            wait = Some(Wait { index, time: QUIET });
+            index = newest;
             if let Either::Left(_) = select(over.as_mut(), pin!(sleep(for_each(flags)))).await {
                 return Ok(());
             }

@@ -172,6 +172,8 @@ impl Order {
             // Which epoch the store was in when it answered, nobody knows.
             Some(_) if read.sent.epoch != epoch => false,
             Some(seen) => self.judge(&read.name, seen, Some(read.sent.at), Source::Read, now),
+            // If something else has answered meanwhile, it is not read again, and nothing is wrong.
+            None if known.marked.is_none() => false,
             None => {
                 if !std::mem::replace(&mut known.failing, true) {
                     self.failing += 1;
