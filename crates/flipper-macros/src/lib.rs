@@ -53,7 +53,7 @@ use proc_macro::TokenStream;
 /// `async fn` asks the flag when its future is first polled. Methods of an `#[async_trait]` count as `async`.
 #[proc_macro_attribute]
 pub fn is_enabled(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    is_enabled::expand(arguments.into(), item.into()).into()
+    is_enabled::expand(arguments.into(), &item.into()).into()
 }
 
 /// Behind `flipper::flags!`, which puts the path of its crate before the tokens that it was given.

@@ -14,7 +14,7 @@ use self::arguments::{Arguments, Asked, Off};
 use self::function::Function;
 use self::parameters::Parameters;
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     // With the item kept, a mistake in the attribute does not make its callers errors too.
     try_expand(arguments, item.clone()).unwrap_or_else(|error| {
         let error = error.into_compile_error();
@@ -47,7 +47,7 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
     } else {
         let is_async = function.signature.asyncness.is_some();
         let parameters = match arguments.off {
-            Off::Redirect(_) => Parameters::of_signature(&mut function.signature),
+            Off::Redirect(_) => Parameters::of_signature(&mut function.signature)?,
             Off::Otherwise(_) | Off::Default => Parameters::default(),
         };
         let parts = parameters.by_move();
@@ -79,7 +79,7 @@ fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, bo
         return quote!(if #check { #body } else { #off });
     }
     // An `if` with a block for its condition is what clippy warns of.
-    let enabled = Ident::new("__enabled", Span::mixed_site());
+    let enabled = Ident::new("enabled", Span::mixed_site());
     quote! {
         let #enabled = { #parts #check };
         if #enabled { #body } else { #off }

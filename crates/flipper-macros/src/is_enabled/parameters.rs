@@ -5,7 +5,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
-use syn::{FnArg, Member, Pat, Signature, Stmt, Type, parse_quote};
+use syn::{Error, FnArg, Member, Pat, Result, Signature, Stmt, Type, parse_quote};
 
 #[derive(Default)]
 pub(super) struct Parameters {
@@ -23,7 +23,7 @@ struct TakenApart {
 
 impl Parameters {
     /// Those of a function, whose signature is changed where an argument needs a name.
-    pub(super) fn of_signature(signature: &mut Signature) -> Self {
+    pub(super) fn of_signature(signature: &mut Signature) -> Result<Self> {
         let mut parameters = Self::default();
         for (place, input) in signature.inputs.iter_mut().enumerate() {
             let typed = match input {
@@ -34,17 +34,23 @@ impl Parameters {
                 }
                 FnArg::Typed(typed) => typed,
             };
+            if let Some(condition) = typed.attrs.iter().find(|attribute| attribute.path().is_ident("cfg")) {
+                return Err(Error::new_spanned(
+                    condition,
+                    "an argument under a condition cannot be passed on: write `otherwise = …` in place of `redirect = …`",
+                ));
+            }
             if let Some(whole) = whole(&typed.pat, has_reference(&typed.ty)) {
                 parameters.passed_on.push(whole);
                 continue;
             }
-            let argument = format_ident!("__argument_{place}", span = Span::mixed_site());
+            let argument = argument_name(&typed.pat, place);
             parameters.passed_on.push(quote!(#argument));
             let pattern = std::mem::replace(&mut *typed.pat, parse_quote!(#argument));
             let is_reference = matches!(*typed.ty, Type::Reference(_));
             parameters.apart.push(TakenApart::new(argument, pattern, is_reference));
         }
-        parameters
+        Ok(parameters)
     }
 
     /// Those of a function that `#[async_trait]` has made: its patterns are `let`s at the top of the boxed block.
@@ -106,7 +112,9 @@ impl TakenApart {
 
     fn by_move(&self) -> TokenStream {
         let Self { argument, pattern, .. } = self;
-        quote!(let #pattern = #argument;)
+        // For `_so`, which clippy takes for of no use.
+        let allowed = matches!(pattern, Pat::Ident(_)).then(|| quote!(#[allow(clippy::no_effect_underscore_binding)]));
+        quote!(#allowed let #pattern = #argument;)
     }
 
     fn by_reference(&self) -> TokenStream {
@@ -125,10 +133,24 @@ impl TakenApart {
     }
 }
 
+/// A name for the argument, which documentation shows; by its span it is no other variable of that name.
+fn argument_name(pattern: &Pat, place: usize) -> Ident {
+    let name = match pattern {
+        Pat::Ident(named) => named.ident.to_string().trim_start_matches('_').to_owned(),
+        _ => String::new(),
+    };
+    match syn::parse_str::<Ident>(&name) {
+        Ok(_) => Ident::new(&name, Span::mixed_site()),
+        Err(_) => format_ident!("argument_{place}", span = Span::mixed_site()),
+    }
+}
+
 /// The pattern as an expression that makes the argument again; `None` where it cannot.
 fn whole(pattern: &Pat, has_reference: bool) -> Option<TokenStream> {
     match pattern {
-        Pat::Ident(ident) if ident.by_ref.is_none() && ident.subpat.is_none() => Some(ident.ident.to_token_stream()),
+        // To use what is named `_so` is what clippy warns of.
+        Pat::Ident(named) if named.ident.to_string().starts_with('_') => None,
+        Pat::Ident(named) if named.by_ref.is_none() && named.subpat.is_none() => Some(named.ident.to_token_stream()),
         Pat::Paren(paren) => whole(&paren.pat, has_reference),
         // Looking through a reference binds references, which do not make the argument again.
         _ if has_reference => None,
@@ -191,7 +213,7 @@ fn pattern_of(statement: &Stmt, argument: &Ident) -> Option<Pat> {
 /// Whether the tokens use one of the names; a string may, as text to be formatted.
 fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
     tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => names.iter().any(|name| *name == ident),
+        TokenTree::Ident(ident) => names.contains(&ident),
         TokenTree::Group(group) => mentions(group.stream(), names),
         TokenTree::Literal(literal) => {
             let text = literal.to_string();

@@ -39,6 +39,7 @@ async fn local(count: Rc<Cell<u8>>) {
 }
 
 async fn old_local(count: Rc<Cell<u8>>) {
+    tokio::task::yield_now().await;
     count.set(count.get() + 10);
 }
 
@@ -50,9 +51,9 @@ fn future_that_is_not_send() {
 }
 
 #[flipper::is_enabled(FEATURES, "ASYNC_DEFAULT")]
-async fn defaults<'a>(text: &'a str) -> Option<&'a str> {
+async fn defaults<'a>(text: &'a str, other: &str) -> Option<&'a str> {
     tokio::task::yield_now().await;
-    Some(text)
+    (text != other).then_some(text)
 }
 
 #[flipper::is_enabled(FEATURES, "ASYNC_OTHERWISE", otherwise = Err(old_fetch(name, Guarded(1)).await))]
@@ -64,7 +65,7 @@ async fn otherwise(name: String) -> Result<(), String> {
 
 #[test]
 fn default_and_otherwise() {
-    assert_eq!(states("ASYNC_DEFAULT", || block_on(defaults("x"))), [None, None, Some("x")]);
+    assert_eq!(states("ASYNC_DEFAULT", || block_on(defaults("x", "y"))), [None, None, Some("x")]);
     let off = Err("old n 1".to_owned());
     assert_eq!(states("ASYNC_OTHERWISE", || block_on(otherwise("n".into()))), [off.clone(), off, Ok(())]);
 }
@@ -134,6 +135,7 @@ async fn above_tokio_main() -> u8 {
 }
 
 async fn zero() -> u8 {
+    tokio::task::yield_now().await;
     0
 }
 

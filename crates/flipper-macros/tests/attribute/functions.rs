@@ -1,4 +1,5 @@
 //! Functions that are not `async`.
+#![expect(clippy::needless_pass_by_value, reason = "redirects have the arguments of their functions")]
 
 use std::fmt::Display;
 
@@ -32,7 +33,7 @@ fn otherwise_never(count: u8) -> u8 {
     count
 }
 
-#[flipper::is_enabled(FEATURES, "OTHERWISE_RETURNS", otherwise = return Err("off".to_owned()))]
+#[flipper::is_enabled(FEATURES, "OTHERWISE_RETURNS", otherwise = Err("off")?)]
 fn otherwise_returns(count: u8) -> Result<u8, String> {
     if count == 0 {
         return Err("none".to_owned());
@@ -77,7 +78,6 @@ struct User {
     plan: String,
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the redirect has the arguments of the function")]
 fn old_greeting(user: User) -> String {
     format!("old {}", user.plan)
 }
@@ -91,21 +91,22 @@ fn context_borrows_what_is_then_moved() {
 }
 
 #[flipper::is_enabled(FEATURES, "GENERIC", redirect = old_generic)]
-fn generic<'a, T, const N: usize>(items: [T; N], prefix: &'a str, last: impl Display) -> (&'a str, String)
+fn generic<'a, T, const N: usize>(items: &[T; N], prefix: &'a str, other: &str, last: impl Display) -> (&'a str, String)
 where
     T: Display,
 {
     let items: Vec<_> = items.iter().map(ToString::to_string).collect();
-    (prefix, format!("new {} {last} {N}", items.join(" ")))
+    (prefix, format!("new {} {other} {last} {N}", items.join(" ")))
 }
 
 fn old_generic<'a, T: Display, const N: usize>(
-    items: [T; N],
+    items: &[T; N],
     prefix: &'a str,
+    other: &str,
     last: impl Display,
 ) -> (&'a str, String) {
     let first = items.first().map(ToString::to_string);
-    (prefix, format!("old {first:?} {last} {N}"))
+    (prefix, format!("old {first:?} {other} {last} {N}"))
 }
 
 #[flipper::is_enabled(FEATURES, "TURBOFISH", redirect = crate::functions::made_old::<T, N>)]
@@ -119,9 +120,9 @@ fn made_old<T: From<u8>, const N: usize>() -> [T; N] {
 
 #[test]
 fn generic_functions() {
-    let [missing, off, on] = states("GENERIC", || generic([1, 2], "p", 'x'));
-    assert_eq!((missing, off), (("p", "old Some(\"1\") x 2".into()), ("p", "old Some(\"1\") x 2".into())));
-    assert_eq!(on, ("p", "new 1 2 x 2".into()));
+    let [missing, off, on] = states("GENERIC", || generic(&[1, 2], "p", "o", 'x'));
+    assert_eq!((missing, off), (("p", "old Some(\"1\") o x 2".into()), ("p", "old Some(\"1\") o x 2".into())));
+    assert_eq!(on, ("p", "new 1 2 o x 2".into()));
     assert_eq!(states("TURBOFISH", made::<u16, 2>), [[0, 0], [0, 0], [1, 1]]);
 }
 
@@ -155,7 +156,7 @@ fn old_boxed() -> Box<u8> {
 #[test]
 fn returned_traits() {
     assert_eq!(states("IMPL_TRAIT", || numbers(2).collect::<Vec<_>>()), [vec![0, 1, 2], vec![0, 1, 2], vec![1, 2]]);
-    assert_eq!(states("IMPL_DEFAULT", || shown().to_string()), ["", "", "new"]);
+    assert_eq!(states("IMPL_DEFAULT", || format!("{}", shown())), ["", "", "new"]);
     assert_eq!(states("DYN", || boxed().to_string()), ["0", "0", "new"]);
 }
 
@@ -191,7 +192,6 @@ fn with_client(features: FeatureFlagClient) -> &'static str {
     "new"
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the redirect has the arguments of the function")]
 fn old_with_client(features: FeatureFlagClient) -> &'static str {
     if features.exists("CLIENT_ARGUMENT") { "off" } else { "missing" }
 }
@@ -239,7 +239,7 @@ mod api {
     #[inline]
     #[track_caller]
     pub fn sound(#[cfg(any())] gone: u8, loud: bool) -> u8 {
-        #![allow(non_snake_case)]
+        #![allow(non_snake_case, reason = "inner attributes are kept too")]
         let LOUD = u8::from(loud);
         LOUD + 1
     }
@@ -277,7 +277,7 @@ fn underscored(_request: String, _: String) -> u8 {
 }
 
 fn old_unused(request: String, other: String) -> u8 {
-    (request + &other).len().try_into().unwrap()
+    [request, other].concat().len().try_into().unwrap()
 }
 
 #[test]

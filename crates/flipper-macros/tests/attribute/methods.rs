@@ -65,6 +65,7 @@ impl Stable {
     }
 
     async fn old_listen(&self, to: &str) -> String {
+        tokio::task::yield_now().await;
         format!("old {to} {}", self.horses.len())
     }
 }

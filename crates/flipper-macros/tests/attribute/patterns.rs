@@ -1,4 +1,5 @@
 //! Patterns in place of arguments, which the redirect must get whole.
+#![expect(clippy::needless_pass_by_value, reason = "redirects have the arguments of their functions")]
 
 use flipper::context;
 
@@ -32,7 +33,6 @@ fn structs(Order { id, name: label, lines }: Order) -> String {
     format!("{id} {label} {}", lines.len())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the redirect has the arguments of the function")]
 fn old_structs(order: Order) -> String {
     format!("old {} {} {}", order.id, order.name, order.lines.len())
 }
@@ -51,13 +51,13 @@ fn rest(Order { id, mut name, .. }: Order) -> String {
 }
 
 #[flipper::is_enabled(FEATURES, "REFERENCES", context = context! { a: *a, b: b, c: c }, redirect = old_references)]
-fn references((a, _): &(u64, u8), &(b, _): &(u8, u8), &mut c: &mut u8, ref d: String, _: &str) -> String {
+fn references((a, _): &(u64, u8), &(b, _): &(u64, u64), &mut c: &mut u8, ref d: String, _: &str) -> String {
     format!("{a} {b} {c} {d}")
 }
 
-fn old_references(a: &(u64, u8), b: &(u8, u8), c: &mut u8, d: String, e: &str) -> String {
+fn old_references(pair: &(u64, u8), other: &(u64, u64), c: &mut u8, d: String, e: &str) -> String {
     *c += 1;
-    format!("old {a:?} {b:?} {c} {d} {e}")
+    format!("old {pair:?} {other:?} {c} {d} {e}")
 }
 
 #[flipper::is_enabled(features, "CLIENT_IN_PATTERN", redirect = old_client)]
@@ -70,7 +70,6 @@ struct State {
     answer: bool,
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the redirect has the arguments of the function")]
 fn old_client(state: State) -> bool {
     state.answer
 }

@@ -32,12 +32,13 @@ mod hostile {
     pub(super) struct Option;
 
     #[::flipper::is_enabled(crate::FEATURES, "HOSTILE", redirect = old_number)]
-    pub(super) fn number(_: u8, __enabled: bool, (a, ..): (u8, u8)) -> u8 {
-        u8::from(__enabled) + a
+    pub(super) fn number(_: u8, enabled: bool, (argument_0, ..): (u8, u8), _enabled: u8) -> u8 {
+        let argument_2 = u8::from(enabled);
+        argument_2 + argument_0
     }
 
-    fn old_number(__argument_0: u8, __enabled: bool, pair: (u8, u8)) -> u8 {
-        __argument_0 + pair.1
+    fn old_number(first: u8, _: bool, pair: (u8, u8), last: u8) -> u8 {
+        first + pair.1 + last
     }
 
     #[::flipper::is_enabled(crate::FEATURES, "HOSTILE_DEFAULT")]
@@ -48,6 +49,6 @@ mod hostile {
 
 #[test]
 fn names_in_the_way() {
-    assert_eq!(states("HOSTILE", || hostile::number(5, true, (1, 2))), [7, 7, 2]);
+    assert_eq!(states("HOSTILE", || hostile::number(5, true, (1, 2), 3)), [10, 10, 2]);
     states("HOSTILE_DEFAULT", || futures_executor::block_on(hostile::nothing()));
 }
