@@ -51,3 +51,25 @@ pub(crate) fn check(name: &str) -> std::result::Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a constant the compiler would refuse them by its own words; called at run time it panics.
+    fn is_constant_name(name: &'static str) -> bool {
+        std::panic::catch_unwind(|| flipper::__private::flag_name(name)).is_ok()
+    }
+
+    #[test]
+    fn rules_are_those_of_the_library() {
+        let mut names = vec![String::new(), "a".repeat(255), "a".repeat(256), "é".repeat(127), "é".repeat(128)];
+        names.extend((0..=0x2100).filter_map(char::from_u32).map(|c| format!("a{c}b")));
+        names.extend((0..=0x2100).filter_map(char::from_u32).map(String::from));
+        for name in names {
+            let allowed = flipper::validate_name(&name).is_ok();
+            assert_eq!(check(&name).is_ok(), allowed, "{name:?}");
+            assert_eq!(is_constant_name(name.clone().leak()), allowed, "{name:?}");
+        }
+    }
+}

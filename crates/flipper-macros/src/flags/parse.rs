@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::{
@@ -153,13 +153,16 @@ impl Flag {
 
     /// What stands below the field's own documentation.
     pub(super) fn doc(&self) -> TokenStream {
-        let FlagName::Literal(name) = &self.name else { return TokenStream::new() };
+        let name = match &self.name {
+            FlagName::Literal(name) => format!("The flag `{}`", name.value()),
+            FlagName::Constant(name) => format!("The flag whose name is `{}`", name.to_token_stream()),
+        };
         let state = match &self.default {
             Expr::Lit(ExprLit { lit: Lit::Bool(default), .. }) if default.value => ", on where it does not exist",
             Expr::Lit(_) => "",
             _ => ", which has a default",
         };
-        let line = format!("The flag `{}`{state}.", name.value());
+        let line = format!("{name}{state}.");
         let has_docs = self.attributes.iter().any(|attribute| attribute.path().is_ident("doc"));
         let blank = has_docs.then(|| quote!(#[doc = ""]));
         quote!(#blank #[doc = #line])
