@@ -65,7 +65,7 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
                 features: &#flipper::FeatureFlagClient<M>,
             ) -> #flipper::Result<Self> {
                 #flipper::__private::register(features, &[#(#defaults,)*]).await?;
-                Ok(Self::new(features))
+                ::core::result::Result::Ok(Self::new(features))
             }
         }
 

@@ -1,7 +1,7 @@
 //! What the expansions of `#[flipper::is_enabled]` and `flags!` call. No part of the public interface: it may change with any
 //! release.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::sync::{Arc, LazyLock};
 
 pub use flipper_macros::flags;
@@ -128,25 +128,18 @@ pub fn returned_when_off<T: ReturnedWhenOff>() -> T {
     label = "not an `async fn`",
     note = "make the redirect an `async fn` with the same arguments and return type"
 )]
-pub trait AsyncRedirect {
-    type Future: Future;
-
-    fn into_future(self) -> Self::Future;
+pub trait AsyncRedirect: Future<Output = Self::Value> {
+    type Value;
 }
 
 #[diagnostic::do_not_recommend]
-impl<F: IntoFuture> AsyncRedirect for F {
-    type Future = F::IntoFuture;
-
-    #[inline]
-    fn into_future(self) -> Self::Future {
-        IntoFuture::into_future(self)
-    }
+impl<F: Future> AsyncRedirect for F {
+    type Value = F::Output;
 }
 
 #[inline]
-pub fn redirected<F: AsyncRedirect>(future: F) -> F::Future {
-    future.into_future()
+pub fn redirected<F: AsyncRedirect>(future: F) -> impl Future<Output = F::Value> {
+    future
 }
 
 /// A field of a `flags!` struct.

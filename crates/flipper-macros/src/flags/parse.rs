@@ -35,7 +35,7 @@ impl Parse for Flags {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         if !input.peek(Token![struct]) {
-            return Err(input.error(format!("expected a struct with a field for each flag, {USAGE}")));
+            return Err(Error::new(input.span(), format!("expected a struct with a field for each flag, {USAGE}")));
         }
         input.parse::<Token![struct]>()?;
         let name: Ident = input.parse()?;

@@ -1,6 +1,6 @@
 //! What stands in the attribute's parentheses.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -34,7 +34,7 @@ pub(super) enum Off {
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         if input.is_empty() {
-            return Err(input.error(format!("the client and the flag's name are missing: give them {USAGE}")));
+            return Err(missing());
         }
         let mut positional = Vec::new();
         let mut keys = Keys::default();
@@ -52,7 +52,7 @@ impl Parse for Arguments {
                 input.parse::<Token![,]>()?;
             }
         }
-        let asked = asked(positional, input)?;
+        let asked = asked(positional)?;
         let Keys { redirect, otherwise, context, flipper } = keys;
         let off = match (redirect, otherwise) {
             (Some(_), Some((key, _))) => {
@@ -70,10 +70,10 @@ impl Parse for Arguments {
     }
 }
 
-fn asked(positional: Vec<Expr>, input: ParseStream<'_>) -> Result<Asked> {
+fn asked(positional: Vec<Expr>) -> Result<Asked> {
     let mut positional = positional.into_iter();
     let Some(first) = positional.next() else {
-        return Err(input.error(format!("the client and the flag's name are missing: give them first, {USAGE}")));
+        return Err(missing());
     };
     let second = positional.next();
     if let Some(third) = positional.next() {
@@ -92,6 +92,10 @@ fn asked(positional: Vec<Expr>, input: ParseStream<'_>) -> Result<Asked> {
         (false, Some(name)) => Ok(Asked::Client { client: receiver(first), name: FlagName::new(name)? }),
         (false, None) => Ok(Asked::Handle(receiver(first))),
     }
+}
+
+fn missing() -> Error {
+    Error::new(Span::call_site(), format!("the client and the flag's name are missing: give them first, {USAGE}"))
 }
 
 fn is_literal(expression: &Expr) -> bool {

@@ -65,8 +65,14 @@ fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, bo
         Off::Redirect(path) => {
             let span = Span::mixed_site().located_at(path.span());
             let passed = parameters.passed_on();
-            let call = quote_spanned!(span=> #path(#(#passed),*));
-            if is_async { quote_spanned!(span=> #flipper::__private::redirected(#call).await) } else { call }
+            // By a name, so that the compiler does not propose to make a call of the attribute's path.
+            let call = quote_spanned!(span=> { let redirect = #path; redirect(#(#passed),*) });
+            if is_async {
+                let redirected = located(quote!(#flipper::__private::redirected), span);
+                quote_spanned!(span=> #redirected(#call).await)
+            } else {
+                call
+            }
         }
         Off::Otherwise(expression) => {
             let parts = parameters.by_move_if_used_in(expression);
@@ -84,6 +90,17 @@ fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, bo
         let #enabled = { #parts #check };
         if #enabled { #body } else { #off }
     }
+}
+
+/// The tokens as if they stood there, for messages that point at them.
+fn located(tokens: TokenStream, at: Span) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|mut token| {
+            token.set_span(token.span().located_at(at));
+            token
+        })
+        .collect()
 }
 
 fn check(arguments: &Arguments) -> TokenStream {
