@@ -51,7 +51,7 @@
 //!
 //! # Where to look
 //!
-//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call.
+//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call; `#[flipper::is_enabled]` and `flipper::flags!` (feature `macros`).
 //! - [`Evaluation`]: which rule decides a check; [`Condition`] and [`Bucketer`]: whom a flag is on for.
 //! - [`Status`]: how current the flags in memory are; [`Changes`]: the stream of changes; [`Subscriber`]: hears of writes.
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
@@ -133,6 +133,9 @@ mod documents {
 
     #[doc = include_str!("../../../docs/evaluation.md")]
     struct Evaluation;
+
+    #[doc = include_str!("../../../docs/in-application.md")]
+    struct InApplication;
 
     #[doc = include_str!("../../../docs/stores.md")]
     struct Stores;
