@@ -14,32 +14,32 @@ mod functions {
 
     #[inline(never)]
     #[flipper::is_enabled(features, "PLAIN", otherwise = number + 1)]
-    pub fn plain(features: &FeatureFlagClient, number: u64) -> u64 {
+    pub(crate) fn plain(features: &FeatureFlagClient, number: u64) -> u64 {
         number * 3
     }
 
     #[inline(never)]
     #[flipper::is_enabled(features, "REDIRECT", context = context! { name: &name }, redirect = old_redirected)]
-    pub fn redirected(features: &FeatureFlagClient, name: String) -> String {
+    pub(crate) fn redirected(features: &FeatureFlagClient, name: String) -> String {
         name.repeat(features.list(None, 0).len())
     }
 
     #[inline(never)]
     #[flipper::is_enabled(features, "ASYNC", redirect = old_awaited)]
-    pub async fn awaited(features: &FeatureFlagClient, number: u64) -> u64 {
+    pub(crate) async fn awaited(features: &FeatureFlagClient, number: u64) -> u64 {
         number + u64::from(features.exists("OTHER"))
     }
 
     flipper::flags! {
-        pub struct Flags { typed = true }
+        pub(crate) struct Flags { typed = true }
     }
 
     #[inline(never)]
-    pub fn typed(flags: &Flags) -> bool {
+    pub(crate) fn typed(flags: &Flags) -> bool {
         flags.typed.is_enabled()
     }
 
-    pub fn flags(features: &FeatureFlagClient) -> Flags {
+    pub(crate) fn flags(features: &FeatureFlagClient) -> Flags {
         Flags { typed: features.get("TYPED").with_default(true) }
     }
 }
@@ -49,12 +49,12 @@ mod functions {
     use super::*;
 
     #[inline(never)]
-    pub fn plain(features: &FeatureFlagClient, number: u64) -> u64 {
+    pub(crate) fn plain(features: &FeatureFlagClient, number: u64) -> u64 {
         if features.is_enabled("PLAIN") { number * 3 } else { number + 1 }
     }
 
     #[inline(never)]
-    pub fn redirected(features: &FeatureFlagClient, name: String) -> String {
+    pub(crate) fn redirected(features: &FeatureFlagClient, name: String) -> String {
         if features.is_enabled_with("REDIRECT", &context! { name: &name }) {
             name.repeat(features.list(None, 0).len())
         } else {
@@ -63,7 +63,7 @@ mod functions {
     }
 
     #[inline(never)]
-    pub async fn awaited(features: &FeatureFlagClient, number: u64) -> u64 {
+    pub(crate) async fn awaited(features: &FeatureFlagClient, number: u64) -> u64 {
         if features.is_enabled("ASYNC") {
             number + u64::from(features.exists("OTHER"))
         } else {
@@ -71,14 +71,14 @@ mod functions {
         }
     }
 
-    pub type Flags = flipper::FeatureFlag;
+    pub(crate) type Flags = flipper::FeatureFlag;
 
     #[inline(never)]
-    pub fn typed(flag: &Flags) -> bool {
+    pub(crate) fn typed(flag: &Flags) -> bool {
         flag.is_enabled()
     }
 
-    pub fn flags(features: &FeatureFlagClient) -> Flags {
+    pub(crate) fn flags(features: &FeatureFlagClient) -> Flags {
         features.get("TYPED").with_default(true)
     }
 }
