@@ -1,30 +1,22 @@
 //! The attribute adds nothing to the check, and a typed flag nothing to that of a handle: the assembly of a release build is the
-//! same as without them. `examples/same_instructions.rs` has both.
+//! same as without them. `programs/same_instructions.rs` has both.
 
-use std::path::Path;
-use std::process::Command;
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-/// The instructions of each function of the example's module, by the function's name.
+mod support;
+
+const PROGRAM: &str = include_str!("programs/same_instructions.rs");
+
+/// The instructions of each function that is compared, by the function's name.
 fn instructions(by_hand: bool) -> Vec<(String, Vec<String>)> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("same_instructions");
-    let assembly = target.join(if by_hand { "by_hand.s" } else { "macros.s" });
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "rustc",
-        "--quiet",
-        "--release",
-        "--locked",
-        "--package",
-        "flipper-macros",
-        "--example",
-        "same_instructions",
-    ]);
-    cargo.arg("--target-dir").arg(&target).arg("--");
-    cargo.args(["-Ccodegen-units=1", "-Cdebuginfo=0"]).arg(format!("--emit=link,asm={}", assembly.display()));
+    let (mut cargo, package) = support::cargo("same_instructions", PROGRAM, &["macros"]);
+    let assembly = package.join(if by_hand { "by_hand.s" } else { "macros.s" });
+    cargo.args(["rustc", "--quiet", "--offline", "--release", "--", "-Ccodegen-units=1", "-Cdebuginfo=0"]);
+    cargo.arg(format!("--emit=link,asm={}", assembly.display()));
     if by_hand {
         cargo.args(["--cfg", "by_hand"]);
     }
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     functions(&std::fs::read_to_string(&assembly).unwrap())
 }
@@ -37,7 +29,8 @@ fn functions(assembly: &str) -> Vec<(String, Vec<String>)> {
             let label = line.split(':').next().unwrap_or_default();
             // Labels within a function begin with `.L` or `L`.
             if !label.trim_start_matches('.').starts_with('L') {
-                inside = label.contains("same_instructions") && label.contains("functions");
+                inside =
+                    label.contains("same_instructions") && (label.contains("functions") || label.contains("polled"));
                 if inside {
                     functions.push((without_hash(label), Vec::new()));
                 }
@@ -69,7 +62,7 @@ fn without_numbers(text: &str) -> String {
 #[test]
 fn as_written_by_hand() {
     let (macros, by_hand) = (instructions(false), instructions(true));
-    for name in ["plain", "redirected", "awaited", "typed"] {
+    for name in ["plain", "redirected", "polled", "typed"] {
         let of = |functions: &[(String, Vec<String>)]| -> Vec<String> {
             let found: Vec<_> = functions.iter().filter(|(label, _)| label.contains(name)).collect();
             found.iter().flat_map(|(_, lines)| lines.iter().cloned()).collect()
