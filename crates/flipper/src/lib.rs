@@ -59,12 +59,16 @@
 //!
 //! # Where to look
 //!
-//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call.
+//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call; `#[flipper::is_enabled]` and `flipper::flags!` (feature `macros`).
 //! - [`Evaluation`]: which rule decides a check; [`Condition`] and [`Bucketer`]: whom a flag is on for.
 //! - [`Status`]: how current the flags in memory are; [`Changes`]: the stream of changes; [`Subscriber`]: hears of writes.
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "macro_support.rs"]
+pub mod __private;
 mod background;
 mod bucketing;
 mod changes;
@@ -104,6 +108,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Bucket, Evaluation, Reason};
 pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
 pub use flag::FeatureFlag;
+#[cfg(feature = "macros")]
+pub use flipper_macros::is_enabled;
 pub use json::{Json, Number, Object};
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
@@ -138,6 +144,9 @@ mod documents {
 
     #[doc = include_str!("../../../docs/evaluation.md")]
     struct Evaluation;
+
+    #[doc = include_str!("../../../docs/in-application.md")]
+    struct InApplication;
 
     #[doc = include_str!("../../../docs/stores.md")]
     struct Stores;

@@ -1,0 +1,8 @@
+
+flipper::flags! {}
+
+flipper::flags! {
+    pub struct Flags {}
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+
+flipper::flags! {
+    pub struct Flags { new_checkout new_search }
+}
+
+fn main() {}

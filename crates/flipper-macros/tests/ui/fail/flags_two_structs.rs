@@ -1,0 +1,7 @@
+
+flipper::flags! {
+    pub struct Flags { new_checkout }
+    pub struct Others { new_search }
+}
+
+fn main() {}

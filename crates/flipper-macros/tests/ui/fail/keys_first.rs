@@ -1,0 +1,12 @@
+use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+
+fn features() -> FeatureFlagClient {
+    FeatureFlagClient::new(MemoryFeatureFlagStore::new())
+}
+
+#[flipper::is_enabled(redirect = old_sound, features(), "MY_FEATURE")]
+fn sound() {}
+
+fn old_sound() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+
+#[flipper::is_enabled]
+fn sound() {}
+
+fn main() {}

@@ -1,0 +1,16 @@
+use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+
+fn features() -> FeatureFlagClient {
+    FeatureFlagClient::new(MemoryFeatureFlagStore::new())
+}
+
+#[flipper::is_enabled(features(), "MY_FEATURE", redirect = old_sound)]
+fn sound() -> String {
+    String::new()
+}
+
+fn old_sound() -> u8 {
+    0
+}
+
+fn main() {}
