@@ -89,6 +89,9 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
+        if let Some(answer) = self.client.overridden(&self.name) {
+            return answer;
+        }
         self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
@@ -98,6 +101,9 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
+        if let Some(answer) = self.client.overridden(&self.name) {
+            return answer;
+        }
         self.slot().is_some_and(|slot| self.client.check_with(&self.name, slot, context))
     }
 
@@ -244,6 +250,13 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     /// As [`FeatureFlagClient::update`].
     pub async fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.client.update(&self.name, change).await
+    }
+}
+
+/// The flag's name.
+impl<M> AsRef<str> for FeatureFlag<M> {
+    fn as_ref(&self) -> &str {
+        &self.name
     }
 }
 

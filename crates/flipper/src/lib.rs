@@ -66,11 +66,14 @@ mod json;
 mod names;
 mod polling;
 mod record;
+mod scope;
 mod stack_text;
 mod status;
 mod store;
 mod stores;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod url;
 mod wrappers;
 
@@ -90,6 +93,7 @@ pub use flag::FeatureFlag;
 pub use json::{Json, Number, Object};
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
+pub use scope::Scope;
 pub use status::{Health, Status, Updates};
 pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
