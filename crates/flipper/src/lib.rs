@@ -50,6 +50,7 @@
 //! - [`FeatureFlagStore`]: the contract of stores.
 
 mod background;
+pub mod blocking;
 mod bucketing;
 mod changes;
 mod client;
