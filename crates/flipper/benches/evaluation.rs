@@ -33,7 +33,7 @@ struct Case {
     name: &'static str,
     /// How long so many checks take.
     run: Box<dyn Fn(usize) -> Duration>,
-    beside: Vec<Beside>,
+    beside: Option<Beside>,
     /// The same check in `evaluation.py`.
     python: Option<&'static str>,
 }
@@ -62,11 +62,11 @@ impl Case {
             }
             begin.elapsed()
         };
-        Self { name, run: Box::new(run), beside: Vec::new(), python: None }
+        Self { name, run: Box::new(run), beside: None, python: None }
     }
 
     fn beside<const N: usize>(mut self, cases: [&'static str; N], limit: Limit) -> Self {
-        self.beside.push(Beside { cases: cases.into(), limit });
+        self.beside = Some(Beside { cases: cases.into(), limit });
         self
     }
 
@@ -121,20 +121,6 @@ fn with(
     Case::new(name, move || features.is_enabled_with(black_box(flag), black_box(&context)))
 }
 
-/// Shows what waiting for the clock costs a check, which otherwise overlaps with the one before.
-fn after_clock(
-    features: &FeatureFlagClient,
-    name: &'static str,
-    flag: &'static str,
-    context: impl Attributes + 'static,
-) -> Case {
-    let features = features.clone();
-    Case::new(name, move || {
-        black_box(SystemTime::now());
-        features.is_enabled_with(black_box(flag), black_box(&context))
-    })
-}
-
 fn cases() -> Result<Vec<Case>> {
     let features = flags()?;
     let one = context! { plan: "pro" };
@@ -175,29 +161,11 @@ fn cases() -> Result<Vec<Case>> {
         with_user("salted hash", "SALTED").beside(["SHA-1 of one attribute"], Limit::None),
         Case::new("clock read", SystemTime::now),
         by_name("percentage", "PERCENTAGE").beside(["check by name"], Limit::None).python("percentage"),
-        Case::new("clock read, then percentage", {
-            let features = features.clone();
-            move || {
-                black_box(SystemTime::now());
-                features.is_enabled(black_box("PERCENTAGE"))
-            }
-        })
-        .beside(["percentage", "clock read"], Limit::None),
-        by_name("ramp", "RAMP")
-            .beside(["percentage", "clock read"], Limit::Plus(10.0))
-            .beside(["clock read, then percentage"], Limit::Plus(10.0))
-            .python("ramp"),
-        after_clock(&features, "clock read, then consistent hash", "HASH", user)
-            .beside(["consistent hash", "clock read"], Limit::None),
+        by_name("ramp", "RAMP").beside(["percentage", "clock read"], Limit::Plus(10.0)).python("ramp"),
         with_user("consistent hash, ramp", "HASH_RAMP")
             .beside(["consistent hash", "clock read"], Limit::Plus(10.0))
-            .beside(["clock read, then consistent hash"], Limit::Plus(10.0))
             .python("hash_ramp"),
-        after_clock(&features, "clock read, then salted hash", "SALTED", user)
-            .beside(["salted hash", "clock read"], Limit::None),
-        with_user("salted hash, ramp", "SALTED_RAMP")
-            .beside(["salted hash", "clock read"], Limit::Plus(10.0))
-            .beside(["clock read, then salted hash"], Limit::Plus(10.0)),
+        with_user("salted hash, ramp", "SALTED_RAMP").beside(["salted hash", "clock read"], Limit::Plus(10.0)),
     ])
 }
 
@@ -294,11 +262,8 @@ fn main() -> Result<()> {
         let ns = median(figures[case.name].iter().copied());
         let python = python.as_ref().ok().and_then(|python| python.figures.get(case.python?));
         let python = python.map_or("|".into(), |python| format!("{python:.0} | {:.0}", python / ns));
-        let mut rows = case.beside.iter().map(|beside| compared(case.name, beside, &figures));
-        println!("| {} | {ns:.1} | {} | {python} |", case.name, rows.next().unwrap_or("| | | |".into()));
-        for row in rows {
-            println!("| | | {row} | | |");
-        }
+        let beside = case.beside.as_ref().map_or("| | | |".into(), |beside| compared(case.name, beside, &figures));
+        println!("| {} | {ns:.1} | {beside} | {python} |", case.name);
     }
     Ok(())
 }

@@ -34,6 +34,14 @@
     not(feature = "sqlite"),
     doc = "| `SqliteFeatureFlagStore` | `sqlite` | in a file, shared by the processes of a machine |"
 )]
+#![cfg_attr(
+    feature = "thrift",
+    doc = "| [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
+)]
+#![cfg_attr(
+    not(feature = "thrift"),
+    doc = "| `ThriftRpcFeatureFlagStore` | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
+)]
 //!
 //! [`MirroredFeatureFlagStore`] holds the flags of any store in memory, [`CachedFeatureFlagStore`] those that were asked for
 //! lately; `docs/stores.md` says when to take which.
@@ -104,12 +112,17 @@ pub use stores::MemoryFeatureFlagStore;
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
 pub use stores::{SqliteFeatureFlagStore, SqliteOptions};
+#[cfg(feature = "thrift")]
+pub use stores::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
 pub use table::FlagTable;
 pub use url::connect;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
 pub use context::strip_raw as __strip_raw;
+#[cfg(feature = "thrift")]
+#[doc(hidden)]
+pub use stores::thrift::convert as __thrift;
 
 /// The examples of README.md and docs/, which are tests.
 #[cfg(doctest)]

@@ -10,6 +10,7 @@ use crate::stores::MemoryFeatureFlagStore;
 /// |---|---|---|
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
+/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore`, mirrored | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
 ///
 /// It is a plain function, so that a client can be a `static`:
@@ -31,7 +32,7 @@ use crate::stores::MemoryFeatureFlagStore;
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::invalid_input(
-            "a store's URL begins with its kind and a colon: `memory:`, `redis://…`, `sqlite:PATH`",
+            "a store's URL begins with its kind and a colon: `memory:`, `redis://…`, `sqlite:PATH`, `thrift://…`",
         ));
     };
     match scheme {
@@ -39,12 +40,13 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
         "redis" | "rediss" => redis(url),
-        "consul" | "thrift" => {
+        "thrift" => thrift(url),
+        "consul" => {
             Err(Error::new(ErrorKind::Unsupported)
                 .with_message(format!("this version has no store for `{scheme}:` URLs")))
         }
         _ => Err(Error::invalid_input(
-            "unknown kind of store in URL; known are `memory:`, `redis://…` and `sqlite:PATH`",
+            "unknown kind of store in URL; known are `memory:`, `redis://…`, `sqlite:PATH` and `thrift://…`",
         )),
     }
 }
@@ -71,4 +73,15 @@ fn redis(url: &str) -> Result<FeatureFlagClient> {
 #[cfg(not(feature = "redis"))]
 fn redis(_url: &str) -> Result<FeatureFlagClient> {
     Err(Error::new(ErrorKind::Unsupported).with_message("`redis:` needs the feature `redis` of `flipper-client`"))
+}
+
+#[cfg(feature = "thrift")]
+fn thrift(url: &str) -> Result<FeatureFlagClient> {
+    let store = crate::stores::ThriftRpcFeatureFlagStore::connect(url)?;
+    Ok(FeatureFlagClient::new(crate::wrappers::MirroredFeatureFlagStore::new(store)))
+}
+
+#[cfg(not(feature = "thrift"))]
+fn thrift(_url: &str) -> Result<FeatureFlagClient> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
 }

@@ -69,7 +69,7 @@ impl Plan {
         if self.conditions_decide && !attributes.is_empty() {
             return self.all_checks.hold(attributes);
         }
-        self.decide(flag_name, attributes, environment, || environment.clock.now()).enabled()
+        self.decide(flag_name, attributes, environment, || environment.clock.recent()).enabled()
     }
 
     /// The answer and its reason.
@@ -203,7 +203,7 @@ impl<'a> Moment<'a> {
     }
 
     fn get(&self) -> SystemTime {
-        let now = self.read.get().unwrap_or_else(|| self.clock.now());
+        let now = self.read.get().unwrap_or_else(|| self.clock.recent());
         self.read.set(Some(now));
         now
     }

@@ -1,0 +1,169 @@
+//! Reads messages from a connection, each within its limits.
+
+use std::io::{self, Read};
+
+use crate::{Limits, Transport};
+
+const BUFFER: usize = 2048;
+
+/// Where bytes come from, told when the reader waits for a message and when it is within one.
+pub trait Source: Read {
+    /// What is read next is the first byte of a message.
+    fn between_messages(&mut self) {}
+}
+
+impl Source for &[u8] {}
+
+/// Reads messages from a connection, each within its limits; nothing is set aside for bytes that are not there yet.
+#[derive(Debug)]
+pub struct MessageReader<S> {
+    source: S,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// What the message may still take; in a frame, what is left of it.
+    left: usize,
+    framed: bool,
+}
+
+impl<S: Source> MessageReader<S> {
+    /// Reads from this source.
+    pub fn new(source: S) -> Self {
+        Self { source, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, left: 0, framed: false }
+    }
+
+    /// Where the bytes come from.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Where the bytes come from.
+    pub fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// Waits for the first byte of the next message; false at the end of the connection.
+    ///
+    /// # Errors
+    ///
+    /// As the source has them.
+    pub fn wait(&mut self) -> io::Result<bool> {
+        if self.start < self.end {
+            return Ok(true);
+        }
+        self.source.between_messages();
+        self.start = 0;
+        self.end = 0;
+        self.end = read(&mut self.source, &mut self.buffer)?;
+        Ok(self.end > 0)
+    }
+
+    /// The next bytes, so many of them at least, which stay unread. For few bytes only, between messages.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof`, and as the source has them.
+    pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        if self.start + count > self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        while self.end - self.start < count {
+            match read(&mut self.source, &mut self.buffer[self.end..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => self.end += read,
+            }
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
+    /// Begins a message: reads the frame's length, where there are frames.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a length that is negative or over the limit, and as the source has them.
+    pub fn begin(&mut self, transport: Transport, limits: &Limits) -> io::Result<()> {
+        self.framed = transport == Transport::Framed;
+        self.left = limits.message;
+        if self.framed {
+            self.left = 4;
+            let mut length = [0; 4];
+            self.read_exact(&mut length)?;
+            let length = i32::from_be_bytes(length);
+            self.left = usize::try_from(length).map_err(|_| invalid(format!("length of a frame is {length}")))?;
+            if self.left > limits.message {
+                let allowed = limits.message;
+                return Err(invalid(format!("frame of {length} bytes is over the {allowed} allowed")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over what is left of the frame. Without frames there is no telling where a message ends that was not read to its end.
+    ///
+    /// # Errors
+    ///
+    /// As the source has them.
+    pub fn finish_frame(&mut self) -> io::Result<()> {
+        if self.framed {
+            let mut scratch = [0; 512];
+            while self.left > 0 {
+                let count = self.left.min(scratch.len());
+                self.read_exact(&mut scratch[..count])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what comes next is known to be the beginning of a message, even if this one could not be read.
+    pub fn is_framed(&self) -> bool {
+        self.framed
+    }
+}
+
+impl<S: Source> Read for MessageReader<S> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            return Err(match self.framed {
+                true => invalid("message goes on after the end of its frame"),
+                false => invalid("message is over the size allowed"),
+            });
+        }
+        let wanted = out.len().min(self.left);
+        let count = if self.start < self.end {
+            let count = wanted.min(self.end - self.start);
+            out[..count].copy_from_slice(&self.buffer[self.start..self.start + count]);
+            self.start += count;
+            count
+        } else if wanted >= self.buffer.len() {
+            read(&mut self.source, &mut out[..wanted])?
+        } else {
+            self.start = 0;
+            self.end = 0;
+            self.end = read(&mut self.source, &mut self.buffer)?;
+            let count = wanted.min(self.end);
+            out[..count].copy_from_slice(&self.buffer[..count]);
+            self.start = count;
+            count
+        };
+        self.left -= count;
+        Ok(count)
+    }
+}
+
+fn read<S: Read>(source: &mut S, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match source.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+pub(crate) fn invalid(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message.into())
+}

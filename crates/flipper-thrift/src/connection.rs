@@ -1,0 +1,135 @@
+//! A connection: message after message, each within its time.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flipper_thrift_protocol::{MessageReader, Source, Wire};
+
+use crate::dispatch::{Next, answer};
+use crate::options::ServerOptions;
+use crate::service::Service;
+
+/// An answer's memory beyond this is given back.
+const KEPT: usize = 64 << 10;
+
+/// For the client to read why it is cut off.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Serves a connection to its end; says why it ended if that is not the client's doing.
+pub(crate) fn serve(
+    stream: &Arc<TcpStream>,
+    service: &Service,
+    options: &ServerOptions,
+    closing: impl Fn() -> bool,
+) -> io::Result<()> {
+    let mut reader = MessageReader::new(Socket::new(stream.clone(), options));
+    let mut out = Vec::new();
+    let mut wire = None;
+    while !closing() && reader.wait()? {
+        let wire = match wire {
+            Some(wire) => wire,
+            None => *wire.insert(Wire::detect(&mut reader)?),
+        };
+        reader.begin(wire.transport, &options.limits)?;
+        let next = answer(&mut reader, wire, &options.limits, service, &mut out)?;
+        send(stream, &out, options.write_timeout)?;
+        if let Next::Close(reason) = next {
+            linger(&mut reader);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        if out.capacity() > KEPT {
+            out = Vec::new();
+        }
+    }
+    Ok(())
+}
+
+/// Reads on for a moment: closed with bytes unread, the connection would be reset, and the client's system throw the answer away.
+fn linger(reader: &mut MessageReader<Socket>) {
+    let socket = reader.source_mut();
+    socket.deadline = Some(Instant::now() + LINGER);
+    let mut scratch = [0; 4096];
+    // Both fail if the client has gone, which is as well.
+    let _ = socket.stream.shutdown(Shutdown::Write);
+    for _ in 0..64 {
+        if !matches!(socket.read(&mut scratch), Ok(1..)) {
+            break;
+        }
+    }
+}
+
+fn send(stream: &TcpStream, mut message: &[u8], timeout: Duration) -> io::Result<()> {
+    let mut deadline = None;
+    while !message.is_empty() {
+        match (&*stream).write(message) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => message = &message[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(slow("client did not accept an answer in time"));
+            }
+            Err(error) => return Err(error),
+        }
+        if !message.is_empty() {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
+            if Instant::now() > deadline {
+                return Err(slow("client did not accept an answer in time"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The reading side: a message's first byte may take as long as the connection may be idle, the rest has a deadline.
+struct Socket {
+    stream: Arc<TcpStream>,
+    idle: Option<Duration>,
+    message: Duration,
+    /// Whether the first byte of a message is awaited.
+    between: bool,
+    /// Of the message under way, once one read was not enough for it.
+    deadline: Option<Instant>,
+}
+
+impl Socket {
+    fn new(stream: Arc<TcpStream>, options: &ServerOptions) -> Self {
+        Self { stream, idle: options.idle_timeout, message: options.message_timeout, between: true, deadline: None }
+    }
+}
+
+impl Source for Socket {
+    fn between_messages(&mut self) {
+        self.between = true;
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let between = std::mem::take(&mut self.between);
+        if between {
+            // Most messages come with one read, and no time-out is set for them.
+            if self.deadline.take().is_some() {
+                self.stream.set_read_timeout(self.idle)?;
+            }
+        } else {
+            let now = Instant::now();
+            let deadline = *self.deadline.get_or_insert(now + self.message);
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() {
+                return Err(slow("message did not come whole in time"));
+            }
+            self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+        }
+        (&*self.stream).read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if between => slow("client was idle for too long"),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => slow("message did not come whole in time"),
+            _ => error,
+        })
+    }
+}
+
+fn slow(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}

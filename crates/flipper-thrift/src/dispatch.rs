@@ -1,0 +1,150 @@
+//! One message: which call it is, and what is answered if it is none.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flipper_thrift_protocol::feature_flag_store::{
+    FeatureFlagStoreSyncHandler, TFeatureFlagStoreProcessFunctions as Functions,
+};
+use flipper_thrift_protocol::{Limits, MessageReader, Source, Wire};
+use thrift::protocol::{TInputProtocol, TMessageIdentifier, TMessageType, TOutputProtocol, TType};
+use thrift::{ApplicationError, ApplicationErrorKind, TransportErrorKind};
+use tokio::runtime::Builder;
+
+use crate::options::ServerOptions;
+use crate::service::Service;
+
+/// How a connection goes on after a message.
+pub(crate) enum Next {
+    /// With the next message.
+    Go,
+    /// Not at all, once the answer is sent.
+    Close(String),
+}
+
+/// Reads the message that has begun, and puts the answer, ready to be sent, into `out`.
+///
+/// # Errors
+///
+/// If the connection broke, or was too slow, before the message was whole.
+pub(crate) fn answer<S: Source, H: FeatureFlagStoreSyncHandler>(
+    reader: &mut MessageReader<S>,
+    wire: Wire,
+    limits: &Limits,
+    handler: &H,
+    out: &mut Vec<u8>,
+) -> io::Result<Next> {
+    wire.begin_message(out);
+    let mut input = wire.input(&mut *reader, limits);
+    let ident = match input.read_message_begin() {
+        Ok(ident) => ident,
+        // There is no call to answer.
+        Err(error) => return Ok(Next::Close(describe(error)?)),
+    };
+    let called = call(handler, &ident, &mut *input, &mut *wire.output(&mut *out));
+    drop(input);
+    let next = match called {
+        Ok(()) => Next::Go,
+        Err(error) => {
+            let (error, is_whole) = match error {
+                thrift::Error::Application(error) => (error, true),
+                other => (ApplicationError::new(ApplicationErrorKind::ProtocolError, describe(other)?), false),
+            };
+            wire.begin_message(out);
+            let message = error.message.clone();
+            // What is written to memory cannot fail.
+            let _ = write_error(&ident, &error, &mut *wire.output(&mut *out));
+            // A frame says where the next message begins; without frames there is no telling.
+            if is_whole || reader.is_framed() { Next::Go } else { Next::Close(message) }
+        }
+    };
+    if matches!(next, Next::Go) {
+        reader.finish_frame()?;
+    }
+    wire.end_message(out)?;
+    Ok(next)
+}
+
+fn call<H: FeatureFlagStoreSyncHandler>(
+    handler: &H,
+    ident: &TMessageIdentifier,
+    i: &mut dyn TInputProtocol,
+    o: &mut dyn TOutputProtocol,
+) -> thrift::Result<()> {
+    let number = ident.sequence_number;
+    if !matches!(ident.message_type, TMessageType::Call | TMessageType::OneWay) {
+        i.skip(TType::Struct)?;
+        return refuse(ApplicationErrorKind::InvalidMessageType, "message is no call".to_owned());
+    }
+    match ident.name.as_str() {
+        "Get" => Functions::process_get(handler, number, i, o),
+        "Create" => Functions::process_create(handler, number, i, o),
+        "Set" => Functions::process_set(handler, number, i, o),
+        "Delete" => Functions::process_delete(handler, number, i, o),
+        "List" => Functions::process_list(handler, number, i, o),
+        "SetMeta" => Functions::process_set_meta(handler, number, i, o),
+        "SetClientData" => Functions::process_set_client_data(handler, number, i, o),
+        "ReadFlag" => Functions::process_read_flag(handler, number, i, o),
+        "ReadFlags" => Functions::process_read_flags(handler, number, i, o),
+        "CompareAndSet" => Functions::process_compare_and_set(handler, number, i, o),
+        "Watch" => Functions::process_watch(handler, number, i, o),
+        name => {
+            i.skip(TType::Struct)?;
+            let shown: String = name.chars().take(100).collect();
+            refuse(ApplicationErrorKind::UnknownMethod, format!("unknown method {shown:?}"))
+        }
+    }
+}
+
+fn refuse(kind: ApplicationErrorKind, message: String) -> thrift::Result<()> {
+    Err(thrift::Error::Application(ApplicationError::new(kind, message)))
+}
+
+fn write_error(
+    ident: &TMessageIdentifier,
+    error: &ApplicationError,
+    o: &mut dyn TOutputProtocol,
+) -> thrift::Result<()> {
+    let name: String = ident.name.chars().take(100).collect();
+    o.write_message_begin(&TMessageIdentifier::new(name, TMessageType::Exception, ident.sequence_number))?;
+    thrift::Error::write_application_error_to_out_protocol(error, o)?;
+    o.write_message_end()?;
+    o.flush()
+}
+
+/// What is wrong with the message; an error if it is the connection.
+fn describe(error: thrift::Error) -> io::Result<String> {
+    match error {
+        thrift::Error::Transport(error) => match error.kind {
+            TransportErrorKind::Unknown | TransportErrorKind::NegativeSize | TransportErrorKind::SizeLimit => {
+                Ok(error.message)
+            }
+            TransportErrorKind::TimedOut => Err(io::Error::new(io::ErrorKind::TimedOut, error.message)),
+            _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, error.message)),
+        },
+        thrift::Error::Protocol(error) => Ok(error.message),
+        thrift::Error::Application(error) => Ok(error.message),
+        thrift::Error::User(error) => Ok(error.to_string()),
+    }
+}
+
+/// Feeds bytes to the decoder as a connection would, until they are used up or refused, with an empty memory store behind; gives
+/// the number of messages that were read whole. For the fuzz target.
+pub fn feed(bytes: &[u8]) -> usize {
+    let limits = ServerOptions::new().limits;
+    let mut reader = MessageReader::new(bytes);
+    let Ok(wire) = Wire::detect(&mut reader) else { return 0 };
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return 0 };
+    let store = Arc::new(flipper::MemoryFeatureFlagStore::new());
+    let service = Service::new(store, runtime.handle().clone(), Duration::from_millis(1));
+    let mut out = Vec::new();
+    let mut messages = 0;
+    while reader.wait().unwrap_or_default() && reader.begin(wire.transport, &limits).is_ok() {
+        match answer(&mut reader, wire, &limits, &service, &mut out) {
+            Ok(Next::Go) => messages += 1,
+            Ok(Next::Close(_)) | Err(_) => break,
+        }
+    }
+    messages
+}

@@ -1,0 +1,37 @@
+//! A Thrift server for feature flags in any of Flipper's stores. Clients of the Python library `flipper-client`, and clients generated
+//! from its IDL in any language, talk to it unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also hears
+//! of changes and loses no write.
+//!
+//! ```no_run
+//! use flipper::MemoryFeatureFlagStore;
+//! use flipper_thrift::Server;
+//!
+//! # fn main() -> flipper::Result<()> {
+//! let server = Server::start("127.0.0.1:9090", MemoryFeatureFlagStore::new())?;
+//! println!("serving flags on {}", server.local_addr());
+//! // ... until the program is told to stop:
+//! server.shutdown();
+//! # Ok(()) }
+//! ```
+//!
+//! The service is in `idl/feature_flag_store.thrift`; `docs/thrift.md` shows clients, and how to write a server of your own.
+
+mod connection;
+mod dispatch;
+mod hub;
+mod options;
+mod server;
+mod service;
+
+pub use options::ServerOptions;
+pub use server::Server;
+
+#[doc(hidden)]
+pub use dispatch::feed;
+
+/// The examples of docs/, which are tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../docs/thrift.md")]
+    struct Thrift;
+}

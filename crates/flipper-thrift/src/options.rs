@@ -1,0 +1,122 @@
+//! What a server allows.
+
+use std::time::Duration;
+
+use flipper_thrift_protocol::Limits;
+
+/// What a server allows its clients, and who they may be.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let options = flipper_thrift::ServerOptions::new().max_connections(100).idle_timeout(Duration::from_secs(600));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    pub(crate) allow_remote: bool,
+    pub(crate) max_connections: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) message_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) keepalive: Duration,
+    pub(crate) limits: Limits,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            allow_remote: false,
+            max_connections: 4096,
+            idle_timeout: None,
+            message_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(10),
+            keepalive: Duration::from_secs(60),
+            limits: Limits { message: 4 << 20, string: 2 << 20, container: 100_000 },
+        }
+    }
+}
+
+impl ServerOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Allows an address that other machines can reach. The protocol has neither passwords nor encryption: whoever reaches the
+    /// port can read and change all flags. Off by default, and then such an address is refused.
+    #[must_use]
+    pub fn allow_remote(mut self, allow: bool) -> Self {
+        self.allow_remote = allow;
+        self
+    }
+
+    /// How many connections may be open at once; each takes a thread and a file descriptor. More are closed as they come, with a
+    /// line in the log. 4,096 by default.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Ends a connection on which nothing came for so long. Without limit by default, as Python's client does not connect again; dead
+    /// clients are found by TCP keepalive.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a message may take from its first byte to its last; 10 s by default.
+    #[must_use]
+    pub fn message_timeout(mut self, timeout: Duration) -> Self {
+        self.message_timeout = timeout;
+        self
+    }
+
+    /// How long a client may take to accept an answer; 10 s by default.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// How long the store may take for a call, before the client gets an `UNAVAILABLE`; 10 s by default.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// How long [`Server::shutdown`](crate::Server::shutdown) waits for calls under way; 10 s by default.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// After how long without traffic TCP asks whether the client is still there; 60 s by default.
+    #[must_use]
+    pub fn keepalive(mut self, interval: Duration) -> Self {
+        self.keepalive = interval;
+        self
+    }
+
+    /// The most bytes of a client's message; 4 MiB by default.
+    #[must_use]
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.limits.message = bytes;
+        self
+    }
+
+    /// The most bytes of a string in a client's message; 2 MiB by default.
+    #[must_use]
+    pub fn max_string(mut self, bytes: usize) -> Self {
+        self.limits.string = bytes;
+        self
+    }
+}

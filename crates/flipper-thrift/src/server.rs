@@ -1,0 +1,318 @@
+//! The server: who is let in, and how it ends.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use flipper::{Error, ErrorKind, FeatureFlagStore, Result};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::sync::oneshot;
+
+use crate::connection;
+use crate::options::ServerOptions;
+use crate::service::Service;
+
+/// Of a connection's thread. Memory is taken for what is used of it only; reading JSON nested 512 deep takes most.
+const STACK: usize = 1 << 20;
+
+/// Connections that wait to be let in. Beyond that the system makes clients try again after a second, and the standard
+/// library's 128 are soon there when a fleet starts.
+const BACKLOG: i32 = 1024;
+
+/// After an error such as a lack of file descriptors, which would come again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A Thrift server over a store. It serves from [`start`](Self::start) until [`shutdown`](Self::shutdown), or until it is dropped, which
+/// does the same. It has threads of its own, and needs no runtime.
+///
+/// Buffered and framed transport, and the binary and compact protocol, are told apart by the first bytes of each connection.
+pub struct Server {
+    inner: Arc<Inner>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    accept: JoinHandle<()>,
+    runtime: JoinHandle<()>,
+    end_runtime: oneshot::Sender<()>,
+}
+
+struct Inner {
+    service: Service,
+    options: ServerOptions,
+    address: SocketAddr,
+    closing: AtomicBool,
+    connections: Mutex<Connections>,
+    /// Told when a connection ends while the server closes.
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Connections {
+    last: u64,
+    open: HashMap<u64, Arc<TcpStream>>,
+}
+
+impl Server {
+    /// Serves the store's flags on a loopback address, with the default options. Port 0 takes any that is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_with`](Self::start_with).
+    pub fn start(address: impl ToSocketAddrs, store: impl FeatureFlagStore) -> Result<Self> {
+        Self::start_with(address, store, ServerOptions::new())
+    }
+
+    /// Serves the store's flags.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for an address that other machines can reach, unless
+    /// [`allow_remote`](ServerOptions::allow_remote) is set; `Unavailable` if it cannot be listened on.
+    pub fn start_with(
+        address: impl ToSocketAddrs,
+        store: impl FeatureFlagStore,
+        options: ServerOptions,
+    ) -> Result<Self> {
+        let listener = listen(address, &options)?;
+        let address = listener.local_addr().map_err(|error| failed("address cannot be listened on", error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| failed("runtime cannot be started", error))?;
+        let service = Service::new(Arc::new(store), runtime.handle().clone(), options.call_timeout);
+        let inner = Arc::new(Inner {
+            service,
+            options,
+            address,
+            closing: AtomicBool::new(false),
+            connections: Mutex::default(),
+            ended: Condvar::new(),
+        });
+        let (end_runtime, ended) = oneshot::channel();
+        let runtime = spawn("flipper-thrift-runtime", move || {
+            // An error is the sender's end, which is the same.
+            let _ = runtime.block_on(ended);
+        })?;
+        let accepting = inner.clone();
+        let accept = spawn("flipper-thrift-accept", move || accepting.accept(&listener))?;
+        tracing::info!(%address, "serving flags over Thrift");
+        Ok(Self { inner, threads: Mutex::new(Some(Threads { accept, runtime, end_runtime })) })
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.inner.lock().open.len()
+    }
+
+    /// Lets nobody in any more, ends connections that wait for a call, lets calls under way finish and be answered, and returns when
+    /// all that is done, or after the [`shutdown_timeout`](ServerOptions::shutdown_timeout). Blocks.
+    pub fn shutdown(&self) {
+        let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        self.inner.close();
+        // A thread that panicked has ended too.
+        let _ = threads.accept.join();
+        self.inner.drain();
+        let _ = threads.end_runtime.send(());
+        let _ = threads.runtime.join();
+        tracing::info!(address = %self.inner.address, "server has shut down");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.inner.address).finish_non_exhaustive()
+    }
+}
+
+fn listen(address: impl ToSocketAddrs, options: &ServerOptions) -> Result<TcpListener> {
+    let addresses: Vec<_> =
+        address.to_socket_addrs().map_err(|error| failed("address cannot be resolved", error))?.collect();
+    if let Some(remote) = addresses.iter().find(|address| !address.ip().is_loopback())
+        && !options.allow_remote
+    {
+        return Err(Error::new(ErrorKind::InvalidInput).with_message(format!(
+            "{remote} can be reached from other machines, and the protocol has no passwords; allow_remote(true) serves there anyhow"
+        )));
+    }
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "name has no address");
+    for address in addresses {
+        match bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failed("address cannot be listened on", failure))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // For a restart on the same port; elsewhere than on Unix it means something else.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn failed(message: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable)
+        .with_transient(false)
+        .with_message(format!("{message}: {error}"))
+        .with_source(error)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(run).map_err(|error| failed("thread cannot be started", error))
+}
+
+impl Inner {
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        let mut refused = Refused::default();
+        loop {
+            let accepted = listener.accept();
+            if self.closing.load(Ordering::SeqCst) {
+                return;
+            }
+            let error = match accepted {
+                Ok((stream, peer)) => match self.admit(stream, peer) {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+                Err(error) => {
+                    std::thread::sleep(ACCEPT_PAUSE);
+                    error
+                }
+            };
+            refused.log(&error);
+        }
+    }
+
+    /// Starts a thread for the connection, or drops it.
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let options = &self.options;
+        {
+            let open = self.lock().open.len();
+            if open >= options.max_connections {
+                return Err(io::Error::other(format!("all {} connections are in use", options.max_connections)));
+            }
+        }
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(options.idle_timeout)?;
+        stream.set_write_timeout(Some(options.write_timeout))?;
+        let keepalive = TcpKeepalive::new().with_time(options.keepalive).with_interval(options.keepalive / 4);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        let stream = Arc::new(stream);
+        let number = {
+            let mut connections = self.lock();
+            connections.last += 1;
+            let number = connections.last;
+            connections.open.insert(number, stream.clone());
+            number
+        };
+        let leave = Leave { inner: self.clone(), number };
+        std::thread::Builder::new().name("flipper-thrift".to_owned()).stack_size(STACK).spawn(move || {
+            let inner = leave.inner.clone();
+            let _runtime = inner.service.enter();
+            let closing = || inner.closing.load(Ordering::SeqCst);
+            match connection::serve(&stream, &inner.service, &inner.options, closing) {
+                Ok(()) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut) => {
+                    tracing::warn!(%peer, %error, "connection is closed");
+                }
+                // The client went away.
+                Err(error) => tracing::debug!(%peer, %error, "connection ended"),
+            }
+        })?;
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.service.hub().close();
+        // Wakes the thread that waits for connections; if that fails, it woke for another reason.
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let _ = TcpStream::connect_timeout(&(ip, self.address.port()).into(), Duration::from_secs(1));
+    }
+
+    /// Waits for the connections to end: first those that wait for a call are ended, after the time-out all.
+    fn drain(&self) {
+        let mut connections = self.lock();
+        for stream in connections.open.values() {
+            // Fails for one that has ended by itself.
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+        let deadline = Instant::now() + self.options.shutdown_timeout;
+        while !connections.open.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let open = connections.open.len();
+                tracing::warn!(open, "connections with calls under way are cut off");
+                for stream in connections.open.values() {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+                return;
+            }
+            connections = self.ended.wait_timeout(connections, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        // Nothing that can panic leaves it half changed.
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a connection out, even if its thread panicked or never started.
+struct Leave {
+    inner: Arc<Inner>,
+    number: u64,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.inner.lock().open.remove(&self.number);
+        self.inner.ended.notify_all();
+    }
+}
+
+/// One line a second, however many are refused.
+#[derive(Default)]
+struct Refused {
+    logged: Option<Instant>,
+    since: u64,
+}
+
+impl Refused {
+    fn log(&mut self, error: &io::Error) {
+        self.since += 1;
+        if self.logged.is_none_or(|logged| logged.elapsed() >= Duration::from_secs(1)) {
+            tracing::warn!(%error, refused = self.since, "connection is refused");
+            self.logged = Some(Instant::now());
+            self.since = 0;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A connection to the server, with a deadline for all it does. Blocking: for threads of our own only.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use flipper_thrift_protocol::feature_flag_store::{FlipperException, TFeatureFlagStoreSyncClient};
+use flipper_thrift_protocol::{Exchange, Limits, MessageReader, Source, call};
+use thrift::ApplicationErrorKind;
+
+use super::Target;
+use super::convert::from_exception;
+use crate::error::{Error, ErrorKind};
+
+/// A list of all flags is one message.
+const LIMITS: Limits = Limits { message: 256 << 20, string: 16 << 20, container: 16 << 20 };
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// The server does not know the method.
+    UnknownMethod,
+    Failed(Error),
+}
+
+pub(super) type Call<'a, T> = &'a mut dyn FnMut(&mut dyn TFeatureFlagStoreSyncClient) -> thrift::Result<T>;
+
+type OnConnect = Box<dyn Fn(&Arc<TcpStream>) + Send>;
+
+/// Makes calls over one connection, which it makes and makes again as needed.
+pub(super) struct Caller {
+    target: Arc<Target>,
+    connection: Option<MessageReader<Socket>>,
+    /// Told of each new connection, so that somebody else can end it.
+    on_connect: OnConnect,
+}
+
+/// When the next attempt to connect may be made, shared by all threads of a store.
+#[derive(Debug, Default)]
+pub(super) struct BackOff(Mutex<(Duration, Option<Instant>)>);
+
+impl BackOff {
+    fn lock(&self) -> MutexGuard<'_, (Duration, Option<Instant>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, deadline: Instant) {
+        let not_before = self.lock().1;
+        if let Some(not_before) = not_before {
+            std::thread::sleep(not_before.min(deadline).saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn failed(&self) {
+        let mut state = self.lock();
+        let pause = (state.0 * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        *state = (pause, Some(Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0)));
+    }
+
+    fn succeeded(&self) {
+        *self.lock() = (Duration::ZERO, None);
+    }
+}
+
+impl Caller {
+    pub(super) fn new(target: Arc<Target>, on_connect: impl Fn(&Arc<TcpStream>) + Send + 'static) -> Self {
+        Self { target, connection: None, on_connect: Box::new(on_connect) }
+    }
+
+    /// Makes a call. One that only reads is made again, once, if an old connection turns out to be dead.
+    pub(super) fn call<T>(&mut self, deadline: Instant, reads: bool, run: Call<'_, T>) -> Result<T, CallError> {
+        let old = self.connection.is_some();
+        match self.try_call(deadline, &mut *run) {
+            Err(thrift::Error::Transport(error))
+                if old && reads && error.kind != thrift::TransportErrorKind::TimedOut =>
+            {
+                self.try_call(deadline, run)
+            }
+            result => result,
+        }
+        .map_err(|error| self.describe(error))
+    }
+
+    fn try_call<T>(&mut self, deadline: Instant, run: Call<'_, T>) -> thrift::Result<T> {
+        let mut connection = match self.connection.take().filter(is_alive) {
+            Some(connection) => connection,
+            None => MessageReader::new(self.connect(deadline)?),
+        };
+        connection.source_mut().deadline = deadline;
+        let result = call(&mut connection, self.target.wire, &LIMITS, |client| run(client));
+        if matches!(result, Ok(_) | Err(thrift::Error::User(_))) {
+            self.connection = Some(connection);
+        }
+        result
+    }
+
+    fn connect(&mut self, deadline: Instant) -> io::Result<Socket> {
+        self.target.back_off.wait(deadline);
+        match connect(&self.target, deadline) {
+            Ok(stream) => {
+                self.target.back_off.succeeded();
+                let stream = Arc::new(stream);
+                (self.on_connect)(&stream);
+                Ok(Socket { stream, deadline })
+            }
+            Err(error) => {
+                self.target.back_off.failed();
+                Err(error)
+            }
+        }
+    }
+
+    fn describe(&self, error: thrift::Error) -> CallError {
+        let error = match error {
+            thrift::Error::User(exception) => match exception.downcast::<FlipperException>() {
+                Ok(exception) => from_exception(*exception),
+                Err(other) => Error::new(ErrorKind::Unavailable).with_source(other),
+            },
+            thrift::Error::Application(error) if error.kind == ApplicationErrorKind::UnknownMethod => {
+                return CallError::UnknownMethod;
+            }
+            thrift::Error::Application(error) => {
+                Error::new(ErrorKind::Unavailable).with_message(format!("server failed: {}", error.message))
+            }
+            // Asking again will not help a client that speaks another protocol than the server.
+            thrift::Error::Protocol(error) => Error::new(ErrorKind::Unavailable)
+                .with_transient(false)
+                .with_message(format!("answer is no {} Thrift message: {}", self.target.wire, error.message)),
+            thrift::Error::Transport(error) => {
+                Error::new(ErrorKind::Unavailable).with_message(format!("server cannot be reached: {}", error.message))
+            }
+        };
+        CallError::Failed(error.with_store(&*self.target))
+    }
+}
+
+fn connect(target: &Target, deadline: Instant) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "name of the server has no address");
+    for address in (target.host.as_str(), target.port).to_socket_addrs()? {
+        let left = left_until(deadline)?.min(target.connect_timeout);
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Whether the server has not ended the connection since the last call.
+fn is_alive(connection: &MessageReader<Socket>) -> bool {
+    let stream = &connection.source().stream;
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    let idle = matches!(&peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    idle && stream.set_nonblocking(false).is_ok()
+}
+
+struct Socket {
+    stream: Arc<TcpStream>,
+    deadline: Instant,
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left_until(self.deadline)?))?;
+        (&*self.stream).read(buffer).map_err(timed_out)
+    }
+}
+
+impl Source for Socket {}
+
+impl Exchange for Socket {
+    fn send(&mut self, mut message: &[u8]) -> io::Result<()> {
+        while !message.is_empty() {
+            self.stream.set_write_timeout(Some(left_until(self.deadline)?))?;
+            match (&*self.stream).write(message) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => message = &message[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(timed_out(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn left_until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(no_answer()) } else { Ok(left.max(Duration::from_millis(1))) }
+}
+
+/// A socket's time-out has two names.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => no_answer(),
+        _ => error,
+    }
+}
+
+fn no_answer() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+}

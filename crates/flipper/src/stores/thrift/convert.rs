@@ -1,0 +1,322 @@
+//! Between what the library keeps and what the service's messages hold.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use flipper_thrift_protocol::feature_flag_store::{
+    ConditionCheck, ConditionOperator, ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FlagState, FlagVersion,
+    FlipperException, WritePrecondition,
+};
+
+use crate::bucketing::Bucketer;
+use crate::conditions::Condition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Json, Object};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::{Corrupt, Precondition, Stored, Version};
+
+type TCondition = flipper_thrift_protocol::feature_flag_store::Condition;
+
+/// The flag as Python's clients read it. What the service has no field for, as deny conditions, is not in it.
+pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
+    FeatureFlagStoreItem {
+        feature_name: Some(name.to_owned()),
+        is_enabled: Some(record.is_enabled()),
+        // Always: Python's client reads its fields without asking.
+        meta: Some(to_meta(record)),
+    }
+}
+
+/// The meta data as Python's clients read it.
+pub fn to_meta(record: &FlagRecord) -> FeatureFlagStoreMeta {
+    // Most flags have neither; the texts are those that writing them out would give.
+    let client_data = match record.client_data() {
+        Json::Object(data) if data.iter().next().is_none() => "{}".to_owned(),
+        data => data.to_string(),
+    };
+    let bucketer = match record.bucketer() {
+        Bucketer::NoOp => r#"{"type": "NoOpBucketer"}"#.to_owned(),
+        bucketer => bucketer.to_json().to_string(),
+    };
+    FeatureFlagStoreMeta {
+        created_date: record.created_date(),
+        client_data: Some(client_data),
+        conditions: Some(record.conditions().iter().map(to_condition).collect()),
+        bucketer: Some(bucketer),
+    }
+}
+
+fn to_condition(condition: &Condition) -> TCondition {
+    let mut groups = TCondition::new();
+    for (variable, operator, value) in condition.checks() {
+        groups.entry(variable.to_owned()).or_default().push(ConditionCheck {
+            variable: Some(variable.to_owned()),
+            value: Some(value.to_string()),
+            operator: Some(ConditionOperator { symbol: operator.symbol().map(str::to_owned) }),
+        });
+    }
+    groups
+}
+
+/// The flag that a server of Python's IDL sends.
+///
+/// # Errors
+///
+/// `Corrupt`, naming the field, for what is no flag.
+pub fn from_item(item: &FeatureFlagStoreItem) -> Result<FlagRecord> {
+    let mut meta = Object::new();
+    if let Some(sent) = &item.meta {
+        let json = |text: &Option<String>, field: &str| {
+            text.as_deref()
+                .map(|text| Json::parse(text).map_err(|error| bad(ErrorKind::Corrupt, field, error)))
+                .transpose()
+        };
+        if let Some(data) = json(&sent.client_data, "client_data")? {
+            meta.insert("client_data", data);
+        }
+        meta.insert("created_date", sent.created_date.map_or(Json::Null, Json::from));
+        if let Some(conditions) = &sent.conditions {
+            let conditions = conditions.iter().map(condition_to_json).collect::<Result<Vec<_>>>();
+            meta.insert("conditions", conditions.map_err(|error| bad(ErrorKind::Corrupt, "conditions", error))?);
+        }
+        if let Some(bucketer) = json(&sent.bucketer, "bucketer")? {
+            meta.insert("bucketer", bucketer);
+        }
+    } else {
+        meta.insert("created_date", Json::Null);
+    }
+    let mut flag = Object::new();
+    flag.insert("feature_name", item.feature_name.as_deref().unwrap_or_default());
+    flag.insert("is_enabled", item.is_enabled.unwrap_or_default());
+    flag.insert("meta", meta);
+    FlagRecord::from_json(Json::from(flag).to_string())
+}
+
+/// Replaces the flag's meta data, as Python's `SetMeta` does: a field left out becomes its default, but for the creation time,
+/// which then stays, and what the service has no field for, which stays too.
+///
+/// # Errors
+///
+/// `InvalidInput`, naming the field.
+pub fn apply_meta(record: &mut FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
+    record.set_client_data(client_data(meta.client_data.as_deref())?);
+    let conditions = meta.conditions.iter().flatten().map(|sent| Condition::from_json(&condition_to_json(sent)?));
+    let conditions = conditions.collect::<Result<_>>();
+    record.set_conditions(conditions.map_err(|error| bad(ErrorKind::InvalidInput, "conditions", error))?);
+    let bucketer = meta.bucketer.as_deref().map_or(Ok(Json::Null), Json::parse);
+    let bucketer = bucketer.and_then(|json| Bucketer::from_json(&json));
+    record.set_bucketer(bucketer.map_err(|error| bad(ErrorKind::InvalidInput, "bucketer", error))?);
+    if let Some(created_date) = meta.created_date {
+        record.set_created_date(created_date);
+    }
+    Ok(())
+}
+
+/// The client data of a call; none is empty data.
+///
+/// # Errors
+///
+/// `InvalidInput` for what is not the JSON text of an object.
+pub fn client_data(text: Option<&str>) -> Result<Object> {
+    match Json::parse(text.unwrap_or("{}")).map_err(|error| bad(ErrorKind::InvalidInput, "client_data", error))? {
+        Json::Object(data) => Ok(data),
+        Json::Null => Ok(Object::new()),
+        other => Err(Error::invalid_input(format!("client_data must be an object, not {}", other.type_name()))),
+    }
+}
+
+/// Checks what must hold before the flag is written.
+///
+/// # Errors
+///
+/// `InvalidName` or `InvalidInput`.
+pub fn check(record: &FlagRecord) -> Result<()> {
+    validate_name(record.name())?;
+    record.validate()
+}
+
+fn condition_to_json(condition: &TCondition) -> Result<Json> {
+    let check = |check: &ConditionCheck| -> Result<Json> {
+        let missing = |field: &str| Error::invalid_input(format!("check of a condition has no {field}"));
+        let mut object = Object::new();
+        object.insert("variable", check.variable.as_deref().ok_or_else(|| missing("variable"))?);
+        object.insert("value", Json::parse(check.value.as_deref().ok_or_else(|| missing("value"))?)?);
+        let symbol = check.operator.as_ref().and_then(|operator| operator.symbol.as_deref());
+        object.insert("operator", symbol.map_or(Json::Null, Json::from));
+        Ok(object.into())
+    };
+    let group = |(variable, checks): (&String, &Vec<ConditionCheck>)| {
+        Ok((variable.clone(), Json::Array(checks.iter().map(check).collect::<Result<_>>()?)))
+    };
+    Ok(Json::Object(condition.iter().map(group).collect::<Result<_>>()?))
+}
+
+/// One text for all levels: the other side gets no chain of errors.
+fn bad(kind: ErrorKind, field: &str, error: Error) -> Error {
+    Error::new(kind).with_message(format!("{field} cannot be read: {}", chain(&error))).with_source(error)
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let level = error.to_string();
+        if !text.contains(&level) {
+            text = format!("{text}: {level}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The version as the service's own calls hold it.
+pub fn to_version(version: &Version) -> FlagVersion {
+    // The same bits: Thrift has no unsigned integers.
+    #[expect(clippy::cast_possible_wrap, reason = "the same bits, taken as unsigned on the other side")]
+    let ordered = version.as_ordered().map(|number| number as i64);
+    FlagVersion { ordered, opaque: version.as_opaque().map(<[u8]>::to_vec) }
+}
+
+/// The reverse; none is no version.
+pub fn from_version(version: &FlagVersion) -> Option<Version> {
+    #[expect(clippy::cast_sign_loss, reason = "the same bits, taken as unsigned")]
+    let ordered = version.ordered.map(|number| Version::ordered(number as u64));
+    ordered.or_else(|| version.opaque.as_ref().map(Version::opaque))
+}
+
+/// The flag, or that it cannot be read, as the service's own calls hold it.
+pub fn to_state(stored: &Stored) -> FlagState {
+    let (record, corrupt) = match &stored.record {
+        Ok(record) => (Some(record.to_json()), None),
+        Err(corrupt) => (None, Some(corrupt.reason().to_owned())),
+    };
+    FlagState {
+        feature_name: Some(stored.name.clone()),
+        version: Some(to_version(&stored.version)),
+        record,
+        corrupt,
+        unknown: None,
+    }
+}
+
+/// That there is no such flag, since this version if it is known.
+pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
+    FlagState { feature_name: Some(name), version: version.map(to_version), record: None, corrupt: None, unknown: None }
+}
+
+/// The reverse; none where there is no such flag.
+pub fn from_state(state: FlagState) -> Option<Stored> {
+    let name = state.feature_name.unwrap_or_default();
+    let version = state.version.as_ref().and_then(from_version).unwrap_or_else(|| Version::opaque([]));
+    match (state.record, state.corrupt) {
+        (Some(text), _) => Some(Stored::from_json(name, version, text.as_bytes())),
+        (None, Some(reason)) => Some(Stored { name, version, record: Err(Corrupt::new(reason)) }),
+        (None, None) => None,
+    }
+}
+
+/// A legacy server's flag, whose version is its content.
+pub(super) fn stored_from_item(name: &str, item: &FeatureFlagStoreItem) -> Stored {
+    let record = from_item(item);
+    let version = match &record {
+        Ok(record) => content_version(record),
+        Err(_) => Version::opaque(format!("{item:?}")),
+    };
+    let record = record.map(Arc::new).map_err(|error| Corrupt::new(chain(&error)));
+    Stored { name: name.to_owned(), version, record }
+}
+
+pub(super) fn content_version(record: &FlagRecord) -> Version {
+    Version::opaque(record.to_json())
+}
+
+/// What must hold for a write, as the service's own calls hold it.
+pub fn to_precondition(when: &Precondition) -> WritePrecondition {
+    match when {
+        Precondition::Any => WritePrecondition { absent: None, unchanged: None },
+        Precondition::Absent => WritePrecondition { absent: Some(true), unchanged: None },
+        Precondition::Unchanged(version) => WritePrecondition { absent: None, unchanged: Some(to_version(version)) },
+    }
+}
+
+/// The reverse.
+///
+/// # Errors
+///
+/// `InvalidInput` for a version that is none: to take it for "always" would lose a write.
+pub fn from_precondition(precondition: &WritePrecondition) -> Result<Precondition> {
+    match (precondition.absent, &precondition.unchanged) {
+        (Some(true), None) => Ok(Precondition::Absent),
+        (Some(true), Some(_)) => Err(Error::invalid_input("precondition wants the flag both absent and unchanged")),
+        (_, Some(version)) => from_version(version)
+            .map(Precondition::Unchanged)
+            .ok_or_else(|| Error::invalid_input("version of the precondition is empty")),
+        (_, None) => Ok(Precondition::Any),
+    }
+}
+
+/// The error as the other side gets it.
+pub fn to_exception(error: &Error) -> FlipperException {
+    let code = match error.kind() {
+        ErrorKind::FlagNotFound => ErrorCode::NOT_FOUND,
+        ErrorKind::Conflict | ErrorKind::FlagExists => ErrorCode::CONFLICT,
+        ErrorKind::InvalidName => ErrorCode::INVALID_NAME,
+        ErrorKind::InvalidInput => ErrorCode::INVALID_INPUT,
+        ErrorKind::Corrupt => ErrorCode::CORRUPT,
+        ErrorKind::Unavailable => ErrorCode::UNAVAILABLE,
+        ErrorKind::Unauthorized => ErrorCode::UNAUTHORIZED,
+        ErrorKind::Unsupported => ErrorCode::UNSUPPORTED,
+        ErrorKind::Vetoed => ErrorCode::INTERNAL,
+    };
+    FlipperException { code: Some(code), message: Some(chain(error)) }
+}
+
+/// The reverse.
+pub fn from_exception(exception: FlipperException) -> Error {
+    let kind = match exception.code {
+        Some(ErrorCode::NOT_FOUND) => ErrorKind::FlagNotFound,
+        Some(ErrorCode::CONFLICT) => ErrorKind::Conflict,
+        Some(ErrorCode::INVALID_NAME) => ErrorKind::InvalidName,
+        Some(ErrorCode::INVALID_INPUT) => ErrorKind::InvalidInput,
+        Some(ErrorCode::CORRUPT) => ErrorKind::Corrupt,
+        Some(ErrorCode::UNAUTHORIZED) => ErrorKind::Unauthorized,
+        Some(ErrorCode::UNSUPPORTED) => ErrorKind::Unsupported,
+        // What a server of another make raises is its own trouble, and may pass.
+        _ => ErrorKind::Unavailable,
+    };
+    match exception.message.filter(|message| !message.is_empty()) {
+        Some(message) => Error::new(kind).with_message(message),
+        None => Error::new(kind),
+    }
+}
+
+/// Checks the name alone.
+///
+/// # Errors
+///
+/// `InvalidName`.
+pub fn check_name(record: &FlagRecord) -> Result<()> {
+    validate_name(record.name())
+}
+
+pub(super) fn name(item: &FeatureFlagStoreItem) -> &str {
+    item.feature_name.as_deref().unwrap_or_default()
+}
+
+/// The flag's fields, outside of its meta data, that the service has no place for.
+pub(super) fn unknown(record: &FlagRecord) -> Object {
+    let known = ["feature_name", "is_enabled", "meta"];
+    match Json::parse(&record.to_json()) {
+        Ok(Json::Object(fields)) => fields
+            .iter()
+            .filter(|(key, _)| !known.contains(key))
+            .map(|(key, value)| (key.to_owned(), value.clone()))
+            .collect(),
+        _ => Object::new(),
+    }
+}
+
+/// The name that a flag is known by counts, whatever its text says.
+pub fn set_name(record: &mut FlagRecord, name: &str) {
+    record.set_name(name);
+}

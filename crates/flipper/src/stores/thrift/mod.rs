@@ -1,0 +1,321 @@
+//! Flags behind a Thrift service: `flipper-thrift`'s server, or one of your own in any language.
+//!
+//! ```no_run
+//! use flipper::{FeatureFlagClient, ThriftRpcFeatureFlagStore};
+//!
+//! # async fn run() -> flipper::Result<()> {
+//! let store = ThriftRpcFeatureFlagStore::connect("thrift://flags.internal:9090?transport=framed&protocol=compact")?;
+//! let features = FeatureFlagClient::remote(store);
+//! features.create("MY_FEATURE").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The service is that of the Python library, with four calls of our own: `ReadFlag`, `ReadFlags`, `CompareAndSet` and `Watch`
+//! (`crates/flipper-thrift/idl/feature_flag_store.thrift`). With them, as `flipper-thrift`'s server has them, no write is lost, a
+//! flag is kept whole, and changes are told at once.
+//!
+//! A server that answers `ReadFlag` with "unknown method" is asked by the calls of the Python library alone, and again once a
+//! minute whether it has learnt ours. Then:
+//!
+//! - **Writes can be lost.** A flag is read, compared, and written by `Create` or `Set`, then `SetMeta`; a writer in between is
+//!   overwritten, and others can see the flag between the two calls.
+//! - Changes are found by asking for all flags once a second.
+//! - A flag with parts that the service has no field for (deny conditions, fields of later versions) is not written:
+//!   `Unsupported`.
+
+mod connection;
+pub mod convert;
+mod legacy;
+mod pool;
+mod url;
+mod watch;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient;
+use flipper_thrift_protocol::{Protocol, Transport, Wire};
+
+use self::connection::{BackOff, CallError};
+use self::pool::Pool;
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{FlagRecord, validate_name};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+
+/// So long a server is taken to know only Python's calls.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How the server is spoken to. The defaults are what the Python library's documentation uses: buffered and binary.
+///
+/// ```
+/// use flipper::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
+///
+/// let options = ThriftRpcOptions::new().framed().compact().max_connections(2);
+/// let store = ThriftRpcFeatureFlagStore::with_options("localhost", 9090, options);
+/// assert_eq!(store.to_string(), "ThriftRpc(localhost:9090)");
+/// ```
+#[derive(Clone, Debug)]
+pub struct ThriftRpcOptions {
+    wire: Wire,
+    connect_timeout: Duration,
+    timeout: Duration,
+    max_connections: usize,
+}
+
+impl Default for ThriftRpcOptions {
+    fn default() -> Self {
+        Self {
+            wire: Wire::default(),
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(10),
+            max_connections: 8,
+        }
+    }
+}
+
+impl ThriftRpcOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends each message after its length (`TFramedTransport`).
+    #[must_use]
+    pub fn framed(mut self) -> Self {
+        self.wire.transport = Transport::Framed;
+        self
+    }
+
+    /// Uses the compact protocol (`TCompactProtocol`).
+    #[must_use]
+    pub fn compact(mut self) -> Self {
+        self.wire.protocol = Protocol::Compact;
+        self
+    }
+
+    /// How long making a connection may take; 3 s by default.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a call may take, waiting for a free connection, making one, and reading the answer included; 10 s by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many connections, each with a thread, may be open for calls at once; 8 by default. A watch has its own.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections.max(1);
+        self
+    }
+}
+
+/// Where the server is and how it is spoken to.
+#[derive(Debug)]
+struct Target {
+    host: String,
+    port: u16,
+    wire: Wire,
+    connect_timeout: Duration,
+    timeout: Duration,
+    max_connections: usize,
+    back_off: BackOff,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "ThriftRpc([{}]:{})", self.host, self.port),
+            false => write!(f, "ThriftRpc({}:{})", self.host, self.port),
+        }
+    }
+}
+
+/// Flags behind a Thrift service: `flipper-thrift`'s server, or another one with the Python library's service. Clones share
+/// their connections.
+///
+/// Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. Calls need no runtime of the caller's.
+///
+/// With a server that has only the Python library's calls, writes can be lost, changes are found by polling, and a flag with deny
+/// conditions or unknown fields cannot be written; `docs/thrift.md` says more.
+#[derive(Clone)]
+pub struct ThriftRpcFeatureFlagStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: Pool,
+    /// Until when the server is taken to know only Python's calls.
+    legacy_until: Mutex<Option<Instant>>,
+}
+
+impl ThriftRpcFeatureFlagStore {
+    /// The store at `thrift://HOST:PORT`, with the port 9090 if none is given. Options follow a `?`, joined by `&`:
+    ///
+    /// | option | values |
+    /// |---|---|
+    /// | `transport` | `buffered` (default), `framed` |
+    /// | `protocol` | `binary` (default), `compact` |
+    /// | `connect_timeout_ms`, `timeout_ms` | as in [`ThriftRpcOptions`] |
+    /// | `max_connections` | as in [`ThriftRpcOptions`] |
+    ///
+    /// Connections are made when they are needed; this makes none.
+    ///
+    /// ```
+    /// let store = flipper::ThriftRpcFeatureFlagStore::connect("thrift://[::1]?transport=framed&protocol=compact")?;
+    /// assert_eq!(store.to_string(), "ThriftRpc([::1]:9090)");
+    /// # Ok::<(), flipper::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for another URL; the message holds none of it but the names of options.
+    pub fn connect(url: &str) -> Result<Self> {
+        let (host, port, options) = url::parse(url)?;
+        Ok(Self::with_options(host, port, options))
+    }
+
+    /// The store at this host and port.
+    #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are made for the one store; what they hold may cease to be `Copy`"
+    )]
+    pub fn with_options(host: impl Into<String>, port: u16, options: ThriftRpcOptions) -> Self {
+        let ThriftRpcOptions { wire, connect_timeout, timeout, max_connections } = options;
+        let back_off = BackOff::default();
+        let target = Target { host: host.into(), port, wire, connect_timeout, timeout, max_connections, back_off };
+        Self { shared: Arc::new(Shared { pool: Pool::new(Arc::new(target)), legacy_until: Mutex::default() }) }
+    }
+
+    /// Makes one of our own calls; none if the server does not know them.
+    async fn extended<T: Send + 'static>(
+        &self,
+        reads: bool,
+        run: impl FnMut(&mut dyn TFeatureFlagStoreSyncClient) -> thrift::Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        if self.is_legacy() {
+            return Ok(None);
+        }
+        match self.shared.pool.call(reads, run).await {
+            Ok(value) => Ok(Some(value)),
+            Err(CallError::Failed(error)) => Err(error),
+            Err(CallError::UnknownMethod) => {
+                self.set_legacy();
+                Ok(None)
+            }
+        }
+    }
+
+    fn is_legacy(&self) -> bool {
+        let until = self.shared.legacy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn set_legacy(&self) {
+        tracing::warn!(
+            store = %self,
+            "server knows only the calls of the Python library: writes of several clients at once can be lost, and changes are polled"
+        );
+        let mut until = self.shared.legacy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + ASK_AGAIN);
+    }
+
+    fn target(&self) -> &Arc<Target> {
+        self.shared.pool.target()
+    }
+}
+
+impl fmt::Display for ThriftRpcFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target().fmt(f)
+    }
+}
+
+impl fmt::Debug for ThriftRpcFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThriftRpcFeatureFlagStore").field("target", self.target()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        if validate_name(name).is_err() {
+            return Ok(None);
+        }
+        let asked = name.to_owned();
+        match self.extended(true, move |client| client.read_flag(Some(asked.clone()))).await? {
+            Some(state) => Ok(convert::from_state(state).map(|stored| Stored { name: name.to_owned(), ..stored })),
+            None => self.legacy_get(name).await,
+        }
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        convert::check_name(record).map_err(|error| error.with_store(self))?;
+        let (name, text) = (record.name().to_owned(), record.to_json());
+        match self.compare_and_set(name, &when, Some(text)).await? {
+            Some(version) => Ok(version),
+            None => self.legacy_put(record, when).await,
+        }
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        match self.compare_and_set(name.to_owned(), &when, None).await? {
+            Some(version) => Ok(version),
+            None => self.legacy_delete(name, when).await,
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        let mut flags: Vec<Stored> = Vec::new();
+        loop {
+            let after = flags.last().map(|flag| flag.name.clone());
+            let page = self.extended(true, move |client| client.read_flags(after.clone(), None)).await?;
+            let Some(page) = page else { return self.legacy_list().await };
+            let before = flags.len();
+            flags.extend(page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state));
+            if !page.more.unwrap_or_default() || flags.len() == before {
+                return Ok(flags);
+            }
+        }
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        watch::watch(self)
+    }
+
+    fn is_shared_with_python(&self) -> bool {
+        true
+    }
+}
+
+impl ThriftRpcFeatureFlagStore {
+    async fn compare_and_set(
+        &self,
+        name: String,
+        when: &Precondition,
+        record: Option<String>,
+    ) -> Result<Option<Version>> {
+        let precondition = convert::to_precondition(when);
+        let flag = name.clone();
+        let set = move |client: &mut dyn TFeatureFlagStoreSyncClient| {
+            client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone())
+        };
+        let version = self.extended(false, set).await.map_err(|error| error.with_flag(flag))?;
+        // A version that is none compares unequal to all others: a conflict later rather than a lost write.
+        Ok(version.map(|version| convert::from_version(&version).unwrap_or_else(|| Version::opaque([]))))
+    }
+
+    fn conflict(&self, name: &str) -> Error {
+        Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)
+    }
+}
