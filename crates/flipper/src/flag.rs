@@ -54,6 +54,15 @@ impl<M> FeatureFlag<M> {
         &self.name
     }
 
+    pub(crate) fn default_answer(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn client(&self) -> &FeatureFlagClient<M> {
+        &self.client
+    }
+
     #[inline]
     fn slot(&self) -> Option<&Arc<Slot>>
     where

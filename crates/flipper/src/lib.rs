@@ -83,6 +83,8 @@ mod stores;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod url;
 mod wrappers;
 
@@ -102,7 +104,7 @@ pub use flag::FeatureFlag;
 pub use json::{Json, Number, Object};
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
-pub use scope::Scope;
+pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,

@@ -9,11 +9,13 @@ use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
+use crate::blocking;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::Result;
 use crate::evaluation::{Environment, Evaluation, Reason};
+use crate::flag::FeatureFlag;
 use crate::json::Json;
 use crate::table::{Entry, Slot, State};
 
@@ -81,26 +83,25 @@ impl<M: Checks> FeatureFlagClient<M> {
 }
 
 impl Scope {
-    /// Whether the flag is enabled for this request; `false` if it does not exist or cannot be read.
-    ///
-    /// Takes a name, or a handle for its name.
+    /// Whether the flag is enabled for this request; `false`, or the default of the handle, if it does not exist or cannot be
+    /// read.
     #[must_use]
-    pub fn is_enabled(&self, flag: impl AsRef<str>) -> bool {
-        self.is_enabled_or(flag, false)
+    pub fn is_enabled(&self, flag: impl FlagName) -> bool {
+        self.answer(flag.name(), flag.default_answer())
     }
 
     /// Whether the flag is enabled for this request; `default` if it does not exist or cannot be read.
     #[must_use]
-    pub fn is_enabled_or(&self, flag: impl AsRef<str>, default: bool) -> bool {
-        self.remembered(flag.as_ref(), |remembered| remembered.answer).unwrap_or(default)
+    pub fn is_enabled_or(&self, flag: impl FlagName, default: bool) -> bool {
+        self.answer(flag.name(), default)
     }
 
     /// The answer of [`is_enabled`](Self::is_enabled) with its reason.
     #[must_use]
-    pub fn evaluate(&self, flag: impl AsRef<str>) -> Evaluation {
-        let name = flag.as_ref();
+    pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
+        let name = flag.name();
         let Remembered { entry, answer, is_override } = self.remembered(name, Remembered::clone);
-        let enabled = answer.unwrap_or(false);
+        let enabled = answer.unwrap_or_else(|| flag.default_answer());
         if is_override {
             return Evaluation::of(enabled, Reason::Overridden);
         }
@@ -120,8 +121,8 @@ impl Scope {
     /// # Errors
     ///
     /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
-    pub fn client_data(&self, flag: impl AsRef<str>) -> Result<Json> {
-        let name = flag.as_ref();
+    pub fn client_data(&self, flag: impl FlagName) -> Result<Json> {
+        let name = flag.name();
         let entry = self.remembered(name, |remembered| remembered.entry.clone());
         let stored = entry.and_then(|entry| entry.to_stored(name));
         Ok(self.inner.client.readable(name, stored)?.client_data().clone())
@@ -137,6 +138,10 @@ impl Scope {
     #[must_use]
     pub fn client(&self) -> &FeatureFlagClient {
         &self.inner.client
+    }
+
+    fn answer(&self, name: &str, default: bool) -> bool {
+        self.remembered(name, |remembered| remembered.answer).unwrap_or(default)
     }
 
     /// The flag as this scope knows it; the first time, as it is now.
@@ -179,6 +184,49 @@ impl fmt::Debug for Scope {
             .field("context", &self.inner.context)
             .finish_non_exhaustive()
     }
+}
+
+/// What a [`Scope`] is asked by: a flag's name, or a handle, of which it takes the name and the default.
+///
+/// It is implemented for strings, handles, and references to them, and cannot be implemented elsewhere.
+pub trait FlagName: sealed::Sealed {
+    /// The flag's name.
+    fn name(&self) -> &str;
+
+    /// The answer if there is no flag that can be read.
+    fn default_answer(&self) -> bool {
+        false
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! names {
+    ($([$($generics:tt)*] $type:ty: $name:expr, $default:expr;)+) => {$(
+        impl<$($generics)*> sealed::Sealed for $type {}
+
+        impl<$($generics)*> FlagName for $type {
+            fn name(&self) -> &str {
+                let name: fn(&Self) -> &str = $name;
+                name(self)
+            }
+
+            fn default_answer(&self) -> bool {
+                let default: fn(&Self) -> bool = $default;
+                default(self)
+            }
+        }
+    )+};
+}
+
+names! {
+    [] str: |name| name, |_| false;
+    [] String: |name| name, |_| false;
+    [M] FeatureFlag<M>: |flag| flag.name(), |flag| flag.default_answer();
+    [M] blocking::FeatureFlag<M>: |flag| flag.name(), |flag| flag.default_answer();
+    [T: FlagName + ?Sized] &T: |flag| (**flag).name(), |flag| (**flag).default_answer();
 }
 
 /// A flag's name; that of a flag which is or was there takes no memory of its own.

@@ -218,7 +218,7 @@ fn few_flags_allocate_nothing_once_there_is_a_scope() {
     features.evaluate("A", &context! {});
     let checks = measure(|| {
         for _ in 0..3 {
-            assert!(names.iter().all(|name| scope.is_enabled(name)));
+            assert!(names.iter().all(|name| scope.is_enabled(*name)));
         }
     });
     assert_eq!(checks.count_total, 0);

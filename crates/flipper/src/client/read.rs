@@ -264,6 +264,15 @@ impl<M> FeatureFlagClient<M> {
         FeatureFlagClient { core: self.core.clone(), mode: self.mode.local().clone() }
     }
 
+    /// Whether this is a client of the same flags in memory.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_same_flags(&self, other: &Self) -> bool
+    where
+        M: Checks,
+    {
+        std::ptr::eq(self.table(), other.table())
+    }
+
     pub(crate) fn environment(&self) -> &Environment {
         &self.core.environment
     }
