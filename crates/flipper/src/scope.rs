@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::evaluation::{Environment, Evaluation, Reason};
 use crate::flag::FeatureFlag;
 use crate::json::Json;
+use crate::record::FlagRecord;
 use crate::table::{Entry, Slot, State};
 
 /// For so many flags the memory is taken when the scope is made, so that the checks of most requests allocate nothing.
@@ -122,10 +123,19 @@ impl Scope {
     ///
     /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
     pub fn client_data(&self, flag: impl FlagName) -> Result<Json> {
+        Ok(self.record(flag)?.client_data().clone())
+    }
+
+    /// The whole flag, as it was when this scope first asked for it.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn record(&self, flag: impl FlagName) -> Result<Arc<FlagRecord>> {
         let name = flag.name();
         let entry = self.remembered(name, |remembered| remembered.entry.clone());
         let stored = entry.and_then(|entry| entry.to_stored(name));
-        Ok(self.inner.client.readable(name, stored)?.client_data().clone())
+        self.inner.client.readable(name, stored)
     }
 
     /// The request's attributes.
