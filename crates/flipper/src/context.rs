@@ -33,6 +33,11 @@ mod sealed {
 /// assert_eq!(names(&Context::new().with("user_id", 7)), ["user_id"]);
 /// assert!(context! {}.is_empty());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no context for a check",
+    label = "not a list of attributes",
+    note = "make one with `flipper::context! {{ user_id: 7 }}`, or use a `flipper::Context`"
+)]
 pub trait Attributes: sealed::Sealed {
     /// How many attributes there are.
     fn len(&self) -> usize;

@@ -10,7 +10,7 @@ use crate::client::{Checks, FeatureFlagClient, Local};
 use crate::conditions::Condition;
 use crate::context::Attributes;
 use crate::error::Result;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Reason};
 use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::table::Slot;
@@ -37,15 +37,31 @@ pub struct FeatureFlag<M = Local> {
     client: FeatureFlagClient<M>,
     name: Arc<str>,
     slot: OnceLock<Arc<Slot>>,
+    /// The answer while there is no flag that can be read.
+    default: bool,
 }
 
 impl<M> FeatureFlag<M> {
     pub(crate) fn new(client: FeatureFlagClient<M>, name: String) -> Self {
-        Self { client, name: name.into(), slot: OnceLock::new() }
+        Self { client, name: name.into(), slot: OnceLock::new(), default: false }
     }
 
     pub(crate) fn of_slot(client: FeatureFlagClient<M>, slot: Arc<Slot>) -> Self {
-        Self { client, name: slot.name().into(), slot: OnceLock::from(slot) }
+        Self { client, name: slot.name().into(), slot: OnceLock::from(slot), default: false }
+    }
+
+    /// The handle with another answer for a flag that does not exist or cannot be read; without this it is `false`.
+    ///
+    /// ```
+    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+    /// let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    /// let flag = features.get("OLD_SEARCH").with_default(true);
+    /// assert!(flag.is_enabled());
+    /// ```
+    #[must_use]
+    pub fn with_default(mut self, default: bool) -> Self {
+        self.default = default;
+        self
     }
 
     /// The flag's name.
@@ -55,7 +71,7 @@ impl<M> FeatureFlag<M> {
     }
 
     pub(crate) fn default_answer(&self) -> bool {
-        false
+        self.default
     }
 
     #[cfg(feature = "tower")]
@@ -83,13 +99,14 @@ impl<M> FeatureFlag<M> {
         Some(self.slot.get_or_init(|| slot.clone()))
     }
 
-    /// Whether the flag is enabled; `false` if it does not exist or cannot be read. Conditions are not looked at.
+    /// Whether the flag is enabled; the [default](Self::with_default) if it does not exist or cannot be read. Conditions are
+    /// not looked at.
     #[inline]
     pub fn is_enabled(&self) -> bool
     where
         M: Checks,
     {
-        self.is_enabled_or(false)
+        self.is_enabled_or(self.default)
     }
 
     /// Whether the flag is enabled; `default` if it does not exist or cannot be read.
@@ -104,7 +121,8 @@ impl<M> FeatureFlag<M> {
         self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
-    /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
+    /// Whether the flag is enabled for these attributes; the [default](Self::with_default) if it does not exist or cannot be
+    /// read.
     #[inline]
     pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where
@@ -113,7 +131,8 @@ impl<M> FeatureFlag<M> {
         if let Some(answer) = self.client.overridden(&self.name) {
             return answer;
         }
-        self.slot().is_some_and(|slot| self.client.check_with(&self.name, slot, context))
+        let default = self.default;
+        self.slot().map_or(default, |slot| self.client.check_with(&self.name, slot, context, default))
     }
 
     /// The check with the reason for its answer.
@@ -121,7 +140,11 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
-        self.client.evaluate(&self.name, context)
+        let evaluation = self.client.evaluate(&self.name, context);
+        match evaluation.reason {
+            Reason::NoSuchFlag | Reason::Corrupt => Evaluation { enabled: self.default, ..evaluation },
+            _ => evaluation,
+        }
     }
 
     /// Whether the flag exists, be it that it cannot be read.
@@ -184,7 +207,7 @@ impl<M> FeatureFlag<M> {
     ///
     /// As [`FeatureFlagClient::fetch_enabled`].
     pub async fn fetch_enabled(&self, context: &(impl Attributes + ?Sized)) -> Result<bool> {
-        self.client.fetch_enabled(&self.name, context).await
+        self.client.fetch_enabled_or(&self.name, context, self.default).await
     }
 }
 

@@ -57,6 +57,10 @@
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "macro_support.rs"]
+pub mod __private;
 mod background;
 pub mod blocking;
 mod bucketing;
@@ -101,6 +105,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Bucket, Evaluation, Reason};
 pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
 pub use flag::FeatureFlag;
+#[cfg(feature = "macros")]
+pub use flipper_macros::is_enabled;
 pub use json::{Json, Number, Object};
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;

@@ -74,7 +74,7 @@ impl<M: Checks> FeatureFlagClient<M> {
     /// Takes what [`context!`](crate::context!) makes, or a [`Context`].
     #[must_use]
     pub fn scope(&self, context: impl Into<Context>) -> Scope {
-        let client = self.to_local();
+        let client = self.local();
         let environment = client.environment();
         let moment = Moment { clock: environment.clock.clone(), read: OnceLock::new() };
         let environment = Environment { clock: Arc::new(moment), random: environment.random.clone() };

@@ -83,7 +83,7 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context))
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
     }
 
     /// The check with the reason for its answer.
@@ -249,15 +249,25 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// What the store says, and `Corrupt` if the stored flag cannot be read.
     pub async fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
+        self.fetch_enabled_or(name, context, false).await
+    }
+
+    pub(crate) async fn fetch_enabled_or(
+        &self,
+        name: &str,
+        context: &(impl Attributes + ?Sized),
+        default: bool,
+    ) -> Result<bool> {
         if let Some(answer) = self.overridden(name) {
             return Ok(answer);
         }
-        let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(false) };
+        let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(default) };
         let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
         Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
     }
 
-    pub(crate) fn to_local(&self) -> FeatureFlagClient
+    /// The client with its type known: nothing else has checks.
+    pub(crate) fn local(&self) -> FeatureFlagClient
     where
         M: Checks,
     {
@@ -325,10 +335,16 @@ impl<M> FeatureFlagClient<M> {
     }
 
     #[inline]
-    pub(crate) fn check_with(&self, name: &str, slot: &Slot, context: &(impl Attributes + ?Sized)) -> bool {
+    pub(crate) fn check_with(
+        &self,
+        name: &str,
+        slot: &Slot,
+        context: &(impl Attributes + ?Sized),
+        default: bool,
+    ) -> bool {
         match slot.answer_with_context() {
-            Answer::EVALUATE => self.evaluate_slot(name, slot, context, false),
-            answer => answer.is_on(false),
+            Answer::EVALUATE => self.evaluate_slot(name, slot, context, default),
+            answer => answer.is_on(default),
         }
     }
 

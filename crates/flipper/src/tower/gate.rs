@@ -44,7 +44,7 @@ impl FeatureGate {
     /// A gate on the flag of this name.
     #[must_use]
     pub fn new<M: Checks>(features: &FeatureFlagClient<M>, name: impl Into<String>) -> Self {
-        Self::on(features.to_local().get(name))
+        Self::on(features.local().get(name))
     }
 
     /// A gate on the flag of this handle.

@@ -51,7 +51,7 @@ where
     /// Scopes of these flags, with these attributes.
     #[must_use]
     pub fn new<M: Checks>(features: &FeatureFlagClient<M>, attributes: F) -> Self {
-        Self { make: Arc::new(Make { features: features.to_local(), attributes }) }
+        Self { make: Arc::new(Make { features: features.local(), attributes }) }
     }
 }
 

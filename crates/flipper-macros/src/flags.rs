@@ -1,0 +1,89 @@
+//! `flipper::flags!`.
+
+mod parse;
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::quote;
+
+use self::parse::{Flag, Flags};
+
+pub(crate) fn expand(tokens: TokenStream) -> TokenStream {
+    let mut tokens = tokens.into_iter();
+    // `flipper::flags!` puts the path of its crate in front.
+    let flipper = match tokens.next() {
+        Some(TokenTree::Group(path)) => path.stream(),
+        _ => quote!(::flipper),
+    };
+    match syn::parse2::<Flags>(tokens.collect()) {
+        Ok(flags) => generate(&flags, &flipper),
+        Err(error) => error.into_compile_error(),
+    }
+}
+
+fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
+    let Flags { attributes, visibility, name, flags } = flags;
+    let derives = (!flags_derive(attributes)).then(|| quote!(#[derive(Clone, Debug)]));
+    let fields = flags.iter().map(|flag| field(flag, visibility, flipper));
+    let names = flags.iter().map(|flag| {
+        let (cfg, name) = (flag.cfg(), flag.name.expression(flipper));
+        quote!(#(#cfg)* #name)
+    });
+    let handles = flags.iter().map(|flag| {
+        let Flag { field, default, .. } = flag;
+        let (cfg, name) = (flag.cfg(), flag.name.expression(flipper));
+        quote!(#(#cfg)* #field: #flipper::__private::flag(features, #name, #default))
+    });
+    let defaults = flags.iter().map(|flag| {
+        let (cfg, name, default) = (flag.cfg(), flag.name.expression(flipper), &flag.default);
+        quote!(#(#cfg)* (#name, #default))
+    });
+    quote! {
+        #(#attributes)*
+        #derives
+        #visibility struct #name { #(#fields,)* }
+
+        impl #name {
+            /// The names of all flags, in the order of their fields.
+            #[allow(dead_code)]
+            #visibility const NAMES: &'static [&'static str] = &[#(#names,)*];
+
+            /// The handles of all flags. None is created by this; those that do not exist answer with their default.
+            #[allow(dead_code)]
+            #[must_use]
+            #visibility fn new<M: #flipper::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {
+                Self { #(#handles,)* }
+            }
+
+            /// Creates the flags that do not exist, each on or off as its default says; those that exist stay as they are.
+            ///
+            /// # Errors
+            ///
+            /// What [`create`](#flipper::FeatureFlagClient::create) says, other than that a flag exists. The flags before
+            /// that one are there then, and calling again goes on.
+            #[allow(dead_code)]
+            #visibility async fn register<M: #flipper::Checks>(
+                features: &#flipper::FeatureFlagClient<M>,
+            ) -> #flipper::Result<Self> {
+                #flipper::__private::register(features, &[#(#defaults,)*]).await?;
+                Ok(Self::new(features))
+            }
+        }
+
+        const _: () = #flipper::__private::assert_distinct(#name::NAMES);
+    }
+}
+
+fn flags_derive(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| attribute.path().is_ident("derive"))
+}
+
+fn field(flag: &Flag, of_struct: &syn::Visibility, flipper: &TokenStream) -> TokenStream {
+    let Flag { attributes, field, .. } = flag;
+    let visibility = flag.visibility.as_ref().unwrap_or(of_struct);
+    let doc = flag.doc();
+    quote! {
+        #(#attributes)*
+        #doc
+        #visibility #field: #flipper::FeatureFlag
+    }
+}

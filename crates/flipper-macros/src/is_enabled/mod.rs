@@ -1,0 +1,107 @@
+//! `#[flipper::is_enabled(...)]`.
+
+mod arguments;
+mod awaited_box;
+mod function;
+mod parameters;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, Result};
+
+use self::arguments::{Arguments, Asked, Off};
+use self::function::Function;
+use self::parameters::Parameters;
+
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
+    // With the item kept, a mistake in the attribute does not make its callers errors too.
+    try_expand(arguments, item.clone()).unwrap_or_else(|error| {
+        let error = error.into_compile_error();
+        quote!(#error #item)
+    })
+}
+
+fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let mut function: Function = syn::parse2(item)?;
+    let arguments: Arguments = syn::parse2(arguments)?;
+    if let Some(constness) = &function.signature.constness {
+        return Err(Error::new_spanned(
+            constness,
+            "a `const fn` may run in the compiler, where no flag can be asked: take out the `const`",
+        ));
+    }
+    if let Off::Redirect(path) = &arguments.off
+        && function.signature.receiver().is_some()
+        && path.path.segments.len() == 2
+        && path.path.segments[0].ident == "Self"
+        && path.path.segments[1].ident == function.signature.ident
+    {
+        return Err(Error::new_spanned(path, "this is the function itself, which would call itself for ever"));
+    }
+
+    if let Some(boxed) = awaited_box::find(&function) {
+        let parameters = Parameters::of_block(&function.signature, boxed.statements());
+        let body = boxed.statements().iter().map(ToTokens::to_token_stream).collect();
+        function.body = boxed.with_body(if_enabled(&arguments, &parameters, true, &body));
+    } else {
+        let is_async = function.signature.asyncness.is_some();
+        let parameters = match arguments.off {
+            Off::Redirect(_) => Parameters::of_signature(&mut function.signature)?,
+            Off::Otherwise(_) | Off::Default => Parameters::default(),
+        };
+        let parts = parameters.by_move();
+        let body = &function.body;
+        function.body = if_enabled(&arguments, &parameters, is_async, &quote!(#parts #body));
+    }
+    Ok(function.into_token_stream())
+}
+
+/// The body, behind its flag.
+fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, body: &TokenStream) -> TokenStream {
+    let flipper = &arguments.flipper;
+    let check = check(arguments);
+    let off = match &arguments.off {
+        Off::Redirect(path) => {
+            let span = Span::mixed_site().located_at(path.span());
+            let passed = parameters.passed_on();
+            let call = quote_spanned!(span=> #path(#(#passed),*));
+            if is_async { quote_spanned!(span=> #flipper::__private::redirected(#call).await) } else { call }
+        }
+        Off::Otherwise(expression) => {
+            let parts = parameters.by_move_if_used_in(expression);
+            quote!(#parts #expression)
+        }
+        Off::Default => quote!(#flipper::__private::returned_when_off()),
+    };
+    let parts = parameters.by_reference_if_used_in(&check);
+    if parts.is_empty() {
+        return quote!(if #check { #body } else { #off });
+    }
+    // An `if` with a block for its condition is what clippy warns of.
+    let enabled = Ident::new("enabled", Span::mixed_site());
+    quote! {
+        let #enabled = { #parts #check };
+        if #enabled { #body } else { #off }
+    }
+}
+
+fn check(arguments: &Arguments) -> TokenStream {
+    let Arguments { asked, context, flipper, .. } = arguments;
+    let context = context.as_ref().map(|context| quote!(&(#context)));
+    let method = if context.is_some() { "is_enabled_with" } else { "is_enabled" };
+    match asked {
+        Asked::Client { client, name } => {
+            let method = Ident::new(method, Span::call_site().located_at(client.span()));
+            let name = name.expression(flipper);
+            let context = context.into_iter();
+            quote!(#client.#method(#name #(, #context)*))
+        }
+        Asked::Handle(handle) => {
+            let method = Ident::new(method, Span::call_site());
+            let span = Span::mixed_site().located_at(handle.span());
+            let handle = quote_spanned!(span=> #flipper::__private::handle(&#handle));
+            quote!(#handle.#method(#context))
+        }
+    }
+}

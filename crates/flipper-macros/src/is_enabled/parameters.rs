@@ -1,0 +1,264 @@
+//! The function's parameters: how they are passed on whole, and what they bind until then.
+//!
+//! A pattern takes its argument apart, and the redirect needs the whole. Most patterns, such as `Path((id, name))`, read as
+//! an expression are the argument again; for the others the argument gets a name and the pattern is a `let` in the body.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
+use syn::{Error, FnArg, Member, Pat, Result, Signature, Stmt, Type, parse_quote};
+
+#[derive(Default)]
+pub(super) struct Parameters {
+    passed_on: Vec<TokenStream>,
+    apart: Vec<TakenApart>,
+}
+
+/// An argument with a name, and the pattern that takes it apart.
+struct TakenApart {
+    argument: Ident,
+    pattern: Pat,
+    bindings: Vec<Ident>,
+    is_reference: bool,
+}
+
+impl Parameters {
+    /// Those of a function, whose signature is changed where an argument needs a name.
+    pub(super) fn of_signature(signature: &mut Signature) -> Result<Self> {
+        let mut parameters = Self::default();
+        for (place, input) in signature.inputs.iter_mut().enumerate() {
+            let typed = match input {
+                FnArg::Receiver(receiver) => {
+                    let this = &receiver.self_token;
+                    parameters.passed_on.push(quote!(#this));
+                    continue;
+                }
+                FnArg::Typed(typed) => typed,
+            };
+            if let Some(condition) = typed.attrs.iter().find(|attribute| attribute.path().is_ident("cfg")) {
+                return Err(Error::new_spanned(
+                    condition,
+                    "an argument under a condition cannot be passed on: write `otherwise = …` in place of `redirect = …`",
+                ));
+            }
+            if let Some(whole) = whole(&typed.pat, has_reference(&typed.ty)) {
+                parameters.passed_on.push(whole);
+                continue;
+            }
+            let argument = argument_name(&typed.pat, place);
+            parameters.passed_on.push(quote!(#argument));
+            let pattern = std::mem::replace(&mut *typed.pat, parse_quote!(#argument));
+            let is_reference = matches!(*typed.ty, Type::Reference(_));
+            parameters.apart.push(TakenApart::new(argument, pattern, is_reference));
+        }
+        Ok(parameters)
+    }
+
+    /// Those of a function that `#[async_trait]` has made: its patterns are `let`s at the top of the boxed block.
+    pub(super) fn of_block(signature: &Signature, statements: &[Stmt]) -> Self {
+        let mut passed_on = Vec::new();
+        let mut apart = Vec::new();
+        for input in &signature.inputs {
+            match input {
+                FnArg::Receiver(receiver) => passed_on.push(receiver.self_token.to_token_stream()),
+                FnArg::Typed(typed) => {
+                    let Pat::Ident(argument) = &*typed.pat else { continue };
+                    let argument = &argument.ident;
+                    passed_on.push(quote!(#argument));
+                    let pattern = statements.iter().find_map(|statement| pattern_of(statement, argument));
+                    if let Some(pattern) = pattern {
+                        let is_reference = matches!(*typed.ty, Type::Reference(_));
+                        apart.push(TakenApart::new(argument.clone(), pattern, is_reference));
+                    }
+                }
+            }
+        }
+        Self { passed_on, apart }
+    }
+
+    /// The expressions for the arguments as they came in.
+    pub(super) fn passed_on(&self) -> &[TokenStream] {
+        &self.passed_on
+    }
+
+    /// Binds what the patterns bind, and uses up the arguments.
+    pub(super) fn by_move(&self) -> TokenStream {
+        // What binds nothing stays where it is, and is dropped when the function ends, as before.
+        self.apart.iter().filter(|apart| !apart.bindings.is_empty()).map(TakenApart::by_move).collect()
+    }
+
+    pub(super) fn by_move_if_used_in(&self, user: &impl ToTokens) -> TokenStream {
+        let user = user.to_token_stream();
+        let used = self.apart.iter().filter(|apart| apart.is_used_in(&user));
+        used.map(|apart| apart.unused_allowed(&apart.by_move())).collect()
+    }
+
+    /// Binds what the patterns bind, where `user` may use it, and leaves the arguments whole.
+    pub(super) fn by_reference_if_used_in(&self, user: &TokenStream) -> TokenStream {
+        let used = self.apart.iter().filter(|apart| apart.is_used_in(user));
+        used.map(|apart| apart.unused_allowed(&apart.by_reference())).collect()
+    }
+}
+
+impl TakenApart {
+    fn new(argument: Ident, pattern: Pat, is_reference: bool) -> Self {
+        let mut bindings = Vec::new();
+        collect_bindings(&pattern, &mut bindings);
+        Self { argument, pattern, bindings, is_reference }
+    }
+
+    fn is_used_in(&self, tokens: &TokenStream) -> bool {
+        !self.bindings.is_empty() && mentions(tokens.clone(), &self.bindings)
+    }
+
+    fn by_move(&self) -> TokenStream {
+        let Self { argument, pattern, .. } = self;
+        // For `_so`, which clippy takes for of no use.
+        let allowed = matches!(pattern, Pat::Ident(_)).then(|| quote!(#[allow(clippy::no_effect_underscore_binding)]));
+        quote!(#allowed let #pattern = #argument;)
+    }
+
+    fn by_reference(&self) -> TokenStream {
+        let Self { argument, pattern, is_reference, .. } = self;
+        // What is a reference already is not used up by being looked into.
+        if *is_reference {
+            return quote!(let #pattern = #argument;);
+        }
+        let mut pattern = pattern.clone();
+        bind_plainly(&mut pattern);
+        quote!(let #pattern = &#argument;)
+    }
+
+    fn unused_allowed(&self, binding: &TokenStream) -> TokenStream {
+        quote!(#[allow(unused_variables, unused_mut)] #binding)
+    }
+}
+
+/// A name for the argument, which documentation shows; by its span it is no other variable of that name.
+fn argument_name(pattern: &Pat, place: usize) -> Ident {
+    let name = match pattern {
+        Pat::Ident(named) => named.ident.to_string().trim_start_matches('_').to_owned(),
+        _ => String::new(),
+    };
+    match syn::parse_str::<Ident>(&name) {
+        Ok(_) => Ident::new(&name, Span::mixed_site()),
+        Err(_) => format_ident!("argument_{place}", span = Span::mixed_site()),
+    }
+}
+
+/// The pattern as an expression that makes the argument again; `None` where it cannot.
+fn whole(pattern: &Pat, has_reference: bool) -> Option<TokenStream> {
+    match pattern {
+        // To use what is named `_so` is what clippy warns of.
+        Pat::Ident(named) if named.ident.to_string().starts_with('_') => None,
+        Pat::Ident(named) if named.by_ref.is_none() && named.subpat.is_none() => Some(named.ident.to_token_stream()),
+        Pat::Paren(paren) => whole(&paren.pat, has_reference),
+        // Looking through a reference binds references, which do not make the argument again.
+        _ if has_reference => None,
+        Pat::Path(path) => Some(path.to_token_stream()),
+        Pat::Tuple(tuple) => {
+            let elements = all_whole(&tuple.elems)?;
+            Some(quote!((#(#elements,)*)))
+        }
+        Pat::Slice(slice) => {
+            let elements = all_whole(&slice.elems)?;
+            Some(quote!([#(#elements),*]))
+        }
+        Pat::TupleStruct(of) if of.qself.is_none() => {
+            let path = &of.path;
+            let elements = all_whole(&of.elems)?;
+            Some(quote!(#path(#(#elements),*)))
+        }
+        Pat::Struct(of) if of.qself.is_none() && of.rest.is_none() => {
+            let path = &of.path;
+            let fields = of
+                .fields
+                .iter()
+                .map(|field| {
+                    let Member::Named(name) = &field.member else { return None };
+                    let value = whole(&field.pat, false)?;
+                    Some(quote!(#name: #value))
+                })
+                .collect::<Option<Vec<_>>>()?;
+            Some(quote!(#path { #(#fields),* }))
+        }
+        _ => None,
+    }
+}
+
+fn all_whole<'a>(patterns: impl IntoIterator<Item = &'a Pat>) -> Option<Vec<TokenStream>> {
+    patterns.into_iter().map(|pattern| whole(pattern, false)).collect()
+}
+
+fn has_reference(ty: &Type) -> bool {
+    fn within(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Punct(punct) => punct.as_char() == '&',
+            TokenTree::Group(group) => within(group.stream()),
+            _ => false,
+        })
+    }
+    within(ty.to_token_stream())
+}
+
+/// The pattern of `let PATTERN = argument;` or `let PATTERN = { let argument = argument; argument };`.
+fn pattern_of(statement: &Stmt, argument: &Ident) -> Option<Pat> {
+    let Stmt::Local(local) = statement else { return None };
+    if matches!(local.pat, Pat::Ident(_) | Pat::Type(_)) {
+        return None;
+    }
+    let value = &local.init.as_ref()?.expr;
+    mentions(value.to_token_stream(), std::slice::from_ref(argument)).then(|| local.pat.clone())
+}
+
+/// Whether the tokens use one of the names; a string may, as text to be formatted.
+fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.contains(&ident),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        TokenTree::Literal(literal) => {
+            let text = literal.to_string();
+            names.iter().any(|name| text.contains(&format!("{{{name}")))
+        }
+        TokenTree::Punct(_) => false,
+    })
+}
+
+fn collect_bindings(pattern: &Pat, bindings: &mut Vec<Ident>) {
+    let mut of_all = |patterns: Vec<&Pat>| patterns.into_iter().for_each(|pattern| collect_bindings(pattern, bindings));
+    match pattern {
+        Pat::Ident(ident) => {
+            bindings.push(ident.ident.clone());
+            if let Some((_, inner)) = &ident.subpat {
+                collect_bindings(inner, bindings);
+            }
+        }
+        Pat::Paren(paren) => of_all(vec![&paren.pat]),
+        Pat::Reference(reference) => of_all(vec![&reference.pat]),
+        Pat::Or(or) => of_all(or.cases.iter().collect()),
+        Pat::Slice(slice) => of_all(slice.elems.iter().collect()),
+        Pat::Struct(of) => of_all(of.fields.iter().map(|field| &*field.pat).collect()),
+        Pat::Tuple(tuple) => of_all(tuple.elems.iter().collect()),
+        Pat::TupleStruct(of) => of_all(of.elems.iter().collect()),
+        _ => {}
+    }
+}
+
+/// Takes out `mut` and `ref`, which a pattern against a reference cannot have.
+fn bind_plainly(pattern: &mut Pat) {
+    match pattern {
+        Pat::Ident(ident) => {
+            ident.by_ref = None;
+            ident.mutability = None;
+            if let Some((_, inner)) = &mut ident.subpat {
+                bind_plainly(inner);
+            }
+        }
+        Pat::Paren(paren) => bind_plainly(&mut paren.pat),
+        Pat::Or(or) => or.cases.iter_mut().for_each(bind_plainly),
+        Pat::Slice(slice) => slice.elems.iter_mut().for_each(bind_plainly),
+        Pat::Struct(of) => of.fields.iter_mut().for_each(|field| bind_plainly(&mut field.pat)),
+        Pat::Tuple(tuple) => tuple.elems.iter_mut().for_each(bind_plainly),
+        Pat::TupleStruct(of) => of.elems.iter_mut().for_each(bind_plainly),
+        _ => {}
+    }
+}

@@ -1,0 +1,215 @@
+//! What the expansions of `#[flipper::is_enabled]` and `flags!` call. No part of the public interface: it may change with any
+//! release.
+
+use std::future::{Future, IntoFuture};
+use std::sync::{Arc, LazyLock};
+
+pub use flipper_macros::flags;
+
+use crate::client::{Checks, FeatureFlagClient};
+use crate::error::Result;
+use crate::flag::FeatureFlag;
+
+/// Refuses, in the compiler, what is no name for a flag; the rules are those of [`validate_name`](crate::validate_name).
+#[must_use]
+pub const fn flag_name(name: &'static str) -> &'static str {
+    let bytes = name.as_bytes();
+    assert!(!bytes.is_empty(), "a flag's name cannot be empty: give it 1 to 255 bytes");
+    assert!(bytes.len() <= 255, "this flag's name is too long: shorten it to at most 255 bytes");
+    let mut at = 0;
+    while at < bytes.len() {
+        assert!(bytes[at] != b'/', "a flag's name cannot have a `/`: write `_`, `-` or `.` instead");
+        // Those above 0x7f are U+0080 to U+009F, in UTF-8.
+        let is_control = bytes[at].is_ascii_control() || (bytes[at] == 0xc2 && bytes[at + 1] < 0xa0);
+        assert!(!is_control, "a flag's name cannot have control characters: take them out");
+        at += 1;
+    }
+    name
+}
+
+/// Refuses, in the compiler, two fields that are the same flag.
+pub const fn assert_distinct(names: &[&str]) {
+    let mut first = 0;
+    while first < names.len() {
+        let mut second = first + 1;
+        while second < names.len() {
+            assert!(
+                !is_equal(names[first], names[second]),
+                "two fields are the same flag: take out one, or give it another name"
+            );
+            second += 1;
+        }
+        first += 1;
+    }
+}
+
+const fn is_equal(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut at = 0;
+    while at < left.len() && at < right.len() && left[at] == right[at] {
+        at += 1;
+    }
+    at == left.len() && at == right.len()
+}
+
+/// What an attribute without the name of a flag takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no flag, and the attribute names none",
+    label = "which flag of it is asked?",
+    note = "add the flag's name: `#[flipper::is_enabled(features, \"MY_FEATURE\")]`",
+    note = "or give a handle: a field of a `flipper::flags!` struct, or what `features.get(\"MY_FEATURE\")` returned"
+)]
+pub trait Handle {
+    fn handle(&self) -> &FeatureFlag;
+}
+
+impl Handle for FeatureFlag {
+    #[inline]
+    fn handle(&self) -> &FeatureFlag {
+        self
+    }
+}
+
+impl<H: Handle + ?Sized> Handle for &H {
+    #[inline]
+    fn handle(&self) -> &FeatureFlag {
+        (**self).handle()
+    }
+}
+
+impl<H: Handle + ?Sized> Handle for Arc<H> {
+    #[inline]
+    fn handle(&self) -> &FeatureFlag {
+        (**self).handle()
+    }
+}
+
+impl<H: Handle> Handle for LazyLock<H> {
+    #[inline]
+    fn handle(&self) -> &FeatureFlag {
+        (**self).handle()
+    }
+}
+
+#[inline]
+pub fn handle<H: Handle + ?Sized>(handle: &H) -> &FeatureFlag {
+    handle.handle()
+}
+
+/// What a function without `redirect` and `otherwise` returns while its flag is off.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no default value to return while the flag is off",
+    label = "say here what to return while the flag is off",
+    note = "add `redirect = PATH`, a function with the same arguments and return type",
+    note = "or `otherwise = EXPRESSION`, a value to return",
+    note = "or implement `Default` for the return type"
+)]
+pub trait ReturnedWhenOff: Sized {
+    fn value() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> ReturnedWhenOff for T {
+    #[inline]
+    fn value() -> Self {
+        T::default()
+    }
+}
+
+#[inline]
+#[must_use]
+pub fn returned_when_off<T: ReturnedWhenOff>() -> T {
+    T::value()
+}
+
+/// What the redirect of an `async fn` returns.
+#[diagnostic::on_unimplemented(
+    message = "the redirect of an `async fn` must be async, and this one returns `{Self}`, which cannot be awaited",
+    label = "not an `async fn`",
+    note = "make the redirect an `async fn` with the same arguments and return type"
+)]
+pub trait AsyncRedirect {
+    type Future: Future;
+
+    fn into_future(self) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: IntoFuture> AsyncRedirect for F {
+    type Future = F::IntoFuture;
+
+    #[inline]
+    fn into_future(self) -> Self::Future {
+        IntoFuture::into_future(self)
+    }
+}
+
+#[inline]
+pub fn redirected<F: AsyncRedirect>(future: F) -> F::Future {
+    future.into_future()
+}
+
+/// A field of a `flags!` struct.
+#[must_use]
+pub fn flag<M: Checks>(features: &FeatureFlagClient<M>, name: &'static str, default: bool) -> FeatureFlag {
+    features.local().get(name).with_default(default)
+}
+
+/// Creates the flags that the store does not have.
+///
+/// # Errors
+///
+/// As [`FeatureFlagClient::create`], for the first flag that cannot be created.
+pub async fn register<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'static str, bool)]) -> Result<()> {
+    let features = features.local();
+    for &(name, enabled) in flags {
+        // The store is asked, not memory, which may not have heard of the flag yet.
+        features.create(name).enabled(enabled).or_get().await?;
+    }
+    Ok(())
+}
+
+/// A struct with a handle for each flag: the compiler checks the names, and a check is that of a handle.
+///
+/// ```
+/// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+///
+/// flipper::flags! {
+///     /// The flags of the stable.
+///     pub struct Flags {
+///         /// Louder horses.
+///         improved_horse_sounds: "IMPROVED_HORSE_SOUNDS",
+///         new_checkout = true,
+///     }
+/// }
+///
+/// # futures_executor::block_on(async {
+/// let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// let flags = Flags::new(&features);
+/// assert!(!flags.improved_horse_sounds.is_enabled());
+/// assert!(flags.new_checkout.is_enabled(), "the default, while the flag does not exist");
+///
+/// Flags::register(&features).await?;
+/// flags.improved_horse_sounds.enable().await?;
+/// assert!(flags.improved_horse_sounds.is_enabled());
+/// assert!(features.is_enabled("NEW_CHECKOUT"));
+/// assert_eq!(Flags::NAMES, ["IMPROVED_HORSE_SOUNDS", "NEW_CHECKOUT"]);
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+///
+/// After a `:` stands the flag's name, a string or a constant; without it, it is the field's in upper case. After a `=` stands
+/// the default, `false` without it: the answer while the flag does not exist or cannot be read, and what it is created as.
+/// Fields are as visible as the struct, unless they have a visibility of their own; attributes and documentation are kept.
+///
+/// The struct has:
+///
+/// - its fields, each a [`FeatureFlag`];
+/// - `new(&features)`, which makes the handles and no flags;
+/// - `register(&features).await`, which also creates the flags that do not exist, and leaves the others as they are;
+/// - `NAMES`, in the order of the fields.
+///
+/// It is `Clone` and `Debug`, unless it has a `#[derive(…)]` of its own. `features` must be a client with checks from memory.
+#[macro_export]
+macro_rules! flags {
+    ($($tokens:tt)*) => { $crate::__private::flags! { ($crate) $($tokens)* } };
+}
