@@ -24,6 +24,12 @@ use tokio::task::spawn_blocking;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+flipper::flags! {
+    struct Flags {
+        typed = true,
+    }
+}
+
 /// Everything that waits, once.
 fn use_all(features: &FeatureFlagClient) {
     features.ready().unwrap();
@@ -60,6 +66,8 @@ fn use_all(features: &FeatureFlagClient) {
     assert!(features.fetch("FLAG").unwrap().unwrap().is_enabled());
     assert_eq!(features.list(10, 0).len(), 1);
 
+    blocking::wait(Flags::register(features)).unwrap();
+    assert!(Flags::new(features).typed.is_enabled() && features.get("MISSING").with_default(true).is_enabled());
     features.destroy("FLAG").unwrap();
     assert!(flag.fetch().unwrap().is_none());
     assert_eq!(features.enable("FLAG").unwrap_err().kind(), ErrorKind::FlagNotFound);

@@ -58,6 +58,30 @@ fn holds_for_every_way_to_ask_until_the_guard_is_dropped() {
     assert_eq!(features.evaluate("ON", &context).reason, Reason::Enabled);
 }
 
+flipper::flags! {
+    struct Flags {
+        typed = true,
+    }
+}
+
+#[flipper::is_enabled(features, "ATTRIBUTE", redirect = old)]
+fn new(features: &FeatureFlagClient) -> bool {
+    true
+}
+
+fn old(_: &FeatureFlagClient) -> bool {
+    false
+}
+
+#[test]
+fn typed_flags_and_the_attribute_are_overridden_too() {
+    let flags = Flags::new(&FEATURES);
+    assert!(flags.typed.is_enabled() && !new(&FEATURES));
+    let _overrides = override_flags!(FEATURES, flags.typed => false, "ATTRIBUTE" => true);
+    assert!(!flags.typed.is_enabled() && !FEATURES.scope(context! {}).is_enabled(&flags.typed));
+    assert!(new(&FEATURES));
+}
+
 #[test]
 fn a_remote_client_is_overridden_too() {
     let features = FeatureFlagClient::remote(MemoryFeatureFlagStore::new());

@@ -80,6 +80,18 @@ fn the_attributes_count() {
     }
 }
 
+#[test]
+fn a_handle_brings_its_default() {
+    let features = client();
+    let flag = features.get("MISSING").with_default(true);
+    let scope = features.scope(context! {});
+    assert!(scope.is_enabled(&flag) && scope.evaluate(&flag).enabled);
+    assert!(!scope.is_enabled("MISSING") && !scope.is_enabled(String::from("MISSING")), "the name has none");
+    assert!(!scope.is_enabled_or(&flag, false));
+    block_on(features.create("MISSING")).unwrap();
+    assert!(!features.scope(context! {}).is_enabled(&flag));
+}
+
 /// Draws 0.0, 0.1, … 0.9 and begins anew, and counts.
 #[derive(Debug, Default)]
 struct Draws(Arc<AtomicU64>);

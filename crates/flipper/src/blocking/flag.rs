@@ -31,6 +31,12 @@ pub struct FeatureFlag<M = Local> {
 }
 
 impl<M> FeatureFlag<M> {
+    /// The handle with another answer for a flag that does not exist or cannot be read; without this it is `false`.
+    #[must_use]
+    pub fn with_default(self, default: bool) -> Self {
+        self.flag.with_default(default).into()
+    }
+
     /// The flag as the store has it, or `None`.
     ///
     /// # Errors

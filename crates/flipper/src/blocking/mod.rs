@@ -33,3 +33,4 @@ pub use changes::Changes;
 pub use client::{FeatureFlagClient, connect};
 pub use create::Create;
 pub use flag::FeatureFlag;
+pub use wait::wait;

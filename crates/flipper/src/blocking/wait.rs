@@ -13,8 +13,25 @@ use tokio::task::coop;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Waits for a call of the client.
-pub(super) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+/// Waits for an `async` function of this crate that has no counterpart here, such as the `register` of `flags!`; from anywhere,
+/// as the [module](super) says.
+///
+/// ```
+/// # let features = flipper::blocking::connect("memory:")?;
+/// async fn prepare(features: &flipper::FeatureFlagClient) -> flipper::Result<()> {
+///     features.create("A").or_get().await?;
+///     features.create("B").or_get().await?;
+///     Ok(())
+/// }
+///
+/// flipper::blocking::wait(prepare(&features))?;
+/// # Ok::<(), flipper::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// The future's, and `Unsupported` on flipper's own thread.
+pub fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     match wait_until(None, future)? {
         Some(result) => result,
         // Without a deadline there is no end before the future's.
