@@ -76,7 +76,8 @@ impl FlipperProvider {
             return Err(error(EvaluationErrorCode::General("FLAG_OFF".into()), message));
         }
         // There since the flag was just evaluated, in this scope.
-        let data = scope.client_data(name).map_err(|error| self::error(EvaluationErrorCode::ParseError, error))?;
+        let data =
+            scope.client_data(name).map_err(|error| self::error(EvaluationErrorCode::ParseError, error.to_string()))?;
         let found = path.map_or(Ok(&data), |path| value::at(&data, path)).and_then(convert);
         match found {
             Ok(value) => Ok(resolved.details(value)),
@@ -146,6 +147,6 @@ impl FeatureProvider for FlipperProvider {
     }
 }
 
-pub(crate) fn error(code: EvaluationErrorCode, message: impl ToString) -> EvaluationError {
-    EvaluationError { code, message: Some(message.to_string()) }
+pub(crate) fn error(code: EvaluationErrorCode, message: impl Into<String>) -> EvaluationError {
+    EvaluationError { code, message: Some(message.into()) }
 }

@@ -84,22 +84,22 @@ fn multi_thread() -> Runtime {
 
 /// Calls it from each kind of place, with new flags each.
 fn everywhere(make: impl Fn() -> FeatureFlagClient + Clone + Send + 'static) {
-    let places: [(&str, fn(Work)); 9] = [
+    let places: [Place; 9] = [
         ("a plain thread", |work| work()),
         ("a block_on of another executor", |work| block_on(async { work() })),
         ("a current-thread block_on", |work| current_thread().block_on(async { work() })),
         ("a current-thread task", |work| {
-            current_thread().block_on(async { tokio::spawn(async { work() }).await.unwrap() })
+            current_thread().block_on(async { tokio::spawn(async { work() }).await.unwrap() });
         }),
         ("a current-thread spawn_blocking", |work| {
-            current_thread().block_on(async { spawn_blocking(work).await.unwrap() })
+            current_thread().block_on(async { spawn_blocking(work).await.unwrap() });
         }),
         ("a multi-thread block_on", |work| multi_thread().block_on(async { work() })),
         ("a multi-thread task", |work| {
-            multi_thread().block_on(async { tokio::spawn(async { work() }).await.unwrap() })
+            multi_thread().block_on(async { tokio::spawn(async { work() }).await.unwrap() });
         }),
         ("a multi-thread spawn_blocking", |work| {
-            multi_thread().block_on(async { spawn_blocking(work).await.unwrap() })
+            multi_thread().block_on(async { spawn_blocking(work).await.unwrap() });
         }),
         ("a runtime that is entered", |work| {
             let runtime = multi_thread();
@@ -117,6 +117,8 @@ fn everywhere(make: impl Fn() -> FeatureFlagClient + Clone + Send + 'static) {
 }
 
 type Work = Box<dyn FnOnce() + Send>;
+/// Its name, and how work is done there.
+type Place = (&'static str, fn(Work));
 
 #[test]
 fn memory() {

@@ -52,7 +52,7 @@ pub enum Call {
     /// [`FeatureFlagStore::put`].
     Put {
         /// What was to be written.
-        record: FlagRecord,
+        record: Arc<FlagRecord>,
         /// Under what condition.
         when: Precondition,
     },
@@ -162,7 +162,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
     }
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.record(Call::Put { record: record.clone(), when: when.clone() });
+        self.record(Call::Put { record: Arc::new(record.clone()), when: when.clone() });
         self.store.put(record, when).await
     }
 
