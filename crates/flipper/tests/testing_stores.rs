@@ -103,15 +103,18 @@ fn is_as_slow_as_commanded() {
 }
 
 #[test]
-fn a_call_under_way_loses_its_connection() {
-    let (store, features) = failing();
-    store.delay(Duration::from_millis(50));
-    let fetch = std::thread::spawn({
-        let features = features.clone();
-        move || kind(block_on(features.fetch("FLAG")))
-    });
+fn a_write_under_way_loses_its_connection_and_happens() {
+    let slow = FailingStore::new(MemoryFeatureFlagStore::new());
+    let store = FailingStore::new(slow.clone());
+    let features = FeatureFlagClient::new(store.clone());
+    block_on(features.create("FLAG")).unwrap();
+
+    slow.delay(Duration::from_millis(20));
+    let mut write = Box::pin(features.enable("FLAG"));
+    assert!(block_on(futures_util::future::poll_immediate(&mut write)).is_none(), "under way");
     store.disconnect();
-    assert_eq!(fetch.join().unwrap(), ErrorKind::Unavailable);
+    assert_eq!(kind(block_on(write)), ErrorKind::Unavailable);
+    assert!(features.is_enabled("FLAG"));
 }
 
 #[test]
