@@ -54,6 +54,8 @@
 //! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call.
 //! - [`Evaluation`]: which rule decides a check; [`Condition`] and [`Bucketer`]: whom a flag is on for.
 //! - [`Status`]: how current the flags in memory are; [`Changes`]: the stream of changes; [`Subscriber`]: hears of writes.
+//! - [`Scope`]: the flags as one request sees them; [`blocking`]: the same without `async`. Layers for `tower` services are in
+//!   `flipper::tower` (feature `tower`), overrides for tests in `flipper::testing` (feature `testing`).
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
 
