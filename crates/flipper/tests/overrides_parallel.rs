@@ -37,7 +37,7 @@ async fn check_again_and_again(answer: bool) {
 
 /// In each of the ways in which tests are written, by turns.
 fn test(number: usize) {
-    let answer = number % 2 == 0;
+    let answer = number.is_multiple_of(2);
     match number / 2 % 5 {
         0 => {
             let _overrides = override_flags!(FEATURES, "FLAG" => answer);

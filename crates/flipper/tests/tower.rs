@@ -178,7 +178,7 @@ fn a_gate_within_a_scope_has_its_attributes() {
     block_on(features.add_condition("FLAG", Condition::new().eq("path", "/pro"))).unwrap();
     let scopes = ScopeLayer::new(&features, |parts| Context::from(context! { path: parts.uri.path() }));
     let gate = FeatureGate::new(&features, "FLAG").or_service(Named("old"));
-    let mut service = scopes.clone().layer(gate.clone().layer(Named("new")));
+    let mut service = scopes.layer(gate.layer(Named("new")));
     assert_eq!(send(&mut service, "/pro").1, "new, true");
     assert_eq!(send(&mut service, "/free").1, "old, false");
 
