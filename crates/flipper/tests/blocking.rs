@@ -166,6 +166,8 @@ impl NeedsRuntime {
 
     async fn call(&self) {
         tokio::time::sleep(Duration::from_micros(100)).await;
+        // Within a runtime this wakes when the task that runs ends its turn; but that is the one that waits for this.
+        tokio::task::yield_now().await;
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.requests.send(answer).await.unwrap();
         answered.await.unwrap();
@@ -216,7 +218,7 @@ fn many_calls_in_one_task() {
         runtime.block_on(async {
             tokio::spawn(async {
                 let features = FeatureFlagClient::remote(NeedsRuntime::new).unwrap();
-                for _ in 0..500 {
+                for _ in 0..300 {
                     assert!(features.fetch("FLAG").unwrap().is_none());
                 }
             })

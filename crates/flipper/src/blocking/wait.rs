@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::task::coop;
 
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
+
+/// Within a runtime of the caller's, how long it takes at most until the future is polled once more, woken or not. There
+/// `yield_now` wakes when the caller's task has ended its turn, which it does not while it waits here.
+const ASK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Waits for an `async` function of this crate that has no counterpart here, such as the `register` of `flags!`; from anywhere,
 /// as the [module](super) says.
@@ -49,6 +54,7 @@ pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Outpu
             "a blocking call on flipper's own thread would wait for itself: use the async client there",
         ));
     }
+    let again = Handle::try_current().is_ok().then_some(ASK_AGAIN);
     // Timers and sockets that the future makes belong to flipper's thread, which drives them while this one sleeps. Where no
     // thread can be had, a future that needs none still comes to its end.
     let _entered = background::handle().ok().map(|handle| handle.enter());
@@ -64,10 +70,14 @@ pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Outpu
         }
         // Somebody else may have used up the thread's token, or left one behind; the signal says what is so.
         while !signal.is_set.swap(false, Ordering::Acquire) {
-            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match left.into_iter().chain(again).min() {
                 None => thread::park(),
-                Some(left) if left.is_zero() => return Ok(None),
-                Some(left) => thread::park_timeout(left),
+                Some(Duration::ZERO) => return Ok(None),
+                Some(time) => thread::park_timeout(time),
+            }
+            if again.is_some() {
+                break;
             }
         }
     }
