@@ -1,5 +1,6 @@
 //! The one thread that this crate starts for timers and background tasks, so that no caller needs a runtime of their own.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::io;
 use std::sync::OnceLock;
@@ -9,15 +10,27 @@ use tokio::runtime::{Builder, Handle};
 
 static HANDLE: OnceLock<Result<Handle, String>> = OnceLock::new();
 
+thread_local! {
+    static IS_THIS_THREAD: Cell<bool> = const { Cell::new(false) };
+}
+
 /// The runtime of the process's flipper thread, which starts with the first call.
 pub(crate) fn handle() -> Result<&'static Handle, &'static str> {
     HANDLE.get_or_init(|| start().map_err(|error| error.to_string())).as_ref().map_err(String::as_str)
 }
 
+/// Whether this is the flipper thread, on which nothing may wait for what the thread itself has to do.
+pub(crate) fn is_this_thread() -> bool {
+    IS_THIS_THREAD.get()
+}
+
 fn start() -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
-    std::thread::Builder::new().name("flipper".to_owned()).spawn(move || runtime.block_on(pending::<()>()))?;
+    std::thread::Builder::new().name("flipper".to_owned()).spawn(move || {
+        IS_THIS_THREAD.set(true);
+        runtime.block_on(pending::<()>());
+    })?;
     Ok(handle)
 }
 

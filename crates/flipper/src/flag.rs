@@ -70,6 +70,15 @@ impl<M> FeatureFlag<M> {
         &self.name
     }
 
+    pub(crate) fn default_answer(&self) -> bool {
+        self.default
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn client(&self) -> &FeatureFlagClient<M> {
+        &self.client
+    }
+
     #[inline]
     fn slot(&self) -> Option<&Arc<Slot>>
     where
@@ -106,6 +115,9 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
+        if let Some(answer) = self.client.overridden(&self.name) {
+            return answer;
+        }
         self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
@@ -116,6 +128,9 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
+        if let Some(answer) = self.client.overridden(&self.name) {
+            return answer;
+        }
         let default = self.default;
         self.slot().map_or(default, |slot| self.client.check_with(&self.name, slot, context, default))
     }
@@ -267,6 +282,13 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     /// As [`FeatureFlagClient::update`].
     pub async fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.client.update(&self.name, change).await
+    }
+}
+
+/// The flag's name.
+impl<M> AsRef<str> for FeatureFlag<M> {
+    fn as_ref(&self) -> &str {
+        &self.name
     }
 }
 

@@ -62,6 +62,8 @@
 //! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call; `#[flipper::is_enabled]` and `flipper::flags!` (feature `macros`).
 //! - [`Evaluation`]: which rule decides a check; [`Condition`] and [`Bucketer`]: whom a flag is on for.
 //! - [`Status`]: how current the flags in memory are; [`Changes`]: the stream of changes; [`Subscriber`]: hears of writes.
+//! - [`Scope`]: the flags as one request sees them; [`blocking`]: the same without `async`. Layers for `tower` services are in
+//!   `flipper::tower` (feature `tower`), overrides for tests in `flipper::testing` (feature `testing`).
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
 
@@ -70,6 +72,7 @@
 #[path = "macro_support.rs"]
 pub mod __private;
 mod background;
+pub mod blocking;
 mod bucketing;
 mod changes;
 mod client;
@@ -87,11 +90,16 @@ mod names;
 mod pause;
 mod polling;
 mod record;
+mod scope;
 mod stack_text;
 mod status;
 mod store;
 mod stores;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod url;
 mod wrappers;
 
@@ -113,6 +121,7 @@ pub use flipper_macros::is_enabled;
 pub use json::{Json, Number, Object};
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
+pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,

@@ -1,16 +1,19 @@
 //! Checks and reads: from memory where the client is local, through the store where asked.
 
+#[cfg(feature = "testing")]
+use std::any::Any;
 use std::sync::Arc;
 
 use super::{FeatureFlagClient, Local};
 use crate::changes::Changes;
 use crate::context::Attributes;
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, NO_ATTRIBUTES, Plan, Reason};
+use crate::evaluation::{Environment, Evaluation, NO_ATTRIBUTES, Plan, Reason};
 use crate::flag::FeatureFlag;
 use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::status::Status;
+use crate::store::Stored;
 use crate::table::{Answer, FlagTable, Slot, State};
 
 /// Where a client's checks are answered. Only [`Local`] answers them.
@@ -55,6 +58,9 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
+        if let Some(answer) = self.overridden(name) {
+            return answer;
+        }
         self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
     }
 
@@ -74,6 +80,9 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
+        if let Some(answer) = self.overridden(name) {
+            return answer;
+        }
         self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
     }
 
@@ -92,6 +101,9 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
+        if let Some(answer) = self.overridden(name) {
+            return Evaluation::of(answer, Reason::Overridden);
+        }
         let entry = self.table().slot(name).map(|slot| slot.entry());
         match entry.as_ref().and_then(|entry| entry.as_ref()).map(|entry| &entry.state) {
             Some(State::Present { plan, .. }) => plan.evaluate(name, context, &self.core.environment),
@@ -142,7 +154,11 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        match self.table().get(name) {
+        self.readable(name, self.table().get(name))
+    }
+
+    pub(crate) fn readable(&self, name: &str, stored: Option<Stored>) -> Result<Arc<FlagRecord>> {
+        match stored {
             Some(stored) => stored.readable().cloned().map_err(|error| error.with_store(&self.core.store)),
             None => Err(self.not_found(name)),
         }
@@ -242,18 +258,64 @@ impl<M> FeatureFlagClient<M> {
         context: &(impl Attributes + ?Sized),
         default: bool,
     ) -> Result<bool> {
+        if let Some(answer) = self.overridden(name) {
+            return Ok(answer);
+        }
         let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(default) };
         let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
         Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
     }
 
     /// The client with its type known: nothing else has checks.
-    #[cfg(feature = "macros")]
     pub(crate) fn local(&self) -> FeatureFlagClient
     where
         M: Checks,
     {
         FeatureFlagClient { core: self.core.clone(), mode: self.mode.local().clone() }
+    }
+
+    /// Whether this is a client of the same flags in memory.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_same_flags(&self, other: &Self) -> bool
+    where
+        M: Checks,
+    {
+        std::ptr::eq(self.table(), other.table())
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.core.environment
+    }
+
+    /// What a test says the flag is, whatever it is.
+    #[cfg(feature = "testing")]
+    #[inline]
+    pub(crate) fn overridden(&self, name: &str) -> Option<bool> {
+        if crate::testing::is_anything_overridden() { crate::testing::overridden(self, name) } else { None }
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[inline(always)]
+    #[expect(clippy::unused_self, reason = "it is as if nothing were ever overridden")]
+    pub(crate) fn overridden(&self, _name: &str) -> Option<bool> {
+        None
+    }
+
+    /// What all clients of these flags have in common, and no others.
+    #[cfg(feature = "testing")]
+    pub(crate) fn flags(&self) -> Arc<dyn Any + Send + Sync> {
+        match &self.core.table {
+            Some(table) => table.clone(),
+            None => self.core.clone(),
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn flags_address(&self) -> usize {
+        match &self.core.table {
+            Some(table) => Arc::as_ptr(table).addr(),
+            None => Arc::as_ptr(&self.core).addr(),
+        }
     }
 
     #[inline]

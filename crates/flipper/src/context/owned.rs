@@ -61,6 +61,29 @@ impl<K: Into<String>> FromIterator<(K, Json)> for Context {
     }
 }
 
+/// What [`context!`](crate::context!) makes, copied; of a name given twice, the last.
+impl<const N: usize> From<[(&str, Value<'_>); N]> for Context {
+    fn from(attributes: [(&str, Value<'_>); N]) -> Self {
+        Self::from(attributes.as_slice())
+    }
+}
+
+impl From<&[(&str, Value<'_>)]> for Context {
+    fn from(attributes: &[(&str, Value<'_>)]) -> Self {
+        let mut context = Self(IndexMap::with_capacity(attributes.len()));
+        for (name, value) in attributes {
+            context.insert(*name, *value);
+        }
+        context
+    }
+}
+
+impl From<&Context> for Context {
+    fn from(context: &Context) -> Self {
+        context.clone()
+    }
+}
+
 impl From<Object> for Context {
     fn from(object: Object) -> Self {
         object.into_iter().collect()

@@ -66,6 +66,8 @@ pub enum Reason {
         /// Its type.
         bucketer_type: String,
     },
+    /// A test has said what the flag is, by `flipper::testing` (feature `testing`).
+    Overridden,
 }
 
 impl fmt::Display for Reason {
@@ -89,6 +91,7 @@ impl fmt::Display for Reason {
                 write!(f, "the context has no {attribute:?} to choose by, at a percentage of {percentage}")
             }
             Self::CustomBucketer { bucketer_type } => write!(f, "the bucketer {bucketer_type:?} decided"),
+            Self::Overridden => f.write_str("a test overrides the flag"),
         }
     }
 }

@@ -1,0 +1,74 @@
+//! OpenFeature's context as attributes.
+
+use flipper::{Context, Json, Object};
+use open_feature::{
+    EvaluationContext, EvaluationContextFieldValue, EvaluationErrorCode, EvaluationResult, StructValue, Value,
+};
+
+use crate::provider::error;
+
+/// What the targeting key is called unless told otherwise.
+pub(crate) const TARGETING_KEY: &str = "targeting_key";
+
+/// The custom fields in the order of their names, so that every call gives the same, and the targeting key last, since it counts
+/// where a field has its name.
+pub(crate) fn attributes(context: &EvaluationContext, targeting_key: &str) -> EvaluationResult<Context> {
+    let mut fields: Vec<_> = context.custom_fields.iter().collect();
+    fields.sort_unstable_by_key(|(name, _)| *name);
+    let mut attributes = Context::new();
+    for (name, value) in fields {
+        match value {
+            EvaluationContextFieldValue::Bool(value) => attributes.insert(name, *value),
+            EvaluationContextFieldValue::Int(value) => attributes.insert(name, *value),
+            EvaluationContextFieldValue::Float(value) => attributes.insert(name, *value),
+            EvaluationContextFieldValue::String(value) => attributes.insert(name, value),
+            EvaluationContextFieldValue::DateTime(value) => attributes.insert(name, value.unix_timestamp()),
+            EvaluationContextFieldValue::Struct(value) => {
+                let json = if let Some(json) = value.downcast_ref::<Json>() {
+                    json.clone()
+                } else if let Some(object) = value.downcast_ref::<Object>() {
+                    Json::Object(object.clone())
+                } else if let Some(value) = value.downcast_ref::<Value>() {
+                    to_json(value)
+                } else if let Some(value) = value.downcast_ref::<StructValue>() {
+                    struct_to_json(value)
+                } else {
+                    return Err(error(
+                        EvaluationErrorCode::InvalidContext,
+                        format!(
+                            "the struct in the field {name:?} is of an unknown type: use flipper::Json, flipper::Object, \
+                             open_feature::Value or open_feature::StructValue"
+                        ),
+                    ));
+                };
+                attributes.insert(name, &json);
+            }
+        }
+    }
+    if let Some(key) = &context.targeting_key {
+        attributes.insert(targeting_key, key);
+    }
+    Ok(attributes)
+}
+
+fn to_json(value: &Value) -> Json {
+    match value {
+        Value::Bool(value) => Json::from(*value),
+        Value::Int(value) => Json::from(*value),
+        // JSON has no NaN and no infinities.
+        Value::Float(value) => flipper::Number::from_f64(*value).map_or(Json::Null, Json::Number),
+        Value::String(value) => Json::from(value.as_str()),
+        Value::Array(items) => Json::Array(items.iter().map(to_json).collect()),
+        Value::Struct(value) => struct_to_json(value),
+    }
+}
+
+fn struct_to_json(value: &StructValue) -> Json {
+    let mut fields: Vec<_> = value.fields.iter().collect();
+    fields.sort_unstable_by_key(|(name, _)| *name);
+    let mut object = Object::new();
+    for (name, value) in fields {
+        object.insert(name, to_json(value));
+    }
+    Json::Object(object)
+}

@@ -1,0 +1,152 @@
+//! The provider itself.
+
+use flipper::{FeatureFlagClient, Health, Json, Scope};
+use open_feature::provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails};
+use open_feature::{
+    EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationResult, StructValue, async_trait,
+};
+
+use crate::context::{TARGETING_KEY, attributes};
+use crate::reason::{Resolved, resolve};
+use crate::value;
+
+/// Answers OpenFeature's questions from Flipper's flags in memory; see the [crate](crate).
+///
+/// It does not wait for the store's flags when it is set as the provider. Where they are not there at once, wait before:
+///
+/// ```
+/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+/// use flipper_openfeature::FlipperProvider;
+/// use open_feature::OpenFeature;
+///
+/// # futures_executor::block_on(async {
+/// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// features.ready().await?; // with a time limit, if the program should start without its flags
+/// OpenFeature::singleton_mut().await.set_provider(FlipperProvider::new(&features)).await;
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct FlipperProvider {
+    features: FeatureFlagClient,
+    metadata: ProviderMetadata,
+    targeting_key: String,
+}
+
+impl FlipperProvider {
+    /// A provider of these flags.
+    #[must_use]
+    pub fn new(features: &FeatureFlagClient) -> Self {
+        Self {
+            features: features.clone(),
+            metadata: ProviderMetadata::new("flipper"),
+            targeting_key: TARGETING_KEY.to_owned(),
+        }
+    }
+
+    /// What attribute the targeting key becomes: what conditions and bucketers call it, such as `user_id`.
+    #[must_use]
+    pub fn targeting_key_as(mut self, attribute: impl Into<String>) -> Self {
+        self.targeting_key = attribute.into();
+        self
+    }
+
+    /// The answer, with a view of the flag as it was then.
+    fn resolve(&self, name: &str, context: &EvaluationContext) -> EvaluationResult<(Scope, Resolved)> {
+        let scope = self.features.scope(attributes(context, &self.targeting_key)?);
+        let resolved = resolve(&scope, name)?;
+        Ok((scope, resolved))
+    }
+
+    /// The value under a key, as a type that `convert` knows.
+    fn value<T>(
+        &self,
+        flag_key: &str,
+        key_of_whole: Option<&str>,
+        context: &EvaluationContext,
+        convert: impl FnOnce(&Json) -> Result<T, String>,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        // No flag's name has a slash.
+        let (name, path) = match flag_key.split_once('/') {
+            Some((name, path)) => (name, Some(path)),
+            None => (flag_key, key_of_whole),
+        };
+        let (scope, resolved) = self.resolve(name, context)?;
+        if !resolved.enabled {
+            let message = format!("flag {name:?} is off: {}", resolved.explanation);
+            return Err(error(EvaluationErrorCode::General("FLAG_OFF".into()), message));
+        }
+        // There since the flag was just evaluated, in this scope.
+        let data =
+            scope.client_data(name).map_err(|error| self::error(EvaluationErrorCode::ParseError, error.to_string()))?;
+        let found = path.map_or(Ok(&data), |path| value::at(&data, path)).and_then(convert);
+        match found {
+            Ok(value) => Ok(resolved.details(value)),
+            Err(what) => Err(error(EvaluationErrorCode::TypeMismatch, format!("flag {name:?}: {what}"))),
+        }
+    }
+}
+
+/// Where a value of a flag is that no key was given for.
+const VALUE: Option<&str> = Some("value");
+
+#[async_trait]
+impl FeatureProvider for FlipperProvider {
+    fn status(&self) -> ProviderStatus {
+        let status = self.features.status();
+        match status.health {
+            Health::Live => ProviderStatus::Ready,
+            _ if status.last_sync.is_some() => ProviderStatus::STALE,
+            _ => ProviderStatus::NotReady,
+        }
+    }
+
+    fn metadata(&self) -> &ProviderMetadata {
+        &self.metadata
+    }
+
+    async fn resolve_bool_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<bool>> {
+        let (_, resolved) = self.resolve(flag_key, context)?;
+        let enabled = resolved.enabled;
+        Ok(resolved.details(enabled))
+    }
+
+    async fn resolve_int_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<i64>> {
+        self.value(flag_key, VALUE, context, value::int)
+    }
+
+    async fn resolve_float_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<f64>> {
+        self.value(flag_key, VALUE, context, value::float)
+    }
+
+    async fn resolve_string_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<String>> {
+        self.value(flag_key, VALUE, context, value::string)
+    }
+
+    async fn resolve_struct_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
+        self.value(flag_key, None, context, value::structure)
+    }
+}
+
+pub(crate) fn error(code: EvaluationErrorCode, message: impl Into<String>) -> EvaluationError {
+    EvaluationError { code, message: Some(message.into()) }
+}

@@ -1,0 +1,102 @@
+//! Flipper's reasons as OpenFeature's reasons, errors and metadata.
+
+use flipper::{Attributes, Context, Evaluation, Health, Json, Reason, Scope};
+use open_feature::provider::ResolutionDetails;
+use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue};
+
+use crate::provider::error;
+
+/// An answer of a flag that is there.
+pub(crate) struct Resolved {
+    pub(crate) enabled: bool,
+    pub(crate) explanation: String,
+    reason: EvaluationReason,
+    metadata: FlagMetadata,
+}
+
+impl Resolved {
+    pub(crate) fn details<T>(self, value: T) -> ResolutionDetails<T> {
+        ResolutionDetails {
+            value,
+            variant: Some(if self.enabled { "on" } else { "off" }.to_owned()),
+            reason: Some(self.reason),
+            flag_metadata: Some(self.metadata),
+        }
+    }
+}
+
+/// The flag's answer in this scope.
+pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
+    let evaluation = scope.evaluate(name);
+    let explanation = evaluation.reason.to_string();
+    let reason = match &evaluation.reason {
+        Reason::NoSuchFlag => return Err(not_found(scope, name)),
+        Reason::Corrupt => return Err(failed(EvaluationErrorCode::ParseError, name, &explanation)),
+        // It was not the context's: it is the percentage, which should be a number.
+        Reason::TypeMismatch { variable, .. } if !has(scope.context(), variable) => {
+            return Err(failed(EvaluationErrorCode::ParseError, name, &explanation));
+        }
+        Reason::TypeMismatch { .. } => return Err(failed(EvaluationErrorCode::InvalidContext, name, &explanation)),
+        Reason::NoBucketAttribute { .. } if !evaluation.enabled => {
+            return Err(failed(EvaluationErrorCode::TargetingKeyMissing, name, &explanation));
+        }
+        Reason::Disabled => EvaluationReason::Disabled,
+        Reason::Enabled => EvaluationReason::Static,
+        Reason::ConditionsMet
+        | Reason::ConditionFailed { .. }
+        | Reason::Denied { .. }
+        | Reason::CustomBucketer { .. } => EvaluationReason::TargetingMatch,
+        Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => EvaluationReason::Split,
+        Reason::Overridden => EvaluationReason::Other("OVERRIDDEN".into()),
+        _ => EvaluationReason::Unknown,
+    };
+    let metadata = metadata(scope, name, &evaluation, &explanation);
+    Ok(Resolved { enabled: evaluation.enabled, explanation, reason, metadata })
+}
+
+fn has(context: &Context, attribute: &str) -> bool {
+    (0..context.len()).any(|index| context.attribute(index).0 == attribute)
+}
+
+fn not_found(scope: &Scope, name: &str) -> open_feature::EvaluationError {
+    let status = scope.client().status();
+    match status.health {
+        Health::Stale { reason, .. } if status.last_sync.is_none() => {
+            error(EvaluationErrorCode::ProviderNotReady, format!("the store's flags are not in memory yet: {reason}"))
+        }
+        _ => error(EvaluationErrorCode::FlagNotFound, format!("there is no flag {name:?}")),
+    }
+}
+
+fn failed(code: EvaluationErrorCode, name: &str, explanation: &str) -> open_feature::EvaluationError {
+    error(code, format!("flag {name:?}: {explanation}"))
+}
+
+fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &str) -> FlagMetadata {
+    let mut metadata = FlagMetadata::default().with_value("flipper.reason", explanation);
+    if let Some(bucket) = &evaluation.bucket {
+        metadata.add_value("flipper.bucket_score", bucket.score);
+    }
+    // An overridden flag need not exist.
+    let Ok(record) = scope.record(name) else { return metadata };
+    if let Some(created) = record.created_date() {
+        metadata.add_value("flipper.created_date", created);
+    }
+    for (key, value) in record.client_data().as_object().into_iter().flat_map(|data| data.iter()) {
+        if let Some(value) = plain(value) {
+            metadata.add_value(key, value);
+        }
+    }
+    metadata
+}
+
+fn plain(value: &Json) -> Option<FlagMetadataValue> {
+    match value {
+        Json::Bool(value) => Some(FlagMetadataValue::Bool(*value)),
+        Json::String(value) => Some(FlagMetadataValue::String(value.clone())),
+        Json::Number(number) => {
+            number.as_i64().map(FlagMetadataValue::Int).or_else(|| number.as_f64().map(FlagMetadataValue::Float))
+        }
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    }
+}

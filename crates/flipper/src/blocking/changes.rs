@@ -1,0 +1,54 @@
+//! The stream of changes, as an iterator.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::wait::wait_until;
+use crate::changes::{self, Change};
+
+/// Every change of a flag, whoever makes it; an iterator that waits for the next one, and ends with the last client.
+///
+/// ```
+/// use flipper::Change;
+///
+/// # let features = flipper::blocking::connect("memory:")?;
+/// let mut changes = features.changes();
+/// features.create("MY_FEATURE").wait()?;
+/// assert!(matches!(changes.next(), Some(Change::Set { name, .. }) if name == "MY_FEATURE"));
+/// # Ok::<(), flipper::Error>(())
+/// ```
+///
+/// On flipper's own thread it ends at once, see the [module](super).
+#[must_use = "an iterator does nothing unless it is read"]
+pub struct Changes {
+    changes: changes::Changes,
+}
+
+impl Changes {
+    pub(super) fn new(changes: changes::Changes) -> Self {
+        Self { changes }
+    }
+
+    /// The next change, if one comes within this time; `None` too once the last client of these flags is gone.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Change> {
+        self.next_until(Instant::now().checked_add(timeout))
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Change> {
+        wait_until(deadline, self.changes.recv()).ok().flatten().flatten()
+    }
+}
+
+impl Iterator for Changes {
+    type Item = Change;
+
+    fn next(&mut self) -> Option<Change> {
+        self.next_until(None)
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("blocking::Changes").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! `create`, with an end that waits.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::FeatureFlag;
+use super::wait::wait;
+use crate::client;
+use crate::error::Result;
+
+/// The creation of a flag; made by [`FeatureFlagClient::create`](super::FeatureFlagClient::create), and done by
+/// [`wait`](Self::wait).
+///
+/// ```
+/// # let features = flipper::blocking::connect("memory:")?;
+/// use serde_json::json;
+///
+/// let flag = features.create("MY_FEATURE").enabled(true).client_data(json!({ "owner": "horses" })).wait()?;
+/// assert!(flag.is_enabled());
+/// features.create("MY_FEATURE").or_get().wait()?;
+/// # Ok::<(), flipper::Error>(())
+/// ```
+#[must_use = "nothing is created until `wait` is called"]
+pub struct Create<M> {
+    create: client::Create<M>,
+}
+
+impl<M> Create<M> {
+    pub(super) fn new(create: client::Create<M>) -> Self {
+        Self { create }
+    }
+
+    /// Whether the new flag is enabled; not unless said.
+    pub fn enabled(self, enabled: bool) -> Self {
+        Self::new(self.create.enabled(enabled))
+    }
+
+    /// Data of your own to keep with the flag: anything that serialises to a JSON object.
+    pub fn client_data(self, data: impl Serialize) -> Self {
+        Self::new(self.create.client_data(data))
+    }
+
+    /// Keeps an existing flag as it is: for start-up code that must not undo what somebody has set.
+    pub fn or_get(self) -> Self {
+        Self::new(self.create.or_get())
+    }
+
+    /// Overwrites an existing flag with the new one, conditions, bucketer and client data included.
+    pub fn replace(self) -> Self {
+        Self::new(self.create.replace())
+    }
+}
+
+impl<M: Clone + Send + Sync + Unpin + 'static> Create<M> {
+    /// Creates the flag.
+    ///
+    /// # Errors
+    ///
+    /// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is no object or over 256 KiB, `Vetoed`, or what the
+    /// store says.
+    pub fn wait(self) -> Result<FeatureFlag<M>> {
+        wait(self.create).map(FeatureFlag::from)
+    }
+}
+
+impl<M> fmt::Debug for Create<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("blocking::Create").field(&self.create).finish()
+    }
+}

@@ -1,0 +1,158 @@
+//! One flag, by a handle whose calls wait.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::wait::wait;
+use crate::bucketing::Bucketer;
+use crate::client::Local;
+use crate::conditions::Condition;
+use crate::context::Attributes;
+use crate::error::Result;
+use crate::flag;
+use crate::record::FlagRecord;
+
+/// A flag, bound to its name; made by [`FeatureFlagClient::get`](super::FeatureFlagClient::get). Its checks are those of
+/// [`flipper::FeatureFlag`](crate::FeatureFlag), to which it dereferences.
+///
+/// ```
+/// # let features = flipper::blocking::connect("memory:")?;
+/// let flag = features.create("MY_FEATURE").wait()?;
+/// flag.enable()?;
+/// assert!(flag.is_enabled());
+/// # Ok::<(), flipper::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct FeatureFlag<M = Local> {
+    flag: flag::FeatureFlag<M>,
+}
+
+impl<M> FeatureFlag<M> {
+    /// The handle with another answer for a flag that does not exist or cannot be read; without this it is `false`.
+    #[must_use]
+    pub fn with_default(self, default: bool) -> Self {
+        self.flag.with_default(default).into()
+    }
+
+    /// The flag as the store has it, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::fetch`](super::FeatureFlagClient::fetch).
+    pub fn fetch(&self) -> Result<Option<Arc<FlagRecord>>> {
+        wait(self.flag.fetch())
+    }
+
+    /// The check through the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::fetch_enabled`](super::FeatureFlagClient::fetch_enabled).
+    pub fn fetch_enabled(&self, context: &(impl Attributes + ?Sized)) -> Result<bool> {
+        wait(self.flag.fetch_enabled(context))
+    }
+}
+
+impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
+    /// Enables the flag.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::enable`](crate::FeatureFlagClient::enable); so have all writes.
+    pub fn enable(&self) -> Result<()> {
+        wait(self.flag.enable())
+    }
+
+    /// Disables the flag.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn disable(&self) -> Result<()> {
+        wait(self.flag.disable())
+    }
+
+    /// Destroys the flag. The handle stays of use: it finds a flag that is created anew under the name.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn destroy(&self) -> Result<()> {
+        wait(self.flag.destroy())
+    }
+
+    /// Merges top-level keys into the client data.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::set_client_data`](crate::FeatureFlagClient::set_client_data).
+    pub fn set_client_data(&self, data: impl Serialize) -> Result<()> {
+        wait(self.flag.set_client_data(data))
+    }
+
+    /// Adds a condition; all conditions of a flag must hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn add_condition(&self, condition: Condition) -> Result<()> {
+        wait(self.flag.add_condition(condition))
+    }
+
+    /// Replaces all conditions.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn set_conditions(&self, conditions: impl IntoIterator<Item = Condition>) -> Result<()> {
+        wait(self.flag.set_conditions(conditions))
+    }
+
+    /// Sets the bucketer.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn set_bucketer(&self, bucketer: impl Into<Bucketer>) -> Result<()> {
+        wait(self.flag.set_bucketer(bucketer))
+    }
+
+    /// Changes several things in one atomic write.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::update`](crate::FeatureFlagClient::update).
+    pub fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
+        wait(self.flag.update(change))
+    }
+}
+
+impl<M> Deref for FeatureFlag<M> {
+    type Target = flag::FeatureFlag<M>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.flag
+    }
+}
+
+/// The flag's name.
+impl<M> AsRef<str> for FeatureFlag<M> {
+    fn as_ref(&self) -> &str {
+        self.flag.name()
+    }
+}
+
+impl<M> From<flag::FeatureFlag<M>> for FeatureFlag<M> {
+    fn from(flag: flag::FeatureFlag<M>) -> Self {
+        Self { flag }
+    }
+}
+
+impl<M> fmt::Debug for FeatureFlag<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("blocking::FeatureFlag").field(&self.flag).finish()
+    }
+}

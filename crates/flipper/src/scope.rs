@@ -1,0 +1,284 @@
+//! The flags as one request sees them.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use foldhash::fast::RandomState;
+
+use crate::blocking;
+use crate::client::{Checks, FeatureFlagClient};
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::error::Result;
+use crate::evaluation::{Environment, Evaluation, Reason};
+use crate::flag::FeatureFlag;
+use crate::json::Json;
+use crate::record::FlagRecord;
+use crate::table::{Entry, Slot, State};
+
+/// For so many flags the memory is taken when the scope is made, so that the checks of most requests allocate nothing.
+const EXPECTED_FLAGS: usize = 7;
+
+/// The flags as one request sees them: its attributes are given once, and a flag has the same answer for as long as the scope
+/// lives, whatever becomes of the flag meanwhile. Made by [`FeatureFlagClient::scope`].
+///
+/// A flag is looked at when it is first asked for, and that state is kept: also the draw of a random bucketer, the moment of a
+/// ramp, the client data, and that there is no such flag. Scopes are for one request or job; one that is kept for long does not
+/// see changes, and keeps what it was asked for in memory, names that no flag has included.
+///
+/// Cheap to clone; clones share the answers, so parts of a request that run at the same time agree.
+///
+/// ```
+/// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, context};
+///
+/// # futures_executor::block_on(async {
+/// let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// features.create("NEW_CHECKOUT").enabled(true).await?;
+///
+/// let scope = features.scope(context! { user_id: 7, plan: "pro" });
+/// assert!(scope.is_enabled("NEW_CHECKOUT"));
+///
+/// features.disable("NEW_CHECKOUT").await?;
+/// assert!(scope.is_enabled("NEW_CHECKOUT"), "this request goes on as it began");
+/// assert!(!features.scope(context! { user_id: 7 }).is_enabled("NEW_CHECKOUT"));
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Scope {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: FeatureFlagClient,
+    context: Context,
+    environment: Environment,
+    answers: Mutex<HashMap<Key, Remembered, RandomState>>,
+}
+
+/// What a flag was when it was first asked for.
+#[derive(Clone)]
+struct Remembered {
+    entry: Option<Arc<Entry>>,
+    /// `None`: there is no flag that can be read, and the answer is the default of the check.
+    answer: Option<bool>,
+    is_override: bool,
+}
+
+impl<M: Checks> FeatureFlagClient<M> {
+    /// The flags as one request with these attributes sees them; see [`Scope`].
+    ///
+    /// Takes what [`context!`](crate::context!) makes, or a [`Context`].
+    #[must_use]
+    pub fn scope(&self, context: impl Into<Context>) -> Scope {
+        let client = self.local();
+        let environment = client.environment();
+        let moment = Moment { clock: environment.clock.clone(), read: OnceLock::new() };
+        let environment = Environment { clock: Arc::new(moment), random: environment.random.clone() };
+        let answers = Mutex::new(HashMap::with_capacity_and_hasher(EXPECTED_FLAGS, RandomState::default()));
+        Scope { inner: Arc::new(Inner { client, context: context.into(), environment, answers }) }
+    }
+}
+
+impl Scope {
+    /// Whether the flag is enabled for this request; `false`, or the default of the handle, if it does not exist or cannot be
+    /// read.
+    #[must_use]
+    pub fn is_enabled(&self, flag: impl FlagName) -> bool {
+        self.answer(flag.name(), flag.default_answer())
+    }
+
+    /// Whether the flag is enabled for this request; `default` if it does not exist or cannot be read.
+    #[must_use]
+    pub fn is_enabled_or(&self, flag: impl FlagName, default: bool) -> bool {
+        self.answer(flag.name(), default)
+    }
+
+    /// The answer of [`is_enabled`](Self::is_enabled) with its reason.
+    #[must_use]
+    pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
+        let name = flag.name();
+        let Remembered { entry, answer, is_override } = self.remembered(name, Remembered::clone);
+        let enabled = answer.unwrap_or_else(|| flag.default_answer());
+        if is_override {
+            return Evaluation::of(enabled, Reason::Overridden);
+        }
+        match entry.as_ref().map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) => {
+                let evaluation = plan.evaluate(name, &self.inner.context, &self.inner.environment);
+                // Where chance decides, it was drawn before.
+                Evaluation { enabled, ..evaluation }
+            }
+            Some(State::Corrupt(_)) => Evaluation::of(enabled, Reason::Corrupt),
+            Some(State::Absent) | None => Evaluation::of(enabled, Reason::NoSuchFlag),
+        }
+    }
+
+    /// What was stored with the flag, as it was when this scope first asked for the flag.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn client_data(&self, flag: impl FlagName) -> Result<Json> {
+        Ok(self.record(flag)?.client_data().clone())
+    }
+
+    /// The whole flag, as it was when this scope first asked for it.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    pub fn record(&self, flag: impl FlagName) -> Result<Arc<FlagRecord>> {
+        let name = flag.name();
+        let entry = self.remembered(name, |remembered| remembered.entry.clone());
+        let stored = entry.and_then(|entry| entry.to_stored(name));
+        self.inner.client.readable(name, stored)
+    }
+
+    /// The request's attributes.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.inner.context
+    }
+
+    /// The client that the scope was made of.
+    #[must_use]
+    pub fn client(&self) -> &FeatureFlagClient {
+        &self.inner.client
+    }
+
+    fn answer(&self, name: &str, default: bool) -> bool {
+        self.remembered(name, |remembered| remembered.answer).unwrap_or(default)
+    }
+
+    /// The flag as this scope knows it; the first time, as it is now.
+    fn remembered<T>(&self, name: &str, get: impl Fn(&Remembered) -> T) -> T {
+        if let Some(remembered) = self.answers().get(name) {
+            return get(remembered);
+        }
+        // Without the lock: a bucketer of the program's own may ask this scope for another flag.
+        let (key, looked_at) = self.look_at(name);
+        // Who comes first decides, or two that ask at once could have different answers.
+        get(self.answers().entry(key).or_insert(looked_at))
+    }
+
+    fn look_at(&self, name: &str) -> (Key, Remembered) {
+        let Inner { client, context, environment, .. } = &*self.inner;
+        let slot = client.table().slot(name);
+        let key = slot.map_or_else(|| Key::Name(name.into()), |slot| Key::Slot(slot.clone()));
+        let entry: Option<Arc<Entry>> = slot.and_then(|slot| slot.entry().clone());
+        let overridden = client.overridden(name);
+        let answer = overridden.or_else(|| match entry.as_ref().map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) => Some(match plan.settled_with_context() {
+                Some(answer) => answer,
+                None => plan.is_enabled(name, context, environment),
+            }),
+            Some(State::Absent | State::Corrupt(_)) | None => None,
+        });
+        (key, Remembered { entry, answer, is_override: overridden.is_some() })
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<Key, Remembered, RandomState>> {
+        // A map that a panic left behind is whole.
+        self.inner.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("client", &self.inner.client)
+            .field("context", &self.inner.context)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`Scope`] is asked by: a flag's name, or a handle, of which it takes the name and the default.
+///
+/// It is implemented for strings, handles, and references to them, and cannot be implemented elsewhere.
+pub trait FlagName: sealed::Sealed {
+    /// The flag's name.
+    fn name(&self) -> &str;
+
+    /// The answer if there is no flag that can be read.
+    fn default_answer(&self) -> bool {
+        false
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! names {
+    ($([$($generics:tt)*] $type:ty: $name:expr, $default:expr;)+) => {$(
+        impl<$($generics)*> sealed::Sealed for $type {}
+
+        impl<$($generics)*> FlagName for $type {
+            fn name(&self) -> &str {
+                let name: fn(&Self) -> &str = $name;
+                name(self)
+            }
+
+            fn default_answer(&self) -> bool {
+                let default: fn(&Self) -> bool = $default;
+                default(self)
+            }
+        }
+    )+};
+}
+
+names! {
+    [] str: |name| name, |_| false;
+    [] String: |name| name, |_| false;
+    [M] FeatureFlag<M>: |flag| flag.name(), |flag| flag.default_answer();
+    [M] blocking::FeatureFlag<M>: |flag| flag.name(), |flag| flag.default_answer();
+    [T: FlagName + ?Sized] &T: |flag| (**flag).name(), |flag| (**flag).default_answer();
+}
+
+/// A flag's name; that of a flag which is or was there takes no memory of its own.
+enum Key {
+    Slot(Arc<Slot>),
+    Name(Box<str>),
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        match self {
+            Self::Slot(slot) => slot.name(),
+            Self::Name(name) => name,
+        }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let name: &str = self.borrow();
+        name.hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let (name, other): (&str, &str) = (self.borrow(), other.borrow());
+        name == other
+    }
+}
+
+impl Eq for Key {}
+
+/// The time at which a scope first asked for it, so that a ramp stands still for one request.
+#[derive(Debug)]
+struct Moment {
+    clock: Arc<dyn Clock>,
+    read: OnceLock<SystemTime>,
+}
+
+impl Clock for Moment {
+    fn now(&self) -> SystemTime {
+        *self.read.get_or_init(|| self.clock.now())
+    }
+}

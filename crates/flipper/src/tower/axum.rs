@@ -1,0 +1,47 @@
+//! A scope as an argument of axum's handlers.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::scope::Scope;
+
+/// The scope that a [`ScopeLayer`](super::ScopeLayer) has put into the request (feature `axum`).
+impl<S: Sync> FromRequestParts<S> for Scope {
+    type Rejection = NoScope;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NoScope> {
+        parts.extensions.get().cloned().ok_or(NoScope(()))
+    }
+}
+
+/// The scope, if a [`ScopeLayer`](super::ScopeLayer) has put one into the request (feature `axum`).
+impl<S: Sync> OptionalFromRequestParts<S> for Scope {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get().cloned())
+    }
+}
+
+/// A handler takes a [`Scope`](crate::Scope), and no [`ScopeLayer`](super::ScopeLayer) is around it; the response is 500.
+#[derive(Clone, Copy, Debug)]
+pub struct NoScope(());
+
+impl fmt::Display for NoScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request has no scope: add a `flipper::tower::ScopeLayer` around the handler")
+    }
+}
+
+impl std::error::Error for NoScope {}
+
+impl IntoResponse for NoScope {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+    }
+}

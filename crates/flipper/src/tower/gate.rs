@@ -1,0 +1,131 @@
+//! A service that is there while a flag is on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::request::Parts;
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::when_off::{NotFound, OrResponse, OrService, WhenOff};
+use crate::client::{Checks, FeatureFlagClient};
+use crate::flag::FeatureFlag;
+use crate::scope::Scope;
+
+/// A layer that lets requests through to the service while a flag is on. While it is off they get 404 with an empty body, or
+/// what [`or_service`](Self::or_service) or [`or_response`](Self::or_response) says.
+///
+/// A request that has a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, is asked there: with its
+/// attributes, and with the answer that its handler gets too. Others are checked without attributes.
+///
+/// ```
+/// use flipper::tower::FeatureGate;
+/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+/// use http::{Response, StatusCode};
+///
+/// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+/// let gate = FeatureGate::new(&features, "BETA").or_response(|parts| {
+///     let mut response = Response::new(format!("{} is not open to you yet", parts.uri.path()));
+///     *response.status_mut() = StatusCode::FORBIDDEN;
+///     response
+/// });
+/// ```
+#[derive(Clone)]
+pub struct FeatureGate<O = NotFound> {
+    /// Behind one pointer: services are cloned for each request or connection.
+    flag: Arc<FeatureFlag>,
+    when_off: O,
+}
+
+impl FeatureGate {
+    /// A gate on the flag of this name.
+    #[must_use]
+    pub fn new<M: Checks>(features: &FeatureFlagClient<M>, name: impl Into<String>) -> Self {
+        Self::on(features.local().get(name))
+    }
+
+    /// A gate on the flag of this handle.
+    #[must_use]
+    pub fn on(flag: FeatureFlag) -> Self {
+        Self { flag: Arc::new(flag), when_off: NotFound }
+    }
+
+    /// While the flag is off, requests go to this service.
+    ///
+    /// It is cloned for each such request, and waited for if it is not ready; requests for the other one never wait for it.
+    #[must_use]
+    pub fn or_service<T>(self, service: T) -> FeatureGate<OrService<T>> {
+        FeatureGate { flag: self.flag, when_off: OrService::new(service) }
+    }
+
+    /// While the flag is off, the response is what this closure makes of the request's parts.
+    #[must_use]
+    pub fn or_response<F, B>(self, respond: F) -> FeatureGate<OrResponse<F>>
+    where
+        F: Fn(&Parts) -> Response<B>,
+    {
+        FeatureGate { flag: self.flag, when_off: OrResponse::new(respond) }
+    }
+}
+
+impl<S, O: Clone> Layer<S> for FeatureGate<O> {
+    type Service = Gated<S, O>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        Gated { service, flag: self.flag.clone(), when_off: self.when_off.clone() }
+    }
+}
+
+impl<O> fmt::Debug for FeatureGate<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeatureGate").field("flag", &self.flag.name()).finish_non_exhaustive()
+    }
+}
+
+/// The service behind a [`FeatureGate`].
+#[derive(Clone)]
+pub struct Gated<S, O = NotFound> {
+    service: S,
+    flag: Arc<FeatureFlag>,
+    when_off: O,
+}
+
+impl<S, O> Gated<S, O> {
+    fn is_on<B>(&self, request: &Request<B>) -> bool {
+        match request.extensions().get::<Scope>() {
+            Some(scope) if scope.client().has_same_flags(self.flag.client()) => scope.is_enabled(&*self.flag),
+            _ => self.flag.is_enabled(),
+        }
+    }
+}
+
+impl<S, O, B> Service<Request<B>> for Gated<S, O>
+where
+    S: Service<Request<B>>,
+    O: WhenOff<B, S::Response, S::Error>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, O::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if self.is_on(&request) {
+            ResponseFuture::on(self.service.call(request))
+        } else {
+            ResponseFuture::off(self.when_off.respond(request))
+        }
+    }
+}
+
+impl<S: fmt::Debug, O> fmt::Debug for Gated<S, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gated").field("flag", &self.flag.name()).field("service", &self.service).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! `RecordingStore` and `FailingStore`: right stores, which tell what was asked of them, and fail on command only.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flipper::testing::{Call, FailingStore, RecordingStore};
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, MemoryFeatureFlagStore,
+    MirroredFeatureFlagStore, Precondition, WatchEvent, context,
+};
+use flipper_testkit::wait_until;
+use futures_executor::block_on;
+use futures_util::StreamExt;
+
+flipper::local_store_conformance_tests!(recording, async || RecordingStore::new(MemoryFeatureFlagStore::new()));
+flipper::local_store_conformance_tests!(failing, async || FailingStore::new(MemoryFeatureFlagStore::new()));
+
+fn failing() -> (FailingStore, FeatureFlagClient) {
+    let store = FailingStore::new(MemoryFeatureFlagStore::new());
+    let features = FeatureFlagClient::new(store.clone());
+    block_on(features.create("FLAG").enabled(true)).unwrap();
+    (store, features)
+}
+
+fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[test]
+fn calls_are_recorded_with_what_they_were_given() {
+    let store = RecordingStore::new(MemoryFeatureFlagStore::new());
+    let features = FeatureFlagClient::new(store.clone());
+    block_on(features.create("FLAG").enabled(true)).unwrap();
+    let calls = store.take_calls();
+    let [Call::Put { record, when: Precondition::Absent }] = &*calls else { panic!("{calls:?}") };
+    assert!(record.is_enabled() && record.name() == "FLAG" && calls[0].is_write());
+    assert!(store.calls().is_empty());
+
+    let remote = FeatureFlagClient::remote(store.clone());
+    block_on(async {
+        remote.fetch("FLAG").await?;
+        remote.fetch_enabled("FLAG", &context! {}).await?;
+        remote.disable("FLAG").await?;
+        remote.destroy("FLAG").await?;
+        store.put_all(&[FlagRecord::new("A", 0), FlagRecord::new("B", 0)], Precondition::Any).await;
+        store.list().await?;
+        features.ready().await?;
+        features.close().await
+    })
+    .unwrap();
+    drop(store.watch());
+    let calls: Vec<String> = store.calls().iter().map(ToString::to_string).collect();
+    let expected =
+        "get FLAG, get_cached FLAG, get FLAG, put FLAG, get FLAG, delete FLAG, put_all A B, list, ready, close, watch";
+    assert_eq!(calls.join(", "), expected);
+    assert_eq!(store.to_string(), "Recording(Memory)");
+}
+
+#[test]
+fn fails_until_it_recovers() {
+    let (store, features) = failing();
+    store.fail(ErrorKind::Unauthorized);
+    assert_eq!(kind(block_on(features.fetch("FLAG"))), ErrorKind::Unauthorized);
+    assert_eq!(kind(block_on(features.disable("FLAG"))), ErrorKind::Unauthorized);
+    assert_eq!(kind(block_on(store.list())), ErrorKind::Unauthorized);
+    assert_eq!(kind(block_on(features.destroy("FLAG"))), ErrorKind::Unauthorized);
+    assert!(features.is_enabled("FLAG"), "nothing was written");
+    store.recover();
+    block_on(features.disable("FLAG")).unwrap();
+    assert!(!features.is_enabled("FLAG"));
+}
+
+#[test]
+fn fails_so_many_times() {
+    let (store, features) = failing();
+    store.fail_next(1, ErrorKind::Conflict);
+    block_on(features.disable("FLAG")).unwrap();
+    assert!(!features.is_enabled("FLAG"), "the client goes on after a conflict");
+    store.fail_next(2, ErrorKind::Unavailable);
+    assert_eq!(kind(block_on(features.enable("FLAG"))), ErrorKind::Unavailable);
+    assert_eq!(kind(block_on(features.fetch("FLAG"))), ErrorKind::Unavailable);
+    block_on(features.enable("FLAG")).unwrap();
+}
+
+#[test]
+fn an_answer_is_lost_but_not_the_write() {
+    let (store, features) = failing();
+    store.lose_next_answers(1);
+    assert_eq!(kind(block_on(features.disable("FLAG"))), ErrorKind::Unavailable);
+    assert!(!features.is_enabled("FLAG"));
+    block_on(features.enable("FLAG")).unwrap();
+}
+
+#[test]
+fn is_as_slow_as_commanded() {
+    let (store, features) = failing();
+    store.delay(Duration::from_millis(30));
+    let begin = Instant::now();
+    block_on(features.fetch("FLAG")).unwrap();
+    assert!(begin.elapsed() >= Duration::from_millis(30));
+}
+
+#[test]
+fn a_write_under_way_loses_its_connection_and_happens() {
+    let slow = FailingStore::new(MemoryFeatureFlagStore::new());
+    let store = FailingStore::new(slow.clone());
+    let features = FeatureFlagClient::new(store.clone());
+    block_on(features.create("FLAG")).unwrap();
+
+    slow.delay(Duration::from_millis(20));
+    let mut write = Box::pin(features.enable("FLAG"));
+    assert!(block_on(futures_util::future::poll_immediate(&mut write)).is_none(), "under way");
+    store.disconnect();
+    assert_eq!(kind(block_on(write)), ErrorKind::Unavailable);
+    assert!(features.is_enabled("FLAG"));
+}
+
+#[test]
+fn a_lost_connection_is_told_and_comes_back() {
+    let (store, features) = failing();
+    block_on(async {
+        let mut watch = store.watch();
+        assert!(matches!(watch.next().await, Some(WatchEvent::Reset { flags, .. }) if flags.len() == 1));
+        store.disconnect();
+        assert!(matches!(watch.next().await, Some(WatchEvent::Lost(_))));
+        assert_eq!(kind(features.enable("FLAG").await), ErrorKind::Unavailable);
+        assert!(matches!(features.status().health, Health::Stale { .. }));
+        assert_eq!(kind(features.ready().await), ErrorKind::Unavailable);
+        assert!(features.is_enabled("FLAG"));
+        store.reconnect();
+        assert!(matches!(watch.next().await, Some(WatchEvent::Restored)));
+        assert!(matches!(watch.next().await, Some(WatchEvent::Reset { .. })));
+        features.disable("FLAG").await.unwrap();
+        assert!(matches!(watch.next().await, Some(WatchEvent::Changed { .. })));
+        assert!(features.status().is_live());
+    });
+}
+
+#[test]
+fn a_mirror_lives_through_it() {
+    let within = MemoryFeatureFlagStore::new();
+    let others = FeatureFlagClient::new(within.clone());
+    let store = FailingStore::new(within);
+    let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(Arc::new(store.clone())));
+    block_on(features.ready()).unwrap();
+    block_on(features.create("FLAG").enabled(true)).unwrap();
+
+    store.disconnect();
+    wait_until("the mirror knows", || !features.status().is_live());
+    block_on(others.disable("FLAG")).unwrap();
+    assert!(features.is_enabled("FLAG"), "the last known flags");
+    assert_eq!(kind(block_on(features.enable("FLAG"))), ErrorKind::Unavailable);
+
+    store.reconnect();
+    wait_until("the mirror is back", || features.status().is_live() && !features.is_enabled("FLAG"));
+}
