@@ -87,7 +87,7 @@ impl FlagRecord {
     /// Whether the flag is on. Anything stored but `false` counts as on, `null` and `0` too, as in the Python library.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.is_enabled != Json::Bool(false)
+        !matches!(self.is_enabled, Json::Bool(false))
     }
 
     /// Turns the flag on or off.

@@ -275,14 +275,19 @@ pub struct Version(Repr);
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Ordered(u64),
-    Opaque(Arc<[u8]>),
+    /// Up to so many bytes, and their number: a digest has no memory of its own.
+    Short(u8, [u8; SHORT]),
+    Long(Arc<[u8]>),
 }
+
+/// With these a version is no larger than without.
+const SHORT: usize = 22;
 
 impl Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Repr::Ordered(number) => write!(f, "Ordered({number})"),
-            Repr::Opaque(bytes) => write!(f, "Opaque(b\"{}\")", bytes.escape_ascii()),
+            _ => write!(f, "Opaque(b\"{}\")", self.as_opaque().unwrap_or_default().escape_ascii()),
         }
     }
 }
@@ -298,7 +303,15 @@ impl Version {
     /// For stores that can only compare content: equal bytes mean equal content, and nothing says which is newer.
     #[must_use]
     pub fn opaque(bytes: impl AsRef<[u8]>) -> Self {
-        Self(Repr::Opaque(Arc::from(bytes.as_ref())))
+        let bytes = bytes.as_ref();
+        let mut short = [0; SHORT];
+        match (u8::try_from(bytes.len()), short.get_mut(..bytes.len())) {
+            (Ok(length), Some(start)) => {
+                start.copy_from_slice(bytes);
+                Self(Repr::Short(length, short))
+            }
+            _ => Self(Repr::Long(Arc::from(bytes))),
+        }
     }
 
     /// The number of an ordered version.
@@ -306,7 +319,7 @@ impl Version {
     pub const fn as_ordered(&self) -> Option<u64> {
         match self.0 {
             Repr::Ordered(number) => Some(number),
-            Repr::Opaque(_) => None,
+            Repr::Short(..) | Repr::Long(_) => None,
         }
     }
 
@@ -315,7 +328,8 @@ impl Version {
     pub fn as_opaque(&self) -> Option<&[u8]> {
         match &self.0 {
             Repr::Ordered(_) => None,
-            Repr::Opaque(bytes) => Some(bytes),
+            Repr::Short(length, bytes) => bytes.get(..usize::from(*length)),
+            Repr::Long(bytes) => Some(bytes),
         }
     }
 }

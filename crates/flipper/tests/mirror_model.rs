@@ -398,7 +398,7 @@ impl Model {
     }
 
     fn reset(&mut self, flags: &Flags, at: Option<Instant>) {
-        self.order.start_reset();
+        self.order.start_reset(flags.len());
         for (name, flag) in flags.iter().filter(|(_, flag)| flag.present) {
             let seen = self.seen(*flag);
             if self.order.listed(name, seen, at, self.now) || self.naive {

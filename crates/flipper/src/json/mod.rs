@@ -18,7 +18,7 @@ pub use number::Number;
 pub(crate) use number::NumberRef;
 pub(crate) use number::write_float;
 pub use object::Object;
-pub(crate) use parse::{parse_slice, parse_str};
+pub(crate) use parse::{Parsed, Parser, parse, parse_slice, parse_str};
 pub(crate) use write::write_string;
 
 /// How deep arrays and objects may nest. Python's own parser stops short of 1,000.

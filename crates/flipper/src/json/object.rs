@@ -1,10 +1,15 @@
 //! Objects whose keys keep their order.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use indexmap::IndexMap;
+use foldhash::fast::RandomState;
 
 use super::Json;
+
+/// Up to so many keys are looked at one by one. Nearly all objects of flags are so small, and a list without an index is read
+/// in a fraction of the time and memory.
+const FEW: usize = 8;
 
 /// A JSON object. Keys keep the order they were inserted in; equality does not look at it.
 ///
@@ -15,8 +20,14 @@ use super::Json;
 /// object.insert("b", 3);
 /// assert_eq!(Json::from(object).to_string(), r#"{"b": 3, "a": 2}"#);
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Object(IndexMap<String, Json>);
+#[derive(Clone, Default)]
+pub struct Object {
+    entries: Vec<(String, Json)>,
+    /// `None` while there are few.
+    places: Option<Box<Places>>,
+}
+
+type Places = HashMap<String, usize, RandomState>;
 
 impl Object {
     /// An object without keys.
@@ -28,69 +39,106 @@ impl Object {
     /// The value at a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json> {
-        self.0.get(key)
+        self.place(key).map(|place| &self.entries[place].1)
     }
 
     /// Sets a key and returns the value it had. A key that is there keeps its place.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Json>) -> Option<Json> {
-        self.0.insert(key.into(), value.into())
+        let (key, value) = (key.into(), value.into());
+        if let Some(place) = self.place(&key) {
+            return Some(std::mem::replace(&mut self.entries[place].1, value));
+        }
+        if let Some(places) = &mut self.places {
+            places.insert(key.clone(), self.entries.len());
+        }
+        self.entries.push((key, value));
+        if self.places.is_none() {
+            self.index();
+        }
+        None
     }
 
     /// Removes a key and returns its value; the keys after it move up. Takes time in proportion to their number.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
-        self.0.shift_remove(key)
+        let (_, value) = self.entries.remove(self.place(key)?);
+        self.index();
+        Some(value)
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(key).copied(),
+            None => self.entries.iter().position(|(known, _)| known == key),
+        }
+    }
+
+    fn index(&mut self) {
+        let places = || self.entries.iter().map(|(key, _)| key.clone()).zip(0..).collect();
+        self.places = (self.entries.len() > FEW).then(|| Box::new(places()));
     }
 
     /// Whether the key is there.
     #[must_use]
     pub fn contains_key(&self, key: &str) -> bool {
-        self.0.contains_key(key)
+        self.place(key).is_some()
     }
 
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// Whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// The keys, in order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.entries.iter().map(|(key, _)| key.as_str())
     }
 
     /// The keys with their values, in order.
     pub fn iter(&self) -> Iter<'_> {
-        Iter(self.0.iter())
+        Iter(self.entries.iter())
     }
 }
 
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
+    }
+}
+
+impl Eq for Object {}
+
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(&self.0).finish()
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
 impl<K: Into<String>, V: Into<Json>> FromIterator<(K, V)> for Object {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        let mut object = Self::new();
+        object.extend(entries);
+        object
     }
 }
 
 impl<K: Into<String>, V: Into<Json>> Extend<(K, V)> for Object {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        self.0.extend(entries.into_iter().map(|(key, value)| (key.into(), value.into())));
+        for (key, value) in entries {
+            self.insert(key, value);
+        }
     }
 }
 
 /// Iterates over an [`Object`] by reference.
 #[derive(Clone, Debug)]
-pub struct Iter<'a>(indexmap::map::Iter<'a, String, Json>);
+pub struct Iter<'a>(std::slice::Iter<'a, (String, Json)>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a Json);
@@ -117,7 +165,7 @@ impl<'a> IntoIterator for &'a Object {
 
 /// Iterates over an [`Object`] by value.
 #[derive(Debug)]
-pub struct IntoIter(indexmap::map::IntoIter<String, Json>);
+pub struct IntoIter(std::vec::IntoIter<(String, Json)>);
 
 impl Iterator for IntoIter {
     type Item = (String, Json);
@@ -138,6 +186,33 @@ impl IntoIterator for Object {
     type IntoIter = IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
-        IntoIter(self.0.into_iter())
+        IntoIter(self.entries.into_iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_keys_are_found_and_keep_their_order() {
+        let mut object = Object::new();
+        let keys: Vec<_> = (0..3 * FEW).map(|number| format!("k{number}")).collect();
+        for (number, key) in keys.iter().enumerate() {
+            assert_eq!(object.insert(key.as_str(), 0), None);
+            assert_eq!(object.insert(key.as_str(), number), Some(0.into()));
+            assert_eq!(object.insert("k0", 0), Some(0.into()));
+        }
+        assert!(object.keys().eq(&keys));
+        let reversed: Object = keys.iter().rev().map(|key| (key.as_str(), object.get(key).unwrap().clone())).collect();
+        assert_eq!(object, reversed);
+        for (number, key) in keys.iter().enumerate() {
+            assert_eq!(object.remove(key), Some(number.into()));
+            assert_eq!(object.remove(key), None);
+            assert!(object.keys().eq(&keys[number + 1..]));
+            assert!(keys[number + 1..].iter().all(|key| object.get(key) == reversed.get(key)));
+            assert_ne!(object, reversed);
+        }
+        assert!(object.is_empty());
     }
 }

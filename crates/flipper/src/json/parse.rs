@@ -1,24 +1,35 @@
 //! Reading JSON text: recursive descent in linear time, of bounded depth.
 
+use std::borrow::Cow;
+
 use super::{Json, MAX_DEPTH, Number, Object};
 
 /// What was wrong, with line and column.
-type Parsed<T> = Result<T, String>;
+pub(crate) type Parsed<T> = Result<T, String>;
 
 pub(crate) fn parse_slice(bytes: &[u8]) -> Parsed<Json> {
+    parse(bytes, |parser| parser.value(0))
+}
+
+pub(crate) fn parse_str(text: &str) -> Parsed<Json> {
+    parse_text(text, |parser| parser.value(0))
+}
+
+/// Reads one value, in whichever way `read` does, with nothing before and after it.
+pub(crate) fn parse<'a, T>(bytes: &'a [u8], read: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> Parsed<T> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse_str(text),
+        Ok(text) => parse_text(text, read),
         Err(error) => Err(format!("not UTF-8 at byte {}", error.valid_up_to())),
     }
 }
 
-pub(crate) fn parse_str(text: &str) -> Parsed<Json> {
+fn parse_text<'a, T>(text: &'a str, read: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> Parsed<T> {
     if text.starts_with('\u{feff}') {
         return Err("not JSON: starts with a byte order mark".to_owned());
     }
     let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
     parser.skip_space();
-    let value = parser.value(0)?;
+    let value = read(&mut parser)?;
     parser.skip_space();
     if parser.at < text.len() {
         return Err(parser.unexpected("the end"));
@@ -26,14 +37,14 @@ pub(crate) fn parse_str(text: &str) -> Parsed<Json> {
     Ok(value)
 }
 
-struct Parser<'a> {
+pub(crate) struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
     /// Always at a character boundary of `text`.
     at: usize,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -45,9 +56,8 @@ impl Parser<'_> {
     }
 
     fn skip_while(&mut self, want: impl Fn(u8) -> bool) {
-        while self.peek().is_some_and(&want) {
-            self.at += 1;
-        }
+        let rest = &self.bytes[self.at..];
+        self.at += rest.iter().position(|byte| !want(*byte)).unwrap_or(rest.len());
     }
 
     fn skip_space(&mut self) {
@@ -69,10 +79,18 @@ impl Parser<'_> {
         self.error_at(self.at, &format!("expected {wanted}, found {found}"))
     }
 
-    fn value(&mut self, depth: usize) -> Parsed<Json> {
+    /// The value here, with so many containers around it.
+    pub(crate) fn value(&mut self, depth: usize) -> Parsed<Json> {
         match self.peek() {
-            Some(b'"') => self.string().map(Json::String),
-            Some(b'{') => self.object(self.deeper(depth)?),
+            Some(b'"') => self.string().map(|text| Json::String(text.into_owned())),
+            Some(b'{') => {
+                let mut object = Object::new();
+                self.object(depth, |parser, key, depth| {
+                    object.insert(key, parser.value(depth)?);
+                    Ok(())
+                })?;
+                Ok(Json::Object(object))
+            }
             Some(b'[') => self.array(self.deeper(depth)?),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b'n') => self.word("null", Json::Null),
@@ -90,11 +108,7 @@ impl Parser<'_> {
     }
 
     fn word(&mut self, word: &str, value: Json) -> Parsed<Json> {
-        if !self.text[self.at..].starts_with(word) {
-            return Err(self.unexpected(word));
-        }
-        self.at += word.len();
-        Ok(value)
+        if self.skip(word) { Ok(value) } else { Err(self.unexpected(word)) }
     }
 
     fn array(&mut self, depth: usize) -> Parsed<Json> {
@@ -117,12 +131,28 @@ impl Parser<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Parsed<Json> {
+    /// Goes past this text, if it stands here to the letter.
+    pub(crate) fn skip(&mut self, text: &str) -> bool {
+        let found = self.text[self.at..].starts_with(text);
+        self.at += if found { text.len() } else { 0 };
+        found
+    }
+
+    pub(crate) fn at_object(&self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
+    /// The object here; `entry` is called after each key, and reads the value.
+    pub(crate) fn object(
+        &mut self,
+        depth: usize,
+        mut entry: impl FnMut(&mut Self, Cow<'a, str>, usize) -> Parsed<()>,
+    ) -> Parsed<()> {
+        let depth = self.deeper(depth)?;
         self.at += 1;
-        let mut object = Object::new();
         self.skip_space();
         if self.eat(b'}') {
-            return Ok(Json::Object(object));
+            return Ok(());
         }
         loop {
             self.skip_space();
@@ -135,10 +165,10 @@ impl Parser<'_> {
                 return Err(self.unexpected("':'"));
             }
             self.skip_space();
-            object.insert(key, self.value(depth)?);
+            entry(self, key, depth)?;
             self.skip_space();
             if self.eat(b'}') {
-                return Ok(Json::Object(object));
+                return Ok(());
             }
             if !self.eat(b',') {
                 return Err(self.unexpected("',' or '}'"));
@@ -182,20 +212,22 @@ impl Parser<'_> {
         if self.at == start { Err(self.unexpected("a digit")) } else { Ok(()) }
     }
 
-    fn string(&mut self) -> Parsed<String> {
+    /// Borrowed where it has no escapes, as nearly all have none.
+    fn string(&mut self) -> Parsed<Cow<'a, str>> {
         let start = self.at;
         self.at += 1;
-        let mut text = String::new();
+        let mut text = Cow::Borrowed("");
         loop {
             let plain = self.at;
             self.skip_while(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-            text.push_str(&self.text[plain..self.at]);
+            // Borrows what is added to nothing.
+            text += &self.text[plain..self.at];
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(text);
                 }
-                Some(b'\\') => text.push(self.escape()?),
+                Some(b'\\') => text.to_mut().push(self.escape()?),
                 Some(_) => return Err(self.error_at(self.at, "control character in a string")),
                 None => return Err(self.error_at(start, "string without an end")),
             }

@@ -3,7 +3,7 @@
 use super::FlagRecord;
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
-use crate::json::parse_slice;
+use crate::json::{Parsed, Parser, parse};
 use crate::{Error, Json, Object, Result};
 
 impl FlagRecord {
@@ -13,41 +13,118 @@ impl FlagRecord {
     ///
     /// `Corrupt`, naming the field, if the text is not JSON or not a flag.
     pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
-        let mut item = into_object(parse_slice(bytes.as_ref()).map_err(Error::corrupt)?, "flag")?;
-        let Json::String(name) = take(&mut item, "feature_name", "feature_name")? else {
+        let item = parse(bytes.as_ref(), |parser| Found::<Item>::read(parser, 0)).map_err(Error::corrupt)?;
+        let item = item.object("flag")?;
+        let Json::String(name) = required(item.feature_name, "feature_name")? else {
             return Err(Error::corrupt("feature_name is not a string"));
         };
-        let is_enabled = take(&mut item, "is_enabled", "is_enabled")?;
-        let mut meta = into_object(take(&mut item, "meta", "meta")?, "meta")?;
-        let created_date = take(&mut meta, "created_date", "meta.created_date")?;
-        let client_data = meta.remove("client_data").filter(|data| !is_empty(data));
-        let bucketer = match meta.remove("bucketer") {
+        let is_enabled = required(item.is_enabled, "is_enabled")?;
+        let meta = required(item.meta, "meta")?.object("meta")?;
+        let created_date = required(meta.created_date, "meta.created_date")?;
+        let bucketer = match meta.bucketer {
             None | Some(Json::Null) => Bucketer::default(),
             Some(fields) => Bucketer::from_json(&fields).map_err(|error| corrupt("meta.bucketer", error))?,
         };
         Ok(Self {
             name,
             is_enabled,
-            client_data: client_data.unwrap_or_else(|| Object::new().into()),
+            client_data: meta.client_data.filter(|data| !is_empty(data)).unwrap_or_else(|| Object::new().into()),
             created_date,
-            conditions: take_conditions(&mut meta, "conditions")?,
+            conditions: conditions(meta.conditions, "conditions")?,
             bucketer,
-            deny_conditions: take_conditions(&mut meta, "deny_conditions")?,
-            unknown: item,
-            unknown_meta: meta,
+            deny_conditions: conditions(meta.deny_conditions, "deny_conditions")?,
+            unknown: item.unknown,
+            unknown_meta: meta.unknown,
         })
     }
 }
 
-fn take(object: &mut Object, key: &str, path: &str) -> Result<Json> {
-    object.remove(key).ok_or_else(|| Error::corrupt(format!("{path} is missing")))
+/// The fields as they were found: what is wrong with them counts after all that is wrong with the text. They go where they
+/// belong as they are read, since making an object of them first took most of the time that it takes to read a flag.
+trait Fields: Default {
+    /// Reads the value of this key; the last of equal keys counts.
+    fn read(&mut self, key: &str, parser: &mut Parser<'_>, depth: usize) -> Parsed<()>;
 }
 
-fn into_object(json: Json, path: &str) -> Result<Object> {
-    match json {
-        Json::Object(object) => Ok(object),
-        other => Err(Error::corrupt(format!("{path} is {}, not an object", other.type_name()))),
+#[derive(Default)]
+struct Item {
+    feature_name: Option<Json>,
+    is_enabled: Option<Json>,
+    meta: Option<Found<Meta>>,
+    unknown: Object,
+}
+
+impl Fields for Item {
+    fn read(&mut self, key: &str, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
+        match key {
+            "feature_name" => self.feature_name = Some(parser.value(depth)?),
+            "is_enabled" => self.is_enabled = Some(parser.value(depth)?),
+            "meta" => self.meta = Some(Found::read(parser, depth)?),
+            _ => drop(self.unknown.insert(key, parser.value(depth)?)),
+        }
+        Ok(())
     }
+}
+
+#[derive(Default)]
+struct Meta {
+    client_data: Option<Json>,
+    created_date: Option<Json>,
+    conditions: Option<Json>,
+    bucketer: Option<Json>,
+    deny_conditions: Option<Json>,
+    unknown: Object,
+}
+
+impl Fields for Meta {
+    fn read(&mut self, key: &str, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
+        let field = match key {
+            "client_data" => &mut self.client_data,
+            "created_date" => &mut self.created_date,
+            "conditions" => &mut self.conditions,
+            "bucketer" => {
+                // Which most flags have, written like this.
+                let none = parser.skip(r#"{"type": "NoOpBucketer"}"#);
+                self.bucketer = if none { None } else { Some(parser.value(depth)?) };
+                return Ok(());
+            }
+            "deny_conditions" => &mut self.deny_conditions,
+            _ => {
+                self.unknown.insert(key, parser.value(depth)?);
+                return Ok(());
+            }
+        };
+        *field = Some(parser.value(depth)?);
+        Ok(())
+    }
+}
+
+/// What is where an object is to be.
+enum Found<T> {
+    Object(T),
+    Other(Json),
+}
+
+impl<T: Fields> Found<T> {
+    fn read(parser: &mut Parser<'_>, depth: usize) -> Parsed<Self> {
+        if !parser.at_object() {
+            return parser.value(depth).map(Self::Other);
+        }
+        let mut fields = T::default();
+        parser.object(depth, |parser, key, depth| fields.read(&key, parser, depth))?;
+        Ok(Self::Object(fields))
+    }
+
+    fn object(self, path: &str) -> Result<T> {
+        match self {
+            Self::Object(fields) => Ok(fields),
+            Self::Other(other) => Err(Error::corrupt(format!("{path} is {}, not an object", other.type_name()))),
+        }
+    }
+}
+
+fn required<T>(field: Option<T>, path: &str) -> Result<T> {
+    field.ok_or_else(|| Error::corrupt(format!("{path} is missing")))
 }
 
 fn corrupt(path: &str, cause: Error) -> Error {
@@ -66,8 +143,8 @@ fn is_empty(json: &Json) -> bool {
     }
 }
 
-fn take_conditions(meta: &mut Object, key: &str) -> Result<Vec<Condition>> {
-    let items = match meta.remove(key) {
+fn conditions(field: Option<Json>, key: &str) -> Result<Vec<Condition>> {
+    let items = match field {
         None => return Ok(Vec::new()),
         Some(Json::Array(items)) => items,
         // Python only goes through it, and finds nothing to trip over.

@@ -194,7 +194,7 @@ mod tests {
         for number in 0..10_000 {
             let name = format!("FLAG_{number}");
             assert!(index.get(&name).is_none());
-            index.insert(Arc::new(Slot::new(&name)), number);
+            index.insert(Arc::new(Slot::new(&name, None)), number);
             assert_eq!(index.get(&name).unwrap().name(), name);
         }
         for number in 0..10_000 {
@@ -210,7 +210,7 @@ mod tests {
         let names: Vec<_> = (0..21).map(|number| format!("FLAG_{number}")).collect();
         for (number, name) in names.iter().enumerate() {
             assert!(find(&generation, u64::MAX, name).is_none());
-            place(&generation, u64::MAX, Arc::new(Slot::new(name)));
+            place(&generation, u64::MAX, Arc::new(Slot::new(name, None)));
             for name in &names[..=number] {
                 assert_eq!(find(&generation, u64::MAX, name).unwrap().name(), name);
             }

@@ -86,18 +86,21 @@ impl FlagTable {
         self.take_newer(name, Entry::absent(version))
     }
 
-    /// Takes in a state whatever the versions say: the caller has decided that it is the newer one. `None`: the flag is gone.
-    pub(crate) fn replace(&self, name: &str, state: Option<Stored>) {
-        let mut writer = self.lock();
+    /// Takes in a state whatever the versions say: the caller has decided that it is the newer one.
+    pub(crate) fn replace(&self, flag: Stored) {
+        let Stored { name, version, record } = flag;
+        let entry = Entry::new(version, record);
+        self.put(&mut self.lock(), &name, entry);
+    }
+
+    /// As [`replace`](Self::replace), with `None` for a flag that is gone.
+    pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>) {
         match state {
-            Some(Stored { name, version, record }) => {
-                let slot = self.slot_or_new(&mut writer, &name);
-                self.set(&mut writer, &slot, Entry::new(version, record));
-            }
+            Some(flag) => self.replace(flag),
             // A name that never was needs no tombstone.
             None => {
                 if let Some(slot) = self.index.get(name) {
-                    self.set(&mut writer, slot, Entry::absent(Version::ordered(0)));
+                    self.set(&mut self.lock(), slot, Entry::absent(Version::ordered(0)));
                 }
             }
         }
@@ -119,8 +122,7 @@ impl FlagTable {
         }
         drop(kept);
         for Stored { name, version, record } in flags {
-            let slot = self.slot_or_new(&mut writer, &name);
-            self.set(&mut writer, &slot, Entry::new(version, record));
+            self.put(&mut writer, &name, Entry::new(version, record));
         }
         self.send(|| Told::Reset);
     }
@@ -180,22 +182,25 @@ impl FlagTable {
 
     fn take_newer(&self, name: &str, entry: Entry) -> bool {
         let mut writer = self.lock();
-        let slot = self.slot_or_new(&mut writer, name);
-        if slot.entry().as_ref().is_some_and(|old| is_older_or_same(&entry.version, &old.version)) {
+        let old = self.index.get(name).map(|slot| slot.entry());
+        let old = old.as_ref().and_then(|old| old.as_ref());
+        if old.is_some_and(|old| is_older_or_same(&entry.version, &old.version)) {
             return false;
         }
-        self.set(&mut writer, &slot, entry);
+        self.put(&mut writer, name, entry);
         true
     }
 
-    fn slot_or_new(&self, writer: &mut Writer, name: &str) -> Arc<Slot> {
+    fn put(&self, writer: &mut Writer, name: &str, entry: Entry) {
         if let Some(slot) = self.index.get(name) {
-            return slot.clone();
+            return self.set(writer, slot, entry);
         }
-        let slot = Arc::new(Slot::new(name));
-        self.index.insert(slot.clone(), writer.slots);
+        let entry = Arc::new(entry);
+        self.index.insert(Arc::new(Slot::new(name, Some(entry.clone()))), writer.slots);
         writer.slots += 1;
-        slot
+        if !entry.is_absent() {
+            self.tell(writer, name, &entry);
+        }
     }
 
     fn set(&self, writer: &mut Writer, slot: &Slot, entry: Entry) {

@@ -122,8 +122,13 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(name: &str) -> Self {
-        Self { answers: AtomicU8::new(0), name: Name::new(name), entry: ArcSwapOption::empty() }
+    /// With its entry at once: to set one costs more, for readers may be there.
+    pub(crate) fn new(name: &str, entry: Option<Arc<Entry>>) -> Self {
+        Self {
+            answers: AtomicU8::new(answers(entry.as_deref())),
+            name: Name::new(name),
+            entry: ArcSwapOption::new(entry),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -156,12 +161,15 @@ impl Slot {
 
     /// One writer at a time. `None`: as if there had never been a flag of this name.
     pub(super) fn set(&self, entry: Option<Arc<Entry>>) {
-        let absent = Answer::pair(Answer::ABSENT, Answer::ABSENT);
-        let answers = entry.as_ref().map_or(absent, |entry| entry.answers());
+        let answers = answers(entry.as_deref());
         self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
         self.entry.store(entry);
         self.answers.store(answers, Ordering::Release);
     }
+}
+
+fn answers(entry: Option<&Entry>) -> u8 {
+    entry.map_or(Answer::pair(Answer::ABSENT, Answer::ABSENT), Entry::answers)
 }
 
 /// A name, next to the rest of the slot if it is not long.
@@ -212,7 +220,7 @@ mod tests {
         for length in 0..=300 {
             for letter in ["x", "ü"] {
                 let name = letter.repeat(length);
-                let slot = Slot::new(&name);
+                let slot = Slot::new(&name, None);
                 assert_eq!(slot.name(), name);
                 assert!(slot.has_name(&name));
                 assert!(!slot.has_name(&format!("{name}y")));

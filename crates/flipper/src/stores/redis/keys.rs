@@ -26,19 +26,28 @@ impl Keys {
     }
 
     /// `None` for keys that are no flag of this base key.
-    pub(super) fn name(&self, key: &[u8]) -> Option<String> {
+    pub(super) fn name(&self, key: Vec<u8>) -> Option<String> {
+        self.flag_key(key).map(|key| self.cut(key))
+    }
+
+    /// The key if it is a flag's of this base key.
+    pub(super) fn flag_key(&self, key: Vec<u8>) -> Option<String> {
         let name = key.strip_prefix(self.prefix.as_bytes())?;
         if name.contains(&b'/') {
             return None;
         }
-        match std::str::from_utf8(name) {
-            Ok(name) => Some(name.to_owned()),
-            Err(_) => {
-                let key = String::from_utf8_lossy(key);
-                tracing::debug!(%key, "a key under the base key is not UTF-8 and so no flag's");
-                None
-            }
+        let read = String::from_utf8(key);
+        if let Err(error) = &read {
+            let key = String::from_utf8_lossy(error.as_bytes());
+            tracing::debug!(%key, "a key under the base key is not UTF-8 and so no flag's");
         }
+        read.ok()
+    }
+
+    /// The name in the key of a flag, whose memory it takes over.
+    pub(super) fn cut(&self, mut key: String) -> String {
+        key.drain(..self.prefix.len());
+        key
     }
 
     /// What `MATCH` and `PSUBSCRIBE` take for all keys under the base key, deeper ones included.
@@ -65,11 +74,11 @@ mod tests {
         assert_eq!(keys.base(), "a/b");
         assert_eq!(keys.key("F").as_deref(), Some("a/b/F"));
         assert_eq!(keys.key("F/G"), None);
-        assert_eq!(keys.name("a/b/é".as_bytes()).as_deref(), Some("é"));
+        assert_eq!(keys.name("a/b/é".into()).as_deref(), Some("é"));
         for foreign in ["a/F", "a/b", "a/bc/F", "a/b/F/G"] {
-            assert_eq!(keys.name(foreign.as_bytes()), None);
+            assert_eq!(keys.name(foreign.into()), None);
         }
-        assert_eq!(keys.name(b"a/b/\xff"), None);
+        assert_eq!(keys.name(b"a/b/\xff".to_vec()), None);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, Value};
 use tokio::task::JoinHandle;
 
-use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::link::within;
+use super::{RedisFeatureFlagStore, flag};
 use crate::background;
 use crate::store::Stored;
 
@@ -53,15 +53,15 @@ pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connecti
     Ok(flags)
 }
 
-/// Reads the values of a page while the server is at the next.
+/// Receives a page while the server is at the next and another thread reads the flags of the one before.
 async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
-    let mut flags = Vec::new();
-    let mut unread = Vec::new();
-    let mut names = Vec::new();
-    let mut asked = Some(ask_ahead(store, node, &names, Some(0))?);
+    let mut pages = Vec::new();
+    let mut keys = Vec::new();
+    let handle = background::handle().map_err(io::Error::other)?;
+    let mut asked = Some(ask_ahead(store, node, &keys, Some(0))?);
     while let Some(ahead) = asked {
         let mut answers = ahead.await.map_err(io::Error::other)??.into_iter();
-        let values = match names.is_empty() {
+        let values = match keys.is_empty() {
             true => Vec::new(),
             false => Vec::<Value>::from_redis_value(answer(answers.next())?)?,
         };
@@ -71,27 +71,49 @@ async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) 
         };
         let more = cursor.is_some() || !next.is_empty();
         asked = more.then(|| ask_ahead(store, node, &next, cursor)).transpose()?;
-        for (name, value) in std::mem::replace(&mut names, next).into_iter().zip(values) {
-            match store.stored(&name, Ok(value))? {
-                Some(flag) => flags.push(flag),
-                None => unread.push(name),
-            }
-        }
+        let (store, keys) = (store.clone(), std::mem::replace(&mut keys, next));
+        pages.push(handle.spawn_blocking(move || read_page(&store, keys, values)));
+    }
+    let (mut flags, mut unread) = (Vec::new(), Vec::new());
+    for page in pages {
+        let (read, left) = page.await.map_err(io::Error::other)??;
+        flags.extend(read);
+        unread.extend(left);
     }
     report_types(store, node.clone(), &unread).await?;
     Ok(flags)
+}
+
+/// The flags of a page, and the names of the keys that have none.
+fn read_page(
+    store: &RedisFeatureFlagStore,
+    keys: Vec<String>,
+    values: Vec<Value>,
+) -> RedisResult<(Vec<Stored>, Vec<String>)> {
+    let (mut flags, mut unread) = (Vec::with_capacity(keys.len()), Vec::new());
+    for (key, value) in keys.into_iter().zip(values) {
+        let name = store.keys.cut(key);
+        match value {
+            Value::BulkString(value) => flags.push(flag(name, &value)),
+            other => match store.stored(&name, Ok(other))? {
+                Some(flag) => flags.push(flag),
+                None => unread.push(name),
+            },
+        }
+    }
+    Ok((flags, unread))
 }
 
 /// Is under way at once, whether or not anybody waits for it.
 fn ask_ahead(
     store: &RedisFeatureFlagStore,
     node: &MultiplexedConnection,
-    names: &[String],
+    keys: &[String],
     cursor: Option<u64>,
 ) -> RedisResult<JoinHandle<RedisResult<Vec<Value>>>> {
     let mut pipeline = Pipeline::new();
-    if !names.is_empty() {
-        pipeline.add_command(mget(store, names));
+    if !keys.is_empty() {
+        pipeline.add_command(mget(keys));
     }
     if let Some(cursor) = cursor {
         pipeline.add_command(scan(store, cursor));
@@ -155,20 +177,20 @@ async fn scan_primary(
         if String::from_redis_value(answer(answers.next())?)? != id {
             return Err((ErrorKind::ClusterConnectionNotFound, "a primary of the cluster cannot be reached").into());
         }
-        let names;
-        (cursor, names) = page(store, answer(answers.next())?)?;
-        if names.is_empty() {
+        let keys;
+        (cursor, keys) = page(store, answer(answers.next())?)?;
+        if keys.is_empty() {
             continue;
         }
         // Nearly every flag has a slot of its own, for which MGET would be a call each: one pipeline to their node is one for all.
         let mut pipeline = Pipeline::new();
-        for name in &names {
-            pipeline.cmd("GET").arg(format!("{}{name}", store.keys.prefix()));
+        for key in &keys {
+            pipeline.cmd("GET").arg(key);
         }
-        let count = names.len();
+        let count = keys.len();
         let values = within(store.timeout, cluster.route_pipeline(pipeline, 0, count, route())).await?;
-        for (name, value) in names.into_iter().zip(values) {
-            if let Some(flag) = store.stored(&name, value.extract_error())? {
+        for (key, value) in keys.into_iter().zip(values) {
+            if let Some(flag) = store.stored(&store.keys.cut(key), value.extract_error())? {
                 flags.push(flag);
             }
         }
@@ -202,19 +224,19 @@ fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {
     scan
 }
 
-pub(super) fn mget(store: &RedisFeatureFlagStore, names: &[String]) -> Cmd {
+pub(super) fn mget(keys: impl IntoIterator<Item = impl ToRedisArgs>) -> Cmd {
     let mut mget = redis::cmd("MGET");
-    for name in names {
-        mget.arg(format!("{}{name}", store.keys.prefix()));
+    for key in keys {
+        mget.arg(key);
     }
     mget
 }
 
-/// The next cursor, and the names on the page.
+/// The next cursor, and the keys of flags on the page.
 fn page(store: &RedisFeatureFlagStore, page: Value) -> RedisResult<(Option<u64>, Vec<String>)> {
     let (cursor, keys) = <(u64, Vec<Vec<u8>>)>::from_redis_value(page)?;
-    let names = keys.iter().filter_map(|key| store.keys.name(key)).collect();
-    Ok(((cursor != 0).then_some(cursor), names))
+    let keys = keys.into_iter().filter_map(|key| store.keys.flag_key(key)).collect();
+    Ok(((cursor != 0).then_some(cursor), keys))
 }
 
 async fn ask_node(limit: Duration, mut node: MultiplexedConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {

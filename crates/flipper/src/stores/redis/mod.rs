@@ -193,10 +193,10 @@ impl RedisFeatureFlagStore {
     /// A flag from the answer of `GET`.
     fn stored(&self, name: &str, answer: RedisResult<Value>) -> RedisResult<Option<Stored>> {
         match answer {
-            Ok(Value::BulkString(value)) => Ok(Some(Stored::from_json(name, scripts::version(&value), &value))),
+            Ok(Value::BulkString(value)) => Ok(Some(flag(name, &value))),
             Ok(Value::Nil) => Ok(None),
             Ok(other) => redis::from_redis_value::<Option<Vec<u8>>>(other)
-                .map(|value| value.map(|value| Stored::from_json(name, scripts::version(&value), &value)))
+                .map(|value| value.map(|value| flag(name, &value)))
                 .map_err(Into::into),
             Err(error) if errors::is_wrong_type(&error) => {
                 self.warn_of_type(name, "another type");
@@ -212,6 +212,10 @@ impl RedisFeatureFlagStore {
             tracing::warn!(store = %self, name, "a key under the base key holds {found}, not a string: it is no flag and skipped");
         }
     }
+}
+
+fn flag(name: impl Into<String>, value: &[u8]) -> Stored {
+    Stored::from_json(name, scripts::version(value), value)
 }
 
 #[async_trait]

@@ -115,6 +115,6 @@ impl Session<'_> {
     }
 
     fn name(&self, message: &Msg) -> Option<String> {
-        self.store.keys.name(message.get_channel_name().strip_prefix(&self.channel)?.as_bytes())
+        self.store.keys.name(message.get_channel_name().strip_prefix(&self.channel)?.into())
     }
 }

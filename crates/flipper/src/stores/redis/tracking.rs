@@ -107,7 +107,11 @@ impl Session<'_> {
         }
         for names in names.chunks(BATCH) {
             let read_at = Instant::now();
-            let values: Vec<Value> = within(self.limit(), self.connection.request(&mget(self.store, names))).await?;
+            let values: Vec<Value> = within(
+                self.limit(),
+                self.connection.request(&mget(names.iter().filter_map(|name| self.store.keys.key(name)))),
+            )
+            .await?;
             for (name, value) in names.iter().zip(values) {
                 let flag = self.store.stored(name, Ok(value))?;
                 outlet.tell(name.clone(), flag, read_at).await?;
@@ -206,7 +210,7 @@ impl Pushed {
             PushKind::Invalidate => match push.data.into_iter().next() {
                 Some(Value::Array(changed)) => {
                     let changed = changed.into_iter().filter_map(|key| Vec::<u8>::from_redis_value(key).ok());
-                    pending.names.extend(changed.filter_map(|key| keys.name(&key)));
+                    pending.names.extend(changed.filter_map(|key| keys.name(key)));
                 }
                 _ => pending.all = true,
             },

@@ -38,8 +38,7 @@ impl Shared {
         let has_last_known = last_known.is_some();
         for flag in last_known.into_iter().flat_map(|known| known.flags) {
             order.last_known(&flag.name);
-            let name = flag.name.clone();
-            table.replace(&name, Some(flag));
+            table.replace(flag);
         }
         Self {
             table: Arc::new(table),
@@ -97,7 +96,7 @@ impl Shared {
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) {
         let mut order = self.order();
         if order.end_write(name, write, outcome, Instant::now()) {
-            self.table.replace(name, state);
+            self.table.replace_or_remove(name, state);
         }
         drop(order);
         self.wake.notify_one();
@@ -106,8 +105,7 @@ impl Shared {
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
         let mut order = self.order();
         if order.event(&flag.name, seen(&flag), read_at, Instant::now()) {
-            let name = flag.name.clone();
-            self.table.replace(&name, Some(flag));
+            self.table.replace(flag);
         }
     }
 
@@ -115,7 +113,7 @@ impl Shared {
         let gone = Seen { present: false, number: version.and_then(Version::as_ordered) };
         let mut order = self.order();
         if order.event(name, gone, read_at, Instant::now()) {
-            self.table.replace(name, None);
+            self.table.replace_or_remove(name, None);
         }
     }
 
@@ -125,19 +123,20 @@ impl Shared {
 
     /// Flag by flag, so that own writes need not wait for all of them.
     pub(super) fn reset(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
-        self.order().start_reset();
+        // Whatever is sent from now on is answered after these.
+        let now = Instant::now();
+        self.order().start_reset(flags.len());
         for flag in flags {
             let mut order = self.order();
-            if order.listed(&flag.name, seen(&flag), read_at, Instant::now()) {
-                let name = flag.name.clone();
-                self.table.replace(&name, Some(flag));
+            if order.listed(&flag.name, seen(&flag), read_at, now) {
+                self.table.replace(flag);
             }
         }
         let missing = self.order().not_listed();
         for name in missing {
             let mut order = self.order();
             if order.missing(&name, read_at, Instant::now()) {
-                self.table.replace(&name, None);
+                self.table.replace_or_remove(&name, None);
             }
         }
         let all_read = self.order().failing() == 0;
@@ -164,7 +163,7 @@ impl Shared {
         };
         let what = state.as_ref().map(|state| state.as_ref().map_or(Seen::ABSENT, seen));
         if order.end_read(read, what, now) {
-            self.table.replace(&read.name, state.flatten());
+            self.table.replace_or_remove(&read.name, state.flatten());
         }
         let all_read = order.failing() == 0;
         drop(order);
@@ -186,7 +185,7 @@ impl Shared {
     pub(super) fn found(&self, name: &str, sent: Sent, state: Option<&Stored>) {
         let mut order = self.order();
         if order.found(name, sent, state.map_or(Seen::ABSENT, seen), Instant::now()) {
-            self.table.replace(name, state.cloned());
+            self.table.replace_or_remove(name, state.cloned());
         }
         let all_read = order.failing() == 0;
         drop(order);

@@ -127,10 +127,11 @@ impl Order {
         self.schedule(name);
     }
 
-    /// A reset begins; each of its flags goes to [`listed`](Self::listed), then each of [`not_listed`](Self::not_listed) to
+    /// A reset begins, with so many flags; each of them goes to [`listed`](Self::listed), then each of [`not_listed`](Self::not_listed) to
     /// [`missing`](Self::missing).
-    pub(crate) fn start_reset(&mut self) {
+    pub(crate) fn start_reset(&mut self, flags: usize) {
         self.epoch += 1;
+        self.names.reserve(flags.saturating_sub(self.names.len()));
     }
 
     /// A flag of a reset; says whether it must be taken in.
