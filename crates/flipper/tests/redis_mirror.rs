@@ -1,0 +1,339 @@
+//! Clients that mirror a real Redis server: many processes that write, and checks that go on whatever becomes of the server.
+
+#![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore, Result, Updates};
+use flipper_testkit::redis::RedisServer;
+use flipper_testkit::{Child, Role, child_role, wait_until};
+use futures_executor::block_on;
+use serde_json::json;
+
+const ROUNDS: usize = 200;
+const DOOMED: usize = 20;
+
+fn mirrored(url: &str) -> FeatureFlagClient {
+    let features = flipper::connect(url).unwrap();
+    block_on(features.ready()).unwrap();
+    features
+}
+
+/// The first result that is not "others were faster for ten seconds", or "the server is away".
+fn persist<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.is_transient() => thread::sleep(Duration::from_millis(1)),
+            result => return result,
+        }
+    }
+}
+
+#[test]
+fn child() {
+    let Some(role) = child_role() else {
+        // That the processes of these tests can be started.
+        Child::spawn("nothing", &[""]).succeed();
+        return;
+    };
+    if role.name == "nothing" {
+        return;
+    }
+    let [url, writer] = &*role.arguments else { panic!("{:?}", role.arguments) };
+    let features = mirrored(url);
+    role.say("ready");
+    role.hear();
+    match role.name.as_str() {
+        "merge" => merge(&features, writer, &role),
+        "toggle" => toggle(&features, writer, &role),
+        "destroy" => destroy(&features, writer, &role),
+        name => panic!("no role {name}"),
+    }
+}
+
+/// Merges into `F`, and into flags that others destroy meanwhile.
+fn merge(features: &FeatureFlagClient, writer: &str, role: &Role) {
+    for round in 0..ROUNDS {
+        persist(|| block_on(features.set_client_data("F", json!({ format!("{writer}-{round}"): round })))).unwrap();
+        let doomed = format!("DOOMED{}", round % DOOMED);
+        if let Err(error) = persist(|| block_on(features.set_client_data(&doomed, json!({ writer: round })))) {
+            assert_eq!(error.kind(), ErrorKind::FlagNotFound, "{error:?}");
+        }
+        if round % 10 == 0 {
+            role.say("on it");
+        }
+    }
+}
+
+/// Flips a flag that nobody else flips, but everybody merges into, and ends with it on.
+fn toggle(features: &FeatureFlagClient, flag: &str, role: &Role) {
+    for round in 0..ROUNDS {
+        let enabled = round % 2 == 1;
+        persist(|| {
+            block_on(async { if enabled { features.enable(flag).await } else { features.disable(flag).await } })
+        })
+        .unwrap();
+        assert_eq!(features.is_enabled(flag), enabled, "round {round}");
+        thread::yield_now();
+        let stored = persist(|| block_on(features.fetch(flag))).unwrap().unwrap();
+        assert_eq!(stored.is_enabled(), enabled, "undone in the store, round {round}");
+        if round % 10 == 0 {
+            role.say("on it");
+        }
+    }
+}
+
+fn destroy(features: &FeatureFlagClient, first: &str, role: &Role) {
+    for number in (first.parse().unwrap()..DOOMED).step_by(2) {
+        // In the midst of the merges.
+        thread::sleep(Duration::from_millis(20));
+        let name = format!("DOOMED{number}");
+        persist(|| block_on(features.destroy(&name))).unwrap();
+        assert!(!features.exists(&name));
+        role.say("on it");
+    }
+}
+
+fn run(children: Vec<Child>) {
+    for child in &children {
+        child.expect("ready");
+    }
+    let mut children = children;
+    for child in &mut children {
+        child.say("go");
+    }
+    for child in children {
+        // As long as it gets on; on a busy machine that takes its time.
+        while let Some(line) = child.line() {
+            assert_eq!(line, "on it");
+        }
+        child.succeed();
+    }
+}
+
+fn assert_merged(features: &FeatureFlagClient, writers: std::ops::Range<usize>) {
+    let stored = block_on(features.fetch("F")).unwrap().unwrap();
+    let data = stored.client_data();
+    let kept = writers.clone().flat_map(|writer| (0..ROUNDS).map(move |round| format!("{writer}-{round}")));
+    let lost: Vec<_> = kept.filter(|key| data.get(key).is_none()).collect();
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert_eq!(data.as_object().unwrap().len(), writers.len() * ROUNDS);
+}
+
+#[test]
+fn no_merge_of_eight_processes_is_lost() {
+    let Some(server) = RedisServer::start() else { return };
+    let features = mirrored(&server.url());
+    block_on(features.create("F")).unwrap();
+    run((0..8).map(|writer| Child::spawn("merge", &[&server.url(), &writer.to_string()])).collect());
+    assert_merged(&features, 0..8);
+}
+
+#[test]
+fn no_toggle_is_undone_and_no_flag_rises_from_the_dead() {
+    let Some(server) = RedisServer::start() else { return };
+    let features = mirrored(&server.url());
+    for name in ["F".to_owned(), "G".to_owned()].into_iter().chain((0..DOOMED).map(|number| format!("DOOMED{number}")))
+    {
+        block_on(features.create(&name)).unwrap();
+    }
+    let mergers = (0..4).map(|writer| ("merge", writer.to_string()));
+    let others = [("toggle", "F"), ("toggle", "G"), ("destroy", "0"), ("destroy", "1")];
+    let roles = mergers.chain(others.map(|(role, argument)| (role, argument.to_owned())));
+    run(roles.map(|(role, argument)| Child::spawn(role, &[&server.url(), &argument])).collect());
+    assert_merged(&features, 0..4);
+    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let left: Vec<_> = block_on(store.list()).unwrap().into_iter().map(|flag| flag.name).collect();
+    assert_eq!(left, ["F", "G"]);
+    wait_until("memory has the same", || features.list(None, 0).len() == 2);
+    wait_until("both are on", || features.is_enabled("F") && features.is_enabled("G"));
+}
+
+/// Threads that check two flags without a pause: one is always on, the other is always off.
+struct Checkers {
+    stop: Arc<AtomicBool>,
+    checks: Arc<AtomicU64>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Checkers {
+    fn start(features: &FeatureFlagClient) -> Self {
+        let (stop, checks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let threads = (0..2).map(|_| {
+            let (features, stop, checks) = (features.clone(), stop.clone(), checks.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    assert!(features.is_enabled("ON"));
+                    assert!(!features.is_enabled("OFF"));
+                    checks.fetch_add(1, Ordering::Relaxed);
+                    thread::yield_now();
+                }
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, checks, threads }
+    }
+
+    /// Checks are made, and answered, here and now.
+    fn assert_checking(&self) {
+        let before = self.checks.load(Ordering::Relaxed);
+        wait_until("checks go on", || self.checks.load(Ordering::Relaxed) > before + 1000);
+    }
+
+    fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn with_checkers(server: &RedisServer) -> (FeatureFlagClient, Checkers) {
+    let features = mirrored(&server.url());
+    block_on(features.create("ON").enabled(true)).unwrap();
+    block_on(features.create("OFF")).unwrap();
+    let checkers = Checkers::start(&features);
+    (features, checkers)
+}
+
+#[test]
+fn fifty_restarts_under_writers_and_checkers() {
+    const RESTARTS: usize = 50;
+    let Some(mut server) = RedisServer::start() else { return };
+    let (features, checkers) = with_checkers(&server);
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..2)
+        .map(|writer| {
+            let (features, stop) = (mirrored(&server.url()), stop.clone());
+            thread::spawn(move || {
+                let mut acknowledged = Vec::new();
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let name = format!("W{writer}-{number}");
+                    match block_on(features.create(&name).enabled(true)) {
+                        Ok(_) => acknowledged.push(name),
+                        // One whose answer was lost may be there.
+                        Err(error) => assert!(error.is_transient(), "{error:?}"),
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    for _ in 0..RESTARTS {
+        thread::sleep(Duration::from_millis(20));
+        server.kill();
+        server.restart();
+    }
+    stop.store(true, Ordering::Relaxed);
+    let acknowledged: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+    assert!(acknowledged.len() > RESTARTS, "only {} writes", acknowledged.len());
+    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let listed = persist(|| block_on(store.list())).unwrap();
+    for name in &acknowledged {
+        assert!(listed.iter().any(|flag| flag.name == *name), "{name} was acknowledged and is lost");
+    }
+    wait_until("the mirror follows again", || {
+        features.status().is_live() && features.list(None, 0).len() == listed.len()
+    });
+    assert!(acknowledged.iter().all(|name| features.is_enabled(name)));
+    checkers.finish();
+}
+
+#[test]
+fn checks_go_on_while_the_server_is_away() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let (features, checkers) = with_checkers(&server);
+    let follows = |what: &str| {
+        wait_until(what, || features.status().is_live());
+        let other = mirrored(&server.url());
+        let on = !features.is_enabled("F");
+        block_on(other.create("F").enabled(on).replace()).unwrap();
+        wait_until(what, || features.is_enabled("F") == on);
+        assert_eq!(features.status().updates, Updates::Push);
+    };
+    follows("at first");
+    for _ in 0..3 {
+        server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        follows("after the connections were killed");
+    }
+
+    server.pause();
+    wait_until("a server that is silent shows", || !features.status().is_live());
+    checkers.assert_checking();
+    assert!(block_on(features.enable("F")).unwrap_err().is_transient());
+    server.resume();
+    follows("after the silence");
+
+    server.kill();
+    wait_until("a server that is gone shows", || !features.status().is_live());
+    checkers.assert_checking();
+    assert!(block_on(features.enable("F")).unwrap_err().is_transient());
+    server.restart();
+    wait_until("after the restart", || features.status().is_live());
+    checkers.assert_checking();
+    checkers.finish();
+
+    server.restart_empty();
+    wait_until("flags that are gone", || features.status().is_live() && features.list(None, 0).is_empty());
+    block_on(features.create("F").enabled(true)).unwrap();
+    server.command(&["FLUSHALL"]);
+    wait_until("flags that were flushed", || !features.exists("F"));
+    block_on(features.create("F").enabled(true)).unwrap();
+    server.command(&["PEXPIRE", "features/F", "1"]);
+    wait_until("a flag that has expired", || !features.exists("F"));
+}
+
+#[test]
+fn what_is_no_flag_is_told_and_concerns_no_other() {
+    let Some(server) = RedisServer::start() else { return };
+    let (features, checkers) = with_checkers(&server);
+    block_on(features.create("BROKEN").enabled(true)).unwrap();
+    block_on(features.create("HASH").enabled(true)).unwrap();
+    server.command(&["SET", "features/BROKEN", "{"]);
+    wait_until("a value that is not JSON is told", || {
+        features.status().corrupt.iter().any(|(name, _)| name == "BROKEN")
+    });
+    assert!(!features.is_enabled("BROKEN") && features.is_enabled_or("BROKEN", true));
+    server.command(&["DEL", "features/HASH"]);
+    server.command(&["HSET", "features/HASH", "a", "b"]);
+    wait_until("a hash is no flag", || !features.is_enabled("HASH"));
+    checkers.assert_checking();
+    block_on(features.create("BROKEN").enabled(true).replace()).unwrap();
+    assert!(features.is_enabled("BROKEN"));
+    wait_until("it is whole again", || features.status().corrupt.iter().all(|(name, _)| name != "BROKEN"));
+    checkers.finish();
+}
+
+#[test]
+fn refused_writes_leave_checks_alone() {
+    let Some(server) = RedisServer::options().config("maxmemory-policy noeviction").start() else { return };
+    let (features, checkers) = with_checkers(&server);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = block_on(features.disable("ON")).unwrap_err();
+    assert!(error.to_string().contains("out of memory"), "{error}");
+    checkers.assert_checking();
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+
+    let replica = RedisServer::options().config(format!("replicaof 127.0.0.1 {}", server.port())).start().unwrap();
+    let reader = mirrored(&replica.url());
+    wait_until("the replica has the flags", || reader.is_enabled("ON"));
+    let error = block_on(reader.disable("ON")).unwrap_err();
+    assert!(error.to_string().contains("read-only replica"), "{error}");
+    assert!(reader.is_enabled("ON"));
+    checkers.finish();
+
+    let protected = RedisServer::options().password("right").start().unwrap();
+    let url = format!("redis://:wrong@127.0.0.1:{}", protected.port());
+    let refused = flipper::connect(&url).unwrap();
+    let error = block_on(refused.ready()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert!(!format!("{error:?} {error} {refused:?}").contains("wrong"));
+    assert!(!refused.is_enabled("ON"));
+}
