@@ -32,7 +32,9 @@ const RUN: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 5;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let whole = arguments.iter().any(|argument| argument == "--bench");
+    arguments.retain(|argument| argument != "--bench");
     match arguments.first().map(String::as_str) {
         Some("serve-ours") => return serve_ours(),
         Some("serve-bare") => return serve_bare(),
@@ -40,6 +42,10 @@ fn main() {
     }
     let asked =
         |what: &str| arguments.is_empty() && what != "flat" || arguments.iter().any(|argument| argument == what);
+    if !whole {
+        // `cargo test` only asks whether this runs.
+        return watch();
+    }
     if asked("rates") {
         rates();
     }

@@ -1,17 +1,22 @@
-//! The Redis store beside the bare driver, on a server of its own; both in turns, so that the machine's moods fall on both.
+//! The Redis store and the mirror beside the bare driver, on a server of its own; both in turns, so that the machine's moods fall on
+//! both. `docs/benchmarks-redis.md` has the results.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
 
-use std::time::{Duration, Instant};
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use flipper::{
-    FeatureFlagStore, FlagRecord, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition, RedisFeatureFlagStore,
-    WatchEvent,
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, LocalFeatureFlagStore, MemoryFeatureFlagStore,
+    MirroredFeatureFlagStore, Precondition, RedisFeatureFlagStore, WatchEvent,
 };
 use flipper_testkit::redis::RedisServer;
 use futures_util::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const GETS: usize = 20_000;
@@ -25,15 +30,20 @@ const SCRIPT: &str = "local now = redis.call('GET', KEYS[1]) \
                       redis.call('SET', KEYS[1], ARGV[2]) return 1";
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, url] = &*arguments
+        && url.starts_with("redis://")
+    {
+        return runtime().block_on(follow(role, url));
+    }
     let Some(server) = RedisServer::options().config("appendonly no").start() else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     println!(
-        "{:<44} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}",
+        "{:<58} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}",
         "", "ours p50", "ours p99", "bare p50", "bare p99", "× p50", "× p99"
     );
-    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let only = arguments.into_iter().find(|argument| !argument.starts_with('-'));
     let wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
-    runtime.block_on(async {
+    runtime().block_on(async {
         if wanted("get") {
             get(&server).await;
         }
@@ -43,7 +53,22 @@ fn main() {
         if wanted("change") {
             change(&server).await;
         }
+        if wanted("processes") {
+            processes(&server).await;
+        }
+        if wanted("check") {
+            check(&server).await;
+        }
     });
+}
+
+/// So many times; once where `cargo test`, which leaves `--bench` out, only asks whether this runs.
+fn times(whole: usize) -> usize {
+    if std::env::args().any(|argument| argument == "--bench") { whole } else { 1 }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 fn row(what: &str, mut ours: Vec<Duration>, mut bare: Vec<Duration>) {
@@ -56,7 +81,7 @@ fn row(what: &str, mut ours: Vec<Duration>, mut bare: Vec<Duration>) {
     };
     let ((ours_50, bare_50), (ours_99, bare_99)) = (at(50), at(99));
     println!(
-        "{what:<44} {ours_50:>8.1}µs {ours_99:>8.1}µs {bare_50:>8.1}µs {bare_99:>8.1}µs {:>7.2} {:>7.2}",
+        "{what:<58} {ours_50:>8.1}µs {ours_99:>8.1}µs {bare_50:>8.1}µs {bare_99:>8.1}µs {:>7.2} {:>7.2}",
         ours_50 / bare_50,
         ours_99 / bare_99
     );
@@ -77,7 +102,7 @@ async fn get(server: &RedisServer) {
     store.put(&flag("F", true), Precondition::Any).await.unwrap();
     let mut connection = bare(server).await;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..GETS {
+    for _ in 0..times(GETS) {
         let start = Instant::now();
         store.get("F").await.unwrap().unwrap();
         ours.push(start.elapsed());
@@ -97,7 +122,7 @@ async fn list(server: &RedisServer) {
         store.put(&flag(&format!("F{number}"), true), Precondition::Any).await.unwrap();
     }
     let (mut lists, mut starts, mut scans) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..LISTS {
+    for _ in 0..times(LISTS) {
         let start = Instant::now();
         assert_eq!(store.list().await.unwrap().len(), FLAGS);
         lists.push(start.elapsed());
@@ -139,7 +164,7 @@ async fn change(server: &RedisServer) {
     let mut watch = reader.watch();
     watch.next().await.unwrap();
     let mut version = writer.put(&flag("F", false), Precondition::Any).await.unwrap();
-    let (mut bare_writer, (mut bare_reader, mut pushes)) = (bare(server).await, pushed(server).await);
+    let (mut bare_writer, (mut bare_reader, mut pushes)) = (bare(server).await, pushed(&server.url()).await);
     let mut track = redis::cmd("CLIENT");
     track.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("wire/");
     let _: redis::Value = track.query_async(&mut bare_reader).await.unwrap();
@@ -152,10 +177,10 @@ async fn change(server: &RedisServer) {
     tokio::time::sleep(Duration::from_millis(50)).await;
     while pushes.try_recv().is_ok() {}
 
-    let (mut publisher, (mut subscriber, mut messages)) = (bare(server).await, pushed(server).await);
+    let (mut publisher, (mut subscriber, mut messages)) = (bare(server).await, pushed(&server.url()).await);
     subscriber.subscribe("news").await.unwrap();
     let (mut ours, mut wire, mut publish) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..CHANGES {
+    for round in 0..times(CHANGES) {
         let record = flag("F", round % 2 == 0);
         let start = Instant::now();
         version = writer.put(&record, Precondition::Unchanged(version)).await.unwrap();
@@ -188,9 +213,149 @@ async fn change(server: &RedisServer) {
     row("put to Changed / PUBLISH to callback", ours, publish);
 }
 
-async fn pushed(server: &RedisServer) -> (MultiplexedConnection, UnboundedReceiver<PushInfo>) {
+/// Another process, which tells the time whenever it has seen a change.
+struct Follower {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Follower {
+    fn start(role: &str, server: &RedisServer) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut process = command.args([role, &server.url()]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        Self { process, lines }
+    }
+
+    fn saw(&mut self, start: SystemTime) -> Duration {
+        let line = self.lines.next().unwrap().unwrap();
+        let seen = SystemTime::UNIX_EPOCH + Duration::from_nanos(line.parse().unwrap());
+        seen.duration_since(start).unwrap_or_default()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn seen() {
+    println!("{}", SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos());
+}
+
+async fn follow(role: &str, url: &str) {
+    match role {
+        "ours" => {
+            let features = flipper::connect(&format!("{url}?base_key=told")).unwrap();
+            features.ready().await.unwrap();
+            let mut changes = features.changes();
+            let mut enabled = features.is_enabled("F");
+            println!("ready");
+            while changes.next().await.is_some() {
+                if features.is_enabled("F") != enabled {
+                    seen();
+                    enabled = !enabled;
+                }
+            }
+        }
+        "wire" => {
+            let (mut connection, mut pushes) = pushed(url).await;
+            let mut track = redis::cmd("CLIENT");
+            track.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("wire/");
+            let _: redis::Value = track.query_async(&mut connection).await.unwrap();
+            println!("ready");
+            while let Some(push) = pushes.recv().await {
+                if push.kind == PushKind::Invalidate {
+                    let value: String = redis::cmd("GET").arg("wire/F").query_async(&mut connection).await.unwrap();
+                    assert!(!value.is_empty());
+                    seen();
+                }
+            }
+        }
+        _ => {
+            let (mut connection, mut messages) = pushed(url).await;
+            connection.subscribe("news").await.unwrap();
+            println!("ready");
+            while let Some(message) = messages.recv().await {
+                if message.kind == PushKind::Message {
+                    seen();
+                }
+            }
+        }
+    }
+}
+
+/// From before `enable()` in this process to the new answer in another.
+async fn processes(server: &RedisServer) {
+    let features = flipper::connect(&format!("{}?base_key=told", server.url())).unwrap();
+    features.ready().await.unwrap();
+    features.create("F").or_get().await.unwrap();
+    features.disable("F").await.unwrap();
+    let mut connection = bare(server).await;
+    let script: String = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut connection).await.unwrap();
+    let mut before = flag("F", false).to_json();
+    let _: redis::Value = redis::cmd("SET").arg("wire/F").arg(&before).query_async(&mut connection).await.unwrap();
+    let [mut ours, mut wire, mut publish] = ["ours", "wire", "publish"].map(|role| Follower::start(role, server));
+    let (mut ours_took, mut wire_took, mut publish_took) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..times(CHANGES) {
+        let enabled = round % 2 == 0;
+        let start = SystemTime::now();
+        if enabled {
+            features.enable("F").await.unwrap();
+        } else {
+            features.disable("F").await.unwrap();
+        }
+        ours_took.push(ours.saw(start));
+
+        let after = flag("F", enabled).to_json();
+        let start = SystemTime::now();
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&script).arg(1).arg("wire/F").arg(sha1(&before)).arg(&after);
+        let done: i64 = call.query_async(&mut connection).await.unwrap();
+        wire_took.push(wire.saw(start));
+        assert_eq!(done, 1);
+        before = after;
+
+        let start = SystemTime::now();
+        let _: i64 = redis::cmd("PUBLISH").arg("news").arg(round).query_async(&mut connection).await.unwrap();
+        publish_took.push(publish.saw(start));
+    }
+    row("enable() to another process / EVALSHA, invalidation, GET", ours_took.clone(), wire_took);
+    row("enable() to another process / PUBLISH to callback", ours_took, publish_took);
+}
+
+/// A mirrored check beside one of flags in memory.
+async fn check(server: &RedisServer) {
+    const CHECKS: usize = 1000;
+    let mirrored = flipper::connect(&format!("{}?base_key=checked", server.url())).unwrap();
+    mirrored.ready().await.unwrap();
+    let memory = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    for number in 0..100 {
+        for features in [&mirrored, &memory] {
+            features.create(format!("F{number}")).enabled(true).await.unwrap();
+        }
+    }
+    let time = |features: &FeatureFlagClient| {
+        let start = Instant::now();
+        for _ in 0..CHECKS {
+            assert!(black_box(features).is_enabled(black_box("F7")));
+        }
+        start.elapsed()
+    };
+    let (mut of_mirror, mut of_memory) = (Vec::new(), Vec::new());
+    for _ in 0..times(GETS) {
+        of_mirror.push(time(&mirrored));
+        of_memory.push(time(&memory));
+    }
+    row("1,000 checks, mirrored / in memory", of_mirror, of_memory);
+}
+
+async fn pushed(url: &str) -> (MultiplexedConnection, UnboundedReceiver<PushInfo>) {
     let (sender, receiver) = unbounded_channel();
-    let client = Client::open(format!("{}?protocol=resp3", server.url())).unwrap();
+    let client = Client::open(format!("{url}?protocol=resp3")).unwrap();
     let config = AsyncConnectionConfig::new().set_push_sender(sender);
     (client.get_multiplexed_async_connection_with_config(&config).await.unwrap(), receiver)
 }
