@@ -154,9 +154,6 @@ mod documents {
     #[doc = include_str!("../../../docs/evaluation.md")]
     struct Evaluation;
 
-    #[doc = include_str!("../../../docs/in-application.md")]
-    struct InApplication;
-
     #[doc = include_str!("../../../docs/stores.md")]
     struct Stores;
 }
