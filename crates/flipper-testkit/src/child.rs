@@ -147,6 +147,28 @@ impl Drop for Child {
     }
 }
 
+/// Lets children go at once, when each has said `ready`, and waits for their ends. They say `on it` as long as they get on, which on a
+/// busy machine takes its time.
+///
+/// # Panics
+///
+/// If one says something else, or does not end well.
+#[track_caller]
+pub fn run_together(mut children: Vec<Child>) {
+    for child in &children {
+        child.expect("ready");
+    }
+    for child in &mut children {
+        child.say("go");
+    }
+    for child in children {
+        while let Some(line) = child.line() {
+            assert_eq!(line, "on it", "what the child says");
+        }
+        child.succeed();
+    }
+}
+
 fn command(role: &str, arguments: &[&str]) -> Command {
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("where is the test program? {error}"));
     let mut command = Command::new(program);

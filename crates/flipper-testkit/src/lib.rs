@@ -9,11 +9,13 @@ mod disk;
 mod port;
 pub mod python;
 pub mod redis;
+mod shared;
 mod tls;
 mod wait;
 
-pub use child::{Child, Role, child_role};
+pub use child::{Child, Role, child_role, run_together};
 pub use disk::SmallDisk;
+pub use shared::Shared;
 pub use wait::{PATIENCE, wait_until, within};
 
 /// Says visibly that a test did not run, and why. Where `CI` is set everything must run, and this panics.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore, Result, Updates};
 use flipper_testkit::redis::RedisServer;
-use flipper_testkit::{Child, Role, child_role, wait_until};
+use flipper_testkit::{Child, Role, child_role, run_together, wait_until};
 use futures_executor::block_on;
 use serde_json::json;
 
@@ -97,23 +97,6 @@ fn destroy(features: &FeatureFlagClient, first: &str, role: &Role) {
     }
 }
 
-fn run(children: Vec<Child>) {
-    for child in &children {
-        child.expect("ready");
-    }
-    let mut children = children;
-    for child in &mut children {
-        child.say("go");
-    }
-    for child in children {
-        // As long as it gets on; on a busy machine that takes its time.
-        while let Some(line) = child.line() {
-            assert_eq!(line, "on it");
-        }
-        child.succeed();
-    }
-}
-
 fn assert_merged(features: &FeatureFlagClient, writers: std::ops::Range<usize>) {
     let stored = block_on(features.fetch("F")).unwrap().unwrap();
     let data = stored.client_data();
@@ -128,7 +111,7 @@ fn no_merge_of_eight_processes_is_lost() {
     let Some(server) = RedisServer::start() else { return };
     let features = mirrored(&server.url());
     block_on(features.create("F")).unwrap();
-    run((0..8).map(|writer| Child::spawn("merge", &[&server.url(), &writer.to_string()])).collect());
+    run_together((0..8).map(|writer| Child::spawn("merge", &[&server.url(), &writer.to_string()])).collect());
     assert_merged(&features, 0..8);
 }
 
@@ -143,7 +126,7 @@ fn no_toggle_is_undone_and_no_flag_rises_from_the_dead() {
     let mergers = (0..4).map(|writer| ("merge", writer.to_string()));
     let others = [("toggle", "F"), ("toggle", "G"), ("destroy", "0"), ("destroy", "1")];
     let roles = mergers.chain(others.map(|(role, argument)| (role, argument.to_owned())));
-    run(roles.map(|(role, argument)| Child::spawn(role, &[&server.url(), &argument])).collect());
+    run_together(roles.map(|(role, argument)| Child::spawn(role, &[&server.url(), &argument])).collect());
     assert_merged(&features, 0..4);
     let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
     let left: Vec<_> = block_on(store.list()).unwrap().into_iter().map(|flag| flag.name).collect();

@@ -1,7 +1,7 @@
 //! Many writers of one flag.
 
 use flipper::{FeatureFlagClient, FeatureFlagStore, Precondition};
-use flipper_testkit::{Child, Role};
+use flipper_testkit::{Child, Role, run_together};
 use serde_json::json;
 
 use crate::{agent, builder, flag, random_base, store};
@@ -43,21 +43,8 @@ async fn no_merge_of_eight_processes_is_lost() {
     let store = store(&agent, &base).await;
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let writers = (0..PROCESSES).map(|writer| writer.to_string());
-    let mut children: Vec<_> =
-        writers.map(|writer| Child::spawn("merge", &[&agent.address(), &base, &writer, &MERGES.to_string()])).collect();
-    for child in &children {
-        child.expect("ready");
-    }
-    for child in &mut children {
-        child.say("go");
-    }
-    for child in children {
-        // As long as it gets on; on a busy machine that takes its time.
-        while let Some(line) = child.line() {
-            assert_eq!(line, "on it");
-        }
-        child.succeed();
-    }
+    let merges = MERGES.to_string();
+    run_together(writers.map(|writer| Child::spawn("merge", &[&agent.address(), &base, &writer, &merges])).collect());
     let stored = store.get("F").await.unwrap().unwrap().record.unwrap();
     for writer in 0..PROCESSES {
         for number in 0..MERGES {

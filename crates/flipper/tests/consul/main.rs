@@ -12,30 +12,11 @@ mod following;
 mod foreign;
 mod idle;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use flipper::{ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Stored};
 use flipper_testkit::consul::ConsulAgent;
-use flipper_testkit::{Child, child_role, wait_until};
-
-/// One for all tests that run at the same time, gone with the last of them.
-struct Shared<T>(Mutex<Weak<T>>);
-
-impl<T> Shared<T> {
-    const fn new() -> Self {
-        Self(Mutex::new(Weak::new()))
-    }
-
-    fn get(&self, start: impl FnOnce() -> Option<T>) -> Option<Arc<T>> {
-        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = shared.upgrade() {
-            return Some(running);
-        }
-        let started = Arc::new(start()?);
-        *shared = Arc::downgrade(&started);
-        Some(started)
-    }
-}
+use flipper_testkit::{Child, Shared, child_role, wait_until};
 
 static AGENT: Shared<ConsulAgent> = Shared::new();
 

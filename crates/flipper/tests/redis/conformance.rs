@@ -1,34 +1,16 @@
 //! Every behaviour of the trait, for each kind of server and each way of following.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flipper::conformance::TwoConnections;
 use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, RedisFeatureFlagStore};
+use flipper_testkit::Shared;
 use flipper_testkit::redis::{RedisCluster, RedisServer};
 use redis::ProtocolVersion;
 use redis::cluster::ClusterClient;
 
 use crate::random_base;
-
-/// One for all tests that run at the same time, gone with the last of them.
-struct Shared<T>(Mutex<Weak<T>>);
-
-impl<T> Shared<T> {
-    const fn new() -> Self {
-        Self(Mutex::new(Weak::new()))
-    }
-
-    fn get(&self, start: impl FnOnce() -> Option<T>) -> Option<Arc<T>> {
-        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = shared.upgrade() {
-            return Some(running);
-        }
-        let started = Arc::new(start()?);
-        *shared = Arc::downgrade(&started);
-        Some(started)
-    }
-}
 
 static SERVER: Shared<RedisServer> = Shared::new();
 static CLUSTER: Shared<RedisCluster> = Shared::new();
