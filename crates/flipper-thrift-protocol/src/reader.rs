@@ -8,8 +8,8 @@ const BUFFER: usize = 2048;
 
 /// Where bytes come from, told when the reader waits for a message and when it is within one.
 pub trait Source: Read {
-    /// What is read next is the first byte of a message.
-    fn between_messages(&mut self) {}
+    /// The next message begins. `arrived` says whether its first bytes were read together with the message before it.
+    fn next_message(&mut self, _arrived: bool) {}
 }
 
 impl Source for &[u8] {}
@@ -48,10 +48,11 @@ impl<S: Source> MessageReader<S> {
     ///
     /// As the source has them.
     pub fn wait(&mut self) -> io::Result<bool> {
-        if self.start < self.end {
+        let arrived = self.start < self.end;
+        self.source.next_message(arrived);
+        if arrived {
             return Ok(true);
         }
-        self.source.between_messages();
         self.start = 0;
         self.end = 0;
         self.end = read(&mut self.source, &mut self.buffer)?;

@@ -100,8 +100,12 @@ impl Socket {
 }
 
 impl Source for Socket {
-    fn between_messages(&mut self) {
-        self.between = true;
+    fn next_message(&mut self, arrived: bool) {
+        self.between = !arrived;
+        // Each message has its own; that there is one says that the socket's time-out is to be set back.
+        if let Some(deadline) = &mut self.deadline {
+            *deadline = Instant::now() + self.message;
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! The changes of the store, followed once for all clients that wait in `Watch`.
 
 use std::collections::{HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flipper::__thrift as convert;
 use flipper::{Error, ErrorKind, FeatureFlagStore, Result, Stored, Version, WatchEvent};
 use flipper_thrift_protocol::feature_flag_store::{FlagState, WatchResult};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 /// So many changes are kept; a client further behind reads all flags anew.
 const KEPT: usize = 4096;
+
+/// After the watch of the store broke off, which it never should.
+const RESTART: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
@@ -36,13 +40,22 @@ enum Entry {
 }
 
 impl Hub {
-    /// Follows the store to its end.
+    /// Follows the store, and anew should its watch break off.
     pub(crate) async fn follow(&self, store: &dyn FeatureFlagStore) {
-        let mut events = store.watch();
-        while let Some(event) = events.next().await {
-            self.take(event);
+        loop {
+            let mut events = store.watch();
+            let taken = async {
+                while let Some(event) = events.next().await {
+                    self.take(event);
+                }
+            };
+            let message = match AssertUnwindSafe(taken).catch_unwind().await {
+                Ok(()) => "watch of the store has ended",
+                Err(_) => "watch of the store has panicked",
+            };
+            self.take(WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message(message)));
+            tokio::time::sleep(RESTART).await;
         }
-        self.take(WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message("store was closed")));
     }
 
     fn take(&self, event: WatchEvent) {
@@ -50,7 +63,7 @@ impl Hub {
         match event {
             WatchEvent::Reset { .. } => {
                 // The flags are read when a client asks for them.
-                state.epoch = if state.epoch == 0 { start_epoch() } else { state.epoch.wrapping_add(1).max(1) };
+                state.new_epoch();
                 state.first = 0;
                 state.changes.clear();
                 state.lost = None;
@@ -71,7 +84,7 @@ impl Hub {
             // How the server hears of changes is nothing to its clients: they wait in `Watch` either way.
             WatchEvent::Following(_) => return,
             // Of a kind that this version does not know: whatever it was, a reset covers it.
-            _ => state.epoch = state.epoch.wrapping_add(1).max(1),
+            _ => state.new_epoch(),
         }
         drop(state);
         self.changed.notify_all();
@@ -88,8 +101,7 @@ impl Hub {
             state = self.wait(state, deadline).ok_or_else(|| unavailable("store cannot be followed yet".to_owned()))?;
         }
         let Some(seen) = cursor.and_then(|cursor| state.place(cursor)) else {
-            let cursor = Some(state.cursor());
-            return Ok(WatchResult { cursor, reset: Some(true), changes: None, lost: None });
+            return Ok(state.reset());
         };
         let epoch = state.epoch;
         while state.epoch == epoch && state.next() <= seen {
@@ -102,7 +114,7 @@ impl Hub {
             };
         }
         if state.epoch != epoch || seen < state.first {
-            return Ok(WatchResult { cursor: Some(state.cursor()), reset: Some(true), changes: None, lost: None });
+            return Ok(state.reset());
         }
         Ok(state.since(seen))
     }
@@ -129,6 +141,15 @@ impl Hub {
 }
 
 impl State {
+    fn new_epoch(&mut self) {
+        self.epoch = if self.epoch == 0 { start_epoch() } else { self.epoch.wrapping_add(1).max(1) };
+    }
+
+    /// That all flags are to be read, from a store that is perhaps not followed at the moment.
+    fn reset(&self) -> WatchResult {
+        WatchResult { cursor: Some(self.cursor()), reset: Some(true), changes: None, lost: self.lost.clone() }
+    }
+
     fn push(&mut self, entry: Entry) {
         // Before the first reset nobody has a cursor yet.
         if self.epoch == 0 {

@@ -307,6 +307,23 @@ fn a_byte_at_a_time_is_cut_off() {
     assert_serves(&server);
 }
 
+/// Each message has its own time, though no read ends where a message does.
+#[test]
+fn calls_ahead_of_their_answers_are_served_as_long_as_they_come() {
+    let limit = Duration::from_millis(500);
+    let server = serve(ServerOptions::new().message_timeout(limit));
+    let mut stream = connect(&server);
+    let message = get("F");
+    let (first, second) = message.split_at(message.len() / 2);
+    stream.write_all(first).unwrap();
+    let started = Instant::now();
+    while started.elapsed() < 3 * limit {
+        std::thread::sleep(limit / 10);
+        stream.write_all(&[second, first].concat()).unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0, "cut off after {:?}", started.elapsed());
+    }
+}
+
 #[test]
 fn half_a_message_and_then_nothing_is_cut_off() {
     let server = serve(ServerOptions::new().message_timeout(Duration::from_millis(300)));

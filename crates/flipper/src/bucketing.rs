@@ -22,6 +22,8 @@ use crate::{Error, Result};
 
 const TYPE: &str = "type";
 const NO_OP: &str = "NoOpBucketer";
+/// What it is written as; nearly every flag has it.
+pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 
 /// Decides for which callers a flag is on, where no conditions do.
 ///
@@ -134,4 +136,14 @@ impl From<SaltedPercentageBucketer> for Bucketer {
 
 fn type_of<'a>(fields: &'a Object, what: &str) -> Result<&'a str> {
     fields.get(TYPE).and_then(Json::as_str).ok_or_else(|| Error::corrupt(format!("{what} has no type")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_no_op_is_what_is_written() {
+        assert_eq!(Bucketer::NoOp.to_json().to_string(), NO_OP_JSON);
+    }
 }

@@ -59,6 +59,12 @@ impl FlagRecord {
         }
     }
 
+    /// The fields outside of the meta data that nobody here knows.
+    #[cfg(feature = "thrift")]
+    pub(crate) fn unknown(&self) -> &Object {
+        &self.unknown
+    }
+
     /// The text to store: what the Python library would write, byte for byte, then what it does not know.
     #[must_use]
     pub fn to_json(&self) -> String {

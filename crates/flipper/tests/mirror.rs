@@ -229,6 +229,21 @@ fn a_failing_read_that_nobody_needs_any_more_is_not_reported() {
     assert!(features.status().is_live(), "{:?}", features.status());
 }
 
+/// Likewise if the read has failed first.
+#[test]
+fn an_event_answers_for_a_read_that_failed() {
+    let store = Scripted::with("F", false);
+    store.tells.store(false, Ordering::SeqCst);
+    let (_mirror, features) = mirror(&store);
+    store.fail(ErrorKind::Unavailable);
+    store.hint("F");
+    until("the failing read is reported", || !features.status().is_live());
+    let flag = Stored { name: "F".to_owned(), version: Version::opaque("on"), record: Ok(Arc::new(record("F", true))) };
+    store.tell(|| Tell::Event(WatchEvent::Changed { flag: flag.clone(), read_at: Some(Instant::now()) }));
+    until("F is on", || features.is_enabled("F"));
+    until("nothing is to be read any more", || features.status().is_live());
+}
+
 #[test]
 fn a_conflict_is_the_callers_and_needs_no_read() {
     let store = Scripted::with("F", false);

@@ -1,7 +1,7 @@
 //! Reading a stored flag, of both eras of the Python library.
 
 use super::FlagRecord;
-use crate::bucketing::Bucketer;
+use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::json::{Parsed, Parser, parse};
 use crate::{Error, Json, Object, Result};
@@ -84,7 +84,7 @@ impl Fields for Meta {
             "conditions" => &mut self.conditions,
             "bucketer" => {
                 // Which most flags have, written like this.
-                let none = parser.skip(r#"{"type": "NoOpBucketer"}"#);
+                let none = parser.skip(NO_OP_JSON);
                 self.bucketer = if none { None } else { Some(parser.value(depth)?) };
                 return Ok(());
             }

@@ -20,9 +20,14 @@ impl Keys {
         &self.prefix
     }
 
+    /// The key of a name that lies one level under the base key.
+    pub(super) fn of(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     /// `None` for names that would lie deeper than one level, among another base key's flags.
     pub(super) fn key(&self, name: &str) -> Option<String> {
-        (!name.contains('/')).then(|| format!("{}{name}", self.prefix))
+        (!name.contains('/')).then(|| self.of(name))
     }
 
     /// `None` for keys that are no flag of this base key.

@@ -55,7 +55,12 @@ pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connecti
 
 /// Receives a page while the server is at the next and another thread reads the flags of the one before.
 async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
-    let mut pages = Vec::new();
+    let (mut flags, mut unread) = (Vec::new(), Vec::new());
+    let mut gather = |(read, left): (Vec<Stored>, Vec<String>)| {
+        flags.extend(read);
+        unread.extend(left);
+    };
+    let mut reading: Option<JoinHandle<RedisResult<_>>> = None;
     let mut keys = Vec::new();
     let handle = background::handle().map_err(io::Error::other)?;
     let mut asked = Some(ask_ahead(store, node, &keys, Some(0))?);
@@ -72,13 +77,16 @@ async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) 
         let more = cursor.is_some() || !next.is_empty();
         asked = more.then(|| ask_ahead(store, node, &next, cursor)).transpose()?;
         let (store, keys) = (store.clone(), std::mem::replace(&mut keys, next));
-        pages.push(handle.spawn_blocking(move || read_page(&store, keys, values)));
+        if keys.is_empty() {
+            continue;
+        }
+        let page = handle.spawn_blocking(move || read_page(&store, keys, values));
+        if let Some(before) = reading.replace(page) {
+            gather(before.await.map_err(io::Error::other)??);
+        }
     }
-    let (mut flags, mut unread) = (Vec::new(), Vec::new());
-    for page in pages {
-        let (read, left) = page.await.map_err(io::Error::other)??;
-        flags.extend(read);
-        unread.extend(left);
+    if let Some(last) = reading {
+        gather(last.await.map_err(io::Error::other)??);
     }
     report_types(store, node.clone(), &unread).await?;
     Ok(flags)
@@ -130,7 +138,7 @@ async fn report_types(store: &RedisFeatureFlagStore, node: MultiplexedConnection
     }
     let mut pipeline = Pipeline::new();
     for name in names {
-        pipeline.cmd("TYPE").arg(format!("{}{name}", store.keys.prefix()));
+        pipeline.cmd("TYPE").arg(store.keys.of(name));
     }
     for (name, found) in names.iter().zip(ask_node(store.timeout, node, &pipeline).await?) {
         match String::from_redis_value(answer(Some(found))?)? {

@@ -102,7 +102,7 @@ impl Session<'_> {
         for name in names {
             let read_at = Instant::now();
             let mut get = redis::cmd("GET");
-            get.arg(format!("{}{name}", self.store.keys.prefix()));
+            get.arg(self.store.keys.of(&name));
             let answer = self.store.link.request(&get, true, self.store.timeout).await;
             let flag = self.store.stored(&name, answer)?;
             match &flag {

@@ -99,7 +99,7 @@ impl Session<'_> {
         }
         if let [name] = &*names {
             let mut get = redis::cmd("GET");
-            get.arg(format!("{}{name}", self.store.keys.prefix()));
+            get.arg(self.store.keys.of(name));
             let read_at = Instant::now();
             let answer = within(self.limit(), self.connection.request(&get)).await;
             let flag = self.store.stored(name, answer)?;
@@ -107,11 +107,9 @@ impl Session<'_> {
         }
         for names in names.chunks(BATCH) {
             let read_at = Instant::now();
-            let values: Vec<Value> = within(
-                self.limit(),
-                self.connection.request(&mget(names.iter().filter_map(|name| self.store.keys.key(name)))),
-            )
-            .await?;
+            let values: Vec<Value> =
+                within(self.limit(), self.connection.request(&mget(names.iter().map(|name| self.store.keys.of(name)))))
+                    .await?;
             for (name, value) in names.iter().zip(values) {
                 let flag = self.store.stored(name, Ok(value))?;
                 outlet.tell(name.clone(), flag, read_at).await?;

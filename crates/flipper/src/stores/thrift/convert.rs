@@ -8,7 +8,7 @@ use flipper_thrift_protocol::feature_flag_store::{
     FlipperException, WritePrecondition,
 };
 
-use crate::bucketing::Bucketer;
+use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, Object};
@@ -31,11 +31,11 @@ pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
 pub fn to_meta(record: &FlagRecord) -> FeatureFlagStoreMeta {
     // Most flags have neither; the texts are those that writing them out would give.
     let client_data = match record.client_data() {
-        Json::Object(data) if data.iter().next().is_none() => "{}".to_owned(),
+        Json::Object(data) if data.is_empty() => "{}".to_owned(),
         data => data.to_string(),
     };
     let bucketer = match record.bucketer() {
-        Bucketer::NoOp => r#"{"type": "NoOpBucketer"}"#.to_owned(),
+        Bucketer::NoOp => NO_OP_JSON.to_owned(),
         bucketer => bucketer.to_json().to_string(),
     };
     FeatureFlagStoreMeta {
@@ -301,19 +301,6 @@ pub fn check_name(record: &FlagRecord) -> Result<()> {
 
 pub(super) fn name(item: &FeatureFlagStoreItem) -> &str {
     item.feature_name.as_deref().unwrap_or_default()
-}
-
-/// The flag's fields, outside of its meta data, that the service has no place for.
-pub(super) fn unknown(record: &FlagRecord) -> Object {
-    let known = ["feature_name", "is_enabled", "meta"];
-    match Json::parse(&record.to_json()) {
-        Ok(Json::Object(fields)) => fields
-            .iter()
-            .filter(|(key, _)| !known.contains(key))
-            .map(|(key, value)| (key.to_owned(), value.clone()))
-            .collect(),
-        _ => Object::new(),
-    }
 }
 
 /// The name that a flag is known by counts, whatever its text says.

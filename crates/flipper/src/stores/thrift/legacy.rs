@@ -47,7 +47,7 @@ impl ThriftRpcFeatureFlagStore {
         let name = record.name();
         let meta = convert::to_meta(record);
         let written = convert::from_item(&convert::to_item(name, record))?;
-        if written.meta() != record.meta() || !convert::unknown(record).is_empty() {
+        if written.meta() != record.meta() || !record.unknown().is_empty() {
             return Err(Error::new(ErrorKind::Unsupported)
                 .with_message("server knows only the calls of the Python library, which cannot keep all of this flag")
                 .with_store(self)

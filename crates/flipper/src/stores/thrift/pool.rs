@@ -10,10 +10,14 @@ use tokio::sync::oneshot;
 
 use super::Target;
 use super::connection::{CallError, Caller};
+use crate::background;
 use crate::error::{Error, ErrorKind};
 
 /// A thread without work ends after this, and its connection with it.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// For the thread, which says better what took so long.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Makes the call, and gives what tells of its outcome: that happens once the thread counts as free, so that a caller who makes one
 /// call after the other stays with one thread.
@@ -62,8 +66,15 @@ impl Pool {
             Box::new(move || drop(sender.send(result)))
         };
         self.shared.add(Box::new(job)).map_err(CallError::Failed)?;
-        let lost = || Error::new(ErrorKind::Unavailable).with_message("thread of the call ended early");
-        receiver.await.unwrap_or_else(|_| Err(CallError::Failed(lost().with_store(&*self.shared.target))))
+        // The thread keeps the time by itself, but for the look-up of the server's name, which nothing can cut short.
+        let answer = background::within(self.shared.target.timeout + GRACE, receiver).await;
+        let message = match answer {
+            Ok(Ok(result)) => return result,
+            Ok(Err(_)) => "thread of the call ended early".to_owned(),
+            Err(error) => format!("call has not ended in time: {error}"),
+        };
+        let error = Error::new(ErrorKind::Unavailable).with_message(message);
+        Err(CallError::Failed(error.with_store(&*self.shared.target)))
     }
 
     pub(super) fn target(&self) -> &Arc<Target> {

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
+use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::store::{Stored, Watch, WatchEvent};
 
@@ -20,6 +21,9 @@ const WAIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 
 const EVENTS_AHEAD: usize = 16;
+
+/// Before a thread is started in the place of one that panicked.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// What the thread tells.
 enum Told {
@@ -55,7 +59,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
         let told = receiver.recv().await?;
         Some((told, (receiver, guard)))
     });
-    Box::pin(events.flat_map(move |told| -> Watch<'_> {
+    let events = events.flat_map(move |told| -> Watch<'_> {
         match told {
             Told::Event(event) => Box::pin(stream::once(std::future::ready(event))),
             Told::Legacy => {
@@ -63,7 +67,15 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
                 store.legacy_watch()
             }
         }
-    }))
+    });
+    // It never ends by itself: the thread has panicked.
+    let broken = Error::new(ErrorKind::Unavailable).with_message("thread that follows the server broke off");
+    let again = async move {
+        background::sleep(RESTART).await;
+        follow(store)
+    };
+    let lost = stream::once(std::future::ready(WatchEvent::Lost(broken.with_store(store))));
+    Box::pin(events.chain(lost).chain(stream::once(again).flatten()))
 }
 
 /// How the stream ends the thread: by a word, and by ending the connection that it waits on.

@@ -107,6 +107,7 @@ impl Shared {
         if order.event(&flag.name, seen(&flag), read_at, Instant::now()) {
             self.table.replace(flag);
         }
+        self.settle(order);
     }
 
     pub(super) fn removed(&self, name: &str, version: Option<&Version>, read_at: Option<Instant>) {
@@ -115,6 +116,7 @@ impl Shared {
         if order.event(name, gone, read_at, Instant::now()) {
             self.table.replace_or_remove(name, None);
         }
+        self.settle(order);
     }
 
     pub(super) fn hint(&self, name: &str) {
@@ -139,13 +141,8 @@ impl Shared {
                 self.table.replace_or_remove(&name, None);
             }
         }
-        let all_read = self.order().failing() == 0;
-        let mut following = self.following();
-        following.synced();
-        if all_read {
-            following.unread(None);
-        }
-        drop(following);
+        self.settle(self.order());
+        self.following().synced();
         self.first.send_replace(First::Synced);
     }
 
@@ -165,12 +162,10 @@ impl Shared {
         if order.end_read(read, what, now) {
             self.table.replace_or_remove(&read.name, state.flatten());
         }
-        let all_read = order.failing() == 0;
-        drop(order);
         let could = error.is_none();
-        if all_read {
-            self.following().unread(None);
-        } else if let Some(error) = error {
+        if !self.settle(order)
+            && let Some(error) = error
+        {
             let reason = format!("flag {:?} cannot be read again: {}", read.name, causes(&error));
             self.following().unread(Some(reason.into()));
         }
@@ -187,11 +182,17 @@ impl Shared {
         if order.found(name, sent, state.map_or(Seen::ABSENT, seen), Instant::now()) {
             self.table.replace_or_remove(name, state.cloned());
         }
+        self.settle(order);
+    }
+
+    /// After each decision: where no flag waits for a read that failed, none is reported. Says whether that is so.
+    fn settle(&self, order: MutexGuard<'_, Order>) -> bool {
         let all_read = order.failing() == 0;
         drop(order);
         if all_read {
             self.following().unread(None);
         }
+        all_read
     }
 
     pub(super) fn lost(&self, error: &Error) {

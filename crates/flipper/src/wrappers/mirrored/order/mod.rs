@@ -221,15 +221,16 @@ impl Order {
         match verdict {
             Verdict::Newer => known.enter(seen, read_at, source, epoch, now),
             Verdict::NotNewer => {}
-            Verdict::Unclear => known.marked = Some(now),
+            // Not earlier than it was: a write may have ended since `now`.
+            Verdict::Unclear => known.marked = known.marked.max(Some(now)),
         }
         let answered = matches!((known.marked, read_at), (Some(marked), Some(at)) if at > marked);
         if verdict != Verdict::Unclear && answered {
             known.marked = None;
         }
         let marked = known.marked.is_some();
-        // Read after all, whether or not it said anything new.
-        if source != Source::Event && std::mem::take(&mut known.failing) {
+        // Read after all, whether or not it said anything new; or something else has answered, and no read is wanted any more.
+        if (source != Source::Event || !marked) && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }
         if marked && source != Source::Read {
