@@ -1,6 +1,6 @@
 //! The provider itself.
 
-use flipper::{FeatureFlagClient, Health, Json, Scope};
+use flipper::{ErrorKind, FeatureFlagClient, Health, Json, Scope};
 use open_feature::provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails};
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationResult, StructValue, async_trait,
@@ -75,9 +75,14 @@ impl FlipperProvider {
             let message = format!("flag {name:?} is off: {}", resolved.explanation);
             return Err(error(EvaluationErrorCode::General("FLAG_OFF".into()), message));
         }
-        // There since the flag was just evaluated, in this scope.
-        let data =
-            scope.client_data(name).map_err(|error| self::error(EvaluationErrorCode::ParseError, error.to_string()))?;
+        let data = scope.client_data(name).map_err(|failure| {
+            // An overridden flag need not exist.
+            let code = match failure.kind() {
+                ErrorKind::FlagNotFound => EvaluationErrorCode::FlagNotFound,
+                _ => EvaluationErrorCode::ParseError,
+            };
+            error(code, failure.to_string())
+        })?;
         let found = path.map_or(Ok(&data), |path| value::at(&data, path)).and_then(convert);
         match found {
             Ok(value) => Ok(resolved.details(value)),

@@ -73,19 +73,22 @@ fn failed(code: EvaluationErrorCode, name: &str, explanation: &str) -> open_feat
 }
 
 fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &str) -> FlagMetadata {
-    let mut metadata = FlagMetadata::default().with_value("flipper.reason", explanation);
+    let mut metadata = FlagMetadata::default();
+    // An overridden flag need not exist.
+    if let Ok(record) = scope.record(name) {
+        for (key, value) in record.client_data().as_object().into_iter().flat_map(|data| data.iter()) {
+            if let Some(value) = plain(value) {
+                metadata.add_value(key, value);
+            }
+        }
+        if let Some(created) = record.created_date() {
+            metadata.add_value("flipper.created_date", created);
+        }
+    }
+    // After the client data, whose keys may be any.
+    metadata.add_value("flipper.reason", explanation);
     if let Some(bucket) = &evaluation.bucket {
         metadata.add_value("flipper.bucket_score", bucket.score);
-    }
-    // An overridden flag need not exist.
-    let Ok(record) = scope.record(name) else { return metadata };
-    if let Some(created) = record.created_date() {
-        metadata.add_value("flipper.created_date", created);
-    }
-    for (key, value) in record.client_data().as_object().into_iter().flat_map(|data| data.iter()) {
-        if let Some(value) = plain(value) {
-            metadata.add_value(key, value);
-        }
     }
     metadata
 }

@@ -287,7 +287,10 @@ fn without_flags_it_is_not_ready_and_after_a_loss_it_is_stale() {
 fn a_test_overrides_a_flag() {
     let features = features();
     let client = client(&features);
+    let value = || block_on(client.get_string_value("FLAG/color", None, None));
+    assert_eq!(code(value()), Code::FlagNotFound);
     let _overrides = override_flags!(features, "FLAG" => true);
+    assert_eq!(code(value()), Code::FlagNotFound, "on, but with no client data to take the value from");
     let details = ask(&client, "FLAG", &nobody()).unwrap();
     assert_eq!((details.value, details.reason), (true, Some(EvaluationReason::Other("OVERRIDDEN".into()))));
 }

@@ -148,7 +148,7 @@ impl Error {
     }
 
     /// Another copy, for others who wait for the same answer; of an error that names neither flag nor store yet.
-    #[cfg(any(feature = "redis", feature = "sqlite"))]
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "testing"))]
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new(self.kind()).with_message(self.to_string()).with_transient(self.is_transient());
         match self.source() {

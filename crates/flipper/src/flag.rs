@@ -10,7 +10,7 @@ use crate::client::{Checks, FeatureFlagClient, Local};
 use crate::conditions::Condition;
 use crate::context::Attributes;
 use crate::error::Result;
-use crate::evaluation::{Evaluation, Reason};
+use crate::evaluation::Evaluation;
 use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::table::Slot;
@@ -140,11 +140,7 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
-        let evaluation = self.client.evaluate(&self.name, context);
-        match evaluation.reason {
-            Reason::NoSuchFlag | Reason::Corrupt => Evaluation { enabled: self.default, ..evaluation },
-            _ => evaluation,
-        }
+        self.client.evaluate_or(&self.name, context, self.default)
     }
 
     /// Whether the flag exists, be it that it cannot be read.

@@ -97,7 +97,8 @@ impl Scope {
         self.answer(flag.name(), default)
     }
 
-    /// The answer of [`is_enabled`](Self::is_enabled) with its reason.
+    /// The answer of [`is_enabled`](Self::is_enabled) with its reason, which is worked out at each call: for it chance, and a
+    /// bucketer of your own, is asked again.
     #[must_use]
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
@@ -106,15 +107,10 @@ impl Scope {
         if is_override {
             return Evaluation::of(enabled, Reason::Overridden);
         }
-        match entry.as_ref().map(|entry| &entry.state) {
-            Some(State::Present { plan, .. }) => {
-                let evaluation = plan.evaluate(name, &self.inner.context, &self.inner.environment);
-                // Where chance decides, it was drawn before.
-                Evaluation { enabled, ..evaluation }
-            }
-            Some(State::Corrupt(_)) => Evaluation::of(enabled, Reason::Corrupt),
-            Some(State::Absent) | None => Evaluation::of(enabled, Reason::NoSuchFlag),
-        }
+        let Inner { context, environment, .. } = &*self.inner;
+        let evaluation = Entry::evaluate(entry.as_deref(), name, context, environment, enabled);
+        // Where chance decides, it was drawn before.
+        Evaluation { enabled, ..evaluation }
     }
 
     /// What was stored with the flag, as it was when this scope first asked for the flag.

@@ -7,7 +7,10 @@ use std::sync::{Barrier, LazyLock};
 use std::thread;
 
 use flipper::testing::{OverrideGuard, Overrides, override_flags, spawn, spawn_blocking, spawn_thread};
-use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Reason, context, override_flags};
+use flipper::{
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Reason, Stored, Version,
+    context, override_flags,
+};
 use futures_executor::block_on;
 use tokio::task::yield_now;
 
@@ -265,4 +268,46 @@ fn two_hundred_threads_with_opposite_overrides_a_hundred_times() {
         });
         assert!(!answer(&FEATURES, "OPPOSITE"));
     }
+}
+
+/// A store that asks another client for a flag when it ends.
+#[derive(Debug)]
+struct LastWish(MemoryFeatureFlagStore);
+
+impl Drop for LastWish {
+    fn drop(&mut self) {
+        assert!(!FEATURES.is_enabled("LAST_WISH"));
+    }
+}
+
+impl std::fmt::Display for LastWish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LastWish")
+    }
+}
+
+#[async_trait::async_trait]
+impl FeatureFlagStore for LastWish {
+    async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
+        self.0.get(name).await
+    }
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
+        self.0.put(record, when).await
+    }
+    async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
+        self.0.delete(name, when).await
+    }
+    async fn list(&self) -> flipper::Result<Vec<Stored>> {
+        self.0.list().await
+    }
+}
+
+#[test]
+fn a_guard_that_is_the_last_to_hold_a_store_lets_it_end() {
+    flipper_testkit::within(flipper_testkit::PATIENCE, || {
+        let features = FeatureFlagClient::remote(LastWish(MemoryFeatureFlagStore::new()));
+        let overrides = override_flags!(features, "X" => true);
+        drop(features);
+        drop(overrides);
+    });
 }

@@ -139,6 +139,32 @@ fn a_lost_connection_is_told_and_comes_back() {
 }
 
 #[test]
+fn a_connection_that_was_lost_for_a_moment_is_told_too() {
+    let (store, features) = failing();
+    store.delay(Duration::from_millis(20));
+    let mut write = Box::pin(features.disable("FLAG"));
+    assert!(block_on(futures_util::future::poll_immediate(&mut write)).is_none(), "under way");
+    let mut watch = store.watch();
+    assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
+    store.disconnect();
+    store.reconnect();
+    assert_eq!(kind(block_on(write)), ErrorKind::Unavailable);
+    assert!(matches!(block_on(watch.next()), Some(WatchEvent::Lost(_))));
+    assert!(matches!(block_on(watch.next()), Some(WatchEvent::Restored)));
+    assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
+}
+
+#[test]
+fn many_writes_are_one_call() {
+    let (store, _features) = failing();
+    let records = ["A", "B"].map(|name| FlagRecord::new(name, 1));
+    store.fail_next(1, ErrorKind::Unauthorized);
+    let failed = block_on(store.put_all(&records, Precondition::Any));
+    assert_eq!(failed.into_iter().map(kind).collect::<Vec<_>>(), [ErrorKind::Unauthorized; 2]);
+    assert!(block_on(store.put_all(&records, Precondition::Any)).iter().all(Result::is_ok));
+}
+
+#[test]
 fn a_mirror_lives_through_it() {
     let within = MemoryFeatureFlagStore::new();
     let others = FeatureFlagClient::new(within.clone());

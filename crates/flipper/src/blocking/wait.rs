@@ -8,13 +8,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::task::coop;
 
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Within a runtime of the caller's, how long it takes at most until the future is polled once more, woken or not. There
+/// Within a task of the caller's runtime, how long it takes at most until the future is polled once more, woken or not. There
 /// `yield_now` wakes when the caller's task has ended its turn, which it does not while it waits here.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -54,16 +53,18 @@ pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Outpu
             "a blocking call on flipper's own thread would wait for itself: use the async client there",
         ));
     }
-    let again = Handle::try_current().is_ok().then_some(ASK_AGAIN);
+    let signal = Arc::new(Signal { thread: thread::current(), is_set: AtomicBool::new(false) });
+    let waker = Waker::from(signal.clone());
+    let mut context = Context::from_waker(&waker);
+    // Where tokio defers it, this does not wake at once.
+    let _ = pin!(tokio::task::yield_now()).poll(&mut context);
+    let again = (!signal.is_set.swap(false, Ordering::Acquire)).then_some(ASK_AGAIN);
     // Timers and sockets that the future makes belong to flipper's thread, which drives them while this one sleeps. Where no
     // thread can be had, a future that needs none still comes to its end.
     let _entered = background::handle().ok().map(|handle| handle.enter());
     // Within a task of the caller's, tokio would count these polls against the task's budget, and when that is used up nothing
     // would become ready any more.
     let mut future = pin!(coop::unconstrained(future));
-    let signal = Arc::new(Signal { thread: thread::current(), is_set: AtomicBool::new(false) });
-    let waker = Waker::from(signal.clone());
-    let mut context = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return Ok(Some(value));

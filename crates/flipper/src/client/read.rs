@@ -14,7 +14,7 @@ use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::status::Status;
 use crate::store::Stored;
-use crate::table::{Answer, FlagTable, Slot, State};
+use crate::table::{Answer, Entry, FlagTable, Slot, State};
 
 /// Where a client's checks are answered. Only [`Local`] answers them.
 #[diagnostic::on_unimplemented(
@@ -101,15 +101,19 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
+        self.evaluate_or(name, context, false)
+    }
+
+    pub(crate) fn evaluate_or(&self, name: &str, context: &(impl Attributes + ?Sized), default: bool) -> Evaluation
+    where
+        M: Checks,
+    {
         if let Some(answer) = self.overridden(name) {
             return Evaluation::of(answer, Reason::Overridden);
         }
         let entry = self.table().slot(name).map(|slot| slot.entry());
-        match entry.as_ref().and_then(|entry| entry.as_ref()).map(|entry| &entry.state) {
-            Some(State::Present { plan, .. }) => plan.evaluate(name, context, &self.core.environment),
-            Some(State::Corrupt(_)) => Evaluation::of(false, Reason::Corrupt),
-            Some(State::Absent) | None => Evaluation::of(false, Reason::NoSuchFlag),
-        }
+        let entry = entry.as_ref().and_then(|entry| entry.as_deref());
+        Entry::evaluate(entry, name, context, &self.core.environment, default)
     }
 
     /// Whether the flag exists, be it that it cannot be read.
@@ -118,7 +122,7 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        self.table().get(name).is_some()
+        self.table().slot(name).is_some_and(|slot| slot.exists())
     }
 
     /// All metadata of the flag: `client_data`, `created_date`, `conditions`, `bucketer`, and what others have added.
@@ -237,10 +241,8 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// What the store says, and `Corrupt` if the stored flag cannot be read.
     pub async fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
-        match self.core.store.get(name).await? {
-            Some(stored) => stored.readable().cloned().map(Some).map_err(|error| error.with_store(&self.core.store)),
-            None => Ok(None),
-        }
+        let stored = self.core.store.get(name).await?;
+        stored.map(|stored| self.readable(name, Some(stored))).transpose()
     }
 
     /// The check through the store; a cache in front of it may answer. `false` if the flag does not exist.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use crate::evaluation::Plan;
+use crate::context::Attributes;
+use crate::evaluation::{Environment, Evaluation, Plan, Reason};
 use crate::record::FlagRecord;
 use crate::store::{Corrupt, Stored, Version};
 
@@ -94,6 +95,21 @@ impl Entry {
             State::Corrupt(corrupt) => Err(corrupt.clone()),
         };
         Some(Stored { name: name.to_owned(), version: self.version.clone(), record })
+    }
+
+    /// The answer with its reason; `default` where there is no flag that can be read.
+    pub(crate) fn evaluate(
+        entry: Option<&Self>,
+        name: &str,
+        attributes: &(impl Attributes + ?Sized),
+        environment: &Environment,
+        default: bool,
+    ) -> Evaluation {
+        match entry.map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) => plan.evaluate(name, attributes, environment),
+            Some(State::Corrupt(_)) => Evaluation::of(default, Reason::Corrupt),
+            Some(State::Absent) | None => Evaluation::of(default, Reason::NoSuchFlag),
+        }
     }
 
     fn answers(&self) -> u8 {

@@ -49,15 +49,22 @@ pub struct FailingStore<S = MemoryFeatureFlagStore> {
 
 struct Shared {
     faults: Mutex<Faults>,
-    /// Since when the connection is lost; watches follow it.
-    lost: watch::Sender<Option<SystemTime>>,
+    /// Watches follow it.
+    connection: watch::Sender<Connection>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Connection {
+    lost_since: Option<SystemTime>,
+    /// How often it was lost: who was under way meanwhile has lost it too, though it may be back.
+    losses: u64,
 }
 
 #[derive(Default)]
 struct Faults {
     every_call: Option<ErrorKind>,
-    next_calls: usize,
-    next_kind: Option<ErrorKind>,
+    /// The next calls, so many of them.
+    next_calls: Option<(usize, ErrorKind)>,
     answers_lost: usize,
     delay: Duration,
 }
@@ -66,7 +73,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
     /// This store, without faults so far.
     #[must_use]
     pub fn new(store: S) -> Self {
-        let shared = Shared { faults: Mutex::default(), lost: watch::Sender::new(None) };
+        let shared = Shared { faults: Mutex::default(), connection: watch::Sender::default() };
         Self { store: Arc::new(store), shared: Arc::new(shared) }
     }
 
@@ -77,9 +84,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
 
     /// The next calls fail, so many of them, and do nothing.
     pub fn fail_next(&self, calls: usize, kind: ErrorKind) {
-        let mut faults = self.faults();
-        faults.next_calls = calls;
-        faults.next_kind = Some(kind);
+        self.faults().next_calls = Some((calls, kind));
     }
 
     /// The next writes happen, so many of them, but their answer is lost: an `Unavailable` after which the caller cannot know.
@@ -94,16 +99,18 @@ impl<S: FeatureFlagStore> FailingStore<S> {
 
     /// Loses the connection: calls are `Unavailable`, also those under way, whose writes may have happened; watches are told.
     pub fn disconnect(&self) {
-        self.shared.lost.send_if_modified(|lost| {
-            let was_connected = lost.is_none();
-            lost.get_or_insert_with(SystemTime::now);
+        self.shared.connection.send_if_modified(|connection| {
+            let was_connected = connection.lost_since.is_none();
+            if was_connected {
+                *connection = Connection { lost_since: Some(SystemTime::now()), losses: connection.losses + 1 };
+            }
             was_connected
         });
     }
 
     /// Has the connection back.
     pub fn reconnect(&self) {
-        self.shared.lost.send_if_modified(|lost| lost.take().is_some());
+        self.shared.connection.send_if_modified(|connection| connection.lost_since.take().is_some());
     }
 
     /// Ends all faults: errors, delays, lost answers and the lost connection.
@@ -116,39 +123,44 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_lost(&self) -> bool {
-        self.shared.lost.borrow().is_some()
+    fn connection(&self) -> Connection {
+        *self.shared.connection.borrow()
     }
 
-    /// Before a call: waits as commanded, and fails as commanded.
-    async fn begin(&self) -> Result<()> {
+    /// Before a call: waits as commanded, and fails as commanded. Gives what [`end`](Self::end) wants to know.
+    async fn begin(&self) -> Result<u64> {
+        let losses = self.connection().losses;
         let delay = self.faults().delay;
         if !delay.is_zero() {
             background::sleep(delay).await;
         }
-        if self.is_lost() {
-            return Err(self.lost_connection());
-        }
+        self.end(losses, ())?;
         let mut faults = self.faults();
-        let next = (faults.next_calls > 0).then_some(faults.next_kind).flatten();
-        faults.next_calls = faults.next_calls.saturating_sub(1);
-        match next.or(faults.every_call) {
+        let next = faults.next_calls.filter(|(calls, _)| *calls > 0);
+        faults.next_calls = next.map(|(calls, kind)| (calls - 1, kind));
+        match next.map(|(_, kind)| kind).or(faults.every_call) {
             Some(kind) => Err(Error::new(kind).with_message("failed on command").with_store(self)),
-            None => Ok(()),
+            None => Ok(losses),
         }
     }
 
     /// After a call: what the connection has not lost meanwhile.
-    fn end<T>(&self, result: T) -> Result<T> {
-        if self.is_lost() { Err(self.lost_connection()) } else { Ok(result) }
+    fn end<T>(&self, losses: u64, result: T) -> Result<T> {
+        let connection = self.connection();
+        let is_whole = connection.lost_since.is_none() && connection.losses == losses;
+        if is_whole { Ok(result) } else { Err(self.lost_connection()) }
     }
 
-    fn end_write<T>(&self, result: T) -> Result<T> {
-        let lost = std::mem::replace(&mut self.faults().answers_lost, 0);
-        if lost == 0 {
-            return self.end(result);
+    fn end_write<T>(&self, losses: u64, result: T) -> Result<T> {
+        let is_lost = {
+            let mut faults = self.faults();
+            let is_lost = faults.answers_lost > 0;
+            faults.answers_lost -= usize::from(is_lost);
+            is_lost
+        };
+        if !is_lost {
+            return self.end(losses, result);
         }
-        self.faults().answers_lost = lost - 1;
         Err(Error::new(ErrorKind::Unavailable).with_message("the answer was lost on command").with_store(self))
     }
 
@@ -179,35 +191,44 @@ impl<S: fmt::Debug> fmt::Debug for FailingStore<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
-        self.begin().await?;
-        self.end(self.store.get(name).await)?
+        let losses = self.begin().await?;
+        self.end(losses, self.store.get(name).await)?
     }
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.begin().await?;
-        self.end_write(self.store.put(record, when).await)?
+        let losses = self.begin().await?;
+        self.end_write(losses, self.store.put(record, when).await)?
     }
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.begin().await?;
-        self.end_write(self.store.delete(name, when).await)?
+        let losses = self.begin().await?;
+        self.end_write(losses, self.store.delete(name, when).await)?
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
-        self.begin().await?;
-        self.end(self.store.list().await)?
+        let losses = self.begin().await?;
+        self.end(losses, self.store.list().await)?
     }
 
     fn watch(&self) -> Watch<'_> {
-        let following = Following { store: self, lost: self.shared.lost.subscribe(), events: None, told_lost: false };
+        let connection = self.connection();
+        let mut following = Following {
+            store: self,
+            connection: self.shared.connection.subscribe(),
+            // Before it is told that the connection was lost.
+            losses: connection.losses - u64::from(connection.lost_since.is_some()),
+            events: None,
+        };
         // From here on, not from the first read on.
-        let following = if self.is_lost() { following } else { following.with_events() };
+        if connection.lost_since.is_none() {
+            following.events = Some(self.store.watch());
+        }
         Box::pin(stream::unfold(following, |mut following| async move { Some((following.next().await, following)) }))
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
-        self.begin().await?;
-        self.end(self.store.get_cached(name).await)?
+        let losses = self.begin().await?;
+        self.end(losses, self.store.get_cached(name).await)?
     }
 
     fn is_shared_with_python(&self) -> bool {
@@ -215,11 +236,15 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        let mut results = Vec::with_capacity(records.len());
-        for record in records {
-            results.push(self.put(record, when.clone()).await);
+        if records.is_empty() {
+            return Vec::new();
         }
-        results
+        let losses = match self.begin().await {
+            Ok(losses) => losses,
+            Err(error) => return records.iter().map(|_| Err(error.copy())).collect(),
+        };
+        let results = self.store.put_all(records, when).await;
+        results.into_iter().map(|result| self.end_write(losses, result).and_then(|result| result)).collect()
     }
 }
 
@@ -232,7 +257,7 @@ impl<S: LocalFeatureFlagStore> LocalFeatureFlagStore for FailingStore<S> {
 
     fn status(&self) -> Status {
         let mut status = self.store.status();
-        if let Some(since) = *self.shared.lost.borrow() {
+        if let Some(since) = self.connection().lost_since {
             status.last_sync = status.last_sync.map(|last| last.min(since));
             status.health = Health::Stale { since, reason: "the connection was lost on command".into() };
         }
@@ -252,31 +277,26 @@ impl<S: LocalFeatureFlagStore> LocalFeatureFlagStore for FailingStore<S> {
 /// A watch that is cut off with the connection.
 struct Following<'a, S> {
     store: &'a FailingStore<S>,
-    lost: watch::Receiver<Option<SystemTime>>,
+    connection: watch::Receiver<Connection>,
+    /// The losses that were told.
+    losses: u64,
     events: Option<Watch<'a>>,
-    told_lost: bool,
 }
 
 impl<S: FeatureFlagStore> Following<'_, S> {
-    fn with_events(mut self) -> Self {
-        self.events = Some(self.store.store.watch());
-        self
-    }
-
     async fn next(&mut self) -> WatchEvent {
         loop {
-            let is_lost = self.lost.borrow_and_update().is_some();
-            if is_lost && !self.told_lost {
+            let Connection { lost_since, losses } = *self.connection.borrow_and_update();
+            if losses != self.losses {
+                self.losses = losses;
                 self.events = None;
-                self.told_lost = true;
                 return WatchEvent::Lost(self.store.lost_connection());
             }
-            if !is_lost && self.events.is_none() {
+            if lost_since.is_none() && self.events.is_none() {
                 self.events = Some(self.store.store.watch());
-                self.told_lost = false;
                 return WatchEvent::Restored;
             }
-            let changed = std::pin::pin!(self.lost.changed());
+            let changed = std::pin::pin!(self.connection.changed());
             match &mut self.events {
                 Some(events) => match future::select(events.next(), changed).await {
                     Either::Left((Some(event), _)) => return event,

@@ -68,9 +68,11 @@ pub(super) fn next_number() -> u64 {
 
 impl Drop for OverrideGuard {
     fn drop(&mut self) {
+        // Dropped after the lock: it may be the last to hold a store, whose end may ask for a flag.
+        let mut _ended = None;
         let mut all = OVERRIDES.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(list) = all.get_mut(&self.holder) {
-            list.retain(|other| other.number != self.number);
+            _ended = list.iter().position(|other| other.number == self.number).map(|at| list.remove(at));
             if list.is_empty() {
                 all.remove(&self.holder);
             }

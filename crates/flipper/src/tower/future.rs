@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use futures_util::future::Either;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -12,25 +13,17 @@ pin_project! {
     /// The response to come of a [`Gated`](super::Gated) service.
     pub struct ResponseFuture<F, G> {
         #[pin]
-        state: State<F, G>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<F, G> {
-        On { #[pin] future: F },
-        Off { #[pin] future: G },
+        either: Either<F, G>,
     }
 }
 
 impl<F, G> ResponseFuture<F, G> {
     pub(super) fn on(future: F) -> Self {
-        Self { state: State::On { future } }
+        Self { either: Either::Left(future) }
     }
 
     pub(super) fn off(future: G) -> Self {
-        Self { state: State::Off { future } }
+        Self { either: Either::Right(future) }
     }
 }
 
@@ -38,10 +31,7 @@ impl<F: Future, G: Future<Output = F::Output>> Future for ResponseFuture<F, G> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        match self.project().state.project() {
-            StateProjection::On { future } => future.poll(context),
-            StateProjection::Off { future } => future.poll(context),
-        }
+        self.project().either.poll(context)
     }
 }
 
