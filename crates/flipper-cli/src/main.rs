@@ -28,13 +28,33 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::Cli;
+use crate::failure::{Code, Failure};
+use crate::output::Output;
 use crate::session::Session;
+use crate::store::without_secrets;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
     logs::begin(&command);
     let mut session = Session::new(global);
     let done = commands::run(&mut session, command).await;
     session.end(done)
+}
+
+/// A command line that says nothing that can be done, or asks for help.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    if std::env::args().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        Output::new(true).failure(&Failure::usage(text.trim().trim_start_matches("error: ")));
+    } else {
+        anstream::eprint!("{}", without_secrets(&error.render().ansi().to_string()));
+    }
+    ExitCode::from(Code::Usage as u8)
 }

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use flipper::Json;
 
 use crate::failure::{Done, Failure};
+use crate::store::without_secrets;
 
 pub(crate) const ON: Style = AnsiColor::Green.on_default();
 pub(crate) const OFF: Style = AnsiColor::Red.on_default();
@@ -78,8 +79,9 @@ impl Output {
             return;
         }
         if self.json {
-            self.message(Json::from(failure.to_json()));
+            self.message(without_secrets(&Json::from(failure.to_json()).to_string()));
         } else {
+            let failure = without_secrets(&failure.to_string());
             self.message(format_args!("{} {failure}", styled(OFF.bold(), "error:")));
         }
     }

@@ -97,7 +97,8 @@ impl Plan {
     pub(crate) async fn ask(source: &Source, target: &Store, keep: bool) -> Done<Self> {
         let order = source.order();
         let sample: Vec<_> = order.iter().step_by(order.len().div_ceil(ASKED_AT_ONCE).max(1)).copied().collect();
-        if get(source, target, &sample).await?.iter().all(Option::is_none) {
+        // Of a few flags the sample is all, and they can as well be asked for.
+        if order.len() > ASKED_AT_ONCE && get(source, target, &sample).await?.iter().all(Option::is_none) {
             return Self::make(source, target.list().await?);
         }
         let mut plan = Self::default();

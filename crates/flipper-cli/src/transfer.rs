@@ -139,7 +139,10 @@ pub(crate) async fn apply(
             work.stop_if(interrupt)?;
             match store.inner.delete(name, Precondition::Unchanged(version.clone())).await {
                 Ok(_) => work.tally.destroyed += 1,
-                Err(error) => work.failed(session, name, &error)?,
+                Err(error) => {
+                    let told = work.failed(session, name, &error);
+                    told.map_err(|failure| failure.hint(work.how_far()))?;
+                }
             }
             work.progress.at(work.tally.done());
         }
@@ -174,7 +177,7 @@ impl Work<'_> {
             }
         }
         self.progress.at(self.tally.done());
-        stopped.map_or(Ok(()), Err)
+        stopped.map_or(Ok(()), |failure| Err(failure.hint(self.how_far())))
     }
 
     /// One flag could not be written; an error unless the others may be.
@@ -190,7 +193,7 @@ impl Work<'_> {
                 self.tally.failed += 1;
                 session.go_on_after(self.store.failure(error).code(Code::Store))
             }
-            _ => Err(self.store.failure(error).hint(self.how_far())),
+            _ => Err(self.store.failure(error)),
         }
     }
 

@@ -54,8 +54,14 @@ fn write<'a>(path: &Path, records: impl Iterator<Item = &'a FlagRecord>) -> std:
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let beside = beside(&path);
-    let written =
-        File::create(&beside).and_then(|file| finish(file, records)).and_then(|()| fs::rename(&beside, &path));
+    let written = File::create(&beside).and_then(|file| {
+        // Before anything is in it.
+        if let Ok(old) = fs::metadata(&path) {
+            file.set_permissions(old.permissions())?;
+        }
+        finish(file, records)?;
+        fs::rename(&beside, &path)
+    });
     if written.is_err() {
         // What is left of it is of no use.
         let _ = fs::remove_file(&beside);

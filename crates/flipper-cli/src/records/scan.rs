@@ -20,19 +20,23 @@ impl Wrong {
 #[derive(Default)]
 pub(super) struct Place {
     at: usize,
-    lines: usize,
-    line_starts: usize,
+    line: usize,
+    column: usize,
 }
 
 impl Place {
     /// Line and column, in characters, from 1.
     pub(super) fn of(&mut self, text: &str, at: usize) -> (usize, usize) {
-        for (newline, _) in text[self.at..at].match_indices('\n') {
-            self.lines += 1;
-            self.line_starts = self.at + newline + 1;
+        for character in text[self.at..at].chars() {
+            if character == '\n' {
+                self.line += 1;
+                self.column = 0;
+            } else {
+                self.column += 1;
+            }
         }
         self.at = at;
-        (self.lines + 1, text[self.line_starts..at].chars().count() + 1)
+        (self.line + 1, self.column + 1)
     }
 }
 

@@ -41,15 +41,12 @@ pub(super) fn find() -> Done<Option<Config>> {
 fn read(path: &Path) -> Done<Option<Config>> {
     let refuse = |what: String| Failure::usage(format!("{}: {what}", path.display()));
     match fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err(refuse("is no file".to_owned())),
         Ok(found) if found.len() > LARGEST => return Err(refuse("is too large for a config file".to_owned())),
         Err(error) if is_absence(&error) => return Ok(None),
         _ => {}
     }
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if is_absence(&error) => return Ok(None),
-        Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
-    };
+    let text = fs::read_to_string(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
     // Not the error's own text: it shows the line, which may hold a password.
     let content: Content = toml::from_str(&text).map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];

@@ -105,7 +105,8 @@ fn shown(url: &str, scheme: &str) -> String {
         (false, false) => Ok(()),
     };
     // An `@` elsewhere is the end of a password that was not escaped.
-    let elsewhere = parsed.host_str().is_none() && url.contains('@') || parsed.path().contains('@');
+    let elsewhere =
+        parsed.host_str().is_none() && url.contains('@') || parsed[url::Position::AfterPort..].contains('@');
     if hidden.is_err() || elsewhere {
         return format!("{scheme}:{HIDDEN}");
     }
@@ -126,6 +127,25 @@ fn shown(url: &str, scheme: &str) -> String {
     plain(&shown).into_owned()
 }
 
+/// The text, with the URLs of stores among the command's arguments as they are shown.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let mut text = text.to_owned();
+    for argument in std::env::args().skip(1) {
+        // Also the value in `--store=URL`.
+        let url = argument.split_once('=').map_or(&*argument, |(option, value)| match option.starts_with("--") {
+            true => value,
+            false => &argument,
+        });
+        if let Ok(location) = Location::parse(url)
+            && location.shown != url
+            && !matches!(location.kind, Kind::Sqlite(_))
+        {
+            text = text.replace(url, &location.shown);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +161,8 @@ mod tests {
             ("redis://u:secret@h:port/0", "redis:***"),
             ("redis://u:sec/ret@h", "redis:***"),
             ("redis://u:12/secret@h", "redis:***"),
+            ("redis://u:12?secret@h", "redis:***"),
+            ("redis://u:12#secret@h", "redis:***"),
             ("consul://h:8500/flags?token=secret&dc=eu", "consul://h:8500/flags?token=***&dc=eu"),
             ("redis:secret@h", "redis:***"),
             ("sqlite:/var/a b.db", "sqlite:/var/a b.db"),

@@ -6,5 +6,5 @@ mod location;
 mod open;
 
 pub(crate) use choice::Choice;
-pub(crate) use location::{Kind, Location};
+pub(crate) use location::{Kind, Location, without_secrets};
 pub(crate) use open::{Purpose, Store, consul};

@@ -9,6 +9,8 @@ use flipper::{
     RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, SqliteFile, Stored, ThriftRpcFeatureFlagStore,
 };
 
+use tokio::sync::OnceCell;
+
 use super::{Kind, Location};
 use crate::failure::{Done, Failure};
 use crate::suggest;
@@ -32,12 +34,14 @@ pub(crate) enum Purpose {
 pub(crate) struct Store {
     pub(crate) shown: String,
     pub(crate) inner: Arc<dyn FeatureFlagStore>,
+    /// Asked for once, to say which may have been meant.
+    names: OnceCell<Vec<String>>,
 }
 
 impl Store {
     pub(crate) async fn open(location: &Location, purpose: Purpose) -> Done<Self> {
         let inner = open(location, purpose).await?;
-        Ok(Self { shown: location.shown.clone(), inner })
+        Ok(Self { shown: location.shown.clone(), inner, names: OnceCell::new() })
     }
 
     /// Of all calls through it, none is answered from memory.
@@ -83,10 +87,12 @@ impl Store {
 
     pub(crate) async fn no_such_flag(&self, name: &str) -> Failure {
         let failure = Failure::no_such_flag(name, &self.shown);
-        let Ok(flags) = self.inner.list().await else { return failure };
-        match suggest::like(name, flags.iter().map(|flag| flag.name.as_str())) {
+        let names = async { Ok(self.inner.list().await?.into_iter().map(|flag| flag.name).collect()) };
+        let names: flipper::Result<_> = self.names.get_or_try_init(|| names).await;
+        let Ok(names) = names else { return failure };
+        match suggest::like(name, names.iter().map(String::as_str)) {
             Some(like) => failure.hint(format!("did you mean {}?", quoted(like))),
-            None if flags.is_empty() => failure.hint("there are no flags at all; is it the right store?"),
+            None if names.is_empty() => failure.hint("there are no flags at all; is it the right store?"),
             None => failure.hint("`flipper list` shows those that are there"),
         }
     }

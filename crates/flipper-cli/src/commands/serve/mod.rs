@@ -102,14 +102,16 @@ async fn watch_over(served: &Served, location: &Location) -> Failure {
     let status_changes = async {
         let mut was_live = true;
         loop {
-            match served.status().health {
+            let (status, was_ready) = (served.status(), served.was_ready());
+            let is_live = status.is_live();
+            match status.health {
                 Health::Live if !was_live => tracing::info!(store = location.shown, "flags are current again"),
-                Health::Stale { reason, .. } if was_live && served.was_ready() => {
+                Health::Stale { reason, .. } if was_live && was_ready => {
                     tracing::warn!(store = location.shown, %reason, "flags are stale: the store cannot be followed");
                 }
                 _ => {}
             }
-            was_live = served.status().is_live() || !served.was_ready();
+            was_live = is_live || !was_ready;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
