@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream;
@@ -32,7 +33,7 @@ pub fn watch_by_polling<S: FeatureFlagStore + ?Sized>(store: &S, every: Duration
 struct Polling<'a, S: ?Sized> {
     store: &'a S,
     every: Duration,
-    known: Option<BTreeMap<String, Version>>,
+    known: Option<Arc<BTreeMap<String, Version>>>,
     lost: bool,
     queue: VecDeque<WatchEvent>,
 }
@@ -61,22 +62,25 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
 
     fn compare(&mut self, flags: Vec<Stored>, read_at: Instant) {
         let read_at = Some(read_at);
-        let new = flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
-        let old = self.known.replace(new);
+        let versions: BTreeMap<_, _> = flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
+        let versions = Arc::new(versions);
+        let old = self.known.replace(versions.clone());
         let restored = std::mem::take(&mut self.lost);
         if restored {
             self.queue.push_back(WatchEvent::Restored);
         }
-        let Some(mut old) = old.filter(|_| !restored) else {
+        let Some(old) = old.filter(|_| !restored) else {
             self.queue.push_back(WatchEvent::Reset { flags, read_at });
             self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
             return;
         };
         for flag in flags {
-            if old.remove(&flag.name).as_ref() != Some(&flag.version) {
+            if old.get(&flag.name) != Some(&flag.version) {
                 self.queue.push_back(WatchEvent::Changed { flag, read_at });
             }
         }
-        self.queue.extend(old.into_keys().map(|name| WatchEvent::Removed { name, version: None, read_at }));
+        let gone = old.keys().filter(|name| !versions.contains_key(*name));
+        self.queue.extend(gone.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at }));
+        self.queue.push_back(WatchEvent::Compared { versions });
     }
 }

@@ -1,5 +1,6 @@
 //! The contract between flags and whatever keeps them.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -425,6 +426,12 @@ pub enum WatchEvent {
     Lost(Error),
     /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
     Restored,
+    /// A store that polls has read all flags: these are their versions, and every difference from what it had read before was
+    /// told. Who holds something else read it in between, or wrote it, and reads that flag again.
+    Compared {
+        /// The versions by the flags' names.
+        versions: Arc<BTreeMap<String, Version>>,
+    },
     /// This is how changes arrive from here on; told after a [`WatchEvent::Reset`] by stores that have several ways.
     Following(Updates),
 }

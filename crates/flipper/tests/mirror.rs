@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "shared with other tests, which use other parts")]
 mod scripted;
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -227,6 +228,47 @@ fn a_failing_read_that_nobody_needs_any_more_is_not_reported() {
     store.set("G", Some(true));
     until("the next read is made", || features.is_enabled("G"));
     assert!(features.status().is_live(), "{:?}", features.status());
+}
+
+/// A memory store that can only be polled.
+#[derive(Debug)]
+struct Polled(MemoryFeatureFlagStore);
+
+impl fmt::Display for Polled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Polled")
+    }
+}
+
+#[async_trait::async_trait]
+impl FeatureFlagStore for Polled {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        self.0.get(name).await
+    }
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        self.0.put(record, when).await
+    }
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        self.0.delete(name, when).await
+    }
+    async fn list(&self) -> Result<Vec<Stored>> {
+        self.0.list().await
+    }
+    fn watch(&self) -> Watch<'_> {
+        flipper::watch_by_polling(self, Duration::from_millis(200))
+    }
+}
+
+/// Two polls then find the same, and tell of no change.
+#[test]
+fn an_own_write_that_somebody_undoes_between_two_polls_is_not_kept() {
+    let inner = MemoryFeatureFlagStore::new();
+    let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(Polled(inner.clone())));
+    block_on(features.ready()).unwrap();
+    until("it polls", || matches!(features.status().updates, Updates::Poll { .. }));
+    block_on(features.create("F").enabled(true)).unwrap();
+    block_on(inner.delete("F", Precondition::Any)).unwrap();
+    until("F is gone", || !features.exists("F"));
 }
 
 /// Likewise if the read has failed first.

@@ -359,9 +359,9 @@ impl ConsulAgent {
                  \"verify_incoming_https\": true"
             ));
         }
-        if self.options.socket {
-            parts.push(format!("\"addresses\": {{\"http\": \"127.0.0.1 unix://{shown}/socket\"}}"));
-        }
+        let socket = if self.options.socket { format!(" unix://{shown}/socket") } else { String::new() };
+        // With TLS also at an address that the certificate does not name.
+        parts.push(format!("\"addresses\": {{\"http\": \"127.0.0.1{socket}\", \"https\": \"127.0.0.1 127.0.0.2\"}}"));
         format!("{{{}}}", parts.join(",\n"))
     }
 }

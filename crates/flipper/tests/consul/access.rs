@@ -72,6 +72,7 @@ async fn narrowed_while_watching() {
             put(&agent, "F", false);
         }
         wait_until_refused(&store);
+        assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unauthorized, "none is not all");
         assert_eq!(names(&flipper::LocalFeatureFlagStore::table(&store).list()), ["F", "G"]);
         // The query that was under way when the policy changed still has the old rights.
         assert!(state(&store, "F").is_some());

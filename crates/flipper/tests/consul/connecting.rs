@@ -1,14 +1,14 @@
 //! Ways to reach an agent.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flipper::{
     ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
     LocalFeatureFlagStore, Precondition,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
-use flipper_testkit::wait_until;
+use flipper_testkit::{PATIENCE, wait_until, within};
 
 use crate::{agent, builder, flag, random_base, stale, state, store, wait_for};
 
@@ -53,9 +53,13 @@ async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
     let with_certificate = |client: flipper::ConsulClientBuilder| {
         client.client_cert(agent.file("client.crt")).client_key(agent.file("client.key"))
     };
-    let connect = async |client: flipper::ConsulClientBuilder| {
-        let builder = ConsulFeatureFlagStore::builder(client.build()?);
-        builder.start_within(Duration::from_millis(500)).connect().await
+    let connect =
+        async |client: flipper::ConsulClientBuilder| ConsulFeatureFlagStore::builder(client.build()?).connect().await;
+    let refused = async |client: flipper::ConsulClientBuilder| {
+        let builder = ConsulFeatureFlagStore::builder(client.build().unwrap());
+        let error = builder.start_within(Duration::from_secs(1)).connect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        error.to_string().to_lowercase()
     };
     let store = connect(with_certificate(client().ca_file(agent.file("ca.crt")))).await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
@@ -64,15 +68,18 @@ async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
     // A name that the certificate has, for an address that it has not; and no look at it at all.
     let elsewhere = agent.tls_address().replace("localhost", "127.0.0.2");
     let client_to = |address: &str| with_certificate(ConsulClient::builder().address(address));
-    connect(client_to(&elsewhere).ca_file(agent.file("ca.crt")).tls_server_name("localhost")).await.unwrap_err();
+    let elsewhere = || client_to(&elsewhere).ca_file(agent.file("ca.crt"));
+    assert_eq!(state(&connect(elsewhere().tls_server_name("localhost")).await.unwrap(), "F"), Some(false));
+    let error = refused(elsewhere()).await;
+    assert!(error.contains("certificate"), "{error}");
     let local = agent.tls_address().replace("https://localhost", "127.0.0.1");
     let named = client_to(&local).tls(true).ca_file(agent.file("ca.crt")).tls_server_name("localhost");
     assert_eq!(state(&connect(named).await.unwrap(), "F"), Some(false));
     assert_eq!(state(&connect(client_to(&agent.tls_address()).tls_verify(false)).await.unwrap(), "F"), Some(false));
     // Nobody vouches for the server, the client, or for either.
-    for refused in [with_certificate(client()), client().ca_file(agent.file("ca.crt")), client()] {
-        let error = connect(refused).await.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::InvalidInput), "{error:?}");
+    for unvouched in [with_certificate(client()), client().ca_file(agent.file("ca.crt")), client()] {
+        let error = refused(unvouched).await;
+        assert!(error.contains("certificate"), "{error}");
     }
     let key_alone = client().client_key(agent.file("client.key")).build().unwrap_err();
     assert_eq!(key_alone.kind(), ErrorKind::InvalidInput);
@@ -182,9 +189,9 @@ fn a_static_store_outlives_runtimes() {
 
 #[tokio::test]
 async fn no_agent_at_the_start() {
-    let began = Instant::now();
-    let error = builder("127.0.0.1:1").start_within(Duration::from_millis(300)).connect().await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(5));
+    let error = within(PATIENCE, || {
+        futures_executor::block_on(builder("127.0.0.1:1").start_within(Duration::from_secs(1)).connect()).unwrap_err()
+    });
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient() && error.to_string().contains("refused"), "{error}");
     let features = FeatureFlagClient::new(builder("127.0.0.1:1").start_stale().connect().await.unwrap());
@@ -194,7 +201,7 @@ async fn no_agent_at_the_start() {
     // Something else listens there.
     let page = Fault::Answer(404, String::new(), "<html>not found</html>".to_owned());
     let proxy = ConsulProxy::start(1, page);
-    let error = builder(&proxy.address()).start_within(Duration::from_millis(300)).connect().await.unwrap_err();
+    let error = builder(&proxy.address()).start_within(Duration::from_secs(1)).connect().await.unwrap_err();
     assert!(error.to_string().contains("no Consul agent"), "{error}");
 }
 

@@ -183,6 +183,11 @@ async fn a_hint_lies_beside_the_base_key() {
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let hint = agent.get(&format!("{base}/.features.changed")).unwrap();
     assert!(hint.ends_with(" F\n"), "{hint:?}");
+    // A name that cannot be hinted is deleted without, and changes nothing for the others.
+    store.delete("a\nb", Precondition::Any).await.unwrap();
+    store.put(&flag("G", true), Precondition::Absent).await.unwrap();
+    assert!(agent.get(&format!("{base}/.features.changed")).unwrap().contains(" G\n"));
+    store.delete("G", Precondition::Any).await.unwrap();
     // What the Python library takes for its flags.
     let keys = agent.ask("GET", &format!("/v1/kv/{base}/features?keys"), b"").body;
     assert_eq!(keys.matches('"').count(), 2, "{keys}");

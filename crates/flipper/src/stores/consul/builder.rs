@@ -1,10 +1,7 @@
 //! How a Consul store is made.
 
 use std::path::PathBuf;
-use std::pin::pin;
 use std::time::Duration;
-
-use futures_util::future::{Either, select};
 
 use super::ConsulFeatureFlagStore;
 use super::bare::Bare;
@@ -100,16 +97,15 @@ impl ConsulBuilder {
         let (wait_for_flags, limit) = (!self.start_stale, self.start_within);
         let store = self.start()?;
         if wait_for_flags {
-            let limit = pin!(background::sleep(limit));
-            match select(store.ready(), limit).await {
-                Either::Left((ready, _)) => ready?,
-                Either::Right(_) => {
-                    let reason = match store.status().health {
-                        Health::Stale { reason, .. } => reason,
-                        Health::Live => "its flags have just arrived".into(),
-                    };
-                    let message = format!("the flags of the store did not arrive in time: {reason}");
-                    return Err(Error::new(ErrorKind::Unavailable).with_message(message).with_store(&store));
+            match background::within(limit, store.ready()).await {
+                Ok(ready) => ready?,
+                Err(_) => {
+                    let status = store.status();
+                    // Those of the snapshot file, or those that came just now, are flags.
+                    if let (Health::Stale { reason, .. }, None) = (status.health, status.last_sync) {
+                        let message = format!("the flags of the store did not arrive in time: {reason}");
+                        return Err(Error::new(ErrorKind::Unavailable).with_message(message).with_store(&store));
+                    }
                 }
             }
         }

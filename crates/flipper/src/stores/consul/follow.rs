@@ -89,13 +89,10 @@ impl Follower {
     async fn start(&mut self) -> Result<u64, End> {
         let read_at = Instant::now();
         let listing = self.store.first_listing().await?;
-        let mut rows = Rows::of(&self.store, listing).await?;
+        let mut rows = Rows::believed(&self.store, listing).await?;
         let index = rows.index;
         if index == 0 {
             return Err(super::errors::without_index().into());
-        }
-        if rows.rows.is_empty() {
-            self.may_read(self.store.keys.prefix()).await?;
         }
         self.known.get_mut().reset(&rows);
         self.count.send_replace(rows.rows.len());
@@ -208,7 +205,8 @@ impl Follower {
     /// Tells what a read of one flag found.
     async fn tell(&self, name: String, flag: Option<Stored>, index: u64) -> Result<(), End> {
         let mut known = self.known.lock().await;
-        if index <= known.index(&name) {
+        // What is not newer than a whole answer says nothing: the flag may be gone in that.
+        if index <= known.index(&name).max(known.listed()) {
             return Ok(());
         }
         match flag {

@@ -49,9 +49,10 @@ async fn transact(
     conditional: bool,
     deletes: bool,
 ) -> Result<Vec<Entry>> {
-    if let Some(hint) = store.hints.of(name) {
+    let hint = store.hints.of(name);
+    if let Some(hint) = &hint {
         let mut hinted = operations.clone();
-        hinted.push(Operation::set(store.keys.hint(), &hint, None));
+        hinted.push(Operation::set(store.keys.hint(), hint, None));
         let own = operations.len();
         match store.client.transact(hinted).await {
             Ok(Transaction::Done(entries)) => return Ok(entries),
@@ -65,7 +66,6 @@ async fn transact(
             Err(error) => return Err(error),
         }
     }
-    let hinted = store.hints.are_allowed();
     let key;
     if deletes {
         // Only what is set tells the index. Nobody sees it: it is gone when the transaction is done.
@@ -75,7 +75,8 @@ async fn transact(
     }
     match store.client.transact(operations).await? {
         Transaction::Done(entries) => {
-            if hinted {
+            // The same without the hint did well.
+            if hint.is_some() {
                 store.hints.forbid();
                 tracing::warn!(%store, key = store.keys.hint(), "the Consul token does not allow writing the key by which changes are seen at once; with many flags they are seen later");
             }

@@ -1,6 +1,6 @@
 //! What a mirror and its task share: the flags, what is known of their order, and how current they are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -121,6 +121,18 @@ impl Shared {
 
     pub(super) fn hint(&self, name: &str) {
         self.order().hint(name, Instant::now());
+    }
+
+    /// What is held and is not what the store had is read again. A state that came and went between two polls, by an own write or
+    /// read, no poll tells of.
+    pub(super) fn compared(&self, versions: &BTreeMap<String, Version>) {
+        let held = self.table.list();
+        let others = held.iter().filter(|flag| versions.get(&flag.name) != Some(&flag.version));
+        let names: HashSet<&str> = held.iter().map(|flag| flag.name.as_str()).collect();
+        let unheld = versions.keys().map(String::as_str).filter(|name| !names.contains(name));
+        for name in others.map(|flag| flag.name.as_str()).chain(unheld) {
+            self.hint(name);
+        }
     }
 
     /// Flag by flag, so that own writes need not wait for all of them.

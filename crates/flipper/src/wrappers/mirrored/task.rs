@@ -131,6 +131,7 @@ fn take_in(shared: &Shared, event: WatchEvent) {
         }
         // The flags that come next make it current again.
         WatchEvent::Restored => {}
+        WatchEvent::Compared { versions } => shared.compared(&versions),
         WatchEvent::Following(updates) => shared.updates(updates),
     }
 }

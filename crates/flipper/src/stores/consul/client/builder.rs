@@ -249,7 +249,7 @@ impl fmt::Debug for ConsulClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither token nor password.
         f.debug_struct("ConsulClientBuilder")
-            .field("address", &self.address)
+            .field("address", &Address::parse(&self.address, false).ok())
             .field("datacenter", &self.datacenter)
             .field("namespace", &self.namespace)
             .field("partition", &self.partition)

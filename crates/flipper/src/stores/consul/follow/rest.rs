@@ -53,9 +53,9 @@ impl Follower {
         let mut over = pin!(sleep(QUIET));
         let mut told = false;
         loop {
-            let wait = Some(Wait { index, time: QUIET });
-            let newest = match select(over.as_mut(), pin!(self.store.client.newest(self.store.followed(), wait))).await
-            {
+            let wait = Some(Wait { index, time: self.store.wait });
+            let newest = self.unless_trouble(self.store.client.newest(self.store.followed(), wait));
+            let newest = match select(over.as_mut(), pin!(newest)).await {
                 Either::Left(_) => return Ok(()),
                 Either::Right((newest, _)) => newest?,
             };
