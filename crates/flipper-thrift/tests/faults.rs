@@ -31,11 +31,14 @@ struct Moody {
     inner: MemoryFeatureFlagStore,
     down: Arc<AtomicBool>,
     hung: Arc<AtomicBool>,
+    /// Whether a call waits.
+    waits: Arc<AtomicBool>,
 }
 
 impl Moody {
     async fn mood(&self) -> flipper::Result<()> {
         if self.hung.load(Ordering::SeqCst) {
+            self.waits.store(true, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
         if self.down.load(Ordering::SeqCst) {
@@ -289,7 +292,7 @@ fn eight_writers_by_python_s_calls_lose_nothing_of_set_client_data() {
 
 /// A store that takes its time for a write.
 #[derive(Clone, Debug, Default)]
-struct Slow(MemoryFeatureFlagStore);
+struct Slow(MemoryFeatureFlagStore, Arc<AtomicBool>);
 
 impl fmt::Display for Slow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -303,6 +306,7 @@ impl FeatureFlagStore for Slow {
         self.0.get(name).await
     }
     async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
+        self.1.store(true, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(500)).await;
         self.0.put(record, when).await
     }
@@ -332,7 +336,7 @@ fn shutdown_finishes_what_is_running() {
         })
     });
     wait_until("all three are there", || server.connections() == 3);
-    std::thread::sleep(Duration::from_millis(100));
+    wait_until("the write is under way", || flags.1.load(Ordering::SeqCst));
     let started = Instant::now();
     server.shutdown();
     let took = started.elapsed();
@@ -351,10 +355,10 @@ fn shutdown_does_not_wait_for_ever() {
     moody.hung.store(true, Ordering::SeqCst);
     let options =
         ServerOptions::new().call_timeout(Duration::from_secs(5)).shutdown_timeout(Duration::from_millis(200));
-    let server = Server::start_with("127.0.0.1:0", moody, options).unwrap();
+    let server = Server::start_with("127.0.0.1:0", moody.clone(), options).unwrap();
     let store = store_at(server.local_addr());
     let call = std::thread::spawn(move || block_on(store.get("F")));
-    wait_until("it is there", || server.connections() == 1);
+    wait_until("the call waits for the store", || moody.waits.load(Ordering::SeqCst));
     within(Duration::from_secs(3), move || server.shutdown());
     assert!(call.join().unwrap().is_err());
 }

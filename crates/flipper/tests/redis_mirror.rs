@@ -187,10 +187,10 @@ fn fifty_restarts_under_writers_and_checkers() {
     const RESTARTS: usize = 50;
     let Some(mut server) = RedisServer::start() else { return };
     let (features, checkers) = with_checkers(&server);
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, writes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writers: Vec<_> = (0..2)
         .map(|writer| {
-            let (features, stop) = (mirrored(&server.url()), stop.clone());
+            let (features, stop, writes) = (mirrored(&server.url()), stop.clone(), writes.clone());
             thread::spawn(move || {
                 let mut acknowledged = Vec::new();
                 for number in 0.. {
@@ -199,7 +199,10 @@ fn fifty_restarts_under_writers_and_checkers() {
                     }
                     let name = format!("W{writer}-{number}");
                     match block_on(features.create(&name).enabled(true)) {
-                        Ok(_) => acknowledged.push(name),
+                        Ok(_) => {
+                            acknowledged.push(name);
+                            writes.fetch_add(1, Ordering::Relaxed);
+                        }
                         // One whose answer was lost may be there.
                         Err(error) => assert!(error.is_transient(), "{error:?}"),
                     }
@@ -210,13 +213,13 @@ fn fifty_restarts_under_writers_and_checkers() {
         })
         .collect();
     for _ in 0..RESTARTS {
-        thread::sleep(Duration::from_millis(20));
+        let before = writes.load(Ordering::Relaxed);
+        wait_until("a write is acknowledged", || writes.load(Ordering::Relaxed) > before);
         server.kill();
         server.restart();
     }
     stop.store(true, Ordering::Relaxed);
     let acknowledged: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
-    assert!(acknowledged.len() > RESTARTS, "only {} writes", acknowledged.len());
     let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
     let listed = persist(|| block_on(store.list())).unwrap();
     for name in &acknowledged {

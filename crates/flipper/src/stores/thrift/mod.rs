@@ -19,7 +19,7 @@
 //!
 //! - **Writes can be lost.** A flag is read, compared, and written by `Create` or `Set`, then `SetMeta`; a writer in between is
 //!   overwritten, and others can see the flag between the two calls.
-//! - Changes are found by asking for all flags once a second.
+//! - Changes are found by asking for all flags once a second; a watch that has begun so goes on so.
 //! - A flag with parts that the service has no field for (deny conditions, fields of later versions) is not written:
 //!   `Unsupported`.
 
