@@ -249,9 +249,8 @@ impl FeatureFlagStore for Faulty {
             }
             F::WatchIsOneBehind => {
                 let behind = |held: &mut Option<WatchEvent>, event| {
-                    let told =
-                        if matches!(event, WatchEvent::Reset { .. }) { Some(event) } else { held.replace(event) };
-                    ready(Some(told))
+                    let is_change = matches!(event, WatchEvent::Changed { .. } | WatchEvent::Removed { .. });
+                    ready(Some(if is_change { held.replace(event) } else { Some(event) }))
                 };
                 Box::pin(watch.scan(None, behind).filter_map(ready))
             }
