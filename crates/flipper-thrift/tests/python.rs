@@ -183,6 +183,9 @@ fn contract_behind_a_python_server() {
         "delete_is_atomic",
         "put_is_atomic",
         "put_no_lost_update",
+        // Nor anything that keeps a dropped write, still under way, from the flag as others have written it since.
+        "delete_dropped",
+        "put_dropped",
         // A write is two calls.
         "get_is_whole",
         "list_is_complete",
