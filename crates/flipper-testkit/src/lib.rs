@@ -6,6 +6,8 @@ use std::path::PathBuf;
 mod child;
 pub mod consul;
 mod disk;
+#[cfg(target_os = "linux")]
+mod limits;
 mod port;
 pub mod python;
 pub mod redis;
@@ -15,6 +17,8 @@ mod wait;
 
 pub use child::{Child, Role, child_role, run_together};
 pub use disk::SmallDisk;
+#[cfg(target_os = "linux")]
+pub use limits::{can_open, resident_memory};
 pub use shared::Shared;
 pub use wait::{PATIENCE, wait_until, within};
 

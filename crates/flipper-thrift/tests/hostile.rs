@@ -12,7 +12,7 @@ use flipper::ThriftRpcOptions;
 use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, ThriftRpcFeatureFlagStore};
 use flipper_testkit::{PATIENCE, wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
-use support::block_on;
+use support::{block_on, call, string};
 
 fn serve(options: ServerOptions) -> Server {
     let store = MemoryFeatureFlagStore::new();
@@ -56,21 +56,6 @@ fn assert_serves(server: &Server) {
     let port = server.local_addr().port();
     let store = ThriftRpcFeatureFlagStore::with_options("127.0.0.1", port, ThriftRpcOptions::new());
     assert!(block_on(store.get("F")).unwrap().is_some());
-}
-
-fn string(text: &str) -> Vec<u8> {
-    let mut bytes = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
-    bytes.extend_from_slice(text.as_bytes());
-    bytes
-}
-
-/// A strict binary call.
-fn call(method: &str, arguments: &[u8]) -> Vec<u8> {
-    let mut message = vec![0x80, 1, 0, 1];
-    message.extend(string(method));
-    message.extend([0, 0, 0, 7]);
-    message.extend(arguments);
-    message
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
@@ -172,33 +157,6 @@ fn lengths_that_cannot_be() {
     }
     assert!(!contains(&send_and_wait(&server, &[0, 0, 0, 0, 0x80]), "size"));
     assert_serves(&server);
-}
-
-#[test]
-fn a_long_list_that_never_comes_takes_no_memory() {
-    let server = serve(ServerOptions::new());
-    let mut streams = Vec::new();
-    let before = resident();
-    for _ in 0..200 {
-        let mut meta = vec![12, 0, 2, 15, 0, 3, 13];
-        meta.extend(90_000_i32.to_be_bytes());
-        let mut stream = connect(&server);
-        stream.write_all(&call("SetMeta", &meta)).unwrap();
-        let mut text = connect(&server);
-        let mut argument = vec![11, 0, 1];
-        argument.extend((2_000_000_i32).to_be_bytes());
-        text.write_all(&call("Get", &argument)).unwrap();
-        streams.push((stream, text));
-    }
-    wait_until("all are connected", || server.connections() == 400);
-    let after = resident();
-    assert!(after < before + (64 << 20), "{before} to {after} bytes");
-}
-
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
 #[test]

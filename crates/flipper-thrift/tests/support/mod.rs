@@ -97,6 +97,21 @@ impl std::io::Write for Writer {
     }
 }
 
+pub fn string(text: &str) -> Vec<u8> {
+    let mut bytes = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+/// A strict binary call.
+pub fn call(method: &str, arguments: &[u8]) -> Vec<u8> {
+    let mut message = vec![0x80, 1, 0, 1];
+    message.extend(string(method));
+    message.extend([0, 0, 0, 7]);
+    message.extend(arguments);
+    message
+}
+
 /// A client of the generated code alone.
 pub struct Raw {
     connection: flipper_thrift_protocol::MessageReader<Stream>,
