@@ -24,27 +24,24 @@ pub(crate) async fn change(
     words: impl FnOnce(&FlagRecord) -> Words,
     mut edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
 ) -> Done {
-    let (before, after) = if dry_run {
-        let before = FlagRecord::clone(&*store.record(name).await?);
-        let mut after = before.clone();
-        edit(&mut after).and_then(|()| after.validate()).map_err(|error| store.failure(&error))?;
-        (before, after)
+    let mut states = None;
+    let mut edit = |record: &mut FlagRecord| {
+        let before = record.clone();
+        edit(record)?;
+        states = Some((before, record.clone()));
+        Ok(())
+    };
+    let done = if dry_run {
+        let mut record = FlagRecord::clone(&*store.record(name).await?);
+        edit(&mut record).and_then(|()| record.validate())
     } else {
-        let mut states = None;
-        let client = store.client();
-        let changed = client.update(name, |record| {
-            let before = record.clone();
-            edit(record)?;
-            states = Some((before, record.clone()));
-            Ok(())
-        });
-        if let Err(error) = changed.await {
-            return Err(match states {
-                Some(_) => store.write_failure(&error, name).await,
-                None => store.failure_with(&error, name).await,
-            });
-        }
-        states.ok_or_else(|| Failure::store("the change was not made"))?
+        store.client().update(name, edit).await.map(drop)
+    };
+    let (before, after) = match (done, states) {
+        (Ok(()), Some(states)) => states,
+        (Ok(()), None) => return Err(Failure::store("the change was not made")),
+        (Err(error), Some(_)) if !dry_run => return Err(store.write_failure(&error, name).await),
+        (Err(error), _) => return Err(store.failure_with(&error, name).await),
     };
     let words = words(&after);
     let difference = Difference { name, before: Some(&before), after: Some(&after) };

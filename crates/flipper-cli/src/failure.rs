@@ -26,6 +26,8 @@ pub(crate) enum Code {
     Store = 4,
     /// Ctrl-C.
     Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
 }
 
 /// An error for a person, and for a script.
@@ -53,6 +55,11 @@ impl Failure {
 
     pub(crate) fn store(message: impl Into<String>) -> Self {
         Self::new(Code::Store, "store", message)
+    }
+
+    /// Somebody wanted an end.
+    pub(crate) fn interrupted(code: Code) -> Self {
+        Self::new(code, "interrupted", "interrupted")
     }
 
     pub(crate) fn no_such_flag(name: &str, store: &str) -> Self {

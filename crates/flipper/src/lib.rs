@@ -124,7 +124,8 @@ pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
-    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
+    Corrupt, FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
+    validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "consul")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures_util::Stream;
+use futures_util::stream::{self, Stream, TryStreamExt};
 
 use crate::error::{Error, Result};
 use crate::polling::watch_by_polling;
@@ -153,7 +153,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         false
     }
 
-    /// Puts many flags under one precondition, one result each, in order. The default is a loop.
+    /// Puts many flags under one precondition, one result each, in order. Once one finds the store `Unavailable`, the rest may be
+    /// left alone, with the same error: to wait for each could take hours. The default is a loop.
     ///
     /// # Behavior
     ///
@@ -167,9 +168,60 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         let mut results = Vec::with_capacity(records.len());
         for record in records {
             results.push(self.put(record, when.clone()).await);
+            if give_up(&mut results, records) {
+                break;
+            }
         }
         results
     }
+
+    /// All flags one by one, in no order: of many flags only a part is in memory at once. An error ends the stream. The default
+    /// reads [`list`](Self::list) whole.
+    ///
+    /// # Behavior
+    ///
+    /// - `stream_agrees_with_list`: every flag is there once, as `list` gives it, however many there are.
+    /// - `stream_is_complete`: a stream while others write has every flag that is there all the time, once.
+    /// - `corrupt_stream`: a value that cannot be read is there, as `get` gives it, and does not keep the others from it.
+    ///
+    /// # Errors
+    ///
+    /// Its items' are those of [`list`](Self::list).
+    fn stream(&self) -> FlagStream<'_> {
+        whole(self)
+    }
+}
+
+/// Whether the last of many writes found the store away: then this is the result of all that are left, too.
+pub(crate) fn give_up(results: &mut Vec<Result<Version>>, records: &[FlagRecord]) -> bool {
+    let Some(Err(error)) = results.last().filter(|_| results.len() < records.len()) else { return false };
+    if error.kind() != crate::ErrorKind::Unavailable {
+        return false;
+    }
+    let error = error.copy();
+    results.extend(records[results.len()..].iter().map(|record| Err(error.copy().with_flag(record.name()))));
+    true
+}
+
+/// The flags of [`FeatureFlagStore::stream`].
+pub type FlagStream<'a> = Pin<Box<dyn Stream<Item = Result<Stored>> + Send + 'a>>;
+
+/// A stream of the whole list.
+pub(crate) fn whole<S: FeatureFlagStore + ?Sized>(store: &S) -> FlagStream<'_> {
+    pages((), move |()| async move { Ok((store.list().await?, None)) })
+}
+
+/// A stream of pages: `read` gives the flags of a page, and what it needs for the next one, if there is one.
+pub(crate) fn pages<'a, P: Send + 'a, F>(first: P, read: impl Fn(P) -> F + Send + 'a) -> FlagStream<'a>
+where
+    F: Future<Output = Result<(Vec<Stored>, Option<P>)>> + Send + 'a,
+{
+    let pages = stream::try_unfold(Some((first, read)), |next| async move {
+        let Some((at, read)) = next else { return Ok::<_, Error>(None) };
+        let (flags, next): (Vec<Stored>, Option<P>) = read(at).await?;
+        Ok(Some((stream::iter(flags.into_iter().map(Ok)), next.map(|at| (at, read)))))
+    });
+    Box::pin(pages.try_flatten())
 }
 
 /// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current: what
@@ -464,6 +516,9 @@ macro_rules! forward_store {
             }
             async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
                 (**self).put_all(records, when).await
+            }
+            fn stream(&self) -> FlagStream<'_> {
+                (**self).stream()
             }
         }
 

@@ -21,7 +21,7 @@ pub(crate) async fn run(session: &mut Session, args: &Condition) -> Done {
 
 async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
     let condition = parse(&args.expression.join(" "))?;
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(std::slice::from_ref(&args.name))? {
         let words = |_: &flipper::FlagRecord| Words {
             done: format!("{} now also needs `{}`,", quoted(&name), show(&condition)),
@@ -50,7 +50,7 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
 }
 
 async fn list(session: &mut Session, args: &Names) -> Done {
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(&args.names)? {
         match store.record(&name).await {
             Ok(record) => {
@@ -70,7 +70,7 @@ async fn list(session: &mut Session, args: &Names) -> Done {
 
 async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
     let only = args.expression.as_deref().map(parse).transpose()?;
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(std::slice::from_ref(&args.name))? {
         let what = only.as_ref().map_or_else(|| "all conditions".to_owned(), |only| format!("`{}`", show(only)));
         let words = |_: &flipper::FlagRecord| Words {

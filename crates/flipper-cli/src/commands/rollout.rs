@@ -16,7 +16,7 @@ use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Rollout) -> Done {
     let (bucketer, given) = bucketer(args)?;
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(given)? {
         let quoted = quoted(&name);
         let words = |record: &flipper::FlagRecord| match rollout(record.bucketer()) {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch};
 
 /// Two connections to one place, taken for one store: what one of them writes, the other reads. The suite then proves
 /// what two processes see of each other: that each reads what the other wrote, and is told of it.
@@ -88,5 +88,9 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         self.writer().put_all(records, when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.reader().stream()
     }
 }

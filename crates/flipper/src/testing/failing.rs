@@ -5,16 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use futures_util::future::{self, Either};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
 use crate::status::{Health, Status};
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 
@@ -245,6 +244,12 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         };
         let results = self.store.put_all(records, when).await;
         results.into_iter().map(|result| self.end_write(losses, result).and_then(|result| result)).collect()
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        let begun = stream::once(self.begin());
+        let flags = begun.map_ok(move |losses| self.store.stream().map(move |flag| self.end(losses, flag)?));
+        Box::pin(flags.try_flatten())
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::record::FlagRecord;
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 
@@ -72,6 +72,8 @@ pub enum Call {
     },
     /// [`FeatureFlagStore::list`].
     List,
+    /// [`FeatureFlagStore::stream`].
+    Stream,
     /// [`FeatureFlagStore::watch`].
     Watch,
     /// [`LocalFeatureFlagStore::ready`].
@@ -100,6 +102,7 @@ impl fmt::Display for Call {
             }
             Self::Delete { name, .. } => write!(f, "delete {name}"),
             Self::List => f.write_str("list"),
+            Self::Stream => f.write_str("stream"),
             Self::Watch => f.write_str("watch"),
             Self::Ready => f.write_str("ready"),
             Self::Close => f.write_str("close"),
@@ -193,6 +196,11 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         self.record(Call::PutAll { records: records.to_vec(), when: when.clone() });
         self.store.put_all(records, when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.record(Call::Stream);
+        self.store.stream()
     }
 }
 

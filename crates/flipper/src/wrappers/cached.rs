@@ -13,7 +13,7 @@ use super::causes;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;
@@ -314,5 +314,9 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let _void: Vec<_> = records.iter().map(|record| self.void(record.name())).collect();
         self.store.put_all(records, when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.store.stream()
     }
 }

@@ -23,7 +23,7 @@ use self::shared::{InFlight, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::table::FlagTable;
 
 /// Holds all flags of another store in memory, so that checks are reads of memory, and follows that store's
@@ -183,6 +183,10 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
             end_put(write, record, written);
         }
         written
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.inner.store.stream()
     }
 }
 

@@ -11,7 +11,7 @@ use super::link::within;
 use super::scripts::{self, PUT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Version};
+use crate::store::{FeatureFlagStore, Precondition, Version, give_up};
 
 /// How many flags, and about how many bytes, one pipeline writes: the server does them in some milliseconds, and nothing else
 /// meanwhile.
@@ -38,6 +38,9 @@ pub(super) async fn put_all(
             results.extend(put_batch(store, &batch, when).await);
             batch.clear();
             bytes = 0;
+            if give_up(&mut results, records) {
+                break;
+            }
         }
     }
     if !batch.is_empty() {

@@ -1,7 +1,8 @@
 //! All flags: `SCAN`, and `MGET` of each page along with the `SCAN` of the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -11,10 +12,10 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, 
 use tokio::task::JoinHandle;
 
 use super::client::Connection;
-use super::link::within;
+use super::link::{Live, within};
 use super::{RedisFeatureFlagStore, flag};
 use crate::background;
-use crate::store::Stored;
+use crate::store::{FlagStream, Stored, pages};
 
 /// How many keys the server looks at for one page.
 const PAGE: usize = 1000;
@@ -50,6 +51,68 @@ pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connecti
     flags.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     // SCAN may tell a key twice.
     flags.dedup_by(|one, other| one.name == other.name);
+    Ok(flags)
+}
+
+/// The flags of a page, and where the next one begins.
+type Page = (Vec<Stored>, Option<Option<Reading>>);
+
+/// How far a stream is.
+struct Reading {
+    live: Arc<Live>,
+    cursor: u64,
+    /// SCAN may tell a key twice.
+    seen: HashSet<String>,
+}
+
+/// Page by page. A cluster's flags are read whole: while slots change hands a scan of it has to begin anew.
+pub(super) fn stream(store: &RedisFeatureFlagStore) -> FlagStream<'_> {
+    pages(None, move |reading: Option<Reading>| async move {
+        next_page(store, reading).await.map_err(|error| store.error(error))
+    })
+}
+
+async fn next_page(store: &RedisFeatureFlagStore, reading: Option<Reading>) -> RedisResult<Page> {
+    let mut reading = match reading {
+        Some(reading) => reading,
+        None => Reading { live: store.link.connection(store.timeout).await?, cursor: 0, seen: HashSet::new() },
+    };
+    let Connection::Node(node) = &reading.live.connection else { return Ok((list(store).await?, None)) };
+    let mut flags = match scan_page(store, node, &mut reading.cursor).await {
+        Ok(flags) => flags,
+        Err(error) => {
+            if super::errors::ends_connection(&error) {
+                store.link.discard(&reading.live);
+            }
+            return Err(error);
+        }
+    };
+    flags.retain(|flag| reading.seen.insert(flag.name.clone()));
+    Ok((flags, (reading.cursor != 0).then_some(Some(reading))))
+}
+
+async fn scan_page(
+    store: &RedisFeatureFlagStore,
+    node: &MultiplexedConnection,
+    cursor: &mut u64,
+) -> RedisResult<Vec<Stored>> {
+    let mut pipeline = Pipeline::new();
+    pipeline.add_command(scan(store, *cursor));
+    let mut scanned = ask_node(store.timeout, node.clone(), &pipeline).await?.into_iter();
+    let (next, keys) = page(store, answer(scanned.next())?)?;
+    *cursor = next.unwrap_or(0);
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pipeline = Pipeline::new();
+    pipeline.add_command(mget(&keys));
+    let mut answers = ask_node(store.timeout, node.clone(), &pipeline).await?.into_iter();
+    let values = Vec::<Value>::from_redis_value(answer(answers.next())?)?;
+    let handle = background::handle().map_err(io::Error::other)?;
+    let reader = store.clone();
+    let read = handle.spawn_blocking(move || read_page(&reader, keys, values));
+    let (flags, unread) = read.await.map_err(io::Error::other)??;
+    report_types(store, node.clone(), &unread).await?;
     Ok(flags)
 }
 

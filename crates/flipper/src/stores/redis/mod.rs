@@ -62,7 +62,7 @@ use self::scripts::{DELETE, PUT, Script};
 use self::writing::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch};
 
 pub use self::client::RedisClient;
 
@@ -263,5 +263,9 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         bulk::put_all(self, records, &when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        list::stream(self)
     }
 }

@@ -74,7 +74,7 @@ use self::writer::{Job, Write, WriteAll, Writer};
 use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, give_up};
 use crate::table::FlagTable;
 
 /// Keeps flags in an SQLite file. Clones share it; when the last one is dropped, or [closed](LocalFeatureFlagStore::close),
@@ -252,6 +252,9 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
                 && self.threads.writer.send(Job::WriteAll(job, reply)).is_ok();
             let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
             results.extend(batch.results(written, |error| self.shared.named(error)));
+            if give_up(&mut results, records) {
+                break;
+            }
         }
         results
     }
