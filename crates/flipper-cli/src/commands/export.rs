@@ -24,7 +24,7 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
         // Who interrupts this has the part that was written.
         None => {
             let (records, corrupt) = Records::of(&store).await?;
-            write_all(session.out.data(), &records, || false)?;
+            records.write(session.out.data(), || false)?;
             corrupt
         }
         Some(path) => {
@@ -107,7 +107,7 @@ async fn write(path: &Path, records: Records, interrupt: &mut Interrupt) -> Done
 /// Whether all of it was written.
 fn finish(file: File, records: &Records, stopped: impl Fn() -> bool) -> io::Result<bool> {
     let mut writer = BufWriter::new(file);
-    if !write_all(&mut writer, records, stopped)? {
+    if !records.write(&mut writer, stopped)? {
         return Ok(false);
     }
     writer.flush()?;
@@ -116,20 +116,6 @@ fn finish(file: File, records: &Records, stopped: impl Fn() -> bool) -> io::Resu
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(true),
         other => other.map(|()| true),
     }
-}
-
-/// Writes flags, one a line, ordered by name; whether all of them.
-fn write_all(out: &mut impl Write, records: &Records, stopped: impl Fn() -> bool) -> io::Result<bool> {
-    out.write_all(b"[")?;
-    for (index, text) in records.texts().enumerate() {
-        if stopped() {
-            return Ok(false);
-        }
-        out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-        out.write_all(text.as_bytes())?;
-    }
-    out.write_all(b"\n]\n")?;
-    Ok(!stopped())
 }
 
 fn beside(path: &Path) -> PathBuf {

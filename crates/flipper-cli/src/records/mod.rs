@@ -4,7 +4,7 @@ mod scan;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use flipper::{FlagRecord, Json, validate_name};
@@ -122,9 +122,18 @@ impl Records {
         self.items.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()
     }
 
-    /// The stored texts, in the order of the names.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.items.iter().map(|(_, range)| &self.text[range.clone()])
+    /// Writes them, one a line, ordered by name, until it is to stop; whether all were written.
+    pub(crate) fn write(&self, out: &mut impl Write, stopped: impl Fn() -> bool) -> io::Result<bool> {
+        out.write_all(b"[")?;
+        for (index, (_, range)) in self.items.iter().enumerate() {
+            if stopped() {
+                return Ok(false);
+            }
+            out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
+            out.write_all(&self.text.as_bytes()[range.clone()])?;
+        }
+        out.write_all(b"\n]\n")?;
+        Ok(!stopped())
     }
 
     /// Reads the flag once more; it was read before.
@@ -166,6 +175,8 @@ pub(crate) fn named(record: &FlagRecord, name: &str) -> FlagRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     const FLAG: &str = r#"{"feature_name": "A", "is_enabled": true, "meta": {"created_date": 1}}"#;
@@ -220,11 +231,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let records: Vec<_> = ["A", "B"].map(|name| FlagRecord::new(name, 7)).into();
+        let flags = ["B", "A"].map(|name| (name, Ok(Arc::new(FlagRecord::new(name, 7)))));
+        let (records, _) = Records::known(flags.iter().map(|(name, record)| (*name, record)));
         let mut bytes = Vec::new();
-        write(&mut bytes, records.iter()).unwrap();
-        assert_eq!(read_text(std::str::from_utf8(&bytes).unwrap()), Ok(2));
-        assert_eq!(named(&records[0], "C"), FlagRecord::new("C", 7));
+        assert!(records.write(&mut bytes, || false).unwrap());
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.find("\"A\"") < text.find("\"B\""), "{text}");
+        assert_eq!(read_text(&text), Ok(2));
+        assert_eq!(records.find("B"), Some(1));
+        assert!(!records.write(&mut Vec::new(), || true).unwrap());
+        assert_eq!(named(&FlagRecord::new("A", 7), "C"), FlagRecord::new("C", 7));
     }
 
     proptest::proptest! {
