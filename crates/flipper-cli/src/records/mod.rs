@@ -138,7 +138,9 @@ impl Records {
 
     /// Reads the flag once more; it was read before.
     pub(crate) fn record(&self, index: usize) -> Done<FlagRecord> {
-        self.parse(&self.items[index].1, 1, 1).map_err(Failure::store)
+        let (name, range) = &self.items[index];
+        FlagRecord::from_json(&self.text[range.clone()])
+            .map_err(|error| Failure::store(format!("flag {} cannot be read: {}", quoted(name), said(&error))))
     }
 }
 
