@@ -13,8 +13,6 @@ pub(crate) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
         // Fails where nobody waits any more.
         let _ = done.send(work());
     };
-    thread::Builder::new()
-        .spawn(run)
-        .map_err(|error| Failure::store(format!("no thread can be started: {error}")))?;
+    thread::Builder::new().spawn(run).map_err(|error| Failure::store(format!("no thread can be started: {error}")))?;
     result.await.map_err(|_panicked| Failure::store("a thread broke off"))
 }

@@ -15,15 +15,33 @@ pub(crate) struct Words {
     pub(crate) already: String,
 }
 
-/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change.
+/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change. Whether it
+/// did: a failure is told, and does not keep the command from other flags.
 pub(crate) async fn change(
     session: &mut Session,
     store: &Store,
     name: &str,
     dry_run: bool,
     words: impl FnOnce(&FlagRecord) -> Words,
+    edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
+) -> Done<bool> {
+    match edited(store, name, dry_run, edit).await {
+        Ok((before, after)) => {
+            let words = words(&after);
+            let difference = Difference { name, before: Some(&before), after: Some(&after) };
+            tell(session, store, &difference, dry_run, &words).map(|()| true)
+        }
+        Err(failure) => session.go_on_after(failure).map(|()| false),
+    }
+}
+
+/// The flag before and after.
+async fn edited(
+    store: &Store,
+    name: &str,
+    dry_run: bool,
     mut edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
-) -> Done {
+) -> Done<(FlagRecord, FlagRecord)> {
     let mut states = None;
     let mut edit = |record: &mut FlagRecord| {
         let before = record.clone();
@@ -37,15 +55,12 @@ pub(crate) async fn change(
     } else {
         store.client().update(name, edit).await.map(drop)
     };
-    let (before, after) = match (done, states) {
-        (Ok(()), Some(states)) => states,
-        (Ok(()), None) => return Err(Failure::store("the change was not made")),
-        (Err(error), Some(_)) if !dry_run => return Err(store.write_failure(&error, name).await),
-        (Err(error), _) => return Err(store.failure_with(&error, name).await),
-    };
-    let words = words(&after);
-    let difference = Difference { name, before: Some(&before), after: Some(&after) };
-    tell(session, store, &difference, dry_run, &words)
+    match (done, states) {
+        (Ok(()), Some(states)) => Ok(states),
+        (Ok(()), None) => Err(Failure::store("the change was not made")),
+        (Err(error), Some(_)) if !dry_run => Err(store.write_failure(&error, name).await),
+        (Err(error), _) => Err(store.failure_with(&error, name).await),
+    }
 }
 
 /// Tells of a change that was made, or shows one that was not.

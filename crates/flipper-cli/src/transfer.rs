@@ -178,9 +178,8 @@ impl Work<'_> {
         results: Vec<flipper::Result<Version>>,
         counter: Counter,
     ) -> Done {
-        let is_denied = |result: &flipper::Result<_>| {
-            result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthorized)
-        };
+        let is_denied =
+            |result: &flipper::Result<_>| result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthorized);
         let all_denied = !self.persist && results.iter().all(is_denied);
         let mut outage = None;
         let mut unknown = 0;

@@ -33,17 +33,15 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
             }
             Ok(())
         });
-        match done.await {
-            Ok(()) => {
-                let record = store.record(&name).await?;
-                if crate::describe::rollout(record.bucketer()).is_some() && !session.out.json() {
-                    session.out.note(format_args!(
-                        "{} has a rollout too; checks that give attributes are now decided by the conditions alone",
-                        quoted(&name)
-                    ));
-                }
-            }
-            Err(failure) => session.go_on_after(failure)?,
+        if !done.await? || session.out.json() {
+            continue;
+        }
+        let record = store.record(&name).await?;
+        if crate::describe::rollout(record.bucketer()).is_some() {
+            session.out.note(format_args!(
+                "{} has a rollout too; checks that give attributes are now decided by the conditions alone",
+                quoted(&name)
+            ));
         }
     }
     Ok(())
@@ -89,9 +87,7 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
             record.set_conditions(kept);
             Ok(())
         });
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }

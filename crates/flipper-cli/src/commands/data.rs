@@ -44,9 +44,7 @@ async fn set(session: &mut Session, args: &DataSet) -> Done {
             already: format!("{quoted} has {keys} like that already"),
         };
         let done = change(session, &store, &name, args.dry.dry_run, words, |record| record.merge_client_data(&data));
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }
@@ -70,9 +68,7 @@ async fn unset(session: &mut Session, args: &DataUnset) -> Done {
             record.set_client_data(data);
             Ok(())
         });
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }

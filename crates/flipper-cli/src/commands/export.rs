@@ -32,8 +32,10 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
             let as_it_was = format!("{} is as it was", plain(path));
             let (records, corrupt) = interrupt.unless(&as_it_was, Records::of(&store)).await?;
             let flags = records.len();
-            if let Some(code) = write(Path::new(path), records, &mut interrupt).await? {
-                return Err(Failure::interrupted(code).hint(as_it_was));
+            let is_plain = fs::metadata(path).map_or(true, |found| found.is_file());
+            if let Some(code) = write(Path::new(path), is_plain, records, &mut interrupt).await? {
+                let left = if is_plain { &as_it_was } else { "a part was written" };
+                return Err(Failure::interrupted(code).hint(left));
             }
             if session.out.json() {
                 let mut object = Object::new();
@@ -57,10 +59,9 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
 
 /// Writes beside the file and puts that in its place, so that a file is never half written; the exit code if somebody wanted an end
 /// before that.
-async fn write(path: &Path, records: Records, interrupt: &mut Interrupt) -> Done<Option<Code>> {
+async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut Interrupt) -> Done<Option<Code>> {
     let stop = Arc::new(AtomicBool::new(false));
     let failed = |error: io::Error| Failure::usage(format!("{}: {error}", plain(&path.to_string_lossy())));
-    let is_plain = fs::metadata(path).map_or(true, |found| found.is_file());
     let place = if is_plain { fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
     let beside = is_plain.then(|| beside(&place));
     let writing = {

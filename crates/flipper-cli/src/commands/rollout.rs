@@ -41,10 +41,8 @@ pub(crate) async fn run(session: &mut Session, args: &Rollout) -> Done {
             }
             Ok(())
         });
-        match done.await {
-            Ok(()) if !session.out.json() => notes.iter().for_each(|note| session.out.note(note)),
-            Ok(()) => {}
-            Err(failure) => session.go_on_after(failure)?,
+        if done.await? && !session.out.json() {
+            notes.iter().for_each(|note| session.out.note(note));
         }
     }
     Ok(())

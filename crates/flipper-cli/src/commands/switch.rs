@@ -32,9 +32,7 @@ pub(crate) async fn run(session: &mut Session, args: &Switch, to: To) -> Done {
             });
             Ok(())
         });
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }

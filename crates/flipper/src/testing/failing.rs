@@ -13,7 +13,9 @@ use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
 use crate::status::{Health, Status};
-use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+use crate::store::{
+    FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
+};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 

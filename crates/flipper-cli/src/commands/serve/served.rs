@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use flipper::{
-    FeatureFlagStore, FlagRecord, FlagStream, FlagTable, LocalFeatureFlagStore, Precondition, Result, Status, Stored, Version,
-    Watch,
+    FeatureFlagStore, FlagRecord, FlagStream, FlagTable, LocalFeatureFlagStore, Precondition, Result, Status, Stored,
+    Version, Watch,
 };
 use futures_util::stream;
 

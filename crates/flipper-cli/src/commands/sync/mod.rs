@@ -64,11 +64,7 @@ async fn write(
     Ok(true)
 }
 
-fn readable(
-    session: &mut Session,
-    from: &Store,
-    (source, corrupt): (Records, Vec<(String, String)>),
-) -> Done<Records> {
+fn readable(session: &mut Session, from: &Store, (source, corrupt): (Records, Vec<(String, String)>)) -> Done<Records> {
     for (name, why) in corrupt {
         let what = format!("{} in {} cannot be read and is left out: {}", quoted(&name), from.shown, plain(&why));
         session.go_on_after(Failure::store(what))?;

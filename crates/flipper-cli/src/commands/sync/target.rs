@@ -53,22 +53,30 @@ impl<'a> Target<'a> {
 
     /// Writes a flag; while the store is away, nothing: that is found when it is back.
     pub(super) async fn put(&mut self, session: &mut Session, record: &FlagRecord, interrupt: &mut Interrupt) -> Done {
-        let name = record.name();
+        let (name, was_in_step) = (record.name(), self.is_in_step());
         self.destroyed.remove(name);
         if self.behind {
             return Ok(());
         }
         let put = self.store.inner.put(record, Precondition::Any);
         let result = interrupt.soon(put).await.map(|result| result.map(drop));
-        self.note(session, name, "wrote", result)
+        self.note(session, name, "wrote", result)?;
+        self.say_if_in_step(session, was_in_step);
+        Ok(())
     }
 
     /// Destroys a flag, now or when the store is back.
     pub(super) async fn destroy(&mut self, session: &mut Session, name: &str, interrupt: &mut Interrupt) -> Done {
+        let was_in_step = self.is_in_step();
         self.destroyed.insert(name.to_owned());
-        if self.behind {
-            return Ok(());
+        if !self.behind {
+            self.delete(session, name, interrupt).await?;
+            self.say_if_in_step(session, was_in_step);
         }
+        Ok(())
+    }
+
+    async fn delete(&mut self, session: &mut Session, name: &str, interrupt: &mut Interrupt) -> Done {
         let delete = self.store.inner.delete(name, Precondition::Any);
         let result = interrupt.soon(delete).await.map(|result| result.map(drop));
         if matches!(result, Ok(Ok(()))) {
@@ -87,12 +95,8 @@ impl<'a> Target<'a> {
     ) -> Done {
         match result {
             Ok(Ok(())) => {
-                let was_in_step = self.is_in_step();
                 self.refused.remove(name);
                 told(session, verb, name)?;
-                if !was_in_step && self.is_in_step() {
-                    session.out.message(format_args!("{} is in step", self.store.shown));
-                }
             }
             Ok(Err(error)) if is_refusal(&error) => self.refused.add(session, self.store, name, &error),
             Ok(Err(error)) => self.lost(session, &self.store.failure(&error)),
@@ -100,6 +104,12 @@ impl<'a> Target<'a> {
             Err(_) => self.behind = true,
         }
         Ok(())
+    }
+
+    fn say_if_in_step(&self, session: &mut Session, was_in_step: bool) {
+        if !was_in_step && self.is_in_step() {
+            session.out.message(format_args!("{} is in step", self.store.shown));
+        }
     }
 
     fn lost(&mut self, session: &mut Session, failure: &Failure) {
@@ -117,20 +127,16 @@ impl<'a> Target<'a> {
         follow: &Follow<'_>,
         interrupt: &mut Interrupt,
     ) -> Done {
-        let was_refused = !self.refused.is_empty();
         self.behind = true;
         self.refused.begin();
         match self.compare(session, follow, interrupt).await {
             Ok(()) => self.behind = false,
-            Err(failure) if matches!(failure.code, Code::Interrupted | Code::Terminated) => return Ok(()),
-            Err(failure) => {
-                self.lost(session, &failure);
-                return Ok(());
-            }
+            Err(failure) if matches!(failure.code, Code::Interrupted | Code::Terminated) => {}
+            Err(failure) => self.lost(session, &failure),
         }
         for name in self.destroyed.clone() {
             if !self.behind {
-                self.destroy(session, &name, interrupt).await?;
+                self.delete(session, &name, interrupt).await?;
             }
         }
         if self.behind {
@@ -138,15 +144,15 @@ impl<'a> Target<'a> {
         }
         self.refused.end();
         self.try_at = Instant::now() + TRY_REFUSED;
-        let was_away = std::mem::take(&mut self.away);
         let shown = &self.store.shown;
-        match (was_away, self.refused.is_empty()) {
+        match (std::mem::take(&mut self.away), self.refused.is_empty()) {
             (true, true) => session.out.message(format_args!("{shown} is there again, and in step")),
             (true, false) => {
                 session.out.message(format_args!("{shown} is there again; {}", self.refused.text(self.store)));
             }
-            (false, true) if was_refused => session.out.message(format_args!("{shown} is in step")),
-            (false, _) => {}
+            // Something was refused before.
+            (false, true) => session.out.message(format_args!("{shown} is in step")),
+            (false, false) => {}
         }
         Ok(())
     }
@@ -159,8 +165,7 @@ impl<'a> Target<'a> {
             return Ok(());
         }
         let mode = Mode { overwrite: true, destroy: false, persist: true };
-        let tally =
-            transfer::apply(session, self.store, &source, &plan, mode, interrupt, &mut self.refused).await?;
+        let tally = transfer::apply(session, self.store, &source, &plan, mode, interrupt, &mut self.refused).await?;
         if tally.failed < plan.create.len() + plan.change.len() {
             session.out.message(tally.text());
         }

@@ -35,9 +35,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
 use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient;
 use flipper_thrift_protocol::{Protocol, Transport, Wire};
+use futures_util::TryStreamExt;
 
 use self::connection::{BackOff, CallError};
 use self::pool::Pool;
