@@ -249,9 +249,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
     }
 
     fn stream(&self) -> FlagStream<'_> {
-        let begun = stream::once(self.begin());
-        let flags = begun.map_ok(move |losses| self.store.stream().map(move |flag| self.end(losses, flag)?));
-        Box::pin(flags.try_flatten())
+        Box::pin(stream::try_unfold(None, move |begun: Option<(u64, FlagStream<'_>)>| async move {
+            let (losses, mut flags) = match begun {
+                Some(begun) => begun,
+                None => (self.begin().await?, self.store.stream()),
+            };
+            let next = self.end(losses, flags.try_next().await?)?;
+            Ok(next.map(|flag| (flag, Some((losses, flags)))))
+        }))
     }
 }
 
