@@ -27,6 +27,7 @@ pub(crate) enum Code {
     /// Ctrl-C.
     Interrupted = 130,
     /// SIGTERM.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there is no such signal"))]
     Terminated = 143,
 }
 

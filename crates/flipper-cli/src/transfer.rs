@@ -129,7 +129,8 @@ pub(crate) async fn apply(
             let started = Instant::now();
             // The next ones are read while the store writes these.
             let batch = join(store.inner.put_all(&records, when.clone()), async { take(source, &mut rest, size) });
-            let Ok((results, next)) = work.interrupt.soon(batch).await else { return Err(work.stopped(records.len())) };
+            let batch = work.interrupt.soon(batch).await;
+            let (results, next) = batch.map_err(|code| work.stopped(code, records.len()))?;
             work.note(records.iter().map(FlagRecord::name), results, counter)?;
             records = next?;
             size = match started.elapsed() {
@@ -142,7 +143,7 @@ pub(crate) async fn apply(
     if mode.destroy {
         for (name, version) in &plan.only_there {
             let delete = store.inner.delete(name, Precondition::Unchanged(version.clone()));
-            let Ok(result) = work.interrupt.soon(delete).await else { return Err(work.stopped(1)) };
+            let result = work.interrupt.soon(delete).await.map_err(|code| work.stopped(code, 1))?;
             work.note([name.as_str()], vec![result], |tally| &mut tally.destroyed)?;
         }
     }
@@ -199,15 +200,14 @@ impl Work<'_> {
         }
         let done = self.tally.written() + self.tally.failed;
         self.progress.at(done);
-        match outage {
-            _ if self.interrupt.code().is_some() && done < self.total => Err(self.stopped(unknown)),
-            Some(error) => Err(self.store.failure(&error).hint(self.how_far(unknown))),
-            None => Ok(()),
+        match (self.interrupt.code(), outage) {
+            (Some(code), _) if done < self.total => Err(self.stopped(code, unknown)),
+            (_, Some(error)) => Err(self.store.failure(&error).hint(self.how_far(unknown))),
+            (_, None) => Ok(()),
         }
     }
 
-    fn stopped(&self, unknown: usize) -> Failure {
-        let code = self.interrupt.code().unwrap_or(Code::Interrupted);
+    fn stopped(&self, code: Code, unknown: usize) -> Failure {
         Failure::interrupted(code).hint(self.how_far(unknown))
     }
 

@@ -76,7 +76,7 @@ async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut In
             if let Ok(old) = fs::metadata(&place) {
                 file.set_permissions(old.permissions())?;
             }
-            let is_whole = finish(file, &records, stopped)?;
+            let is_whole = finish(file, &records, stopped)? && !stopped();
             if is_whole {
                 fs::rename(&beside, &place)?;
             }
