@@ -289,7 +289,7 @@ impl FeatureFlagStore for Faulty {
             F::StreamHasOnePage => flags.truncate(1_000),
             F::StreamHasOneTwice => flags.extend(flags.last().cloned()),
             F::CorruptEndsTheStream => {
-                flags.truncate(flags.iter().position(|stored| stored.record.is_err()).unwrap_or(flags.len()))
+                flags.truncate(flags.iter().position(|stored| stored.record.is_err()).unwrap_or(flags.len()));
             }
             _ => {}
         }

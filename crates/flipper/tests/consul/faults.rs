@@ -41,6 +41,7 @@ async fn many_writes_end_with_the_agent() {
     for (result, flag) in results.iter().zip(&flags) {
         let error = result.as_ref().unwrap_err();
         assert_eq!((error.kind(), error.flag()), (ErrorKind::Unavailable, Some(flag.name())));
+        assert_eq!(error.to_string().matches("flag ").count(), 1, "{error}");
     }
     let requests = proxy.requests().len();
     assert!(requests < 100, "{requests} requests for what the first of them told");
