@@ -86,6 +86,7 @@ mod evaluation;
 mod events;
 mod flag;
 mod json;
+mod many;
 mod names;
 mod pause;
 mod polling;
@@ -119,13 +120,13 @@ pub use flag::FeatureFlag;
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
 pub use json::{Json, Number, Object};
+pub use many::FlagStream;
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
-    Corrupt, FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
-    validate_name,
+    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
 };
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "consul")]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, Stream, TryStreamExt};
+use futures_util::Stream;
 
 use crate::error::{Error, Result};
+use crate::many::{FlagStream, give_up, whole};
 use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
 use crate::status::{Status, Updates};
@@ -190,38 +191,6 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     fn stream(&self) -> FlagStream<'_> {
         whole(self)
     }
-}
-
-/// Whether the last of many writes found the store away: then this is the result of all that are left, too.
-pub(crate) fn give_up(results: &mut Vec<Result<Version>>, records: &[FlagRecord]) -> bool {
-    let Some(Err(error)) = results.last().filter(|_| results.len() < records.len()) else { return false };
-    if error.kind() != crate::ErrorKind::Unavailable {
-        return false;
-    }
-    let error = error.copy();
-    results.extend(records[results.len()..].iter().map(|record| Err(error.copy().with_flag(record.name()))));
-    true
-}
-
-/// The flags of [`FeatureFlagStore::stream`].
-pub type FlagStream<'a> = Pin<Box<dyn Stream<Item = Result<Stored>> + Send + 'a>>;
-
-/// A stream of the whole list.
-pub(crate) fn whole<S: FeatureFlagStore + ?Sized>(store: &S) -> FlagStream<'_> {
-    pages((), move |()| async move { Ok((store.list().await?, None)) })
-}
-
-/// A stream of pages: `read` gives the flags of a page, and what it needs for the next one, if there is one.
-pub(crate) fn pages<'a, P: Send + 'a, F>(first: P, read: impl Fn(P) -> F + Send + 'a) -> FlagStream<'a>
-where
-    F: Future<Output = Result<(Vec<Stored>, Option<P>)>> + Send + 'a,
-{
-    let pages = stream::try_unfold(Some((first, read)), |next| async move {
-        let Some((at, read)) = next else { return Ok::<_, Error>(None) };
-        let (flags, next): (Vec<Stored>, Option<P>) = read(at).await?;
-        Ok(Some((stream::iter(flags.into_iter().map(Ok)), next.map(|at| (at, read)))))
-    });
-    Box::pin(pages.try_flatten())
 }
 
 /// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current: what

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
 /// Two connections to one place, taken for one store: what one of them writes, the other reads. The suite then proves
 /// what two processes see of each other: that each reads what the other wrote, and is told of it.

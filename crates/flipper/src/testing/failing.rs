@@ -11,11 +11,10 @@ use tokio::sync::watch;
 
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::{Health, Status};
-use crate::store::{
-    FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
-};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 

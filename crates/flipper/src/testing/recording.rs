@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 

@@ -12,8 +12,9 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use super::causes;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;

@@ -21,9 +21,10 @@ pub use self::builder::MirrorBuilder;
 use self::health::First;
 use self::shared::{InFlight, Shared};
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::table::FlagTable;
 
 /// Holds all flags of another store in memory, so that checks are reads of memory, and follows that store's

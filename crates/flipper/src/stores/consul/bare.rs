@@ -16,8 +16,9 @@ use super::keys::Keys;
 use super::kv::{Entry, Listing};
 use super::{follow, rows, writing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch, give_up, pages};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::feed::feed;
 
 /// Consul's limit for a value, unless the agent was told another.

@@ -54,9 +54,10 @@ use self::bare::Bare;
 pub use self::builder::ConsulBuilder;
 pub use self::client::{ConsulClient, ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::table::FlagTable;
 use crate::wrappers::MirroredFeatureFlagStore;
 

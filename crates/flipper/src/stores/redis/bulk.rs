@@ -10,8 +10,9 @@ use super::errors::{ends_connection, from_driver};
 use super::link::within;
 use super::scripts::{self, PUT};
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Version, give_up};
+use crate::store::{FeatureFlagStore, Precondition, Version};
 
 /// How many flags, and about how many bytes, one pipeline writes: the server does them in some milliseconds, and nothing else
 /// meanwhile.

@@ -15,7 +15,8 @@ use super::client::Connection;
 use super::link::{Live, within};
 use super::{RedisFeatureFlagStore, flag};
 use crate::background;
-use crate::store::{FlagStream, Stored, pages};
+use crate::many::{FlagStream, pages};
+use crate::store::Stored;
 
 /// How many keys the server looks at for one page.
 const PAGE: usize = 1000;

@@ -61,8 +61,9 @@ use self::link::Link;
 use self::scripts::{DELETE, PUT, Script};
 use self::writing::Writing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
 pub use self::client::RedisClient;
 

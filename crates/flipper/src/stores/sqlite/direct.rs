@@ -14,8 +14,9 @@ use super::file::{Identity, Place};
 use super::schema;
 use crate::background;
 use crate::error::{Error, Result};
+use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, give_up, pages};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many flags of a stream are read at once.

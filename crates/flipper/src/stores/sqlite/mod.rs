@@ -72,9 +72,10 @@ use self::health::Pulse;
 pub use self::options::SqliteOptions;
 use self::writer::{Job, Write, WriteAll, Writer};
 use crate::error::{Error, Result};
+use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, give_up};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::table::FlagTable;
 
 /// Keeps flags in an SQLite file. Clones share it; when the last one is dropped, or [closed](LocalFeatureFlagStore::close),

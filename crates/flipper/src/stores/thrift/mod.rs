@@ -42,8 +42,9 @@ use futures_util::TryStreamExt;
 use self::connection::{BackOff, CallError};
 use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::{FlagStream, pages};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, FlagStream, Precondition, Stored, Version, Watch, pages};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
 /// So long a server is taken to know only Python's calls.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
