@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -75,24 +75,41 @@ fn bulk(store: &impl FeatureFlagStore, records: &[FlagRecord]) -> Duration {
     started.elapsed()
 }
 
-fn import(what: &str, url: &str, file: &PathBuf, bulk: Duration) {
-    let started = Instant::now();
-    let mut import = Command::new(FLIPPER);
-    let mut child = import.args(["--store", url, "import"]).arg(file).stderr(Stdio::null()).spawn().unwrap();
-    let mut peak = 0;
-    while child.try_wait().unwrap().is_none() {
-        peak = peak.max(high_water(child.id()));
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let took = started.elapsed();
+/// A new import, one over what is there then, and a copy to a file.
+fn import(what: &str, url: &str, file: &Path, bulk: Duration) {
+    let (took, peak) = measure(&["--store", url, "import", &file.to_string_lossy()]);
     let rate = |took: Duration| many() as f64 / took.as_secs_f64();
     println!(
-        "import into {what}: {:.0} flags/s, {:.0} % of `put_all`'s {:.0}; peak {:.0} MiB",
+        "import into {what}: {:.0} flags/s, {:.0} % of `put_all`'s {:.0} (limit: at least 50 %); peak {peak:.0} MiB (limit: 200)",
         rate(took),
         rate(took) / rate(bulk) * 100.0,
-        rate(bulk),
-        peak as f64 / 1024.0
+        rate(bulk)
     );
+    let copy = format!("sqlite:{}", file.with_extension(what).display());
+    for (command, arguments) in [
+        ("import --replace", &["--store", url, "import", "--replace", "--yes", &file.to_string_lossy()][..]),
+        ("sync to a new file", &["sync", url, &copy]),
+        ("sync of the same", &["sync", url, &copy]),
+    ] {
+        let (took, peak) = measure(arguments);
+        println!("{command}, {what}: {:.0} flags/s; peak {peak:.0} MiB (limit: 200)", rate(took));
+    }
+}
+
+/// How long a command takes, and its most memory in MiB.
+fn measure(arguments: &[&str]) -> (Duration, f64) {
+    let started = Instant::now();
+    let mut child = Command::new(FLIPPER).args(arguments).stderr(Stdio::null()).spawn().unwrap();
+    let mut peak = 0;
+    let status = loop {
+        peak = peak.max(high_water(child.id()));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success(), "{arguments:?}");
+    (started.elapsed(), peak as f64 / 1024.0)
 }
 
 /// The most memory that a process had until now, in KiB.
@@ -119,5 +136,8 @@ fn get(what: &str, other: &str, shell: &mut Command, url: &str) {
         times.sort_unstable();
         times[runs() / 2].as_secs_f64() * 1000.0
     });
-    println!("{what}: `flipper get` {ours:.1} ms, `{other}` {theirs:.1} ms, {:.1} times as long", ours / theirs);
+    println!(
+        "{what}: `flipper get` {ours:.1} ms, `{other}` {theirs:.1} ms, {:.1} times as long (limit: 3)",
+        ours / theirs
+    );
 }

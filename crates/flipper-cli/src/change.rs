@@ -15,40 +15,52 @@ pub(crate) struct Words {
     pub(crate) already: String,
 }
 
-/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change.
+/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change. Whether it
+/// did: a failure is told, and does not keep the command from other flags.
 pub(crate) async fn change(
     session: &mut Session,
     store: &Store,
     name: &str,
     dry_run: bool,
     words: impl FnOnce(&FlagRecord) -> Words,
-    mut edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
-) -> Done {
-    let (before, after) = if dry_run {
-        let before = FlagRecord::clone(&*store.record(name).await?);
-        let mut after = before.clone();
-        edit(&mut after).and_then(|()| after.validate()).map_err(|error| store.failure(&error))?;
-        (before, after)
-    } else {
-        let mut states = None;
-        let client = store.client();
-        let changed = client.update(name, |record| {
-            let before = record.clone();
-            edit(record)?;
-            states = Some((before, record.clone()));
-            Ok(())
-        });
-        if let Err(error) = changed.await {
-            return Err(match states {
-                Some(_) => store.write_failure(&error, name).await,
-                None => store.failure_with(&error, name).await,
-            });
+    edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
+) -> Done<bool> {
+    match edited(store, name, dry_run, edit).await {
+        Ok((before, after)) => {
+            let words = words(&after);
+            let difference = Difference { name, before: Some(&before), after: Some(&after) };
+            tell(session, store, &difference, dry_run, &words).map(|()| true)
         }
-        states.ok_or_else(|| Failure::store("the change was not made"))?
+        Err(failure) => session.go_on_after(failure).map(|()| false),
+    }
+}
+
+/// The flag before and after.
+async fn edited(
+    store: &Store,
+    name: &str,
+    dry_run: bool,
+    mut edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
+) -> Done<(FlagRecord, FlagRecord)> {
+    let mut states = None;
+    let mut edit = |record: &mut FlagRecord| {
+        let before = record.clone();
+        edit(record)?;
+        states = Some((before, record.clone()));
+        Ok(())
     };
-    let words = words(&after);
-    let difference = Difference { name, before: Some(&before), after: Some(&after) };
-    tell(session, store, &difference, dry_run, &words)
+    let done = if dry_run {
+        let mut record = FlagRecord::clone(&*store.record(name).await?);
+        edit(&mut record).and_then(|()| record.validate())
+    } else {
+        store.client().update(name, edit).await.map(drop)
+    };
+    match (done, states) {
+        (Ok(()), Some(states)) => Ok(states),
+        (Ok(()), None) => Err(Failure::store("the change was not made")),
+        (Err(error), Some(_)) if !dry_run => Err(store.write_failure(&error, name).await),
+        (Err(error), _) => Err(store.failure_with(&error, name).await),
+    }
 }
 
 /// Tells of a change that was made, or shows one that was not.

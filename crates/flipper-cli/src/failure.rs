@@ -26,6 +26,9 @@ pub(crate) enum Code {
     Store = 4,
     /// Ctrl-C.
     Interrupted = 130,
+    /// SIGTERM.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there is no such signal"))]
+    Terminated = 143,
 }
 
 /// An error for a person, and for a script.
@@ -53,6 +56,11 @@ impl Failure {
 
     pub(crate) fn store(message: impl Into<String>) -> Self {
         Self::new(Code::Store, "store", message)
+    }
+
+    /// Somebody wanted an end.
+    pub(crate) fn interrupted(code: Code) -> Self {
+        Self::new(code, "interrupted", "interrupted")
     }
 
     pub(crate) fn no_such_flag(name: &str, store: &str) -> Self {

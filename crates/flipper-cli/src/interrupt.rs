@@ -1,38 +1,66 @@
 //! Ctrl-C and SIGTERM in the middle of long work.
 
+use std::future::pending;
 use std::process;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::failure::{Code, Done, Failure};
 
+/// So long what is under way may take to come to its end.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Whether somebody wants it to end. The second time they do, it ends at once.
-pub(crate) struct Interrupt(watch::Receiver<bool>);
+pub(crate) struct Interrupt(watch::Receiver<Option<Code>>);
 
 impl Interrupt {
     /// From now on signals are for this.
     pub(crate) fn begin() -> Done<Self> {
-        let (sender, receiver) = watch::channel(false);
+        let (sender, receiver) = watch::channel(None);
         let mut signals =
             Signals::listen().map_err(|error| Failure::store(format!("signals cannot be heard: {error}")))?;
         tokio::spawn(async move {
-            signals.next().await;
             // Fails where nobody listens any more.
-            let _ = sender.send(true);
-            signals.next().await;
-            process::exit(Code::Interrupted as i32);
+            let _ = sender.send(Some(signals.next().await));
+            process::exit(signals.next().await as i32);
         });
         Ok(Self(receiver))
     }
 
-    pub(crate) fn is_set(&self) -> bool {
+    /// The exit code, once somebody wants an end.
+    pub(crate) fn code(&self) -> Option<Code> {
         *self.0.borrow()
     }
 
-    /// Returns when somebody wants it to end.
-    pub(crate) async fn wait(&mut self) {
-        // The sender lives for as long as the runtime.
-        let _ = self.0.wait_for(|is_set| *is_set).await;
+    /// Returns when somebody wants an end.
+    pub(crate) async fn wait(&mut self) -> Code {
+        match self.0.wait_for(Option::is_some).await.map(|code| *code) {
+            Ok(Some(code)) => code,
+            // The sender lives for as long as the runtime.
+            _ => pending().await,
+        }
+    }
+
+    /// Does this unless somebody wants an end before; then it says what has not been done.
+    pub(crate) async fn unless<T>(&mut self, not_done: &str, work: impl Future<Output = Done<T>>) -> Done<T> {
+        tokio::select! {
+            done = work => done,
+            code = self.wait() => Err(Failure::interrupted(code).hint(not_done)),
+        }
+    }
+
+    /// Does this. When somebody wants an end it has a moment left to come to its own; the error says that it did not.
+    pub(crate) async fn soon<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Code> {
+        let over = async {
+            let code = self.wait().await;
+            tokio::time::sleep(GRACE).await;
+            code
+        };
+        tokio::select! {
+            done = work => Ok(done),
+            code = over => Err(code),
+        }
     }
 }
 
@@ -50,10 +78,10 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Code {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Code::Interrupted,
+            _ = self.terminate.recv() => Code::Terminated,
         }
     }
 }
@@ -67,9 +95,10 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Code {
         if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         }
+        Code::Interrupted
     }
 }

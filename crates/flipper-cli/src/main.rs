@@ -1,5 +1,6 @@
 //! The `flipper` command: manage, watch, move and serve feature flags from a terminal.
 
+mod apart;
 mod args;
 mod change;
 mod commands;
@@ -16,6 +17,7 @@ mod output;
 mod plan;
 mod progress;
 mod records;
+mod refused;
 mod session;
 mod store;
 mod suggest;

@@ -58,6 +58,11 @@ impl Output {
         Ok(self.data.write_all(bytes)?)
     }
 
+    /// Where data go, for those that are no lines.
+    pub(crate) fn data(&mut self) -> &mut impl Write {
+        &mut self.data
+    }
+
     pub(crate) fn flush(&mut self) -> Done {
         Ok(self.data.flush()?)
     }

@@ -1,69 +1,16 @@
 //! What has to be done so that one set of flags becomes another.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use flipper::{FlagRecord, Stored, Version};
+use flipper::{Stored, Version};
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 
 use crate::diff::Difference;
 use crate::failure::Done;
-use crate::records::{Records, named};
+use crate::records::Records;
 use crate::store::Store;
 
-/// How many flags are asked for at once.
-const ASKED_AT_ONCE: usize = 256;
-
-/// Where flags come from.
-pub(crate) enum Source {
-    File(Records),
-    /// Ordered by name.
-    Flags(Vec<(String, Arc<FlagRecord>)>),
-}
-
-impl Source {
-    /// Those of a store that can be read, under the names they have there; and the others with the reason.
-    pub(crate) fn of(flags: Vec<Stored>) -> (Self, Vec<(String, String)>) {
-        let mut readable = Vec::with_capacity(flags.len());
-        let mut corrupt = Vec::new();
-        for flag in flags {
-            match flag.record {
-                Ok(record) if record.name() == flag.name => readable.push((flag.name, record)),
-                Ok(record) => readable.push((flag.name.clone(), Arc::new(named(&record, &flag.name)))),
-                Err(why) => corrupt.push((flag.name, why.reason().to_owned())),
-            }
-        }
-        (Self::Flags(readable), corrupt)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::File(records) => records.len(),
-            Self::Flags(flags) => flags.len(),
-        }
-    }
-
-    pub(crate) fn name(&self, index: usize) -> &str {
-        match self {
-            Self::File(records) => records.name(index),
-            Self::Flags(flags) => &flags[index].0,
-        }
-    }
-
-    /// The places of all, in the order of their names.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<_> = (0..self.len()).collect();
-        order.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
-        order
-    }
-
-    pub(crate) fn record(&self, index: usize) -> Done<FlagRecord> {
-        match self {
-            Self::File(records) => records.record(index),
-            Self::Flags(flags) => Ok(FlagRecord::clone(&flags[index].1)),
-        }
-    }
-}
+/// How many flags are asked for at once. A Consul agent takes 200 connections of one client.
+const ASKED_AT_ONCE: usize = 128;
 
 /// The steps to take, each in the order of names.
 #[derive(Default)]
@@ -75,56 +22,59 @@ pub(crate) struct Plan {
     /// Those that only the target has.
     pub(crate) only_there: Vec<(String, Version)>,
     pub(crate) unchanged: usize,
-    target: HashMap<String, Stored>,
+    /// Those of the target that cannot be read, and why.
+    pub(crate) unreadable: Vec<(String, String)>,
 }
 
 impl Plan {
-    pub(crate) fn make(source: &Source, target: Vec<Stored>) -> Done<Self> {
-        let mut target: HashMap<_, _> = target.into_iter().map(|flag| (flag.name.clone(), flag)).collect();
+    /// Compares with all flags of the target, one by one.
+    pub(crate) async fn make(source: &Records, target: &Store) -> Done<Self> {
         let mut plan = Self::default();
-        for index in source.order() {
-            plan.compare(source, index, target.remove(source.name(index)), true)?;
+        let mut there = vec![false; source.len()];
+        let mut flags = target.inner.stream();
+        while let Some(flag) = flags.next().await {
+            let flag = flag.map_err(|error| target.failure(&error))?;
+            plan.compare(source, &mut there, flag)?;
         }
-        plan.only_there = target.values().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
-        plan.only_there.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        plan.target.extend(target);
-        Ok(plan)
+        Ok(plan.end(&there))
     }
 
-    /// As [`make`](Self::make), for a target of which only the source's flags matter. If it has none of a sample, all of it is read
-    /// at once, which is fastest, and little where it is new. Else its flags are asked for one by one: memory holds those of one
-    /// batch, and the differing ones if they are to be shown.
-    pub(crate) async fn ask(source: &Source, target: &Store, keep: bool) -> Done<Self> {
-        let order = source.order();
-        let sample: Vec<_> = order.iter().step_by(order.len().div_ceil(ASKED_AT_ONCE).max(1)).copied().collect();
-        // Of a few flags the sample is all, and they can as well be asked for.
-        if order.len() > ASKED_AT_ONCE && get(source, target, &sample).await?.iter().all(Option::is_none) {
-            return Self::make(source, target.list().await?);
+    /// The same where flags that only the target has do not matter: it is asked for a few flags, whatever it has.
+    pub(crate) async fn ask(source: &Records, target: &Store) -> Done<Self> {
+        if source.len() > ASKED_AT_ONCE {
+            return Self::make(source, target).await;
         }
         let mut plan = Self::default();
-        for batch in order.chunks(ASKED_AT_ONCE) {
-            for (index, there) in batch.iter().zip(get(source, target, batch).await?) {
-                plan.compare(source, *index, there, keep)?;
-            }
+        let mut there = vec![false; source.len()];
+        let names: Vec<_> = (0..source.len()).map(|index| source.name(index)).collect();
+        for flag in get(target, &names).await?.into_iter().flatten() {
+            plan.compare(source, &mut there, flag)?;
         }
-        Ok(plan)
+        Ok(plan.end(&there))
     }
 
-    fn compare(&mut self, source: &Source, index: usize, there: Option<Stored>, keep: bool) -> Done {
-        let Some(there) = there else {
-            self.create.push(index);
+    fn compare(&mut self, source: &Records, there: &mut [bool], flag: Stored) -> Done {
+        if let Err(why) = &flag.record {
+            self.unreadable.push((flag.name.clone(), why.reason().to_owned()));
+        }
+        let Some(index) = source.find(&flag.name) else {
+            self.only_there.push((flag.name, flag.version));
             return Ok(());
         };
-        let record = source.record(index)?;
-        if there.record.as_ref().is_ok_and(|known| **known == record) {
-            self.unchanged += 1;
-            return Ok(());
-        }
-        self.change.push(index);
-        if keep {
-            self.target.insert(there.name.clone(), there);
+        there[index] = true;
+        match &flag.record {
+            Ok(known) if **known == source.record(index)? => self.unchanged += 1,
+            _ => self.change.push(index),
         }
         Ok(())
+    }
+
+    fn end(mut self, there: &[bool]) -> Self {
+        self.create = (0..there.len()).filter(|index| !there[*index]).collect();
+        self.change.sort_unstable();
+        self.only_there.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.unreadable.sort_unstable();
+        self
     }
 
     /// Whether the target has all of the source, and the same.
@@ -133,24 +83,33 @@ impl Plan {
     }
 
     /// Tells of each difference, in the order of names; flags that only the target has are left out unless `destroy`.
-    pub(crate) fn each(&self, source: &Source, destroy: bool, mut tell: impl FnMut(Difference<'_>) -> Done) -> Done {
+    pub(crate) async fn each(
+        &self,
+        source: &Records,
+        target: &Store,
+        destroy: bool,
+        mut tell: impl FnMut(Difference<'_>) -> Done,
+    ) -> Done {
         let mut steps: Vec<(&str, Option<usize>)> =
             self.create.iter().chain(&self.change).map(|index| (source.name(*index), Some(*index))).collect();
         if destroy {
             steps.extend(self.only_there.iter().map(|(name, _)| (name.as_str(), None)));
         }
         steps.sort_unstable_by_key(|(name, _)| *name);
-        for (name, index) in steps {
-            let before = self.target.get(name).and_then(|flag| flag.record.as_ref().ok());
-            let after = index.map(|index| source.record(index)).transpose()?;
-            tell(Difference { name, before: before.map(|record| &**record), after: after.as_ref() })?;
+        for batch in steps.chunks(ASKED_AT_ONCE) {
+            let names: Vec<_> = batch.iter().map(|(name, _)| *name).collect();
+            for ((name, index), before) in batch.iter().zip(get(target, &names).await?) {
+                let before = before.and_then(|flag| flag.record.ok());
+                let after = index.map(|index| source.record(index)).transpose()?;
+                tell(Difference { name, before: before.as_deref(), after: after.as_ref() })?;
+            }
         }
         Ok(())
     }
 }
 
 /// The target's flags of these names, asked for at once.
-async fn get(source: &Source, target: &Store, indexes: &[usize]) -> Done<Vec<Option<Stored>>> {
-    let answers = join_all(indexes.iter().map(|index| target.inner.get(source.name(*index)))).await;
+async fn get(target: &Store, names: &[&str]) -> Done<Vec<Option<Stored>>> {
+    let answers = join_all(names.iter().map(|name| target.inner.get(name))).await;
     answers.into_iter().collect::<flipper::Result<_>>().map_err(|error| target.failure(&error))
 }

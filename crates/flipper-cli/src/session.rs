@@ -24,8 +24,8 @@ impl Session {
         Choice::make(self.store.as_deref())
     }
 
-    pub(crate) async fn open(&self, purpose: Purpose) -> Done<Store> {
-        Store::open(&self.choice()?.location, purpose).await
+    pub(crate) fn open(&self, purpose: Purpose) -> Done<Store> {
+        Store::open(&self.choice()?.location, purpose)
     }
 
     /// Tells of a failure that does not keep the command from going on with other flags.

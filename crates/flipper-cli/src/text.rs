@@ -6,6 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use flipper::Json;
 
+/// How many names a message tells.
+const NAMED: usize = 5;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -20,6 +23,15 @@ pub(crate) fn quoted(name: &str) -> String {
         return format!("$'{}'", plain(&name.replace('\\', "\\\\").replace('\'', "\\'")));
     }
     format!("'{}'", name.replace('\'', r"'\''"))
+}
+
+/// The first names of many.
+pub(crate) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut shown: Vec<_> = names.take(NAMED + 1).map(quoted).collect();
+    if shown.len() > NAMED {
+        shown[NAMED] = "…".to_owned();
+    }
+    shown.join(", ")
 }
 
 /// Text that does nothing to a terminal: characters that steer it, or turn the direction of writing, are escaped.

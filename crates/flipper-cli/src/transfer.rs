@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{Error, ErrorKind, FlagRecord, Json, Object, Precondition};
+use flipper::{Error, ErrorKind, FlagRecord, Json, Object, Precondition, Version};
 use futures_util::future::join;
 
+use crate::diff::Difference;
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
-use crate::plan::{Plan, Source};
+use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::records::Records;
+use crate::refused::Refused;
 use crate::session::Session;
 use crate::store::Store;
 use crate::text::{count, quoted, thousands};
@@ -25,6 +28,8 @@ pub(crate) struct Mode {
     pub(crate) overwrite: bool,
     /// Flags that only the target has are destroyed.
     pub(crate) destroy: bool,
+    /// Also where access was refused to each flag of a batch the others are tried: one may be allowed.
+    pub(crate) persist: bool,
 }
 
 /// What was done.
@@ -38,8 +43,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn done(&self) -> usize {
-        self.created + self.changed + self.destroyed + self.failed
+    fn written(&self) -> usize {
+        self.created + self.changed + self.destroyed
     }
 
     pub(crate) fn text(&self) -> String {
@@ -73,7 +78,7 @@ impl Tally {
 }
 
 /// What `plan` would do, told.
-pub(crate) fn show(session: &mut Session, store: &Store, source: &Source, plan: &Plan, destroy: bool) -> Done {
+pub(crate) async fn show(session: &mut Session, store: &Store, source: &Records, plan: &Plan, destroy: bool) -> Done {
     let destroyed = if destroy { plan.only_there.len() } else { 0 };
     let tally = Tally {
         created: plan.create.len(),
@@ -85,47 +90,48 @@ pub(crate) fn show(session: &mut Session, store: &Store, source: &Source, plan: 
     let out = &mut session.out;
     if out.json() {
         let mut changes = Vec::new();
-        plan.each(source, destroy, |difference| {
+        let keep = |difference: Difference<'_>| {
             changes.push(Json::from(difference.to_json()));
             Ok(())
-        })?;
+        };
+        plan.each(source, store, destroy, keep).await?;
         let mut object = tally.to_json(&store.shown, true);
         object.insert("changes", changes);
         return out.value(object);
     }
-    plan.each(source, destroy, |difference| difference.lines().into_iter().try_for_each(|line| out.line(line)))?;
+    let tell = |difference: Difference<'_>| difference.lines().into_iter().try_for_each(|line| out.line(line));
+    plan.each(source, store, destroy, tell).await?;
     out.message(format_args!("dry run: nothing was changed in {}; it would be: {}", store.shown, tally.text()));
     Ok(())
 }
 
-/// Does it, batch by batch. Each flag is written as a whole; an interrupt lets the batch that is under way finish.
+/// Does it, batch by batch. Each flag is written as a whole; an interrupt lets the batch that is under way finish, if that is soon.
 pub(crate) async fn apply(
     session: &mut Session,
     store: &Store,
-    source: &Source,
+    source: &Records,
     plan: &Plan,
     mode: Mode,
-    interrupt: &Interrupt,
+    interrupt: &mut Interrupt,
+    refused: &mut Refused,
 ) -> Done<Tally> {
     let total = plan.create.len() + plan.change.len() + if mode.destroy { plan.only_there.len() } else { 0 };
-    let mut work = Work {
-        store,
-        tally: Tally { unchanged: plan.unchanged, ..Tally::default() },
-        total,
-        progress: Progress::new("wrote", total),
-    };
+    let tally = Tally { unchanged: plan.unchanged, ..Tally::default() };
+    let progress = Progress::new("wrote", total);
+    let mut work = Work { session, store, persist: mode.persist, interrupt, refused, tally, total, progress };
     let when = if mode.overwrite { Precondition::Any } else { Precondition::Absent };
-    for (indexes, is_new) in [(&plan.create, true), (&plan.change, false)] {
+    let steps: [(&[usize], Counter); 2] =
+        [(&plan.create, |tally| &mut tally.created), (&plan.change, |tally| &mut tally.changed)];
+    for (mut rest, counter) in steps {
         let mut size = SMALLEST * 8;
-        let mut rest = &indexes[..];
         let mut records = take(source, &mut rest, size)?;
         while !records.is_empty() {
-            work.stop_if(interrupt)?;
             let started = Instant::now();
             // The next ones are read while the store writes these.
-            let ahead = async { take(source, &mut rest, size) };
-            let (put, next) = join(work.put(session, &records, when.clone(), is_new), ahead).await;
-            put?;
+            let batch = join(store.inner.put_all(&records, when.clone()), async { take(source, &mut rest, size) });
+            let batch = work.interrupt.soon(batch).await;
+            let (results, next) = batch.map_err(|code| work.stopped(code, records.len()))?;
+            work.note(records.iter().map(FlagRecord::name), results, counter)?;
             records = next?;
             size = match started.elapsed() {
                 short if short < BATCH_TIME / 2 => (size * 2).min(LARGEST),
@@ -136,76 +142,108 @@ pub(crate) async fn apply(
     }
     if mode.destroy {
         for (name, version) in &plan.only_there {
-            work.stop_if(interrupt)?;
-            match store.inner.delete(name, Precondition::Unchanged(version.clone())).await {
-                Ok(_) => work.tally.destroyed += 1,
-                Err(error) => {
-                    let told = work.failed(session, name, &error);
-                    told.map_err(|failure| failure.hint(work.how_far()))?;
-                }
-            }
-            work.progress.at(work.tally.done());
+            let delete = store.inner.delete(name, Precondition::Unchanged(version.clone()));
+            let result = work.interrupt.soon(delete).await.map_err(|code| work.stopped(code, 1))?;
+            work.note([name.as_str()], vec![result], |tally| &mut tally.destroyed)?;
         }
     }
     Ok(work.tally)
 }
 
 /// Reads the first of these flags, so many.
-fn take(source: &Source, indexes: &mut &[usize], most: usize) -> Done<Vec<FlagRecord>> {
+fn take(source: &Records, indexes: &mut &[usize], most: usize) -> Done<Vec<FlagRecord>> {
     let (batch, rest) = indexes.split_at(most.min(indexes.len()));
     *indexes = rest;
     batch.iter().map(|index| source.record(*index)).collect()
 }
 
+/// Where writes of one kind are counted.
+type Counter = fn(&mut Tally) -> &mut usize;
+
 struct Work<'a> {
+    session: &'a mut Session,
     store: &'a Store,
+    persist: bool,
+    interrupt: &'a mut Interrupt,
+    refused: &'a mut Refused,
     tally: Tally,
     total: usize,
     progress: Progress,
 }
 
 impl Work<'_> {
-    async fn put(&mut self, session: &mut Session, records: &[FlagRecord], when: Precondition, is_new: bool) -> Done {
-        let results = self.store.inner.put_all(records, when).await;
-        let mut stopped = None;
-        for (record, result) in records.iter().zip(results) {
+    /// Takes note of what came of a batch; an error unless the others may be written.
+    fn note<'n>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n str>,
+        results: Vec<flipper::Result<Version>>,
+        counter: Counter,
+    ) -> Done {
+        let is_denied =
+            |result: &flipper::Result<_>| result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthorized);
+        let all_denied = !self.persist && results.iter().all(is_denied);
+        let mut outage = None;
+        let mut unknown = 0;
+        for (name, result) in names.into_iter().zip(results) {
             match result {
-                Ok(_) if is_new => self.tally.created += 1,
-                Ok(_) => self.tally.changed += 1,
+                Ok(_) => *counter(&mut self.tally) += 1,
                 // So that what did succeed in this batch is counted.
-                Err(error) => stopped = stopped.or(self.failed(session, record.name(), &error).err()),
+                Err(error) if all_denied || !is_refusal(&error) => {
+                    unknown += usize::from(!all_denied);
+                    outage.get_or_insert(error);
+                }
+                Err(error) => {
+                    self.tally.failed += 1;
+                    self.refused.add(self.session, self.store, name, &error);
+                }
             }
         }
-        self.progress.at(self.tally.done());
-        stopped.map_or(Ok(()), |failure| Err(failure.hint(self.how_far())))
-    }
-
-    /// One flag could not be written; an error unless the others may be.
-    fn failed(&mut self, session: &mut Session, name: &str, error: &Error) -> Done {
-        match error.kind() {
-            ErrorKind::Conflict => {
-                self.tally.failed += 1;
-                let failure =
-                    format!("{} was changed by somebody else meanwhile, and is left as they made it", quoted(name));
-                session.go_on_after(Failure::store(failure).hint("look at it, and run the same command again"))
-            }
-            ErrorKind::InvalidInput | ErrorKind::InvalidName => {
-                self.tally.failed += 1;
-                session.go_on_after(self.store.failure(error).code(Code::Store))
-            }
-            _ => Err(self.store.failure(error)),
+        let done = self.tally.written() + self.tally.failed;
+        self.progress.at(done);
+        match (self.interrupt.code(), outage) {
+            (Some(code), _) if done < self.total => Err(self.stopped(code, unknown)),
+            (_, Some(error)) => Err(self.store.failure(&error).hint(self.how_far(unknown))),
+            (_, None) => Ok(()),
         }
     }
 
-    fn stop_if(&self, interrupt: &Interrupt) -> Done {
-        if !interrupt.is_set() {
-            return Ok(());
-        }
-        Err(Failure::store("interrupted").code(Code::Interrupted).hint(self.how_far()))
+    fn stopped(&self, code: Code, unknown: usize) -> Failure {
+        Failure::interrupted(code).hint(self.how_far(unknown))
     }
 
-    fn how_far(&self) -> String {
-        let (done, total) = (self.tally.done() - self.tally.failed, count(self.total, "flag"));
-        format!("{} of {total} were written, each as a whole; the same command goes on from there", thousands(done))
+    /// `unknown`: how many were sent without an answer.
+    fn how_far(&self, unknown: usize) -> String {
+        let (done, total) = (thousands(self.tally.written()), count(self.total, "flag"));
+        let unknown = match unknown {
+            0 => String::new(),
+            unknown => format!(", and maybe some of {} more", thousands(unknown)),
+        };
+        format!("{done} of {total} were written, each as a whole{unknown}; the same command goes on from there")
+    }
+}
+
+/// Whether the store does not take this flag, and may take others.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Conflict
+            | ErrorKind::Corrupt
+            | ErrorKind::InvalidInput
+            | ErrorKind::InvalidName
+            | ErrorKind::Unauthorized
+            | ErrorKind::Unsupported
+    )
+}
+
+/// What to say of a flag that was refused.
+pub(crate) fn refusal(store: &Store, name: &str, error: &Error) -> Failure {
+    let name = quoted(name);
+    match error.kind() {
+        ErrorKind::Conflict => {
+            let message = format!("{name} was changed by somebody else meanwhile, and is left as they made it");
+            Failure::store(message).hint("look at it, and run the same command again")
+        }
+        ErrorKind::Unauthorized => store.failure(error).hint(format!("flag {name} was not written")),
+        _ => store.failure(error).code(Code::Store),
     }
 }

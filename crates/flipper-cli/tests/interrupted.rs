@@ -1,17 +1,21 @@
-//! Ctrl-C and kills in the middle of long work: no flag is half written, and the same command goes on.
+//! Ctrl-C, kills and outages in the middle of long work: no flag is half written, what was done is told, and the same command
+//! goes on.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::redis::{RedisServer, Reply};
 use flipper_testkit::wait_until;
 use rustix::process::Signal;
 use support::running::Running;
+use support::terminal::Terminal;
 use support::{flipper, run, succeed};
 
 const MANY: usize = 20_000;
@@ -23,7 +27,7 @@ fn write_many(path: &Path) {
         let data = "x".repeat(200);
         write!(text, "{comma}{{\"feature_name\": \"FLAG_{number:05}\", \"is_enabled\": true, \"meta\": {{\"client_data\": {{\"pad\": \"{data}\"}}, \"created_date\": 1700000000}}}}").unwrap();
     }
-    std::fs::write(path, text + "\n]\n").unwrap();
+    fs::write(path, text + "\n]\n").unwrap();
 }
 
 fn count(redis: &RedisServer) -> usize {
@@ -33,29 +37,32 @@ fn count(redis: &RedisServer) -> usize {
     }
 }
 
-/// Interrupts the command once it has written something, then lets it go on to the end.
-fn interrupt_and_go_on(redis: &RedisServer, signal: Signal, command: impl Fn() -> Command) {
-    let running = Running::start(&mut command());
+/// Holds the command in the middle of its work; it must not have come to its end.
+fn hold(running: &Running, redis: &RedisServer) {
     wait_until("it has begun", || count(redis) > 0);
-    running.signal(signal);
-    let (code, said) = running.end();
+    running.signal(Signal::STOP);
     let there = count(redis);
-    if code == Some(130) {
-        assert!(there < MANY);
+    assert!(there < MANY, "it was done before it could be interrupted");
+}
+
+/// Interrupts the command in the middle, then lets it go on to the end.
+fn interrupt_and_go_on(redis: &RedisServer, signal: Signal, code: Option<i32>, command: impl Fn() -> Command) {
+    let running = Running::start(&mut command());
+    hold(&running, redis);
+    running.signal(signal);
+    running.signal(Signal::CONT);
+    let (ended, said) = running.end();
+    let there = count(redis);
+    assert_eq!(ended, code, "{said:?}");
+    assert!(there < MANY, "nothing was interrupted");
+    if code.is_some() {
         let told = said.iter().find(|line| line.contains("interrupted")).unwrap();
-        assert!(told.contains("the same command goes on from there"), "{told}");
-    } else if code == Some(0) {
-        // It was faster than the signal; the wait above makes that rare.
-        assert_eq!(there, MANY);
-    } else {
-        assert_eq!((code, signal), (None, Signal::KILL), "{said:?}");
+        let how_far = format!("{} of 20,000 flags were written, each as a whole; the same command", thousands(there));
+        assert!(told.contains(&how_far), "{there}: {told}");
     }
-    let (code, _, err) = run(&mut command());
-    assert_eq!(code, 0, "{err}");
-    assert!(
-        err.contains(&format!("{there_shown} as they were", there_shown = thousands(there))) || signal == Signal::KILL,
-        "{there} were there: {err}"
-    );
+    let (ended, _, err) = run(&mut command());
+    assert_eq!(ended, 0, "{err}");
+    assert!(err.contains(&format!("{} as they were", thousands(there))), "{there} were there: {err}");
     assert_eq!(count(redis), MANY);
 }
 
@@ -65,11 +72,11 @@ fn thousands(number: usize) -> String {
 
 #[test]
 fn import() {
-    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+    for (signal, code) in [(Signal::INT, Some(130)), (Signal::TERM, Some(143)), (Signal::KILL, None)] {
         let Some(redis) = RedisServer::start() else { return };
         let home = tempfile::tempdir().unwrap();
         write_many(&home.path().join("many.json"));
-        interrupt_and_go_on(&redis, signal, || {
+        interrupt_and_go_on(&redis, signal, code, || {
             let mut import = flipper(home.path(), &redis.url());
             import.args(["import", "many.json"]);
             import
@@ -82,7 +89,7 @@ fn sync() {
     let (Some(redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
     write_many(&home.path().join("many.json"));
     succeed(flipper(home.path(), "sqlite:many.db").args(["import", "many.json"]));
-    interrupt_and_go_on(&redis, Signal::INT, || {
+    interrupt_and_go_on(&redis, Signal::INT, Some(130), || {
         let mut sync = flipper(home.path(), "");
         sync.args(["sync", "sqlite:many.db", &redis.url()]);
         sync
@@ -99,16 +106,123 @@ fn a_store_that_dies_meanwhile() {
     let url = redis.url();
     let mut import = flipper(home.path(), &url);
     let running = Running::start(import.args(["import", "many.json"]));
-    wait_until("it has begun", || count(&redis) > 0);
+    hold(&running, &redis);
     redis.kill();
+    running.signal(Signal::CONT);
     let (code, said) = running.end();
     assert_eq!(code, Some(4), "{said:?}");
     let told = said.iter().find(|line| line.starts_with("error:")).unwrap();
-    assert!(
-        told.contains("of 20,000 flags were written, each as a whole; the same command goes on from there"),
-        "{told}"
-    );
+    assert!(told.contains("of 20,000 flags were written, each as a whole, and maybe some of "), "{told}");
+    assert!(told.contains(" more; the same command goes on from there"), "{told}");
     redis.restart();
     succeed(&mut import);
     assert_eq!(count(&redis), MANY);
+}
+
+#[test]
+fn a_store_that_freezes_keeps_nobody_waiting() {
+    for (signal, expected) in [(Some(Signal::INT), 130), (Some(Signal::TERM), 143), (None, 4)] {
+        let (Some(redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
+        write_many(&home.path().join("many.json"));
+        let mut import = flipper(home.path(), &redis.url());
+        let running = Running::start(import.args(["import", "many.json"]));
+        hold(&running, &redis);
+        redis.pause();
+        if let Some(signal) = signal {
+            running.signal(signal);
+        }
+        running.signal(Signal::CONT);
+        let (code, said) = running.end();
+        assert_eq!(code, Some(expected), "{said:?}");
+        let told = said.iter().find(|line| line.starts_with("error:")).unwrap();
+        let written: usize = {
+            let (_, rest) = told.split_once("; ").unwrap();
+            rest.split(' ').next().unwrap().replace(',', "").parse().unwrap()
+        };
+        assert!(told.contains(" of 20,000 flags were written, each as a whole"), "{told}");
+        redis.resume();
+        assert!(written <= count(&redis), "{told}");
+        succeed(&mut import);
+        assert_eq!(count(&redis), MANY);
+    }
+}
+
+#[test]
+fn before_anything_is_written() {
+    let Some(consul) = ConsulAgent::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let there = format!("consul://{}/flags", consul.address());
+    succeed(flipper(home.path(), &there).args(["create", "A"]));
+    succeed(flipper(home.path(), &there).args(["export", "flags.json"]));
+    fs::write(home.path().join("kept.json"), "what was there").unwrap();
+    let proxy = ConsulProxy::start(consul.port(), Fault::None);
+    proxy.hold("GET /v1/kv");
+    let url = format!("consul://{}/flags", proxy.address());
+    for (arguments, told) in [
+        (&["import", "flags.json", "--replace"][..], "nothing was imported"),
+        (&["import", "flags.json"], "nothing was imported"),
+        (&["sync", &url, "sqlite:new.db"], "nothing was written"),
+        (&["sync", &url, "sqlite:new.db", "--follow"], "nothing was written"),
+        (&["export", "kept.json"], "kept.json is as it was"),
+        (&["export", "new.json"], "new.json is as it was"),
+    ] {
+        let before = proxy.requests().len();
+        let running = Running::start(flipper(home.path(), &url).args(arguments));
+        wait_until("it asks the store", || proxy.requests().len() > before);
+        running.signal(Signal::INT);
+        let (code, said) = running.end();
+        assert_eq!(code, Some(130), "{arguments:?}: {said:?}");
+        assert!(said.contains(&format!("error: interrupted; {told}")), "{arguments:?}: {said:?}");
+    }
+    assert_eq!(fs::read_to_string(home.path().join("kept.json")).unwrap(), "what was there");
+    let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let parts: Vec<_> = names.filter(|name| name.starts_with("new.json") || name.contains(".part")).collect();
+    assert!(parts.is_empty(), "{parts:?}");
+}
+
+#[test]
+fn at_a_question() {
+    let home = tempfile::tempdir().unwrap();
+    let at_home = || flipper(home.path(), "sqlite:flags.db");
+    succeed(at_home().args(["create", "A", "B"]));
+    fs::write(home.path().join("none.json"), "[]").unwrap();
+    let mut terminal = Terminal::start(at_home().args(["import", "none.json", "--replace"]), 100);
+    terminal.expect("[y/N]");
+    terminal.signal(Signal::INT);
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(130), "{shown}");
+    assert!(shown.contains("interrupted; nothing was changed"), "{shown}");
+    assert_eq!(succeed(at_home().args(["list", "--json"])).matches("\"name\"").count(), 2);
+}
+
+#[test]
+fn an_export_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    write_many(&home.path().join("many.json"));
+    succeed(flipper(home.path(), "sqlite:many.db").args(["import", "many.json"]));
+    fs::write(home.path().join("out.json"), "what was there").unwrap();
+    for (signal, expected) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let part = |id| home.path().join(format!("out.json.{id}.part"));
+        // The file is written in a moment, and so mostly it takes a few tries to be in the middle of it.
+        let caught = (0..100).any(|_| {
+            let mut running = Running::start(flipper(home.path(), "sqlite:many.db").args(["export", "out.json"]));
+            let part = part(running.id());
+            while running.is_running() && !part.exists() {}
+            running.signal(Signal::STOP);
+            let was_in_the_middle = part.exists();
+            running.signal(signal);
+            running.signal(Signal::CONT);
+            let (code, said) = running.end();
+            assert!(!part.exists(), "{said:?}");
+            let interrupted = code == Some(expected) && was_in_the_middle;
+            if interrupted {
+                assert!(said.contains(&"error: interrupted; out.json is as it was".to_owned()), "{said:?}");
+                let left = fs::read_to_string(home.path().join("out.json")).unwrap();
+                assert_eq!(left, "what was there");
+            }
+            fs::write(home.path().join("out.json"), "what was there").unwrap();
+            interrupted
+        });
+        assert!(caught, "it was never interrupted");
+    }
 }

@@ -147,14 +147,18 @@ impl Error {
         self.0.transient
     }
 
-    /// Another copy, for others who wait for the same answer; of an error that names neither flag nor store yet.
-    #[cfg(any(feature = "redis", feature = "sqlite", feature = "testing"))]
+    /// Another copy, for others who wait for the same answer. Of its causes it has the text of the first.
     pub(crate) fn copy(&self) -> Self {
-        let copy = Self::new(self.kind()).with_message(self.to_string()).with_transient(self.is_transient());
-        match self.source() {
-            Some(source) => copy.with_source(source.to_string()),
-            None => copy,
-        }
+        let Inner { kind, ref message, ref store, ref flag, transient, .. } = *self.0;
+        let source = self.source().map(|source| source.to_string().into());
+        Self(Box::new(Inner {
+            kind,
+            message: message.clone(),
+            store: store.clone(),
+            flag: flag.clone(),
+            transient,
+            source,
+        }))
     }
 
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {

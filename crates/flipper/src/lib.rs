@@ -86,6 +86,7 @@ mod evaluation;
 mod events;
 mod flag;
 mod json;
+mod many;
 mod names;
 mod pause;
 mod polling;
@@ -119,6 +120,7 @@ pub use flag::FeatureFlag;
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
 pub use json::{Json, Number, Object};
+pub use many::FlagStream;
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};

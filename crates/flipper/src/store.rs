@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures_util::Stream;
 
 use crate::error::{Error, Result};
+use crate::many::{FlagStream, give_up, whole};
 use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
 use crate::status::{Status, Updates};
@@ -153,7 +154,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         false
     }
 
-    /// Puts many flags under one precondition, one result each, in order. The default is a loop.
+    /// Puts many flags under one precondition, one result each, in order. Once one finds the store `Unavailable`, the rest may be
+    /// left alone, with the same error: to wait for each could take hours. The default is a loop.
     ///
     /// # Behavior
     ///
@@ -167,8 +169,27 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         let mut results = Vec::with_capacity(records.len());
         for record in records {
             results.push(self.put(record, when.clone()).await);
+            if give_up(&mut results, records) {
+                break;
+            }
         }
         results
+    }
+
+    /// All flags one by one, in no order: of many flags only a part is in memory at once. An error ends the stream. The default
+    /// reads [`list`](Self::list) whole.
+    ///
+    /// # Behavior
+    ///
+    /// - `stream_agrees_with_list`: every flag is there once, as `list` gives it, however many there are.
+    /// - `stream_is_complete`: a stream while others write has every flag that is there all the time, once.
+    /// - `corrupt_stream`: a value that cannot be read is there, as `get` gives it, and does not keep the others from it.
+    ///
+    /// # Errors
+    ///
+    /// Its items' are those of [`list`](Self::list).
+    fn stream(&self) -> FlagStream<'_> {
+        whole(self)
     }
 }
 
@@ -464,6 +485,9 @@ macro_rules! forward_store {
             }
             async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
                 (**self).put_all(records, when).await
+            }
+            fn stream(&self) -> FlagStream<'_> {
+                (**self).stream()
             }
         }
 

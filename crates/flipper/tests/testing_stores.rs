@@ -51,9 +51,9 @@ fn calls_are_recorded_with_what_they_were_given() {
     })
     .unwrap();
     drop(store.watch());
+    drop(store.stream());
     let calls: Vec<String> = store.calls().iter().map(ToString::to_string).collect();
-    let expected =
-        "get FLAG, get_cached FLAG, get FLAG, put FLAG, get FLAG, delete FLAG, put_all A B, list, ready, close, watch";
+    let expected = "get FLAG, get_cached FLAG, get FLAG, put FLAG, get FLAG, delete FLAG, put_all A B, list, ready, close, watch, stream";
     assert_eq!(calls.join(", "), expected);
     assert_eq!(store.to_string(), "Recording(Memory)");
 }
@@ -162,6 +162,19 @@ fn many_writes_are_one_call() {
     let failed = block_on(store.put_all(&records, Precondition::Any));
     assert_eq!(failed.into_iter().map(kind).collect::<Vec<_>>(), [ErrorKind::Unauthorized; 2]);
     assert!(block_on(store.put_all(&records, Precondition::Any)).iter().all(Result::is_ok));
+}
+
+#[test]
+fn a_stream_breaks_off_with_the_connection() {
+    let (store, features) = failing();
+    for name in ["A", "B"] {
+        block_on(features.create(name)).unwrap();
+    }
+    let mut flags = store.stream();
+    assert!(block_on(flags.next()).unwrap().is_ok());
+    store.disconnect();
+    assert_eq!(kind(block_on(flags.next()).unwrap()), ErrorKind::Unavailable);
+    assert!(block_on(flags.next()).is_none(), "an error ends it");
 }
 
 #[test]

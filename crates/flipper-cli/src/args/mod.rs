@@ -19,7 +19,7 @@ Exit codes:
     2  the command cannot be done as it was given
     3  no such flag
     4  the store cannot be used, or what it holds cannot
-  130  interrupted
+  130  interrupted by Ctrl-C, 143 by SIGTERM, with something left to do
 
 Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or \
 in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` tells which, and whether it answers.

@@ -18,7 +18,7 @@ use crate::text::quoted;
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
     let Asked { names: given, attributes } = Asked::read(args)?;
     let context: Context = attributes.into_iter().collect();
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for (place, name) in names::all(given)?.into_iter().enumerate() {
         let record = match store.record(&name).await {
             Ok(record) => record,

@@ -21,7 +21,7 @@ pub(crate) async fn run(session: &mut Session, args: &Condition) -> Done {
 
 async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
     let condition = parse(&args.expression.join(" "))?;
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(std::slice::from_ref(&args.name))? {
         let words = |_: &flipper::FlagRecord| Words {
             done: format!("{} now also needs `{}`,", quoted(&name), show(&condition)),
@@ -33,24 +33,22 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
             }
             Ok(())
         });
-        match done.await {
-            Ok(()) => {
-                let record = store.record(&name).await?;
-                if crate::describe::rollout(record.bucketer()).is_some() && !session.out.json() {
-                    session.out.note(format_args!(
-                        "{} has a rollout too; checks that give attributes are now decided by the conditions alone",
-                        quoted(&name)
-                    ));
-                }
-            }
-            Err(failure) => session.go_on_after(failure)?,
+        if !done.await? || session.out.json() {
+            continue;
+        }
+        let record = store.record(&name).await?;
+        if crate::describe::rollout(record.bucketer()).is_some() {
+            session.out.note(format_args!(
+                "{} has a rollout too; checks that give attributes are now decided by the conditions alone",
+                quoted(&name)
+            ));
         }
     }
     Ok(())
 }
 
 async fn list(session: &mut Session, args: &Names) -> Done {
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(&args.names)? {
         match store.record(&name).await {
             Ok(record) => {
@@ -70,7 +68,7 @@ async fn list(session: &mut Session, args: &Names) -> Done {
 
 async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
     let only = args.expression.as_deref().map(parse).transpose()?;
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(std::slice::from_ref(&args.name))? {
         let what = only.as_ref().map_or_else(|| "all conditions".to_owned(), |only| format!("`{}`", show(only)));
         let words = |_: &flipper::FlagRecord| Words {
@@ -89,9 +87,7 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
             record.set_conditions(kept);
             Ok(())
         });
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
         let error = validate_name(name).err();
         error.map_or(Ok(()), |error| Err(Failure::of(&error, "the store")))?;
     }
-    let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New }).await?;
+    let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
     for name in names {
         if let Err(failure) = create(session, &store, args, &data, &name).await {
             session.go_on_after(failure)?;

@@ -19,7 +19,7 @@ pub(crate) async fn run(session: &mut Session, args: &Data) -> Done {
 }
 
 async fn get(session: &mut Session, args: &DataGet) -> Done {
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(&args.names.names)? {
         match store.record(&name).await {
             Ok(record) => session.out.line(record.client_data())?,
@@ -36,7 +36,7 @@ async fn set(session: &mut Session, args: &DataSet) -> Done {
     }
     let data: Object = pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect();
     let keys = list(data.keys());
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(names)? {
         let quoted = quoted(&name);
         let words = |_: &flipper::FlagRecord| Words {
@@ -44,16 +44,14 @@ async fn set(session: &mut Session, args: &DataSet) -> Done {
             already: format!("{quoted} has {keys} like that already"),
         };
         let done = change(session, &store, &name, args.dry.dry_run, words, |record| record.merge_client_data(&data));
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }
 
 async fn unset(session: &mut Session, args: &DataUnset) -> Done {
     let keys = list(args.keys.iter().map(String::as_str));
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(std::slice::from_ref(&args.name))? {
         let quoted = quoted(&name);
         let words = |_: &flipper::FlagRecord| Words {
@@ -70,9 +68,7 @@ async fn unset(session: &mut Session, args: &DataUnset) -> Done {
             record.set_client_data(data);
             Ok(())
         });
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }

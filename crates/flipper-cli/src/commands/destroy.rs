@@ -15,7 +15,7 @@ use crate::store::{Purpose, Store};
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Destroy) -> Done {
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(&args.names.names)? {
         if let Err(failure) = destroy(session, &store, args, &name).await {
             // Nobody is there to be asked about the others either.
@@ -39,7 +39,7 @@ async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &st
     let quoted = quoted(name);
     if !args.yes && !args.dry.dry_run {
         let state = before.as_deref().map_or_else(|| "It cannot be read.".to_owned(), state);
-        if !confirm::ask(&mut session.out, &format!("destroy {quoted} in {}? {state}", store.shown))? {
+        if !confirm::ask(&mut session.out, &format!("destroy {quoted} in {}? {state}", store.shown)).await? {
             session.out.message(format_args!("{quoted} stays as it is"));
             session.exit_with(Code::Usage);
             return Ok(());

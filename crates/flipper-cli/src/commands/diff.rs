@@ -3,26 +3,25 @@
 use flipper::{Json, Object};
 
 use crate::args::Diff;
+use crate::diff::Difference;
 use crate::failure::{Done, Failure};
-use crate::plan::{Plan, Source};
+use crate::plan::Plan;
+use crate::records::Records;
 use crate::session::Session;
 use crate::store::{Location, Purpose, Store};
 use crate::text::{count, plain, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
-    let a = Store::open(&Location::parse(&args.a)?, Purpose::Existing).await?;
-    let b = Store::open(&Location::parse(&args.b)?, Purpose::Existing).await?;
-    let (old, new) = (a.list().await?, b.list().await?);
-    let (source, unreadable_in_b) = Source::of(new);
-    let unreadable_in_a =
-        old.iter().filter_map(|flag| Some((flag.name.clone(), flag.record.as_ref().err()?.reason().to_owned())));
-    let unreadable: Vec<_> =
-        unreadable_in_a.map(|flag| (flag, &a)).chain(unreadable_in_b.into_iter().map(|flag| (flag, &b))).collect();
-    let plan = Plan::make(&source, old)?;
+    let a = Store::open(&Location::parse(&args.a)?, Purpose::Existing)?;
+    let b = Store::open(&Location::parse(&args.b)?, Purpose::Existing)?;
+    let (source, unreadable_in_b) = Records::of(&b).await?;
+    let plan = Plan::make(&source, &a).await?;
+    let unreadable_in_a = plan.unreadable.iter().map(|flag| (flag, &a));
+    let unreadable: Vec<_> = unreadable_in_a.chain(unreadable_in_b.iter().map(|flag| (flag, &b))).collect();
     let out = &mut session.out;
     let mut changes = Vec::new();
     let mut number = 0;
-    plan.each(&source, true, |difference| {
+    let tell = |difference: Difference<'_>| {
         // One that cannot be read is told below.
         if !difference.is_any() {
             return Ok(());
@@ -33,7 +32,8 @@ pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
             return Ok(());
         }
         difference.lines().into_iter().try_for_each(|line| out.line(line))
-    })?;
+    };
+    plan.each(&source, &a, true, tell).await?;
     if out.json() {
         let mut object = Object::new();
         object.insert("a", a.shown.as_str());
@@ -54,9 +54,9 @@ pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
     for ((name, why), store) in unreadable {
         session.go_on_after(Failure::store(format!(
             "{} in {} cannot be read: {}",
-            quoted(&name),
+            quoted(name),
             store.shown,
-            plain(&why)
+            plain(why)
         )))?;
     }
     Ok(())

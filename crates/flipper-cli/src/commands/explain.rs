@@ -18,7 +18,7 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
     let caller: Vec<_> = attributes.iter().map(|(key, json)| format!("{}={}", plain(key), value(json))).collect();
     let caller = if caller.is_empty() { "a check without attributes".to_owned() } else { caller.join(" ") };
     let context: Context = attributes.into_iter().collect();
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for (place, name) in names::all(given)?.into_iter().enumerate() {
         let record = match store.record(&name).await {
             Ok(record) => record,

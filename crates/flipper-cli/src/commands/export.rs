@@ -1,44 +1,55 @@
 //! `flipper export`
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use flipper::{FlagRecord, Object};
+use flipper::Object;
 
+use crate::apart::apart;
 use crate::args::Export;
-use crate::failure::{Done, Failure};
-use crate::plan::Source;
-use crate::records;
+use crate::failure::{Code, Done, Failure};
+use crate::interrupt::Interrupt;
+use crate::records::Records;
 use crate::session::Session;
 use crate::store::Purpose;
 use crate::text::{count, plain, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
-    let store = session.open(Purpose::Existing).await?;
-    let (source, corrupt) = Source::of(store.list().await?);
-    let Source::Flags(flags) = &source else { return Ok(()) };
-    let records = || flags.iter().map(|(_, record)| &**record);
-    match args.file.as_deref() {
-        None | Some("-") => {
-            let mut text = Vec::new();
-            records::write(&mut text, records())?;
-            session.out.bytes(&text)?;
+    let store = session.open(Purpose::Existing)?;
+    let file = args.file.as_deref().filter(|path| *path != "-");
+    let corrupt = match file {
+        // Who interrupts this has the part that was written.
+        None => {
+            let (records, corrupt) = Records::of(&store).await?;
+            records.write(session.out.data(), || false)?;
+            corrupt
         }
         Some(path) => {
-            write(Path::new(path), records()).map_err(|error| Failure::usage(format!("{}: {error}", plain(path))))?;
+            let mut interrupt = Interrupt::begin()?;
+            let as_it_was = format!("{} is as it was", plain(path));
+            let (records, corrupt) = interrupt.unless(&as_it_was, Records::of(&store)).await?;
+            let flags = records.len();
+            let is_plain = fs::metadata(path).map_or(true, |found| found.is_file());
+            if let Some(code) = write(Path::new(path), is_plain, records, &mut interrupt).await? {
+                let left = if is_plain { &as_it_was } else { "a part was written" };
+                return Err(Failure::interrupted(code).hint(left));
+            }
             if session.out.json() {
                 let mut object = Object::new();
                 object.insert("store", store.shown.as_str());
                 object.insert("file", path);
-                object.insert("flags", flags.len());
+                object.insert("flags", flags);
                 session.out.value(object)?;
             } else {
-                let what = count(flags.len(), "flag");
+                let what = count(flags, "flag");
                 session.out.message(format_args!("wrote {what} of {} to {}", store.shown, plain(path)));
             }
+            corrupt
         }
-    }
+    };
     for (name, why) in corrupt {
         let failure = Failure::store(format!("{} was left out, for it cannot be read: {}", quoted(&name), plain(&why)));
         session.go_on_after(failure.hint("repair or destroy it, and export again"))?;
@@ -46,37 +57,65 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
     Ok(())
 }
 
-/// Writes beside the file and puts that in its place, so that a file is never half written.
-fn write<'a>(path: &Path, records: impl Iterator<Item = &'a FlagRecord>) -> std::io::Result<()> {
-    let is_plain = fs::metadata(path).map_or(true, |found| found.is_file());
-    if !is_plain {
-        return finish(File::options().write(true).open(path)?, records);
-    }
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let beside = beside(&path);
-    let written = File::create(&beside).and_then(|file| {
-        // Before anything is in it.
-        if let Ok(old) = fs::metadata(&path) {
-            file.set_permissions(old.permissions())?;
+/// Writes beside the file and puts that in its place, so that a file is never half written; the exit code if somebody wanted an end
+/// before that.
+async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut Interrupt) -> Done<Option<Code>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let failed = |error: io::Error| Failure::usage(format!("{}: {error}", plain(&path.to_string_lossy())));
+    let place = if is_plain { fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
+    let beside = is_plain.then(|| beside(&place));
+    let writing = {
+        let (beside, stop) = (beside.clone(), stop.clone());
+        apart(move || {
+            let stopped = || stop.load(Ordering::Relaxed);
+            let Some(beside) = beside else {
+                return finish(File::options().write(true).open(place)?, &records, stopped);
+            };
+            let file = File::create(&beside)?;
+            // Before anything is in it.
+            if let Ok(old) = fs::metadata(&place) {
+                file.set_permissions(old.permissions())?;
+            }
+            let is_whole = finish(file, &records, stopped)? && !stopped();
+            if is_whole {
+                fs::rename(&beside, &place)?;
+            }
+            Ok(is_whole)
+        })
+    };
+    let written = {
+        let mut writing = std::pin::pin!(writing);
+        tokio::select! {
+            written = &mut writing => Ok(written),
+            _ = interrupt.wait() => {
+                stop.store(true, Ordering::Relaxed);
+                interrupt.soon(writing).await
+            }
         }
-        finish(file, records)?;
-        fs::rename(&beside, &path)
-    });
-    if written.is_err() {
+    };
+    if let Some(beside) = &beside
+        && !matches!(written, Ok(Ok(Ok(true))))
+    {
         // What is left of it is of no use.
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(beside);
     }
-    written
+    match written {
+        Ok(written) => Ok(if written?.map_err(failed)? { None } else { interrupt.code() }),
+        Err(code) => Ok(Some(code)),
+    }
 }
 
-fn finish<'a>(file: File, records: impl Iterator<Item = &'a FlagRecord>) -> std::io::Result<()> {
+/// Whether all of it was written.
+fn finish(file: File, records: &Records, stopped: impl Fn() -> bool) -> io::Result<bool> {
     let mut writer = BufWriter::new(file);
-    records::write(&mut writer, records)?;
+    if !records.write(&mut writer, stopped)? {
+        return Ok(false);
+    }
     writer.flush()?;
     match writer.get_ref().sync_all() {
         // A pipe or a terminal has nothing to sync.
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(()),
-        other => other,
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(true),
+        other => other.map(|()| true),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::Purpose;
 use crate::text::{age, date, plain, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Get) -> Done {
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(&args.names.names)? {
         match store.record(&name).await {
             Ok(record) if session.out.json() => session.out.line(record.to_json())?,

@@ -20,7 +20,7 @@ pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
         session.out.message("there are no flags yet; `flipper create NAME` makes the first");
         return Ok(());
     }
-    let store = Store::open(&choice.location, Purpose::Existing).await?;
+    let store = Store::open(&choice.location, Purpose::Existing)?;
     let all = store.list().await?;
     let filter = args.filter.as_ref().map(|filter| filter.to_lowercase());
     let is_wanted = |flag: &&Stored| {

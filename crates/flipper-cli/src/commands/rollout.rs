@@ -16,7 +16,7 @@ use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Rollout) -> Done {
     let (bucketer, given) = bucketer(args)?;
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(given)? {
         let quoted = quoted(&name);
         let words = |record: &flipper::FlagRecord| match rollout(record.bucketer()) {
@@ -41,10 +41,8 @@ pub(crate) async fn run(session: &mut Session, args: &Rollout) -> Done {
             }
             Ok(())
         });
-        match done.await {
-            Ok(()) if !session.out.json() => notes.iter().for_each(|note| session.out.note(note)),
-            Ok(()) => {}
-            Err(failure) => session.go_on_after(failure)?,
+        if done.await? && !session.out.json() {
+            notes.iter().for_each(|note| session.out.note(note));
         }
     }
     Ok(())

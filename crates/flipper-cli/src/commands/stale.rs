@@ -11,7 +11,7 @@ use crate::store::Purpose;
 use crate::text::{count, now};
 
 pub(crate) async fn run(session: &mut Session, args: &Stale) -> Done {
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     let before = now().saturating_sub(i64::try_from(args.older_than.as_secs()).unwrap_or(i64::MAX));
     let all = store.list().await?;
     let is_stale = |flag: &&Stored| {

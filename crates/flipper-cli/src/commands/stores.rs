@@ -13,7 +13,7 @@ use crate::text::{count, thousands};
 pub(crate) async fn run(session: &mut Session) -> Done {
     let choice = session.choice()?;
     let started = Instant::now();
-    let listed = match Store::open(&choice.location, Purpose::Existing).await {
+    let listed = match Store::open(&choice.location, Purpose::Existing) {
         Ok(store) => store.list().await,
         Err(failure) => Err(failure),
     };

@@ -17,7 +17,7 @@ pub(crate) enum To {
 }
 
 pub(crate) async fn run(session: &mut Session, args: &Switch, to: To) -> Done {
-    let store = session.open(Purpose::Existing).await?;
+    let store = session.open(Purpose::Existing)?;
     for name in names::all(&args.names.names)? {
         let quoted = quoted(&name);
         let words = |record: &flipper::FlagRecord| {
@@ -32,9 +32,7 @@ pub(crate) async fn run(session: &mut Session, args: &Switch, to: To) -> Done {
             });
             Ok(())
         });
-        if let Err(failure) = done.await {
-            session.go_on_after(failure)?;
-        }
+        done.await?;
     }
     Ok(())
 }

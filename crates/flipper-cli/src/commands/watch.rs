@@ -16,13 +16,13 @@ use crate::store::{Purpose, Store};
 use crate::text::{count, plain, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
-    let store = session.open(Purpose::Follow).await?;
+    let store = session.open(Purpose::Follow)?;
     let mut interrupt = Interrupt::begin()?;
     let mut follow = Follow::new(&store);
     let mut begun = false;
     loop {
         let news = tokio::select! {
-            () = interrupt.wait() => return Ok(()),
+            _ = interrupt.wait() => return Ok(()),
             news = follow.next() => news,
         };
         match &news {

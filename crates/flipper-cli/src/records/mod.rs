@@ -1,4 +1,4 @@
-//! Reading and writing files of flags.
+//! Many flags, as text.
 
 mod scan;
 
@@ -8,10 +8,13 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use flipper::{FlagRecord, Json, validate_name};
+use futures_util::StreamExt;
 
 use self::scan::{Place, items};
 use crate::diff::json;
 use crate::failure::{Done, Failure, said};
+use crate::follow::State;
+use crate::store::Store;
 use crate::text::{plain, quoted};
 
 /// Standing for standard input.
@@ -19,15 +22,55 @@ const STDIN: &str = "-";
 /// A file beyond this is none of flags.
 const LARGEST: u64 = 1 << 30;
 
-/// A file of flags that was read and can be imported as a whole: an array of stored records, or one record after the other.
-/// Its flags are not kept in memory, only where they are in the text.
+/// Many flags, of a file or a store. They are kept as text and read again when they are needed, which takes a tenth of the memory.
+#[derive(Default)]
 pub(crate) struct Records {
     text: String,
+    /// Ordered by name.
     items: Vec<(String, Range<usize>)>,
 }
 
 impl Records {
-    /// Reads a file, `-` for standard input, and looks at each flag in it.
+    /// Those of a store that can be read, under the names that they have there; and the others with the reason.
+    pub(crate) async fn of(store: &Store) -> Done<(Self, Vec<(String, String)>)> {
+        let (mut records, mut corrupt) = (Self::default(), Vec::new());
+        let mut flags = store.inner.stream();
+        while let Some(flag) = flags.next().await {
+            let flag = flag.map_err(|error| store.failure(&error))?;
+            match flag.record {
+                Ok(record) => records.add(&flag.name, &record),
+                Err(why) => corrupt.push((flag.name, why.reason().to_owned())),
+            }
+        }
+        records.sort();
+        corrupt.sort_unstable();
+        Ok((records, corrupt))
+    }
+
+    /// The same of flags that are in memory.
+    pub(crate) fn known<'a>(flags: impl Iterator<Item = (&'a str, &'a State)>) -> (Self, Vec<(String, String)>) {
+        let (mut records, mut corrupt) = (Self::default(), Vec::new());
+        for (name, state) in flags {
+            match state {
+                Ok(record) => records.add(name, record),
+                Err(why) => corrupt.push((name.to_owned(), why.reason().to_owned())),
+            }
+        }
+        records.sort();
+        (records, corrupt)
+    }
+
+    fn add(&mut self, name: &str, record: &FlagRecord) {
+        let start = self.text.len();
+        self.text.push_str(&if record.name() == name { record.to_json() } else { named(record, name).to_json() });
+        self.items.push((name.to_owned(), start..self.text.len()));
+    }
+
+    fn sort(&mut self) {
+        self.items.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    }
+
+    /// Reads a file, `-` for standard input, and looks at each flag in it: an array of stored records, or one record after the other.
     pub(crate) fn read(path: &str) -> Done<Self> {
         let shown = if path == STDIN { "standard input".to_owned() } else { plain(path).into_owned() };
         let refuse = |what: String| Failure::usage(format!("{shown}: {what}")).hint("nothing was imported");
@@ -46,6 +89,7 @@ impl Records {
             }
             records.items.push((name, range));
         }
+        records.sort();
         Ok(records)
     }
 
@@ -73,9 +117,30 @@ impl Records {
         &self.items[index].0
     }
 
+    /// Where the flag of this name is.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.items.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()
+    }
+
+    /// Writes them, one a line, ordered by name, until it is to stop; whether all were written.
+    pub(crate) fn write(&self, out: &mut impl Write, stopped: impl Fn() -> bool) -> io::Result<bool> {
+        out.write_all(b"[")?;
+        for (index, (_, range)) in self.items.iter().enumerate() {
+            if stopped() {
+                return Ok(false);
+            }
+            out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
+            out.write_all(&self.text.as_bytes()[range.clone()])?;
+        }
+        out.write_all(b"\n]\n")?;
+        Ok(!stopped())
+    }
+
     /// Reads the flag once more; it was read before.
     pub(crate) fn record(&self, index: usize) -> Done<FlagRecord> {
-        self.parse(&self.items[index].1, 1, 1).map_err(Failure::store)
+        let (name, range) = &self.items[index];
+        FlagRecord::from_json(&self.text[range.clone()])
+            .map_err(|error| Failure::store(format!("flag {} cannot be read: {}", quoted(name), said(&error))))
     }
 }
 
@@ -98,16 +163,6 @@ fn read(path: &str) -> Result<String, String> {
     })
 }
 
-/// Writes flags, one a line, in the order given.
-pub(crate) fn write<'a>(out: &mut impl Write, records: impl Iterator<Item = &'a FlagRecord>) -> io::Result<()> {
-    out.write_all(b"[")?;
-    for (index, record) in records.enumerate() {
-        out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-        out.write_all(record.to_json().as_bytes())?;
-    }
-    out.write_all(b"\n]\n")
-}
-
 /// The same flag under this name. A store's key is what a flag is known by, even if its text says something else.
 pub(crate) fn named(record: &FlagRecord, name: &str) -> FlagRecord {
     if record.name() == name {
@@ -122,6 +177,8 @@ pub(crate) fn named(record: &FlagRecord, name: &str) -> FlagRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     const FLAG: &str = r#"{"feature_name": "A", "is_enabled": true, "meta": {"created_date": 1}}"#;
@@ -176,11 +233,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let records: Vec<_> = ["A", "B"].map(|name| FlagRecord::new(name, 7)).into();
+        let flags = ["B", "A"].map(|name| (name, Ok(Arc::new(FlagRecord::new(name, 7)))));
+        let (records, _) = Records::known(flags.iter().map(|(name, record)| (*name, record)));
         let mut bytes = Vec::new();
-        write(&mut bytes, records.iter()).unwrap();
-        assert_eq!(read_text(std::str::from_utf8(&bytes).unwrap()), Ok(2));
-        assert_eq!(named(&records[0], "C"), FlagRecord::new("C", 7));
+        assert!(records.write(&mut bytes, || false).unwrap());
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.find("\"A\"") < text.find("\"B\""), "{text}");
+        assert_eq!(read_text(&text), Ok(2));
+        assert_eq!(records.find("B"), Some(1));
+        assert!(!records.write(&mut Vec::new(), || true).unwrap());
+        assert_eq!(named(&FlagRecord::new("A", 7), "C"), FlagRecord::new("C", 7));
     }
 
     proptest::proptest! {

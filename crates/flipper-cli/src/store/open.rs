@@ -39,8 +39,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) async fn open(location: &Location, purpose: Purpose) -> Done<Self> {
-        let inner = open(location, purpose).await?;
+    pub(crate) fn open(location: &Location, purpose: Purpose) -> Done<Self> {
+        let inner = open(location, purpose)?;
         Ok(Self { shown: location.shown.clone(), inner, names: OnceCell::new() })
     }
 
@@ -98,7 +98,7 @@ impl Store {
     }
 }
 
-async fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>> {
+fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>> {
     let opened: flipper::Result<Arc<dyn FeatureFlagStore>> = match &location.kind {
         Kind::Memory => {
             return Err(Failure::usage("memory: is a store within one process, and this one would end with it")
@@ -118,10 +118,7 @@ async fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlag
         }
         Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
         Kind::Thrift => ThriftRpcFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Consul => match consul(location) {
-            Ok(builder) => builder.connect().await.map(|store| Arc::new(store) as _),
-            Err(error) => Err(error),
-        },
+        Kind::Consul => consul(location).and_then(|store| Ok(Arc::new(store.remote()?) as _)),
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
 }

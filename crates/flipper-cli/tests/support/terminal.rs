@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use flipper_testkit::{PATIENCE, wait_until};
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -65,6 +66,10 @@ impl Terminal {
     /// Types.
     pub(crate) fn enter(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for the end, and gives the exit code and all that was on the screen.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
@@ -88,5 +89,9 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         self.writer().put_all(records, when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.reader().stream()
     }
 }

@@ -94,7 +94,7 @@ macro_rules! __store_behaviors {
             list_empty list_ordered list_agrees_with_get list_is_authoritative list_is_complete list_many
             watch_begins_with_reset watch_put watch_delete watch_no_gap watch_last_state watch_is_independent
             watch_never_ends
-            get_cached_asks_the_store put_all_each put_all_results }
+            get_cached_asks_the_store put_all_each put_all_results stream_agrees_with_list stream_is_complete }
     };
 }
 
@@ -112,7 +112,7 @@ macro_rules! __local_behaviors {
 #[macro_export]
 macro_rules! __corrupt_behaviors {
     ($($how:tt)*) => {
-        $crate::__behaviors! { [$($how)*] corrupt_get corrupt_put corrupt_delete corrupt_list }
+        $crate::__behaviors! { [$($how)*] corrupt_get corrupt_put corrupt_delete corrupt_list corrupt_stream }
     };
 }
 

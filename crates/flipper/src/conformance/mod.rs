@@ -52,6 +52,7 @@ mod put;
 mod put_all;
 mod race;
 mod run;
+mod stream;
 mod subject;
 mod watch;
 
@@ -79,6 +80,7 @@ pub use self::run::{
     CALL_LIMIT, Plant, TEST_LIMIT, TestStore, failures, local_failures, prove, prove_local, run, run_corrupt,
     run_local, run_local_corrupt,
 };
+pub use self::stream::{corrupt_stream, stream_agrees_with_list, stream_is_complete};
 pub use self::watch::{
     watch_begins_with_reset, watch_delete, watch_is_independent, watch_last_state, watch_never_ends, watch_no_gap,
     watch_put,

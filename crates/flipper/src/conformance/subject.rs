@@ -8,8 +8,8 @@ use std::sync::{Arc, Barrier};
 use std::task::Poll;
 use std::thread;
 
-use futures_util::StreamExt;
 use futures_util::future::{self, Either};
+use futures_util::stream::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -98,6 +98,11 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
         let mut listed = self.list().await;
         listed.retain(|stored| names.iter().any(|name| name.as_ref() == stored.name));
         listed
+    }
+
+    pub(super) async fn stream(&self) -> Vec<Stored> {
+        let streamed = within(format!("`stream` of {}", self.0), self.0.stream().try_collect()).await;
+        streamed.unwrap_or_else(|error| panic!("`stream` failed: {error:?}"))
     }
 
     pub(super) async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

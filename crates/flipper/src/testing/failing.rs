@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use futures_util::future::{self, Either};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::{Health, Status};
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
@@ -245,6 +245,17 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         };
         let results = self.store.put_all(records, when).await;
         results.into_iter().map(|result| self.end_write(losses, result).and_then(|result| result)).collect()
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        Box::pin(stream::try_unfold(None, move |begun: Option<(u64, FlagStream<'_>)>| async move {
+            let (losses, mut flags) = match begun {
+                Some(begun) => begun,
+                None => (self.begin().await?, self.store.stream()),
+            };
+            let next = self.end(losses, flags.try_next().await?)?;
+            Ok(next.map(|flag| (flag, Some((losses, flags)))))
+        }))
     }
 }
 

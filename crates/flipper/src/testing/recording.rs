@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::Status;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -72,6 +73,8 @@ pub enum Call {
     },
     /// [`FeatureFlagStore::list`].
     List,
+    /// [`FeatureFlagStore::stream`].
+    Stream,
     /// [`FeatureFlagStore::watch`].
     Watch,
     /// [`LocalFeatureFlagStore::ready`].
@@ -100,6 +103,7 @@ impl fmt::Display for Call {
             }
             Self::Delete { name, .. } => write!(f, "delete {name}"),
             Self::List => f.write_str("list"),
+            Self::Stream => f.write_str("stream"),
             Self::Watch => f.write_str("watch"),
             Self::Ready => f.write_str("ready"),
             Self::Close => f.write_str("close"),
@@ -193,6 +197,11 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         self.record(Call::PutAll { records: records.to_vec(), when: when.clone() });
         self.store.put_all(records, when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.record(Call::Stream);
+        self.store.stream()
     }
 }
 

@@ -12,6 +12,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use super::causes;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
@@ -314,5 +315,9 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let _void: Vec<_> = records.iter().map(|record| self.void(record.name())).collect();
         self.store.put_all(records, when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.store.stream()
     }
 }

@@ -21,6 +21,7 @@ pub use self::builder::MirrorBuilder;
 use self::health::First;
 use self::shared::{InFlight, Shared};
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -183,6 +184,10 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
             end_put(write, record, written);
         }
         written
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.inner.store.stream()
     }
 }
 

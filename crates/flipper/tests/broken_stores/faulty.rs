@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flipper::{
-    Error, ErrorKind, FeatureFlagStore, FlagRecord, FlagTable, LocalFeatureFlagStore, MemoryFeatureFlagStore,
-    Precondition, Result, Stored, Version, Watch, WatchEvent, validate_name, watch_by_polling,
+    Error, ErrorKind, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, LocalFeatureFlagStore,
+    MemoryFeatureFlagStore, Precondition, Result, Stored, Version, Watch, WatchEvent, validate_name, watch_by_polling,
 };
 use futures_util::{Stream, StreamExt, stream};
 
@@ -281,6 +281,19 @@ impl FeatureFlagStore for Faulty {
             _ => {}
         }
         results
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        let mut flags = self.right.table().list();
+        match self.fault {
+            F::StreamHasOnePage => flags.truncate(1_000),
+            F::StreamHasOneTwice => flags.extend(flags.last().cloned()),
+            F::CorruptEndsTheStream => {
+                flags.truncate(flags.iter().position(|stored| stored.record.is_err()).unwrap_or(flags.len()));
+            }
+            _ => {}
+        }
+        Box::pin(stream::iter(flags.into_iter().map(|stored| Ok(self.told(stored)))))
     }
 }
 

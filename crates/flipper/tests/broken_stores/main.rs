@@ -62,6 +62,8 @@ enum Fault {
     WatchEnds,
     PutAllStopsAtAnError,
     PutAllIsReversed,
+    StreamHasOnePage,
+    StreamHasOneTwice,
     TableIsAnother,
     TableIsEmpty,
     TableKeepsDeleted,
@@ -77,6 +79,7 @@ enum Fault {
     CorruptIsAbsent,
     CorruptCannotBeDeleted,
     CorruptFailsTheList,
+    CorruptEndsTheStream,
     CorruptIsNotInTheTable,
     CorruptIsNotInTheStatus,
 }
@@ -149,6 +152,8 @@ faults! { store_suite_finds: run
     get_cached_asks_the_store: GetCachedHasNothing,
     put_all_each: PutAllStopsAtAnError,
     put_all_results: PutAllIsReversed,
+    stream_agrees_with_list: StreamHasOnePage,
+    stream_is_complete: StreamHasOneTwice,
 }
 
 faults! { local_suite_finds: run_local
@@ -171,6 +176,7 @@ faults! { corrupt_suite_finds: run_corrupt [async |store: &crate::Faulty, name: 
     corrupt_put: CorruptIsAbsent,
     corrupt_delete: CorruptCannotBeDeleted,
     corrupt_list: CorruptFailsTheList,
+    corrupt_stream: CorruptEndsTheStream,
 }
 
 /// What shows by nothing happening for ten seconds: all at once.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use flipper::conformance::TwoConnections;
-use flipper::{ConsulClient, ConsulFeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored, Version};
+use flipper::{
+    ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored,
+    Version,
+};
 use flipper_testkit::consul::ConsulAgent;
 
 use crate::{Shared, agent, random_base, store};
@@ -28,6 +31,31 @@ flipper::store_conformance_tests!(two_connections, async || {
     let one = on(running.clone(), async |agent| Box::new(store(agent, &base).await) as Any).await.0;
     let other = on(running.clone(), async |agent| Box::new(store(agent, &base).await) as Any).await.0;
     (TwoConnections::new(one, other), running)
+});
+
+/// As [`on`], for a store without memory.
+fn remote(running: Option<Arc<ConsulAgent>>, base: &str) -> (Box<dyn FeatureFlagStore>, Option<Arc<ConsulAgent>>) {
+    let store: Box<dyn FeatureFlagStore> = match &running {
+        Some(agent) => {
+            let client = ConsulClient::builder().address(agent.address()).build().unwrap();
+            Box::new(ConsulFeatureFlagStore::builder(client).base_key(base).remote().unwrap())
+        }
+        None => Box::new(MemoryFeatureFlagStore::new()),
+    };
+    (store, running)
+}
+
+flipper::store_conformance_tests!(without_memory, async || remote(agent(), &random_base()));
+
+flipper::store_conformance_tests!(with_and_without_memory, async || {
+    let base = random_base();
+    let Some(running) = agent() else {
+        let (store, _) = remote(None, &base);
+        return (store, None);
+    };
+    let one = store(&running, &base).await;
+    let (other, running) = remote(Some(running), &base);
+    (Box::new(TwoConnections::new(one, other)) as Box<dyn FeatureFlagStore>, running)
 });
 
 static GUARDED: Shared<ConsulAgent> = Shared::new();

@@ -30,6 +30,24 @@ async fn killed_and_restarted_with_its_data() {
 }
 
 #[tokio::test]
+async fn many_writes_end_with_the_agent() {
+    let Some(agent) = agent() else { return };
+    let proxy = ConsulProxy::start(agent.port(), Fault::Answer(500, String::new(), "no cluster leader".to_owned()));
+    let client = ConsulClient::builder().address(proxy.address()).build().unwrap();
+    let store = ConsulFeatureFlagStore::builder(client).base_key(random_base()).remote().unwrap();
+    let flags: Vec<_> = (0..1000).map(|number| flag(&format!("F{number}"), true)).collect();
+    let results = store.put_all(&flags, Precondition::Any).await;
+    assert_eq!(results.len(), flags.len());
+    for (result, flag) in results.iter().zip(&flags) {
+        let error = result.as_ref().unwrap_err();
+        assert_eq!((error.kind(), error.flag()), (ErrorKind::Unavailable, Some(flag.name())));
+        assert_eq!(error.to_string().matches("flag ").count(), 1, "{error}");
+    }
+    let requests = proxy.requests().len();
+    assert!(requests < 100, "{requests} requests for what the first of them told");
+}
+
+#[tokio::test]
 async fn killed_and_restarted_empty() {
     let Some(mut agent) = ConsulAgent::start() else { return };
     let store = builder(&agent.address()).connect().await.unwrap();

@@ -49,7 +49,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     tracing::info!(store = location.shown, thrift = %server.local_addr(), http, "serving flags");
 
     let ended = tokio::select! {
-        () = interrupt.wait() => Ok(()),
+        _ = interrupt.wait() => Ok(()),
         failure = watch_over(&served, &location) => Err(failure),
     };
     tracing::info!(connections = server.connections(), "stopping; calls under way finish");
@@ -77,7 +77,7 @@ async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn Loca
         Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
         Kind::Sqlite(path) => {
             // For its messages about a file that is not there.
-            Store::open(location, Purpose::Existing).await?;
+            Store::open(location, Purpose::Existing)?;
             Arc::new(SqliteFeatureFlagStore::open(path).map_err(failed)?)
         }
         Kind::Consul => {
@@ -88,7 +88,7 @@ async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn Loca
             Arc::new(builder.connect().await.map_err(failed)?)
         }
         Kind::Redis | Kind::Thrift => {
-            let mut builder = MirroredFeatureFlagStore::builder(Store::open(location, Purpose::Follow).await?.inner);
+            let mut builder = MirroredFeatureFlagStore::builder(Store::open(location, Purpose::Follow)?.inner);
             if let Some(file) = snapshot {
                 builder = builder.snapshot_file(file);
             }

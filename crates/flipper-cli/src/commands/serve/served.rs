@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use flipper::{
-    FeatureFlagStore, FlagRecord, FlagTable, LocalFeatureFlagStore, Precondition, Result, Status, Stored, Version,
-    Watch,
+    FeatureFlagStore, FlagRecord, FlagStream, FlagTable, LocalFeatureFlagStore, Precondition, Result, Status, Stored,
+    Version, Watch,
 };
+use futures_util::stream;
 
 use super::calls::{Call, Calls};
 use crate::store::{Kind, Location};
@@ -97,6 +98,14 @@ impl FeatureFlagStore for Served {
         let results = self.store.put_all(records, when).await;
         results.iter().for_each(|result| self.calls.count(Call::Put, result));
         results
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.calls.count(Call::List, &Ok(()));
+        match self.from_memory && self.was_ready() {
+            true => Box::pin(stream::iter(self.store.table().list().into_iter().map(Ok))),
+            false => self.store.stream(),
+        }
     }
 }
 

@@ -1,49 +1,70 @@
 //! `flipper sync`
 
 mod follow;
-
-use flipper::Stored;
+mod target;
 
 use super::import::may_destroy;
 use crate::args::Sync;
-use crate::failure::{Done, Failure};
+use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
-use crate::plan::{Plan, Source};
+use crate::plan::Plan;
+use crate::records::Records;
+use crate::refused::Refused;
 use crate::session::Session;
 use crate::store::{Location, Purpose, Store};
 use crate::text::{plain, quoted};
 use crate::transfer::{self, Mode, Tally};
+
+/// What an interrupt leaves before anything is written.
+const NOTHING: &str = "nothing was written";
 
 pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     let (from, to) = (Location::parse(&args.from)?, Location::parse(&args.to)?);
     if from.url == to.url {
         return Err(Failure::usage("both are the same store").hint("give the one to read first, then the one to write"));
     }
-    let from = Store::open(&from, if args.follow { Purpose::Follow } else { Purpose::Existing }).await?;
+    let mut interrupt = Interrupt::begin()?;
+    let from = Store::open(&from, if args.follow { Purpose::Follow } else { Purpose::Existing })?;
     let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
-        let to = Store::open(&to, target).await?;
-        return follow::run(session, args, &from, &to).await;
+        let to = Store::open(&to, target)?;
+        return follow::run(session, args, &from, &to, &mut interrupt).await;
     }
     // Before a file is made for a store that cannot be read.
-    let flags = from.list().await?;
-    let to = Store::open(&to, target).await?;
+    let flags = interrupt.unless(NOTHING, Records::of(&from)).await?;
+    let to = Store::open(&to, target)?;
     let source = readable(session, &from, flags)?;
-    let plan = Plan::make(&source, to.list().await?)?;
+    let plan = interrupt.unless(NOTHING, Plan::make(&source, &to)).await?;
     if args.dry.dry_run {
-        return transfer::show(session, &to, &source, &plan, args.delete);
+        return interrupt.unless(NOTHING, transfer::show(session, &to, &source, &plan, args.delete)).await;
     }
-    if args.delete && !may_destroy(session, &to, &plan, args.yes)? {
-        return Ok(());
-    }
-    let interrupt = Interrupt::begin()?;
-    let mode = Mode { overwrite: true, destroy: args.delete };
-    let tally = transfer::apply(session, &to, &source, &plan, mode, &interrupt).await?;
-    report(session, &to, &tally, if args.delete { 0 } else { plan.only_there.len() })
+    write(session, args, &to, &source, &plan, &mut interrupt, &mut Refused::default()).await.map(drop)
 }
 
-fn readable(session: &mut Session, from: &Store, flags: Vec<Stored>) -> Done<Source> {
-    let (source, corrupt) = Source::of(flags);
+/// Does what was planned, and tells of it; `false` if it may not.
+async fn write(
+    session: &mut Session,
+    args: &Sync,
+    to: &Store,
+    source: &Records,
+    plan: &Plan,
+    interrupt: &mut Interrupt,
+    refused: &mut Refused,
+) -> Done<bool> {
+    if args.delete && !may_destroy(session, to, plan, args.yes, interrupt).await? {
+        return Ok(false);
+    }
+    let mode = Mode { overwrite: true, destroy: args.delete, persist: false };
+    let tally = transfer::apply(session, to, source, plan, mode, interrupt, refused).await?;
+    // While changes are followed it may be taken yet.
+    if tally.failed > 0 && !args.follow {
+        session.exit_with(Code::Store);
+    }
+    report(session, to, &tally, if args.delete { 0 } else { plan.only_there.len() })?;
+    Ok(true)
+}
+
+fn readable(session: &mut Session, from: &Store, (source, corrupt): (Records, Vec<(String, String)>)) -> Done<Records> {
     for (name, why) in corrupt {
         let what = format!("{} in {} cannot be read and is left out: {}", quoted(&name), from.shown, plain(&why));
         session.go_on_after(Failure::store(what))?;
@@ -56,7 +77,8 @@ fn report(session: &mut Session, to: &Store, tally: &Tally, left: usize) -> Done
         session.out.value(tally.to_json(&to.shown, false))?;
         return session.out.flush();
     }
-    session.out.message(format_args!("{} is in step: {}", to.shown, tally.text()));
+    let is = if tally.failed > 0 { "is not in step" } else { "is in step" };
+    session.out.message(format_args!("{} {is}: {}", to.shown, tally.text()));
     if left > 0 {
         session.out.note(format_args!("{left} more that only {} has were left; --delete destroys them", to.shown));
     }

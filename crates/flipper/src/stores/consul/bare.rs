@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::vec;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -15,6 +16,7 @@ use super::keys::Keys;
 use super::kv::{Entry, Listing};
 use super::{follow, rows, writing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::feed::feed;
@@ -23,6 +25,8 @@ use crate::stores::feed::feed;
 const LARGEST: usize = 512 * 1024;
 /// How many flags `put_all` has under way at once.
 const AT_ONCE: usize = 16;
+/// How many flags of a stream are read at once.
+const PAGE: usize = 500;
 /// So many folders are remembered, to warn of each once.
 const MOST_WARNINGS: usize = 1000;
 
@@ -181,7 +185,30 @@ impl FeatureFlagStore for Bare {
         for batch in records.chunks(AT_ONCE) {
             // Consul's leader takes what comes together in one round of its log.
             results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
+            if give_up(&mut results, records) {
+                break;
+            }
         }
         results
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        // One answer has them all; their values are read little by little.
+        pages(None, move |reading: Option<(rows::Rows, vec::IntoIter<rows::Row>)>| async move {
+            let page = async {
+                let (rows, mut left) = match reading {
+                    Some(reading) => reading,
+                    None => {
+                        let listing = self.client.list(self.keys.prefix(), None).await?;
+                        let mut rows = rows::Rows::believed(self, listing).await?;
+                        let all = std::mem::take(&mut rows.rows).into_iter();
+                        (rows, all)
+                    }
+                };
+                let flags = rows.flags(left.by_ref().take(PAGE).collect()).await?;
+                Ok((flags, (left.len() > 0).then_some(Some((rows, left)))))
+            };
+            page.await.map_err(|error: Error| error.with_store(self))
+        })
     }
 }

@@ -10,7 +10,7 @@ use super::keys::Keys;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::Health;
-use crate::store::LocalFeatureFlagStore;
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::wrappers::MirroredFeatureFlagStore;
 
 /// Consul would wait for ten minutes; a connection that died without a word is found out so much sooner.
@@ -112,11 +112,36 @@ impl ConsulBuilder {
         Ok(store)
     }
 
+    /// The store without its memory: each call is a request, and nothing is followed but by its
+    /// [`watch`](crate::FeatureFlagStore::watch). For programs that ask for a flag or two and go, and for moving many flags.
+    /// Of the settings those for memory do not count.
+    ///
+    /// ```no_run
+    /// use flipper::{ConsulBuilder, FeatureFlagClient};
+    ///
+    /// # async fn example() -> flipper::Result<()> {
+    /// let features = FeatureFlagClient::remote(ConsulBuilder::from_url("consul://127.0.0.1:8500/features")?.remote()?);
+    /// features.enable("MY_FEATURE").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a base key that is none.
+    pub fn remote(self) -> Result<impl FeatureFlagStore + Clone> {
+        self.bare()
+    }
+
+    fn bare(self) -> Result<Bare> {
+        Ok(Bare::new(self.client, Keys::new(&self.base_key)?, self.wait))
+    }
+
     /// The store, which starts to follow Consul at once.
-    pub(crate) fn start(self) -> Result<ConsulFeatureFlagStore> {
-        let bare = Bare::new(self.client, Keys::new(&self.base_key)?, self.wait);
+    pub(crate) fn start(mut self) -> Result<ConsulFeatureFlagStore> {
+        let snapshot_file = self.snapshot_file.take();
+        let bare = self.bare()?;
         let mut mirror = MirroredFeatureFlagStore::builder(bare.clone());
-        if let Some(file) = self.snapshot_file {
+        if let Some(file) = snapshot_file {
             mirror = mirror.snapshot_file(file);
         }
         Ok(ConsulFeatureFlagStore { mirror: mirror.build(), bare })

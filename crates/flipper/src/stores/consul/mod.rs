@@ -54,6 +54,7 @@ use self::bare::Bare;
 pub use self::builder::ConsulBuilder;
 pub use self::client::{ConsulClient, ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
+use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::Status;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -167,6 +168,10 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let written = self.mirror.put_all(records, when).await;
         written.into_iter().map(|written| written.map_err(|error| self.named(error))).collect()
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        self.mirror.stream()
     }
 }
 

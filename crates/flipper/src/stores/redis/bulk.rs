@@ -10,6 +10,7 @@ use super::errors::{ends_connection, from_driver};
 use super::link::within;
 use super::scripts::{self, PUT};
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Version};
 
@@ -38,6 +39,9 @@ pub(super) async fn put_all(
             results.extend(put_batch(store, &batch, when).await);
             batch.clear();
             bytes = 0;
+            if give_up(&mut results, records) {
+                break;
+            }
         }
     }
     if !batch.is_empty() {

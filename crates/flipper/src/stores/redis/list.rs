@@ -1,7 +1,8 @@
 //! All flags: `SCAN`, and `MGET` of each page while the next is scanned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -11,9 +12,10 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, 
 use tokio::task::JoinHandle;
 
 use super::client::Connection;
-use super::link::within;
+use super::link::{Live, within};
 use super::{RedisFeatureFlagStore, flag};
 use crate::background;
+use crate::many::{FlagStream, pages};
 use crate::store::Stored;
 
 /// How many keys the server looks at for one page.
@@ -58,24 +60,100 @@ pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connecti
     }
 }
 
-/// While the flags of a page are read, the server is at the next.
+/// Page by page. A cluster's flags are read whole: while slots change hands a scan of it has to begin anew.
+pub(super) fn stream(store: &RedisFeatureFlagStore) -> FlagStream<'_> {
+    pages(None, move |reading: Option<Reading>| async move {
+        next_page(store, reading).await.map_err(|error| store.error(error))
+    })
+}
+
+/// How far a stream is.
+struct Reading {
+    live: Arc<Live>,
+    pages: Pages,
+    /// SCAN may tell a key twice.
+    seen: HashSet<String>,
+}
+
+async fn next_page(
+    store: &RedisFeatureFlagStore,
+    reading: Option<Reading>,
+) -> RedisResult<(Vec<Stored>, Option<Option<Reading>>)> {
+    let live = match &reading {
+        Some(reading) => reading.live.clone(),
+        None => store.link.connection(store.timeout).await?,
+    };
+    let Connection::Node(node) = &live.connection else { return Ok((list(store).await?, None)) };
+    let mut reading = match reading {
+        Some(reading) => reading,
+        None => Reading { live: live.clone(), pages: Pages::ask(store, node)?, seen: HashSet::new() },
+    };
+    let mut flags = Vec::new();
+    match reading.pages.read(store, &mut flags).await {
+        Ok(more) => {
+            flags.retain(|flag| reading.seen.insert(flag.name.clone()));
+            Ok((flags, more.then_some(Some(reading))))
+        }
+        Err(error) => {
+            if super::errors::ends_connection(&error) {
+                store.link.discard(&live);
+            }
+            Err(error)
+        }
+    }
+}
+
 async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
-    let (mut flags, mut unread) = (Vec::new(), Vec::new());
-    let mut scanning = Some(ask_ahead(store, node, scan(store, 0))?);
-    let mut asked = None;
-    while scanning.is_some() || asked.is_some() {
-        let mut next = None;
-        if let Some(scanned) = scanning.take() {
-            let (cursor, keys) = page(store, received(scanned).await?)?;
-            scanning = cursor.map(|cursor| ask_ahead(store, node, scan(store, cursor))).transpose()?;
-            if !keys.is_empty() {
-                next = Some((ask_ahead(store, node, mget(&keys))?, keys));
+    let mut flags = Vec::new();
+    let mut pages = Pages::ask(store, node)?;
+    while pages.read(store, &mut flags).await? {}
+    Ok(flags)
+}
+
+/// All flags of one server: while those of a page are read, the server is at the next.
+struct Pages {
+    node: MultiplexedConnection,
+    scanning: Option<Answer>,
+    /// The values of these keys.
+    asked: Option<(Answer, Vec<String>)>,
+}
+
+impl Pages {
+    fn ask(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Self> {
+        Ok(Self { node: node.clone(), scanning: Some(ask_ahead(store, node, scan(store, 0))?), asked: None })
+    }
+
+    /// Adds the flags of the next page; `false` where there is none.
+    async fn read(&mut self, store: &RedisFeatureFlagStore, flags: &mut Vec<Stored>) -> RedisResult<bool> {
+        while self.scanning.is_some() || self.asked.is_some() {
+            let mut next = None;
+            if let Some(scanned) = self.scanning.take() {
+                let (cursor, keys) = page(store, received(scanned).await?)?;
+                let ask = |cursor| ask_ahead(store, &self.node, scan(store, cursor));
+                self.scanning = cursor.map(ask).transpose()?;
+                if !keys.is_empty() {
+                    next = Some((ask_ahead(store, &self.node, mget(&keys))?, keys));
+                }
+            }
+            if let Some((values, keys)) = std::mem::replace(&mut self.asked, next) {
+                self.read_values(store, keys, received(values).await?, flags).await?;
+                return Ok(true);
             }
         }
-        let Some((values, keys)) = std::mem::replace(&mut asked, next) else { continue };
-        let values = Vec::<Value>::from_redis_value(received(values).await?)?;
+        Ok(false)
+    }
+
+    async fn read_values(
+        &self,
+        store: &RedisFeatureFlagStore,
+        keys: Vec<String>,
+        values: Value,
+        flags: &mut Vec<Stored>,
+    ) -> RedisResult<()> {
+        let values = Vec::<Value>::from_redis_value(values)?;
         // The driver is on this thread, where a mirror starts: it sends what was asked first.
         tokio::task::yield_now().await;
+        let mut unread = Vec::new();
         for (key, value) in keys.into_iter().zip(values) {
             let name = store.keys.cut(key);
             match value {
@@ -86,9 +164,8 @@ async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) 
                 },
             }
         }
+        report_types(store, self.node.clone(), &unread).await
     }
-    report_types(store, node.clone(), &unread).await?;
-    Ok(flags)
 }
 
 type Answer = JoinHandle<RedisResult<Value>>;

@@ -61,6 +61,7 @@ use self::link::Link;
 use self::scripts::{DELETE, PUT, Script};
 use self::writing::Writing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
@@ -263,5 +264,9 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         bulk::put_all(self, records, &when).await
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        list::stream(self)
     }
 }

@@ -14,10 +14,13 @@ use super::file::{Identity, Place};
 use super::schema;
 use crate::background;
 use crate::error::{Error, Result};
+use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many flags of a stream are read at once.
+const PAGE: usize = 500;
 
 /// The file of a [`SqliteFeatureFlagStore`](super::SqliteFeatureFlagStore), without its flags in memory: each call asks the file. For programs that ask for a
 /// flag or two and go, whatever the file's size, and for writing more flags than should be in memory.
@@ -157,7 +160,18 @@ impl FeatureFlagStore for SqliteFile {
                 schema::write_all(connection, texts, &when, deadline)
             });
             results.extend(batch.results(written.await, |error| self.named(error)));
+            if give_up(&mut results, records) {
+                break;
+            }
         }
         results
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        pages(None, move |after: Option<String>| async move {
+            let flags = self.with(move |connection, _| schema::read_page(connection, after.as_deref(), PAGE)).await?;
+            let next = flags.last().filter(|_| flags.len() == PAGE).map(|flag| Some(flag.name.clone()));
+            Ok((flags, next))
+        })
     }
 }

@@ -72,6 +72,7 @@ use self::health::Pulse;
 pub use self::options::SqliteOptions;
 use self::writer::{Job, Write, WriteAll, Writer};
 use crate::error::{Error, Result};
+use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -252,6 +253,9 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
                 && self.threads.writer.send(Job::WriteAll(job, reply)).is_ok();
             let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
             results.extend(batch.results(written, |error| self.shared.named(error)));
+            if give_up(&mut results, records) {
+                break;
+            }
         }
         results
     }

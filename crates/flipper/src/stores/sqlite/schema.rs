@@ -138,6 +138,28 @@ pub(super) fn read_all(connection: &Connection) -> Result<All> {
     read().map_err(from_sqlite)
 }
 
+/// The first flags whose names come after this one, so many.
+pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
+    let read = || -> rusqlite::Result<Vec<Stored>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name
+             WHERE f.name > ?1 ORDER BY f.name",
+        )?;
+        // No flag has the empty name.
+        let mut rows = statement.query([after.unwrap_or_default()])?;
+        let mut flags = Vec::with_capacity(most);
+        while flags.len() < most
+            && let Some(row) = rows.next()?
+        {
+            if let Some(name) = name(row, 1)? {
+                flags.push(stored(name, row.get(0)?, row.get_ref(2)?));
+            }
+        }
+        Ok(flags)
+    };
+    read().map_err(from_sqlite)
+}
+
 /// What happened after a version.
 pub(super) struct News {
     pub(super) last: i64,

@@ -37,10 +37,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient;
 use flipper_thrift_protocol::{Protocol, Transport, Wire};
+use futures_util::TryStreamExt;
 
 use self::connection::{BackOff, CallError};
 use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
+use crate::many::{FlagStream, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
@@ -276,17 +278,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
-        let mut flags: Vec<Stored> = Vec::new();
-        loop {
-            let after = flags.last().map(|flag| flag.name.clone());
-            let page = self.extended(true, move |client| client.read_flags(after.clone(), None)).await?;
-            let Some(page) = page else { return self.legacy_list().await };
-            let before = flags.len();
-            flags.extend(page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state));
-            if !page.more.unwrap_or_default() || flags.len() == before {
-                return Ok(flags);
-            }
-        }
+        self.stream().try_collect().await
     }
 
     fn watch(&self) -> Watch<'_> {
@@ -295,6 +287,23 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
 
     fn is_shared_with_python(&self) -> bool {
         true
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        pages(None, move |after: Option<String>| async move {
+            let begins = after.is_none();
+            let page = self.extended(true, move |client| client.read_flags(after.clone(), None)).await?;
+            let Some(page) = page else {
+                if begins {
+                    return Ok((self.legacy_list().await?, None));
+                }
+                let message = "the server ceased to know the calls that its flags were being read by";
+                return Err(Error::new(ErrorKind::Unavailable).with_message(message).with_store(self));
+            };
+            let flags: Vec<_> = page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state).collect();
+            let next = flags.last().filter(|_| page.more.unwrap_or_default()).map(|flag| Some(flag.name.clone()));
+            Ok((flags, next))
+        })
     }
 }
 

@@ -1,0 +1,95 @@
+//! Memory of commands about many flags: of each flag its text is held, and a few hundred bytes at the most beside it.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use support::stores::{self, Make};
+use support::{flipper, succeed};
+
+/// More than are read or written at once, and then so many more: the difference is what the flags take.
+const MORE: usize = 12_000;
+/// Bytes for each flag: its text has 230, a record in memory takes 1,500.
+const OF_ONE: u64 = 700;
+
+fn write(path: &Path, flags: usize) {
+    let flag = |number| {
+        format!(
+            r#"{{"feature_name": "FLAG_{number:05}", "is_enabled": true, "meta": {{"client_data": {{"description": "a flag of many", "owner": "somebody"}}, "created_date": 1700000000, "conditions": [], "bucketer": {{"type": "NoOpBucketer"}}}}}}"#
+        )
+    };
+    fs::write(path, (0..flags).map(flag).collect::<Vec<_>>().join("\n")).unwrap();
+}
+
+/// The most memory that a command takes, in bytes.
+#[track_caller]
+fn peak(command: &mut Command) -> u64 {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut peak = 0;
+    let status = loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = peak.max(line.map_or(0, |line| line.trim().split(' ').next().unwrap().parse().unwrap()));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        // The highest is kept until the end: only what happens after the last look is missed.
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert!(status.success(), "{command:?}: {status}");
+    assert!(peak > 0, "{command:?}: nothing was measured");
+    peak * 1024
+}
+
+/// What each command takes about so many flags.
+fn measure(make: Make, flags: usize) -> Option<Vec<(String, u64)>> {
+    let home = tempfile::tempdir().unwrap();
+    let store = make(home.path())?;
+    write(&home.path().join("many.json"), flags);
+    let at_store = |arguments: &[&str]| {
+        let mut command = flipper(home.path(), &store.url);
+        // As many as there are threads, unless said: each keeps some of what was freed, by chance one more or less.
+        command.env("MALLOC_ARENA_MAX", "1").args(arguments);
+        command
+    };
+    succeed(&mut at_store(&["import", "many.json"]));
+    let commands = [
+        &["import", "many.json", "--replace", "--yes"][..],
+        &["import", "many.json", "--merge"],
+        &["export", "out.json"],
+        &["sync", &store.url, "sqlite:copy.db"],
+        &["sync", &store.url, "sqlite:copy.db", "--delete", "--yes"],
+        &["diff", &store.url, "sqlite:copy.db"],
+    ];
+    let taken = commands.map(|arguments| (arguments.join(" "), peak(&mut at_store(arguments))));
+    Some(taken.into())
+}
+
+/// `page`: how many flags are read at once.
+fn play(make: Make, page: usize) {
+    let (Some(few), Some(many)) = (measure(make, page), measure(make, page + MORE)) else { return };
+    for ((command, few), (_, many)) in few.into_iter().zip(many) {
+        let each = many.saturating_sub(few) / MORE as u64;
+        assert!(each < OF_ONE, "{command:?} takes {each} bytes for each flag, more than {OF_ONE}");
+    }
+}
+
+#[test]
+fn sqlite() {
+    play(stores::sqlite, 4_000);
+}
+
+#[test]
+fn redis() {
+    play(stores::redis, 4_000);
+}
+
+#[test]
+fn thrift() {
+    play(stores::thrift, 10_000);
+}

@@ -1,0 +1,33 @@
+//! What commands ask of Consul: no more than they have to.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use support::{flipper, succeed};
+
+#[test]
+fn a_command_is_few_requests() {
+    let Some(consul) = ConsulAgent::start() else { return };
+    let proxy = ConsulProxy::start(consul.port(), Fault::None);
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("consul://{}/flags", proxy.address());
+    succeed(flipper(home.path(), &url).args(["create", "A", "B"]));
+    for (arguments, expected) in [
+        (&["get", "A"][..], 1),
+        (&["check", "A", "user_id=7", "--json"], 1),
+        (&["list"], 1),
+        (&["export"], 1),
+        // Read and write.
+        (&["enable", "A"], 2),
+        (&["get", "A", "B"], 2),
+    ] {
+        let before = proxy.requests().len();
+        let mut command = flipper(home.path(), &url);
+        let (code, _, err) = support::run(command.args(arguments));
+        assert!(code < 2, "{arguments:?}: {err}");
+        let requests = proxy.requests().split_off(before);
+        assert_eq!(requests.len(), expected, "{arguments:?}: {requests:#?}");
+    }
+}

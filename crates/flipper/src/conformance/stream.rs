@@ -1,0 +1,85 @@
+//! Reading all flags one by one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::run::Plant;
+use super::subject::{Subject, at_once, flag, name, with_data};
+use crate::record::FlagRecord;
+use crate::store::{FeatureFlagStore, Precondition};
+
+/// See [`FeatureFlagStore::stream`].
+pub async fn stream_agrees_with_list(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    assert!(store.stream().await.is_empty(), "the stream of a store without flags must be empty");
+    let own = name("STREAM");
+    // More than a page of 1,000.
+    let records: Vec<_> = (0..1_100).map(|number| FlagRecord::new(format!("{own}-{number:04}"), number)).collect();
+    for (record, result) in records.iter().zip(store.put_all(&records, Precondition::Any).await) {
+        result.unwrap_or_else(|error| panic!("`put_all` of {:?} failed: {error:?}", record.name()));
+    }
+    store.delete(records[7].name(), Precondition::Any).await;
+    let (mut streamed, listed) = (store.stream().await, store.list().await);
+    streamed.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(streamed.len(), listed.len(), "`stream` must have each flag of `list` once");
+    for (stored, listed) in streamed.iter().zip(&listed) {
+        assert_eq!(
+            (&stored.name, &stored.version, &stored.record),
+            (&listed.name, &listed.version, &listed.record),
+            "`stream` and `list` must agree"
+        );
+    }
+}
+
+/// See [`FeatureFlagStore::stream`].
+pub async fn stream_is_complete(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let steady: Vec<_> = (0..20).map(|_| flag("STEADY")).collect();
+    for record in &steady {
+        store.put(record, Precondition::Any).await;
+    }
+    let mut names: Vec<String> = steady.iter().map(|record| record.name().to_owned()).collect();
+    names.sort_unstable();
+    let done = Arc::new(AtomicBool::new(false));
+    at_once((0..2).map(|task| {
+        let (store, names, steady, done) = (store.clone(), names.clone(), steady.clone(), done.clone());
+        async move {
+            if task == 0 {
+                let coming_and_going = flag("COMING-AND-GOING");
+                for round in 0..40 {
+                    store.put(&coming_and_going, Precondition::Any).await;
+                    store.put(&with_data(&steady[round % 20], "n", "x".repeat(round)), Precondition::Any).await;
+                    store.delete(coming_and_going.name(), Precondition::Any).await;
+                }
+                done.store(true, Ordering::Relaxed);
+            }
+            // At least once, however fast the writer is.
+            loop {
+                let mut streamed: Vec<_> = store.stream().await.into_iter().map(|stored| stored.name).collect();
+                streamed.retain(|name| names.contains(name));
+                streamed.sort_unstable();
+                assert_eq!(streamed, names, "`stream` during writes must have each flag once");
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+    }))
+    .await;
+}
+
+/// See [`FeatureFlagStore::stream`].
+pub async fn corrupt_stream(store: Arc<dyn FeatureFlagStore>, plant: Plant) {
+    let store = Subject(store);
+    let good = flag("GOOD");
+    store.put(&good, Precondition::Any).await;
+    let corrupt = name("CORRUPT");
+    plant.value(&corrupt, b"[1, 2]").await;
+    // It came past the store, which may have to be told.
+    let got = store.existing(&corrupt).await;
+    let streamed = store.stream().await;
+    let find = |name: &str| streamed.iter().find(|stored| stored.name == name);
+    let found = find(&corrupt).unwrap_or_else(|| panic!("`stream` lacks a value that is no flag"));
+    assert_eq!((&found.version, &found.record), (&got.version, &got.record), "`stream` and `get` must agree");
+    assert!(find(good.name()).is_some_and(|stored| stored.record.is_ok()), "the other flags must be there");
+}
