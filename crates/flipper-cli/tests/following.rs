@@ -7,6 +7,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::redis::RedisServer;
@@ -196,9 +197,17 @@ fn ask(address: &str, path: &str) -> (u16, String) {
 }
 
 fn start_server(home: &Path, store: &str, more: &[&str]) -> (Running, String, String) {
+    started(&mut serve(home, store, more))
+}
+
+fn serve(home: &Path, store: &str, more: &[&str]) -> Command {
     let mut serve = flipper(home, store);
     serve.args(["serve", "--thrift", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(more);
-    let mut server = Running::start(&mut serve);
+    serve
+}
+
+fn started(serve: &mut Command) -> (Running, String, String) {
+    let mut server = Running::start(serve);
     let line = server.line("serving flags");
     let line = if line.contains("http") { line } else { server.line("serving flags") };
     let address = |name: &str| {
@@ -270,6 +279,20 @@ fn serve_does_not_wait_for_those_who_do_not_ask() {
         assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     }
     assert_eq!(ask(&http, "/healthz").0, 200);
+}
+
+#[test]
+fn serve_takes_as_many_connections_as_the_system_allows() {
+    let home = tempfile::tempdir().unwrap();
+    let serve = serve(home.path(), "memory:", &[]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -Sn 64 && exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    limited.current_dir(home.path()).envs(serve.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let (_server, thrift, _) = started(&mut limited);
+    let address = thrift.trim_start_matches("thrift://");
+    let held: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
+    succeed(flipper(home.path(), &thrift).args(["create", "A"]));
+    drop(held);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let thrift = address::resolve(&args.thrift, "--thrift", args.listen_everywhere)?;
     let http = args.http.as_deref().map(|http| address::resolve(http, "--http", args.listen_everywhere)).transpose()?;
     let mut interrupt = Interrupt::begin()?;
+    #[cfg(unix)]
+    allow_connections();
     let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref()).await?, &location));
 
     let options = ServerOptions::new().allow_remote(args.listen_everywhere);
@@ -64,6 +66,16 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     }
     tracing::info!("stopped");
     ended
+}
+
+/// A connection takes a file, and most systems let a program have 1,024 of them unless it asks for what it may have.
+#[cfg(unix)]
+fn allow_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files, and so of connections, is left as it is");
+    }
 }
 
 /// The store with its flags in memory.
