@@ -1,8 +1,7 @@
-//! All flags: `SCAN`, and `MGET` of each page along with the `SCAN` of the next.
+//! All flags: `SCAN`, and `MGET` of each page while the next is scanned.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -12,10 +11,9 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, 
 use tokio::task::JoinHandle;
 
 use super::client::Connection;
-use super::link::{Live, within};
+use super::link::within;
 use super::{RedisFeatureFlagStore, flag};
 use crate::background;
-use crate::many::{FlagStream, pages};
 use crate::store::Stored;
 
 /// How many keys the server looks at for one page.
@@ -32,125 +30,53 @@ pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Store
     let mut again = true;
     loop {
         let live = store.link.connection(store.timeout).await?;
-        let listed = list_on(store, &live.connection).await;
-        let Err(error) = &listed else { return listed };
-        if super::errors::ends_connection(error) {
+        let error = match list_on(store, &live.connection).await {
+            Ok(flags) => return Ok(in_order(flags)),
+            Err(error) => error,
+        };
+        if super::errors::ends_connection(&error) {
             store.link.discard(&live);
         }
         if !(std::mem::take(&mut again) && error.is_connection_dropped()) {
-            return listed;
+            return Err(error);
         }
     }
 }
 
-/// One connection for all of it: a cursor means nothing to another server.
-pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
-    let mut flags = match connection {
-        Connection::Node(node) => scan_node(store, node).await?,
-        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone()).await?,
-    };
+fn in_order(mut flags: Vec<Stored>) -> Vec<Stored> {
     flags.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     // SCAN may tell a key twice.
     flags.dedup_by(|one, other| one.name == other.name);
-    Ok(flags)
+    flags
 }
 
-/// The flags of a page, and where the next one begins.
-type Page = (Vec<Stored>, Option<Option<Reading>>);
-
-/// How far a stream is.
-struct Reading {
-    live: Arc<Live>,
-    cursor: u64,
-    /// SCAN may tell a key twice.
-    seen: HashSet<String>,
-}
-
-/// Page by page. A cluster's flags are read whole: while slots change hands a scan of it has to begin anew.
-pub(super) fn stream(store: &RedisFeatureFlagStore) -> FlagStream<'_> {
-    pages(None, move |reading: Option<Reading>| async move {
-        next_page(store, reading).await.map_err(|error| store.error(error))
-    })
-}
-
-async fn next_page(store: &RedisFeatureFlagStore, reading: Option<Reading>) -> RedisResult<Page> {
-    let mut reading = match reading {
-        Some(reading) => reading,
-        None => Reading { live: store.link.connection(store.timeout).await?, cursor: 0, seen: HashSet::new() },
-    };
-    let Connection::Node(node) = &reading.live.connection else { return Ok((list(store).await?, None)) };
-    let mut flags = match scan_page(store, node, &mut reading.cursor).await {
-        Ok(flags) => flags,
-        Err(error) => {
-            if super::errors::ends_connection(&error) {
-                store.link.discard(&reading.live);
-            }
-            return Err(error);
-        }
-    };
-    flags.retain(|flag| reading.seen.insert(flag.name.clone()));
-    Ok((flags, (reading.cursor != 0).then_some(Some(reading))))
-}
-
-async fn scan_page(
-    store: &RedisFeatureFlagStore,
-    node: &MultiplexedConnection,
-    cursor: &mut u64,
-) -> RedisResult<Vec<Stored>> {
-    let mut pipeline = Pipeline::new();
-    pipeline.add_command(scan(store, *cursor));
-    let mut scanned = ask_node(store.timeout, node.clone(), &pipeline).await?.into_iter();
-    let (next, keys) = page(store, answer(scanned.next())?)?;
-    *cursor = next.unwrap_or(0);
-    if keys.is_empty() {
-        return Ok(Vec::new());
+/// One connection for all of it: a cursor means nothing to another server. In no order, and a flag may come twice.
+pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
+    match connection {
+        Connection::Node(node) => scan_node(store, node).await,
+        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone()).await,
     }
-    let mut pipeline = Pipeline::new();
-    pipeline.add_command(mget(&keys));
-    let mut answers = ask_node(store.timeout, node.clone(), &pipeline).await?.into_iter();
-    let values = Vec::<Value>::from_redis_value(answer(answers.next())?)?;
-    let handle = background::handle().map_err(io::Error::other)?;
-    let reader = store.clone();
-    let read = handle.spawn_blocking(move || read_page(&reader, keys, values));
-    let (flags, unread) = read.await.map_err(io::Error::other)??;
-    report_types(store, node.clone(), &unread).await?;
-    Ok(flags)
 }
 
-/// Receives a page while the server is at the next and another thread reads the flags of the one before.
+/// While the flags of a page are read, the server is at the next.
 async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
     let (mut flags, mut unread) = (Vec::new(), Vec::new());
-    let mut gather = |(read, left): (Vec<Stored>, Vec<String>)| {
-        flags.extend(read);
-        unread.extend(left);
-    };
-    let mut reading: Option<JoinHandle<RedisResult<_>>> = None;
-    let mut keys = Vec::new();
-    let handle = background::handle().map_err(io::Error::other)?;
-    let mut asked = Some(ask_ahead(store, node, &keys, Some(0))?);
-    while let Some(ahead) = asked {
-        let mut answers = ahead.await.map_err(io::Error::other)??.into_iter();
-        let values = match keys.is_empty() {
-            true => Vec::new(),
-            false => Vec::<Value>::from_redis_value(answer(answers.next())?)?,
-        };
-        let (cursor, next) = match answers.next() {
-            Some(scanned) => page(store, scanned.extract_error()?)?,
-            None => (None, Vec::new()),
-        };
-        let more = cursor.is_some() || !next.is_empty();
-        asked = more.then(|| ask_ahead(store, node, &next, cursor)).transpose()?;
-        let (store, keys) = (store.clone(), std::mem::replace(&mut keys, next));
-        if keys.is_empty() {
-            continue;
+    let mut scanning = Some(ask_ahead(store, node, scan(store, 0))?);
+    let mut asked = None;
+    while scanning.is_some() || asked.is_some() {
+        let mut next = None;
+        if let Some(scanned) = scanning.take() {
+            let (cursor, keys) = page(store, received(scanned).await?)?;
+            scanning = cursor.map(|cursor| ask_ahead(store, node, scan(store, cursor))).transpose()?;
+            if !keys.is_empty() {
+                next = Some((ask_ahead(store, node, mget(&keys))?, keys));
+            }
         }
-        let page = handle.spawn_blocking(move || read_page(&store, keys, values));
-        if let Some(before) = reading.replace(page) {
-            gather(before.await.map_err(io::Error::other)??);
-        }
-    }
-    if let Some(last) = reading {
-        gather(last.await.map_err(io::Error::other)??);
+        let Some((values, keys)) = std::mem::replace(&mut asked, next) else { continue };
+        let values = Vec::<Value>::from_redis_value(received(values).await?)?;
+        // The driver is on this thread, where a mirror starts: it sends what was asked first.
+        tokio::task::yield_now().await;
+        read_page(store, keys, values, &mut flags, &mut unread)?;
     }
     report_types(store, node.clone(), &unread).await?;
     Ok(flags)
@@ -161,8 +87,9 @@ fn read_page(
     store: &RedisFeatureFlagStore,
     keys: Vec<String>,
     values: Vec<Value>,
-) -> RedisResult<(Vec<Stored>, Vec<String>)> {
-    let (mut flags, mut unread) = (Vec::with_capacity(keys.len()), Vec::new());
+    flags: &mut Vec<Stored>,
+    unread: &mut Vec<String>,
+) -> RedisResult<()> {
     for (key, value) in keys.into_iter().zip(values) {
         let name = store.keys.cut(key);
         match value {
@@ -173,26 +100,36 @@ fn read_page(
             },
         }
     }
-    Ok((flags, unread))
+    Ok(())
 }
 
-/// Is under way at once, whether or not anybody waits for it.
-fn ask_ahead(
+/// The flags of one page alone, and where the next one begins.
+pub(super) async fn scan_page(
     store: &RedisFeatureFlagStore,
     node: &MultiplexedConnection,
-    keys: &[String],
-    cursor: Option<u64>,
-) -> RedisResult<JoinHandle<RedisResult<Vec<Value>>>> {
-    let mut pipeline = Pipeline::new();
+    cursor: u64,
+) -> RedisResult<(Vec<Stored>, Option<u64>)> {
+    let (next, keys) = page(store, received(ask_ahead(store, node, scan(store, cursor))?).await?)?;
+    let (mut flags, mut unread) = (Vec::with_capacity(keys.len()), Vec::new());
     if !keys.is_empty() {
-        pipeline.add_command(mget(keys));
+        let values = received(ask_ahead(store, node, mget(&keys))?).await?;
+        read_page(store, keys, Vec::<Value>::from_redis_value(values)?, &mut flags, &mut unread)?;
     }
-    if let Some(cursor) = cursor {
-        pipeline.add_command(scan(store, cursor));
-    }
-    let (limit, node) = (store.timeout, node.clone());
+    report_types(store, node.clone(), &unread).await?;
+    Ok((flags, next))
+}
+
+type Answer = JoinHandle<RedisResult<Value>>;
+
+/// Is under way at once, whether or not anybody waits for it.
+fn ask_ahead(store: &RedisFeatureFlagStore, node: &MultiplexedConnection, command: Cmd) -> io::Result<Answer> {
+    let (limit, mut node) = (store.timeout, node.clone());
     let handle = background::handle().map_err(io::Error::other)?;
-    Ok(handle.spawn(async move { ask_node(limit, node, &pipeline).await }))
+    Ok(handle.spawn(async move { within(limit, node.req_packed_command(&command)).await }))
+}
+
+async fn received(answer: Answer) -> RedisResult<Value> {
+    answer.await.map_err(io::Error::other)?
 }
 
 /// MGET says the same of a key that is gone and one of another type.
