@@ -1,8 +1,7 @@
 //! All flags: `SCAN`, and `MGET` of each page while the next is scanned.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -12,10 +11,9 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, 
 use tokio::task::JoinHandle;
 
 use super::client::Connection;
-use super::link::{Live, within};
+use super::link::within;
 use super::{RedisFeatureFlagStore, flag};
 use crate::background;
-use crate::many::{FlagStream, pages};
 use crate::store::Stored;
 
 /// How many keys the server looks at for one page.
@@ -60,49 +58,6 @@ pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connecti
     }
 }
 
-/// Page by page. A cluster's flags are read whole: while slots change hands a scan of it has to begin anew.
-pub(super) fn stream(store: &RedisFeatureFlagStore) -> FlagStream<'_> {
-    pages(None, move |reading: Option<Reading>| async move {
-        next_page(store, reading).await.map_err(|error| store.error(error))
-    })
-}
-
-/// How far a stream is.
-struct Reading {
-    live: Arc<Live>,
-    pages: Pages,
-    /// SCAN may tell a key twice.
-    seen: HashSet<String>,
-}
-
-async fn next_page(
-    store: &RedisFeatureFlagStore,
-    reading: Option<Reading>,
-) -> RedisResult<(Vec<Stored>, Option<Option<Reading>>)> {
-    let live = match &reading {
-        Some(reading) => reading.live.clone(),
-        None => store.link.connection(store.timeout).await?,
-    };
-    let Connection::Node(node) = &live.connection else { return Ok((list(store).await?, None)) };
-    let mut reading = match reading {
-        Some(reading) => reading,
-        None => Reading { live: live.clone(), pages: Pages::ask(store, node)?, seen: HashSet::new() },
-    };
-    let mut flags = Vec::new();
-    match reading.pages.read(store, &mut flags).await {
-        Ok(more) => {
-            flags.retain(|flag| reading.seen.insert(flag.name.clone()));
-            Ok((flags, more.then_some(Some(reading))))
-        }
-        Err(error) => {
-            if super::errors::ends_connection(&error) {
-                store.link.discard(&live);
-            }
-            Err(error)
-        }
-    }
-}
-
 async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
     let mut flags = Vec::new();
     let mut pages = Pages::ask(store, node)?;
@@ -111,7 +66,7 @@ async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) 
 }
 
 /// All flags of one server: while those of a page are read, the server is at the next.
-struct Pages {
+pub(super) struct Pages {
     node: MultiplexedConnection,
     scanning: Option<Answer>,
     /// The values of these keys.
@@ -119,12 +74,12 @@ struct Pages {
 }
 
 impl Pages {
-    fn ask(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Self> {
+    pub(super) fn ask(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Self> {
         Ok(Self { node: node.clone(), scanning: Some(ask_ahead(store, node, scan(store, 0))?), asked: None })
     }
 
     /// Adds the flags of the next page; `false` where there is none.
-    async fn read(&mut self, store: &RedisFeatureFlagStore, flags: &mut Vec<Stored>) -> RedisResult<bool> {
+    pub(super) async fn read(&mut self, store: &RedisFeatureFlagStore, flags: &mut Vec<Stored>) -> RedisResult<bool> {
         while self.scanning.is_some() || self.asked.is_some() {
             let mut next = None;
             if let Some(scanned) = self.scanning.take() {

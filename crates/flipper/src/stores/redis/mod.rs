@@ -43,6 +43,7 @@ mod link;
 mod list;
 mod notifications;
 mod scripts;
+mod stream;
 mod tracking;
 mod url;
 mod watch;
@@ -267,6 +268,6 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
     }
 
     fn stream(&self) -> FlagStream<'_> {
-        list::stream(self)
+        stream::stream(self)
     }
 }

@@ -1,0 +1,52 @@
+//! All flags, page by page.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use redis::RedisResult;
+
+use super::RedisFeatureFlagStore;
+use super::client::Connection;
+use super::errors::ends_connection;
+use super::link::Live;
+use super::list::{Pages, list};
+use crate::many::{FlagStream, pages};
+use crate::store::Stored;
+
+/// The flags of a page, and how far that is.
+type Page = (Vec<Stored>, Option<Option<Reading>>);
+
+/// How far a stream is. One connection for all of it: a cursor means nothing to another server.
+struct Reading {
+    live: Arc<Live>,
+    pages: Pages,
+    /// SCAN may tell a key twice.
+    seen: HashSet<String>,
+}
+
+/// A cluster's flags are read whole: while slots change hands a scan of it has to begin anew.
+pub(super) fn stream(store: &RedisFeatureFlagStore) -> FlagStream<'_> {
+    pages(None, move |reading: Option<Reading>| async move {
+        next_page(store, reading).await.map_err(|error| store.error(error))
+    })
+}
+
+async fn next_page(store: &RedisFeatureFlagStore, reading: Option<Reading>) -> RedisResult<Page> {
+    let mut reading = match reading {
+        Some(reading) => reading,
+        None => {
+            let live = store.link.connection(store.timeout).await?;
+            let Connection::Node(node) = &live.connection else { return Ok((list(store).await?, None)) };
+            let pages = Pages::ask(store, node)?;
+            Reading { live, pages, seen: HashSet::new() }
+        }
+    };
+    let mut flags = Vec::new();
+    let more = reading.pages.read(store, &mut flags).await.inspect_err(|error| {
+        if ends_connection(error) {
+            store.link.discard(&reading.live);
+        }
+    })?;
+    flags.retain(|flag| reading.seen.insert(flag.name.clone()));
+    Ok((flags, more.then_some(Some(reading))))
+}
