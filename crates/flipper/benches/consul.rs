@@ -2,13 +2,19 @@
 //! flags, in turns, so that the machine's moods fall on all. And what following costs while nothing changes.
 //!
 //! `bare`: a blocking query of all keys over a plain socket, from before the write to after the last byte of the answer, which
-//! nobody reads. `foreign`: the same write until the library's table has it. `own`: a write through the library until another
-//! process's table has it.
+//! nobody reads. `foreign`: the same write until a check in the other process has its result. `own`: a write through the library
+//! until a check in the other process has its result. And `told`, for both: until another thread of that process, which waited
+//! for the change, goes on.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake};
+use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::{
@@ -30,7 +36,10 @@ fn main() {
         return runtime.block_on(write(&role));
     }
     let Some(agent) = ConsulAgent::options().dev().start() else { return };
-    println!("{:>7} {:<10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}", "flags", "", "p50", "p99", "× bare");
+    println!(
+        "{:>7} {:<10} {:>10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}",
+        "flags", "", "p50", "p99", "× bare", "told p50"
+    );
     let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     // `cargo test` leaves `--bench` out, and only asks whether this runs.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -89,8 +98,39 @@ struct Way {
     name: &'static str,
     child: Child,
     base: String,
-    features: Option<FeatureFlagClient>,
+    seen: Option<Arc<Seen>>,
     times: Vec<Duration>,
+    told: Vec<Duration>,
+}
+
+/// Looks, when a change is told, whether a check has it: on the thread that tells it, before any other is woken.
+struct Seen {
+    features: FeatureFlagClient,
+    enabled: AtomicBool,
+    /// Nanoseconds, 0 before it is seen.
+    at: AtomicU64,
+    waiting: Thread,
+}
+
+impl Seen {
+    fn new(features: FeatureFlagClient) -> Self {
+        Self { features, enabled: AtomicBool::new(false), at: AtomicU64::new(0), waiting: std::thread::current() }
+    }
+
+    fn look(&self) {
+        if self.at.load(Ordering::Acquire) == 0
+            && self.features.is_enabled("F00000") == self.enabled.load(Ordering::Acquire)
+        {
+            self.at.store(now() as u64, Ordering::Release);
+        }
+    }
+}
+
+impl Wake for Seen {
+    fn wake(self: Arc<Self>) {
+        self.look();
+        self.waiting.unpark();
+    }
 }
 
 impl Way {
@@ -98,34 +138,52 @@ impl Way {
         let base = fill(agent, size);
         let child = Child::spawn("write", &[&agent.address(), &base, name]);
         child.expect("ready");
-        let features = match name {
+        let seen = match name {
             "bare" => None,
-            _ => Some(FeatureFlagClient::new(connect(&agent.address(), &base).await)),
+            _ => Some(Arc::new(Seen::new(FeatureFlagClient::new(connect(&agent.address(), &base).await)))),
         };
-        Self { name, child, base, features, times: Vec::new() }
+        Self { name, child, base, seen, times: Vec::new(), told: Vec::new() }
     }
 
-    async fn block(&mut self, agent: &ConsulAgent) {
+    fn block(&mut self, agent: &ConsulAgent) {
         let mut bare = Bare::connect(&agent.address());
         let path = format!("/v1/kv/{}/?recurse", self.base);
-        let mut changes = self.features.as_ref().map(FeatureFlagClient::changes);
         for _ in 0..ROUNDS {
-            let (index, _) = if changes.is_none() { bare.request("GET", &path, b"") } else { (0, 0) };
-            if changes.is_none() {
-                bare.send("GET", &format!("{path}&index={index}&wait=60s"), b"");
-            }
-            tokio::time::sleep(PAUSE).await;
-            self.child.say("write");
-            match &mut changes {
-                Some(changes) => while !matches!(changes.next().await, Some(Change::Set { .. })) {},
+            let (seen, told) = match self.seen.clone() {
+                Some(seen) => self.see(&seen),
                 None => {
+                    let (index, _) = bare.request("GET", &path, b"");
+                    bare.send("GET", &format!("{path}&index={index}&wait=60s"), b"");
+                    std::thread::sleep(PAUSE);
+                    self.child.say("write");
                     bare.receive();
+                    let seen = now();
+                    (seen, seen)
                 }
-            }
-            let seen = now();
+            };
             let began: u128 = self.child.line().unwrap().parse().unwrap();
             self.times.push(Duration::from_nanos((seen - began) as u64));
+            self.told.push(Duration::from_nanos((told - began) as u64));
         }
+    }
+
+    /// When a check had what was written, and when this thread knew.
+    fn see(&mut self, seen: &Arc<Seen>) -> (u128, u128) {
+        let mut changes = pin!(seen.features.changes());
+        let waker = seen.clone().into();
+        let mut context = Context::from_waker(&waker);
+        std::thread::sleep(PAUSE);
+        seen.enabled.store(!seen.features.is_enabled("F00000"), Ordering::Release);
+        seen.at.store(0, Ordering::Release);
+        let mut is_told = || matches!(changes.poll_next_unpin(&mut context), Poll::Ready(Some(Change::Set { .. })));
+        assert!(!is_told());
+        self.child.say("write");
+        while !is_told() {
+            std::thread::park();
+        }
+        let told = now();
+        seen.look();
+        (seen.at.load(Ordering::Acquire).into(), told)
     }
 }
 
@@ -138,7 +196,7 @@ async fn visible(agent: &ConsulAgent, size: usize) {
         for way in &mut ways {
             // What the one before has left to do is done then.
             tokio::time::sleep(Duration::from_secs(1)).await;
-            way.block(agent).await;
+            way.block(agent);
         }
     }
     let at = |times: &mut Vec<Duration>, percent: usize| {
@@ -147,8 +205,8 @@ async fn visible(agent: &ConsulAgent, size: usize) {
     };
     let bare = at(&mut ways[0].times, 50);
     for way in &mut ways {
-        let (half, most) = (at(&mut way.times, 50), at(&mut way.times, 99));
-        println!("{size:>7} {:<10} {half:>8.2}ms {most:>8.2}ms {:>10.2}", way.name, half / bare);
+        let (half, most, told) = (at(&mut way.times, 50), at(&mut way.times, 99), at(&mut way.told, 50));
+        println!("{size:>7} {:<10} {half:>8.3}ms {most:>8.2}ms {:>10.2} {told:>8.3}ms", way.name, half / bare);
     }
 }
 

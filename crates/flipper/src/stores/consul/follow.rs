@@ -17,8 +17,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::{Mutex, watch};
 
 use self::known::{Known, News};
-use self::rest::{FEW, Rest};
+use self::rest::Rest;
 use super::bare::Bare;
+use super::hints::FEW;
 use super::kv::{Listing, Wait};
 use super::rows::Rows;
 use crate::error::{Error, ErrorKind, Result};
@@ -95,7 +96,7 @@ impl Follower {
             return Err(super::errors::without_index().into());
         }
         self.known.get_mut().reset(&rows);
-        self.count.send_replace(rows.rows.len());
+        self.tell_count(rows.rows.len());
         let all = std::mem::take(&mut rows.rows);
         let flags = rows.flags(all).await?;
         if self.lost.take().is_some() {
@@ -178,8 +179,13 @@ impl Follower {
         for name in known.finish(rows.index) {
             self.remove(name, rows.index).await?;
         }
-        self.count.send_replace(known.len());
+        self.tell_count(known.len());
         Ok(news)
+    }
+
+    fn tell_count(&self, flags: usize) {
+        self.store.hints.count(flags);
+        self.count.send_replace(flags);
     }
 
     /// Whether flags that were there and are not are gone, and not only out of sight: Consul leaves out of its answer what the

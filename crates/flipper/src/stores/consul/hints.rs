@@ -11,6 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
+/// With no more flags than this the list of all is here as soon as a hint and a flag would be: there are no hints then.
+pub(super) const FEW: usize = 128;
 /// How many changes the key tells of.
 const KEPT: usize = 16;
 /// The most that its value can take.
@@ -27,6 +29,8 @@ pub(super) struct Hints {
     /// In every id of this store, so that it knows its own.
     writer: u32,
     forbidden: AtomicBool,
+    /// As who follows the store has said last. Another process may know of more: it learns of the change by its list.
+    few: AtomicBool,
     state: Mutex<State>,
     /// An index was added to those that are explained.
     explaining: Notify,
@@ -49,6 +53,7 @@ impl Default for Hints {
         Self {
             writer: fastrand::u32(..),
             forbidden: AtomicBool::new(false),
+            few: AtomicBool::new(false),
             state: Mutex::default(),
             explaining: Notify::new(),
             puts: broadcast::Sender::new(WAITING),
@@ -57,9 +62,9 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// The value that tells of a change of this flag; `None` where it must not be told, or cannot.
+    /// The value that tells of a change of this flag; `None` where it need not be told, must not, or cannot.
     pub(super) fn of(&self, name: &str) -> Option<Vec<u8>> {
-        if !self.are_allowed() || !can_be_told(name) {
+        if self.few.load(Ordering::Relaxed) || !self.are_allowed() || !can_be_told(name) {
             return None;
         }
         let mut state = self.lock();
@@ -99,6 +104,11 @@ impl Hints {
 
     pub(super) fn forbid(&self) {
         self.forbidden.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes how many flags there are.
+    pub(super) fn count(&self, flags: usize) {
+        self.few.store(flags <= FEW, Ordering::Relaxed);
     }
 
     /// Notes that a flag was put here.

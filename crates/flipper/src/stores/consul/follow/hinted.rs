@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 
-use super::rest::{FEW, Rest};
+use super::rest::Rest;
 use super::{End, Follower};
 use crate::error::ErrorKind;
 use crate::stores::consul::bare::Bare;
+use crate::stores::consul::hints::FEW;
 use crate::stores::consul::kv::Wait;
 
 impl Follower {
