@@ -113,7 +113,9 @@ async fn namespace_partition_datacenter_and_token() {
     let _ = store.get("F").await;
     let entry = r#"{"KV": {"Key": "features/F", "Value": null, "ModifyIndex": 7}}"#;
     let done = format!(r#"{{"Results": [{entry}, {entry}], "Errors": null}}"#);
+    let asked = proxy.requests().len();
     proxy.fault(Fault::Answer(200, "X-Consul-Index: 7\r\n".to_owned(), done));
+    wait_until("it knows that the connections are broken", || proxy.requests().len() > asked);
     let version = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     assert_eq!(version.as_ordered(), Some(7));
     let requests = proxy.requests();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, StatusCode, Uri};
 
 use super::address::Address;
 use super::connector::Connector;
@@ -43,11 +43,10 @@ pub(crate) struct Answer {
 pub(super) struct Http {
     pool: Pool,
     base: String,
-    host: HeaderValue,
     /// What every path begins with.
     path: String,
-    token: Option<HeaderValue>,
-    auth: Option<HeaderValue>,
+    /// Those of every request.
+    headers: HeaderMap,
 }
 
 impl Http {
@@ -57,8 +56,14 @@ impl Http {
         token: Option<HeaderValue>,
         auth: Option<HeaderValue>,
     ) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, address.host()?);
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("flipper/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.extend(token.map(|token| (TOKEN, token)));
+        headers.extend(auth.map(|auth| (AUTHORIZATION, auth)));
         let pool = Pool::new(Connector::new(address, settings)?);
-        Ok(Self { pool, base: address.base(), host: address.host()?, path: address.path().to_owned(), token, auth })
+        Ok(Self { pool, base: address.base(), path: address.path().to_owned(), headers })
     }
 
     /// `limit`: for all of it.
@@ -76,19 +81,13 @@ impl Http {
     }
 
     fn prepare(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>> {
-        let path = format!("{}{}", self.path, request.path);
-        let mut prepared = hyper::Request::builder().method(request.method).uri(path).header(HOST, &self.host);
-        if let Some(token) = &self.token {
-            prepared = prepared.header(TOKEN, token);
-        }
-        if let Some(auth) = &self.auth {
-            prepared = prepared.header(AUTHORIZATION, auth);
-        }
-        let agent = concat!("flipper/", env!("CARGO_PKG_VERSION"));
-        prepared = prepared.header(USER_AGENT, agent).header(CONTENT_TYPE, "application/json");
-        prepared
-            .body(Full::new(request.body))
-            .map_err(|error| Error::invalid_input("the key makes no URL that HTTP can carry").with_source(error))
+        let uri = Uri::try_from(format!("{}{}", self.path, request.path))
+            .map_err(|error| Error::invalid_input("the key makes no URL that HTTP can carry").with_source(error))?;
+        let mut prepared = hyper::Request::new(Full::new(request.body));
+        *prepared.method_mut() = request.method;
+        *prepared.uri_mut() = uri;
+        *prepared.headers_mut() = self.headers.clone();
+        Ok(prepared)
     }
 }
 
