@@ -1,8 +1,8 @@
 //! From a write in one process to the flag in another one's memory, beside a bare blocking query on the same agent for as many
 //! flags, in turns, so that the machine's moods fall on all. And what following costs while nothing changes.
 //!
-//! `bare`: a blocking query of all keys over a plain socket, from before the write to after the last byte of the answer, which
-//! nobody reads. `foreign`: the same write until a check in the other process has its result. `own`: a write through the library
+//! `socket`: a blocking query of all keys over a plain socket, from before the write to after the last byte of the answer, which
+//! nobody reads. `hyper`: the same with hyper's client on tokio, as programs have it. `foreign`: the same write until a check in the other process has its result. `own`: a write through the library
 //! until a check in the other process has its result. And `told`, for both: until another thread of that process, which waited
 //! for the change, goes on.
 
@@ -23,6 +23,12 @@ use flipper::{
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::{Child, child_role};
 use futures_util::StreamExt;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 
 const BLOCKS: usize = 10;
 const ROUNDS: usize = 20;
@@ -37,8 +43,8 @@ fn main() {
     }
     let Some(agent) = ConsulAgent::options().dev().start() else { return };
     println!(
-        "{:>7} {:<10} {:>10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}",
-        "flags", "", "p50", "p99", "× bare", "told p50"
+        "{:>7} {:<10} {:>10} {:>10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}",
+        "flags", "", "p50", "p99", "× socket", "× hyper", "told p50"
     );
     let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     // `cargo test` leaves `--bench` out, and only asks whether this runs.
@@ -75,6 +81,7 @@ async fn write(role: &flipper_testkit::Role) {
     let [address, base, how] = &*role.arguments else { return };
     let store = if how == "own" { Some(connect(address, base).await) } else { None };
     let mut bare = Bare::connect(address);
+    let hyper = Hyper::new(address);
     role.say("ready");
     let mut enabled = false;
     while role.hear().is_some() {
@@ -84,6 +91,9 @@ async fn write(role: &flipper_testkit::Role) {
         match &store {
             Some(store) => {
                 store.put(&record, Precondition::Any).await.unwrap();
+            }
+            None if how == "hyper" => {
+                hyper.request("PUT", &format!("/v1/kv/{base}/F00000"), record.to_json()).await;
             }
             None => {
                 bare.request("PUT", &format!("/v1/kv/{base}/F00000"), record.to_json().as_bytes());
@@ -139,18 +149,31 @@ impl Way {
         let child = Child::spawn("write", &[&agent.address(), &base, name]);
         child.expect("ready");
         let seen = match name {
-            "bare" => None,
+            "socket" | "hyper" => None,
             _ => Some(Arc::new(Seen::new(FeatureFlagClient::new(connect(&agent.address(), &base).await)))),
         };
         Self { name, child, base, seen, times: Vec::new(), told: Vec::new() }
     }
 
-    fn block(&mut self, agent: &ConsulAgent) {
+    async fn block(&mut self, agent: &ConsulAgent) {
         let mut bare = Bare::connect(&agent.address());
+        let hyper = Hyper::new(&agent.address());
         let path = format!("/v1/kv/{}/?recurse", self.base);
         for _ in 0..ROUNDS {
             let (seen, told) = match self.seen.clone() {
                 Some(seen) => self.see(&seen),
+                None if self.name == "hyper" => {
+                    let (index, _) = hyper.request("GET", &path, String::new()).await;
+                    let (hyper, path) = (hyper.clone(), format!("{path}&index={index}&wait=60s"));
+                    let seen = tokio::spawn(async move {
+                        hyper.request("GET", &path, String::new()).await;
+                        now()
+                    });
+                    tokio::time::sleep(PAUSE).await;
+                    self.child.say("write");
+                    let seen = seen.await.unwrap();
+                    (seen, seen)
+                }
                 None => {
                     let (index, _) = bare.request("GET", &path, b"");
                     bare.send("GET", &format!("{path}&index={index}&wait=60s"), b"");
@@ -189,24 +212,26 @@ impl Way {
 
 async fn visible(agent: &ConsulAgent, size: usize) {
     let mut ways = Vec::new();
-    for name in ["bare", "foreign", "own"] {
+    for name in ["socket", "hyper", "foreign", "own"] {
         ways.push(Way::new(agent, name, size).await);
     }
     for _ in 0..BLOCKS {
         for way in &mut ways {
             // What the one before has left to do is done then.
             tokio::time::sleep(Duration::from_secs(1)).await;
-            way.block(agent);
+            way.block(agent).await;
         }
     }
     let at = |times: &mut Vec<Duration>, percent: usize| {
         times.sort_unstable();
         times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3
     };
-    let bare = at(&mut ways[0].times, 50);
+    let [socket, hyper] = [0, 1].map(|way: usize| at(&mut ways[way].times, 50));
     for way in &mut ways {
         let (half, most, told) = (at(&mut way.times, 50), at(&mut way.times, 99), at(&mut way.told, 50));
-        println!("{size:>7} {:<10} {half:>8.3}ms {most:>8.2}ms {:>10.2} {told:>8.3}ms", way.name, half / bare);
+        let (to_socket, to_hyper) = (half / socket, half / hyper);
+        let name = way.name;
+        println!("{size:>7} {name:<10} {half:>8.3}ms {most:>8.2}ms {to_socket:>10.2} {to_hyper:>10.2} {told:>8.3}ms");
     }
 }
 
@@ -240,6 +265,29 @@ fn processor_time() -> Duration {
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = [11, 12].iter().map(|field| fields[*field].parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// hyper's client with its pool, and nothing else.
+#[derive(Clone)]
+struct Hyper {
+    client: Client<HttpConnector, Full<Bytes>>,
+    address: String,
+}
+
+impl Hyper {
+    fn new(address: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self { client: Client::builder(TokioExecutor::new()).build(connector), address: address.to_owned() }
+    }
+
+    /// The index, and how many bytes the answer has.
+    async fn request(&self, method: &str, path: &str, body: String) -> (u64, usize) {
+        let request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        let answer = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        let index = answer.headers().get("x-consul-index").map_or(0, |index| index.to_str().unwrap().parse().unwrap());
+        (index, answer.into_body().collect().await.unwrap().to_bytes().len())
+    }
 }
 
 /// A connection, and nothing else.
