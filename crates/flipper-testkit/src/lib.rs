@@ -7,6 +7,7 @@ mod child;
 pub mod consul;
 mod disk;
 mod port;
+mod process;
 pub mod python;
 pub mod redis;
 mod shared;
