@@ -9,6 +9,8 @@ use crate::{Error, Json, Object, Result};
 
 pub(crate) use limits::validate_name;
 
+static NO_BUCKETER: Bucketer = Bucketer::NoOp;
+
 /// A flag as a store holds it: name, switch and meta data.
 ///
 /// Every store keeps the same text, which is also what the Python library reads and writes. Fields that this version
@@ -36,7 +38,8 @@ pub struct FlagRecord {
     /// An integer, unless someone else stored something else.
     created_date: Json,
     conditions: Vec<Condition>,
-    bucketer: Bucketer,
+    /// Apart, for the sake of the many flags without one, which are little more than half as large so.
+    bucketer: Option<Box<Bucketer>>,
     deny_conditions: Vec<Condition>,
     unknown: Object,
     unknown_meta: Object,
@@ -52,7 +55,7 @@ impl FlagRecord {
             client_data: Object::new().into(),
             created_date: created_date.into(),
             conditions: Vec::new(),
-            bucketer: Bucketer::default(),
+            bucketer: None,
             deny_conditions: Vec::new(),
             unknown: Object::new(),
             unknown_meta: Object::new(),
@@ -156,12 +159,12 @@ impl FlagRecord {
     /// The bucketer.
     #[must_use]
     pub fn bucketer(&self) -> &Bucketer {
-        &self.bucketer
+        self.bucketer.as_deref().unwrap_or(&NO_BUCKETER)
     }
 
     /// Replaces the bucketer.
     pub fn set_bucketer(&mut self, bucketer: Bucketer) {
-        self.bucketer = bucketer;
+        self.bucketer = boxed(bucketer);
     }
 
     /// The deny conditions. The Python library does not know them and drops them when it writes the flag.
@@ -182,7 +185,7 @@ impl FlagRecord {
         meta.insert("client_data", self.client_data.clone());
         meta.insert("created_date", self.created_date.clone());
         meta.insert("conditions", conditions_to_json(&self.conditions));
-        meta.insert("bucketer", self.bucketer.to_json());
+        meta.insert("bucketer", self.bucketer().to_json());
         if !self.deny_conditions.is_empty() {
             meta.insert("deny_conditions", conditions_to_json(&self.deny_conditions));
         }
@@ -193,4 +196,8 @@ impl FlagRecord {
 
 fn conditions_to_json(conditions: &[Condition]) -> Json {
     Json::Array(conditions.iter().map(Condition::to_json).collect())
+}
+
+fn boxed(bucketer: Bucketer) -> Option<Box<Bucketer>> {
+    (!matches!(bucketer, Bucketer::NoOp)).then(|| Box::new(bucketer))
 }

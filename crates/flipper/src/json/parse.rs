@@ -45,21 +45,25 @@ pub(crate) struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
+    #[inline]
     fn skip_while(&mut self, want: impl Fn(u8) -> bool) {
         let rest = &self.bytes[self.at..];
         self.at += rest.iter().position(|byte| !want(*byte)).unwrap_or(rest.len());
     }
 
+    #[inline]
     fn skip_space(&mut self) {
         self.skip_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     }
@@ -100,6 +104,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline]
     fn deeper(&self, depth: usize) -> Parsed<usize> {
         if depth == MAX_DEPTH {
             return Err(self.error_at(self.at, &format!("nests deeper than {MAX_DEPTH}")));
@@ -132,6 +137,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Goes past this text, if it stands here to the letter.
+    #[inline]
     pub(crate) fn skip(&mut self, text: &str) -> bool {
         let found = self.text[self.at..].starts_with(text);
         self.at += if found { text.len() } else { 0 };
@@ -146,6 +152,17 @@ impl<'a> Parser<'a> {
     pub(crate) fn object(
         &mut self,
         depth: usize,
+        entry: impl FnMut(&mut Self, Cow<'a, str>, usize) -> Parsed<()>,
+    ) -> Parsed<()> {
+        self.object_of(&[], depth, entry)
+    }
+
+    /// The object here, which is expected to begin with these keys: each in quotes, with the colon and the space behind it. To see
+    /// that one is there takes less time than to read it.
+    pub(crate) fn object_of(
+        &mut self,
+        expected: &[&'static str],
+        depth: usize,
         mut entry: impl FnMut(&mut Self, Cow<'a, str>, usize) -> Parsed<()>,
     ) -> Parsed<()> {
         let depth = self.deeper(depth)?;
@@ -154,16 +171,13 @@ impl<'a> Parser<'a> {
         if self.eat(b'}') {
             return Ok(());
         }
+        let mut expected = expected.iter();
         loop {
             self.skip_space();
-            if self.peek() != Some(b'"') {
-                return Err(self.unexpected("a key in double quotes"));
-            }
-            let key = self.string()?;
-            self.skip_space();
-            if !self.eat(b':') {
-                return Err(self.unexpected("':'"));
-            }
+            let key = match expected.next() {
+                Some(key) if self.skip(key) => Cow::Borrowed(key[1..key.len() - 3].as_ref()),
+                _ => self.key()?,
+            };
             self.skip_space();
             entry(self, key, depth)?;
             self.skip_space();
@@ -174,6 +188,18 @@ impl<'a> Parser<'a> {
                 return Err(self.unexpected("',' or '}'"));
             }
         }
+    }
+
+    fn key(&mut self) -> Parsed<Cow<'a, str>> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a key in double quotes"));
+        }
+        let key = self.string()?;
+        self.skip_space();
+        if !self.eat(b':') {
+            return Err(self.unexpected("':'"));
+        }
+        Ok(key)
     }
 
     fn number(&mut self) -> Parsed<Json> {
@@ -216,22 +242,30 @@ impl<'a> Parser<'a> {
     fn string(&mut self) -> Parsed<Cow<'a, str>> {
         let start = self.at;
         self.at += 1;
-        let mut text = Cow::Borrowed("");
+        let plain = self.plain();
+        if self.eat(b'"') {
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut text = plain.to_owned();
         loop {
-            let plain = self.at;
-            self.skip_while(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-            // Borrows what is added to nothing.
-            text += &self.text[plain..self.at];
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(text);
+                    return Ok(Cow::Owned(text));
                 }
-                Some(b'\\') => text.to_mut().push(self.escape()?),
+                Some(b'\\') => text.push(self.escape()?),
                 Some(_) => return Err(self.error_at(self.at, "control character in a string")),
                 None => return Err(self.error_at(start, "string without an end")),
             }
+            text.push_str(self.plain());
         }
+    }
+
+    /// What comes before the next quote, escape or control character.
+    fn plain(&mut self) -> &'a str {
+        let start = self.at;
+        self.skip_while(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+        &self.text[start..self.at]
     }
 
     fn escape(&mut self) -> Parsed<char> {

@@ -1,6 +1,6 @@
 //! Reading a stored flag, of both eras of the Python library.
 
-use super::FlagRecord;
+use super::{FlagRecord, boxed};
 use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::json::{Parsed, Parser, parse};
@@ -13,17 +13,20 @@ impl FlagRecord {
     ///
     /// `Corrupt`, naming the field, if the text is not JSON or not a flag.
     pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
-        let item = parse(bytes.as_ref(), |parser| Found::<Item>::read(parser, 0)).map_err(Error::corrupt)?;
-        let item = item.object("flag")?;
+        let mut found = Found::<Item>::default();
+        parse(bytes.as_ref(), |parser| found.read(parser, 0)).map_err(Error::corrupt)?;
+        found.must_be_object("flag")?;
+        let item = found.fields;
         let Json::String(name) = required(item.feature_name, "feature_name")? else {
             return Err(Error::corrupt("feature_name is not a string"));
         };
         let is_enabled = required(item.is_enabled, "is_enabled")?;
-        let meta = required(item.meta, "meta")?.object("meta")?;
+        item.meta.must_be_object("meta")?;
+        let meta = item.meta.fields;
         let created_date = required(meta.created_date, "meta.created_date")?;
         let bucketer = match meta.bucketer {
-            None | Some(Json::Null) => Bucketer::default(),
-            Some(fields) => Bucketer::from_json(&fields).map_err(|error| corrupt("meta.bucketer", error))?,
+            None | Some(Json::Null) => None,
+            Some(fields) => boxed(Bucketer::from_json(&fields).map_err(|error| corrupt("meta.bucketer", error))?),
         };
         Ok(Self {
             name,
@@ -42,6 +45,9 @@ impl FlagRecord {
 /// The fields as they were found: what is wrong with them counts after all that is wrong with the text. They go where they
 /// belong as they are read, since making an object of them first took most of the time that it takes to read a flag.
 trait Fields: Default {
+    /// As they are nearly always written: in this order.
+    const KEYS: &[&str];
+
     /// Reads the value of this key; the last of equal keys counts.
     fn read(&mut self, key: &str, parser: &mut Parser<'_>, depth: usize) -> Parsed<()>;
 }
@@ -50,16 +56,18 @@ trait Fields: Default {
 struct Item {
     feature_name: Option<Json>,
     is_enabled: Option<Json>,
-    meta: Option<Found<Meta>>,
+    meta: Found<Meta>,
     unknown: Object,
 }
 
 impl Fields for Item {
+    const KEYS: &[&str] = &[r#""feature_name": "#, r#""is_enabled": "#, r#""meta": "#];
+
     fn read(&mut self, key: &str, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
         match key {
             "feature_name" => self.feature_name = Some(parser.value(depth)?),
             "is_enabled" => self.is_enabled = Some(parser.value(depth)?),
-            "meta" => self.meta = Some(Found::read(parser, depth)?),
+            "meta" => self.meta.read(parser, depth)?,
             _ => drop(self.unknown.insert(key, parser.value(depth)?)),
         }
         Ok(())
@@ -77,6 +85,8 @@ struct Meta {
 }
 
 impl Fields for Meta {
+    const KEYS: &[&str] = &[r#""client_data": "#, r#""created_date": "#, r#""conditions": "#, r#""bucketer": "#];
+
     fn read(&mut self, key: &str, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
         let field = match key {
             "client_data" => &mut self.client_data,
@@ -100,31 +110,44 @@ impl Fields for Meta {
 }
 
 /// What is where an object is to be.
-enum Found<T> {
-    Object(T),
-    Other(Json),
+#[derive(Default)]
+struct Found<T> {
+    /// The type of the last value there.
+    type_name: Option<&'static str>,
+    fields: T,
 }
 
 impl<T: Fields> Found<T> {
-    fn read(parser: &mut Parser<'_>, depth: usize) -> Parsed<Self> {
-        if !parser.at_object() {
-            return parser.value(depth).map(Self::Other);
+    /// In place: to move as large a thing takes its time.
+    fn read(&mut self, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
+        if self.type_name.is_some() {
+            self.fields = T::default();
         }
-        let mut fields = T::default();
-        parser.object(depth, |parser, key, depth| fields.read(&key, parser, depth))?;
-        Ok(Self::Object(fields))
+        if !parser.at_object() {
+            self.type_name = Some(parser.value(depth)?.type_name());
+            return Ok(());
+        }
+        self.type_name = Some(OBJECT);
+        parser.object_of(T::KEYS, depth, |parser, key, depth| self.fields.read(&key, parser, depth))
     }
 
-    fn object(self, path: &str) -> Result<T> {
-        match self {
-            Self::Object(fields) => Ok(fields),
-            Self::Other(other) => Err(Error::corrupt(format!("{path} is {}, not an object", other.type_name()))),
+    fn must_be_object(&self, path: &str) -> Result<()> {
+        match self.type_name {
+            Some(OBJECT) => Ok(()),
+            Some(other) => Err(Error::corrupt(format!("{path} is {other}, not an object"))),
+            None => Err(missing(path)),
         }
     }
 }
 
-fn required<T>(field: Option<T>, path: &str) -> Result<T> {
-    field.ok_or_else(|| Error::corrupt(format!("{path} is missing")))
+const OBJECT: &str = "an object";
+
+fn required(field: Option<Json>, path: &str) -> Result<Json> {
+    field.ok_or_else(|| missing(path))
+}
+
+fn missing(path: &str) -> Error {
+    Error::corrupt(format!("{path} is missing"))
 }
 
 fn corrupt(path: &str, cause: Error) -> Error {
@@ -146,6 +169,7 @@ fn is_empty(json: &Json) -> bool {
 fn conditions(field: Option<Json>, key: &str) -> Result<Vec<Condition>> {
     let items = match field {
         None => return Ok(Vec::new()),
+        Some(Json::Array(items)) if items.is_empty() => return Ok(Vec::new()),
         Some(Json::Array(items)) => items,
         // Python only goes through it, and finds nothing to trip over.
         Some(Json::String(text)) if text.is_empty() => return Ok(Vec::new()),

@@ -46,9 +46,20 @@ impl Index {
 
     /// Adds a slot for a name that has none. One writer at a time: `len` is how many slots there are.
     pub(super) fn insert(&self, slot: Arc<Slot>, len: usize) {
-        let mut current = self.current.load(Ordering::Relaxed);
-        if len >= most(self.generation(current)) {
-            let new = self.generation(current + 1);
+        self.make_room(len + 1);
+        let generation = self.generation(self.current.load(Ordering::Relaxed));
+        place(generation, self.hasher.hash_one(slot.name()), slot);
+    }
+
+    /// Makes room for so many names in all, so that they come in without a generation for each doubling. One writer at a time.
+    pub(super) fn make_room(&self, len: usize) {
+        let current = self.current.load(Ordering::Relaxed);
+        let mut wanted = current;
+        while most(FIRST_GROUPS << wanted) < len {
+            wanted += 1;
+        }
+        if wanted > current {
+            let new = self.generation(wanted);
             // Some are read before any is cloned: a clone waits for all reads before it, and then each would wait for memory alone.
             let mut slots = self.slots().map(|slot| (self.hasher.hash_one(slot.name()), slot));
             let mut batch = Vec::with_capacity(COPIED_AT_ONCE);
@@ -61,10 +72,8 @@ impl Index {
                     place(new, hash, slot.clone());
                 }
             }
-            current += 1;
-            self.current.store(current, Ordering::Release);
+            self.current.store(wanted, Ordering::Release);
         }
-        place(self.generation(current), self.hasher.hash_one(slot.name()), slot);
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
@@ -100,8 +109,8 @@ impl Group {
 
 /// How many names there may be at most: five eighths. Then few groups are full, and nearly every search ends in its first
 /// group. With three quarters a search for a missing name took twice as long; with half, nothing was faster.
-fn most(generation: &Generation) -> usize {
-    generation.len() * GROUP / 8 * 5
+const fn most(groups: usize) -> usize {
+    groups * GROUP / 8 * 5
 }
 
 #[inline]

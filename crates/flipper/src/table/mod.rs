@@ -93,6 +93,12 @@ impl FlagTable {
         self.put(&mut self.lock(), &name, entry);
     }
 
+    /// Makes room for so many flags in all, ahead of as many calls of [`replace`](Self::replace).
+    pub(crate) fn make_room(&self, flags: usize) {
+        let _writer = self.lock();
+        self.index.make_room(flags);
+    }
+
     /// As [`replace`](Self::replace), with `None` for a flag that is gone.
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>) {
         match state {

@@ -55,8 +55,7 @@ pub(crate) enum State {
     Absent,
     Present {
         record: Arc<FlagRecord>,
-        /// Apart, for the sake of the states without one, which are as large as this.
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
     },
     Corrupt(Corrupt),
 }
@@ -64,7 +63,7 @@ pub(crate) enum State {
 impl Entry {
     pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
         let state = match record {
-            Ok(record) => State::Present { plan: Box::new(Plan::new(&record)), record },
+            Ok(record) => State::Present { plan: Plan::of(&record), record },
             Err(corrupt) => State::Corrupt(corrupt),
         };
         Self { version, state }

@@ -1,4 +1,4 @@
-//! All flags: `SCAN`, and `MGET` of each page along with the `SCAN` of the next.
+//! All flags: `SCAN`, and `MGET` of each page while the next is scanned.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,105 +30,78 @@ pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Store
     let mut again = true;
     loop {
         let live = store.link.connection(store.timeout).await?;
-        let listed = list_on(store, &live.connection).await;
-        let Err(error) = &listed else { return listed };
-        if super::errors::ends_connection(error) {
+        let error = match list_on(store, &live.connection).await {
+            Ok(flags) => return Ok(in_order(flags)),
+            Err(error) => error,
+        };
+        if super::errors::ends_connection(&error) {
             store.link.discard(&live);
         }
         if !(std::mem::take(&mut again) && error.is_connection_dropped()) {
-            return listed;
+            return Err(error);
         }
     }
 }
 
-/// One connection for all of it: a cursor means nothing to another server.
-pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
-    let mut flags = match connection {
-        Connection::Node(node) => scan_node(store, node).await?,
-        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone()).await?,
-    };
+fn in_order(mut flags: Vec<Stored>) -> Vec<Stored> {
     flags.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     // SCAN may tell a key twice.
     flags.dedup_by(|one, other| one.name == other.name);
-    Ok(flags)
+    flags
 }
 
-/// Receives a page while the server is at the next and another thread reads the flags of the one before.
+/// One connection for all of it: a cursor means nothing to another server. In no order, and a flag may come twice.
+pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
+    match connection {
+        Connection::Node(node) => scan_node(store, node).await,
+        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone()).await,
+    }
+}
+
+/// While the flags of a page are read, the server is at the next.
 async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) -> RedisResult<Vec<Stored>> {
     let (mut flags, mut unread) = (Vec::new(), Vec::new());
-    let mut gather = |(read, left): (Vec<Stored>, Vec<String>)| {
-        flags.extend(read);
-        unread.extend(left);
-    };
-    let mut reading: Option<JoinHandle<RedisResult<_>>> = None;
-    let mut keys = Vec::new();
-    let handle = background::handle().map_err(io::Error::other)?;
-    let mut asked = Some(ask_ahead(store, node, &keys, Some(0))?);
-    while let Some(ahead) = asked {
-        let mut answers = ahead.await.map_err(io::Error::other)??.into_iter();
-        let values = match keys.is_empty() {
-            true => Vec::new(),
-            false => Vec::<Value>::from_redis_value(answer(answers.next())?)?,
-        };
-        let (cursor, next) = match answers.next() {
-            Some(scanned) => page(store, scanned.extract_error()?)?,
-            None => (None, Vec::new()),
-        };
-        let more = cursor.is_some() || !next.is_empty();
-        asked = more.then(|| ask_ahead(store, node, &next, cursor)).transpose()?;
-        let (store, keys) = (store.clone(), std::mem::replace(&mut keys, next));
-        if keys.is_empty() {
-            continue;
+    let mut scanning = Some(ask_ahead(store, node, scan(store, 0))?);
+    let mut asked = None;
+    while scanning.is_some() || asked.is_some() {
+        let mut next = None;
+        if let Some(scanned) = scanning.take() {
+            let (cursor, keys) = page(store, received(scanned).await?)?;
+            scanning = cursor.map(|cursor| ask_ahead(store, node, scan(store, cursor))).transpose()?;
+            if !keys.is_empty() {
+                next = Some((ask_ahead(store, node, mget(&keys))?, keys));
+            }
         }
-        let page = handle.spawn_blocking(move || read_page(&store, keys, values));
-        if let Some(before) = reading.replace(page) {
-            gather(before.await.map_err(io::Error::other)??);
+        let Some((values, keys)) = std::mem::replace(&mut asked, next) else { continue };
+        let values = Vec::<Value>::from_redis_value(received(values).await?)?;
+        // The driver is on this thread, where a mirror starts: it sends what was asked first.
+        tokio::task::yield_now().await;
+        for (key, value) in keys.into_iter().zip(values) {
+            let name = store.keys.cut(key);
+            match value {
+                Value::BulkString(value) => flags.push(flag(name, &value)),
+                other => match store.stored(&name, Ok(other))? {
+                    Some(flag) => flags.push(flag),
+                    None => unread.push(name),
+                },
+            }
         }
-    }
-    if let Some(last) = reading {
-        gather(last.await.map_err(io::Error::other)??);
     }
     report_types(store, node.clone(), &unread).await?;
     Ok(flags)
 }
 
-/// The flags of a page, and the names of the keys that have none.
-fn read_page(
-    store: &RedisFeatureFlagStore,
-    keys: Vec<String>,
-    values: Vec<Value>,
-) -> RedisResult<(Vec<Stored>, Vec<String>)> {
-    let (mut flags, mut unread) = (Vec::with_capacity(keys.len()), Vec::new());
-    for (key, value) in keys.into_iter().zip(values) {
-        let name = store.keys.cut(key);
-        match value {
-            Value::BulkString(value) => flags.push(flag(name, &value)),
-            other => match store.stored(&name, Ok(other))? {
-                Some(flag) => flags.push(flag),
-                None => unread.push(name),
-            },
-        }
-    }
-    Ok((flags, unread))
-}
+type Answer = JoinHandle<RedisResult<Value>>;
 
 /// Is under way at once, whether or not anybody waits for it.
-fn ask_ahead(
-    store: &RedisFeatureFlagStore,
-    node: &MultiplexedConnection,
-    keys: &[String],
-    cursor: Option<u64>,
-) -> RedisResult<JoinHandle<RedisResult<Vec<Value>>>> {
-    let mut pipeline = Pipeline::new();
-    if !keys.is_empty() {
-        pipeline.add_command(mget(keys));
-    }
-    if let Some(cursor) = cursor {
-        pipeline.add_command(scan(store, cursor));
-    }
-    let (limit, node) = (store.timeout, node.clone());
+fn ask_ahead(store: &RedisFeatureFlagStore, node: &MultiplexedConnection, command: Cmd) -> io::Result<Answer> {
+    let (limit, mut node) = (store.timeout, node.clone());
     let handle = background::handle().map_err(io::Error::other)?;
-    Ok(handle.spawn(async move { ask_node(limit, node, &pipeline).await }))
+    Ok(handle.spawn(async move { within(limit, node.req_packed_command(&command)).await }))
+}
+
+async fn received(answer: Answer) -> RedisResult<Value> {
+    answer.await.map_err(io::Error::other)?
 }
 
 /// MGET says the same of a key that is gone and one of another type.

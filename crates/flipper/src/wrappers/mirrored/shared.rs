@@ -16,6 +16,9 @@ use crate::store::{Stored, Version};
 use crate::table::FlagTable;
 use crate::wrappers::causes;
 
+/// Some tens of microseconds' worth of flags.
+const TAKEN_IN_AT_ONCE: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) table: Arc<FlagTable>,
@@ -135,15 +138,19 @@ impl Shared {
         }
     }
 
-    /// Flag by flag, so that own writes need not wait for all of them.
+    /// A few flags at a time, so that own writes need not wait for all of them.
     pub(super) fn reset(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
         // Whatever is sent from now on is answered after these.
         let now = Instant::now();
         self.order().start_reset(flags.len());
-        for flag in flags {
+        self.table.make_room(flags.len());
+        let mut flags = flags.into_iter().peekable();
+        while flags.peek().is_some() {
             let mut order = self.order();
-            if order.listed(&flag.name, seen(&flag), read_at, now) {
-                self.table.replace(flag);
+            for flag in flags.by_ref().take(TAKEN_IN_AT_ONCE) {
+                if order.listed(&flag.name, seen(&flag), read_at, now) {
+                    self.table.replace(flag);
+                }
             }
         }
         let missing = self.order().not_listed();
