@@ -9,6 +9,7 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
 mod port;
+mod process;
 pub mod python;
 pub mod redis;
 mod shared;

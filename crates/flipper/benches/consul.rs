@@ -1,14 +1,20 @@
 //! From a write in one process to the flag in another one's memory, beside a bare blocking query on the same agent for as many
 //! flags, in turns, so that the machine's moods fall on all. And what following costs while nothing changes.
 //!
-//! `bare`: a blocking query of all keys over a plain socket, from before the write to after the last byte of the answer, which
-//! nobody reads. `foreign`: the same write until the library's table has it. `own`: a write through the library until another
-//! process's table has it.
+//! `socket`: a blocking query of all keys over a plain socket, from before the write to after the last byte of the answer, which
+//! nobody reads. `hyper`: the same with hyper's client on tokio, as programs have it. `foreign`: the same write until a check in the other process has its result. `own`: a write through the library
+//! until a check in the other process has its result. And `told`, for both: until another thread of that process, which waited
+//! for the change, goes on.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake};
+use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::{
@@ -17,6 +23,12 @@ use flipper::{
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::{Child, child_role};
 use futures_util::StreamExt;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 
 const BLOCKS: usize = 10;
 const ROUNDS: usize = 20;
@@ -30,7 +42,10 @@ fn main() {
         return runtime.block_on(write(&role));
     }
     let Some(agent) = ConsulAgent::options().dev().start() else { return };
-    println!("{:>7} {:<10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}", "flags", "", "p50", "p99", "× bare");
+    println!(
+        "{:>7} {:<10} {:>10} {:>10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}",
+        "flags", "", "p50", "p99", "× socket", "× hyper", "told p50"
+    );
     let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     // `cargo test` leaves `--bench` out, and only asks whether this runs.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -66,6 +81,7 @@ async fn write(role: &flipper_testkit::Role) {
     let [address, base, how] = &*role.arguments else { return };
     let store = if how == "own" { Some(connect(address, base).await) } else { None };
     let mut bare = Bare::connect(address);
+    let hyper = Hyper::new(address);
     role.say("ready");
     let mut enabled = false;
     while role.hear().is_some() {
@@ -75,6 +91,9 @@ async fn write(role: &flipper_testkit::Role) {
         match &store {
             Some(store) => {
                 store.put(&record, Precondition::Any).await.unwrap();
+            }
+            None if how == "hyper" => {
+                hyper.request("PUT", &format!("/v1/kv/{base}/F00000"), record.to_json()).await;
             }
             None => {
                 bare.request("PUT", &format!("/v1/kv/{base}/F00000"), record.to_json().as_bytes());
@@ -89,8 +108,39 @@ struct Way {
     name: &'static str,
     child: Child,
     base: String,
-    features: Option<FeatureFlagClient>,
+    seen: Option<Arc<Seen>>,
     times: Vec<Duration>,
+    told: Vec<Duration>,
+}
+
+/// Looks, when a change is told, whether a check has it: on the thread that tells it, before any other is woken.
+struct Seen {
+    features: FeatureFlagClient,
+    enabled: AtomicBool,
+    /// Nanoseconds, 0 before it is seen.
+    at: AtomicU64,
+    waiting: Thread,
+}
+
+impl Seen {
+    fn new(features: FeatureFlagClient) -> Self {
+        Self { features, enabled: AtomicBool::new(false), at: AtomicU64::new(0), waiting: std::thread::current() }
+    }
+
+    fn look(&self) {
+        if self.at.load(Ordering::Acquire) == 0
+            && self.features.is_enabled("F00000") == self.enabled.load(Ordering::Acquire)
+        {
+            self.at.store(now() as u64, Ordering::Release);
+        }
+    }
+}
+
+impl Wake for Seen {
+    fn wake(self: Arc<Self>) {
+        self.look();
+        self.waiting.unpark();
+    }
 }
 
 impl Way {
@@ -98,40 +148,71 @@ impl Way {
         let base = fill(agent, size);
         let child = Child::spawn("write", &[&agent.address(), &base, name]);
         child.expect("ready");
-        let features = match name {
-            "bare" => None,
-            _ => Some(FeatureFlagClient::new(connect(&agent.address(), &base).await)),
+        let seen = match name {
+            "socket" | "hyper" => None,
+            _ => Some(Arc::new(Seen::new(FeatureFlagClient::new(connect(&agent.address(), &base).await)))),
         };
-        Self { name, child, base, features, times: Vec::new() }
+        Self { name, child, base, seen, times: Vec::new(), told: Vec::new() }
     }
 
     async fn block(&mut self, agent: &ConsulAgent) {
         let mut bare = Bare::connect(&agent.address());
+        let hyper = Hyper::new(&agent.address());
         let path = format!("/v1/kv/{}/?recurse", self.base);
-        let mut changes = self.features.as_ref().map(FeatureFlagClient::changes);
         for _ in 0..ROUNDS {
-            let (index, _) = if changes.is_none() { bare.request("GET", &path, b"") } else { (0, 0) };
-            if changes.is_none() {
-                bare.send("GET", &format!("{path}&index={index}&wait=60s"), b"");
-            }
-            tokio::time::sleep(PAUSE).await;
-            self.child.say("write");
-            match &mut changes {
-                Some(changes) => while !matches!(changes.next().await, Some(Change::Set { .. })) {},
-                None => {
-                    bare.receive();
+            let (seen, told) = match self.seen.clone() {
+                Some(seen) => self.see(&seen),
+                None if self.name == "hyper" => {
+                    let (index, _) = hyper.request("GET", &path, String::new()).await;
+                    let (hyper, path) = (hyper.clone(), format!("{path}&index={index}&wait=60s"));
+                    let seen = tokio::spawn(async move {
+                        hyper.request("GET", &path, String::new()).await;
+                        now()
+                    });
+                    tokio::time::sleep(PAUSE).await;
+                    self.child.say("write");
+                    let seen = seen.await.unwrap();
+                    (seen, seen)
                 }
-            }
-            let seen = now();
+                None => {
+                    let (index, _) = bare.request("GET", &path, b"");
+                    bare.send("GET", &format!("{path}&index={index}&wait=60s"), b"");
+                    std::thread::sleep(PAUSE);
+                    self.child.say("write");
+                    bare.receive();
+                    let seen = now();
+                    (seen, seen)
+                }
+            };
             let began: u128 = self.child.line().unwrap().parse().unwrap();
             self.times.push(Duration::from_nanos((seen - began) as u64));
+            self.told.push(Duration::from_nanos((told - began) as u64));
         }
+    }
+
+    /// When a check had what was written, and when this thread knew.
+    fn see(&mut self, seen: &Arc<Seen>) -> (u128, u128) {
+        let mut changes = pin!(seen.features.changes());
+        let waker = seen.clone().into();
+        let mut context = Context::from_waker(&waker);
+        std::thread::sleep(PAUSE);
+        seen.enabled.store(!seen.features.is_enabled("F00000"), Ordering::Release);
+        seen.at.store(0, Ordering::Release);
+        let mut is_told = || matches!(changes.poll_next_unpin(&mut context), Poll::Ready(Some(Change::Set { .. })));
+        assert!(!is_told());
+        self.child.say("write");
+        while !is_told() {
+            std::thread::park();
+        }
+        let told = now();
+        seen.look();
+        (seen.at.load(Ordering::Acquire).into(), told)
     }
 }
 
 async fn visible(agent: &ConsulAgent, size: usize) {
     let mut ways = Vec::new();
-    for name in ["bare", "foreign", "own"] {
+    for name in ["socket", "hyper", "foreign", "own"] {
         ways.push(Way::new(agent, name, size).await);
     }
     for _ in 0..BLOCKS {
@@ -145,10 +226,12 @@ async fn visible(agent: &ConsulAgent, size: usize) {
         times.sort_unstable();
         times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3
     };
-    let bare = at(&mut ways[0].times, 50);
+    let [socket, hyper] = [0, 1].map(|way: usize| at(&mut ways[way].times, 50));
     for way in &mut ways {
-        let (half, most) = (at(&mut way.times, 50), at(&mut way.times, 99));
-        println!("{size:>7} {:<10} {half:>8.2}ms {most:>8.2}ms {:>10.2}", way.name, half / bare);
+        let (half, most, told) = (at(&mut way.times, 50), at(&mut way.times, 99), at(&mut way.told, 50));
+        let (to_socket, to_hyper) = (half / socket, half / hyper);
+        let name = way.name;
+        println!("{size:>7} {name:<10} {half:>8.3}ms {most:>8.2}ms {to_socket:>10.2} {to_hyper:>10.2} {told:>8.3}ms");
     }
 }
 
@@ -182,6 +265,29 @@ fn processor_time() -> Duration {
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = [11, 12].iter().map(|field| fields[*field].parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// hyper's client with its pool, and nothing else.
+#[derive(Clone)]
+struct Hyper {
+    client: Client<HttpConnector, Full<Bytes>>,
+    address: String,
+}
+
+impl Hyper {
+    fn new(address: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self { client: Client::builder(TokioExecutor::new()).build(connector), address: address.to_owned() }
+    }
+
+    /// The index, and how many bytes the answer has.
+    async fn request(&self, method: &str, path: &str, body: String) -> (u64, usize) {
+        let request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        let answer = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        let index = answer.headers().get("x-consul-index").map_or(0, |index| index.to_str().unwrap().parse().unwrap());
+        (index, answer.into_body().collect().await.unwrap().to_bytes().len())
+    }
 }
 
 /// A connection, and nothing else.

@@ -6,7 +6,8 @@
 mod python;
 
 use flipper::{
-    Condition, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, Percentage, PercentageBucketer, context,
+    Condition, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FlagRecord, Percentage, PercentageBucketer,
+    context,
 };
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::wait_until;
@@ -30,6 +31,10 @@ fn wait_for(python: &mut Python, call: &Value, answer: &Value) {
 async fn python_reads_what_rust_writes() {
     let Some(agent) = ConsulAgent::options().dev().start() else { return };
     let Some(mut python) = Python::start("consul", agent.port(), "shared/features") else { return };
+    for number in 0..200 {
+        agent
+            .put(&format!("shared/features/MANY{number}"), FlagRecord::new("MANY", 1_700_000_000).to_json().as_bytes());
+    }
     let features = connect(&agent, "shared/features").await;
 
     features.create("F é").enabled(true).client_data(json!({"team": "café", "n": 1.5})).await.unwrap();
@@ -42,7 +47,8 @@ async fn python_reads_what_rust_writes() {
     wait_until("Python has the bucketer", || {
         python.ask(&json!(["get_meta", "F é"]))["bucketer"]["percentage"]["value"] == json!(0.25)
     });
-    // Its watcher lives: what we keep beside the base key is nothing to it.
+    // Its watcher lives: what we keep beside the base key, where there are many flags, is nothing to it.
+    assert!(agent.get("shared/.features.changed").is_some());
     for round in 0..20 {
         let name = format!("N{round}");
         features.create(&name).enabled(true).await.unwrap();

@@ -1,14 +1,14 @@
 //! One agent.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::http::{Reply, ask};
 use crate::port::free_port;
+use crate::process::Process;
 use crate::{tls, wait_until};
 
 /// The token that may do everything, where ACLs are on.
@@ -84,7 +84,7 @@ impl ConsulOptions {
             tls::write(dir.path());
         }
         let ports = Ports { http: free_port(), https: self.tls.then(free_port), server: free_port(), serf };
-        let mut agent = ConsulAgent { program, options: self, dir, ports, child: None };
+        let mut agent = ConsulAgent { process: None, program, options: self, dir, ports };
         agent.spawn();
         Some(agent)
     }
@@ -101,11 +101,12 @@ struct Ports {
 /// A server agent that keeps its data in a folder, killed when dropped.
 #[derive(Debug)]
 pub struct ConsulAgent {
+    // The first to be dropped: it writes into the folder.
+    process: Option<Process>,
     program: PathBuf,
     options: ConsulOptions,
     dir: TempDir,
     ports: Ports,
-    child: Option<Child>,
 }
 
 impl ConsulAgent {
@@ -236,10 +237,7 @@ impl ConsulAgent {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
     /// Starts again after [`kill`](Self::kill), on the same ports with the same data, and waits until it takes writes.
@@ -262,49 +260,39 @@ impl ConsulAgent {
     ///
     /// If it does not stop.
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
-        let id = self.child.as_ref().expect("a running agent").id();
-        // A thread that has the processor goes on until the signal has reached it.
-        let stopped =
-            |status: String| status.lines().any(|line| line.starts_with("State:") && line.contains("(stopped)"));
-        let threads = || fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();
-        let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).unwrap_or_default();
-        wait_until("the agent has stopped", || threads().all(|thread| stopped(status(thread))));
+        self.process().pause();
     }
 
     /// `kill -CONT`.
     pub fn resume(&self) {
-        self.signal(Signal::CONT);
+        self.process().resume();
     }
 
-    fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("a running agent");
-        kill_process(Pid::from_child(child), signal).unwrap();
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("a running agent")
     }
 
-    pub(super) fn wait(&mut self) {
+    fn wait(&mut self) {
         assert!(self.is_up(), "consul ended: {}", self.log());
     }
 
     /// Waits until it takes writes; `false` if it has ended instead.
-    fn is_up(&mut self) -> bool {
+    pub(super) fn is_up(&mut self) -> bool {
         let mut ended = false;
         wait_until("the Consul agent takes writes", || {
-            let child = self.child.as_mut().expect("an agent that was started");
-            ended = child.try_wait().unwrap().is_some();
+            ended = self.process.as_mut().is_none_or(Process::has_ended);
             ended || self.takes_writes()
         });
         !ended
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.file("log")).unwrap_or_default()
     }
 
     fn spawn(&mut self) {
         let file = self.file("agent.json");
         fs::write(&file, self.config(self.dir.path())).unwrap();
-        let log = File::create(self.file("log")).unwrap();
         let mut command = Command::new(&self.program);
         command
             .arg("agent")
@@ -313,8 +301,7 @@ impl ConsulAgent {
             .arg(file)
             .current_dir(self.dir.path())
             .env_clear();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.child = Some(command.spawn().unwrap());
+        self.process = Some(Process::start(&mut command, &self.file("log")));
     }
 
     fn config(&self, dir: &Path) -> String {
@@ -363,12 +350,6 @@ impl ConsulAgent {
         // With TLS also at an address that the certificate does not name.
         parts.push(format!("\"addresses\": {{\"http\": \"127.0.0.1{socket}\", \"https\": \"127.0.0.1 127.0.0.2\"}}"));
         format!("{{{}}}", parts.join(",\n"))
-    }
-}
-
-impl Drop for ConsulAgent {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

@@ -18,14 +18,19 @@ impl ConsulCluster {
     /// If it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let serf: Vec<_> = (0..3).map(|_| free_port()).collect();
-        let options = ConsulOptions::default().cluster(serf.clone());
-        let agents: Option<Vec<_>> = serf.into_iter().map(|port| options.clone().launch(port)).collect();
-        let mut cluster = Self { agents: agents? };
-        for agent in &mut cluster.agents {
-            agent.wait();
+        let mut log = String::new();
+        // Another process may take a port between looking and starting.
+        for _ in 0..5 {
+            let serf: Vec<_> = (0..3).map(|_| free_port()).collect();
+            let options = ConsulOptions::default().cluster(serf.clone());
+            let agents: Option<Vec<_>> = serf.into_iter().map(|port| options.clone().launch(port)).collect();
+            let mut agents = agents?;
+            match agents.iter_mut().find_map(|agent| (!agent.is_up()).then(|| agent.log())) {
+                Some(why) => log = why,
+                None => return Some(Self { agents }),
+            }
         }
-        Some(cluster)
+        panic!("a cluster of consul does not start: {log}");
     }
 
     /// The servers.

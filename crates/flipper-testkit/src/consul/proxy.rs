@@ -39,6 +39,8 @@ struct State {
     requests: Vec<String>,
     bodies: Vec<String>,
     connections: Vec<TcpStream>,
+    /// How many clients have connected.
+    connected: usize,
     /// Answers to requests with this text are kept back.
     held: Option<String>,
     ended: bool,
@@ -63,7 +65,10 @@ impl ConsulProxy {
                 if shared.lock().ended {
                     return;
                 }
-                shared.lock().connections.extend(stream.try_clone());
+                let mut state = shared.lock();
+                state.connected += 1;
+                state.connections.extend(stream.try_clone());
+                drop(state);
                 // Fails when one side has gone, and that is all there is to it.
                 thread::spawn(move || shared.serve(stream));
             }
@@ -84,6 +89,12 @@ impl ConsulProxy {
         for connection in state.connections.drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
+    }
+
+    /// How many connections were made to it.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.shared.lock().connected
     }
 
     /// The texts of all requests, as [`requests`](Self::requests).

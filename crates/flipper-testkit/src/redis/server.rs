@@ -1,13 +1,13 @@
 //! One server.
 
-use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::reply::{Reply, ask};
 use crate::port::free_port;
+use crate::process::Process;
 use crate::{program, skip, tls, wait_until};
 
 /// How a server is started.
@@ -63,7 +63,7 @@ impl RedisOptions {
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), self.tls.then(free_port));
             let mut server =
-                RedisServer { child: None, dir: None, options: self.clone(), port, tls_port, ca: ca.clone() };
+                RedisServer { process: None, dir: None, options: self.clone(), port, tls_port, ca: ca.clone() };
             if server.launch(dir.path()) {
                 server.dir = Some(dir);
                 return Some(server);
@@ -77,7 +77,8 @@ impl RedisOptions {
 /// killed when dropped.
 #[derive(Debug)]
 pub struct RedisServer {
-    child: Option<Child>,
+    // The first to be dropped: it writes into the folder.
+    process: Option<Process>,
     dir: Option<TempDir>,
     options: RedisOptions,
     port: u16,
@@ -141,10 +142,7 @@ impl RedisServer {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
     /// Starts again after [`kill`](Self::kill), on the same port with the same data, and waits until it answers.
@@ -169,25 +167,27 @@ impl RedisServer {
     }
 
     /// `kill -STOP`: connections stay open and nobody answers.
+    ///
+    /// # Panics
+    ///
+    /// If it does not stop.
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        self.process().pause();
     }
 
     /// `kill -CONT`.
     pub fn resume(&self) {
-        self.signal(Signal::CONT);
+        self.process().resume();
     }
 
-    fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("a running server");
-        kill_process(Pid::from_child(child), signal).unwrap();
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("a running server")
     }
 
     fn start_again(&mut self) {
         self.kill();
         let dir = self.path();
-        let file = self.spawn(&dir);
-        self.child = Some(file);
+        self.process = Some(self.spawn(&dir));
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -196,10 +196,10 @@ impl RedisServer {
 
     /// Whether it runs and answers.
     fn launch(&mut self, dir: &std::path::Path) -> bool {
-        self.child = Some(self.spawn(dir));
+        self.process = Some(self.spawn(dir));
         let mut ended = false;
         wait_until("the server answers", || {
-            ended = self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
+            ended = self.process.as_mut().is_none_or(Process::has_ended);
             ended || self.answers()
         });
         !ended
@@ -210,7 +210,7 @@ impl RedisServer {
         answer.is_ok_and(|answer| answer == Reply::Text("PONG".to_owned()))
     }
 
-    fn spawn(&self, dir: &std::path::Path) -> Child {
+    fn spawn(&self, dir: &std::path::Path) -> Process {
         let shown = dir.display();
         let mut config = format!("port {}\nbind 127.0.0.1\ndir {shown}\nlogfile {shown}/log\n", self.port);
         if let Some(port) = self.tls_port {
@@ -233,13 +233,6 @@ impl RedisServer {
         }
         let mut command = Command::new("redis-server");
         command.arg(file).args(self.options.sentinel.then_some("--sentinel"));
-        let output = File::create(dir.join("output")).unwrap();
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap()
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
+        Process::start(&mut command, &dir.join("output"))
     }
 }

@@ -1,4 +1,4 @@
-//! Every behaviour of the traits, with an agent that allows all, and with a token that does not allow hints.
+//! Every behaviour of the traits: without hints, as few flags have none; with them; and where the token forbids them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use flipper::{
 };
 use flipper_testkit::consul::ConsulAgent;
 
-use crate::{Shared, agent, random_base, store};
+use crate::{Shared, agent, make_lists_large, random_base, store};
 
 type Any = Box<dyn LocalFeatureFlagStore>;
 
@@ -25,13 +25,27 @@ flipper::local_store_conformance_tests!(one_connection, async || {
     on(agent(), async |agent| Box::new(store(agent, &random_base()).await) as Any).await
 });
 
-flipper::store_conformance_tests!(two_connections, async || {
+flipper::local_store_conformance_tests!(with_hints, async || {
+    on(agent(), async |agent| {
+        let base = random_base();
+        make_lists_large(agent, &base);
+        Box::new(store(agent, &base).await) as Any
+    })
+    .await
+});
+
+flipper::store_conformance_tests!(two_connections, async || { two_connections(|_, _| {}).await });
+
+flipper::store_conformance_tests!(two_connections_with_hints, async || { two_connections(make_lists_large).await });
+
+async fn two_connections(prepare: impl Fn(&ConsulAgent, &str)) -> (TwoConnections<Any, Any>, Option<Arc<ConsulAgent>>) {
     let base = random_base();
     let running = agent();
+    running.iter().for_each(|agent| prepare(agent, &base));
     let one = on(running.clone(), async |agent| Box::new(store(agent, &base).await) as Any).await.0;
     let other = on(running.clone(), async |agent| Box::new(store(agent, &base).await) as Any).await.0;
     (TwoConnections::new(one, other), running)
-});
+}
 
 /// As [`on`], for a store without memory.
 fn remote(running: Option<Arc<ConsulAgent>>, base: &str) -> (Box<dyn FeatureFlagStore>, Option<Arc<ConsulAgent>>) {
@@ -61,7 +75,7 @@ flipper::store_conformance_tests!(with_and_without_memory, async || {
 static GUARDED: Shared<ConsulAgent> = Shared::new();
 const TOKEN: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 
-flipper::local_store_conformance_tests!(without_hints, async || {
+flipper::local_store_conformance_tests!(with_hints_forbidden, async || {
     let running = GUARDED.get(|| {
         let agent = ConsulAgent::options().acl().start()?;
         agent.policy("flags", r#"key_prefix "test-" { policy = "write" }"#);
@@ -69,8 +83,10 @@ flipper::local_store_conformance_tests!(without_hints, async || {
         Some(agent)
     });
     on(running, async |agent| {
+        let base = random_base();
+        make_lists_large(agent, &base);
         let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
-        Box::new(ConsulFeatureFlagStore::builder(client).base_key(random_base()).connect().await.unwrap()) as Any
+        Box::new(ConsulFeatureFlagStore::builder(client).base_key(base).connect().await.unwrap()) as Any
     })
     .await
 });

@@ -5,7 +5,7 @@ use flipper_testkit::consul::{ConsulProxy, Fault};
 use flipper_testkit::{Child, Role, wait_until};
 use futures_util::StreamExt;
 
-use crate::{agent, builder, flag, names, random_base, state, store, wait_for};
+use crate::{agent, builder, flag, make_lists_large, names, random_base, state, store, wait_for};
 
 const CREATED: usize = 1_000;
 const DESTROYED: usize = 500;
@@ -179,6 +179,7 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
 async fn a_hint_lies_beside_the_base_key() {
     let Some(agent) = agent() else { return };
     let base = random_base();
+    make_lists_large(&agent, &format!("{base}/features"));
     let store = store(&agent, &format!("{base}/features")).await;
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let hint = agent.get(&format!("{base}/.features.changed")).unwrap();
@@ -189,6 +190,6 @@ async fn a_hint_lies_beside_the_base_key() {
     assert!(agent.get(&format!("{base}/.features.changed")).unwrap().contains(" G\n"));
     store.delete("G", Precondition::Any).await.unwrap();
     // What the Python library takes for its flags.
-    let keys = agent.ask("GET", &format!("/v1/kv/{base}/features?keys"), b"").body;
+    let keys = agent.ask("GET", &format!("/v1/kv/{base}/features/?keys"), b"").body;
     assert_eq!(keys.matches('"').count(), 2, "{keys}");
 }

@@ -11,6 +11,7 @@ mod faults;
 mod following;
 mod foreign;
 mod idle;
+mod requests;
 
 use std::sync::Arc;
 
@@ -34,6 +35,11 @@ fn flag(name: &str, enabled: bool) -> FlagRecord {
     let mut record = FlagRecord::new(name, 1_700_000_000);
     record.set_enabled(enabled);
     record
+}
+
+/// Makes the list of all flags as large as that of many: who follows them lists all keys that begin with the base key.
+fn make_lists_large(agent: &ConsulAgent, base: &str) {
+    agent.put(&format!("{base}-other"), &[b' '; 64 * 1024]);
 }
 
 fn builder(address: &str) -> ConsulBuilder {

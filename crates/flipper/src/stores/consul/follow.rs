@@ -1,7 +1,7 @@
 //! Changes as they happen: a task on the flipper thread that waits for the next change of any key under the base key.
 //!
-//! One blocking query follows the prefix and is the truth: it tells of every change, whoever made it. Where there are many
-//! flags a second one follows the hint (`hinted.rs`).
+//! One blocking query follows the prefix and is the truth: it tells of every change, whoever made it. Where its answer is
+//! large a second one follows the hint (`hinted.rs`).
 
 mod hinted;
 mod known;
@@ -17,8 +17,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::{Mutex, watch};
 
 use self::known::{Known, News};
-use self::rest::{FEW, Rest};
+use self::rest::Rest;
 use super::bare::Bare;
+use super::hints::SMALL;
 use super::kv::{Listing, Wait};
 use super::rows::Rows;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,9 +31,9 @@ use crate::store::{Stored, Version, WatchEvent};
 const ASKED_FOR: usize = 8;
 
 pub(super) async fn follow(store: Bare, events: Sender<WatchEvent>, lost: bool) {
-    let (count, _) = watch::channel(0);
+    let (size, _) = watch::channel(0);
     let mut follower =
-        Follower { store, events, lost: lost.then_some(None), following: false, known: Mutex::default(), count };
+        Follower { store, events, lost: lost.then_some(None), following: false, known: Mutex::default(), size };
     let mut pause = Pause::default();
     loop {
         match follower.once(&mut pause).await {
@@ -72,8 +73,8 @@ struct Follower {
     following: bool,
     /// Held from each decision until its events are sent, so that they are in order.
     known: Mutex<Known>,
-    /// How many flags there are; marked as changed with every answer.
-    count: watch::Sender<usize>,
+    /// How many bytes the last list of all flags had; marked as changed with every answer.
+    size: watch::Sender<usize>,
 }
 
 impl Follower {
@@ -95,7 +96,7 @@ impl Follower {
             return Err(super::errors::without_index().into());
         }
         self.known.get_mut().reset(&rows);
-        self.count.send_replace(rows.rows.len());
+        self.tell_size(rows.size());
         let all = std::mem::take(&mut rows.rows);
         let flags = rows.flags(all).await?;
         if self.lost.take().is_some() {
@@ -124,12 +125,12 @@ impl Follower {
             // Who is told has their turn before Consul is asked again.
             tokio::task::yield_now().await;
             index = new_index;
-            let flags = *self.count.borrow();
+            let flags = self.known.lock().await.len();
             if news || waited {
                 rest = Rest::default();
             } else if !self.store.hints.is_explained(index) {
                 tokio::time::sleep(rest.next(flags)).await;
-            } else if flags > FEW {
+            } else if *self.size.borrow() > SMALL {
                 self.rest(flags, index).await?;
             }
         }
@@ -178,8 +179,13 @@ impl Follower {
         for name in known.finish(rows.index) {
             self.remove(name, rows.index).await?;
         }
-        self.count.send_replace(known.len());
+        self.tell_size(rows.size());
         Ok(news)
+    }
+
+    fn tell_size(&self, bytes: usize) {
+        self.store.hints.listed(bytes);
+        self.size.send_replace(bytes);
     }
 
     /// Whether flags that were there and are not are gone, and not only out of sight: Consul leaves out of its answer what the

@@ -11,6 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
+/// A list of all flags with no more bytes, those of some 120 flags, is here as soon as a hint and a flag would be: there are no
+/// hints then.
+pub(super) const SMALL: usize = 40 * 1024;
 /// How many changes the key tells of.
 const KEPT: usize = 16;
 /// The most that its value can take.
@@ -27,6 +30,8 @@ pub(super) struct Hints {
     /// In every id of this store, so that it knows its own.
     writer: u32,
     forbidden: AtomicBool,
+    /// Whether the last list was. Another process may have had a longer one: it learns of the change by the next.
+    small: AtomicBool,
     state: Mutex<State>,
     /// An index was added to those that are explained.
     explaining: Notify,
@@ -49,6 +54,7 @@ impl Default for Hints {
         Self {
             writer: fastrand::u32(..),
             forbidden: AtomicBool::new(false),
+            small: AtomicBool::new(false),
             state: Mutex::default(),
             explaining: Notify::new(),
             puts: broadcast::Sender::new(WAITING),
@@ -57,9 +63,9 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// The value that tells of a change of this flag; `None` where it must not be told, or cannot.
+    /// The value that tells of a change of this flag; `None` where it need not be told, must not, or cannot.
     pub(super) fn of(&self, name: &str) -> Option<Vec<u8>> {
-        if !self.are_allowed() || !can_be_told(name) {
+        if self.small.load(Ordering::Relaxed) || !self.are_allowed() || !can_be_told(name) {
             return None;
         }
         let mut state = self.lock();
@@ -99,6 +105,11 @@ impl Hints {
 
     pub(super) fn forbid(&self) {
         self.forbidden.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes how many bytes the last list of all flags had.
+    pub(super) fn listed(&self, size: usize) {
+        self.small.store(size <= SMALL, Ordering::Relaxed);
     }
 
     /// Notes that a flag was put here.

@@ -20,13 +20,14 @@
 //! that is no flag's JSON is a flag that is [`Corrupt`](crate::ErrorKind::Corrupt). A version is Consul's `ModifyIndex`.
 //!
 //! Beside the base key lies one more key: of `features` it is `.features.changed`, of `shop/features`
-//! `shop/.features.changed`. Writers say there which flags they have changed, in the transaction that changes them.
+//! `shop/.features.changed`. Where there are many flags, writers say there which ones they have changed, in the transaction that
+//! changes them.
 //!
 //! # How it works
 //!
-//! All flags are in memory. A blocking query waits for the next change under the base key; from 129 flags on a second one waits
-//! for the key beside it, so that a change which this library made is seen as soon with 10,000 flags as with one: to list them
-//! all takes Consul 80 ms. While nothing changes that is two requests a minute at the most.
+//! All flags are in memory. A blocking query waits for the next change under the base key. From some 120 flags on, when its answer
+//! has more than 40 KiB, a second one waits for the key beside it, so that a change which this library made is seen as soon with
+//! 10,000 flags as with one: to list them all takes Consul 80 ms. While nothing changes that is two requests a minute at the most.
 //!
 //! # What the token must allow
 //!

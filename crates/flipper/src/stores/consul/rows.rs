@@ -87,6 +87,11 @@ impl Rows {
         Self { rows: flags.iter().map(row).collect(), index, body: Bytes::new() }
     }
 
+    /// How many bytes the listing has.
+    pub(super) fn size(&self) -> usize {
+        self.body.len()
+    }
+
     pub(super) fn name<'a>(&'a self, row: &'a Row) -> &'a str {
         name_in(&self.body, row)
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
 
 use crate::error::{Error, Result};
 
@@ -51,15 +52,36 @@ impl Address {
         Ok(Self::Tcp { tls, authority: authority.trim_end_matches(':').to_owned(), path })
     }
 
-    /// The start of every request's URL.
+    /// As it is shown.
     pub(super) fn base(&self) -> String {
         match self {
             Self::Tcp { tls, authority, path } => {
                 format!("{}://{authority}{path}", if *tls { "https" } else { "http" })
             }
-            // Goes into the header `Host` alone.
-            Self::Unix(_) => "http://localhost".to_owned(),
+            Self::Unix(path) => format!("unix://{}", path.display()),
         }
+    }
+
+    /// What every path begins with.
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::Tcp { path, .. } => path,
+            Self::Unix(_) => "",
+        }
+    }
+
+    /// The URL of the host.
+    pub(super) fn uri(&self) -> Result<Uri> {
+        self.base().parse().map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))
+    }
+
+    /// The header `Host`.
+    pub(super) fn host(&self) -> Result<HeaderValue> {
+        let host = match self {
+            Self::Tcp { authority, .. } => authority,
+            Self::Unix(_) => "localhost",
+        };
+        HeaderValue::from_str(host).map_err(|error| Error::invalid_input(FORM).with_source(error))
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod address;
 mod builder;
+mod connection;
 mod connector;
 mod environment;
 mod http;
+mod pool;
 mod tls;
 
 use std::fmt;

@@ -7,33 +7,34 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 
-use super::rest::{FEW, Rest};
+use super::rest::Rest;
 use super::{End, Follower};
 use crate::error::ErrorKind;
 use crate::stores::consul::bare::Bare;
+use crate::stores::consul::hints::SMALL;
 use crate::stores::consul::kv::Wait;
 
 impl Follower {
     pub(super) async fn hinted(&self) -> Result<Infallible, End> {
-        let mut count = self.count.subscribe();
+        let mut size = self.size.subscribe();
         loop {
             // Fails only without the sender, which is here.
-            let _ = count.wait_for(|count| *count > FEW).await;
-            count.mark_unchanged();
+            let _ = size.wait_for(|size| *size > SMALL).await;
+            size.mark_unchanged();
             self.hints().await?;
             // There is no such key yet: whoever makes it changes a flag too. To wait for a key that does not exist would be to
             // wait for any key of the store.
-            let _ = count.changed().await;
+            let _ = size.changed().await;
         }
     }
 
-    /// Until the key is gone, or there are only few flags.
+    /// Until the key is gone, or the list of all flags is small.
     async fn hints(&self) -> Result<(), End> {
         let client = &self.store.client;
         let mut seen = HashSet::new();
         let mut rest = Rest::default();
         let mut index = None;
-        while *self.count.borrow() > FEW {
+        while *self.size.borrow() > SMALL {
             let asked = Instant::now();
             let wait = index.map(|index| Wait { index, time: self.store.wait });
             let found = match client.get(self.store.keys.hint(), wait).await {

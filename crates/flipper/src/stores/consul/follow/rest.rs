@@ -9,9 +9,6 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{End, Follower};
 use crate::stores::consul::kv::Wait;
 
-/// With no more flags than this the list of all is here as soon as a hint and a flag would be.
-pub(super) const FEW: usize = 128;
-
 /// A rest ends when this library has written nothing for so long.
 const QUIET: Duration = Duration::from_secs(60);
 /// After a change that a hint explains, the list of all is asked for so much later, for it is the truth.

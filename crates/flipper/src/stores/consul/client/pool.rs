@@ -1,0 +1,82 @@
+//! Connections that are kept for the next request.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::http::response::Parts;
+
+use super::connection::Connection;
+use super::connector::Connector;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Idle connections are kept so long; an agent keeps them for longer.
+const IDLE: Duration = Duration::from_secs(90);
+/// No more than these.
+const MOST: usize = 64;
+
+pub(super) struct Pool {
+    connector: Connector,
+    /// With the time since when they are idle, the last that was used at the end.
+    idle: Mutex<Vec<(Connection, Instant)>>,
+    process: u32,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Connector) -> Self {
+        Self { connector, idle: Mutex::default(), process: std::process::id() }
+    }
+
+    /// Within the flipper thread's runtime. An answer may have so many bytes.
+    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, most: usize) -> Result<(Parts, Bytes)> {
+        // The connections are its parent's, who would read the answers.
+        if self.process != std::process::id() {
+            return Err(Error::new(ErrorKind::Unavailable)
+                .with_message("the process was forked, and the connections to the store are not its own")
+                .with_transient(false));
+        }
+        while let Some(mut connection) = self.take() {
+            match connection.exchange(request, most).await {
+                Ok(answer) => {
+                    self.keep(connection);
+                    return Ok(answer);
+                }
+                // It was closed while nobody looked.
+                Err(failed) => request = failed.unsent.ok_or(failed.error)?,
+            }
+        }
+        let mut connection = self.connector.connect().await?;
+        let answer = connection.exchange(request, most).await.map_err(|failed| failed.error)?;
+        self.keep(connection);
+        Ok(answer)
+    }
+
+    fn take(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        while let Some((mut connection, _)) = idle.pop() {
+            if connection.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, mut connection: Connection) {
+        if connection.is_ready() {
+            let mut idle = self.idle();
+            if idle.len() < MOST {
+                idle.push((connection, Instant::now()));
+            }
+        }
+    }
+
+    /// Those that are not too old.
+    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = idle.partition_point(|(_, since)| since.elapsed() > IDLE);
+        idle.drain(..old);
+        idle
+    }
+}
