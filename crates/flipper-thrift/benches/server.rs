@@ -321,25 +321,33 @@ fn idle() {
     }
     let server = Server::start("serve-ours");
     fill(server.address);
-    let (without, p99_without) = load(server.address, RUN);
-    let before = server.resident();
-    // Each has made a call, as a client that checks now and then.
-    let connections: Vec<_> = (0..IDLE)
-        .map(|number| {
-            let mut raw = Raw::connect(server.address);
-            raw.call(|client| client.get(Some(format!("F{}", number % FLAGS)))).unwrap();
-            raw
-        })
-        .collect();
-    let after = server.resident();
-    let (with, p99_with) = load(server.address, RUN);
+    let (mut cost, mut turns) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (without, p99_without) = load(server.address, RUN);
+        let before = server.resident();
+        // Each has made a call, as a client that checks now and then.
+        let connections: Vec<_> = (0..IDLE)
+            .map(|number| {
+                let mut raw = Raw::connect(server.address);
+                raw.call(|client| client.get(Some(format!("F{}", number % FLAGS)))).unwrap();
+                raw
+            })
+            .collect();
+        cost.push(server.resident().saturating_sub(before));
+        let (with, p99_with) = load(server.address, RUN);
+        drop(connections);
+        turns.push((without, with, p99_without, p99_with));
+    }
+    let rate = |rate: fn(&(f64, f64, Duration, Duration)) -> f64| median(turns.iter().map(rate).collect());
+    println!("{IDLE} idle connections cost {:.1} MiB resident", mib(cost.into_iter().max().unwrap_or_default()));
     println!(
-        "{} idle connections cost {:.1} MiB resident, of {:.1} MiB in all",
-        connections.len(),
-        mib(after - before),
-        mib(after)
+        "  calls with them {:7.0}/s, without {:7.0}/s: {:.2} times; p99 {:.0} µs, {:.0} µs",
+        rate(|turn| turn.1),
+        rate(|turn| turn.0),
+        rate(|turn| turn.1 / turn.0),
+        rate(|turn| turn.3.as_secs_f64() * 1e6),
+        rate(|turn| turn.2.as_secs_f64() * 1e6),
     );
-    println!("  without them {without:.0}/s, p99 {p99_without:?}; with them {with:.0}/s, p99 {p99_with:?}");
 }
 
 fn mib(bytes: u64) -> f64 {
