@@ -1,10 +1,10 @@
 //! Reading all flags one by one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::race::is_complete;
 use super::run::Plant;
-use super::subject::{Subject, at_once, flag, name, with_data};
+use super::subject::{Subject, flag, name};
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition};
 
@@ -33,39 +33,12 @@ pub async fn stream_agrees_with_list(store: Arc<dyn FeatureFlagStore>) {
 
 /// See [`FeatureFlagStore::stream`].
 pub async fn stream_is_complete(store: Arc<dyn FeatureFlagStore>) {
-    let store = Subject(store);
-    let steady: Vec<_> = (0..20).map(|_| flag("STEADY")).collect();
-    for record in &steady {
-        store.put(record, Precondition::Any).await;
-    }
-    let mut names: Vec<String> = steady.iter().map(|record| record.name().to_owned()).collect();
-    names.sort_unstable();
-    let done = Arc::new(AtomicBool::new(false));
-    at_once((0..2).map(|task| {
-        let (store, names, steady, done) = (store.clone(), names.clone(), steady.clone(), done.clone());
-        async move {
-            if task == 0 {
-                let coming_and_going = flag("COMING-AND-GOING");
-                for round in 0..40 {
-                    store.put(&coming_and_going, Precondition::Any).await;
-                    store.put(&with_data(&steady[round % 20], "n", "x".repeat(round)), Precondition::Any).await;
-                    store.delete(coming_and_going.name(), Precondition::Any).await;
-                }
-                done.store(true, Ordering::Relaxed);
-            }
-            // At least once, however fast the writer is.
-            loop {
-                let mut streamed: Vec<_> = store.stream().await.into_iter().map(|stored| stored.name).collect();
-                streamed.retain(|name| names.contains(name));
-                streamed.sort_unstable();
-                assert_eq!(streamed, names, "`stream` during writes must have each flag once");
-                if done.load(Ordering::Relaxed) {
-                    break;
-                }
-            }
-        }
-    }))
-    .await;
+    let in_order = |store: Subject| async move {
+        let mut flags = store.stream().await;
+        flags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        flags
+    };
+    is_complete(store, "stream", in_order).await;
 }
 
 /// See [`FeatureFlagStore::stream`].
