@@ -82,7 +82,10 @@ impl Hub {
                 state.lost = None;
             }
             // How the server hears of changes is nothing to its clients: they wait in `Watch` either way.
-            WatchEvent::Following(_) | WatchEvent::Compared { .. } => return,
+            WatchEvent::Following(_)
+            | WatchEvent::Compared { .. }
+            | WatchEvent::Confirmed { .. }
+            | WatchEvent::Serving(_) => return,
             // Of a kind that this version does not know: whatever it was, a reset covers it.
             _ => state.new_epoch(),
         }

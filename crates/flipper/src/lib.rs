@@ -85,6 +85,8 @@ mod error;
 mod evaluation;
 mod events;
 mod flag;
+mod identity;
+mod inspection;
 mod json;
 mod many;
 mod names;
@@ -119,6 +121,8 @@ pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
 pub use flag::FeatureFlag;
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
+pub use identity::Identity;
+pub use inspection::{Check, Finding};
 pub use json::{Json, Number, Object};
 pub use many::FlagStream;
 pub use polling::watch_by_polling;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::identity::Identity;
 use crate::store::Corrupt;
 
 /// How current the flags in memory are; see [`FeatureFlagClient::status`](crate::FeatureFlagClient::status).
@@ -17,19 +18,28 @@ pub struct Status {
     pub updates: Updates,
     /// The flags whose stored value cannot be read, by name, and why.
     pub corrupt: Vec<(String, Corrupt)>,
+    /// Whose flags these are; with the epoch of the server where the store tells it.
+    pub identity: Option<Identity>,
 }
 
 impl Status {
     /// A status with no corrupt flags.
     #[must_use]
     pub fn new(health: Health, last_sync: Option<SystemTime>, updates: Updates) -> Self {
-        Self { health, last_sync, updates, corrupt: Vec::new() }
+        Self { health, last_sync, updates, corrupt: Vec::new(), identity: None }
     }
 
     /// Sets the corrupt flags.
     #[must_use]
     pub fn with_corrupt(mut self, corrupt: Vec<(String, Corrupt)>) -> Self {
         self.corrupt = corrupt;
+        self
+    }
+
+    /// Sets whose flags these are.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
         self
     }
 

@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use futures_util::Stream;
 
 use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::inspection::{Check, Finding};
 use crate::many::{FlagStream, give_up, whole};
 use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
@@ -190,6 +192,21 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// Its items' are those of [`list`](Self::list).
     fn stream(&self) -> FlagStream<'_> {
         whole(self)
+    }
+
+    /// Which store this is, without asking it: no epoch. The default is what it prints, which is enough where that names the
+    /// whole place.
+    fn identity(&self) -> Identity {
+        Identity::new(self.to_string())
+    }
+
+    /// Asks the store what an operator wants to know: whether it can be reached and by which rights, what kind of server it is,
+    /// how changes arrive, how its clock goes. It changes nothing that is kept. The default lists all flags.
+    async fn inspect(&self) -> Vec<Check> {
+        vec![match self.list().await {
+            Ok(flags) => Check::new("flags", Finding::Fine, flags.len().to_string()),
+            Err(error) => Check::new("reachable", Finding::Fault, crate::wrappers::causes(&error)),
+        }]
     }
 }
 
@@ -443,7 +460,8 @@ pub enum WatchEvent {
         /// Its name.
         name: String,
     },
-    /// The store cannot be followed for now. The watch goes on trying.
+    /// A doubt begins: what was told before may not be so any more. The connection is lost, an index went back, another server
+    /// answers. The watch goes on trying. Told again when the reason is another one.
     Lost(Error),
     /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
     Restored,
@@ -453,6 +471,16 @@ pub enum WatchEvent {
         /// The versions by the flags' names.
         versions: Arc<BTreeMap<String, Version>>,
     },
+    /// Every change that was made before `at` has been told. A store that pushes says so each time it hears of its server,
+    /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word.
+    Confirmed {
+        /// When the request was sent, or the push came, that shows it.
+        at: Instant,
+        /// How long that may be taken to hold.
+        valid_for: Duration,
+    },
+    /// Which server answers from here on, its epoch included; told before a [`WatchEvent::Reset`].
+    Serving(Identity),
     /// This is how changes arrive from here on; told after a [`WatchEvent::Reset`] by stores that have several ways.
     Following(Updates),
 }
@@ -488,6 +516,12 @@ macro_rules! forward_store {
             }
             fn stream(&self) -> FlagStream<'_> {
                 (**self).stream()
+            }
+            fn identity(&self) -> Identity {
+                (**self).identity()
+            }
+            async fn inspect(&self) -> Vec<Check> {
+                (**self).inspect().await
             }
         }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -93,5 +95,13 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
 
     fn stream(&self) -> FlagStream<'_> {
         self.reader().stream()
+    }
+
+    fn identity(&self) -> Identity {
+        self.reader().identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        self.reader().inspect().await
     }
 }

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::{Health, Status};
@@ -256,6 +258,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
             let next = self.end(losses, flags.try_next().await?)?;
             Ok(next.map(|flag| (flag, Some((losses, flags)))))
         }))
+    }
+
+    fn identity(&self) -> Identity {
+        self.store.identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        self.store.inspect().await
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::Status;
@@ -202,6 +204,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
     fn stream(&self) -> FlagStream<'_> {
         self.record(Call::Stream);
         self.store.stream()
+    }
+
+    fn identity(&self) -> Identity {
+        self.store.identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        self.store.inspect().await
     }
 }
 

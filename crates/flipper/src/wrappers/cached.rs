@@ -12,6 +12,8 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use super::causes;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -319,5 +321,13 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
 
     fn stream(&self) -> FlagStream<'_> {
         self.store.stream()
+    }
+
+    fn identity(&self) -> Identity {
+        self.store.identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        self.store.inspect().await
     }
 }

@@ -21,6 +21,8 @@ pub use self::builder::MirrorBuilder;
 use self::health::First;
 use self::shared::{InFlight, Shared};
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
@@ -188,6 +190,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
 
     fn stream(&self) -> FlagStream<'_> {
         self.inner.store.stream()
+    }
+
+    fn identity(&self) -> Identity {
+        self.inner.store.identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        self.inner.store.inspect().await
     }
 }
 

@@ -11,7 +11,7 @@ pub use mirrored::{MirrorBuilder, MirroredFeatureFlagStore};
 use crate::error::Error;
 
 /// An error with all that is behind it, where there is room for a text only.
-fn causes(error: &Error) -> String {
+pub(crate) fn causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

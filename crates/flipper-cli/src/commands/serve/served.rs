@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use flipper::{
-    FeatureFlagStore, FlagRecord, FlagStream, FlagTable, LocalFeatureFlagStore, Precondition, Result, Status, Stored,
-    Version, Watch,
+    Check, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, Identity, LocalFeatureFlagStore, Precondition, Result,
+    Status, Stored, Version, Watch,
 };
 use futures_util::stream;
 
@@ -106,6 +106,14 @@ impl FeatureFlagStore for Served {
             true => Box::pin(stream::iter(self.store.table().list().into_iter().map(Ok))),
             false => self.store.stream(),
         }
+    }
+
+    fn identity(&self) -> Identity {
+        self.store.identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        self.store.inspect().await
     }
 }
 

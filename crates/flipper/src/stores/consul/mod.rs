@@ -55,6 +55,8 @@ use self::bare::Bare;
 pub use self::builder::ConsulBuilder;
 pub use self::client::{ConsulClient, ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::Status;
@@ -173,6 +175,14 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
 
     fn stream(&self) -> FlagStream<'_> {
         self.mirror.stream()
+    }
+
+    fn identity(&self) -> Identity {
+        self.mirror.identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        self.mirror.inspect().await
     }
 }
 

@@ -133,6 +133,7 @@ fn take_in(shared: &Shared, event: WatchEvent) {
         WatchEvent::Restored => {}
         WatchEvent::Compared { versions } => shared.compared(&versions),
         WatchEvent::Following(updates) => shared.updates(updates),
+        WatchEvent::Confirmed { .. } | WatchEvent::Serving(_) => {}
     }
 }
 

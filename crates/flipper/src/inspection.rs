@@ -1,0 +1,50 @@
+//! What can be found out about a store by asking it, for an operator.
+
+/// One thing that was looked at, of [`FeatureFlagStore::inspect`](crate::FeatureFlagStore::inspect).
+///
+/// ```
+/// use flipper::{Check, Finding};
+///
+/// let check = Check::new("push", Finding::Problem, "changes are polled once a second").hint("allow `CLIENT TRACKING`");
+/// assert_eq!(check.what, "push");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Check {
+    /// One word, the same for each store where it means the same: `reachable`, `rights`, `kind`, `push`, `version`, `clock`,
+    /// `identity`, `flags`.
+    pub what: &'static str,
+    /// How it is.
+    pub finding: Finding,
+    /// What was found, for a person; lower case, no full stop.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Check {
+    /// A check without a hint.
+    #[must_use]
+    pub fn new(what: &'static str, finding: Finding, text: impl Into<String>) -> Self {
+        Self { what, finding, text: text.into(), hint: None }
+    }
+
+    /// Sets what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Finding {
+    /// As it should be.
+    Fine,
+    /// It works, with less than there could be.
+    Problem,
+    /// It does not work.
+    Fault,
+}
