@@ -12,6 +12,7 @@ mod following;
 mod foreign;
 mod idle;
 mod requests;
+mod restarts;
 
 use std::sync::Arc;
 

@@ -34,12 +34,15 @@
 //! `key_prefix "features/" { policy = "read" }`, or `write` for those who change flags; and the same for `key
 //! ".features.changed"`, without which everything works but for the speed with many flags.
 
+mod agent;
 mod bare;
 mod builder;
 mod client;
+mod date;
 mod errors;
 mod follow;
 mod hints;
+mod inspect;
 mod keys;
 mod kv;
 mod rows;

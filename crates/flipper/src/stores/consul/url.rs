@@ -1,5 +1,7 @@
 //! `consul://HOST:PORT/BASE/KEY`.
 
+use std::time::Duration;
+
 use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
@@ -7,8 +9,8 @@ use super::builder::ConsulBuilder;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
 
-const FORM: &str =
-    "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale]`";
+const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s]`";
+const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such as `30s`, `500ms` or `1m`";
 const PORT: u16 = 8500;
 
 /// What the URL does not say is taken from the environment, the token always.
@@ -31,8 +33,9 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             (None, Some("")) => PORT,
             _ => return Err(Error::invalid_input(FORM)),
         };
-        client = client.address(format!("{}:{port}", authority.host()));
+        client = client.host(format!("{}:{port}", authority.host()));
     }
+    let mut wait = None;
     for parameter in url.query().unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = decoded(value)?;
@@ -41,6 +44,11 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             ("ns", _) => client.namespace(value),
             ("partition", _) => client.partition(value),
             ("tls", "true") => client.tls(true),
+            ("tls", "false") => client.plain(),
+            ("wait", time) => {
+                wait = Some(duration(time).ok_or_else(|| Error::invalid_input(WAIT))?);
+                client
+            }
             ("consistency", "default") => client.consistency(ConsulConsistency::Default),
             ("consistency", "consistent") => client.consistency(ConsulConsistency::Consistent),
             ("consistency", "stale") => client.consistency(ConsulConsistency::Stale),
@@ -52,9 +60,24 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             }
         };
     }
-    let builder = ConsulBuilder::new(client.build()?);
+    let mut builder = ConsulBuilder::new(client.build()?);
+    if let Some(wait) = wait {
+        builder = builder.wait(wait);
+    }
     let base_key = decoded(url.path().trim_matches('/'))?;
     Ok(if base_key.is_empty() { builder } else { builder.base_key(base_key) })
+}
+
+/// `30s`, `500ms` or `1m`, as Consul writes it.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        _ => None,
+    }
 }
 
 fn decoded(text: &str) -> Result<String> {
@@ -73,7 +96,9 @@ mod tests {
             ("consul://localhost", ["http://localhost:8500", "\"features\""]),
             ("consul://[::1]:1/shop/features/", ["http://[::1]:1", "\"shop/features\""]),
             ("consul://c.example/caf%C3%A9?tls=true&consistency=stale", ["https://c.example:8500", "\"café\""]),
-            ("consul:///other", ["http://127.0.0.1:8500", "\"other\""]),
+            ("consul:///other?tls=false", ["http://127.0.0.1:8500", "\"other\""]),
+            ("consul://h?wait=30s", ["http://h:8500", "wait: 30s"]),
+            ("consul://h?wait=500ms", ["http://h:8500", "wait: 500ms"]),
         ] {
             let shown = shown(url);
             assert!(parts.iter().all(|part| shown.contains(part)), "{url}: {shown}");
@@ -88,6 +113,7 @@ mod tests {
             "consul://h/features?token=s3cr3t",
             "consul://h:s3cr3t/features",
             "consul://h/features?tls=s3cr3t",
+            "consul://h/features?wait=s3cr3t",
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
