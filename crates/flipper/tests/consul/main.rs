@@ -7,10 +7,12 @@ mod cluster;
 mod conformance;
 mod connecting;
 mod contention;
+mod doubt;
 mod faults;
 mod following;
 mod foreign;
 mod idle;
+mod renewal;
 mod requests;
 mod restarts;
 

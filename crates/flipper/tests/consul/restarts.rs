@@ -84,13 +84,13 @@ async fn a_server_that_applies_its_log_tells_nothing() {
         versions.sort_by(|a, b| a.0.cmp(&b.0));
         versions
     };
+    let mut last = Vec::new();
     for restart in 0..restarts() {
         write(&agent, &mut rounds, MORE_WRITES);
         wait_until("all is here", || mirror.table().list().iter().all(|flag| round(flag) == rounds));
         let before = versions(&mirror.table().list());
         assert_eq!(before.len(), FLAGS);
-        // What was told of these writes is told.
-        let mut last = Vec::new();
+        // All of these writes is told.
         while last != before {
             match watch.next().await.unwrap() {
                 WatchEvent::Reset { flags, .. } => last = versions(&flags),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::vec;
 
 use async_trait::async_trait;
-use futures_util::future::{join_all, try_join};
+use futures_util::future::join_all;
 
 use super::client::ConsulClient;
 use super::hints::Hints;
@@ -74,8 +74,8 @@ impl Bare {
     /// All keys under the prefix, confirmed. Consul leaves out what the token may not read: without a word before 1.11, so that it is
     /// asked for the base key too, which is refused to a token that may read single flags only.
     async fn whole(&self, prefix: &str) -> Result<Rows> {
-        let listed = async { Rows::of(self, self.client.list(prefix, Read::Confirmed).await?).await };
-        let (mut rows, ()) = try_join(listed, self.may_read(self.keys.prefix())).await?;
+        let mut rows = Rows::of(self, self.client.list(prefix, Read::Confirmed).await?).await?;
+        self.may_read(self.keys.prefix()).await?;
         // Without the slash the list has keys of others, which the token need not allow.
         if rows.filtered && prefix != self.keys.prefix() {
             rows.filtered = self.client.list(self.keys.prefix(), Read::Confirmed).await?.filtered;

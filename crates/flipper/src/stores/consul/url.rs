@@ -15,8 +15,11 @@ const PORT: u16 = 8500;
 
 /// What the URL does not say is taken from the environment, the token always.
 pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
+    parse_in(text, ConsulClientBuilder::from_env()?)
+}
+
+fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulBuilder> {
     let rest = text.strip_prefix("consul://").ok_or_else(|| Error::invalid_input(FORM))?;
-    let mut client = ConsulClientBuilder::from_env()?;
     // Without a host it is that of the environment; the parser wants one.
     let hostless = rest.is_empty() || rest.starts_with(['/', '?']);
     let url: Uri = if hostless { format!("consul://none{rest}") } else { text.to_owned() }
@@ -118,6 +121,93 @@ mod tests {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
             assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+        }
+    }
+
+    /// What a server gets to read that takes a connection and never answers.
+    async fn sent(url: &str, variables: &[(&str, String)]) -> Result<Vec<u8>> {
+        use std::io::Read;
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read_to_end(&mut all);
+            all
+        });
+        let with = |text: &str| text.replace("HOST", &address);
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, with(value))).collect();
+        let client = ConsulClientBuilder::from_variables(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        })?
+        .timeout(Duration::from_millis(300));
+        let store = parse_in(&with(url), client)?.remote()?;
+        assert!(crate::FeatureFlagStore::list(&store).await.is_err());
+        drop(store);
+        Ok(reader.join().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_token_is_not_sent_in_the_clear_where_the_environment_asks_for_tls() {
+        const TOKEN: &str = "5ecre7-70ken";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, TOKEN).unwrap();
+        let authorities = tempfile::tempdir().unwrap();
+        let ca = authorities.path().join("ca.crt");
+        std::fs::write(&ca, flipper_testkit::write_certificates(folder.path())).unwrap();
+        let (file, ca) = (file.display().to_string(), ca.display().to_string());
+        let asks = [
+            ("CONSUL_HTTP_ADDR", "https://HOST"),
+            ("CONSUL_HTTP_ADDR", "HTTPS://elsewhere.example:8501"),
+            ("CONSUL_HTTP_SSL", "true"),
+            ("CONSUL_HTTP_SSL_VERIFY", "false"),
+            ("CONSUL_CACERT", &ca),
+            ("CONSUL_CAPATH", &authorities.path().display().to_string()),
+            ("CONSUL_TLS_SERVER_NAME", "consul.example"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        for secret in [
+            ("CONSUL_HTTP_TOKEN", TOKEN.to_owned()),
+            ("CONSUL_HTTP_TOKEN_FILE", file),
+            ("CONSUL_HTTP_AUTH", format!("user:{TOKEN}")),
+        ] {
+            for ask in asks.clone() {
+                let environment = [secret.clone(), ask];
+                let sent = sent("consul://HOST/features", &environment).await.unwrap();
+                // A TLS handshake.
+                assert_eq!(sent.first(), Some(&22), "{environment:?}: {}", String::from_utf8_lossy(&sent));
+            }
+            let asked = [secret.clone(), ("CONSUL_HTTP_ADDR", "https://HOST".to_owned())];
+            for (url, first) in [
+                ("consul:///features", 22),
+                ("consul://HOST/features?tls=false", b'G'),
+                ("consul:///features?tls=false", b'G'),
+            ] {
+                assert_eq!(sent(url, &asked).await.unwrap().first(), Some(&first), "{url}");
+            }
+            // Nothing asks for it: within this host that is no matter, and another host gets nothing.
+            assert_eq!(sent("consul://HOST/features", &[secret.clone()]).await.unwrap().first(), Some(&b'G'));
+            for (url, address) in [
+                ("consul://consul.example/features", ""),
+                ("consul:///features", "consul.example:8500"),
+                ("consul:///features", "http://10.1.2.3:8500"),
+            ] {
+                let there = ("CONSUL_HTTP_ADDR", address.to_owned());
+                let parsed = |url: &str| {
+                    let variables = [secret.clone(), there.clone()];
+                    let variable =
+                        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+                    parse_in(url, ConsulClientBuilder::from_variables(variable).unwrap())
+                };
+                let error = parsed(url).unwrap_err();
+                assert!(
+                    error.to_string().contains("in the clear") && !format!("{error:?}").contains(TOKEN),
+                    "{error:?}"
+                );
+                assert!(parsed(&format!("{url}?tls=false")).is_ok());
+            }
         }
     }
 }

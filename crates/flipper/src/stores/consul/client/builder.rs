@@ -1,5 +1,6 @@
 //! The settings of a client.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,7 +78,11 @@ impl ConsulClientBuilder {
     ///
     /// `InvalidInput` if one is not UTF-8, or is no truth value where one is wanted.
     pub fn from_env() -> Result<Self> {
-        super::environment::read(|name| std::env::var_os(name))
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    pub(crate) fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        super::environment::read(variable)
     }
 
     /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; `127.0.0.1:8500` unless said. Without a scheme TLS is spoken if there

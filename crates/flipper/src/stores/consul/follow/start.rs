@@ -3,12 +3,10 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join;
 use tokio::time::timeout;
 
 use super::{End, Follower};
 use crate::error::Result;
-use crate::identity::Identity;
 use crate::status::Updates;
 use crate::store::WatchEvent;
 use crate::stores::consul::errors;
@@ -26,7 +24,7 @@ impl Follower {
     /// The index of the list.
     pub(super) async fn start(&mut self) -> Result<u64, End> {
         let read_at = Instant::now();
-        let (mut rows, serving) = self.read_all().await.map_err(failed)?;
+        let mut rows = self.read_all().await.map_err(failed)?;
         let index = rows.index;
         if index == 0 {
             return Err(failed(errors::without_index().into()));
@@ -48,10 +46,10 @@ impl Follower {
         self.tell_size(rows.size());
         let (lag, all) = (rows.lag, std::mem::take(&mut rows.rows));
         let flags = rows.flags(all).await.map_err(End::Failed)?;
-        if let Some(identity) = serving {
-            self.send(WatchEvent::Serving(identity)).await?;
-        }
         if self.lost.take().is_some() {
+            if let Ok(Some(identity)) = timeout(WHO, self.store.serving()).await {
+                self.send(WatchEvent::Serving(identity)).await?;
+            }
             self.send(WatchEvent::Restored).await?;
         }
         self.send(WatchEvent::Reset { flags, read_at: Some(read_at) }).await?;
@@ -63,27 +61,19 @@ impl Follower {
         Ok(index)
     }
 
-    /// All flags, confirmed, and who serves them where that may have changed.
-    async fn read_all(&mut self) -> Result<(Rows, Option<Identity>), End> {
+    /// All flags, confirmed. A doubt that this does not settle at once is told.
+    async fn read_all(&mut self) -> Result<Rows, End> {
         let store = self.store.clone();
-        let may_be_another = self.lost.is_some() || !self.following;
-        let mut reading = pin!(join(store.followed_now(), async {
-            if may_be_another { timeout(WHO, store.serving()).await.ok().flatten() } else { None }
-        }));
-        let (rows, serving) = match self.doubt.take() {
-            Some(doubt) if self.lost.is_none() => match timeout(AT_ONCE, reading.as_mut()).await {
-                Ok(read) => {
-                    self.doubt = Some(doubt);
-                    read
-                }
-                Err(_) => {
-                    self.lose(doubt).await?;
-                    reading.await
-                }
-            },
-            _ => reading.await,
-        };
-        Ok((rows?, serving))
+        let mut reading = pin!(store.followed_now());
+        if self.lost.is_none() && self.doubt.is_some() {
+            if let Ok(read) = timeout(AT_ONCE, reading.as_mut()).await {
+                return Ok(read?);
+            }
+            if let Some(doubt) = self.doubt.take() {
+                self.lose(doubt).await?;
+            }
+        }
+        Ok(reading.await?)
     }
 
     /// Says that all is told that changed before an answer. `asked`: when the query was sent. `lag`: how old the answer may be, where
