@@ -13,6 +13,7 @@ mod retry;
 mod start;
 
 use std::convert::Infallible;
+use std::iter::successors;
 use std::pin::pin;
 use std::time::Instant;
 
@@ -104,6 +105,7 @@ impl Follower {
     async fn once(&mut self, retry: &mut Retry) -> Result<Infallible, End> {
         let puts = self.store.hints.puts();
         let index = self.start().await?;
+        retry.read();
         let (changes, own, hints) = (pin!(self.changes(index, retry)), pin!(self.own(puts)), pin!(self.hinted()));
         let others = select(own, hints).map(|ended| ended.factor_first().0);
         select(changes, others).await.factor_first().0
@@ -260,7 +262,8 @@ impl Follower {
     /// Another reason is told too, so that the status has the present one.
     async fn lose(&mut self, error: Error) -> Result<(), End> {
         let error = error.with_store(&self.store);
-        let reason = format!("{:?} {error}", error.kind());
+        let causes = successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         tracing::debug!(store = %self.store, %error, "changes of flags cannot be followed");
         if self.lost.as_ref() == Some(&reason) {
             return Ok(());
