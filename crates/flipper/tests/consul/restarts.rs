@@ -48,7 +48,7 @@ fn read_in_vain(address: String, written: Arc<AtomicU64>, ended: Arc<AtomicBool>
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (mut read, mut refused) = (0, 0);
-        while !ended.load(Ordering::Relaxed) {
+        while read == 0 || !ended.load(Ordering::Relaxed) {
             let store = builder(&address).remote().unwrap();
             let least = written.load(Ordering::Relaxed);
             match runtime.block_on(store.get("F7")) {
@@ -111,7 +111,7 @@ async fn a_server_that_applies_its_log_tells_nothing() {
         wait_until_live(&mirror);
         ended.store(true, Ordering::Relaxed);
         let (read, refused) = reader.join().unwrap();
-        assert!(read > 0 && refused > 0, "{read} reads, {refused} refused");
+        assert!(refused > 0, "{read} reads, {refused} refused");
         assert_eq!(versions(&mirror.table().list()), before, "restart {restart}");
         let told = changes.next().now_or_never();
         assert!(told.is_none(), "restart {restart}: {told:?}");

@@ -166,7 +166,7 @@ impl Follower {
         let foreign = |name: &&String| !hints.was_deleted_here(name, known.index(name));
         let foreign: Vec<_> = gone.iter().filter(foreign).cloned().collect();
         if !foreign.is_empty() {
-            self.may_be_gone(&foreign, rows.rows.is_empty(), rows.index > before).await?;
+            self.may_be_gone(&foreign, rows.index > before).await?;
         }
         let mut news = !foreign.is_empty();
         for name in gone {
@@ -194,22 +194,26 @@ impl Follower {
 
     /// Whether flags that were there and are not are gone, and not only out of sight: Consul leaves out of its answer what the
     /// token may not read, without a word.
-    async fn may_be_gone(&self, names: &[String], all: bool, index_rose: bool) -> Result<()> {
+    async fn may_be_gone(&self, names: &[String], index_rose: bool) -> Result<()> {
         if !index_rose {
             let message =
                 "flags are not shown any more though nothing was deleted: the Consul token may not read them now";
             return Err(Error::new(ErrorKind::Unauthorized).with_message(message));
         }
-        if all {
-            return self.store.may_read(self.store.keys.prefix()).await;
-        }
-        self.may_be_read(names).await
+        self.must_be_gone(names).await
     }
 
-    /// An error if one of these flags may not be read.
-    async fn may_be_read(&self, names: &[String]) -> Result<()> {
+    /// An error if one of these flags may not be read, or is there: the token may have lost its rights for no longer than the list
+    /// took.
+    async fn must_be_gone(&self, names: &[String]) -> Result<()> {
         let keys = names.iter().filter_map(|name| self.store.keys.key(name)).take(ASKED_FOR);
-        try_join_all(keys.map(|key| async move { self.store.may_read(&key).await })).await.map(|_| ())
+        let found =
+            try_join_all(keys.map(|key| async move { self.store.client.get(&key, Read::Leader).await })).await?;
+        if found.iter().any(|found| found.entry.is_some()) {
+            let message = "the list of all flags left out one that is there";
+            return Err(Error::new(ErrorKind::Unavailable).with_message(message));
+        }
+        Ok(())
     }
 
     /// Tells what a read of one flag found.

@@ -188,7 +188,10 @@ mod tests {
                 assert_eq!(sent(url, &asked).await.unwrap().first(), Some(&first), "{url}");
             }
             // Nothing asks for it: within this host that is no matter, and another host gets nothing.
-            assert_eq!(sent("consul://HOST/features", &[secret.clone()]).await.unwrap().first(), Some(&b'G'));
+            assert_eq!(
+                sent("consul://HOST/features", std::slice::from_ref(&secret)).await.unwrap().first(),
+                Some(&b'G')
+            );
             for (url, address) in [
                 ("consul://consul.example/features", ""),
                 ("consul:///features", "consul.example:8500"),

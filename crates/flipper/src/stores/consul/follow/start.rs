@@ -30,16 +30,13 @@ impl Follower {
             return Err(failed(errors::without_index().into()));
         }
         if self.following {
-            let missing = {
-                let known = self.known.get_mut();
-                if self.lost.is_none() && known.is_newer_than(&rows) {
-                    let doubt = self.doubt.take();
-                    self.lose(doubt.unwrap_or_else(|| errors::went_back("store"))).await?;
-                }
-                self.known.get_mut().missing(&rows)
-            };
+            if self.lost.is_none() && self.known.get_mut().is_newer_than(&rows) {
+                let doubt = self.doubt.take();
+                self.lose(doubt.unwrap_or_else(|| errors::went_back("store"))).await?;
+            }
             // What Consul left out because of the token is not gone.
-            self.may_be_read(&missing).await.map_err(End::Failed)?;
+            let missing = self.known.get_mut().missing(&rows);
+            self.must_be_gone(&missing).await.map_err(End::Failed)?;
         }
         self.doubt = None;
         self.known.get_mut().reset(&rows);
