@@ -272,13 +272,15 @@ async fn an_agent_that_comes_later() {
 
 #[tokio::test]
 async fn a_snapshot_file_for_a_start_without_an_agent() {
-    let Some(agent) = agent() else { return };
+    let Some(mut agent) = ConsulAgent::start() else { return };
     let (folder, base) = (tempfile::tempdir().unwrap(), random_base());
-    let open = |address: &str| builder(address).base_key(&base).snapshot_file(folder.path().join("flags.snapshot"));
-    let first = open(&agent.address()).connect().await.unwrap();
+    let address = agent.address();
+    let open = || builder(&address).base_key(&base).snapshot_file(folder.path().join("flags.snapshot"));
+    let first = open().connect().await.unwrap();
     first.put(&flag("F", true), Precondition::Absent).await.unwrap();
     first.close().await.unwrap();
-    let second = open("127.0.0.1:1").connect().await.unwrap();
+    agent.kill();
+    let second = open().connect().await.unwrap();
     assert_eq!(state(&second, "F"), Some(true));
     assert!(stale(&second).unwrap().contains("refused"), "{:?}", stale(&second));
 }

@@ -41,6 +41,8 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
         let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(400), end));
         let remote = following(&proxy, &base).wait(Duration::from_secs(10)).remote().unwrap();
         let writer = store(&agent, &base).await;
+        // In an empty folder the index is that of all keys, and others write.
+        writer.put(&flag("F", false), Precondition::Any).await.unwrap();
         let mut watch = remote.watch();
         let mut resets = 0;
         // Each query that ends early is followed by a list.
@@ -55,8 +57,8 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
         next(&mut watch, |event| {
             refuse_lost(&event);
             match event {
-                WatchEvent::Changed { flag, .. } => Some(flag.name),
-                WatchEvent::Reset { flags, .. } => flags.into_iter().next().map(|flag| flag.name),
+                WatchEvent::Changed { flag, .. } => flag.record.unwrap().is_enabled().then_some(()),
+                WatchEvent::Reset { flags, .. } => flags[0].record.as_ref().unwrap().is_enabled().then_some(()),
                 _ => None,
             }
         })
@@ -67,8 +69,10 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
 #[tokio::test]
 async fn a_proxy_that_refuses_to_wait_is_not_asked_without_end() {
     let Some(agent) = agent() else { return };
+    let base = random_base();
+    store(&agent, &base).await.put(&flag("F", false), Precondition::Any).await.unwrap();
     let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(1), Some(504)));
-    let remote = following(&proxy, &random_base()).remote().unwrap();
+    let remote = following(&proxy, &base).remote().unwrap();
     let mut watch = remote.watch();
     let began = Instant::now();
     let mut resets = 0;

@@ -67,7 +67,7 @@ impl Connector {
 
     /// Whether certificates were renewed since the last look, which connections of before do not have.
     pub(super) fn is_renewed(&self) -> bool {
-        matches!(self, Self::Tcp(tcp) if tcp.look(LOOK).1)
+        matches!(self, Self::Tcp(tcp) if tcp.secure && tcp.look(LOOK).1)
     }
 
     pub(super) async fn connect(&self) -> Result<Connection> {
