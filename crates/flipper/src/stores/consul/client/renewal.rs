@@ -75,9 +75,7 @@ impl Token {
                 match read(file) {
                     Ok(Some(token)) => state.value = Some(token),
                     // It is being written, or mounted again.
-                    Ok(None) => {
-                        tracing::debug!(file = %file.display(), "the Consul token file is empty: the last token is kept")
-                    }
+                    Ok(None) => tracing::debug!("the Consul token file is empty: the last token is kept"),
                     Err(error) => tracing::warn!(%error, "the last Consul token is kept"),
                 }
             }
