@@ -109,6 +109,10 @@ fn describe(error: &RedisError) -> (ErrorKind, Option<Cow<'static, str>>) {
         Driver::Server(Server::ResponseError) if error.to_string().contains("refused to switch database") => {
             (InvalidInput, "server has no database of this number")
         }
+        // In a script, which is what a write is.
+        Driver::Server(Server::ResponseError) if error.to_string().contains("user executing the script can't") => {
+            (Unauthorized, "store does not allow this user the command or the key")
+        }
         _ => match error.code() {
             Some("NOAUTH") => (Unauthorized, "store wants a password"),
             Some("WRONGPASS") => (Unauthorized, "store refused the user or the password"),
