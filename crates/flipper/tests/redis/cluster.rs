@@ -137,7 +137,8 @@ async fn no_flag_vanishes_while_its_slot_moves() {
     let at = usize::from(slot) * 3 / 16384;
     let cluster = std::sync::Arc::new(cluster);
     // The node that the slot leaves, and one that never has it.
-    let stores: Vec<_> = cluster.urls().iter().map(|url| RedisFeatureFlagStore::connect(url).unwrap().base_key(base)).collect();
+    let stores: Vec<_> =
+        cluster.urls().iter().map(|url| RedisFeatureFlagStore::connect(url).unwrap().base_key(base)).collect();
     let names: Vec<_> = (0..200).map(|number| format!("F{number:03}")).collect();
     for name in &names {
         stores[0].put(&flag(name, false), Precondition::Absent).await.unwrap();
@@ -165,7 +166,10 @@ async fn no_flag_vanishes_while_its_slot_moves() {
     let followers = stores.iter().map(|store| async {
         let mut mirror = std::collections::BTreeMap::new();
         let mut follow = Follow::of(store);
-        while mirror.len() < names.len() || mirror.values().any(|enabled| !enabled) || !done.load(std::sync::atomic::Ordering::SeqCst) {
+        while mirror.len() < names.len()
+            || mirror.values().any(|enabled| !enabled)
+            || !done.load(std::sync::atomic::Ordering::SeqCst)
+        {
             match follow.next().await {
                 WatchEvent::Reset { flags, .. } => {
                     assert_eq!(flipper_names(&flags), names, "a part was told as the whole");

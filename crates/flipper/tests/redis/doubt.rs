@@ -174,7 +174,9 @@ async fn a_replica_that_is_promoted() {
     while confirmed < 2 {
         match follow.next().await {
             WatchEvent::Confirmed { at, .. } if at > promoted => confirmed += 1,
-            event @ (WatchEvent::Lost(_) | WatchEvent::Removed { .. } | WatchEvent::Reset { .. }) => panic!("{event:?}"),
+            event @ (WatchEvent::Lost(_) | WatchEvent::Removed { .. } | WatchEvent::Reset { .. }) => {
+                panic!("{event:?}")
+            }
             _ => {}
         }
     }
@@ -194,9 +196,7 @@ async fn a_failover_by_hand_loses_no_flag() {
         set.sentinels()[0].command(&["SENTINEL", "FAILOVER", set.service()]) == Reply::Text("OK".to_owned())
     });
     set.wait_for_failover();
-    let last = async {
-        while writer.put(&flag("F", true), Precondition::Any).await.is_err() {}
-    };
+    let last = async { while writer.put(&flag("F", true), Precondition::Any).await.is_err() {} };
     let seen = async {
         loop {
             let found = match follow.next().await {

@@ -64,7 +64,8 @@ async fn a_cluster_client_that_would_drop_its_user_is_refused() {
 async fn passwords_of_any_characters() {
     let Some(server) = server() else { return };
     let address = server.url().replace("redis://", "");
-    let store = RedisFeatureFlagStore::connect(&format!("redis://guarded:s3cr3t%2F%40%3A%25%23%3F@{address}/2")).unwrap();
+    let store =
+        RedisFeatureFlagStore::connect(&format!("redis://guarded:s3cr3t%2F%40%3A%25%23%3F@{address}/2")).unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let wrong = RedisFeatureFlagStore::connect(&format!("redis://guarded:wr0ng@{address}")).unwrap();
     let error = wrong.get("F").await.unwrap_err();

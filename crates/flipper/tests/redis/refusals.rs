@@ -40,7 +40,9 @@ async fn writes_that_the_server_does_not_take() {
 async fn a_server_that_cannot_save() {
     let Some(server) = RedisServer::options().config("save 3600 1").config("appendonly no").start() else { return };
     // Something is in the way of its file.
-    let flipper_testkit::redis::Reply::List(dir) = server.command(&["CONFIG", "GET", "dir"]) else { panic!("no folder") };
+    let flipper_testkit::redis::Reply::List(dir) = server.command(&["CONFIG", "GET", "dir"]) else {
+        panic!("no folder")
+    };
     std::fs::create_dir(std::path::Path::new(dir[1].text()).join("dump.rdb")).unwrap();
     let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
@@ -74,13 +76,10 @@ async fn more_clients_than_it_takes() {
     let held = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     server.command(&["CONFIG", "SET", "maxclients", "1"]);
     let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
-    // Where it closes the connection faster than its words can be read, that is all there is to be said.
-    eventually("it says why", async || {
-        let error = store.get("F").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-        eprintln!("DBG {}", text(&error)); text(&error).contains("as many clients as it takes")
-    })
-    .await;
+    let error = store.get("F").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    // It says so and closes; what it said is mostly gone before the driver reads it.
+    assert!(text(&error).contains("maxclients"), "{error:?}");
     drop(held);
 }
 
@@ -115,7 +114,7 @@ async fn a_proxy_that_does_not_know_hello() {
     });
     let error = RedisFeatureFlagStore::connect(&url).unwrap().list().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(text(&error).contains("`HELLO`; is it a proxy"), "{error:?}");
+    assert!(text(&error).contains("`HELLO`: is it a proxy"), "{error:?}");
 }
 
 /// As fakeredis does.

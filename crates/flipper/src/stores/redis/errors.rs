@@ -38,7 +38,8 @@ pub(super) fn refusal(why: impl Into<String>) -> RedisError {
 
 /// A connection that ended while it was made.
 pub(super) fn closed_at_start() -> RedisError {
-    let why = "the connection was closed at the first command, `HELLO`; is it a proxy that does not know it, or a port for TLS?";
+    let why = "the connection was closed at the first command, `HELLO`: is it a proxy that does not know it, a port for TLS, or a \
+               server with as many clients as it takes (`maxclients`)?";
     io::Error::new(io::ErrorKind::ConnectionAborted, why).into()
 }
 

@@ -57,7 +57,9 @@ pub(super) fn as_cluster(client: &Client) -> RedisResult<ClusterClient> {
         ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { tls_params: None, .. } => {
             ClusterClient::builder([info.clone()]).use_protocol(ProtocolVersion::RESP3).build()
         }
-        _ => Err(refusal("the server is part of a cluster: give the store a `ClusterClient`, or `redis-cluster://HOST:PORT`")),
+        _ => Err(refusal(
+            "the server is part of a cluster: give the store a `ClusterClient`, or `redis-cluster://HOST:PORT`",
+        )),
     }
 }
 

@@ -41,11 +41,14 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
     })
     .await?;
     let (pings, messages) = pubsub.split();
-    Session { store, channel, pings, messages, known: BTreeMap::new(), reader: Reader::new(store) }.run(outlet).await.map(Some)
+    Session { store, channel, pings, messages, known: BTreeMap::new(), reader: Reader::new(store) }
+        .run(outlet)
+        .await
+        .map(Some)
 }
 
 /// Writes, deletions and renames, expiry, eviction; by key.
-fn are_enough(classes: &str) -> bool {
+pub(super) fn are_enough(classes: &str) -> bool {
     classes.contains('K')
         && (classes.contains('A') || ['$', 'g', 'x', 'e'].iter().all(|class| classes.contains(*class)))
 }

@@ -84,9 +84,7 @@ impl Place {
     pub(super) fn client(&self) -> RedisResult<Kind> {
         match &self.form {
             Form::Node { host, db } => Ok(Kind::Node(Box::new(self.node(self.address(host), *db)?))),
-            Form::Unix { path, db } => {
-                Ok(Kind::Node(Box::new(self.node(ConnectionAddr::Unix(path.clone()), *db)?)))
-            }
+            Form::Unix { path, db } => Ok(Kind::Node(Box::new(self.node(ConnectionAddr::Unix(path.clone()), *db)?))),
             Form::Cluster { hosts, db } => Ok(Kind::Cluster(Box::new(self.cluster(hosts, *db)?))),
             Form::Sentinel { hosts, master, db, user } => self.sentinel(hosts, master, *db, user),
         }
@@ -120,12 +118,15 @@ impl Place {
 
     fn sentinel(&self, hosts: &[Host], master: &str, db: i64, sentinels: &Credentials) -> RedisResult<Kind> {
         let addresses = hosts.iter().map(|host| self.address(host));
-        let mut client = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?.set_client_to_redis_db(db);
+        let mut client =
+            SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?.set_client_to_redis_db(db);
         if let Some(tls) = &self.tls {
-            client = client.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            client =
+                client.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
             if self.has_files() {
                 let files = tls.read()?;
-                client = client.set_client_to_redis_certificates(files.clone()).set_client_to_sentinel_certificates(files);
+                client =
+                    client.set_client_to_redis_certificates(files.clone()).set_client_to_sentinel_certificates(files);
             }
         }
         if let Some(user) = &self.user.user {

@@ -156,7 +156,9 @@ mod tests {
     use super::*;
 
     fn primary(history: &str, offset: i64) -> State {
-        State::read(&format!("run_id:a\r\nrole:master\r\nloading:0\r\nmaster_replid:{history}\r\nmaster_repl_offset:{offset}"))
+        State::read(&format!(
+            "run_id:a\r\nrole:master\r\nloading:0\r\nmaster_replid:{history}\r\nmaster_repl_offset:{offset}"
+        ))
     }
 
     fn replica(history: &str, earlier: &str, offset: i64) -> State {

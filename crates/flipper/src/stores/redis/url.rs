@@ -28,7 +28,8 @@ const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT
     with TLS it begins with `rediss`";
 
 /// What an address shows as it is.
-const SHOWN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'~').remove(b':');
+const SHOWN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'~').remove(b':');
 
 /// A place and the base key, if the URL names one. No message holds anything that may be a secret.
 pub(super) fn parse(url: &str) -> Result<(Place, Option<String>)> {
@@ -81,12 +82,12 @@ fn form(scheme: &str, hosts: &str, path: &str, parameters: &mut Parameters) -> R
     if scheme.ends_with("-sentinel") {
         let (master, db) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
         if master.is_empty() {
-            return Err(Error::invalid_input("the URL of Sentinels names the service: `redis-sentinel://HOST,…/MASTER`"));
+            return Err(Error::invalid_input(
+                "the URL of Sentinels names the service: `redis-sentinel://HOST,…/MASTER`",
+            ));
         }
-        let user = Credentials {
-            user: parameters.take("sentinel_username"),
-            password: parameters.take("sentinel_password"),
-        };
+        let user =
+            Credentials { user: parameters.take("sentinel_username"), password: parameters.take("sentinel_password") };
         return Ok(Form::Sentinel {
             hosts: self::hosts(hosts, 26379)?,
             master: decoded(master)?,
