@@ -11,6 +11,9 @@ use crate::background;
 use crate::status::Updates;
 use crate::store::{FeatureFlagStore, Stored, Version, Watch, WatchEvent};
 
+/// A list may take so long, and the last one still holds.
+const SLOW_LIST: Duration = Duration::from_secs(10);
+
 /// Compares [`list`](FeatureFlagStore::list) with what it was, once in `every`, and tells the differences.
 ///
 /// For stores that want [`watch`](FeatureFlagStore::watch) with another interval than the default's second:
@@ -73,6 +76,7 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
                 self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
             }
         }
+        self.queue.push_back(WatchEvent::Confirmed { at: read_at, valid_for: self.every * 2 + SLOW_LIST });
     }
 }
 

@@ -57,7 +57,8 @@ fn tell(out: &mut Output, store: &Store, news: &News, flags: usize) -> Done {
             }
             News::Restored(after) => {
                 // Whole seconds, but for those that never were one.
-                let unit = if after.as_secs() > 0 { Duration::from_secs(after.as_secs()) } else { whole_millis(*after) };
+                let unit =
+                    if after.as_secs() > 0 { Duration::from_secs(after.as_secs()) } else { whole_millis(*after) };
                 let after = humantime::format_duration(unit);
                 out.message(format_args!("{} {shown} is there again, after {after}", styled(ON, "back:")));
             }
