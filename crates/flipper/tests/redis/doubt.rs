@@ -1,4 +1,4 @@
-//! When a watch says that what it told may not be so any more, and when it believes the server again.
+//! When a watch reports a doubt, and when it believes the server again.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use flipper_testkit::redis::{RedisSentinel, RedisServer, Reply};
 
 use crate::{Follow, eventually, flag, names};
 
-/// The reason of the loss, and whose flags came then, and which. Nothing else may be told between.
+/// The reason of the loss, and whose flags came then, and which. No change may be reported in between.
 async fn doubted(follow: &mut Follow<'_>) -> (flipper::Error, Option<flipper::Identity>, Vec<String>) {
     let (mut reason, mut serving) = (None, None);
     loop {
@@ -59,7 +59,7 @@ fn open(server: &RedisServer, user: &str) -> RedisFeatureFlagStore {
     RedisFeatureFlagStore::connect(&url).unwrap().poll_every(Duration::from_millis(50))
 }
 
-/// Changes are pushed to one user, told to another by notifications, and hidden from the third, who polls.
+/// One user is pushed changes, one has notifications, one polls, and one polls without `INFO`.
 fn server() -> Option<RedisServer> {
     RedisServer::options()
         .config("notify-keyspace-events KA")
@@ -96,7 +96,7 @@ async fn flushed_and_swapped_while_connected() {
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(undoubted(&mut follow).await, ["F"]);
-    // Pushed to nobody, and seen at the next sign of life.
+    // Redis does not push it; the next sign of life shows it.
     server.command(&["SWAPDB", "0", "1"]);
     assert_eq!(undoubted(&mut follow).await, ["OTHER"]);
     server.command(&["DEBUG", "RELOAD"]);

@@ -189,7 +189,7 @@ impl RedisClient {
             let none = (ErrorKind::InvalidClientConfig, "a cluster has no one server");
             let client = self.node().await?.ok_or(none)?;
             let client = speaking(&client, if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 })?;
-            // What is found to be no single server is closed again, of which nobody needs to hear.
+            // A connection to a cluster's node is closed again, and its end must not be reported as a loss.
             let kept = Arc::new(AtomicBool::new(true));
             let (sender, hears) = (pushes.clone(), Arc::clone(&kept));
             let mut config = node_config(limit);

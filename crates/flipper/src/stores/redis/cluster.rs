@@ -14,7 +14,7 @@ use super::list::{answer, page, scan};
 use super::state::field;
 use crate::store::Stored;
 
-/// How often the scan begins anew when slots changed hands meanwhile.
+/// How often the scan begins again when slots changed hands meanwhile.
 const MOST_SCANS: usize = 5;
 
 /// Which slots each primary has, by its id.
@@ -80,7 +80,7 @@ async fn are_moving(store: &RedisFeatureFlagStore, cluster: &mut ClusterConnecti
     let mut ask = redis::cmd("CLUSTER");
     ask.arg("NODES");
     let nodes = on_primaries(cluster, ask, count, store.timeout).await?;
-    // Each tells it of itself, behind its slots: `[93->-ID]`.
+    // Each node lists its own moves behind its slots: `[93->-ID]`.
     Ok(nodes.into_iter().filter_map(|nodes| String::from_redis_value(nodes).ok()).any(|nodes| nodes.contains(" [")))
 }
 

@@ -17,7 +17,7 @@ pub(super) enum Mode {
     Sentinel,
 }
 
-/// Asks by `HELLO`, which no ACL forbids, or `INFO` before Redis 6. What tells neither is taken for a single server.
+/// Asks by `HELLO`, which no ACL forbids, or `INFO` before Redis 6. A server that answers neither is taken for a single one.
 pub(super) async fn mode(node: &mut MultiplexedConnection) -> RedisResult<Mode> {
     let told = match redis::cmd("HELLO").query_async::<BTreeMap<String, Value>>(node).await {
         Ok(hello) => hello.get("mode").and_then(|mode| String::from_redis_value_ref(mode).ok()),
@@ -35,12 +35,12 @@ pub(super) async fn mode(node: &mut MultiplexedConnection) -> RedisResult<Mode> 
     })
 }
 
-/// What `INFO` tells. A user may be kept from it; then nothing is known.
+/// What `INFO` reports. Without the right to ask, nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) run_id: Option<String>,
     pub(super) is_replica: bool,
-    /// Nothing to be said against it: not loading, and a replica has its primary.
+    /// Why its answers may be less than all there is.
     trouble: Option<Trouble>,
     /// Whose data these are: changes with each full copy from another server.
     history: String,
@@ -48,7 +48,7 @@ pub(super) struct State {
     offset: i64,
     /// For how long a replica has not heard of its primary.
     behind: Duration,
-    /// How often something was done that changes keys and is pushed to nobody.
+    /// How often a command was run that changes keys and that Redis does not push.
     pub(super) untold: u64,
 }
 
@@ -141,7 +141,7 @@ impl State {
         Ok(())
     }
 
-    /// The same after the server said that all keys may have changed, which a primary says of itself only when it was flushed.
+    /// Whether a push that all keys may have changed means other data, and not a flush.
     pub(super) fn was_replaced(&self, before: &Self) -> bool {
         (self.is_replica || before.is_replica) && self.history != before.history
     }

@@ -77,7 +77,7 @@ impl Outlet {
         Ok(())
     }
 
-    /// Everything before `at` was told.
+    /// Every change before `at` was reported.
     pub(super) async fn confirm(&self, (at, valid_for): (Instant, Duration)) -> Result<(), End> {
         self.send(WatchEvent::Confirmed { at, valid_for }).await
     }
