@@ -77,7 +77,7 @@ impl Store {
     /// The same when a write was sent: one whose answer did not come may have been done all the same.
     pub(crate) async fn write_failure(&self, error: &Error, name: &str) -> Failure {
         let failure = self.failure_with(error, name).await;
-        if error.kind() != ErrorKind::Unavailable {
+        if error.kind() != ErrorKind::Unavailable || error.nothing_written() {
             return failure;
         }
         let name = quoted(name);
