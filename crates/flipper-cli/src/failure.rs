@@ -43,11 +43,13 @@ pub(crate) struct Failure {
     /// What to do next.
     hint: Option<String>,
     flag: Option<String>,
+    /// What comes next would fail in the same way.
+    ends_all: bool,
 }
 
 impl Failure {
     fn new(code: Code, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { code, kind, message: message.into(), details: None, hint: None, flag: None }
+        Self { code, kind, message: message.into(), details: None, hint: None, flag: None, ends_all: false }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -92,6 +94,26 @@ impl Failure {
         self
     }
 
+    /// Adds to what to do next.
+    pub(crate) fn hint_after(mut self, more: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(hint) => format!("{hint}; {more}"),
+            None => more.to_owned(),
+        });
+        self
+    }
+
+    /// Whatever comes next would fail in the same way: not even tried.
+    pub(crate) fn ends_all(mut self) -> Self {
+        self.ends_all = true;
+        self
+    }
+
+    /// Whether whatever comes next would fail in the same way.
+    pub(crate) fn does_end_all(&self) -> bool {
+        self.ends_all
+    }
+
     pub(crate) fn details(mut self, details: impl Into<String>) -> Self {
         self.details = Some(details.into());
         self
@@ -132,7 +154,9 @@ impl Failure {
                     .hint("look at the user and password in its URL, or at the permissions of the file")
             }
             ErrorKind::Unavailable => {
-                Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}")).hint(look_at(store))
+                Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}"))
+                    .hint(look_at(store, &what))
+                    .ends_all()
             }
             ErrorKind::Unsupported => Self::new(Code::Store, "unsupported", format!("{store}: {what}")),
             _ => Self::store(format!("{store}: {what}")),
@@ -177,10 +201,18 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// Beginnings of what a server answers that is there, and cannot do it now.
+const ANSWERS: [&str; 8] =
+    ["LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY", "TRYAGAIN"];
+
 /// What to look at when a store cannot be used.
-fn look_at(store: &str) -> &'static str {
+fn look_at(store: &str, what: &str) -> &'static str {
     if store.starts_with("sqlite:") {
         "look at the path, the permissions and the disk; `flipper stores` tells where the path comes from"
+    } else if what.to_uppercase().contains("LOADING") {
+        "it has just started, and reads its data; try again in a moment"
+    } else if ANSWERS.iter().any(|answer| what.contains(answer)) {
+        "it runs, and answers that it cannot do this now; `flipper doctor` looks at the server"
     } else {
         "is it running, and is this the right one? `flipper stores` tells where its URL comes from"
     }

@@ -44,12 +44,19 @@ pub(crate) struct Follow<'a> {
     /// A flag to read again. Kept here, so that a caller may stop waiting for it.
     hinted: Option<String>,
     lost: Option<Instant>,
+    /// How changes arrive, as it was told.
+    updates: Option<Updates>,
 }
 
 impl<'a> Follow<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         let events = store.inner.watch();
-        Self { store, events, known: None, queue: VecDeque::new(), hinted: None, lost: None }
+        Self { store, events, known: None, queue: VecDeque::new(), hinted: None, lost: None, updates: None }
+    }
+
+    /// A flag as it was told.
+    pub(crate) fn state(&self, name: &str) -> Option<&State> {
+        self.known.as_ref()?.get(name)
     }
 
     /// The flags as they were told.
@@ -95,7 +102,10 @@ impl<'a> Follow<'a> {
                 self.queue.push_back(News::Lost(error));
             }
             WatchEvent::Restored => self.restored(),
-            WatchEvent::Following(updates) => self.queue.push_back(News::Following(updates)),
+            WatchEvent::Following(updates) if self.updates != Some(updates) => {
+                self.updates = Some(updates);
+                self.queue.push_back(News::Following(updates));
+            }
             _ => {}
         }
     }

@@ -26,12 +26,7 @@ pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
         error.map_or(Ok(()), |error| Err(Failure::of(&error, "the store")))?;
     }
     let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
-    for name in names {
-        if let Err(failure) = create(session, &store, args, &data, &name).await {
-            session.go_on_after(failure)?;
-        }
-    }
-    Ok(())
+    session.each(names, async |session: &mut Session, name: &str| create(session, &store, args, &data, name).await).await
 }
 
 async fn create(session: &mut Session, store: &Store, args: &Create, data: &Object, name: &str) -> Done {
@@ -51,7 +46,7 @@ async fn create(session: &mut Session, store: &Store, args: &Create, data: &Obje
         match store.client().create(name).enabled(args.enable).client_data(data).await {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::FlagExists => false,
-            Err(error) => return Err(store.failure(&error)),
+            Err(error) => return Err(store.write_failure(&error, name).await),
         }
     };
     if made {
