@@ -1,5 +1,6 @@
 //! What all commands have: the streams, and the store that was chosen.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::args::Global;
@@ -10,7 +11,7 @@ use crate::text::thousands;
 
 pub(crate) struct Session {
     pub(crate) out: Output,
-    store: Option<String>,
+    store: Option<OsString>,
     /// The worst that happened to one of several flags, told already.
     worst: Option<Code>,
 }

@@ -5,6 +5,8 @@ mod moving;
 mod serving;
 mod targeting;
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use flags::{Create, Data, DataGet, DataSet, DataUnset, Destroy, Get, List, Names, Stale, Switch};
@@ -42,7 +44,7 @@ pub(crate) struct Cli {
 pub(crate) struct Global {
     /// The store to use
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
-    pub(crate) store: Option<String>,
+    pub(crate) store: Option<OsString>,
     /// Writes data as JSON, and errors too; docs/cli.schema.json says how
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,

@@ -1,5 +1,8 @@
 //! Commands about many flags, files and two stores.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::flags::DryRun;
@@ -19,7 +22,7 @@ pub(crate) struct Watch {
 pub(crate) struct Export {
     /// The file, which is replaced as a whole; - or nothing is standard output
     #[arg(value_name = "FILE")]
-    pub(crate) file: Option<String>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -31,7 +34,7 @@ Without --merge or --replace nothing is written if a flag is there already and i
 pub(crate) struct Import {
     /// The file; - is standard input
     #[arg(value_name = "FILE")]
-    pub(crate) file: String,
+    pub(crate) file: PathBuf,
     /// Writes over flags that are there, and leaves those that are not in the file
     #[arg(long, conflicts_with = "replace")]
     pub(crate) merge: bool,
@@ -53,10 +56,10 @@ gone when FROM comes back after it was away.")]
 pub(crate) struct Sync {
     /// The store to read, as a URL
     #[arg(value_name = "FROM")]
-    pub(crate) from: String,
+    pub(crate) from: OsString,
     /// The store to write, as a URL
     #[arg(value_name = "TO")]
-    pub(crate) to: String,
+    pub(crate) to: OsString,
     /// Goes on with each change of FROM, until Ctrl-C; flags that are destroyed there meanwhile are destroyed in TO
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) follow: bool,
@@ -77,8 +80,8 @@ for stores that have the same flags, and the exit code is 0 either way; for scri
 pub(crate) struct Diff {
     /// A store's URL
     #[arg(value_name = "A")]
-    pub(crate) a: String,
+    pub(crate) a: OsString,
     /// Another one's
     #[arg(value_name = "B")]
-    pub(crate) b: String,
+    pub(crate) b: OsString,
 }

@@ -1,11 +1,12 @@
 //! A store's URL, and how it is shown: without what is secret.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use crate::failure::{Done, Failure};
-use crate::text::plain;
+use crate::text::{after, path_text, plain};
 
 /// What a password, or whatever may be one, is shown as.
 const HIDDEN: &str = "***";
@@ -49,12 +50,25 @@ pub(crate) struct Location {
 const KINDS: &str = "a store's URL is sqlite:PATH, redis://HOST, consul://HOST or thrift://HOST";
 
 impl Location {
-    pub(crate) fn parse(url: &str) -> Done<Self> {
-        Self::relative_to(url, Path::new(""))
+    pub(crate) fn parse(url: impl AsRef<OsStr>) -> Done<Self> {
+        Self::relative_to(url.as_ref(), Path::new(""))
+    }
+
+    /// An SQLite file.
+    pub(crate) fn file(path: PathBuf) -> Self {
+        let shown = format!("sqlite:{}", path_text(&path));
+        Self { kind: Kind::Sqlite(path), url: shown.clone(), shown }
     }
 
     /// A file's path counts from this folder.
-    pub(crate) fn relative_to(url: &str, folder: &Path) -> Done<Self> {
+    pub(crate) fn relative_to(url: &OsStr, folder: &Path) -> Done<Self> {
+        let Some(url) = url.to_str() else {
+            // A file's name need not be.
+            let path = after(url, "sqlite:").ok_or_else(|| {
+                Failure::usage("what is given as the store is not UTF-8, and no sqlite:PATH").hint(KINDS)
+            })?;
+            return Ok(Self::file(folder.join(after(path, "//").unwrap_or(path))));
+        };
         let url = url.trim();
         let Some((scheme, rest)) = url.split_once(':') else {
             // It may be anything, a password too, unless there is such a file.
@@ -72,9 +86,10 @@ impl Location {
                 if path.is_empty() {
                     return Err(Failure::usage("the store's URL has no path").hint("write sqlite:PATH"));
                 }
-                Kind::Sqlite(folder.join(path))
+                return Ok(Self::file(folder.join(path)));
             }
-            "redis" | "rediss" => Kind::Redis,
+            // Also what says how to reach it: `redis-cluster`, `redis+unix`.
+            _ if matches!(scheme.split(['-', '+']).next(), Some("redis" | "rediss")) => Kind::Redis,
             "consul" => Kind::Consul,
             "thrift" => Kind::Thrift,
             _ if scheme.len() < 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
@@ -86,7 +101,6 @@ impl Location {
         };
         let shown = match &kind {
             Kind::Memory => "memory:".to_owned(),
-            Kind::Sqlite(path) => format!("sqlite:{}", plain(&path.to_string_lossy())),
             _ => shown(url, scheme),
         };
         Ok(Self { kind, url: url.to_owned(), shown })
@@ -130,12 +144,10 @@ fn shown(url: &str, scheme: &str) -> String {
 /// The text, with the URLs of stores among the command's arguments as they are shown.
 pub(crate) fn without_secrets(text: &str) -> String {
     let mut text = text.to_owned();
-    for argument in std::env::args().skip(1) {
+    for argument in std::env::args_os().skip(1) {
+        let argument = argument.to_string_lossy();
         // Also the value in `--store=URL`.
-        let url = argument.split_once('=').map_or(&*argument, |(option, value)| match option.starts_with("--") {
-            true => value,
-            false => &argument,
-        });
+        let url = argument.split_once('=').filter(|(option, _)| option.starts_with("--")).map_or(&*argument, |(_, value)| value);
         if let Ok(location) = Location::parse(url)
             && location.shown != url
             && !matches!(location.kind, Kind::Sqlite(_))
@@ -183,7 +195,7 @@ mod tests {
 
     #[test]
     fn paths_count_from_the_config_files_folder() {
-        let kind = |url| Location::relative_to(url, Path::new("/etc/flipper")).unwrap().kind;
+        let kind = |url| Location::relative_to(OsStr::new(url), Path::new("/etc/flipper")).unwrap().kind;
         assert!(kind("sqlite:flags.db") == Kind::Sqlite(PathBuf::from("/etc/flipper/flags.db")));
         assert!(kind("sqlite:/srv/flags.db") == Kind::Sqlite(PathBuf::from("/srv/flags.db")));
     }
