@@ -22,8 +22,8 @@ pub(crate) enum News {
         after: Option<State>,
         /// When the store's word of it came, where that is known.
         told: Option<Instant>,
-        /// Found by comparing all flags, after the store was away: it may have been replaced or emptied.
-        by_comparison: bool,
+        /// Found by comparing all flags after the store was away: it may have been replaced or emptied.
+        after_loss: bool,
     },
     /// The store cannot be followed.
     Lost(Error),
@@ -44,6 +44,8 @@ pub(crate) struct Follow<'a> {
     /// A flag to read again. Kept here, so that a caller may stop waiting for it.
     hinted: Option<String>,
     lost: Option<Instant>,
+    /// It was away, and all flags have not been read since.
+    in_doubt: bool,
     /// How changes arrive, as it was told.
     updates: Option<Updates>,
 }
@@ -51,7 +53,7 @@ pub(crate) struct Follow<'a> {
 impl<'a> Follow<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         let events = store.inner.watch();
-        Self { store, events, known: None, queue: VecDeque::new(), hinted: None, lost: None, updates: None }
+        Self { store, events, known: None, queue: VecDeque::new(), hinted: None, lost: None, in_doubt: false, updates: None }
     }
 
     /// A flag as it was told.
@@ -97,9 +99,12 @@ impl<'a> Follow<'a> {
             WatchEvent::Changed { flag, read_at } => self.set(&flag.name, Some(flag.record), read_at, false),
             WatchEvent::Removed { name, read_at, .. } => self.set(&name, None, read_at, false),
             WatchEvent::Hint { name } => self.hinted = Some(name),
-            WatchEvent::Lost(error) if self.lost.is_none() => {
-                self.lost = Some(Instant::now());
-                self.queue.push_back(News::Lost(error));
+            WatchEvent::Lost(error) => {
+                self.in_doubt = true;
+                if self.lost.is_none() {
+                    self.lost = Some(Instant::now());
+                    self.queue.push_back(News::Lost(error));
+                }
             }
             WatchEvent::Restored => self.restored(),
             WatchEvent::Following(updates) if self.updates != Some(updates) => {
@@ -119,6 +124,7 @@ impl<'a> Follow<'a> {
     fn reset(&mut self, flags: Vec<Stored>, read_at: Option<Instant>) {
         // A store may say only so that it is back.
         self.restored();
+        let after_loss = std::mem::take(&mut self.in_doubt);
         let Some(known) = &self.known else {
             self.known = Some(flags.into_iter().map(|flag| (flag.name, flag.record)).collect());
             self.queue.push_back(News::Begins);
@@ -127,21 +133,21 @@ impl<'a> Follow<'a> {
         let mut gone: BTreeMap<String, ()> = known.keys().map(|name| (name.clone(), ())).collect();
         for flag in flags {
             gone.remove(&flag.name);
-            self.set(&flag.name, Some(flag.record), read_at, true);
+            self.set(&flag.name, Some(flag.record), read_at, after_loss);
         }
         for name in gone.into_keys() {
-            self.set(&name, None, read_at, true);
+            self.set(&name, None, read_at, after_loss);
         }
     }
 
-    fn set(&mut self, name: &str, after: Option<State>, told: Option<Instant>, by_comparison: bool) {
+    fn set(&mut self, name: &str, after: Option<State>, told: Option<Instant>, after_loss: bool) {
         let Some(known) = &mut self.known else { return };
         let before = match &after {
             Some(state) => known.insert(name.to_owned(), state.clone()),
             None => known.remove(name),
         };
         if before != after {
-            self.queue.push_back(News::Change { name: name.to_owned(), before, after, told, by_comparison });
+            self.queue.push_back(News::Change { name: name.to_owned(), before, after, told, after_loss });
         }
     }
 }

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use flags::{Create, Data, DataGet, DataSet, DataUnset, Destroy, Get, List, Names, Stale, Switch};
-pub(crate) use moving::{Diff, Export, Import, Sync, Watch};
+pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use serving::{Completions, LogFormat, Man, Serve};
 pub(crate) use targeting::{Check, Condition, ConditionAdd, ConditionClear, Rollout};
 
