@@ -16,7 +16,7 @@ pub(crate) type Done<T = ()> = Result<T, Failure>;
 pub(crate) enum Code {
     /// What reads our output has gone: nobody is there to be told.
     Unheard = 0,
-    /// The flag is off; of `check` only.
+    /// The flag is off, of `check`; there are problems, of `doctor`.
     Off = 1,
     /// The command cannot be done as it was given.
     Usage = 2,

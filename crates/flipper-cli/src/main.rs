@@ -12,6 +12,7 @@ mod failure;
 mod follow;
 mod interrupt;
 mod logs;
+mod missing;
 mod names;
 mod output;
 mod plan;

@@ -4,6 +4,7 @@ mod address;
 mod calls;
 mod http;
 mod metrics;
+mod ready;
 mod served;
 
 use std::path::Path;
@@ -36,14 +37,14 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
 
     let options = ServerOptions::new().allow_remote(args.listen_everywhere);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
-        Failure::store(format!("--thrift {}: {}", args.thrift, said(&error))).hint("is the port in use already?")
+        address::cannot_listen("--thrift", &args.thrift, &said(&error), address::io_kind(&error))
     })?;
     let server = Arc::new(server);
     let mut health = None;
     if let Some(addresses) = http {
         let listener = address::listen(&addresses).map_err(|error| {
-            Failure::store(format!("--http {}: {error}", args.http.as_deref().unwrap_or_default()))
-                .hint("is the port in use already?")
+            let text = args.http.as_deref().unwrap_or_default();
+            address::cannot_listen("--http", text, &error.to_string(), Some(error.kind()))
         })?;
         health = Some(http::serve(listener, served.clone(), server.clone())?);
     }
@@ -88,8 +89,11 @@ async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn Loca
         // Of use to those who reach it by Thrift, until the server ends.
         Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
         Kind::Sqlite(path) => {
-            // For its messages about a file that is not there.
-            Store::open(location, Purpose::Existing)?;
+            if !path.exists() {
+                tracing::info!(store = location.shown, "the file is not there yet, and is made; it has no flags");
+            }
+            // For its messages about a folder that is not there.
+            Store::open(location, Purpose::New)?;
             Arc::new(SqliteFeatureFlagStore::open(path).map_err(failed)?)
         }
         Kind::Consul => {
