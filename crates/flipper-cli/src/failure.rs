@@ -153,11 +153,9 @@ impl Failure {
                 Self::new(Code::Store, "unauthorized", format!("{store} refused access: {what}"))
                     .hint("look at the user and password in its URL, or at the permissions of the file")
             }
-            ErrorKind::Unavailable => {
-                Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}"))
-                    .hint(look_at(store, &what))
-                    .ends_all()
-            }
+            ErrorKind::Unavailable => Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}"))
+                .hint(look_at(store, &what))
+                .ends_all(),
             ErrorKind::Unsupported => Self::new(Code::Store, "unsupported", format!("{store}: {what}")),
             _ => Self::store(format!("{store}: {what}")),
         };

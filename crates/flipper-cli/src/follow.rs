@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use flipper::{Corrupt, Error, FlagRecord, Stored, Updates, Watch, WatchEvent};
 use futures_util::StreamExt;
 
+use crate::failure::said;
 use crate::store::Store;
 
 pub(crate) type State = Result<Arc<FlagRecord>, Corrupt>;
@@ -44,6 +45,8 @@ pub(crate) struct Follow<'a> {
     /// A flag to read again. Kept here, so that a caller may stop waiting for it.
     hinted: Option<String>,
     lost: Option<Instant>,
+    /// Why it is away, as it was told.
+    reason: Option<String>,
     /// It was away, and all flags have not been read since.
     in_doubt: bool,
     /// How changes arrive, as it was told.
@@ -53,7 +56,17 @@ pub(crate) struct Follow<'a> {
 impl<'a> Follow<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         let events = store.inner.watch();
-        Self { store, events, known: None, queue: VecDeque::new(), hinted: None, lost: None, in_doubt: false, updates: None }
+        Self {
+            store,
+            events,
+            known: None,
+            queue: VecDeque::new(),
+            hinted: None,
+            lost: None,
+            reason: None,
+            in_doubt: false,
+            updates: None,
+        }
     }
 
     /// A flag as it was told.
@@ -101,8 +114,11 @@ impl<'a> Follow<'a> {
             WatchEvent::Hint { name } => self.hinted = Some(name),
             WatchEvent::Lost(error) => {
                 self.in_doubt = true;
-                if self.lost.is_none() {
-                    self.lost = Some(Instant::now());
+                self.lost.get_or_insert_with(Instant::now);
+                let reason = said(&error);
+                // The same is told once, another reason too.
+                if self.reason.as_ref() != Some(&reason) {
+                    self.reason = Some(reason);
                     self.queue.push_back(News::Lost(error));
                 }
             }
@@ -116,6 +132,7 @@ impl<'a> Follow<'a> {
     }
 
     fn restored(&mut self) {
+        self.reason = None;
         if let Some(lost) = self.lost.take() {
             self.queue.push_back(News::Restored(lost.elapsed()));
         }

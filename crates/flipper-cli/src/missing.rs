@@ -65,7 +65,7 @@ mod tests {
     fn what_is_not_given_is_told() {
         let mut record = FlagRecord::new("X", 0);
         record.add_condition(Condition::new().eq("plan", "pro"));
-        record.set_bucketer(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["user_id"]));
+        record.set_bucketer(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["user_id"]).into());
         let note = |given: &[&str]| note("X", &missing(&record, given));
         assert_eq!(note(&["plan", "other"]), None);
         assert_eq!(note(&["Plan"]).unwrap(), "X looks at plan, which was not given; did you mean plan by Plan?");

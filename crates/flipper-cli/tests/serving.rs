@@ -248,7 +248,8 @@ fn serve_says_what_is_in_its_way() {
     // No address of this machine, so the port has nothing to do with it.
     for option in ["--thrift", "--http"] {
         let arguments = ["serve", "--listen-everywhere", "--thrift", "127.0.0.1:0", option, "192.0.2.1:9090"];
-        let arguments = if option == "--thrift" { [&arguments[..2], &arguments[4..]].concat() } else { arguments.to_vec() };
+        let arguments =
+            if option == "--thrift" { [&arguments[..2], &arguments[4..]].concat() } else { arguments.to_vec() };
         let (code, _, err) = run(flipper(home.path(), "memory:").args(arguments));
         assert_eq!(code, 4, "{err}");
         assert!(err.contains("this machine has no such address") && !err.contains("port"), "{err}");

@@ -96,7 +96,9 @@ pub(crate) enum Command {
     /// Tells which store is used, why, and whether it answers
     Stores,
     /// Looks at the store as an operator would: reachable, rights, how changes arrive, flags that cannot be read
-    #[command(after_help = "Exit codes: 0 all is fine, 1 there are problems, 4 there is a fault: the store cannot be used.")]
+    #[command(
+        after_help = "Exit codes: 0 all is fine, 1 there are problems, 4 there is a fault: the store cannot be used."
+    )]
     Doctor(Doctor),
     /// Writes a script that completes commands in a shell
     Completions(Completions),

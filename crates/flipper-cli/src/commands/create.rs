@@ -30,7 +30,9 @@ pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
         error.map_or(Ok(()), |error| Err(Failure::of(&error, "the store")))?;
     }
     let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
-    session.each(names, async |session: &mut Session, name: &str| create(session, &store, args, &data, name).await).await
+    session
+        .each(names, async |session: &mut Session, name: &str| create(session, &store, args, &data, name).await)
+        .await
 }
 
 async fn create(session: &mut Session, store: &Store, args: &Create, data: &Object, name: &str) -> Done {

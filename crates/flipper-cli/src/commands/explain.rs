@@ -72,12 +72,7 @@ fn unstyled(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-async fn steps(
-    name: &str,
-    record: &FlagRecord,
-    context: &Context,
-    missing: &[Missing<'_>],
-) -> Done<Vec<Step>> {
+async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Missing<'_>]) -> Done<Vec<Step>> {
     let mut steps = vec![Step::new(
         "is it enabled?",
         if record.is_enabled() { "yes, so on to the next step" } else { "no, and that decides: off" },

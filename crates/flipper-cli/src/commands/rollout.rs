@@ -1,8 +1,8 @@
 //! `flipper rollout`
 
 use flipper::{
-    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, Error, ErrorKind, FlagRecord, Json, LinearRampPercentage,
-    PercentageBucketer, SaltedPercentageBucketer,
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, Error, ErrorKind, FlagRecord, Json,
+    LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
 
 use crate::args::Rollout;
@@ -51,10 +51,7 @@ pub(crate) async fn run(session: &mut Session, args: &Rollout) -> Done {
 
 fn words(flag: &str, before: &Bucketer, after: &Bucketer) -> Words {
     let Some(to) = rollout(after) else {
-        return Words {
-            done: format!("took the rollout of {flag} away"),
-            already: format!("{flag} has no rollout"),
-        };
+        return Words { done: format!("took the rollout of {flag} away"), already: format!("{flag} has no rollout") };
     };
     let from = match (rollout(before), choice(before) == choice(after)) {
         (None, _) => format!("out to {to}"),

@@ -34,6 +34,8 @@ pub(crate) struct Records {
     text: String,
     /// Ordered by name.
     items: Vec<(String, Range<usize>)>,
+    /// How many more there are that cannot be read.
+    unreadable: usize,
 }
 
 impl Records {
@@ -49,6 +51,7 @@ impl Records {
             }
         }
         records.sort();
+        records.unreadable = corrupt.len();
         corrupt.sort_unstable();
         Ok((records, corrupt))
     }
@@ -63,6 +66,7 @@ impl Records {
             }
         }
         records.sort();
+        records.unreadable = corrupt.len();
         (records, corrupt)
     }
 
@@ -82,7 +86,7 @@ impl Records {
         let refuse = |what: String| Failure::usage(format!("{shown}: {what}")).hint("nothing was imported");
         let text = read(path).map_err(|what| refuse(what).hint("is it the right file?"))?;
         let items = items(&text).map_err(|wrong| refuse(wrong.at(&text)))?;
-        let mut records = Self { text, items: Vec::with_capacity(items.len()) };
+        let mut records = Self { text, items: Vec::with_capacity(items.len()), unreadable: 0 };
         let mut lines: HashMap<String, usize> = HashMap::with_capacity(items.len());
         let mut problems = Vec::new();
         let mut place = Place::default();
@@ -97,7 +101,8 @@ impl Records {
             };
             if let Some(first) = lines.insert(name.clone(), line) {
                 let name = quoted(&name);
-                problems.push(format!("flag {name} is there twice, in line {first} and in line {line} column {column}"));
+                problems
+                    .push(format!("flag {name} is there twice, in line {first} and in line {line} column {column}"));
                 continue;
             }
             records.items.push((name, range));
@@ -139,6 +144,11 @@ impl Records {
 
     pub(crate) fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// How many more there are, of a store, that cannot be read.
+    pub(crate) fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     pub(crate) fn name(&self, index: usize) -> &str {

@@ -147,7 +147,10 @@ pub(crate) fn without_secrets(text: &str) -> String {
     for argument in std::env::args_os().skip(1) {
         let argument = argument.to_string_lossy();
         // Also the value in `--store=URL`.
-        let url = argument.split_once('=').filter(|(option, _)| option.starts_with("--")).map_or(&*argument, |(_, value)| value);
+        let url = argument
+            .split_once('=')
+            .filter(|(option, _)| option.starts_with("--"))
+            .map_or(&*argument, |(_, value)| value);
         if let Ok(location) = Location::parse(url)
             && location.shown != url
             && !matches!(location.kind, Kind::Sqlite(_))

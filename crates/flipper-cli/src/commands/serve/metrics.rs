@@ -54,7 +54,12 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
     let identity = status.identity.unwrap_or_else(|| served.identity());
     let (place, epoch) = (label(identity.place()), label(identity.epoch().unwrap_or_default()));
     let store = format!("{{store=\"{place}\",epoch=\"{epoch}\"}}");
-    metric("flipper_store_info", "gauge", "Which store the flags are of, and which start of its server.", &[(store, 1.0)]);
+    metric(
+        "flipper_store_info",
+        "gauge",
+        "Which store the flags are of, and which start of its server.",
+        &[(store, 1.0)],
+    );
     metric("flipper_thrift_connections", "gauge", "Open Thrift connections.", &one(server.connections() as f64));
     let calls: Vec<_> = served
         .calls

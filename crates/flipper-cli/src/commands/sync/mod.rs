@@ -79,7 +79,7 @@ async fn write(
     if tally.failed > 0 && !args.follow {
         session.exit_with(Code::Store);
     }
-    report(session, to, &tally, if args.delete { 0 } else { plan.only_there.len() })?;
+    report(session, to, source, &tally, if args.delete { 0 } else { plan.only_there.len() })?;
     Ok(true)
 }
 
@@ -87,12 +87,16 @@ fn unreadable(from: &Store, name: &str, why: &str) -> Failure {
     Failure::store(format!("{} in {} cannot be read and is left out: {}", quoted(name), from.shown, plain(why)))
 }
 
-fn report(session: &mut Session, to: &Store, tally: &Tally, left: usize) -> Done {
+fn report(session: &mut Session, to: &Store, source: &Records, tally: &Tally, left: usize) -> Done {
     if session.out.json() {
         session.out.value(tally.to_json(&to.shown, false))?;
         return session.out.flush();
     }
-    let is = if tally.failed > 0 { "is not in step" } else { "is in step" };
+    let is = match source.unreadable() {
+        _ if tally.failed > 0 => "is not in step".to_owned(),
+        0 => "is in step".to_owned(),
+        unreadable => format!("is in step but for {} that cannot be read", count(unreadable, "flag")),
+    };
     session.out.message(format_args!("{} {is}: {}", to.shown, tally.text()));
     if left > 0 {
         session.out.note(format_args!("{left} more that only {} has were left; --delete destroys them", to.shown));

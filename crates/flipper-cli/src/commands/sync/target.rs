@@ -199,12 +199,7 @@ impl<'a> Target<'a> {
     }
 
     /// Others may have changed it: writes what is not as it should be.
-    pub(super) async fn look(
-        &mut self,
-        session: &mut Session,
-        follow: &Follow<'_>,
-        interrupt: &mut Interrupt,
-    ) -> Done {
+    pub(super) async fn look(&mut self, session: &mut Session, follow: &Follow<'_>, interrupt: &mut Interrupt) -> Done {
         // Then all is compared when it is back.
         if self.behind {
             return Ok(());
@@ -236,10 +231,7 @@ impl<'a> Target<'a> {
         if !self.refused.is_empty() {
             left.push(self.refused.text(self.store));
         }
-        for (names, why) in [
-            (&self.unreadable, "cannot be read in"),
-            (kept, "kept, though destroyed in"),
-        ] {
+        for (names, why) in [(&self.unreadable, "cannot be read in"), (kept, "kept, though destroyed in")] {
             if !names.is_empty() {
                 let (what, names) = (count(names.len(), "flag"), some(names.iter().map(String::as_str)));
                 left.push(format!("{what} {why} {}: {names}", self.from.shown));
