@@ -2,6 +2,7 @@
 
 mod apart;
 mod args;
+mod caller;
 mod change;
 mod commands;
 mod condition;

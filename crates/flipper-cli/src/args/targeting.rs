@@ -92,7 +92,8 @@ pub(crate) struct Rollout {
 
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Flags, then attributes of the caller: user_id=7 plan=pro. A value is JSON where it can be read as such, else a string
+    /// Flags, then attributes of the caller: user_id=7 plan=pro. A value is JSON where it can be read as such, else text;
+    /// user_id:text=7 is text
     #[arg(value_names = ["NAME", "KEY=VALUE"], num_args = 1.., required = true)]
     pub(crate) words: Vec<String>,
 }

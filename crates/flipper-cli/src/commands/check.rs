@@ -5,8 +5,8 @@ use flipper::{
     Precondition, Reason,
 };
 
-use super::data::json_or_text;
 use crate::args::Check;
+use crate::caller::{Attribute, Caller, warning};
 use crate::failure::{Code, Done, Failure};
 use crate::missing::{Missing, missing, note};
 use crate::names;
@@ -17,9 +17,9 @@ use crate::store::Purpose;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
-    let Asked { names: given, attributes } = Asked::read(args)?;
-    let keys: Vec<_> = attributes.iter().map(|(key, _)| *key).collect();
-    let context: Context = attributes.iter().cloned().collect();
+    let (given, caller) = Caller::read(args)?;
+    let (keys, context) = (caller.keys(), caller.context());
+    let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
     let store = session.open(Purpose::Existing)?;
     let mut is_first = true;
     let check = async |session: &mut Session, name: &str| {
@@ -30,11 +30,13 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
             session.exit_with(Code::Off);
         }
         let missing = missing(&record, &keys);
+        let turning = caller.turning(name, &record, evaluation.enabled).await?;
         if session.out.json() {
-            return session.out.value(to_json(name, &evaluation, &missing));
+            return session.out.value(to_json(name, &evaluation, &missing, &turning));
         }
         let state = state(evaluation.enabled);
-        session.out.line(format_args!("{} is {state}: {}", quoted(name), evaluation.reason))?;
+        session.out.line(format_args!("{} is {state}: {}{types}", quoted(name), evaluation.reason))?;
+        turning.iter().for_each(|attribute| session.out.note(warning(attribute, evaluation.enabled)));
         if let Some(note) = note(name, &missing).filter(|_| record.is_enabled()) {
             session.out.note(note);
         }
@@ -55,7 +57,12 @@ pub(crate) fn state(enabled: bool) -> String {
     if enabled { styled(ON, "on") } else { styled(OFF, "off") }
 }
 
-pub(crate) fn to_json(name: &str, evaluation: &Evaluation, missing: &[Missing<'_>]) -> Object {
+pub(crate) fn to_json(
+    name: &str,
+    evaluation: &Evaluation,
+    missing: &[Missing<'_>],
+    turning: &[&Attribute<'_>],
+) -> Object {
     let mut object = Object::new();
     object.insert("name", name);
     object.insert("enabled", evaluation.enabled);
@@ -69,6 +76,8 @@ pub(crate) fn to_json(name: &str, evaluation: &Evaluation, missing: &[Missing<'_
     });
     object.insert("bucket", bucket.unwrap_or_default());
     object.insert("not_given", missing.iter().map(|missing| Json::from(missing.name)).collect::<Vec<_>>());
+    let turning: Vec<_> = turning.iter().map(|attribute| Json::from(attribute.key)).collect();
+    object.insert("type_decides", turning);
     object
 }
 
@@ -85,19 +94,6 @@ fn rule(reason: &Reason) -> &'static str {
         Reason::Random { .. } => "random",
         Reason::NoBucketAttribute { .. } => "no_bucket_attribute",
         _ => "other",
-    }
-}
-
-/// Flags, and the attributes of who asks for them.
-pub(crate) struct Asked<'a> {
-    pub(crate) names: &'a [String],
-    pub(crate) attributes: Vec<(&'a str, Json)>,
-}
-
-impl<'a> Asked<'a> {
-    pub(crate) fn read(args: &'a Check) -> Done<Self> {
-        let names::Given { names, pairs } = names::and_pairs(&args.words, "attribute")?;
-        Ok(Self { names, attributes: pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect() })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
 
-use super::check::{Asked, evaluate, or_attribute, state, to_json};
+use super::check::{evaluate, or_attribute, state, to_json};
 use crate::args::Check;
+use crate::caller::{Caller, warning};
 use crate::condition::{self, show};
 use crate::describe::rollout;
 use crate::failure::Done;
@@ -15,11 +16,9 @@ use crate::store::Purpose;
 use crate::text::{plain, quoted, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
-    let Asked { names: given, attributes } = Asked::read(args)?;
-    let caller: Vec<_> = attributes.iter().map(|(key, json)| format!("{}={}", plain(key), value(json))).collect();
-    let caller = if caller.is_empty() { "a check without attributes".to_owned() } else { caller.join(" ") };
-    let keys: Vec<_> = attributes.iter().map(|(key, _)| *key).collect();
-    let context: Context = attributes.iter().cloned().collect();
+    let (given, caller) = Caller::read(args)?;
+    let (keys, context) = (caller.keys(), caller.context());
+    let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
     let store = session.open(Purpose::Existing)?;
     let mut is_first = true;
     let explain = async |session: &mut Session, name: &str| {
@@ -28,20 +27,23 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
         let missing = missing(&record, &keys);
         let evaluation = evaluate(name, &record, &context).await?;
         let steps = steps(name, &record, &context, &missing).await?;
+        let turning = caller.turning(name, &record, evaluation.enabled).await?;
         let out = &mut session.out;
         if out.json() {
-            let mut object = to_json(name, &evaluation, &missing);
+            let mut object = to_json(name, &evaluation, &missing, &turning);
             object.insert("steps", steps.iter().map(Step::to_json).collect::<Vec<_>>());
             return out.value(object);
         }
-        out.line(format_args!("{} for {caller}", styled(STRONG, quoted(name))))?;
+        out.line(format_args!("{} for {}{types}", styled(STRONG, quoted(name)), caller.text()))?;
         for (number, step) in steps.iter().enumerate() {
             out.line(format_args!("  {}. {} {}", number + 1, step.what, step.outcome))?;
             for detail in &step.details {
                 out.line(format_args!("       {detail}"))?;
             }
         }
-        out.line(format_args!("  so it is {}: {}", state(evaluation.enabled), evaluation.reason))
+        out.line(format_args!("  so it is {}: {}", state(evaluation.enabled), evaluation.reason))?;
+        turning.iter().for_each(|attribute| out.note(warning(attribute, evaluation.enabled)));
+        Ok(())
     };
     session.each(names::all(given)?, explain).await
 }

@@ -23,6 +23,8 @@ mod sync;
 mod version;
 mod watch;
 
+pub(crate) use check::evaluate;
+
 use crate::args::Command;
 use crate::failure::Done;
 use crate::session::Session;

@@ -287,7 +287,7 @@ mod tests {
             [
                 "3 problems",
                 "  no flag at line 2 column 1: is_enabled is missing",
-                "  not JSON: expected a key in double quotes, found '}' at line 3 column 19",
+                "  not JSON: expected a key in double quotes, found '}' at line 3 column 20",
                 "  flag A is there twice, in line 1 and in line 4 column 1",
                 "nothing was imported",
             ]
