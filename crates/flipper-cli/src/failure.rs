@@ -159,6 +159,8 @@ impl Failure {
             ErrorKind::Unsupported => Self::new(Code::Store, "unsupported", format!("{store}: {what}")),
             _ => Self::store(format!("{store}: {what}")),
         };
+        // Whichever call it was that the server refused for it.
+        let failure = if is_starting(&what) { failure.hint(STARTING).ends_all() } else { failure };
         Self { flag: error.flag().map(str::to_owned), ..failure }
     }
 
@@ -200,15 +202,20 @@ impl From<io::Error> for Failure {
 }
 
 /// Beginnings of what a server answers that is there, and cannot do it now.
-const ANSWERS: [&str; 8] =
-    ["LOADING", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY", "TRYAGAIN"];
+const ANSWERS: [&str; 7] = ["BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY", "TRYAGAIN"];
+
+const STARTING: &str = "it has just started, and reads its data; try again in a moment";
+
+fn is_starting(what: &str) -> bool {
+    what.contains("LOADING") || what.contains("loading its data")
+}
 
 /// What to look at when a store cannot be used.
 pub(crate) fn look_at(store: &str, what: &str) -> &'static str {
     if store.starts_with("sqlite:") {
         "look at the path, the permissions and the disk; `flipper stores` tells where the path comes from"
-    } else if what.to_uppercase().contains("LOADING") {
-        "it has just started, and reads its data; try again in a moment"
+    } else if is_starting(what) {
+        STARTING
     } else if ANSWERS.iter().any(|answer| what.contains(answer)) {
         "it runs, and answers that it cannot do this now; `flipper doctor` looks at the server"
     } else {

@@ -170,6 +170,22 @@ fn a_frozen_store_is_asked_once() {
 }
 
 #[test]
+fn a_store_that_starts_is_told_as_that() {
+    let (Some(mut redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
+    write_many(&home.path().join("many.json"));
+    succeed(flipper(home.path(), &redis.url()).args(["import", "many.json"]));
+    redis.kill();
+    redis.restart_with("key-load-delay 1000\nloading-process-events-interval-bytes 1024");
+    let mut told = String::new();
+    wait_until("it is seen loading", || {
+        told = run(flipper(home.path(), &redis.url()).arg("list")).2;
+        told.contains("loading")
+    });
+    assert!(told.contains("it has just started, and reads its data"), "{told}");
+    assert!(!told.contains("is this the right one"), "{told}");
+}
+
+#[test]
 fn before_anything_is_written() {
     let Some(consul) = ConsulAgent::start() else { return };
     let home = tempfile::tempdir().unwrap();
