@@ -3,29 +3,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use url::Url;
-
+use super::shown::shown;
 use crate::failure::{Done, Failure};
 use crate::text::{after, path_text, plain};
-
-/// What a password, or whatever may be one, is shown as.
-const HIDDEN: &str = "***";
-/// Parameters whose values are no secrets.
-const SHOWN: [&str; 13] = [
-    "base_key",
-    "connect_timeout_ms",
-    "consistency",
-    "datacenter",
-    "dc",
-    "max_connections",
-    "namespace",
-    "ns",
-    "partition",
-    "protocol",
-    "tls",
-    "timeout_ms",
-    "transport",
-];
 
 /// The kinds of stores.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,6 +27,8 @@ pub(crate) struct Location {
     pub(crate) shown: String,
 }
 
+/// Beginnings of the schemes of Redis stores; the library knows which of them there are.
+const REDIS: [&str; 5] = ["redis", "rediss", "valkey", "valkeys", "unix"];
 const KINDS: &str = "a store's URL is sqlite:PATH, redis://HOST, consul://HOST or thrift://HOST";
 
 impl Location {
@@ -88,8 +70,8 @@ impl Location {
                 }
                 return Ok(Self::file(folder.join(path)));
             }
-            // Also what says how to reach it: `redis-cluster`, `redis+unix`.
-            _ if matches!(scheme.split(['-', '+']).next(), Some("redis" | "rediss")) => Kind::Redis,
+            // Also with what says how to reach it: `redis-cluster`, `redis+unix`.
+            _ if REDIS.contains(&scheme.split(['-', '+']).next().unwrap_or_default()) => Kind::Redis,
             "consul" => Kind::Consul,
             "thrift" => Kind::Thrift,
             _ if scheme.len() < 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
@@ -105,40 +87,6 @@ impl Location {
         };
         Ok(Self { kind, url: url.to_owned(), shown })
     }
-}
-
-/// The URL without secrets; if it is not understood, the scheme alone, since the rest may be one.
-fn shown(url: &str, scheme: &str) -> String {
-    let Ok(mut parsed) = Url::parse(url) else { return format!("{scheme}:{HIDDEN}") };
-    let userinfo = (!parsed.username().is_empty(), parsed.password().is_some());
-    // Both fail for URLs that can have no user, and so have none.
-    let hidden = match userinfo {
-        (_, true) => parsed.set_password(Some(HIDDEN)),
-        // A user without a password is a token, mostly.
-        (true, false) => parsed.set_username(HIDDEN),
-        (false, false) => Ok(()),
-    };
-    // An `@` elsewhere is the end of a password that was not escaped.
-    let elsewhere =
-        parsed.host_str().is_none() && url.contains('@') || parsed[url::Position::AfterPort..].contains('@');
-    if hidden.is_err() || elsewhere {
-        return format!("{scheme}:{HIDDEN}");
-    }
-    let parameters: Vec<(String, String)> = parsed
-        .query_pairs()
-        .map(|(name, value)| {
-            let value = if SHOWN.contains(&&*name) { value.into_owned() } else { HIDDEN.to_owned() };
-            (name.into_owned(), value)
-        })
-        .collect();
-    parsed.set_fragment(None);
-    parsed.set_query(None);
-    let mut shown = parsed.to_string();
-    for (index, (name, value)) in parameters.iter().enumerate() {
-        shown.push(if index == 0 { '?' } else { '&' });
-        shown.push_str(&format!("{name}={value}"));
-    }
-    plain(&shown).into_owned()
 }
 
 /// The text, with the URLs of stores among the command's arguments as they are shown.
@@ -164,29 +112,6 @@ pub(crate) fn without_secrets(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_are_not_shown() {
-        for (url, expected) in [
-            ("redis://localhost/0", "redis://localhost/0"),
-            ("redis://user:secret@h:1/3?base_key=a%2Fb", "redis://user:***@h:1/3?base_key=a/b"),
-            ("redis://:secret@h", "redis://:***@h"),
-            ("redis://secret@h", "redis://***@h"),
-            ("redis://u:sec@ret@h/0", "redis://u:***@h/0"),
-            ("redis://u:secret@h:port/0", "redis:***"),
-            ("redis://u:sec/ret@h", "redis:***"),
-            ("redis://u:12/secret@h", "redis:***"),
-            ("redis://u:12?secret@h", "redis:***"),
-            ("redis://u:12#secret@h", "redis:***"),
-            ("consul://h:8500/flags?token=secret&dc=eu", "consul://h:8500/flags?token=***&dc=eu"),
-            ("redis:secret@h", "redis:***"),
-            ("sqlite:/var/a b.db", "sqlite:/var/a b.db"),
-        ] {
-            let shown = Location::parse(url).unwrap().shown;
-            assert_eq!(shown, expected);
-            assert!(!shown.contains("secret"));
-        }
-    }
 
     #[test]
     fn what_is_no_store() {
