@@ -14,6 +14,7 @@ use flipper_testkit::redis::RedisServer;
 use flipper_testkit::wait_until;
 use rustix::process::Signal;
 use support::running::Running;
+use support::stores;
 use support::{flipper, run, succeed};
 
 #[test]
@@ -66,6 +67,24 @@ fn serve_makes_its_file() {
     assert!(ask(&http, "/metrics").1.contains("flipper_flags 1\n"));
     server.signal(Signal::TERM);
     assert!(!server.end().1.iter().any(|line| line.contains("has been made")));
+}
+
+#[test]
+fn an_orderly_run_warns_of_nothing() {
+    let homes: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let make = [stores::sqlite, stores::redis, stores::consul, stores::thrift];
+    for (make, home) in make.iter().zip(&homes) {
+        let Some(store) = make(home.path()) else { continue };
+        succeed(flipper(home.path(), &store.url).args(["create", "A"]));
+        let (server, thrift, http) = start_server(home.path(), &store.url, &[]);
+        wait_until("it is ready", || ask(&http, "/readyz?max_stale=0s").0 == 200);
+        succeed(flipper(home.path(), &thrift).args(["enable", "A"]));
+        server.signal(Signal::TERM);
+        let (code, said) = server.end();
+        assert_eq!(code, Some(0));
+        let warned: Vec<_> = said.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+        assert!(warned.is_empty(), "{}: {warned:#?}", store.url);
+    }
 }
 
 #[test]
@@ -128,7 +147,7 @@ fn started(serve: &mut Command) -> (Running, String, String) {
     let line = server.line("serving flags");
     let line = if line.contains("http") { line } else { server.line("serving flags") };
     let address = |name: &str| {
-        let (_, rest) = line.split_once(name).unwrap();
+        let (_, rest) = line.rsplit_once(name).unwrap();
         rest.trim_start_matches(['"', ':', '=']).split(['"', ' ', ',']).next().unwrap().to_owned()
     };
     let (thrift, http) = (address("thrift"), address("http"));
