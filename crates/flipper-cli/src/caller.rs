@@ -3,7 +3,7 @@
 use flipper::{Bucketer, Context, FlagRecord, Json, Reason};
 
 use crate::args::Check;
-use crate::commands::evaluate;
+use crate::commands::{evaluate, json_or_text};
 use crate::failure::Done;
 use crate::names;
 use crate::text::{plain, value};
@@ -23,7 +23,7 @@ impl<'a> Attribute<'a> {
     fn read(key: &'a str, written: &'a str) -> Self {
         match key.strip_suffix(TEXT).filter(|key| !key.is_empty()) {
             Some(key) => Self { key, written, json: written.into() },
-            None => Self { key, written, json: Json::parse(written).unwrap_or_else(|_| written.into()) },
+            None => Self { key, written, json: json_or_text(written) },
         }
     }
 

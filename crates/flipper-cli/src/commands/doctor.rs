@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flipper::{Check, Finding, Identity, Json, Object};
+use flipper::{Check, ErrorKind, Finding, Identity, Json, Object};
 use tokio::time::timeout;
 
 use crate::args::Doctor;
@@ -88,6 +88,9 @@ async fn examine(store: &Store) -> Vec<Check> {
     let Ok(mut checks) = timeout(PATIENCE, store.inner.inspect()).await else {
         return vec![silent(store)];
     };
+    // Told above all checks.
+    let place = store.inner.identity();
+    checks.retain(|check| !(check.what == "identity" && check.finding == Finding::Fine && check.text == place.place()));
     if let Some(away) = checks.iter_mut().find(|check| check.what == "reachable" && check.finding == Finding::Fault) {
         away.hint.get_or_insert_with(|| look_at(&store.shown, &away.text).to_owned());
         return checks;
@@ -95,7 +98,11 @@ async fn examine(store: &Store) -> Vec<Check> {
     let started = Instant::now();
     match timeout(PATIENCE, store.inner.list()).await {
         Err(_elapsed) => checks.push(silent(store)),
-        Ok(Err(error)) => checks.push(Check::new("flags", Finding::Fault, store.failure(&error).to_string())),
+        Ok(Err(error)) => {
+            let what = if error.kind() == ErrorKind::Unavailable { "reachable" } else { "flags" };
+            checks.retain(|check| check.what != what);
+            checks.push(Check::new(what, Finding::Fault, store.failure(&error).to_string()));
+        }
         Ok(Ok(flags)) => {
             // What is said here has more to it.
             checks.retain(|check| check.what != "flags" || check.finding > Finding::Fine);

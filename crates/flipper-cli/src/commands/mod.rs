@@ -24,6 +24,7 @@ mod version;
 mod watch;
 
 pub(crate) use check::evaluate;
+pub(crate) use data::json_or_text;
 
 use crate::args::Command;
 use crate::failure::Done;

@@ -76,13 +76,15 @@ impl Store {
 
     /// The same when a write was sent: one whose answer did not come may have been done all the same.
     pub(crate) async fn write_failure(&self, error: &Error, name: &str) -> Failure {
+        let was_sent = !said(error).contains("Connection refused");
         let failure = self.failure_with(error, name).await;
-        // Then it was not sent.
-        let was_refused = said(error).contains("Connection refused");
-        if error.kind() != ErrorKind::Unavailable || was_refused {
+        if error.kind() != ErrorKind::Unavailable {
             return failure;
         }
         let name = quoted(name);
+        if !was_sent {
+            return failure;
+        }
         failure
             .hint(format!("whether {name} was changed is not known; `flipper get {name}` tells when the store answers"))
     }

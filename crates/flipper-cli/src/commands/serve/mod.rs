@@ -36,8 +36,10 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref()).await?, &location));
 
     let options = ServerOptions::new().allow_remote(args.listen_everywhere);
-    let server = Server::start_with(&thrift[..], served.clone(), options)
-        .map_err(|error| address::cannot_listen("--thrift", &args.thrift, &said(&error), address::io_kind(&error)))?;
+    let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
+        let kind = address::io_kind(&error);
+        address::cannot_listen("--thrift", &args.thrift, &said(&error), kind)
+    })?;
     let server = Arc::new(server);
     let mut health = None;
     if let Some(addresses) = http {
