@@ -9,11 +9,8 @@ mod served;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use flipper::{
-    Health, LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore,
-};
+use flipper::{LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore};
 use flipper_thrift::{Server, ServerOptions};
 
 use self::served::Served;
@@ -22,9 +19,6 @@ use crate::failure::{Done, Failure, said};
 use crate::interrupt::Interrupt;
 use crate::session::Session;
 use crate::store::{Kind, Location, Purpose, Store, consul};
-
-/// Between two looks at how current the flags are, for the log.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let location = session.choice()?.location;
@@ -115,35 +109,13 @@ async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn Loca
     })
 }
 
-/// Logs when the flags become stale and current again; returns if they can never become current.
+/// Returns if the flags can never become current. What happens to them meanwhile, the library logs.
 async fn watch_over(served: &Served, location: &Location) -> Failure {
-    let status_changes = async {
-        let mut was_live = true;
-        loop {
-            let (status, was_ready) = (served.status(), served.was_ready());
-            let is_live = status.is_live();
-            match status.health {
-                Health::Live if !was_live => tracing::info!(store = location.shown, "flags are current again"),
-                Health::Stale { reason, .. } if was_live && was_ready => {
-                    tracing::warn!(store = location.shown, %reason, "flags are stale: the store cannot be followed");
-                }
-                _ => {}
-            }
-            was_live = is_live || !was_ready;
-            tokio::time::sleep(LOOK_EVERY).await;
+    match served.ready().await {
+        Ok(()) => {
+            tracing::info!(store = location.shown, flags = served.count(), "flags are in memory");
+            std::future::pending().await
         }
-    };
-    let never = async {
-        match served.ready().await {
-            Ok(()) => {
-                tracing::info!(store = location.shown, flags = served.count(), "flags are in memory");
-                std::future::pending().await
-            }
-            Err(error) => Failure::of(&error, &location.shown),
-        }
-    };
-    tokio::select! {
-        failure = status_changes => failure,
-        failure = never => failure,
+        Err(error) => Failure::of(&error, &location.shown),
     }
 }
