@@ -115,9 +115,12 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     pub(super) async fn follow(&self) -> Follow<'_, S> {
         let mut follow = Follow { subject: self, watch: self.0.watch() };
         // A store that polls or connects begins with the first poll, and nothing may be missed from then on.
-        match follow.next().await {
-            WatchEvent::Reset { .. } => follow,
-            other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),
+        loop {
+            match follow.next().await {
+                WatchEvent::Reset { .. } => return follow,
+                WatchEvent::Serving(_) => {}
+                other => panic!("the first event of `watch` about flags must be `Reset`, not {other:?}"),
+            }
         }
     }
 
