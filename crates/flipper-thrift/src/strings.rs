@@ -38,7 +38,7 @@ impl TInputProtocol for Strings<'_> {
         self.inner.read_struct_end()?;
         self.depth = self.depth.saturating_sub(1);
         if self.depth == 0 && self.is_bad {
-            let message = "a string is not UTF-8".to_owned();
+            let message = "a string is not valid utf-8".to_owned();
             return Err(Error::Application(ApplicationError::new(ApplicationErrorKind::ProtocolError, message)));
         }
         Ok(())

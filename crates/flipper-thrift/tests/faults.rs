@@ -18,7 +18,7 @@ use flipper::{
 use flipper_testkit::{wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
 use futures_util::StreamExt;
-use support::block_on;
+use support::{about_flags, block_on};
 
 fn store_at(address: SocketAddr) -> ThriftRpcFeatureFlagStore {
     let options = ThriftRpcOptions::new().framed().timeout(Duration::from_secs(2));
@@ -112,7 +112,7 @@ fn the_watch_tells_when_the_server_loses_its_store() {
     let store = store_at(server.local_addr());
     within(Duration::from_secs(20), move || {
         block_on(async {
-            let mut events = store.watch();
+            let mut events = about_flags(store.watch());
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
             moody.down.store(true, Ordering::SeqCst);
             assert!(matches!(events.next().await, Some(WatchEvent::Lost(_))));
@@ -192,7 +192,7 @@ fn a_restarted_server_is_found_again() {
     let (sender, events) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         block_on(async {
-            let mut events = watching.watch();
+            let mut events = about_flags(watching.watch());
             while let Some(event) = events.next().await {
                 if sender.send(event).is_err() {
                     break;
@@ -227,7 +227,7 @@ fn a_restarted_server_is_found_again() {
 fn a_dropped_watch_ends_its_thread_and_connection() {
     let server = Server::start("127.0.0.1:0", MemoryFeatureFlagStore::new()).unwrap();
     let store = store_at(server.local_addr());
-    let mut events = store.watch();
+    let mut events = about_flags(store.watch());
     block_on(events.next()).unwrap();
     assert_eq!(server.connections(), 1);
     drop(events);
@@ -330,7 +330,7 @@ fn shutdown_finishes_what_is_running() {
     let watching = store;
     let watch = std::thread::spawn(move || {
         block_on(async {
-            let mut events = watching.watch();
+            let mut events = about_flags(watching.watch());
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
             events.next().await
         })
@@ -373,7 +373,7 @@ fn a_change_is_heard_at_once() {
     std::thread::spawn(move || {
         let store = store_at(address);
         block_on(async {
-            let mut events = store.watch();
+            let mut events = about_flags(store.watch());
             while let Some(event) = events.next().await {
                 if sender.send((Instant::now(), event)).is_err() {
                     break;

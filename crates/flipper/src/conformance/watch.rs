@@ -13,8 +13,12 @@ pub async fn watch_begins_with_reset(store: Arc<dyn FeatureFlagStore>) {
         store.put(record, Precondition::Any).await;
     }
     let mut follow = Follow { subject: &store, watch: store.0.watch() };
-    let WatchEvent::Reset { flags, .. } = follow.next().await else {
-        panic!("the first event of `watch` must be `Reset`");
+    let flags = loop {
+        match follow.next().await {
+            WatchEvent::Reset { flags, .. } => break flags,
+            WatchEvent::Serving(_) => {}
+            other => panic!("the first event of `watch` about flags must be `Reset`, not {other:?}"),
+        }
     };
     for record in &records {
         let found: Vec<_> = flags.iter().filter(|flag| flag.name == record.name()).collect();
