@@ -11,6 +11,9 @@ use crate::background;
 use crate::status::Updates;
 use crate::store::{FeatureFlagStore, Stored, Version, Watch, WatchEvent};
 
+/// A list may take so long, and the last one still holds.
+const SLOW_LIST: Duration = Duration::from_secs(10);
+
 /// Compares [`list`](FeatureFlagStore::list) with what it was, once in `every`, and tells the differences.
 ///
 /// For stores that want [`watch`](FeatureFlagStore::watch) with another interval than the default's second:
@@ -60,8 +63,8 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
         }
     }
 
-    fn compare(&mut self, flags: Vec<Stored>, read_at: Instant) {
-        let read_at = Some(read_at);
+    fn compare(&mut self, flags: Vec<Stored>, at: Instant) {
+        let read_at = Some(at);
         let versions: BTreeMap<_, _> = flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
         let versions = Arc::new(versions);
         let old = self.known.replace(versions.clone());
@@ -72,6 +75,7 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
         let Some(old) = old.filter(|_| !restored) else {
             self.queue.push_back(WatchEvent::Reset { flags, read_at });
             self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
+            self.confirm(at);
             return;
         };
         for flag in flags {
@@ -82,5 +86,10 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
         let gone = old.keys().filter(|name| !versions.contains_key(*name));
         self.queue.extend(gone.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at }));
         self.queue.push_back(WatchEvent::Compared { versions });
+        self.confirm(at);
+    }
+
+    fn confirm(&mut self, at: Instant) {
+        self.queue.push_back(WatchEvent::Confirmed { at, valid_for: self.every * 2 + SLOW_LIST });
     }
 }

@@ -1,11 +1,13 @@
 //! All flags of a store in this process's memory, kept current by what the store tells.
 
 mod builder;
+mod doubt;
 mod health;
 mod order;
 mod shared;
 pub(crate) mod snapshot;
 mod task;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -156,8 +158,9 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.list().await
     }
 
+    /// Out of memory, so that a read of it shows what was told.
     fn watch(&self) -> Watch<'_> {
-        self.inner.store.watch()
+        Box::pin(self.inner.shared.clone().watch())
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
