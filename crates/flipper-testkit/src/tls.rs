@@ -9,7 +9,11 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 
 /// Writes `server.crt` and `server.key` for `localhost` and `127.0.0.1`, `client.crt` and `client.key`, and `ca.crt`; the
 /// authority's certificate as PEM.
-pub(crate) fn write(dir: &Path) -> String {
+///
+/// # Panics
+///
+/// If that does not work.
+pub fn write(dir: &Path) -> String {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
