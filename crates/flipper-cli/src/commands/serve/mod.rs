@@ -29,7 +29,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     allow_connections();
     let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref()).await?, &location));
 
-    let options = ServerOptions::new().allow_remote(args.listen_everywhere);
+    let options = ServerOptions::new().allow_remote(args.listen_everywhere).cached_reads(true);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
         let kind = address::io_kind(&error);
         address::cannot_listen("--thrift", &args.thrift, &said(&error), kind)
