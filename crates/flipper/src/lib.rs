@@ -131,6 +131,7 @@ pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
+    validate_new_name,
 };
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "consul")]

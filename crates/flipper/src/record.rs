@@ -7,7 +7,7 @@ use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
 use crate::{Error, Json, Object, Result};
 
-pub(crate) use limits::validate_name;
+pub(crate) use limits::{validate_name, validate_new_name};
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
-use flipper::{ErrorKind, FlagRecord, Json, Object, validate_name};
+use flipper::{ErrorKind, FlagRecord, Json, Object, validate_new_name};
 
 use crate::args::Create;
 use crate::change::{Words, tell};
@@ -22,7 +22,7 @@ pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
     let names = names::all(&args.names.names)?;
     // Before a file is made for flags that cannot be.
     for name in &names {
-        let error = validate_name(name).err();
+        let error = validate_new_name(name).err();
         error.map_or(Ok(()), |error| Err(Failure::of(&error, "the store")))?;
     }
     let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;

@@ -199,7 +199,7 @@ impl Follower {
         if all {
             return self.may_read(self.store.keys.prefix()).await;
         }
-        let keys = names.iter().filter_map(|name| self.store.keys.key(name)).take(ASKED_FOR);
+        let keys = names.iter().map(|name| self.store.keys.of(name)).take(ASKED_FOR);
         try_join_all(keys.map(|key| async move { self.may_read(&key).await })).await.map(|_| ())
     }
 

@@ -8,7 +8,6 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, Trans
 
 use super::errors::{from_sqlite, unavailable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::validate_name;
 use crate::store::{Corrupt, Precondition, Stored, Version};
 
 /// "FlpF" in ASCII: tells our files from those of others.
@@ -143,10 +142,9 @@ pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usiz
     let read = || -> rusqlite::Result<Vec<Stored>> {
         let mut statement = connection.prepare_cached(
             "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name
-             WHERE f.name > ?1 ORDER BY f.name",
+             WHERE ?1 IS NULL OR f.name > ?1 ORDER BY f.name",
         )?;
-        // No flag has the empty name.
-        let mut rows = statement.query([after.unwrap_or_default()])?;
+        let mut rows = statement.query([after])?;
         let mut flags = Vec::with_capacity(most);
         while flags.len() < most
             && let Some(row) = rows.next()?
@@ -216,10 +214,10 @@ fn corrupt(name: &str, version: Version, reason: &str) -> Stored {
     Stored { name: name.to_owned(), version, record: Err(Corrupt::new(reason)) }
 }
 
-/// The name in a column, or `None` for one that no flag can have.
+/// The name in a column, or `None` for what is no text.
 fn name<'row>(row: &'row Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
     let ValueRef::Text(bytes) = row.get_ref(column)? else { return Ok(None) };
-    Ok(std::str::from_utf8(bytes).ok().filter(|name| validate_name(name).is_ok()))
+    Ok(std::str::from_utf8(bytes).ok())
 }
 
 fn version(number: i64) -> Version {
@@ -266,9 +264,6 @@ pub(super) fn read_one(connection: &Connection, flag: &str) -> Result<Option<Sto
             .query_row([flag], |row| Ok(stored(flag, row.get(0)?, row.get_ref(1)?)))
             .optional()
     };
-    if validate_name(flag).is_err() {
-        return Ok(None);
-    }
     read().map_err(from_sqlite)
 }
 
