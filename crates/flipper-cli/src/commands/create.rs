@@ -79,7 +79,7 @@ fn read(given: &str) -> Done<Object> {
             (text, format!("--data: {}", plain(path)))
         }
     };
-    match Json::parse(text.trim()) {
+    match Json::parse_strict(text.trim()) {
         Ok(Json::Object(data)) => Ok(data),
         Ok(_) => Err(Failure::usage(format!("{from}: client data are a JSON object"))
             .hint("write it like '{\"owner\": \"me\"}'")),
