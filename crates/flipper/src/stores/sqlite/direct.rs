@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::batch::Batch;
 use super::errors::{Named, unavailable};
-use super::file::{Identity, Place};
+use super::file::{self, Content, Identity, Place, is_past};
 use super::schema;
 use crate::background;
 use crate::error::{Error, Result};
@@ -45,18 +45,19 @@ pub struct SqliteFile {
 
 struct Shared {
     place: Place,
-    link: Mutex<Option<(Connection, Identity)>>,
+    /// With when the file was written last, and whether no later writing can have that time.
+    link: Mutex<Option<(Connection, Identity, (Content, bool))>>,
 }
 
 impl fmt::Display for SqliteFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Named(&self.shared.place.main).fmt(f)
+        Named(&self.shared.place.path).fmt(f)
     }
 }
 
 impl fmt::Debug for SqliteFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteFile").field("file", &self.shared.place.main).finish_non_exhaustive()
+        f.debug_struct("SqliteFile").field("file", &self.shared.place.path).finish_non_exhaustive()
     }
 }
 
@@ -70,7 +71,7 @@ impl SqliteFile {
         let path = path.as_ref();
         let open = || {
             let place = Place::new(path, BUSY_TIMEOUT)?;
-            let link = place.connect_one()?;
+            let link = connect(&place)?;
             Ok(Self { shared: Arc::new(Shared { place, link: Mutex::new(Some(link)) }) })
         };
         open().map_err(|error: Error| error.with_store(Named(path)))
@@ -95,17 +96,31 @@ impl SqliteFile {
     }
 }
 
+fn connect(place: &Place) -> Result<(Connection, Identity, (Content, bool))> {
+    let (connection, identity, content) = place.connect_one()?;
+    Ok((connection, identity, (content, is_past(content))))
+}
+
 impl Shared {
     fn with<T>(&self, work: impl FnOnce(&Connection, Instant) -> Result<T>) -> Result<T> {
         // What a panic left behind is looked at before it is used.
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = |link: &(Connection, Identity)| link.0.is_autocommit() && self.place.look(&link.1).is_ok();
-        if let Some((connection, identity)) = link.take_if(|link| !is_current(link)) {
-            self.place.abandon(connection, None, &identity);
+        let found = link.as_ref().map(|(_, identity, _)| self.place.look(identity));
+        match (found, link.take()) {
+            (Some(Ok(content)), Some(current)) if current.2 == (content, true) && current.0.is_autocommit() => {
+                *link = Some(current);
+            }
+            // It was written into by who knows whom: what this connection has in memory may be of another file by now.
+            (Some(Ok(content)), Some((connection, identity, _))) if connection.is_autocommit() => {
+                schema::forget_pages(&connection)?;
+                *link = Some((connection, identity, (content, is_past(content))));
+            }
+            (_, Some((connection, identity, _))) => self.place.abandon(connection, None, &identity),
+            (_, None) => {}
         }
-        let (connection, identity) = match &mut *link {
+        let (connection, identity, _) = match &mut *link {
             Some(current) => current,
-            none => none.insert(self.place.connect_one()?),
+            none => none.insert(connect(&self.place)?),
         };
         let done = work(connection, Instant::now() + BUSY_TIMEOUT)?;
         // Had the file been replaced meanwhile, then this was about one that nobody will read.
@@ -117,10 +132,11 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let link = self.link.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((connection, identity)) = link
-            && self.place.look(&identity).is_err()
-        {
-            self.place.abandon(connection, None, &identity);
+        let Some((connection, identity, content)) = link else { return };
+        match self.place.look(&identity) {
+            Ok(now) if now == content.0 => drop(connection),
+            Ok(_) => file::leave(connection),
+            Err(_) => self.place.abandon(connection, None, &identity),
         }
     }
 }

@@ -66,7 +66,7 @@ use tokio::sync::oneshot;
 use self::batch::Batch;
 pub use self::direct::SqliteFile;
 use self::errors::{Named, closed, unavailable};
-use self::file::{Identity, Place};
+use self::file::{Content, Identity, Place, is_past};
 use self::follower::{Follower, Request};
 use self::health::Pulse;
 pub use self::options::SqliteOptions;
@@ -95,6 +95,8 @@ struct Shared {
     /// The connection that writes. Who holds the lock knows that no write gets into the file or into memory meanwhile.
     link: Mutex<Option<Link>>,
     pulse: Pulse,
+    /// When the database file was written last that memory has the content of, and whether no later writing can have that time.
+    content: Mutex<Option<(Content, bool)>>,
     /// Something went wrong in such a way that all must be opened anew.
     reopen: AtomicBool,
     closed: AtomicBool,
@@ -112,8 +114,28 @@ impl Shared {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether memory has what this writing of the database file left.
+    fn has(&self, content: Content) -> bool {
+        *self.content.lock().unwrap_or_else(PoisonError::into_inner) == Some((content, true))
+    }
+
+    /// Whether these files have been written into by who knows whom since they were looked at.
+    fn is_foreign(&self, identity: &Identity) -> bool {
+        let known = *self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        self.place.look(identity).is_ok_and(|content| known.is_some_and(|(known, _)| known != content))
+    }
+
+    /// Whether this is the file that the name stands for, with the content that memory has.
+    fn is_current(&self, identity: &Identity) -> bool {
+        self.place.look(identity).is_ok_and(|content| self.has(content))
+    }
+
+    fn have(&self, content: Content) {
+        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some((content, is_past(content)));
+    }
+
     fn named(&self, error: Error) -> Error {
-        error.with_store(Named(&self.place.main))
+        error.with_store(Named(&self.place.path))
     }
 }
 
@@ -134,7 +156,7 @@ impl Drop for Threads {
 
 impl fmt::Display for SqliteFeatureFlagStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Named(&self.shared.place.main).fmt(f)
+        Named(&self.shared.place.path).fmt(f)
     }
 }
 
@@ -165,13 +187,14 @@ impl SqliteFeatureFlagStore {
     fn start(path: &Path, options: SqliteOptions) -> Result<Self> {
         let place = Place::new(path, options.busy_timeout)?;
         let opened = place.open()?;
-        let pulse = Pulse::new(place.main.clone());
+        let pulse = Pulse::new(place.path.clone());
         let shared = Arc::new(Shared {
             place,
             options,
             table: Arc::new(FlagTable::new()),
             link: Mutex::new(None),
             pulse,
+            content: Mutex::default(),
             reopen: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
