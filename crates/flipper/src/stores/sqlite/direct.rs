@@ -11,12 +11,14 @@ use rusqlite::Connection;
 use super::batch::Batch;
 use super::errors::{Named, unavailable};
 use super::file::{self, Content, Identity, Place, is_past};
-use super::schema;
+use super::{inspect, schema};
 use crate::background;
 use crate::error::{Error, Result};
+use crate::inspection::{Check, Finding};
 use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
+use crate::wrappers::causes;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many flags of a stream are read at once.
@@ -75,6 +77,10 @@ impl SqliteFile {
             Ok(Self { shared: Arc::new(Shared { place, link: Mutex::new(Some(link)) }) })
         };
         open().map_err(|error: Error| error.with_store(Named(path)))
+    }
+
+    pub(super) fn at(place: Place) -> Self {
+        Self { shared: Arc::new(Shared { place, link: Mutex::default() }) }
     }
 
     /// Does work with the file on a thread for that. A dropped future does not interrupt it.
@@ -181,6 +187,18 @@ impl FeatureFlagStore for SqliteFile {
             }
         }
         results
+    }
+
+    fn identity(&self) -> crate::Identity {
+        inspect::identity(&self.shared.place.path)
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        let path = self.shared.place.path.clone();
+        match self.with(move |connection, _| inspect::inspect(&path, connection)).await {
+            Ok(checks) => checks,
+            Err(error) => vec![Check::new("reachable", Finding::Fault, causes(&error))],
+        }
     }
 
     fn stream(&self) -> FlagStream<'_> {

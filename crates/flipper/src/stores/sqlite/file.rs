@@ -84,7 +84,7 @@ pub(super) struct Opened {
 }
 
 /// Where the database is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// What it leads to is looked up each time: links are pointed elsewhere, and folders swapped.
     pub(super) path: PathBuf,

@@ -156,7 +156,8 @@ impl Follower {
         let Some(session) = self.session.as_mut().filter(|_| !lost) else { return self.reopen() };
         let Ok(content) = self.shared.place.look(&session.identity) else { return self.reopen() };
         if !self.shared.has(content) {
-            if !session.is_the_same()? {
+            // What cannot be read any more is not the same.
+            if !session.is_the_same().unwrap_or(false) {
                 return self.reopen();
             }
             // While a write waits for others its connection is not free, and this is looked at again.

@@ -25,7 +25,7 @@
 //! | `flags` | `name` | the flag's name |
 //! | | `record` | the flag as JSON text, see [`FlagRecord`] |
 //! | `versions` | `version` | a number for every change, never used twice |
-//! | | `name` | the flag that it changed last; the row stays when the flag is deleted |
+//! | | `name` | the flag that it changed last; of deleted flags, the last thousand or so stay |
 //!
 //! Triggers on `flags` fill `versions`, so that flags may be edited with the `sqlite3` shell too:
 //!
@@ -34,8 +34,10 @@
 //! ```
 //!
 //! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode, so that
-//! `-wal` and `-shm` files are beside it while it is in use. It must be on a local disk, and to replace it under running
-//! programs use the shell's `.restore`; a file put in its place is taken in, but changes at that very moment are lost.
+//! `-wal` and `-shm` files are beside it while it is in use. It must be on a local disk. To replace it under running
+//! programs, rename another file into its place, point the link that the programs open elsewhere, or use the shell's `.restore`: the
+//! other file's flags are taken in within 50 ms, and no write is acknowledged into the old one. One that is copied over it is taken in
+//! too, but not safely: while the copy goes on others read half of it.
 
 mod batch;
 mod direct;
@@ -44,6 +46,7 @@ mod file;
 mod follower;
 mod health;
 mod hint;
+mod inspect;
 mod options;
 mod schema;
 #[cfg(test)]
@@ -72,6 +75,7 @@ use self::health::Pulse;
 pub use self::options::SqliteOptions;
 use self::writer::{Job, Write, WriteAll, Writer};
 use crate::error::{Error, Result};
+use crate::inspection::Check;
 use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
@@ -264,6 +268,15 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
             })
             .flatten(),
         )
+    }
+
+    fn identity(&self) -> crate::Identity {
+        inspect::identity(&self.shared.place.path)
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        // By a connection of its own, which makes no file where there is none.
+        SqliteFile::at(self.shared.place.clone()).inspect().await
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
