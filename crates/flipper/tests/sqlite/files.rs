@@ -321,7 +321,7 @@ fn point(link: &Path, to: &Path) {
 
 /// Flags that are read, and where writes go, when the name stands for another file.
 #[cfg(unix)]
-fn follows(live: &Path, repoint: impl Fn(usize), files: [std::path::PathBuf; 2]) {
+fn follows(live: &Path, repoint: impl Fn(usize), files: &[std::path::PathBuf; 2]) {
     made_elsewhere(&files[0], &[("ONE", true)]);
     made_elsewhere(&files[1], &[("TWO", true)]);
     repoint(0);
@@ -346,7 +346,7 @@ fn follows(live: &Path, repoint: impl Fn(usize), files: [std::path::PathBuf; 2])
     }
     let told = |event: &WatchEvent| matches!(event, WatchEvent::Reset { flags, .. } if flags.iter().any(|flag| flag.name == "TWO"));
     while !told(&block_on(watch.next()).unwrap()) {}
-    for file in &files {
+    for file in files {
         assert_intact(file);
     }
 }
@@ -356,7 +356,7 @@ fn follows(live: &Path, repoint: impl Fn(usize), files: [std::path::PathBuf; 2])
 fn a_link_that_is_pointed_elsewhere_is_followed() {
     let folder = Folder::new();
     let files = ["v1.db", "v2.db"].map(|name| folder.folder.path().join(name));
-    follows(&folder.database, |which| point(&folder.database, &files[which]), files.clone());
+    follows(&folder.database, |which| point(&folder.database, &files[which]), &files);
 }
 
 #[cfg(unix)]
@@ -368,7 +368,7 @@ fn a_folder_that_is_swapped_is_followed() {
     versions.iter().for_each(|version| fs::create_dir(version).unwrap());
     std::os::unix::fs::symlink("..data/flags.db", &folder.database).unwrap();
     let files = versions.clone().map(|version| version.join("flags.db"));
-    follows(&folder.database, |which| point(&mounted.join("..data"), &versions[which]), files);
+    follows(&folder.database, |which| point(&mounted.join("..data"), &versions[which]), &files);
 }
 
 #[cfg(unix)]

@@ -184,10 +184,9 @@ fn names_and_records_of_any_text_are_kept() {
     let listed = block_on(store.list()).unwrap();
     assert_eq!(listed.iter().map(|stored| stored.name.as_str()).collect::<Vec<_>>(), sorted);
     assert_eq!(*block_on(store.get("LARGE")).unwrap().unwrap().record.unwrap(), large);
-    for name in [&"x".repeat(4097)] {
-        assert_eq!(put(&store, name, true).unwrap_err().kind(), ErrorKind::InvalidName);
-        assert!(block_on(store.get(name)).unwrap().is_none());
-    }
+    let long = "x".repeat(4097);
+    assert_eq!(put(&store, &long, true).unwrap_err().kind(), ErrorKind::InvalidName);
+    assert!(block_on(store.get(&long)).unwrap().is_none());
 }
 
 #[test]

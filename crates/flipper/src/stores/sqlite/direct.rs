@@ -47,8 +47,7 @@ pub struct SqliteFile {
 
 struct Shared {
     place: Place,
-    /// With when the file was written last, and whether no later writing can have that time.
-    link: Mutex<Option<(Connection, Identity, (Content, bool))>>,
+    link: Mutex<Option<Link>>,
 }
 
 impl fmt::Display for SqliteFile {
@@ -102,7 +101,10 @@ impl SqliteFile {
     }
 }
 
-fn connect(place: &Place) -> Result<(Connection, Identity, (Content, bool))> {
+/// A connection, its files, and when the database file was written last, with whether no later writing can have that time.
+type Link = (Connection, Identity, (Content, bool));
+
+fn connect(place: &Place) -> Result<Link> {
     let (connection, identity, content) = place.connect_one()?;
     Ok((connection, identity, (content, is_past(content))))
 }

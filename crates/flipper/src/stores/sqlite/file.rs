@@ -67,6 +67,12 @@ impl Files {
 }
 
 impl Identity {
+    /// Whether no process has written to the -wal file for so long.
+    pub(super) fn log_rests(&self, time: Duration) -> bool {
+        let written = fs::metadata(&self.files.wal).and_then(|wal| wal.modified());
+        written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= time))
+    }
+
     pub(super) fn main(&self) -> &Path {
         &self.files.main
     }

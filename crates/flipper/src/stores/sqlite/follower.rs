@@ -246,9 +246,10 @@ impl Session {
     /// Whether the file has what this connection takes it to have. Who commits tells other connections so; who copies another
     /// file's bytes into this one does not. Nor does who moves commits from the -wal file into it, which leaves all as it is.
     fn is_the_same(&self) -> Result<bool> {
-        let data_version = schema::data_version(&self.reader).map_err(from_sqlite)?;
         schema::forget_pages(&self.reader)?;
         let marks = schema::marks(&self.reader)?;
+        // After that, so that a commit in between shows.
+        let data_version = schema::data_version(&self.reader).map_err(from_sqlite)?;
         Ok(data_version != self.data_version || self.seen.is_none_or(|seen| seen == marks))
     }
 

@@ -177,7 +177,8 @@ impl Writer {
     fn empty_the_log(&self) -> Result<bool> {
         let guard = self.shared.link();
         let Some(link) = guard.as_ref() else { return Ok(true) };
-        if !self.shared.is_current(&link.identity) {
+        // While others write they need it, and must not wait for this.
+        if !link.identity.log_rests(REST) || !self.shared.is_current(&link.identity) {
             return Ok(false);
         }
         link.writer.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
