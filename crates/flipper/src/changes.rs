@@ -4,12 +4,16 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use crate::error::{Error, ErrorKind};
+use crate::identity::Identity;
 use crate::record::FlagRecord;
-use crate::store::{Corrupt, Stored};
+use crate::status::Updates;
+use crate::store::{Corrupt, Stored, WatchEvent};
 use crate::table::{Entry, FlagTable, State};
 
 /// One change of a flag, as [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) tells it.
@@ -75,7 +79,7 @@ impl Changes {
         Self(Box::pin(told(table, receiver).filter_map(|told| {
             std::future::ready(match told {
                 Told::Change(change) => Some(change),
-                Told::Reset => None,
+                Told::Reset | Told::Store(_) => None,
             })
         })))
     }
@@ -106,6 +110,30 @@ pub(crate) enum Told {
     Change(Change),
     /// The versions before are no measure for those after; the changes that came with it were told one by one.
     Reset,
+    /// What is known of the store changed, between the changes before and after it.
+    Store(About),
+}
+
+/// What a mirror passes on of its store, besides flags.
+#[derive(Clone, Debug)]
+pub(crate) enum About {
+    Lost(ErrorKind, Arc<str>),
+    Restored,
+    Confirmed { at: Instant, valid_for: Duration },
+    Serving(Identity),
+    Following(Updates),
+}
+
+impl From<About> for WatchEvent {
+    fn from(about: About) -> Self {
+        match about {
+            About::Lost(kind, reason) => Self::Lost(Error::new(kind).with_message(&*reason)),
+            About::Restored => Self::Restored,
+            About::Confirmed { at, valid_for } => Self::Confirmed { at, valid_for },
+            About::Serving(identity) => Self::Serving(identity),
+            About::Following(updates) => Self::Following(updates),
+        }
+    }
 }
 
 /// What comes after a subscription: all of it, or `Lagged` and then a `Snapshot` in place of what was missed.

@@ -13,9 +13,10 @@ use std::time::{Duration, SystemTime};
 
 use flipper::{
     CachedFeatureFlagStore, Clock, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, Precondition, context,
+    MirroredFeatureFlagStore, Precondition, WatchEvent, context,
 };
 use futures_executor::block_on;
+use futures_util::StreamExt;
 use scripted::{Scripted, until};
 
 type Cache = CachedFeatureFlagStore<Scripted>;
@@ -335,4 +336,24 @@ fn without_expiration_every_call_asks() {
         assert_eq!(look(&cache, "F"), Ok(Some(true)));
         assert_eq!(store.gets(), calls);
     }
+}
+
+#[test]
+fn what_its_watch_reports_can_be_read_from_it() {
+    let store = Scripted::with("F", false);
+    let (cache, _) = cache(&store);
+    let mut events = cache.watch();
+    let mut next = || block_on(events.next()).unwrap();
+    next();
+    assert_eq!(look(&cache, "F"), Ok(Some(false)));
+    for enabled in [true, false] {
+        store.set("F", Some(enabled));
+        next();
+        assert_eq!(look(&cache, "F"), Ok(Some(enabled)));
+    }
+    store.tells.store(false, Ordering::SeqCst);
+    store.set("F", None);
+    store.restore();
+    while !matches!(next(), WatchEvent::Reset { .. }) {}
+    assert_eq!(look(&cache, "F"), Ok(None));
 }

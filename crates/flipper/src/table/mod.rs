@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast;
 
 use self::index::Index;
@@ -16,6 +16,8 @@ pub(crate) use self::slot::{Answer, Entry, Slot, State};
 use crate::changes::{Change, Changes, Told, told};
 use crate::store::{Corrupt, Stored, Version, Watch, WatchEvent};
 
+/// How a change came here, in the log.
+pub(crate) const BY_LIST: &str = "list of all flags";
 /// How many changes a subscriber may be behind before it is told that it lagged.
 const CHANGES_KEPT: usize = 1024;
 
@@ -87,10 +89,12 @@ impl FlagTable {
     }
 
     /// Takes in a state whatever the versions say: the caller has decided that it is the newer one.
-    pub(crate) fn replace(&self, flag: Stored) {
+    ///
+    /// `way`: how it came here, for the log.
+    pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
         let entry = Entry::new(version, record);
-        self.put(&mut self.lock(), &name, entry);
+        self.put(&mut self.lock(), &name, entry, way);
     }
 
     /// Makes room for so many flags in all, ahead of as many calls of [`replace`](Self::replace).
@@ -100,16 +104,22 @@ impl FlagTable {
     }
 
     /// As [`replace`](Self::replace), with `None` for a flag that is gone.
-    pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>) {
+    pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {
         match state {
-            Some(flag) => self.replace(flag),
+            Some(flag) => self.replace(flag, way),
             // A name that never was needs no tombstone.
             None => {
                 if let Some(slot) = self.index.get(name) {
-                    self.set(&mut self.lock(), slot, Entry::absent(Version::ordered(0)));
+                    self.set(&mut self.lock(), slot, Entry::absent(Version::ordered(0)), way);
                 }
             }
         }
+    }
+
+    /// Reports something about the store in the order of the changes.
+    pub(crate) fn pass_on(&self, told: Told) {
+        let _writer = self.lock();
+        self.send(|| told);
     }
 
     /// Makes these all the flags there are, whatever the versions: for a store that was replaced or restarted empty, in which
@@ -118,18 +128,25 @@ impl FlagTable {
         let mut writer = self.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();
         let gone = Entry::absent(Version::ordered(0));
-        for slot in self.index.slots().filter(|slot| !kept.contains(slot.name())) {
+        let (mut held, mut vanished) = (0, 0);
+        for slot in self.index.slots() {
             let existed = slot.exists();
+            held += usize::from(existed);
+            if kept.contains(slot.name()) {
+                continue;
+            }
             // No tombstone: its number could be above what the store will count next.
             slot.set(None);
             if existed {
-                self.tell(&mut writer, slot.name(), &gone);
+                vanished += 1;
+                self.tell(&mut writer, slot.name(), &gone, BY_LIST);
             }
         }
         drop(kept);
         for Stored { name, version, record } in flags {
-            self.put(&mut writer, &name, Entry::new(version, record));
+            self.put(&mut writer, &name, Entry::new(version, record), BY_LIST);
         }
+        warn_of_vanished(held, vanished);
         self.send(|| Told::Reset);
     }
 
@@ -155,20 +172,28 @@ impl FlagTable {
     /// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) for a store whose table is always current.
     pub(crate) fn watch(self: &Arc<Self>) -> Watch<'static> {
         let (flags, receiver) = self.snapshot_and_changes();
+        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(self.events(receiver)))
+    }
+
+    /// What a receiver gets, as events of a watch. Each shows the table as it is when it is taken, never an older state.
+    pub(crate) fn events(
+        self: &Arc<Self>,
+        receiver: broadcast::Receiver<Told>,
+    ) -> impl Stream<Item = WatchEvent> + Send + use<> {
         let table = Arc::downgrade(self);
-        let told = told(table.clone(), receiver).filter_map(move |told| {
+        told(table.clone(), receiver).filter_map(move |told| {
             let event = match told {
                 Told::Change(Change::Snapshot(flags)) => Some(WatchEvent::Reset { flags, read_at: None }),
                 // Versions begin anew, which only a reset can say.
                 Told::Reset => table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at: None }),
                 Told::Change(Change::Lagged { .. }) => None,
+                Told::Store(about) => Some(about.into()),
                 Told::Change(Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name }) => {
                     table.upgrade().and_then(|table| table.event(name))
                 }
             };
             std::future::ready(event)
-        });
-        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(told))
+        })
     }
 
     fn event(&self, name: String) -> Option<WatchEvent> {
@@ -193,38 +218,42 @@ impl FlagTable {
         if old.is_some_and(|old| is_older_or_same(&entry.version, &old.version)) {
             return false;
         }
-        self.put(&mut writer, name, entry);
+        self.put(&mut writer, name, entry, "store");
         true
     }
 
-    fn put(&self, writer: &mut Writer, name: &str, entry: Entry) {
+    fn put(&self, writer: &mut Writer, name: &str, entry: Entry, way: &'static str) {
         if let Some(slot) = self.index.get(name) {
-            return self.set(writer, slot, entry);
+            return self.set(writer, slot, entry, way);
         }
         let entry = Arc::new(entry);
         self.index.insert(Arc::new(Slot::new(name, Some(entry.clone()))), writer.slots);
         writer.slots += 1;
         if !entry.is_absent() {
-            self.tell(writer, name, &entry);
+            self.tell(writer, name, &entry, way);
         }
     }
 
-    fn set(&self, writer: &mut Writer, slot: &Slot, entry: Entry) {
+    fn set(&self, writer: &mut Writer, slot: &Slot, entry: Entry, way: &'static str) {
         let unchanged = slot.entry().as_ref().map_or(entry.is_absent(), |old| old.is_same_state(&entry));
         let entry = Arc::new(entry);
         slot.set(Some(entry.clone()));
         if !unchanged {
-            self.tell(writer, slot.name(), &entry);
+            self.tell(writer, slot.name(), &entry, way);
         }
     }
 
-    fn tell(&self, writer: &mut Writer, name: &str, entry: &Entry) {
-        if !writer.corrupt.is_empty() {
-            writer.corrupt.remove(name);
+    fn tell(&self, writer: &mut Writer, name: &str, entry: &Entry, way: &'static str) {
+        let was_corrupt = !writer.corrupt.is_empty() && writer.corrupt.remove(name).is_some();
+        match &entry.state {
+            State::Corrupt(corrupt) => {
+                writer.corrupt.insert(name.to_owned(), corrupt.clone());
+                tracing::warn!(flag = name, reason = corrupt.reason(), "flag cannot be read, and is off");
+            }
+            _ if was_corrupt => tracing::info!(flag = name, "flag can be read again, or is gone"),
+            _ => {}
         }
-        if let State::Corrupt(corrupt) = &entry.state {
-            writer.corrupt.insert(name.to_owned(), corrupt.clone());
-        }
+        tracing::debug!(flag = name, state = entry.state.describe(), way, "flag has changed");
         self.send(|| Told::Change(Change::of(name, entry)));
     }
 
@@ -238,6 +267,13 @@ impl FlagTable {
     fn lock(&self) -> MutexGuard<'_, Writer> {
         // Nothing that can panic leaves the writer's data half changed.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `held`: how many there were.
+pub(crate) fn warn_of_vanished(held: usize, vanished: usize) {
+    if vanished * 2 > held {
+        tracing::warn!(held, vanished, "more than half of the flags are gone");
     }
 }
 

@@ -60,6 +60,18 @@ pub(crate) enum State {
     Corrupt(Corrupt),
 }
 
+impl State {
+    /// For the log.
+    pub(super) fn describe(&self) -> &'static str {
+        match self {
+            Self::Absent => "gone",
+            Self::Present { record, .. } if record.is_enabled() => "on",
+            Self::Present { .. } => "off",
+            Self::Corrupt(_) => "unreadable",
+        }
+    }
+}
+
 impl Entry {
     pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
         let state = match record {

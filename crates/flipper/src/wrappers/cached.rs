@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
@@ -16,7 +17,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;
@@ -282,8 +283,15 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.list().await
     }
 
+    /// What it reports is dropped from the cache first, so that who reads on it is not given the state before.
     fn watch(&self) -> Watch<'_> {
-        self.store.watch()
+        Box::pin(self.store.watch().inspect(|event| match event {
+            WatchEvent::Changed { flag: Stored { name, .. }, .. }
+            | WatchEvent::Removed { name, .. }
+            | WatchEvent::Hint { name } => drop(self.cache.remove(name)),
+            WatchEvent::Reset { .. } => self.cache.clear(),
+            _ => {}
+        }))
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {

@@ -1,11 +1,13 @@
 //! All flags of a store in this process's memory, kept current by what the store tells.
 
 mod builder;
+mod doubt;
 mod health;
 mod order;
 mod shared;
 pub(crate) mod snapshot;
 mod task;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -146,7 +148,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         let deleted = inner.store.delete(name, when).await;
         match &deleted {
             Ok(version) => write.deleted(version),
-            Err(error) if is_refusal(error) => write.refused(),
+            Err(error) if error.nothing_written() => write.refused(),
             Err(_) => drop(write),
         }
         deleted
@@ -156,8 +158,9 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.list().await
     }
 
+    /// Out of memory, so that a read of it shows what was told.
     fn watch(&self) -> Watch<'_> {
-        self.inner.store.watch()
+        Box::pin(self.inner.shared.clone().watch())
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
@@ -247,20 +250,7 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
 fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) {
     match written {
         Ok(version) => write.put(record, version),
-        Err(error) if is_refusal(error) => write.refused(),
+        Err(error) if error.nothing_written() => write.refused(),
         Err(_) => drop(write),
     }
-}
-
-/// Whether the error says for certain that nothing was written.
-fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Conflict
-            | ErrorKind::FlagExists
-            | ErrorKind::FlagNotFound
-            | ErrorKind::InvalidInput
-            | ErrorKind::InvalidName
-            | ErrorKind::Unsupported
-    )
 }

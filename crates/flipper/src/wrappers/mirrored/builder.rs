@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use futures_util::future::join;
 use tokio::sync::watch;
 
+use super::doubt::KEPT_FOR;
 use super::shared::Shared;
 use super::snapshot::{self, SnapshotFile};
 use super::{Inner, MirroredFeatureFlagStore, task};
@@ -18,11 +20,12 @@ use crate::store::FeatureFlagStore;
 pub struct MirrorBuilder<S> {
     store: S,
     snapshot_file: Option<PathBuf>,
+    doubt_for: Duration,
 }
 
 impl<S: FeatureFlagStore> MirrorBuilder<S> {
     pub(super) fn new(store: S) -> Self {
-        Self { store, snapshot_file: None }
+        Self { store, snapshot_file: None, doubt_for: KEPT_FOR }
     }
 
     /// Keeps the last known flags in this file too, so that a process which starts while the store is down has them; none
@@ -38,12 +41,23 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         self
     }
 
+    /// How long flags are kept that are missing when the store comes back after an outage without more than half of them; 5
+    /// minutes by default, and zero for not at all. Until then the status is `Stale`, and the snapshot file stays as it is. It ends
+    /// sooner when the store has them again, when they are deleted, or all of them at once, while it is followed.
+    #[must_use]
+    pub fn doubt_for(mut self, time: Duration) -> Self {
+        self.doubt_for = time;
+        self
+    }
+
     /// The mirror, which starts to follow the store at once.
     #[must_use]
     pub fn build(self) -> MirroredFeatureFlagStore<S> {
-        let Self { store, snapshot_file } = self;
-        let file = snapshot_file.map(|path| SnapshotFile::new(path, store.to_string()));
-        let shared = Arc::new(Shared::new(file.as_ref().and_then(SnapshotFile::load)));
+        let Self { store, snapshot_file, doubt_for } = self;
+        let identity = store.identity();
+        let file = snapshot_file.map(|path| SnapshotFile::new(path, store.to_string(), &identity));
+        let last_known = file.as_ref().and_then(SnapshotFile::load);
+        let shared = Arc::new(Shared::new(store.to_string(), identity, last_known, doubt_for));
         let (closing, closing_told) = watch::channel(false);
         let (ended_teller, ended) = watch::channel(false);
         let store = Arc::new(store);
@@ -68,7 +82,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
             }
             Err(error) => {
                 let reason = format!("the thread that follows the store cannot be started: {error}");
-                shared.following().ended(&reason);
+                shared.ended(&reason);
                 ended_teller.send_replace(true);
             }
         }
@@ -83,7 +97,7 @@ struct Ended(Arc<Shared>, watch::Sender<bool>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.following().ended("the thread that follows the store has ended");
+        self.0.ended("the thread that follows the store has ended");
         self.1.send_replace(true);
     }
 }

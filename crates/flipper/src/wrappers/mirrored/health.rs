@@ -1,84 +1,198 @@
-//! How current a mirror is.
+//! How current a mirror is: what is wrong, since when by the store's last word, and for how long that word holds.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
 use crate::status::{Health, Status, Updates};
 
 const NOT_YET: &str = "the store's flags have not arrived yet";
+/// Clocks of one machine drift less apart than this between two words of a store.
+const JUMP: Duration = Duration::from_secs(5);
+
+/// A moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Moment {
+    /// Of this process.
+    Here { at: Instant, clock: SystemTime },
+    /// Of another one.
+    Elsewhere(SystemTime),
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self::of(Instant::now())
+    }
+
+    fn of(at: Instant) -> Self {
+        Self::Here { at, clock: SystemTime::now().checked_sub(at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH) }
+    }
+
+    pub(super) fn to_system(self) -> SystemTime {
+        match self {
+            Self::Here { clock, .. } => clock,
+            Self::Elsewhere(time) => time,
+        }
+    }
+}
 
 /// What is wrong, if anything is; each cause comes and goes by itself.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// Since when anything is wrong.
-    since: Option<SystemTime>,
+    /// The last word of the store while anything is wrong.
+    since: Option<Moment>,
     ended: Option<Arc<str>>,
     lost: Option<Arc<str>>,
+    doubted: Option<Arc<str>>,
     unread: Option<Arc<str>>,
-    last_sync: Option<SystemTime>,
+    silent: Option<Arc<str>>,
+    /// The store's last word: up to here everything that changed has been reported.
+    confirmed: Option<Moment>,
+    valid_for: Option<Duration>,
     pub(super) updates: Updates,
+    pub(super) identity: Identity,
+}
+
+/// What a cause that came or went has made of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The flags were current and are not any more.
+    Doubt,
+    /// They are current again.
+    Current,
+    /// Neither.
+    None,
 }
 
 impl Following {
     /// `last_known`: when the flags of the snapshot file were the store's.
-    pub(super) fn new(last_known: Option<SystemTime>) -> Self {
+    pub(super) fn new(last_known: Option<SystemTime>, identity: Identity) -> Self {
         Self {
-            since: Some(last_known.unwrap_or_else(SystemTime::now)),
+            since: Some(last_known.map_or_else(Moment::now, Moment::Elsewhere)),
             ended: None,
             lost: Some(NOT_YET.into()),
+            doubted: None,
             unread: None,
-            last_sync: last_known,
+            silent: None,
+            confirmed: last_known.map(Moment::Elsewhere),
+            valid_for: None,
             updates: Updates::Push,
+            identity,
         }
     }
 
-    /// All flags of the store have come.
-    pub(super) fn synced(&mut self) {
-        self.lost = None;
-        self.last_sync = Some(SystemTime::now());
-        self.refresh();
+    /// All flags of the store have come, by a read that was sent then.
+    pub(super) fn synced(&mut self, read_at: Instant) -> Turn {
+        (self.lost, self.doubted) = (None, None);
+        self.heard(Some(read_at), None)
     }
 
-    pub(super) fn lost(&mut self, reason: &str) {
+    /// All changes up to then have been reported. `valid_for`: until the next such word is due, where the store gives them.
+    pub(super) fn heard(&mut self, at: Option<Instant>, valid_for: Option<Duration>) -> Turn {
+        if let Some(at) = at
+            && self.lost.is_none()
+            && self.doubted.is_none()
+        {
+            // A word that was late is no step back.
+            if !matches!(self.confirmed, Some(Moment::Here { at: known, .. }) if known > at) {
+                self.confirmed = Some(Moment::of(at));
+            }
+            if valid_for.is_some() {
+                self.valid_for = valid_for;
+            }
+            self.silent = None;
+        }
+        self.turn()
+    }
+
+    pub(super) fn lost(&mut self, reason: &str) -> Turn {
         self.lost = Some(reason.into());
-        self.refresh();
+        // The next word may come from a server with other habits.
+        (self.valid_for, self.silent) = (None, None);
+        self.turn()
+    }
+
+    /// Whether the store is lost, or was never reached.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Flags are missing from what the store has after a loss, and are kept for now.
+    pub(super) fn doubted(&mut self, reason: Option<&str>) -> Turn {
+        self.doubted = reason.map(Into::into);
+        if self.doubted.is_some() {
+            self.lost = None;
+        }
+        self.turn()
     }
 
     /// Single flags that had to be read again could not be; `None`: all could.
-    pub(super) fn unread(&mut self, reason: Option<Arc<str>>) {
+    pub(super) fn unread(&mut self, reason: Option<Arc<str>>) -> Turn {
         self.unread = reason;
-        self.refresh();
+        self.turn()
     }
 
-    pub(super) fn ended(&mut self, reason: &str) {
+    pub(super) fn ended(&mut self, reason: &str) -> Turn {
         self.ended.get_or_insert_with(|| reason.into());
-        self.refresh();
+        self.turn()
     }
 
-    fn refresh(&mut self) {
-        let wrong = self.ended.is_some() || self.lost.is_some() || self.unread.is_some();
-        if !wrong {
-            self.since = None;
-        } else if self.since.is_none() {
-            let now = SystemTime::now();
-            self.since = Some(now);
-            self.last_sync = Some(now);
+    /// Looks at how long ago the last word was. While that holds, says when it will not any more.
+    pub(super) fn look(&mut self) -> (Turn, Option<Instant>) {
+        let (Some(Moment::Here { at, clock }), Some(valid_for)) = (self.confirmed, self.valid_for) else {
+            return (self.turn(), None);
+        };
+        let by_clock = SystemTime::now().duration_since(clock).unwrap_or_default();
+        let age = at.elapsed();
+        if age >= valid_for {
+            self.silent = Some(format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into());
+        } else if by_clock > age + JUMP {
+            // A machine that slept, and whose monotonic clock slept with it, or a clock that was set: nothing tells them apart.
+            self.confirmed = Some(Moment::of(at));
+            let jump = (by_clock - age).as_secs_f64();
+            self.silent = Some(
+                format!("the clock went {jump:.0} s forward at once, and the store has not been heard of since").into(),
+            );
+        }
+        (self.turn(), at.checked_add(valid_for))
+    }
+
+    fn reason(&self) -> Option<&Arc<str>> {
+        [&self.ended, &self.lost, &self.doubted, &self.unread, &self.silent].into_iter().find_map(Option::as_ref)
+    }
+
+    fn turn(&mut self) -> Turn {
+        match (self.reason().is_some(), self.since) {
+            (true, None) => {
+                self.since = Some(self.confirmed.unwrap_or_else(Moment::now));
+                Turn::Doubt
+            }
+            (false, Some(_)) => {
+                self.since = None;
+                Turn::Current
+            }
+            _ => Turn::None,
         }
     }
 
     /// When the flags were last known to be the store's.
     pub(super) fn last_sync(&self) -> Option<SystemTime> {
-        if self.since.is_none() { Some(SystemTime::now()) } else { self.last_sync }
+        let confirmed = self.confirmed?;
+        Some(self.since.unwrap_or(confirmed).to_system())
+    }
+
+    /// Since when they are stale, and why.
+    pub(super) fn stale(&self) -> Option<(SystemTime, Arc<str>)> {
+        Some((self.since?.to_system(), self.reason()?.clone()))
     }
 
     pub(super) fn status(&self) -> Status {
-        let reason = self.ended.as_ref().or(self.lost.as_ref()).or(self.unread.as_ref());
-        let health = match (self.since, reason) {
-            (Some(since), Some(reason)) => Health::Stale { since, reason: reason.clone() },
-            _ => Health::Live,
+        let health = match self.stale() {
+            Some((since, reason)) => Health::Stale { since, reason },
+            None => Health::Live,
         };
-        Status::new(health, self.last_sync(), self.updates)
+        Status::new(health, self.last_sync(), self.updates).with_identity(self.identity.clone())
     }
 }
 
@@ -99,10 +213,70 @@ impl First {
         !matches!(self, Self::Waiting)
     }
 
+    /// Whether flags are in, even if old ones.
+    pub(super) fn has_flags(&self) -> bool {
+        matches!(self, Self::Synced | Self::LastKnown)
+    }
+
     pub(super) fn result(&self) -> Result<()> {
         match self {
             Self::Waiting | Self::Synced | Self::LastKnown => Ok(()),
             Self::Failed(kind, reason) => Err(Error::new(*kind).with_message(&**reason)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn followed() -> Following {
+        let mut following = Following::new(None, Identity::new("test"));
+        following.synced(Instant::now());
+        following
+    }
+
+    #[test]
+    fn staleness_counts_from_the_last_word() {
+        let mut following = followed();
+        let word = Instant::now() - Duration::from_secs(40);
+        following.confirmed = Some(Moment::of(word));
+        assert_eq!(following.lost("gone"), Turn::Doubt);
+        let age = following.stale().unwrap().0.elapsed().unwrap();
+        assert!((39..42).contains(&age.as_secs()), "{age:?}");
+        assert_eq!(following.last_sync(), Some(following.stale().unwrap().0));
+        // What is heard in between of a store that is lost says nothing of the flags.
+        following.heard(Some(Instant::now()), None);
+        assert_eq!(following.lost("still gone"), Turn::None);
+        assert!(following.stale().unwrap().0.elapsed().unwrap() >= age);
+        assert_eq!(following.synced(Instant::now()), Turn::Current);
+        assert_eq!(following.stale(), None);
+    }
+
+    #[test]
+    fn a_word_holds_for_as_long_as_the_store_said() {
+        let mut following = followed();
+        let word = Instant::now() - Duration::from_secs(2);
+        following.confirmed = None;
+        following.heard(Some(word), Some(Duration::from_secs(3)));
+        assert_eq!(following.look(), (Turn::None, Some(word + Duration::from_secs(3))));
+        following.heard(None, Some(Duration::from_secs(1)));
+        following.valid_for = Some(Duration::from_secs(1));
+        assert_eq!(following.look().0, Turn::Doubt);
+        assert!(following.stale().unwrap().1.contains("not been heard of for 2 s"));
+        assert_eq!(following.heard(Some(Instant::now()), Some(Duration::from_secs(3))), Turn::Current);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_a_doubt_until_the_next_word() {
+        let mut following = followed();
+        following.heard(Some(Instant::now()), Some(Duration::from_secs(60)));
+        following.confirmed =
+            Some(Moment::Here { at: Instant::now(), clock: SystemTime::now() - Duration::from_secs(3600) });
+        assert_eq!(following.look().0, Turn::Doubt);
+        let (since, reason) = following.stale().unwrap();
+        assert!(reason.contains("the clock went 3600 s forward"), "{reason}");
+        assert!(since.elapsed().unwrap() < Duration::from_secs(10), "it does not count the jump");
+        assert_eq!(following.heard(Some(Instant::now()), None), Turn::Current);
     }
 }

@@ -1,9 +1,9 @@
 //! The last known flags in a file, for a process that starts while its store is down. It knows a table and no store, so
 //! that every store that fills a table can use it.
 //!
-//! The file is one line, `flipper-snapshot 1 SHA1`, and a JSON text with that checksum: the store's name, the time of the
-//! last sync in Unix seconds, and for each flag its name, its version (a number, or bytes in hexadecimal) and its record as
-//! a store has it. Flags that could not be read are left out.
+//! The file is one line, `flipper-snapshot 2 SHA1`, and a JSON text with that checksum: what the store prints, a digest of the
+//! place that its flags are in, the time of the last sync in Unix seconds, and for each flag its name, its version (a number, or
+//! bytes in hexadecimal) and its record as a store has it. Flags that could not be read are left out.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -18,11 +18,12 @@ use futures_util::future::{Either, select};
 use sha1::{Digest, Sha1};
 use tokio::time::{sleep, timeout};
 
+use crate::identity::Identity;
 use crate::json::{Json, Object};
 use crate::store::{Stored, Version};
 use crate::table::FlagTable;
 
-const HEAD: &str = "flipper-snapshot 1 ";
+const HEAD: &str = "flipper-snapshot 2 ";
 /// A file that is larger is neither written nor read.
 const MAX_SIZE: usize = 64 * 1024 * 1024;
 /// Changes within this time are written at once.
@@ -46,13 +47,16 @@ pub(crate) struct LastKnown {
 #[derive(Clone, Debug)]
 pub(crate) struct SnapshotFile {
     path: PathBuf,
+    /// What the store prints, for a person.
     store: String,
+    /// Of its identity, which may be nobody else's to know.
+    place: String,
 }
 
 impl SnapshotFile {
-    /// `store` is what the store prints: a file of another one is not read.
-    pub(crate) fn new(path: PathBuf, store: String) -> Self {
-        Self { path, store }
+    /// A file of another place is not read.
+    pub(crate) fn new(path: PathBuf, store: String, identity: &Identity) -> Self {
+        Self { path, store, place: hex(&Sha1::digest(identity.place().as_bytes())) }
     }
 
     /// What is in the file. One that is missing is nothing; one that cannot be used is nothing too, with a warning.
@@ -85,9 +89,15 @@ impl SnapshotFile {
     }
 
     fn parse(&self, body: &Json) -> io::Result<LastKnown> {
-        let store = body.get("store").and_then(Json::as_str).unwrap_or_default();
-        if store != self.store {
-            return Err(invalid(format!("it has the flags of {store}, not of {}", self.store)));
+        let text = |key| body.get(key).and_then(Json::as_str).unwrap_or_default();
+        if text("place") != self.place {
+            let store = text("store");
+            return Err(invalid(match store == self.store {
+                true => format!(
+                    "it has the flags of a {store} at another address, in another database or of another datacenter"
+                ),
+                false => format!("it has the flags of {store}, not of {}", self.store),
+            }));
         }
         let seconds = body.get("synced").and_then(Json::as_i64).and_then(|seconds| u64::try_from(seconds).ok());
         let synced = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
@@ -102,6 +112,7 @@ impl SnapshotFile {
     pub(crate) fn save(&self, flags: &[Stored], synced: SystemTime) -> io::Result<()> {
         let mut body = Object::new();
         body.insert("store", self.store.as_str());
+        body.insert("place", self.place.as_str());
         let seconds = synced.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         body.insert("synced", i64::try_from(seconds).unwrap_or(i64::MAX));
         body.insert("flags", flags.iter().filter_map(flag_to_json).collect::<Vec<_>>());

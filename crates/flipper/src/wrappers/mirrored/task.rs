@@ -22,6 +22,8 @@ use crate::store::{FeatureFlagStore, WatchEvent};
 const READS: usize = 32;
 /// Stores have limits of their own; this is for those that break their word.
 const READ_LIMIT: Duration = Duration::from_secs(30);
+/// How often the clock is looked at while the store says nothing of how long its word holds.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 /// After so many steps without a wait the other tasks of the thread have a turn.
 const STEPS: u32 = 64;
 
@@ -37,26 +39,35 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
         let following = pin!(AssertUnwindSafe(follow(&*store, &shared)).catch_unwind());
         let reason = match select(closed.as_mut(), following).await {
             Either::Left(_) => break,
-            Either::Right((Ok(()), _)) => "the store's watch ended".to_owned(),
+            // What the next list of all flags lacks is gone.
+            Either::Right((Ok(End::DoubtIsOver), _)) => continue,
+            Either::Right((Ok(End::Watch), _)) => "the store's watch ended".to_owned(),
             Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", message(&*panic)),
         };
         if began.elapsed() > LONGEST_PAUSE {
             pause = Pause::default();
         }
-        tracing::warn!(store = %store, reason, "the store cannot be followed; flags are the last known ones");
         shared.lost(&Error::new(ErrorKind::Unavailable).with_message(reason));
         if let Either::Left(_) = select(closed.as_mut(), pin!(sleep(pause.next()))).await {
             break;
         }
     }
-    shared.following().ended("the mirror was closed");
+    shared.ended("the mirror was closed");
 }
 
-async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) {
+/// Why following ended.
+enum End {
+    Watch,
+    /// Flags that the store came back without were kept for long enough.
+    DoubtIsOver,
+}
+
+async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
     let mut events = store.watch();
     let mut reads = FuturesUnordered::new();
     let mut pause = Pause::default();
     let mut paused = None;
+    let mut due = pin!(sleep(LONGEST_LOOK));
     let mut steps = 0;
     loop {
         while paused.is_none()
@@ -81,6 +92,9 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) {
                 if paused.as_mut().is_some_and(|pause| pause_is_over(pause, context)) {
                     return Poll::Ready(Step::Resume);
                 }
+                if due.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Step::Look);
+                }
                 wake.as_mut().poll(context).map(|()| Step::Wake)
             })
             .await
@@ -93,8 +107,20 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) {
                     paused = Some(Box::pin(sleep(pause.next())));
                 }
             }
-            Step::Event(None) => return,
-            Step::Event(Some(event)) => take_in(shared, event),
+            Step::Event(None) => return End::Watch,
+            Step::Event(Some(event)) => {
+                let may_be_sooner = matches!(event, WatchEvent::Confirmed { .. } | WatchEvent::Reset { .. });
+                take_in(shared, event);
+                if may_be_sooner {
+                    due.as_mut().reset(next_look(shared));
+                }
+            }
+            Step::Look => {
+                if shared.is_doubt_over() {
+                    return End::DoubtIsOver;
+                }
+                due.as_mut().reset(next_look(shared));
+            }
             Step::Resume => paused = None,
             Step::Wake => {}
         }
@@ -105,10 +131,19 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) {
     }
 }
 
+/// When the store's last word, or the time for which flags in doubt are kept, is over.
+fn next_look(shared: &Shared) -> tokio::time::Instant {
+    let now = Instant::now();
+    let next = [shared.look(), shared.doubt_ends()].into_iter().flatten().min();
+    // What is over already has been dealt with.
+    next.filter(|next| *next > now).unwrap_or(now + LONGEST_LOOK).into()
+}
+
 enum Step<F, R> {
     Read(F, R),
     Event(Option<WatchEvent>),
     Resume,
+    Look,
     Wake,
 }
 
@@ -122,18 +157,13 @@ fn take_in(shared: &Shared, event: WatchEvent) {
         WatchEvent::Changed { flag, read_at } => shared.changed(flag, read_at),
         WatchEvent::Removed { name, version, read_at } => shared.removed(&name, version.as_ref(), read_at),
         WatchEvent::Hint { name } => shared.hint(&name),
-        WatchEvent::Lost(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the store is lost; flags are the last known ones"
-            );
-            shared.lost(&error);
-        }
+        WatchEvent::Lost(error) => shared.lost(&error),
         // The flags that come next make it current again.
         WatchEvent::Restored => {}
         WatchEvent::Compared { versions } => shared.compared(&versions),
         WatchEvent::Following(updates) => shared.updates(updates),
-        WatchEvent::Confirmed { .. } | WatchEvent::Serving(_) => {}
+        WatchEvent::Confirmed { at, valid_for } => shared.confirmed(at, valid_for),
+        WatchEvent::Serving(identity) => shared.serving(identity),
     }
 }
 

@@ -24,7 +24,12 @@ pub(crate) struct Order {
     queue: VecDeque<Box<str>>,
     /// How many names could not be read when they had to be.
     failing: usize,
+    /// At so many names, those of flags long gone are forgotten.
+    prune_at: usize,
 }
+
+/// Not worth forgetting any.
+const FEW_NAMES: usize = 1024;
 
 /// A state of a flag, as far as order goes.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +86,7 @@ impl Order {
 
     /// Before an own write is sent.
     pub(crate) fn start_write(&mut self, name: &str) -> Write {
+        self.prune(Instant::now());
         let epoch = self.epoch;
         let known = self.name(name);
         known.writes += 1;
@@ -204,6 +210,26 @@ impl Order {
             self.name(name).marked = None;
         }
         newer
+    }
+
+    /// How many flags are held here.
+    pub(crate) fn held(&self) -> usize {
+        self.names.values().filter(|known| known.present).count()
+    }
+
+    /// Since when the flag that waits longest for a read waits; reads under way count.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        self.names.values().filter_map(|known| known.marked).min()
+    }
+
+    /// Forgets names whose flags are gone for so long that no late word of them can come. Their number is so bounded by that of
+    /// the flags.
+    fn prune(&mut self, now: Instant) {
+        if self.names.len() < self.prune_at.max(FEW_NAMES) {
+            return;
+        }
+        self.names.retain(|_, known| !known.is_forgettable(now));
+        self.prune_at = self.names.len() * 2;
     }
 
     /// How many flags could not be read when they had to be.

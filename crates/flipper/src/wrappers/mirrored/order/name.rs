@@ -1,6 +1,6 @@
 //! What is known of one name, and how a state of it is judged.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Seen;
 
@@ -49,7 +49,18 @@ pub(super) enum Verdict {
     Unclear,
 }
 
+/// Longer than any read or event can be under way.
+const LATE: Duration = Duration::from_secs(120);
+
 impl Name {
+    /// Whether there is no flag, nothing is under way for it, and nothing late can come.
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        let busy =
+            self.present || self.writes > 0 || self.reading || self.queued || self.failing || self.marked.is_some();
+        let last = self.own.max(self.told.map(|told| told.at));
+        !busy && last.is_none_or(|last| now.saturating_duration_since(last) > LATE)
+    }
+
     /// Whether a state is newer than what was taken in.
     pub(super) fn verdict(&self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
         let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };

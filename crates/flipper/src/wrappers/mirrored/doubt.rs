@@ -1,0 +1,48 @@
+//! Flags that a store does not have any more after it was lost. It may have come back empty, or with a part of what it had:
+//! they are kept for a while, unless something says that they were deleted.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long by default.
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub(super) struct Doubt {
+    missing: HashSet<Box<str>>,
+    /// How many flags there were.
+    held: usize,
+    pub(super) until: Instant,
+}
+
+impl Doubt {
+    /// Whether so many flags are too many to be gone at once.
+    pub(super) fn is_due(held: usize, missing: usize) -> bool {
+        missing * 2 > held
+    }
+
+    pub(super) fn new(missing: impl IntoIterator<Item = Box<str>>, held: usize, until: Instant) -> Self {
+        Self { missing: missing.into_iter().collect(), held, until }
+    }
+
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        self.missing.contains(name)
+    }
+
+    /// Something newer is known of the flag. Says whether none is left.
+    pub(super) fn settle(&mut self, name: &str) -> bool {
+        self.missing.remove(name) && self.missing.is_empty()
+    }
+
+    pub(super) fn reason(&self) -> String {
+        let until = SystemTime::now() + self.until.saturating_duration_since(Instant::now());
+        let until = until.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (hour, minute, second) = (until / 3600 % 24, until / 60 % 60, until % 60);
+        format!(
+            "the store came back without {} of {} flags; they are kept until {hour:02}:{minute:02}:{second:02} UTC, or until \
+             the store has them again or reports that they were deleted",
+            self.missing.len(),
+            self.held,
+        )
+    }
+}

@@ -1,0 +1,280 @@
+//! Flags that a store comes back without are kept for a while, and what a mirror tells its own watchers can be read from it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[path = "support/scripted.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
+mod scripted;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flipper::{
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Health, LocalFeatureFlagStore, MirroredFeatureFlagStore,
+    Stored, WatchEvent,
+};
+use futures_executor::block_on;
+use futures_util::StreamExt;
+use scripted::{Scripted, Tell, until};
+
+const NAMES: [&str; 4] = ["A", "B", "C", "D"];
+
+type Features = FeatureFlagClient;
+
+/// Four flags that are on, and a client that mirrors them.
+fn four(mirror: impl FnOnce(Scripted) -> MirroredFeatureFlagStore<Scripted>) -> (Scripted, Features) {
+    let store = Scripted::new();
+    for name in NAMES {
+        store.set(name, Some(true));
+    }
+    let features = FeatureFlagClient::new(mirror(store.clone()));
+    block_on(features.ready()).unwrap();
+    (store, features)
+}
+
+/// The store is away, and comes back with these flags alone.
+fn comes_back_with(store: &Scripted, names: &[&str]) {
+    store.lose();
+    store.tells.store(false, Ordering::SeqCst);
+    for name in NAMES {
+        store.set(name, names.contains(&name).then_some(true));
+    }
+    store.tells.store(true, Ordering::SeqCst);
+    store.restore();
+}
+
+/// An event after which all before it were taken in.
+fn settle(store: &Scripted, features: &Features) {
+    store.set("SETTLED", Some(true));
+    until("the last change is here", || features.is_enabled("SETTLED"));
+    store.set("SETTLED", None);
+    until("the last change is here", || !features.exists("SETTLED"));
+}
+
+fn reason(features: &Features) -> Option<Arc<str>> {
+    match features.status().health {
+        Health::Stale { reason, .. } => Some(reason),
+        _ => None,
+    }
+}
+
+fn on(features: &Features) -> Vec<&'static str> {
+    NAMES.into_iter().filter(|name| features.is_enabled(name)).collect()
+}
+
+#[test]
+fn a_store_that_comes_back_empty_is_doubted() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    comes_back_with(&store, &[]);
+    until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
+    settle(&store, &features);
+    assert_eq!(on(&features), NAMES);
+
+    // Neither a read of a caller nor the next loss ends it.
+    assert!(block_on(features.fetch("A")).unwrap().is_none());
+    comes_back_with(&store, &[]);
+    settle(&store, &features);
+    assert_eq!(on(&features), NAMES);
+    assert!(reason(&features).is_some());
+
+    // The backup is played in.
+    for name in NAMES {
+        assert!(!features.status().is_live());
+        store.set(name, Some(true));
+        settle(&store, &features);
+    }
+    until("it is current", || features.status().is_live());
+    assert_eq!(on(&features), NAMES);
+}
+
+#[test]
+fn what_happens_to_a_flag_in_doubt_counts() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    comes_back_with(&store, &["A"]);
+    until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 3 of 4 flags")));
+    store.tell(|| {
+        Tell::Event(WatchEvent::Removed { name: "B".into(), version: None, read_at: Some(std::time::Instant::now()) })
+    });
+    until("B is gone", || !features.exists("B"));
+    block_on(features.create("C").replace()).unwrap();
+    assert!(!features.is_enabled("C"));
+    assert!(features.is_enabled("D") && !features.status().is_live());
+    block_on(features.destroy("D")).unwrap_err();
+    // Everything is deleted while the store is followed: as it says.
+    store.set("A", None);
+    store.set("C", None);
+    store.tell(|| Tell::Event(store.reset()));
+    until("it is current", || features.status().is_live());
+    assert_eq!(on(&features), [""; 0]);
+}
+
+#[test]
+fn deletions_while_the_store_is_followed_are_believed() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    store.tells.store(false, Ordering::SeqCst);
+    for name in NAMES {
+        store.set(name, None);
+    }
+    store.tell(|| Tell::Event(store.reset()));
+    until("all are gone", || on(&features).is_empty());
+    assert!(features.status().is_live());
+}
+
+#[test]
+fn half_of_the_flags_may_have_been_deleted_meanwhile() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    comes_back_with(&store, &["A", "B"]);
+    until("two are gone", || on(&features) == ["A", "B"]);
+    until("it is current", || features.status().is_live());
+}
+
+#[test]
+fn after_a_while_the_store_is_believed() {
+    let (store, features) =
+        four(|store| MirroredFeatureFlagStore::builder(store).doubt_for(Duration::from_millis(300)).build());
+    comes_back_with(&store, &[]);
+    until("all are gone", || on(&features).is_empty());
+    until("it is current", || features.status().is_live());
+    let (store, features) = four(|store| MirroredFeatureFlagStore::builder(store).doubt_for(Duration::ZERO).build());
+    comes_back_with(&store, &[]);
+    until("all are gone", || on(&features).is_empty());
+}
+
+#[test]
+fn the_snapshot_file_is_not_overwritten_with_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flags.snapshot");
+    let with_file = |store: Scripted| MirroredFeatureFlagStore::builder(store).snapshot_file(&path).build();
+    let (store, features) = four(with_file);
+    let flags_in = |path: &Path| fs::read_to_string(path).unwrap_or_default().matches("feature_name").count();
+    until("the file is there", || flags_in(&path) == 4);
+    let before = fs::read(&path).unwrap();
+    comes_back_with(&store, &[]);
+    until("it is doubted", || reason(&features).is_some());
+    block_on(features.close()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    // A process that starts has the flags of the file, and doubts as well.
+    let features = FeatureFlagClient::new(with_file(store.clone()));
+    block_on(features.ready()).unwrap();
+    until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
+    assert_eq!(on(&features), NAMES);
+    block_on(features.close()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn what_a_mirror_tells_its_watchers_can_be_read_from_it() {
+    let store = Scripted::with("F", false);
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    block_on(mirror.ready()).unwrap();
+    let mut events = mirror.watch();
+    assert!(matches!(block_on(events.next()), Some(WatchEvent::Reset { flags, .. }) if flags.len() == 1));
+    for step in 0..400 {
+        let enabled = step % 2 == 0;
+        store.set("F", Some(enabled));
+        loop {
+            let event = block_on(events.next()).unwrap();
+            let WatchEvent::Changed { flag, .. } = event else { continue };
+            assert_eq!(flag.record.unwrap().is_enabled(), enabled);
+            assert_eq!(mirror.table().get("F").unwrap().record.unwrap().is_enabled(), enabled);
+            break;
+        }
+    }
+}
+
+#[test]
+fn watchers_of_a_mirror_learn_of_doubts() {
+    let store = Scripted::new();
+    store.fail(ErrorKind::Unavailable);
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    let mut events = mirror.watch();
+    assert!(matches!(block_on(events.next()), Some(WatchEvent::Lost(_))), "no list, and no empty one either");
+    store.fail(None);
+    store.tells.store(false, Ordering::SeqCst);
+    for name in NAMES {
+        store.set(name, Some(true));
+    }
+    store.tell(|| Tell::Event(store.reset()));
+    let mut next_reset = || loop {
+        if let Some(WatchEvent::Reset { flags, .. }) = block_on(events.next()) {
+            return flags;
+        }
+    };
+    assert_eq!(next_reset().len(), 4);
+    comes_back_with(&store, &[]);
+    assert_eq!(next_reset().len(), 4);
+    let is_lost =
+        |event: &WatchEvent| matches!(event, WatchEvent::Lost(error) if error.to_string().contains("without 4 of 4"));
+    assert!(block_on(events.any(async |event| is_lost(&event))), "and that they are in doubt");
+    let reading: Vec<Stored> = mirror.table().list();
+    assert_eq!(reading.len(), 4);
+}
+
+#[test]
+fn a_store_that_falls_silent_makes_the_flags_stale() {
+    let store = Scripted::with("F", true);
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    block_on(mirror.ready()).unwrap();
+    let confirmed = |valid_for| Tell::Event(WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for });
+    store.tell(|| confirmed(Duration::from_millis(200)));
+    let events = mirror.watch();
+    let is_silence = |event: &WatchEvent| matches!(event, WatchEvent::Lost(error) if error.to_string().contains("not been heard of"));
+    assert!(block_on(events.any(async |event| is_silence(&event))), "without anybody asking for the status");
+    assert!(!mirror.status().is_live());
+    store.tell(|| confirmed(Duration::from_secs(60)));
+    until("it is current", || mirror.status().is_live());
+}
+
+#[test]
+fn a_change_that_cannot_be_read_yet_is_no_word_of_now() {
+    let store = Scripted::with("F", false);
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    block_on(mirror.ready()).unwrap();
+    store.after_get.shut();
+    store.set("F", Some(true));
+    store.after_get.wait_for_one();
+    let valid_for = Duration::from_millis(100);
+    until("it is stale, whatever the store says", || {
+        store.tell(|| Tell::Event(WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for }));
+        !mirror.status().is_live()
+    });
+    store.after_get.open();
+    until("the change is here", || mirror.table().get("F").unwrap().record.unwrap().is_enabled());
+    store.tell(|| {
+        Tell::Event(WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for: Duration::from_secs(60) })
+    });
+    until("it is current", || mirror.status().is_live());
+}
+
+#[test]
+fn what_a_store_answers_while_it_is_lost_is_not_believed() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    store.after_get.shut();
+    store.hint("A");
+    store.after_get.wait_for_one();
+    store.lose();
+    until("it is stale", || reason(&features).is_some());
+    store.tells.store(false, Ordering::SeqCst);
+    for name in NAMES {
+        store.set(name, None);
+    }
+    store.hint("B");
+    store.after_get.open();
+    assert!(block_on(features.fetch("C")).unwrap().is_none(), "that is what it has");
+    store.tell(|| Tell::Event(WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message("still"))));
+    until("all before was taken in", || reason(&features).is_some_and(|reason| reason.contains("still")));
+    assert_eq!(on(&features), NAMES);
+}
+
+#[test]
+fn the_reason_is_the_present_one() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    store.lose();
+    until("it is stale", || reason(&features).is_some_and(|reason| reason.contains("gone")));
+    store.tell(|| Tell::Event(WatchEvent::Lost(Error::new(ErrorKind::Unauthorized).with_message("NOAUTH"))));
+    until("it says why now", || reason(&features).is_some_and(|reason| reason.contains("NOAUTH")));
+}
