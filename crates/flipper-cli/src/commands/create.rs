@@ -108,7 +108,7 @@ fn kind(json: &Json) -> &'static str {
     match json {
         Json::Null => "null",
         Json::Bool(_) => "a boolean",
-        Json::String(_) => "a string",
+        Json::String(_) | Json::LoneSurrogates(_) => "a string",
         Json::Array(_) => "an array",
         Json::Object(_) => "an object",
         _ => "a number",
