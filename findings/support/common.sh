@@ -59,3 +59,9 @@ consul() { # the program of Consul 1.8.7, Debian bullseye's
   program=$home/.cache/consul/consul
   if [ -x "$program" ] && "$program" version | grep -q '^Consul v1\.8\.7'; then echo "$program"; else return 1; fi
 }
+
+thrift_compiler() { # the program of thrift-compiler 0.17.0, Debian bookworm's
+  if thrift -version 2>/dev/null | grep -q '0\.17\.0'; then command -v thrift; return; fi
+  (cd "$home" && apt-get download -qq thrift-compiler=0.17.0-2+b2 >&2 && dpkg-deb --extract thrift-compiler_*.deb compiler) || return 1
+  echo "$home/compiler/usr/bin/thrift"
+}
