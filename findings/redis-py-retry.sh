@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# redis-py 8 sends a command again that may have been carried out, and returns the second answer as if it were the first.
-# Versions: PyPI redis 8.1.0, with its own defaults for repetition (10 times; they apply to every command, writes too) and, here,
-# a shorter socket_timeout than the default of 5 s so that the script is quick; server Valkey 8.1.8.
-# One would guess: a write whose answer is late raises TimeoutError. In redis-py up to 5 it did: no timeout and no repetition.
-# Seen: the server is busy once for longer than the timeout. `set(name, value, nx=True)` returns None, "somebody else was
-# first", and the stored value is the caller's own. `incr` of a new counter returns 2. Nothing is raised or logged.
-# What follows: locks that were taken look as if they were not, "create" says "exists already", a compare-and-set by script says
-# "conflict". Where that matters, give `retry=Retry(NoBackoff(), 0)`, or make writes that can be recognised as one's own.
+# redis-py 8 sends a write again that may have been carried out, and returns the second answer as if it were the first.
+# Versions: PyPI redis 8.1.0; server Valkey 8.1.8. The client has its defaults, which repeat each command up to 10 times, but for
+# a socket_timeout of 0.5 s: the default is 5 s, and the script would be slow.
+# One would guess: a write whose answer is late raises TimeoutError, as with redis 5.0.8 and the same socket_timeout.
+# Seen: the server is busy for 1 s, once. `set(name, value, nx=True)` returns None, "there was one already", and the stored value is the
+# caller's own. `incr` of a new counter returns 2. Nothing is raised or logged.
+# What follows: a lock that was taken looks as if it was not, a flag that was created as if it had been there, a compare-and-set by a
+# script as a conflict. For such writes give the client `retry=Retry(NoBackoff(), 0)`, and look at what is stored after an error.
 source "$(dirname "$0")/support/common.sh"
 
 serve "$(valkey)"
