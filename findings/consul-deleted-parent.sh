@@ -2,11 +2,11 @@
 # Consul: a recursive delete of `features` removes all that a blocking query on `features/` watches, and does not wake it.
 # Versions: Consul 1.8.7 (Debian bullseye), one agent in development mode.
 # One would guess: the query returns at once with 404, as after a recursive delete of `features/`.
-# Seen: if any key under `features/` had been deleted before, in the last quarter of an hour, the query stays until its wait ends, 5 minutes
-# by default. A plain read answers 404, with an index *lower* than the one of the query: the tombstone of the old deletion is all
+# Seen: if any key under `features/` had been deleted in the quarter of an hour before, the query stays until its wait ends, 5
+# minutes by default. A plain read answers 404, with an index *lower* than the one of the query: the tombstone of the old deletion is all
 # that is left of the prefix, and the new tombstone, of `features`, is not under it.
-# What follows: a service goes on with flags that are gone. Watch the prefix without the slash (and sort out `features-old`
-# oneself), keep `wait` short, and begin anew when an index goes back.
+# What follows: a service goes on with flags that are gone. Watch the prefix without the slash (and leave out `features-old`
+# and the like), keep `wait` short, and begin from 0 when an index goes back.
 source "$(dirname "$0")/support/common.sh"
 
 program=$(consul) || cannot "Consul 1.8.7 cannot be had"

@@ -74,5 +74,4 @@ timeout 60 python3 "$home/probe.py" >"$home/out"
 timeout 60 node "$home/probe.mjs" >>"$home/out"
 expected "during the replacement: True or true, without an error"
 while read -r line; do seen "during the replacement by $line"; done <"$home/out"
-[ "$(cat "$home/out")" = $'set_provider False PROVIDER_NOT_READY\nset_provider_and_wait False PROVIDER_NOT_READY\nsetProvider false PROVIDER_NOT_READY\nsetProviderAndWait false PROVIDER_NOT_READY' ] ||
-  changed "the answers"
+[ "$(cut -d' ' -f2- "$home/out" | sort -fu | xargs)" = 'false PROVIDER_NOT_READY' ] && [ "$(wc -l <"$home/out")" = 4 ] || changed "the answers"

@@ -3,7 +3,7 @@
 # Versions: Valkey 8.1.8, and Redis 7.0.15 where it is installed.
 # One would guess: reports come in the order of the writes; with NOLOOP only one's own writes are left out.
 # Seen: SET f/old, FLUSHDB, SET f/new in one pipeline is reported as "everything is gone", then f/old and f/new.
-# And with NOLOOP another client's SET is reported to nobody who sends an EXPIRE (or GETEX) of the same key in the same round.
+# And with NOLOOP a client is not shown another client's SET if its own EXPIRE (or GETEX) of the key runs in the same round.
 # What follows: a cache that applies reports in order, without reading, ends with f/old; a cache with NOLOOP keeps an old
 # value for good, and says nothing. Read each name after a flush, and do not use NOLOOP.
 source "$(dirname "$0")/support/common.sh"

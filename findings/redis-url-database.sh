@@ -3,7 +3,7 @@
 # Versions: crate redis 1.8.1, npm redis 6.3.1, npm ioredis 6.0.0, PyPI redis 8.1.0; server Valkey 8.1.8.
 # One would guess: all clients that take the parameter mean database 3, the others refuse it.
 # Seen: PyPI's redis and ioredis use database 3; npm's redis and the crate redis ignore the parameter and use database 0.
-# With a path as well, `redis://HOST/2?db=3`, Python uses 3 and all the others 2. Nobody warns.
+# With a path as well, `redis://HOST/2?db=3`, Python uses 3 and all the others 2. None warns.
 # What follows: services that share REDIS_URL and are written in two languages read and write two databases; each finds
 # its own flags missing or old. Write the database as a path, `redis://HOST/3`: all four agree on that.
 source "$(dirname "$0")/support/common.sh"

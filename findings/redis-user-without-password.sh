@@ -50,7 +50,8 @@ client.disconnect();
 JS
 python3 - "$port" <<'PY'
 import redis, sys
-redis.Redis(port=int(sys.argv[1])).acl_setuser("viewer", enabled=True, nopass=True, keys=["*"], categories=["+@read", "+@connection"], commands=["+acl|whoami", "+info"])
+redis.Redis(port=int(sys.argv[1])).acl_setuser("viewer", enabled=True, nopass=True, keys=["*"],
+    categories=["+@read", "+@connection"], commands=["+acl|whoami", "+info"])
 PY
 
 url=redis://viewer@127.0.0.1:$port

@@ -7,7 +7,7 @@
 # the new file has the same change counter, that is, as many commits: two files made by the same deploy script, for example.
 # A new connection in another process reads the new rows.
 # What follows: a service that polls data_version serves the old flags until it restarts. Restore with `.restore` or the backup
-# API, which write as a connection does. (Nobody writes here while the file is copied: that can also spoil the file.)
+# API, which write as a connection does. (Here no connection writes while the file is copied: that can spoil the file.)
 source "$(dirname "$0")/support/common.sh"
 
 version "Python $(python3 -c 'import platform, sqlite3; print(platform.python_version() + ", SQLite " + sqlite3.sqlite_version)')"
@@ -38,12 +38,12 @@ for mode in ("wal", "delete"):
         before = look()
         subprocess.check_call(["cp", f"new-{path}", path])
         after = look()
-        print(mode, "same" if commits == 1 else "other", "told" if after[0] != before[0] else "untold", look()[1], fresh(path))
+        print(mode, "same" if commits == 1 else "other", "changes" if after[0] != before[0] else "stays", look()[1], fresh(path))
         reader.close()
 PY
-expected "told, and new, in all four"
-while read -r mode counter told open new; do
-  seen "journal_mode=$mode, new file with ${counter/same/the same} change counter: data_version $told, open connection reads $open, a new one $new"
+expected "data_version changes and the open connection reads new, in all four"
+while read -r mode counter number open new; do
+  seen "journal_mode=$mode, new file with ${counter/same/the same} change counter: data_version $number, open connection reads $open, a new one $new"
 done <"$home/out"
-[ "$(cat "$home/out")" = $'wal same untold old new\nwal other untold old new\ndelete same untold old new\ndelete other told new new' ] ||
+[ "$(cat "$home/out")" = $'wal same stays old new\nwal other stays old new\ndelete same stays old new\ndelete other changes new new' ] ||
   changed "what an open connection sees"

