@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::status::{Health, Status, Updates};
@@ -22,11 +23,11 @@ pub(super) enum Moment {
 
 impl Moment {
     fn now() -> Self {
-        Self::of(Instant::now())
+        Self::of(clock::instant())
     }
 
     fn of(at: Instant) -> Self {
-        Self::Here { at, clock: SystemTime::now().checked_sub(at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH) }
+        Self::Here { at, clock: clock::time_of_day().checked_sub(clock::age(at)).unwrap_or(SystemTime::UNIX_EPOCH) }
     }
 
     pub(super) fn to_system(self) -> SystemTime {
@@ -143,8 +144,8 @@ impl Following {
         let (Some(Moment::Here { at, clock }), Some(valid_for)) = (self.confirmed, self.valid_for) else {
             return (self.turn(), None);
         };
-        let by_clock = SystemTime::now().duration_since(clock).unwrap_or_default();
-        let age = at.elapsed();
+        let by_clock = clock::time_of_day().duration_since(clock).unwrap_or_default();
+        let age = clock::age(at);
         if age >= valid_for {
             self.silent = Some(format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into());
         } else if by_clock > age + JUMP {

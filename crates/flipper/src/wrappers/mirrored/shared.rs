@@ -14,6 +14,7 @@ use super::order::{Order, Outcome, Read, Seen, Sent, Write};
 use super::snapshot::LastKnown;
 use super::turns::{Turn as WriteTurn, Turns};
 use crate::changes::{About, Told};
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::record::FlagRecord;
@@ -146,7 +147,7 @@ impl Shared {
             Turn::None => {}
             Turn::Doubt => {
                 let Some((since, reason)) = self.following().stale() else { return };
-                let last_word_seconds_ago = since.elapsed().unwrap_or_default().as_secs_f64();
+                let last_word_seconds_ago = clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
                 let flags = self.order().held();
                 tracing::warn!(store = self.store, %reason, last_word_seconds_ago, flags, "flags are stale");
                 self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason)));
@@ -176,7 +177,7 @@ impl Shared {
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) {
         let mut order = self.order();
         let settled = matches!(outcome, Outcome::Done(_)) && self.settle_doubt(name);
-        if order.end_write(name, write, outcome, Instant::now()) {
+        if order.end_write(name, write, outcome, clock::instant()) {
             self.table.replace_or_remove(name, state, BY_WRITE);
         }
         drop(order);
@@ -187,7 +188,7 @@ impl Shared {
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
         let mut order = self.order();
         let settled = self.settle_doubt(&flag.name);
-        if order.event(&flag.name, seen(&flag), read_at, Instant::now()) {
+        if order.event(&flag.name, seen(&flag), read_at, clock::instant()) {
             self.table.replace(flag, BY_WATCH);
         }
         self.settle(order);
@@ -198,7 +199,7 @@ impl Shared {
         let gone = Seen { present: false, number: version.and_then(Version::as_ordered) };
         let mut order = self.order();
         let settled = self.settle_doubt(name);
-        if order.event(name, gone, read_at, Instant::now()) {
+        if order.event(name, gone, read_at, clock::instant()) {
             self.table.replace_or_remove(name, None, BY_WATCH);
         }
         self.settle(order);
@@ -208,7 +209,7 @@ impl Shared {
     pub(super) fn hint(&self, name: &str) {
         let mut order = self.order();
         let settled = self.settle_doubt(name);
-        order.hint(name, Instant::now());
+        order.hint(name, clock::instant());
         drop(order);
         self.end_doubt_if(settled);
     }
@@ -224,7 +225,7 @@ impl Shared {
             let turn = {
                 let mut following = self.following();
                 following.doubted(None);
-                following.heard(Some(Instant::now()), None)
+                following.heard(Some(clock::instant()), None)
             };
             self.note(turn);
         }
@@ -241,7 +242,7 @@ impl Shared {
 
     /// Whether those were kept for long enough, and the store can say once more what it has.
     pub(super) fn is_doubt_over(&self) -> bool {
-        !self.following().is_lost() && self.doubt_ends().is_some_and(|end| end <= Instant::now())
+        !self.following().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
     /// What is held and is not what the store had is read again. A state that came and went between two polls, by an own write or
@@ -260,7 +261,7 @@ impl Shared {
     /// A few flags at a time, so that own writes need not wait for all of them.
     pub(super) fn reset(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
         // Whatever is sent from now on is answered after these.
-        let now = Instant::now();
+        let now = clock::instant();
         let after_loss = self.following().is_lost();
         let held = {
             let mut order = self.order();
@@ -287,7 +288,7 @@ impl Shared {
             warn_of_vanished(held, missing.len());
             for name in missing {
                 let mut order = self.order();
-                if order.missing(&name, read_at, Instant::now()) {
+                if order.missing(&name, read_at, clock::instant()) {
                     self.table.replace_or_remove(&name, None, BY_LIST);
                 }
             }
@@ -304,7 +305,7 @@ impl Shared {
 
     fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize) {
         let mut doubt = self.doubt();
-        let until = doubt.as_ref().map_or_else(|| Instant::now() + self.doubt_for, |doubt| doubt.until);
+        let until = doubt.as_ref().map_or_else(|| clock::instant() + self.doubt_for, |doubt| doubt.until);
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
         drop(doubt);
         self.settle(self.order());
@@ -347,13 +348,13 @@ impl Shared {
         if self.following().is_lost() {
             return None;
         }
-        self.order().start_read(Instant::now())
+        self.order().start_read(clock::instant())
     }
 
     /// Takes in what a read found, and says whether it could be made.
     pub(super) fn end_read(&self, read: &Read, found: Result<Option<Stored>>) -> bool {
         let mut order = self.order();
-        let now = Instant::now();
+        let now = clock::instant();
         let lost = self.following().is_lost();
         let (state, error) = match found {
             Ok(_) if lost => (None, None),
@@ -377,7 +378,7 @@ impl Shared {
     }
 
     pub(super) fn sent(&self) -> Sent {
-        self.order().sent(Instant::now())
+        self.order().sent(clock::instant())
     }
 
     /// Takes in what a caller's read found.
@@ -386,7 +387,7 @@ impl Shared {
         if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {
             return;
         }
-        if order.found(name, sent, state.map_or(Seen::ABSENT, seen), Instant::now()) {
+        if order.found(name, sent, state.map_or(Seen::ABSENT, seen), clock::instant()) {
             self.table.replace_or_remove(name, state.cloned(), BY_READ);
         }
         self.settle(order);
