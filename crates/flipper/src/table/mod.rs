@@ -6,6 +6,7 @@ mod slot;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -59,6 +60,12 @@ impl FlagTable {
     #[must_use]
     pub fn new() -> Self {
         Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(CHANGES_KEPT) }
+    }
+
+    /// For subscribers that lag sooner.
+    #[cfg(all(test, feature = "thrift"))]
+    pub(crate) fn keeping(changes: usize) -> Self {
+        Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(changes) }
     }
 
     /// The flag of this name as the table has it.
@@ -172,20 +179,25 @@ impl FlagTable {
     /// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) for a store whose table is always current.
     pub(crate) fn watch(self: &Arc<Self>) -> Watch<'static> {
         let (flags, receiver) = self.snapshot_and_changes();
-        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(self.events(receiver)))
+        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(self.events(receiver, || None)))
     }
 
     /// What a receiver gets, as events of a watch. Each shows the table as it is when it is taken, never an older state.
-    pub(crate) fn events(
+    ///
+    /// `confirmed`: up to when the table has all changes of the store.
+    pub(crate) fn events<F: Fn() -> Option<Instant> + Send>(
         self: &Arc<Self>,
         receiver: broadcast::Receiver<Told>,
-    ) -> impl Stream<Item = WatchEvent> + Send + use<> {
+        confirmed: F,
+    ) -> impl Stream<Item = WatchEvent> + Send + use<F> {
         let table = Arc::downgrade(self);
         told(table.clone(), receiver).filter_map(move |told| {
             let event = match told {
-                Told::Change(Change::Snapshot(flags)) => Some(WatchEvent::Reset { flags, read_at: None }),
-                // Versions begin anew, which only a reset can say.
-                Told::Reset => table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at: None }),
+                // After a reset versions begin anew.
+                Told::Change(Change::Snapshot(_)) | Told::Reset => {
+                    let read_at = confirmed();
+                    table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at })
+                }
                 Told::Change(Change::Lagged { .. }) => None,
                 Told::Store(about) => Some(about.into()),
                 Told::Change(Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name }) => {

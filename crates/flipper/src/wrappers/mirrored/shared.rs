@@ -9,7 +9,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::{Notify, watch};
 
 use super::doubt::Doubt;
-use super::health::{First, Following, Turn};
+use super::health::{First, Following, Turn, Word};
 use super::order::{Order, Outcome, Read, Seen, Sent, Write};
 use super::snapshot::LastKnown;
 use super::turns::{Turn as WriteTurn, Turns};
@@ -53,7 +53,17 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(store: String, identity: Identity, last_known: Option<LastKnown>, doubt_for: Duration) -> Self {
-        let (mut order, table) = (Order::default(), FlagTable::new());
+        Self::in_table(FlagTable::new(), store, identity, last_known, doubt_for)
+    }
+
+    pub(super) fn in_table(
+        table: FlagTable,
+        store: String,
+        identity: Identity,
+        last_known: Option<LastKnown>,
+        doubt_for: Duration,
+    ) -> Self {
+        let mut order = Order::default();
         let synced = last_known.as_ref().map(|known| known.synced);
         let has_last_known = last_known.is_some();
         for flag in last_known.into_iter().flat_map(|known| known.flags) {
@@ -96,6 +106,10 @@ impl Shared {
         if self.is_forked() {
             self.ended("the process was forked, and the thread that follows the store is not in this one");
         }
+        self.present_status()
+    }
+
+    pub(super) fn present_status(&self) -> Status {
         self.look();
         self.following().status().with_corrupt(self.table.corrupt())
     }
@@ -124,9 +138,15 @@ impl Shared {
         let (_, receiver) = self.table.snapshot_and_changes();
         // In this order: a list of before the first flags came would be an empty one.
         let has_flags = self.first.borrow().has_flags();
-        let first = has_flags.then(|| WatchEvent::Reset { flags: self.table.list(), read_at: None });
+        let first = has_flags.then(|| {
+            // In this order: the list has all that was confirmed by then.
+            let read_at = self.following().word();
+            WatchEvent::Reset { flags: self.table.list(), read_at }
+        });
+        let shared = self.clone();
         let mut begun = false;
-        stream::iter(first).chain(self.table.events(receiver)).flat_map(move |event| {
+        let events = self.table.events(receiver, move || shared.following().word());
+        stream::iter(first).chain(events).flat_map(move |event| {
             let is_reset = matches!(event, WatchEvent::Reset { .. });
             let begins = is_reset && !begun;
             begun |= is_reset;
@@ -182,6 +202,7 @@ impl Shared {
         }
         drop(order);
         self.end_doubt_if(settled);
+        self.take_words();
         self.wake.notify_one();
     }
 
@@ -222,12 +243,10 @@ impl Shared {
     fn end_doubt_if(&self, settled: bool) {
         if settled {
             *self.doubt() = None;
-            let turn = {
-                let mut following = self.following();
-                following.doubted(None);
-                following.heard(Some(clock::instant()), None)
-            };
+            // The turn is that of the words that came meanwhile.
+            let turn = self.following().doubted(None);
             self.note(turn);
+            self.take_words();
         }
     }
 
@@ -282,7 +301,7 @@ impl Shared {
         let missing = self.order().not_listed();
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
         if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
-            self.begin_doubt(missing, held);
+            self.begin_doubt(missing, held, read_at.unwrap_or(now));
         } else {
             *self.doubt() = None;
             warn_of_vanished(held, missing.len());
@@ -292,8 +311,16 @@ impl Shared {
                     self.table.replace_or_remove(&name, None, BY_LIST);
                 }
             }
-            self.settle(self.order());
-            let turn = self.following().synced(read_at.unwrap_or(now));
+            let turn = {
+                let order = self.order();
+                let mut following = self.following();
+                if order.failing() == 0 {
+                    following.unread(None);
+                }
+                following.synced();
+                following.heard(read_at.unwrap_or(now), None);
+                following.settle(order.waiting_since()).0
+            };
             self.first.send_replace(First::Synced);
             match turn {
                 // The versions may have begun again.
@@ -303,14 +330,20 @@ impl Shared {
         }
     }
 
-    fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize) {
+    fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize, read_at: Instant) {
         let mut doubt = self.doubt();
         let until = doubt.as_ref().map_or_else(|| clock::instant() + self.doubt_for, |doubt| doubt.until);
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
         drop(doubt);
         self.settle(self.order());
         tracing::error!(store = self.store, reason, "flags vanished while the store was away");
-        let turn = self.following().doubted(Some(&reason));
+        let turn = {
+            let mut following = self.following();
+            let turn = following.doubted(Some(&reason));
+            // Counts when the doubt is over.
+            following.heard(read_at, None);
+            turn
+        };
         // Who waits for the first flags has those of the snapshot file, without which none could be missing.
         self.first.send_if_modified(|first| {
             let waiting = !matches!(first, First::Synced);
@@ -328,11 +361,23 @@ impl Shared {
 
     /// The store's word that all changes up to then were reported.
     pub(super) fn confirmed(&self, at: Instant, valid_for: Duration) {
-        // What was reported and is not read yet is not here.
-        let at = self.order().waiting_since().map_or(at, |since| since.min(at));
-        let turn = self.following().heard(Some(at), Some(valid_for));
+        self.following().heard(at, Some(valid_for));
+        self.take_words();
+    }
+
+    /// What was reported before a word and is not read yet is not here.
+    fn take_words(&self) {
+        if !self.following().has_words() {
+            return;
+        }
+        let (turn, word) = {
+            let order = self.order();
+            self.following().settle(order.waiting_since())
+        };
         self.note(turn);
-        self.table.pass_on(Told::Store(About::Confirmed { at, valid_for }));
+        if let Some(Word { at, valid_for: Some(valid_for), .. }) = word {
+            self.table.pass_on(Told::Store(About::Confirmed { at, valid_for }));
+        }
     }
 
     pub(super) fn serving(&self, identity: Identity) {
@@ -401,6 +446,7 @@ impl Shared {
             let turn = self.following().unread(None);
             self.note(turn);
         }
+        self.take_words();
         all_read
     }
 

@@ -116,7 +116,7 @@ impl Order {
             }
         }
         if matches!(outcome, Outcome::Unknown) || write.epoch != epoch {
-            known.marked = Some(now);
+            known.mark(now);
         }
         self.schedule(name);
         newer
@@ -129,7 +129,7 @@ impl Order {
 
     /// Something happened to this flag.
     pub(crate) fn hint(&mut self, name: &str, now: Instant) {
-        self.name(name).marked = Some(now);
+        self.name(name).mark(now);
         self.schedule(name);
     }
 
@@ -207,7 +207,7 @@ impl Order {
         let marked = self.name(name).marked;
         let newer = self.judge(name, seen, Some(sent.at), Source::Read, now);
         if marked.is_none() {
-            self.name(name).marked = None;
+            self.name(name).unmark();
         }
         newer
     }
@@ -219,7 +219,7 @@ impl Order {
 
     /// Since when the flag that waits longest for a read waits; reads under way count.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
-        self.names.values().filter_map(|known| known.marked).min()
+        self.names.values().filter_map(|known| known.waiting).min()
     }
 
     /// Forgets names whose flags are gone for so long that no late word of them can come. Their number is so bounded by that of
@@ -247,12 +247,11 @@ impl Order {
         match verdict {
             Verdict::Newer => known.enter(seen, read_at, source, epoch, now),
             Verdict::NotNewer => {}
-            // Not earlier than it was: a write may have ended since `now`.
-            Verdict::Unclear => known.marked = known.marked.max(Some(now)),
+            Verdict::Unclear => known.mark(now),
         }
         let answered = matches!((known.marked, read_at), (Some(marked), Some(at)) if at > marked);
         if verdict != Verdict::Unclear && answered {
-            known.marked = None;
+            known.unmark();
         }
         let marked = known.marked.is_some();
         // Read after all, whether or not it said anything new; or something else has answered, and no read is wanted any more.

@@ -23,6 +23,8 @@ pub(super) struct Name {
     pub(super) listed: u64,
     /// When it was found out that the name must be read again.
     pub(super) marked: Option<Instant>,
+    /// When that was found out first, of what no read has answered yet.
+    pub(super) waiting: Option<Instant>,
     pub(super) reading: bool,
     pub(super) queued: bool,
     pub(super) failing: bool,
@@ -53,6 +55,17 @@ pub(super) enum Verdict {
 const LATE: Duration = Duration::from_secs(120);
 
 impl Name {
+    /// It must be read again.
+    pub(super) fn mark(&mut self, now: Instant) {
+        // Not earlier than it was: a write may have ended since `now`.
+        self.marked = self.marked.max(Some(now));
+        self.waiting.get_or_insert(now);
+    }
+
+    pub(super) fn unmark(&mut self) {
+        (self.marked, self.waiting) = (None, None);
+    }
+
     /// Whether there is no flag, nothing is under way for it, and nothing late can come.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let busy =
