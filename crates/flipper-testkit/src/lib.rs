@@ -21,6 +21,7 @@ pub use disk::SmallDisk;
 #[cfg(target_os = "linux")]
 pub use limits::{can_open, resident_memory};
 pub use shared::Shared;
+pub use tls::write as write_certificates;
 pub use wait::{PATIENCE, wait_until, within};
 
 /// Says visibly that a test did not run, and why. Where `CI` is set everything must run, and this panics.

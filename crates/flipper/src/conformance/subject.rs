@@ -115,12 +115,9 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     pub(super) async fn follow(&self) -> Follow<'_, S> {
         let mut follow = Follow { subject: self, watch: self.0.watch() };
         // A store that polls or connects begins with the first poll, and nothing may be missed from then on.
-        loop {
-            match follow.next().await {
-                WatchEvent::Reset { .. } => return follow,
-                WatchEvent::Serving(_) => {}
-                other => panic!("the first event of `watch` about flags must be `Reset`, not {other:?}"),
-            }
+        match follow.next().await {
+            WatchEvent::Reset { .. } => follow,
+            other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),
         }
     }
 
@@ -136,9 +133,15 @@ pub(super) struct Follow<'a, S: ?Sized> {
 }
 
 impl<S: FeatureFlagStore + ?Sized> Follow<'_, S> {
+    /// Whose flags they are does not matter here.
     pub(super) async fn next(&mut self) -> WatchEvent {
-        let event = within("the next event of `watch`", self.watch.next()).await;
-        event.unwrap_or_else(|| panic!("`watch` ended; it must go on for as long as it is held"))
+        loop {
+            let event = within("the next event of `watch`", self.watch.next()).await;
+            match event.unwrap_or_else(|| panic!("`watch` ended; it must go on for as long as it is held")) {
+                WatchEvent::Serving(_) => {}
+                event => return event,
+            }
+        }
     }
 
     /// Reads events until one says that the flag is this one, or gone.
