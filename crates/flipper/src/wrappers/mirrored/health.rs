@@ -161,6 +161,10 @@ impl Following {
         self.doubted = reason.map(Into::into);
         if self.doubted.is_some() {
             (self.lost, self.silent) = (None, None);
+        } else if self.since.is_some() {
+            // What was in doubt may have to be read first.
+            self.silent = Some(BEING_READ.into());
+            self.words.iter_mut().for_each(|word| word.came = clock::instant());
         }
         self.turn()
     }

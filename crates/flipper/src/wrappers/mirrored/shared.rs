@@ -388,6 +388,11 @@ impl Shared {
         self.table.pass_on(Told::Store(About::Serving(identity)));
     }
 
+    /// The watch begins anew, and the reads under way were dropped.
+    pub(super) fn abandon_reads(&self) {
+        self.order().abandon_reads();
+    }
+
     /// While the store is lost nothing is read: what it answers before it has said what it has may be of any time.
     pub(super) fn next_read(&self) -> Option<Read> {
         if self.following().is_lost() {
@@ -408,8 +413,13 @@ impl Shared {
         };
         let what = state.as_ref().map(|state| state.as_ref().map_or(Seen::ABSENT, seen));
         let is_kept = |state: &Option<Stored>| state.is_none() && self.is_doubted(&read.name);
-        if order.end_read(read, what, now) && !state.as_ref().is_some_and(is_kept) {
-            self.table.replace_or_remove(&read.name, state.flatten(), BY_READ);
+        if order.end_read(read, what, now) {
+            if state.as_ref().is_some_and(is_kept) {
+                // It is still held, and goes when the doubt is over.
+                order.last_known(&read.name);
+            } else {
+                self.table.replace_or_remove(&read.name, state.flatten(), BY_READ);
+            }
         }
         let could = error.is_none();
         if !self.settle(order)

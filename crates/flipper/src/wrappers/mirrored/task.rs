@@ -63,6 +63,7 @@ enum End {
 }
 
 async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
+    shared.abandon_reads();
     let mut events = store.watch();
     let mut reads = FuturesUnordered::new();
     let mut pause = Pause::default();

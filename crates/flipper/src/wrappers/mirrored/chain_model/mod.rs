@@ -82,12 +82,15 @@ fn run(seed: u64, setup: Setup, actions: usize, traced: bool) -> (Vec<(Rule, Str
 fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
     world.is_calm.set(true);
     world.note(|| "no more faults".to_owned());
+    for _ in 0..200 {
+        world.step(tasks);
+    }
     let mut difference = None;
     for round in 0..40 {
         let mut sweeps = 0;
         while world.sweep(tasks) {
             sweeps += 1;
-            if sweeps > 10_000 {
+            if sweeps > 500 {
                 return world.breaks(Rule::AtRest, "there is no rest".to_owned());
             }
         }
@@ -96,7 +99,7 @@ fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
             return;
         }
         // Flags in doubt are kept for a while.
-        world.advance(if round == 8 { DOUBT } else { Duration::from_secs(6) });
+        world.advance(if round == 8 || round == 20 { DOUBT } else { Duration::from_secs(6) });
     }
     if let Some(difference) = difference {
         world.breaks(Rule::AtRest, difference);

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::check::{Made, Past, content};
 use super::hub::state::State;
@@ -18,6 +18,8 @@ use crate::wrappers::mirrored::shared::Shared;
 use crate::wrappers::mirrored::snapshot::LastKnown;
 use crate::wrappers::mirrored::task;
 
+/// How often it is looked whether a doubt is over.
+const LOOK: Duration = Duration::from_secs(60);
 /// So many changes are kept for who is behind.
 const KEPT: usize = 8;
 
@@ -118,6 +120,7 @@ fn listen(world: &Rc<World>, node: &Rc<Node>) {
 
 /// As `task::run` does, but that each thing that is ready may be the next.
 async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
+    let mut looked = Duration::ZERO;
     loop {
         while let Some(read) = node.shared.next_read() {
             let (world, node, watch) = (world.clone(), node.clone(), node.watch.get());
@@ -136,11 +139,13 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
         if let Some(event) = event {
             world.hop().await;
             take_in(&world, &node, event);
-        } else if node.shared.is_doubt_over() {
+        } else if world.now() >= looked + LOOK && node.shared.is_doubt_over() {
+            looked = world.now();
             // The watch is dropped, and with it what is under way.
             world.note(|| format!("mirror {}: the doubt is over", node.level));
             node.watch.set(node.watch.get() + 1);
             node.events.borrow_mut().clear();
+            node.shared.abandon_reads();
             listen(&world, &node);
         } else {
             turn().await;

@@ -32,6 +32,8 @@ pub(super) enum Failed {
 pub(super) struct Task {
     is_wanted: Box<dyn Fn() -> bool>,
     future: Local<()>,
+    /// It is its turn once in so many times.
+    slow: usize,
 }
 
 pub(super) struct World {
@@ -126,7 +128,8 @@ impl World {
     }
 
     pub(super) fn spawn(&self, is_wanted: impl Fn() -> bool + 'static, future: impl Future<Output = ()> + 'static) {
-        self.spawned.borrow_mut().push(Task { is_wanted: Box::new(is_wanted), future: Box::pin(future) });
+        let slow = [1, 1, 1, 40][self.below(4)];
+        self.spawned.borrow_mut().push(Task { is_wanted: Box::new(is_wanted), future: Box::pin(future), slow });
     }
 
     /// Something happens, now that it is this task's turn again.
@@ -139,7 +142,9 @@ impl World {
     pub(super) fn step(&self, tasks: &mut Vec<Task>) {
         tasks.append(&mut self.spawned.take());
         let at = self.below(tasks.len());
-        self.poll(tasks, at);
+        if self.below(tasks[at].slow) == 0 {
+            self.poll(tasks, at);
+        }
     }
 
     /// One poll of each task; says whether anything happened.

@@ -192,6 +192,13 @@ impl Order {
         newer
     }
 
+    /// No read of [`start_read`](Self::start_read) that is under way will end.
+    pub(crate) fn abandon_reads(&mut self) {
+        let reading = self.names.iter_mut().filter(|(_, known)| known.reading);
+        let names: Vec<_> = reading.map(|(name, known)| { known.reading = false; name.clone() }).collect();
+        names.iter().for_each(|name| self.schedule(name));
+    }
+
     /// Notes when a read that somebody else asked for is sent.
     pub(crate) fn sent(&self, now: Instant) -> Sent {
         Sent { at: now, epoch: self.epoch }
