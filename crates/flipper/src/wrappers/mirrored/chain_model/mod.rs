@@ -52,6 +52,8 @@ struct Setup {
     repeats: bool,
     /// Whether the store may come back without flags, or as it was long ago.
     may_forget: bool,
+    /// Whether nothing fails.
+    is_quiet: bool,
 }
 
 /// Runs so many actions of this seed, and says what was broken.
@@ -86,7 +88,7 @@ fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
         world.step(tasks);
     }
     let mut difference = None;
-    for round in 0..40 {
+    for round in 0..90 {
         let mut sweeps = 0;
         while world.sweep(tasks) {
             sweeps += 1;
@@ -98,8 +100,8 @@ fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
         if difference.is_none() {
             return;
         }
-        // Flags in doubt are kept for a while.
-        world.advance(if round == 8 || round == 20 { DOUBT } else { Duration::from_secs(6) });
+        let is_doubted = world.nodes.borrow().iter().any(|node| node.shared.doubt_ends().is_some());
+        world.advance(if round % 15 == 14 && is_doubted { DOUBT } else { Duration::from_secs(2) });
     }
     if let Some(difference) = difference {
         world.breaks(Rule::AtRest, difference);
@@ -114,7 +116,7 @@ fn act(world: &Rc<World>) {
         let up = node.clone();
         world.spawn(move || up.is_up(), future);
     };
-    match world.below(100) {
+    match world.below(if world.setup.is_quiet { 53 } else { 100 }) {
         0..25 => _ = store::write(world, name, present),
         25..45 => {
             let write = node::write(world.clone(), node.clone(), name, present);
@@ -151,7 +153,7 @@ fn runs() -> u64 {
 }
 
 fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
-    Setup { kind, mirrors, design, repeats: seed.is_multiple_of(4), may_forget: seed.is_multiple_of(2) }
+    Setup { kind, mirrors, design, repeats: seed.is_multiple_of(4), may_forget: seed.is_multiple_of(2), is_quiet: false }
 }
 
 fn all_hold(kind: Kind, mirrors: usize) {
@@ -197,22 +199,41 @@ fn two_servers_over_a_store_of_contents() {
     all_hold(Kind::Content, 3);
 }
 
-fn broken(kind: Kind, design: Design, rule: Rule) -> usize {
-    let is_broken = |seed: &u64| run(*seed, setup(*seed, kind, 2, design), usize::MAX, false).0.iter().any(|it| it.0 == rule);
+/// In how many of 200 runs the rule is broken.
+fn broken(rule: Rule, setup: impl Fn(u64) -> Setup) -> usize {
+    let is_broken = |seed: &u64| run(*seed, setup(*seed), usize::MAX, false).0.iter().any(|broken| broken.0 == rule);
     (0..200).filter(is_broken).count()
 }
 
 #[test]
 fn the_model_finds_changes_lost_between_two_subscriptions() {
     let design = Design { second_subscription: true, ..Design::default() };
-    let (announced, lost) =
-        (broken(Kind::Content, design, Rule::Announced), broken(Kind::Content, design, Rule::AtRest));
+    let setup = |seed| Setup { is_quiet: true, ..setup(seed, Kind::Content, 2, design) };
+    let (announced, lost) = (broken(Rule::Announced, setup), broken(Rule::AtRest, setup));
     assert!(announced > 50 && lost > 10, "announced too early in {announced} of 200 runs, lost in {lost}");
 }
 
 #[test]
 fn the_model_finds_replays_that_are_believed() {
     let design = Design { believes_replays: true, ..Design::default() };
-    let back = broken(Kind::Counting, design, Rule::GoesBack);
-    assert!(back > 50, "only {back} of 200 runs");
+    let back = broken(Rule::GoesBack, |seed| setup(seed, Kind::Counting, 2, design));
+    assert!(back > 30, "only {back} of 200 runs");
+}
+
+/// What is broken in how many runs.
+#[test]
+#[ignore = "for work on the rules"]
+fn what_is_broken() {
+    for (kind, mirrors) in [(Kind::Counting, 2), (Kind::Content, 2), (Kind::Counting, 3), (Kind::Content, 3)] {
+        let mut count = std::collections::BTreeMap::new();
+        for seed in 0..runs() {
+            let broken = run(seed, setup(seed, kind, mirrors, Design::default()), usize::MAX, false).0;
+            if let Some((rule, _)) = broken.first() {
+                count.entry(format!("{rule:?}")).or_insert_with(Vec::new).push(seed);
+            }
+        }
+        for (rule, seeds) in count {
+            println!("{kind:?} {mirrors}: {rule} {} {:?}", seeds.len(), &seeds[..seeds.len().min(5)]);
+        }
+    }
 }

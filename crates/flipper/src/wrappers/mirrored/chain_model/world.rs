@@ -105,7 +105,7 @@ impl World {
 
     /// Once in so many times; never when no more faults are to come.
     pub(super) fn fails_once_in(&self, times: usize) -> bool {
-        !self.is_calm.get() && self.below(times) == 0
+        !self.setup.is_quiet && !self.is_calm.get() && self.below(times) == 0
     }
 
     pub(super) fn node(&self, level: usize) -> Rc<Node> {
