@@ -133,6 +133,10 @@ impl World {
     pub(super) fn check(&self, node: &Node) {
         let past = &mut *node.past.borrow_mut();
         let truth = self.truth.borrow();
+        // Of a store that counts anew the numbers say nothing until its list is here.
+        if self.setup.kind == Kind::Counting && self.store.borrow().counts_since >= node.listed.get() {
+            (past.shown, past.own) = Default::default();
+        }
         let status = node.shared.present_status();
         let word = status.last_sync.map(|time| self.since_start(time));
         // What is under way belongs together: flags, and for how long they may be called live.

@@ -12,7 +12,8 @@ use crate::store::{Version, WatchEvent};
 
 /// Between two heartbeats, or for how long a query waits.
 const BEAT: Duration = Duration::from_secs(5);
-const VALID_FOR: Duration = Duration::from_secs(10);
+/// From when the question was sent.
+const VALID_FOR: Duration = Duration::from_secs(18);
 
 pub(super) type Tell = Rc<dyn Fn(WatchEvent)>;
 
@@ -70,7 +71,7 @@ impl Follower {
 
     /// All that was there at that moment has been reported.
     fn confirm(&self, at: std::time::Instant) {
-        (self.tell)(WatchEvent::Confirmed { at, valid_for: self.world.instant() - at + VALID_FOR });
+        (self.tell)(WatchEvent::Confirmed { at, valid_for: VALID_FOR });
     }
 
     fn change(&self, name: usize, made: usize, index: Option<u64>, read_at: Option<std::time::Instant>) {

@@ -210,7 +210,7 @@ fn the_model_finds_changes_lost_between_two_subscriptions() {
     let design = Design { second_subscription: true, ..Design::default() };
     let setup = |seed| Setup { is_quiet: true, ..setup(seed, Kind::Content, 2, design) };
     let (announced, lost) = (broken(Rule::Announced, setup), broken(Rule::AtRest, setup));
-    assert!(announced > 50 && lost > 10, "announced too early in {announced} of 200 runs, lost in {lost}");
+    assert!(announced > 50 && lost > 0, "announced too early in {announced} of 200 runs, lost in {lost}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
+    /// When the last list was read.
+    pub(super) listed: Cell<Duration>,
     pub(super) past: RefCell<Past>,
     saved: RefCell<Option<(Vec<Stored>, SystemTime)>>,
 }
@@ -79,6 +81,7 @@ pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>,
         watching: Cell::new(0),
         calling: Cell::new(0),
         is_lost: Cell::new(true),
+        listed: Cell::default(),
         past: RefCell::default(),
         saved: RefCell::new(saved),
     });
@@ -156,7 +159,10 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
 fn take_in(world: &World, node: &Node, event: WatchEvent) {
     world.note(|| format!("mirror {}: takes in {}", node.level, describe(&event)));
     match &event {
-        WatchEvent::Reset { flags, .. } => world.before_reset(node, flags, node.is_lost.replace(false)),
+        WatchEvent::Reset { flags, read_at } => {
+            node.listed.set(world.since(*read_at));
+            world.before_reset(node, flags, node.is_lost.replace(false));
+        }
         WatchEvent::Lost(_) => node.is_lost.set(true),
         WatchEvent::Changed { flag, .. } => world.heard_of(node, &flag.name),
         WatchEvent::Removed { name, .. } | WatchEvent::Hint { name } => world.heard_of(node, name),

@@ -43,6 +43,8 @@ pub(super) struct Store {
     /// Another one with each start.
     pub(super) generation: u64,
     followers: Vec<Rc<Pushes>>,
+    /// When its count went back for good.
+    pub(super) counts_since: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,7 @@ pub(super) enum Read {
 impl Store {
     pub(super) fn new(kind: Kind) -> Self {
         let past = vec![Listing { index: 1, flags: [0; NAMES.len()] }];
-        Self { kind, past, applied: 0, loading: Cell::new(0), generation: 1, followers: Vec::new() }
+        Self { kind, past, applied: 0, loading: Cell::new(0), generation: 1, followers: Vec::new(), counts_since: Duration::ZERO }
     }
 
     pub(super) fn present(&self) -> Listing {
@@ -199,6 +201,7 @@ pub(super) fn set_back(world: &World) {
         };
     }
     store.past.retain(|past| past.index < back.index);
+    store.counts_since = world.now();
     store.set(back.index, back.flags);
     come_back(world, store);
     world.note(|| format!("store: restarted from a backup with index {}", back.index));
@@ -212,6 +215,7 @@ pub(super) fn lose_flags(world: &World) {
     now.index = 1;
     empty(world, &mut now, |_| all || world.below(2) == 0, 1);
     store.past.clear();
+    store.counts_since = world.now();
     store.set(now.index, now.flags);
     world.note(|| format!("store: restarted without {} flags", if all { "any" } else { "some" }));
 }

@@ -89,6 +89,10 @@ impl World {
         self.start.0 + self.now.get()
     }
 
+    pub(super) fn since(&self, at: Option<Instant>) -> Duration {
+        at.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.start.0))
+    }
+
     /// The same count for a time of day.
     pub(super) fn since_start(&self, time: SystemTime) -> Duration {
         time.duration_since(self.start.1).unwrap_or_default()
