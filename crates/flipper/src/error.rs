@@ -16,7 +16,8 @@ pub enum ErrorKind {
     FlagNotFound,
     /// The flag exists already.
     FlagExists,
-    /// The name cannot be a flag's: it is empty, longer than 255 bytes, or has a `/` or a control character.
+    /// The name cannot be a new flag's: it is empty, longer than 255 bytes, or has a `/` or a control character. Or the store
+    /// cannot keep it.
     InvalidName,
     /// An argument cannot be used: a URL, client data, a condition, a bucketer.
     InvalidInput,
@@ -159,6 +160,29 @@ impl Error {
     #[must_use]
     pub fn flag(&self) -> Option<&str> {
         self.0.flag.as_deref()
+    }
+
+    /// This error and all that is behind it, in one text, for where a text is all there is room for.
+    ///
+    /// ```
+    /// # use flipper::{Error, ErrorKind};
+    /// let error = Error::new(ErrorKind::Unavailable).with_source(std::io::Error::other("connection refused"));
+    /// assert_eq!(error.chain(), "store is unavailable: connection refused");
+    /// ```
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let next = error.to_string();
+            // Drivers repeat what their own source says.
+            if !text.contains(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            cause = error.source();
+        }
+        text
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
