@@ -166,7 +166,8 @@ impl Shared {
             Turn::None => {}
             Turn::Doubt => {
                 let Some((since, reason)) = self.following().stale() else { return };
-                let last_word_seconds_ago = clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
+                let last_word_seconds_ago =
+                    clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
                 let flags = self.order().held();
                 tracing::warn!(store = self.store, %reason, last_word_seconds_ago, flags, "flags are stale");
                 self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason)));

@@ -199,7 +199,10 @@ impl World {
         let here = self::content(node.shared.table.get(text).as_ref());
         let announced = truth.first(name, content, 0).unwrap_or(0);
         if here != content && truth.first(name, here, announced).is_none() {
-            self.breaks(Rule::Announced, format!("{text} at server {} is {here}, and {content} is announced", node.level));
+            self.breaks(
+                Rule::Announced,
+                format!("{text} at server {} is {here}, and {content} is announced", node.level),
+            );
         }
     }
 
@@ -236,9 +239,16 @@ impl World {
             };
             let other = (0..NAMES.len()).find(differs).map(|name| {
                 let (here, there) = (node.shared.table.get(NAMES[name]), truth.get(store.flags[name]));
-                format!("{} at mirror {} ends as {}, and the store has {there:?}", NAMES[name], node.level, content(here.as_ref()))
+                format!(
+                    "{} at mirror {} ends as {}, and the store has {there:?}",
+                    NAMES[name],
+                    node.level,
+                    content(here.as_ref())
+                )
             });
-            let stale = || (status.health != Health::Live).then(|| format!("mirror {} ends as {:?}", node.level, status.health));
+            let stale = || {
+                (status.health != Health::Live).then(|| format!("mirror {} ends as {:?}", node.level, status.health))
+            };
             other.or_else(stale)
         })
     }

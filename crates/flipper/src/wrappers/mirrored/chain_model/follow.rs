@@ -77,9 +77,7 @@ impl Follower {
     fn change(&self, name: usize, made: usize, index: Option<u64>, read_at: Option<std::time::Instant>) {
         (self.tell)(match self.world.truth.borrow().stored(self.world.setup.kind, made) {
             Some(flag) => WatchEvent::Changed { flag, read_at },
-            None => {
-                WatchEvent::Removed { name: NAMES[name].to_owned(), version: index.map(Version::ordered), read_at }
-            }
+            None => WatchEvent::Removed { name: NAMES[name].to_owned(), version: index.map(Version::ordered), read_at },
         });
     }
 

@@ -116,7 +116,8 @@ async fn list(world: Rc<World>, node: Rc<Node>) -> Result<Vec<Stored>, Failed> {
 }
 
 pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
-    let mut client = Client { world, node, tell, cursor: None, lost: None, server: None, has_flags: false, times: Times::default() };
+    let mut client =
+        Client { world, node, tell, cursor: None, lost: None, server: None, has_flags: false, times: Times::default() };
     loop {
         if client.round().await.is_err() {
             client.cursor = None;

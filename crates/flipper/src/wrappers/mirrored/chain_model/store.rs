@@ -58,7 +58,15 @@ pub(super) enum Read {
 impl Store {
     pub(super) fn new(kind: Kind) -> Self {
         let past = vec![Listing { index: 1, flags: [0; NAMES.len()] }];
-        Self { kind, past, applied: 0, loading: Cell::new(0), generation: 1, followers: Vec::new(), counts_since: Duration::ZERO }
+        Self {
+            kind,
+            past,
+            applied: 0,
+            loading: Cell::new(0),
+            generation: 1,
+            followers: Vec::new(),
+            counts_since: Duration::ZERO,
+        }
     }
 
     pub(super) fn present(&self) -> Listing {

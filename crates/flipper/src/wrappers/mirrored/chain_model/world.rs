@@ -164,8 +164,8 @@ impl World {
     fn poll(&self, tasks: &mut Vec<Task>, at: usize) {
         self.tick();
         let task = &mut tasks[at];
-        let is_over = !(task.is_wanted)()
-            || task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        let is_over =
+            !(task.is_wanted)() || task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
         if is_over {
             drop(tasks.swap_remove(at));
         }

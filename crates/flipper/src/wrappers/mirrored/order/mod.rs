@@ -195,7 +195,12 @@ impl Order {
     /// No read of [`start_read`](Self::start_read) that is under way will end.
     pub(crate) fn abandon_reads(&mut self) {
         let reading = self.names.iter_mut().filter(|(_, known)| known.reading);
-        let names: Vec<_> = reading.map(|(name, known)| { known.reading = false; name.clone() }).collect();
+        let names: Vec<_> = reading
+            .map(|(name, known)| {
+                known.reading = false;
+                name.clone()
+            })
+            .collect();
         names.iter().for_each(|name| self.schedule(name));
     }
 
