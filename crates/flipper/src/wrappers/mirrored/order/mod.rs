@@ -111,6 +111,7 @@ impl Order {
             if newer {
                 known.known = true;
                 known.present = seen.present;
+                known.gone_at_no_number = !seen.present && seen.number.is_none();
                 known.number = seen.number;
                 known.epoch = (write.comparable && !went_back).then_some(write.epoch);
             }
