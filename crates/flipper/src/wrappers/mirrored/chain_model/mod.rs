@@ -167,7 +167,7 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
 fn is_held(rule: Rule, kind: Kind, mirrors: usize) -> bool {
     let is_held = match rule {
         Rule::Announced | Rule::Kept => true,
-        Rule::AtRest => mirrors == 2,
+        Rule::AtRest => kind == Kind::Content && mirrors == 2,
         Rule::GoesBack => kind == Kind::Content,
         Rule::OwnWrite | Rule::LastWord | Rule::Live => false,
     };
