@@ -213,7 +213,11 @@ impl FlagTable {
         let entry = entry.as_ref()?;
         Some(match entry.to_stored(&name) {
             Some(flag) => WatchEvent::Changed { flag, read_at: None },
-            None => WatchEvent::Removed { name, version: Some(entry.version.clone()), read_at: None },
+            None => {
+                // Not known is no number: as one it would be older than any.
+                let version = Some(entry.version.clone()).filter(|version| *version != Version::ordered(0));
+                WatchEvent::Removed { name, version, read_at: None }
+            }
         })
     }
 
