@@ -15,24 +15,19 @@ pub(crate) struct Words {
     pub(crate) already: String,
 }
 
-/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change. Whether it
-/// did: a failure is told, and does not keep the command from other flags.
+/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change. `words` get
+/// the flag before and after.
 pub(crate) async fn change(
     session: &mut Session,
     store: &Store,
     name: &str,
     dry_run: bool,
-    words: impl FnOnce(&FlagRecord) -> Words,
+    words: impl FnOnce(&FlagRecord, &FlagRecord) -> Words,
     edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
-) -> Done<bool> {
-    match edited(store, name, dry_run, edit).await {
-        Ok((before, after)) => {
-            let words = words(&after);
-            let difference = Difference { name, before: Some(&before), after: Some(&after) };
-            tell(session, store, &difference, dry_run, &words).map(|()| true)
-        }
-        Err(failure) => session.go_on_after(failure).map(|()| false),
-    }
+) -> Done {
+    let (before, after) = edited(store, name, dry_run, edit).await?;
+    let words = words(&before, &after);
+    tell(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &words)
 }
 
 /// The flag before and after.

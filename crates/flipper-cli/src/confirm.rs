@@ -9,7 +9,9 @@ use crate::output::{self, Output};
 /// Whether a person says yes.
 pub(crate) async fn ask(out: &mut Output, question: &str) -> Done<bool> {
     if !output::can_ask() {
-        return Err(Failure::usage("this asks before it does it, and there is no terminal to ask on").hint("add --yes"));
+        let failure = Failure::usage("this asks before it does it, and there is no terminal to ask on");
+        // No one is there to be asked about the next one either.
+        return Err(failure.hint("add --yes").ends_all());
     }
     out.flush()?;
     let mut stderr = anstream::stderr();

@@ -32,22 +32,32 @@ pub(crate) fn rollout(bucketer: &Bucketer) -> Option<String> {
 
 /// The same without what is another at each look: what two states of a flag are compared by.
 fn settled_rollout(bucketer: &Bucketer) -> Option<String> {
-    let share = share(bucketer);
     Some(match bucketer {
         Bucketer::NoOp => return None,
-        Bucketer::Percentage(_) => format!("{share} of all checks, at random"),
-        Bucketer::ConsistentHash(hash) => {
-            let keys: Vec<_> = hash.keys().map(|key| plain(key).into_owned()).collect();
-            let by = if keys.is_empty() { "all attributes".to_owned() } else { keys.join(", ") };
-            format!("{share} by {by}")
+        Bucketer::Percentage(_) | Bucketer::ConsistentHash(_) | Bucketer::Salted(_) => {
+            format!("{} {}", share_of(bucketer), choice(bucketer))
         }
-        Bucketer::Salted(salted) => format!("{share} by {}, salted", plain(salted.bucket_by())),
-        other => format!("bucketer {}", plain(other.bucketer_type())),
+        _ => choice(bucketer),
     })
 }
 
+/// By what a bucketer chooses.
+pub(crate) fn choice(bucketer: &Bucketer) -> String {
+    match bucketer {
+        Bucketer::NoOp => String::new(),
+        Bucketer::Percentage(_) => "of all checks, at random".to_owned(),
+        Bucketer::ConsistentHash(hash) => {
+            let keys: Vec<_> = hash.keys().map(|key| plain(key).into_owned()).collect();
+            let by = if keys.is_empty() { "all attributes".to_owned() } else { keys.join(", ") };
+            format!("by {by}")
+        }
+        Bucketer::Salted(salted) => format!("by {}, salted", plain(salted.bucket_by())),
+        other => format!("bucketer {}", plain(other.bucketer_type())),
+    }
+}
+
 /// `25%`, `0% to 100% until …`
-fn share(bucketer: &Bucketer) -> String {
+pub(crate) fn share_of(bucketer: &Bucketer) -> String {
     if let Some(ramp) = ramp(bucketer) {
         let until = if ramp.is_over() { "since" } else { "until" };
         return format!("{} to {} {until} {}", percent(ramp.first), percent(ramp.last), date(ramp.end() as i64));

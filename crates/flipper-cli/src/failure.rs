@@ -16,7 +16,7 @@ pub(crate) type Done<T = ()> = Result<T, Failure>;
 pub(crate) enum Code {
     /// What reads our output has gone: nobody is there to be told.
     Unheard = 0,
-    /// The flag is off; of `check` only.
+    /// The flag is off, of `check`; there are problems, of `doctor`.
     Off = 1,
     /// The command cannot be done as it was given.
     Usage = 2,
@@ -43,11 +43,13 @@ pub(crate) struct Failure {
     /// What to do next.
     hint: Option<String>,
     flag: Option<String>,
+    /// What comes next would fail in the same way.
+    ends_all: bool,
 }
 
 impl Failure {
     fn new(code: Code, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { code, kind, message: message.into(), details: None, hint: None, flag: None }
+        Self { code, kind, message: message.into(), details: None, hint: None, flag: None, ends_all: false }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -92,6 +94,26 @@ impl Failure {
         self
     }
 
+    /// Adds to what to do next.
+    pub(crate) fn hint_after(mut self, more: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(hint) => format!("{hint}; {more}"),
+            None => more.to_owned(),
+        });
+        self
+    }
+
+    /// Whatever comes next would fail in the same way: not even tried.
+    pub(crate) fn ends_all(mut self) -> Self {
+        self.ends_all = true;
+        self
+    }
+
+    /// Whether whatever comes next would fail in the same way.
+    pub(crate) fn does_end_all(&self) -> bool {
+        self.ends_all
+    }
+
     pub(crate) fn details(mut self, details: impl Into<String>) -> Self {
         self.details = Some(details.into());
         self
@@ -131,12 +153,14 @@ impl Failure {
                 Self::new(Code::Store, "unauthorized", format!("{store} refused access: {what}"))
                     .hint("look at the user and password in its URL, or at the permissions of the file")
             }
-            ErrorKind::Unavailable => {
-                Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}")).hint(look_at(store))
-            }
+            ErrorKind::Unavailable => Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}"))
+                .hint(look_at(store, &what))
+                .ends_all(),
             ErrorKind::Unsupported => Self::new(Code::Store, "unsupported", format!("{store}: {what}")),
             _ => Self::store(format!("{store}: {what}")),
         };
+        // Whichever call it was that the server refused for it.
+        let failure = if is_starting(&what) { failure.hint(STARTING).ends_all() } else { failure };
         Self { flag: error.flag().map(str::to_owned), ..failure }
     }
 
@@ -177,10 +201,23 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// Beginnings of what a server answers that is there, and cannot do it now.
+const ANSWERS: [&str; 7] = ["BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY", "TRYAGAIN"];
+
+const STARTING: &str = "it has just started, and reads its data; try again in a moment";
+
+fn is_starting(what: &str) -> bool {
+    what.contains("LOADING") || what.contains("loading its data")
+}
+
 /// What to look at when a store cannot be used.
-fn look_at(store: &str) -> &'static str {
+pub(crate) fn look_at(store: &str, what: &str) -> &'static str {
     if store.starts_with("sqlite:") {
         "look at the path, the permissions and the disk; `flipper stores` tells where the path comes from"
+    } else if is_starting(what) {
+        STARTING
+    } else if ANSWERS.iter().any(|answer| what.contains(answer)) {
+        "it runs, and answers that it cannot do this now; `flipper doctor` looks at the server"
     } else {
         "is it running, and is this the right one? `flipper stores` tells where its URL comes from"
     }

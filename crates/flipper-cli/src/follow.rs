@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use flipper::{Corrupt, Error, FlagRecord, Stored, Updates, Watch, WatchEvent};
 use futures_util::StreamExt;
 
+use crate::failure::said;
 use crate::store::Store;
 
 pub(crate) type State = Result<Arc<FlagRecord>, Corrupt>;
@@ -22,8 +23,8 @@ pub(crate) enum News {
         after: Option<State>,
         /// When the store's word of it came, where that is known.
         told: Option<Instant>,
-        /// Found by comparing all flags, after the store was away: it may have been replaced or emptied.
-        by_comparison: bool,
+        /// Found by comparing all flags after the store was away: it may have been replaced or emptied.
+        after_loss: bool,
     },
     /// The store cannot be followed.
     Lost(Error),
@@ -44,12 +45,33 @@ pub(crate) struct Follow<'a> {
     /// A flag to read again. Kept here, so that a caller may stop waiting for it.
     hinted: Option<String>,
     lost: Option<Instant>,
+    /// Why it is away, as it was told.
+    reason: Option<String>,
+    /// It was away, and all flags have not been read since.
+    in_doubt: bool,
+    /// How changes arrive, as it was told.
+    updates: Option<Updates>,
 }
 
 impl<'a> Follow<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         let events = store.inner.watch();
-        Self { store, events, known: None, queue: VecDeque::new(), hinted: None, lost: None }
+        Self {
+            store,
+            events,
+            known: None,
+            queue: VecDeque::new(),
+            hinted: None,
+            lost: None,
+            reason: None,
+            in_doubt: false,
+            updates: None,
+        }
+    }
+
+    /// A flag as it was told.
+    pub(crate) fn state(&self, name: &str) -> Option<&State> {
+        self.known.as_ref()?.get(name)
     }
 
     /// The flags as they were told.
@@ -90,17 +112,27 @@ impl<'a> Follow<'a> {
             WatchEvent::Changed { flag, read_at } => self.set(&flag.name, Some(flag.record), read_at, false),
             WatchEvent::Removed { name, read_at, .. } => self.set(&name, None, read_at, false),
             WatchEvent::Hint { name } => self.hinted = Some(name),
-            WatchEvent::Lost(error) if self.lost.is_none() => {
-                self.lost = Some(Instant::now());
-                self.queue.push_back(News::Lost(error));
+            WatchEvent::Lost(error) => {
+                self.in_doubt = true;
+                self.lost.get_or_insert_with(Instant::now);
+                let reason = said(&error);
+                // The same is told once, another reason too.
+                if self.reason.as_ref() != Some(&reason) {
+                    self.reason = Some(reason);
+                    self.queue.push_back(News::Lost(error));
+                }
             }
             WatchEvent::Restored => self.restored(),
-            WatchEvent::Following(updates) => self.queue.push_back(News::Following(updates)),
+            WatchEvent::Following(updates) if self.updates != Some(updates) => {
+                self.updates = Some(updates);
+                self.queue.push_back(News::Following(updates));
+            }
             _ => {}
         }
     }
 
     fn restored(&mut self) {
+        self.reason = None;
         if let Some(lost) = self.lost.take() {
             self.queue.push_back(News::Restored(lost.elapsed()));
         }
@@ -109,6 +141,7 @@ impl<'a> Follow<'a> {
     fn reset(&mut self, flags: Vec<Stored>, read_at: Option<Instant>) {
         // A store may say only so that it is back.
         self.restored();
+        let after_loss = std::mem::take(&mut self.in_doubt);
         let Some(known) = &self.known else {
             self.known = Some(flags.into_iter().map(|flag| (flag.name, flag.record)).collect());
             self.queue.push_back(News::Begins);
@@ -117,21 +150,21 @@ impl<'a> Follow<'a> {
         let mut gone: BTreeMap<String, ()> = known.keys().map(|name| (name.clone(), ())).collect();
         for flag in flags {
             gone.remove(&flag.name);
-            self.set(&flag.name, Some(flag.record), read_at, true);
+            self.set(&flag.name, Some(flag.record), read_at, after_loss);
         }
         for name in gone.into_keys() {
-            self.set(&name, None, read_at, true);
+            self.set(&name, None, read_at, after_loss);
         }
     }
 
-    fn set(&mut self, name: &str, after: Option<State>, told: Option<Instant>, by_comparison: bool) {
+    fn set(&mut self, name: &str, after: Option<State>, told: Option<Instant>, after_loss: bool) {
         let Some(known) = &mut self.known else { return };
         let before = match &after {
             Some(state) => known.insert(name.to_owned(), state.clone()),
             None => known.remove(name),
         };
         if before != after {
-            self.queue.push_back(News::Change { name: name.to_owned(), before, after, told, by_comparison });
+            self.queue.push_back(News::Change { name: name.to_owned(), before, after, told, after_loss });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::process;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -10,6 +10,9 @@ use crate::failure::{Code, Done, Failure};
 
 /// So long what is under way may take to come to its end.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// A signal that comes again within this is the same wish: a supervisor and a shell may both pass one on.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 /// Whether somebody wants it to end. The second time they do, it ends at once.
 pub(crate) struct Interrupt(watch::Receiver<Option<Code>>);
@@ -23,7 +26,13 @@ impl Interrupt {
         tokio::spawn(async move {
             // Fails where nobody listens any more.
             let _ = sender.send(Some(signals.next().await));
-            process::exit(signals.next().await as i32);
+            let first = Instant::now();
+            loop {
+                let code = signals.next().await;
+                if first.elapsed() >= SAME_WISH {
+                    process::exit(code as i32);
+                }
+            }
         });
         Ok(Self(receiver))
     }

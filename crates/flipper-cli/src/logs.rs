@@ -34,6 +34,9 @@ pub(crate) fn begin(command: &Command) {
     };
 }
 
+/// No command but `serve` answers from memory, and each tells itself what it cannot reach or read.
+const TOLD_BY_COMMANDS: [&str; 3] = ["flipper::stores::sqlite::health", "flipper::table", "flipper::wrappers"];
+
 /// `warning: what happened (name: X)`
 struct Warning;
 
@@ -43,8 +46,7 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        // No command answers from a mirror's memory, and each tells itself what it cannot reach.
-        if event.metadata().target().starts_with("flipper::wrappers") {
+        if TOLD_BY_COMMANDS.iter().any(|target| event.metadata().target().starts_with(target)) {
             return Ok(());
         }
         let mut said = Said::default();

@@ -2,6 +2,7 @@
 
 mod apart;
 mod args;
+mod caller;
 mod change;
 mod commands;
 mod condition;
@@ -12,6 +13,7 @@ mod failure;
 mod follow;
 mod interrupt;
 mod logs;
+mod missing;
 mod names;
 mod output;
 mod plan;
@@ -28,12 +30,14 @@ mod transfer;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::args::Cli;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::session::Session;
 use crate::store::without_secrets;
+use crate::text::path_text;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -52,7 +56,14 @@ fn refused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
-    if std::env::args().any(|argument| argument == "--json") {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        // A file's name need not be, and so may be among them.
+        let bytes = std::env::args_os().filter(|argument| argument.to_str().is_none());
+        let shown: Vec<_> = bytes.map(|bytes| format!("$'{}'", path_text(bytes))).collect();
+        let what = format!("arguments that are no file names have to be UTF-8: {}", shown.join(" "));
+        Output::new(json).failure(&Failure::usage(what));
+    } else if json {
         let text = error.render().to_string();
         Output::new(true).failure(&Failure::usage(text.trim().trim_start_matches("error: ")));
     } else {

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use crate::failure::{Done, Failure};
+use crate::text::without_mark;
 
 /// Standing for the names on standard input.
 const FROM_STDIN: &str = "-";
@@ -29,7 +30,10 @@ fn read(names: &mut Vec<String>) -> Done {
         return Err(Failure::usage("standard input is too long for a list of names"));
     }
     for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        match std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)) {
+        match std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).map(|line| match number {
+            0 => without_mark(line),
+            _ => line,
+        }) {
             Ok("") => {}
             Ok(name) => names.push(name.to_owned()),
             Err(_) => return Err(Failure::usage(format!("line {} of standard input is not UTF-8", number + 1))),

@@ -1,12 +1,12 @@
 //! What has to be done so that one set of flags becomes another.
 
-use flipper::{Stored, Version};
+use flipper::{FlagRecord, Stored, Version};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 
 use crate::diff::Difference;
 use crate::failure::Done;
-use crate::records::Records;
+use crate::records::{Records, named};
 use crate::store::Store;
 
 /// How many flags are asked for at once. A Consul agent takes 200 connections of one client.
@@ -63,7 +63,7 @@ impl Plan {
         };
         there[index] = true;
         match &flag.record {
-            Ok(known) if **known == source.record(index)? => self.unchanged += 1,
+            Ok(known) if is_same(known, &flag.name, &source.record(index)?) => self.unchanged += 1,
             _ => self.change.push(index),
         }
         Ok(())
@@ -106,6 +106,11 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Whether a flag stored under this name is that one. What its text says that its name is does not count: the key does.
+fn is_same(known: &FlagRecord, name: &str, wanted: &FlagRecord) -> bool {
+    if known.name() == name { known == wanted } else { named(known, name) == *wanted }
 }
 
 /// The target's flags of these names, asked for at once.

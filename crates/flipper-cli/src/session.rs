@@ -1,15 +1,17 @@
 //! What all commands have: the streams, and the store that was chosen.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::args::Global;
 use crate::failure::{Code, Done, Failure};
 use crate::output::Output;
 use crate::store::{Choice, Purpose, Store};
+use crate::text::thousands;
 
 pub(crate) struct Session {
     pub(crate) out: Output,
-    store: Option<String>,
+    store: Option<OsString>,
     /// The worst that happened to one of several flags, told already.
     worst: Option<Code>,
 }
@@ -35,6 +37,27 @@ impl Session {
         }
         self.out.failure(&failure);
         self.worst = self.worst.max(Some(failure.code));
+        Ok(())
+    }
+
+    /// Does it for each flag. One that fails does not keep the others from it, unless they would fail in the same way.
+    pub(crate) async fn each(
+        &mut self,
+        names: Vec<String>,
+        mut work: impl AsyncFnMut(&mut Self, &str) -> Done,
+    ) -> Done {
+        let mut names = names.iter();
+        while let Some(name) = names.next() {
+            match work(self, name).await {
+                Ok(()) => {}
+                Err(failure) if failure.does_end_all() && names.len() > 0 => {
+                    let left = names.len();
+                    let were = if left == 1 { "flag was" } else { "flags were" };
+                    return Err(failure.hint_after(&format!("{} more {were} not tried", thousands(left))));
+                }
+                Err(failure) => self.go_on_after(failure)?,
+            }
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Names, numbers and times as people read them.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -52,6 +53,34 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
         };
     }
     Cow::Owned(plain)
+}
+
+/// A file's name, the bytes of which need not be text.
+pub(crate) fn path_text(path: impl AsRef<OsStr>) -> String {
+    let mut text = String::new();
+    for chunk in path.as_ref().as_encoded_bytes().utf8_chunks() {
+        text.push_str(&plain(chunk.valid()));
+        text.push_str(&chunk.invalid().escape_ascii().to_string());
+    }
+    text
+}
+
+/// What follows this beginning, whatever its bytes are.
+pub(crate) fn after<'a>(text: &'a OsStr, beginning: &str) -> Option<&'a OsStr> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        text.as_bytes().strip_prefix(beginning.as_bytes()).map(OsStr::from_bytes)
+    }
+    #[cfg(not(unix))]
+    {
+        text.to_str()?.strip_prefix(beginning).map(OsStr::new)
+    }
+}
+
+/// The text without the mark that some editors put at the beginning of a file.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn is_unprintable(c: char) -> bool {
@@ -147,6 +176,17 @@ mod tests {
     fn nothing_steers_the_terminal() {
         assert_eq!(plain("a\u{1b}]0;x\u{7}\u{202e}\u{9b}b"), "a\\x1b]0;x\\x07\\u202e\\x9bb");
         assert_eq!(value(&Json::from("é\"\n\u{1b}")), "\"é\\\"\\n\\x1b\"");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn file_names_are_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let name = |bytes| OsStr::from_bytes(bytes);
+        assert_eq!(path_text(name(b"a\xff\n\xc3\xa9")), "a\\xff\\n\u{e9}");
+        assert_eq!(after(name(b"sqlite:\xff"), "sqlite:"), Some(name(b"\xff")));
+        assert_eq!(after(name(b"\xff"), "@"), None);
     }
 
     #[test]

@@ -148,6 +148,44 @@ fn a_store_that_freezes_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_frozen_store_is_asked_once() {
+    let (Some(redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
+    let names: Vec<_> = (0..200).map(|number| format!("FLAG_{number}")).collect();
+    succeed(flipper(home.path(), &redis.url()).arg("create").args(&names));
+    redis.pause();
+    for (before, after) in [
+        (&["enable"][..], &[][..]),
+        (&["destroy", "--yes"], &[]),
+        (&["data", "get"], &[]),
+        (&["rollout"], &["10%"]),
+        (&["check"], &["n=1"]),
+        (&["condition", "list"], &[]),
+    ] {
+        let (code, out, err) = run(flipper(home.path(), &redis.url()).args(before).args(&names).args(after));
+        assert_eq!((code, out.as_str(), err.lines().count()), (4, "", 1), "{before:?}: {err}");
+        assert!(err.ends_with("; 199 more flags were not tried\n"), "{before:?}: {err}");
+    }
+    redis.resume();
+    succeed(flipper(home.path(), &redis.url()).arg("enable").args(&names));
+}
+
+#[test]
+fn a_store_that_starts_is_told_as_that() {
+    let (Some(mut redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
+    write_many(&home.path().join("many.json"));
+    succeed(flipper(home.path(), &redis.url()).args(["import", "many.json"]));
+    redis.kill();
+    redis.restart_with("key-load-delay 1000\nloading-process-events-interval-bytes 1024");
+    let mut told = String::new();
+    wait_until("it is seen loading", || {
+        told = run(flipper(home.path(), &redis.url()).arg("list")).2;
+        told.contains("loading")
+    });
+    assert!(told.contains("it has just started, and reads its data"), "{told}");
+    assert!(!told.contains("is this the right one"), "{told}");
+}
+
+#[test]
 fn before_anything_is_written() {
     let Some(consul) = ConsulAgent::start() else { return };
     let home = tempfile::tempdir().unwrap();

@@ -84,6 +84,11 @@ fn all_commands() {
         ("stores", "stores"),
         ("stores", "stores --store redis://127.0.0.1:1"),
         ("stores", "stores --store sqlite:nowhere.db"),
+        ("doctor", "doctor"),
+        ("doctor", "doctor --snapshot nowhere"),
+        ("doctor", "doctor --store redis://127.0.0.1:1"),
+        ("doctor", "doctor --store sqlite:nowhere.db"),
+        ("version", "version"),
         ("change", "condition clear A"),
         ("change", "destroy C --yes"),
     ] {
@@ -120,7 +125,7 @@ fn all_commands() {
     sync.signal(Signal::INT);
 
     // They are parts of others.
-    schema.used.extend(["changes", "record_or_null"].map(str::to_owned));
+    schema.used.extend(["changes", "finding", "record_or_null"].map(str::to_owned));
     let defined: BTreeSet<String> = schema.document["$defs"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schema.used, defined, "every definition has its command");
 }

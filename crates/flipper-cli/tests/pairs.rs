@@ -4,8 +4,9 @@
 
 mod support;
 
+use flipper_testkit::redis::RedisServer;
 use support::stores::{self, TestStore};
-use support::{flipper, succeed};
+use support::{flipper, run, succeed};
 
 #[test]
 fn every_store_to_every_other() {
@@ -34,4 +35,52 @@ fn every_store_to_every_other() {
         }
     }
     assert_eq!(number, stores.len() * (stores.len() - 1));
+}
+
+/// What the Python library or a hand may have put into a store, and no command of ours would make.
+const ODD: [(&str, &str); 9] = [
+    ("A_LIST", r#"{"feature_name": "A_LIST", "is_enabled": true, "meta": {"client_data": [1], "created_date": 1}}"#),
+    ("A_STRING", r#"{"feature_name": "A_STRING", "is_enabled": 1, "meta": {"client_data": "x", "created_date": 1.5}}"#),
+    ("NOTHING", r#"{"feature_name": "NOTHING", "is_enabled": "", "meta": {"client_data": null, "created_date": -1}}"#),
+    (
+        "MORE",
+        r#"{"feature_name": "MORE", "is_enabled": true, "meta": {"created_date": 1, "by": {"n": [1.50]}}, "extra": null}"#,
+    ),
+    (
+        "OTHER_NAME",
+        r#"{"feature_name": "ANOTHER", "is_enabled": true, "meta": {"created_date": 99999999999999999999}}"#,
+    ),
+    ("two words", r#"{"feature_name": "two words", "is_enabled": true, "meta": {"created_date": 1}}"#),
+    ("-x", r#"{"feature_name": "-x", "is_enabled": true, "meta": {"created_date": 1}}"#),
+    ("%41.é", r#"{"feature_name": "%41.\u00e9", "is_enabled": true, "meta": {"created_date": 1}}"#),
+    ("UNREADABLE", "no flag"),
+];
+
+#[test]
+fn what_is_exported_can_be_imported() {
+    let Some(redis) = RedisServer::start() else { return };
+    for (name, text) in ODD {
+        redis.command(&["SET", &format!("features/{name}"), text]);
+    }
+    let large = "x".repeat(300 * 1024);
+    let large = format!(
+        r#"{{"feature_name": "LARGE", "is_enabled": true, "meta": {{"client_data": {{"x": "{large}"}}, "created_date": 1}}}}"#
+    );
+    redis.command(&["SET", "features/LARGE", &large]);
+    let home = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(flipper(home.path(), &redis.url()).args(["export", "flags.json"]));
+    assert!(code == 4 && err.contains("wrote 9 flags") && err.contains("left out 1 that cannot be read"), "{err}");
+    let homes: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let make = [stores::sqlite, stores::redis, stores::consul, stores::thrift];
+    for store in make.iter().zip(&homes).filter_map(|(make, home)| make(home.path())) {
+        succeed(flipper(home.path(), &store.url).args(["import", "flags.json"]));
+        let again = succeed(flipper(home.path(), &store.url).arg("export"));
+        assert_eq!(again, std::fs::read_to_string(home.path().join("flags.json")).unwrap(), "{}", store.url);
+        let (code, out, err) = run(flipper(home.path(), "").args(["diff", &redis.url(), &store.url]));
+        // Only of the one that cannot be read.
+        assert!(code == 4 && out.is_empty() && err.contains("no difference: 9 flags in both"), "{out}{err}");
+        let (code, _, err) = run(flipper(home.path(), "").args(["sync", &redis.url(), &store.url]));
+        assert!(code == 4 && err.contains("in step but for 1 flag that cannot be read"), "{err}");
+        assert!(err.contains("0 new, 0 changed, 0 destroyed, 9 as they were"), "{err}");
+    }
 }

@@ -5,12 +5,18 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Writes `server.crt` and `server.key` for `localhost` and `127.0.0.1`, `client.crt` and `client.key`, and `ca.crt`; the
 /// authority's certificate as PEM.
-pub(crate) fn write(dir: &Path) -> String {
+///
+/// # Panics
+///
+/// If that does not work.
+pub fn write(dir: &Path) -> String {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    // With the name of those that it vouches for, OpenSSL would take them for their own authorities.
+    authority.distinguished_name.push(DnType::CommonName, "an authority for tests");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     for (name, names) in [("server", vec!["localhost", "127.0.0.1"]), ("client", vec!["client"])] {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::feature_flag_store::{FeatureFlagStoreSyncClient, TFeatureFlagStoreSyncClient};
 use crate::{Limits, MessageReader, Source, Wire};
@@ -15,6 +16,11 @@ pub trait Exchange: Source {
     /// As the connection has them.
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 }
+
+/// The numbers of calls are apart, so that the answer to one is never taken for that to another, and none is 0, by which a server
+/// knows clients that do not number their calls. So many may be made one after the other.
+const NUMBERS: i32 = 16;
+static NUMBER: AtomicI32 = AtomicI32::new(0);
 
 /// Makes one call, or several one after the other. After an error other than `User` the connection must not be used any more.
 ///
@@ -33,6 +39,7 @@ pub fn call<S: Exchange, T>(
     let request = Request { connection: &connection, begun: &begun, wire, message: Vec::new() };
     let response = Response { connection: &connection, begun: &begun, wire, limits: *limits };
     let mut client = FeatureFlagStoreSyncClient::new(wire.input(response, limits), wire.output(request));
+    client._sequence_number = NUMBER.fetch_add(NUMBERS, Ordering::Relaxed) & (i32::MAX >> 1);
     let result = call(&mut client);
     drop(client);
     if matches!(result, Ok(_) | Err(thrift::Error::User(_))) {

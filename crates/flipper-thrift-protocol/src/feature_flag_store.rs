@@ -249,15 +249,16 @@ impl TSerializable for ConditionOperator {
 pub struct ConditionCheck {
   pub variable: Option<String>,
   pub value: Option<JSON>,
-  pub operator: Option<ConditionOperator>,
+  /// `operator` in the Python library's IDL, which is a word of C++ and Swift. On the wire a field has no name.
+  pub comparison: Option<ConditionOperator>,
 }
 
 impl ConditionCheck {
-  pub fn new<F1, F2, F3>(variable: F1, value: F2, operator: F3) -> ConditionCheck where F1: Into<Option<String>>, F2: Into<Option<JSON>>, F3: Into<Option<ConditionOperator>> {
+  pub fn new<F1, F2, F3>(variable: F1, value: F2, comparison: F3) -> ConditionCheck where F1: Into<Option<String>>, F2: Into<Option<JSON>>, F3: Into<Option<ConditionOperator>> {
     ConditionCheck {
       variable: variable.into(),
       value: value.into(),
-      operator: operator.into(),
+      comparison: comparison.into(),
     }
   }
 }
@@ -297,7 +298,7 @@ impl TSerializable for ConditionCheck {
     let ret = ConditionCheck {
       variable: f_1,
       value: f_2,
-      operator: f_3,
+      comparison: f_3,
     };
     Ok(ret)
   }
@@ -314,8 +315,8 @@ impl TSerializable for ConditionCheck {
       o_prot.write_string(fld_var)?;
       o_prot.write_field_end()?
     }
-    if let Some(ref fld_var) = self.operator {
-      o_prot.write_field_begin(&TFieldIdentifier::new("operator", TType::Struct, 3))?;
+    if let Some(ref fld_var) = self.comparison {
+      o_prot.write_field_begin(&TFieldIdentifier::new("comparison", TType::Struct, 3))?;
       fld_var.write_to_out_protocol(o_prot)?;
       o_prot.write_field_end()?
     }
@@ -623,18 +624,21 @@ pub struct FlagState {
   pub record: Option<JSON>,
   /// Why what is stored cannot be read.
   pub corrupt: Option<String>,
-  /// Something happened to the flag and this does not say what: read it again.
+  /// Something happened to the flag and this does not say what: read it again by ReadFlag.
   pub unknown: Option<bool>,
+  /// In an answer of Watch: the state was read from the store at most so long before the answer was put together.
+  pub read_us_ago: Option<i64>,
 }
 
 impl FlagState {
-  pub fn new<F1, F2, F3, F4, F5>(feature_name: F1, version: F2, record: F3, corrupt: F4, unknown: F5) -> FlagState where F1: Into<Option<String>>, F2: Into<Option<FlagVersion>>, F3: Into<Option<JSON>>, F4: Into<Option<String>>, F5: Into<Option<bool>> {
+  pub fn new<F1, F2, F3, F4, F5, F6>(feature_name: F1, version: F2, record: F3, corrupt: F4, unknown: F5, read_us_ago: F6) -> FlagState where F1: Into<Option<String>>, F2: Into<Option<FlagVersion>>, F3: Into<Option<JSON>>, F4: Into<Option<String>>, F5: Into<Option<bool>>, F6: Into<Option<i64>> {
     FlagState {
       feature_name: feature_name.into(),
       version: version.into(),
       record: record.into(),
       corrupt: corrupt.into(),
       unknown: unknown.into(),
+      read_us_ago: read_us_ago.into(),
     }
   }
 }
@@ -647,6 +651,7 @@ impl TSerializable for FlagState {
     let mut f_3: Option<JSON> = None;
     let mut f_4: Option<String> = None;
     let mut f_5: Option<bool> = None;
+    let mut f_6: Option<i64> = None;
     loop {
       let field_ident = i_prot.read_field_begin()?;
       if field_ident.field_type == TType::Stop {
@@ -674,6 +679,10 @@ impl TSerializable for FlagState {
           let val = i_prot.read_bool()?;
           f_5 = Some(val);
         },
+        6 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_6 = Some(val);
+        },
         _ => {
           i_prot.skip(field_ident.field_type)?;
         },
@@ -687,6 +696,7 @@ impl TSerializable for FlagState {
       record: f_3,
       corrupt: f_4,
       unknown: f_5,
+      read_us_ago: f_6,
     };
     Ok(ret)
   }
@@ -716,6 +726,11 @@ impl TSerializable for FlagState {
     if let Some(fld_var) = self.unknown {
       o_prot.write_field_begin(&TFieldIdentifier::new("unknown", TType::Bool, 5))?;
       o_prot.write_bool(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(fld_var) = self.read_us_ago {
+      o_prot.write_field_begin(&TFieldIdentifier::new("read_us_ago", TType::I64, 6))?;
+      o_prot.write_i64(fld_var)?;
       o_prot.write_field_end()?
     }
     o_prot.write_field_stop()?;
@@ -883,22 +898,36 @@ impl TSerializable for WritePrecondition {
 
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WatchResult {
-  /// For the next call.
+  /// For the next call, to the same server.
   pub cursor: Option<String>,
-  /// The changes since the last call are not known: read all flags, after this call.
+  /// The changes since the last call are not known: read all flags by ReadKnownFlags, after this call, on the same connection.
   pub reset: Option<bool>,
+  /// In order; each flag once, as it is now.
   pub changes: Option<Vec<FlagState>>,
-  /// The server cannot follow its store, and why. The watch goes on; a reset comes when it can again.
+  /// Why the server's flags may not be those of its store any more. It is in each answer for as long as that lasts; a call that
+  /// waits is answered when it begins, when it ends, and when the reason changes.
   pub lost: Option<String>,
+  /// The start of the server: another one for each. Absent from servers that tell `lost` once.
+  pub server: Option<String>,
+  /// How long after the call had come this answer was put together.
+  pub waited_us: Option<i64>,
+  /// All changes that the store had up to so long before this answer was put together have been reported.
+  pub confirmed_ms_ago: Option<i64>,
+  /// The store behind the server, without secrets.
+  pub store: Option<String>,
 }
 
 impl WatchResult {
-  pub fn new<F1, F2, F3, F4>(cursor: F1, reset: F2, changes: F3, lost: F4) -> WatchResult where F1: Into<Option<String>>, F2: Into<Option<bool>>, F3: Into<Option<Vec<FlagState>>>, F4: Into<Option<String>> {
+  pub fn new<F1, F2, F3, F4, F5, F6, F7, F8>(cursor: F1, reset: F2, changes: F3, lost: F4, server: F5, waited_us: F6, confirmed_ms_ago: F7, store: F8) -> WatchResult where F1: Into<Option<String>>, F2: Into<Option<bool>>, F3: Into<Option<Vec<FlagState>>>, F4: Into<Option<String>>, F5: Into<Option<String>>, F6: Into<Option<i64>>, F7: Into<Option<i64>>, F8: Into<Option<String>> {
     WatchResult {
       cursor: cursor.into(),
       reset: reset.into(),
       changes: changes.into(),
       lost: lost.into(),
+      server: server.into(),
+      waited_us: waited_us.into(),
+      confirmed_ms_ago: confirmed_ms_ago.into(),
+      store: store.into(),
     }
   }
 }
@@ -910,6 +939,10 @@ impl TSerializable for WatchResult {
     let mut f_2: Option<bool> = None;
     let mut f_3: Option<Vec<FlagState>> = None;
     let mut f_4: Option<String> = None;
+    let mut f_5: Option<String> = None;
+    let mut f_6: Option<i64> = None;
+    let mut f_7: Option<i64> = None;
+    let mut f_8: Option<String> = None;
     loop {
       let field_ident = i_prot.read_field_begin()?;
       if field_ident.field_type == TType::Stop {
@@ -939,6 +972,22 @@ impl TSerializable for WatchResult {
           let val = i_prot.read_string()?;
           f_4 = Some(val);
         },
+        5 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_5 = Some(val);
+        },
+        6 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_6 = Some(val);
+        },
+        7 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_7 = Some(val);
+        },
+        8 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_8 = Some(val);
+        },
         _ => {
           i_prot.skip(field_ident.field_type)?;
         },
@@ -951,6 +1000,10 @@ impl TSerializable for WatchResult {
       reset: f_2,
       changes: f_3,
       lost: f_4,
+      server: f_5,
+      waited_us: f_6,
+      confirmed_ms_ago: f_7,
+      store: f_8,
     };
     Ok(ret)
   }
@@ -981,6 +1034,152 @@ impl TSerializable for WatchResult {
       o_prot.write_string(fld_var)?;
       o_prot.write_field_end()?
     }
+    if let Some(ref fld_var) = self.server {
+      o_prot.write_field_begin(&TFieldIdentifier::new("server", TType::String, 5))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(fld_var) = self.waited_us {
+      o_prot.write_field_begin(&TFieldIdentifier::new("waited_us", TType::I64, 6))?;
+      o_prot.write_i64(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(fld_var) = self.confirmed_ms_ago {
+      o_prot.write_field_begin(&TFieldIdentifier::new("confirmed_ms_ago", TType::I64, 7))?;
+      o_prot.write_i64(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.store {
+      o_prot.write_field_begin(&TFieldIdentifier::new("store", TType::String, 8))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// ServerDescription
+//
+
+/// What an operator wants to know of a server.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ServerDescription {
+  /// As in WatchResult, and the next three too.
+  pub server: Option<String>,
+  pub store: Option<String>,
+  pub lost: Option<String>,
+  pub confirmed_ms_ago: Option<i64>,
+  /// Of the server's program.
+  pub version: Option<String>,
+  /// The server's clock, Unix time in milliseconds.
+  pub clock_ms: Option<i64>,
+}
+
+impl ServerDescription {
+  pub fn new<F1, F2, F3, F4, F5, F6>(server: F1, store: F2, lost: F3, confirmed_ms_ago: F4, version: F5, clock_ms: F6) -> ServerDescription where F1: Into<Option<String>>, F2: Into<Option<String>>, F3: Into<Option<String>>, F4: Into<Option<i64>>, F5: Into<Option<String>>, F6: Into<Option<i64>> {
+    ServerDescription {
+      server: server.into(),
+      store: store.into(),
+      lost: lost.into(),
+      confirmed_ms_ago: confirmed_ms_ago.into(),
+      version: version.into(),
+      clock_ms: clock_ms.into(),
+    }
+  }
+}
+
+impl TSerializable for ServerDescription {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<ServerDescription> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<String> = None;
+    let mut f_2: Option<String> = None;
+    let mut f_3: Option<String> = None;
+    let mut f_4: Option<i64> = None;
+    let mut f_5: Option<String> = None;
+    let mut f_6: Option<i64> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_1 = Some(val);
+        },
+        2 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_2 = Some(val);
+        },
+        3 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_3 = Some(val);
+        },
+        4 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_4 = Some(val);
+        },
+        5 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_5 = Some(val);
+        },
+        6 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_6 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = ServerDescription {
+      server: f_1,
+      store: f_2,
+      lost: f_3,
+      confirmed_ms_ago: f_4,
+      version: f_5,
+      clock_ms: f_6,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("ServerDescription");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.server {
+      o_prot.write_field_begin(&TFieldIdentifier::new("server", TType::String, 1))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.store {
+      o_prot.write_field_begin(&TFieldIdentifier::new("store", TType::String, 2))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.lost {
+      o_prot.write_field_begin(&TFieldIdentifier::new("lost", TType::String, 3))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(fld_var) = self.confirmed_ms_ago {
+      o_prot.write_field_begin(&TFieldIdentifier::new("confirmed_ms_ago", TType::I64, 4))?;
+      o_prot.write_i64(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.version {
+      o_prot.write_field_begin(&TFieldIdentifier::new("version", TType::String, 5))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(fld_var) = self.clock_ms {
+      o_prot.write_field_begin(&TFieldIdentifier::new("clock_ms", TType::I64, 6))?;
+      o_prot.write_i64(fld_var)?;
+      o_prot.write_field_end()?
+    }
     o_prot.write_field_stop()?;
     o_prot.write_struct_end()
   }
@@ -998,18 +1197,27 @@ pub trait TFeatureFlagStoreSyncClient {
   fn set(&mut self, feature_name: Option<String>, is_enabled: Option<bool>) -> thrift::Result<()>;
   /// A flag that does not exist is no error.
   fn delete(&mut self, feature_name: Option<String>) -> thrift::Result<()>;
-  /// Ordered by name; without limit: all.
+  /// Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
   fn list(&mut self, limit: Option<i64>, offset: Option<i64>) -> thrift::Result<Vec<FeatureFlagStoreItem>>;
   fn set_meta(&mut self, feature_name: Option<String>, meta: Option<FeatureFlagStoreMeta>) -> thrift::Result<()>;
   /// Merges the top-level keys into the client data that is there. For clients of the IDL of 2018.
   fn set_client_data(&mut self, feature_name: Option<String>, client_data: Option<JSON>) -> thrift::Result<()>;
+  /// As the store has it: the server asks the store.
   fn read_flag(&mut self, feature_name: Option<String>) -> thrift::Result<FlagState>;
-  /// Flags ordered by the bytes of their names, from the first after this name on; the server may send fewer than the limit.
+  /// Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+  /// than the limit.
   fn read_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   /// Writes the whole flag, or deletes it where no record is given, if the precondition holds.
   fn compare_and_set(&mut self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>) -> thrift::Result<FlagVersion>;
   /// Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
+  /// What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
+  /// connection of its own, with a read time-out well above timeout_ms.
   fn watch(&mut self, cursor: Option<String>, timeout_ms: Option<i64>) -> thrift::Result<WatchResult>;
+  /// As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+  fn read_known_flag(&mut self, feature_name: Option<String>) -> thrift::Result<FlagState>;
+  /// As ReadFlags, in the same way.
+  fn read_known_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
+  fn describe(&mut self) -> thrift::Result<ServerDescription>;
 }
 
 pub trait TFeatureFlagStoreSyncClientMarker {}
@@ -1017,7 +1225,7 @@ pub trait TFeatureFlagStoreSyncClientMarker {}
 pub struct FeatureFlagStoreSyncClient<IP, OP> where IP: TInputProtocol, OP: TOutputProtocol {
   _i_prot: IP,
   _o_prot: OP,
-  _sequence_number: i32,
+  pub(crate) _sequence_number: i32,
 }
 
 impl <IP, OP> FeatureFlagStoreSyncClient<IP, OP> where IP: TInputProtocol, OP: TOutputProtocol {
@@ -1333,6 +1541,87 @@ impl <C: TThriftClient + TFeatureFlagStoreSyncClientMarker> TFeatureFlagStoreSyn
       result.ok_or()
     }
   }
+  fn read_known_flag(&mut self, feature_name: Option<String>) -> thrift::Result<FlagState> {
+    (
+      {
+        self.increment_sequence_number();
+        let message_ident = TMessageIdentifier::new("ReadKnownFlag", TMessageType::Call, self.sequence_number());
+        let call_args = FeatureFlagStoreReadKnownFlagArgs { feature_name };
+        self.o_prot_mut().write_message_begin(&message_ident)?;
+        call_args.write_to_out_protocol(self.o_prot_mut())?;
+        self.o_prot_mut().write_message_end()?;
+        self.o_prot_mut().flush()
+      }
+    )?;
+    {
+      let message_ident = self.i_prot_mut().read_message_begin()?;
+      verify_expected_sequence_number(self.sequence_number(), message_ident.sequence_number)?;
+      verify_expected_service_call("ReadKnownFlag", &message_ident.name)?;
+      if message_ident.message_type == TMessageType::Exception {
+        let remote_error = thrift::Error::read_application_error_from_in_protocol(self.i_prot_mut())?;
+        self.i_prot_mut().read_message_end()?;
+        return Err(thrift::Error::Application(remote_error))
+      }
+      verify_expected_message_type(TMessageType::Reply, message_ident.message_type)?;
+      let result = FeatureFlagStoreReadKnownFlagResult::read_from_in_protocol(self.i_prot_mut())?;
+      self.i_prot_mut().read_message_end()?;
+      result.ok_or()
+    }
+  }
+  fn read_known_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage> {
+    (
+      {
+        self.increment_sequence_number();
+        let message_ident = TMessageIdentifier::new("ReadKnownFlags", TMessageType::Call, self.sequence_number());
+        let call_args = FeatureFlagStoreReadKnownFlagsArgs { after, limit };
+        self.o_prot_mut().write_message_begin(&message_ident)?;
+        call_args.write_to_out_protocol(self.o_prot_mut())?;
+        self.o_prot_mut().write_message_end()?;
+        self.o_prot_mut().flush()
+      }
+    )?;
+    {
+      let message_ident = self.i_prot_mut().read_message_begin()?;
+      verify_expected_sequence_number(self.sequence_number(), message_ident.sequence_number)?;
+      verify_expected_service_call("ReadKnownFlags", &message_ident.name)?;
+      if message_ident.message_type == TMessageType::Exception {
+        let remote_error = thrift::Error::read_application_error_from_in_protocol(self.i_prot_mut())?;
+        self.i_prot_mut().read_message_end()?;
+        return Err(thrift::Error::Application(remote_error))
+      }
+      verify_expected_message_type(TMessageType::Reply, message_ident.message_type)?;
+      let result = FeatureFlagStoreReadKnownFlagsResult::read_from_in_protocol(self.i_prot_mut())?;
+      self.i_prot_mut().read_message_end()?;
+      result.ok_or()
+    }
+  }
+  fn describe(&mut self) -> thrift::Result<ServerDescription> {
+    (
+      {
+        self.increment_sequence_number();
+        let message_ident = TMessageIdentifier::new("Describe", TMessageType::Call, self.sequence_number());
+        let call_args = FeatureFlagStoreDescribeArgs {  };
+        self.o_prot_mut().write_message_begin(&message_ident)?;
+        call_args.write_to_out_protocol(self.o_prot_mut())?;
+        self.o_prot_mut().write_message_end()?;
+        self.o_prot_mut().flush()
+      }
+    )?;
+    {
+      let message_ident = self.i_prot_mut().read_message_begin()?;
+      verify_expected_sequence_number(self.sequence_number(), message_ident.sequence_number)?;
+      verify_expected_service_call("Describe", &message_ident.name)?;
+      if message_ident.message_type == TMessageType::Exception {
+        let remote_error = thrift::Error::read_application_error_from_in_protocol(self.i_prot_mut())?;
+        self.i_prot_mut().read_message_end()?;
+        return Err(thrift::Error::Application(remote_error))
+      }
+      verify_expected_message_type(TMessageType::Reply, message_ident.message_type)?;
+      let result = FeatureFlagStoreDescribeResult::read_from_in_protocol(self.i_prot_mut())?;
+      self.i_prot_mut().read_message_end()?;
+      result.ok_or()
+    }
+  }
 }
 
 //
@@ -1347,18 +1636,27 @@ pub trait FeatureFlagStoreSyncHandler {
   fn handle_set(&self, feature_name: Option<String>, is_enabled: Option<bool>) -> thrift::Result<()>;
   /// A flag that does not exist is no error.
   fn handle_delete(&self, feature_name: Option<String>) -> thrift::Result<()>;
-  /// Ordered by name; without limit: all.
+  /// Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
   fn handle_list(&self, limit: Option<i64>, offset: Option<i64>) -> thrift::Result<Vec<FeatureFlagStoreItem>>;
   fn handle_set_meta(&self, feature_name: Option<String>, meta: Option<FeatureFlagStoreMeta>) -> thrift::Result<()>;
   /// Merges the top-level keys into the client data that is there. For clients of the IDL of 2018.
   fn handle_set_client_data(&self, feature_name: Option<String>, client_data: Option<JSON>) -> thrift::Result<()>;
+  /// As the store has it: the server asks the store.
   fn handle_read_flag(&self, feature_name: Option<String>) -> thrift::Result<FlagState>;
-  /// Flags ordered by the bytes of their names, from the first after this name on; the server may send fewer than the limit.
+  /// Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+  /// than the limit.
   fn handle_read_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   /// Writes the whole flag, or deletes it where no record is given, if the precondition holds.
   fn handle_compare_and_set(&self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>) -> thrift::Result<FlagVersion>;
   /// Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
+  /// What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
+  /// connection of its own, with a read time-out well above timeout_ms.
   fn handle_watch(&self, cursor: Option<String>, timeout_ms: Option<i64>) -> thrift::Result<WatchResult>;
+  /// As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+  fn handle_read_known_flag(&self, feature_name: Option<String>) -> thrift::Result<FlagState>;
+  /// As ReadFlags, in the same way.
+  fn handle_read_known_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
+  fn handle_describe(&self) -> thrift::Result<ServerDescription>;
 }
 
 pub struct TFeatureFlagStoreProcessFunctions;
@@ -2015,6 +2313,186 @@ impl TFeatureFlagStoreProcessFunctions {
               )
             };
             let message_ident = TMessageIdentifier::new("Watch", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+        }
+      },
+    }
+  }
+  pub fn process_read_known_flag<H: FeatureFlagStoreSyncHandler>(handler: &H, incoming_sequence_number: i32, i_prot: &mut dyn TInputProtocol, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let args = FeatureFlagStoreReadKnownFlagArgs::read_from_in_protocol(i_prot)?;
+    match handler.handle_read_known_flag(args.feature_name) {
+      Ok(handler_return) => {
+        let message_ident = TMessageIdentifier::new("ReadKnownFlag", TMessageType::Reply, incoming_sequence_number);
+        o_prot.write_message_begin(&message_ident)?;
+        let ret = FeatureFlagStoreReadKnownFlagResult { result_value: Some(handler_return), error: None };
+        ret.write_to_out_protocol(o_prot)?;
+        o_prot.write_message_end()?;
+        o_prot.flush()
+      },
+      Err(e) => {
+        match e {
+          thrift::Error::User(usr_err) => {
+            if usr_err.downcast_ref::<FlipperException>().is_some() {
+              let err = usr_err.downcast::<FlipperException>().expect("downcast already checked");
+              let ret_err = FeatureFlagStoreReadKnownFlagResult{ result_value: None, error: Some(*err) };
+              let message_ident = TMessageIdentifier::new("ReadKnownFlag", TMessageType::Reply, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              ret_err.write_to_out_protocol(o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            } else {
+              let ret_err = {
+                ApplicationError::new(
+                  ApplicationErrorKind::Unknown,
+                  usr_err.to_string()
+                )
+              };
+              let message_ident = TMessageIdentifier::new("ReadKnownFlag", TMessageType::Exception, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            }
+          },
+          thrift::Error::Application(app_err) => {
+            let message_ident = TMessageIdentifier::new("ReadKnownFlag", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&app_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+          _ => {
+            let ret_err = {
+              ApplicationError::new(
+                ApplicationErrorKind::Unknown,
+                e.to_string()
+              )
+            };
+            let message_ident = TMessageIdentifier::new("ReadKnownFlag", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+        }
+      },
+    }
+  }
+  pub fn process_read_known_flags<H: FeatureFlagStoreSyncHandler>(handler: &H, incoming_sequence_number: i32, i_prot: &mut dyn TInputProtocol, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let args = FeatureFlagStoreReadKnownFlagsArgs::read_from_in_protocol(i_prot)?;
+    match handler.handle_read_known_flags(args.after, args.limit) {
+      Ok(handler_return) => {
+        let message_ident = TMessageIdentifier::new("ReadKnownFlags", TMessageType::Reply, incoming_sequence_number);
+        o_prot.write_message_begin(&message_ident)?;
+        let ret = FeatureFlagStoreReadKnownFlagsResult { result_value: Some(handler_return), error: None };
+        ret.write_to_out_protocol(o_prot)?;
+        o_prot.write_message_end()?;
+        o_prot.flush()
+      },
+      Err(e) => {
+        match e {
+          thrift::Error::User(usr_err) => {
+            if usr_err.downcast_ref::<FlipperException>().is_some() {
+              let err = usr_err.downcast::<FlipperException>().expect("downcast already checked");
+              let ret_err = FeatureFlagStoreReadKnownFlagsResult{ result_value: None, error: Some(*err) };
+              let message_ident = TMessageIdentifier::new("ReadKnownFlags", TMessageType::Reply, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              ret_err.write_to_out_protocol(o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            } else {
+              let ret_err = {
+                ApplicationError::new(
+                  ApplicationErrorKind::Unknown,
+                  usr_err.to_string()
+                )
+              };
+              let message_ident = TMessageIdentifier::new("ReadKnownFlags", TMessageType::Exception, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            }
+          },
+          thrift::Error::Application(app_err) => {
+            let message_ident = TMessageIdentifier::new("ReadKnownFlags", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&app_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+          _ => {
+            let ret_err = {
+              ApplicationError::new(
+                ApplicationErrorKind::Unknown,
+                e.to_string()
+              )
+            };
+            let message_ident = TMessageIdentifier::new("ReadKnownFlags", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+        }
+      },
+    }
+  }
+  pub fn process_describe<H: FeatureFlagStoreSyncHandler>(handler: &H, incoming_sequence_number: i32, i_prot: &mut dyn TInputProtocol, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let _ = FeatureFlagStoreDescribeArgs::read_from_in_protocol(i_prot)?;
+    match handler.handle_describe() {
+      Ok(handler_return) => {
+        let message_ident = TMessageIdentifier::new("Describe", TMessageType::Reply, incoming_sequence_number);
+        o_prot.write_message_begin(&message_ident)?;
+        let ret = FeatureFlagStoreDescribeResult { result_value: Some(handler_return), error: None };
+        ret.write_to_out_protocol(o_prot)?;
+        o_prot.write_message_end()?;
+        o_prot.flush()
+      },
+      Err(e) => {
+        match e {
+          thrift::Error::User(usr_err) => {
+            if usr_err.downcast_ref::<FlipperException>().is_some() {
+              let err = usr_err.downcast::<FlipperException>().expect("downcast already checked");
+              let ret_err = FeatureFlagStoreDescribeResult{ result_value: None, error: Some(*err) };
+              let message_ident = TMessageIdentifier::new("Describe", TMessageType::Reply, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              ret_err.write_to_out_protocol(o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            } else {
+              let ret_err = {
+                ApplicationError::new(
+                  ApplicationErrorKind::Unknown,
+                  usr_err.to_string()
+                )
+              };
+              let message_ident = TMessageIdentifier::new("Describe", TMessageType::Exception, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            }
+          },
+          thrift::Error::Application(app_err) => {
+            let message_ident = TMessageIdentifier::new("Describe", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&app_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+          _ => {
+            let ret_err = {
+              ApplicationError::new(
+                ApplicationErrorKind::Unknown,
+                e.to_string()
+              )
+            };
+            let message_ident = TMessageIdentifier::new("Describe", TMessageType::Exception, incoming_sequence_number);
             o_prot.write_message_begin(&message_ident)?;
             thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
             o_prot.write_message_end()?;
@@ -3442,6 +3920,383 @@ impl FeatureFlagStoreWatchResult {
   }
   fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
     let struct_ident = TStructIdentifier::new("FeatureFlagStoreWatchResult");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.result_value {
+      o_prot.write_field_begin(&TFieldIdentifier::new("result_value", TType::Struct, 0))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.error {
+      o_prot.write_field_begin(&TFieldIdentifier::new("error", TType::Struct, 1))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreReadKnownFlagArgs
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreReadKnownFlagArgs {
+  pub(crate) feature_name: Option<String>,
+}
+
+impl FeatureFlagStoreReadKnownFlagArgs {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreReadKnownFlagArgs> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<String> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_1 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreReadKnownFlagArgs {
+      feature_name: f_1,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("ReadKnownFlag_args");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.feature_name {
+      o_prot.write_field_begin(&TFieldIdentifier::new("feature_name", TType::String, 1))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?;
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreReadKnownFlagResult
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreReadKnownFlagResult {
+  result_value: Option<FlagState>,
+  error: Option<FlipperException>,
+}
+
+impl FeatureFlagStoreReadKnownFlagResult {
+  fn ok_or(self) -> thrift::Result<FlagState> {
+    if self.error.is_some() {
+      Err(thrift::Error::User(Box::new(self.error.unwrap())))
+    } else if self.result_value.is_some() {
+      Ok(self.result_value.unwrap())
+    } else {
+      Err(
+        thrift::Error::Application(
+          ApplicationError::new(
+            ApplicationErrorKind::MissingResult,
+            "no result received for FeatureFlagStoreReadKnownFlag"
+          )
+        )
+      )
+    }
+  }
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreReadKnownFlagResult> {
+    i_prot.read_struct_begin()?;
+    let mut f_0: Option<FlagState> = None;
+    let mut f_1: Option<FlipperException> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        0 if field_ident.field_type == TType::Struct => {
+          let val = FlagState::read_from_in_protocol(i_prot)?;
+          f_0 = Some(val);
+        },
+        1 if field_ident.field_type == TType::Struct => {
+          let val = FlipperException::read_from_in_protocol(i_prot)?;
+          f_1 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreReadKnownFlagResult {
+      result_value: f_0,
+      error: f_1,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("FeatureFlagStoreReadKnownFlagResult");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.result_value {
+      o_prot.write_field_begin(&TFieldIdentifier::new("result_value", TType::Struct, 0))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.error {
+      o_prot.write_field_begin(&TFieldIdentifier::new("error", TType::Struct, 1))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreReadKnownFlagsArgs
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreReadKnownFlagsArgs {
+  pub(crate) after: Option<String>,
+  pub(crate) limit: Option<i64>,
+}
+
+impl FeatureFlagStoreReadKnownFlagsArgs {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreReadKnownFlagsArgs> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<String> = None;
+    let mut f_2: Option<i64> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_1 = Some(val);
+        },
+        2 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_2 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreReadKnownFlagsArgs {
+      after: f_1,
+      limit: f_2,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("ReadKnownFlags_args");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.after {
+      o_prot.write_field_begin(&TFieldIdentifier::new("after", TType::String, 1))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?;
+    }
+    if let Some(ref fld_var) = self.limit {
+      o_prot.write_field_begin(&TFieldIdentifier::new("limit", TType::I64, 2))?;
+      o_prot.write_i64(*fld_var)?;
+      o_prot.write_field_end()?;
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreReadKnownFlagsResult
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreReadKnownFlagsResult {
+  result_value: Option<FlagPage>,
+  error: Option<FlipperException>,
+}
+
+impl FeatureFlagStoreReadKnownFlagsResult {
+  fn ok_or(self) -> thrift::Result<FlagPage> {
+    if self.error.is_some() {
+      Err(thrift::Error::User(Box::new(self.error.unwrap())))
+    } else if self.result_value.is_some() {
+      Ok(self.result_value.unwrap())
+    } else {
+      Err(
+        thrift::Error::Application(
+          ApplicationError::new(
+            ApplicationErrorKind::MissingResult,
+            "no result received for FeatureFlagStoreReadKnownFlags"
+          )
+        )
+      )
+    }
+  }
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreReadKnownFlagsResult> {
+    i_prot.read_struct_begin()?;
+    let mut f_0: Option<FlagPage> = None;
+    let mut f_1: Option<FlipperException> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        0 if field_ident.field_type == TType::Struct => {
+          let val = FlagPage::read_from_in_protocol(i_prot)?;
+          f_0 = Some(val);
+        },
+        1 if field_ident.field_type == TType::Struct => {
+          let val = FlipperException::read_from_in_protocol(i_prot)?;
+          f_1 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreReadKnownFlagsResult {
+      result_value: f_0,
+      error: f_1,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("FeatureFlagStoreReadKnownFlagsResult");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.result_value {
+      o_prot.write_field_begin(&TFieldIdentifier::new("result_value", TType::Struct, 0))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.error {
+      o_prot.write_field_begin(&TFieldIdentifier::new("error", TType::Struct, 1))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreDescribeArgs
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreDescribeArgs {
+}
+
+impl FeatureFlagStoreDescribeArgs {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreDescribeArgs> {
+    i_prot.read_struct_begin()?;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreDescribeArgs {};
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("Describe_args");
+    o_prot.write_struct_begin(&struct_ident)?;
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreDescribeResult
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreDescribeResult {
+  result_value: Option<ServerDescription>,
+  error: Option<FlipperException>,
+}
+
+impl FeatureFlagStoreDescribeResult {
+  fn ok_or(self) -> thrift::Result<ServerDescription> {
+    if self.error.is_some() {
+      Err(thrift::Error::User(Box::new(self.error.unwrap())))
+    } else if self.result_value.is_some() {
+      Ok(self.result_value.unwrap())
+    } else {
+      Err(
+        thrift::Error::Application(
+          ApplicationError::new(
+            ApplicationErrorKind::MissingResult,
+            "no result received for FeatureFlagStoreDescribe"
+          )
+        )
+      )
+    }
+  }
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreDescribeResult> {
+    i_prot.read_struct_begin()?;
+    let mut f_0: Option<ServerDescription> = None;
+    let mut f_1: Option<FlipperException> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        0 if field_ident.field_type == TType::Struct => {
+          let val = ServerDescription::read_from_in_protocol(i_prot)?;
+          f_0 = Some(val);
+        },
+        1 if field_ident.field_type == TType::Struct => {
+          let val = FlipperException::read_from_in_protocol(i_prot)?;
+          f_1 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreDescribeResult {
+      result_value: f_0,
+      error: f_1,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("FeatureFlagStoreDescribeResult");
     o_prot.write_struct_begin(&struct_ident)?;
     if let Some(ref fld_var) = self.result_value {
       o_prot.write_field_begin(&TFieldIdentifier::new("result_value", TType::Struct, 0))?;

@@ -42,6 +42,11 @@ impl<S: Source> MessageReader<S> {
         &mut self.source
     }
 
+    /// Whether something of the next message has been read already.
+    pub fn has_more(&self) -> bool {
+        self.start < self.end
+    }
+
     /// Waits for the first byte of the next message; false at the end of the connection.
     ///
     /// # Errors

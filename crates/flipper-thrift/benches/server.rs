@@ -117,6 +117,15 @@ impl t::FeatureFlagStoreSyncHandler for Bare {
     fn handle_read_flag(&self, _: Option<String>) -> thrift::Result<t::FlagState> {
         unknown()
     }
+    fn handle_read_known_flag(&self, _: Option<String>) -> thrift::Result<t::FlagState> {
+        unknown()
+    }
+    fn handle_read_known_flags(&self, _: Option<String>, _: Option<i64>) -> thrift::Result<t::FlagPage> {
+        unknown()
+    }
+    fn handle_describe(&self) -> thrift::Result<t::ServerDescription> {
+        unknown()
+    }
     fn handle_read_flags(&self, _: Option<String>, _: Option<i64>) -> thrift::Result<t::FlagPage> {
         unknown()
     }
@@ -364,7 +373,9 @@ fn watch() {
         block_on(async {
             let mut events = watching.watch();
             while let Some(event) = events.next().await {
-                if sender.send((Instant::now(), event)).is_err() {
+                // Who serves, and that nothing changed, is no news.
+                let is_about_flags = matches!(event, WatchEvent::Reset { .. } | WatchEvent::Changed { .. });
+                if is_about_flags && sender.send((Instant::now(), event)).is_err() {
                     break;
                 }
             }

@@ -16,7 +16,8 @@ typedef string JSON
 enum ErrorCode {
     NOT_FOUND = 0,
 
-    // Python's clients know no code but the first, and raise the exception with its message for the others.
+    // The codes below are sent by our own calls only. Clients of the Python library's IDL know no code but the first, and some
+    // break off in the middle of an answer that has another: their calls get a TApplicationException with the message.
     /** The flag is not in the state that CompareAndSet asks for. */
     CONFLICT = 1,
     INVALID_NAME = 2,
@@ -43,7 +44,8 @@ struct ConditionOperator {
 struct ConditionCheck {
     1: optional string variable;
     2: optional JSON value;
-    3: optional ConditionOperator operator;
+    /** `operator` in the Python library's IDL, which is a word of C++ and Swift. On the wire a field has no name. */
+    3: optional ConditionOperator comparison;
 }
 
 typedef map<string, list<ConditionCheck>> Condition
@@ -79,8 +81,10 @@ struct FlagState {
     3: optional JSON record;
     /** Why what is stored cannot be read. */
     4: optional string corrupt;
-    /** Something happened to the flag and this does not say what: read it again. */
+    /** Something happened to the flag and this does not say what: read it again by ReadFlag. */
     5: optional bool unknown;
+    /** In an answer of Watch: the state was read from the store at most so long before the answer was put together. */
+    6: optional i64 read_us_ago;
 }
 
 struct FlagPage {
@@ -98,13 +102,38 @@ struct WritePrecondition {
 }
 
 struct WatchResult {
-    /** For the next call. */
+    /** For the next call, to the same server. */
     1: optional string cursor;
-    /** The changes since the last call are not known: read all flags, after this call. */
+    /** The changes since the last call are not known: read all flags by ReadKnownFlags, after this call, on the same connection. */
     2: optional bool reset;
+    /** In order; each flag once, as it is now. */
     3: optional list<FlagState> changes;
-    /** The server cannot follow its store, and why. The watch goes on; a reset comes when it can again. */
+    /**
+     * Why the server's flags may not be those of its store any more. It is in each answer for as long as that lasts; a call that
+     * waits is answered when it begins, when it ends, and when the reason changes.
+     */
     4: optional string lost;
+    /** The start of the server: another one for each. Absent from servers that tell `lost` once. */
+    5: optional string server;
+    /** How long after the call had come this answer was put together. */
+    6: optional i64 waited_us;
+    /** All changes that the store had up to so long before this answer was put together have been reported. */
+    7: optional i64 confirmed_ms_ago;
+    /** The store behind the server, without secrets. */
+    8: optional string store;
+}
+
+/** What an operator wants to know of a server. */
+struct ServerDescription {
+    /** As in WatchResult, and the next three too. */
+    1: optional string server;
+    2: optional string store;
+    3: optional string lost;
+    4: optional i64 confirmed_ms_ago;
+    /** Of the server's program. */
+    5: optional string version;
+    /** The server's clock, Unix time in milliseconds. */
+    6: optional i64 clock_ms;
 }
 
 service FeatureFlagStore {
@@ -119,7 +148,7 @@ service FeatureFlagStore {
     /** A flag that does not exist is no error. */
     void Delete(1: string feature_name) throws (1: FlipperException error),
 
-    /** Ordered by name; without limit: all. */
+    /** Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all. */
     list<FeatureFlagStoreItem> List(1: i64 limit, 2: i64 offset) throws (1: FlipperException error),
 
     void SetMeta(1: string feature_name, 2: FeatureFlagStoreMeta meta) throws (1: FlipperException error),
@@ -129,14 +158,30 @@ service FeatureFlagStore {
 
     // From here on ours.
 
+    /** As the store has it: the server asks the store. */
     FlagState ReadFlag(1: string feature_name) throws (1: FlipperException error),
 
-    /** Flags ordered by the bytes of their names, from the first after this name on; the server may send fewer than the limit. */
+    /**
+     * Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+     * than the limit.
+     */
     FlagPage ReadFlags(1: string after, 2: i64 limit) throws (1: FlipperException error),
 
     /** Writes the whole flag, or deletes it where no record is given, if the precondition holds. */
     FlagVersion CompareAndSet(1: string feature_name, 2: WritePrecondition precondition, 3: JSON record) throws (1: FlipperException error),
 
-    /** Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once. */
-    WatchResult Watch(1: string cursor, 2: i64 timeout_ms) throws (1: FlipperException error)
+    /**
+     * Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
+     * What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
+     * connection of its own, with a read time-out well above timeout_ms.
+     */
+    WatchResult Watch(1: string cursor, 2: i64 timeout_ms) throws (1: FlipperException error),
+
+    /** As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server. */
+    FlagState ReadKnownFlag(1: string feature_name) throws (1: FlipperException error),
+
+    /** As ReadFlags, in the same way. */
+    FlagPage ReadKnownFlags(1: string after, 2: i64 limit) throws (1: FlipperException error),
+
+    ServerDescription Describe() throws (1: FlipperException error)
 }

@@ -9,7 +9,8 @@ Each step fails if it finds nothing to change, so that another compiler cannot s
 3. The capacity of a list is not taken from the sender's word.
 4. The processor goes: on an unknown method it leaves the arguments in the stream, and it needs the crate's thread pool. The
    server has its own; the `process_*` functions stay.
-5. The structs have no `Default`: it would set optional fields to empty strings and zeros, which is not the same as leaving them out.
+5. A client's sequence number can be set: each call makes a client anew, and a late answer must not have the number of the next.
+6. The structs have no `Default`: it would set optional fields to empty strings and zeros, which is not the same as leaving them out.
 """
 
 import re
@@ -93,6 +94,7 @@ def main(path):
     )
     text = substitute(r"^impl <H: FeatureFlagStoreSyncHandler> TProcessor for .*?^\}\n\n", "", text, re.M | re.S)
     text = substitute(r"^impl Default for \w+ \{.*?^\}\n\n", "", text, re.M | re.S)
+    text = substitute(r"^  (_sequence_number: i32,)", r"  pub(crate) \1", text, re.M)
     text = substitute(r"^use thrift::server::TProcessor;\n", "", text, re.M)
     # Inner attributes belong to the module's declaration, where the lints have their reasons.
     text = substitute(r"^#!\[.*\]\n", "", text, re.M)

@@ -14,6 +14,10 @@ use crate::service::Service;
 /// An answer's memory beyond this is given back.
 const KEPT: usize = 64 << 10;
 
+/// A client that has sent its next call so soon after the one before may send several ahead, and waits for all of them. Nobody gives
+/// up so early.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// For the client to read why it is cut off.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -34,6 +38,9 @@ pub(crate) fn serve(
         };
         reader.begin(wire.transport, &options.limits)?;
         let next = answer(&mut reader, wire, &options.limits, service, &mut out)?;
+        if let Next::GoIfAwaited { began, until } = next {
+            check_is_awaited(&mut reader, began, until)?;
+        }
         send(stream, &out, options.write_timeout)?;
         if let Next::Close(reason) = next {
             linger(&mut reader);
@@ -42,6 +49,24 @@ pub(crate) fn serve(
         if out.capacity() > KEPT {
             out = Vec::new();
         }
+    }
+    Ok(())
+}
+
+/// An error if the client may have given up on the answer: it would take it for that to its next call, and the next for that to the one
+/// after. A closed connection it notices.
+fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: Option<Instant>) -> io::Result<()> {
+    let took = began.elapsed();
+    if took < PATIENCE {
+        return Ok(());
+    }
+    if until.is_some_and(|until| Instant::now() > until) {
+        return Err(slow(&format!(
+            "answer took {took:.1?}, and a client that does not number its calls may have given up on it"
+        )));
+    }
+    if reader.has_more() || reader.source().has_more()? {
+        return Err(slow("client has given up on a call, and would take the answer for that to its next one"));
     }
     Ok(())
 }
@@ -96,6 +121,16 @@ struct Socket {
 impl Socket {
     fn new(stream: Arc<TcpStream>, options: &ServerOptions) -> Self {
         Self { stream, idle: options.idle_timeout, message: options.message_timeout, between: true, deadline: None }
+    }
+}
+
+impl Socket {
+    /// Whether bytes have come that are not read yet.
+    fn has_more(&self) -> io::Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        Ok(matches!(peeked, Ok(1..)))
     }
 }
 

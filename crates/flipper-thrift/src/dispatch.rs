@@ -2,23 +2,26 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flipper_thrift_protocol::feature_flag_store::{
-    FeatureFlagStoreSyncHandler, TFeatureFlagStoreProcessFunctions as Functions,
-};
+use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreProcessFunctions as Functions;
 use flipper_thrift_protocol::{Limits, MessageReader, Source, Wire};
 use thrift::protocol::{TInputProtocol, TMessageIdentifier, TMessageType, TOutputProtocol, TType};
 use thrift::{ApplicationError, ApplicationErrorKind, TransportErrorKind};
 use tokio::runtime::Builder;
 
+use crate::calls::Call;
 use crate::options::ServerOptions;
 use crate::service::Service;
+use crate::strings::Strings;
 
 /// How a connection goes on after a message.
 pub(crate) enum Next {
     /// With the next message.
     Go,
+    /// With the next message, if the client still waits for the answer to this one. It does not number its calls, and takes whatever
+    /// comes first for the answer; after this moment, if there is one, it may have ceased to wait.
+    GoIfAwaited { began: Instant, until: Option<Instant> },
     /// Not at all, once the answer is sent.
     Close(String),
 }
@@ -28,24 +31,33 @@ pub(crate) enum Next {
 /// # Errors
 ///
 /// If the connection broke, or was too slow, before the message was whole.
-pub(crate) fn answer<S: Source, H: FeatureFlagStoreSyncHandler>(
+pub(crate) fn answer<S: Source>(
     reader: &mut MessageReader<S>,
     wire: Wire,
     limits: &Limits,
-    handler: &H,
+    service: &Service,
     out: &mut Vec<u8>,
 ) -> io::Result<Next> {
     wire.begin_message(out);
-    let mut input = wire.input(&mut *reader, limits);
+    let mut input = Strings::new(wire.input(&mut *reader, limits));
     let ident = match input.read_message_begin() {
         Ok(ident) => ident,
         // There is no call to answer.
         Err(error) => return Ok(Next::Close(describe(error)?)),
     };
-    let called = call(handler, &ident, &mut *input, &mut *wire.output(&mut *out));
+    let began = Instant::now();
+    let is_numbered = ident.sequence_number != 0;
+    let handler = Call::new(service, is_numbered, began);
+    let called = call(&handler, &ident, &mut input, &mut *wire.output(&mut *out));
     drop(input);
+    let go = || match is_numbered {
+        true => Next::Go,
+        // How long that takes the client has chosen.
+        false if ident.name == "Watch" => Next::GoIfAwaited { began, until: None },
+        false => Next::GoIfAwaited { began, until: Some(began + service.answer_within()) },
+    };
     let next = match called {
-        Ok(()) => Next::Go,
+        Ok(()) => go(),
         Err(error) => {
             let (error, is_whole) = match error {
                 thrift::Error::Application(error) => (error, true),
@@ -56,18 +68,18 @@ pub(crate) fn answer<S: Source, H: FeatureFlagStoreSyncHandler>(
             // What is written to memory cannot fail.
             let _ = write_error(&ident, &error, &mut *wire.output(&mut *out));
             // A frame says where the next message begins; without frames there is no telling.
-            if is_whole || reader.is_framed() { Next::Go } else { Next::Close(message) }
+            if is_whole || reader.is_framed() { go() } else { Next::Close(message) }
         }
     };
-    if matches!(next, Next::Go) {
+    if !matches!(next, Next::Close(_)) {
         reader.finish_frame()?;
     }
     wire.end_message(out)?;
     Ok(next)
 }
 
-fn call<H: FeatureFlagStoreSyncHandler>(
-    handler: &H,
+fn call(
+    handler: &Call<'_>,
     ident: &TMessageIdentifier,
     i: &mut dyn TInputProtocol,
     o: &mut dyn TOutputProtocol,
@@ -89,6 +101,9 @@ fn call<H: FeatureFlagStoreSyncHandler>(
         "ReadFlags" => Functions::process_read_flags(handler, number, i, o),
         "CompareAndSet" => Functions::process_compare_and_set(handler, number, i, o),
         "Watch" => Functions::process_watch(handler, number, i, o),
+        "ReadKnownFlag" => Functions::process_read_known_flag(handler, number, i, o),
+        "ReadKnownFlags" => Functions::process_read_known_flags(handler, number, i, o),
+        "Describe" => Functions::process_describe(handler, number, i, o),
         name => {
             i.skip(TType::Struct)?;
             let shown: String = name.chars().take(100).collect();
@@ -132,18 +147,19 @@ fn describe(error: thrift::Error) -> io::Result<String> {
 /// Feeds bytes to the decoder as a connection would, until they are used up or refused, with an empty memory store behind; gives
 /// the number of messages that were read whole. For the fuzz target.
 pub fn feed(bytes: &[u8]) -> usize {
-    let limits = ServerOptions::new().limits;
+    let options = ServerOptions::new().call_timeout(Duration::from_millis(1));
+    let limits = options.limits;
     let mut reader = MessageReader::new(bytes);
     let Ok(wire) = Wire::detect(&mut reader) else { return 0 };
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return 0 };
     let store = Arc::new(flipper::MemoryFeatureFlagStore::new());
-    let service = Service::new(store, runtime.handle().clone(), Duration::from_millis(1));
+    let service = Service::new(store, runtime.handle().clone(), &options);
     let mut out = Vec::new();
     let mut messages = 0;
     while reader.wait().unwrap_or_default() && reader.begin(wire.transport, &limits).is_ok() {
         match answer(&mut reader, wire, &limits, &service, &mut out) {
-            Ok(Next::Go) => messages += 1,
             Ok(Next::Close(_)) | Err(_) => break,
+            Ok(_) => messages += 1,
         }
     }
     messages

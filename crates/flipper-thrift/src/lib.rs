@@ -16,12 +16,15 @@
 //!
 //! The service is in `idl/feature_flag_store.thrift`; `docs/thrift.md` shows clients, and how to write a server of your own.
 
+mod calls;
 mod connection;
 mod dispatch;
+mod doubt;
 mod hub;
 mod options;
 mod server;
 mod service;
+mod strings;
 
 pub use options::ServerOptions;
 pub use server::Server;

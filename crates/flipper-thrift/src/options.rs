@@ -19,6 +19,8 @@ pub struct ServerOptions {
     pub(crate) message_timeout: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) call_timeout: Duration,
+    pub(crate) answer_within: Duration,
+    pub(crate) cached_reads: bool,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) keepalive: Duration,
     pub(crate) limits: Limits,
@@ -33,6 +35,8 @@ impl Default for ServerOptions {
             message_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(10),
+            answer_within: Duration::from_millis(700),
+            cached_reads: false,
             shutdown_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(60),
             limits: Limits { message: 4 << 20, string: 2 << 20, container: 100_000 },
@@ -85,10 +89,33 @@ impl ServerOptions {
         self
     }
 
-    /// How long the store may take for a call, before the client gets an `UNAVAILABLE`; 10 s by default.
+    /// How long the store may take for a call, before the client gets an error; 10 s by default. See
+    /// [`answer_within`](Self::answer_within) for clients that do not wait so long.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
+        self
+    }
+
+    /// How long a call may take of a client that does not number its calls; 700 ms by default. Most generated clients do not: Python's,
+    /// Ruby's, Perl's, PHP's, C++'s. After a read time-out they take the late answer for that of their next call, and give wrong flags
+    /// from then on. So the store has a little less than this before they get an error, and an answer that is later still is not sent
+    /// and the connection is closed.
+    ///
+    /// It has to be shorter than the read time-outs of the clients; PHP's default of 750 ms is the shortest that is known.
+    #[must_use]
+    pub fn answer_within(mut self, timeout: Duration) -> Self {
+        self.answer_within = timeout;
+        self
+    }
+
+    /// Whether `Get`, `List` and the reads that may be answered from memory use the store's
+    /// [`get_cached`](flipper::FeatureFlagStore::get_cached) and [`list`](flipper::FeatureFlagStore::list), and only the others its `get` and
+    /// `stream`. For a store of which the first two show each change before its watch reports it. Off by default: then all
+    /// reads ask the store.
+    #[must_use]
+    pub fn cached_reads(mut self, cached: bool) -> Self {
+        self.cached_reads = cached;
         self
     }
 

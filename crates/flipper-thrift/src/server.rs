@@ -85,7 +85,7 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| failed("runtime cannot be started", error))?;
-        let service = Service::new(Arc::new(store), runtime.handle().clone(), options.call_timeout);
+        let service = Service::new(Arc::new(store), runtime.handle().clone(), &options);
         let inner = Arc::new(Inner {
             service,
             options,

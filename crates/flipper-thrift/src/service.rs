@@ -1,42 +1,55 @@
-//! The calls, over a store.
+//! The store as the calls use it, each within its time.
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use flipper::__thrift as convert;
-use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, Result, Stored};
-use flipper_thrift_protocol::feature_flag_store::{
-    FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState, FlagVersion, JSON,
-    WatchResult, WritePrecondition,
-};
+use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, Result, Stored, Version};
+use futures_util::TryStreamExt;
 use tokio::runtime::{EnterGuard, Handle};
 
 use crate::hub::Hub;
-
-/// The most flags, and about the most bytes, of one page of `ReadFlags`.
-const PAGE_FLAGS: usize = 10_000;
-const PAGE_BYTES: usize = 4 << 20;
-
-/// The longest that `Watch` waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+use crate::options::ServerOptions;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// For the way of an error to a client that does not wait longer.
+const WAY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Service {
     store: Arc<dyn FeatureFlagStore>,
     runtime: Handle,
     call_timeout: Duration,
+    answer_within: Duration,
+    cached_reads: bool,
     hub: Arc<Hub>,
     followed: OnceLock<()>,
 }
 
 impl Service {
-    pub(crate) fn new(store: Arc<dyn FeatureFlagStore>, runtime: Handle, call_timeout: Duration) -> Self {
-        Self { store, runtime, call_timeout, hub: Arc::default(), followed: OnceLock::new() }
+    pub(crate) fn new(store: Arc<dyn FeatureFlagStore>, runtime: Handle, options: &ServerOptions) -> Self {
+        let ServerOptions { call_timeout, answer_within, cached_reads, .. } = *options;
+        let hub = Arc::new(Hub::default());
+        hub.set_store(store.identity().to_string());
+        Self { store, runtime, call_timeout, answer_within, cached_reads, hub, followed: OnceLock::new() }
+    }
+
+    /// How long a call may take of a client that does not number its calls.
+    pub(crate) fn answer_within(&self) -> Duration {
+        self.answer_within
+    }
+
+    /// How long the store may take for a call.
+    pub(crate) fn limit(&self, is_numbered: bool) -> Duration {
+        match is_numbered {
+            true => self.call_timeout,
+            // An error in time leaves the client its connection.
+            false => self.call_timeout.min(self.answer_within.saturating_sub(WAY.min(self.answer_within / 4))),
+        }
     }
 
     /// For a thread that answers calls: stores whose driver looks for a runtime find one.
@@ -48,41 +61,87 @@ impl Service {
         &self.hub
     }
 
+    /// Follows the store, from the first call on.
+    pub(crate) fn follow(&self) -> &Hub {
+        self.followed.get_or_init(|| {
+            let (store, hub) = (self.store.clone(), self.hub.clone());
+            self.runtime.spawn(async move { hub.follow(&*store).await });
+        });
+        &self.hub
+    }
+
     /// Waits for the store, on this thread, but not for ever.
-    fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+    fn wait<T>(&self, deadline: Instant, future: impl Future<Output = Result<T>>) -> Result<T> {
         let mut future = pin!(future);
         // What is in memory is there at once, and needs no timer.
         if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return result;
         }
-        let limited = async { tokio::time::timeout(self.call_timeout, future).await };
+        let limited = async { tokio::time::timeout_at(deadline.into(), future).await };
         self.runtime.block_on(limited).unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable).with_message("store did not answer in time").with_store(&self.store))
         })
     }
 
-    fn get(&self, name: &str) -> Result<Option<Stored>> {
-        self.wait(self.store.get(name))
+    /// As the store has it.
+    pub(crate) fn get(&self, name: &str, deadline: Instant) -> Result<Option<Stored>> {
+        self.wait(deadline, self.store.get(name))
+    }
+
+    /// As it is in memory, if it is there.
+    pub(crate) fn get_known(&self, name: &str, deadline: Instant) -> Result<Option<Stored>> {
+        match self.cached_reads {
+            true => self.wait(deadline, self.store.get_cached(name)),
+            false => self.get(name, deadline),
+        }
+    }
+
+    /// All flags as the store has them, by name.
+    pub(crate) fn list(&self, deadline: Instant) -> Result<Vec<Stored>> {
+        if !self.cached_reads {
+            return self.list_known(deadline);
+        }
+        let mut flags: Vec<_> = self.wait(deadline, self.store.stream().try_collect())?;
+        flags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(flags)
+    }
+
+    /// All flags as they are in memory, if they are there, by name.
+    pub(crate) fn list_known(&self, deadline: Instant) -> Result<Vec<Stored>> {
+        self.wait(deadline, self.store.list())
+    }
+
+    pub(crate) fn put(&self, record: &FlagRecord, when: Precondition, deadline: Instant) -> Result<Version> {
+        self.wait(deadline, self.store.put(record, when))
+    }
+
+    pub(crate) fn delete(&self, name: &str, when: Precondition, deadline: Instant) -> Result<Version> {
+        self.wait(deadline, self.store.delete(name, when))
     }
 
     /// Reads the flag and writes what `change` makes of it, until nobody wrote in between or the time is over.
-    fn change(
+    pub(crate) fn change(
         &self,
         name: &str,
+        deadline: Instant,
         missing: impl Fn() -> Result<FlagRecord>,
         change: impl Fn(&mut FlagRecord) -> Result<()>,
     ) -> Result<()> {
-        let deadline = Instant::now() + self.call_timeout;
         let mut pause = FIRST_PAUSE;
+        // If memory is old, that is a conflict like others, but for a flag that it does not have yet.
+        let mut found = self.get_known(name, deadline)?;
+        if found.is_none() {
+            found = self.get(name, deadline)?;
+        }
         loop {
-            let (mut record, when) = match self.get(name)? {
+            let (mut record, when) = match found {
                 Some(stored) => (FlagRecord::clone(readable(&stored)?), Precondition::Unchanged(stored.version)),
                 None => (missing()?, Precondition::Absent),
             };
             convert::set_name(&mut record, name);
             change(&mut record)?;
             convert::check(&record)?;
-            match self.wait(self.store.put(&record, when)) {
+            match self.put(&record, when, deadline) {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < deadline => {
                     // Which of the writers waits longer is left to chance, or they would meet again.
@@ -91,190 +150,11 @@ impl Service {
                 }
                 Err(error) => return Err(error),
             }
+            found = self.get(name, deadline)?;
         }
     }
 }
 
-fn readable(stored: &Stored) -> Result<&Arc<FlagRecord>> {
+pub(crate) fn readable(stored: &Stored) -> Result<&Arc<FlagRecord>> {
     stored.record.as_ref().map_err(|corrupt| Error::from(corrupt.clone()).with_flag(&stored.name))
-}
-
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    i64::try_from(now).unwrap_or(i64::MAX)
-}
-
-fn given<T>(argument: Option<T>, name: &str) -> Result<T> {
-    argument.ok_or_else(|| invalid(format!("{name} is missing")))
-}
-
-fn count(argument: Option<i64>, name: &str, default: usize) -> Result<usize> {
-    match argument {
-        None => Ok(default),
-        Some(number) => usize::try_from(number).map_err(|_| invalid(format!("{name} is negative"))),
-    }
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidInput).with_message(message)
-}
-
-fn not_found(name: &str) -> Error {
-    Error::new(ErrorKind::FlagNotFound).with_flag(name)
-}
-
-fn reply<T>(result: Result<T>) -> thrift::Result<T> {
-    result.map_err(|error| {
-        if error.kind() == ErrorKind::Unavailable {
-            tracing::warn!(%error, "store is unavailable");
-        }
-        thrift::Error::from(convert::to_exception(&error))
-    })
-}
-
-impl FeatureFlagStoreSyncHandler for Service {
-    fn handle_create(
-        &self,
-        feature_name: Option<String>,
-        is_enabled: Option<bool>,
-        client_data: Option<JSON>,
-    ) -> thrift::Result<FeatureFlagStoreItem> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            let mut record = FlagRecord::new(&*name, now());
-            record.set_enabled(is_enabled.unwrap_or_default());
-            record.set_client_data(convert::client_data(client_data.as_deref())?);
-            convert::check(&record)?;
-            self.wait(self.store.put(&record, Precondition::Any))?;
-            Ok(convert::to_item(&name, &record))
-        })())
-    }
-
-    fn handle_get(&self, feature_name: Option<String>) -> thrift::Result<FeatureFlagStoreItem> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            let stored = self.get(&name)?.ok_or_else(|| not_found(&name))?;
-            Ok(convert::to_item(&name, readable(&stored)?))
-        })())
-    }
-
-    fn handle_set(&self, feature_name: Option<String>, is_enabled: Option<bool>) -> thrift::Result<()> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            let is_enabled = given(is_enabled, "is_enabled")?;
-            self.change(
-                &name,
-                || Ok(FlagRecord::new(&*name, now())),
-                |record| {
-                    record.set_enabled(is_enabled);
-                    Ok(())
-                },
-            )
-        })())
-    }
-
-    fn handle_delete(&self, feature_name: Option<String>) -> thrift::Result<()> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            self.wait(self.store.delete(&name, Precondition::Any))?;
-            Ok(())
-        })())
-    }
-
-    fn handle_list(&self, limit: Option<i64>, offset: Option<i64>) -> thrift::Result<Vec<FeatureFlagStoreItem>> {
-        reply((|| {
-            let limit = count(limit, "limit", usize::MAX)?;
-            let offset = count(offset, "offset", 0)?;
-            let flags = self.wait(self.store.list())?;
-            // One flag that cannot be read must not keep a client from all others; Get says what is wrong with it.
-            let readable = flags.iter().filter_map(|stored| Some((&stored.name, stored.record.as_ref().ok()?)));
-            Ok(readable.skip(offset).take(limit).map(|(name, record)| convert::to_item(name, record)).collect())
-        })())
-    }
-
-    fn handle_set_meta(&self, feature_name: Option<String>, meta: Option<FeatureFlagStoreMeta>) -> thrift::Result<()> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            let meta = given(meta, "meta")?;
-            self.change(&name, || Err(not_found(&name)), |record| convert::apply_meta(record, &meta))
-        })())
-    }
-
-    fn handle_set_client_data(&self, feature_name: Option<String>, client_data: Option<JSON>) -> thrift::Result<()> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            let data = convert::client_data(client_data.as_deref())?;
-            self.change(&name, || Err(not_found(&name)), |record| record.merge_client_data(&data))
-        })())
-    }
-
-    fn handle_read_flag(&self, feature_name: Option<String>) -> thrift::Result<FlagState> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            let stored = self.get(&name)?;
-            Ok(stored.as_ref().map_or_else(|| convert::absent_state(name, None), convert::to_state))
-        })())
-    }
-
-    fn handle_read_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage> {
-        reply((|| {
-            let limit = count(limit, "limit", PAGE_FLAGS)?.clamp(1, PAGE_FLAGS);
-            let flags = self.wait(self.store.list())?;
-            let start = after.map_or(0, |after| flags.partition_point(|flag| *flag.name <= *after));
-            let mut page = Vec::new();
-            let mut bytes = 0;
-            for stored in &flags[start..] {
-                if page.len() == limit || bytes > PAGE_BYTES {
-                    break;
-                }
-                let state = convert::to_state(stored);
-                bytes += state.record.as_ref().map_or(0, String::len);
-                page.push(state);
-            }
-            let more = page.len() < flags.len() - start;
-            Ok(FlagPage { flags: Some(page), more: Some(more) })
-        })())
-    }
-
-    fn handle_compare_and_set(
-        &self,
-        feature_name: Option<String>,
-        precondition: Option<WritePrecondition>,
-        record: Option<JSON>,
-    ) -> thrift::Result<FlagVersion> {
-        reply((|| {
-            let name = given(feature_name, "feature_name")?;
-            let when = precondition.as_ref().map_or(Ok(Precondition::Any), convert::from_precondition)?;
-            let version = match record {
-                None => self.wait(self.store.delete(&name, when))?,
-                Some(text) => {
-                    let record = FlagRecord::from_json(text).map_err(|error| {
-                        invalid(format!(
-                            "record cannot be read: {}",
-                            convert::to_exception(&error).message.unwrap_or_default()
-                        ))
-                    })?;
-                    if record.name() != name {
-                        return Err(invalid("record is of another flag than feature_name".to_owned()));
-                    }
-                    convert::check_name(&record)?;
-                    self.wait(self.store.put(&record, when))?
-                }
-            };
-            Ok(convert::to_version(&version))
-        })())
-    }
-
-    fn handle_watch(&self, cursor: Option<String>, timeout_ms: Option<i64>) -> thrift::Result<WatchResult> {
-        self.followed.get_or_init(|| {
-            let (store, hub) = (self.store.clone(), self.hub.clone());
-            self.runtime.spawn(async move { hub.follow(&*store).await });
-        });
-        let timeout = Duration::from_millis(u64::try_from(timeout_ms.unwrap_or_default()).unwrap_or_default());
-        reply(match cursor {
-            // The first call only waits until the store is followed.
-            None => self.hub.watch(None, self.call_timeout),
-            Some(cursor) => self.hub.watch(Some(&cursor), timeout.min(LONGEST_WAIT)),
-        })
-    }
 }

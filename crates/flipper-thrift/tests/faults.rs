@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Finding, FlagRecord, MemoryFeatureFlagStore, Precondition,
     SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore, ThriftRpcOptions, Updates, Version, Watch, WatchEvent,
 };
 use flipper_testkit::{wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
 use futures_util::StreamExt;
-use support::block_on;
+use support::{about_flags, block_on};
 
 fn store_at(address: SocketAddr) -> ThriftRpcFeatureFlagStore {
     let options = ThriftRpcOptions::new().framed().timeout(Duration::from_secs(2));
@@ -112,7 +112,7 @@ fn the_watch_tells_when_the_server_loses_its_store() {
     let store = store_at(server.local_addr());
     within(Duration::from_secs(20), move || {
         block_on(async {
-            let mut events = store.watch();
+            let mut events = about_flags(store.watch());
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
             moody.down.store(true, Ordering::SeqCst);
             assert!(matches!(events.next().await, Some(WatchEvent::Lost(_))));
@@ -192,7 +192,7 @@ fn a_restarted_server_is_found_again() {
     let (sender, events) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         block_on(async {
-            let mut events = watching.watch();
+            let mut events = about_flags(watching.watch());
             while let Some(event) = events.next().await {
                 if sender.send(event).is_err() {
                     break;
@@ -227,7 +227,7 @@ fn a_restarted_server_is_found_again() {
 fn a_dropped_watch_ends_its_thread_and_connection() {
     let server = Server::start("127.0.0.1:0", MemoryFeatureFlagStore::new()).unwrap();
     let store = store_at(server.local_addr());
-    let mut events = store.watch();
+    let mut events = about_flags(store.watch());
     block_on(events.next()).unwrap();
     assert_eq!(server.connections(), 1);
     drop(events);
@@ -328,15 +328,19 @@ fn shutdown_finishes_what_is_running() {
     let writing = store.clone();
     let write = std::thread::spawn(move || block_on(writing.put(&FlagRecord::new("F", 1), Precondition::Any)));
     let watching = store;
+    let follows = Arc::new(AtomicBool::default());
+    let begun = follows.clone();
     let watch = std::thread::spawn(move || {
         block_on(async {
-            let mut events = watching.watch();
+            let mut events = about_flags(watching.watch());
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
+            begun.store(true, Ordering::SeqCst);
             events.next().await
         })
     });
     wait_until("all three are there", || server.connections() == 3);
     wait_until("the write is under way", || flags.1.load(Ordering::SeqCst));
+    wait_until("the watch follows", || follows.load(Ordering::SeqCst));
     let started = Instant::now();
     server.shutdown();
     let took = started.elapsed();
@@ -373,7 +377,7 @@ fn a_change_is_heard_at_once() {
     std::thread::spawn(move || {
         let store = store_at(address);
         block_on(async {
-            let mut events = store.watch();
+            let mut events = about_flags(store.watch());
             while let Some(event) = events.next().await {
                 if sender.send((Instant::now(), event)).is_err() {
                     break;
@@ -424,4 +428,95 @@ fn a_client_by_url_checks_from_memory_through_a_restart() {
     wait_until("both follow again", || one.status().is_live() && other.status().is_live());
     block_on(async { one.disable("F").await }).unwrap();
     wait_until("the other is told", || !other.is_enabled("F"));
+}
+
+#[test]
+fn who_serves_and_what_is_behind() {
+    let moody = Moody::default();
+    let server = Server::start("127.0.0.1:0", moody.clone()).unwrap();
+    let address = server.local_addr();
+    let store = store_at(address);
+    assert_eq!(store.identity().to_string(), format!("thrift://{address}"));
+    let serving = |store: &ThriftRpcFeatureFlagStore| {
+        block_on(async {
+            match store.watch().next().await {
+                Some(WatchEvent::Serving(identity)) => identity,
+                other => panic!("{other:?}"),
+            }
+        })
+    };
+    let first = serving(&store);
+    assert_eq!(first.place(), store.identity().place());
+    assert!(first.epoch().unwrap().contains("Moody"), "{first}");
+    assert_eq!(serving(&store), first);
+
+    let found = |what: &str| {
+        let checks = block_on(store.inspect());
+        checks.into_iter().find(|check| check.what == what).unwrap()
+    };
+    for what in ["reachable", "kind", "version", "identity", "flags", "push", "clock"] {
+        assert_eq!(found(what).finding, Finding::Fine, "{what}");
+    }
+    moody.down.store(true, Ordering::SeqCst);
+    wait_until("the server has lost its store", || found("flags").finding == Finding::Fault);
+    drop(server);
+    assert_eq!(found("reachable").finding, Finding::Fault);
+    let server = Server::start(address, moody.clone()).unwrap();
+    moody.down.store(false, Ordering::SeqCst);
+    wait_until("it answers", || found("reachable").finding == Finding::Fine);
+    assert_ne!(serving(&store), first, "another start");
+    drop(server);
+}
+
+/// What is confirmed is never newer than the store's own word, and a store that falls silent is reported while the call waits.
+#[test]
+fn a_store_that_falls_silent() {
+    #[derive(Debug)]
+    struct Silent(MemoryFeatureFlagStore, Instant);
+
+    impl fmt::Display for Silent {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Silent")
+        }
+    }
+
+    #[async_trait]
+    impl FeatureFlagStore for Silent {
+        async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
+            self.0.get(name).await
+        }
+        async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
+            self.0.put(record, when).await
+        }
+        async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
+            self.0.delete(name, when).await
+        }
+        async fn list(&self) -> flipper::Result<Vec<Stored>> {
+            self.0.list().await
+        }
+        fn watch(&self) -> Watch<'_> {
+            let word = WatchEvent::Confirmed { at: self.1, valid_for: Duration::from_secs(2) };
+            let first = WatchEvent::Reset { flags: Vec::new(), read_at: Some(self.1) };
+            Box::pin(futures_util::stream::iter([first, word]).chain(futures_util::stream::pending()))
+        }
+    }
+
+    let word = Instant::now();
+    let server = Server::start("127.0.0.1:0", Silent(MemoryFeatureFlagStore::new(), word)).unwrap();
+    let store = store_at(server.local_addr());
+    within(Duration::from_secs(20), move || {
+        block_on(async {
+            let mut events = store.watch();
+            let lost = loop {
+                match events.next().await.unwrap() {
+                    WatchEvent::Confirmed { at, .. } => assert!(at <= word, "{:?} too new", at - word),
+                    WatchEvent::Reset { read_at, .. } => assert!(read_at.unwrap() <= word),
+                    WatchEvent::Lost(error) => break error.to_string(),
+                    _ => {}
+                }
+            };
+            assert!(lost.contains("has not been heard of for 2 s"), "{lost}");
+            assert!(word.elapsed() < Duration::from_secs(4), "{:?}", word.elapsed());
+        });
+    });
 }

@@ -225,8 +225,18 @@ fn wrong_types_are_passed_over() {
 #[test]
 fn what_is_not_utf8() {
     let server = serve(ServerOptions::new());
-    let answer = send(&server, &call("Get", &[11, 0, 1, 0, 0, 0, 2, 0xff, 0xfe, 0]));
-    assert!(contains(&answer, "utf-8"), "{}", String::from_utf8_lossy(&answer));
+    let bad = call("Get", &[11, 0, 1, 0, 0, 0, 2, 0xff, 0xfe, 0]);
+    // The last byte of its only string, deep in a condition.
+    let mut deep = vec![11, 0, 1];
+    deep.extend(string("F"));
+    deep.extend([12, 0, 2, 15, 0, 3, 13, 0, 0, 0, 1, 11, 15, 0, 0, 0, 1, 0, 0, 0, 1, b'v', 12, 0, 0, 0, 1]);
+    deep.extend([11, 0, 2, 0, 0, 0, 1, 0xff, 0, 0, 0]);
+    let unknown = call("NoSuchMethod", &[11, 0, 1, 0, 0, 0, 1, 0xff, 0]);
+    let answer = send(&server, &[bad, call("SetMeta", &deep), unknown, get("F")].concat());
+    let text = String::from_utf8_lossy(&answer);
+    assert_eq!(text.matches("a string is not valid utf-8").count(), 2, "{text}");
+    assert!(text.contains("unknown method"), "{text}");
+    assert!(text.contains("NoOpBucketer"), "the connection stays up: {text}");
     assert_serves(&server);
 }
 

@@ -157,7 +157,7 @@ async fn flags_behind_a_python_server(store: ThriftRpcFeatureFlagStore) {
 fn changes_behind_a_python_server_are_polled() {
     let Some((_server, store)) = python_server("framed", "compact") else { return };
     block_on(async {
-        let mut events = store.watch();
+        let mut events = support::about_flags(store.watch());
         assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
         assert!(matches!(events.next().await, Some(WatchEvent::Following(Updates::Poll { .. }))));
         store.put(&FlagRecord::new("F", 1), Precondition::Any).await.unwrap();

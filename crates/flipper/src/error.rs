@@ -71,11 +71,14 @@ struct Inner {
     store: Option<String>,
     flag: Option<String>,
     transient: bool,
+    nothing_written: bool,
     source: Option<Source>,
 }
 
 impl Error {
-    /// An error of this kind. `Conflict` and `Unavailable` begin as transient, the others do not.
+    /// An error of this kind. `Conflict` and `Unavailable` begin as transient, the others do not. `Conflict`, `FlagExists`,
+    /// `FlagNotFound`, `InvalidInput`, `InvalidName`, `Unsupported` and `Vetoed` begin as errors after which
+    /// [nothing was written](Self::nothing_written).
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner {
@@ -84,6 +87,16 @@ impl Error {
             store: None,
             flag: None,
             transient: matches!(kind, ErrorKind::Conflict | ErrorKind::Unavailable),
+            nothing_written: matches!(
+                kind,
+                ErrorKind::Conflict
+                    | ErrorKind::FlagExists
+                    | ErrorKind::FlagNotFound
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::InvalidName
+                    | ErrorKind::Unsupported
+                    | ErrorKind::Vetoed
+            ),
             source: None,
         }))
     }
@@ -123,6 +136,13 @@ impl Error {
         self
     }
 
+    /// Says whether it is certain that the call wrote nothing.
+    #[must_use]
+    pub fn with_nothing_written(mut self, certain: bool) -> Self {
+        self.0.nothing_written = certain;
+        self
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -147,9 +167,24 @@ impl Error {
         self.0.transient
     }
 
+    /// Whether it is certain that the call wrote nothing: the store refused it, or it was never sent. Otherwise a write may have
+    /// been done, or may be done a little later.
+    ///
+    /// ```
+    /// use flipper::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Conflict).nothing_written());
+    /// assert!(!Error::new(ErrorKind::Unavailable).nothing_written());
+    /// assert!(Error::new(ErrorKind::Unavailable).with_nothing_written(true).nothing_written());
+    /// ```
+    #[must_use]
+    pub fn nothing_written(&self) -> bool {
+        self.0.nothing_written
+    }
+
     /// Another copy, for others who wait for the same answer. Of its causes it has the text of the first.
     pub(crate) fn copy(&self) -> Self {
-        let Inner { kind, ref message, ref store, ref flag, transient, .. } = *self.0;
+        let Inner { kind, ref message, ref store, ref flag, transient, nothing_written, .. } = *self.0;
         let source = self.source().map(|source| source.to_string().into());
         Self(Box::new(Inner {
             kind,
@@ -157,6 +192,7 @@ impl Error {
             store: store.clone(),
             flag: flag.clone(),
             transient,
+            nothing_written,
             source,
         }))
     }

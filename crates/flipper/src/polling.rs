@@ -63,33 +63,41 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
         }
     }
 
-    fn compare(&mut self, flags: Vec<Stored>, at: Instant) {
-        let read_at = Some(at);
-        let versions: BTreeMap<_, _> = flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect();
-        let versions = Arc::new(versions);
-        let old = self.known.replace(versions.clone());
+    fn compare(&mut self, flags: Vec<Stored>, read_at: Instant) {
         let restored = std::mem::take(&mut self.lost);
         if restored {
             self.queue.push_back(WatchEvent::Restored);
         }
-        let Some(old) = old.filter(|_| !restored) else {
-            self.queue.push_back(WatchEvent::Reset { flags, read_at });
-            self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
-            self.confirm(at);
-            return;
-        };
-        for flag in flags {
-            if old.get(&flag.name) != Some(&flag.version) {
-                self.queue.push_back(WatchEvent::Changed { flag, read_at });
+        match &mut self.known {
+            Some(known) if !restored => self.queue.extend(differences(known, flags, read_at)),
+            known => {
+                *known = Some(Arc::new(versions(&flags)));
+                self.queue.push_back(WatchEvent::Reset { flags, read_at: Some(read_at) });
+                self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
             }
         }
-        let gone = old.keys().filter(|name| !versions.contains_key(*name));
-        self.queue.extend(gone.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at }));
-        self.queue.push_back(WatchEvent::Compared { versions });
-        self.confirm(at);
+        self.queue.push_back(WatchEvent::Confirmed { at: read_at, valid_for: self.every * 2 + SLOW_LIST });
     }
+}
 
-    fn confirm(&mut self, at: Instant) {
-        self.queue.push_back(WatchEvent::Confirmed { at, valid_for: self.every * 2 + SLOW_LIST });
-    }
+fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
+    flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
+}
+
+/// What changed since `known` was read, which then is what these flags are.
+pub(crate) fn differences(
+    known: &mut Arc<BTreeMap<String, Version>>,
+    flags: Vec<Stored>,
+    read_at: Instant,
+) -> Vec<WatchEvent> {
+    let read_at = Some(read_at);
+    let versions = Arc::new(versions(&flags));
+    let old = std::mem::replace(known, versions.clone());
+    let changed = flags.into_iter().filter(|flag| old.get(&flag.name) != Some(&flag.version));
+    let changed = changed.map(|flag| WatchEvent::Changed { flag, read_at });
+    let gone = old.keys().filter(|name| !versions.contains_key(*name));
+    let gone = gone.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at });
+    let mut events: Vec<_> = changed.chain(gone).collect();
+    events.push(WatchEvent::Compared { versions });
+    events
 }

@@ -126,7 +126,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// # Behavior
     ///
-    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`] with all flags.
+    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`] with all flags, or `Serving` and then that; of a
+    ///   wrapper that holds flags, with all that it holds.
     /// - `watch_put`: a put is told as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
     /// - `watch_delete`: a delete is told as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
     /// - `watch_no_gap`: what is written after the call of `watch` is told, be it in the first `Reset`.

@@ -10,7 +10,7 @@ use crate::stores::MemoryFeatureFlagStore;
 /// |---|---|---|
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
-/// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
+/// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore`, mirrored | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
 ///
@@ -41,7 +41,7 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
         "memory" if rest.is_empty() => Ok(FeatureFlagClient::new(MemoryFeatureFlagStore::new())),
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
-        "redis" | "rediss" => redis(url),
+        _ if is_redis(scheme) => redis(url),
         "consul" => consul(url),
         "thrift" => thrift(url),
         _ => Err(Error::invalid_input(
@@ -73,6 +73,12 @@ fn sqlite(path: &str) -> Result<FeatureFlagClient> {
 fn sqlite(_path: &str) -> Result<FeatureFlagClient> {
     Err(Error::new(crate::ErrorKind::Unsupported)
         .with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
+}
+
+/// Also without the feature, for the error to name it.
+fn is_redis(scheme: &str) -> bool {
+    let kind = scheme.split(['+', '-']).next().unwrap_or_default();
+    matches!(kind, "redis" | "rediss" | "valkey" | "valkeys" | "unix")
 }
 
 #[cfg(feature = "redis")]

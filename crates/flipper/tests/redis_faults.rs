@@ -48,6 +48,7 @@ async fn restored(watch: &mut Watch<'_>) -> Vec<String> {
 }
 
 async fn first_reset(watch: &mut Watch<'_>) {
+    assert!(matches!(next(watch).await, WatchEvent::Serving(_)));
     assert!(matches!(next(watch).await, WatchEvent::Reset { .. }));
 }
 

@@ -45,6 +45,7 @@ async fn rust_reads_what_python_writes() {
     let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
     let features = FeatureFlagClient::remote(store.clone());
     let mut watch = store.watch();
+    assert!(matches!(watch.next().await, Some(WatchEvent::Serving(_))));
     assert!(matches!(watch.next().await, Some(WatchEvent::Reset { flags, .. }) if flags.is_empty()));
 
     python.ask(&json!(["create", "F", true, {"team": "café"}]));

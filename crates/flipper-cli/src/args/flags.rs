@@ -1,5 +1,6 @@
 //! Commands about flags as a whole.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -54,7 +55,7 @@ pub(crate) struct Create {
     pub(crate) enable: bool,
     /// Client data: a JSON object, or @FILE that holds one; `description` in it is shown by `list`
     #[arg(long, value_name = "JSON|@FILE")]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Option<OsString>,
     /// Keeps a flag that is there already as it is
     #[arg(long)]
     pub(crate) if_missing: bool,

@@ -5,17 +5,19 @@ mod moving;
 mod serving;
 mod targeting;
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use flags::{Create, Data, DataGet, DataSet, DataUnset, Destroy, Get, List, Names, Stale, Switch};
-pub(crate) use moving::{Diff, Export, Import, Sync, Watch};
-pub(crate) use serving::{Completions, LogFormat, Man, Serve};
+pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
+pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
 pub(crate) use targeting::{Check, Condition, ConditionAdd, ConditionClear, Rollout};
 
 const EXIT_CODES: &str = "\
 Exit codes:
     0  on, or done
-    1  off; of `check` only
+    1  off, of `check`; or problems found, of `doctor`
     2  the command cannot be done as it was given
     3  no such flag
     4  the store cannot be used, or what it holds cannot
@@ -30,7 +32,7 @@ thrift://HOST[:PORT]. Everybody on the machine can read a command line: keep pas
 /// Feature flags in a terminal: manage, watch, move and serve them
 #[derive(Parser)]
 #[command(name = "flipper", version, max_term_width = 100, after_help = EXIT_CODES, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, infer_subcommands = false)]
+#[command(infer_subcommands = false)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -42,7 +44,7 @@ pub(crate) struct Cli {
 pub(crate) struct Global {
     /// The store to use
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
-    pub(crate) store: Option<String>,
+    pub(crate) store: Option<OsString>,
     /// Writes data as JSON, and errors too; docs/cli.schema.json says how
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
@@ -93,8 +95,15 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Tells which store is used, why, and whether it answers
     Stores,
+    /// Looks at the store as an operator would: reachable, rights, how changes arrive, flags that cannot be read
+    #[command(
+        after_help = "Exit codes: 0 all is fine, 1 there are problems, 4 there is a fault: the store cannot be used."
+    )]
+    Doctor(Doctor),
     /// Writes a script that completes commands in a shell
     Completions(Completions),
     /// Writes the manual page
     Man(Man),
+    /// Prints the version
+    Version,
 }

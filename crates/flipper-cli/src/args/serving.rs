@@ -10,9 +10,10 @@ use tracing::level_filters::LevelFilter;
 #[command(after_help = "\
 Flags of a store over the network are held in memory and followed: reads are answered from there, also while the store is \
 away, and writes go to the store. Over HTTP there are
-  /healthz  200 while it runs
-  /readyz   200 while the flags are current, 503 with the reason while they are not
-  /metrics  in the text format of Prometheus
+  /healthz                200 while it runs
+  /readyz                 200 once it has flags to answer with, also while the store is away
+  /readyz?max_stale=30s   the same, but 503 if the store has not confirmed them for so long
+  /metrics                in the text format of Prometheus
 SIGTERM and Ctrl-C let calls under way finish.
 
 Neither port has passwords or encryption: whoever reaches the Thrift port can change all flags. Addresses that other machines \
@@ -63,6 +64,13 @@ impl From<LogLevel> for LevelFilter {
             LogLevel::Trace => Self::TRACE,
         }
     }
+}
+
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Looks at this file too, which `serve --snapshot` keeps
+    #[arg(long, value_name = "FILE")]
+    pub(crate) snapshot: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -53,10 +53,12 @@ pub(crate) struct ConditionClear {
 The bucketer is ConsistentHashPercentageBucketer, which Python programs can read: the same caller always gets the same answer. \
 It does not hash the flag's name, so the same callers come first in every flag, and 10% is 11 buckets of 100.
 
-  --by user_id  hashes this attribute alone; without it all that a check gives are hashed
+  --by user_id  hashes this attribute alone; a new rollout without it hashes all that a check gives
   --salted      is SaltedPercentageBucketer: other callers in each flag, exact to 0.001%
                 PYTHON CANNOT LOAD the flag then
   --random      is PercentageBucketer: each check is drawn anew
+
+A flag that has a rollout keeps what is not named: `flipper rollout NAME 60%` changes the share alone.
 
 A flag that has conditions is decided by them alone, wherever a check gives attributes; the rollout then is not asked.")]
 pub(crate) struct Rollout {
@@ -64,19 +66,25 @@ pub(crate) struct Rollout {
     #[arg(value_names = ["NAME", "SHARE"], num_args = 1.., required = true)]
     pub(crate) words: Vec<String>,
     /// The attribute that tells callers apart; may be given several times
-    #[arg(long, value_name = "ATTRIBUTE")]
+    #[arg(long, value_name = "ATTRIBUTE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) by: Vec<String>,
+    /// All attributes that a check gives tell callers apart
+    #[arg(long, conflicts_with_all = ["by", "salted", "random"])]
+    pub(crate) by_all: bool,
     /// How long it takes from the first share to the last: 2h, 3d; it begins now
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) over: Option<Duration>,
     /// Chooses other callers in each flag; needs --by. The Python library cannot load such a flag
     #[arg(long, conflicts_with = "random")]
     pub(crate) salted: bool,
+    /// Chooses the same callers in each flag again, where --salted was given before
+    #[arg(long, conflicts_with_all = ["salted", "random"])]
+    pub(crate) unsalted: bool,
     /// Draws anew at each check
     #[arg(long, conflicts_with = "by")]
     pub(crate) random: bool,
     /// Takes the rollout away: the flag is on for everybody again
-    #[arg(long, conflicts_with_all = ["by", "over", "salted", "random"])]
+    #[arg(long, conflicts_with_all = ["by", "by_all", "over", "salted", "unsalted", "random"])]
     pub(crate) clear: bool,
     #[command(flatten)]
     pub(crate) dry: DryRun,
@@ -84,7 +92,8 @@ pub(crate) struct Rollout {
 
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Flags, then attributes of the caller: user_id=7 plan=pro. A value is JSON where it can be read as such, else a string
+    /// Flags, then attributes of the caller: user_id=7 plan=pro. A value is JSON where it can be read as such, else text;
+    /// user_id:text=7 is text
     #[arg(value_names = ["NAME", "KEY=VALUE"], num_args = 1.., required = true)]
     pub(crate) words: Vec<String>,
 }

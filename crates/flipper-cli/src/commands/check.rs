@@ -5,9 +5,10 @@ use flipper::{
     Precondition, Reason,
 };
 
-use super::data::json_or_text;
 use crate::args::Check;
+use crate::caller::{Attribute, Caller, warning};
 use crate::failure::{Code, Done, Failure};
+use crate::missing::{Missing, missing, note};
 use crate::names;
 use crate::output::{OFF, ON, styled};
 use crate::records::named;
@@ -16,35 +17,38 @@ use crate::store::Purpose;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
-    let Asked { names: given, attributes } = Asked::read(args)?;
-    let context: Context = attributes.into_iter().collect();
+    let (given, caller) = Caller::read(args)?;
+    let (keys, context) = (caller.keys(), caller.context());
+    let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
     let store = session.open(Purpose::Existing)?;
-    for (place, name) in names::all(given)?.into_iter().enumerate() {
-        let record = match store.record(&name).await {
-            Ok(record) => record,
-            Err(failure) => {
-                session.go_on_after(or_attribute(failure, place, &name))?;
-                continue;
-            }
-        };
-        let evaluation = evaluate(&name, &record, &context).await?;
+    let mut is_first = true;
+    let check = async |session: &mut Session, name: &str| {
+        let is_first = std::mem::take(&mut is_first);
+        let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
+        let evaluation = evaluate(name, &record, &context).await?;
         if !evaluation.enabled {
             session.exit_with(Code::Off);
         }
+        let missing = missing(&record, &keys);
+        let turning = caller.turning(name, &record, evaluation.enabled).await?;
         if session.out.json() {
-            session.out.value(to_json(&name, &evaluation))?;
-        } else {
-            let state = state(evaluation.enabled);
-            session.out.line(format_args!("{} is {state}: {}", quoted(&name), evaluation.reason))?;
+            return session.out.value(to_json(name, &evaluation, &missing, &turning));
         }
-    }
-    Ok(())
+        let state = state(evaluation.enabled);
+        session.out.line(format_args!("{} is {state}: {}{types}", quoted(name), evaluation.reason))?;
+        turning.iter().for_each(|attribute| session.out.note(warning(attribute, evaluation.enabled)));
+        if let Some(note) = note(name, &missing).filter(|_| record.is_enabled()) {
+            session.out.note(note);
+        }
+        Ok(())
+    };
+    session.each(names::all(given)?, check).await
 }
 
 /// An attribute without a value looks like one more flag.
-pub(crate) fn or_attribute(failure: Failure, place: usize, name: &str) -> Failure {
+pub(crate) fn or_attribute(failure: Failure, is_first: bool, name: &str) -> Failure {
     match failure.code {
-        Code::NoSuchFlag if place > 0 => failure.hint(format!("if it is an attribute, write {name}=VALUE")),
+        Code::NoSuchFlag if !is_first => failure.hint(format!("if it is an attribute, write {name}=VALUE")),
         _ => failure,
     }
 }
@@ -53,7 +57,12 @@ pub(crate) fn state(enabled: bool) -> String {
     if enabled { styled(ON, "on") } else { styled(OFF, "off") }
 }
 
-pub(crate) fn to_json(name: &str, evaluation: &Evaluation) -> Object {
+pub(crate) fn to_json(
+    name: &str,
+    evaluation: &Evaluation,
+    missing: &[Missing<'_>],
+    turning: &[&Attribute<'_>],
+) -> Object {
     let mut object = Object::new();
     object.insert("name", name);
     object.insert("enabled", evaluation.enabled);
@@ -66,6 +75,9 @@ pub(crate) fn to_json(name: &str, evaluation: &Evaluation) -> Object {
         Json::from(object)
     });
     object.insert("bucket", bucket.unwrap_or_default());
+    object.insert("not_given", missing.iter().map(|missing| Json::from(missing.name)).collect::<Vec<_>>());
+    let turning: Vec<_> = turning.iter().map(|attribute| Json::from(attribute.key)).collect();
+    object.insert("type_decides", turning);
     object
 }
 
@@ -82,19 +94,6 @@ fn rule(reason: &Reason) -> &'static str {
         Reason::Random { .. } => "random",
         Reason::NoBucketAttribute { .. } => "no_bucket_attribute",
         _ => "other",
-    }
-}
-
-/// Flags, and the attributes of who asks for them.
-pub(crate) struct Asked<'a> {
-    pub(crate) names: &'a [String],
-    pub(crate) attributes: Vec<(&'a str, Json)>,
-}
-
-impl<'a> Asked<'a> {
-    pub(crate) fn read(args: &'a Check) -> Done<Self> {
-        let names::Given { names, pairs } = names::and_pairs(&args.words, "attribute")?;
-        Ok(Self { names, attributes: pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect() })
     }
 }
 

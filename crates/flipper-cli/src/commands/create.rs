@@ -1,5 +1,6 @@
 //! `flipper create`
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 
@@ -12,10 +13,13 @@ use crate::failure::{Done, Failure, said};
 use crate::names;
 use crate::session::Session;
 use crate::store::{Purpose, Store};
-use crate::text::{now, plain, quoted};
+use crate::text::{after, now, path_text, plain, quoted, without_mark};
 
 /// More than a flag's client data may take.
 const LARGEST: u64 = 1 << 20;
+/// So many characters are shown of what is no JSON.
+const SHOWN: usize = 40;
+const EXAMPLE: &str = "write it like '{\"owner\": \"me\"}', in single quotes";
 
 pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
     let data = args.data.as_deref().map(read).transpose()?.unwrap_or_default();
@@ -26,12 +30,9 @@ pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
         error.map_or(Ok(()), |error| Err(Failure::of(&error, "the store")))?;
     }
     let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
-    for name in names {
-        if let Err(failure) = create(session, &store, args, &data, &name).await {
-            session.go_on_after(failure)?;
-        }
-    }
-    Ok(())
+    session
+        .each(names, async |session: &mut Session, name: &str| create(session, &store, args, &data, name).await)
+        .await
 }
 
 async fn create(session: &mut Session, store: &Store, args: &Create, data: &Object, name: &str) -> Done {
@@ -51,7 +52,7 @@ async fn create(session: &mut Session, store: &Store, args: &Create, data: &Obje
         match store.client().create(name).enabled(args.enable).client_data(data).await {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::FlagExists => false,
-            Err(error) => return Err(store.failure(&error)),
+            Err(error) => return Err(store.write_failure(&error, name).await),
         }
     };
     if made {
@@ -68,22 +69,48 @@ async fn create(session: &mut Session, store: &Store, args: &Create, data: &Obje
 }
 
 /// Client data: an object, or `@` and the file that has it.
-fn read(given: &str) -> Done<Object> {
-    let (text, from) = match given.strip_prefix('@') {
-        None => (given.to_owned(), "--data".to_owned()),
+fn read(given: &OsStr) -> Done<Object> {
+    let (text, from) = match after(given, "@") {
+        None => match given.to_str() {
+            Some(text) => (text.to_owned(), "--data".to_owned()),
+            None => return Err(Failure::usage(format!("--data: not UTF-8: $'{}'", path_text(given)))),
+        },
         Some(path) => {
-            let refuse = |what: String| Failure::usage(format!("--data: {}: {what}", plain(path)));
+            let from = format!("--data: {}", path_text(path));
+            let refuse = |what: String| Failure::usage(format!("{from}: {what}"));
             let mut text = String::new();
             let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
-            file.take(LARGEST).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
-            (text, format!("--data: {}", plain(path)))
+            file.take(LARGEST + 1).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+            if text.len() as u64 > LARGEST {
+                return Err(refuse("is larger than client data may be".to_owned()));
+            }
+            (text, from)
         }
     };
-    match Json::parse(text.trim()) {
-        Ok(Json::Object(data)) => Ok(data),
-        Ok(_) => Err(Failure::usage(format!("{from}: client data are a JSON object"))
-            .hint("write it like '{\"owner\": \"me\"}'")),
-        Err(error) => Err(Failure::usage(format!("{from}: {}", said(&error)))
-            .hint("write it like '{\"owner\": \"me\"}', in single quotes")),
+    let text = without_mark(&text).trim();
+    let found = match Json::parse(text) {
+        Ok(Json::Object(data)) => return Ok(data),
+        Ok(other) => format!("found {}", kind(&other)),
+        Err(error) if text.starts_with('{') => {
+            return Err(Failure::usage(format!("{from}: {}", said(&error))).hint(EXAMPLE));
+        }
+        Err(_) if text.is_empty() => "found nothing".to_owned(),
+        Err(_) => {
+            let start: String = text.chars().take(SHOWN).collect();
+            let more = if start.len() < text.len() { "\u{2026}" } else { "" };
+            format!("found {}{more}", plain(&start))
+        }
+    };
+    Err(Failure::usage(format!("{from}: client data are a JSON object, {found}")).hint(EXAMPLE))
+}
+
+fn kind(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::String(_) => "a string",
+        Json::Array(_) => "an array",
+        Json::Object(_) => "an object",
+        _ => "a number",
     }
 }

@@ -1,6 +1,6 @@
 //! `flipper data`
 
-use flipper::{Error, ErrorKind, Json, Object};
+use flipper::{Error, ErrorKind, FlagRecord, Json, Object};
 
 use crate::args::{Data, DataGet, DataSet, DataUnset};
 use crate::change::{Words, change};
@@ -20,13 +20,8 @@ pub(crate) async fn run(session: &mut Session, args: &Data) -> Done {
 
 async fn get(session: &mut Session, args: &DataGet) -> Done {
     let store = session.open(Purpose::Existing)?;
-    for name in names::all(&args.names.names)? {
-        match store.record(&name).await {
-            Ok(record) => session.out.line(record.client_data())?,
-            Err(failure) => session.go_on_after(failure)?,
-        }
-    }
-    Ok(())
+    let get = async |session: &mut Session, name: &str| session.out.line(store.record(name).await?.client_data());
+    session.each(names::all(&args.names.names)?, get).await
 }
 
 async fn set(session: &mut Session, args: &DataSet) -> Done {
@@ -37,40 +32,44 @@ async fn set(session: &mut Session, args: &DataSet) -> Done {
     let data: Object = pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect();
     let keys = list(data.keys());
     let store = session.open(Purpose::Existing)?;
-    for name in names::all(names)? {
-        let quoted = quoted(&name);
-        let words = |_: &flipper::FlagRecord| Words {
+    let set = async |session: &mut Session, name: &str| {
+        let quoted = quoted(name);
+        let words = |_: &FlagRecord, _: &FlagRecord| Words {
             done: format!("set {keys} of {quoted}"),
             already: format!("{quoted} has {keys} like that already"),
         };
-        let done = change(session, &store, &name, args.dry.dry_run, words, |record| record.merge_client_data(&data));
-        done.await?;
-    }
-    Ok(())
+        change(session, &store, name, args.dry.dry_run, words, |record| record.merge_client_data(&data)).await
+    };
+    session.each(names::all(names)?, set).await
 }
 
 async fn unset(session: &mut Session, args: &DataUnset) -> Done {
-    let keys = list(args.keys.iter().map(String::as_str));
     let store = session.open(Purpose::Existing)?;
-    for name in names::all(std::slice::from_ref(&args.name))? {
-        let quoted = quoted(&name);
-        let words = |_: &flipper::FlagRecord| Words {
-            done: format!("removed {keys} of {quoted}"),
-            already: format!("{quoted} has no {keys}"),
+    let unset = async |session: &mut Session, name: &str| {
+        let quoted = quoted(name);
+        let words = |before: &FlagRecord, _: &FlagRecord| {
+            let (there, missing): (Vec<_>, Vec<_>) =
+                args.keys.iter().map(String::as_str).partition(|key| before.client_data().get(key).is_some());
+            let missing = list(missing.into_iter());
+            let besides = if missing.is_empty() { String::new() } else { format!(", which had no {missing},") };
+            Words {
+                done: format!("removed {} of {quoted}{besides}", list(there.into_iter())),
+                already: format!("{quoted} has no {missing}"),
+            }
         };
-        let done = change(session, &store, &name, args.dry.dry_run, words, |record| {
+        let edit = |record: &mut FlagRecord| {
             let Some(mut data) = record.client_data().as_object().cloned() else {
-                return Err(Error::new(ErrorKind::Corrupt).with_message("client data is no object").with_flag(&name));
+                return Err(Error::new(ErrorKind::Corrupt).with_message("client data is no object").with_flag(name));
             };
             for key in &args.keys {
                 data.remove(key);
             }
             record.set_client_data(data);
             Ok(())
-        });
-        done.await?;
-    }
-    Ok(())
+        };
+        change(session, &store, name, args.dry.dry_run, words, edit).await
+    };
+    session.each(names::all(std::slice::from_ref(&args.name))?, unset).await
 }
 
 fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {

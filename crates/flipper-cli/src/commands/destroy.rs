@@ -9,23 +9,14 @@ use crate::describe::targeting;
 use crate::diff::Difference;
 use crate::failure::{Code, Done};
 use crate::names;
-use crate::output;
 use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Destroy) -> Done {
     let store = session.open(Purpose::Existing)?;
-    for name in names::all(&args.names.names)? {
-        if let Err(failure) = destroy(session, &store, args, &name).await {
-            // Nobody is there to be asked about the others either.
-            if failure.code == Code::Usage && !args.yes && !output::can_ask() {
-                return Err(failure);
-            }
-            session.go_on_after(failure)?;
-        }
-    }
-    Ok(())
+    let names = names::all(&args.names.names)?;
+    session.each(names, async |session: &mut Session, name: &str| destroy(session, &store, args, name).await).await
 }
 
 async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &str) -> Done {

@@ -2,11 +2,13 @@
 
 use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
 
-use super::check::{Asked, evaluate, or_attribute, state, to_json};
+use super::check::{evaluate, or_attribute, state, to_json};
 use crate::args::Check;
+use crate::caller::{Caller, warning};
 use crate::condition::{self, show};
 use crate::describe::rollout;
 use crate::failure::Done;
+use crate::missing::{Missing, missing};
 use crate::names;
 use crate::output::{FAINT, OFF, ON, STRONG, styled};
 use crate::session::Session;
@@ -14,29 +16,25 @@ use crate::store::Purpose;
 use crate::text::{plain, quoted, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
-    let Asked { names: given, attributes } = Asked::read(args)?;
-    let caller: Vec<_> = attributes.iter().map(|(key, json)| format!("{}={}", plain(key), value(json))).collect();
-    let caller = if caller.is_empty() { "a check without attributes".to_owned() } else { caller.join(" ") };
-    let context: Context = attributes.into_iter().collect();
+    let (given, caller) = Caller::read(args)?;
+    let (keys, context) = (caller.keys(), caller.context());
+    let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
     let store = session.open(Purpose::Existing)?;
-    for (place, name) in names::all(given)?.into_iter().enumerate() {
-        let record = match store.record(&name).await {
-            Ok(record) => record,
-            Err(failure) => {
-                session.go_on_after(or_attribute(failure, place, &name))?;
-                continue;
-            }
-        };
-        let evaluation = evaluate(&name, &record, &context).await?;
-        let steps = steps(&name, &record, &context).await?;
+    let mut is_first = true;
+    let explain = async |session: &mut Session, name: &str| {
+        let is_first = std::mem::take(&mut is_first);
+        let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
+        let missing = missing(&record, &keys);
+        let evaluation = evaluate(name, &record, &context).await?;
+        let steps = steps(name, &record, &context, &missing).await?;
+        let turning = caller.turning(name, &record, evaluation.enabled).await?;
         let out = &mut session.out;
         if out.json() {
-            let mut object = to_json(&name, &evaluation);
+            let mut object = to_json(name, &evaluation, &missing, &turning);
             object.insert("steps", steps.iter().map(Step::to_json).collect::<Vec<_>>());
-            out.value(object)?;
-            continue;
+            return out.value(object);
         }
-        out.line(format_args!("{} for {caller}", styled(STRONG, quoted(&name))))?;
+        out.line(format_args!("{} for {}{types}", styled(STRONG, quoted(name)), caller.text()))?;
         for (number, step) in steps.iter().enumerate() {
             out.line(format_args!("  {}. {} {}", number + 1, step.what, step.outcome))?;
             for detail in &step.details {
@@ -44,8 +42,10 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
             }
         }
         out.line(format_args!("  so it is {}: {}", state(evaluation.enabled), evaluation.reason))?;
-    }
-    Ok(())
+        turning.iter().for_each(|attribute| out.note(warning(attribute, evaluation.enabled)));
+        Ok(())
+    };
+    session.each(names::all(given)?, explain).await
 }
 
 /// One step of the evaluation.
@@ -74,7 +74,7 @@ fn unstyled(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-async fn steps(name: &str, record: &FlagRecord, context: &Context) -> Done<Vec<Step>> {
+async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Missing<'_>]) -> Done<Vec<Step>> {
     let mut steps = vec![Step::new(
         "is it enabled?",
         if record.is_enabled() { "yes, so on to the next step" } else { "no, and that decides: off" },
@@ -106,7 +106,8 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context) -> Done<Vec<S
                 let single = Condition::new().with(variable, operator, right);
                 let (detail, holds) =
                     check(name, &single, condition::check(variable, operator, right), variable, context).await?;
-                conditions.details.push(detail);
+                let question = missing.iter().find(|missing| missing.name == variable).and_then(Missing::question);
+                conditions.details.push(question.into_iter().fold(detail, |detail, more| format!("{detail}; {more}")));
                 all &= holds;
             }
         }
@@ -124,6 +125,15 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context) -> Done<Vec<S
     if let Some(text) = rollout(record.bucketer()) {
         share.outcome = if decided { "not asked".to_owned() } else { "that decides".to_owned() };
         share.details.push(text);
+        let keys: Vec<&str> = match record.bucketer() {
+            Bucketer::ConsistentHash(hash) => hash.keys().collect(),
+            Bucketer::Salted(salted) => vec![salted.bucket_by()],
+            _ => Vec::new(),
+        };
+        for missing in missing.iter().filter(|missing| keys.contains(&missing.name)) {
+            let question = missing.question().map(|question| format!("; {question}")).unwrap_or_default();
+            share.details.push(format!("{} is not given{question}", plain(missing.name)));
+        }
         if let Bucketer::ConsistentHash(hash) = record.bucketer() {
             share.details.push(format!(
                 "{} hashes to the score {}, which must not be above the share",

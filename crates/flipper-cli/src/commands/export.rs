@@ -15,11 +15,11 @@ use crate::interrupt::Interrupt;
 use crate::records::Records;
 use crate::session::Session;
 use crate::store::Purpose;
-use crate::text::{count, plain, quoted};
+use crate::text::{count, path_text, plain, quoted, thousands};
 
 pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
     let store = session.open(Purpose::Existing)?;
-    let file = args.file.as_deref().filter(|path| *path != "-");
+    let file = args.file.as_deref().filter(|path| path.as_os_str() != "-");
     let corrupt = match file {
         // Who interrupts this has the part that was written.
         None => {
@@ -29,23 +29,28 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
         }
         Some(path) => {
             let mut interrupt = Interrupt::begin()?;
-            let as_it_was = format!("{} is as it was", plain(path));
+            let as_it_was = format!("{} is as it was", path_text(path));
             let (records, corrupt) = interrupt.unless(&as_it_was, Records::of(&store)).await?;
             let flags = records.len();
             let is_plain = fs::metadata(path).map_or(true, |found| found.is_file());
-            if let Some(code) = write(Path::new(path), is_plain, records, &mut interrupt).await? {
+            if let Some(code) = write(path, is_plain, records, &mut interrupt).await? {
                 let left = if is_plain { &as_it_was } else { "a part was written" };
                 return Err(Failure::interrupted(code).hint(left));
             }
             if session.out.json() {
                 let mut object = Object::new();
                 object.insert("store", store.shown.as_str());
-                object.insert("file", path);
+                object.insert("file", path_text(path));
                 object.insert("flags", flags);
+                object.insert("unreadable", corrupt.len());
                 session.out.value(object)?;
             } else {
                 let what = count(flags, "flag");
-                session.out.message(format_args!("wrote {what} of {} to {}", store.shown, plain(path)));
+                let left_out = match corrupt.len() {
+                    0 => String::new(),
+                    left_out => format!(", and left out {} that cannot be read", thousands(left_out)),
+                };
+                session.out.message(format_args!("wrote {what} of {} to {}{left_out}", store.shown, path_text(path)));
             }
             corrupt
         }
@@ -61,7 +66,7 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
 /// before that.
 async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut Interrupt) -> Done<Option<Code>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let failed = |error: io::Error| Failure::usage(format!("{}: {error}", plain(&path.to_string_lossy())));
+    let failed = |error: io::Error| Failure::usage(format!("{}: {error}", path_text(path)));
     let place = if is_plain { fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
     let beside = is_plain.then(|| beside(&place));
     let writing = {

@@ -13,14 +13,11 @@ use crate::text::{age, date, plain, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Get) -> Done {
     let store = session.open(Purpose::Existing)?;
-    for name in names::all(&args.names.names)? {
-        match store.record(&name).await {
-            Ok(record) if session.out.json() => session.out.line(record.to_json())?,
-            Ok(record) => show(session, &name, &record)?,
-            Err(failure) => session.go_on_after(failure)?,
-        }
-    }
-    Ok(())
+    let get = async |session: &mut Session, name: &str| {
+        let record = store.record(name).await?;
+        if session.out.json() { session.out.line(record.to_json()) } else { show(session, name, &record) }
+    };
+    session.each(names::all(&args.names.names)?, get).await
 }
 
 fn show(session: &mut Session, name: &str, record: &FlagRecord) -> Done {

@@ -7,6 +7,7 @@ mod create;
 mod data;
 mod destroy;
 mod diff;
+mod doctor;
 mod explain;
 mod export;
 mod get;
@@ -19,7 +20,11 @@ mod stale;
 mod stores;
 mod switch;
 mod sync;
+mod version;
 mod watch;
+
+pub(crate) use check::evaluate;
+pub(crate) use data::json_or_text;
 
 use crate::args::Command;
 use crate::failure::Done;
@@ -47,7 +52,9 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::Stale(args) => stale::run(session, &args).await,
         Command::Serve(args) => serve::run(session, &args).await,
         Command::Stores => stores::run(session).await,
+        Command::Doctor(args) => doctor::run(session, &args).await,
         Command::Completions(args) => completions::run(session, &args),
         Command::Man(args) => man::run(session, &args),
+        Command::Version => version::run(session),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use flipper::{Json, Object};
 
+use super::doctor::shown;
 use crate::failure::{Code, Done};
 use crate::output::{FAINT, NOTE, OFF, ON, styled};
 use crate::session::Session;
@@ -13,8 +14,14 @@ use crate::text::{count, thousands};
 pub(crate) async fn run(session: &mut Session) -> Done {
     let choice = session.choice()?;
     let started = Instant::now();
+    let mut identity = None;
     let listed = match Store::open(&choice.location, Purpose::Existing) {
-        Ok(store) => store.list().await,
+        Ok(store) => {
+            let listed = store.list().await;
+            // Where the server tells which start of it answers, it has by now.
+            identity = Some(store.inner.identity());
+            listed
+        }
         Err(failure) => Err(failure),
     };
     let milliseconds = (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
@@ -25,6 +32,7 @@ pub(crate) async fn run(session: &mut Session) -> Done {
         object.insert("store", choice.location.shown.as_str());
         object.insert("origin", choice.origin.name());
         object.insert("chosen_by", choice.origin.text());
+        object.insert("identity", identity.as_ref().map_or(Json::Null, |identity| identity.place().into()));
         object.insert("answers", listed.is_ok());
         let known = listed.as_ref().ok();
         object.insert("milliseconds", known.and_then(|_| Json::try_from(milliseconds).ok()).unwrap_or_default());
@@ -36,6 +44,9 @@ pub(crate) async fn run(session: &mut Session) -> Done {
         let label = |label| styled(FAINT, format_args!("{label:<9} "));
         out.line(format_args!("{} {}", label("store"), choice.location.shown))?;
         out.line(format_args!("{} {}", label("chosen by"), choice.origin.text()))?;
+        if let Some(identity) = &identity {
+            out.line(format_args!("{} {}", label("identity"), shown(identity)))?;
+        }
         match &listed {
             Ok(flags) => {
                 out.line(format_args!(

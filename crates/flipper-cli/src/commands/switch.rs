@@ -1,5 +1,7 @@
 //! `flipper enable`, `flipper disable` and `flipper toggle`
 
+use flipper::FlagRecord;
+
 use crate::args::Switch;
 use crate::change::{Words, change};
 use crate::failure::Done;
@@ -18,21 +20,22 @@ pub(crate) enum To {
 
 pub(crate) async fn run(session: &mut Session, args: &Switch, to: To) -> Done {
     let store = session.open(Purpose::Existing)?;
-    for name in names::all(&args.names.names)? {
-        let quoted = quoted(&name);
-        let words = |record: &flipper::FlagRecord| {
+    let names = names::all(&args.names.names)?;
+    let switch = async |session: &mut Session, name: &str| {
+        let quoted = quoted(name);
+        let words = |_: &FlagRecord, record: &FlagRecord| {
             let (verb, state) = if record.is_enabled() { ("enabled", "on") } else { ("disabled", "off") };
             Words { done: format!("{verb} {quoted}"), already: format!("{quoted} is {state} already") }
         };
-        let done = change(session, &store, &name, args.dry.dry_run, words, |record| {
+        let edit = |record: &mut FlagRecord| {
             record.set_enabled(match to {
                 To::On => true,
                 To::Off => false,
                 To::Other => !record.is_enabled(),
             });
             Ok(())
-        });
-        done.await?;
-    }
-    Ok(())
+        };
+        change(session, &store, name, args.dry.dry_run, words, edit).await
+    };
+    session.each(names, switch).await
 }

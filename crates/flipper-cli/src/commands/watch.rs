@@ -56,7 +56,10 @@ fn tell(out: &mut Output, store: &Store, news: &News, flags: usize) -> Done {
                 ));
             }
             News::Restored(after) => {
-                let after = humantime::format_duration(Duration::from_secs(after.as_secs().max(1)));
+                // Whole seconds, but for those that never were one.
+                let unit =
+                    if after.as_secs() > 0 { Duration::from_secs(after.as_secs()) } else { whole_millis(*after) };
+                let after = humantime::format_duration(unit);
                 out.message(format_args!("{} {shown} is there again, after {after}", styled(ON, "back:")));
             }
             News::Change { name, before, after, told, .. } => {
@@ -66,6 +69,10 @@ fn tell(out: &mut Output, store: &Store, news: &News, flags: usize) -> Done {
         }
     }
     out.flush()
+}
+
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or_default().max(1))
 }
 
 fn arrival(updates: Updates) -> String {

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::path::Path;
 
-use flipper::{FlagRecord, Json, validate_name};
+use flipper::{FlagRecord, Json};
 use futures_util::StreamExt;
 
 use self::scan::{Place, items};
@@ -15,10 +16,15 @@ use crate::diff::json;
 use crate::failure::{Done, Failure, said};
 use crate::follow::State;
 use crate::store::Store;
-use crate::text::{plain, quoted};
+use crate::text::{path_text, quoted, thousands};
 
 /// Standing for standard input.
 const STDIN: &str = "-";
+/// So many problems of a file are told.
+const MOST_PROBLEMS: usize = 20;
+/// What some editors put at the beginning of a file.
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
+const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 /// A file beyond this is none of flags.
 const LARGEST: u64 = 1 << 30;
 
@@ -28,6 +34,8 @@ pub(crate) struct Records {
     text: String,
     /// Ordered by name.
     items: Vec<(String, Range<usize>)>,
+    /// How many more there are that cannot be read.
+    unreadable: usize,
 }
 
 impl Records {
@@ -43,6 +51,7 @@ impl Records {
             }
         }
         records.sort();
+        records.unreadable = corrupt.len();
         corrupt.sort_unstable();
         Ok((records, corrupt))
     }
@@ -57,6 +66,7 @@ impl Records {
             }
         }
         records.sort();
+        records.unreadable = corrupt.len();
         (records, corrupt)
     }
 
@@ -71,23 +81,42 @@ impl Records {
     }
 
     /// Reads a file, `-` for standard input, and looks at each flag in it: an array of stored records, or one record after the other.
-    pub(crate) fn read(path: &str) -> Done<Self> {
-        let shown = if path == STDIN { "standard input".to_owned() } else { plain(path).into_owned() };
+    pub(crate) fn read(path: &Path) -> Done<Self> {
+        let shown = if path.as_os_str() == STDIN { "standard input".to_owned() } else { path_text(path) };
         let refuse = |what: String| Failure::usage(format!("{shown}: {what}")).hint("nothing was imported");
         let text = read(path).map_err(|what| refuse(what).hint("is it the right file?"))?;
         let items = items(&text).map_err(|wrong| refuse(wrong.at(&text)))?;
-        let mut records = Self { text, items: Vec::with_capacity(items.len()) };
+        let mut records = Self { text, items: Vec::with_capacity(items.len()), unreadable: 0 };
         let mut lines: HashMap<String, usize> = HashMap::with_capacity(items.len());
+        let mut problems = Vec::new();
         let mut place = Place::default();
         for range in items {
             let (line, column) = place.of(&records.text, range.start);
-            let record = records.parse(&range, line, column).map_err(refuse)?;
-            let name = record.name().to_owned();
+            let name = match records.parse(&range, line, column) {
+                Ok(record) => record.name().to_owned(),
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
+            };
             if let Some(first) = lines.insert(name.clone(), line) {
                 let name = quoted(&name);
-                return Err(refuse(format!("flag {name} is there twice, in line {first} and in line {line}")));
+                problems
+                    .push(format!("flag {name} is there twice, in line {first} and in line {line} column {column}"));
+                continue;
             }
             records.items.push((name, range));
+        }
+        match &problems[..] {
+            [] => {}
+            [problem] => return Err(refuse(problem.clone())),
+            _ => {
+                let shown = problems.iter().take(MOST_PROBLEMS).map(|problem| format!("  {problem}"));
+                let more = problems.len().saturating_sub(MOST_PROBLEMS);
+                let more = (more > 0).then(|| format!("  and {} more", thousands(more)));
+                let lines = shown.chain(more).collect::<Vec<_>>().join("\n");
+                return Err(refuse(format!("{} problems", thousands(problems.len()))).details(lines));
+            }
         }
         records.sort();
         Ok(records)
@@ -103,14 +132,23 @@ impl Records {
                 Ok(_) => format!("no flag at line {line} column {column}: {}", said(&error)),
             }
         })?;
-        validate_name(record.name())
-            .and_then(|()| record.validate())
-            .map_err(|error| format!("flag at line {line} column {column}: {}", said(&error)))?;
+        // Names and sizes that we would not make may be in a store all the same, and what we export we take back. Only a flag that
+        // could not be read once it is written is refused.
+        if let Err(error) = record.validate()
+            && FlagRecord::from_json(record.to_json()).is_err()
+        {
+            return Err(format!("flag at line {line} column {column}: {}", said(&error)));
+        }
         Ok(record)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// How many more there are, of a store, that cannot be read.
+    pub(crate) fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     pub(crate) fn name(&self, index: usize) -> &str {
@@ -144,8 +182,8 @@ impl Records {
     }
 }
 
-fn read(path: &str) -> Result<String, String> {
-    let source: Box<dyn Read> = if path == STDIN {
+fn read(path: &Path) -> Result<String, String> {
+    let source: Box<dyn Read> = if path.as_os_str() == STDIN {
         Box::new(io::stdin())
     } else {
         Box::new(File::open(path).map_err(|error| format!("cannot be opened: {error}"))?)
@@ -154,6 +192,11 @@ fn read(path: &str) -> Result<String, String> {
     source.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > LARGEST {
         return Err("is larger than 1 GiB".to_owned());
+    }
+    if bytes.starts_with(UTF_8_MARK) {
+        bytes.drain(..UTF_8_MARK.len());
+    } else if UTF_16_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
+        return Err("UTF-16, and has to be UTF-8".to_owned());
     }
     String::from_utf8(bytes).map_err(|error| {
         let end = error.utf8_error().valid_up_to();
@@ -187,11 +230,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.json");
         std::fs::write(&path, text).unwrap();
-        let path = path.to_str().unwrap();
+        let shown = path.to_str().unwrap();
         let shorter = |failure: Failure| {
-            failure.to_string().replace(path, "F").replace("F: ", "").replace("; nothing was imported", "")
+            failure.to_string().replace(shown, "F").replace("F: ", "").replace("; nothing was imported", "")
         };
-        Records::read(path).map(|records| records.len()).map_err(shorter)
+        Records::read(&path).map(|records| records.len()).map_err(shorter)
     }
 
     #[test]
@@ -202,6 +245,10 @@ mod tests {
             (format!(" [ {FLAG} , {other} ] "), 2),
             (FLAG.to_owned(), 1),
             (format!("{FLAG}\n{other}\n"), 2),
+            (format!("\u{feff}[{FLAG}]"), 1),
+            // Python makes them, and so a store may show them.
+            (FLAG.replace("\"A\"", "\"a/b\\n\""), 1),
+            (FLAG.replace("\"meta\": {", "\"meta\": {\"client_data\": [1], "), 1),
         ] {
             assert_eq!(read_text(&text), Ok(count), "{text}");
         }
@@ -222,13 +269,31 @@ mod tests {
                 format!("[\n{FLAG},\n  {{\"é\": 1,}}]"),
                 "not JSON: expected a key in double quotes, found '}' at line 3 column 11",
             ),
-            (format!("[{FLAG}, {FLAG}]"), "flag A is there twice, in line 1 and in line 1"),
+            (format!("[{FLAG}, {FLAG}]"), "flag A is there twice, in line 1 and in line 1 column 74"),
             (format!("[{FLAG}] x"), "not JSON of flags: expected the end at line 1 column 74"),
             ("[\n {\"feature_name\": \"A\"}]".to_owned(), "no flag at line 2 column 2: is_enabled is missing"),
-            (FLAG.replace("\"A\"", "\"a/b\""), "flag at line 1 column 1: flag name has a '/' at byte 1"),
         ] {
             assert_eq!(read_text(&text), Err(expected.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn every_problem_is_told() {
+        let broken = "{\"feature_name\": \"B\"}";
+        let told = read_text(&format!("[{FLAG},\n{broken},\n  {{\"is_enabled\": 1,}},\n{FLAG}]")).unwrap_err();
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "3 problems",
+                "  no flag at line 2 column 1: is_enabled is missing",
+                "  not JSON: expected a key in double quotes, found '}' at line 3 column 20",
+                "  flag A is there twice, in line 1 and in line 4 column 1",
+                "nothing was imported",
+            ]
+        );
+        let many = read_text(&format!("[{}]", vec![broken; 30].join(","))).unwrap_err();
+        assert!(many.starts_with("30 problems") && many.contains("\n  and 10 more\n"), "{many}");
     }
 
     #[test]

@@ -44,9 +44,6 @@ impl Place {
 pub(super) fn items(text: &str) -> Result<Vec<Range<usize>>, Wrong> {
     let mut scan = Scan { text: text.as_bytes(), at: 0 };
     let mut items = Vec::new();
-    if text.starts_with('\u{feff}') {
-        return Err(scan.wrong("a byte order mark"));
-    }
     scan.skip_space();
     if !scan.eat(b'[') {
         if scan.is_at_end() {

@@ -1,11 +1,13 @@
 //! Which store: the option, else the environment, else a config file, else a file of one's own.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::Location;
 use super::config;
 use crate::failure::{Done, Failure};
+use crate::text::path_text;
 
 const VARIABLE: &str = "FLIPPER_STORE";
 
@@ -23,7 +25,7 @@ impl Origin {
         match self {
             Self::Option => "the option --store".to_owned(),
             Self::Variable => format!("the variable {VARIABLE}"),
-            Self::Config(path) => path.display().to_string(),
+            Self::Config(path) => path_text(path),
             Self::Default => "default, since nothing names one".to_owned(),
         }
     }
@@ -46,20 +48,19 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    pub(crate) fn make(option: Option<&str>) -> Done<Self> {
+    pub(crate) fn make(option: Option<&OsStr>) -> Done<Self> {
         if let Some(url) = option {
             return Ok(Self { location: Location::parse(url)?, origin: Origin::Option });
         }
         if let Some(url) = env::var_os(VARIABLE).filter(|url| !url.is_empty()) {
-            let url = url.to_str().ok_or_else(|| Failure::usage(format!("{VARIABLE} is not UTF-8")))?;
             let location =
-                Location::parse(url).map_err(|failure| failure.hint_before(&format!("look at {VARIABLE}")))?;
+                Location::parse(&url).map_err(|failure| failure.hint_before(&format!("look at {VARIABLE}")))?;
             return Ok(Self { location, origin: Origin::Variable });
         }
         if let Some(found) = config::find()? {
             let folder = found.path.parent().map(PathBuf::from).unwrap_or_default();
-            let location = Location::relative_to(&found.store, &folder)
-                .map_err(|failure| failure.hint_before(&format!("look at {}", found.path.display())))?;
+            let location = Location::relative_to(found.store.as_ref(), &folder)
+                .map_err(|failure| failure.hint_before(&format!("look at {}", path_text(&found.path))))?;
             return Ok(Self { location, origin: Origin::Config(found.path) });
         }
         let Some(data) = config::xdg("XDG_DATA_HOME", ".local/share") else {
@@ -67,8 +68,7 @@ impl Choice {
                 .hint(format!("give --store URL, or set {VARIABLE} or HOME")));
         };
         let path = data.join("flipper").join("flags.db");
-        let url = format!("sqlite:{}", path.display());
-        Ok(Self { location: Location::parse(&url)?, origin: Origin::Default })
+        Ok(Self { location: Location::file(path), origin: Origin::Default })
     }
 
     pub(crate) fn is_default(&self) -> bool {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::failure::{Done, Failure};
+use crate::text::path_text;
 
 const NAME: &str = "flipper.toml";
 /// A file of one setting has no more.
@@ -39,7 +40,7 @@ pub(super) fn find() -> Done<Option<Config>> {
 }
 
 fn read(path: &Path) -> Done<Option<Config>> {
-    let refuse = |what: String| Failure::usage(format!("{}: {what}", path.display()));
+    let refuse = |what: String| Failure::usage(format!("{}: {what}", path_text(path)));
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => return Err(refuse("is no file".to_owned())),
         Ok(found) if found.len() > LARGEST => return Err(refuse("is too large for a config file".to_owned())),

@@ -4,6 +4,7 @@ mod choice;
 mod config;
 mod location;
 mod open;
+mod shown;
 
 pub(crate) use choice::Choice;
 pub(crate) use location::{Kind, Location, without_secrets};

@@ -221,6 +221,25 @@ impl ConsulAgent {
         assert_eq!(reply.status, 200, "{reply:?}");
     }
 
+    /// Sets many keys, some at a time, so that few steps of the log make much work.
+    ///
+    /// # Panics
+    ///
+    /// If that does not work.
+    pub fn put_all(&self, keys: &[(String, String)]) {
+        for some in keys.chunks(64) {
+            let operations: Vec<_> = some
+                .iter()
+                .map(|(key, value)| {
+                    let value = base64(value.as_bytes());
+                    format!("{{\"KV\": {{\"Verb\": \"set\", \"Key\": \"{key}\", \"Value\": \"{value}\"}}}}")
+                })
+                .collect();
+            let reply = self.ask("PUT", "/v1/txn", format!("[{}]", operations.join(",")).as_bytes());
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+    }
+
     /// Whether it takes writes.
     #[must_use]
     pub fn takes_writes(&self) -> bool {
@@ -351,6 +370,19 @@ impl ConsulAgent {
         parts.push(format!("\"addresses\": {{\"http\": \"127.0.0.1{socket}\", \"https\": \"127.0.0.1 127.0.0.2\"}}"));
         format!("{{{}}}", parts.join(",\n"))
     }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
+            text.push(if place > three.len() { '=' } else { char::from(digit) });
+        }
+    }
+    text
 }
 
 /// A text field of a flat JSON object.

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// What a proxy does instead of asking the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum Fault {
     Half,
     /// It says nothing.
     Silence,
+    /// It asks the agent, but ends queries that wait for a change after so long: with this status, or by closing the connection.
+    EndWaits(Duration, Option<u16>),
+    /// It passes on the agent's answers with these header lines, each with its `\r\n`.
+    Headers(String),
 }
 
 /// A proxy on a free port before an agent, over whole requests.
@@ -169,7 +174,20 @@ impl Shared {
                 }
             };
             from_agent.get_mut().write_all(&[head.as_bytes(), &body].concat())?;
-            let answer = read_head(from_agent)?;
+            let ends = match &fault {
+                Fault::EndWaits(limit, status) if head.contains("&index=") => Some((*limit, *status)),
+                _ => None,
+            };
+            from_agent.get_mut().set_read_timeout(ends.map(|(limit, _)| limit))?;
+            let answer = match (read_head(from_agent), ends) {
+                (Err(error), Some((_, status))) if is_timeout(&error) => {
+                    agent = None;
+                    let Some(status) = status else { return to_client.shutdown(Shutdown::Both) };
+                    write!(to_client, "HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n")?;
+                    continue;
+                }
+                (answer, _) => answer?,
+            };
             let mut text = read_text(from_agent, &answer)?;
             let is_held = |state: &mut State| state.held.as_ref().is_some_and(|text| head.contains(text));
             drop(self.released.wait_while(self.lock(), is_held));
@@ -178,10 +196,15 @@ impl Shared {
             }
             let kept = |line: &&str| !line.starts_with("content-length:") && !line.starts_with("transfer-encoding:");
             let head: Vec<_> = answer.trim_end().split("\r\n").filter(|line| kept(&&*line.to_lowercase())).collect();
-            write!(to_client, "{}\r\nContent-Length: {}\r\n\r\n", head.join("\r\n"), text.len())?;
+            let more = if let Fault::Headers(lines) = &fault { lines.as_str() } else { "" };
+            write!(to_client, "{}\r\n{more}Content-Length: {}\r\n\r\n", head.join("\r\n"), text.len())?;
             to_client.write_all(&text)?;
         }
     }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// The head with the empty line at its end.

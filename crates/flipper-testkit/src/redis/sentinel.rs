@@ -57,6 +57,12 @@ impl RedisSentinel {
         self.sentinels.iter().map(RedisServer::url).collect()
     }
 
+    /// The Sentinels.
+    #[must_use]
+    pub fn sentinels(&self) -> &[RedisServer] {
+        &self.sentinels
+    }
+
     /// The server that is the primary at first.
     pub fn first_primary(&mut self) -> &mut RedisServer {
         &mut self.servers[0]

@@ -122,6 +122,17 @@ impl RedisServer {
         (format!("rediss://localhost:{port}"), self.ca.as_deref().expect("a server with TLS"))
     }
 
+    /// A client's certificate and its key that the server's authority vouches for, as PEM.
+    ///
+    /// # Panics
+    ///
+    /// If it was started without TLS.
+    #[must_use]
+    pub fn client_certificate(&self) -> (String, String) {
+        let read = |name: &str| fs::read_to_string(self.path().join(name)).expect("a server with TLS");
+        (read("client.crt"), read("client.key"))
+    }
+
     /// Sends a command as the default user.
     ///
     /// # Panics

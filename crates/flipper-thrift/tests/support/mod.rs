@@ -4,12 +4,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A program of `tests/python`, killed when it is dropped.
 pub struct Python {
     process: Child,
     lines: std::sync::Mutex<BufReader<ChildStdout>>,
+    input: ChildStdin,
 }
 
 impl Python {
@@ -17,13 +18,21 @@ impl Python {
     pub fn start(program: &str, arguments: &[&str], ours: bool) -> Option<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(flipper_testkit::python::interpreter()?);
-        command.arg("-B").arg(here.join("tests/python").join(program)).args(arguments).stdout(Stdio::piped());
+        command.arg("-B").arg(here.join("tests/python").join(program)).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         if ours {
             command.env("PYTHONPATH", here.join("python"));
         }
         let mut process = command.spawn().unwrap();
         let lines = std::sync::Mutex::new(BufReader::new(process.stdout.take().unwrap()));
-        Some(Self { process, lines })
+        let input = process.stdin.take().unwrap();
+        Some(Self { process, lines, input })
+    }
+
+    /// Tells the program to do something, and gives what comes of it.
+    pub fn ask(&mut self, line: &str) -> String {
+        std::io::Write::write_all(&mut self.input, format!("{line}\n").as_bytes()).unwrap();
+        self.line()
     }
 
     /// The next line that is for us.
@@ -58,6 +67,15 @@ impl Drop for Python {
 /// Runs a future without any runtime.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     futures_executor::block_on(future)
+}
+
+/// The events about flags, and losses, without who serves them and how current they are.
+pub fn about_flags(events: flipper::Watch<'_>) -> flipper::Watch<'_> {
+    use futures_util::StreamExt;
+    Box::pin(events.filter(|event| {
+        let other = matches!(event, flipper::WatchEvent::Serving(_) | flipper::WatchEvent::Confirmed { .. });
+        std::future::ready(!other)
+    }))
 }
 
 /// What the process logs while this lives; for one test of a program.

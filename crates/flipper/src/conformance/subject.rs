@@ -133,9 +133,15 @@ pub(super) struct Follow<'a, S: ?Sized> {
 }
 
 impl<S: FeatureFlagStore + ?Sized> Follow<'_, S> {
+    /// Whose flags they are does not matter here.
     pub(super) async fn next(&mut self) -> WatchEvent {
-        let event = within("the next event of `watch`", self.watch.next()).await;
-        event.unwrap_or_else(|| panic!("`watch` ended; it must go on for as long as it is held"))
+        loop {
+            let event = within("the next event of `watch`", self.watch.next()).await;
+            match event.unwrap_or_else(|| panic!("`watch` ended; it must go on for as long as it is held")) {
+                WatchEvent::Serving(_) => {}
+                event => return event,
+            }
+        }
     }
 
     /// Reads events until one says that the flag is this one, or gone.

@@ -148,7 +148,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         let deleted = inner.store.delete(name, when).await;
         match &deleted {
             Ok(version) => write.deleted(version),
-            Err(error) if is_refusal(error) => write.refused(),
+            Err(error) if error.nothing_written() => write.refused(),
             Err(_) => drop(write),
         }
         deleted
@@ -250,20 +250,7 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
 fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) {
     match written {
         Ok(version) => write.put(record, version),
-        Err(error) if is_refusal(error) => write.refused(),
+        Err(error) if error.nothing_written() => write.refused(),
         Err(_) => drop(write),
     }
-}
-
-/// Whether the error says for certain that nothing was written.
-fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Conflict
-            | ErrorKind::FlagExists
-            | ErrorKind::FlagNotFound
-            | ErrorKind::InvalidInput
-            | ErrorKind::InvalidName
-            | ErrorKind::Unsupported
-    )
 }

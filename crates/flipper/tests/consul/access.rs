@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore, Precondition};
-use flipper_testkit::consul::{ConsulAgent, MASTER_TOKEN};
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
 use flipper_testkit::wait_until;
+use futures_util::StreamExt;
 
 use crate::{flag, names, stale, state, wait_for, wait_until_live};
 
@@ -140,4 +141,29 @@ async fn without_the_right_to_the_hint() {
     let gone = writer.delete("F0", Precondition::Unchanged(version)).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::Conflict);
     assert!(flipper::LocalFeatureFlagStore::status(&reader).is_live());
+}
+
+/// Consul leaves out what the token may not read: before 1.11 without a word.
+#[tokio::test]
+async fn a_part_is_not_given_as_the_whole() {
+    let Some(agent) = guarded(r#"key "features/F" { policy = "read" }"#) else { return };
+    put(&agent, "F", true);
+    put(&agent, "G", true);
+    let remote = |address: String| {
+        let client = ConsulClient::builder().address(address).token(TOKEN).build().unwrap();
+        ConsulFeatureFlagStore::builder(client).remote().unwrap()
+    };
+    let store = remote(agent.address());
+    assert!(store.get("F").await.unwrap().is_some());
+    assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    let streamed: Vec<_> = store.stream().collect().await;
+    assert!(streamed.iter().all(Result::is_err) && !streamed.is_empty());
+    assert_eq!(open(&agent, TOKEN).await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    // A hole in what may be read, as newer Consuls report it.
+    agent.policy("flags", READ);
+    assert_eq!(names(&store.list().await.unwrap()), ["F", "G"]);
+    let filtered = Fault::Headers("X-Consul-Results-Filtered-By-ACLs: true\r\n".to_owned());
+    let proxy = ConsulProxy::start(agent.port(), filtered);
+    let error = remote(proxy.address()).list().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unauthorized && error.to_string().contains("left out"), "{error}");
 }

@@ -1,11 +1,12 @@
 //! Three servers, and the loss of their leader.
 
 use flipper::{
-    ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore, LocalFeatureFlagStore,
-    Precondition,
+    ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
+    LocalFeatureFlagStore, Precondition,
 };
 use flipper_testkit::consul::ConsulCluster;
 use flipper_testkit::wait_until;
+use futures_util::{FutureExt, StreamExt};
 
 use crate::{builder, flag, names, state, wait_for, wait_until_live};
 
@@ -63,5 +64,47 @@ async fn the_leader_is_lost() {
         wait_for(store, "LAST", Some(true));
         wait_until_live(store);
         assert_eq!(names(&store.table().list()), names(&here.list().await.unwrap()));
+    }
+}
+
+/// The next leader may not have applied all of its log yet, and a server that comes back has none of it.
+#[tokio::test]
+async fn a_leader_that_changes_tells_nothing() {
+    let Some(mut cluster) = ConsulCluster::start() else { return };
+    let flags: Vec<_> = (0..100).map(|number| format!("F{number:02}")).collect();
+    let mut stores = Vec::new();
+    for agent in cluster.agents() {
+        let client = |consistency| ConsulClient::builder().address(agent.address()).consistency(consistency).build();
+        for consistency in [ConsulConsistency::Default, ConsulConsistency::Stale] {
+            let builder = ConsulFeatureFlagStore::builder(client(consistency).unwrap());
+            stores.push(builder.wait(std::time::Duration::from_secs(1)).connect().await.unwrap());
+        }
+    }
+    for round in 0..4 {
+        let leader = cluster.leader(&[0, 1, 2]);
+        for _ in 0..10 {
+            let texts: Vec<_> =
+                flags.iter().map(|name| (format!("features/{name}"), flag(name, round % 2 == 0).to_json())).collect();
+            cluster.agents()[leader].put_all(&texts);
+        }
+        let last = cluster.agents()[leader].ask("GET", "/v1/kv/features/F99", b"").body;
+        for store in &stores {
+            wait_until("all is here", || {
+                store.table().get("F99").is_some_and(|flag| {
+                    last.contains(&format!("\"ModifyIndex\":{},", flag.version.as_ordered().unwrap()))
+                        || last.contains(&format!("\"ModifyIndex\":{}}}", flag.version.as_ordered().unwrap()))
+                })
+            });
+            wait_until_live(store);
+        }
+        let mut changes: Vec<_> = stores.iter().map(|store| FeatureFlagClient::new(store.clone()).changes()).collect();
+        cluster.agent_mut(leader).restart();
+        let _ = cluster.leader(&[0, 1, 2]);
+        for (store, changes) in stores.iter().zip(&mut changes) {
+            wait_until_live(store);
+            let told = changes.next().now_or_never();
+            assert!(told.is_none(), "round {round}: {told:?}");
+            assert_eq!(names(&store.table().list()), flags);
+        }
     }
 }

@@ -4,13 +4,15 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use flipper::{
-    ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
-    LocalFeatureFlagStore, Precondition,
+    Check, ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
+    Finding, LocalFeatureFlagStore, Precondition,
 };
-use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
 use flipper_testkit::{PATIENCE, wait_until, within};
 
 use crate::{agent, builder, flag, random_base, stale, state, store, wait_for};
+
+const TOKEN: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 
 #[tokio::test]
 async fn the_key_is_the_base_key_and_the_name() {
@@ -120,7 +122,7 @@ async fn namespace_partition_datacenter_and_token() {
     assert_eq!(version.as_ordered(), Some(7));
     let requests = proxy.requests();
     assert!(requests.len() >= 3);
-    for head in &requests {
+    for head in requests.iter().filter(|head| !head.contains("/v1/agent/self")) {
         let line = head.lines().next().unwrap();
         assert!(line.contains("dc=dc%201&ns=team&partition=part"), "{line}");
         assert!(!line.contains("s3cr3t") && !line.contains("pa55"), "{line}");
@@ -164,8 +166,53 @@ async fn consistency() {
         for head in proxy.requests().iter().filter(|head| head.starts_with("GET")) {
             let line = head.lines().next().unwrap();
             assert_eq!(line.contains(word), everywhere || line.contains("&index="), "{line}");
+            // What is not waited for is confirmed, but for whether the base key may be read.
+            let waits = line.contains("&index=") || line.contains("/? ");
+            assert!(waits || line.contains("&consistent"), "{line}");
         }
     }
+}
+
+/// What a store calls itself, and what an operator is told.
+#[tokio::test]
+async fn identity_and_inspection() {
+    let Some(agent) = ConsulAgent::options().acl().start() else { return };
+    agent.policy("read", r#"key_prefix "features/" { policy = "read" }"#);
+    agent.token(TOKEN, "read");
+    agent.put("features/F", flag("F", true).to_json().as_bytes());
+    agent.put("features/BROKEN", b"no flag");
+    let remote = |token: &str, base: &str| {
+        let client = ConsulClient::builder().address(agent.address()).token(token).datacenter("dc1").build().unwrap();
+        ConsulFeatureFlagStore::builder(client).base_key(base).remote().unwrap()
+    };
+    let store = remote(TOKEN, "features");
+    let place = format!("consul://{}/features?dc=dc1", agent.address());
+    assert_eq!((store.identity().place(), store.identity().epoch()), (place.as_str(), None));
+    let found = |checks: Vec<Check>| move |what: &str| checks.iter().find(|check| check.what == what).cloned().unwrap();
+    let privileged = found(remote(MASTER_TOKEN, "features").inspect().await);
+    for (what, text) in [
+        ("reachable", "ms"),
+        ("version", "Consul "),
+        ("kind", "a server of datacenter dc1, one server in all"),
+        ("rights", "may read and write"),
+        ("clock", "within 5 s"),
+        ("transport", "within this host"),
+        ("identity", &place),
+    ] {
+        let check = privileged(what);
+        assert!(check.text.contains(text) && check.finding == Finding::Fine, "{check:?}");
+    }
+    assert_eq!(privileged("flags").finding, Finding::Problem);
+    assert!(privileged("flags").text.starts_with("2, of which 1"), "{:?}", privileged("flags"));
+    let reader = found(store.inspect().await);
+    assert_eq!((reader("rights").text.as_str(), reader("rights").finding), ("may read, not write", Finding::Fine));
+    assert!(reader("version").text.contains("not known"));
+    assert_eq!(found(remote(TOKEN, "other").inspect().await)("rights").finding, Finding::Fault);
+    assert!(agent.get("features/").is_none(), "nothing was written");
+    agent.pause();
+    let client = ConsulClient::builder().address(agent.address()).timeout(Duration::from_millis(200)).build().unwrap();
+    let away = ConsulFeatureFlagStore::builder(client).remote().unwrap();
+    assert_eq!(found(away.inspect().await)("reachable").finding, Finding::Fault);
 }
 
 /// Each runtime ends before the next begins.
@@ -225,13 +272,15 @@ async fn an_agent_that_comes_later() {
 
 #[tokio::test]
 async fn a_snapshot_file_for_a_start_without_an_agent() {
-    let Some(agent) = agent() else { return };
+    let Some(mut agent) = ConsulAgent::start() else { return };
     let (folder, base) = (tempfile::tempdir().unwrap(), random_base());
-    let open = |address: &str| builder(address).base_key(&base).snapshot_file(folder.path().join("flags.snapshot"));
-    let first = open(&agent.address()).connect().await.unwrap();
+    let address = agent.address();
+    let open = || builder(&address).base_key(&base).snapshot_file(folder.path().join("flags.snapshot"));
+    let first = open().connect().await.unwrap();
     first.put(&flag("F", true), Precondition::Absent).await.unwrap();
     first.close().await.unwrap();
-    let second = open("127.0.0.1:1").connect().await.unwrap();
+    agent.kill();
+    let second = open().connect().await.unwrap();
     assert_eq!(state(&second, "F"), Some(true));
     assert!(stale(&second).unwrap().contains("refused"), "{:?}", stale(&second));
 }

@@ -7,11 +7,14 @@ mod cluster;
 mod conformance;
 mod connecting;
 mod contention;
+mod doubt;
 mod faults;
 mod following;
 mod foreign;
 mod idle;
+mod renewal;
 mod requests;
+mod restarts;
 
 use std::sync::Arc;
 

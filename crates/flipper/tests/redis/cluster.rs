@@ -1,6 +1,6 @@
 //! A cluster of three primaries.
 
-use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates};
+use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
 use flipper_testkit::redis::RedisCluster;
 use redis::ProtocolVersion;
 use redis::cluster::ClusterClient;
@@ -85,14 +85,119 @@ async fn without_resp3_it_is_polled() {
     assert!(matches!(follow.following().await, Updates::Poll { .. }));
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     follow.until("F", Some(true)).await;
-    // One that takes it for a single server is told.
-    let names = (0..3).map(|number| format!("F{number}"));
-    let single = RedisFeatureFlagStore::connect(&cluster.urls()[0]).unwrap();
-    let mut kinds = Vec::new();
-    for name in names {
-        if let Err(error) = single.get(&name).await {
-            kinds.push(error.kind());
+}
+
+#[tokio::test]
+async fn one_node_stands_for_the_whole() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let whole = RedisFeatureFlagStore::connect(&format!("redis-cluster://127.0.0.1:{}", cluster.nodes()[0].port()));
+    let whole = whole.unwrap();
+    for number in 0..60 {
+        whole.put(&flag(&format!("F{number:02}"), false), Precondition::Absent).await.unwrap();
+    }
+    for url in cluster.urls() {
+        let given = [RedisFeatureFlagStore::connect(&url).unwrap(), redis::Client::open(&*url).unwrap().into_store()];
+        for store in given {
+            let mut follow = Follow::of(&store);
+            assert_eq!(follow.reset().await.0.len(), 60);
+            assert_eq!(follow.following().await, Updates::Push);
+            assert_eq!(store.list().await.unwrap().len(), 60);
+            for number in 0..60 {
+                let name = format!("F{number:02}");
+                assert!(store.get(&name).await.unwrap().is_some());
+                store.put(&flag(&name, number % 2 == 0), Precondition::Any).await.unwrap();
+            }
+            follow.until("F58", Some(true)).await;
         }
     }
-    assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == flipper::ErrorKind::Unsupported), "{kinds:?}");
+    // A cluster has one database.
+    let error = RedisFeatureFlagStore::connect(&format!("{}/3", cluster.urls()[0])).unwrap().list().await.unwrap_err();
+    assert_ne!(error.kind(), flipper::ErrorKind::Unsupported, "{error:?}");
+}
+
+trait IntoStore {
+    fn into_store(self) -> RedisFeatureFlagStore;
+}
+
+impl IntoStore for redis::Client {
+    fn into_store(self) -> RedisFeatureFlagStore {
+        RedisFeatureFlagStore::new(self)
+    }
+}
+
+/// Every key of one slot goes to another node and back, one by one, while somebody flips the flags.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_flag_vanishes_while_its_slot_moves() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let base = "{features}";
+    let flipper_testkit::redis::Reply::Number(slot) = cluster.nodes()[0].command(&["CLUSTER", "KEYSLOT", base]) else {
+        panic!("no slot");
+    };
+    let slot = u16::try_from(slot).unwrap();
+    let at = usize::from(slot) * 3 / 16384;
+    let cluster = std::sync::Arc::new(cluster);
+    // The node that the slot leaves, and one that never has it.
+    let stores: Vec<_> =
+        cluster.urls().iter().map(|url| RedisFeatureFlagStore::connect(url).unwrap().base_key(base)).collect();
+    let names: Vec<_> = (0..200).map(|number| format!("F{number:03}")).collect();
+    for name in &names {
+        stores[0].put(&flag(name, false), Precondition::Absent).await.unwrap();
+    }
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let moves = async {
+        let cluster = std::sync::Arc::clone(&cluster);
+        let moves = move || (at..at + 4).for_each(|at| cluster.move_slot(slot, at % 3, (at + 1) % 3));
+        tokio::task::spawn_blocking(moves).await.unwrap();
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+    };
+    let writer = async {
+        let mut round = 0;
+        let writer = RedisFeatureFlagStore::connect(&cluster.urls()[2]).unwrap().base_key(base);
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            for name in &names {
+                while writer.put(&flag(name, round % 2 == 0), Precondition::Any).await.is_err() {}
+            }
+            round += 1;
+        }
+        for name in &names {
+            while writer.put(&flag(name, true), Precondition::Any).await.is_err() {}
+        }
+    };
+    let followers = stores.iter().map(|store| async {
+        let mut mirror = std::collections::BTreeMap::new();
+        let mut follow = Follow::of(store);
+        while mirror.len() < names.len()
+            || mirror.values().any(|enabled| !enabled)
+            || !done.load(std::sync::atomic::Ordering::SeqCst)
+        {
+            match follow.next().await {
+                WatchEvent::Reset { flags, .. } => {
+                    assert_eq!(flipper_names(&flags), names, "a part was told as the whole");
+                    mirror = flags.into_iter().map(|flag| (flag.name.clone(), is_on(&flag))).collect();
+                }
+                WatchEvent::Changed { flag, .. } => {
+                    mirror.insert(flag.name.clone(), is_on(&flag));
+                }
+                WatchEvent::Removed { name, .. } => panic!("{name} was told to be gone"),
+                _ => {}
+            }
+        }
+    });
+    let lister = async {
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            // Slots that never rest are an error, and not a part of the flags.
+            let Ok(flags) = stores[0].list().await else { continue };
+            assert_eq!(flipper_names(&flags), names, "a part was listed as the whole");
+        }
+    };
+    tokio::join!(moves, writer, lister, futures_util::future::join_all(followers));
+}
+
+fn is_on(flag: &flipper::Stored) -> bool {
+    flag.record.as_ref().unwrap().is_enabled()
+}
+
+fn flipper_names(flags: &[flipper::Stored]) -> Vec<&str> {
+    let names: std::collections::BTreeSet<_> = flags.iter().map(|flag| flag.name.as_str()).collect();
+    names.into_iter().collect()
 }

@@ -7,7 +7,11 @@ mod cluster;
 mod conformance;
 mod connect;
 mod contention;
+mod doubt;
 mod foreign;
+mod inspect;
+mod login;
+mod refusals;
 mod sentinel;
 mod watch;
 
@@ -33,6 +37,15 @@ fn store(url: &str) -> RedisFeatureFlagStore {
 
 fn names(flags: &[Stored]) -> Vec<&str> {
     flags.iter().map(|flag| flag.name.as_str()).collect()
+}
+
+/// Waits until the condition holds, without a thread of its own.
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + flipper_testkit::PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// A watch that fails instead of waiting forever.

@@ -1,5 +1,6 @@
 //! Where to listen, and where not.
 
+use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
@@ -21,6 +22,23 @@ pub(super) fn resolve(text: &str, option: &str, everywhere: bool) -> Done<Vec<So
         .hint("listen on 127.0.0.1 and put a proxy with mutual TLS before it, or say --listen-everywhere")),
         _ => Ok(addresses),
     }
+}
+
+/// Why nothing can listen there, in the system's own words.
+pub(super) fn cannot_listen(option: &str, text: &str, why: &str, kind: Option<io::ErrorKind>) -> Failure {
+    let failure = Failure::store(format!("{option} {text}: {why}"));
+    match kind {
+        Some(io::ErrorKind::AddrInUse) => failure.hint("another program has the port: end it, or take another port"),
+        Some(io::ErrorKind::AddrNotAvailable) => failure.hint("this machine has no such address"),
+        Some(io::ErrorKind::PermissionDenied) => failure.hint("take a port from 1024 up"),
+        _ => failure,
+    }
+}
+
+/// What kind of error the system gave, somewhere below this one.
+pub(super) fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    let mut causes = std::iter::successors(Some(error), |error| Error::source(*error));
+    causes.find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 pub(super) fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flipper::{Health, LocalFeatureFlagStore};
 use flipper_thrift::Server;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -18,9 +17,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::metrics;
+use super::ready;
 use super::served::Served;
 use crate::failure::{Done, Failure};
-use crate::text::plain;
 
 /// Enough for all who look after one process.
 const MOST_CONNECTIONS: usize = 64;
@@ -73,24 +72,16 @@ fn answer(request: &Request<Incoming>, served: &Served, server: &Server) -> Resp
     }
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "it runs\n".to_owned()),
-        "/readyz" => ready(served),
+        "/readyz" => {
+            let (status, body) = ready::answer(served, request.uri().query());
+            text(status, body)
+        }
         "/metrics" => {
             let mut response = text(StatusCode::OK, metrics::text(served, server));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
             response
         }
         _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".to_owned()),
-    }
-}
-
-fn ready(served: &Served) -> Response<Full<Bytes>> {
-    match served.status().health {
-        Health::Live => text(StatusCode::OK, "flags are current\n".to_owned()),
-        Health::Stale { since, reason } => {
-            let since = humantime::format_rfc3339_seconds(since);
-            text(StatusCode::SERVICE_UNAVAILABLE, format!("flags are stale since {since}: {}\n", plain(&reason)))
-        }
-        _ => text(StatusCode::SERVICE_UNAVAILABLE, "flags may be stale\n".to_owned()),
     }
 }
 

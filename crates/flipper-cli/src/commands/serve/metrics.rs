@@ -1,11 +1,12 @@
 //! `/metrics`, in the text format of Prometheus.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
-use flipper::LocalFeatureFlagStore;
+use flipper::{FeatureFlagStore, LocalFeatureFlagStore};
 use flipper_thrift::Server;
 
+use super::ready::stale_for;
 use super::served::Served;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
@@ -15,7 +16,6 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
     let enabled = flags.iter().filter(|flag| flag.record.as_ref().is_ok_and(|record| record.is_enabled())).count();
     let corrupt = flags.iter().filter(|flag| flag.record.is_err()).count();
     let status = served.status();
-    let age = |since: SystemTime| SystemTime::now().duration_since(since).unwrap_or_default().as_secs_f64();
     let synced =
         status.last_sync.and_then(|sync| sync.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |sync| sync.as_secs_f64());
 
@@ -45,15 +45,20 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
         "When the flags were last known to be the store's; 0 before the first time.",
         &one(synced),
     );
-    let stale = match status.health {
-        flipper::Health::Stale { since, .. } => age(since),
-        _ => 0.0,
-    };
     metric(
         "flipper_store_stale_seconds",
         "gauge",
-        "For how long the flags have been stale; 0 while they are current.",
-        &one(stale),
+        "For how long the store has not confirmed the flags; 0 while they are current.",
+        &one(stale_for(&status).as_secs_f64()),
+    );
+    let identity = status.identity.unwrap_or_else(|| served.identity());
+    let (place, epoch) = (label(identity.place()), label(identity.epoch().unwrap_or_default()));
+    let store = format!("{{store=\"{place}\",epoch=\"{epoch}\"}}");
+    metric(
+        "flipper_store_info",
+        "gauge",
+        "Which store the flags are of, and which start of its server.",
+        &[(store, 1.0)],
     );
     metric("flipper_thrift_connections", "gauge", "Open Thrift connections.", &one(server.connections() as f64));
     let calls: Vec<_> = served
@@ -63,4 +68,9 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
         .collect();
     metric("flipper_store_calls_total", "counter", "What Thrift calls asked of the store.", &calls);
     text
+}
+
+/// The text as the value of a label.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

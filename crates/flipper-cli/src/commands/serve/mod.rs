@@ -4,15 +4,13 @@ mod address;
 mod calls;
 mod http;
 mod metrics;
+mod ready;
 mod served;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use flipper::{
-    Health, LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore,
-};
+use flipper::{LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore};
 use flipper_thrift::{Server, ServerOptions};
 
 use self::served::Served;
@@ -21,9 +19,6 @@ use crate::failure::{Done, Failure, said};
 use crate::interrupt::Interrupt;
 use crate::session::Session;
 use crate::store::{Kind, Location, Purpose, Store, consul};
-
-/// Between two looks at how current the flags are, for the log.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let location = session.choice()?.location;
@@ -34,16 +29,17 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     allow_connections();
     let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref()).await?, &location));
 
-    let options = ServerOptions::new().allow_remote(args.listen_everywhere);
+    let options = ServerOptions::new().allow_remote(args.listen_everywhere).cached_reads(true);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
-        Failure::store(format!("--thrift {}: {}", args.thrift, said(&error))).hint("is the port in use already?")
+        let kind = address::io_kind(&error);
+        address::cannot_listen("--thrift", &args.thrift, &said(&error), kind)
     })?;
     let server = Arc::new(server);
     let mut health = None;
     if let Some(addresses) = http {
         let listener = address::listen(&addresses).map_err(|error| {
-            Failure::store(format!("--http {}: {error}", args.http.as_deref().unwrap_or_default()))
-                .hint("is the port in use already?")
+            let text = args.http.as_deref().unwrap_or_default();
+            address::cannot_listen("--http", text, &error.to_string(), Some(error.kind()))
         })?;
         health = Some(http::serve(listener, served.clone(), server.clone())?);
     }
@@ -88,8 +84,12 @@ async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn Loca
         // Of use to those who reach it by Thrift, until the server ends.
         Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
         Kind::Sqlite(path) => {
-            // For its messages about a file that is not there.
-            Store::open(location, Purpose::Existing)?;
+            let is_new = !path.exists();
+            // For its messages about a folder that is not there.
+            Store::open(location, Purpose::New)?;
+            if is_new {
+                tracing::info!(store = location.shown, "the file was not there and has been made: it has no flags yet");
+            }
             Arc::new(SqliteFeatureFlagStore::open(path).map_err(failed)?)
         }
         Kind::Consul => {
@@ -109,35 +109,13 @@ async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn Loca
     })
 }
 
-/// Logs when the flags become stale and current again; returns if they can never become current.
+/// Returns if the flags can never become current. What happens to them meanwhile, the library logs.
 async fn watch_over(served: &Served, location: &Location) -> Failure {
-    let status_changes = async {
-        let mut was_live = true;
-        loop {
-            let (status, was_ready) = (served.status(), served.was_ready());
-            let is_live = status.is_live();
-            match status.health {
-                Health::Live if !was_live => tracing::info!(store = location.shown, "flags are current again"),
-                Health::Stale { reason, .. } if was_live && was_ready => {
-                    tracing::warn!(store = location.shown, %reason, "flags are stale: the store cannot be followed");
-                }
-                _ => {}
-            }
-            was_live = is_live || !was_ready;
-            tokio::time::sleep(LOOK_EVERY).await;
+    match served.ready().await {
+        Ok(()) => {
+            tracing::info!(store = location.shown, flags = served.count(), "flags are in memory");
+            std::future::pending().await
         }
-    };
-    let never = async {
-        match served.ready().await {
-            Ok(()) => {
-                tracing::info!(store = location.shown, flags = served.count(), "flags are in memory");
-                std::future::pending().await
-            }
-            Err(error) => Failure::of(&error, &location.shown),
-        }
-    };
-    tokio::select! {
-        failure = status_changes => failure,
-        failure = never => failure,
+        Err(error) => Failure::of(&error, &location.shown),
     }
 }

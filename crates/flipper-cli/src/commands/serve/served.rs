@@ -1,15 +1,17 @@
-//! The store as it is served: read from memory where it is remote, and counted.
+//! The store as it is served: counted, and where it is remote read from memory by `get_cached` and `list`, but by `get` and `stream` from
+//! the store itself.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use flipper::{
-    Check, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, Identity, LocalFeatureFlagStore, Precondition, Result,
-    Status, Stored, Version, Watch,
+    Check, ErrorKind, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, Identity, LocalFeatureFlagStore,
+    Precondition, Result, Status, Stored, Version, Watch, WatchEvent,
 };
-use futures_util::stream;
+use futures_util::StreamExt;
 
 use super::calls::{Call, Calls};
 use crate::store::{Kind, Location};
@@ -53,10 +55,16 @@ impl fmt::Display for Served {
 #[deny(clippy::missing_trait_methods)]
 impl FeatureFlagStore for Served {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
-        let result = match self.from_memory && self.was_ready() {
-            true => Ok(self.store.table().get(name)),
-            false => self.store.get(name).await,
-        };
+        let mut result = self.store.get(name).await;
+        // In an outage that is known, and after which all flags are read again, the last known flag is better than none. That there is no
+        // such flag only the store can say.
+        if matches!(&result, Err(error) if error.kind() == ErrorKind::Unavailable)
+            && self.from_memory
+            && !self.store.status().is_live()
+            && let Some(known) = self.store.table().get(name)
+        {
+            result = Ok(Some(known));
+        }
         self.calls.count(Call::Get, &result);
         result
     }
@@ -83,11 +91,19 @@ impl FeatureFlagStore for Served {
     }
 
     fn watch(&self) -> Watch<'_> {
-        self.store.watch()
+        match self.from_memory {
+            true => with_times(self.store.watch()),
+            false => self.store.watch(),
+        }
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
-        self.get(name).await
+        if !(self.from_memory && self.was_ready()) {
+            return self.get(name).await;
+        }
+        let result = Ok(self.store.table().get(name));
+        self.calls.count(Call::Get, &result);
+        result
     }
 
     fn is_shared_with_python(&self) -> bool {
@@ -102,10 +118,7 @@ impl FeatureFlagStore for Served {
 
     fn stream(&self) -> FlagStream<'_> {
         self.calls.count(Call::List, &Ok(()));
-        match self.from_memory && self.was_ready() {
-            true => Box::pin(stream::iter(self.store.table().list().into_iter().map(Ok))),
-            false => self.store.stream(),
-        }
+        self.store.stream()
     }
 
     fn identity(&self) -> Identity {
@@ -115,6 +128,23 @@ impl FeatureFlagStore for Served {
     async fn inspect(&self) -> Vec<Check> {
         self.store.inspect().await
     }
+}
+
+/// A mirror reports each state as it is in memory when that is reported, so it is at least as new as all that was confirmed before; without
+/// a time it would be a hint, which each client would take up with the store.
+fn with_times(events: Watch<'_>) -> Watch<'_> {
+    let mut confirmed: Option<Instant> = None;
+    Box::pin(events.map(move |event| match event {
+        WatchEvent::Confirmed { at, .. } => {
+            confirmed = confirmed.max(Some(at));
+            event
+        }
+        WatchEvent::Changed { flag, read_at } => WatchEvent::Changed { flag, read_at: read_at.or(confirmed) },
+        WatchEvent::Removed { name, version, read_at } => {
+            WatchEvent::Removed { name, version, read_at: read_at.or(confirmed) }
+        }
+        event => event,
+    }))
 }
 
 #[async_trait]

@@ -1,10 +1,11 @@
 //! `flipper sync`
 
+mod deletions;
 mod follow;
 mod target;
 
 use super::import::may_destroy;
-use crate::args::Sync;
+use crate::args::{Limit, Sync};
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
@@ -12,7 +13,7 @@ use crate::records::Records;
 use crate::refused::Refused;
 use crate::session::Session;
 use crate::store::{Location, Purpose, Store};
-use crate::text::{plain, quoted};
+use crate::text::{count, plain, quoted, thousands};
 use crate::transfer::{self, Mode, Tally};
 
 /// What an interrupt leaves before anything is written.
@@ -27,13 +28,18 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     let from = Store::open(&from, if args.follow { Purpose::Follow } else { Purpose::Existing })?;
     let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
-        let to = Store::open(&to, target)?;
-        return follow::run(session, args, &from, &to, &mut interrupt).await;
+        let written = Store::open(&to, target)?;
+        // A file is followed by another part of the library than it is written by.
+        let watched = Store::open(&to, Purpose::Follow)?;
+        return follow::run(session, args, &from, &written, &watched, &mut interrupt).await;
     }
     // Before a file is made for a store that cannot be read.
     let flags = interrupt.unless(NOTHING, Records::of(&from)).await?;
     let to = Store::open(&to, target)?;
-    let source = readable(session, &from, flags)?;
+    let (source, corrupt) = flags;
+    for (name, why) in &corrupt {
+        session.go_on_after(unreadable(&from, name, why))?;
+    }
     let plan = interrupt.unless(NOTHING, Plan::make(&source, &to)).await?;
     if args.dry.dry_run {
         return interrupt.unless(NOTHING, transfer::show(session, &to, &source, &plan, args.delete)).await;
@@ -51,6 +57,19 @@ async fn write(
     interrupt: &mut Interrupt,
     refused: &mut Refused,
 ) -> Done<bool> {
+    if args.delete {
+        let limit = args.max_deletions.or(args.follow.then_some(Limit::USUAL));
+        let (destroyed, all) = (plan.only_there.len(), plan.only_there.len() + plan.change.len() + plan.unchanged);
+        if let Some(limit) = limit.filter(|limit| limit.is_exceeded(destroyed, all)) {
+            return Err(Failure::usage(format!(
+                "{} of {} in {} would be destroyed, more than the {limit} that --max-deletions allows",
+                thousands(destroyed),
+                count(all, "flag"),
+                to.shown
+            ))
+            .hint("nothing was written; `--max-deletions 100%` allows it"));
+        }
+    }
     if args.delete && !may_destroy(session, to, plan, args.yes, interrupt).await? {
         return Ok(false);
     }
@@ -60,24 +79,24 @@ async fn write(
     if tally.failed > 0 && !args.follow {
         session.exit_with(Code::Store);
     }
-    report(session, to, &tally, if args.delete { 0 } else { plan.only_there.len() })?;
+    report(session, to, source, &tally, if args.delete { 0 } else { plan.only_there.len() })?;
     Ok(true)
 }
 
-fn readable(session: &mut Session, from: &Store, (source, corrupt): (Records, Vec<(String, String)>)) -> Done<Records> {
-    for (name, why) in corrupt {
-        let what = format!("{} in {} cannot be read and is left out: {}", quoted(&name), from.shown, plain(&why));
-        session.go_on_after(Failure::store(what))?;
-    }
-    Ok(source)
+fn unreadable(from: &Store, name: &str, why: &str) -> Failure {
+    Failure::store(format!("{} in {} cannot be read and is left out: {}", quoted(name), from.shown, plain(why)))
 }
 
-fn report(session: &mut Session, to: &Store, tally: &Tally, left: usize) -> Done {
+fn report(session: &mut Session, to: &Store, source: &Records, tally: &Tally, left: usize) -> Done {
     if session.out.json() {
         session.out.value(tally.to_json(&to.shown, false))?;
         return session.out.flush();
     }
-    let is = if tally.failed > 0 { "is not in step" } else { "is in step" };
+    let is = match source.unreadable() {
+        _ if tally.failed > 0 => "is not in step".to_owned(),
+        0 => "is in step".to_owned(),
+        unreadable => format!("is in step but for {} that cannot be read", count(unreadable, "flag")),
+    };
     session.out.message(format_args!("{} {is}: {}", to.shown, tally.text()));
     if left > 0 {
         session.out.note(format_args!("{left} more that only {} has were left; --delete destroys them", to.shown));

@@ -14,8 +14,8 @@ use crate::records::Records;
 use crate::refused::Refused;
 use crate::session::Session;
 use crate::store::Store;
-use crate::text::quoted;
-use crate::transfer::{self, Mode, is_refusal};
+use crate::text::{count, quoted, some};
+use crate::transfer::{self, Mode, Tally, is_refusal};
 
 /// Between two tries to write to a store that is away.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -24,7 +24,10 @@ const TRY_REFUSED: Duration = Duration::from_secs(30);
 
 pub(super) struct Target<'a> {
     store: &'a Store,
+    from: &'a Store,
     pub(super) refused: Refused,
+    /// Flags that cannot be read in the other store, and stay as they were.
+    pub(super) unreadable: BTreeSet<String>,
     /// Flags that were destroyed in the other store and not yet here.
     destroyed: BTreeSet<String>,
     /// It was away, and something was missed: all is to be compared.
@@ -36,9 +39,21 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(store: &'a Store) -> Self {
-        let try_at = Instant::now() + TRY_REFUSED;
-        Self { store, refused: Refused::default(), destroyed: BTreeSet::new(), behind: false, away: false, try_at }
+    pub(super) fn new(store: &'a Store, from: &'a Store) -> Self {
+        Self {
+            store,
+            from,
+            refused: Refused::default(),
+            unreadable: BTreeSet::new(),
+            destroyed: BTreeSet::new(),
+            behind: false,
+            away: false,
+            try_at: Instant::now() + TRY_REFUSED,
+        }
+    }
+
+    pub(super) fn shown(&self) -> &str {
+        &self.store.shown
     }
 
     pub(super) fn is_in_step(&self) -> bool {
@@ -49,12 +64,14 @@ impl<'a> Target<'a> {
     pub(super) fn keep(&mut self, name: &str) {
         self.destroyed.remove(name);
         self.refused.remove(name);
+        self.unreadable.remove(name);
     }
 
     /// Writes a flag; while the store is away, nothing: that is found when it is back.
     pub(super) async fn put(&mut self, session: &mut Session, record: &FlagRecord, interrupt: &mut Interrupt) -> Done {
         let (name, was_in_step) = (record.name(), self.is_in_step());
         self.destroyed.remove(name);
+        self.unreadable.remove(name);
         if self.behind {
             return Ok(());
         }
@@ -69,6 +86,7 @@ impl<'a> Target<'a> {
     pub(super) async fn destroy(&mut self, session: &mut Session, name: &str, interrupt: &mut Interrupt) -> Done {
         let was_in_step = self.is_in_step();
         self.destroyed.insert(name.to_owned());
+        self.unreadable.remove(name);
         if !self.behind {
             self.delete(session, name, interrupt).await?;
             self.say_if_in_step(session, was_in_step);
@@ -112,7 +130,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn lost(&mut self, session: &mut Session, failure: &Failure) {
+    pub(super) fn lost(&mut self, session: &mut Session, failure: &Failure) {
         if !self.away {
             session.out.message(format_args!("{failure}; trying on"));
         }
@@ -130,7 +148,12 @@ impl<'a> Target<'a> {
         self.behind = true;
         self.refused.begin();
         match self.compare(session, follow, interrupt).await {
-            Ok(()) => self.behind = false,
+            Ok(tally) => {
+                self.behind = false;
+                if let Some(tally) = tally {
+                    session.out.message(tally.text());
+                }
+            }
             Err(failure) if matches!(failure.code, Code::Interrupted | Code::Terminated) => {}
             Err(failure) => self.lost(session, &failure),
         }
@@ -158,33 +181,68 @@ impl<'a> Target<'a> {
     }
 
     /// Brings it in step by comparing all flags, but for those that were destroyed.
-    async fn compare(&mut self, session: &mut Session, follow: &Follow<'_>, interrupt: &mut Interrupt) -> Done {
+    async fn compare(
+        &mut self,
+        session: &mut Session,
+        follow: &Follow<'_>,
+        interrupt: &mut Interrupt,
+    ) -> Done<Option<Tally>> {
         let (source, _) = Records::known(follow.known());
         let plan = interrupt.unless("not compared", Plan::make(&source, self.store)).await?;
         if plan.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mode = Mode { overwrite: true, destroy: false, persist: true };
         let tally = transfer::apply(session, self.store, &source, &plan, mode, interrupt, &mut self.refused).await?;
-        if tally.failed < plan.create.len() + plan.change.len() {
-            session.out.message(tally.text());
+        let was_written = tally.failed < plan.create.len() + plan.change.len();
+        Ok(was_written.then_some(tally))
+    }
+
+    /// Others may have changed it: writes what is not as it should be.
+    pub(super) async fn look(&mut self, session: &mut Session, follow: &Follow<'_>, interrupt: &mut Interrupt) -> Done {
+        // Then all is compared when it is back.
+        if self.behind {
+            return Ok(());
+        }
+        match self.compare(session, follow, interrupt).await {
+            Ok(None) => {}
+            Ok(Some(tally)) => {
+                session.out.note(format_args!(
+                    "{} was changed by others, and is made as {} again: {}",
+                    self.store.shown,
+                    self.from.shown,
+                    tally.text()
+                ));
+            }
+            Err(failure) if matches!(failure.code, Code::Interrupted | Code::Terminated) => self.behind = true,
+            Err(failure) => self.lost(session, &failure),
         }
         Ok(())
     }
 
     /// What to say at the end, and the exit code; `more` changes may be known that were not written.
-    pub(super) fn end(&self, session: &mut Session, code: Code, more: bool) -> Done {
+    pub(super) fn end(&self, session: &mut Session, code: Code, more: bool, kept: &BTreeSet<String>) -> Done {
         let unwritten = self.destroyed.iter().any(|name| !self.refused.has(name));
         if self.behind || unwritten || more {
             session.out.message("interrupted, with changes still to write; the same command goes on");
             return Err(Failure::silent(code));
         }
-        if self.refused.is_empty() {
+        let mut left = Vec::new();
+        if !self.refused.is_empty() {
+            left.push(self.refused.text(self.store));
+        }
+        for (names, why) in [(&self.unreadable, "cannot be read in"), (kept, "kept, though destroyed in")] {
+            if !names.is_empty() {
+                let (what, names) = (count(names.len(), "flag"), some(names.iter().map(String::as_str)));
+                left.push(format!("{what} {why} {}: {names}", self.from.shown));
+            }
+        }
+        if left.is_empty() {
             session.out.message("interrupted, with all changes written");
             return Ok(());
         }
         session.exit_with(Code::Store);
-        session.out.message(format_args!("interrupted; {}", self.refused.text(self.store)));
+        session.out.message(format_args!("interrupted; {}", left.join("; ")));
         Ok(())
     }
 }

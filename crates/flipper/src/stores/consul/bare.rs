@@ -13,9 +13,12 @@ use futures_util::future::join_all;
 use super::client::ConsulClient;
 use super::hints::Hints;
 use super::keys::Keys;
-use super::kv::{Entry, Listing};
-use super::{follow, rows, writing};
+use super::kv::{Entry, Read};
+use super::rows::{Row, Rows};
+use super::{follow, inspect, writing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -55,16 +58,38 @@ impl Bare {
         if self.narrow.load(Ordering::Relaxed) { self.keys.prefix() } else { self.keys.base() }
     }
 
-    pub(super) async fn first_listing(&self) -> Result<Listing> {
-        match self.client.list(self.followed(), None).await {
+    /// All that is followed, confirmed.
+    pub(super) async fn followed_now(&self) -> Result<Rows> {
+        match self.whole(self.followed()).await {
             // Where `enable_key_list_policy` is set, a token for `features/` may not list what begins with `features`.
-            Err(error) if error.kind() == ErrorKind::Unauthorized => {
-                let listing = self.client.list(self.keys.prefix(), None).await?;
+            Err(error) if error.kind() == ErrorKind::Unauthorized && !self.narrow.load(Ordering::Relaxed) => {
+                let rows = self.whole(self.keys.prefix()).await?;
                 self.narrow.store(true, Ordering::Relaxed);
-                Ok(listing)
+                Ok(rows)
             }
             listed => listed,
         }
+    }
+
+    /// All keys under the prefix, confirmed. Consul leaves out what the token may not read: without a word before 1.11, so that it is
+    /// asked for the base key too, which is refused to a token that may read single flags only.
+    async fn whole(&self, prefix: &str) -> Result<Rows> {
+        let mut rows = Rows::of(self, self.client.list(prefix, Read::Confirmed).await?).await?;
+        self.may_read(self.keys.prefix()).await?;
+        // Without the slash the list has keys of others, which the token need not allow.
+        if rows.filtered && prefix != self.keys.prefix() {
+            rows.filtered = self.client.list(self.keys.prefix(), Read::Confirmed).await?.filtered;
+        }
+        if rows.filtered {
+            let message = "the Consul token may not read all of the flags, and which ones are left out is not known";
+            return Err(Error::new(ErrorKind::Unauthorized).with_message(message));
+        }
+        Ok(rows)
+    }
+
+    /// An error if not: a single key that may not be read is refused, other than a prefix.
+    pub(super) async fn may_read(&self, key: &str) -> Result<()> {
+        self.client.get(key, Read::Leader).await.map(|_| ())
     }
 
     pub(super) fn stored(name: &str, entry: &Entry) -> Stored {
@@ -80,12 +105,12 @@ impl Bare {
         // What cannot be there is absent.
         let Some(key) = self.keys.key(name) else { return Ok(Version::ordered(0)) };
         let named = |error: Error| error.with_store(self).with_flag(name);
-        let found = self.client.get(&key, None).await.map_err(named)?;
+        let found = self.client.get(&key, Read::Confirmed).await.map_err(named)?;
         match (found.entry, found.index) {
             (Some(_), _) => Err(self.conflict(name)),
             (None, Some(index)) => Ok(Version::ordered(index)),
             (None, None) => {
-                let folder = self.client.get(self.keys.prefix(), None).await.map_err(named)?;
+                let folder = self.client.get(self.keys.prefix(), Read::Confirmed).await.map_err(named)?;
                 Ok(Version::ordered(folder.index.unwrap_or(0)))
             }
         }
@@ -120,7 +145,8 @@ impl fmt::Debug for Bare {
 impl FeatureFlagStore for Bare {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
         let Some(key) = self.keys.key(name) else { return Ok(None) };
-        let found = self.client.get(&key, None).await.map_err(|error| error.with_store(self).with_flag(name))?;
+        let found =
+            self.client.get(&key, Read::Confirmed).await.map_err(|error| error.with_store(self).with_flag(name))?;
         Ok(found.entry.map(|entry| Self::stored(name, &entry)))
     }
 
@@ -163,8 +189,9 @@ impl FeatureFlagStore for Bare {
 
     async fn list(&self) -> Result<Vec<Stored>> {
         let listed = async {
-            let listing = self.client.list(self.keys.prefix(), None).await?;
-            rows::read_all(self, listing).await
+            let mut rows = self.whole(self.keys.prefix()).await?;
+            let all = std::mem::take(&mut rows.rows);
+            rows.flags(all).await
         };
         let mut flags = listed.await.map_err(|error: Error| error.with_store(self))?;
         flags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -178,6 +205,18 @@ impl FeatureFlagStore for Bare {
 
     fn is_shared_with_python(&self) -> bool {
         true
+    }
+
+    fn identity(&self) -> Identity {
+        let address = self.client.address();
+        let host = address.split_once("://").map_or(address, |(_, host)| host);
+        let query = self.client.query();
+        let mark = if query.is_empty() { "" } else { "?" };
+        Identity::new(format!("consul://{host}/{}{mark}{query}", self.keys.base()))
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        inspect::inspect(self).await
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
@@ -194,13 +233,12 @@ impl FeatureFlagStore for Bare {
 
     fn stream(&self) -> FlagStream<'_> {
         // One answer has them all; their values are read little by little.
-        pages(None, move |reading: Option<(rows::Rows, vec::IntoIter<rows::Row>)>| async move {
+        pages(None, move |reading: Option<(Rows, vec::IntoIter<Row>)>| async move {
             let page = async {
                 let (rows, mut left) = match reading {
                     Some(reading) => reading,
                     None => {
-                        let listing = self.client.list(self.keys.prefix(), None).await?;
-                        let mut rows = rows::Rows::believed(self, listing).await?;
+                        let mut rows = self.whole(self.keys.prefix()).await?;
                         let all = std::mem::take(&mut rows.rows).into_iter();
                         (rows, all)
                     }

@@ -58,3 +58,9 @@ pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) 
 pub(super) fn without_index() -> Error {
     Error::new(ErrorKind::Unavailable).with_message("the answer has no X-Consul-Index: who answers is no Consul agent")
 }
+
+/// An index that is lower than it was: the server has an older state than the one that answered before, or all of another one.
+pub(super) fn went_back(of: &str) -> Error {
+    Error::new(ErrorKind::Unavailable)
+        .with_message(format!("the index of the {of} went back: the server has an older state"))
+}

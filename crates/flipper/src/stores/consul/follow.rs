@@ -2,12 +2,18 @@
 //!
 //! One blocking query follows the prefix and is the truth: it tells of every change, whoever made it. Where its answer is
 //! large a second one follows the hint (`hinted.rs`).
+//!
+//! Whatever ends a query, an index that goes back included, is a doubt: a server that has just started answers from an older state
+//! until its log is applied. A confirmed list of all ends the doubt (`start.rs`), and what it is not there for at once is `Lost`.
 
 mod hinted;
 mod known;
 mod rest;
+mod retry;
+mod start;
 
 use std::convert::Infallible;
+use std::iter::successors;
 use std::pin::pin;
 use std::time::Instant;
 
@@ -18,13 +24,13 @@ use tokio::sync::{Mutex, watch};
 
 use self::known::{Known, News};
 use self::rest::Rest;
+use self::retry::Retry;
 use super::bare::Bare;
+use super::errors;
 use super::hints::SMALL;
-use super::kv::{Listing, Wait};
+use super::kv::{Listing, Read, Wait};
 use super::rows::Rows;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pause::Pause;
-use crate::status::Updates;
 use crate::store::{Stored, Version, WatchEvent};
 
 /// So many flags that are gone are asked for one by one, whether they may still be read.
@@ -32,20 +38,32 @@ const ASKED_FOR: usize = 8;
 
 pub(super) async fn follow(store: Bare, events: Sender<WatchEvent>, lost: bool) {
     let (size, _) = watch::channel(0);
-    let mut follower =
-        Follower { store, events, lost: lost.then_some(None), following: false, known: Mutex::default(), size };
-    let mut pause = Pause::default();
+    let mut follower = Follower {
+        store,
+        events,
+        lost: lost.then(String::new),
+        doubt: None,
+        following: false,
+        known: Mutex::default(),
+        size,
+        confirmed: Mutex::default(),
+    };
+    let mut retry = Retry::default();
     loop {
-        match follower.once(&mut pause).await {
+        match follower.once(&mut retry).await {
             Err(End::Unwatched) => return,
-            Err(End::Again(why)) => tracing::debug!(store = %follower.store, why, "all flags are read again"),
+            Err(End::Doubted(error)) => {
+                tracing::debug!(store = %follower.store, %error, "all flags are read again");
+                follower.doubt = Some(error);
+                retry.soon().await;
+            }
             Err(End::Failed(error)) => {
                 if follower.lose(error).await.is_err() {
                     return;
                 }
+                retry.later().await;
             }
         }
-        tokio::time::sleep(pause.next()).await;
     }
 }
 
@@ -53,75 +71,61 @@ pub(super) async fn follow(store: Bare, events: Sender<WatchEvent>, lost: bool) 
 enum End {
     /// The stream was dropped.
     Unwatched,
-    /// The index went back: Consul has begun anew, and all must be read.
-    Again(&'static str),
+    /// What is known may be older than the store: a query broke off, an index went back.
+    Doubted(Error),
+    /// All flags cannot be read.
     Failed(Error),
 }
 
 impl From<Error> for End {
     fn from(error: Error) -> Self {
-        Self::Failed(error)
+        Self::Doubted(error)
     }
 }
 
 struct Follower {
     store: Bare,
     events: Sender<WatchEvent>,
-    /// The kind of the error that was told last, while the store is lost.
-    lost: Option<Option<ErrorKind>>,
+    /// The reason that was told last, while the store is lost.
+    lost: Option<String>,
+    /// What ended the last query, until a confirmed list answers it.
+    doubt: Option<Error>,
     /// Whether it was told how changes arrive.
     following: bool,
     /// Held from each decision until its events are sent, so that they are in order.
     known: Mutex<Known>,
     /// How many bytes the last list of all flags had; marked as changed with every answer.
     size: watch::Sender<usize>,
+    /// When it was last told that all is told.
+    confirmed: Mutex<Option<Instant>>,
 }
 
 impl Follower {
     /// Reads all flags, and then follows them for as long as that goes well.
-    async fn once(&mut self, pause: &mut Pause) -> Result<Infallible, End> {
+    async fn once(&mut self, retry: &mut Retry) -> Result<Infallible, End> {
         let puts = self.store.hints.puts();
         let index = self.start().await?;
-        let (changes, own, hints) = (pin!(self.changes(index, pause)), pin!(self.own(puts)), pin!(self.hinted()));
+        retry.read();
+        let (changes, own, hints) = (pin!(self.changes(index, retry)), pin!(self.own(puts)), pin!(self.hinted()));
         let others = select(own, hints).map(|ended| ended.factor_first().0);
         select(changes, others).await.factor_first().0
     }
 
-    async fn start(&mut self) -> Result<u64, End> {
-        let read_at = Instant::now();
-        let listing = self.store.first_listing().await?;
-        let mut rows = Rows::believed(&self.store, listing).await?;
-        let index = rows.index;
-        if index == 0 {
-            return Err(super::errors::without_index().into());
-        }
-        self.known.get_mut().reset(&rows);
-        self.tell_size(rows.size());
-        let all = std::mem::take(&mut rows.rows);
-        let flags = rows.flags(all).await?;
-        if self.lost.take().is_some() {
-            self.send(WatchEvent::Restored).await?;
-        }
-        self.send(WatchEvent::Reset { flags, read_at: Some(read_at) }).await?;
-        if !std::mem::replace(&mut self.following, true) {
-            self.send(WatchEvent::Following(Updates::Push)).await?;
-        }
-        Ok(index)
-    }
-
     /// Waits for one change after the other.
-    async fn changes(&self, mut index: u64, pause: &mut Pause) -> Result<Infallible, End> {
+    async fn changes(&self, mut index: u64, retry: &mut Retry) -> Result<Infallible, End> {
         let mut rest = Rest::default();
         loop {
             let asked = Instant::now();
-            let listing = self.wait(index).await?;
-            *pause = Pause::default();
-            let (new_index, waited) = (listing.index, asked.elapsed() >= self.store.wait);
+            let listing = self.wait(index).await;
+            retry.waited(asked.elapsed(), listing.is_ok());
+            let listing = listing?;
+            let (new_index, lag, waited) = (listing.index, listing.lag, asked.elapsed() >= self.store.wait);
             if new_index < index || new_index == 0 {
-                return Err(End::Again("the index of the store went back"));
+                return Err(errors::went_back("store").into());
             }
             let rows = Rows::of(&self.store, listing).await?;
             let news = self.take_in(rows, index).await?;
+            self.confirm(asked, new_index == index, lag).await?;
             // Who is told has their turn before Consul is asked again.
             tokio::task::yield_now().await;
             index = new_index;
@@ -138,7 +142,7 @@ impl Follower {
 
     async fn wait(&self, index: u64) -> Result<Listing> {
         let wait = Wait { index, time: self.store.wait };
-        self.unless_trouble(self.store.client.list(self.store.followed(), Some(wait))).await
+        self.unless_trouble(self.store.client.list(self.store.followed(), Read::Changed(wait))).await
     }
 
     /// Waits for an answer, unless another request does not come through: the one that waits may have lost its connection
@@ -157,12 +161,12 @@ impl Follower {
     /// Tells what is different from before, and whether it was news. `before`: the index of the answer before.
     async fn take_in(&self, rows: Rows, before: u64) -> Result<bool, End> {
         let mut known = self.known.lock().await;
-        let News { changed, gone } = known.compare(&rows).map_err(|_| End::Again("the index of a flag went back"))?;
+        let News { changed, gone } = known.compare(&rows).map_err(|_| errors::went_back("flag"))?;
         let hints = &self.store.hints;
         let foreign = |name: &&String| !hints.was_deleted_here(name, known.index(name));
         let foreign: Vec<_> = gone.iter().filter(foreign).cloned().collect();
         if !foreign.is_empty() {
-            self.may_be_gone(&foreign, rows.rows.is_empty(), rows.index > before).await?;
+            self.may_be_gone(&foreign, rows.index > before).await?;
         }
         let mut news = !foreign.is_empty();
         for name in gone {
@@ -190,22 +194,26 @@ impl Follower {
 
     /// Whether flags that were there and are not are gone, and not only out of sight: Consul leaves out of its answer what the
     /// token may not read, without a word.
-    async fn may_be_gone(&self, names: &[String], all: bool, index_rose: bool) -> Result<()> {
+    async fn may_be_gone(&self, names: &[String], index_rose: bool) -> Result<()> {
         if !index_rose {
             let message =
                 "flags are not shown any more though nothing was deleted: the Consul token may not read them now";
             return Err(Error::new(ErrorKind::Unauthorized).with_message(message));
         }
-        if all {
-            return self.may_read(self.store.keys.prefix()).await;
-        }
-        let keys = names.iter().filter_map(|name| self.store.keys.key(name)).take(ASKED_FOR);
-        try_join_all(keys.map(|key| async move { self.may_read(&key).await })).await.map(|_| ())
+        self.must_be_gone(names).await
     }
 
-    /// An error if not: a single key that may not be read is refused, other than a prefix.
-    async fn may_read(&self, key: &str) -> Result<()> {
-        self.store.client.get(key, None).await.map(|_| ())
+    /// An error if one of these flags may not be read, or is there: the token may have lost its rights for no longer than the list
+    /// took.
+    async fn must_be_gone(&self, names: &[String]) -> Result<()> {
+        let keys = names.iter().filter_map(|name| self.store.keys.key(name)).take(ASKED_FOR);
+        let found =
+            try_join_all(keys.map(|key| async move { self.store.client.get(&key, Read::Leader).await })).await?;
+        if found.iter().any(|found| found.entry.is_some()) {
+            let message = "the list of all flags left out one that is there";
+            return Err(Error::new(ErrorKind::Unavailable).with_message(message));
+        }
+        Ok(())
     }
 
     /// Tells what a read of one flag found.
@@ -239,7 +247,10 @@ impl Follower {
                     }
                 }
                 // Closed it cannot be: the store is here.
-                Err(_) => return Err(End::Again("more was written than could be followed")),
+                Err(_) => {
+                    let message = "more was written than could be followed";
+                    return Err(Error::new(ErrorKind::Unavailable).with_message(message).into());
+                }
             }
         }
     }
@@ -252,13 +263,16 @@ impl Follower {
         self.events.send(event).await.map_err(|_| End::Unwatched)
     }
 
+    /// Another reason is told too, so that the status has the present one.
     async fn lose(&mut self, error: Error) -> Result<(), End> {
-        let kind = error.kind();
+        let error = error.with_store(&self.store);
+        let causes = successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         tracing::debug!(store = %self.store, %error, "changes of flags cannot be followed");
-        // Another reason is told too.
-        if self.lost.replace(Some(kind)) == Some(Some(kind)) {
+        if self.lost.as_ref() == Some(&reason) {
             return Ok(());
         }
-        self.send(WatchEvent::Lost(error.with_store(&self.store))).await
+        self.lost = Some(reason);
+        self.send(WatchEvent::Lost(error)).await
     }
 }

@@ -39,11 +39,29 @@ pub(super) struct Found {
     pub(super) index: Option<u64>,
 }
 
-/// Waits until the index is greater than this, or the time is over.
+/// How a read is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read {
+    /// The leader makes sure first that it is the leader, and that all of its log is applied. Without that a server that has just
+    /// started answers from an older state, or an empty one.
+    Confirmed,
+    /// As the leader has it, in one step less: for what is compared with an index, and for what no state decides.
+    Leader,
+    /// When the index is greater than this, or the time is over.
+    Changed(Wait),
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wait {
     pub(super) index: u64,
     pub(super) time: Duration,
+}
+
+impl Wait {
+    /// Consul adds up to a sixteenth, so that not all come back at once.
+    pub(super) fn longest(&self) -> Duration {
+        self.time + self.time / 16
+    }
 }
 
 /// All keys under a prefix, as they were sent.
@@ -51,6 +69,10 @@ pub(super) struct Wait {
 pub(super) struct Listing {
     pub(super) body: Bytes,
     pub(super) index: u64,
+    /// How old it may be at most; `None` where the server does not know.
+    pub(super) lag: Option<Duration>,
+    /// Whether Consul says that it left out what the token may not read.
+    pub(super) filtered: bool,
 }
 
 /// One key as Consul writes it.
@@ -160,13 +182,13 @@ struct Results<'a> {
 }
 
 impl ConsulClient {
-    /// The key; with `wait`, when it has changed.
-    pub(super) async fn get(&self, key: &str, wait: Option<Wait>) -> Result<Found> {
+    /// One key.
+    pub(super) async fn get(&self, key: &str, read: Read) -> Result<Found> {
         if !keys::fits_into_a_path(key) {
             return self.get_by_transaction(key).await;
         }
-        let answer = self.read(key, "", wait, MOST_OF_ONE).await?;
-        let index = Some(answer.index.ok_or_else(errors::without_index)?);
+        let answer = self.read(key, "", read, MOST_OF_ONE).await?;
+        let index = Some(answer.index().ok_or_else(errors::without_index)?);
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Found { entry: None, index });
         }
@@ -175,8 +197,7 @@ impl ConsulClient {
     }
 
     async fn get_by_transaction(&self, key: &str) -> Result<Found> {
-        let consistent = if self.consistency() == ConsulConsistency::Consistent { "&consistent" } else { "" };
-        let entry = match self.transaction(vec![Operation::get(key)], consistent).await? {
+        let entry = match self.transaction(vec![Operation::get(key)], "&consistent").await? {
             Transaction::Done(mut found) => found.pop(),
             Transaction::Refused(failures) => match failures.first() {
                 Some(failure) if errors::is_refusal(&failure.what) => {
@@ -189,40 +210,39 @@ impl ConsulClient {
         Ok(Found { entry, index: None })
     }
 
-    /// All keys under a prefix; with `wait`, when one of them has changed.
-    pub(super) async fn list(&self, prefix: &str, wait: Option<Wait>) -> Result<Listing> {
-        let answer = self.read(prefix, "recurse&", wait, MOST_OF_ALL).await?;
-        let index = answer.index.ok_or_else(errors::without_index)?;
+    /// All keys under a prefix.
+    pub(super) async fn list(&self, prefix: &str, read: Read) -> Result<Listing> {
+        let answer = self.read(prefix, "recurse&", read, MOST_OF_ALL).await?;
+        let index = answer.index().ok_or_else(errors::without_index)?;
+        let (lag, filtered) = (answer.lag(), answer.is_filtered());
         let body = if answer.status == StatusCode::NOT_FOUND { Bytes::new() } else { answer.body };
-        Ok(Listing { body, index })
+        Ok(Listing { body, index, lag, filtered })
     }
 
-    /// The index of the last change of any key that begins like this; with `wait`, of the next. Costs Consul little, for it
-    /// counts everything up to the next slash as one key.
-    pub(super) async fn newest(&self, prefix: &str, wait: Option<Wait>) -> Result<u64> {
-        let answer = self.read(prefix, "keys&separator=%2F&", wait, MOST_OF_ONE).await?;
-        answer.index.ok_or_else(errors::without_index)
+    /// The index of the next change of any key that begins like this, and how old it may be. Costs Consul little, for it counts
+    /// everything up to the next slash as one key.
+    pub(super) async fn newest(&self, prefix: &str, wait: Wait) -> Result<(u64, Option<Duration>)> {
+        let answer = self.read(prefix, "keys&separator=%2F&", Read::Changed(wait), MOST_OF_ONE).await?;
+        Ok((answer.index().ok_or_else(errors::without_index)?, answer.lag()))
     }
 
-    async fn read(&self, key: &str, parameters: &str, wait: Option<Wait>, limit: usize) -> Result<Answer> {
+    async fn read(&self, key: &str, parameters: &str, read: Read, limit: usize) -> Result<Answer> {
         let mut path = format!("/v1/kv/{}?{parameters}{}", keys::encode(key), self.query());
-        match (self.consistency(), wait) {
-            (ConsulConsistency::Consistent, _) => path.push_str("&consistent"),
-            // What is not waited for must be what the store has now.
-            (ConsulConsistency::Stale, Some(_)) => path.push_str("&stale"),
+        match (self.consistency(), read) {
+            (ConsulConsistency::Consistent, _) | (_, Read::Confirmed) => path.push_str("&consistent"),
+            (ConsulConsistency::Stale, Read::Changed(_)) => path.push_str("&stale"),
             _ => {}
         }
         let mut time = Duration::ZERO;
-        if let Some(wait) = wait {
+        if let Read::Changed(wait) = read {
             path.push_str(&format!("&index={}&wait={}ms", wait.index, wait.time.as_millis()));
-            // Consul adds up to a sixteenth, so that not all come back at once.
-            time = wait.time + wait.time / 16;
+            time = wait.longest();
         }
         let request = Request { method: Method::GET, path, body: Bytes::new(), wait: time, limit };
         let answer = self.send(request).await?;
         match answer.status {
             StatusCode::OK => Ok(answer),
-            StatusCode::NOT_FOUND if answer.index.is_some() => Ok(answer),
+            StatusCode::NOT_FOUND if answer.index().is_some() => Ok(answer),
             _ => Err(errors::of(&answer)),
         }
     }

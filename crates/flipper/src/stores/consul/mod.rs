@@ -27,19 +27,25 @@
 //!
 //! All flags are in memory. A blocking query waits for the next change under the base key. From some 120 flags on, when its answer
 //! has more than 40 KiB, a second one waits for the key beside it, so that a change which this library made is seen as soon with
-//! 10,000 flags as with one: to list them all takes Consul 80 ms. While nothing changes that is two requests a minute at the most.
+//! 10,000 flags as with one: to list them all takes Consul 80 ms. While nothing changes each is asked four times a minute.
+//!
+//! A server that has just started answers from an older state until its log is applied. So reads are confirmed by the leader
+//! (`?consistent`), and so is the list of all flags after anything that may have been a restart: until then the status is `Stale`.
 //!
 //! # What the token must allow
 //!
 //! `key_prefix "features/" { policy = "read" }`, or `write` for those who change flags; and the same for `key
 //! ".features.changed"`, without which everything works but for the speed with many flags.
 
+mod agent;
 mod bare;
 mod builder;
 mod client;
+mod date;
 mod errors;
 mod follow;
 mod hints;
+mod inspect;
 mod keys;
 mod kv;
 mod rows;
@@ -96,10 +102,13 @@ pub struct ConsulFeatureFlagStore {
 
 impl ConsulFeatureFlagStore {
     /// The store that a URL names, when all its flags are here: `consul://HOST[:PORT][/BASE/KEY]`, with the parameters `dc`,
-    /// `ns`, `partition`, `tls=true` and `consistency=stale` or `consistent`. Port 8500 and base key `features` unless said.
+    /// `ns`, `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, and `wait=30s` ([`ConsulBuilder::wait`]). Port
+    /// 8500 and base key `features` unless said.
     ///
     /// The token and what else the URL does not say are those of the environment, as for
-    /// [`ConsulClient::from_env`]: a URL is no place for a secret.
+    /// [`ConsulClient::from_env`]: a URL is no place for a secret. TLS is spoken where the environment asks for it, by
+    /// `CONSUL_HTTP_ADDR` with `https://` too, unless the URL says `tls=false`; and without TLS no token goes to another host,
+    /// unless the URL says so.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::time::Duration;
 
 use hyper::body::Bytes;
 
@@ -36,6 +37,9 @@ enum Name {
 pub(super) struct Rows {
     pub(super) rows: Vec<Row>,
     pub(super) index: u64,
+    /// How old they may be at most, as in [`Listing`].
+    pub(super) lag: Option<Duration>,
+    pub(super) filtered: bool,
     body: Bytes,
 }
 
@@ -43,16 +47,6 @@ impl Rows {
     pub(super) async fn of(store: &Bare, listing: Listing) -> Result<Self> {
         let store = store.clone();
         apart(listing.body.len() > LARGE, move || Self::parse(&store, listing)).await?
-    }
-
-    /// The same, of all keys. Consul leaves out what the token may not read without a word: that there are none is believed only
-    /// where the base key may be read, which is refused otherwise.
-    pub(super) async fn believed(store: &Bare, listing: Listing) -> Result<Self> {
-        let rows = Self::of(store, listing).await?;
-        if rows.rows.is_empty() {
-            store.client.get(store.keys.prefix(), None).await?;
-        }
-        Ok(rows)
     }
 
     fn parse(store: &Bare, listing: Listing) -> Result<Self> {
@@ -78,13 +72,14 @@ impl Rows {
                 None => {}
             }
         }
-        Ok(Self { rows, index: listing.index, body: listing.body })
+        Ok(Self { rows, index: listing.index, lag: listing.lag, filtered: listing.filtered, body: listing.body })
     }
 
     #[cfg(test)]
     pub(super) fn for_test(flags: &[(&str, u64)], index: u64) -> Self {
         let row = |&(name, index): &(&str, u64)| Row { name: Name::Unescaped(name.to_owned()), index, value: None };
-        Self { rows: flags.iter().map(row).collect(), index, body: Bytes::new() }
+        let rows = flags.iter().map(row).collect();
+        Self { rows, index, lag: None, filtered: false, body: Bytes::new() }
     }
 
     /// How many bytes the listing has.
@@ -101,13 +96,6 @@ impl Rows {
         let body = self.body.clone();
         apart(rows.len() > MANY, move || rows.iter().map(|row| flag(&body, row)).collect()).await?
     }
-}
-
-/// All flags of a listing.
-pub(super) async fn read_all(store: &Bare, listing: Listing) -> Result<Vec<Stored>> {
-    let mut rows = Rows::believed(store, listing).await?;
-    let all = std::mem::take(&mut rows.rows);
-    rows.flags(all).await
 }
 
 fn flag(body: &Bytes, row: &Row) -> Result<Stored> {

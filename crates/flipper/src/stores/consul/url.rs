@@ -1,5 +1,7 @@
 //! `consul://HOST:PORT/BASE/KEY`.
 
+use std::time::Duration;
+
 use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
@@ -7,14 +9,17 @@ use super::builder::ConsulBuilder;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
 
-const FORM: &str =
-    "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale]`";
+const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s]`";
+const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such as `30s`, `500ms` or `1m`";
 const PORT: u16 = 8500;
 
 /// What the URL does not say is taken from the environment, the token always.
 pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
+    parse_in(text, ConsulClientBuilder::from_env()?)
+}
+
+fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulBuilder> {
     let rest = text.strip_prefix("consul://").ok_or_else(|| Error::invalid_input(FORM))?;
-    let mut client = ConsulClientBuilder::from_env()?;
     // Without a host it is that of the environment; the parser wants one.
     let hostless = rest.is_empty() || rest.starts_with(['/', '?']);
     let url: Uri = if hostless { format!("consul://none{rest}") } else { text.to_owned() }
@@ -31,8 +36,9 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             (None, Some("")) => PORT,
             _ => return Err(Error::invalid_input(FORM)),
         };
-        client = client.address(format!("{}:{port}", authority.host()));
+        client = client.host(format!("{}:{port}", authority.host()));
     }
+    let mut wait = None;
     for parameter in url.query().unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = decoded(value)?;
@@ -41,6 +47,11 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             ("ns", _) => client.namespace(value),
             ("partition", _) => client.partition(value),
             ("tls", "true") => client.tls(true),
+            ("tls", "false") => client.plain(),
+            ("wait", time) => {
+                wait = Some(duration(time).ok_or_else(|| Error::invalid_input(WAIT))?);
+                client
+            }
             ("consistency", "default") => client.consistency(ConsulConsistency::Default),
             ("consistency", "consistent") => client.consistency(ConsulConsistency::Consistent),
             ("consistency", "stale") => client.consistency(ConsulConsistency::Stale),
@@ -52,9 +63,24 @@ pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
             }
         };
     }
-    let builder = ConsulBuilder::new(client.build()?);
+    let mut builder = ConsulBuilder::new(client.build()?);
+    if let Some(wait) = wait {
+        builder = builder.wait(wait);
+    }
     let base_key = decoded(url.path().trim_matches('/'))?;
     Ok(if base_key.is_empty() { builder } else { builder.base_key(base_key) })
+}
+
+/// `30s`, `500ms` or `1m`, as Consul writes it.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        _ => None,
+    }
 }
 
 fn decoded(text: &str) -> Result<String> {
@@ -73,7 +99,9 @@ mod tests {
             ("consul://localhost", ["http://localhost:8500", "\"features\""]),
             ("consul://[::1]:1/shop/features/", ["http://[::1]:1", "\"shop/features\""]),
             ("consul://c.example/caf%C3%A9?tls=true&consistency=stale", ["https://c.example:8500", "\"café\""]),
-            ("consul:///other", ["http://127.0.0.1:8500", "\"other\""]),
+            ("consul:///other?tls=false", ["http://127.0.0.1:8500", "\"other\""]),
+            ("consul://h?wait=30s", ["http://h:8500", "wait: 30s"]),
+            ("consul://h?wait=500ms", ["http://h:8500", "wait: 500ms"]),
         ] {
             let shown = shown(url);
             assert!(parts.iter().all(|part| shown.contains(part)), "{url}: {shown}");
@@ -88,10 +116,101 @@ mod tests {
             "consul://h/features?token=s3cr3t",
             "consul://h:s3cr3t/features",
             "consul://h/features?tls=s3cr3t",
+            "consul://h/features?wait=s3cr3t",
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
             assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+        }
+    }
+
+    /// What a server gets to read that takes a connection and never answers.
+    async fn sent(url: &str, variables: &[(&str, String)]) -> Result<Vec<u8>> {
+        use std::io::Read;
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read_to_end(&mut all);
+            all
+        });
+        let with = |text: &str| text.replace("HOST", &address);
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, with(value))).collect();
+        let client = ConsulClientBuilder::from_variables(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        })?
+        .timeout(Duration::from_millis(300));
+        let store = parse_in(&with(url), client)?.remote()?;
+        assert!(crate::FeatureFlagStore::list(&store).await.is_err());
+        drop(store);
+        Ok(reader.join().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_token_is_not_sent_in_the_clear_where_the_environment_asks_for_tls() {
+        const TOKEN: &str = "5ecre7-70ken";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, TOKEN).unwrap();
+        let authorities = tempfile::tempdir().unwrap();
+        let ca = authorities.path().join("ca.crt");
+        std::fs::write(&ca, flipper_testkit::write_certificates(folder.path())).unwrap();
+        let (file, ca) = (file.display().to_string(), ca.display().to_string());
+        let asks = [
+            ("CONSUL_HTTP_ADDR", "https://HOST"),
+            ("CONSUL_HTTP_ADDR", "HTTPS://elsewhere.example:8501"),
+            ("CONSUL_HTTP_SSL", "true"),
+            ("CONSUL_HTTP_SSL_VERIFY", "false"),
+            ("CONSUL_CACERT", &ca),
+            ("CONSUL_CAPATH", &authorities.path().display().to_string()),
+            ("CONSUL_TLS_SERVER_NAME", "consul.example"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        for secret in [
+            ("CONSUL_HTTP_TOKEN", TOKEN.to_owned()),
+            ("CONSUL_HTTP_TOKEN_FILE", file),
+            ("CONSUL_HTTP_AUTH", format!("user:{TOKEN}")),
+        ] {
+            for ask in asks.clone() {
+                let environment = [secret.clone(), ask];
+                let sent = sent("consul://HOST/features", &environment).await.unwrap();
+                // A TLS handshake.
+                assert_eq!(sent.first(), Some(&22), "{environment:?}: {}", String::from_utf8_lossy(&sent));
+            }
+            let asked = [secret.clone(), ("CONSUL_HTTP_ADDR", "https://HOST".to_owned())];
+            for (url, first) in [
+                ("consul:///features", 22),
+                ("consul://HOST/features?tls=false", b'G'),
+                ("consul:///features?tls=false", b'G'),
+            ] {
+                assert_eq!(sent(url, &asked).await.unwrap().first(), Some(&first), "{url}");
+            }
+            // Nothing asks for it: within this host that is no matter, and another host gets nothing.
+            assert_eq!(
+                sent("consul://HOST/features", std::slice::from_ref(&secret)).await.unwrap().first(),
+                Some(&b'G')
+            );
+            for (url, address) in [
+                ("consul://consul.example/features", ""),
+                ("consul:///features", "consul.example:8500"),
+                ("consul:///features", "http://10.1.2.3:8500"),
+            ] {
+                let there = ("CONSUL_HTTP_ADDR", address.to_owned());
+                let parsed = |url: &str| {
+                    let variables = [secret.clone(), there.clone()];
+                    let variable =
+                        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+                    parse_in(url, ConsulClientBuilder::from_variables(variable).unwrap())
+                };
+                let error = parsed(url).unwrap_err();
+                assert!(
+                    error.to_string().contains("in the clear") && !format!("{error:?}").contains(TOKEN),
+                    "{error:?}"
+                );
+                assert!(parsed(&format!("{url}?tls=false")).is_ok());
+            }
         }
     }
 }

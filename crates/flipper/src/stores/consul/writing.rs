@@ -2,7 +2,7 @@
 
 use super::bare::Bare;
 use super::errors;
-use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Transaction};
+use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Version;
 
@@ -104,7 +104,7 @@ async fn put_large(store: &Bare, key: &str, value: Vec<u8>, index: Option<u64>) 
         return Err(Error::new(ErrorKind::Conflict));
     }
     // Such a write does not tell its index.
-    let found = store.client.get(key, None).await?;
+    let found = store.client.get(key, Read::Confirmed).await?;
     Ok(match found.entry {
         Some(entry) if entry.value == value => entry.index,
         // Somebody wrote after it: this is newer than all before, older than what is there, and holds for nothing.

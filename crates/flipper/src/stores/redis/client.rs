@@ -1,6 +1,8 @@
 //! The driver's clients, and connections made from them.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
@@ -8,17 +10,33 @@ use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, ProtocolVersion, RedisResult,
-    ServerErrorKind,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, ProtocolVersion, PushInfo,
+    RedisError, RedisResult, ServerErrorKind,
 };
 use tokio::sync::Mutex;
+
+use super::errors::{closed_at_start, refusal};
+use super::foreign;
+use super::place::Place;
+use super::state::{Mode, mode};
 
 /// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`.
 ///
 /// The store makes its connections from it. A connection that is open already cannot be taken: changes are pushed only to
 /// connections that were opened for that.
+///
+/// A user without a password is sent with an empty one, where the driver by itself would send nothing and act as the default
+/// user. In a `ClusterClient` nothing can be changed any more, and calls end with `InvalidInput`.
 #[derive(Clone)]
-pub struct RedisClient(pub(super) Kind);
+pub struct RedisClient {
+    kind: Kind,
+    /// Where the client came from, if from a URL.
+    place: Option<Arc<Place>>,
+    shown: Arc<str>,
+    refused: Option<&'static str>,
+    /// The single server is known to be a node of a cluster.
+    clustered: Arc<AtomicBool>,
+}
 
 #[derive(Clone)]
 pub(super) enum Kind {
@@ -30,26 +48,29 @@ pub(super) enum Kind {
 
 impl From<Client> for RedisClient {
     fn from(client: Client) -> Self {
-        Self(Kind::Node(Box::new(client)))
+        let client = complete(client);
+        let shown = foreign::node(client.get_connection_info());
+        Self::of(Kind::Node(Box::new(client)), shown)
     }
 }
 
 impl From<ClusterClient> for RedisClient {
     fn from(client: ClusterClient) -> Self {
-        Self(Kind::Cluster(Box::new(client)))
+        let (shown, refused) = (foreign::cluster(&client), foreign::unsent_user(&client));
+        Self { refused, ..Self::of(Kind::Cluster(Box::new(client)), shown) }
     }
 }
 
 impl From<SentinelClient> for RedisClient {
     fn from(client: SentinelClient) -> Self {
-        Self(Kind::Sentinel(Arc::new(Mutex::new(client))))
+        Self::of(Kind::Sentinel(Arc::new(Mutex::new(client))), "redis-sentinel:?".to_owned())
     }
 }
 
-impl std::fmt::Debug for RedisClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for RedisClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither address nor password: the one may hold the other.
-        f.write_str(match self.0 {
+        f.write_str(match self.kind {
             Kind::Node(_) => "Client",
             Kind::Cluster(_) => "ClusterClient",
             Kind::Sentinel(_) => "SentinelClient",
@@ -74,12 +95,57 @@ impl Connection {
 }
 
 impl RedisClient {
+    pub(super) fn at(place: Place) -> RedisResult<Self> {
+        let (kind, shown) = (place.client()?, place.shown());
+        Ok(Self { place: Some(Arc::new(place)), ..Self::of(kind, shown) })
+    }
+
+    fn of(kind: Kind, shown: String) -> Self {
+        Self { kind, place: None, shown: shown.into(), refused: None, clustered: Arc::default() }
+    }
+
+    /// The place, up to the base key.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.kind, Kind::Cluster(_)) || self.clustered.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_sentinel(&self) -> bool {
+        matches!(self.kind, Kind::Sentinel(_))
+    }
+
+    /// With certificates as they are now.
+    fn kind(&self) -> RedisResult<Kind> {
+        match (&self.place, self.refused) {
+            (_, Some(why)) => Err(refusal(why)),
+            (Some(place), None) if place.has_files() => place.client(),
+            _ => Ok(self.kind.clone()),
+        }
+    }
+
     /// The server to talk to; with Sentinel, the one that it names now.
     pub(super) async fn node(&self) -> RedisResult<Option<Client>> {
-        match &self.0 {
-            Kind::Node(client) => Ok(Some(Client::clone(client))),
+        self.provide_crypto();
+        match self.kind()? {
+            Kind::Node(_) if self.clustered.load(Ordering::Acquire) => Ok(None),
+            Kind::Node(client) => Ok(Some(*client)),
             Kind::Cluster(_) => Ok(None),
-            Kind::Sentinel(sentinel) => Ok(Some(sentinel.lock().await.async_get_client().await?)),
+            Kind::Sentinel(sentinel) => Ok(Some(complete(sentinel.lock().await.async_get_client().await?))),
+        }
+    }
+
+    /// The whole cluster, where there is one.
+    fn cluster(&self) -> RedisResult<Option<ClusterClient>> {
+        match self.kind()? {
+            Kind::Cluster(client) => Ok(Some(*client)),
+            Kind::Node(client) if self.clustered.load(Ordering::Acquire) => match &self.place {
+                Some(place) => place.as_cluster().map(Some),
+                None => foreign::as_cluster(&client).map(Some),
+            },
+            _ => Ok(None),
         }
     }
 
@@ -87,54 +153,96 @@ impl RedisClient {
     pub(super) async fn open_with_pushes(
         &self,
         limit: Duration,
-        pushes: impl AsyncPushSender,
+        pushes: impl AsyncPushSender + Clone,
     ) -> RedisResult<Connection> {
-        self.provide_crypto();
-        if let Kind::Cluster(client) = &self.0 {
-            let config = cluster_config(limit).set_push_sender(pushes);
-            return Ok(Connection::Cluster(client.get_async_connection_with_config(config).await?));
+        if self.place.as_ref().is_some_and(|place| place.resp2) {
+            return Err((ErrorKind::RESP3NotSupported, "the URL asks for RESP2").into());
         }
-        let client = speaking(&self.required_node().await?, ProtocolVersion::RESP3)?;
-        let config = node_config(limit).set_push_sender(pushes);
-        Ok(Connection::Node(client.get_multiplexed_async_connection_with_config(&config).await?))
+        self.open_as(limit, pushes, true, true).await
     }
 
     /// Connects for commands. RESP3, where there is, lets the driver say `pushes` when the connection is lost.
-    pub(super) async fn open(&self, limit: Duration, pushes: impl AsyncPushSender) -> RedisResult<Connection> {
-        self.provide_crypto();
-        if let Kind::Cluster(client) = &self.0 {
-            return Ok(Connection::Cluster(client.get_async_connection_with_config(cluster_config(limit)).await?));
+    pub(super) async fn open(&self, limit: Duration, pushes: impl AsyncPushSender + Clone) -> RedisResult<Connection> {
+        let resp3 = self.place.as_ref().is_none_or(|place| !place.resp2);
+        match self.open_as(limit, pushes.clone(), resp3, false).await {
+            Err(error) if resp3 && no_resp3(error.kind()) => self.open_as(limit, pushes, false, false).await,
+            other => other,
         }
-        let node = self.required_node().await?;
-        let config = node_config(limit).set_push_sender(pushes);
-        let client = speaking(&node, ProtocolVersion::RESP3)?;
-        let opened = client.get_multiplexed_async_connection_with_config(&config).await;
-        let connection = match opened {
-            Err(error) if no_resp3(error.kind()) => {
-                let client = speaking(&node, ProtocolVersion::RESP2)?;
-                client.get_multiplexed_async_connection_with_config(&node_config(limit)).await?
-            }
-            other => other?,
-        };
-        Ok(Connection::Node(connection))
     }
 
-    async fn required_node(&self) -> RedisResult<Client> {
-        let none = (ErrorKind::InvalidClientConfig, "a cluster has no one server");
-        self.node().await?.ok_or_else(|| none.into())
+    async fn open_as(
+        &self,
+        limit: Duration,
+        pushes: impl AsyncPushSender + Clone,
+        resp3: bool,
+        in_cluster: bool,
+    ) -> RedisResult<Connection> {
+        self.provide_crypto();
+        loop {
+            if let Some(client) = self.cluster()? {
+                let config = cluster_config(limit);
+                let config = if in_cluster { config.set_push_sender(pushes.clone()) } else { config };
+                let opened = client.get_async_connection_with_config(config).await;
+                // It may be a single server again; the next try looks.
+                return opened.map(Connection::Cluster).inspect_err(|_| self.clustered.store(false, Ordering::Release));
+            }
+            let none = (ErrorKind::InvalidClientConfig, "a cluster has no one server");
+            let client = self.node().await?.ok_or(none)?;
+            let client = speaking(&client, if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 })?;
+            // A connection to a cluster's node is closed again, and its end must not be reported as a loss.
+            let kept = Arc::new(AtomicBool::new(true));
+            let (sender, hears) = (pushes.clone(), Arc::clone(&kept));
+            let mut config = node_config(limit);
+            if resp3 {
+                config = config.set_push_sender(move |push: PushInfo| match hears.load(Ordering::Acquire) {
+                    true => sender.send(push),
+                    false => Ok(()),
+                });
+            }
+            let opened = client.get_multiplexed_async_connection_with_config(&config).await;
+            let mut node = opened.map_err(|error| if is_closed(&error) { closed_at_start() } else { error })?;
+            match mode(&mut node).await? {
+                Mode::Single => return Ok(Connection::Node(node)),
+                Mode::Sentinel => {
+                    return Err(refusal("the server is a Sentinel: take `redis-sentinel://HOST:PORT/MASTER`"));
+                }
+                Mode::Cluster if self.is_sentinel() => {
+                    return Err(refusal("the server that the Sentinels name is part of a cluster"));
+                }
+                Mode::Cluster => {
+                    kept.store(false, Ordering::Release);
+                    self.clustered.store(true, Ordering::Release);
+                }
+            }
+        }
     }
 
     /// rustls panics where several providers are compiled in and none was chosen. An application's choice stands.
     fn provide_crypto(&self) {
         let plain = |client: &Client| !matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
-        if matches!(&self.0, Kind::Node(client) if plain(client)) {
+        if matches!(&self.kind, Kind::Node(client) if plain(client)) {
             return;
         }
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // An error says that another thread was faster.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
+        provide_crypto();
     }
+}
+
+pub(super) fn provide_crypto() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error says that another thread was faster.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+}
+
+/// The driver sends no user without a password, and would act as the default user.
+fn complete(client: Client) -> Client {
+    let info = client.get_connection_info();
+    let settings = info.redis_settings();
+    if settings.username().is_none() || settings.password().is_some() {
+        return client;
+    }
+    let settings = settings.clone().set_password("");
+    Client::open(info.clone().set_redis_settings(settings)).unwrap_or(client)
 }
 
 /// The same client with this protocol.
@@ -150,6 +258,11 @@ fn no_resp3(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::RESP3NotSupported | ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError)
     )
+}
+
+/// After the connection was made, and before the first answer.
+fn is_closed(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
 }
 
 /// Answers are waited for by the store, which knows the whole time a call may take.

@@ -1,29 +1,20 @@
 //! All flags: `SCAN`, and `MGET` of each page while the next is scanned.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, Value};
 use tokio::task::JoinHandle;
 
 use super::client::Connection;
 use super::link::within;
-use super::{RedisFeatureFlagStore, flag};
+use super::{RedisFeatureFlagStore, cluster, flag};
 use crate::background;
 use crate::store::Stored;
 
 /// How many keys the server looks at for one page.
 const PAGE: usize = 1000;
-
-/// How often the scan of a cluster begins anew when slots changed hands meanwhile.
-const MOST_SCANS: usize = 5;
-
-/// Which slots each primary of a cluster has, by its id.
-pub(super) type Primaries = BTreeMap<String, Vec<(u16, u16)>>;
 
 /// Through the connection of the commands; once more if that breaks.
 pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Stored>> {
@@ -54,7 +45,7 @@ fn in_order(mut flags: Vec<Stored>) -> Vec<Stored> {
 pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
     match connection {
         Connection::Node(node) => scan_node(store, node).await,
-        Connection::Cluster(cluster) => scan_cluster(store, cluster.clone()).await,
+        Connection::Cluster(cluster) => cluster::list(store, cluster.clone()).await,
     }
 }
 
@@ -154,84 +145,7 @@ async fn report_types(store: &RedisFeatureFlagStore, node: MultiplexedConnection
     Ok(())
 }
 
-async fn scan_cluster(store: &RedisFeatureFlagStore, mut cluster: ClusterConnection) -> RedisResult<Vec<Stored>> {
-    let mut flags = Vec::new();
-    let mut before = primaries(store, &mut cluster).await?;
-    for _ in 0..MOST_SCANS {
-        for (id, slots) in &before {
-            // Any slot of a primary leads to it.
-            let Some(&(slot, _)) = slots.first() else { continue };
-            scan_primary(store, &mut cluster, id, slot, &mut flags).await?;
-        }
-        let after = primaries(store, &mut cluster).await?;
-        if before == after {
-            return Ok(flags);
-        }
-        flags.clear();
-        before = after;
-    }
-    Err((ErrorKind::ClusterConnectionNotFound, "the slots of the cluster kept changing hands").into())
-}
-
-async fn scan_primary(
-    store: &RedisFeatureFlagStore,
-    cluster: &mut ClusterConnection,
-    id: &str,
-    slot: u16,
-    flags: &mut Vec<Stored>,
-) -> RedisResult<()> {
-    let route = || SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
-    let mut cursor = Some(0);
-    while let Some(at) = cursor {
-        // The driver asks another node where it has no connection to the one that was meant, and its keys are other ones.
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("CLUSTER").arg("MYID").add_command(scan(store, at));
-        let mut answers = within(store.timeout, cluster.route_pipeline(pipeline, 0, 2, route())).await?.into_iter();
-        if String::from_redis_value(answer(answers.next())?)? != id {
-            return Err((ErrorKind::ClusterConnectionNotFound, "a primary of the cluster cannot be reached").into());
-        }
-        let keys;
-        (cursor, keys) = page(store, answer(answers.next())?)?;
-        if keys.is_empty() {
-            continue;
-        }
-        // Nearly every flag has a slot of its own, for which MGET would be a call each: one pipeline to their node is one for all.
-        let mut pipeline = Pipeline::new();
-        for key in &keys {
-            pipeline.cmd("GET").arg(key);
-        }
-        let count = keys.len();
-        let values = within(store.timeout, cluster.route_pipeline(pipeline, 0, count, route())).await?;
-        for (key, value) in keys.into_iter().zip(values) {
-            if let Some(flag) = store.stored(&store.keys.cut(key), value.extract_error())? {
-                flags.push(flag);
-            }
-        }
-    }
-    Ok(())
-}
-
-pub(super) async fn primaries(
-    store: &RedisFeatureFlagStore,
-    cluster: &mut ClusterConnection,
-) -> RedisResult<Primaries> {
-    let mut ask = redis::cmd("CLUSTER");
-    ask.arg("SLOTS");
-    let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
-    let answer = within(store.timeout, cluster.route_command(ask, random)).await?.extract_error()?;
-    let mut primaries = Primaries::new();
-    for range in Vec::<Vec<Value>>::from_redis_value(answer)? {
-        let mut parts = range.into_iter();
-        let (Some(first), Some(last), Some(primary)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        let Some(id) = Vec::<Value>::from_redis_value(primary)?.into_iter().nth(2) else { continue };
-        let slots = (u16::from_redis_value(first)?, u16::from_redis_value(last)?);
-        primaries.entry(String::from_redis_value(id)?).or_default().push(slots);
-    }
-    primaries.values_mut().for_each(|slots| slots.sort_unstable());
-    Ok(primaries)
-}
-
-fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {
+pub(super) fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {
     let mut scan = redis::cmd("SCAN");
     scan.arg(cursor).arg("MATCH").arg(store.keys.pattern()).arg("COUNT").arg(PAGE);
     scan
@@ -246,7 +160,7 @@ pub(super) fn mget(keys: impl IntoIterator<Item = impl ToRedisArgs>) -> Cmd {
 }
 
 /// The next cursor, and the keys of flags on the page.
-fn page(store: &RedisFeatureFlagStore, page: Value) -> RedisResult<(Option<u64>, Vec<String>)> {
+pub(super) fn page(store: &RedisFeatureFlagStore, page: Value) -> RedisResult<(Option<u64>, Vec<String>)> {
     let (cursor, keys) = <(u64, Vec<Vec<u8>>)>::from_redis_value(page)?;
     let keys = keys.into_iter().filter_map(|key| store.keys.flag_key(key)).collect();
     Ok(((cursor != 0).then_some(cursor), keys))
@@ -257,6 +171,6 @@ async fn ask_node(limit: Duration, mut node: MultiplexedConnection, pipeline: &P
     within(limit, node.req_packed_commands(pipeline, 0, count)).await
 }
 
-fn answer(value: Option<Value>) -> RedisResult<Value> {
+pub(super) fn answer(value: Option<Value>) -> RedisResult<Value> {
     value.ok_or((ErrorKind::UnexpectedReturnType, "an answer is missing"))?.extract_error()
 }

@@ -37,12 +37,18 @@
 
 mod bulk;
 mod client;
+mod cluster;
 mod errors;
+mod foreign;
+mod inspect;
 mod keys;
 mod link;
 mod list;
 mod notifications;
+mod place;
+mod polling;
 mod scripts;
+mod state;
 mod stream;
 mod tracking;
 mod url;
@@ -62,11 +68,15 @@ use self::link::Link;
 use self::scripts::{DELETE, PUT, Script};
 use self::writing::Writing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
 pub use self::client::RedisClient;
+
+const BASE_KEY: &str = "features";
 
 /// So many names of foreign keys are remembered, to warn of each once.
 const MOST_WARNINGS: usize = 1000;
@@ -128,7 +138,7 @@ impl RedisFeatureFlagStore {
     pub fn new(client: impl Into<RedisClient>) -> Self {
         Self {
             link: Arc::new(Link::new(client.into())),
-            keys: Arc::new(Keys::new("features")),
+            keys: Arc::new(Keys::new(BASE_KEY)),
             timeout: Duration::from_secs(2),
             silence: Duration::from_secs(5),
             poll_every: Duration::from_secs(1),
@@ -137,14 +147,44 @@ impl RedisFeatureFlagStore {
         }
     }
 
-    /// A store on the server of this URL: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?base_key=KEY]`, `rediss://` for TLS.
-    /// Nothing is sent yet.
+    /// What this store's URLs begin with.
+    pub const SCHEMES: &'static [&'static str] = url::SCHEMES;
+
+    /// A store at this URL. Nothing is sent yet.
+    ///
+    /// | URL | |
+    /// |---|---|
+    /// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` | a server; a node of a cluster stands for the cluster |
+    /// | `redis-cluster://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…]` | a cluster, by some of its nodes |
+    /// | `redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…]/MASTER[/DATABASE]` | the primary that these Sentinels name |
+    /// | `redis+unix://[USER[:PASSWORD]@]/PATH[?db=DATABASE]`, `unix://…` | a server's Unix socket |
+    ///
+    /// With `rediss`, `rediss-cluster` and `rediss-sentinel` connections use TLS; `?ca=FILE` names whom to trust instead of the
+    /// system's authorities, `?cert=FILE&key=FILE` a client certificate, all in PEM and read at each connection. `valkey` and
+    /// `valkeys` are `redis` and `rediss`. For all: `?base_key=KEY`, `?protocol=resp2`; for Sentinels that want a
+    /// password `?sentinel_username=USER&sentinel_password=PASSWORD`. Parts are percent-encoded where they hold `@ : / ? # %`.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for another URL. The message holds nothing of it.
+    /// `InvalidInput` for another URL, and for a file that cannot be read. The message holds no user and no password.
     pub fn connect(url: &str) -> Result<Self> {
-        url::connect(url)
+        let (place, base_key) = url::parse(url)?;
+        let store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);
+        Ok(match base_key {
+            Some(base_key) => store.base_key(base_key),
+            None => store,
+        })
+    }
+
+    /// What [`identity`](FeatureFlagStore::identity) the store at this URL has, for messages that must show no secret. No file is
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` as [`connect`](Self::connect).
+    pub fn identity_of(url: &str) -> Result<Identity> {
+        let (place, base_key) = url::parse(url)?;
+        Ok(identity(&place.shown(), base_key.as_deref().unwrap_or(BASE_KEY)))
     }
 
     /// The key that the flags lie under, `features` unless said.
@@ -189,7 +229,10 @@ impl RedisFeatureFlagStore {
     }
 
     fn error(&self, error: redis::RedisError) -> Error {
-        errors::from_driver(error).with_store(self)
+        let error = errors::from_driver(error).with_store(self);
+        // In a cluster the driver sends a write again, and the answer is that of the last time.
+        let unknown = error.kind() == ErrorKind::Unavailable && self.link.client().is_cluster();
+        if unknown { error.with_nothing_written(false) } else { error }
     }
 
     /// A flag from the answer of `GET`.
@@ -214,6 +257,10 @@ impl RedisFeatureFlagStore {
             tracing::warn!(store = %self, name, "a key under the base key holds {found}, not a string: it is no flag and skipped");
         }
     }
+}
+
+fn identity(shown: &str, base_key: &str) -> Identity {
+    Identity::new(format!("{shown}base_key={}", url::encoded(base_key)))
 }
 
 fn flag(name: impl Into<String>, value: &[u8]) -> Stored {
@@ -269,5 +316,13 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
 
     fn stream(&self) -> FlagStream<'_> {
         stream::stream(self)
+    }
+
+    fn identity(&self) -> Identity {
+        identity(self.link.client().shown(), self.keys.base())
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        inspect::inspect(self).await
     }
 }

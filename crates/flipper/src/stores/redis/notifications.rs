@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::io;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
@@ -13,8 +12,8 @@ use redis::{FromRedisValue, Msg, ProtocolVersion};
 use super::RedisFeatureFlagStore;
 use super::client::speaking;
 use super::link::within;
-use super::list::list;
-use super::watch::{End, Outlet, versions};
+use super::polling::Reader;
+use super::watch::{End, Outlet, lost, versions};
 use crate::status::Updates;
 use crate::store::Version;
 
@@ -42,11 +41,14 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
     })
     .await?;
     let (pings, messages) = pubsub.split();
-    Session { store, channel, pings, messages, known: BTreeMap::new() }.run(outlet).await.map(Some)
+    Session { store, channel, pings, messages, known: BTreeMap::new(), reader: Reader::new(store) }
+        .run(outlet)
+        .await
+        .map(Some)
 }
 
 /// Writes, deletions and renames, expiry, eviction; by key.
-fn are_enough(classes: &str) -> bool {
+pub(super) fn are_enough(classes: &str) -> bool {
     classes.contains('K')
         && (classes.contains('A') || ['$', 'g', 'x', 'e'].iter().all(|class| classes.contains(*class)))
 }
@@ -57,6 +59,7 @@ struct Session<'a> {
     pings: PubSubSink,
     messages: PubSubStream,
     known: BTreeMap<String, Version>,
+    reader: Reader<'a>,
 }
 
 impl Session<'_> {
@@ -68,12 +71,14 @@ impl Session<'_> {
         loop {
             if checked.is_none_or(|checked| checked.elapsed() >= check_every) {
                 let read_at = Instant::now();
-                let flags = list(store).await?;
+                let flags = self.reader.list(outlet).await?;
                 let found = versions(&flags);
                 if checked.is_none() || found != self.known {
                     outlet.reset(flags, read_at, Updates::Notifications { check_every }).await?;
                 }
                 self.known = found;
+                // Not at each sign of life: flushes are seen here only.
+                outlet.confirm(self.reader.confirms(read_at, check_every + store.silence)).await?;
                 checked = Some(Instant::now());
             }
             if pinged.elapsed() >= ping_every {
@@ -85,8 +90,7 @@ impl Session<'_> {
             match tokio::time::timeout(pause, self.messages.next()).await {
                 Ok(Some(message)) => self.heard(&message, outlet).await?,
                 Ok(None) => {
-                    let closed = io::Error::new(io::ErrorKind::ConnectionReset, "the connection was closed");
-                    return Err(End::Driver(closed.into()));
+                    return Err(lost("the connection was closed"));
                 }
                 Err(_) => {}
             }

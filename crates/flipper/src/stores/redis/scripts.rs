@@ -44,6 +44,9 @@ impl Script {
     ) -> RedisResult<bool> {
         let answer = match link.request(&self.call(true, key, when, value), false, limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                // There are servers that close the connection after an error. This finds it closed, and opens another, where the
+                // script itself must not be sent twice. What is answered does not matter.
+                let _ = link.request(&redis::cmd("PING"), true, limit).await;
                 link.request(&self.call(false, key, when, value), false, limit).await?
             }
             other => other?,
@@ -86,6 +89,11 @@ pub(super) fn is_done(answer: &Value) -> RedisResult<bool> {
 /// Equal for equal content. A digest, not the content: it is kept with every flag in memory, and sent with every write.
 pub(super) fn version(content: &[u8]) -> Version {
     Version::opaque(Sha1::digest(content))
+}
+
+/// The digest of a text, as text.
+pub(super) fn digest(text: &[u8]) -> String {
+    hex(&Sha1::digest(text))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -8,16 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
-use redis::{Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value};
+use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::{ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::RedisFeatureFlagStore;
 use super::client::Connection;
+use super::cluster::{Primaries, on_primaries, primaries, run_ids};
 use super::keys::Keys;
 use super::link::within;
-use super::list::{Primaries, list_on, mget, primaries};
-use super::watch::{End, Outlet};
+use super::list::{list_on, mget};
+use super::state::State;
+use super::watch::{End, Outlet, lost};
 use crate::status::Updates;
 use crate::store::WatchEvent;
 
@@ -36,8 +38,11 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
         }),
     )
     .await?;
-    let mut session = Session { store, connection, pushed, primaries: Primaries::new() };
+    let mut session = Session { store, connection, pushed, primaries: Primaries::new(), state: State::default() };
     session.arm().await?;
+    session.state = session.ask().await?;
+    session.state.believable()?;
+    outlet.serving(store, session.state.run_id.as_deref());
     session.reset(outlet).await?;
     session.run(outlet).await
 }
@@ -47,6 +52,8 @@ struct Session<'a> {
     connection: Connection,
     pushed: Arc<Pushed>,
     primaries: Primaries,
+    /// As it was last found.
+    state: State,
 }
 
 impl Session<'_> {
@@ -67,7 +74,8 @@ impl Session<'_> {
     async fn reset(&self, outlet: &mut Outlet) -> Result<(), End> {
         let read_at = Instant::now();
         let flags = list_on(self.store, &self.connection).await?;
-        outlet.reset(flags, read_at, Updates::Push).await
+        outlet.reset(flags, read_at, Updates::Push).await?;
+        outlet.confirm(self.state.confirms(read_at, self.store.silence)).await
     }
 
     async fn run(&mut self, outlet: &mut Outlet) -> Result<Infallible, End> {
@@ -76,19 +84,34 @@ impl Session<'_> {
         loop {
             let heard =
                 tokio::time::timeout(every.saturating_sub(checked.elapsed()), self.pushed.notify.notified()).await;
-            let pending = self.pushed.take();
-            if pending.lost {
-                return Err(lost("the connection was closed"));
-            }
-            if pending.all {
-                self.reset(outlet).await?;
-            } else if !pending.names.is_empty() {
-                self.read(pending.names.into_iter().collect(), outlet).await?;
-            }
+            self.take_in(outlet).await?;
             if heard.is_err() || checked.elapsed() >= every {
-                self.check().await?;
                 checked = Instant::now();
+                tokio::time::timeout(self.limit(), self.check()).await.unwrap_or_else(|_| Err(late()))?;
+                // What was pushed before the answers came.
+                self.take_in(outlet).await?;
+                outlet.confirm(self.state.confirms(checked, self.store.silence)).await?;
             }
+        }
+    }
+
+    async fn take_in(&mut self, outlet: &mut Outlet) -> Result<(), End> {
+        let pending = self.pushed.take();
+        if pending.lost {
+            return Err(lost("the connection was closed"));
+        }
+        if pending.all {
+            // A flush, or all data replaced by those of a primary that this replica had not followed before.
+            let state = self.ask().await?;
+            state.believable()?;
+            if state.was_replaced(&self.state) {
+                return Err(lost("the server's data were replaced by those of another primary"));
+            }
+            return self.reset(outlet).await;
+        }
+        match pending.names.is_empty() {
+            true => Ok(()),
+            false => self.read(pending.names.into_iter().collect(), outlet).await,
         }
     }
 
@@ -118,11 +141,23 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Whether the other side is still there, and in a cluster whether every primary still pushes.
+    /// Whether the other side is still there and the one it was, and in a cluster whether every primary still pushes.
     async fn check(&mut self) -> Result<(), End> {
+        let state = self.ask().await?;
+        state.believable()?;
+        state.follows(&self.state).map_err(lost)?;
+        if self.store.link.client().is_sentinel() && state.is_replica && !self.state.is_replica {
+            return Err(lost("the server is no primary any more"));
+        }
+        if state.untold != self.state.untold {
+            self.pushed.all();
+        }
+        self.state = state;
+        let ping = redis::cmd("PING");
         let limit = self.limit();
+        // What others did before the question is pushed behind its answer, and before the answer to the next.
         let Connection::Cluster(cluster) = &mut self.connection else {
-            let _: Value = within(limit, self.connection.request(&redis::cmd("PING"))).await?;
+            let _: Value = within(limit, self.connection.request(&ping)).await?;
             return Ok(());
         };
         if primaries(self.store, cluster).await? != self.primaries {
@@ -136,6 +171,15 @@ impl Session<'_> {
             return Err(lost("a node of the cluster was connected to anew"));
         }
         Ok(())
+    }
+
+    async fn ask(&mut self) -> RedisResult<State> {
+        match &mut self.connection {
+            Connection::Node(node) => within(self.store.timeout, State::ask(node.clone())).await,
+            Connection::Cluster(cluster) => {
+                Ok(State::of_cluster(run_ids(self.store, cluster, self.primaries.len()).await?))
+            }
+        }
     }
 
     /// With the pause before a check, within the time that silence may last.
@@ -155,21 +199,8 @@ async fn speaks_resp3(cluster: &mut ClusterConnection, limit: Duration) -> Redis
     Err((ErrorKind::RESP3NotSupported, "the `ClusterClient` does not use RESP3").into())
 }
 
-/// The answers of all primaries. The driver leaves those out that it has no connection to; here that is an error.
-async fn on_primaries(
-    cluster: &mut ClusterConnection,
-    command: Cmd,
-    count: usize,
-    limit: Duration,
-) -> RedisResult<Vec<Value>> {
-    let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
-    let Value::Map(answers) = within(limit, cluster.route_command(command, all)).await?.extract_error()? else {
-        return Err((ErrorKind::UnexpectedReturnType, "the primaries did not answer one by one").into());
-    };
-    if answers.len() != count {
-        return Err((ErrorKind::ClusterConnectionNotFound, "a primary of the cluster cannot be reached").into());
-    }
-    answers.into_iter().map(|(_, answer)| answer.extract_error()).collect()
+fn late() -> End {
+    End::Driver(io::Error::new(io::ErrorKind::TimedOut, "no answer in time").into())
 }
 
 fn contains(value: &Value, text: &str) -> bool {
@@ -180,10 +211,6 @@ fn contains(value: &Value, text: &str) -> bool {
         Value::SimpleString(found) => found == text,
         _ => false,
     }
-}
-
-fn lost(why: &'static str) -> End {
-    End::Driver(io::Error::new(io::ErrorKind::ConnectionReset, why).into())
 }
 
 /// What was pushed and not yet dealt with. A name that changes often waits once, so that this has a limit.
@@ -216,6 +243,10 @@ impl Pushed {
         }
         drop(pending);
         self.notify.notify_one();
+    }
+
+    fn all(&self) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).all = true;
     }
 
     fn take(&self) -> Pending {

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use redis::RedisError;
 use tokio::sync::mpsc;
 
 use super::link::{jittered, next_pause};
-use super::{RedisFeatureFlagStore, errors, notifications, tracking};
-use crate::error::{Error, ErrorKind};
-use crate::polling::watch_by_polling;
+use super::{RedisFeatureFlagStore, errors, notifications, polling, tracking};
+use crate::error::Error;
+use crate::identity::Identity;
 use crate::status::Updates;
-use crate::store::{Stored, Version, Watch, WatchEvent};
+use crate::store::{FeatureFlagStore, Stored, Version, Watch, WatchEvent};
 use crate::stores::feed::feed;
+use crate::wrappers::causes;
 
 pub(super) fn watch(store: &RedisFeatureFlagStore) -> Watch<'static> {
     let store = store.clone();
-    feed(store.to_string(), move |events, lost| follow(store.clone(), Outlet { events, lost, following: None }))
+    feed(store.to_string(), move |events, lost| follow(store.clone(), Outlet::new(events, lost)))
 }
 
 /// Why following ended.
@@ -26,7 +27,6 @@ pub(super) enum End {
     /// The stream was dropped.
     Unwatched,
     Driver(RedisError),
-    Store(Error),
 }
 
 impl From<RedisError> for End {
@@ -39,15 +39,34 @@ impl From<RedisError> for End {
 pub(super) struct Outlet {
     events: mpsc::Sender<WatchEvent>,
     lost: bool,
+    /// Why, as it was last said.
+    reason: String,
     following: Option<Updates>,
+    serving: Option<Identity>,
 }
 
 impl Outlet {
+    fn new(events: mpsc::Sender<WatchEvent>, lost: bool) -> Self {
+        Self { events, lost, reason: String::new(), following: None, serving: None }
+    }
+
     pub(super) async fn send(&self, event: WatchEvent) -> Result<(), End> {
         self.events.send(event).await.map_err(|_| End::Unwatched)
     }
 
+    /// The server that the next reads are of.
+    pub(super) fn serving(&mut self, store: &RedisFeatureFlagStore, run_id: Option<&str>) {
+        let identity = store.identity();
+        self.serving = Some(match run_id {
+            Some(run_id) => identity.with_epoch(run_id),
+            None => identity,
+        });
+    }
+
     pub(super) async fn reset(&mut self, flags: Vec<Stored>, read_at: Instant, by: Updates) -> Result<(), End> {
+        if let Some(identity) = &self.serving {
+            self.send(WatchEvent::Serving(identity.clone())).await?;
+        }
         if std::mem::take(&mut self.lost) {
             self.send(WatchEvent::Restored).await?;
         }
@@ -56,6 +75,20 @@ impl Outlet {
             self.send(WatchEvent::Following(by)).await?;
         }
         Ok(())
+    }
+
+    /// Every change before `at` was reported.
+    pub(super) async fn confirm(&self, (at, valid_for): (Instant, Duration)) -> Result<(), End> {
+        self.send(WatchEvent::Confirmed { at, valid_for }).await
+    }
+
+    async fn lose(&mut self, error: Error) -> Result<(), End> {
+        let reason = causes(&error);
+        if std::mem::replace(&mut self.lost, true) && self.reason == reason {
+            return Ok(());
+        }
+        self.reason = reason;
+        self.send(WatchEvent::Lost(error)).await
     }
 
     /// What a read of one name found.
@@ -76,17 +109,13 @@ async fn follow(store: RedisFeatureFlagStore, mut outlet: Outlet) {
         let error = match best_way(&store, &mut outlet).await {
             Err(End::Unwatched) => return,
             Err(End::Driver(error)) => store.error(error),
-            Err(End::Store(error)) => error,
         };
-        if was_lost && !outlet.lost {
+        if !(was_lost && outlet.lost) {
             pause = Duration::ZERO;
         }
         tracing::debug!(%store, %error, "changes of flags cannot be followed");
-        if !std::mem::replace(&mut outlet.lost, true) {
-            if outlet.send(WatchEvent::Lost(error)).await.is_err() {
-                return;
-            }
-            pause = Duration::ZERO;
+        if outlet.lose(error).await.is_err() {
+            return;
         }
         pause = next_pause(pause);
         tokio::time::sleep(jittered(pause)).await;
@@ -109,22 +138,12 @@ async fn best_way(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<
         Ok(Some(never)) => match never {},
         Err(end) => return Err(end),
     }
-    poll(store, outlet).await
+    polling::follow(store, outlet).await
 }
 
-async fn poll(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Infallible, End> {
-    let every = store.poll_every;
-    let mut events = watch_by_polling(store, every);
-    loop {
-        match events.next().await {
-            Some(WatchEvent::Lost(error)) => return Err(End::Store(error)),
-            Some(WatchEvent::Reset { flags, read_at }) => {
-                outlet.reset(flags, read_at.unwrap_or_else(Instant::now), Updates::Poll { every }).await?;
-            }
-            Some(event) => outlet.send(event).await?,
-            None => return Err(End::Store(Error::new(ErrorKind::Unavailable).with_store(store))),
-        }
-    }
+/// A doubt for this reason.
+pub(super) fn lost(why: &'static str) -> End {
+    End::Driver(io::Error::new(io::ErrorKind::ConnectionReset, why).into())
 }
 
 /// The versions that were told last.

@@ -126,7 +126,7 @@ impl Follower {
                 let _ = reply.send(result.as_ref().copied().map_err(Error::copy));
             }
             if let Some(reply) = closing {
-                self.shared.pulse.stale(&closed());
+                self.shared.pulse.closed(&closed());
                 self.close();
                 let _ = reply.send(());
                 return;

@@ -52,14 +52,29 @@ impl Pulse {
 
     /// It may not have it, for this reason.
     pub(super) fn stale(&self, error: &Error) {
+        if self.lost(error) {
+            tracing::warn!(store = %Named(&self.main), reason = in_one_line(error), "database cannot be followed");
+        }
+    }
+
+    /// It is not followed any more, since the store was closed, which is no news.
+    pub(super) fn closed(&self, error: &Error) {
+        self.lost(error);
+    }
+
+    /// Whether it was live before.
+    fn lost(&self, error: &Error) -> bool {
         let reason: Arc<str> = format!("{}: {}", Named(&self.main), in_one_line(error)).into();
         let mut state = self.state();
         match &mut state.health {
-            Health::Stale { reason: known, .. } => *known = reason,
+            Health::Stale { reason: known, .. } => {
+                *known = reason;
+                false
+            }
             Health::Live => {
-                tracing::warn!(%reason, "database cannot be followed");
                 state.health = Health::Stale { since: SystemTime::now(), reason };
                 self.tell(&state);
+                true
             }
         }
     }

@@ -15,6 +15,9 @@ use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{Corrupt, Precondition, Stored, Version};
 
+/// Of flags' creation, in Unix time: the years from 1970 to 2199.
+const DATES: std::ops::Range<i64> = 0..7_258_118_400;
+
 type TCondition = flipper_thrift_protocol::feature_flag_store::Condition;
 
 /// The flag as Python's clients read it. What the service has no field for, as deny conditions, is not in it.
@@ -52,7 +55,7 @@ fn to_condition(condition: &Condition) -> TCondition {
         groups.entry(variable.to_owned()).or_default().push(ConditionCheck {
             variable: Some(variable.to_owned()),
             value: Some(value.to_string()),
-            operator: Some(ConditionOperator { symbol: operator.symbol().map(str::to_owned) }),
+            comparison: Some(ConditionOperator { symbol: operator.symbol().map(str::to_owned) }),
         });
     }
     groups
@@ -99,6 +102,7 @@ pub fn from_item(item: &FeatureFlagStoreItem) -> Result<FlagRecord> {
 ///
 /// `InvalidInput`, naming the field.
 pub fn apply_meta(record: &mut FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
+    check_meant(record, meta)?;
     record.set_client_data(client_data(meta.client_data.as_deref())?);
     let conditions = meta.conditions.iter().flatten().map(|sent| Condition::from_json(&condition_to_json(sent)?));
     let conditions = conditions.collect::<Result<_>>();
@@ -110,6 +114,24 @@ pub fn apply_meta(record: &mut FlagRecord, meta: &FeatureFlagStoreMeta) -> Resul
         record.set_created_date(created_date);
     }
     Ok(())
+}
+
+/// Refuses what a client's language has made of something else, unless the flag has it already and it is only sent back.
+fn check_meant(record: &FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
+    // JavaScript sends a `Map` as empty, and a condition without checks holds for everybody.
+    let is_empty = |condition: &&TCondition| condition.values().all(Vec::is_empty);
+    let sent = meta.conditions.iter().flatten().filter(is_empty).count();
+    let held = record.conditions().iter().filter(|condition| condition.checks().next().is_none()).count();
+    if sent > held {
+        return Err(Error::invalid_input("a condition has no checks, and would hold for everybody"));
+    }
+    // JavaScript sends text as if it were hexadecimal, and other clients milliseconds.
+    match meta.created_date.filter(|date| !DATES.contains(date) && record.created_date() != Some(*date)) {
+        Some(date) => Err(Error::invalid_input(format!(
+            "created_date {date} is not in the years 1970 to 2199; it is Unix time in seconds, and a number"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The client data of a call; none is empty data.
@@ -141,7 +163,7 @@ fn condition_to_json(condition: &TCondition) -> Result<Json> {
         let mut object = Object::new();
         object.insert("variable", check.variable.as_deref().ok_or_else(|| missing("variable"))?);
         object.insert("value", Json::parse(check.value.as_deref().ok_or_else(|| missing("value"))?)?);
-        let symbol = check.operator.as_ref().and_then(|operator| operator.symbol.as_deref());
+        let symbol = check.comparison.as_ref().and_then(|operator| operator.symbol.as_deref());
         object.insert("operator", symbol.map_or(Json::Null, Json::from));
         Ok(object.into())
     };
@@ -196,12 +218,20 @@ pub fn to_state(stored: &Stored) -> FlagState {
         record,
         corrupt,
         unknown: None,
+        read_us_ago: None,
     }
 }
 
 /// That there is no such flag, since this version if it is known.
 pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
-    FlagState { feature_name: Some(name), version: version.map(to_version), record: None, corrupt: None, unknown: None }
+    FlagState {
+        feature_name: Some(name),
+        version: version.map(to_version),
+        record: None,
+        corrupt: None,
+        unknown: None,
+        read_us_ago: None,
+    }
 }
 
 /// The reverse; none where there is no such flag.

@@ -10,9 +10,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The service is that of the Python library, with four calls of our own: `ReadFlag`, `ReadFlags`, `CompareAndSet` and `Watch`
+//! The service is that of the Python library, with calls of our own, such as `ReadFlag`, `CompareAndSet` and `Watch`
 //! (`crates/flipper-thrift/idl/feature_flag_store.thrift`). With them, as `flipper-thrift`'s server has them, no write is lost, a
-//! flag is kept whole, and changes are told at once.
+//! flag is kept whole, and changes are reported at once.
+//!
+//! `get` and `list` ask the store behind the server, and fail while that is out of reach. `get_cached`, and so `fetch_enabled`, is content
+//! with the server's memory, and the flags of a watch come from there.
 //!
 //! A server that answers `ReadFlag` with "unknown method" is asked by the calls of the Python library alone, and again once a
 //! minute whether it has learnt ours. Then:
@@ -23,25 +26,30 @@
 //! - A flag with parts that the service has no field for (deny conditions, fields of later versions) is not written:
 //!   `Unsupported`.
 
+mod answers;
 mod connection;
 pub mod convert;
+mod inspect;
 mod legacy;
 mod pool;
 mod url;
 mod watch;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient;
+use flipper_thrift_protocol::feature_flag_store::{FlagState, TFeatureFlagStoreSyncClient};
 use flipper_thrift_protocol::{Protocol, Transport, Wire};
 use futures_util::TryStreamExt;
 
 use self::connection::{BackOff, CallError};
 use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
+use crate::inspection::Check;
 use crate::many::{FlagStream, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
@@ -132,6 +140,15 @@ struct Target {
     back_off: BackOff,
 }
 
+impl Target {
+    fn identity(&self) -> Identity {
+        Identity::new(match self.host.contains(':') {
+            true => format!("thrift://[{}]:{}", self.host, self.port),
+            false => format!("thrift://{}:{}", self.host, self.port),
+        })
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
@@ -157,6 +174,8 @@ struct Shared {
     pool: Pool,
     /// Until when the server is taken to know only Python's calls.
     legacy_until: Mutex<Option<Instant>>,
+    /// An earlier server of ours, whose `ReadFlag` does for `ReadKnownFlag` too.
+    reads_one_way: AtomicBool,
 }
 
 impl ThriftRpcFeatureFlagStore {
@@ -195,7 +214,12 @@ impl ThriftRpcFeatureFlagStore {
         let ThriftRpcOptions { wire, connect_timeout, timeout, max_connections } = options;
         let back_off = BackOff::default();
         let target = Target { host: host.into(), port, wire, connect_timeout, timeout, max_connections, back_off };
-        Self { shared: Arc::new(Shared { pool: Pool::new(Arc::new(target)), legacy_until: Mutex::default() }) }
+        let shared = Shared {
+            pool: Pool::new(Arc::new(target)),
+            legacy_until: Mutex::default(),
+            reads_one_way: AtomicBool::default(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Makes one of our own calls; none if the server does not know them.
@@ -255,9 +279,29 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
             return Ok(None);
         }
         let asked = name.to_owned();
-        match self.extended(true, move |client| client.read_flag(Some(asked.clone()))).await? {
-            Some(state) => Ok(convert::from_state(state).map(|stored| Stored { name: name.to_owned(), ..stored })),
+        let read =
+            move |client: &mut dyn TFeatureFlagStoreSyncClient| of_flag(&asked, client.read_flag(Some(asked.clone()))?);
+        match self.extended(true, read).await? {
+            Some(state) => Ok(convert::from_state(state)),
             None => self.legacy_get(name).await,
+        }
+    }
+
+    async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+        if self.is_legacy() || self.shared.reads_one_way.load(Ordering::Relaxed) || validate_name(name).is_err() {
+            return self.get(name).await;
+        }
+        let asked = name.to_owned();
+        let read = move |client: &mut dyn TFeatureFlagStoreSyncClient| {
+            of_flag(&asked, client.read_known_flag(Some(asked.clone()))?)
+        };
+        match self.shared.pool.call(true, read).await {
+            Ok(state) => Ok(convert::from_state(state)),
+            Err(CallError::Failed(error)) => Err(error),
+            Err(CallError::UnknownMethod) => {
+                self.shared.reads_one_way.store(true, Ordering::Relaxed);
+                self.get(name).await
+            }
         }
     }
 
@@ -289,6 +333,14 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
         true
     }
 
+    fn identity(&self) -> Identity {
+        self.target().identity()
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        inspect::inspect(self).await
+    }
+
     fn stream(&self) -> FlagStream<'_> {
         pages(None, move |after: Option<String>| async move {
             let begins = after.is_none();
@@ -304,6 +356,18 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
             let next = flags.last().filter(|_| page.more.unwrap_or_default()).map(|flag| Some(flag.name.clone()));
             Ok((flags, next))
         })
+    }
+}
+
+/// The state, if it is that of the flag that was asked for; an error ends the connection.
+fn of_flag(name: &str, state: FlagState) -> thrift::Result<FlagState> {
+    match &state.feature_name {
+        Some(answered) if answered == name => Ok(state),
+        _ => Err(thrift::ProtocolError::new(
+            thrift::ProtocolErrorKind::InvalidData,
+            format!("{name:?} was asked for, and another flag came"),
+        )
+        .into()),
     }
 }
 

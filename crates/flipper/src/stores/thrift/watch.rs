@@ -1,21 +1,27 @@
 //! Changes, by `Watch`: a thread of its own waits in the call and passes on what it hears.
 
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use flipper_thrift_protocol::feature_flag_store::{FlagState, WatchResult};
+use flipper_thrift_protocol::feature_flag_store::WatchResult;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
+use super::answers::{Heard, Times};
 use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::store::{Stored, Watch, WatchEvent};
 
-/// How long a call waits for a change. Short enough that a dead server is noticed, and a middlebox forgets no connection.
-const WAIT: Duration = Duration::from_secs(20);
+/// How long a call waits for a change. Each answer is a word of the server, so flags are live for at most this and the next: short
+/// enough for that, and long enough that thousands of watches cost a server little.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// How much later than that an answer may be.
+const SLACK: Duration = Duration::from_secs(4);
 
 /// Between two attempts after a failure; a lost connection has its own growing pauses.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -82,6 +88,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
 #[derive(Default)]
 struct Ending {
     state: Mutex<(bool, Option<Arc<TcpStream>>)>,
+    connections: AtomicUsize,
     ended: Condvar,
 }
 
@@ -94,7 +101,12 @@ impl Ending {
         self.lock().0
     }
 
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     fn connected(&self, stream: &Arc<TcpStream>) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
         state.1 = Some(stream.clone());
         if state.0 {
@@ -131,82 +143,148 @@ struct Thread {
     events: mpsc::Sender<Told>,
     ending: Arc<Ending>,
     cursor: Option<String>,
-    lost: bool,
+    /// Why, if the store's flags are doubted.
+    lost: Option<String>,
+    /// Which start of which server answered last.
+    server: Option<String>,
+    /// Whether all flags have been passed on.
+    has_flags: bool,
+    times: Times,
 }
 
-/// The stream is gone.
-struct Ended;
+/// The stream is gone, or the call failed.
+enum Stop {
+    Ended,
+    Failed(CallError),
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        Self::Failed(error)
+    }
+}
 
 impl Thread {
     fn new(target: Arc<Target>, events: mpsc::Sender<Told>, ending: Arc<Ending>) -> Self {
         let on_connect = ending.clone();
         let caller = Caller::new(target.clone(), move |stream| on_connect.connected(stream));
-        Self { target, caller, events, ending, cursor: None, lost: false }
+        let (cursor, lost, server, times) = (None, None, None, Times::default());
+        Self { target, caller, events, ending, cursor, lost, server, has_flags: false, times }
     }
 
     fn run(mut self) {
         while !self.ending.is_ended() {
-            let round = self.ask().and_then(|result| self.take(result));
-            let told = match round {
-                Ok(told) => told,
-                Err(CallError::UnknownMethod) => {
+            match self.round() {
+                Ok(()) => {}
+                Err(Stop::Ended) => return,
+                Err(Stop::Failed(CallError::UnknownMethod)) => {
                     let _ = self.events.blocking_send(Told::Legacy);
                     return;
                 }
-                Err(CallError::Failed(_)) if self.ending.is_ended() => return,
-                Err(CallError::Failed(error)) => {
+                Err(Stop::Failed(CallError::Failed(_))) if self.ending.is_ended() => return,
+                Err(Stop::Failed(CallError::Failed(error))) => {
                     self.cursor = None;
-                    let told = self.lose(error);
+                    if self.lose(error).is_err() {
+                        return;
+                    }
                     self.ending.wait(PAUSE);
-                    told
                 }
-            };
-            if told.is_err() {
-                return;
             }
         }
     }
 
-    fn ask(&mut self) -> Result<WatchResult, CallError> {
+    fn round(&mut self) -> Result<(), Stop> {
+        let called = Instant::now();
         // Without a cursor, and while nothing is heard, the answer comes at once.
-        let deadline = Instant::now() + self.target.timeout + if self.cursor.is_some() { WAIT } else { Duration::ZERO };
+        let limit = if self.cursor.is_some() { WAIT + self.target.timeout.min(SLACK) } else { self.target.timeout };
         let cursor = self.cursor.clone();
         let wait = i64::try_from(WAIT.as_millis()).unwrap_or(i64::MAX);
-        self.caller.call(deadline, true, &mut |client| client.watch(cursor.clone(), Some(wait)))
+        let result = self.caller.call(called + limit, true, &mut |client| client.watch(cursor.clone(), Some(wait)))?;
+        let heard = Heard::new(&result, called, WAIT);
+        self.take(result, &heard)
     }
 
-    fn take(&mut self, result: WatchResult) -> Result<Result<(), Ended>, CallError> {
-        if result.reset.unwrap_or_default() {
-            let read_at = Instant::now();
-            let flags = self.read_all()?;
-            if std::mem::take(&mut self.lost) && self.tell(WatchEvent::Restored).is_err() {
-                return Ok(Err(Ended));
-            }
-            if self.tell(WatchEvent::Reset { flags, read_at: Some(read_at) }).is_err() {
-                return Ok(Err(Ended));
-            }
-        }
-        if let Some(reason) = result.lost {
-            let error = Error::new(ErrorKind::Unavailable).with_message(format!("server lost its store: {reason}"));
-            if self.lose(error.with_store(&*self.target)).is_err() {
-                return Ok(Err(Ended));
-            }
+    fn take(&mut self, result: WatchResult, heard: &Heard) -> Result<(), Stop> {
+        self.serving(&result)?;
+        let speaks_of_doubt = result.server.is_some();
+        let doubt_is_over = speaks_of_doubt && self.lost.is_some() && result.lost.is_none();
+        if result.reset.unwrap_or_default() || doubt_is_over {
+            self.reset(result.lost.is_none(), heard)?;
         }
         for state in result.changes.unwrap_or_default() {
-            if self.tell(event(state)).is_err() {
-                return Ok(Err(Ended));
+            let event = self.times.event(state, heard);
+            self.tell(event)?;
+        }
+        match result.lost {
+            Some(reason) => {
+                let error = Error::new(ErrorKind::Unavailable).with_message(format!("server lost its store: {reason}"));
+                self.lose(error.with_store(&*self.target))?;
             }
+            None if self.lost.is_none() => {
+                // If the server is not heard of for so long after this answer, nothing is known any more.
+                let age = heard.answered.saturating_duration_since(heard.confirmed);
+                self.tell(WatchEvent::Confirmed { at: heard.confirmed, valid_for: age + WAIT + SLACK })?;
+            }
+            None => {}
         }
         self.cursor = result.cursor;
-        Ok(Ok(()))
+        Ok(())
     }
 
+    fn serving(&mut self, result: &WatchResult) -> Result<(), Stop> {
+        let Some(server) = &result.server else { return Ok(()) };
+        let epoch = match &result.store {
+            Some(store) => format!("{server}: {store}"),
+            None => server.clone(),
+        };
+        if self.server.as_ref() == Some(&epoch) {
+            return Ok(());
+        }
+        let identity = self.target.identity().with_epoch(&epoch);
+        self.server = Some(epoch);
+        self.tell(WatchEvent::Serving(identity))
+    }
+
+    /// Passes on all flags. While they are doubted only if none have been passed on yet: a reset after a loss is the end of the doubt.
+    fn reset(&mut self, is_confirmed: bool, heard: &Heard) -> Result<(), Stop> {
+        if !is_confirmed && self.has_flags {
+            return Ok(());
+        }
+        let connection = self.ending.connections();
+        let flags = self.read_all()?;
+        if connection != self.ending.connections() {
+            // Another server may have answered, of which the cursor says nothing.
+            let error = Error::new(ErrorKind::Unavailable).with_message("connection ended while flags were read");
+            return Err(CallError::Failed(error.with_store(&*self.target)).into());
+        }
+        self.times.clear();
+        if self.lost.is_some() && is_confirmed {
+            self.lost = None;
+            self.tell(WatchEvent::Restored)?;
+        }
+        self.has_flags = true;
+        self.tell(WatchEvent::Reset { flags, read_at: Some(heard.confirmed) })?;
+        if !is_confirmed {
+            // To be said again after the flags.
+            self.lost = None;
+        }
+        Ok(())
+    }
+
+    /// As the server has them in memory, over the same connection: nothing older than what it reported.
     fn read_all(&mut self) -> Result<Vec<Stored>, CallError> {
         let mut flags: Vec<Stored> = Vec::new();
         loop {
             let after = flags.last().map(|flag| flag.name.clone());
             let deadline = Instant::now() + self.target.timeout;
-            let page = self.caller.call(deadline, true, &mut |client| client.read_flags(after.clone(), None))?;
+            let known = self.caller.call(deadline, true, &mut |client| client.read_known_flags(after.clone(), None));
+            let page = match known {
+                // An earlier server of ours has one way to read them.
+                Err(CallError::UnknownMethod) => {
+                    self.caller.call(deadline, true, &mut |client| client.read_flags(after.clone(), None))?
+                }
+                page => page?,
+            };
             let before = flags.len();
             flags.extend(page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state));
             if !page.more.unwrap_or_default() || flags.len() == before {
@@ -215,23 +293,16 @@ impl Thread {
         }
     }
 
-    fn lose(&mut self, error: Error) -> Result<(), Ended> {
-        if std::mem::replace(&mut self.lost, true) { Ok(()) } else { self.tell(WatchEvent::Lost(error)) }
+    fn lose(&mut self, error: Error) -> Result<(), Stop> {
+        let reason = error.to_string();
+        if self.lost.as_ref() == Some(&reason) {
+            return Ok(());
+        }
+        self.lost = Some(reason);
+        self.tell(WatchEvent::Lost(error))
     }
 
-    fn tell(&self, event: WatchEvent) -> Result<(), Ended> {
-        self.events.blocking_send(Told::Event(event)).map_err(|_| Ended)
-    }
-}
-
-fn event(state: FlagState) -> WatchEvent {
-    let name = state.feature_name.clone().unwrap_or_default();
-    if state.unknown.unwrap_or_default() {
-        return WatchEvent::Hint { name };
-    }
-    let version = state.version.as_ref().and_then(convert::from_version);
-    match convert::from_state(state) {
-        Some(flag) => WatchEvent::Changed { flag, read_at: None },
-        None => WatchEvent::Removed { name, version, read_at: None },
+    fn tell(&self, event: WatchEvent) -> Result<(), Stop> {
+        self.events.blocking_send(Told::Event(event)).map_err(|_| Stop::Ended)
     }
 }

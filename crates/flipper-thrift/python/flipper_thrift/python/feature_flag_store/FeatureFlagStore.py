@@ -62,7 +62,7 @@ class Iface(object):
 
     def List(self, limit, offset):
         """
-        Ordered by name; without limit: all.
+        Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
 
         Parameters:
          - limit
@@ -93,6 +93,8 @@ class Iface(object):
 
     def ReadFlag(self, feature_name):
         """
+        As the store has it: the server asks the store.
+
         Parameters:
          - feature_name
 
@@ -101,7 +103,8 @@ class Iface(object):
 
     def ReadFlags(self, after, limit):
         """
-        Flags ordered by the bytes of their names, from the first after this name on; the server may send fewer than the limit.
+        Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+        than the limit.
 
         Parameters:
          - after
@@ -125,12 +128,38 @@ class Iface(object):
     def Watch(self, cursor, timeout_ms):
         """
         Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
+        What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
+        connection of its own, with a read time-out well above timeout_ms.
 
         Parameters:
          - cursor
          - timeout_ms
 
         """
+        pass
+
+    def ReadKnownFlag(self, feature_name):
+        """
+        As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+
+        Parameters:
+         - feature_name
+
+        """
+        pass
+
+    def ReadKnownFlags(self, after, limit):
+        """
+        As ReadFlags, in the same way.
+
+        Parameters:
+         - after
+         - limit
+
+        """
+        pass
+
+    def Describe(self):
         pass
 
 
@@ -287,7 +316,7 @@ class Client(Iface):
 
     def List(self, limit, offset):
         """
-        Ordered by name; without limit: all.
+        Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
 
         Parameters:
          - limit
@@ -395,6 +424,8 @@ class Client(Iface):
 
     def ReadFlag(self, feature_name):
         """
+        As the store has it: the server asks the store.
+
         Parameters:
          - feature_name
 
@@ -429,7 +460,8 @@ class Client(Iface):
 
     def ReadFlags(self, after, limit):
         """
-        Flags ordered by the bytes of their names, from the first after this name on; the server may send fewer than the limit.
+        Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+        than the limit.
 
         Parameters:
          - after
@@ -508,6 +540,8 @@ class Client(Iface):
     def Watch(self, cursor, timeout_ms):
         """
         Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
+        What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
+        connection of its own, with a read time-out well above timeout_ms.
 
         Parameters:
          - cursor
@@ -543,6 +577,108 @@ class Client(Iface):
             raise result.error
         raise TApplicationException(TApplicationException.MISSING_RESULT, "Watch failed: unknown result")
 
+    def ReadKnownFlag(self, feature_name):
+        """
+        As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+
+        Parameters:
+         - feature_name
+
+        """
+        self.send_ReadKnownFlag(feature_name)
+        return self.recv_ReadKnownFlag()
+
+    def send_ReadKnownFlag(self, feature_name):
+        self._oprot.writeMessageBegin('ReadKnownFlag', TMessageType.CALL, self._seqid)
+        args = ReadKnownFlag_args()
+        args.feature_name = feature_name
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_ReadKnownFlag(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = ReadKnownFlag_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.error is not None:
+            raise result.error
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "ReadKnownFlag failed: unknown result")
+
+    def ReadKnownFlags(self, after, limit):
+        """
+        As ReadFlags, in the same way.
+
+        Parameters:
+         - after
+         - limit
+
+        """
+        self.send_ReadKnownFlags(after, limit)
+        return self.recv_ReadKnownFlags()
+
+    def send_ReadKnownFlags(self, after, limit):
+        self._oprot.writeMessageBegin('ReadKnownFlags', TMessageType.CALL, self._seqid)
+        args = ReadKnownFlags_args()
+        args.after = after
+        args.limit = limit
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_ReadKnownFlags(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = ReadKnownFlags_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.error is not None:
+            raise result.error
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "ReadKnownFlags failed: unknown result")
+
+    def Describe(self):
+        self.send_Describe()
+        return self.recv_Describe()
+
+    def send_Describe(self):
+        self._oprot.writeMessageBegin('Describe', TMessageType.CALL, self._seqid)
+        args = Describe_args()
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_Describe(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = Describe_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.error is not None:
+            raise result.error
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "Describe failed: unknown result")
+
 
 class Processor(Iface, TProcessor):
     def __init__(self, handler):
@@ -559,6 +695,9 @@ class Processor(Iface, TProcessor):
         self._processMap["ReadFlags"] = Processor.process_ReadFlags
         self._processMap["CompareAndSet"] = Processor.process_CompareAndSet
         self._processMap["Watch"] = Processor.process_Watch
+        self._processMap["ReadKnownFlag"] = Processor.process_ReadKnownFlag
+        self._processMap["ReadKnownFlags"] = Processor.process_ReadKnownFlags
+        self._processMap["Describe"] = Processor.process_Describe
         self._on_message_begin = None
 
     def on_message_begin(self, func):
@@ -863,6 +1002,84 @@ class Processor(Iface, TProcessor):
             msg_type = TMessageType.EXCEPTION
             result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
         oprot.writeMessageBegin("Watch", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_ReadKnownFlag(self, seqid, iprot, oprot):
+        args = ReadKnownFlag_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = ReadKnownFlag_result()
+        try:
+            result.success = self._handler.ReadKnownFlag(args.feature_name)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except FlipperException as error:
+            msg_type = TMessageType.REPLY
+            result.error = error
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("ReadKnownFlag", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_ReadKnownFlags(self, seqid, iprot, oprot):
+        args = ReadKnownFlags_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = ReadKnownFlags_result()
+        try:
+            result.success = self._handler.ReadKnownFlags(args.after, args.limit)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except FlipperException as error:
+            msg_type = TMessageType.REPLY
+            result.error = error
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("ReadKnownFlags", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_Describe(self, seqid, iprot, oprot):
+        args = Describe_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = Describe_result()
+        try:
+            result.success = self._handler.Describe()
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except FlipperException as error:
+            msg_type = TMessageType.REPLY
+            result.error = error
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("Describe", msg_type, seqid)
         result.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
@@ -2444,6 +2661,407 @@ class Watch_result(object):
 all_structs.append(Watch_result)
 Watch_result.thrift_spec = (
     (0, TType.STRUCT, 'success', [WatchResult, None], None, ),  # 0
+    (1, TType.STRUCT, 'error', [FlipperException, None], None, ),  # 1
+)
+
+
+class ReadKnownFlag_args(object):
+    """
+    Attributes:
+     - feature_name
+
+    """
+
+
+    def __init__(self, feature_name=None,):
+        self.feature_name = feature_name
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.feature_name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('ReadKnownFlag_args')
+        if self.feature_name is not None:
+            oprot.writeFieldBegin('feature_name', TType.STRING, 1)
+            oprot.writeString(self.feature_name.encode('utf-8') if sys.version_info[0] == 2 else self.feature_name)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(ReadKnownFlag_args)
+ReadKnownFlag_args.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'feature_name', 'UTF8', None, ),  # 1
+)
+
+
+class ReadKnownFlag_result(object):
+    """
+    Attributes:
+     - success
+     - error
+
+    """
+
+
+    def __init__(self, success=None, error=None,):
+        self.success = success
+        self.error = error
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = FlagState()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.error = FlipperException.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('ReadKnownFlag_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.error is not None:
+            oprot.writeFieldBegin('error', TType.STRUCT, 1)
+            self.error.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(ReadKnownFlag_result)
+ReadKnownFlag_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [FlagState, None], None, ),  # 0
+    (1, TType.STRUCT, 'error', [FlipperException, None], None, ),  # 1
+)
+
+
+class ReadKnownFlags_args(object):
+    """
+    Attributes:
+     - after
+     - limit
+
+    """
+
+
+    def __init__(self, after=None, limit=None,):
+        self.after = after
+        self.limit = limit
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.after = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.limit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('ReadKnownFlags_args')
+        if self.after is not None:
+            oprot.writeFieldBegin('after', TType.STRING, 1)
+            oprot.writeString(self.after.encode('utf-8') if sys.version_info[0] == 2 else self.after)
+            oprot.writeFieldEnd()
+        if self.limit is not None:
+            oprot.writeFieldBegin('limit', TType.I64, 2)
+            oprot.writeI64(self.limit)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(ReadKnownFlags_args)
+ReadKnownFlags_args.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'after', 'UTF8', None, ),  # 1
+    (2, TType.I64, 'limit', None, None, ),  # 2
+)
+
+
+class ReadKnownFlags_result(object):
+    """
+    Attributes:
+     - success
+     - error
+
+    """
+
+
+    def __init__(self, success=None, error=None,):
+        self.success = success
+        self.error = error
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = FlagPage()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.error = FlipperException.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('ReadKnownFlags_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.error is not None:
+            oprot.writeFieldBegin('error', TType.STRUCT, 1)
+            self.error.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(ReadKnownFlags_result)
+ReadKnownFlags_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [FlagPage, None], None, ),  # 0
+    (1, TType.STRUCT, 'error', [FlipperException, None], None, ),  # 1
+)
+
+
+class Describe_args(object):
+
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Describe_args')
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(Describe_args)
+Describe_args.thrift_spec = (
+)
+
+
+class Describe_result(object):
+    """
+    Attributes:
+     - success
+     - error
+
+    """
+
+
+    def __init__(self, success=None, error=None,):
+        self.success = success
+        self.error = error
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = ServerDescription()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.error = FlipperException.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('Describe_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.error is not None:
+            oprot.writeFieldBegin('error', TType.STRUCT, 1)
+            self.error.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(Describe_result)
+Describe_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [ServerDescription, None], None, ),  # 0
     (1, TType.STRUCT, 'error', [FlipperException, None], None, ),  # 1
 )
 fix_spec(all_structs)

@@ -200,7 +200,7 @@ class ConditionCheck(object):
     Attributes:
      - variable
      - value
-     - operator
+     - operator: `operator` in the Python library's IDL, which is a word of C++ and Swift. On the wire a field has no name.
 
     """
 
@@ -551,17 +551,19 @@ class FlagState(object):
      - version: Of the flag, or of its absence where the store counts.
      - record: The flag as all of Flipper's stores keep it, fields of later versions included.
      - corrupt: Why what is stored cannot be read.
-     - unknown: Something happened to the flag and this does not say what: read it again.
+     - unknown: Something happened to the flag and this does not say what: read it again by ReadFlag.
+     - read_us_ago: In an answer of Watch: the state was read from the store at most so long before the answer was put together.
 
     """
 
 
-    def __init__(self, feature_name=None, version=None, record=None, corrupt=None, unknown=None,):
+    def __init__(self, feature_name=None, version=None, record=None, corrupt=None, unknown=None, read_us_ago=None,):
         self.feature_name = feature_name
         self.version = version
         self.record = record
         self.corrupt = corrupt
         self.unknown = unknown
+        self.read_us_ago = read_us_ago
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -598,6 +600,11 @@ class FlagState(object):
                     self.unknown = iprot.readBool()
                 else:
                     iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.read_us_ago = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -627,6 +634,10 @@ class FlagState(object):
         if self.unknown is not None:
             oprot.writeFieldBegin('unknown', TType.BOOL, 5)
             oprot.writeBool(self.unknown)
+            oprot.writeFieldEnd()
+        if self.read_us_ago is not None:
+            oprot.writeFieldBegin('read_us_ago', TType.I64, 6)
+            oprot.writeI64(self.read_us_ago)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -797,19 +808,28 @@ class WritePrecondition(object):
 class WatchResult(object):
     """
     Attributes:
-     - cursor: For the next call.
-     - reset: The changes since the last call are not known: read all flags, after this call.
-     - changes
-     - lost: The server cannot follow its store, and why. The watch goes on; a reset comes when it can again.
+     - cursor: For the next call, to the same server.
+     - reset: The changes since the last call are not known: read all flags by ReadKnownFlags, after this call, on the same connection.
+     - changes: In order; each flag once, as it is now.
+     - lost: Why the server's flags may not be those of its store any more. It is in each answer for as long as that lasts; a call that
+    waits is answered when it begins, when it ends, and when the reason changes.
+     - server: The start of the server: another one for each. Absent from servers that tell `lost` once.
+     - waited_us: How long after the call had come this answer was put together.
+     - confirmed_ms_ago: All changes that the store had up to so long before this answer was put together have been reported.
+     - store: The store behind the server, without secrets.
 
     """
 
 
-    def __init__(self, cursor=None, reset=None, changes=None, lost=None,):
+    def __init__(self, cursor=None, reset=None, changes=None, lost=None, server=None, waited_us=None, confirmed_ms_ago=None, store=None,):
         self.cursor = cursor
         self.reset = reset
         self.changes = changes
         self.lost = lost
+        self.server = server
+        self.waited_us = waited_us
+        self.confirmed_ms_ago = confirmed_ms_ago
+        self.store = store
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -846,6 +866,26 @@ class WatchResult(object):
                     self.lost = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.server = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.waited_us = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.I64:
+                    self.confirmed_ms_ago = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.STRING:
+                    self.store = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -874,6 +914,136 @@ class WatchResult(object):
         if self.lost is not None:
             oprot.writeFieldBegin('lost', TType.STRING, 4)
             oprot.writeString(self.lost.encode('utf-8') if sys.version_info[0] == 2 else self.lost)
+            oprot.writeFieldEnd()
+        if self.server is not None:
+            oprot.writeFieldBegin('server', TType.STRING, 5)
+            oprot.writeString(self.server.encode('utf-8') if sys.version_info[0] == 2 else self.server)
+            oprot.writeFieldEnd()
+        if self.waited_us is not None:
+            oprot.writeFieldBegin('waited_us', TType.I64, 6)
+            oprot.writeI64(self.waited_us)
+            oprot.writeFieldEnd()
+        if self.confirmed_ms_ago is not None:
+            oprot.writeFieldBegin('confirmed_ms_ago', TType.I64, 7)
+            oprot.writeI64(self.confirmed_ms_ago)
+            oprot.writeFieldEnd()
+        if self.store is not None:
+            oprot.writeFieldBegin('store', TType.STRING, 8)
+            oprot.writeString(self.store.encode('utf-8') if sys.version_info[0] == 2 else self.store)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class ServerDescription(object):
+    """
+    What an operator wants to know of a server.
+
+    Attributes:
+     - server: As in WatchResult, and the next three too.
+     - store
+     - lost
+     - confirmed_ms_ago
+     - version: Of the server's program.
+     - clock_ms: The server's clock, Unix time in milliseconds.
+
+    """
+
+
+    def __init__(self, server=None, store=None, lost=None, confirmed_ms_ago=None, version=None, clock_ms=None,):
+        self.server = server
+        self.store = store
+        self.lost = lost
+        self.confirmed_ms_ago = confirmed_ms_ago
+        self.version = version
+        self.clock_ms = clock_ms
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.server = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.store = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.lost = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.confirmed_ms_ago = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.version = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.I64:
+                    self.clock_ms = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('ServerDescription')
+        if self.server is not None:
+            oprot.writeFieldBegin('server', TType.STRING, 1)
+            oprot.writeString(self.server.encode('utf-8') if sys.version_info[0] == 2 else self.server)
+            oprot.writeFieldEnd()
+        if self.store is not None:
+            oprot.writeFieldBegin('store', TType.STRING, 2)
+            oprot.writeString(self.store.encode('utf-8') if sys.version_info[0] == 2 else self.store)
+            oprot.writeFieldEnd()
+        if self.lost is not None:
+            oprot.writeFieldBegin('lost', TType.STRING, 3)
+            oprot.writeString(self.lost.encode('utf-8') if sys.version_info[0] == 2 else self.lost)
+            oprot.writeFieldEnd()
+        if self.confirmed_ms_ago is not None:
+            oprot.writeFieldBegin('confirmed_ms_ago', TType.I64, 4)
+            oprot.writeI64(self.confirmed_ms_ago)
+            oprot.writeFieldEnd()
+        if self.version is not None:
+            oprot.writeFieldBegin('version', TType.STRING, 5)
+            oprot.writeString(self.version.encode('utf-8') if sys.version_info[0] == 2 else self.version)
+            oprot.writeFieldEnd()
+        if self.clock_ms is not None:
+            oprot.writeFieldBegin('clock_ms', TType.I64, 6)
+            oprot.writeI64(self.clock_ms)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -938,6 +1108,7 @@ FlagState.thrift_spec = (
     (3, TType.STRING, 'record', 'UTF8', None, ),  # 3
     (4, TType.STRING, 'corrupt', 'UTF8', None, ),  # 4
     (5, TType.BOOL, 'unknown', None, None, ),  # 5
+    (6, TType.I64, 'read_us_ago', None, None, ),  # 6
 )
 all_structs.append(FlagPage)
 FlagPage.thrift_spec = (
@@ -958,6 +1129,20 @@ WatchResult.thrift_spec = (
     (2, TType.BOOL, 'reset', None, None, ),  # 2
     (3, TType.LIST, 'changes', (TType.STRUCT, [FlagState, None], False), None, ),  # 3
     (4, TType.STRING, 'lost', 'UTF8', None, ),  # 4
+    (5, TType.STRING, 'server', 'UTF8', None, ),  # 5
+    (6, TType.I64, 'waited_us', None, None, ),  # 6
+    (7, TType.I64, 'confirmed_ms_ago', None, None, ),  # 7
+    (8, TType.STRING, 'store', 'UTF8', None, ),  # 8
+)
+all_structs.append(ServerDescription)
+ServerDescription.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'server', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'store', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'lost', 'UTF8', None, ),  # 3
+    (4, TType.I64, 'confirmed_ms_ago', None, None, ),  # 4
+    (5, TType.STRING, 'version', 'UTF8', None, ),  # 5
+    (6, TType.I64, 'clock_ms', None, None, ),  # 6
 )
 fix_spec(all_structs)
 del all_structs

@@ -1,5 +1,6 @@
 //! Where an agent listens.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hyper::Uri;
@@ -21,11 +22,14 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Reads one as Consul's own tools do; `tls` asks for it where the address does not.
-    pub(super) fn parse(text: &str, tls: bool) -> Result<Self> {
+    /// Reads one as Consul's own tools do; `tls`: whether it was asked for, or forbidden. `configured`: that there are settings for
+    /// it, which ask for it where the address has no scheme. Consul's tools would send the token in the clear then.
+    pub(super) fn parse(text: &str, tls: Option<bool>, configured: bool) -> Result<Self> {
+        let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        let tls = match scheme {
-            "" | "http" => tls,
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "" => tls.unwrap_or(configured),
+            "http" => tls == Some(true),
             "https" => true,
             "unix" if rest.is_empty() => return Err(Error::invalid_input(FORM)),
             "unix" => return Ok(Self::Unix(rest.into())),
@@ -62,6 +66,14 @@ impl Address {
         }
     }
 
+    /// Whether what is sent there can be read by nobody on the way.
+    pub(super) fn is_private(&self) -> bool {
+        match self {
+            Self::Unix(_) | Self::Tcp { tls: true, .. } => true,
+            Self::Tcp { .. } => self.uri().is_ok_and(|uri| uri.host().is_some_and(is_loopback)),
+        }
+    }
+
     /// What every path begins with.
     pub(super) fn path(&self) -> &str {
         match self {
@@ -85,20 +97,47 @@ impl Address {
     }
 }
 
+/// Whether an address asks for TLS, one that is not used included.
+pub(super) fn says_https(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("https"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn addresses_as_consul_reads_them() {
-        let base = |text: &str, tls| Address::parse(text, tls).unwrap().base();
-        assert_eq!(base("127.0.0.1:8500", false), "http://127.0.0.1:8500");
-        assert_eq!(base("consul.example", true), "https://consul.example");
+        let base = |text: &str, tls, configured| Address::parse(text, tls, configured).unwrap().base();
+        assert_eq!(base("127.0.0.1:8500", None, false), "http://127.0.0.1:8500");
+        assert_eq!(base("consul.example", Some(true), false), "https://consul.example");
         // TLS that was asked for is never taken back.
-        assert_eq!(base("http://consul.example:1", true), "https://consul.example:1");
-        assert_eq!(base("https://[::1]:8501/", false), "https://[::1]:8501");
-        assert_eq!(base("http://proxy.example:80/consul/", false), "http://proxy.example:80/consul");
-        assert_eq!(Address::parse("unix:///run/consul.sock", true).unwrap(), Address::Unix("/run/consul.sock".into()));
+        assert_eq!(base("http://consul.example:1", Some(true), false), "https://consul.example:1");
+        assert_eq!(base("HTTPS://[::1]:8501/", Some(false), false), "https://[::1]:8501");
+        // Settings for TLS ask for it, unless the address or somebody says otherwise.
+        assert_eq!(base("consul.example:1", None, true), "https://consul.example:1");
+        assert_eq!(base("consul.example:1", Some(false), true), "http://consul.example:1");
+        assert_eq!(base("http://proxy.example:80/consul/", None, true), "http://proxy.example:80/consul");
+        let socket = Address::parse("unix:///run/consul.sock", Some(true), false).unwrap();
+        assert_eq!(socket, Address::Unix("/run/consul.sock".into()));
+    }
+
+    #[test]
+    fn what_nobody_on_the_way_can_read() {
+        let is_private = |text: &str| Address::parse(text, None, false).unwrap().is_private();
+        for private in ["127.1.2.3:1", "localhost", "[::1]:1", "[::ffff:127.0.0.1]:1", "https://h", "unix:///s"] {
+            assert!(is_private(private), "{private}");
+        }
+        for public in ["10.0.0.1:8500", "http://h", "localhost.example", "127.0.0.1.example", "[::2]", "0.0.0.0:1"] {
+            assert!(!is_private(public), "{public}");
+        }
     }
 
     #[test]
@@ -106,7 +145,7 @@ mod tests {
         for text in
             ["", "http://", "ftp://h", "unix://", "http://h:notaport", "http://u:s3cr3t@h", "h/a?token=s3cr3t", "a b"]
         {
-            let error = Address::parse(text, false).unwrap_err();
+            let error = Address::parse(text, None, false).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
         }
     }

@@ -1,5 +1,6 @@
 //! The settings of a client.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use hyper::header::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Notify;
 
-use super::address::Address;
+use super::address::{self, Address};
 use super::http::Http;
+use super::renewal::Token;
 use super::tls::Tls;
 use super::{ConsulClient, Inner};
 use crate::error::{Error, Result};
@@ -37,7 +39,8 @@ pub enum ConsulConsistency {
 #[derive(Clone)]
 pub struct ConsulClientBuilder {
     address: String,
-    ssl: bool,
+    /// Whether TLS is spoken; `None` where nobody has said.
+    ssl: Option<bool>,
     token: Option<String>,
     token_file: Option<PathBuf>,
     auth: Option<String>,
@@ -53,7 +56,7 @@ impl ConsulClientBuilder {
     pub(super) fn new() -> Self {
         Self {
             address: "127.0.0.1:8500".to_owned(),
-            ssl: false,
+            ssl: None,
             token: None,
             token_file: None,
             auth: None,
@@ -75,21 +78,46 @@ impl ConsulClientBuilder {
     ///
     /// `InvalidInput` if one is not UTF-8, or is no truth value where one is wanted.
     pub fn from_env() -> Result<Self> {
-        super::environment::read(|name| std::env::var_os(name))
+        Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; `127.0.0.1:8500` unless said.
+    pub(crate) fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        super::environment::read(variable)
+    }
+
+    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; `127.0.0.1:8500` unless said. Without a scheme TLS is spoken if there
+    /// are settings for it, such as [`ca_file`](Self::ca_file).
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// Speaks TLS also where the address does not say `https://`.
+    /// `true` speaks TLS also where the address does not say `https://`. `false` does not where only the TLS settings would ask
+    /// for it, and allows a token in the clear to another host.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
-        self.ssl = tls;
+        self.ssl = Some(tls);
         self
+    }
+
+    /// Another host than that of the environment; TLS that the environment's address asks for holds for it too.
+    pub(crate) fn host(mut self, authority: String) -> Self {
+        if address::says_https(&self.address) {
+            self.ssl = Some(true);
+        }
+        self.address = authority;
+        self
+    }
+
+    /// No TLS, whatever the address and the environment say.
+    pub(crate) fn plain(mut self) -> Self {
+        if let Some((scheme, rest)) = self.address.split_once("://")
+            && scheme.trim().eq_ignore_ascii_case("https")
+        {
+            self.address = rest.to_owned();
+        }
+        self.tls(false)
     }
 
     /// The ACL token.
@@ -99,7 +127,8 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// A file that holds the ACL token; it is read by [`build`](Self::build) and goes before [`token`](Self::token).
+    /// A file that holds the ACL token, which goes before [`token`](Self::token). It is read by [`build`](Self::build), and again when
+    /// it has changed or the token is refused.
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
@@ -192,21 +221,22 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// The client. Files are read now; nothing is sent.
+    /// The client. Files are read now, and again when they are renewed; nothing is sent.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an address, a token or a file that cannot be used.
+    /// `InvalidInput` for an address, a token or a file that cannot be used, and where a token or password would go to another host
+    /// without TLS, unless [`tls(false)`](Self::tls) allows it.
     pub fn build(self) -> Result<ConsulClient> {
-        let address = Address::parse(&self.address, self.ssl)?;
-        let token = match &self.token_file {
-            Some(file) => {
-                let read = std::fs::read_to_string(file).map_err(|error| unusable("token file", file, error))?;
-                Some(read.trim().to_owned()).filter(|token| !token.is_empty()).or(self.token)
-            }
-            None => self.token,
-        };
-        let token = token.map(|token| secret(&token, "the Consul token")).transpose()?;
+        let address = Address::parse(&self.address, self.ssl, self.tls.is_set())?;
+        let has_secret = self.token.is_some() || self.token_file.is_some() || self.auth.is_some();
+        if has_secret && !address.is_private() && self.ssl != Some(false) {
+            return Err(Error::invalid_input(format!(
+                "the Consul token would go to {} in the clear: ask for TLS by `https://` or `tls=true`, or allow this by `tls=false`",
+                address.base()
+            )));
+        }
+        let token = Token::new(self.token_file, self.token)?;
         let auth = self.auth.map(|auth| secret(&format!("Basic {}", STANDARD.encode(auth)), "basic authentication"));
         let mut query = String::new();
         let parameters = [("dc", &self.datacenter), ("ns", &self.namespace), ("partition", &self.partition)];
@@ -217,12 +247,13 @@ impl ConsulClientBuilder {
         }
         Ok(ConsulClient {
             inner: Arc::new(Inner {
-                http: Http::new(&address, &self.tls, token, auth.transpose()?)?,
+                http: Http::new(&address, self.tls, token, auth.transpose()?)?,
                 query: query.trim_end_matches('&').to_owned(),
                 namespace: self.namespace,
                 partition: self.partition,
                 consistency: self.consistency,
                 timeout: self.timeout,
+                private: address.is_private(),
                 trouble: Notify::new(),
             }),
         })
@@ -230,7 +261,7 @@ impl ConsulClientBuilder {
 }
 
 /// `error` says nothing of the value.
-fn secret(value: &str, what: &str) -> Result<HeaderValue> {
+pub(super) fn secret(value: &str, what: &str) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(value)
         .map_err(|_| Error::invalid_input(format!("{what} has characters that no HTTP header can have")))?;
     value.set_sensitive(true);
@@ -249,7 +280,7 @@ impl fmt::Debug for ConsulClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither token nor password.
         f.debug_struct("ConsulClientBuilder")
-            .field("address", &Address::parse(&self.address, false).ok())
+            .field("address", &Address::parse(&self.address, self.ssl, self.tls.is_set()).ok())
             .field("datacenter", &self.datacenter)
             .field("namespace", &self.namespace)
             .field("partition", &self.partition)

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::Uri;
 use hyper_rustls::{DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, ResolveServerName};
@@ -16,28 +16,42 @@ use tower_service::Service;
 
 use super::address::Address;
 use super::connection::Connection;
+use super::renewal::Stamp;
 use super::tls::{self, Tls};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a host may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// How often certificates are looked at, beside each new connection.
+const LOOK: Duration = Duration::from_secs(1);
+
 pub(super) enum Connector {
-    Tcp(HttpsConnector<HttpConnector>, Uri),
+    Tcp(Box<Tcp>),
     Unix(PathBuf),
 }
 
+pub(super) struct Tcp {
+    uri: Uri,
+    secure: bool,
+    settings: Tls,
+    names: Arc<dyn ResolveServerName + Send + Sync>,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    connector: HttpsConnector<HttpConnector>,
+    /// Of the files that it was made from.
+    stamps: Vec<Stamp>,
+    looked: Instant,
+}
+
 impl Connector {
-    pub(super) fn new(address: &Address, settings: &Tls) -> Result<Self> {
+    pub(super) fn new(address: &Address, settings: Tls) -> Result<Self> {
         let (secure, uri) = match address {
             Address::Unix(path) => return Ok(Self::Unix(path.clone())),
             Address::Tcp { tls, .. } => (*tls, address.uri()?),
         };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
         let names: Arc<dyn ResolveServerName + Send + Sync> = match &settings.server_name {
             Some(name) => Arc::new(FixedServerNameResolver::new(
                 ServerName::try_from(name.clone())
@@ -45,23 +59,66 @@ impl Connector {
             )),
             None => Arc::new(DefaultServerNameResolver::default()),
         };
-        // Without TLS its settings play no part.
-        let config = if secure { settings.config()? } else { tls::unused()? };
-        Ok(Self::Tcp(HttpsConnector::new(tcp, config, secure, names), uri))
+        let stamps = if secure { settings.stamps() } else { Vec::new() };
+        let connector = connector(secure, &settings, names.clone())?;
+        let current = Mutex::new(Current { connector, stamps, looked: Instant::now() });
+        Ok(Self::Tcp(Box::new(Tcp { uri, secure, settings, names, current })))
+    }
+
+    /// Whether certificates were renewed since the last look, which connections of before do not have.
+    pub(super) fn is_renewed(&self) -> bool {
+        matches!(self, Self::Tcp(tcp) if tcp.secure && tcp.look(LOOK).1)
     }
 
     pub(super) async fn connect(&self) -> Result<Connection> {
         match self {
-            Self::Tcp(connector, uri) => {
-                let mut connector = connector.clone();
+            Self::Tcp(tcp) => {
+                let mut connector = tcp.look(Duration::ZERO).0;
                 poll_fn(|context| connector.poll_ready(context)).await.map_err(unreachable)?;
-                Connection::over(connector.call(uri.clone()).await.map_err(unreachable)?).await
+                Connection::over(connector.call(tcp.uri.clone()).await.map_err(unreachable)?).await
             }
             Self::Unix(path) => {
                 Connection::over(TokioIo::new(UnixStream::connect(path).await.map_err(unreachable)?)).await
             }
         }
     }
+}
+
+impl Tcp {
+    /// What makes connections, and whether it was made now, from files that have changed. They are looked at if the last look is
+    /// so long ago.
+    fn look(&self, every: Duration) -> (HttpsConnector<HttpConnector>, bool) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut renewed = false;
+        if self.secure && current.looked.elapsed() >= every {
+            current.looked = Instant::now();
+            let stamps = self.settings.stamps();
+            if stamps != current.stamps {
+                current.stamps = stamps;
+                match connector(self.secure, &self.settings, self.names.clone()) {
+                    Ok(connector) => (current.connector, renewed) = (connector, true),
+                    // A certificate and its key are not renewed in one step.
+                    Err(error) => tracing::warn!(%error, "the last certificates for Consul are kept"),
+                }
+            }
+        }
+        (current.connector.clone(), renewed)
+    }
+}
+
+fn connector(
+    secure: bool,
+    settings: &Tls,
+    names: Arc<dyn ResolveServerName + Send + Sync>,
+) -> Result<HttpsConnector<HttpConnector>> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT));
+    tcp.set_keepalive(Some(Duration::from_secs(30)));
+    // Without TLS its settings play no part.
+    let config = if secure { settings.config()? } else { tls::unused()? };
+    Ok(HttpsConnector::new(tcp, config, secure, names))
 }
 
 fn unreachable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {

@@ -11,9 +11,11 @@ use hyper::{Method, StatusCode, Uri};
 use super::address::Address;
 use super::connector::Connector;
 use super::pool::Pool;
+use super::renewal::Token;
 use super::tls::Tls;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stores::consul::errors;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";
@@ -35,9 +37,42 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// `X-Consul-Index`.
-    pub(crate) index: Option<u64>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// `X-Consul-Index`.
+    pub(crate) fn index(&self) -> Option<u64> {
+        self.header(INDEX)?.parse().ok()
+    }
+
+    /// How long ago the server that answered had heard from the leader at the latest; `None` if it knows of no leader.
+    pub(crate) fn lag(&self) -> Option<Duration> {
+        if self.header("x-consul-knownleader") == Some("false") {
+            return None;
+        }
+        let lag = self.header("x-consul-lastcontact").and_then(|lag| lag.parse().ok()).unwrap_or(0);
+        Some(Duration::from_millis(lag))
+    }
+
+    /// Whether Consul says that it left out what the token may not read; before 1.11 it never says so.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.header("x-consul-results-filtered-by-acls") == Some("true")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the token was refused. Older agents say it with another status when another server said it.
+    fn is_refused(&self) -> bool {
+        match self.status {
+            StatusCode::OK | StatusCode::NOT_FOUND => false,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+            _ => errors::is_refusal(&String::from_utf8_lossy(&self.body)),
+        }
+    }
 }
 
 pub(super) struct Http {
@@ -47,46 +82,58 @@ pub(super) struct Http {
     path: String,
     /// Those of every request.
     headers: HeaderMap,
+    token: Token,
 }
 
 impl Http {
-    pub(super) fn new(
-        address: &Address,
-        settings: &Tls,
-        token: Option<HeaderValue>,
-        auth: Option<HeaderValue>,
-    ) -> Result<Self> {
+    pub(super) fn new(address: &Address, settings: Tls, token: Token, auth: Option<HeaderValue>) -> Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, address.host()?);
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("flipper/", env!("CARGO_PKG_VERSION"))));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.extend(token.map(|token| (TOKEN, token)));
         headers.extend(auth.map(|auth| (AUTHORIZATION, auth)));
         let pool = Pool::new(Connector::new(address, settings)?);
-        Ok(Self { pool, base: address.base(), path: address.path().to_owned(), headers })
+        Ok(Self { pool, base: address.base(), path: address.path().to_owned(), headers, token })
+    }
+
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) fn has_token(&self) -> bool {
+        self.token.current().is_some()
     }
 
     /// `limit`: for all of it.
     pub(super) async fn send(&self, request: Request, limit: Duration) -> Result<Answer> {
-        let most = request.limit;
-        let prepared = self.prepare(request)?;
         let answered = background::within(limit, async {
-            let (head, body) = self.pool.send(prepared, most).await?;
-            let index = head.headers.get(INDEX).and_then(|index| index.to_str().ok()?.parse().ok());
-            Ok(Answer { status: head.status, index, body })
+            let token = self.token.current();
+            let answer = self.exchange(&request, token.clone()).await?;
+            if answer.is_refused()
+                && let Some(renewed) = self.token.instead_of(token.as_ref())
+            {
+                return self.exchange(&request, Some(renewed)).await;
+            }
+            Ok(answer)
         });
         answered.await.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unavailable).with_message("store did not answer in time").with_source(error))
         })
     }
 
-    fn prepare(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>> {
+    async fn exchange(&self, request: &Request, token: Option<HeaderValue>) -> Result<Answer> {
+        let (head, body) = self.pool.send(self.prepare(request, token)?, request.limit).await?;
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    fn prepare(&self, request: &Request, token: Option<HeaderValue>) -> Result<hyper::Request<Full<Bytes>>> {
         let uri = Uri::try_from(format!("{}{}", self.path, request.path))
             .map_err(|error| Error::invalid_input("the key makes no URL that HTTP can carry").with_source(error))?;
-        let mut prepared = hyper::Request::new(Full::new(request.body));
-        *prepared.method_mut() = request.method;
+        let mut prepared = hyper::Request::new(Full::new(request.body.clone()));
+        *prepared.method_mut() = request.method.clone();
         *prepared.uri_mut() = uri;
         *prepared.headers_mut() = self.headers.clone();
+        prepared.headers_mut().extend(token.map(|token| (TOKEN, token)));
         Ok(prepared)
     }
 }

@@ -7,6 +7,7 @@ mod connector;
 mod environment;
 mod http;
 mod pool;
+mod renewal;
 mod tls;
 
 use std::fmt;
@@ -51,6 +52,8 @@ struct Inner {
     partition: Option<String>,
     consistency: ConsulConsistency,
     timeout: Duration,
+    /// Whether nobody on the way can read what is sent.
+    private: bool,
     /// Told when a request did not come through, so that who waits for changes does not wait in vain.
     trouble: Notify,
 }
@@ -91,6 +94,25 @@ impl ConsulClient {
 
     pub(super) fn trouble(&self) -> &Notify {
         &self.inner.trouble
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.inner.timeout
+    }
+
+    /// Where the agent is, as it is shown.
+    pub(super) fn address(&self) -> &str {
+        self.inner.http.base()
+    }
+
+    /// Whether nobody on the way can read what is sent there.
+    pub(super) fn is_private(&self) -> bool {
+        self.inner.private
+    }
+
+    /// Whether a token goes along with requests.
+    pub(super) fn has_token(&self) -> bool {
+        self.inner.http.has_token()
     }
 
     /// Sends a request, and gives whatever the agent answers.

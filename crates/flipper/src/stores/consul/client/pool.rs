@@ -37,6 +37,9 @@ impl Pool {
                 .with_message("the process was forked, and the connections to the store are not its own")
                 .with_transient(false));
         }
+        if self.connector.is_renewed() {
+            self.idle().clear();
+        }
         while let Some(mut connection) = self.take() {
             match connection.exchange(request, most).await {
                 Ok(answer) => {

@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
 
 use super::builder::unusable;
+use super::renewal::Stamp;
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,23 @@ fn start(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, Wa
 }
 
 impl Tls {
+    /// Whether anything was said about TLS.
+    pub(super) fn is_set(&self) -> bool {
+        let Self { ca_file, ca_path, client_cert, client_key, server_name, no_verify } = self;
+        [ca_file, ca_path, client_cert, client_key].into_iter().any(Option::is_some)
+            || server_name.is_some()
+            || *no_verify
+    }
+
+    /// What differs when one of the files was renewed.
+    pub(super) fn stamps(&self) -> Vec<Stamp> {
+        let mut files: Vec<_> =
+            [&self.ca_file, &self.client_cert, &self.client_key].into_iter().flatten().cloned().collect();
+        let folder = self.ca_path.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        files.extend(folder.map(|entry| entry.path()));
+        files.iter().map(|file| Stamp::of(file)).collect()
+    }
+
     pub(super) fn config(&self) -> Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let config = start(provider.clone())?;

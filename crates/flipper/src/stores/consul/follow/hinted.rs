@@ -11,8 +11,9 @@ use super::rest::Rest;
 use super::{End, Follower};
 use crate::error::ErrorKind;
 use crate::stores::consul::bare::Bare;
+use crate::stores::consul::errors;
 use crate::stores::consul::hints::SMALL;
-use crate::stores::consul::kv::Wait;
+use crate::stores::consul::kv::{Read, Wait};
 
 impl Follower {
     pub(super) async fn hinted(&self) -> Result<Infallible, End> {
@@ -36,13 +37,19 @@ impl Follower {
         let mut index = None;
         while *self.size.borrow() > SMALL {
             let asked = Instant::now();
-            let wait = index.map(|index| Wait { index, time: self.store.wait });
-            let found = match client.get(self.store.keys.hint(), wait).await {
+            let read = match index {
+                Some(index) => Read::Changed(Wait { index, time: self.store.wait }),
+                None => Read::Confirmed,
+            };
+            let found = match client.get(self.store.keys.hint(), read).await {
                 // Without hints the list of all tells of everything, a little later.
                 Err(error) if error.kind() == ErrorKind::Unauthorized => pending().await,
                 found => found?,
             };
             let Some(entry) = found.entry else { return Ok(()) };
+            if index.is_some_and(|index| entry.index < index) {
+                return Err(errors::went_back("hint").into());
+            }
             self.store.hints.explain(entry.index);
             let names = self.store.hints.read(&entry.value, &mut seen);
             // What was told before the list of all was read, that list has.
@@ -63,8 +70,12 @@ impl Follower {
 
     async fn read(&self, name: String) -> Result<(), End> {
         let Some(key) = self.store.keys.key(&name) else { return Ok(()) };
-        match self.store.client.get(&key, None).await {
+        let before = self.known.lock().await.index(&name);
+        match self.store.client.get(&key, Read::Leader).await {
             Ok(found) => {
+                if found.index.is_some_and(|index| index < before) {
+                    return Err(errors::went_back("flag").into());
+                }
                 let index = found.entry.as_ref().map(|entry| entry.index).or(found.index).unwrap_or(0);
                 let flag = found.entry.map(|entry| Bare::stored(&name, &entry));
                 self.tell(name, flag, index).await

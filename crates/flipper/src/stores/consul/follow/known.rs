@@ -73,6 +73,28 @@ impl Known {
         self.flags.get(name).map_or(0, |last| last.index)
     }
 
+    /// Whether a list is of an older state than this, or of another store. An index that is lower for the same flags is none: Consul
+    /// forgets deletions after a quarter of an hour.
+    pub(super) fn is_newer_than(&self, rows: &Rows) -> bool {
+        let is_known =
+            |row: &Row| self.flags.get(rows.name(row)).is_some_and(|last| last.present && last.index == row.index);
+        let same = rows.rows.len() == self.present && rows.rows.iter().all(is_known);
+        !same
+            && (rows.index < self.listed
+                || self.flags.iter().any(|(_, last)| last.index > rows.index)
+                || self.compare(rows).is_err())
+    }
+
+    /// The flags that a list does not have.
+    pub(super) fn missing(&self, rows: &Rows) -> Vec<String> {
+        if self.present == 0 {
+            return Vec::new();
+        }
+        let names: HashSet<&str, RandomState> = rows.rows.iter().map(|row| rows.name(row)).collect();
+        let missing = self.flags.iter().filter(|(name, last)| last.present && !names.contains(name.as_str()));
+        missing.map(|(name, _)| name.clone()).collect()
+    }
+
     /// A flag may be known from a read that is newer than this answer, which then says nothing of it.
     pub(super) fn compare(&self, rows: &Rows) -> Result<News, WentBack> {
         let mut changed = Vec::new();

@@ -1,12 +1,14 @@
 //! Leaving Consul alone for a while after an answer that brought nothing new.
 
+use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{End, Follower};
+use crate::stores::consul::errors;
 use crate::stores::consul::kv::Wait;
 
 /// A rest ends when this library has written nothing for so long.
@@ -47,27 +49,42 @@ impl Follower {
     ///
     /// `index`: of the last answer.
     pub(super) async fn rest(&self, flags: usize, mut index: u64) -> Result<(), End> {
-        let mut over = pin!(sleep(QUIET));
-        let mut told = false;
+        let began = Instant::now();
+        // Once something was told: then the list is asked for.
+        let mut over = None;
         loop {
-            let wait = Some(Wait { index, time: self.store.wait });
+            let asked = std::time::Instant::now();
+            let wait = Wait { index, time: self.store.wait };
             let newest = self.unless_trouble(self.store.client.newest(self.store.followed(), wait));
-            let newest = match select(over.as_mut(), pin!(newest)).await {
+            let (newest, lag) = match select(pin!(until(over)), pin!(newest)).await {
                 Either::Left(_) => return Ok(()),
                 Either::Right((newest, _)) => newest?,
             };
+            if newest < index {
+                return Err(errors::went_back("store").into());
+            }
             if newest != index {
                 if timeout(GRACE, self.store.hints.explained(newest)).await.is_err() {
                     return Ok(());
                 }
-                if !std::mem::replace(&mut told, true) {
-                    over.as_mut().reset(Instant::now() + TRUTH);
+                over = over.or_else(|| Some(Instant::now() + TRUTH));
+            } else if over.is_none() {
+                self.confirm(asked, true, lag).await?;
+                if began.elapsed() >= QUIET {
+                    return Ok(());
                 }
             }
             index = newest;
-            if let Either::Left(_) = select(over.as_mut(), pin!(sleep(for_each(flags)))).await {
+            if let Either::Left(_) = select(pin!(until(over)), pin!(sleep(for_each(flags)))).await {
                 return Ok(());
             }
         }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }

@@ -1,0 +1,142 @@
+//! Who asks for a flag: attributes from the command line, and the types that they are taken to have.
+
+use flipper::{Bucketer, Context, FlagRecord, Json, Reason};
+
+use crate::args::Check;
+use crate::commands::{evaluate, json_or_text};
+use crate::failure::Done;
+use crate::names;
+use crate::text::{plain, value};
+
+/// After an attribute's name: its value is text, whatever it looks like.
+const TEXT: &str = ":text";
+
+/// One attribute.
+pub(crate) struct Attribute<'a> {
+    pub(crate) key: &'a str,
+    /// As it was written.
+    written: &'a str,
+    pub(crate) json: Json,
+}
+
+impl<'a> Attribute<'a> {
+    fn read(key: &'a str, written: &'a str) -> Self {
+        match key.strip_suffix(TEXT).filter(|key| !key.is_empty()) {
+            Some(key) => Self { key, written, json: written.into() },
+            None => Self { key, written, json: json_or_text(written) },
+        }
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self.json, Json::String(_))
+    }
+
+    /// The same as text, if it is not. Who says that something is text has thought of it.
+    fn as_text(&self) -> Option<Json> {
+        match &self.json {
+            Json::Number(_) | Json::Bool(_) | Json::Null => Some(self.written.into()),
+            Json::String(_) | Json::Array(_) | Json::Object(_) => None,
+        }
+    }
+}
+
+fn kind(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    }
+}
+
+/// All attributes.
+pub(crate) struct Caller<'a>(Vec<Attribute<'a>>);
+
+impl<'a> Caller<'a> {
+    /// The flags to check, and who asks for them.
+    pub(crate) fn read(args: &'a Check) -> Done<(&'a [String], Self)> {
+        let names::Given { names, pairs } = names::and_pairs(&args.words, "attribute")?;
+        Ok((names, Self(pairs.into_iter().map(|(key, written)| Attribute::read(key, written)).collect())))
+    }
+
+    pub(crate) fn keys(&self) -> Vec<&'a str> {
+        self.0.iter().map(|attribute| attribute.key).collect()
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        self.0.iter().map(|attribute| (attribute.key, attribute.json.clone())).collect()
+    }
+
+    /// `user_id=7 plan="pro"`
+    pub(crate) fn text(&self) -> String {
+        if self.0.is_empty() {
+            return "a check without attributes".to_owned();
+        }
+        let all = self.0.iter().map(|attribute| format!("{}={}", plain(attribute.key), value(&attribute.json)));
+        all.collect::<Vec<_>>().join(" ")
+    }
+
+    /// `user_id is a number`, of each that is no text: which it is decides what it equals, and how it is hashed.
+    pub(crate) fn types(&self) -> Option<String> {
+        let typed = self.0.iter().filter(|attribute| !attribute.is_text());
+        let types: Vec<_> =
+            typed.map(|attribute| format!("{} is {}", plain(attribute.key), kind(&attribute.json))).collect();
+        (!types.is_empty()).then(|| types.join(", "))
+    }
+
+    /// The attributes that would turn the answer if they were text: `7` is not `"7"`.
+    pub(crate) async fn turning(&self, name: &str, record: &FlagRecord, enabled: bool) -> Done<Vec<&Attribute<'a>>> {
+        let mut turning = Vec::new();
+        // Drawn anew, an answer says nothing.
+        if matches!(record.bucketer(), Bucketer::Percentage(_)) {
+            return Ok(turning);
+        }
+        for (place, attribute) in self.0.iter().enumerate() {
+            let Some(text) = attribute.as_text() else { continue };
+            let others = self.0.iter().enumerate();
+            let others = others
+                .map(|(at, each)| (each.key, if at == place { text.clone() } else { each.json.clone() }))
+                .collect();
+            let evaluation = evaluate(name, record, &others).await?;
+            // Where a number is compared, no program gives text.
+            if evaluation.enabled != enabled && !matches!(evaluation.reason, Reason::TypeMismatch { .. }) {
+                turning.push(attribute);
+            }
+        }
+        Ok(turning)
+    }
+}
+
+/// What to say of an attribute that would turn the answer.
+pub(crate) fn warning(attribute: &Attribute<'_>, enabled: bool) -> String {
+    let (key, written) = (plain(attribute.key), plain(attribute.written));
+    let state = if enabled { "off" } else { "on" };
+    format!("with {key} as text it would be {state}; if that is what programs give, write {key}{TEXT}={written}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types() {
+        for (key, written, expected) in [
+            ("a", "7", "a number"),
+            ("a", "\"7\"", "text"),
+            ("a:text", "7", "text"),
+            ("a:text", "\"7\"", "text"),
+            ("a", "pro", "text"),
+            ("a", "true", "a boolean"),
+            ("a", "null", "null"),
+            ("a", "[1]", "a list"),
+        ] {
+            let attribute = Attribute::read(key, written);
+            assert_eq!((attribute.key, kind(&attribute.json)), ("a", expected), "{key}={written}");
+        }
+        assert_eq!(Attribute::read(":text", "7").key, ":text");
+        assert_eq!(Attribute::read("a", "7.0").as_text(), Some(Json::from("7.0")));
+        assert_eq!(Attribute::read("a", "pro").as_text(), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! `flipper doctor`
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use flipper::{Check, ErrorKind, Finding, Identity, Json, Object};
+use tokio::time::timeout;
+
+use crate::args::Doctor;
+use crate::failure::{Code, Done, look_at};
+use crate::output::{FAINT, NOTE, OFF, ON, styled};
+use crate::session::Session;
+use crate::store::{Purpose, Store};
+use crate::text::{count, path_text, plain, quoted, some, thousands};
+
+/// A store that has not answered after this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// A call that takes longer is told as a problem: a check that asks the store waits for as long.
+const SLOW: Duration = Duration::from_millis(100);
+/// One call may be slow by chance.
+const CALLS: usize = 3;
+
+pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
+    let choice = session.choice()?;
+    let mut identity = None;
+    let mut checks = match Store::open(&choice.location, Purpose::Existing) {
+        Ok(store) => {
+            identity = Some(store.inner.identity());
+            examine(&store).await
+        }
+        Err(failure) if failure.code == Code::Usage => return Err(failure),
+        Err(failure) => vec![Check::new("reachable", Finding::Fault, failure.to_string())],
+    };
+    checks.extend(args.snapshot.as_deref().map(snapshot));
+    let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Fine);
+
+    let out = &mut session.out;
+    if out.json() {
+        let mut object = Object::new();
+        object.insert("store", choice.location.shown.as_str());
+        object.insert("origin", choice.origin.name());
+        object.insert("chosen_by", choice.origin.text());
+        object.insert("identity", identity.as_ref().map_or(Json::Null, |identity| identity.place().into()));
+        object.insert("finding", word(worst));
+        object.insert("checks", checks.iter().map(to_json).collect::<Vec<_>>());
+        out.value(object)?;
+    } else {
+        let label = |label| styled(FAINT, format_args!("{label:<9} "));
+        out.line(format_args!("{} {}", label("store"), choice.location.shown))?;
+        out.line(format_args!("{} {}", label("chosen by"), choice.origin.text()))?;
+        if let Some(identity) = &identity {
+            out.line(format_args!("{} {}", label("identity"), shown(identity)))?;
+        }
+        let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
+        for check in &checks {
+            let style = match check.finding {
+                Finding::Fine => ON,
+                Finding::Problem => NOTE,
+                _ => OFF,
+            };
+            let finding = styled(style, format_args!("{:<9}", word(check.finding)));
+            out.line(format_args!("{finding}  {:<width$}  {}", check.what, plain(&check.text)))?;
+            if let Some(hint) = &check.hint {
+                out.line(format_args!("{:9}  {:width$}  {}", "", "", plain(hint)))?;
+            }
+        }
+        let number = |finding| checks.iter().filter(|check| check.finding == finding).count();
+        match (number(Finding::Fault), number(Finding::Problem)) {
+            (0, 0) => out.message("all is fine"),
+            (0, problems) => out.message(format_args!("{}, and no fault", count(problems, "problem"))),
+            (faults, problems) => {
+                out.message(format_args!("{}, {}", count(faults, "fault"), count(problems, "problem")));
+            }
+        }
+    }
+    match worst {
+        Finding::Fine => {}
+        Finding::Problem => session.exit_with(Code::Off),
+        _ => session.exit_with(Code::Store),
+    }
+    Ok(())
+}
+
+/// What the store says of itself, and what can be found out by using it.
+async fn examine(store: &Store) -> Vec<Check> {
+    let Ok(mut checks) = timeout(PATIENCE, store.inner.inspect()).await else {
+        return vec![silent(store)];
+    };
+    // Told above all checks.
+    let place = store.inner.identity();
+    checks.retain(|check| !(check.what == "identity" && check.finding == Finding::Fine && check.text == place.place()));
+    if let Some(away) = checks.iter_mut().find(|check| check.what == "reachable" && check.finding == Finding::Fault) {
+        away.hint.get_or_insert_with(|| look_at(&store.shown, &away.text).to_owned());
+        return checks;
+    }
+    let started = Instant::now();
+    match timeout(PATIENCE, store.inner.list()).await {
+        Err(_elapsed) => checks.push(silent(store)),
+        Ok(Err(error)) => {
+            let what = if error.kind() == ErrorKind::Unavailable { "reachable" } else { "flags" };
+            checks.retain(|check| check.what != what);
+            checks.push(Check::new(what, Finding::Fault, store.failure(&error).to_string()));
+        }
+        Ok(Ok(flags)) => {
+            // What is said here has more to it.
+            checks.retain(|check| check.what != "flags" || check.finding > Finding::Fine);
+            let text = format!("{}, read within {}", count(flags.len(), "flag"), milliseconds(started.elapsed()));
+            let broken: Vec<_> = flags.iter().filter(|flag| flag.record.is_err()).collect();
+            checks.push(match &broken[..] {
+                [] => Check::new("flags", Finding::Fine, text),
+                [first, ..] => {
+                    let names = some(broken.iter().map(|flag| flag.name.as_str()));
+                    let text = format!("{text}, of which {} cannot be read: {names}", thousands(broken.len()));
+                    let name = quoted(&first.name);
+                    let hint = format!("`flipper get {name}` says why; `flipper destroy {name}` removes it");
+                    Check::new("flags", Finding::Problem, text).hint(hint)
+                }
+            });
+            checks.push(round_trip(store).await);
+        }
+    }
+    checks
+}
+
+fn silent(store: &Store) -> Check {
+    let text = format!("{} did not answer within {}", store.shown, humantime::format_duration(PATIENCE));
+    Check::new("reachable", Finding::Fault, text).hint("does it hang, or does a firewall drop what is sent to it?")
+}
+
+/// How long one call takes, of a few the one in the middle.
+async fn round_trip(store: &Store) -> Check {
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let started = Instant::now();
+        match timeout(PATIENCE, store.inner.get("flipper-doctor")).await {
+            Err(_elapsed) => return silent(store),
+            Ok(Err(error)) => return Check::new("call", Finding::Fault, store.failure(&error).to_string()),
+            Ok(Ok(_)) => times.push(started.elapsed()),
+        }
+    }
+    times.sort_unstable();
+    let time = times[times.len() / 2];
+    let text = format!("one flag is read within {}", milliseconds(time));
+    match time > SLOW {
+        false => Check::new("call", Finding::Fine, text),
+        true => Check::new("call", Finding::Problem, text).hint("is it far away, or busy?"),
+    }
+}
+
+/// The file that `serve --snapshot` keeps.
+fn snapshot(path: &Path) -> Check {
+    let shown = path_text(path);
+    let check = |finding, text: String| Check::new("snapshot", finding, format!("{shown}: {text}"));
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check(Finding::Problem, "is not there".to_owned())
+            .hint("`flipper serve --snapshot` writes it once it has the flags"),
+        Err(error) => check(Finding::Fault, error.to_string()),
+        Ok(found) if !found.is_file() => check(Finding::Fault, "is no file".to_owned()),
+        Ok(found) => match fs::File::open(path) {
+            Err(error) => check(Finding::Fault, format!("cannot be read: {error}")),
+            Ok(_) => {
+                let age = found.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+                let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+                check(Finding::Fine, format!("{} bytes, written {age} ago", found.len()))
+            }
+        },
+    }
+}
+
+/// Which store it is, and which start of its server.
+pub(super) fn shown(identity: &Identity) -> String {
+    plain(&identity.to_string()).into_owned()
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+fn word(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Fine => "fine",
+        Finding::Problem => "problem",
+        _ => "fault",
+    }
+}
+
+fn to_json(check: &Check) -> Json {
+    let mut object = Object::new();
+    object.insert("what", check.what);
+    object.insert("finding", word(check.finding));
+    object.insert("text", check.text.as_str());
+    object.insert("hint", check.hint.as_deref().map_or(Json::Null, Json::from));
+    object.into()
+}

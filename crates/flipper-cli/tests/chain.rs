@@ -1,0 +1,252 @@
+//! Store, server, server, mirror: every change reaches the end, through as many servers as there are, and nothing old is current there.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use flipper::blocking::FeatureFlagClient;
+use flipper::{
+    FlagRecord, LocalFeatureFlagStore, MirroredFeatureFlagStore, Object, RedisFeatureFlagStore,
+    ThriftRpcFeatureFlagStore,
+};
+use flipper_testkit::redis::RedisServer;
+use flipper_testkit::wait_until;
+use rustix::process::Signal;
+use support::running::Running;
+use support::{flipper, succeed};
+
+/// A watch is silent for at most this before its flags are stale; see DESIGN.md.
+const BOUND: Duration = Duration::from_secs(9);
+
+fn serve(home: &Path, store: &str) -> (Running, String) {
+    let mut server = Running::start(flipper(home, store).args(["serve", "--thrift", "127.0.0.1:0"]));
+    let line = server.line(" thrift=").replace('"', "");
+    let address = line.split("thrift=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let url = format!("thrift://{}", address.unwrap_or_else(|| panic!("{line}")));
+    (server, url)
+}
+
+fn mirror(url: &str) -> MirroredFeatureFlagStore<ThriftRpcFeatureFlagStore> {
+    MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::connect(url).unwrap())
+}
+
+/// Lets each connection go to the next of these servers, as a load balancer does.
+fn balance(servers: &[&str]) -> String {
+    let servers: Vec<_> = servers.iter().map(|url| url.trim_start_matches("thrift://").to_owned()).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (client, server) in listener.incoming().zip(servers.iter().cycle()) {
+            let (client, server) = (client.unwrap(), TcpStream::connect(server).unwrap());
+            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
+                to.set_nodelay(true).unwrap();
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    format!("thrift://{address}")
+}
+
+fn record(number: i64) -> String {
+    let mut record = FlagRecord::new("F", 1);
+    record.set_enabled(number % 2 == 0);
+    record.set_client_data([("n", number)].into_iter().collect::<Object>());
+    record.to_json()
+}
+
+fn number(store: &impl LocalFeatureFlagStore) -> Option<i64> {
+    let record = store.table().get("F")?.record.ok()?;
+    let number = record.client_data().as_object()?.get("n").cloned();
+    number.and_then(|number| number.to_string().parse().ok())
+}
+
+/// Changes made by a foreign writer, each of which stands until all have it, and bursts of which the last has to arrive.
+fn all_changes_arrive(redis: &RedisServer, ends: &[(&str, MirroredFeatureFlagStore<ThriftRpcFeatureFlagStore>)]) {
+    let write = |number: i64| redis.command(&["SET", "features/F", &record(number)]);
+    write(0);
+    for (name, end) in ends {
+        wait_until(&format!("{name} has the flag"), || number(end) == Some(0));
+    }
+    let mut took: Vec<_> = ends.iter().map(|_| Vec::new()).collect();
+    for change in 1..=400 {
+        write(change);
+        let written = Instant::now();
+        let mut missing: Vec<_> = (0..ends.len()).collect();
+        while !missing.is_empty() {
+            missing.retain(|end| {
+                let there = number(&ends[*end].1) == Some(change);
+                if there {
+                    took[*end].push(written.elapsed());
+                }
+                !there
+            });
+            let late: Vec<_> = missing.iter().map(|end| (ends[*end].0, number(&ends[*end].1))).collect();
+            assert!(written.elapsed() < Duration::from_secs(5), "change {change} has not come to {late:?}");
+            std::thread::yield_now();
+        }
+        // At all distances to what the change before has set off.
+        let next = Instant::now() + Duration::from_micros(fastrand_like(change));
+        while Instant::now() < next {
+            std::thread::yield_now();
+        }
+    }
+    for (took, (name, _)) in took.iter_mut().zip(ends) {
+        took.sort();
+        println!("{name}: p50 {:?}, p99 {:?}", took[200], took[396]);
+    }
+    for burst in 1..=40 {
+        for change in 0..10 {
+            write(burst * 1000 + change);
+        }
+        for (name, end) in ends {
+            wait_until(&format!("{name} has the last of burst {burst}"), || number(end) == Some(burst * 1000 + 9));
+        }
+    }
+}
+
+/// From 0 to 8 ms.
+fn fastrand_like(seed: i64) -> u64 {
+    u64::try_from(seed).unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 51
+}
+
+#[test]
+fn every_change_arrives_through_servers_in_a_row() {
+    let Some(redis) = RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let (_one, first) = serve(home.path(), &redis.url());
+    let (_two, second) = serve(home.path(), &first);
+    let (_three, third) = serve(home.path(), &second);
+    let mut watch = Running::start(flipper(home.path(), &second).arg("watch"));
+    watch.line("following");
+    let ends = [("after one", mirror(&first)), ("after two", mirror(&second)), ("after three", mirror(&third))];
+    all_changes_arrive(&redis, &ends);
+    watch.line("40009");
+    watch.signal(Signal::INT);
+    let (_, said) = watch.end();
+    for change in 1..400 {
+        let seen = said.iter().any(|line| line.contains(&format!("-> {change}  (")));
+        assert!(seen, "`watch` has not seen change {change}");
+    }
+}
+
+#[test]
+fn every_change_arrives_through_a_load_balancer() {
+    let Some(redis) = RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let [(_one, first), (_two, second)] = [0, 1].map(|_| serve(home.path(), &redis.url()));
+    let both = balance(&[&first, &second]);
+    let (_three, third) = serve(home.path(), &both);
+    let ends = [("balanced", mirror(&both)), ("balanced again", mirror(&both)), ("behind", mirror(&third))];
+    // Own reads and writes among the changes, over other connections than the watch.
+    let reader = ends[1].1.clone();
+    let reading = std::thread::spawn(move || {
+        let features = FeatureFlagClient::remote(|| async { reader }).unwrap();
+        while features.fetch("END").unwrap().is_none() {
+            features.fetch("F").unwrap();
+        }
+    });
+    all_changes_arrive(&redis, &ends);
+    let features = FeatureFlagClient::remote(|| async { ends[0].1.clone() }).unwrap();
+    for round in 0..50 {
+        features.set_client_data("F", BTreeMap::from([("own", round)])).unwrap();
+        redis.command(&["SET", "features/F", &record(100_000 + round)]);
+        for (name, end) in &ends {
+            wait_until(&format!("{name} has what was written last"), || number(end) == Some(100_000 + round));
+        }
+    }
+    features.create("END").wait().unwrap();
+    reading.join().unwrap();
+}
+
+/// Each reads and writes the whole flag, which grows: with 200, as with 50, none is lost, and it takes a minute.
+const MERGES: usize = 50;
+
+#[test]
+fn eight_writers_through_two_servers_lose_nothing() {
+    let Some(redis) = RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let (_one, first) = serve(home.path(), &redis.url());
+    let (_two, second) = serve(home.path(), &first);
+    succeed(flipper(home.path(), &second).args(["create", "F"]));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let url = second.clone();
+            std::thread::spawn(move || {
+                let store = ThriftRpcFeatureFlagStore::connect(&url).unwrap();
+                let features = FeatureFlagClient::remote(|| async { store }).unwrap();
+                for number in 0..MERGES {
+                    features.set_client_data("F", BTreeMap::from([(format!("{writer}-{number}"), 1)])).unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let store = RedisFeatureFlagStore::connect(&redis.url()).unwrap();
+    let features = FeatureFlagClient::remote(|| async { store }).unwrap();
+    let record = features.fetch("F").unwrap().unwrap();
+    assert_eq!(record.client_data().as_object().unwrap().len(), 8 * MERGES);
+}
+
+/// A server that has stopped says nothing, and what it says when it goes on is of before.
+#[test]
+fn a_stopped_server_makes_stale_within_the_bound() {
+    let Some(redis) = RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let (one, first) = serve(home.path(), &redis.url());
+    let (_two, second) = serve(home.path(), &first);
+    let ends = [mirror(&first), mirror(&second)];
+    wait_until("all is live", || ends.iter().all(|end| end.status().is_live()));
+    one.signal(Signal::STOP);
+    let stopped = Instant::now();
+    wait_until("both know", || ends.iter().all(|end| !end.status().is_live()));
+    let took = stopped.elapsed();
+    assert!(took < BOUND + Duration::from_secs(3), "{took:?}");
+    redis.command(&["SET", "features/F", &record(7)]);
+    one.signal(Signal::CONT);
+    wait_until("both are live again", || {
+        ends.iter().all(|end| {
+            let live = end.status().is_live();
+            assert!(!live || number(end) == Some(7), "live, without what was written before");
+            live
+        })
+    });
+}
+
+#[test]
+fn a_lost_store_is_known_at_the_end_of_the_chain_at_once() {
+    let Some(mut redis) = RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    redis.command(&["SET", "features/F", &record(1)]);
+    let (_one, first) = serve(home.path(), &redis.url());
+    let (_two, second) = serve(home.path(), &first);
+    let end = mirror(&second);
+    wait_until("it is live", || end.status().is_live() && number(&end) == Some(1));
+    redis.kill();
+    let killed = Instant::now();
+    wait_until("the end knows", || !end.status().is_live());
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+    // Who comes now has the flags, and knows too.
+    let late = mirror(&second);
+    wait_until("the flags have come", || number(&late) == Some(1));
+    wait_until("it knows", || !late.status().is_live());
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(1) {
+        assert!(!late.status().is_live(), "live of a store that is lost");
+        std::thread::yield_now();
+    }
+    redis.restart();
+    redis.command(&["SET", "features/F", &record(2)]);
+    for end in [&end, &late] {
+        wait_until("it is back", || end.status().is_live() && number(end) == Some(2));
+    }
+}

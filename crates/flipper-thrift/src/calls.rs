@@ -1,0 +1,271 @@
+//! The calls, over a store.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flipper::__thrift as convert;
+use flipper::{Error, ErrorKind, FlagRecord, Precondition, Result, Stored};
+use flipper_thrift_protocol::feature_flag_store::{
+    ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState,
+    FlagVersion, JSON, ServerDescription, WatchResult, WritePrecondition,
+};
+use thrift::{ApplicationError, ApplicationErrorKind};
+
+use crate::service::{Service, readable};
+
+/// The most flags, and about the most bytes, of one page of `ReadFlags`.
+const PAGE_FLAGS: usize = 10_000;
+const PAGE_BYTES: usize = 4 << 20;
+
+/// The longest that `Watch` waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// One call.
+pub(crate) struct Call<'a> {
+    service: &'a Service,
+    deadline: Instant,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(service: &'a Service, is_numbered: bool, began: Instant) -> Self {
+        Self { service, deadline: began + service.limit(is_numbered) }
+    }
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    i64::try_from(now).unwrap_or(i64::MAX)
+}
+
+fn given<T>(argument: Option<T>, name: &str) -> Result<T> {
+    argument.ok_or_else(|| invalid(format!("{name} is missing")))
+}
+
+fn count(argument: Option<i64>, name: &str, default: usize) -> Result<usize> {
+    match argument {
+        None => Ok(default),
+        Some(number) => usize::try_from(number).map_err(|_| invalid(format!("{name} is negative"))),
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidInput).with_message(message)
+}
+
+fn not_found(name: &str) -> Error {
+    Error::new(ErrorKind::FlagNotFound).with_flag(name)
+}
+
+fn log(error: &Error) {
+    if error.kind() == ErrorKind::Unavailable {
+        tracing::warn!(%error, "store is unavailable");
+    }
+}
+
+/// The answer to a call of our own.
+fn reply<T>(result: Result<T>) -> thrift::Result<T> {
+    result.map_err(|error| {
+        log(&error);
+        thrift::Error::from(convert::to_exception(&error))
+    })
+}
+
+/// The answer to a call of the Python library. Its clients know one code; Ruby's, and Python's with enums, break off in the middle of an
+/// answer with another, and an exception without a code is NOT_FOUND to those of C++, Go and Perl.
+fn python_reply<T>(result: Result<T>) -> thrift::Result<T> {
+    result.map_err(|error| {
+        log(&error);
+        let exception = convert::to_exception(&error);
+        match exception.code {
+            Some(ErrorCode::NOT_FOUND) => exception.into(),
+            _ => {
+                let message = exception.message.unwrap_or_default();
+                ApplicationError::new(ApplicationErrorKind::InternalError, message).into()
+            }
+        }
+    })
+}
+
+impl FeatureFlagStoreSyncHandler for Call<'_> {
+    fn handle_create(
+        &self,
+        feature_name: Option<String>,
+        is_enabled: Option<bool>,
+        client_data: Option<JSON>,
+    ) -> thrift::Result<FeatureFlagStoreItem> {
+        python_reply((|| {
+            let name = given(feature_name, "feature_name")?;
+            let mut record = FlagRecord::new(&*name, now());
+            record.set_enabled(is_enabled.unwrap_or_default());
+            record.set_client_data(convert::client_data(client_data.as_deref())?);
+            convert::check(&record)?;
+            self.service.put(&record, Precondition::Any, self.deadline)?;
+            Ok(convert::to_item(&name, &record))
+        })())
+    }
+
+    fn handle_get(&self, feature_name: Option<String>) -> thrift::Result<FeatureFlagStoreItem> {
+        python_reply((|| {
+            let name = given(feature_name, "feature_name")?;
+            let stored = self.service.get_known(&name, self.deadline)?.ok_or_else(|| not_found(&name))?;
+            Ok(convert::to_item(&name, readable(&stored)?))
+        })())
+    }
+
+    fn handle_set(&self, feature_name: Option<String>, is_enabled: Option<bool>) -> thrift::Result<()> {
+        python_reply((|| {
+            let name = given(feature_name, "feature_name")?;
+            let is_enabled = given(is_enabled, "is_enabled")?;
+            self.service.change(
+                &name,
+                self.deadline,
+                || Ok(FlagRecord::new(&*name, now())),
+                |record| {
+                    record.set_enabled(is_enabled);
+                    Ok(())
+                },
+            )
+        })())
+    }
+
+    fn handle_delete(&self, feature_name: Option<String>) -> thrift::Result<()> {
+        python_reply((|| {
+            let name = given(feature_name, "feature_name")?;
+            self.service.delete(&name, Precondition::Any, self.deadline)?;
+            Ok(())
+        })())
+    }
+
+    fn handle_list(&self, limit: Option<i64>, offset: Option<i64>) -> thrift::Result<Vec<FeatureFlagStoreItem>> {
+        python_reply((|| {
+            // Clients of Java and C++ cannot leave it out, and send 0.
+            let limit = count(limit.filter(|limit| *limit != 0), "limit", usize::MAX)?;
+            let offset = count(offset, "offset", 0)?;
+            let flags = self.service.list_known(self.deadline)?;
+            // One flag that cannot be read must not keep a client from all others; Get says what is wrong with it.
+            let readable = flags.iter().filter_map(|stored| Some((&stored.name, stored.record.as_ref().ok()?)));
+            Ok(readable.skip(offset).take(limit).map(|(name, record)| convert::to_item(name, record)).collect())
+        })())
+    }
+
+    fn handle_set_meta(&self, feature_name: Option<String>, meta: Option<FeatureFlagStoreMeta>) -> thrift::Result<()> {
+        python_reply((|| {
+            let name = given(feature_name, "feature_name")?;
+            let meta = given(meta, "meta")?;
+            let change = |record: &mut _| convert::apply_meta(record, &meta);
+            self.service.change(&name, self.deadline, || Err(not_found(&name)), change)
+        })())
+    }
+
+    fn handle_set_client_data(&self, feature_name: Option<String>, client_data: Option<JSON>) -> thrift::Result<()> {
+        python_reply((|| {
+            let name = given(feature_name, "feature_name")?;
+            let data = convert::client_data(client_data.as_deref())?;
+            let change = |record: &mut FlagRecord| record.merge_client_data(&data);
+            self.service.change(&name, self.deadline, || Err(not_found(&name)), change)
+        })())
+    }
+
+    fn handle_read_flag(&self, feature_name: Option<String>) -> thrift::Result<FlagState> {
+        reply(self.read_flag(feature_name, Service::get))
+    }
+
+    fn handle_read_known_flag(&self, feature_name: Option<String>) -> thrift::Result<FlagState> {
+        reply(self.read_flag(feature_name, Service::get_known))
+    }
+
+    fn handle_read_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage> {
+        reply(self.read_flags(after, limit, Service::list))
+    }
+
+    fn handle_read_known_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage> {
+        reply(self.read_flags(after, limit, Service::list_known))
+    }
+
+    fn handle_compare_and_set(
+        &self,
+        feature_name: Option<String>,
+        precondition: Option<WritePrecondition>,
+        record: Option<JSON>,
+    ) -> thrift::Result<FlagVersion> {
+        reply((|| {
+            let name = given(feature_name, "feature_name")?;
+            let when = precondition.as_ref().map_or(Ok(Precondition::Any), convert::from_precondition)?;
+            let version = match record {
+                None => self.service.delete(&name, when, self.deadline)?,
+                Some(text) => {
+                    let record = FlagRecord::from_json(text).map_err(|error| {
+                        invalid(format!(
+                            "record cannot be read: {}",
+                            convert::to_exception(&error).message.unwrap_or_default()
+                        ))
+                    })?;
+                    if record.name() != name {
+                        return Err(invalid("record is of another flag than feature_name".to_owned()));
+                    }
+                    convert::check_name(&record)?;
+                    self.service.put(&record, when, self.deadline)?
+                }
+            };
+            Ok(convert::to_version(&version))
+        })())
+    }
+
+    fn handle_watch(&self, cursor: Option<String>, timeout_ms: Option<i64>) -> thrift::Result<WatchResult> {
+        let hub = self.service.follow();
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms.unwrap_or_default()).unwrap_or_default());
+        reply(match cursor {
+            // The first call only waits until the store is followed.
+            None => hub.watch(None, self.deadline.saturating_duration_since(Instant::now())),
+            Some(cursor) => hub.watch(Some(&cursor), timeout.min(LONGEST_WAIT)),
+        })
+    }
+
+    fn handle_describe(&self) -> thrift::Result<ServerDescription> {
+        let hub = self.service.follow();
+        let (store, lost, confirmed_ms_ago) = hub.describe();
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
+        Ok(ServerDescription {
+            server: Some(hub.id().to_owned()),
+            store,
+            lost,
+            confirmed_ms_ago: Some(confirmed_ms_ago),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            clock_ms: i64::try_from(clock).ok(),
+        })
+    }
+}
+
+impl Call<'_> {
+    fn read_flag(
+        &self,
+        feature_name: Option<String>,
+        read: impl Fn(&Service, &str, Instant) -> Result<Option<Stored>>,
+    ) -> Result<FlagState> {
+        let name = given(feature_name, "feature_name")?;
+        let stored = read(self.service, &name, self.deadline)?;
+        Ok(stored.as_ref().map_or_else(|| convert::absent_state(name, None), convert::to_state))
+    }
+
+    fn read_flags(
+        &self,
+        after: Option<String>,
+        limit: Option<i64>,
+        list: impl Fn(&Service, Instant) -> Result<Vec<Stored>>,
+    ) -> Result<FlagPage> {
+        let limit = count(limit.filter(|limit| *limit != 0), "limit", PAGE_FLAGS)?.min(PAGE_FLAGS);
+        let flags = list(self.service, self.deadline)?;
+        let start = after.map_or(0, |after| flags.partition_point(|flag| *flag.name <= *after));
+        let mut page = Vec::new();
+        let mut bytes = 0;
+        for stored in &flags[start..] {
+            if page.len() == limit || bytes > PAGE_BYTES {
+                break;
+            }
+            let state = convert::to_state(stored);
+            bytes += state.record.as_ref().map_or(0, String::len);
+            page.push(state);
+        }
+        let more = page.len() < flags.len() - start;
+        Ok(FlagPage { flags: Some(page), more: Some(more) })
+    }
+}

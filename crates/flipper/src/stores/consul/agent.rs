@@ -1,0 +1,62 @@
+//! What an agent says of itself.
+
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::bare::Bare;
+use super::client::{Answer, ConsulClient, Request};
+use super::errors;
+use crate::error::Result;
+use crate::identity::Identity;
+use crate::store::FeatureFlagStore;
+
+/// What an agent says of itself takes some 20 KiB.
+const MOST: usize = 1024 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Agent {
+    pub(super) datacenter: String,
+    #[serde(rename = "NodeID", default)]
+    pub(super) node_id: String,
+    pub(super) server: bool,
+    pub(super) version: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct About {
+    config: Agent,
+}
+
+impl ConsulClient {
+    /// The agent; needs a token with `agent:read`, where there are tokens.
+    pub(super) async fn agent(&self) -> Result<Agent> {
+        let answer = self.ask("/v1/agent/self").await?;
+        let about: About = serde_json::from_slice(&answer.body).map_err(errors::unreadable)?;
+        Ok(about.config)
+    }
+
+    pub(super) async fn ask(&self, path: &str) -> Result<Answer> {
+        let request = Request {
+            method: Method::GET,
+            path: path.to_owned(),
+            body: Bytes::new(),
+            wait: Duration::ZERO,
+            limit: MOST,
+        };
+        let answer = self.send(request).await?;
+        if answer.status == StatusCode::OK { Ok(answer) } else { Err(errors::of(&answer)) }
+    }
+}
+
+impl Bare {
+    /// The store and the server that answers for it, if it says so. A client agent is none: which server it asks may change.
+    pub(super) async fn serving(&self) -> Option<Identity> {
+        let agent = self.client.agent().await.ok().filter(|agent| agent.server && !agent.node_id.is_empty())?;
+        Some(self.identity().with_epoch(agent.node_id))
+    }
+}

@@ -1,0 +1,122 @@
+//! Files that others renew while the process runs: tokens and certificates.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use hyper::header::HeaderValue;
+
+use super::builder::{secret, unusable};
+use crate::error::Result;
+
+/// What differs when a file was written again, or another file took its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp(Option<(Option<SystemTime>, u64, u64)>);
+
+impl Stamp {
+    /// Links are followed: a mounted secret is renewed by pointing a link elsewhere.
+    pub(super) fn of(file: &Path) -> Self {
+        let inode = |metadata: &fs::Metadata| {
+            #[cfg(unix)]
+            return std::os::unix::fs::MetadataExt::ino(metadata);
+            #[cfg(not(unix))]
+            return metadata.len();
+        };
+        Self(fs::metadata(file).ok().map(|found| (found.modified().ok(), found.len(), inode(&found))))
+    }
+}
+
+/// The ACL token: one for good, or that of a file.
+pub(super) struct Token {
+    file: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+struct State {
+    value: Option<HeaderValue>,
+    stamp: Stamp,
+}
+
+impl Token {
+    /// `fixed`: without a file, or while the file is empty.
+    pub(super) fn new(file: Option<PathBuf>, fixed: Option<String>) -> Result<Self> {
+        let mut stamp = Stamp::default();
+        let mut value = None;
+        if let Some(file) = &file {
+            stamp = Stamp::of(file);
+            value = read(file)?;
+        }
+        let value = match (value, fixed) {
+            (None, Some(fixed)) => Some(secret(&fixed, "the Consul token")?),
+            (value, _) => value,
+        };
+        Ok(Self { file, state: Mutex::new(State { value, stamp }) })
+    }
+
+    /// The token of the next request. A file that has changed is read.
+    pub(super) fn current(&self) -> Option<HeaderValue> {
+        self.look(false)
+    }
+
+    /// The token to try instead of one that was refused, if the file has another one now.
+    pub(super) fn instead_of(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
+        self.file.as_ref()?;
+        // The time of a file may be too coarse to tell two writes apart.
+        self.look(true).filter(|token| Some(token) != refused)
+    }
+
+    fn look(&self, anyhow: bool) -> Option<HeaderValue> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &self.file {
+            let stamp = Stamp::of(file);
+            if anyhow || stamp != state.stamp {
+                state.stamp = stamp;
+                match read(file) {
+                    Ok(Some(token)) => state.value = Some(token),
+                    // It is being written, or mounted again.
+                    Ok(None) => tracing::debug!("the Consul token file is empty: the last token is kept"),
+                    Err(error) => tracing::warn!(%error, "the last Consul token is kept"),
+                }
+            }
+        }
+        state.value.clone()
+    }
+}
+
+/// `None` for a file without a token.
+fn read(file: &Path) -> Result<Option<HeaderValue>> {
+    let text = fs::read_to_string(file).map_err(|error| unusable("token file", file, error))?;
+    let token = text.trim();
+    (!token.is_empty()).then(|| secret(token, "the Consul token")).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_file_is_read_again_when_it_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        fs::write(&file, "one\n").unwrap();
+        let token = Token::new(Some(file.clone()), Some("fixed".to_owned())).unwrap();
+        assert_eq!(token.current().unwrap(), "one");
+        let other = dir.path().join("other");
+        fs::write(&other, "two").unwrap();
+        fs::rename(&other, &file).unwrap();
+        assert_eq!(token.current().unwrap(), "two");
+        // Truncated, missing, or with what no header can have: the last one is kept.
+        for broken in [Some(""), None, Some("a\nb")] {
+            match broken {
+                Some(text) => fs::write(&file, text).unwrap(),
+                None => fs::remove_file(&file).unwrap(),
+            }
+            assert_eq!(token.current().unwrap(), "two");
+            assert!(token.instead_of(Some(&HeaderValue::from_static("two"))).is_none());
+        }
+        fs::write(&file, "three").unwrap();
+        assert_eq!(token.instead_of(Some(&HeaderValue::from_static("two"))).unwrap(), "three");
+        assert!(token.instead_of(Some(&HeaderValue::from_static("three"))).is_none());
+    }
+}

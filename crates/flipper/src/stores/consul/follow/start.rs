@@ -1,0 +1,102 @@
+//! The list of all flags that following starts from, and what is said of how current they are.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::{End, Follower};
+use crate::error::Result;
+use crate::status::Updates;
+use crate::store::WatchEvent;
+use crate::stores::consul::errors;
+use crate::stores::consul::kv::Wait;
+use crate::stores::consul::rows::Rows;
+
+/// A query that ended early is no outage if a list is here so soon.
+const AT_ONCE: Duration = Duration::from_millis(250);
+/// How long an agent may take to say who it is.
+const WHO: Duration = Duration::from_millis(250);
+/// How long a rest between two queries may be, and how often it is told that all is told while changes come.
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Follower {
+    /// The index of the list.
+    pub(super) async fn start(&mut self) -> Result<u64, End> {
+        let read_at = Instant::now();
+        let mut rows = self.read_all().await.map_err(failed)?;
+        let index = rows.index;
+        if index == 0 {
+            return Err(failed(errors::without_index().into()));
+        }
+        if self.following {
+            if self.lost.is_none() && self.known.get_mut().is_newer_than(&rows) {
+                let doubt = self.doubt.take();
+                self.lose(doubt.unwrap_or_else(|| errors::went_back("store"))).await?;
+            }
+            // What Consul left out because of the token is not gone.
+            let missing = self.known.get_mut().missing(&rows);
+            self.must_be_gone(&missing).await.map_err(End::Failed)?;
+        }
+        self.doubt = None;
+        self.known.get_mut().reset(&rows);
+        self.tell_size(rows.size());
+        let (lag, all) = (rows.lag, std::mem::take(&mut rows.rows));
+        let flags = rows.flags(all).await.map_err(End::Failed)?;
+        if self.lost.take().is_some() {
+            if let Ok(Some(identity)) = timeout(WHO, self.store.serving()).await {
+                self.send(WatchEvent::Serving(identity)).await?;
+            }
+            self.send(WatchEvent::Restored).await?;
+        }
+        self.send(WatchEvent::Reset { flags, read_at: Some(read_at) }).await?;
+        if !std::mem::replace(&mut self.following, true) {
+            self.send(WatchEvent::Following(Updates::Push)).await?;
+        }
+        *self.confirmed.get_mut() = None;
+        self.confirm(read_at, false, lag).await?;
+        Ok(index)
+    }
+
+    /// All flags, confirmed. A doubt that this does not settle at once is told.
+    async fn read_all(&mut self) -> Result<Rows, End> {
+        let store = self.store.clone();
+        let mut reading = pin!(store.followed_now());
+        if self.lost.is_none() && self.doubt.is_some() {
+            if let Ok(read) = timeout(AT_ONCE, reading.as_mut()).await {
+                return Ok(read?);
+            }
+            if let Some(doubt) = self.doubt.take() {
+                self.lose(doubt).await?;
+            }
+        }
+        Ok(reading.await?)
+    }
+
+    /// Says that all is told that changed before an answer. `asked`: when the query was sent. `lag`: how old the answer may be, where
+    /// the server knows.
+    pub(super) async fn confirm(&self, asked: Instant, unchanged: bool, lag: Option<Duration>) -> Result<(), End> {
+        let Some(lag) = lag else { return Ok(()) };
+        let wait = self.store.wait;
+        let waited = asked.elapsed() >= wait;
+        let mut confirmed = self.confirmed.lock().await;
+        // Who writes often does not hear it each time.
+        if !waited && confirmed.is_some_and(|last| last.elapsed() < SECOND) {
+            return Ok(());
+        }
+        *confirmed = Some(Instant::now());
+        // With nothing new, Consul looked until the time was over, which began after the query was sent.
+        let at = if unchanged && waited { asked + wait } else { asked };
+        let at = at.checked_sub(lag).unwrap_or(asked);
+        let next = Wait { index: 0, time: wait }.longest() + self.store.client.timeout() + 2 * SECOND;
+        self.send(WatchEvent::Confirmed { at, valid_for: at.elapsed() + next }).await
+    }
+}
+
+/// Where all flags cannot be read, that is an outage.
+fn failed(end: End) -> End {
+    match end {
+        End::Doubted(error) => End::Failed(error),
+        end => end,
+    }
+}

@@ -1,0 +1,130 @@
+//! What an operator wants to know of a Consul store.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use hyper::header::DATE;
+
+use super::agent::Agent;
+use super::bare::Bare;
+use super::kv::{Operation, Read, Transaction};
+use super::{date, errors};
+use crate::error::{Error, ErrorKind};
+use crate::inspection::{Check, Finding};
+use crate::store::FeatureFlagStore;
+
+/// Clocks that differ by more make the times in log lines and flags hard to compare.
+const SKEW: Duration = Duration::from_secs(5);
+
+pub(super) async fn inspect(store: &Bare) -> Vec<Check> {
+    let began = Instant::now();
+    let read = store.client.get(store.keys.prefix(), Read::Confirmed).await;
+    let took = began.elapsed();
+    let mut checks = vec![transport(store), Check::new("identity", Finding::Fine, store.identity().to_string())];
+    match &read {
+        Err(error) if error.kind() != ErrorKind::Unauthorized => {
+            checks.insert(0, Check::new("reachable", Finding::Fault, error.to_string()));
+            return checks;
+        }
+        _ => checks.insert(0, Check::new("reachable", Finding::Fine, format!("{} ms", took.as_millis()))),
+    }
+    let agent = store.client.agent().await;
+    checks.push(version(&agent));
+    checks.push(kind(store, &agent).await);
+    checks.push(rights(store, read.is_ok()).await);
+    checks.push(Check::new(
+        "push",
+        Finding::Fine,
+        format!("blocking queries, answered after {} s at the latest", store.wait.as_secs_f32()),
+    ));
+    checks.extend(clock(store).await);
+    checks.push(flags(store).await);
+    checks
+}
+
+/// Whether the token can be read on the way.
+fn transport(store: &Bare) -> Check {
+    let address = store.client.address();
+    let (finding, text) = match (address.starts_with("http://"), store.client.has_token()) {
+        (false, _) => (Finding::Fine, "nobody on the way can read what is sent"),
+        (true, false) => (Finding::Fine, "no TLS, and no token"),
+        (true, true) if store.client.is_private() => (Finding::Fine, "no TLS, within this host"),
+        (true, true) => (Finding::Problem, "the token goes to another host in the clear"),
+    };
+    let check = Check::new("transport", finding, text);
+    if finding == Finding::Fine { check } else { check.hint("use `tls=true`") }
+}
+
+fn version(agent: &Result<Agent, Error>) -> Check {
+    match agent {
+        Ok(agent) => Check::new("version", Finding::Fine, format!("Consul {}", agent.version)),
+        Err(_) => {
+            Check::new("version", Finding::Fine, "not known: the token does not allow `agent_prefix \"\"` to be read")
+        }
+    }
+}
+
+async fn kind(store: &Bare, agent: &Result<Agent, Error>) -> Check {
+    let text = async |path: &str| {
+        let answer = store.client.ask(path).await.ok()?;
+        Some(String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let who = match agent {
+        Ok(agent) if agent.server => format!("a server of datacenter {}", agent.datacenter),
+        Ok(agent) => format!("a client agent of datacenter {}", agent.datacenter),
+        Err(_) => "an agent".to_owned(),
+    };
+    let servers = text("/v1/status/peers").await.map_or(0, |peers| peers.matches(':').count());
+    let leader = text("/v1/status/leader").await.is_some_and(|leader| leader.contains(':'));
+    match (leader, servers) {
+        (false, _) => Check::new("kind", Finding::Fault, format!("{who}, which knows of no leader")),
+        (true, 1) => Check::new("kind", Finding::Fine, format!("{who}, one server in all")),
+        (true, servers) => Check::new("kind", Finding::Fine, format!("{who}, {servers} servers")),
+    }
+}
+
+/// A transaction that cannot succeed is refused before that if the token may not write. Nothing is written.
+async fn rights(store: &Bare, reads: bool) -> Check {
+    if !reads {
+        return Check::new("rights", Finding::Fault, "the token may not read the base key")
+            .hint(format!("allow `key_prefix \"{}\"` with the policy `read`", store.keys.prefix()));
+    }
+    let key = store.keys.prefix();
+    let impossible = vec![Operation::check(key, u64::MAX), Operation::set(key, b"", None)];
+    let writes = match store.client.transact(impossible).await {
+        Ok(Transaction::Refused(failures)) => Some(!failures.iter().any(|failure| errors::is_refusal(&failure.what))),
+        Err(error) if error.kind() == ErrorKind::Unauthorized => Some(false),
+        _ => None,
+    };
+    let text = match writes {
+        Some(true) => "may read and write",
+        Some(false) => "may read, not write",
+        None => "may read; whether it may write is not known",
+    };
+    Check::new("rights", Finding::Fine, text)
+}
+
+async fn clock(store: &Bare) -> Option<Check> {
+    let asked = SystemTime::now();
+    let answer = store.client.ask("/v1/status/leader").await.ok()?;
+    let there = date::parse(answer.header(DATE.as_str())?)?;
+    // It has whole seconds.
+    let here = asked + asked.elapsed().unwrap_or_default() / 2;
+    let ahead = there > here;
+    let apart = here.duration_since(there).or_else(|_| there.duration_since(here)).ok()?;
+    if apart <= SKEW {
+        return Some(Check::new("clock", Finding::Fine, "as here, within 5 s"));
+    }
+    let text = format!("the agent's clock is {} s {} ours", apart.as_secs(), if ahead { "ahead of" } else { "behind" });
+    Some(Check::new("clock", Finding::Problem, text).hint("set both by NTP"))
+}
+
+async fn flags(store: &Bare) -> Check {
+    match store.list().await {
+        Ok(flags) => {
+            let unreadable = flags.iter().filter(|flag| flag.record.is_err()).count();
+            let finding = if unreadable == 0 { Finding::Fine } else { Finding::Problem };
+            Check::new("flags", finding, format!("{}, of which {unreadable} cannot be read", flags.len()))
+        }
+        Err(error) => Check::new("flags", Finding::Fault, error.to_string()),
+    }
+}

@@ -1,0 +1,228 @@
+//! What an operator wants to know of a Redis store. Nothing is changed, and no command is sent that could.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use redis::{Cmd, FromRedisValue, RedisResult, Value};
+
+use super::RedisFeatureFlagStore;
+use super::client::Connection;
+use super::cluster::primaries;
+use super::errors::{from_driver, is_refusal};
+use super::notifications::are_enough;
+use super::state::field;
+use crate::inspection::{Check, Finding};
+use crate::store::FeatureFlagStore;
+use crate::wrappers::causes;
+
+/// What the store sends, as `ACL DRYRUN` takes it; the first word is what is missing.
+const COMMANDS: &[(&str, &[&str])] = &[
+    ("GET", &["GET", "KEY"]),
+    ("MGET", &["MGET", "KEY"]),
+    ("TYPE", &["TYPE", "KEY"]),
+    ("SCAN", &["SCAN", "0"]),
+    ("SET", &["SET", "KEY", "x"]),
+    ("DEL", &["DEL", "KEY"]),
+    ("EVAL", &["EVAL", "return 1", "1", "KEY"]),
+    ("EVALSHA", &["EVALSHA", "x", "1", "KEY"]),
+];
+
+/// A clock that is further off is said.
+const MOST_OFF: Duration = Duration::from_secs(5);
+
+pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {
+    let started = Instant::now();
+    let ask = Asker { store };
+    let mut checks = Vec::new();
+    let reached = match store.link.connection(store.timeout).await {
+        Ok(live) => ask.text(redis::cmd("PING")).await.map(|_| live),
+        Err(error) => Err(error),
+    };
+    let live = match reached {
+        Ok(live) => live,
+        Err(error) => return vec![Check::new("reachable", Finding::Fault, causes(&from_driver(error)))],
+    };
+    checks.push(Check::new("reachable", Finding::Fine, format!("in {:.1} ms", started.elapsed().as_secs_f64() * 1e3)));
+    let info = ask.text(redis::cmd("INFO")).await.unwrap_or_default();
+    checks.extend(version(&info));
+    checks.push(kind(store, &live.connection, &info).await);
+    checks.push(ask.rights().await);
+    checks.push(ask.push(&live.connection).await);
+    checks.extend(persistence(&info));
+    checks.extend(eviction(&info));
+    checks.extend(ask.clock().await);
+    let identity = store.identity();
+    let identity = field(&info, "run_id").map_or(identity.clone(), |run_id| identity.with_epoch(run_id));
+    checks.push(Check::new("identity", Finding::Fine, identity.to_string()));
+    checks.push(match store.list().await {
+        Ok(flags) => Check::new("flags", Finding::Fine, flags.len().to_string()),
+        Err(error) => Check::new("flags", Finding::Fault, causes(&error)),
+    });
+    checks
+}
+
+fn version(info: &str) -> Option<Check> {
+    // Valkey says the version of the Redis that it goes back to as well.
+    let text = match (field(info, "valkey_version"), field(info, "redis_version")) {
+        (Some(version), _) => format!("Valkey {version}"),
+        (None, Some(version)) => format!("Redis {version}"),
+        (None, None) => return None,
+    };
+    Some(Check::new("version", Finding::Fine, text))
+}
+
+async fn kind(store: &RedisFeatureFlagStore, connection: &Connection, info: &str) -> Check {
+    let by = if store.link.client().is_sentinel() { ", named by Sentinels" } else { "" };
+    if let Connection::Cluster(cluster) = connection {
+        return match primaries(store, &mut cluster.clone()).await {
+            Ok(primaries) => Check::new("kind", Finding::Fine, format!("a cluster of {} primaries", primaries.len())),
+            Err(error) => Check::new("kind", Finding::Fault, causes(&from_driver(error))),
+        };
+    }
+    match (field(info, "role"), field(info, "connected_slaves"), field(info, "master_link_status")) {
+        (Some("slave"), _, Some("up")) => Check::new("kind", Finding::Problem, "a replica, which takes no writes")
+            .hint("give the primary, or its Sentinels: `redis-sentinel://HOST,HOST/MASTER`"),
+        (Some("slave"), ..) => Check::new("kind", Finding::Fault, "a replica that has lost its primary"),
+        (Some(_), Some("0"), _) => Check::new("kind", Finding::Fine, format!("a single server{by}")),
+        (Some(_), Some(count), _) => Check::new("kind", Finding::Fine, format!("a primary with replicas: {count}{by}")),
+        _ => Check::new("kind", Finding::Problem, "not known: the user may not ask `INFO`")
+            .hint("allow `+info`: a restart and a lost primary are then told from other losses"),
+    }
+}
+
+fn persistence(info: &str) -> Option<Check> {
+    if field(info, "loading") == Some("1") {
+        return Some(Check::new("persistence", Finding::Fault, "the server is loading its data"));
+    }
+    let (aof, saved) = (field(info, "aof_enabled")?, field(info, "rdb_last_save_time"));
+    let started = field(info, "uptime_in_seconds").and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let saved =
+        saved.and_then(|text| text.parse::<u64>().ok()).is_some_and(|saved| saved > now.saturating_sub(started) + 1);
+    Some(match (aof == "1", saved) {
+        (true, _) => Check::new("persistence", Finding::Fine, "each write goes to a file (AOF)"),
+        (false, true) => Check::new("persistence", Finding::Problem, "a snapshot now and then (RDB)")
+            .hint("a crash loses what was written since the last; `appendonly yes` keeps it"),
+        (false, false) => Check::new("persistence", Finding::Problem, "no AOF, and nothing saved since the start")
+            .hint("a restart may come back without flags; `appendonly yes` keeps them"),
+    })
+}
+
+fn eviction(info: &str) -> Option<Check> {
+    let (policy, limit) = (field(info, "maxmemory_policy")?, field(info, "maxmemory")?);
+    Some(match policy.starts_with("allkeys-") && limit != "0" {
+        true => {
+            Check::new("eviction", Finding::Problem, format!("{policy}: flags may be thrown away when memory is full"))
+                .hint("`maxmemory-policy volatile-lru` spares keys without expiry, which flags are")
+        }
+        false => Check::new("eviction", Finding::Fine, policy),
+    })
+}
+
+struct Asker<'a> {
+    store: &'a RedisFeatureFlagStore,
+}
+
+impl Asker<'_> {
+    async fn ask(&self, command: &Cmd) -> RedisResult<Value> {
+        self.store.link.request(command, true, self.store.timeout).await?.extract_error()
+    }
+
+    /// In a cluster the answers of several nodes may come.
+    async fn text(&self, command: Cmd) -> RedisResult<String> {
+        match self.ask(&command).await? {
+            Value::Map(answers) => Ok(answers
+                .into_iter()
+                .next()
+                .map(|(_, one)| String::from_redis_value(one))
+                .transpose()?
+                .unwrap_or_default()),
+            one => Ok(String::from_redis_value(one)?),
+        }
+    }
+
+    async fn rights(&self) -> Check {
+        let whoami = self.text(words(&["ACL", "WHOAMI"])).await;
+        let Ok(user) = whoami else {
+            return Check::new("rights", Finding::Fine, "not known: the server has no users, or does not say");
+        };
+        let key = self.store.keys.of("flipper-doctor");
+        let (mut missing, mut unknown) = (Vec::new(), false);
+        for (name, command) in COMMANDS {
+            let mut dry = words(&["ACL", "DRYRUN", &user]);
+            command.iter().for_each(|word| {
+                dry.arg(if *word == "KEY" { key.as_str() } else { word });
+            });
+            match self.ask(&dry).await {
+                Ok(Value::Okay) => {}
+                Ok(_) => missing.push(*name),
+                // Before Redis 7, or not for this user.
+                Err(_) => unknown = true,
+            }
+        }
+        if unknown {
+            let text = format!("as {user}; the server does not tell what that user may do");
+            return Check::new("rights", Finding::Fine, text);
+        }
+        match missing.is_empty() {
+            true => Check::new("rights", Finding::Fine, format!("as {user}, who may read and write flags")),
+            false => {
+                let reads = missing.iter().any(|name| ["GET", "MGET", "SCAN", "TYPE"].contains(name));
+                let finding = if reads { Finding::Fault } else { Finding::Problem };
+                let base = self.store.keys.prefix();
+                Check::new("rights", finding, format!("as {user}, who may not use {} on {base}*", missing.join(", ")))
+                    .hint(format!("`ACL SETUSER {user} ~{base}* +{}`", missing.join(" +").to_lowercase()))
+            }
+        }
+    }
+
+    async fn push(&self, connection: &Connection) -> Check {
+        // Asks for the state of tracking, which needs the same server and much the same right.
+        let why = match self.ask(&words(&["CLIENT", "TRACKINGINFO"])).await {
+            Ok(_) => match connection {
+                Connection::Cluster(_) => {
+                    return Check::new("push", Finding::Fine, "changes are pushed by each primary");
+                }
+                Connection::Node(_) if self.ask(&words(&["HELLO"])).await.is_ok() => {
+                    return Check::new("push", Finding::Fine, "changes are pushed (`CLIENT TRACKING`)");
+                }
+                Connection::Node(_) => "the server does not speak RESP3",
+            },
+            Err(error) if is_refusal(&error) => "the server or the user has no `CLIENT TRACKING`",
+            Err(error) => return Check::new("push", Finding::Fault, causes(&from_driver(error))),
+        };
+        let classes = self.ask(&words(&["CONFIG", "GET", "notify-keyspace-events"])).await;
+        let classes =
+            classes.ok().and_then(|value| std::collections::BTreeMap::<String, String>::from_redis_value(value).ok());
+        let on = classes.is_some_and(|told| told.values().any(|classes| are_enough(classes)));
+        let every = self.store.poll_every;
+        let text = match on {
+            true => format!("keyspace notifications, for {why}; a flush is seen within {:?}", every * 10),
+            false => format!("all flags are read every {every:?}, for {why}"),
+        };
+        Check::new("push", Finding::Problem, text)
+            .hint("allow `+client|tracking +hello` (Redis 6), or set `notify-keyspace-events K$gxe`")
+    }
+
+    async fn clock(&self) -> Option<Check> {
+        let asked = SystemTime::now();
+        let time = self.ask(&words(&["TIME"])).await.ok()?;
+        let (seconds, micros) = <(u64, u64)>::from_redis_value(time).ok()?;
+        let theirs = Duration::from_secs(seconds) + Duration::from_micros(micros);
+        let ours = asked.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let off = theirs.abs_diff(ours);
+        let text = format!("{off:.1?} {}", if theirs < ours { "behind ours" } else { "ahead of ours" });
+        Some(match off > MOST_OFF {
+            true => Check::new("clock", Finding::Problem, text)
+                .hint("ramps go by the clock of each machine; set them by NTP"),
+            false => Check::new("clock", Finding::Fine, text),
+        })
+    }
+}
+
+fn words(words: &[&str]) -> Cmd {
+    let mut command = redis::cmd(words.first().copied().unwrap_or_default());
+    for word in words.iter().skip(1) {
+        command.arg(word);
+    }
+    command
+}

@@ -1,0 +1,101 @@
+//! All flags once in a while, for servers that tell of no change, and beside notifications, which do not tell of all.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::RedisFeatureFlagStore;
+use super::client::Connection;
+use super::cluster::{primaries, run_ids};
+use super::errors::ends_connection;
+use super::link::{Live, within};
+use super::list::list_on;
+use super::state::State;
+use super::watch::{End, Outlet, lost, versions};
+use crate::polling::differences;
+use crate::status::Updates;
+use crate::store::Stored;
+
+pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Infallible, End> {
+    let every = store.poll_every;
+    let mut reader = Reader::new(store);
+    let mut known: Option<Arc<BTreeMap<_, _>>> = None;
+    loop {
+        let read_at = Instant::now();
+        let flags = reader.list(outlet).await?;
+        match &mut known {
+            Some(known) => {
+                for event in differences(known, flags, read_at) {
+                    outlet.send(event).await?;
+                }
+            }
+            None => {
+                known = Some(Arc::new(versions(&flags)));
+                outlet.reset(flags, read_at, Updates::Poll { every }).await?;
+            }
+        }
+        outlet.confirm(reader.confirms(read_at, every + store.silence)).await?;
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Lists through the connection of the commands, and believes only the server that it knows.
+pub(super) struct Reader<'a> {
+    store: &'a RedisFeatureFlagStore,
+    known: Option<(Arc<Live>, State)>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(store: &'a RedisFeatureFlagStore) -> Self {
+        Self { store, known: None }
+    }
+
+    pub(super) async fn list(&mut self, outlet: &mut Outlet) -> Result<Vec<Stored>, End> {
+        let live = self.store.link.connection(self.store.timeout).await?;
+        self.read(&live, outlet).await.inspect_err(|end| match end {
+            End::Driver(error) if ends_connection(error) => self.store.link.discard(&live),
+            _ => {}
+        })
+    }
+
+    /// As [`State::confirms`].
+    pub(super) fn confirms(&self, asked: Instant, valid_for: Duration) -> (Instant, Duration) {
+        self.known.as_ref().map_or((asked, valid_for), |(_, state)| state.confirms(asked, valid_for))
+    }
+
+    async fn read(&mut self, live: &Arc<Live>, outlet: &mut Outlet) -> Result<Vec<Stored>, End> {
+        let state = self.state(&live.connection).await?;
+        state.believable()?;
+        match &self.known {
+            Some((before, known)) => {
+                // A server that does not say which it is may be any after a loss.
+                if !Arc::ptr_eq(before, live) && state.run_id.is_none() {
+                    return Err(lost("the connection was closed"));
+                }
+                state.follows(known).map_err(lost)?;
+            }
+            None => outlet.serving(self.store, state.run_id.as_deref()),
+        }
+        let flags = list_on(self.store, &live.connection).await?;
+        if state.is_replica {
+            // Its data may have been replaced half-way.
+            let after = self.state(&live.connection).await?;
+            after.believable()?;
+            after.follows(&state).map_err(lost)?;
+        }
+        self.known = Some((Arc::clone(live), state));
+        Ok(flags)
+    }
+
+    async fn state(&self, connection: &Connection) -> Result<State, End> {
+        let store = self.store;
+        match connection.clone() {
+            Connection::Node(node) => Ok(within(store.timeout, State::ask(node)).await?),
+            Connection::Cluster(mut cluster) => {
+                let count = primaries(store, &mut cluster).await?.len();
+                Ok(State::of_cluster(run_ids(store, &mut cluster, count).await?))
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! When what an answer of `Watch` says was so, by this process's clock.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use flipper_thrift_protocol::feature_flag_store::{FlagState, WatchResult};
+
+use super::convert;
+use crate::store::WatchEvent;
+
+/// For clocks that go at different speeds, and for changes told apart by a nanosecond.
+const MARGIN: Duration = Duration::from_millis(1);
+
+/// A server that waited so much longer than it was asked to was stopped, or its machine slept.
+const OVERSLEPT: Duration = Duration::from_millis(250);
+
+/// So many names are remembered at once.
+const NAMES: usize = 10_000;
+
+/// When an answer was put together, and what it vouches for.
+pub(super) struct Heard {
+    /// Not after the answer was put together.
+    pub(super) answered: Instant,
+    /// All changes that the store had then have been reported.
+    pub(super) confirmed: Instant,
+}
+
+impl Heard {
+    /// `called`: before the call was sent. `wait`: how long the server was to wait.
+    pub(super) fn new(result: &WatchResult, called: Instant, wait: Duration) -> Self {
+        // The call came after it was sent, so the answer is no older than this.
+        let waited = Duration::from_micros(unsigned(result.waited_us));
+        let waited = if waited > wait + OVERSLEPT { Duration::ZERO } else { waited };
+        let answered = (called + waited).min(Instant::now());
+        let age = Duration::from_millis(unsigned(result.confirmed_ms_ago));
+        Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
+    }
+}
+
+/// When the states that were passed on last were read, so that a later one of the same flag always has a later time: it was read later,
+/// also if the answer before it was quicker on its way.
+#[derive(Default)]
+pub(super) struct Times(HashMap<String, Instant>);
+
+impl Times {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn event(&mut self, state: FlagState, heard: &Heard) -> WatchEvent {
+        let name = state.feature_name.clone().unwrap_or_default();
+        if state.unknown.unwrap_or_default() {
+            return WatchEvent::Hint { name };
+        }
+        let age = state.read_us_ago.map(|age| Duration::from_micros(unsigned(Some(age))) + MARGIN);
+        let read_at = age.and_then(|age| heard.answered.checked_sub(age)).map(|at| self.later(&name, at));
+        let version = state.version.as_ref().and_then(convert::from_version);
+        match convert::from_state(state) {
+            Some(flag) => WatchEvent::Changed { flag, read_at },
+            None => WatchEvent::Removed { name, version, read_at },
+        }
+    }
+
+    fn later(&mut self, name: &str, at: Instant) -> Instant {
+        if self.0.len() >= NAMES {
+            // What is forgotten costs a read of the flag at the worst.
+            self.0.clear();
+        }
+        let before = self.0.get(name).map(|before| *before + Duration::from_nanos(1));
+        let at = before.map_or(at, |before| before.max(at));
+        self.0.insert(name.to_owned(), at);
+        at
+    }
+}
+
+fn unsigned(number: Option<i64>) -> u64 {
+    u64::try_from(number.unwrap_or_default()).unwrap_or_default()
+}

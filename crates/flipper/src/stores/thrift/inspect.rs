@@ -1,0 +1,98 @@
+//! What an operator wants to know of a server.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flipper_thrift_protocol::feature_flag_store::ServerDescription;
+
+use super::ThriftRpcFeatureFlagStore;
+use super::connection::CallError;
+use crate::inspection::{Check, Finding};
+use crate::store::FeatureFlagStore;
+use crate::wrappers::causes;
+
+/// Ramps and creation times go by the clocks of all who write.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+
+pub(super) async fn inspect(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
+    let (called, clock) = (Instant::now(), now_ms());
+    let described = store.shared.pool.call(true, |client| client.describe()).await;
+    let took = called.elapsed();
+    match described {
+        Ok(server) => {
+            let mut checks = vec![reachable(took), Check::new("kind", Finding::Fine, "has Flipper's own calls")];
+            describe(&server, clock, took, &mut checks);
+            checks
+        }
+        Err(CallError::UnknownMethod) => undescribed(store).await,
+        Err(CallError::Failed(error)) => vec![Check::new("reachable", Finding::Fault, causes(&error))],
+    }
+}
+
+fn reachable(took: Duration) -> Check {
+    Check::new("reachable", Finding::Fine, format!("answers in {:.1} ms", took.as_secs_f64() * 1000.0))
+}
+
+fn describe(server: &ServerDescription, clock: i64, took: Duration, checks: &mut Vec<Check>) {
+    if let Some(version) = &server.version {
+        checks.push(Check::new("version", Finding::Fine, version));
+    }
+    let (start, behind) = (server.server.as_deref().unwrap_or("unknown"), server.store.as_deref());
+    checks.push(Check::new(
+        "identity",
+        Finding::Fine,
+        match behind {
+            Some(store) => format!("serves {store}; this start is {start}"),
+            None => format!("this start is {start}"),
+        },
+    ));
+    let age = Duration::from_millis(u64::try_from(server.confirmed_ms_ago.unwrap_or_default()).unwrap_or_default());
+    checks.push(match &server.lost {
+        Some(reason) => Check::new(
+            "flags",
+            Finding::Fault,
+            format!("the server's flags are those of its store of {:.1} s ago: {reason}", age.as_secs_f64()),
+        )
+        .hint("look at the store behind the server"),
+        None => Check::new("flags", Finding::Fine, "the server's flags are those of its store"),
+    });
+    checks.push(Check::new("push", Finding::Fine, "the server reports changes as they come to it"));
+    if let Some(theirs) = server.clock_ms {
+        let middle = clock.saturating_add(i64::try_from(took.as_millis() / 2).unwrap_or_default());
+        let difference = Duration::from_millis(theirs.abs_diff(middle));
+        let text = format!("differs from ours by {:.1} s", difference.as_secs_f64());
+        checks.push(match difference > CLOCKS_DIFFER + took {
+            true => Check::new("clock", Finding::Problem, text).hint("ramps go by the clock: set both by NTP"),
+            false => Check::new("clock", Finding::Fine, text),
+        });
+    }
+}
+
+/// A server without `Describe`: of another make, or an earlier one of ours.
+async fn undescribed(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
+    let called = Instant::now();
+    let flags = store.list().await;
+    let kind = match store.is_legacy() {
+        true => Check::new(
+            "kind",
+            Finding::Problem,
+            "knows only the calls of the Python library: writes of several clients at once can be lost",
+        )
+        .hint("`flipper serve` has compare-and-set and reports changes"),
+        false => Check::new("kind", Finding::Problem, "an earlier server of Flipper's, which does not describe itself"),
+    };
+    let push = match store.is_legacy() {
+        true => Check::new("push", Finding::Problem, "all flags are asked for once a second"),
+        false => Check::new("push", Finding::Fine, "the server reports changes as they come to it"),
+    };
+    match flags {
+        Ok(flags) => {
+            vec![reachable(called.elapsed()), kind, Check::new("flags", Finding::Fine, flags.len().to_string()), push]
+        }
+        Err(error) => vec![Check::new("reachable", Finding::Fault, causes(&error))],
+    }
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
+    i64::try_from(now).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,172 @@
+//! What the store says of how current its flags are: `Lost`, `Confirmed`, and neither where a proxy only ends a query.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use flipper::{ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, Precondition, Watch, WatchEvent};
+use flipper_testkit::PATIENCE;
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use futures_util::StreamExt;
+
+use crate::{agent, builder, flag, random_base, store};
+
+const WAIT: Duration = Duration::from_millis(1200);
+
+fn following(proxy: &ConsulProxy, base: &str) -> ConsulBuilder {
+    builder(&proxy.address()).base_key(base).wait(WAIT)
+}
+
+/// The next event of interest, in time.
+async fn next<T>(watch: &mut Watch<'_>, mut of: impl FnMut(WatchEvent) -> Option<T>) -> T {
+    let mut found = pin!(async {
+        loop {
+            if let Some(found) = of(watch.next().await.unwrap()) {
+                return found;
+            }
+        }
+    });
+    tokio::time::timeout(PATIENCE, &mut found).await.unwrap()
+}
+
+fn refuse_lost(event: &WatchEvent) {
+    assert!(!matches!(event, WatchEvent::Lost(_)), "{event:?}");
+}
+
+/// As load balancers do, many of them after 60 s.
+#[tokio::test]
+async fn a_proxy_that_ends_queries_is_no_outage() {
+    let Some(agent) = agent() else { return };
+    for end in [Some(504), Some(502), Some(503), None] {
+        let base = random_base();
+        let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(400), end));
+        let remote = following(&proxy, &base).wait(Duration::from_secs(10)).remote().unwrap();
+        let writer = store(&agent, &base).await;
+        // In an empty folder the index is that of all keys, and others write.
+        writer.put(&flag("F", false), Precondition::Any).await.unwrap();
+        let mut watch = remote.watch();
+        let mut resets = 0;
+        // Each query that ends early is followed by a list.
+        while resets < 4 {
+            resets += next(&mut watch, |event| {
+                refuse_lost(&event);
+                matches!(event, WatchEvent::Reset { .. }).then_some(1)
+            })
+            .await;
+        }
+        writer.put(&flag("F", true), Precondition::Any).await.unwrap();
+        next(&mut watch, |event| {
+            refuse_lost(&event);
+            match event {
+                WatchEvent::Changed { flag, .. } => flag.record.unwrap().is_enabled().then_some(()),
+                WatchEvent::Reset { flags, .. } => flags[0].record.as_ref().unwrap().is_enabled().then_some(()),
+                _ => None,
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_to_wait_is_not_asked_without_end() {
+    let Some(agent) = agent() else { return };
+    let base = random_base();
+    store(&agent, &base).await.put(&flag("F", false), Precondition::Any).await.unwrap();
+    let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(1), Some(504)));
+    let remote = following(&proxy, &base).remote().unwrap();
+    let mut watch = remote.watch();
+    let began = Instant::now();
+    let mut resets = 0;
+    while resets < 6 {
+        resets += next(&mut watch, |event| {
+            refuse_lost(&event);
+            matches!(event, WatchEvent::Reset { .. }).then_some(1)
+        })
+        .await;
+    }
+    // At once, and then 25 ms, 50 ms, 100 ms, 200 ms at the least.
+    assert!(began.elapsed() > Duration::from_millis(375), "{:?}", began.elapsed());
+}
+
+/// A list that has the same flags with a lower index is none of an older state; one that has others is.
+#[tokio::test]
+async fn an_index_that_goes_back_is_lost_at_once() {
+    let item = |index: u64| format!(r#"[{{"Key": "features/F", "ModifyIndex": {index}, "Value": "e30="}}]"#);
+    let answer = |index: u64, text: String| Fault::Answer(200, format!("X-Consul-Index: {index}\r\n"), text);
+    let proxy = ConsulProxy::start(1, answer(20, item(20)));
+    let remote = builder(&proxy.address()).wait(Duration::from_millis(100)).remote().unwrap();
+    let mut watch = remote.watch();
+    next(&mut watch, |event| matches!(event, WatchEvent::Reset { .. }).then_some(())).await;
+    proxy.fault(answer(19, item(20)));
+    next(&mut watch, |event| {
+        refuse_lost(&event);
+        matches!(event, WatchEvent::Reset { .. }).then_some(())
+    })
+    .await;
+    proxy.fault(answer(15, item(15)));
+    let mut told = Vec::new();
+    next(&mut watch, |event| match event {
+        WatchEvent::Lost(error) => {
+            told.push(error.to_string());
+            None
+        }
+        WatchEvent::Reset { .. } if told.is_empty() => None,
+        WatchEvent::Reset { flags, .. } => (flags[0].version.as_ordered() == Some(15)).then_some(()),
+        WatchEvent::Changed { .. } | WatchEvent::Removed { .. } => panic!("{event:?} before it was said to be lost"),
+        _ => None,
+    })
+    .await;
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn another_reason_is_told_again() {
+    let proxy = ConsulProxy::start(1, Fault::Answer(500, String::new(), "No cluster leader".to_owned()));
+    let remote = builder(&proxy.address()).remote().unwrap();
+    let mut watch = remote.watch();
+    let mut lost = async |what: &str| {
+        next(&mut watch, |event| match event {
+            WatchEvent::Lost(error) => format!("{error} {error:?}").contains(what).then_some(()),
+            _ => None,
+        })
+        .await;
+    };
+    lost("No cluster leader").await;
+    // Of the same kind.
+    proxy.fault(Fault::Answer(500, String::new(), "not ready to serve consistent reads".to_owned()));
+    lost("not ready").await;
+}
+
+/// What is told to be current was so at that time, and not for longer than is said.
+#[tokio::test]
+async fn confirmed_while_nothing_changes_and_lost_when_the_agent_stops() {
+    let Some(agent) = ConsulAgent::start() else { return };
+    let timeout = Duration::from_millis(500);
+    let client = ConsulClient::builder().address(agent.address()).timeout(timeout).build().unwrap();
+    let remote = ConsulFeatureFlagStore::builder(client).wait(WAIT).remote().unwrap();
+    agent.put("features/F", flag("F", true).to_json().as_bytes());
+    let mut watch = remote.watch();
+    let confirmed = |event: WatchEvent| match event {
+        WatchEvent::Confirmed { at, valid_for } => Some((at, valid_for)),
+        WatchEvent::Lost(error) => panic!("{error}"),
+        _ => None,
+    };
+    let (mut last, mut valid_for) = next(&mut watch, confirmed).await;
+    for _ in 0..3 {
+        let (at, longer) = next(&mut watch, confirmed).await;
+        let now = Instant::now();
+        assert!(at > last && at < now && now < last + valid_for, "{:?} after {:?}", at - last, valid_for);
+        // A sixteenth is Consul's.
+        assert!(now - at < WAIT / 8 + timeout, "{:?}", now - at);
+        (last, valid_for) = (at, longer);
+    }
+    agent.pause();
+    let stopped = Instant::now();
+    next(&mut watch, |event| matches!(event, WatchEvent::Lost(_)).then_some(())).await;
+    assert!(stopped.elapsed() < WAIT * 17 / 16 + timeout * 2, "{:?}", stopped.elapsed());
+    agent.resume();
+    next(&mut watch, |event| {
+        matches!(event, WatchEvent::Serving(identity) if identity.epoch().is_some()).then_some(())
+    })
+    .await;
+    next(&mut watch, confirmed).await;
+}
