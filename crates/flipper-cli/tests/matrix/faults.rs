@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flipper::SqliteFile;
 use flipper_testkit::consul::Fault;
-use flipper_testkit::redis::{RedisServer, Reply};
+use flipper_testkit::redis::RedisServer;
 use flipper_testkit::{Harm, wait_until};
 use rustix::process::Signal;
 
@@ -149,7 +149,7 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
             redis.restart_with("key-load-delay 10000\nloading-process-events-interval-bytes 1024");
             backend.serve();
             if let Kind::Thrift { redis, .. } = &backend.kind {
-                wait_for(redis);
+                redis.wait();
             }
         }
         (Kind::Thrift { .. }, _) => backend.serve(),
@@ -171,14 +171,7 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
 /// For some seconds it refuses with LOADING.
 fn restart_slowly(server: &mut RedisServer) {
     server.restart_with("key-load-delay 10000\nloading-process-events-interval-bytes 1024");
-    wait_for(server);
-}
-
-fn wait_for(server: &RedisServer) {
-    wait_until("Redis has loaded its data", || {
-        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.command(&["DBSIZE"])));
-        matches!(answer, Ok(Reply::Number(_)))
-    });
+    server.wait();
 }
 
 #[cfg(unix)]

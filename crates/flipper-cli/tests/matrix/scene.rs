@@ -93,8 +93,8 @@ impl Stage {
         match (faults::takes_writes(backend), self.scene.situation) {
             (true, Situation::Slow | Situation::Cut) => self.flips(backend, size.flips / 5, false),
             (true, _) => (0..self.ledger.len()).for_each(|flag| self.write(backend, flag, Change::Set, true, false)),
-            // All flags will have to be made again.
-            (false, Situation::Emptied) => {}
+            // What is written into an older copy is gone with it, and in an empty one all flags have to be made again.
+            (false, Situation::Emptied | Situation::HalfLoaded) => {}
             (false, _) => {
                 for _ in 0..2 {
                     let flag = self.random.below(self.ledger.len());
