@@ -35,7 +35,7 @@ impl<'a> Attribute<'a> {
     fn as_text(&self) -> Option<Json> {
         match &self.json {
             Json::Number(_) | Json::Bool(_) | Json::Null => Some(self.written.into()),
-            Json::String(_) | Json::Array(_) | Json::Object(_) => None,
+            Json::String(_) | Json::LoneSurrogates(_) | Json::Array(_) | Json::Object(_) => None,
         }
     }
 }
@@ -45,7 +45,7 @@ fn kind(json: &Json) -> &'static str {
         Json::Null => "null",
         Json::Bool(_) => "a boolean",
         Json::Number(_) => "a number",
-        Json::String(_) => "text",
+        Json::String(_) | Json::LoneSurrogates(_) => "text",
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
     }

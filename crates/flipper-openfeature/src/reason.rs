@@ -97,6 +97,7 @@ fn plain(value: &Json) -> Option<FlagMetadataValue> {
     match value {
         Json::Bool(value) => Some(FlagMetadataValue::Bool(*value)),
         Json::String(value) => Some(FlagMetadataValue::String(value.clone())),
+        Json::LoneSurrogates(value) => Some(FlagMetadataValue::String(value.as_str().to_owned())),
         Json::Number(number) => {
             number.as_i64().map(FlagMetadataValue::Int).or_else(|| number.as_f64().map(FlagMetadataValue::Float))
         }

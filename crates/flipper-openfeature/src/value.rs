@@ -38,6 +38,7 @@ fn any(value: &Json) -> Result<Value, String> {
             None => Value::Float(float(value)?),
         },
         Json::String(value) => Value::String(value.clone()),
+        Json::LoneSurrogates(value) => Value::String(value.as_str().to_owned()),
         Json::Array(items) => Value::Array(items.iter().map(any).collect::<Result<_, _>>()?),
         Json::Object(_) => Value::Struct(structure(value)?),
     })
@@ -48,7 +49,7 @@ fn mismatch(wanted: &str, value: &Json) -> String {
         Json::Null => "null",
         Json::Bool(_) => "a boolean",
         Json::Number(_) => "a number",
-        Json::String(_) => "a string",
+        Json::String(_) | Json::LoneSurrogates(_) => "a string",
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
     };

@@ -1,7 +1,7 @@
 //! Bucketers: which part of the callers a flag is on for.
 
 mod consistent_hash;
-mod custom;
+pub(crate) mod custom;
 mod hash;
 mod linear_ramp;
 mod percentage;

@@ -16,7 +16,8 @@ pub enum ErrorKind {
     FlagNotFound,
     /// The flag exists already.
     FlagExists,
-    /// The name cannot be a flag's: it is empty, longer than 255 bytes, or has a `/` or a control character.
+    /// The name cannot be a new flag's: it is empty, longer than 255 bytes, or has a `/` or a control character. Or the store
+    /// cannot keep it.
     InvalidName,
     /// An argument cannot be used: a URL, client data, a condition, a bucketer.
     InvalidInput,

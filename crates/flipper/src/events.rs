@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::guarded;
 use crate::json::{Json, Object};
 
 /// A write of this client to one flag.
@@ -65,7 +66,8 @@ impl WriteEvent {
 
 /// Hears of every write of a client, before and after it. Both methods have a default that does nothing.
 ///
-/// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed.
+/// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed. One
+/// that panics is an error in the log: before a write it vetoes it, after it nothing else comes of it.
 pub trait Subscriber: Send + Sync + 'static {
     /// Called once before a write, after the flag was read and before anything is written. An error vetoes it: the caller of
     /// the write gets [`ErrorKind::Vetoed`] with this error as its source.
@@ -162,12 +164,25 @@ impl Subscribers {
     pub(crate) fn pre(&self, event: &WriteEvent) -> Result<()> {
         self.list()
             .iter()
-            .try_for_each(|subscriber| subscriber.pre(event))
+            .try_for_each(|subscriber| {
+                guarded(|| subscriber.pre(event)).unwrap_or_else(|panic| {
+                    tracing::error!(
+                        flag = event.name(),
+                        panic,
+                        "a subscriber panicked before a write, which is not done"
+                    );
+                    Err(format!("a subscriber panicked: {panic}").into())
+                })
+            })
             .map_err(|error| Error::new(ErrorKind::Vetoed).with_flag(event.name()).with_source(error))
     }
 
     pub(crate) fn post(&self, event: &WriteEvent) {
-        self.list().iter().for_each(|subscriber| subscriber.post(event));
+        for subscriber in self.list() {
+            if let Err(panic) = guarded(|| subscriber.post(event)) {
+                tracing::error!(flag = event.name(), panic, "a subscriber panicked after a write, which is done");
+            }
+        }
     }
 
     /// A copy, so that no lock is held while subscribers run: they may subscribe, or write flags themselves.

@@ -85,6 +85,7 @@ mod error;
 mod evaluation;
 mod events;
 mod flag;
+mod guard;
 mod identity;
 mod inspection;
 mod json;
@@ -123,7 +124,7 @@ pub use flag::FeatureFlag;
 pub use flipper_macros::is_enabled;
 pub use identity::Identity;
 pub use inspection::{Check, Finding};
-pub use json::{Json, Number, Object};
+pub use json::{Json, LoneSurrogates, Number, Object};
 pub use many::FlagStream;
 pub use polling::watch_by_polling;
 pub use record::FlagRecord;
@@ -131,6 +132,7 @@ pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
     Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
+    validate_new_name,
 };
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "consul")]

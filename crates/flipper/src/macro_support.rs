@@ -10,7 +10,7 @@ use crate::client::{Checks, FeatureFlagClient};
 use crate::error::Result;
 use crate::flag::FeatureFlag;
 
-/// Refuses, in the compiler, what is no name for a flag; the rules are those of [`validate_name`](crate::validate_name).
+/// Refuses, in the compiler, what is no name for a flag; the rules are those of [`validate_new_name`](crate::validate_new_name).
 #[must_use]
 pub const fn flag_name(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();

@@ -7,7 +7,7 @@ use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
 use crate::{Error, Json, Object, Result};
 
-pub(crate) use limits::validate_name;
+pub(crate) use limits::{validate_name, validate_new_name};
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
@@ -76,8 +76,9 @@ impl FlagRecord {
             ("is_enabled", self.is_enabled.clone()),
             ("meta", self.meta()),
         ];
-        let known = known.into_iter().map(|(key, value)| (key.to_owned(), value));
-        Json::Object(known.chain(self.unknown.clone()).collect()).to_string()
+        let mut item: Object = known.into_iter().collect();
+        item.append(&self.unknown);
+        Json::Object(item).to_string()
     }
 
     /// The flag's name.
@@ -125,7 +126,7 @@ impl FlagRecord {
             let found = self.client_data.type_name();
             return Err(Error::corrupt(format!("client data is {found}, not an object")).with_flag(&self.name));
         };
-        stored.extend(data.iter().map(|(key, value)| (key, value.clone())));
+        stored.append(data);
         Ok(())
     }
 
@@ -189,7 +190,7 @@ impl FlagRecord {
         if !self.deny_conditions.is_empty() {
             meta.insert("deny_conditions", conditions_to_json(&self.deny_conditions));
         }
-        meta.extend(self.unknown_meta.clone());
+        meta.append(&self.unknown_meta);
         meta.into()
     }
 }

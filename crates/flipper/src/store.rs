@@ -44,7 +44,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `get_is_authoritative`: a `get` that begins after a write has returned sees that write, from any thread and through
     ///   any clone or connection.
     /// - `get_is_whole`: a `get` while others write the flag is one of the flags they put, whole, and never `None`.
-    /// - `get_foreign_name`: a name that no flag can have is `None`, not an error.
+    /// - `get_foreign_name`: a name that is odd, such as an empty one or one with a slash, is `None` where no flag has it, not an
+    ///   error.
     /// - `corrupt_get`: a value that cannot be read as a flag is there, with a version, and its record is the reason.
     ///
     /// # Errors
@@ -68,9 +69,11 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `put_is_atomic`: of several writers with the same version, or that want to create the same flag, one succeeds and
     ///   the others get a `Conflict`.
     /// - `put_no_lost_update`: writers that read, change and put, and retry on `Conflict`, lose nothing.
-    /// - `put_invalid_name`: a name that no flag can have is `InvalidName` and nothing is written.
+    /// - `put_invalid_name`: a name over 4 KiB is `InvalidName` and nothing is written.
+    /// - `put_names_of_python`: a name of any other text, as the Python library may have given it, is kept byte for byte, or is
+    ///   `InvalidName` and nothing is written.
     /// - `put_touches_one`: other flags, and their versions, stay as they are.
-    /// - `put_unicode_and_long_names`: names of up to 255 bytes of any text are kept apart, byte for byte.
+    /// - `put_unicode_and_long_names`: names that can be created, of up to 255 bytes, are kept apart, byte for byte.
     /// - `put_large_record`: a flag with 200 KiB of client data is kept whole.
     /// - `corrupt_put`: a value that cannot be read is there for the precondition, and is replaced as any other.
     /// - `put_dropped`: a put that is dropped half-way happened whole or not at all, and others can write the flag then.
@@ -94,7 +97,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `delete_is_atomic`: of several deletes and puts with the same version one succeeds and the others get a `Conflict`.
     /// - `delete_then_create`: the name can be created anew, and has nothing of the old flag.
     /// - `delete_touches_one`: other flags, and their versions, stay as they are.
-    /// - `delete_foreign_name`: a name that no flag can have is as a missing flag.
+    /// - `delete_foreign_name`: a name that is odd, and that no flag has, is as a missing flag.
     /// - `delete_dropped`: a delete that is dropped half-way happened or did not, and others can write the flag then.
     /// - `corrupt_delete`: a value that cannot be read is deleted as any other.
     ///
@@ -298,14 +301,25 @@ impl Precondition {
     }
 }
 
-/// Whether a flag can have this name: 1 to 255 bytes, with no `/` and no control character. A store calls it in
-/// [`put`](FeatureFlagStore::put), before anything else.
+/// Whether a stored flag can have this name: the Python library takes any text, and here it may have up to 4 KiB. A store calls
+/// it in [`put`](FeatureFlagStore::put), before anything else.
+///
+/// # Errors
+///
+/// `InvalidName`, with what is wrong.
+pub fn validate_name(name: &str) -> Result<()> {
+    record::validate_name(name)
+}
+
+/// Whether a flag can be created under this name: 1 to 255 bytes, with no `/` and no control character.
+/// [`FeatureFlagClient::create`](crate::FeatureFlagClient::create) asks. Flags that have another name, from the Python library,
+/// can be checked, changed, moved and destroyed like all others.
 ///
 /// # Errors
 ///
 /// `InvalidName`, with what is wrong and where.
-pub fn validate_name(name: &str) -> Result<()> {
-    record::validate_name(name)
+pub fn validate_new_name(name: &str) -> Result<()> {
+    record::validate_new_name(name)
 }
 
 /// One state of one flag, as its store tells states apart.

@@ -118,7 +118,6 @@ fn bad_names_and_data_are_refused_with_nothing_written() {
     let long = "x".repeat(256);
     for name in ["", "a/b", "a\nb", "\u{7f}", "\u{85}", long.as_str()] {
         assert_eq!(kind(block_on(features.create(name))), ErrorKind::InvalidName, "{name:?}");
-        assert_eq!(kind(block_on(features.enable(name))), ErrorKind::InvalidName, "{name:?}");
     }
     block_on(features.create("y".repeat(255))).unwrap();
     block_on(features.create("X").client_data(json!({ "kept": true }))).unwrap();
@@ -233,4 +232,23 @@ fn a_client_is_made_from_a_url_and_errors_show_no_secret() {
         let error = flipper::connect(url).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
+}
+
+#[test]
+fn client_data_that_only_python_can_write_outlive_our_writes() {
+    let store = MemoryFeatureFlagStore::new();
+    let odd = r#""nan": NaN, "\ud800": [-Infinity, "a\udfff"]"#;
+    store.put_text(
+        "X",
+        format!(
+            r#"{{"feature_name": "X", "is_enabled": true, "meta": {{"client_data": {{{odd}}}, "created_date": 1}}}}"#
+        ),
+    );
+    let features = FeatureFlagClient::new(store);
+    assert!(features.is_enabled("X"));
+    block_on(features.set_client_data("X", json!({ "ours": 1 }))).unwrap();
+    assert_eq!(features.client_data("X").unwrap().to_string(), format!(r#"{{{odd}, "ours": 1}}"#));
+    let data: serde_json::Value =
+        serde_json::from_str(&serde_json::to_string(&features.client_data("X").unwrap()).unwrap()).unwrap();
+    assert_eq!(data["nan"], serde_json::Value::Null);
 }

@@ -151,3 +151,90 @@ fn a_subscriber_may_write_flags_itself() {
     block_on(features.create("X")).unwrap();
     assert!(features.exists("AUDIT"));
 }
+
+#[test]
+fn a_panic_after_a_write_is_nobodys_but_the_log() {
+    let (features, log) = (client(), Log::default());
+    let _panics = features.subscribe(Post(|_: &WriteEvent| panic!("a test asked for it")));
+    let _hears = features.subscribe(Recorder("", log.clone()));
+    block_on(features.create("X").enabled(true)).unwrap();
+    block_on(features.disable("X")).unwrap();
+    assert!(!features.is_enabled("X"));
+    assert_eq!(taken(&log), ["pre X create true -", "post X create true -", "pre X disable", "post X disable"]);
+}
+
+#[test]
+fn a_panic_before_a_write_vetoes_it() {
+    let features = client();
+    block_on(features.create("X")).unwrap();
+    let panics = features.subscribe(Pre(|_: &WriteEvent| panic!("a test asked for it")));
+    let error = block_on(features.enable("X")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Vetoed);
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("a test asked for it"));
+    assert!(!features.is_enabled("X"));
+    drop(panics);
+    block_on(features.enable("X")).unwrap();
+}
+
+mod panicking {
+    use std::time::SystemTime;
+
+    use flipper::{Attributes, Clock, CustomBucketer, Object, RandomSource};
+
+    #[derive(Debug)]
+    pub(crate) struct Panics;
+
+    impl Clock for Panics {
+        fn now(&self) -> SystemTime {
+            panic!("a test asked for it")
+        }
+    }
+
+    impl RandomSource for Panics {
+        fn next(&self) -> f64 {
+            panic!("a test asked for it")
+        }
+    }
+
+    impl CustomBucketer for Panics {
+        fn bucketer_type(&self) -> &str {
+            "Panics"
+        }
+
+        fn fields(&self) -> Object {
+            Object::new()
+        }
+
+        fn is_enabled(&self, _: &str, _: &dyn Attributes) -> bool {
+            panic!("a test asked for it")
+        }
+    }
+}
+
+#[test]
+fn checks_outlive_panics_of_what_they_call() {
+    use flipper::{Bucketer, LinearRampPercentage, Percentage, PercentageBucketer, context};
+    use panicking::Panics;
+
+    let features = FeatureFlagClient::builder().clock(Panics).random(Panics).build(MemoryFeatureFlagStore::new());
+    for name in ["CUSTOM", "RANDOM", "RAMP"] {
+        block_on(features.create(name).enabled(true)).unwrap();
+    }
+    let ramp =
+        LinearRampPercentage::new(0.0, 1.0, std::time::Duration::from_secs(1)).starting_at(std::time::UNIX_EPOCH);
+    block_on(features.set_bucketer("CUSTOM", Bucketer::Custom(Arc::new(Panics)))).unwrap();
+    block_on(features.set_bucketer("RANDOM", PercentageBucketer::new(Percentage::new(0.999_999_999)))).unwrap();
+    block_on(features.set_bucketer("RAMP", PercentageBucketer::new(ramp))).unwrap();
+    for _ in 0..3 {
+        assert!(!features.is_enabled_with("CUSTOM", &context! { user_id: 1 }));
+        assert!(!features.evaluate("CUSTOM", &context! {}).enabled);
+        assert!(features.is_enabled("RANDOM") && features.is_enabled("RAMP"));
+    }
+}
+
+#[test]
+fn a_factory_that_panics_makes_its_flags_unreadable_and_no_more() {
+    flipper::register_bucketer("PanickingFactory", |_| panic!("a test asked for it")).unwrap();
+    let text = r#"{"feature_name": "X", "is_enabled": true, "meta": {"created_date": 1, "bucketer": {"type": "PanickingFactory"}}}"#;
+    assert_eq!(flipper::FlagRecord::from_json(text).unwrap_err().kind(), ErrorKind::Corrupt);
+}

@@ -501,7 +501,7 @@ fn bulk_writes_of_the_same_flags_do_not_wait_for_each_other_for_ever() {
             });
         }
     });
-    let invalid = block_on(mirror.put_all(&[record("a/b", true), record("F0", false)], Precondition::Any));
+    let invalid = block_on(mirror.put_all(&[record(&"x".repeat(4097), true), record("F0", false)], Precondition::Any));
     assert_eq!(invalid[0].as_ref().unwrap_err().kind(), ErrorKind::InvalidName);
     assert!(invalid[1].is_ok() && !features.is_enabled("F0"));
 }

@@ -100,8 +100,6 @@ fn rule(reason: &Reason) -> &'static str {
 /// The check of a record, as a program makes it.
 pub(crate) async fn evaluate(name: &str, record: &FlagRecord, context: &Context) -> Done<Evaluation> {
     let store = MemoryFeatureFlagStore::new();
-    // A flag may lie under a name that none could be created with, and can be checked all the same.
-    let valid = if flipper::validate_name(name).is_ok() { name } else { "flag" };
-    store.put(&named(record, valid), Precondition::Any).await.map_err(|error| Failure::of(&error, "memory"))?;
-    Ok(FeatureFlagClient::new(store).evaluate(valid, context))
+    store.put(&named(record, name), Precondition::Any).await.map_err(|error| Failure::of(&error, "memory"))?;
+    Ok(FeatureFlagClient::new(store).evaluate(name, context))
 }

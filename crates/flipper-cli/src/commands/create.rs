@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 
-use flipper::{ErrorKind, FlagRecord, Json, Object, validate_name};
+use flipper::{ErrorKind, FlagRecord, Json, Object, validate_new_name};
 
 use crate::args::Create;
 use crate::change::{Words, tell};
@@ -26,7 +26,7 @@ pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
     let names = names::all(&args.names.names)?;
     // Before a file is made for flags that cannot be.
     for name in &names {
-        let error = validate_name(name).err();
+        let error = validate_new_name(name).err();
         error.map_or(Ok(()), |error| Err(Failure::of(&error, "the store")))?;
     }
     let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
@@ -88,7 +88,7 @@ fn read(given: &OsStr) -> Done<Object> {
         }
     };
     let text = without_mark(&text).trim();
-    let found = match Json::parse(text) {
+    let found = match Json::parse_strict(text) {
         Ok(Json::Object(data)) => return Ok(data),
         Ok(other) => format!("found {}", kind(&other)),
         Err(error) if text.starts_with('{') => {
@@ -108,7 +108,7 @@ fn kind(json: &Json) -> &'static str {
     match json {
         Json::Null => "null",
         Json::Bool(_) => "a boolean",
-        Json::String(_) => "a string",
+        Json::String(_) | Json::LoneSurrogates(_) => "a string",
         Json::Array(_) => "an array",
         Json::Object(_) => "an object",
         _ => "a number",

@@ -78,5 +78,5 @@ fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {
 
 /// A value from the command line: JSON where it can be read as such, else a string.
 pub(crate) fn json_or_text(text: &str) -> Json {
-    Json::parse(text).unwrap_or_else(|_| Json::from(text))
+    Json::parse_strict(text).unwrap_or_else(|_| Json::from(text))
 }

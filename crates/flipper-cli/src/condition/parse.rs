@@ -127,7 +127,7 @@ impl Parser {
 
 /// A number, `true`, `false` or `null`; else the word is a string.
 fn scalar(word: &str) -> Json {
-    Json::parse(word).unwrap_or_else(|_| Json::from(word))
+    Json::parse_strict(word).unwrap_or_else(|_| Json::from(word))
 }
 
 fn at(token: &Token, what: &str) -> Wrong {

@@ -92,7 +92,7 @@ fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
             '"' => {
-                return match Json::parse(&rest[..=at]) {
+                return match Json::parse_strict(&rest[..=at]) {
                     Ok(Json::String(text)) => Ok((Kind::Quoted(text), at + 1)),
                     _ => Err(Wrong { what: "this is no string as JSON has it".to_owned(), at: 0, len: at + 1 }),
                 };

@@ -12,7 +12,7 @@ use flipper::{
 use tokio::sync::OnceCell;
 
 use super::{Kind, Location};
-use crate::failure::{Done, Failure, said};
+use crate::failure::{Done, Failure};
 use crate::suggest;
 use crate::text::quoted;
 
@@ -76,15 +76,11 @@ impl Store {
 
     /// The same when a write was sent: one whose answer did not come may have been done all the same.
     pub(crate) async fn write_failure(&self, error: &Error, name: &str) -> Failure {
-        let was_sent = !said(error).contains("Connection refused");
         let failure = self.failure_with(error, name).await;
         if error.kind() != ErrorKind::Unavailable || error.nothing_written() {
             return failure;
         }
         let name = quoted(name);
-        if !was_sent {
-            return failure;
-        }
         failure
             .hint(format!("whether {name} was changed is not known; `flipper get {name}` tells when the store answers"))
     }

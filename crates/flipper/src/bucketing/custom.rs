@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{ConsistentHashPercentageBucketer, NO_OP, PercentageBucketer, SaltedPercentageBucketer, TYPE};
 use crate::context::Attributes;
+use crate::guard::{guarded, guarded_or};
 use crate::json::Object;
 use crate::{Error, Result};
 
@@ -15,7 +16,7 @@ pub trait CustomBucketer: Debug + Send + Sync + 'static {
     /// The stored fields, without the type.
     fn fields(&self) -> Object;
 
-    /// Whether the flag is on for this caller. There may be no attributes.
+    /// Whether the flag is on for this caller. There may be no attributes. Where it panics the flag is off, which is logged once.
     fn is_enabled(&self, flag_name: &str, attributes: &dyn Attributes) -> bool;
 }
 
@@ -74,8 +75,15 @@ pub fn register_bucketer(
     Ok(())
 }
 
+pub(crate) fn ask(bucketer: &dyn CustomBucketer, flag_name: &str, attributes: &dyn Attributes) -> bool {
+    let who = || format!("the bucketer {:?} of flag {flag_name:?}", bucketer.bucketer_type());
+    guarded_or(who, || bucketer.is_enabled(flag_name, attributes), || false)
+}
+
 pub(super) fn from_json(type_name: &str, fields: &Object) -> Result<Arc<dyn CustomBucketer>> {
     let factory = FACTORIES.read().unwrap_or_else(PoisonError::into_inner).get(type_name).cloned();
     let factory = factory.ok_or_else(|| Error::corrupt(format!("bucketer {TYPE} {type_name:?} is unknown")))?;
-    factory(fields).map_err(|error| Error::corrupt(format!("bucketer {type_name:?} cannot be made")).with_source(error))
+    let made =
+        guarded(|| factory(fields)).unwrap_or_else(|panic| Err(Error::corrupt(format!("factory panicked: {panic}"))));
+    made.map_err(|error| Error::corrupt(format!("bucketer {type_name:?} cannot be made")).with_source(error))
 }

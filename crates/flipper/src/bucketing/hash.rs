@@ -95,12 +95,9 @@ fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt:
         Operand::Bool(value) => out.write_str(if value { "true" } else { "false" }),
         Operand::Int(value) => write_int(value, out),
         Operand::Big(digits) => out.write_str(digits),
-        Operand::Float(value) if value.is_nan() => out.write_str("NaN"),
-        Operand::Float(value) if value.is_infinite() => {
-            out.write_str(if value > 0.0 { "Infinity" } else { "-Infinity" })
-        }
         Operand::Float(value) => write_float(out, value),
         Operand::Str(text) => write_string(text, out),
+        Operand::LoneSurrogates(text) => text.write(out),
         Operand::List(items) => {
             out.write_str("[")?;
             for (index, item) in items.iter().enumerate() {
@@ -113,11 +110,11 @@ fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt:
         }
         Operand::Object(object) => {
             out.write_str("{")?;
-            for (index, (key, item)) in object.iter().enumerate() {
+            for (index, (key, item)) in object.entries().enumerate() {
                 if index > 0 {
                     out.write_str(", ")?;
                 }
-                write_string(key, out)?;
+                key.write(out)?;
                 out.write_str(": ")?;
                 write_operand(item.into(), out, depth + 1)?;
             }

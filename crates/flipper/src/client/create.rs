@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
 use crate::flag::FeatureFlag;
 use crate::json::{Json, Object};
-use crate::record::{FlagRecord, validate_name};
+use crate::record::{FlagRecord, validate_new_name};
 use crate::store::Precondition;
 
 /// The creation of a flag; made by [`FeatureFlagClient::create`], and awaited.
@@ -125,7 +125,7 @@ impl<M: Clone + Send + Sync + 'static> Settings<M> {
         let Self { client, name, enabled, client_data, existing } = self;
         let core = client.core.clone();
         let place = |error: Error| error.with_flag(&name).with_store(&core.store);
-        validate_name(&name)?;
+        validate_new_name(&name)?;
         let client_data = client_data.transpose().map_err(place)?;
 
         let mut record = FlagRecord::new(&name, client.now());

@@ -14,6 +14,7 @@ use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 use crate::evaluation::Environment;
 use crate::events::{Subscriber, Subscribers, Subscription};
 use crate::flag::FeatureFlag;
+use crate::guard::Guarded;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
@@ -144,17 +145,17 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The clock for creation dates and ramps; the system's by default.
+    /// The clock for creation dates and ramps; the system's by default, and where it panics.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Arc::new(Guarded(clock));
         self
     }
 
-    /// The source of chance for random percentages.
+    /// The source of chance for random percentages; where it panics the default stands in.
     #[must_use]
     pub fn random(mut self, random: impl RandomSource) -> Self {
-        self.random = Arc::new(random);
+        self.random = Arc::new(Guarded(random));
         self
     }
 

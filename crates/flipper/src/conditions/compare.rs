@@ -60,17 +60,9 @@ fn equal(left: Operand<'_>, right: Operand<'_>, depth: usize) -> Compared {
             Ok(true)
         }
         (Operand::Object(left), Operand::Object(right)) => {
-            if left.len() != right.len() {
-                return Ok(false);
-            }
-            for (key, left) in left.iter() {
-                let Some(right) = right.get(key) else { return Ok(false) };
-                if !equal(left.into(), right.into(), depth + 1)? {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
+            left.matches(right, |left, right| equal(left.into(), right.into(), depth + 1))
         }
+        (Operand::LoneSurrogates(left), Operand::LoneSurrogates(right)) => Ok(left == right),
         _ => Ok(false),
     }
 }
@@ -92,7 +84,19 @@ fn ordered(left: Operand<'_>, operator: Operator, right: Operand<'_>, depth: usi
             }
             Ok(decide(left.len().cmp(&right.len()), operator))
         }
-        _ => Err(Mismatch::of(left, right)),
+        _ => match (code_points(left), code_points(right)) {
+            (Some(left), Some(right)) => Ok(decide(left.cmp(&right), operator)),
+            _ => Err(Mismatch::of(left, right)),
+        },
+    }
+}
+
+/// Those of a string, for where one of two has what only Python's strings have.
+fn code_points(operand: Operand<'_>) -> Option<Vec<u32>> {
+    match operand {
+        Operand::Str(text) => Some(text.chars().map(u32::from).collect()),
+        Operand::LoneSurrogates(text) => Some(text.code_points().collect()),
+        _ => None,
     }
 }
 
@@ -128,8 +132,12 @@ fn contains(container: Operand<'_>, item: Operand<'_>) -> Compared {
         (Operand::Str(text), Operand::Str(part)) => Ok(text.contains(part)),
         (Operand::Object(_), Operand::List(_) | Operand::Object(_)) => Err(Mismatch::of(item, container)),
         (Operand::Object(object), Operand::Str(key)) => Ok(object.contains_key(key)),
+        (Operand::Object(object), Operand::LoneSurrogates(key)) => Ok(object.has_lone(key)),
         (Operand::Object(_), _) => Ok(false),
-        _ => Err(Mismatch::of(item, container)),
+        _ => match (code_points(container), code_points(item)) {
+            (Some(text), Some(part)) => Ok(part.is_empty() || text.windows(part.len()).any(|found| found == part)),
+            _ => Err(Mismatch::of(item, container)),
+        },
     }
 }
 

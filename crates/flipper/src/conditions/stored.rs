@@ -25,7 +25,10 @@ impl Condition {
         let field =
             |name: &str| check.get(name).ok_or_else(|| Error::corrupt(format!("check of a condition has no {name:?}")));
         let variable = field("variable")?;
-        let variable = variable.as_str().ok_or_else(|| Error::corrupt("variable of a check is not a string"))?;
+        // One with lone surrogates no caller can give.
+        let Json::String(variable) = variable else {
+            return Err(Error::corrupt("variable of a check is not a string"));
+        };
         let value = field("value")?.clone();
         let symbol = match field("operator")? {
             Json::Null => return Ok(self.with_json(variable, Operator::Eq, value)),
@@ -35,7 +38,7 @@ impl Condition {
             return Ok(self.with_json(variable, operator, value));
         }
         // Python joins the two and takes a key of more than two parts for a variable's name.
-        let joined = [variable, symbol].join(DELIMITER);
+        let joined = [variable.as_str(), symbol].join(DELIMITER);
         if joined.split(DELIMITER).count() > 2 {
             return Ok(self.with_json(&joined, Operator::Eq, value));
         }

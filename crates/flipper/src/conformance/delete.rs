@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::subject::{FOREIGN_NAMES, Subject, flag, name, with_data};
+use super::subject::{FOREIGN_NAMES, Subject, flag, name, overlong, with_data};
 use crate::store::{FeatureFlagStore, Precondition};
 
 /// See [`FeatureFlagStore::delete`].
@@ -109,7 +109,7 @@ pub async fn delete_foreign_name(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let record = flag("BESIDE");
     let version = store.put(&record, Precondition::Any).await;
-    let long = "x".repeat(256);
+    let long = overlong();
     for foreign in FOREIGN_NAMES.into_iter().chain([long.as_str()]) {
         store.delete(foreign, Precondition::Any).await;
         store.delete(foreign, Precondition::Absent).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::subject::{FOREIGN_NAMES, Subject, assert_same, at_once, flag, name, with_data};
+use super::subject::{FOREIGN_NAMES, Subject, assert_same, at_once, flag, name, overlong, with_data};
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition};
 
@@ -70,7 +70,7 @@ pub async fn get_is_authoritative(store: Arc<dyn FeatureFlagStore>) {
 /// See [`FeatureFlagStore::get`].
 pub async fn get_foreign_name(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
-    let long = "x".repeat(256);
+    let long = overlong();
     for foreign in FOREIGN_NAMES.into_iter().chain([long.as_str()]) {
         store.expect_missing(foreign).await;
     }

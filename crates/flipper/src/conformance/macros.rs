@@ -88,7 +88,7 @@ macro_rules! __store_behaviors {
         $crate::__behaviors! { [$($how)*]
             get_missing get_after_put get_is_authoritative get_is_whole get_foreign_name
             put_any put_absent put_unchanged put_same_again put_version_is_read_back put_new_version put_aba put_is_atomic
-            put_no_lost_update put_invalid_name put_touches_one put_unicode_and_long_names put_large_record put_dropped
+            put_no_lost_update put_invalid_name put_names_of_python put_touches_one put_unicode_and_long_names put_large_record put_dropped
             delete_existing delete_missing delete_unchanged delete_absent delete_aba delete_is_atomic delete_then_create
             delete_touches_one delete_foreign_name delete_dropped
             list_empty list_ordered list_agrees_with_get list_is_authoritative list_is_complete list_many

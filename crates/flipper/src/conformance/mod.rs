@@ -69,8 +69,8 @@ pub use self::local::{
     table_agrees_with_list, table_is_one, table_keeps_order, table_shows_delete, table_shows_put, table_shows_put_all,
 };
 pub use self::put::{
-    put_aba, put_absent, put_any, put_invalid_name, put_large_record, put_new_version, put_same_again, put_touches_one,
-    put_unchanged, put_unicode_and_long_names, put_version_is_read_back,
+    put_aba, put_absent, put_any, put_invalid_name, put_large_record, put_names_of_python, put_new_version,
+    put_same_again, put_touches_one, put_unchanged, put_unicode_and_long_names, put_version_is_read_back,
 };
 pub use self::put_all::{put_all_each, put_all_results};
 pub use self::race::{

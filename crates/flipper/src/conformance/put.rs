@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::subject::{FOREIGN_NAMES, Subject, assert_kind, assert_same, flag, name, with_data};
+use super::subject::{Subject, assert_kind, assert_same, flag, name, overlong, with_data};
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition};
@@ -115,20 +115,52 @@ pub async fn put_aba(store: Arc<dyn FeatureFlagStore>) {
 /// See [`FeatureFlagStore::put`].
 pub async fn put_invalid_name(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
-    let before = store.list().await.into_iter().map(|stored| stored.name).collect::<Vec<_>>();
-    let long = "x".repeat(256);
-    for foreign in FOREIGN_NAMES.into_iter().chain([long.as_str()]) {
-        for when in [Precondition::Any, Precondition::Absent] {
-            let put = store.try_put(&FlagRecord::new(foreign, 0), when).await;
-            assert_kind(put, ErrorKind::InvalidName, format_args!("`put` under the name {foreign:?}"));
-        }
-        store.expect_missing(foreign).await;
+    let long = overlong();
+    for when in [Precondition::Any, Precondition::Absent] {
+        let put = store.try_put(&FlagRecord::new(&long, 0), when).await;
+        assert_kind(put, ErrorKind::InvalidName, format_args!("`put` under a name of {} bytes", long.len()));
     }
-    let after = store.list().await;
-    let strange = |stored: &&crate::Stored| {
-        !before.contains(&stored.name) && (FOREIGN_NAMES.contains(&stored.name.as_str()) || stored.name == long)
-    };
-    assert!(!after.iter().any(|stored| strange(&stored)), "`list` has a flag that was refused: {after:?}");
+    store.expect_missing(&long).await;
+    let listed = store.list().await.iter().any(|stored| stored.name == long);
+    assert!(!listed, "`list` has a flag that was refused, of a name of {} bytes", long.len());
+}
+
+/// See [`FeatureFlagStore::put`].
+pub async fn put_names_of_python(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let own = name("ODD");
+    let endings = ["/", "//", "/a", "/a/b", "/../a", "/.", "/%2F", "\n", "\0", "\u{7f}", "\u{85}a"];
+    let mut names: Vec<_> = endings.iter().map(|ending| format!("{own}{ending}")).collect();
+    names.extend([format!("/{own}"), format!("../{own}"), format!("{own}{}", "x".repeat(300)), String::new()]);
+    let mut kept = Vec::new();
+    for (number, odd) in names.iter().enumerate() {
+        let record = with_data(&FlagRecord::new(odd, 0), "number", number);
+        match store.try_put(&record, Precondition::Any).await {
+            Ok(version) => kept.push((record, version)),
+            refused => assert_kind(refused, ErrorKind::InvalidName, format_args!("`put` under the name {odd:?}")),
+        }
+    }
+    let listed = store.list().await;
+    for odd in &names {
+        let listed = listed.iter().filter(|stored| stored.name == *odd).count();
+        match kept.iter().find(|(record, _)| record.name() == *odd) {
+            Some((record, version)) => {
+                store.expect(record, version).await;
+                assert_eq!(listed, 1, "`list` has the flag {odd:?} {listed} times");
+            }
+            None => {
+                store.expect_missing(odd).await;
+                assert_eq!(listed, 0, "`list` has a flag that was refused: {odd:?}");
+            }
+        }
+    }
+    for (record, version) in kept {
+        let off = with_data(&record, "changed", true);
+        let version = store.put(&off, Precondition::Unchanged(version)).await;
+        store.expect(&off, &version).await;
+        store.delete(record.name(), Precondition::Unchanged(version)).await;
+        store.expect_missing(record.name()).await;
+    }
 }
 
 /// See [`FeatureFlagStore::put`].

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::subject::{Subject, flag, with_data};
+use super::subject::{Subject, flag, overlong, with_data};
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition};
@@ -13,7 +13,7 @@ pub async fn put_all_each(store: Arc<dyn FeatureFlagStore>) {
     let there = flag("THERE");
     let version = store.put(&there, Precondition::Any).await;
     let (first, last) = (flag("FIRST"), flag("LAST"));
-    let records = [first.clone(), with_data(&there, "n", 1), FlagRecord::new("a/b", 0), last.clone()];
+    let records = [first.clone(), with_data(&there, "n", 1), FlagRecord::new(overlong(), 0), last.clone()];
 
     let results = store.put_all(&records, Precondition::Absent).await;
     let kinds: Vec<_> = results.iter().map(|result| result.as_ref().err().map(crate::Error::kind)).collect();

@@ -20,7 +20,12 @@ use crate::json::Object;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
 
-/// Names that no flag can have, some of them traps for stores that make paths, keys or patterns of them.
+/// More bytes than a flag's name can have.
+pub(super) fn overlong() -> String {
+    "x".repeat(4097)
+}
+
+/// Names that no flag can be created with, some of them traps for stores that make paths, keys or patterns of them.
 pub(super) const FOREIGN_NAMES: [&str; 9] =
     ["", "/", "a/b", "../escaped", "/etc/passwd", "a\nb", "\0", "a\u{7f}", "\u{85}"];
 

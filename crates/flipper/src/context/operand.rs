@@ -1,7 +1,7 @@
 //! A borrowed attribute and a stored JSON value, seen as one and the same kind of thing.
 
 use super::{Value, ValueType};
-use crate::json::{Json, NumberRef, Object};
+use crate::json::{Json, LoneSurrogates, NumberRef, Object};
 
 /// The digits that surely fit into an `i128`.
 const I128_DIGITS: usize = 38;
@@ -15,6 +15,7 @@ pub(crate) enum Operand<'a> {
     Big(&'a str),
     Float(f64),
     Str(&'a str),
+    LoneSurrogates(&'a LoneSurrogates),
     List(List<'a>),
     Object(&'a Object),
 }
@@ -48,7 +49,7 @@ impl Operand<'_> {
             Self::Bool(_) => ValueType::Bool,
             Self::Int(_) | Self::Big(_) => ValueType::Int,
             Self::Float(_) => ValueType::Float,
-            Self::Str(_) => ValueType::Str,
+            Self::Str(_) | Self::LoneSurrogates(_) => ValueType::Str,
             Self::List(_) => ValueType::List,
             Self::Object(_) => ValueType::Object,
         }
@@ -84,6 +85,7 @@ impl<'a> From<&'a Json> for Operand<'a> {
                 NumberRef::Big(digits) => Self::Big(digits),
             },
             Json::String(value) => Self::Str(value),
+            Json::LoneSurrogates(value) => Self::LoneSurrogates(value),
             Json::Array(items) => Self::List(List::Json(items)),
             Json::Object(object) => Self::Object(object),
         }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation};
-use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer};
+use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -188,7 +188,7 @@ impl Plan {
                 },
             },
             Bucketer::Custom(bucketer) => Verdict::CustomBucketer {
-                enabled: bucketer.is_enabled(flag_name, &attributes),
+                enabled: custom::ask(&**bucketer, flag_name, &attributes),
                 bucketer_type: bucketer.bucketer_type(),
             },
         }

@@ -3,6 +3,7 @@
 //! `serde_json::Value` cannot stand in: without `arbitrary_precision` it turns large integers into floats, and without
 //! `preserve_order` it sorts keys. Both are features that change the crate for everybody else in the build.
 
+mod lone_surrogates;
 mod number;
 mod object;
 mod parse;
@@ -14,10 +15,13 @@ use ::serde::Serialize;
 
 use crate::{Error, Result};
 
+pub use lone_surrogates::LoneSurrogates;
 pub use number::Number;
 pub(crate) use number::NumberRef;
 pub(crate) use number::write_float;
+pub(crate) use object::Key;
 pub use object::Object;
+use parse::parse_strict;
 pub(crate) use parse::{Parsed, Parser, parse, parse_slice, parse_str};
 pub(crate) use write::write_string;
 
@@ -45,10 +49,12 @@ pub enum Json {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// An integer of any size, or a finite float.
+    /// An integer of any size, or a float.
     Number(Number),
     /// A string.
     String(String),
+    /// A string that only Python can hold.
+    LoneSurrogates(LoneSurrogates),
     /// An array.
     Array(Vec<Json>),
     /// An object, its keys in order.
@@ -56,17 +62,25 @@ pub enum Json {
 }
 
 impl Json {
-    /// Reads JSON text.
-    ///
-    /// As Python does: of a key given twice the last value counts, at the place of the first; control characters in
-    /// strings are refused. Other than Python: so are `NaN`, `Infinity`, floats beyond the range of `f64`, and
-    /// surrogates without their other half.
+    /// Reads JSON text, as Python does: of a key given twice the last value counts, at the place of the first; control characters
+    /// in strings are refused; `NaN`, `Infinity` and `-Infinity` are floats, as is `1e999`, which is infinite; a string may have
+    /// [lone surrogates](LoneSurrogates).
     ///
     /// # Errors
     ///
     /// `InvalidInput`, with line and column (in characters, from 1), if the text is not JSON or nests deeper than 512.
     pub fn parse(text: &str) -> Result<Self> {
         parse_str(text).map_err(Error::invalid_input)
+    }
+
+    /// As [`parse`](Self::parse), without what other readers of JSON refuse: a float that is not finite, and lone surrogates. For
+    /// what users type.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn parse_strict(text: &str) -> Result<Self> {
+        parse_strict(text).map_err(Error::invalid_input)
     }
 
     /// Reads JSON text from bytes, which must be UTF-8 without a byte order mark.
@@ -98,7 +112,8 @@ impl Json {
     }
 
     /// The same as a `serde_json::Value`, which cannot hold all of it: keys may be sorted, and an integer outside
-    /// `i64` and `u64` becomes the nearest float, or the string of its digits where there is none.
+    /// `i64` and `u64` becomes the nearest float, or the string of its digits where there is none; a float that is not finite
+    /// becomes null, and a lone surrogate U+FFFD. So they do in all formats of serde that have no such floats.
     #[must_use]
     pub fn to_serde(&self) -> serde_json::Value {
         serde::to_serde(self)
@@ -122,16 +137,20 @@ impl Json {
         if let Self::Number(number) = self { number.as_i64() } else { None }
     }
 
-    /// The number as the nearest `f64`, if it is one within the range of `f64`.
+    /// The number as the nearest `f64`, if it is one: a NaN or an infinity too, but no integer beyond the range of `f64`.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         if let Self::Number(number) = self { number.as_f64() } else { None }
     }
 
-    /// The string, if it is one.
+    /// The string, if it is one; with U+FFFD for lone surrogates.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        if let Self::String(text) = self { Some(text) } else { None }
+        match self {
+            Self::String(text) => Some(text),
+            Self::LoneSurrogates(text) => Some(text.as_str()),
+            _ => None,
+        }
     }
 
     /// The elements, if it is an array.
@@ -173,7 +192,7 @@ impl Json {
             Self::Null => "null",
             Self::Bool(_) => "a bool",
             Self::Number(_) => "a number",
-            Self::String(_) => "a string",
+            Self::String(_) | Self::LoneSurrogates(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
         }
@@ -240,7 +259,7 @@ impl TryFrom<f64> for Json {
 
     /// # Errors
     ///
-    /// `InvalidInput` if the float is not finite: JSON has no such number.
+    /// `InvalidInput` if the float is not finite: JSON has no such number, though Python writes it.
     fn try_from(value: f64) -> Result<Self> {
         let number = Number::from_f64(value);
         number.map(Self::Number).ok_or_else(|| Error::invalid_input(format!("{value} is not a JSON number")))

@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use crate::stack_text::StackText;
 
-/// A JSON number: an integer of any size, or a finite float.
+/// A JSON number: an integer of any size, or a float. One that is not finite is none in JSON, but Python writes `NaN` and
+/// `Infinity`, and it is read and written back.
 ///
 /// ```
 /// use flipper::Number;
@@ -22,7 +23,6 @@ enum Repr {
     Int(i64),
     /// Canonical decimal digits, perhaps after a `-`, of an integer outside `i64`.
     Big(Box<str>),
-    /// Always finite.
     Float(f64),
 }
 
@@ -32,7 +32,6 @@ pub(crate) enum NumberRef<'a> {
     Int(i64),
     /// Canonical decimal digits, perhaps after a `-`, of an integer outside `i64`.
     Big(&'a str),
-    /// Always finite.
     Float(f64),
 }
 
@@ -49,7 +48,7 @@ impl Number {
         if let Repr::Int(value) = self.0 { Some(value) } else { None }
     }
 
-    /// The nearest `f64`, if the number is within the range of `f64`.
+    /// The nearest `f64`, if there is one: a NaN or an infinity too, but none for an integer beyond the range of `f64`.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match self.as_ref() {
@@ -65,6 +64,11 @@ impl Number {
             Repr::Big(digits) => NumberRef::Big(digits),
             Repr::Float(value) => NumberRef::Float(*value),
         }
+    }
+
+    pub(super) fn of_python(value: f64) -> Self {
+        // One NaN is as good as another, and equal to it where values are compared by their text.
+        Self(Repr::Float(if value.is_nan() { f64::NAN } else { value }))
     }
 
     /// Takes the text of a JSON integer: digits without leading zeros, perhaps after a `-`.
@@ -107,6 +111,10 @@ impl fmt::Debug for Number {
 /// Writes Python's `repr` of a float: the shortest digits that read back as the same float, with an exponent when that
 /// is below -4 or above 15.
 pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
+    if !value.is_finite() {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return write!(out, "{sign}{}", if value.is_nan() { "NaN" } else { "Infinity" });
+    }
     let text = shortest(value)?;
     let (sign, text) = text.as_str().strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));

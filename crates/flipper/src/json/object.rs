@@ -1,11 +1,12 @@
 //! Objects whose keys keep their order.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 
 use foldhash::fast::RandomState;
 
-use super::Json;
+use super::{Json, LoneSurrogates, write_string};
 
 /// Up to so many keys are looked at one by one. Nearly all objects of flags are so small, and a list without an index is read
 /// in a fraction of the time and memory.
@@ -22,12 +23,55 @@ const FEW: usize = 8;
 /// ```
 #[derive(Clone, Default)]
 pub struct Object {
-    entries: Vec<(String, Json)>,
+    entries: Vec<(Key, Json)>,
     /// `None` while there are few.
     places: Option<Box<Places>>,
 }
 
-type Places = HashMap<String, usize, RandomState>;
+/// Where the keys are.
+#[derive(Clone, Default)]
+struct Places {
+    texts: HashMap<String, usize, RandomState>,
+    lone: HashMap<LoneSurrogates, usize, RandomState>,
+}
+
+impl Places {
+    fn add(&mut self, key: &Key, place: usize) {
+        match key {
+            Key::Text(text) => self.texts.insert(text.clone(), place),
+            Key::Lone(text) => self.lone.insert(text.clone(), place),
+        };
+    }
+}
+
+/// As large as a string.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    Text(String),
+    Lone(LoneSurrogates),
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+impl Key {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Lone(text) => text.as_str(),
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        match self {
+            Self::Text(text) => write_string(text, out),
+            Self::Lone(text) => text.write(out),
+        }
+    }
+}
 
 impl Object {
     /// An object without keys.
@@ -44,18 +88,34 @@ impl Object {
 
     /// Sets a key and returns the value it had. A key that is there keeps its place.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Json>) -> Option<Json> {
-        let (key, value) = (key.into(), value.into());
-        if let Some(place) = self.place(&key) {
+        let key = key.into();
+        self.set(self.place(&key), Key::Text(key), value.into())
+    }
+
+    pub(super) fn insert_key(&mut self, key: Key, value: Json) {
+        self.set(self.place_of(&key), key, value);
+    }
+
+    #[inline]
+    fn set(&mut self, place: Option<usize>, key: Key, value: Json) -> Option<Json> {
+        if let Some(place) = place {
             return Some(std::mem::replace(&mut self.entries[place].1, value));
         }
         if let Some(places) = &mut self.places {
-            places.insert(key.clone(), self.entries.len());
+            places.add(&key, self.entries.len());
         }
         self.entries.push((key, value));
         if self.places.is_none() {
             self.index();
         }
         None
+    }
+
+    /// Adds the keys of another object, those with lone surrogates as they are.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for (key, value) in &other.entries {
+            self.insert_key(key.clone(), value.clone());
+        }
     }
 
     /// Removes a key and returns its value; the keys after it move up. Takes time in proportion to their number.
@@ -67,14 +127,27 @@ impl Object {
 
     fn place(&self, key: &str) -> Option<usize> {
         match &self.places {
-            Some(places) => places.get(key).copied(),
-            None => self.entries.iter().position(|(known, _)| known == key),
+            Some(places) => places.texts.get(key).copied(),
+            None => self.entries.iter().position(|(known, _)| matches!(known, Key::Text(known) if known == key)),
+        }
+    }
+
+    fn place_of(&self, key: &Key) -> Option<usize> {
+        match (key, &self.places) {
+            (Key::Text(key), _) => self.place(key),
+            (Key::Lone(key), Some(places)) => places.lone.get(key).copied(),
+            (Key::Lone(_), None) => self.entries.iter().position(|(known, _)| known == key),
         }
     }
 
     fn index(&mut self) {
-        let places = || self.entries.iter().map(|(key, _)| key.clone()).zip(0..).collect();
-        self.places = (self.entries.len() > FEW).then(|| Box::new(places()));
+        if self.entries.len() <= FEW {
+            self.places = None;
+            return;
+        }
+        let mut places = Box::<Places>::default();
+        self.entries.iter().zip(0..).for_each(|((key, _), place)| places.add(key, place));
+        self.places = Some(places);
     }
 
     /// Whether the key is there.
@@ -95,20 +168,46 @@ impl Object {
         self.entries.is_empty()
     }
 
-    /// The keys, in order.
+    /// The keys, in order; with U+FFFD for lone surrogates, by which they are not found.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
-    /// The keys with their values, in order.
+    /// The keys with their values, in order; see [`keys`](Self::keys).
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.entries.iter())
+    }
+
+    pub(crate) fn has_lone(&self, key: &LoneSurrogates) -> bool {
+        self.place_of(&Key::Lone(key.clone())).is_some()
+    }
+
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        self.entries.iter()
+    }
+
+    /// Whether one has the keys of the other, and `same` holds for their values.
+    pub(crate) fn matches<E>(
+        &self,
+        other: &Self,
+        mut same: impl FnMut(&Json, &Json) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        if self.len() != other.len() {
+            return Ok(false);
+        }
+        for (key, value) in &self.entries {
+            match other.place_of(key) {
+                Some(place) if same(value, &other.entries[place].1)? => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 }
 
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
+        self.matches(other, |one, other| Ok::<_, Infallible>(one == other)) == Ok(true)
     }
 }
 
@@ -138,7 +237,9 @@ impl<K: Into<String>, V: Into<Json>> Extend<(K, V)> for Object {
 
 /// Iterates over an [`Object`] by reference.
 #[derive(Clone, Debug)]
-pub struct Iter<'a>(std::slice::Iter<'a, (String, Json)>);
+pub struct Iter<'a>(Entries<'a>);
+
+pub(crate) type Entries<'a> = std::slice::Iter<'a, (Key, Json)>;
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a Json);
@@ -165,13 +266,16 @@ impl<'a> IntoIterator for &'a Object {
 
 /// Iterates over an [`Object`] by value.
 #[derive(Debug)]
-pub struct IntoIter(std::vec::IntoIter<(String, Json)>);
+pub struct IntoIter(std::vec::IntoIter<(Key, Json)>);
 
 impl Iterator for IntoIter {
     type Item = (String, Json);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next()
+        self.0.next().map(|(key, value)| match key {
+            Key::Text(text) => (text, value),
+            Key::Lone(text) => (text.as_str().to_owned(), value),
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

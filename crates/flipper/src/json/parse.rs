@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Json, MAX_DEPTH, Number, Object};
+use super::{Json, Key, LoneSurrogates, MAX_DEPTH, Number, Object};
 
 /// What was wrong, with line and column.
 pub(crate) type Parsed<T> = Result<T, String>;
@@ -12,22 +12,27 @@ pub(crate) fn parse_slice(bytes: &[u8]) -> Parsed<Json> {
 }
 
 pub(crate) fn parse_str(text: &str) -> Parsed<Json> {
-    parse_text(text, |parser| parser.value(0))
+    parse_text(text, false, |parser| parser.value(0))
+}
+
+/// Refuses what only Python takes for JSON.
+pub(super) fn parse_strict(text: &str) -> Parsed<Json> {
+    parse_text(text, true, |parser| parser.value(0))
 }
 
 /// Reads one value, in whichever way `read` does, with nothing before and after it.
 pub(crate) fn parse<'a, T>(bytes: &'a [u8], read: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> Parsed<T> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse_text(text, read),
+        Ok(text) => parse_text(text, false, read),
         Err(error) => Err(format!("not UTF-8 at byte {}", error.valid_up_to())),
     }
 }
 
-fn parse_text<'a, T>(text: &'a str, read: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> Parsed<T> {
+fn parse_text<'a, T>(text: &'a str, strict: bool, read: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> Parsed<T> {
     if text.starts_with('\u{feff}') {
         return Err("not JSON: starts with a byte order mark".to_owned());
     }
-    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
+    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0, strict, lone: Vec::new() };
     parser.skip_space();
     let value = read(&mut parser)?;
     parser.skip_space();
@@ -42,6 +47,9 @@ pub(crate) struct Parser<'a> {
     bytes: &'a [u8],
     /// Always at a character boundary of `text`.
     at: usize,
+    strict: bool,
+    /// Those of the string that was read last, and where they are in it.
+    lone: Vec<(usize, u16)>,
 }
 
 impl<'a> Parser<'a> {
@@ -86,13 +94,13 @@ impl<'a> Parser<'a> {
     /// The value here, with so many containers around it.
     pub(crate) fn value(&mut self, depth: usize) -> Parsed<Json> {
         match self.peek() {
-            Some(b'"') => self.string().map(|text| Json::String(text.into_owned())),
+            Some(b'"') => {
+                let text = self.string()?.into_owned();
+                Ok(if self.lone.is_empty() { Json::String(text) } else { Json::LoneSurrogates(self.with_lone(text)) })
+            }
             Some(b'{') => {
                 let mut object = Object::new();
-                self.object(depth, |parser, key, depth| {
-                    object.insert(key, parser.value(depth)?);
-                    Ok(())
-                })?;
+                self.object(depth, |parser, key, depth| parser.entry(&mut object, &key, depth))?;
                 Ok(Json::Object(object))
             }
             Some(b'[') => self.array(self.deeper(depth)?),
@@ -100,8 +108,26 @@ impl<'a> Parser<'a> {
             Some(b'n') => self.word("null", Json::Null),
             Some(b't') => self.word("true", Json::Bool(true)),
             Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'N') if !self.strict => self.word("NaN", float(f64::NAN)),
+            Some(b'I') if !self.strict => self.word("Infinity", float(f64::INFINITY)),
             _ => Err(self.unexpected("a value")),
         }
+    }
+
+    /// Reads the value of the key that was read, and adds both to the object.
+    pub(crate) fn entry(&mut self, object: &mut Object, key: &str, depth: usize) -> Parsed<()> {
+        if self.lone.is_empty() {
+            object.insert(key, self.value(depth)?);
+        } else {
+            let key = Key::Lone(self.with_lone(key.to_owned()));
+            object.insert_key(key, self.value(depth)?);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn with_lone(&mut self, text: String) -> LoneSurrogates {
+        LoneSurrogates::new(text, std::mem::take(&mut self.lone))
     }
 
     #[inline]
@@ -204,7 +230,9 @@ impl<'a> Parser<'a> {
 
     fn number(&mut self) -> Parsed<Json> {
         let start = self.at;
-        self.eat(b'-');
+        if self.eat(b'-') && !self.strict && self.peek() == Some(b'I') {
+            return self.word("Infinity", float(f64::NEG_INFINITY));
+        }
         if self.eat(b'0') {
             if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
                 return Err(self.error_at(start, "number with a leading zero"));
@@ -228,8 +256,10 @@ impl<'a> Parser<'a> {
         if integer {
             return Ok(Json::Number(Number::from_integer_text(text)));
         }
-        let number = text.parse().ok().and_then(Number::from_f64);
-        number.map(Json::Number).ok_or_else(|| self.error_at(start, "number beyond the range of a float"))
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() || !self.strict => Ok(float(value)),
+            _ => Err(self.error_at(start, "number beyond the range of a float")),
+        }
     }
 
     fn digits(&mut self) -> Parsed<()> {
@@ -253,7 +283,10 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     return Ok(Cow::Owned(text));
                 }
-                Some(b'\\') => text.push(self.escape()?),
+                Some(b'\\') => {
+                    let c = self.escape(text.len())?;
+                    text.push(c);
+                }
                 Some(_) => return Err(self.error_at(self.at, "control character in a string")),
                 None => return Err(self.error_at(start, "string without an end")),
             }
@@ -268,7 +301,8 @@ impl<'a> Parser<'a> {
         &self.text[start..self.at]
     }
 
-    fn escape(&mut self) -> Parsed<char> {
+    /// The character of the escape here; `place`: where it goes in the string.
+    fn escape(&mut self, place: usize) -> Parsed<char> {
         let start = self.at;
         let simple = match self.bytes.get(start + 1) {
             Some(byte @ (b'"' | b'\\' | b'/')) => char::from(*byte),
@@ -277,7 +311,7 @@ impl<'a> Parser<'a> {
             Some(b'n') => '\n',
             Some(b'r') => '\r',
             Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(),
+            Some(b'u') => return self.unicode_escape(place),
             _ => return Err(self.error_at(start, "unknown escape in a string")),
         };
         self.at += 2;
@@ -285,14 +319,21 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads `\u` and four hex digits, or two of these for a character beyond 0xffff.
-    fn unicode_escape(&mut self) -> Parsed<char> {
+    fn unicode_escape(&mut self, place: usize) -> Parsed<char> {
         let start = self.at;
-        let high = self.code_unit()?;
-        let paired = (0xd800..0xdc00).contains(&high) && self.bytes[self.at..].starts_with(b"\\u");
+        let unit = self.code_unit()?;
+        let after = self.at;
+        let paired = (0xd800..0xdc00).contains(&unit) && self.bytes[after..].starts_with(b"\\u");
         let low = if paired { Some(self.code_unit()?) } else { None };
-        match char::decode_utf16([high].into_iter().chain(low)).next() {
+        match char::decode_utf16([unit].into_iter().chain(low)).next() {
             Some(Ok(c)) => Ok(c),
-            _ => Err(self.error_at(start, "half a surrogate pair in a string")),
+            _ if self.strict => Err(self.error_at(start, "half a surrogate pair in a string")),
+            _ => {
+                // What follows is a character of its own.
+                self.at = after;
+                self.lone.push((place, unit));
+                Ok(char::REPLACEMENT_CHARACTER)
+            }
         }
     }
 
@@ -304,6 +345,10 @@ impl<'a> Parser<'a> {
         self.at += 6;
         unit.ok_or_else(|| self.error_at(start, "\\u without four hex digits in a string"))
     }
+}
+
+fn float(value: f64) -> Json {
+    Json::Number(Number::of_python(value))
 }
 
 #[cfg(test)]
@@ -344,8 +389,30 @@ mod tests {
             ("1 2", "expected the end, found '2' at line 1 column 3"),
         ];
         for (text, message) in cases {
-            assert_eq!(parse_str(text), Err(format!("not JSON: {message}")), "{text}");
+            assert_eq!(parse_strict(text), Err(format!("not JSON: {message}")), "{text}");
         }
+    }
+
+    #[test]
+    fn what_python_writes_is_read_and_written_back() {
+        for (text, written) in [
+            ("[NaN,Infinity, -Infinity]", "[NaN, Infinity, -Infinity]"),
+            ("[1e400, -1e400, 1e-400]", "[Infinity, -Infinity, 0.0]"),
+            (r#""\ud800""#, r#""\ud800""#),
+            (r#""a\uDC00\ud83d\ude00\ud83dé\n""#, r#""a\udc00\ud83d\ude00\ud83d\u00e9\n""#),
+            (r#""\ud800\ud800\udc00\ud83d\u0041""#, r#""\ud800\ud800\udc00\ud83dA""#),
+            (r#"{"\ud800": 1, "\ud801": 2, "\ufffd": 3, "\ud800": 4}"#, r#"{"\ud800": 4, "\ud801": 2, "\ufffd": 3}"#),
+        ] {
+            let json = parse_str(text).unwrap();
+            assert_eq!(json.to_string(), written);
+            assert_eq!(parse_str(written).as_ref(), Ok(&json));
+            assert!(parse_strict(text).is_err(), "{text}");
+        }
+        for text in ["nan", "-NaN", "+1", "Infinit", "-Infinit", "--Infinity", r#""\ud800\u12""#] {
+            assert!(parse_str(text).is_err(), "{text}");
+        }
+        let object = parse_str(r#"{"\ud800": 1, "\ufffd": 3}"#).unwrap();
+        assert_eq!(object.get("\u{fffd}"), Some(&3.into()));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(super) fn to_serde(json: &Json) -> serde_json::Value {
             },
         },
         Json::String(text) => text.as_str().into(),
+        Json::LoneSurrogates(text) => text.as_str().into(),
         Json::Array(items) => items.iter().map(to_serde).collect(),
         Json::Object(object) => object.iter().map(|(key, value)| (key, to_serde(value))).collect(),
     }
@@ -39,6 +40,7 @@ impl Serialize for Json {
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Number(number) => number.serialize(serializer),
             Self::String(text) => serializer.serialize_str(text),
+            Self::LoneSurrogates(text) => serializer.serialize_str(text.as_str()),
             Self::Array(items) => {
                 let mut seq = serializer.serialize_seq(Some(items.len()))?;
                 for item in items {

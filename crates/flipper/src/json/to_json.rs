@@ -236,6 +236,7 @@ impl ser::SerializeMap for Map {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done<()> {
         self.key = match key.serialize(ToJson { depth: MAX_DEPTH })? {
             Json::String(key) => key,
+            Json::LoneSurrogates(key) => key.as_str().to_owned(),
             key @ (Json::Bool(_) | Json::Number(_)) => key.to_string(),
             key => return Err(Failed(format!("a map key is {}, not a string", key.type_name()))),
         };

@@ -8,7 +8,7 @@ use super::{Json, object};
 /// thread's stack bears.
 enum Open<'a> {
     Array(std::slice::Iter<'a, Json>),
-    Object(object::Iter<'a>),
+    Object(object::Entries<'a>),
 }
 
 impl fmt::Display for Json {
@@ -37,7 +37,7 @@ pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
             out.write_str(", ")?;
         }
         if let Some(key) = key {
-            write_string(key, out)?;
+            key.write(out)?;
             out.write_str(": ")?;
         }
         first = start(value, out, &mut stack)?;
@@ -52,6 +52,7 @@ fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -
         Json::Bool(value) => out.write_str(if *value { "true" } else { "false" })?,
         Json::Number(number) => write!(out, "{number}")?,
         Json::String(text) => write_string(text, out)?,
+        Json::LoneSurrogates(text) => text.write(out)?,
         Json::Array(items) => {
             out.write_char('[')?;
             stack.push(Open::Array(items.iter()));
@@ -59,7 +60,7 @@ fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -
         }
         Json::Object(object) => {
             out.write_char('{')?;
-            stack.push(Open::Object(object.iter()));
+            stack.push(Open::Object(object.entries()));
             return Ok(true);
         }
     }

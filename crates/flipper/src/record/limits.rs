@@ -9,8 +9,11 @@ use crate::{Error, ErrorKind, Result};
 /// The most bytes a flag's client data may take as JSON text.
 const MAX_CLIENT_DATA: usize = 256 * 1024;
 
-/// The most bytes a flag's name may take.
-const MAX_NAME: usize = 255;
+/// The most bytes the name of a new flag may take.
+const MAX_NEW_NAME: usize = 255;
+
+/// The most bytes the name of any flag may take.
+const MAX_NAME: usize = 4096;
 
 impl FlagRecord {
     /// Checks what must hold before the flag is written: that every reader can read it back. The client's writes do; call it
@@ -52,20 +55,34 @@ impl Write for Size {
     }
 }
 
-/// Checks a name before a flag is written under it; what is stored already is read under any.
+/// Checks a name before a flag is written under it; what is stored already is read under any. The Python library takes any
+/// text for a name, and its flags are written, copied and destroyed as others are.
 pub(crate) fn validate_name(name: &str) -> Result<()> {
-    let refuse = |what: String| Err(Error::new(ErrorKind::InvalidName).with_message(what).with_flag(name));
+    short_enough(name, MAX_NAME)
+}
+
+/// Checks the name of a flag that a user creates.
+pub(crate) fn validate_new_name(name: &str) -> Result<()> {
     if name.is_empty() {
-        return refuse("flag name is empty".to_owned());
+        return refuse(name, "flag name is empty".to_owned());
     }
-    if name.len() > MAX_NAME {
-        return refuse(format!("flag name is {} bytes long, more than the {MAX_NAME} allowed", name.len()));
-    }
+    short_enough(name, MAX_NEW_NAME)?;
     match name.char_indices().find(|(_, c)| *c == '/' || c.is_control()) {
-        Some((at, '/')) => refuse(format!("flag name has a '/' at byte {at}")),
-        Some((at, c)) => refuse(format!("flag name has the control character {c:?} at byte {at}")),
+        Some((at, '/')) => refuse(name, format!("flag name has a '/' at byte {at}")),
+        Some((at, c)) => refuse(name, format!("flag name has the control character {c:?} at byte {at}")),
         None => Ok(()),
     }
+}
+
+fn short_enough(name: &str, most: usize) -> Result<()> {
+    if name.len() <= most {
+        return Ok(());
+    }
+    refuse(name, format!("flag name is {} bytes long, more than the {most} allowed", name.len()))
+}
+
+fn refuse(name: &str, what: String) -> Result<()> {
+    Err(Error::new(ErrorKind::InvalidName).with_message(what).with_flag(name))
 }
 
 #[cfg(test)]
@@ -81,9 +98,13 @@ mod tests {
     #[test]
     fn names_are_checked() {
         for name in ["a", "é b*?[", &"x".repeat(255), "\u{2028}", "."] {
+            validate_new_name(name).unwrap();
+        }
+        for name in ["", "/", "a/b", "a\n\0", &"x".repeat(4096)] {
             validate_name(name).unwrap();
         }
-        let refused = |name: &str| message(&validate_name(name).unwrap_err(), ErrorKind::InvalidName);
+        assert_eq!(validate_name(&"x".repeat(4097)).unwrap_err().kind(), ErrorKind::InvalidName);
+        let refused = |name: &str| message(&validate_new_name(name).unwrap_err(), ErrorKind::InvalidName);
         assert!(refused("").starts_with("flag name is empty"));
         assert!(refused(&"é".repeat(128)).starts_with("flag name is 256 bytes long, more than the 255 allowed"));
         assert!(refused("éa/b").starts_with("flag name has a '/' at byte 3"));

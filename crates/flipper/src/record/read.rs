@@ -68,7 +68,7 @@ impl Fields for Item {
             "feature_name" => self.feature_name = Some(parser.value(depth)?),
             "is_enabled" => self.is_enabled = Some(parser.value(depth)?),
             "meta" => self.meta.read(parser, depth)?,
-            _ => drop(self.unknown.insert(key, parser.value(depth)?)),
+            _ => parser.entry(&mut self.unknown, key, depth)?,
         }
         Ok(())
     }
@@ -99,10 +99,7 @@ impl Fields for Meta {
                 return Ok(());
             }
             "deny_conditions" => &mut self.deny_conditions,
-            _ => {
-                self.unknown.insert(key, parser.value(depth)?);
-                return Ok(());
-            }
+            _ => return parser.entry(&mut self.unknown, key, depth),
         };
         *field = Some(parser.value(depth)?);
         Ok(())
@@ -161,6 +158,7 @@ fn is_empty(json: &Json) -> bool {
         Json::Bool(value) => !value,
         Json::Number(number) => number.as_f64() == Some(0.0),
         Json::String(text) => text.is_empty(),
+        Json::LoneSurrogates(_) => false,
         Json::Array(items) => items.is_empty(),
         Json::Object(object) => object.is_empty(),
     }

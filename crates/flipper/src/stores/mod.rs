@@ -3,6 +3,8 @@
 #[cfg(feature = "consul")]
 mod consul;
 #[cfg(any(feature = "consul", feature = "redis"))]
+mod deeper;
+#[cfg(any(feature = "consul", feature = "redis"))]
 mod feed;
 mod memory;
 #[cfg(feature = "redis")]

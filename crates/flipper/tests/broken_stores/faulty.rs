@@ -227,6 +227,7 @@ impl FeatureFlagStore for Faulty {
             F::CorruptFailsTheList if all.iter().any(|stored| stored.record.is_err()) => {
                 return Err(Error::new(ErrorKind::Corrupt));
             }
+            F::ListHidesSlashes => all.retain(|stored| !stored.name.contains('/')),
             F::ListIsReversed => all.reverse(),
             F::ListHasOneTwice => all.extend(all.last().cloned()),
             F::ListLags => all = self.before.lock().unwrap().clone(),

@@ -88,3 +88,21 @@ fn a_locked_file_is_an_error_of_every_flag() {
     shell.execute_batch("ROLLBACK").unwrap();
     assert_eq!(state(&file, "A"), None);
 }
+
+#[test]
+fn says_what_an_operator_wants_to_know() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "X", true).unwrap();
+    let file = SqliteFile::open(&folder.database).unwrap();
+    let checks = block_on(file.inspect());
+    assert!(checks.iter().all(|check| check.finding == flipper::Finding::Fine), "{checks:?}");
+    assert!(checks.iter().any(|check| check.what == "flags" && check.text == "1"), "{checks:?}");
+    assert_eq!(block_on(store.inspect()), checks);
+    assert_eq!(store.identity(), file.identity());
+    assert_eq!(store.identity().place(), format!("sqlite:{}", folder.text()));
+    fs::remove_file(&folder.database).unwrap();
+    assert_eq!(block_on(store.inspect())[0].finding, flipper::Finding::Fault);
+    assert_eq!(block_on(file.inspect())[0].finding, flipper::Finding::Fault);
+    assert!(!folder.database.exists());
+}

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, WatchEvent};
+use flipper::{
+    ErrorKind, FeatureFlagStore, Health, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, WatchEvent,
+};
 use flipper_testkit::wait_until;
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -307,4 +309,173 @@ fn a_replaced_file_is_not_mixed_with_the_old_one_while_somebody_reads_that() {
     put(&store, "NEWEST", true).unwrap();
     assert_eq!(folder.open().table().list().len(), 3);
     assert_intact(&folder.database);
+}
+
+/// Points a link elsewhere as those do who want no moment without it.
+#[cfg(unix)]
+fn point(link: &Path, to: &Path) {
+    let new = link.with_file_name("link.new");
+    std::os::unix::fs::symlink(to, &new).unwrap();
+    fs::rename(new, link).unwrap();
+}
+
+/// Flags that are read, and where writes go, when the name stands for another file.
+#[cfg(unix)]
+fn follows(live: &Path, repoint: impl Fn(usize), files: &[std::path::PathBuf; 2]) {
+    made_elsewhere(&files[0], &[("ONE", true)]);
+    made_elsewhere(&files[1], &[("TWO", true)]);
+    repoint(0);
+    let store = SqliteFeatureFlagStore::open(live).unwrap();
+    let file = flipper::SqliteFile::open(live).unwrap();
+    let mut watch = store.watch();
+    assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
+    for round in 1..6 {
+        repoint(round % 2);
+        let name = format!("WRITTEN_{round}");
+        // At once: nothing is acknowledged that gets into the other file.
+        match round {
+            1 | 2 => drop(put(&store, &name, true).unwrap()),
+            3 => drop(block_on(file.put(&record(&name, true), Precondition::Any)).unwrap()),
+            _ => wait_until("it is taken in", || is_enabled(&store, ["ONE", "TWO"][round % 2]).is_some()),
+        }
+        let expected = SqliteFeatureFlagStore::open(&files[round % 2]).unwrap();
+        assert_eq!(expected.table().get(&name).is_some(), round < 4);
+        assert_eq!(block_on(store.list()).unwrap().len(), expected.table().list().len());
+        assert_eq!(block_on(file.list()).unwrap().len(), expected.table().list().len());
+        assert!(stale(&store).is_none());
+    }
+    let told = |event: &WatchEvent| matches!(event, WatchEvent::Reset { flags, .. } if flags.iter().any(|flag| flag.name == "TWO"));
+    while !told(&block_on(watch.next()).unwrap()) {}
+    for file in files {
+        assert_intact(file);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_is_pointed_elsewhere_is_followed() {
+    let folder = Folder::new();
+    let files = ["v1.db", "v2.db"].map(|name| folder.folder.path().join(name));
+    follows(&folder.database, |which| point(&folder.database, &files[which]), &files);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_swapped_is_followed() {
+    let folder = Folder::new();
+    let mounted = folder.folder.path();
+    let versions = ["..2026_1", "..2026_2"].map(|name| mounted.join(name));
+    versions.iter().for_each(|version| fs::create_dir(version).unwrap());
+    std::os::unix::fs::symlink("..data/flags.db", &folder.database).unwrap();
+    let files = versions.clone().map(|version| version.join("flags.db"));
+    follows(&folder.database, |which| point(&mounted.join("..data"), &versions[which]), &files);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_is_stale_until_there_is_something() {
+    let folder = Folder::new();
+    let [one, two] = ["v1.db", "v2.db"].map(|name| folder.folder.path().join(name));
+    made_elsewhere(&one, &[("ONE", true)]);
+    point(&folder.database, &one);
+    let store = folder.open();
+    point(&folder.database, &two);
+    wait_until("it is stale", || stale(&store).is_some());
+    assert_eq!(put(&store, "LOST", true).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(is_enabled(&store, "ONE"), Some(true));
+    let made = folder.folder.path().join("made.db");
+    made_elsewhere(&made, &[("TWO", true)]);
+    fs::rename(&made, &two).unwrap();
+    wait_until("it is taken in", || is_enabled(&store, "TWO") == Some(true) && stale(&store).is_none());
+    assert_eq!(is_enabled(&store, "ONE"), None);
+}
+
+#[test]
+fn a_file_that_is_copied_over_it_is_taken_in() {
+    let folder = Folder::new();
+    let other = folder.folder.path().join("other.db");
+    let store = folder.open();
+    let direct = flipper::SqliteFile::open(&folder.database).unwrap();
+    for round in 0..5 {
+        for number in 0..20 {
+            put(&store, &format!("OLD_{number}"), true).unwrap();
+        }
+        block_on(direct.list()).unwrap();
+        let name = format!("NEW_{round}");
+        let _ = fs::remove_file(&other);
+        made_elsewhere(&other, &[(&name, true), ("X", round % 2 == 0)]);
+        let wal = folder.folder.path().join("flags.db-wal");
+        wait_until("the log is empty", || fs::metadata(&wal).unwrap().len() == 0);
+        fs::copy(&other, &folder.database).unwrap();
+        put(&store, "LATER", true).unwrap();
+        let names: Vec<_> = block_on(store.list()).unwrap().into_iter().map(|flag| flag.name).collect();
+        assert_eq!(names, ["LATER", &name, "X"]);
+        assert_eq!(block_on(direct.list()).unwrap().len(), 3);
+        assert_intact(&folder.database);
+    }
+}
+
+#[test]
+fn a_file_of_another_origin_that_is_restored_is_taken_in() {
+    let folder = Folder::new();
+    let other = folder.folder.path().join("other.db");
+    let store = folder.open();
+    put(&store, "OLD", true).unwrap();
+    // Made later: it counts higher.
+    made_elsewhere(&other, &[("NEW", true)]);
+    let shell = folder.shell();
+    shell.execute("ATTACH ?1 AS copy", [other.to_str().unwrap()]).unwrap();
+    shell
+        .execute_batch(
+            "BEGIN IMMEDIATE; DELETE FROM flags; INSERT INTO flags SELECT * FROM copy.flags; DELETE FROM versions;
+             INSERT INTO versions SELECT * FROM copy.versions; DELETE FROM sqlite_sequence;
+             INSERT INTO sqlite_sequence SELECT * FROM copy.sqlite_sequence; COMMIT;",
+        )
+        .unwrap();
+    wait_until("it is taken in", || is_enabled(&store, "NEW") == Some(true) && is_enabled(&store, "OLD").is_none());
+}
+
+#[test]
+fn deletions_are_forgotten_and_missed_by_none() {
+    let folder = Folder::new();
+    let store = folder.open();
+    put(&store, "KEPT", true).unwrap();
+    put(&store, "LAST", true).unwrap();
+    let file = flipper::SqliteFile::open(&folder.database).unwrap();
+    for round in 0..12 {
+        let records: Vec<_> = (0..1000).map(|number| record(&format!("F_{round}_{number}"), true)).collect();
+        for result in block_on(file.put_all(&records, Precondition::Absent)) {
+            result.unwrap();
+        }
+        for record in &records[..500] {
+            block_on(file.delete(record.name(), Precondition::Any)).unwrap();
+        }
+        // By hand, too.
+        folder.shell().execute_batch("DELETE FROM flags WHERE name LIKE 'F_%'").unwrap();
+    }
+    // As by an old follower that sees them all at once.
+    block_on(file.delete("LAST", Precondition::Any)).unwrap();
+    assert_eq!(block_on(store.list()).unwrap().len(), 1);
+    let rows: i64 = folder.shell().query_row("SELECT count(*) FROM versions", [], |row| row.get(0)).unwrap();
+    assert!(rows < 6000, "{rows} rows are left of 12,000 deletions");
+    let (pruned, last): (i64, i64) = folder
+        .shell()
+        .query_row(
+            "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'pruned'), (SELECT max(version) FROM versions)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert!(0 < pruned && pruned < last);
+}
+
+#[test]
+fn staleness_counts_from_the_last_word() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let before = store.status().last_sync.unwrap();
+    fs::remove_file(&folder.database).unwrap();
+    wait_until("it is stale", || stale(&store).is_some());
+    let Health::Stale { since, .. } = store.status().health else { panic!("live") };
+    assert!(before <= since && Some(since) == store.status().last_sync);
 }

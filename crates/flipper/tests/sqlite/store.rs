@@ -154,7 +154,21 @@ fn two_stores_and_a_connection_of_one_process_agree() {
 fn names_and_records_of_any_text_are_kept() {
     let folder = Folder::new();
     let store = folder.open();
-    let names = ["a", "A", "é", "e\u{301}", "ß", " ", "'; DROP TABLE flags; --", "%", "🐎", &"x".repeat(255)];
+    let names = [
+        "a",
+        "A",
+        "é",
+        "e\u{301}",
+        "ß",
+        " ",
+        "'; DROP TABLE flags; --",
+        "%",
+        "🐎",
+        "",
+        "a/b",
+        "a\0b",
+        &"x".repeat(4096),
+    ];
     for name in names {
         put(&store, name, true).unwrap();
     }
@@ -170,10 +184,9 @@ fn names_and_records_of_any_text_are_kept() {
     let listed = block_on(store.list()).unwrap();
     assert_eq!(listed.iter().map(|stored| stored.name.as_str()).collect::<Vec<_>>(), sorted);
     assert_eq!(*block_on(store.get("LARGE")).unwrap().unwrap().record.unwrap(), large);
-    for name in ["", "a/b", "a\nb", &"x".repeat(256)] {
-        assert_eq!(put(&store, name, true).unwrap_err().kind(), ErrorKind::InvalidName);
-        assert!(block_on(store.get(name)).unwrap().is_none());
-    }
+    let long = "x".repeat(4097);
+    assert_eq!(put(&store, &long, true).unwrap_err().kind(), ErrorKind::InvalidName);
+    assert!(block_on(store.get(&long)).unwrap().is_none());
 }
 
 #[test]
@@ -285,7 +298,7 @@ fn a_relative_path_and_a_link_lead_to_one_file() {
     let link = folder.folder.path().join("link.db");
     std::os::unix::fs::symlink(&folder.database, &link).unwrap();
     let linked = SqliteFeatureFlagStore::open(&link).unwrap();
-    assert_eq!(linked.to_string(), store.to_string());
+    assert_eq!(linked.to_string(), format!("Sqlite({})", link.display()));
     put(&linked, "Y", true).unwrap();
     assert!(block_on(store.get("Y")).unwrap().is_some());
     for name in [":memory:", "file:x.db?mode=memory", "a%20b?c#d.db"] {

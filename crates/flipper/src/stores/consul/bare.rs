@@ -22,6 +22,7 @@ use crate::inspection::Check;
 use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::stores::feed::feed;
 
 /// Consul's limit for a value, unless the agent was told another.
@@ -92,8 +93,19 @@ impl Bare {
         self.client.get(key, Read::Leader).await.map(|_| ())
     }
 
-    pub(super) fn stored(name: &str, entry: &Entry) -> Stored {
-        Stored::from_json(name, Version::ordered(entry.index), &entry.value)
+    /// `None` for a folder, and for another base key's flag.
+    pub(super) fn stored(name: &str, entry: &Entry) -> Option<Stored> {
+        Some(Stored::from_json(name, Version::ordered(entry.index), &entry.value)).filter(is_ours)
+    }
+
+    /// Whether the key holds something that is no flag of this base key.
+    async fn is_taken(&self, name: &str, key: &str) -> Result<bool> {
+        if !is_deeper(name) {
+            return Ok(false);
+        }
+        let found =
+            self.client.get(key, Read::Confirmed).await.map_err(|error| error.with_store(self).with_flag(name))?;
+        Ok(found.entry.is_some_and(|entry| Self::stored(name, &entry).is_none()))
     }
 
     pub(super) fn conflict(&self, name: &str) -> Error {
@@ -102,11 +114,10 @@ impl Bare {
 
     /// The version of the absence of a flag, if it is absent.
     async fn absent(&self, name: &str) -> Result<Version> {
-        // What cannot be there is absent.
-        let Some(key) = self.keys.key(name) else { return Ok(Version::ordered(0)) };
         let named = |error: Error| error.with_store(self).with_flag(name);
-        let found = self.client.get(&key, Read::Confirmed).await.map_err(named)?;
-        match (found.entry, found.index) {
+        let found = self.client.get(&self.keys.of(name), Read::Confirmed).await.map_err(named)?;
+        let flag = found.entry.and_then(|entry| Self::stored(name, &entry));
+        match (flag, found.index) {
             (Some(_), _) => Err(self.conflict(name)),
             (None, Some(index)) => Ok(Version::ordered(index)),
             (None, None) => {
@@ -118,6 +129,9 @@ impl Bare {
 
     /// Consul's web interface makes such keys, and other programs too.
     pub(super) fn warn_of_folder(&self, key: &str) {
+        if !key.ends_with('/') {
+            return;
+        }
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() < MOST_WARNINGS && warned.insert(key.to_owned()) {
             tracing::warn!(store = %self, key, "a key under the base key is a folder, and no flag: it is skipped");
@@ -144,10 +158,9 @@ impl fmt::Debug for Bare {
 #[async_trait]
 impl FeatureFlagStore for Bare {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
-        let Some(key) = self.keys.key(name) else { return Ok(None) };
-        let found =
-            self.client.get(&key, Read::Confirmed).await.map_err(|error| error.with_store(self).with_flag(name))?;
-        Ok(found.entry.map(|entry| Self::stored(name, &entry)))
+        let found = self.client.get(&self.keys.of(name), Read::Confirmed).await;
+        let found = found.map_err(|error| error.with_store(self).with_flag(name))?;
+        Ok(found.entry.and_then(|entry| Self::stored(name, &entry)))
     }
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
@@ -167,7 +180,11 @@ impl FeatureFlagStore for Bare {
                 known => known,
             },
         };
-        writing::put(self, name, value.into_bytes(), index).await
+        let key = self.keys.of(name);
+        if self.is_taken(name, &key).await? {
+            return Err(taken(name).with_store(self));
+        }
+        writing::put(self, name, &key, value.into_bytes(), index).await
     }
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
@@ -179,11 +196,11 @@ impl FeatureFlagStore for Bare {
                 known => known,
             },
         };
-        match self.keys.key(name) {
-            Some(key) => writing::delete(self, name, &key, index).await,
-            None if index.is_some() => Err(self.conflict(name)),
-            // What cannot be there is absent.
-            None => Ok(Version::ordered(0)),
+        let key = self.keys.of(name);
+        match self.is_taken(name, &key).await? {
+            false => writing::delete(self, name, &key, index).await,
+            true if index.is_some() => Err(self.conflict(name)),
+            true => Ok(Version::ordered(0)),
         }
     }
 

@@ -32,6 +32,7 @@ use super::kv::{Listing, Read, Wait};
 use super::rows::Rows;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Stored, Version, WatchEvent};
+use crate::stores::deeper::is_deeper;
 
 /// So many flags that are gone are asked for one by one, whether they may still be read.
 const ASKED_FOR: usize = 8;
@@ -206,7 +207,9 @@ impl Follower {
     /// An error if one of these flags may not be read, or is there: the token may have lost its rights for no longer than the list
     /// took.
     async fn must_be_gone(&self, names: &[String]) -> Result<()> {
-        let keys = names.iter().filter_map(|name| self.store.keys.key(name)).take(ASKED_FOR);
+        // What lies deeper may be another base key's flag by now.
+        let names = names.iter().filter(|name| !is_deeper(name));
+        let keys = names.map(|name| self.store.keys.of(name)).take(ASKED_FOR);
         let found =
             try_join_all(keys.map(|key| async move { self.store.client.get(&key, Read::Leader).await })).await?;
         if found.iter().any(|found| found.entry.is_some()) {

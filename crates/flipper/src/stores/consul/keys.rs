@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// All but what stands for itself in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The keys one level under a base key.
+/// The keys under a base key.
 #[derive(Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -42,15 +42,14 @@ impl Keys {
         &self.hint
     }
 
-    /// `None` for names that would lie deeper than one level, among another base key's flags, and the empty one, which is the
-    /// folder's.
-    pub(super) fn key(&self, name: &str) -> Option<String> {
-        (!name.is_empty() && !name.contains('/')).then(|| format!("{}{name}", self.prefix))
+    /// The key of a name.
+    pub(super) fn of(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
-    /// `None` for keys that are no flag of this base key.
+    /// `None` for keys that can be no flag of this base key; of one that lies deeper its value tells.
     pub(super) fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
-        key.strip_prefix(self.prefix.as_str()).filter(|name| !name.is_empty() && !name.contains('/'))
+        key.strip_prefix(self.prefix.as_str())
     }
 }
 
@@ -70,7 +69,9 @@ pub(super) fn encode(key: &str) -> String {
 /// Whether Consul's HTTP server takes the path of this key for this key: Go's cleans paths, and Consul refuses those with a
 /// character that is not printable, by a table that is Go's.
 pub(super) fn fits_into_a_path(key: &str) -> bool {
-    key.bytes().all(|byte| matches!(byte, b' '..=b'~')) && key.split('/').all(|part| !matches!(part, "." | ".."))
+    key.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && !key.contains("//")
+        && key.split('/').all(|part| !matches!(part, "." | ".."))
 }
 
 #[cfg(test)]
@@ -78,15 +79,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_level_under_the_base_key() {
+    fn keys_under_the_base_key() {
         let keys = Keys::new("a/b").unwrap();
         assert_eq!(keys.base(), "a/b");
-        assert_eq!(keys.key("F").as_deref(), Some("a/b/F"));
-        assert_eq!(keys.name("a/b/é"), Some("é"));
-        for foreign in ["a/F", "a/b", "a/b/", "a/bc/F", "a/b-other/F", "a/b/F/G", "a/b/F/"] {
+        assert_eq!(keys.of("F"), "a/b/F");
+        for name in ["é", "F/G", "F/", ""] {
+            assert_eq!(keys.name(&keys.of(name)), Some(name));
+        }
+        for foreign in ["a/F", "a/b", "a/bc/F", "a/b-other/F"] {
             assert_eq!(keys.name(foreign), None);
         }
-        assert_eq!((keys.key("F/G"), keys.key("")), (None, None));
     }
 
     #[test]

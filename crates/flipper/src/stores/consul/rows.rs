@@ -5,11 +5,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use hyper::body::Bytes;
+use serde_json::value::RawValue;
 
 use super::bare::Bare;
 use super::kv::{self, Entry, Listing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Stored;
+use crate::store::{Stored, Version};
+use crate::stores::deeper::is_deeper;
 
 /// More bytes than this are not read on the flipper thread, which others wait for too: they take a millisecond.
 const LARGE: usize = 1024 * 1024;
@@ -59,15 +61,13 @@ impl Rows {
         let mut rows = Vec::with_capacity(items.len());
         for item in &items {
             match store.keys.name(&item.key) {
+                Some(name) if is_deeper(name) && !is_here(name, item.value) => store.warn_of_folder(&item.key),
                 Some(name) => {
                     let name = match &item.key {
                         Cow::Borrowed(_) => Name::At(place(name)),
                         Cow::Owned(_) => Name::Unescaped(name.to_owned()),
                     };
                     rows.push(Row { name, index: item.modify_index, value: item.value.map(|raw| place(raw.get())) });
-                }
-                None if item.key.ends_with('/') && item.key.starts_with(store.keys.prefix()) => {
-                    store.warn_of_folder(&item.key);
                 }
                 None => {}
             }
@@ -98,12 +98,18 @@ impl Rows {
     }
 }
 
+/// Whether this lies deeper than one level, and is a flag of this base key all the same.
+fn is_here(name: &str, value: Option<&RawValue>) -> bool {
+    let value = value.and_then(|raw| kv::decode(raw.get().as_bytes()).ok()).unwrap_or_default();
+    Bare::stored(name, &Entry { value, index: 0 }).is_some()
+}
+
 fn flag(body: &Bytes, row: &Row) -> Result<Stored> {
     let value = match &row.value {
         Some(range) => kv::decode(&body[range.clone()])?,
         None => Vec::new(),
     };
-    Ok(Bare::stored(name_in(body, row), &Entry { value, index: row.index }))
+    Ok(Stored::from_json(name_in(body, row), Version::ordered(row.index), &value))
 }
 
 fn name_in<'a>(body: &'a Bytes, row: &'a Row) -> &'a str {

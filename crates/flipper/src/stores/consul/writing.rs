@@ -10,15 +10,12 @@ use crate::store::Version;
 const FRAME: usize = 1024;
 
 /// `index`: what the flag must have, 0 for one that must not be there.
-pub(super) async fn put(store: &Bare, name: &str, value: Vec<u8>, index: Option<u64>) -> Result<Version> {
-    let Some(key) = store.keys.key(name) else {
-        return Err(Error::new(ErrorKind::InvalidName).with_flag(name));
-    };
+pub(super) async fn put(store: &Bare, name: &str, key: &str, value: Vec<u8>, index: Option<u64>) -> Result<Version> {
     let base64 = value.len().div_ceil(3) * 4;
     let written = if base64 + key.len() * 6 + FRAME + super::hints::LARGEST > LARGEST_TRANSACTION {
-        put_large(store, &key, value, index).await
+        put_large(store, key, value, index).await
     } else {
-        let write = vec![Operation::set(&key, &value, index)];
+        let write = vec![Operation::set(key, &value, index)];
         let done = transact(store, name, write, index.is_some(), false).await;
         done.map(|entries| entries.first().map_or(0, |entry| entry.index))
     };
@@ -69,7 +66,7 @@ async fn transact(
     let key;
     if deletes {
         // Only what is set tells the index. Nobody sees it: it is gone when the transaction is done.
-        key = store.keys.key(name).unwrap_or_default();
+        key = store.keys.of(name);
         let place = operations.len() - 1;
         operations.insert(place, Operation::set(&key, b"", None));
     }

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Version};
+use crate::stores::deeper::is_deeper;
 
 /// How many flags, and about how many bytes, one pipeline writes: the server does them in some milliseconds, and nothing else
 /// meanwhile.
@@ -51,6 +52,10 @@ pub(super) async fn put_all(
 }
 
 async fn put_batch(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], when: &Precondition) -> Vec<Result<Version>> {
+    if flags.iter().any(|(record, _)| is_deeper(record.name())) {
+        // What is at their keys is looked at first.
+        return join_all(flags.iter().map(|(record, _)| store.put(record, when.clone()))).await;
+    }
     let live = match store.link.connection(store.timeout).await {
         Ok(live) => live,
         Err(error) => return all(store, flags, &from_driver(error)),
@@ -80,10 +85,8 @@ async fn pipeline(
     let mut pipeline = Pipeline::new();
     let mut sent = Vec::with_capacity(flags.len());
     for (record, value) in flags {
-        let key = validate_name(record.name()).and_then(|()| {
-            store.keys.key(record.name()).ok_or_else(|| Error::new(ErrorKind::InvalidName).with_flag(record.name()))
-        });
-        sent.push(key.map(|key| {
+        sent.push(validate_name(record.name()).map(|()| {
+            let key = store.keys.of(record.name());
             // The first one brings the script along, in case the server does not know it.
             let known = pipeline.cmd_iter().next().is_some();
             pipeline.add_command(PUT.call(known, &key, when, Some(value)));

@@ -1,6 +1,6 @@
 //! Which keys are flags.
 
-/// The keys one level under a base key.
+/// The keys under a base key.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -20,25 +20,19 @@ impl Keys {
         &self.prefix
     }
 
-    /// The key of a name that lies one level under the base key.
+    /// The key of a name.
     pub(super) fn of(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// `None` for names that would lie deeper than one level, among another base key's flags.
-    pub(super) fn key(&self, name: &str) -> Option<String> {
-        (!name.contains('/')).then(|| self.of(name))
-    }
-
-    /// `None` for keys that are no flag of this base key.
+    /// `None` for keys that can be no flag of this base key.
     pub(super) fn name(&self, key: Vec<u8>) -> Option<String> {
         self.flag_key(key).map(|key| self.cut(key))
     }
 
-    /// The key if it is a flag's of this base key.
+    /// The key if it may be a flag's of this base key; of one that lies deeper its value tells.
     pub(super) fn flag_key(&self, key: Vec<u8>) -> Option<String> {
-        let name = key.strip_prefix(self.prefix.as_bytes())?;
-        if name.contains(&b'/') {
+        if !key.starts_with(self.prefix.as_bytes()) {
             return None;
         }
         let read = String::from_utf8(key);
@@ -74,13 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_level_under_the_base_key() {
+    fn keys_under_the_base_key() {
         let keys = Keys::new("a/b");
         assert_eq!(keys.base(), "a/b");
-        assert_eq!(keys.key("F").as_deref(), Some("a/b/F"));
-        assert_eq!(keys.key("F/G"), None);
-        assert_eq!(keys.name("a/b/é".into()).as_deref(), Some("é"));
-        for foreign in ["a/F", "a/b", "a/bc/F", "a/b/F/G"] {
+        assert_eq!(keys.of("F"), "a/b/F");
+        for name in ["é", "F/G", ""] {
+            assert_eq!(keys.name(keys.of(name).into()).as_deref(), Some(name));
+        }
+        for foreign in ["a/F", "a/b", "a/bc/F"] {
             assert_eq!(keys.name(foreign.into()), None);
         }
         assert_eq!(keys.name(b"a/b/\xff".to_vec()), None);

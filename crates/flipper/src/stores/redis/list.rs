@@ -103,7 +103,7 @@ impl Pages {
         for (key, value) in keys.into_iter().zip(values) {
             let name = store.keys.cut(key);
             match value {
-                Value::BulkString(value) => flags.push(flag(name, &value)),
+                Value::BulkString(value) => flags.extend(flag(name, &value)),
                 other => match store.stored(&name, Ok(other))? {
                     Some(flag) => flags.push(flag),
                     None => unread.push(name),

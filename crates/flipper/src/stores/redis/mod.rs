@@ -73,6 +73,7 @@ use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::stores::deeper::{is_deeper, is_ours, taken};
 
 pub use self::client::RedisClient;
 
@@ -217,9 +218,15 @@ impl RedisFeatureFlagStore {
     }
 
     async fn write(&self, script: &Script, name: &str, when: &Precondition, value: Option<&str>) -> Result<()> {
-        let Some(key) = self.keys.key(name) else {
-            return Err(Error::new(ErrorKind::InvalidName).with_flag(name));
-        };
+        let key = self.keys.of(name);
+        if is_deeper(name) {
+            let there = self.link.request(redis::cmd("GET").arg(&key), true, self.timeout).await;
+            if let Ok(Value::BulkString(value)) = there
+                && flag(name, &value).is_none()
+            {
+                return Err(taken(name).with_store(self));
+            }
+        }
         let _writing = self.writing.begin(name);
         match script.run(&self.link, &key, when, value, self.timeout).await {
             Ok(true) => Ok(()),
@@ -238,10 +245,10 @@ impl RedisFeatureFlagStore {
     /// A flag from the answer of `GET`.
     fn stored(&self, name: &str, answer: RedisResult<Value>) -> RedisResult<Option<Stored>> {
         match answer {
-            Ok(Value::BulkString(value)) => Ok(Some(flag(name, &value))),
+            Ok(Value::BulkString(value)) => Ok(flag(name, &value)),
             Ok(Value::Nil) => Ok(None),
             Ok(other) => redis::from_redis_value::<Option<Vec<u8>>>(other)
-                .map(|value| value.map(|value| flag(name, &value)))
+                .map(|value| value.and_then(|value| flag(name, &value)))
                 .map_err(Into::into),
             Err(error) if errors::is_wrong_type(&error) => {
                 self.warn_of_type(name, "another type");
@@ -263,15 +270,15 @@ fn identity(shown: &str, base_key: &str) -> Identity {
     Identity::new(format!("{shown}base_key={}", url::encoded(base_key)))
 }
 
-fn flag(name: impl Into<String>, value: &[u8]) -> Stored {
-    Stored::from_json(name, scripts::version(value), value)
+/// `None` for another base key's.
+fn flag(name: impl Into<String>, value: &[u8]) -> Option<Stored> {
+    Some(Stored::from_json(name, scripts::version(value), value)).filter(is_ours)
 }
 
 #[async_trait]
 impl FeatureFlagStore for RedisFeatureFlagStore {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
-        let Some(key) = self.keys.key(name) else { return Ok(None) };
-        let answer = self.link.request(redis::cmd("GET").arg(key), true, self.timeout).await;
+        let answer = self.link.request(redis::cmd("GET").arg(self.keys.of(name)), true, self.timeout).await;
         self.stored(name, answer).map_err(|error| self.error(error).with_flag(name))
     }
 
@@ -284,7 +291,7 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         match self.write(&DELETE, name, &when, None).await {
-            // What cannot be there is absent.
+            // What is not this store's is absent.
             Err(error) if error.kind() == ErrorKind::InvalidName && !matches!(when, Precondition::Unchanged(_)) => {}
             Err(error) if error.kind() == ErrorKind::InvalidName => {
                 return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));

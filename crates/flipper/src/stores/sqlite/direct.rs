@@ -10,13 +10,15 @@ use rusqlite::Connection;
 
 use super::batch::Batch;
 use super::errors::{Named, unavailable};
-use super::file::{Identity, Place};
-use super::schema;
+use super::file::{self, Content, Identity, Place, is_past};
+use super::{inspect, schema};
 use crate::background;
 use crate::error::{Error, Result};
+use crate::inspection::{Check, Finding};
 use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
+use crate::wrappers::causes;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many flags of a stream are read at once.
@@ -45,18 +47,18 @@ pub struct SqliteFile {
 
 struct Shared {
     place: Place,
-    link: Mutex<Option<(Connection, Identity)>>,
+    link: Mutex<Option<Link>>,
 }
 
 impl fmt::Display for SqliteFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Named(&self.shared.place.main).fmt(f)
+        Named(&self.shared.place.path).fmt(f)
     }
 }
 
 impl fmt::Debug for SqliteFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteFile").field("file", &self.shared.place.main).finish_non_exhaustive()
+        f.debug_struct("SqliteFile").field("file", &self.shared.place.path).finish_non_exhaustive()
     }
 }
 
@@ -70,10 +72,14 @@ impl SqliteFile {
         let path = path.as_ref();
         let open = || {
             let place = Place::new(path, BUSY_TIMEOUT)?;
-            let link = place.connect_one()?;
+            let link = connect(&place)?;
             Ok(Self { shared: Arc::new(Shared { place, link: Mutex::new(Some(link)) }) })
         };
         open().map_err(|error: Error| error.with_store(Named(path)))
+    }
+
+    pub(super) fn at(place: Place) -> Self {
+        Self { shared: Arc::new(Shared { place, link: Mutex::default() }) }
     }
 
     /// Does work with the file on a thread for that. A dropped future does not interrupt it.
@@ -95,17 +101,34 @@ impl SqliteFile {
     }
 }
 
+/// A connection, its files, and when the database file was written last, with whether no later writing can have that time.
+type Link = (Connection, Identity, (Content, bool));
+
+fn connect(place: &Place) -> Result<Link> {
+    let (connection, identity, content) = place.connect_one()?;
+    Ok((connection, identity, (content, is_past(content))))
+}
+
 impl Shared {
     fn with<T>(&self, work: impl FnOnce(&Connection, Instant) -> Result<T>) -> Result<T> {
         // What a panic left behind is looked at before it is used.
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = |link: &(Connection, Identity)| link.0.is_autocommit() && self.place.look(&link.1).is_ok();
-        if let Some((connection, identity)) = link.take_if(|link| !is_current(link)) {
-            self.place.abandon(connection, None, &identity);
+        let found = link.as_ref().map(|(_, identity, _)| self.place.look(identity));
+        match (found, link.take()) {
+            (Some(Ok(content)), Some(current)) if current.2 == (content, true) && current.0.is_autocommit() => {
+                *link = Some(current);
+            }
+            // It was written into by who knows whom: what this connection has in memory may be of another file by now.
+            (Some(Ok(content)), Some((connection, identity, _))) if connection.is_autocommit() => {
+                schema::forget_pages(&connection)?;
+                *link = Some((connection, identity, (content, is_past(content))));
+            }
+            (_, Some((connection, identity, _))) => self.place.abandon(connection, None, &identity),
+            (_, None) => {}
         }
-        let (connection, identity) = match &mut *link {
+        let (connection, identity, _) = match &mut *link {
             Some(current) => current,
-            none => none.insert(self.place.connect_one()?),
+            none => none.insert(connect(&self.place)?),
         };
         let done = work(connection, Instant::now() + BUSY_TIMEOUT)?;
         // Had the file been replaced meanwhile, then this was about one that nobody will read.
@@ -117,10 +140,11 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let link = self.link.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((connection, identity)) = link
-            && self.place.look(&identity).is_err()
-        {
-            self.place.abandon(connection, None, &identity);
+        let Some((connection, identity, content)) = link else { return };
+        match self.place.look(&identity) {
+            Ok(now) if now == content.0 => drop(connection),
+            Ok(_) => file::leave(connection),
+            Err(_) => self.place.abandon(connection, None, &identity),
         }
     }
 }
@@ -165,6 +189,18 @@ impl FeatureFlagStore for SqliteFile {
             }
         }
         results
+    }
+
+    fn identity(&self) -> crate::Identity {
+        inspect::identity(&self.shared.place.path)
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        let path = self.shared.place.path.clone();
+        match self.with(move |connection, _| inspect::inspect(&path, connection)).await {
+            Ok(checks) => checks,
+            Err(error) => vec![Check::new("reachable", Finding::Fault, causes(&error))],
+        }
     }
 
     fn stream(&self) -> FlagStream<'_> {

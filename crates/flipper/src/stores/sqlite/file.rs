@@ -29,13 +29,53 @@ fn id(metadata: &Metadata) -> Id {
 #[cfg(not(unix))]
 fn id(_: &Metadata) -> Id {}
 
+/// What changes when somebody writes into a file: its length and the time of that.
+pub(super) type Content = (u64, Option<SystemTime>);
+
 /// The files that connections were opened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
+    files: Files,
     main: Id,
     wal: Option<Id>,
     /// For a file read without locks, since it and its folder are read-only: SQLite does not promise to see changes then.
-    state: Option<(u64, Option<SystemTime>)>,
+    unlocked: Option<Content>,
+}
+
+/// A database's files, where the name led to when it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Files {
+    main: PathBuf,
+    wal: PathBuf,
+    shm: PathBuf,
+}
+
+impl Files {
+    /// SQLite names its other files after the one that a link leads to.
+    fn of(path: &Path) -> Result<Self> {
+        let main = match fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(deleted()),
+            found => found.map_err(|error| from_io("database file", error))?,
+        };
+        let beside = |suffix: &str| {
+            let mut name = OsString::from(&main);
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        Ok(Self { wal: beside("-wal"), shm: beside("-shm"), main })
+    }
+}
+
+impl Identity {
+    /// Whether no process has written to the -wal file for so long.
+    pub(super) fn log_rests(&self, time: Duration) -> bool {
+        let written = fs::metadata(&self.files.wal).and_then(|wal| wal.modified());
+        written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= time))
+    }
+
+    pub(super) fn main(&self) -> &Path {
+        &self.files.main
+    }
 }
 
 /// The connections of one store to one file.
@@ -44,17 +84,21 @@ pub(super) struct Opened {
     pub(super) reader: Connection,
     pub(super) writer: Connection,
     pub(super) identity: Identity,
+    /// At the latest before the flags were read.
+    pub(super) content: Content,
     pub(super) all: All,
 }
 
 /// Where the database is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
-    pub(super) main: PathBuf,
-    wal: PathBuf,
-    shm: PathBuf,
+    /// What it leads to is looked up each time: links are pointed elsewhere, and folders swapped.
+    pub(super) path: PathBuf,
     busy_timeout: Duration,
 }
+
+/// Files that were written within as much may have the same time of it.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Longer waits of the follower would make it late for others; it comes again anyway.
 const READER_PATIENCE: Duration = Duration::from_millis(250);
@@ -82,23 +126,19 @@ impl Place {
             let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
             Connection::open_with_flags(&absolute, create | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(from_sqlite)?;
         }
-        // SQLite names its other files after the one that a link leads to.
-        let main = fs::canonicalize(&absolute).map_err(|error| from_io("database file", error))?;
-        let beside = |suffix: &str| {
-            let mut name = OsString::from(&main);
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        Ok(Self { wal: beside("-wal"), shm: beside("-shm"), main, busy_timeout })
+        Ok(Self { path: absolute, busy_timeout })
     }
 
     /// Opens the file, which must exist, and reads all flags.
     pub(super) fn open(&self) -> Result<Opened> {
         // Again, if it was replaced while it was being opened.
         for _ in 0..5 {
-            let before = self.main_id()?.ok_or_else(deleted)?;
-            let opened = match self.open_with(Mode::Shared) {
-                Err(error) if self.may_be_read_without_locks(&error) => self.open_with(Mode::WithoutLocks)?,
+            let files = Files::of(&self.path)?;
+            let before = id(&metadata(&files.main)?.ok_or_else(deleted)?);
+            let opened = match self.open_with(&files, Mode::Shared) {
+                Err(error) if may_be_read_without_locks(&files, &error) => {
+                    self.open_with(&files, Mode::WithoutLocks)?
+                }
                 opened => opened?,
             };
             if opened.identity.main == before && self.look(&opened.identity).is_ok() {
@@ -109,80 +149,50 @@ impl Place {
     }
 
     /// One connection to the file, which must exist, with nothing read of it.
-    pub(super) fn connect_one(&self) -> Result<(Connection, Identity)> {
+    pub(super) fn connect_one(&self) -> Result<(Connection, Identity, Content)> {
+        let files = Files::of(&self.path)?;
         let connect = |mode| {
-            let state = self.state_for(mode)?;
-            let mut connection = self.connect(mode, self.busy_timeout)?;
+            let content = content(&files)?;
+            let mut connection = connect(&files, mode, self.busy_timeout)?;
             schema::prepare(&mut connection, self.busy_timeout)?;
             // The -wal file is there from the first read on.
             schema::data_version(&connection).map_err(from_sqlite)?;
-            let main = self.main_id()?.ok_or_else(deleted)?;
-            let wal = self.metadata(&self.wal)?.as_ref().map(id);
-            Ok((connection, Identity { main, wal, state }))
+            Ok((connection, identify(files.clone(), mode, content)?, content))
         };
         match connect(Mode::Shared) {
-            Err(error) if self.may_be_read_without_locks(&error) => connect(Mode::WithoutLocks),
+            Err(error) if may_be_read_without_locks(&files, &error) => connect(Mode::WithoutLocks),
             connected => connected,
         }
     }
 
-    fn state_for(&self, mode: Mode) -> Result<Option<(u64, Option<SystemTime>)>> {
-        Ok(match mode {
-            Mode::Shared => None,
-            Mode::WithoutLocks => Some(state(&self.metadata(&self.main)?.ok_or_else(deleted)?)),
-        })
-    }
-
-    fn open_with(&self, mode: Mode) -> Result<Opened> {
-        let state = self.state_for(mode)?;
-        let mut writer = self.connect(mode, self.busy_timeout)?;
+    fn open_with(&self, files: &Files, mode: Mode) -> Result<Opened> {
+        let mut content_before = content(files)?;
+        let mut writer = connect(files, mode, self.busy_timeout)?;
         schema::prepare(&mut writer, self.busy_timeout)?;
-        let reader = self.connect(mode, READER_PATIENCE.min(self.busy_timeout))?;
+        if matches!(mode, Mode::Shared) {
+            // It may have made the tables.
+            content_before = content(files)?;
+        }
+        let reader = connect(files, mode, READER_PATIENCE.min(self.busy_timeout))?;
         let all = schema::read_all(&reader)?;
-        let main = self.main_id()?.ok_or_else(deleted)?;
-        let wal = self.metadata(&self.wal)?.as_ref().map(id);
-        Ok(Opened { reader, writer, identity: Identity { main, wal, state }, all })
+        let identity = identify(files.clone(), mode, content_before)?;
+        Ok(Opened { reader, writer, identity, content: content_before, all })
     }
 
-    fn connect(&self, mode: Mode, busy_timeout: Duration) -> Result<Connection> {
-        let connect = || -> rusqlite::Result<Connection> {
-            let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = match mode {
-                Mode::Shared => Connection::open_with_flags(&self.main, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)?,
-                Mode::WithoutLocks => {
-                    let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-                    Connection::open_with_flags(immutable_uri(&self.main), flags)?
-                }
-            };
-            connection.busy_timeout(busy_timeout)?;
-            connection.pragma_update(None, "synchronous", "full")?;
-            // What stands in the file's schema is data, and runs no functions with side effects.
-            connection.pragma_update(None, "trusted_schema", false)?;
-            Ok(connection)
-        };
-        connect().map_err(from_sqlite)
-    }
-
-    /// A file that nobody has open can be read even where the files for sharing it cannot be made.
-    fn may_be_read_without_locks(&self, error: &Error) -> bool {
-        let refused = matches!(error.kind(), ErrorKind::Unauthorized)
-            || (error.kind() == ErrorKind::Unavailable && !error.is_transient());
-        refused && matches!(fs::metadata(&self.wal), Err(error) if error.kind() == io::ErrorKind::NotFound)
-    }
-
-    /// Whether these are still the files that the names stand for.
-    pub(super) fn look(&self, identity: &Identity) -> Result<()> {
-        let Some(main) = self.metadata(&self.main)? else { return Err(deleted()) };
+    /// Whether these are still the files that the name stands for, and when the database file was last written.
+    pub(super) fn look(&self, identity: &Identity) -> Result<Content> {
+        let Some(main) = metadata(&self.path)? else { return Err(deleted()) };
         if id(&main) != identity.main {
             return Err(unavailable("database file was replaced"));
         }
-        if self.metadata(&self.wal)?.as_ref().map(id) != identity.wal {
+        if metadata(&identity.files.wal)?.as_ref().map(id) != identity.wal {
             return Err(unavailable("database's -wal file was deleted or replaced"));
         }
-        if identity.state.as_ref().is_some_and(|known| *known != state(&main)) {
+        let content = content_of(&main);
+        if identity.unlocked.is_some_and(|known| known != content) {
             return Err(unavailable("database file was changed while it was read without locks"));
         }
-        Ok(())
+        Ok(content)
     }
 
     /// Closes connections to files that may not be there any more, in such a way that what was acknowledged is in the main
@@ -192,10 +202,11 @@ impl Place {
     /// beside it, would take over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
     pub(super) fn abandon(&self, writer: Connection, reader: Option<Connection>, identity: &Identity) {
         let by_name = |path: &Path| fs::metadata(path).ok().as_ref().map(id);
-        let wal = by_name(&self.wal);
-        let shm = by_name(&self.shm);
-        let replaced = by_name(&self.main).is_some_and(|main| main != identity.main);
-        let gone = by_name(&self.main).is_none();
+        let files = &identity.files;
+        let wal = by_name(&files.wal);
+        let shm = by_name(&files.shm);
+        let replaced = by_name(&files.main).is_some_and(|main| main != identity.main);
+        let gone = by_name(&files.main).is_none();
         let wal_is_ours = wal.is_some() && wal == identity.wal;
         if let Some(reader) = reader {
             leave(reader);
@@ -205,12 +216,12 @@ impl Place {
             let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
             emptied = matches!(busy, Ok(0));
             if let Err(error) = busy {
-                tracing::warn!(file = %self.main.display(), %error, "the old database file lacks its last changes");
+                tracing::warn!(file = %files.main.display(), %error, "the old database file lacks its last changes");
             }
         }
         leave(writer);
         if wal_is_ours && (replaced || gone && emptied) {
-            for (path, old) in [(&self.wal, wal), (&self.shm, shm)] {
+            for (path, old) in [(&files.wal, wal), (&files.shm, shm)] {
                 if old.is_some() && by_name(path) == old {
                     // Fails where another process was faster.
                     let _ = fs::remove_file(path);
@@ -218,18 +229,59 @@ impl Place {
             }
         }
     }
+}
 
-    fn main_id(&self) -> Result<Option<Id>> {
-        Ok(self.metadata(&self.main)?.as_ref().map(id))
+fn metadata(path: &Path) -> Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(from_io("database file", error)),
     }
+}
 
-    fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
-        match fs::metadata(path) {
-            Ok(metadata) => Ok(Some(metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(from_io("database file", error)),
-        }
-    }
+fn content(files: &Files) -> Result<Content> {
+    Ok(content_of(&metadata(&files.main)?.ok_or_else(deleted)?))
+}
+
+/// Whether no later writing of the file can have that time.
+pub(super) fn is_past((_, written): Content) -> bool {
+    written.is_none_or(|at| at.elapsed().is_ok_and(|since| since > TICK))
+}
+
+fn content_of(metadata: &Metadata) -> Content {
+    (metadata.len(), metadata.modified().ok())
+}
+
+fn identify(files: Files, mode: Mode, content: Content) -> Result<Identity> {
+    let main = id(&metadata(&files.main)?.ok_or_else(deleted)?);
+    let wal = metadata(&files.wal)?.as_ref().map(id);
+    Ok(Identity { files, main, wal, unlocked: matches!(mode, Mode::WithoutLocks).then_some(content) })
+}
+
+fn connect(files: &Files, mode: Mode, busy_timeout: Duration) -> Result<Connection> {
+    let connect = || -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match mode {
+            Mode::Shared => Connection::open_with_flags(&files.main, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)?,
+            Mode::WithoutLocks => {
+                let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+                Connection::open_with_flags(immutable_uri(&files.main), flags)?
+            }
+        };
+        connection.busy_timeout(busy_timeout)?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        // What stands in the file's schema is data, and runs no functions with side effects.
+        connection.pragma_update(None, "trusted_schema", false)?;
+        Ok(connection)
+    };
+    connect().map_err(from_sqlite)
+}
+
+/// A file that nobody has open can be read even where the files for sharing it cannot be made.
+fn may_be_read_without_locks(files: &Files, error: &Error) -> bool {
+    let refused = matches!(error.kind(), ErrorKind::Unauthorized)
+        || (error.kind() == ErrorKind::Unavailable && !error.is_transient());
+    refused && matches!(fs::metadata(&files.wal), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 #[derive(Clone, Copy)]
@@ -245,10 +297,6 @@ pub(super) fn is_read_only(connection: &Connection) -> bool {
 
 fn deleted() -> Error {
     unavailable("database file was deleted")
-}
-
-fn state(metadata: &Metadata) -> (u64, Option<SystemTime>) {
-    (metadata.len(), metadata.modified().ok())
 }
 
 /// Closes without the housekeeping that goes by the file's name.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::errors::{closed, from_sqlite, unavailable};
+use super::errors::{from_sqlite, unavailable};
 use super::file::{Identity, Opened};
 use super::hint::Hint;
-use super::schema;
+use super::schema::{self, Marks};
 use super::{Link, Shared, file};
 use crate::error::{Error, Result};
 use crate::status::Updates;
@@ -58,8 +58,8 @@ struct Session {
     reader: Connection,
     identity: Identity,
     data_version: i64,
-    /// The last version taken in; `None` after an error that may have changed anything.
-    last: Option<i64>,
+    /// What was taken in; `None` after an error that may have changed anything.
+    seen: Option<Marks>,
 }
 
 impl Follower {
@@ -126,7 +126,7 @@ impl Follower {
                 let _ = reply.send(result.as_ref().copied().map_err(Error::copy));
             }
             if let Some(reply) = closing {
-                self.shared.pulse.closed(&closed());
+                self.shared.pulse.closed();
                 self.close();
                 let _ = reply.send(());
                 return;
@@ -154,12 +154,21 @@ impl Follower {
     fn sync(&mut self) -> Result<bool> {
         let lost = self.shared.reopen.swap(false, Ordering::AcqRel);
         let Some(session) = self.session.as_mut().filter(|_| !lost) else { return self.reopen() };
-        if self.shared.place.look(&session.identity).is_err() {
-            return self.reopen();
+        let Ok(content) = self.shared.place.look(&session.identity) else { return self.reopen() };
+        if !self.shared.has(content) {
+            // What cannot be read any more is not the same.
+            if !session.is_the_same().unwrap_or(false) {
+                return self.reopen();
+            }
+            // While a write waits for others its connection is not free, and this is looked at again.
+            if let Ok(link) = self.shared.link.try_lock() {
+                link.as_ref().map_or(Ok(()), |link| schema::forget_pages(&link.writer))?;
+                self.shared.have(content);
+            }
         }
         let result = session.read(&self.shared);
         if result.is_err() {
-            session.last = None;
+            session.seen = None;
         }
         result
     }
@@ -172,7 +181,12 @@ impl Follower {
         self.hint = None;
         let reader = self.session.take().map(|session| session.reader);
         if let Some(Link { writer, identity }) = link.take() {
-            shared.place.abandon(writer, reader, &identity);
+            if shared.is_foreign(&identity) {
+                // What is in the -wal file is not of it.
+                reader.into_iter().chain([writer]).for_each(file::leave);
+            } else {
+                shared.place.abandon(writer, reader, &identity);
+            }
         }
         let opened = shared.place.open()?;
         self.begin(opened, &mut link);
@@ -180,12 +194,13 @@ impl Follower {
     }
 
     fn begin(&mut self, opened: Opened, link: &mut Option<Link>) {
-        let Opened { reader, writer, identity, all } = opened;
+        let Opened { reader, writer, identity, content, all } = opened;
+        self.shared.have(content);
         self.shared.table.reset(all.flags);
-        self.hint = match Hint::new(&self.shared.place.main, self.sender.clone()) {
+        self.hint = match Hint::new(identity.main(), self.sender.clone()) {
             Ok(hint) => Some(hint),
             Err(error) => {
-                tracing::info!(file = %self.shared.place.main.display(), %error, "no notifications, polling");
+                tracing::info!(file = %self.shared.place.path.display(), %error, "no notifications, polling");
                 None
             }
         };
@@ -193,12 +208,16 @@ impl Follower {
         self.hinted = Some(Instant::now());
         self.unhinted = 0;
         *link = Some(Link { writer, identity: identity.clone() });
-        self.session = Some(Session { reader, identity, data_version: all.data_version, last: Some(all.last) });
+        self.session = Some(Session { reader, identity, data_version: all.data_version, seen: Some(all.marks) });
     }
 
     fn close(self) {
         match self.session {
-            Some(session) if self.shared.place.look(&session.identity).is_err() => file::leave(session.reader),
+            Some(session)
+                if self.shared.is_foreign(&session.identity) || self.shared.place.look(&session.identity).is_err() =>
+            {
+                file::leave(session.reader);
+            }
             _ => {}
         }
     }
@@ -206,7 +225,7 @@ impl Follower {
     fn missed_a_hint(&mut self) {
         self.unhinted += 1;
         if self.unhinted >= DEAF_AFTER {
-            tracing::info!(file = %self.shared.place.main.display(), "changes are not notified, polling");
+            tracing::info!(file = %self.shared.place.path.display(), "changes are not notified, polling");
             self.hint = None;
         }
     }
@@ -224,13 +243,23 @@ impl Follower {
 }
 
 impl Session {
+    /// Whether the file has what this connection takes it to have. Who commits tells other connections so; who copies another
+    /// file's bytes into this one does not. Nor does who moves commits from the -wal file into it, which leaves all as it is.
+    fn is_the_same(&self) -> Result<bool> {
+        schema::forget_pages(&self.reader)?;
+        let marks = schema::marks(&self.reader)?;
+        // After that, so that a commit in between shows.
+        let data_version = schema::data_version(&self.reader).map_err(from_sqlite)?;
+        Ok(data_version != self.data_version || self.seen.is_none_or(|seen| seen == marks))
+    }
+
     fn read(&mut self, shared: &Shared) -> Result<bool> {
         let data_version = schema::data_version(&self.reader).map_err(from_sqlite)?;
-        if self.last.is_some() && data_version == self.data_version {
+        if self.seen.is_some() && data_version == self.data_version {
             return Ok(false);
         }
-        let news = match self.last {
-            Some(last) => schema::read_news(&self.reader, last, |name, version, value| {
+        let news = match self.seen {
+            Some(seen) => schema::read_news(&self.reader, seen, |name, version, value| {
                 let known = shared.table.slot(name).is_some_and(|slot| {
                     slot.entry().as_ref().and_then(|entry| entry.version.as_ordered()) >= version.as_ordered()
                 });
@@ -249,14 +278,14 @@ impl Session {
             None => None,
         };
         if let Some(news) = news {
-            self.last = Some(news.last);
+            self.seen = Some(news.marks);
             self.data_version = news.data_version;
             return Ok(true);
         }
         let _no_write_meanwhile = shared.link();
         let all = schema::read_all(&self.reader)?;
         shared.table.reset(all.flags);
-        self.last = Some(all.last);
+        self.seen = Some(all.marks);
         self.data_version = all.data_version;
         Ok(true)
     }

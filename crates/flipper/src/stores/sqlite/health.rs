@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::errors::{Named, in_one_line, unavailable};
+use super::errors::{Named, closed, in_one_line, unavailable};
 use crate::error::Error;
 use crate::status::{Health, Status, Updates};
 use crate::store::{Watch, WatchEvent};
@@ -50,33 +50,30 @@ impl Pulse {
         }
     }
 
-    /// It may not have it, for this reason.
+    /// It may not have it, for this reason. That holds since the last time that it had.
     pub(super) fn stale(&self, error: &Error) {
-        if self.lost(error) {
-            tracing::warn!(store = %Named(&self.main), reason = in_one_line(error), "database cannot be followed");
+        if let Some(reason) = self.lose(error) {
+            tracing::warn!(%reason, "database cannot be followed");
         }
     }
 
-    /// It is not followed any more, since the store was closed, which is no news.
-    pub(super) fn closed(&self, error: &Error) {
-        self.lost(error);
+    /// The store is closed, which is no trouble.
+    pub(super) fn closed(&self) {
+        self.lose(&closed());
     }
 
-    /// Whether it was live before.
-    fn lost(&self, error: &Error) -> bool {
+    /// The reason, if it is another one.
+    fn lose(&self, error: &Error) -> Option<Arc<str>> {
         let reason: Arc<str> = format!("{}: {}", Named(&self.main), in_one_line(error)).into();
         let mut state = self.state();
-        match &mut state.health {
-            Health::Stale { reason: known, .. } => {
-                *known = reason;
-                false
-            }
-            Health::Live => {
-                state.health = Health::Stale { since: SystemTime::now(), reason };
-                self.tell(&state);
-                true
-            }
-        }
+        let since = match &state.health {
+            Health::Stale { reason: known, .. } if *known == reason => return None,
+            Health::Stale { since, .. } => *since,
+            Health::Live => state.last_sync.unwrap_or_else(SystemTime::now),
+        };
+        state.health = Health::Stale { since, reason: reason.clone() };
+        self.tell(&state);
+        Some(reason)
     }
 
     pub(super) fn status(&self) -> Status {

@@ -25,7 +25,7 @@
 //! | `flags` | `name` | the flag's name |
 //! | | `record` | the flag as JSON text, see [`FlagRecord`] |
 //! | `versions` | `version` | a number for every change, never used twice |
-//! | | `name` | the flag that it changed last; the row stays when the flag is deleted |
+//! | | `name` | the flag that it changed last; of deleted flags, the last thousand or so stay |
 //!
 //! Triggers on `flags` fill `versions`, so that flags may be edited with the `sqlite3` shell too:
 //!
@@ -34,8 +34,10 @@
 //! ```
 //!
 //! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode, so that
-//! `-wal` and `-shm` files are beside it while it is in use. It must be on a local disk, and to replace it under running
-//! programs use the shell's `.restore`; a file put in its place is taken in, but changes at that very moment are lost.
+//! `-wal` and `-shm` files are beside it while it is in use. It must be on a local disk. To replace it under running
+//! programs, rename another file into its place, point the link that the programs open elsewhere, or use the shell's `.restore`: the
+//! other file's flags are taken in within 50 ms, and no write is acknowledged into the old one. One that is copied over it is taken in
+//! too, but not safely: while the copy goes on others read half of it.
 
 mod batch;
 mod direct;
@@ -44,6 +46,7 @@ mod file;
 mod follower;
 mod health;
 mod hint;
+mod inspect;
 mod options;
 mod schema;
 #[cfg(test)]
@@ -66,12 +69,13 @@ use tokio::sync::oneshot;
 use self::batch::Batch;
 pub use self::direct::SqliteFile;
 use self::errors::{Named, closed, unavailable};
-use self::file::{Identity, Place};
+use self::file::{Content, Identity, Place, is_past};
 use self::follower::{Follower, Request};
 use self::health::Pulse;
 pub use self::options::SqliteOptions;
 use self::writer::{Job, Write, WriteAll, Writer};
 use crate::error::{Error, Result};
+use crate::inspection::Check;
 use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
@@ -95,6 +99,8 @@ struct Shared {
     /// The connection that writes. Who holds the lock knows that no write gets into the file or into memory meanwhile.
     link: Mutex<Option<Link>>,
     pulse: Pulse,
+    /// When the database file was written last that memory has the content of, and whether no later writing can have that time.
+    content: Mutex<Option<(Content, bool)>>,
     /// Something went wrong in such a way that all must be opened anew.
     reopen: AtomicBool,
     closed: AtomicBool,
@@ -112,8 +118,28 @@ impl Shared {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether memory has what this writing of the database file left.
+    fn has(&self, content: Content) -> bool {
+        *self.content.lock().unwrap_or_else(PoisonError::into_inner) == Some((content, true))
+    }
+
+    /// Whether these files have been written into by who knows whom since they were looked at.
+    fn is_foreign(&self, identity: &Identity) -> bool {
+        let known = *self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        self.place.look(identity).is_ok_and(|content| known.is_some_and(|(known, _)| known != content))
+    }
+
+    /// Whether this is the file that the name stands for, with the content that memory has.
+    fn is_current(&self, identity: &Identity) -> bool {
+        self.place.look(identity).is_ok_and(|content| self.has(content))
+    }
+
+    fn have(&self, content: Content) {
+        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some((content, is_past(content)));
+    }
+
     fn named(&self, error: Error) -> Error {
-        error.with_store(Named(&self.place.main))
+        error.with_store(Named(&self.place.path))
     }
 }
 
@@ -134,7 +160,7 @@ impl Drop for Threads {
 
 impl fmt::Display for SqliteFeatureFlagStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Named(&self.shared.place.main).fmt(f)
+        Named(&self.shared.place.path).fmt(f)
     }
 }
 
@@ -165,13 +191,14 @@ impl SqliteFeatureFlagStore {
     fn start(path: &Path, options: SqliteOptions) -> Result<Self> {
         let place = Place::new(path, options.busy_timeout)?;
         let opened = place.open()?;
-        let pulse = Pulse::new(place.main.clone());
+        let pulse = Pulse::new(place.path.clone());
         let shared = Arc::new(Shared {
             place,
             options,
             table: Arc::new(FlagTable::new()),
             link: Mutex::new(None),
             pulse,
+            content: Mutex::default(),
             reopen: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
@@ -241,6 +268,15 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
             })
             .flatten(),
         )
+    }
+
+    fn identity(&self) -> crate::Identity {
+        inspect::identity(&self.shared.place.path)
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        // By a connection of its own, which makes no file where there is none.
+        SqliteFile::at(self.shared.place.clone()).inspect().await
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

@@ -8,12 +8,16 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, Trans
 
 use super::errors::{from_sqlite, unavailable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::validate_name;
 use crate::store::{Corrupt, Precondition, Stored, Version};
 
 /// "FlpF" in ASCII: tells our files from those of others.
 const APPLICATION_ID: i64 = 0x466c_7046;
 const LAYOUT: i64 = 1;
+
+/// So many deletions are remembered, for who follows the file.
+const KEPT_DELETIONS: u32 = 1000;
+/// Older ones are forgotten once in so many deletions.
+const PRUNE_ONCE_IN: u32 = 256;
 
 /// Between two tries to get the lock. A write takes a millisecond or so.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
@@ -105,7 +109,12 @@ fn create(connection: &mut Connection) -> Result<()> {
     let first = i64::try_from(now).unwrap_or(0);
     let created = transaction
         .execute_batch(CREATE)
-        .and_then(|()| transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('versions', ?1)", [first]))
+        .and_then(|()| {
+            transaction.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('versions', ?1), ('origin', ?2)",
+                [first, fastrand::i64(1..)],
+            )
+        })
         .and_then(|_| transaction.pragma_update(None, "application_id", APPLICATION_ID))
         .and_then(|()| transaction.pragma_update(None, "user_version", LAYOUT));
     created.and_then(|()| transaction.commit()).map_err(from_sqlite)
@@ -115,14 +124,14 @@ fn create(connection: &mut Connection) -> Result<()> {
 #[derive(Debug)]
 pub(super) struct All {
     pub(super) flags: Vec<Stored>,
-    pub(super) last: i64,
+    pub(super) marks: Marks,
     pub(super) data_version: i64,
 }
 
 pub(super) fn read_all(connection: &Connection) -> Result<All> {
     let read = || -> rusqlite::Result<All> {
         let snapshot = connection.unchecked_transaction()?;
-        let last = last_version(&snapshot)?;
+        let marks = read_marks(&snapshot)?;
         let mut flags = Vec::new();
         let mut statement = snapshot.prepare_cached(
             "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name ORDER BY f.name",
@@ -133,7 +142,7 @@ pub(super) fn read_all(connection: &Connection) -> Result<All> {
                 flags.push(stored(name, row.get(0)?, row.get_ref(2)?));
             }
         }
-        Ok(All { flags, last, data_version: data_version(&snapshot)? })
+        Ok(All { flags, marks, data_version: data_version(&snapshot)? })
     };
     read().map_err(from_sqlite)
 }
@@ -143,10 +152,9 @@ pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usiz
     let read = || -> rusqlite::Result<Vec<Stored>> {
         let mut statement = connection.prepare_cached(
             "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name
-             WHERE f.name > ?1 ORDER BY f.name",
+             WHERE ?1 IS NULL OR f.name > ?1 ORDER BY f.name",
         )?;
-        // No flag has the empty name.
-        let mut rows = statement.query([after.unwrap_or_default()])?;
+        let mut rows = statement.query([after])?;
         let mut flags = Vec::with_capacity(most);
         while flags.len() < most
             && let Some(row) = rows.next()?
@@ -162,35 +170,36 @@ pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usiz
 
 /// What happened after a version.
 pub(super) struct News {
-    pub(super) last: i64,
+    pub(super) marks: Marks,
     pub(super) data_version: i64,
 }
 
 /// Tells `tell` of all that happened after `seen`: the name, its version, and what is stored unless the flag is gone. Tells
-/// nothing, and says `None`, if the file counts lower than that: then it is an older copy that somebody restored.
+/// nothing, and says `None`, if all must be read: the file counts lower, or has another origin, since somebody restored another
+/// copy into it; or it does not know any more of all that was deleted.
 pub(super) fn read_news(
     connection: &Connection,
-    seen: i64,
+    seen: Marks,
     mut tell: impl FnMut(&str, Version, Option<ValueRef<'_>>),
 ) -> Result<Option<News>> {
     let mut read = || -> rusqlite::Result<Option<News>> {
         let snapshot = connection.unchecked_transaction()?;
-        let last = last_version(&snapshot)?;
-        if last < seen {
+        let marks = read_marks(&snapshot)?;
+        if marks.last < seen.last || marks.origin != seen.origin || marks.pruned > seen.last {
             return Ok(None);
         }
         let mut statement = snapshot.prepare_cached(
             "SELECT v.version, v.name, f.name IS NOT NULL, f.record FROM versions v LEFT JOIN flags f ON f.name = v.name
              WHERE v.version > ?1 ORDER BY v.version",
         )?;
-        let mut rows = statement.query([seen])?;
+        let mut rows = statement.query([seen.last])?;
         while let Some(row) = rows.next()? {
             if let Some(name) = name(row, 1)? {
                 let value = if row.get(2)? { Some(row.get_ref(3)?) } else { None };
                 tell(name, version(row.get(0)?), value);
             }
         }
-        Ok(Some(News { last, data_version: data_version(&snapshot)? }))
+        Ok(Some(News { marks, data_version: data_version(&snapshot)? }))
     };
     read().map_err(from_sqlite)
 }
@@ -216,14 +225,60 @@ fn corrupt(name: &str, version: Version, reason: &str) -> Stored {
     Stored { name: name.to_owned(), version, record: Err(Corrupt::new(reason)) }
 }
 
-/// The name in a column, or `None` for one that no flag can have.
+/// The name in a column, or `None` for what is no text.
 fn name<'row>(row: &'row Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
     let ValueRef::Text(bytes) = row.get_ref(column)? else { return Ok(None) };
-    Ok(std::str::from_utf8(bytes).ok().filter(|name| validate_name(name).is_ok()))
+    Ok(std::str::from_utf8(bytes).ok())
 }
 
 fn version(number: i64) -> Version {
     Version::ordered(u64::try_from(number).unwrap_or(0))
+}
+
+/// The numbers by which a file is followed. They are rows of SQLite's own table of counters, so that the layout needs no table
+/// for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The last version.
+    last: i64,
+    /// Deletions up to this version are forgotten.
+    pruned: i64,
+    /// A number by chance, of the file and its copies; 0 in a file of an older version of this crate.
+    origin: i64,
+}
+
+fn read_marks(connection: &Connection) -> rusqlite::Result<Marks> {
+    let sql = "SELECT coalesce(max(CASE name WHEN 'versions' THEN seq END), 0), coalesce(max(CASE name WHEN 'pruned' THEN seq END), 0),
+                   coalesce(max(CASE name WHEN 'origin' THEN seq END), 0) FROM sqlite_sequence";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row([], |row| Ok(Marks { last: row.get(0)?, pruned: row.get(1)?, origin: row.get(2)? }))
+}
+
+pub(super) fn marks(connection: &Connection) -> Result<Marks> {
+    read_marks(connection).map_err(from_sqlite)
+}
+
+/// So that they are read from the file again.
+pub(super) fn forget_pages(connection: &Connection) -> Result<()> {
+    connection.execute_batch("PRAGMA shrink_memory").map_err(from_sqlite)
+}
+
+/// Forgets old deletions: a follower that has not seen them yet reads all flags.
+fn prune(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let deleted = "NOT EXISTS (SELECT 1 FROM flags f WHERE f.name = v.name)";
+    let oldest: Option<i64> = transaction
+        .query_row(
+            &format!("SELECT v.version FROM versions v WHERE {deleted} ORDER BY v.version DESC LIMIT 1 OFFSET ?1"),
+            [KEPT_DELETIONS],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(oldest) = oldest else { return Ok(()) };
+    transaction.execute(&format!("DELETE FROM versions AS v WHERE v.version <= ?1 AND {deleted}"), [oldest])?;
+    if transaction.execute("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'pruned'", [oldest])? == 0 {
+        transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('pruned', ?1)", [oldest])?;
+    }
+    Ok(())
 }
 
 fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -266,9 +321,6 @@ pub(super) fn read_one(connection: &Connection, flag: &str) -> Result<Option<Sto
             .query_row([flag], |row| Ok(stored(flag, row.get(0)?, row.get_ref(1)?)))
             .optional()
     };
-    if validate_name(flag).is_err() {
-        return Ok(None);
-    }
     read().map_err(from_sqlite)
 }
 
@@ -336,9 +388,13 @@ fn write_in(
             .prepare_cached("DELETE FROM flags WHERE name = ?1")
             .and_then(|mut statement| statement.execute([name])),
     };
-    written
+    let new = written
         .and_then(|_| transaction.prepare_cached("SELECT version FROM versions WHERE name = ?1"))
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
-        .map(version)
-        .map_err(from_sqlite)
+        .map_err(from_sqlite)?;
+    // Now and then, by chance, since it looks at all rows, and any rule could meet a program that keeps just clear of it.
+    if record.is_none() && fastrand::u32(..PRUNE_ONCE_IN) == 0 {
+        prune(transaction).map_err(from_sqlite)?;
+    }
+    Ok(version(new))
 }

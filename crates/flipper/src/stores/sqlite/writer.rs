@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,13 @@ use super::batch::Flag;
 use super::errors::{closed, from_sqlite, unavailable};
 use super::file::is_read_only;
 use super::follower::Request;
-use super::{Link, Shared, schema};
+use super::{Link, Shared, file, schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
 use crate::store::{Precondition, Stored, Version};
+
+/// So long after the last write the -wal file is emptied.
+const REST: Duration = Duration::from_millis(100);
 
 /// What the writer is asked.
 pub(super) enum Job {
@@ -52,7 +55,19 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn run(self) {
-        while let Ok(job) = self.jobs.recv() {
+        let mut written = false;
+        loop {
+            let next = if written { self.jobs.recv_timeout(REST) } else { self.jobs.recv().map_err(Into::into) };
+            let job = match next {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    // Not while somebody else is at it.
+                    written = !matches!(self.guarded(|| self.empty_the_log()), Ok(true));
+                    continue;
+                }
+            };
+            written = true;
             match job {
                 Job::Write(write, reply) => {
                     let written = self.guarded(|| self.write(&write));
@@ -119,7 +134,7 @@ impl Writer {
     fn current_link(&self) -> Result<MutexGuard<'_, Option<Link>>> {
         let is_current = |link: &Option<Link>| {
             !self.shared.reopen.load(Ordering::Acquire)
-                && link.as_ref().is_some_and(|link| self.shared.place.look(&link.identity).is_ok())
+                && link.as_ref().is_some_and(|link| self.shared.is_current(&link.identity))
         };
         let guard = self.shared.link();
         if guard.as_ref().is_some_and(|link| is_read_only(&link.writer)) {
@@ -157,8 +172,28 @@ impl Writer {
         answer.blocking_recv().map_err(|_ended| closed())?
     }
 
+    /// Moves what is in the -wal file into the database file. Who copies the database file alone then has all of it, and who
+    /// copies another file over it finds no -wal file of the old one beside it.
+    fn empty_the_log(&self) -> Result<bool> {
+        let guard = self.shared.link();
+        let Some(link) = guard.as_ref() else { return Ok(true) };
+        // While others write they need it, and must not wait for this.
+        if !link.identity.log_rests(REST) || !self.shared.is_current(&link.identity) {
+            return Ok(false);
+        }
+        link.writer.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
+        let busy =
+            link.writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0).map(|busy: i64| busy > 0));
+        busy.map(|busy| !busy).map_err(from_sqlite)
+    }
+
     fn close(&self) -> Result<()> {
         let Some(link) = self.shared.link().take() else { return Ok(()) };
+        if self.shared.is_foreign(&link.identity) {
+            // The -wal file may not be of what is in the database file now.
+            file::leave(link.writer);
+            return Ok(());
+        }
         if self.shared.place.look(&link.identity).is_err() {
             self.shared.place.abandon(link.writer, None, &link.identity);
             return Ok(());

@@ -35,6 +35,8 @@ type OnConnect = Box<dyn Fn(&Arc<TcpStream>) + Send>;
 pub(super) struct Caller {
     target: Arc<Target>,
     connection: Option<MessageReader<Socket>>,
+    /// Whether the last call got as far as to a connection.
+    sent: bool,
     /// Told of each new connection, so that somebody else can end it.
     on_connect: OnConnect,
 }
@@ -68,7 +70,7 @@ impl BackOff {
 
 impl Caller {
     pub(super) fn new(target: Arc<Target>, on_connect: impl Fn(&Arc<TcpStream>) + Send + 'static) -> Self {
-        Self { target, connection: None, on_connect: Box::new(on_connect) }
+        Self { target, connection: None, sent: false, on_connect: Box::new(on_connect) }
     }
 
     /// Makes a call. One that only reads is made again, once, if an old connection turns out to be dead.
@@ -86,10 +88,12 @@ impl Caller {
     }
 
     fn try_call<T>(&mut self, deadline: Instant, run: Call<'_, T>) -> thrift::Result<T> {
+        self.sent = false;
         let mut connection = match self.connection.take().filter(is_alive) {
             Some(connection) => connection,
             None => MessageReader::new(self.connect(deadline)?),
         };
+        self.sent = true;
         connection.source_mut().deadline = deadline;
         let result = call(&mut connection, self.target.wire, &LIMITS, |client| run(client));
         if matches!(result, Ok(_) | Err(thrift::Error::User(_))) {
@@ -131,7 +135,8 @@ impl Caller {
                 .with_transient(false)
                 .with_message(format!("answer is no {} Thrift message: {}", self.target.wire, error.message)),
             thrift::Error::Transport(error) => {
-                Error::new(ErrorKind::Unavailable).with_message(format!("server cannot be reached: {}", error.message))
+                let message = format!("server cannot be reached: {}", error.message);
+                Error::new(ErrorKind::Unavailable).with_message(message).with_nothing_written(!self.sent)
             }
         };
         CallError::Failed(error.with_store(&*self.target))

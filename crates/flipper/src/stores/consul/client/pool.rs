@@ -50,7 +50,7 @@ impl Pool {
                 Err(failed) => request = failed.unsent.ok_or(failed.error)?,
             }
         }
-        let mut connection = self.connector.connect().await?;
+        let mut connection = self.connector.connect().await.map_err(|error| error.with_nothing_written(true))?;
         let answer = connection.exchange(request, most).await.map_err(|failed| failed.error)?;
         self.keep(connection);
         Ok(answer)

@@ -69,7 +69,7 @@ impl Follower {
     }
 
     async fn read(&self, name: String) -> Result<(), End> {
-        let Some(key) = self.store.keys.key(&name) else { return Ok(()) };
+        let key = self.store.keys.of(&name);
         let before = self.known.lock().await.index(&name);
         match self.store.client.get(&key, Read::Leader).await {
             Ok(found) => {
@@ -77,7 +77,7 @@ impl Follower {
                     return Err(errors::went_back("flag").into());
                 }
                 let index = found.entry.as_ref().map(|entry| entry.index).or(found.index).unwrap_or(0);
-                let flag = found.entry.map(|entry| Bare::stored(&name, &entry));
+                let flag = found.entry.and_then(|entry| Bare::stored(&name, &entry));
                 self.tell(name, flag, index).await
             }
             // Not this flag, then; what else may not be read any more the list of all finds out.
