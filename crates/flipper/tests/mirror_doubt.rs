@@ -212,6 +212,16 @@ fn watchers_of_a_mirror_learn_of_doubts() {
     assert!(block_on(events.any(async |event| is_lost(&event))), "and that they are in doubt");
     let reading: Vec<Stored> = mirror.table().list();
     assert_eq!(reading.len(), 4);
+    // One by one they are there again.
+    for name in NAMES {
+        store.set(name, Some(false));
+    }
+    assert!(
+        block_on(events.any(async |event| matches!(event, WatchEvent::Restored))),
+        "and that they are in doubt no more"
+    );
+    assert!(matches!(block_on(events.next()), Some(WatchEvent::Reset { flags, .. }) if flags.len() == 4));
+    assert!(mirror.status().is_live());
 }
 
 #[test]

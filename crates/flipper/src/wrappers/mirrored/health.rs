@@ -119,12 +119,15 @@ impl Following {
     }
 
     /// Flags are missing from what the store has after a loss, and are kept for now.
-    pub(super) fn doubted(&mut self, reason: Option<&str>) -> Turn {
-        self.doubted = reason.map(Into::into);
-        if self.doubted.is_some() {
-            self.lost = None;
-        }
+    pub(super) fn doubted(&mut self, reason: &str) -> Turn {
+        (self.lost, self.doubted) = (None, Some(reason.into()));
         self.turn()
+    }
+
+    /// None of the missing flags is in doubt any more.
+    pub(super) fn settled(&mut self, at: Instant) -> Turn {
+        self.doubted = None;
+        self.heard(Some(at), None)
     }
 
     /// Single flags that had to be read again could not be; `None`: all could.

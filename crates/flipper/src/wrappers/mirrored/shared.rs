@@ -221,11 +221,7 @@ impl Shared {
     fn end_doubt_if(&self, settled: bool) {
         if settled {
             *self.doubt() = None;
-            let turn = {
-                let mut following = self.following();
-                following.doubted(None);
-                following.heard(Some(Instant::now()), None)
-            };
+            let turn = self.following().settled(Instant::now());
             self.note(turn);
         }
     }
@@ -309,7 +305,7 @@ impl Shared {
         drop(doubt);
         self.settle(self.order());
         tracing::error!(store = self.store, reason, "flags vanished while the store was away");
-        let turn = self.following().doubted(Some(&reason));
+        let turn = self.following().doubted(&reason);
         // Who waits for the first flags has those of the snapshot file, without which none could be missing.
         self.first.send_if_modified(|first| {
             let waiting = !matches!(first, First::Synced);
