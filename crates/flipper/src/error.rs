@@ -162,6 +162,29 @@ impl Error {
         self.0.flag.as_deref()
     }
 
+    /// This error and all that is behind it, in one text, for where a text is all there is room for.
+    ///
+    /// ```
+    /// # use flipper::{Error, ErrorKind};
+    /// let error = Error::new(ErrorKind::Unavailable).with_source(std::io::Error::other("connection refused"));
+    /// assert_eq!(error.chain(), "store is unavailable: connection refused");
+    /// ```
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let next = error.to_string();
+            // Drivers repeat what their own source says.
+            if !text.contains(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            cause = error.source();
+        }
+        text
+    }
+
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {

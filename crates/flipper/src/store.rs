@@ -209,7 +209,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     async fn inspect(&self) -> Vec<Check> {
         vec![match self.list().await {
             Ok(flags) => Check::new("flags", Finding::Fine, flags.len().to_string()),
-            Err(error) => Check::new("reachable", Finding::Fault, crate::wrappers::causes(&error)),
+            Err(error) => Check::new("reachable", Finding::Fault, error.chain()),
         }]
     }
 }

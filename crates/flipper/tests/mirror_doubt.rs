@@ -158,7 +158,7 @@ fn the_snapshot_file_is_not_overwritten_with_nothing() {
     assert_eq!(fs::read(&path).unwrap(), before);
 
     // A process that starts has the flags of the file, and doubts as well.
-    let features = FeatureFlagClient::new(with_file(store.clone()));
+    let features = FeatureFlagClient::new(with_file(store));
     block_on(features.ready()).unwrap();
     until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
     assert_eq!(on(&features), NAMES);

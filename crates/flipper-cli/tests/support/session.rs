@@ -123,6 +123,8 @@ impl Place {
             (r"\b\d+(\.\d+)? ms\b", "0.4 ms"),
             (r#""(milliseconds|latency_ms)": [0-9.e-]+"#, r#""$1": 0.4"#),
             (r"now \d+\.\d%", "now 0.0%"),
+            // A file's device and inode.
+            (r"\([0-9a-f]+:[0-9a-f]+\)", "(fe00:98c09b)"),
             (r"\b\d+ y\b", "50 y"),
         ] {
             text = Regex::new(pattern).unwrap().replace_all(&text, shown).into_owned();

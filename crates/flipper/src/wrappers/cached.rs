@@ -10,7 +10,6 @@ use futures_util::StreamExt;
 use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
-use super::causes;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
@@ -83,7 +82,7 @@ struct Failed {
 
 impl Failed {
     fn of(error: &Error) -> Self {
-        Self { kind: error.kind(), message: causes(error).into(), is_transient: error.is_transient() }
+        Self { kind: error.kind(), message: error.chain().into(), is_transient: error.is_transient() }
     }
 }
 

@@ -13,7 +13,6 @@ mod retry;
 mod start;
 
 use std::convert::Infallible;
-use std::iter::successors;
 use std::pin::pin;
 use std::time::Instant;
 
@@ -269,8 +268,7 @@ impl Follower {
     /// Another reason is told too, so that the status has the present one.
     async fn lose(&mut self, error: Error) -> Result<(), End> {
         let error = error.with_store(&self.store);
-        let causes = successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        let reason = error.chain();
         tracing::debug!(store = %self.store, %error, "changes of flags cannot be followed");
         if self.lost.as_ref() == Some(&reason) {
             return Ok(());

@@ -22,7 +22,7 @@ pub(super) async fn inspect(store: &Bare) -> Vec<Check> {
     let mut checks = vec![transport(store), Check::new("identity", Finding::Fine, store.identity().to_string())];
     match &read {
         Err(error) if error.kind() != ErrorKind::Unauthorized => {
-            checks.insert(0, Check::new("reachable", Finding::Fault, error.to_string()));
+            checks.insert(0, Check::new("reachable", Finding::Fault, error.chain()));
             return checks;
         }
         _ => checks.insert(0, Check::new("reachable", Finding::Fine, format!("{} ms", took.as_millis()))),
@@ -125,6 +125,6 @@ async fn flags(store: &Bare) -> Check {
             let finding = if unreadable == 0 { Finding::Fine } else { Finding::Problem };
             Check::new("flags", finding, format!("{}, of which {unreadable} cannot be read", flags.len()))
         }
-        Err(error) => Check::new("flags", Finding::Fault, error.to_string()),
+        Err(error) => Check::new("flags", Finding::Fault, error.chain()),
     }
 }

@@ -12,7 +12,6 @@ use super::notifications::are_enough;
 use super::state::field;
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
-use crate::wrappers::causes;
 
 /// What the store sends, as `ACL DRYRUN` takes it; the first word is what is missing.
 const COMMANDS: &[(&str, &[&str])] = &[
@@ -39,7 +38,7 @@ pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {
     };
     let live = match reached {
         Ok(live) => live,
-        Err(error) => return vec![Check::new("reachable", Finding::Fault, causes(&from_driver(error)))],
+        Err(error) => return vec![Check::new("reachable", Finding::Fault, from_driver(error).chain())],
     };
     checks.push(Check::new("reachable", Finding::Fine, format!("in {:.1} ms", started.elapsed().as_secs_f64() * 1e3)));
     let info = ask.text(redis::cmd("INFO")).await.unwrap_or_default();
@@ -55,7 +54,7 @@ pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {
     checks.push(Check::new("identity", Finding::Fine, identity.to_string()));
     checks.push(match store.list().await {
         Ok(flags) => Check::new("flags", Finding::Fine, flags.len().to_string()),
-        Err(error) => Check::new("flags", Finding::Fault, causes(&error)),
+        Err(error) => Check::new("flags", Finding::Fault, error.chain()),
     });
     checks
 }
@@ -75,7 +74,7 @@ async fn kind(store: &RedisFeatureFlagStore, connection: &Connection, info: &str
     if let Connection::Cluster(cluster) = connection {
         return match primaries(store, &mut cluster.clone()).await {
             Ok(primaries) => Check::new("kind", Finding::Fine, format!("a cluster of {} primaries", primaries.len())),
-            Err(error) => Check::new("kind", Finding::Fault, causes(&from_driver(error))),
+            Err(error) => Check::new("kind", Finding::Fault, from_driver(error).chain()),
         };
     }
     match (field(info, "role"), field(info, "connected_slaves"), field(info, "master_link_status")) {
@@ -188,7 +187,7 @@ impl Asker<'_> {
                 Connection::Node(_) => "the server does not speak RESP3",
             },
             Err(error) if is_refusal(&error) => "the server or the user has no `CLIENT TRACKING`",
-            Err(error) => return Check::new("push", Finding::Fault, causes(&from_driver(error))),
+            Err(error) => return Check::new("push", Finding::Fault, from_driver(error).chain()),
         };
         let classes = self.ask(&words(&["CONFIG", "GET", "notify-keyspace-events"])).await;
         let classes =

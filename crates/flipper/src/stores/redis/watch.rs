@@ -15,7 +15,6 @@ use crate::identity::Identity;
 use crate::status::Updates;
 use crate::store::{FeatureFlagStore, Stored, Version, Watch, WatchEvent};
 use crate::stores::feed::feed;
-use crate::wrappers::causes;
 
 pub(super) fn watch(store: &RedisFeatureFlagStore) -> Watch<'static> {
     let store = store.clone();
@@ -83,7 +82,7 @@ impl Outlet {
     }
 
     async fn lose(&mut self, error: Error) -> Result<(), End> {
-        let reason = causes(&error);
+        let reason = error.chain();
         if std::mem::replace(&mut self.lost, true) && self.reason == reason {
             return Ok(());
         }

@@ -18,7 +18,6 @@ use crate::inspection::{Check, Finding};
 use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
-use crate::wrappers::causes;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many flags of a stream are read at once.
@@ -199,7 +198,7 @@ impl FeatureFlagStore for SqliteFile {
         let path = self.shared.place.path.clone();
         match self.with(move |connection, _| inspect::inspect(&path, connection)).await {
             Ok(checks) => checks,
-            Err(error) => vec![Check::new("reachable", Finding::Fault, causes(&error))],
+            Err(error) => vec![Check::new("reachable", Finding::Fault, error.chain())],
         }
     }
 

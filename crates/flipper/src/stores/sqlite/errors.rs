@@ -1,6 +1,5 @@
 //! What SQLite's and the system's errors mean for a caller.
 
-use std::error::Error as StdError;
 use std::path::Path;
 use std::{fmt, io};
 
@@ -24,17 +23,6 @@ pub(super) fn closed() -> Error {
 
 pub(super) fn unavailable(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unavailable).with_message(message)
-}
-
-/// The error and its causes in one line, for a status.
-pub(super) fn in_one_line(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line = format!("{line}: {cause}");
-        source = cause.source();
-    }
-    line
 }
 
 pub(super) fn from_io(what: &str, error: io::Error) -> Error {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::errors::{Named, closed, in_one_line, unavailable};
+use super::errors::{Named, closed, unavailable};
 use crate::error::Error;
 use crate::status::{Health, Status, Updates};
 use crate::store::{Watch, WatchEvent};
@@ -64,7 +64,7 @@ impl Pulse {
 
     /// The reason, if it is another one.
     fn lose(&self, error: &Error) -> Option<Arc<str>> {
-        let reason: Arc<str> = format!("{}: {}", Named(&self.main), in_one_line(error)).into();
+        let reason: Arc<str> = format!("{}: {}", Named(&self.main), error.chain()).into();
         let mut state = self.state();
         let since = match &state.health {
             Health::Stale { reason: known, .. } if *known == reason => return None,

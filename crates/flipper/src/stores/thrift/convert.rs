@@ -1,6 +1,5 @@
 //! Between what the library keeps and what the service's messages hold.
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use flipper_thrift_protocol::feature_flag_store::{
@@ -175,20 +174,7 @@ fn condition_to_json(condition: &TCondition) -> Result<Json> {
 
 /// One text for all levels: the other side gets no chain of errors.
 fn bad(kind: ErrorKind, field: &str, error: Error) -> Error {
-    Error::new(kind).with_message(format!("{field} cannot be read: {}", chain(&error))).with_source(error)
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let level = error.to_string();
-        if !text.contains(&level) {
-            text = format!("{text}: {level}");
-        }
-        cause = error.source();
-    }
-    text
+    Error::new(kind).with_message(format!("{field} cannot be read: {}", error.chain())).with_source(error)
 }
 
 /// The version as the service's own calls hold it.
@@ -252,7 +238,7 @@ pub(super) fn stored_from_item(name: &str, item: &FeatureFlagStoreItem) -> Store
         Ok(record) => content_version(record),
         Err(_) => Version::opaque(format!("{item:?}")),
     };
-    let record = record.map(Arc::new).map_err(|error| Corrupt::new(chain(&error)));
+    let record = record.map(Arc::new).map_err(|error| Corrupt::new(error.chain()));
     Stored { name: name.to_owned(), version, record }
 }
 
@@ -298,7 +284,7 @@ pub fn to_exception(error: &Error) -> FlipperException {
         ErrorKind::Unsupported => ErrorCode::UNSUPPORTED,
         ErrorKind::Vetoed => ErrorCode::INTERNAL,
     };
-    FlipperException { code: Some(code), message: Some(chain(error)) }
+    FlipperException { code: Some(code), message: Some(error.chain()) }
 }
 
 /// The reverse.

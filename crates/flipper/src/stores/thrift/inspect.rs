@@ -8,7 +8,6 @@ use super::ThriftRpcFeatureFlagStore;
 use super::connection::CallError;
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
-use crate::wrappers::causes;
 
 /// Ramps and creation times go by the clocks of all who write.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
@@ -24,7 +23,7 @@ pub(super) async fn inspect(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
             checks
         }
         Err(CallError::UnknownMethod) => undescribed(store).await,
-        Err(CallError::Failed(error)) => vec![Check::new("reachable", Finding::Fault, causes(&error))],
+        Err(CallError::Failed(error)) => vec![Check::new("reachable", Finding::Fault, error.chain())],
     }
 }
 
@@ -88,7 +87,7 @@ async fn undescribed(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
         Ok(flags) => {
             vec![reachable(called.elapsed()), kind, Check::new("flags", Finding::Fine, flags.len().to_string()), push]
         }
-        Err(error) => vec![Check::new("reachable", Finding::Fault, causes(&error))],
+        Err(error) => vec![Check::new("reachable", Finding::Fault, error.chain())],
     }
 }
 

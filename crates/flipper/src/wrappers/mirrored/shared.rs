@@ -20,7 +20,6 @@ use crate::record::FlagRecord;
 use crate::status::{Status, Updates};
 use crate::store::{Stored, Version, WatchEvent};
 use crate::table::{BY_LIST, FlagTable, warn_of_vanished};
-use crate::wrappers::causes;
 
 /// Some tens of microseconds' worth of flags.
 const TAKEN_IN_AT_ONCE: usize = 64;
@@ -368,7 +367,7 @@ impl Shared {
         if !self.settle(order)
             && let Some(error) = error
         {
-            let reason = format!("flag {:?} cannot be read again: {}", read.name, causes(&error));
+            let reason = format!("flag {:?} cannot be read again: {}", read.name, error.chain());
             let turn = self.following().unread(Some(reason.into()));
             self.note(turn);
         }
@@ -403,7 +402,7 @@ impl Shared {
     }
 
     pub(super) fn lost(&self, error: &Error) {
-        let reason = causes(error);
+        let reason = error.chain();
         let (turn, is_first) = {
             let mut following = self.following();
             (following.lost(&reason), following.last_sync().is_none())
