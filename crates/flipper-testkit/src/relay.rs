@@ -52,11 +52,13 @@ impl Relay {
         let serving = state.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (ended, harm) = { (lock(&serving).ended, lock(&serving).harm) };
+                let state = lock(&serving);
+                let (ended, refuses) = (state.ended, state.harm == Harm::Refuse);
+                drop(state);
                 if ended {
                     return;
                 }
-                if harm != Harm::Refuse {
+                if !refuses {
                     // Fails where the server is away, and then the client is closed.
                     let _ = connect(client, server, &serving);
                 }

@@ -250,7 +250,7 @@ fn a_store_that_falls_silent_makes_the_flags_stale() {
     store.tell(|| confirmed(Duration::from_millis(200)));
     let events = mirror.watch();
     let is_silence = |event: &WatchEvent| matches!(event, WatchEvent::Lost(error) if error.to_string().contains("not been heard of"));
-    assert!(block_on(events.by_ref().any(async |event| is_silence(&event))), "without anybody asking for the status");
+    assert!(block_on(events.any(async |event| is_silence(&event))), "without anybody asking for the status");
     assert!(!mirror.status().is_live());
     store.tell(|| confirmed(Duration::from_secs(60)));
     until("it is current", || mirror.status().is_live());

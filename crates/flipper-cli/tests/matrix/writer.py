@@ -28,16 +28,24 @@ def connect():
     return ThriftRPCFeatureFlagStore(FeatureFlagStore.Client(TBinaryProtocol.TBinaryProtocol(transport)))
 
 
+def write(store, name, number):
+    if number is None:
+        store.delete(name)
+    else:
+        store.create(name, is_enabled=number % 2 == 0, client_data={"n": number})
+
+
 store = None
 for line in sys.stdin:
-    name, number = json.loads(line)
-    try:
-        store = store or connect()
-        if number is None:
-            store.delete(name)
-        else:
-            store.create(name, is_enabled=number % 2 == 0, client_data={"n": number})
-        print("ok", flush=True)
-    except Exception as error:  # The next write connects anew.
-        store = None
-        print(repr(error).replace("\n", " "), flush=True)
+    said = "ok"
+    # The connection may be of before a restart. To write the same once more changes nothing.
+    for _ in range(2):
+        try:
+            store = store or connect()
+            write(store, *json.loads(line))
+            said = "ok"
+            break
+        except Exception as error:
+            store = None
+            said = repr(error).replace("\n", " ")
+    print(said, flush=True)
