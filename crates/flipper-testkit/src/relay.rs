@@ -140,7 +140,7 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, state: &Mutex<State>) 
             state.pieces += 1;
             let mut harm = state.harm;
             match state.harm {
-                Harm::Cut(every) if state.pieces % every == 0 => state.cuts += 1,
+                Harm::Cut(every) if state.pieces.is_multiple_of(every) => state.cuts += 1,
                 Harm::Cut(_) => harm = Harm::None,
                 _ => {}
             }

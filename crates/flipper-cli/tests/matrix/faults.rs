@@ -27,11 +27,16 @@ pub(crate) struct Harmed {
 
 /// Whether the backend takes writes meanwhile, of those who go straight to it.
 pub(crate) fn takes_writes(backend: &Backend) -> bool {
-    match (&backend.kind, backend.scene.situation) {
-        (_, Situation::Slow | Situation::Cut | Situation::Permission) => true,
-        (Kind::Consul(_), Situation::Refusing) => true,
-        _ => false,
-    }
+    matches!(
+        (&backend.kind, backend.scene.situation),
+        (_, Situation::Slow | Situation::Cut | Situation::Permission) | (Kind::Consul(_), Situation::Refusing)
+    )
+}
+
+/// Whether nothing can be known of it meanwhile.
+pub(crate) fn is_away(backend: &Backend) -> bool {
+    let is_server = !matches!(backend.kind, Kind::Memory(_) | Kind::Sqlite(_));
+    is_server && !matches!(backend.scene.situation, Situation::Slow | Situation::Cut)
 }
 
 /// How long it lasts.

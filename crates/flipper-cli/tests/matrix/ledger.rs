@@ -31,6 +31,7 @@ struct Flag {
 pub(crate) struct Ledger {
     flags: Vec<Mutex<Flag>>,
     emptied: Mutex<Option<Instant>>,
+    away: Mutex<Option<Instant>>,
 }
 
 /// The name of a flag by its number.
@@ -45,7 +46,11 @@ pub(crate) fn flag_of(name: &str) -> Option<usize> {
 
 impl Ledger {
     pub(crate) fn new(flags: usize) -> Self {
-        Self { flags: (0..flags).map(|_| Mutex::default()).collect(), emptied: Mutex::default() }
+        Self {
+            flags: (0..flags).map(|_| Mutex::default()).collect(),
+            emptied: Mutex::default(),
+            away: Mutex::default(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -100,6 +105,15 @@ impl Ledger {
 
     pub(crate) fn emptied_for(&self) -> Option<Duration> {
         self.emptied.lock().unwrap().map(|at| at.elapsed())
+    }
+
+    /// The store cannot be asked, from now on or until now.
+    pub(crate) fn away(&self, away: bool) {
+        *self.away.lock().unwrap() = away.then(Instant::now);
+    }
+
+    pub(crate) fn away_for(&self) -> Option<Duration> {
+        self.away.lock().unwrap().map(|at| at.elapsed())
     }
 
     /// Takes in that a flag was seen with this number, or absent, after it was seen with `before`; gives the number that this state

@@ -24,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(150);
 pub(crate) struct Size {
     pub(crate) flags: usize,
     pub(crate) flips: usize,
+    /// How often the fault happens.
+    pub(crate) faults: usize,
     pub(crate) merges: u64,
 }
 
@@ -70,7 +72,9 @@ impl Stage {
             self.flips(backend, size.flips, true);
         } else {
             self.flips(backend, size.flips / 2, true);
-            self.suffer(backend, size);
+            for _ in 0..size.faults {
+                self.suffer(backend, size);
+            }
             self.flips(backend, size.flips - size.flips / 2, true);
         }
         self.burst(backend);
@@ -89,6 +93,7 @@ impl Stage {
     /// The fault, and the time until it is over for all.
     fn suffer(&mut self, backend: &mut Backend, size: Size) {
         let harmed = faults::begin(backend, &self.ledger);
+        self.ledger.away(faults::is_away(backend));
         let began = Instant::now();
         match (faults::takes_writes(backend), self.scene.situation) {
             (true, Situation::Slow | Situation::Cut) => self.flips(backend, size.flips / 5, false),
@@ -105,6 +110,7 @@ impl Stage {
             }
         }
         std::thread::sleep(faults::lasts(self.scene.situation).saturating_sub(began.elapsed()));
+        self.ledger.away(false);
         faults::end(backend, harmed);
         if self.scene.situation == Situation::Emptied {
             // Time to take the emptiness for the truth.

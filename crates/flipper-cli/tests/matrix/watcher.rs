@@ -143,16 +143,16 @@ pub(crate) fn number(stored: &Stored) -> Result<u64, String> {
 
 /// Asks for all flags again and again, as programs do that have a cache.
 async fn ask(seen: &Seen, ledger: &Ledger) {
-    while !seen.ended.load(Ordering::Acquire) {
-        for flag in 0..ledger.len() {
-            // An error is no answer: the caller has its default.
-            if let Ok(found) = seen.view.store.get_cached(&name(flag)).await {
-                match found.as_ref().map(number).transpose() {
-                    Ok(number) => seen.note(ledger, flag, number),
-                    Err(what) => seen.wrong(what),
-                }
-            }
+    let ask_for = async |flag| {
+        // An error is no answer: the caller has its default.
+        let Ok(found) = seen.view.store.get_cached(&name(flag)).await else { return };
+        match found.as_ref().map(number).transpose() {
+            Ok(number) => seen.note(ledger, flag, number),
+            Err(what) => seen.wrong(what),
         }
+    };
+    while !seen.ended.load(Ordering::Acquire) {
+        futures_util::future::join_all((0..ledger.len()).map(ask_for)).await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -237,9 +237,13 @@ async fn read_again(seen: &Seen, ledger: &Ledger, flag: usize, announced: u64) {
 
 fn check_status(seen: &Seen, ledger: &Ledger) {
     let Some(local) = &seen.view.local else { return };
-    // Before the flags, which so are of a later moment.
+    // Before the status, and the flags after it, which so are of a later moment.
+    let away = ledger.away_for();
     if !local.status().is_live() {
         return;
+    }
+    if let Some(away) = away.filter(|away| *away > seen.view.live_for) {
+        seen.wrong(format!("live {away:.1?} after the store was last there"));
     }
     for flag in 0..ledger.len() {
         let held = match local.table().get(&name(flag)).as_ref().map(number) {

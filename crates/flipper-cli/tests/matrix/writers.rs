@@ -98,7 +98,7 @@ fn data(number: u64) -> Object {
 }
 
 fn ours_writes(client: &FeatureFlagClient<Remote>, name: &str, number: u64, change: Change) -> Outcome {
-    let on = number % 2 == 0;
+    let on = number.is_multiple_of(2);
     let done = futures_executor(async {
         match change {
             Change::Create => client.create(name).enabled(on).client_data(data(number)).replace().await.map(|_| ()),
