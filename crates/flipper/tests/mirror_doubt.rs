@@ -187,6 +187,29 @@ fn what_a_mirror_tells_its_watchers_can_be_read_from_it() {
 }
 
 #[test]
+fn a_doubt_ends_when_memory_has_what_ended_it() {
+    for _ in 0..20 {
+        let store = Scripted::new();
+        for name in NAMES {
+            store.set(name, Some(true));
+        }
+        let mirror = MirroredFeatureFlagStore::new(store.clone());
+        block_on(mirror.ready()).unwrap();
+        comes_back_with(&store, &[]);
+        until("it is doubted", || !mirror.status().is_live());
+        let mut events = mirror.watch();
+        store.tells.store(false, Ordering::SeqCst);
+        for name in NAMES {
+            store.set(name, Some(false));
+            store.tell(|| Tell::Event(WatchEvent::Hint { name: name.to_owned() }));
+        }
+        assert!(block_on(events.by_ref().any(async |event| matches!(event, WatchEvent::Restored))));
+        let Some(WatchEvent::Reset { flags, .. }) = block_on(events.next()) else { panic!("no flags") };
+        assert!(flags.iter().all(|flag| !flag.record.as_ref().unwrap().is_enabled()), "{flags:?}");
+    }
+}
+
+#[test]
 fn deletions_reach_a_mirror_of_a_mirror() {
     let store = MemoryFeatureFlagStore::new();
     let first = MirroredFeatureFlagStore::new(store.clone());

@@ -29,9 +29,14 @@ impl Doubt {
         self.missing.contains(name)
     }
 
-    /// Something newer is known of the flag. Says whether none is left.
-    pub(super) fn settle(&mut self, name: &str) -> bool {
-        self.missing.remove(name) && self.missing.is_empty()
+    /// Something newer is known of the flag.
+    pub(super) fn settle(&mut self, name: &str) {
+        self.missing.remove(name);
+    }
+
+    /// Whether something newer is known of all.
+    pub(super) fn is_settled(&self) -> bool {
+        self.missing.is_empty()
     }
 
     pub(super) fn reason(&self) -> String {

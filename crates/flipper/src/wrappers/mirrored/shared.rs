@@ -174,58 +174,56 @@ impl Shared {
 
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) {
         let mut order = self.order();
-        let settled = matches!(outcome, Outcome::Done(_)) && self.settle_doubt(name);
+        if matches!(outcome, Outcome::Done(_)) {
+            self.settle_doubt(name);
+        }
         if order.end_write(name, write, outcome, Instant::now()) {
             match (state, outcome) {
                 (None, Outcome::Done(seen)) => self.table.take_away(name, seen.number, BY_WRITE),
                 (state, _) => self.table.replace_or_remove(name, state, BY_WRITE),
             }
         }
-        drop(order);
-        self.end_doubt_if(settled);
+        self.settle(order);
         self.wake.notify_one();
     }
 
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
         let mut order = self.order();
-        let settled = self.settle_doubt(&flag.name);
+        self.settle_doubt(&flag.name);
         if order.event(&flag.name, seen(&flag), read_at, Instant::now()) {
             self.table.replace(flag, BY_WATCH);
         }
         self.settle(order);
-        self.end_doubt_if(settled);
     }
 
     pub(super) fn removed(&self, name: &str, version: Option<&Version>, read_at: Option<Instant>) {
         let gone = Seen { present: false, number: version.and_then(Version::as_ordered) };
         let mut order = self.order();
-        let settled = self.settle_doubt(name);
+        self.settle_doubt(name);
         if order.event(name, gone, read_at, Instant::now()) {
             self.table.take_away(name, gone.number, BY_WATCH);
         }
         self.settle(order);
-        self.end_doubt_if(settled);
     }
 
     pub(super) fn hint(&self, name: &str) {
         let mut order = self.order();
-        let settled = self.settle_doubt(name);
+        self.settle_doubt(name);
         order.hint(name, Instant::now());
-        drop(order);
-        self.end_doubt_if(settled);
+        self.settle(order);
     }
 
-    /// Something happened to the flag since the store came back. Says whether no flag is in doubt any more.
-    fn settle_doubt(&self, name: &str) -> bool {
-        self.doubt().as_mut().is_some_and(|doubt| doubt.settle(name))
-    }
-
-    fn end_doubt_if(&self, settled: bool) {
-        if settled {
-            *self.doubt() = None;
-            let turn = self.following().settled(Instant::now());
-            self.note(turn);
+    /// Something happened to the flag since the store came back: what it has now is believed.
+    fn settle_doubt(&self, name: &str) {
+        if let Some(doubt) = self.doubt().as_mut() {
+            doubt.settle(name);
         }
+    }
+
+    fn end_doubt(&self) {
+        *self.doubt() = None;
+        let turn = self.following().settled(Instant::now());
+        self.note(turn);
     }
 
     fn is_doubted(&self, name: &str) -> bool {
@@ -393,7 +391,12 @@ impl Shared {
     /// After each decision: where no flag waits for a read that failed, none is reported. Says whether that is so.
     fn settle(&self, order: MutexGuard<'_, Order>) -> bool {
         let all_read = order.failing() == 0;
+        // Only when memory has what the flags that were in doubt have now.
+        let no_doubt = self.doubt().as_ref().is_some_and(Doubt::is_settled) && order.waiting_since().is_none();
         drop(order);
+        if no_doubt {
+            self.end_doubt();
+        }
         if all_read {
             let turn = self.following().unread(None);
             self.note(turn);
