@@ -129,7 +129,8 @@ impl Stage {
 
     fn write(&mut self, backend: &Backend, flag: usize, change: Change, stands: bool, calm: bool) {
         let number = self.ledger.send(flag, change != Change::Destroy, stands, calm);
-        let (who, outcome) = self.writers.write(backend, &mut self.random, (flag, number), change, calm);
+        let now = (calm, self.ledger.away_for().is_some() && !faults::takes_writes(backend));
+        let (who, outcome) = self.writers.write(backend, &mut self.random, (flag, number), change, now);
         let what = match outcome {
             Outcome::Done => {
                 self.lost[flag] = false;

@@ -66,16 +66,17 @@ impl Writers {
         Self { kind, ours, python, _server: server }
     }
 
-    /// `calm`: the layers are as always, and may be written through.
+    /// `calm`: the layers are as always, and may be written through. `away`: the store is not there, and only our writer gives up soon.
     pub(crate) fn write(
         &mut self,
         backend: &Backend,
         random: &mut Random,
         (flag, number): (usize, u64),
         change: Change,
-        calm: bool,
+        (calm, away): (bool, bool),
     ) -> (&'static str, Outcome) {
         let ours = match self.kind {
+            _ if away => true,
             Writer::Ours => true,
             Writer::Foreign => false,
             Writer::Both => random.below(2) == 0,
