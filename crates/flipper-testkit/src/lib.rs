@@ -12,6 +12,7 @@ mod port;
 mod process;
 pub mod python;
 pub mod redis;
+mod relay;
 mod shared;
 mod tls;
 mod wait;
@@ -20,6 +21,8 @@ pub use child::{Child, Role, child_role, run_together};
 pub use disk::SmallDisk;
 #[cfg(target_os = "linux")]
 pub use limits::{can_open, resident_memory};
+pub use port::free_port;
+pub use relay::{Harm, Relay};
 pub use shared::Shared;
 pub use tls::write as write_certificates;
 pub use wait::{PATIENCE, wait_until, within};

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Health, LocalFeatureFlagStore, MirroredFeatureFlagStore,
-    Stored, WatchEvent,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore,
+    MemoryFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Stored, WatchEvent,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -187,6 +187,46 @@ fn what_a_mirror_tells_its_watchers_can_be_read_from_it() {
 }
 
 #[test]
+fn a_doubt_ends_when_memory_has_what_ended_it() {
+    for _ in 0..20 {
+        let store = Scripted::new();
+        for name in NAMES {
+            store.set(name, Some(true));
+        }
+        let mirror = MirroredFeatureFlagStore::new(store.clone());
+        block_on(mirror.ready()).unwrap();
+        comes_back_with(&store, &[]);
+        until("it is doubted", || !mirror.status().is_live());
+        let mut events = mirror.watch();
+        store.tells.store(false, Ordering::SeqCst);
+        for name in NAMES {
+            store.set(name, Some(false));
+            store.tell(|| Tell::Event(WatchEvent::Hint { name: name.to_owned() }));
+        }
+        assert!(block_on(events.by_ref().any(async |event| matches!(event, WatchEvent::Restored))));
+        let Some(WatchEvent::Reset { flags, .. }) = block_on(events.next()) else { panic!("no flags") };
+        assert!(flags.iter().all(|flag| !flag.record.as_ref().unwrap().is_enabled()), "{flags:?}");
+    }
+}
+
+#[test]
+fn deletions_reach_a_mirror_of_a_mirror() {
+    let store = MemoryFeatureFlagStore::new();
+    let first = MirroredFeatureFlagStore::new(store.clone());
+    let second = FeatureFlagClient::new(MirroredFeatureFlagStore::new(first.clone()));
+    block_on(second.ready()).unwrap();
+    for step in 0..40 {
+        block_on(store.put(&FlagRecord::new("F", 1), Precondition::Absent)).unwrap();
+        until("F is here", || second.exists("F"));
+        match step % 2 {
+            0 => block_on(store.delete("F", Precondition::Any)).unwrap(),
+            _ => block_on(first.delete("F", Precondition::Any)).unwrap(),
+        };
+        until("F is gone", || !second.exists("F"));
+    }
+}
+
+#[test]
 fn watchers_of_a_mirror_learn_of_doubts() {
     let store = Scripted::new();
     store.fail(ErrorKind::Unavailable);
@@ -209,9 +249,19 @@ fn watchers_of_a_mirror_learn_of_doubts() {
     assert_eq!(next_reset().len(), 4);
     let is_lost =
         |event: &WatchEvent| matches!(event, WatchEvent::Lost(error) if error.to_string().contains("without 4 of 4"));
-    assert!(block_on(events.any(async |event| is_lost(&event))), "and that they are in doubt");
+    assert!(block_on(events.by_ref().any(async |event| is_lost(&event))), "and that they are in doubt");
     let reading: Vec<Stored> = mirror.table().list();
     assert_eq!(reading.len(), 4);
+    // One by one they are there again.
+    for name in NAMES {
+        store.set(name, Some(false));
+    }
+    assert!(
+        block_on(events.by_ref().any(async |event| matches!(event, WatchEvent::Restored))),
+        "and that they are in doubt no more"
+    );
+    assert!(matches!(block_on(events.next()), Some(WatchEvent::Reset { flags, .. }) if flags.len() == 4));
+    assert!(mirror.status().is_live());
 }
 
 #[test]

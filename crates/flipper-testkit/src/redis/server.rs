@@ -159,6 +159,11 @@ impl RedisServer {
     /// Starts again after [`kill`](Self::kill), on the same port with the same data, and waits until it answers.
     pub fn restart(&mut self) {
         self.start_again();
+        self.wait();
+    }
+
+    /// Waits until it answers, and so has loaded its data.
+    pub fn wait(&self) {
         wait_until("the server answers", || self.answers());
     }
 

@@ -1,0 +1,242 @@
+//! The stores' servers and files, how our stores are opened on them, and what their own shells say of them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use flipper::{
+    ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, LocalFeatureFlagStore,
+    MemoryFeatureFlagStore, MirroredFeatureFlagStore, RedisFeatureFlagStore, SqliteFeatureFlagStore, SqliteFile,
+    Stored, ThriftRpcFeatureFlagStore, Version,
+};
+use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use flipper_testkit::redis::{RedisServer, Reply};
+use flipper_testkit::{Relay, free_port};
+use tempfile::TempDir;
+
+use crate::cells::{Scene, Situation, Store};
+use crate::ledger::name;
+use crate::support::flipper;
+use crate::support::running::Running;
+use crate::watcher::number;
+
+/// May do what the policy says.
+pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
+pub(crate) const ALLOW: &str = "key_prefix \"features\" { policy = \"write\" }";
+
+/// A store without flags of ours, which can be harmed.
+pub(crate) struct Backend {
+    pub(crate) scene: Scene,
+    pub(crate) home: TempDir,
+    pub(crate) kind: Kind,
+    /// Before the server, where the situation wants it.
+    pub(crate) relay: Option<Relay>,
+    pub(crate) proxy: Option<ConsulProxy>,
+}
+
+pub(crate) enum Kind {
+    Memory(MemoryFeatureFlagStore),
+    Sqlite(PathBuf),
+    Redis(RedisServer),
+    Consul(ConsulAgent),
+    /// Served by the command, over Redis.
+    Thrift {
+        redis: RedisServer,
+        server: Option<Running>,
+        port: u16,
+    },
+}
+
+/// A store as it is opened for a program that checks flags.
+pub(crate) type Local = Arc<dyn LocalFeatureFlagStore>;
+/// A store whose every call is a call of the backend.
+pub(crate) type Bare = Arc<dyn FeatureFlagStore>;
+
+impl Backend {
+    /// Starts it; `None`, said aloud, where a program is missing.
+    pub(crate) fn start(scene: Scene) -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let kind = match scene.store {
+            Store::Memory => Kind::Memory(MemoryFeatureFlagStore::new()),
+            Store::Sqlite => {
+                let path = home.path().join("flags.db");
+                SqliteFile::open(&path).unwrap();
+                Kind::Sqlite(path)
+            }
+            Store::Redis => Kind::Redis(RedisServer::options().config("user app on >secret ~* &* +@all").start()?),
+            Store::Consul if scene.situation == Situation::Permission => {
+                let agent = ConsulAgent::options().acl().start()?;
+                agent.policy("app", ALLOW);
+                agent.token(TOKEN, "app");
+                Kind::Consul(agent)
+            }
+            Store::Consul => Kind::Consul(ConsulAgent::start()?),
+            Store::Thrift => Kind::Thrift { redis: RedisServer::start()?, server: None, port: free_port() },
+        };
+        let mut backend = Self { scene, home, kind, relay: None, proxy: None };
+        backend.serve();
+        match (&backend.kind, scene.situation) {
+            (Kind::Consul(agent), Situation::Refusing) => {
+                backend.proxy = Some(ConsulProxy::start(agent.port(), Fault::None));
+            }
+            (_, Situation::Slow | Situation::Cut) => backend.relay = backend.port().map(Relay::start),
+            _ => {}
+        }
+        Some(backend)
+    }
+
+    /// Starts the Thrift server, if that is what it is.
+    pub(crate) fn serve(&mut self) {
+        let home = self.home.path();
+        if let Kind::Thrift { redis, server, port } = &mut self.kind {
+            let address = format!("127.0.0.1:{port}");
+            *server = Some(serve(flipper(home, &redis.url()), &address).0);
+        }
+    }
+
+    /// The port of the server itself.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match &self.kind {
+            Kind::Memory(_) | Kind::Sqlite(_) => None,
+            Kind::Redis(server) => Some(server.port()),
+            Kind::Consul(agent) => Some(agent.port()),
+            Kind::Thrift { port, .. } => Some(*port),
+        }
+    }
+
+    /// The port that those who watch connect to.
+    fn watched_port(&self) -> u16 {
+        self.relay.as_ref().map(Relay::port).or(self.port()).unwrap()
+    }
+
+    fn consul_address(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.address(),
+            None => format!("127.0.0.1:{}", self.watched_port()),
+        }
+    }
+
+    /// What the command calls this store.
+    pub(crate) fn url(&self) -> String {
+        match &self.kind {
+            Kind::Memory(_) => "memory:".to_owned(),
+            Kind::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Kind::Redis(_) => format!("redis://app:secret@127.0.0.1:{}", self.watched_port()),
+            Kind::Consul(_) => format!("consul://{}/features", self.consul_address()),
+            Kind::Thrift { .. } => format!("thrift://127.0.0.1:{}", self.watched_port()),
+        }
+    }
+
+    /// The command, with the secrets that this store wants.
+    pub(crate) fn command(&self, store: &str) -> Command {
+        let mut command = flipper(self.home.path(), store);
+        command.env("CONSUL_HTTP_TOKEN", TOKEN);
+        if self.scene.situation != Situation::Permission {
+            command.env_remove("CONSUL_HTTP_TOKEN");
+        }
+        command
+    }
+
+    fn consul(&self, address: String) -> ConsulBuilder {
+        let mut client = ConsulClient::builder().address(address);
+        if self.scene.situation == Situation::Permission {
+            client = client.token(TOKEN);
+        }
+        ConsulFeatureFlagStore::builder(client.build().unwrap())
+    }
+
+    /// The store itself, as those see it who watch.
+    pub(crate) fn bare(&self) -> (Bare, Option<Local>) {
+        fn local(store: impl LocalFeatureFlagStore + Clone) -> (Bare, Option<Local>) {
+            (Arc::new(store.clone()), Some(Arc::new(store)))
+        }
+        match &self.kind {
+            Kind::Memory(store) => local(store.clone()),
+            Kind::Sqlite(path) => local(SqliteFeatureFlagStore::open(path).unwrap()),
+            Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::connect(&self.url()).unwrap()), None),
+            Kind::Consul(_) => (Arc::new(self.consul(self.consul_address()).remote().unwrap()), None),
+            Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::connect(&self.url()).unwrap()), None),
+        }
+    }
+
+    /// As programs hold it whose checks are reads of memory.
+    pub(crate) fn mirror(&self) -> Local {
+        match &self.kind {
+            Kind::Memory(store) => Arc::new(MirroredFeatureFlagStore::new(store.clone())),
+            Kind::Sqlite(path) => Arc::new(MirroredFeatureFlagStore::new(SqliteFile::open(path).unwrap())),
+            Kind::Consul(_) => {
+                let builder = self.consul(self.consul_address());
+                Arc::new(futures_executor(builder.connect()).unwrap())
+            }
+            Kind::Redis(_) | Kind::Thrift { .. } => Arc::new(MirroredFeatureFlagStore::new(self.bare().0)),
+        }
+    }
+
+    /// For our writer: past every proxy, so that it knows what was done.
+    pub(crate) fn direct(&self) -> Bare {
+        match &self.kind {
+            Kind::Memory(store) => Arc::new(store.clone()),
+            Kind::Sqlite(path) => Arc::new(SqliteFile::open(path).unwrap()),
+            Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::connect(&server.url()).unwrap()),
+            Kind::Consul(agent) => {
+                let client = ConsulClient::builder().address(agent.address());
+                let client = client.token(flipper_testkit::consul::MASTER_TOKEN).build().unwrap();
+                Arc::new(ConsulFeatureFlagStore::builder(client).remote().unwrap())
+            }
+            Kind::Thrift { port, .. } => {
+                Arc::new(ThriftRpcFeatureFlagStore::connect(&format!("thrift://127.0.0.1:{port}")).unwrap())
+            }
+        }
+    }
+
+    /// What the store's own shell says that a flag has: its number, or that there is none.
+    pub(crate) fn read(&self, flag: usize) -> Result<Option<u64>, String> {
+        let name = name(flag);
+        let text = match &self.kind {
+            Kind::Memory(store) => return store.table().get(&name).as_ref().map(number).transpose(),
+            Kind::Sqlite(path) => {
+                let found = sqlite3(path, &format!("SELECT record FROM flags WHERE name = '{name}'"))?;
+                Some(found.trim().to_owned()).filter(|text| !text.is_empty())
+            }
+            Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
+                match server.command(&["GET", &format!("features/{name}")]) {
+                    Reply::Text(text) => Some(text),
+                    Reply::Nil => None,
+                    other => return Err(format!("{other:?}")),
+                }
+            }
+            Kind::Consul(agent) => {
+                let reply = agent.ask("GET", &format!("/v1/kv/features/{name}?raw&consistent"), b"");
+                match reply.status {
+                    200 => Some(reply.body),
+                    404 => None,
+                    _ => return Err(format!("{reply:?}")),
+                }
+            }
+        };
+        let Some(text) = text else { return Ok(None) };
+        number(&Stored::from_json(name, Version::ordered(0), text.as_bytes())).map(Some)
+    }
+}
+
+/// Runs statements in the `sqlite3` shell.
+pub(crate) fn sqlite3(path: &Path, statements: &str) -> Result<String, String> {
+    let output = Command::new("sqlite3").args(["-bail", "-cmd", ".timeout 5000"]).arg(path).arg(statements).output();
+    let output = output.map_err(|error| format!("sqlite3: {error}"))?;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// Starts `flipper serve`, and gives its URL.
+pub(crate) fn serve(mut command: Command, address: &str) -> (Running, String) {
+    let mut server = Running::start(command.args(["serve", "--thrift", address]));
+    let line = server.line(" thrift=").replace('"', "");
+    let address = line.split("thrift=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let url = format!("thrift://{}", address.unwrap_or_else(|| panic!("{line}")));
+    (server, url)
+}
+
+/// Runs a future to its end, without any runtime.
+pub(crate) fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}

@@ -1,0 +1,127 @@
+//! The lists that the matrix is made of, and which of their combinations cannot be.
+
+/// An enum whose values are a list and have names.
+macro_rules! list {
+    ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $value:ident = $shown:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($(#[$each])* $value),+ }
+
+        impl $name {
+            pub(crate) const ALL: &[Self] = &[$(Self::$value),+];
+
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$value => $shown),+ }
+            }
+        }
+    };
+}
+
+list! {
+    /// Where the flags are.
+    Store { Memory = "memory", Sqlite = "sqlite", Redis = "redis", Consul = "consul", Thrift = "thrift" }
+}
+
+list! {
+    /// What is between the store and who watches.
+    Layer {
+        Bare = "bare",
+        Mirror = "mirror",
+        Cache = "cache",
+        /// A mirror over a Thrift server over a mirror.
+        Served = "served",
+        /// The same twice.
+        Twice = "served-twice",
+    }
+}
+
+list! {
+    /// What happens.
+    Situation {
+        Flips = "flips",
+        Recreate = "recreate",
+        Killed = "killed",
+        Emptied = "killed-emptied",
+        Stopped = "stopped",
+        Slow = "slow",
+        HalfLoaded = "half-loaded",
+        Refusing = "refusing",
+        Permission = "permission",
+        Cut = "cut",
+        /// Eight writers that add to one number, each many times.
+        Merges = "merges",
+    }
+}
+
+list! {
+    /// Who writes.
+    Writer {
+        Ours = "ours",
+        /// The Python library and the store's own shell.
+        Foreign = "foreign",
+        Both = "both",
+    }
+}
+
+/// What all layers go through together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scene {
+    pub(crate) store: Store,
+    pub(crate) situation: Situation,
+    pub(crate) writer: Writer,
+}
+
+impl Scene {
+    pub(crate) fn cell(self, layer: Layer) -> String {
+        [self.store.name(), layer.name(), self.situation.name(), self.writer.name()].join("/")
+    }
+
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Store::ALL.iter().flat_map(|&store| {
+            Situation::ALL
+                .iter()
+                .flat_map(move |&situation| Writer::ALL.iter().map(move |&writer| Self { store, situation, writer }))
+        })
+    }
+
+    /// At least one scene of each store, situation and writer.
+    pub(crate) fn is_quick(self) -> bool {
+        use Situation::{
+            Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Stopped,
+        };
+        use Store::{Consul, Memory, Redis, Sqlite, Thrift};
+        use Writer::{Both, Foreign, Ours};
+        matches!(
+            (self.store, self.situation, self.writer),
+            (Memory, Flips, Both)
+                | (Sqlite, Recreate | HalfLoaded, Both)
+                | (Redis, Flips | Permission, Foreign)
+                | (Redis, Killed | Cut, Both)
+                | (Redis, Emptied | HalfLoaded | Merges, Ours)
+                | (Consul, Killed, Foreign)
+                | (Consul, Refusing, Both)
+                | (Consul, Stopped, Ours)
+                | (Thrift, Recreate, Foreign)
+                | (Thrift, Killed | Slow, Both)
+        )
+    }
+
+    /// Why a cell cannot run, if it cannot.
+    pub(crate) fn impossible(self, layer: Layer) -> Option<&'static str> {
+        use Situation::{
+            Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Stopped,
+        };
+        match (self.store, self.situation) {
+            (_, Merges) if self.writer != Writer::Ours => Some("others overwrite what was written in between"),
+            (_, Merges) if matches!(layer, Layer::Cache) => Some("writes go through a cache as if it were not there"),
+            (_, Flips | Recreate | Merges) => None,
+            (Store::Memory, _) => Some("a memory store is a part of the program: nothing can happen to it alone"),
+            (Store::Sqlite, Slow) => Some("a local file answers at once or is locked, which is the cell `stopped`"),
+            (Store::Sqlite, Cut) => Some("a file has no connection"),
+            (Store::Sqlite, Permission) if flipper_testkit::is_root() => Some("root may read every file"),
+            (Store::Redis, Refusing) => Some("what Redis refuses is in `half-loaded` (LOADING) and `permission` (ACL)"),
+            (Store::Thrift, Permission) => Some("the Thrift service has no permissions; its store's are in `refusing`"),
+            (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut) => None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is done to a backend, and undone.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use flipper::SqliteFile;
+use flipper_testkit::consul::Fault;
+use flipper_testkit::redis::RedisServer;
+use flipper_testkit::{Harm, wait_until};
+use rustix::process::Signal;
+
+use crate::backends::{ALLOW, Backend, Kind, sqlite3};
+use crate::cells::Situation;
+use crate::ledger::Ledger;
+
+/// How many writes a Consul applies again that is to be met half loaded.
+const LOG: usize = 1500;
+const DENY: &str = "key_prefix \"features\" { policy = \"deny\" }";
+
+/// A fault that is there until it is ended.
+pub(crate) struct Harmed {
+    /// Holds the lock of a file.
+    holder: Option<Child>,
+}
+
+/// Whether the backend takes writes meanwhile, of those who go straight to it.
+pub(crate) fn takes_writes(backend: &Backend) -> bool {
+    matches!(
+        (&backend.kind, backend.scene.situation),
+        (_, Situation::Slow | Situation::Cut | Situation::Permission) | (Kind::Consul(_), Situation::Refusing)
+    )
+}
+
+/// Whether nothing can be known of it meanwhile.
+pub(crate) fn is_away(backend: &Backend) -> bool {
+    let is_server = !matches!(backend.kind, Kind::Memory(_) | Kind::Sqlite(_));
+    is_server && !matches!(backend.scene.situation, Situation::Slow | Situation::Cut)
+}
+
+/// How long it lasts.
+pub(crate) fn lasts(situation: Situation) -> Duration {
+    Duration::from_secs(if situation == Situation::Stopped { 10 } else { 2 })
+}
+
+/// What must be there before: a long log, an older copy.
+pub(crate) fn prepare(backend: &Backend) {
+    if backend.scene.situation != Situation::HalfLoaded {
+        return;
+    }
+    match &backend.kind {
+        Kind::Redis(redis) | Kind::Thrift { redis, .. } => {
+            redis.command(&["DEBUG", "POPULATE", "200", "other"]);
+            redis.command(&["BGREWRITEAOF"]);
+            let done = "aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0";
+            wait_until("the file is written", || redis.command(&["INFO", "persistence"]).text().contains(done));
+        }
+        Kind::Consul(agent) => (0..LOG).for_each(|number| agent.put(&format!("other/{}", number % 10), &[b'x'; 500])),
+        Kind::Sqlite(path) => _ = sqlite3(path, &format!(".backup {}", older(backend).display())).unwrap(),
+        Kind::Memory(_) => {}
+    }
+}
+
+fn older(backend: &Backend) -> std::path::PathBuf {
+    backend.home.path().join("older.db")
+}
+
+pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
+    let mut harmed = Harmed { holder: None };
+    let situation = backend.scene.situation;
+    if situation == Situation::Emptied {
+        ledger.empty(true);
+    }
+    if let Some(relay) = &backend.relay {
+        relay.harm(match situation {
+            Situation::Cut => Harm::Cut(12),
+            _ => Harm::Delay(Duration::from_millis(200)),
+        });
+        return harmed;
+    }
+    if let Some(proxy) = &backend.proxy {
+        proxy.fault(Fault::Answer(503, String::new(), "No cluster leader".to_owned()));
+        return harmed;
+    }
+    let older = older(backend);
+    match (&mut backend.kind, situation) {
+        (Kind::Redis(server), Situation::Stopped) => server.pause(),
+        (Kind::Redis(server), Situation::Permission) => _ = server.command(&["ACL", "SETUSER", "app", "-@all"]),
+        (Kind::Redis(server), _) => server.kill(),
+        (Kind::Consul(agent), Situation::Stopped) => agent.pause(),
+        (Kind::Consul(agent), Situation::Permission) => agent.policy("app", DENY),
+        (Kind::Consul(agent), _) => agent.kill(),
+        (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::STOP),
+        (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.kill(),
+        (Kind::Thrift { redis, server, .. }, _) => {
+            *server = None;
+            match situation {
+                Situation::HalfLoaded => redis.kill(),
+                Situation::Emptied => _ = redis.command(&["FLUSHALL"]),
+                _ => {}
+            }
+        }
+        (Kind::Sqlite(path), Situation::Killed | Situation::Stopped) => {
+            let mut holder =
+                Command::new("sqlite3").arg(&*path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+            let stdin = holder.stdin.as_mut().unwrap();
+            // Half of a change, which nobody may ever see.
+            writeln!(stdin, ".timeout 5000\nBEGIN IMMEDIATE;\nDELETE FROM flags;").unwrap();
+            harmed.holder = Some(holder);
+        }
+        (Kind::Sqlite(path), Situation::HalfLoaded) => {
+            let numbers = (0..ledger.len()).map(|flag| (flag, 1)).collect::<Vec<_>>();
+            ledger.went_back(numbers);
+            let now = path.with_file_name("now.db");
+            sqlite3(path, &format!(".backup {}", now.display())).unwrap();
+            sqlite3(path, &format!(".restore {}", older.display())).unwrap();
+        }
+        (Kind::Sqlite(path), Situation::Emptied) => {
+            for end in ["", "-wal", "-shm"] {
+                let _ = fs::remove_file(format!("{}{end}", path.display()));
+            }
+        }
+        (Kind::Sqlite(path), Situation::Permission) => set_mode(path, 0o000),
+        (Kind::Sqlite(path), _) => fs::rename(&*path, path.with_file_name("away.db")).unwrap(),
+        (Kind::Memory(_), _) => {}
+    }
+    harmed
+}
+
+pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
+    let situation = backend.scene.situation;
+    if let Some(relay) = &backend.relay {
+        assert!(situation != Situation::Cut || relay.cuts() > 0, "no connection was cut");
+        return relay.harm(Harm::None);
+    }
+    if let Some(proxy) = &backend.proxy {
+        return proxy.fault(Fault::None);
+    }
+    match (&mut backend.kind, situation) {
+        (Kind::Redis(server), Situation::Stopped) => server.resume(),
+        (Kind::Redis(server), Situation::Permission) => _ = server.command(&["ACL", "SETUSER", "app", "+@all"]),
+        (Kind::Redis(server), Situation::Emptied) => server.restart_empty(),
+        (Kind::Redis(server), Situation::HalfLoaded) => restart_slowly(server),
+        (Kind::Redis(server), _) => server.restart(),
+        (Kind::Consul(agent), Situation::Stopped) => agent.resume(),
+        (Kind::Consul(agent), Situation::Permission) => agent.policy("app", ALLOW),
+        (Kind::Consul(agent), Situation::Emptied) => agent.restart_empty(),
+        (Kind::Consul(agent), Situation::HalfLoaded) => (0..3).for_each(|_| agent.restart()),
+        (Kind::Consul(agent), _) => agent.restart(),
+        (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::CONT),
+        (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.restart(),
+        (Kind::Thrift { redis, .. }, Situation::HalfLoaded) => {
+            redis.restart_with("key-load-delay 10000\nloading-process-events-interval-bytes 1024");
+            backend.serve();
+            if let Kind::Thrift { redis, .. } = &backend.kind {
+                redis.wait();
+            }
+        }
+        (Kind::Thrift { .. }, _) => backend.serve(),
+        (Kind::Sqlite(path), Situation::HalfLoaded) => {
+            let now = path.with_file_name("now.db");
+            sqlite3(path, &format!(".restore {}", now.display())).unwrap();
+        }
+        (Kind::Sqlite(path), Situation::Emptied) => _ = SqliteFile::open(&*path).unwrap(),
+        (Kind::Sqlite(path), Situation::Permission) => set_mode(path, 0o600),
+        (Kind::Sqlite(path), Situation::Refusing) => fs::rename(path.with_file_name("away.db"), &*path).unwrap(),
+        _ => {}
+    }
+    if let Some(mut holder) = harmed.holder {
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+    }
+}
+
+/// For some seconds it refuses with LOADING.
+fn restart_slowly(server: &mut RedisServer) {
+    server.restart_with("key-load-delay 10000\nloading-process-events-interval-bytes 1024");
+    server.wait();
+}
+
+#[cfg(unix)]
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}

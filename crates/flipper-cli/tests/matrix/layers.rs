@@ -1,0 +1,109 @@
+//! What is between a store and who watches it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flipper::{CachedFeatureFlagStore, MirroredFeatureFlagStore, ThriftRpcFeatureFlagStore};
+use flipper_thrift::Server;
+
+use crate::backends::{Backend, Kind, Local, serve};
+use crate::cells::{Layer, Situation, Store};
+use crate::support::running::Running;
+use crate::watcher::View;
+
+/// How long the cache's answers hold.
+const EXPIRATION: Duration = Duration::from_millis(200);
+/// A watch by Thrift is silent for at most this before its flags are stale.
+const THRIFT: Duration = Duration::from_secs(10);
+
+/// A layer, with the servers that are in it.
+pub(crate) struct Attached {
+    pub(crate) view: View,
+    /// Of its last server.
+    pub(crate) url: Option<String>,
+    _servers: Vec<Box<dyn Send>>,
+}
+
+pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
+    let (mut servers, mut last): (Vec<Box<dyn Send>>, _) = (Vec::new(), None);
+    let (store, local): (_, Option<Local>) = match layer {
+        Layer::Bare => backend.bare(),
+        Layer::Cache => {
+            let cached = CachedFeatureFlagStore::new(backend.bare().0).expiration(EXPIRATION);
+            (Arc::new(cached), None)
+        }
+        Layer::Mirror | Layer::Served | Layer::Twice => {
+            let mut mirror = backend.mirror();
+            if layer != Layer::Mirror {
+                let (server, mut url) = first_server(backend);
+                servers.push(server);
+                if layer == Layer::Twice {
+                    let (second, second_url) = serve(backend.command(&url), "127.0.0.1:0");
+                    servers.push(Box::new(second));
+                    url = second_url;
+                }
+                last = Some(url.clone());
+                mirror = Arc::new(MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::connect(&url).unwrap()));
+            }
+            (Arc::new(mirror.clone()), Some(mirror))
+        }
+    };
+    let store_keeps = matches!(backend.scene.store, Store::Redis | Store::Consul | Store::Thrift);
+    let keeps = store_keeps && matches!(layer, Layer::Mirror | Layer::Served | Layer::Twice);
+    let view = View { layer, store, local, keeps, live_for: live_for(backend, layer), bound: bound(backend, layer) };
+    Attached { view, url: last, _servers: servers }
+}
+
+/// Over a memory store it is in this process, as nobody else has that store.
+fn first_server(backend: &Backend) -> (Box<dyn Send>, String) {
+    if let Kind::Memory(store) = &backend.kind {
+        let mirror = MirroredFeatureFlagStore::new(store.clone());
+        let server = Server::start("127.0.0.1:0", mirror).unwrap();
+        let url = format!("thrift://{}", server.local_addr());
+        return (Box::new(server), url);
+    }
+    let (server, url): (Running, _) = serve(backend.command(&backend.url()), "127.0.0.1:0");
+    (Box::new(server), url)
+}
+
+/// How old a state may be that is called current: see "What is announced" in DESIGN.md.
+fn live_for(backend: &Backend, layer: Layer) -> Duration {
+    let store = match backend.scene.store {
+        Store::Memory => Duration::from_secs(2),
+        Store::Sqlite => Duration::from_secs(5),
+        Store::Redis => Duration::from_secs(8),
+        // A query waits for a minute and a sixteenth, and its answer may be late.
+        Store::Consul => Duration::from_secs(80),
+        // The server follows Redis.
+        Store::Thrift => THRIFT + Duration::from_secs(8),
+    };
+    match layer {
+        Layer::Bare | Layer::Mirror | Layer::Cache => store,
+        Layer::Served => store + THRIFT,
+        Layer::Twice => store + THRIFT * 2,
+    }
+}
+
+/// How soon 99 of 100 flips are seen while all is well.
+fn bound(backend: &Backend, layer: Layer) -> Duration {
+    let polled = match (backend.scene.store, layer) {
+        (_, Layer::Cache) => EXPIRATION * 2,
+        // Over a file without its flags in memory, which is looked at each second.
+        (Store::Sqlite, Layer::Mirror) => Duration::from_secs(1),
+        _ => Duration::ZERO,
+    };
+    let slow = if backend.scene.situation == Situation::Slow { Duration::from_secs(4) } else { Duration::ZERO };
+    Duration::from_secs(1) + polled + slow
+}
+
+/// Whether all are current within a while.
+pub(crate) fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}

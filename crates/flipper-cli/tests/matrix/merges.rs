@@ -1,0 +1,58 @@
+//! Eight writers add to one number, each by a connection of its own: none of what they add is lost.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, Object, ThriftRpcFeatureFlagStore};
+
+use crate::backends::{Backend, futures_executor};
+use crate::cells::{Layer, Scene};
+use crate::layers::attach;
+use crate::scene::{Report, Size};
+
+const WRITERS: u64 = 8;
+const NAME: &str = "COUNTER";
+
+pub(crate) fn run(scene: Scene, layers: &[Layer], size: Size) -> Option<Vec<Report>> {
+    let backend = Backend::start(scene)?;
+    Some(layers.iter().map(|layer| add(scene, &backend, *layer, size.merges)).collect())
+}
+
+fn add(scene: Scene, backend: &Backend, layer: Layer, each: u64) -> Report {
+    let attached = attach(backend, layer);
+    let direct = FeatureFlagClient::remote(backend.direct());
+    futures_executor(async { direct.create(NAME).replace().await.map(|_| ()) }).unwrap();
+    let threads: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let store: Arc<dyn FeatureFlagStore> = match (&attached.url, layer) {
+                (Some(url), _) => Arc::new(ThriftRpcFeatureFlagStore::connect(url).unwrap()),
+                (None, Layer::Mirror) => Arc::new(backend.mirror()),
+                (None, _) => backend.direct(),
+            };
+            std::thread::spawn(move || (0..each).filter_map(|_| add_one(store.clone()).err()).collect::<Vec<_>>())
+        })
+        .collect();
+    let began = Instant::now();
+    let mut wrong: Vec<String> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).take(5).collect();
+    let kept = futures_executor(direct.fetch(NAME)).unwrap().map_or(0, |record| number(&record));
+    let all = usize::try_from(WRITERS * each).unwrap();
+    if kept != all {
+        wrong.push(format!("{kept} of {all} are there"));
+    }
+    let took = vec![began.elapsed() / u32::try_from(all).unwrap_or(1).max(1)];
+    Report { cell: scene.cell(layer), seen: kept, of: all, took, wrong }
+}
+
+fn number(record: &FlagRecord) -> usize {
+    let number = record.client_data().get("n").and_then(Json::as_i64);
+    number.and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
+}
+
+fn add_one(store: Arc<dyn FeatureFlagStore>) -> Result<(), String> {
+    let client = FeatureFlagClient::remote(store);
+    let add = |record: &mut FlagRecord| {
+        let next = i64::try_from(number(record)).unwrap_or(0) + 1;
+        record.merge_client_data(&[("n", next)].into_iter().collect::<Object>())
+    };
+    futures_executor(client.update(NAME, add)).map_err(|error| error.to_string())
+}

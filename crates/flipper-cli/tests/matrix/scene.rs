@@ -1,0 +1,276 @@
+//! One scene: a backend, all layers that watch it, what is written, what happens, and what each layer has seen of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backends::Backend;
+use crate::cells::{Layer, Scene, Situation};
+use crate::faults;
+use crate::layers::{Attached, attach, until};
+use crate::ledger::{Ledger, Write, name};
+use crate::random::Random;
+use crate::watcher::Watcher;
+use crate::writers::{Change, Outcome, Writers};
+
+/// A flip that is not seen so long after everything is well again will never be.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Layers may wait for the longest of their pauses before they look again.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// How long the flips of one part of a scene may take.
+const LONGEST: Duration = Duration::from_secs(150);
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) flags: usize,
+    pub(crate) flips: usize,
+    /// How often the fault happens.
+    pub(crate) faults: usize,
+    pub(crate) merges: u64,
+}
+
+/// What one layer has seen.
+pub(crate) struct Report {
+    pub(crate) cell: String,
+    pub(crate) seen: usize,
+    pub(crate) of: usize,
+    pub(crate) took: Vec<Duration>,
+    pub(crate) wrong: Vec<String>,
+}
+
+/// Runs a scene; `None` where a program is missing.
+pub(crate) fn run(scene: Scene, layers: &[Layer], size: Size, seed: u64) -> Option<Vec<Report>> {
+    let mut backend = Backend::start(scene)?;
+    let ledger = Arc::new(Ledger::new(size.flags));
+    let attached: Vec<_> = layers.iter().map(|layer| attach(&backend, *layer)).collect();
+    let ways = attached.iter().filter(|layer| layer.view.local.is_some()).map(|layer| layer.view.store.clone());
+    let writers = Writers::new(&backend, ways.collect::<Vec<_>>());
+    let watchers = attached.iter().map(|layer: &Attached| Watcher::start(layer.view.clone(), &ledger)).collect();
+    let random = Random::new(seed, &scene.cell(Layer::Bare));
+    let mut stage = Stage { scene, ledger, watchers, writers, random, lost: vec![true; size.flags], wrong: Vec::new() };
+    stage.play(&mut backend, size);
+    Some(stage.reports())
+}
+
+struct Stage {
+    scene: Scene,
+    ledger: Arc<Ledger>,
+    watchers: Vec<Watcher>,
+    writers: Writers,
+    random: Random,
+    /// The flags that are not there, and whose deletion nobody asked for.
+    lost: Vec<bool>,
+    /// Concerns all layers.
+    wrong: Vec<String>,
+}
+
+impl Stage {
+    fn play(&mut self, backend: &mut Backend, size: Size) {
+        self.create_all(backend);
+        faults::prepare(backend);
+        if matches!(self.scene.situation, Situation::Flips | Situation::Recreate) {
+            self.flips(backend, size.flips, true);
+        } else {
+            self.flips(backend, size.flips / 2, true);
+            for _ in 0..size.faults {
+                self.suffer(backend, size);
+            }
+            self.flips(backend, size.flips - size.flips / 2, true);
+        }
+        self.burst(backend);
+        self.compare(backend);
+    }
+
+    fn create_all(&mut self, backend: &Backend) {
+        for flag in 0..self.ledger.len() {
+            if self.lost[flag] {
+                self.write(backend, flag, Change::Create, true, true);
+            }
+        }
+        self.all_see(PATIENCE + RECOVERY);
+    }
+
+    /// The fault, and the time until it is over for all.
+    fn suffer(&mut self, backend: &mut Backend, size: Size) {
+        let harmed = faults::begin(backend, &self.ledger);
+        self.ledger.away(faults::is_away(backend));
+        let began = Instant::now();
+        match (faults::takes_writes(backend), self.scene.situation) {
+            (true, Situation::Slow | Situation::Cut) => self.flips(backend, size.flips / 5, false),
+            (true, _) => (0..self.ledger.len()).for_each(|flag| self.write(backend, flag, Change::Set, true, false)),
+            // What is written into an older copy is gone with it, and in an empty one all flags have to be made again.
+            (false, Situation::Emptied | Situation::HalfLoaded) => {}
+            (false, _) => {
+                for _ in 0..2 {
+                    let flag = self.random.below(self.ledger.len());
+                    if !self.ledger.is_set_aside(flag) {
+                        self.write(backend, flag, Change::Set, false, false);
+                    }
+                }
+            }
+        }
+        std::thread::sleep(faults::lasts(self.scene.situation).saturating_sub(began.elapsed()));
+        self.ledger.away(false);
+        faults::end(backend, harmed);
+        if self.scene.situation == Situation::Emptied {
+            // Time to take the emptiness for the truth.
+            std::thread::sleep(Duration::from_secs(3));
+            self.lost.fill(true);
+            self.create_all(backend);
+            self.ledger.empty(false);
+        }
+        self.all_see(PATIENCE + RECOVERY);
+        until(RECOVERY, || self.watchers.iter().all(|watcher| watcher.seen.is_live()));
+        for watcher in self.watchers.iter().filter(|watcher| !watcher.seen.is_live()) {
+            let status = watcher.seen.view.local.as_ref().map(|local| local.status().health);
+            watcher.seen.wrong(format!("not current {RECOVERY:?} after the fault: {status:?}"));
+        }
+    }
+
+    fn write(&mut self, backend: &Backend, flag: usize, change: Change, stands: bool, calm: bool) {
+        let number = self.ledger.send(flag, change != Change::Destroy, stands, calm);
+        let now = (calm, self.ledger.away_for().is_some() && !faults::takes_writes(backend));
+        let (who, outcome) = self.writers.write(backend, &mut self.random, (flag, number), change, now);
+        let what = match outcome {
+            Outcome::Done => {
+                self.lost[flag] = false;
+                return self.ledger.acknowledge(flag);
+            }
+            Outcome::Refused(what) => {
+                self.ledger.refuse(flag);
+                what
+            }
+            Outcome::Unknown(what) => {
+                self.ledger.set_aside(flag);
+                what
+            }
+        };
+        if calm || faults::takes_writes(backend) {
+            self.wrong.push(format!("{who} could not write {}: {what}", name(flag)));
+        }
+    }
+
+    /// Writes flags whose state all have seen, until there were so many writes.
+    fn flips(&mut self, backend: &Backend, count: usize, calm: bool) {
+        let (began, flags) = (Instant::now(), self.ledger.len());
+        let patience = if calm { PATIENCE } else { RECOVERY };
+        let mut done = 0;
+        while done < count {
+            if began.elapsed() > LONGEST {
+                return self.wrong.push(format!("after {LONGEST:?} only {done} of {count} flips were seen by all"));
+            }
+            let first = self.random.below(flags);
+            let ready = (0..flags).map(|next| (first + next) % flags).find(|flag| self.is_seen(*flag, patience));
+            let Some(flag) = ready else {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            };
+            let present = self.ledger.last(flag).is_some_and(|write| write.present);
+            let change = match (self.scene.situation, present) {
+                (_, false) => Change::Create,
+                (Situation::Recreate, true) => Change::Destroy,
+                _ => Change::Set,
+            };
+            self.write(backend, flag, change, true, calm);
+            done += 1;
+        }
+        self.all_see(patience);
+    }
+
+    /// Whether all have seen the last state of a flag that may be written again.
+    fn is_seen(&self, flag: usize, patience: Duration) -> bool {
+        let Some(last) = self.ledger.last(flag).filter(|_| !self.ledger.is_set_aside(flag)) else { return false };
+        let age = last.acknowledged.map_or(Duration::ZERO, |at| at.elapsed());
+        self.watchers.iter().all(|watcher| {
+            let seen = watcher.seen.last(flag) == last.number;
+            if !seen && age > patience {
+                watcher.seen.give_up(flag, last.number, age);
+            }
+            seen || age > patience
+        })
+    }
+
+    fn all_see(&self, patience: Duration) {
+        let flags = || (0..self.ledger.len()).filter(|flag| !self.ledger.is_set_aside(*flag));
+        until(patience + Duration::from_secs(1), || flags().all(|flag| self.is_seen(flag, patience)));
+    }
+
+    /// Of writes in a row the last is seen.
+    fn burst(&mut self, backend: &Backend) {
+        let flags: Vec<_> = (0..self.ledger.len()).filter(|flag| !self.ledger.is_set_aside(*flag)).take(3).collect();
+        for last in [false, false, false, false, false, false, false, true] {
+            for flag in &flags {
+                let present = self.ledger.last(*flag).is_some_and(|write| write.present);
+                let change = if present { Change::Set } else { Change::Create };
+                self.write(backend, *flag, change, last, false);
+            }
+        }
+        self.all_see(PATIENCE);
+    }
+
+    /// What was acknowledged is in the store, and what is in the store is seen.
+    fn compare(&mut self, backend: &Backend) {
+        for flag in 0..self.ledger.len() {
+            let (kept, last) = match (backend.read(flag), self.ledger.last(flag)) {
+                (Ok(kept), Some(last)) => (kept, last),
+                (Ok(_), None) => continue,
+                (Err(what), _) => {
+                    self.wrong.push(what);
+                    continue;
+                }
+            };
+            let is_kept = match kept {
+                Some(number) => number == last.number || self.ledger.is_set_aside(flag) && number > last.number,
+                None => !last.present,
+            };
+            if !is_kept {
+                self.wrong.push(format!(
+                    "{}: {} was acknowledged, and the store has {kept:?}",
+                    name(flag),
+                    last.number
+                ));
+                continue;
+            }
+            let number = kept.unwrap_or(last.number);
+            for watcher in &self.watchers {
+                if !until(PATIENCE, || watcher.seen.last(flag) == number) {
+                    watcher.seen.give_up(flag, number, PATIENCE);
+                }
+            }
+        }
+    }
+
+    fn reports(self) -> Vec<Report> {
+        let writes: Vec<(usize, Write)> = (0..self.ledger.len())
+            .flat_map(|flag| self.ledger.writes(flag).into_iter().map(move |write| (flag, write)))
+            .collect();
+        let mut reports = Vec::new();
+        for watcher in &self.watchers {
+            let seen = &watcher.seen;
+            let (mut found, mut of, mut took) = (0, 0, Vec::new());
+            for (flag, write) in writes.iter().filter(|(_, write)| write.stands && write.acknowledged.is_some()) {
+                of += 1;
+                let Some(first) = seen.first(*flag, write.number) else { continue };
+                found += 1;
+                if write.calm && write.number > 1 {
+                    took.push(Ledger::took(write, first));
+                }
+            }
+            took.sort();
+            if found < of {
+                seen.wrong(format!("{} of {of} flips were never seen", of - found));
+            }
+            if let Some(late) = hundredth(&took, 99).filter(|late| *late > seen.view.bound) {
+                seen.wrong(format!("p99 is {late:.1?}, and the bound {:?}", seen.view.bound));
+            }
+            let wrong = self.wrong.iter().take(5).cloned().chain(seen.all_wrong()).collect();
+            reports.push(Report { cell: self.scene.cell(seen.view.layer), seen: found, of, took, wrong });
+        }
+        reports
+    }
+}
+
+/// The value below which so many hundredths are.
+pub(crate) fn hundredth(sorted: &[Duration], hundredths: usize) -> Option<Duration> {
+    sorted.get((sorted.len() * hundredths / 100).min(sorted.len().checked_sub(1)?)).copied()
+}

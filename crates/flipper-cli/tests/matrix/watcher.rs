@@ -1,0 +1,266 @@
+//! Who watches through a layer, and checks what is seen.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use flipper::{FeatureFlagStore, LocalFeatureFlagStore, Stored, WatchEvent};
+use futures_util::StreamExt;
+
+use crate::cells::Layer;
+use crate::ledger::{Ledger, flag_of, name};
+
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Every so many changes of a store that is not in memory are read again.
+const READ_EACH: usize = 5;
+/// More than these say nothing new.
+const MOST: usize = 5;
+
+/// The view of a store through a layer.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(crate) layer: Layer,
+    pub(crate) store: Arc<dyn FeatureFlagStore>,
+    pub(crate) local: Option<Arc<dyn LocalFeatureFlagStore>>,
+    /// The store came back without its flags: a layer that keeps flags keeps them.
+    pub(crate) keeps: bool,
+    /// A state older than this is never called current.
+    pub(crate) live_for: Duration,
+    /// A flip is seen within this, in 99 of 100 cases.
+    pub(crate) bound: Duration,
+}
+
+/// What is shared with the thread that watches.
+pub(crate) struct Seen {
+    pub(crate) view: View,
+    /// The number that each flag was last seen with.
+    last: Vec<AtomicU64>,
+    first: Mutex<HashMap<(usize, u64), Instant>>,
+    wrong: Mutex<Vec<String>>,
+    unseen: Mutex<BTreeSet<(usize, u64)>>,
+    ended: AtomicBool,
+}
+
+impl Seen {
+    pub(crate) fn last(&self, flag: usize) -> u64 {
+        self.last[flag].load(Ordering::Acquire)
+    }
+
+    pub(crate) fn first(&self, flag: usize, number: u64) -> Option<Instant> {
+        self.first.lock().unwrap().get(&(flag, number)).copied()
+    }
+
+    pub(crate) fn wrong(&self, what: String) {
+        let mut wrong = self.wrong.lock().unwrap();
+        if wrong.len() < MOST && !wrong.contains(&what) {
+            wrong.push(what);
+        }
+    }
+
+    pub(crate) fn all_wrong(&self) -> Vec<String> {
+        self.wrong.lock().unwrap().clone()
+    }
+
+    /// That a state was never seen is said once.
+    pub(crate) fn give_up(&self, flag: usize, number: u64, after: Duration) {
+        if self.unseen.lock().unwrap().insert((flag, number)) {
+            let last = self.last(flag);
+            self.wrong(format!("{} {number} not seen within {after:.1?}; last seen {last}", name(flag)));
+        }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.view.local.as_ref().is_none_or(|local| local.status().is_live())
+    }
+
+    fn note(&self, ledger: &Ledger, flag: usize, seen: Option<u64>) {
+        let before = self.last(flag);
+        match ledger.saw(flag, seen, before, !self.view.keeps) {
+            Ok(number) => {
+                self.last[flag].store(number, Ordering::Release);
+                self.first.lock().unwrap().entry((flag, number)).or_insert_with(Instant::now);
+            }
+            Err(what) => {
+                self.wrong(what);
+                if let Some(number) = seen {
+                    self.last[flag].store(number, Ordering::Release);
+                }
+            }
+        }
+    }
+}
+
+/// A thread that watches.
+pub(crate) struct Watcher {
+    pub(crate) seen: Arc<Seen>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    pub(crate) fn start(view: View, ledger: &Arc<Ledger>) -> Self {
+        let seen = Arc::new(Seen {
+            view,
+            last: (0..ledger.len()).map(|_| AtomicU64::new(0)).collect(),
+            first: Mutex::default(),
+            wrong: Mutex::default(),
+            unseen: Mutex::default(),
+            ended: AtomicBool::new(false),
+        });
+        let (watching, ledger) = (seen.clone(), ledger.clone());
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                match watching.view.layer {
+                    Layer::Cache => ask(&watching, &ledger).await,
+                    _ => follow(&watching, &ledger).await,
+                }
+            });
+        });
+        Self { seen, thread: Some(thread) }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.seen.ended.store(true, Ordering::Release);
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            self.seen.wrong("the watcher panicked".to_owned());
+        }
+    }
+}
+
+pub(crate) fn number(stored: &Stored) -> Result<u64, String> {
+    let record = stored.record.as_ref().map_err(|corrupt| format!("{} cannot be read: {corrupt}", stored.name))?;
+    let number = record.client_data().get("n").and_then(flipper::Json::as_i64).and_then(|n| u64::try_from(n).ok());
+    let number = number.ok_or_else(|| format!("{} has no number: {}", stored.name, record.to_json()))?;
+    if record.is_enabled() == (number % 2 == 0) {
+        return Ok(number);
+    }
+    Err(format!("{} is half of one state and half of another: {}", stored.name, record.to_json()))
+}
+
+/// Asks for all flags again and again, as programs do that have a cache.
+async fn ask(seen: &Seen, ledger: &Ledger) {
+    let ask_for = async |flag| {
+        // An error is no answer: the caller has its default.
+        let Ok(found) = seen.view.store.get_cached(&name(flag)).await else { return };
+        match found.as_ref().map(number).transpose() {
+            Ok(number) => seen.note(ledger, flag, number),
+            Err(what) => seen.wrong(what),
+        }
+    };
+    while !seen.ended.load(Ordering::Acquire) {
+        futures_util::future::join_all((0..ledger.len()).map(ask_for)).await;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn follow(seen: &Seen, ledger: &Ledger) {
+    let store = seen.view.store.clone();
+    let mut watch = store.watch();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut hints, mut changes) = (BTreeSet::new(), 0);
+    while !seen.ended.load(Ordering::Acquire) {
+        let event = tokio::select! {
+            event = watch.next() => event,
+            _ = look.tick() => {
+                check_status(seen, ledger);
+                for flag in std::mem::take(&mut hints) {
+                    match store.get(&name(flag)).await {
+                        Ok(found) => seen.note(ledger, flag, found.and_then(|flag| number(&flag).ok())),
+                        Err(_) => _ = hints.insert(flag),
+                    }
+                }
+                continue;
+            }
+        };
+        match event {
+            Some(WatchEvent::Reset { flags, .. }) => {
+                let mut states = vec![None; ledger.len()];
+                for stored in &flags {
+                    match (flag_of(&stored.name), number(stored)) {
+                        (Some(flag), Ok(number)) => states[flag] = Some(number),
+                        (Some(_), Err(what)) => seen.wrong(what),
+                        (None, _) => {}
+                    }
+                }
+                for (flag, state) in states.into_iter().enumerate() {
+                    seen.note(ledger, flag, state);
+                }
+            }
+            Some(WatchEvent::Changed { flag: stored, .. }) => {
+                let Some(flag) = flag_of(&stored.name) else { continue };
+                match number(&stored) {
+                    Ok(number) => {
+                        changes += 1;
+                        if seen.view.local.is_some() || changes % READ_EACH == 0 {
+                            read_again(seen, ledger, flag, number).await;
+                        }
+                        seen.note(ledger, flag, Some(number));
+                    }
+                    Err(what) => seen.wrong(what),
+                }
+            }
+            Some(WatchEvent::Removed { name, .. }) => {
+                if let Some(flag) = flag_of(&name) {
+                    seen.note(ledger, flag, None);
+                }
+            }
+            Some(WatchEvent::Hint { name }) => hints.extend(flag_of(&name)),
+            Some(_) => {}
+            None => return seen.wrong("the watch ended".to_owned()),
+        }
+    }
+}
+
+/// What is announced, a read that begins then shows.
+async fn read_again(seen: &Seen, ledger: &Ledger, flag: usize, announced: u64) {
+    let found = match &seen.view.local {
+        Some(local) => local.table().get(&name(flag)),
+        None => match seen.view.store.get(&name(flag)).await {
+            Ok(found) => found,
+            Err(_) => return,
+        },
+    };
+    let read = found.as_ref().map(number).transpose();
+    let is_newer = match &read {
+        Ok(read) => ledger.saw(flag, *read, announced, !seen.view.keeps).is_ok(),
+        Err(_) => false,
+    };
+    if !is_newer {
+        seen.wrong(format!("{} {announced} was announced, and a read gave {read:?}", name(flag)));
+    }
+}
+
+fn check_status(seen: &Seen, ledger: &Ledger) {
+    let Some(local) = &seen.view.local else { return };
+    // Before the status, and the flags after it, which so are of a later moment.
+    let away = ledger.away_for();
+    if !local.status().is_live() {
+        return;
+    }
+    if let Some(away) = away.filter(|away| *away > seen.view.live_for) {
+        seen.wrong(format!("live {away:.1?} after the store was last there"));
+    }
+    for flag in 0..ledger.len() {
+        let held = match local.table().get(&name(flag)).as_ref().map(number) {
+            Some(Ok(number)) => number,
+            Some(Err(_)) => continue,
+            None => {
+                if let Some(age) = ledger.missing(flag).filter(|age| *age > seen.view.live_for) {
+                    seen.wrong(format!("live without {}, which is there for {age:.1?}", name(flag)));
+                }
+                continue;
+            }
+        };
+        if let Some(age) = ledger.overdue(flag, held).filter(|age| *age > seen.view.live_for) {
+            seen.wrong(format!("live with {} of {held}, which is {age:.1?} old", name(flag)));
+        }
+        if seen.view.keeps && ledger.emptied_for().is_some_and(|age| age > seen.view.live_for) {
+            seen.wrong(format!("live with {} of {held}, which the store has lost", name(flag)));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Who writes: our library, the Python library, and the store's own shell.
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Object, Remote};
+use flipper_testkit::consul::MASTER_TOKEN;
+use flipper_thrift::Server;
+
+use crate::backends::{Backend, Kind, futures_executor, sqlite3};
+use crate::cells::Writer;
+use crate::ledger::name;
+use crate::random::Random;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is done to a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A flag that is there gets another state.
+    Set,
+    Create,
+    Destroy,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done,
+    /// It was not done.
+    Refused(String),
+    Unknown(String),
+}
+
+/// All who write.
+pub(crate) struct Writers {
+    kind: Writer,
+    /// The first goes straight to the store, the others through the layers.
+    ours: Vec<FeatureFlagClient<Remote>>,
+    python: Option<Python>,
+    /// The only way into a memory store from outside.
+    _server: Option<Server>,
+}
+
+impl Writers {
+    pub(crate) fn new(backend: &Backend, layers: impl IntoIterator<Item = Arc<dyn FeatureFlagStore>>) -> Self {
+        let stores = [backend.direct()].into_iter().chain(layers);
+        let ours = stores.map(FeatureFlagClient::remote).collect();
+        let kind = backend.scene.writer;
+        let mut server = None;
+        let python = match &backend.kind {
+            _ if kind == Writer::Ours => None,
+            Kind::Memory(store) => {
+                let served = server.insert(Server::start("127.0.0.1:0", store.clone()).unwrap());
+                Python::start("thrift", served.local_addr().port())
+            }
+            Kind::Sqlite(_) => None,
+            Kind::Redis(server) => Python::start("redis", server.port()),
+            Kind::Consul(agent) => Python::start("consul", agent.port()),
+            Kind::Thrift { port, .. } => Python::start("thrift", *port),
+        };
+        Self { kind, ours, python, _server: server }
+    }
+
+    /// `calm`: the layers are as always, and may be written through. `away`: the store is not there, and only our writer gives up soon.
+    pub(crate) fn write(
+        &mut self,
+        backend: &Backend,
+        random: &mut Random,
+        (flag, number): (usize, u64),
+        change: Change,
+        (calm, away): (bool, bool),
+    ) -> (&'static str, Outcome) {
+        let ours = match self.kind {
+            _ if away => true,
+            Writer::Ours => true,
+            Writer::Foreign => false,
+            Writer::Both => random.below(2) == 0,
+        };
+        if ours {
+            let way = if calm { random.below(self.ours.len()) } else { 0 };
+            return ("our writer", ours_writes(&self.ours[way], &name(flag), number, change));
+        }
+        match &mut self.python {
+            Some(python) if matches!(backend.kind, Kind::Memory(_)) || random.below(2) == 0 => {
+                ("Python", python.write(&name(flag), (change != Change::Destroy).then_some(number)))
+            }
+            _ => ("the shell", shell(backend, &name(flag), (change != Change::Destroy).then_some(number))),
+        }
+    }
+}
+
+fn data(number: u64) -> Object {
+    [("n", number)].into_iter().collect()
+}
+
+fn ours_writes(client: &FeatureFlagClient<Remote>, name: &str, number: u64, change: Change) -> Outcome {
+    let on = number.is_multiple_of(2);
+    let done = futures_executor(async {
+        match change {
+            Change::Create => client.create(name).enabled(on).client_data(data(number)).replace().await.map(|_| ()),
+            Change::Destroy => client.destroy(name).await,
+            Change::Set => {
+                let set = |record: &mut FlagRecord| {
+                    record.set_enabled(on);
+                    record.merge_client_data(&data(number))
+                };
+                client.update(name, set).await
+            }
+        }
+    });
+    match done {
+        Ok(()) => Outcome::Done,
+        Err(error) if error.kind() == ErrorKind::Unavailable => Outcome::Unknown(error.to_string()),
+        Err(error) => Outcome::Refused(error.to_string()),
+    }
+}
+
+/// What an operator would type.
+fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
+    let text = number.map(|number| {
+        let mut record = FlagRecord::new(name, 1_700_000_000);
+        record.set_enabled(number % 2 == 0);
+        record.set_client_data(data(number));
+        record.to_json()
+    });
+    let done = match &backend.kind {
+        Kind::Memory(_) => return Outcome::Refused("no shell reaches into a program's memory".to_owned()),
+        Kind::Sqlite(path) => sqlite3(
+            path,
+            &match text {
+                Some(text) => format!(
+                    "INSERT INTO flags (name, record) VALUES ('{name}', '{text}') \
+                     ON CONFLICT (name) DO UPDATE SET record = excluded.record"
+                ),
+                None => format!("DELETE FROM flags WHERE name = '{name}'"),
+            },
+        ),
+        Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
+            let (port, key) = (server.port().to_string(), format!("features/{name}"));
+            let mut command = Command::new("redis-cli");
+            command.args(["-e", "-p", &port]);
+            match &text {
+                Some(text) => command.args(["SET", &key, text]),
+                None => command.args(["DEL", &key]),
+            };
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            if output.status.success() { Ok(said) } else { Err(said) }
+        }
+        Kind::Consul(agent) => {
+            let path = format!("/v1/kv/features/{name}");
+            let reply = match text {
+                Some(text) => agent.ask("PUT", &path, text.as_bytes()),
+                None => agent.ask("DELETE", &path, b""),
+            };
+            if reply.status == 200 { Ok(reply.body) } else { Err(reply.body) }
+        }
+    };
+    match done {
+        Ok(_) => Outcome::Done,
+        Err(what) => Outcome::Unknown(what),
+    }
+}
+
+/// A Python program that writes what it is asked to, killed when dropped.
+struct Python {
+    process: Child,
+    answers: Receiver<String>,
+}
+
+impl Python {
+    fn start(kind: &str, port: u16) -> Option<Self> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix/writer.py");
+        let mut command = Command::new(flipper_testkit::python::interpreter()?);
+        command.arg("-B").arg(program).args([kind, &port.to_string(), MASTER_TOKEN]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let (sender, answers) = mpsc::channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Some(Self { process, answers })
+    }
+
+    fn write(&mut self, name: &str, number: Option<u64>) -> Outcome {
+        let number = number.map_or("null".to_owned(), |number| number.to_string());
+        let sent = writeln!(self.process.stdin.as_mut().unwrap(), "[\"{name}\", {number}]");
+        match self.answers.recv_timeout(PATIENCE) {
+            Ok(answer) if answer == "ok" => Outcome::Done,
+            Ok(answer) => Outcome::Unknown(answer),
+            Err(error) => Outcome::Unknown(format!("Python: {error}, {sent:?}")),
+        }
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
