@@ -19,7 +19,6 @@
 mod calls;
 mod connection;
 mod dispatch;
-mod doubt;
 mod hub;
 mod options;
 mod server;

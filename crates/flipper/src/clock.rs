@@ -1,9 +1,7 @@
 //! Time and chance, injected so that ramps and random buckets can be tested.
 
 use std::fmt::Debug;
-#[cfg(target_os = "linux")]
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Tells the time of day.
 ///
@@ -49,6 +47,48 @@ impl Clock for SystemClock {
             (Ok(seconds), Ok(nanos)) => SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos),
             _ => self.now(),
         }
+    }
+}
+
+/// The present moment, which the model of the chain sets.
+#[inline]
+pub(crate) fn instant() -> Instant {
+    #[cfg(test)]
+    if let Some((now, _)) = model::now() {
+        return now;
+    }
+    Instant::now()
+}
+
+/// The time of day, which the model of the chain sets.
+#[inline]
+pub(crate) fn time_of_day() -> SystemTime {
+    #[cfg(test)]
+    if let Some((_, now)) = model::now() {
+        return now;
+    }
+    SystemTime::now()
+}
+
+/// How long ago that was.
+pub(crate) fn age(at: Instant) -> Duration {
+    instant().saturating_duration_since(at)
+}
+
+/// A clock of the thread's own.
+#[cfg(test)]
+pub(crate) mod model {
+    use std::cell::Cell;
+    use std::time::{Instant, SystemTime};
+
+    thread_local!(static NOW: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) });
+
+    pub(crate) fn now() -> Option<(Instant, SystemTime)> {
+        NOW.get()
+    }
+
+    pub(crate) fn set(now: Option<(Instant, SystemTime)>) {
+        NOW.set(now);
     }
 }
 

@@ -67,6 +67,10 @@
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
 
+// Decisions of the Thrift server that the model of the chain includes.
+#[cfg(all(test, feature = "thrift"))]
+extern crate self as flipper;
+
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "macro_support.rs"]

@@ -6,6 +6,7 @@ mod slot;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -18,8 +19,6 @@ use crate::store::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// How a change came here, in the log.
 pub(crate) const BY_LIST: &str = "list of all flags";
-/// Of an absence, where the store did not say since when: older than everything.
-const UNKNOWN: Version = Version::ordered(0);
 /// How many changes a subscriber may be behind before it is told that it lagged.
 const CHANGES_KEPT: usize = 1024;
 
@@ -61,6 +60,12 @@ impl FlagTable {
     #[must_use]
     pub fn new() -> Self {
         Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(CHANGES_KEPT) }
+    }
+
+    /// For subscribers that lag sooner.
+    #[cfg(all(test, feature = "thrift"))]
+    pub(crate) fn keeping(changes: usize) -> Self {
+        Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(changes) }
     }
 
     /// The flag of this name as the table has it.
@@ -109,16 +114,12 @@ impl FlagTable {
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {
         match state {
             Some(flag) => self.replace(flag, way),
-            None => self.take_away(name, None, way),
-        }
-    }
-
-    /// The flag is gone, whatever the version was; `number`: that of its absence, where the store counts and it is known.
-    pub(crate) fn take_away(&self, name: &str, number: Option<u64>, way: &'static str) {
-        // A name that never was needs no tombstone.
-        if let Some(slot) = self.index.get(name) {
-            let version = number.map_or(UNKNOWN, Version::ordered);
-            self.set(&mut self.lock(), slot, Entry::absent(version), way);
+            // A name that never was needs no tombstone.
+            None => {
+                if let Some(slot) = self.index.get(name) {
+                    self.set(&mut self.lock(), slot, Entry::absent(Version::ordered(0)), way);
+                }
+            }
         }
     }
 
@@ -133,7 +134,7 @@ impl FlagTable {
     pub fn reset(&self, flags: Vec<Stored>) {
         let mut writer = self.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();
-        let gone = Entry::absent(UNKNOWN);
+        let gone = Entry::absent(Version::ordered(0));
         let (mut held, mut vanished) = (0, 0);
         for slot in self.index.slots() {
             let existed = slot.exists();
@@ -178,20 +179,25 @@ impl FlagTable {
     /// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) for a store whose table is always current.
     pub(crate) fn watch(self: &Arc<Self>) -> Watch<'static> {
         let (flags, receiver) = self.snapshot_and_changes();
-        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(self.events(receiver)))
+        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(self.events(receiver, || None)))
     }
 
     /// What a receiver gets, as events of a watch. Each shows the table as it is when it is taken, never an older state.
-    pub(crate) fn events(
+    ///
+    /// `confirmed`: up to when the table has all changes of the store.
+    pub(crate) fn events<F: Fn() -> Option<Instant> + Send>(
         self: &Arc<Self>,
         receiver: broadcast::Receiver<Told>,
-    ) -> impl Stream<Item = WatchEvent> + Send + use<> {
+        confirmed: F,
+    ) -> impl Stream<Item = WatchEvent> + Send + use<F> {
         let table = Arc::downgrade(self);
         told(table.clone(), receiver).filter_map(move |told| {
             let event = match told {
-                Told::Change(Change::Snapshot(flags)) => Some(WatchEvent::Reset { flags, read_at: None }),
-                // Versions begin anew, which only a reset can say.
-                Told::Reset => table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at: None }),
+                // After a reset versions begin anew.
+                Told::Change(Change::Snapshot(_)) | Told::Reset => {
+                    let read_at = confirmed();
+                    table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at })
+                }
                 Told::Change(Change::Lagged { .. }) => None,
                 Told::Store(about) => Some(about.into()),
                 Told::Change(Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name }) => {
@@ -208,7 +214,8 @@ impl FlagTable {
         Some(match entry.to_stored(&name) {
             Some(flag) => WatchEvent::Changed { flag, read_at: None },
             None => {
-                let version = Some(entry.version.clone()).filter(|version| *version != UNKNOWN);
+                // Not known is no number: as one it would be older than any.
+                let version = Some(entry.version.clone()).filter(|version| *version != Version::ordered(0));
                 WatchEvent::Removed { name, version, read_at: None }
             }
         })

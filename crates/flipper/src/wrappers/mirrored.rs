@@ -1,6 +1,8 @@
 //! All flags of a store in this process's memory, kept current by what the store tells.
 
 mod builder;
+#[cfg(all(test, feature = "thrift"))]
+mod chain_model;
 mod doubt;
 mod health;
 mod order;

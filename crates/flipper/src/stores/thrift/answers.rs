@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use flipper_thrift_protocol::feature_flag_store::{FlagState, WatchResult};
 
 use super::convert;
+use crate::clock;
 use crate::store::WatchEvent;
 
 /// For clocks that go at different speeds, and for changes told apart by a nanosecond.
@@ -18,20 +19,20 @@ const OVERSLEPT: Duration = Duration::from_millis(250);
 const NAMES: usize = 10_000;
 
 /// When an answer was put together, and what it vouches for.
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// Not after the answer was put together.
-    pub(super) answered: Instant,
+    pub(crate) answered: Instant,
     /// All changes that the store had then have been reported.
-    pub(super) confirmed: Instant,
+    pub(crate) confirmed: Instant,
 }
 
 impl Heard {
     /// `called`: before the call was sent. `wait`: how long the server was to wait.
-    pub(super) fn new(result: &WatchResult, called: Instant, wait: Duration) -> Self {
+    pub(crate) fn new(result: &WatchResult, called: Instant, wait: Duration) -> Self {
         // The call came after it was sent, so the answer is no older than this.
         let waited = Duration::from_micros(unsigned(result.waited_us));
         let waited = if waited > wait + OVERSLEPT { Duration::ZERO } else { waited };
-        let answered = (called + waited).min(Instant::now());
+        let answered = (called + waited).min(clock::instant());
         let age = Duration::from_millis(unsigned(result.confirmed_ms_ago));
         Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
     }
@@ -40,14 +41,14 @@ impl Heard {
 /// When the states that were passed on last were read, so that a later one of the same flag always has a later time: it was read later,
 /// also if the answer before it was quicker on its way.
 #[derive(Default)]
-pub(super) struct Times(HashMap<String, Instant>);
+pub(crate) struct Times(HashMap<String, Instant>);
 
 impl Times {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub(super) fn event(&mut self, state: FlagState, heard: &Heard) -> WatchEvent {
+    pub(crate) fn event(&mut self, state: FlagState, heard: &Heard) -> WatchEvent {
         let name = state.feature_name.clone().unwrap_or_default();
         if state.unknown.unwrap_or_default() {
             return WatchEvent::Hint { name };

@@ -26,7 +26,7 @@
 //! - A flag with parts that the service has no field for (deny conditions, fields of later versions) is not written:
 //!   `Unsupported`.
 
-mod answers;
+pub(crate) mod answers;
 mod connection;
 pub mod convert;
 mod inspect;

@@ -2,7 +2,9 @@
 //! they are kept for a while, unless something says that they were deleted.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use crate::clock;
 
 /// How long by default.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -29,18 +31,13 @@ impl Doubt {
         self.missing.contains(name)
     }
 
-    /// Something newer is known of the flag.
-    pub(super) fn settle(&mut self, name: &str) {
-        self.missing.remove(name);
-    }
-
-    /// Whether something newer is known of all.
-    pub(super) fn is_settled(&self) -> bool {
-        self.missing.is_empty()
+    /// Something newer is known of the flag. Says whether none is left.
+    pub(super) fn settle(&mut self, name: &str) -> bool {
+        self.missing.remove(name) && self.missing.is_empty()
     }
 
     pub(super) fn reason(&self) -> String {
-        let until = SystemTime::now() + self.until.saturating_duration_since(Instant::now());
+        let until = clock::time_of_day() + self.until.saturating_duration_since(clock::instant());
         let until = until.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (hour, minute, second) = (until / 3600 % 24, until / 60 % 60, until % 60);
         format!(

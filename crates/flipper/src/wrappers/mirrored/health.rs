@@ -1,12 +1,17 @@
 //! How current a mirror is: what is wrong, since when by the store's last word, and for how long that word holds.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::status::{Health, Status, Updates};
 
+/// So many words wait at the most.
+const WORDS: usize = 8;
+const BEING_READ: &str = "flags are being read again";
 const NOT_YET: &str = "the store's flags have not arrived yet";
 /// Clocks of one machine drift less apart than this between two words of a store.
 const JUMP: Duration = Duration::from_secs(5);
@@ -22,11 +27,11 @@ pub(super) enum Moment {
 
 impl Moment {
     fn now() -> Self {
-        Self::of(Instant::now())
+        Self::of(clock::instant())
     }
 
     fn of(at: Instant) -> Self {
-        Self::Here { at, clock: SystemTime::now().checked_sub(at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH) }
+        Self::Here { at, clock: clock::time_of_day().checked_sub(clock::age(at)).unwrap_or(SystemTime::UNIX_EPOCH) }
     }
 
     pub(super) fn to_system(self) -> SystemTime {
@@ -50,8 +55,20 @@ pub(super) struct Following {
     /// The store's last word: up to here everything that changed has been reported.
     confirmed: Option<Moment>,
     valid_for: Option<Duration>,
+    /// Words of the store that count once all is read that was reported before them, the oldest first.
+    words: VecDeque<Word>,
     pub(super) updates: Updates,
     pub(super) identity: Identity,
+}
+
+/// All changes up to then were reported.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word {
+    pub(super) at: Instant,
+    /// Until the next such word is due, where the store gives them.
+    pub(super) valid_for: Option<Duration>,
+    /// When it was heard.
+    came: Instant,
 }
 
 /// What a cause that came or went has made of the whole.
@@ -77,39 +94,60 @@ impl Following {
             silent: None,
             confirmed: last_known.map(Moment::Elsewhere),
             valid_for: None,
+            words: VecDeque::new(),
             updates: Updates::Push,
             identity,
         }
     }
 
-    /// All flags of the store have come, by a read that was sent then.
-    pub(super) fn synced(&mut self, read_at: Instant) -> Turn {
+    /// All flags of the store have come. Whether they are current its next word says: that they were read.
+    pub(super) fn synced(&mut self) {
         (self.lost, self.doubted) = (None, None);
-        self.heard(Some(read_at), None)
+        self.words.clear();
+        if self.since.is_some() {
+            self.silent = Some(BEING_READ.into());
+        }
     }
 
-    /// All changes up to then have been reported. `valid_for`: until the next such word is due, where the store gives them.
-    pub(super) fn heard(&mut self, at: Option<Instant>, valid_for: Option<Duration>) -> Turn {
-        if let Some(at) = at
-            && self.lost.is_none()
-            && self.doubted.is_none()
-        {
-            // A word that was late is no step back.
-            if !matches!(self.confirmed, Some(Moment::Here { at: known, .. }) if known > at) {
-                self.confirmed = Some(Moment::of(at));
+    /// A word of the store has come.
+    pub(super) fn heard(&mut self, at: Instant, valid_for: Option<Duration>) {
+        if self.lost.is_none() {
+            if self.words.len() == WORDS {
+                self.words.pop_back();
             }
-            if valid_for.is_some() {
-                self.valid_for = valid_for;
-            }
-            self.silent = None;
+            self.words.push_back(Word { at, valid_for, came: clock::instant() });
         }
-        self.turn()
+    }
+
+    /// Whether words wait.
+    pub(super) fn has_words(&self) -> bool {
+        self.doubted.is_none() && !self.words.is_empty()
+    }
+
+    /// Takes in the words that came before the flag did that waits longest for a read: what was reported before them is here.
+    pub(super) fn settle(&mut self, waiting_since: Option<Instant>) -> (Turn, Option<Word>) {
+        let mut last = None;
+        if self.doubted.is_none() {
+            let counts = |word: &Word| waiting_since.is_none_or(|since| word.came < since);
+            while let Some(word) = self.words.front().copied().filter(counts) {
+                self.words.pop_front();
+                // A word that was late is no step back.
+                if !matches!(self.confirmed, Some(Moment::Here { at, .. }) if at > word.at) {
+                    self.confirmed = Some(Moment::of(word.at));
+                }
+                self.valid_for = word.valid_for.or(self.valid_for);
+                self.silent = None;
+                last = Some(word);
+            }
+        }
+        (self.turn(), last)
     }
 
     pub(super) fn lost(&mut self, reason: &str) -> Turn {
         self.lost = Some(reason.into());
         // The next word may come from a server with other habits.
         (self.valid_for, self.silent) = (None, None);
+        self.words.clear();
         self.turn()
     }
 
@@ -119,15 +157,16 @@ impl Following {
     }
 
     /// Flags are missing from what the store has after a loss, and are kept for now.
-    pub(super) fn doubted(&mut self, reason: &str) -> Turn {
-        (self.lost, self.doubted) = (None, Some(reason.into()));
+    pub(super) fn doubted(&mut self, reason: Option<&str>) -> Turn {
+        self.doubted = reason.map(Into::into);
+        if self.doubted.is_some() {
+            (self.lost, self.silent) = (None, None);
+        } else if self.since.is_some() {
+            // What was in doubt may have to be read first.
+            self.silent = Some(BEING_READ.into());
+            self.words.iter_mut().for_each(|word| word.came = clock::instant());
+        }
         self.turn()
-    }
-
-    /// None of the missing flags is in doubt any more.
-    pub(super) fn settled(&mut self, at: Instant) -> Turn {
-        self.doubted = None;
-        self.heard(Some(at), None)
     }
 
     /// Single flags that had to be read again could not be; `None`: all could.
@@ -146,8 +185,8 @@ impl Following {
         let (Some(Moment::Here { at, clock }), Some(valid_for)) = (self.confirmed, self.valid_for) else {
             return (self.turn(), None);
         };
-        let by_clock = SystemTime::now().duration_since(clock).unwrap_or_default();
-        let age = at.elapsed();
+        let by_clock = clock::time_of_day().duration_since(clock).unwrap_or_default();
+        let age = clock::age(at);
         if age >= valid_for {
             self.silent = Some(format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into());
         } else if by_clock > age + JUMP {
@@ -183,6 +222,14 @@ impl Following {
     pub(super) fn last_sync(&self) -> Option<SystemTime> {
         let confirmed = self.confirmed?;
         Some(self.since.unwrap_or(confirmed).to_system())
+    }
+
+    /// The store's last word to this process.
+    pub(super) fn word(&self) -> Option<Instant> {
+        match self.confirmed? {
+            Moment::Here { at, .. } => Some(at),
+            Moment::Elsewhere(_) => None,
+        }
     }
 
     /// Since when they are stale, and why.
@@ -233,9 +280,19 @@ impl First {
 mod tests {
     use super::*;
 
+    fn hear(following: &mut Following, at: Instant, valid_for: Option<Duration>) -> Turn {
+        following.heard(at, valid_for);
+        following.settle(None).0
+    }
+
+    fn synced(following: &mut Following) -> Turn {
+        following.synced();
+        hear(following, Instant::now(), None)
+    }
+
     fn followed() -> Following {
         let mut following = Following::new(None, Identity::new("test"));
-        following.synced(Instant::now());
+        synced(&mut following);
         following
     }
 
@@ -249,10 +306,10 @@ mod tests {
         assert!((39..42).contains(&age.as_secs()), "{age:?}");
         assert_eq!(following.last_sync(), Some(following.stale().unwrap().0));
         // What is heard in between of a store that is lost says nothing of the flags.
-        following.heard(Some(Instant::now()), None);
+        hear(&mut following, Instant::now(), None);
         assert_eq!(following.lost("still gone"), Turn::None);
         assert!(following.stale().unwrap().0.elapsed().unwrap() >= age);
-        assert_eq!(following.synced(Instant::now()), Turn::Current);
+        assert_eq!(synced(&mut following), Turn::Current);
         assert_eq!(following.stale(), None);
     }
 
@@ -261,25 +318,37 @@ mod tests {
         let mut following = followed();
         let word = Instant::now() - Duration::from_secs(2);
         following.confirmed = None;
-        following.heard(Some(word), Some(Duration::from_secs(3)));
+        hear(&mut following, word, Some(Duration::from_secs(3)));
         assert_eq!(following.look(), (Turn::None, Some(word + Duration::from_secs(3))));
-        following.heard(None, Some(Duration::from_secs(1)));
         following.valid_for = Some(Duration::from_secs(1));
         assert_eq!(following.look().0, Turn::Doubt);
         assert!(following.stale().unwrap().1.contains("not been heard of for 2 s"));
-        assert_eq!(following.heard(Some(Instant::now()), Some(Duration::from_secs(3))), Turn::Current);
+        assert_eq!(hear(&mut following, Instant::now(), Some(Duration::from_secs(3))), Turn::Current);
     }
 
     #[test]
     fn a_clock_that_jumps_is_a_doubt_until_the_next_word() {
         let mut following = followed();
-        following.heard(Some(Instant::now()), Some(Duration::from_secs(60)));
+        hear(&mut following, Instant::now(), Some(Duration::from_secs(60)));
         following.confirmed =
             Some(Moment::Here { at: Instant::now(), clock: SystemTime::now() - Duration::from_secs(3600) });
         assert_eq!(following.look().0, Turn::Doubt);
         let (since, reason) = following.stale().unwrap();
         assert!(reason.contains("the clock went 3600 s forward"), "{reason}");
         assert!(since.elapsed().unwrap() < Duration::from_secs(10), "it does not count the jump");
-        assert_eq!(following.heard(Some(Instant::now()), None), Turn::Current);
+        assert_eq!(hear(&mut following, Instant::now(), None), Turn::Current);
+    }
+
+    #[test]
+    fn a_word_counts_when_all_is_read_that_was_reported_before_it() {
+        let (mut following, before) = (followed(), Instant::now());
+        let at = before + Duration::from_nanos(1);
+        following.lost("gone");
+        following.synced();
+        following.heard(at, None);
+        assert_eq!(following.settle(Some(before)).0, Turn::None);
+        assert!(following.stale().unwrap().1.contains("being read"));
+        assert_eq!(following.settle(Some(Instant::now() + Duration::from_secs(1))).0, Turn::Current);
+        assert_eq!(following.word(), Some(at));
     }
 }

@@ -9,11 +9,12 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::{Notify, watch};
 
 use super::doubt::Doubt;
-use super::health::{First, Following, Turn};
+use super::health::{First, Following, Turn, Word};
 use super::order::{Order, Outcome, Read, Seen, Sent, Write};
 use super::snapshot::LastKnown;
 use super::turns::{Turn as WriteTurn, Turns};
 use crate::changes::{About, Told};
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::record::FlagRecord;
@@ -51,7 +52,17 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(store: String, identity: Identity, last_known: Option<LastKnown>, doubt_for: Duration) -> Self {
-        let (mut order, table) = (Order::default(), FlagTable::new());
+        Self::in_table(FlagTable::new(), store, identity, last_known, doubt_for)
+    }
+
+    pub(super) fn in_table(
+        table: FlagTable,
+        store: String,
+        identity: Identity,
+        last_known: Option<LastKnown>,
+        doubt_for: Duration,
+    ) -> Self {
+        let mut order = Order::default();
         let synced = last_known.as_ref().map(|known| known.synced);
         let has_last_known = last_known.is_some();
         for flag in last_known.into_iter().flat_map(|known| known.flags) {
@@ -94,6 +105,10 @@ impl Shared {
         if self.is_forked() {
             self.ended("the process was forked, and the thread that follows the store is not in this one");
         }
+        self.present_status()
+    }
+
+    pub(super) fn present_status(&self) -> Status {
         self.look();
         self.following().status().with_corrupt(self.table.corrupt())
     }
@@ -122,9 +137,15 @@ impl Shared {
         let (_, receiver) = self.table.snapshot_and_changes();
         // In this order: a list of before the first flags came would be an empty one.
         let has_flags = self.first.borrow().has_flags();
-        let first = has_flags.then(|| WatchEvent::Reset { flags: self.table.list(), read_at: None });
+        let first = has_flags.then(|| {
+            // In this order: the list has all that was confirmed by then.
+            let read_at = self.following().word();
+            WatchEvent::Reset { flags: self.table.list(), read_at }
+        });
+        let shared = self.clone();
         let mut begun = false;
-        stream::iter(first).chain(self.table.events(receiver)).flat_map(move |event| {
+        let events = self.table.events(receiver, move || shared.following().word());
+        stream::iter(first).chain(events).flat_map(move |event| {
             let is_reset = matches!(event, WatchEvent::Reset { .. });
             let begins = is_reset && !begun;
             begun |= is_reset;
@@ -145,7 +166,8 @@ impl Shared {
             Turn::None => {}
             Turn::Doubt => {
                 let Some((since, reason)) = self.following().stale() else { return };
-                let last_word_seconds_ago = since.elapsed().unwrap_or_default().as_secs_f64();
+                let last_word_seconds_ago =
+                    clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
                 let flags = self.order().held();
                 tracing::warn!(store = self.store, %reason, last_word_seconds_ago, flags, "flags are stale");
                 self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason)));
@@ -174,56 +196,58 @@ impl Shared {
 
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) {
         let mut order = self.order();
-        if matches!(outcome, Outcome::Done(_)) {
-            self.settle_doubt(name);
+        let settled = matches!(outcome, Outcome::Done(_)) && self.settle_doubt(name);
+        if order.end_write(name, write, outcome, clock::instant()) {
+            self.table.replace_or_remove(name, state, BY_WRITE);
         }
-        if order.end_write(name, write, outcome, Instant::now()) {
-            match (state, outcome) {
-                (None, Outcome::Done(seen)) => self.table.take_away(name, seen.number, BY_WRITE),
-                (state, _) => self.table.replace_or_remove(name, state, BY_WRITE),
-            }
-        }
-        self.settle(order);
+        drop(order);
+        self.end_doubt_if(settled);
+        self.take_words();
         self.wake.notify_one();
     }
 
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
         let mut order = self.order();
-        self.settle_doubt(&flag.name);
-        if order.event(&flag.name, seen(&flag), read_at, Instant::now()) {
+        let settled = self.settle_doubt(&flag.name);
+        if order.event(&flag.name, seen(&flag), read_at, clock::instant()) {
             self.table.replace(flag, BY_WATCH);
         }
         self.settle(order);
+        self.end_doubt_if(settled);
     }
 
     pub(super) fn removed(&self, name: &str, version: Option<&Version>, read_at: Option<Instant>) {
         let gone = Seen { present: false, number: version.and_then(Version::as_ordered) };
         let mut order = self.order();
-        self.settle_doubt(name);
-        if order.event(name, gone, read_at, Instant::now()) {
-            self.table.take_away(name, gone.number, BY_WATCH);
+        let settled = self.settle_doubt(name);
+        if order.event(name, gone, read_at, clock::instant()) {
+            self.table.replace_or_remove(name, None, BY_WATCH);
         }
         self.settle(order);
+        self.end_doubt_if(settled);
     }
 
     pub(super) fn hint(&self, name: &str) {
         let mut order = self.order();
-        self.settle_doubt(name);
-        order.hint(name, Instant::now());
-        self.settle(order);
+        let settled = self.settle_doubt(name);
+        order.hint(name, clock::instant());
+        drop(order);
+        self.end_doubt_if(settled);
     }
 
-    /// Something happened to the flag since the store came back: what it has now is believed.
-    fn settle_doubt(&self, name: &str) {
-        if let Some(doubt) = self.doubt().as_mut() {
-            doubt.settle(name);
+    /// Something happened to the flag since the store came back. Says whether no flag is in doubt any more.
+    fn settle_doubt(&self, name: &str) -> bool {
+        self.doubt().as_mut().is_some_and(|doubt| doubt.settle(name))
+    }
+
+    fn end_doubt_if(&self, settled: bool) {
+        if settled {
+            *self.doubt() = None;
+            // The turn is that of the words that came meanwhile.
+            let turn = self.following().doubted(None);
+            self.note(turn);
+            self.take_words();
         }
-    }
-
-    fn end_doubt(&self) {
-        *self.doubt() = None;
-        let turn = self.following().settled(Instant::now());
-        self.note(turn);
     }
 
     fn is_doubted(&self, name: &str) -> bool {
@@ -237,7 +261,7 @@ impl Shared {
 
     /// Whether those were kept for long enough, and the store can say once more what it has.
     pub(super) fn is_doubt_over(&self) -> bool {
-        !self.following().is_lost() && self.doubt_ends().is_some_and(|end| end <= Instant::now())
+        !self.following().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
     /// What is held and is not what the store had is read again. A state that came and went between two polls, by an own write or
@@ -256,7 +280,7 @@ impl Shared {
     /// A few flags at a time, so that own writes need not wait for all of them.
     pub(super) fn reset(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
         // Whatever is sent from now on is answered after these.
-        let now = Instant::now();
+        let now = clock::instant();
         let after_loss = self.following().is_lost();
         let held = {
             let mut order = self.order();
@@ -277,18 +301,26 @@ impl Shared {
         let missing = self.order().not_listed();
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
         if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
-            self.begin_doubt(missing, held);
+            self.begin_doubt(missing, held, read_at.unwrap_or(now));
         } else {
             *self.doubt() = None;
             warn_of_vanished(held, missing.len());
             for name in missing {
                 let mut order = self.order();
-                if order.missing(&name, read_at, Instant::now()) {
+                if order.missing(&name, read_at, clock::instant()) {
                     self.table.replace_or_remove(&name, None, BY_LIST);
                 }
             }
-            self.settle(self.order());
-            let turn = self.following().synced(read_at.unwrap_or(now));
+            let turn = {
+                let order = self.order();
+                let mut following = self.following();
+                if order.failing() == 0 {
+                    following.unread(None);
+                }
+                following.synced();
+                following.heard(read_at.unwrap_or(now), None);
+                following.settle(order.waiting_since()).0
+            };
             self.first.send_replace(First::Synced);
             match turn {
                 // The versions may have begun again.
@@ -298,14 +330,20 @@ impl Shared {
         }
     }
 
-    fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize) {
+    fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize, read_at: Instant) {
         let mut doubt = self.doubt();
-        let until = doubt.as_ref().map_or_else(|| Instant::now() + self.doubt_for, |doubt| doubt.until);
+        let until = doubt.as_ref().map_or_else(|| clock::instant() + self.doubt_for, |doubt| doubt.until);
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
         drop(doubt);
         self.settle(self.order());
         tracing::error!(store = self.store, reason, "flags vanished while the store was away");
-        let turn = self.following().doubted(&reason);
+        let turn = {
+            let mut following = self.following();
+            let turn = following.doubted(Some(&reason));
+            // Counts when the doubt is over.
+            following.heard(read_at, None);
+            turn
+        };
         // Who waits for the first flags has those of the snapshot file, without which none could be missing.
         self.first.send_if_modified(|first| {
             let waiting = !matches!(first, First::Synced);
@@ -323,11 +361,23 @@ impl Shared {
 
     /// The store's word that all changes up to then were reported.
     pub(super) fn confirmed(&self, at: Instant, valid_for: Duration) {
-        // What was reported and is not read yet is not here.
-        let at = self.order().waiting_since().map_or(at, |since| since.min(at));
-        let turn = self.following().heard(Some(at), Some(valid_for));
+        self.following().heard(at, Some(valid_for));
+        self.take_words();
+    }
+
+    /// What was reported before a word and is not read yet is not here.
+    fn take_words(&self) {
+        if !self.following().has_words() {
+            return;
+        }
+        let (turn, word) = {
+            let order = self.order();
+            self.following().settle(order.waiting_since())
+        };
         self.note(turn);
-        self.table.pass_on(Told::Store(About::Confirmed { at, valid_for }));
+        if let Some(Word { at, valid_for: Some(valid_for), .. }) = word {
+            self.table.pass_on(Told::Store(About::Confirmed { at, valid_for }));
+        }
     }
 
     pub(super) fn serving(&self, identity: Identity) {
@@ -338,18 +388,23 @@ impl Shared {
         self.table.pass_on(Told::Store(About::Serving(identity)));
     }
 
+    /// The watch begins anew, and the reads under way were dropped.
+    pub(super) fn abandon_reads(&self) {
+        self.order().abandon_reads();
+    }
+
     /// While the store is lost nothing is read: what it answers before it has said what it has may be of any time.
     pub(super) fn next_read(&self) -> Option<Read> {
         if self.following().is_lost() {
             return None;
         }
-        self.order().start_read(Instant::now())
+        self.order().start_read(clock::instant())
     }
 
     /// Takes in what a read found, and says whether it could be made.
     pub(super) fn end_read(&self, read: &Read, found: Result<Option<Stored>>) -> bool {
         let mut order = self.order();
-        let now = Instant::now();
+        let now = clock::instant();
         let lost = self.following().is_lost();
         let (state, error) = match found {
             Ok(_) if lost => (None, None),
@@ -358,8 +413,13 @@ impl Shared {
         };
         let what = state.as_ref().map(|state| state.as_ref().map_or(Seen::ABSENT, seen));
         let is_kept = |state: &Option<Stored>| state.is_none() && self.is_doubted(&read.name);
-        if order.end_read(read, what, now) && !state.as_ref().is_some_and(is_kept) {
-            self.table.replace_or_remove(&read.name, state.flatten(), BY_READ);
+        if order.end_read(read, what, now) {
+            if state.as_ref().is_some_and(is_kept) {
+                // It is still held, and goes when the doubt is over.
+                order.last_known(&read.name);
+            } else {
+                self.table.replace_or_remove(&read.name, state.flatten(), BY_READ);
+            }
         }
         let could = error.is_none();
         if !self.settle(order)
@@ -373,7 +433,7 @@ impl Shared {
     }
 
     pub(super) fn sent(&self) -> Sent {
-        self.order().sent(Instant::now())
+        self.order().sent(clock::instant())
     }
 
     /// Takes in what a caller's read found.
@@ -382,7 +442,7 @@ impl Shared {
         if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {
             return;
         }
-        if order.found(name, sent, state.map_or(Seen::ABSENT, seen), Instant::now()) {
+        if order.found(name, sent, state.map_or(Seen::ABSENT, seen), clock::instant()) {
             self.table.replace_or_remove(name, state.cloned(), BY_READ);
         }
         self.settle(order);
@@ -391,16 +451,12 @@ impl Shared {
     /// After each decision: where no flag waits for a read that failed, none is reported. Says whether that is so.
     fn settle(&self, order: MutexGuard<'_, Order>) -> bool {
         let all_read = order.failing() == 0;
-        // Only when memory has what the flags that were in doubt have now.
-        let no_doubt = self.doubt().as_ref().is_some_and(Doubt::is_settled) && order.waiting_since().is_none();
         drop(order);
-        if no_doubt {
-            self.end_doubt();
-        }
         if all_read {
             let turn = self.following().unread(None);
             self.note(turn);
         }
+        self.take_words();
         all_read
     }
 

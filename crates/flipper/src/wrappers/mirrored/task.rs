@@ -63,6 +63,7 @@ enum End {
 }
 
 async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
+    shared.abandon_reads();
     let mut events = store.watch();
     let mut reads = FuturesUnordered::new();
     let mut pause = Pause::default();
@@ -151,7 +152,7 @@ fn pause_is_over(pause: &mut std::pin::Pin<Box<tokio::time::Sleep>>, context: &m
     pause.as_mut().poll(context).is_ready()
 }
 
-fn take_in(shared: &Shared, event: WatchEvent) {
+pub(super) fn take_in(shared: &Shared, event: WatchEvent) {
     match event {
         WatchEvent::Reset { flags, read_at } => shared.reset(flags, read_at),
         WatchEvent::Changed { flag, read_at } => shared.changed(flag, read_at),

@@ -111,12 +111,13 @@ impl Order {
             if newer {
                 known.known = true;
                 known.present = seen.present;
+                known.gone_at_no_number = !seen.present && seen.number.is_none();
                 known.number = seen.number;
                 known.epoch = (write.comparable && !went_back).then_some(write.epoch);
             }
         }
         if matches!(outcome, Outcome::Unknown) || write.epoch != epoch {
-            known.marked = Some(now);
+            known.mark(now);
         }
         self.schedule(name);
         newer
@@ -129,7 +130,7 @@ impl Order {
 
     /// Something happened to this flag.
     pub(crate) fn hint(&mut self, name: &str, now: Instant) {
-        self.name(name).marked = Some(now);
+        self.name(name).mark(now);
         self.schedule(name);
     }
 
@@ -192,6 +193,18 @@ impl Order {
         newer
     }
 
+    /// No read of [`start_read`](Self::start_read) that is under way will end.
+    pub(crate) fn abandon_reads(&mut self) {
+        let reading = self.names.iter_mut().filter(|(_, known)| known.reading);
+        let names: Vec<_> = reading
+            .map(|(name, known)| {
+                known.reading = false;
+                name.clone()
+            })
+            .collect();
+        names.iter().for_each(|name| self.schedule(name));
+    }
+
     /// Notes when a read that somebody else asked for is sent.
     pub(crate) fn sent(&self, now: Instant) -> Sent {
         Sent { at: now, epoch: self.epoch }
@@ -207,7 +220,7 @@ impl Order {
         let marked = self.name(name).marked;
         let newer = self.judge(name, seen, Some(sent.at), Source::Read, now);
         if marked.is_none() {
-            self.name(name).marked = None;
+            self.name(name).unmark();
         }
         newer
     }
@@ -219,7 +232,7 @@ impl Order {
 
     /// Since when the flag that waits longest for a read waits; reads under way count.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
-        self.names.values().filter_map(|known| known.marked).min()
+        self.names.values().filter_map(|known| known.waiting).min()
     }
 
     /// Forgets names whose flags are gone for so long that no late word of them can come. Their number is so bounded by that of
@@ -247,12 +260,11 @@ impl Order {
         match verdict {
             Verdict::Newer => known.enter(seen, read_at, source, epoch, now),
             Verdict::NotNewer => {}
-            // Not earlier than it was: a write may have ended since `now`.
-            Verdict::Unclear => known.marked = known.marked.max(Some(now)),
+            Verdict::Unclear => known.mark(now),
         }
         let answered = matches!((known.marked, read_at), (Some(marked), Some(at)) if at > marked);
         if verdict != Verdict::Unclear && answered {
-            known.marked = None;
+            known.unmark();
         }
         let marked = known.marked.is_some();
         // Read after all, whether or not it said anything new; or something else has answered, and no read is wanted any more.

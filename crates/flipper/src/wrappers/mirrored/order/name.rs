@@ -14,6 +14,8 @@ pub(super) struct Name {
     pub(super) number: Option<u64>,
     /// The epoch that `number` belongs to; `None` if it can be compared with no other.
     pub(super) epoch: Option<u64>,
+    /// Whether a read found it gone, which no number says the time of.
+    pub(super) gone_at_no_number: bool,
     /// Own writes in flight.
     pub(super) writes: u32,
     /// When the last own write ended, or the result of the last own read was taken in.
@@ -23,6 +25,8 @@ pub(super) struct Name {
     pub(super) listed: u64,
     /// When it was found out that the name must be read again.
     pub(super) marked: Option<Instant>,
+    /// When that was found out first, of what no read has answered yet.
+    pub(super) waiting: Option<Instant>,
     pub(super) reading: bool,
     pub(super) queued: bool,
     pub(super) failing: bool,
@@ -53,6 +57,17 @@ pub(super) enum Verdict {
 const LATE: Duration = Duration::from_secs(120);
 
 impl Name {
+    /// It must be read again.
+    pub(super) fn mark(&mut self, now: Instant) {
+        // Not earlier than it was: a write may have ended since `now`.
+        self.marked = self.marked.max(Some(now));
+        self.waiting.get_or_insert(now);
+    }
+
+    pub(super) fn unmark(&mut self) {
+        (self.marked, self.waiting) = (None, None);
+    }
+
     /// Whether there is no flag, nothing is under way for it, and nothing late can come.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let busy =
@@ -67,7 +82,12 @@ impl Name {
         if let (Some(new), Some(old)) = (seen.number, self.number)
             && self.epoch == Some(epoch)
         {
-            return if new > old { Verdict::Newer } else { Verdict::NotNewer };
+            return match new > old {
+                // It may be of before it was gone.
+                true if self.gone_at_no_number && source == Source::Event => Verdict::Unclear,
+                true => Verdict::Newer,
+                false => Verdict::NotNewer,
+            };
         }
         if !self.known {
             // Nothing of the store's is here that could be newer; an own write that is under way will compare.
@@ -93,6 +113,7 @@ impl Name {
     pub(super) fn enter(&mut self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64, now: Instant) {
         self.known = true;
         self.present = seen.present;
+        self.gone_at_no_number = !seen.present && seen.number.is_none();
         // An absence without a number keeps the one before it: as a tombstone, for what is told late.
         if seen.number.is_some() || self.epoch != Some(epoch) {
             self.number = seen.number;

@@ -16,9 +16,9 @@ impl Doubt {
     /// All flags have been read, by a request that was sent then if that is known.
     pub(crate) fn reset(&mut self, read_at: Option<Instant>) {
         self.lost = None;
-        // A store that gives no words is taken to report each change at once.
+        // A store that gives neither a time nor words is taken to report each change at once.
         let gives_words = self.valid_for.take().is_some();
-        self.confirmed = read_at.or(self.confirmed).filter(|_| gives_words);
+        self.confirmed = read_at.or(self.confirmed.filter(|_| gives_words));
     }
 
     /// Says whether the reason is a new one.
@@ -66,8 +66,10 @@ mod tests {
     #[test]
     fn a_word_that_grows_old_is_a_doubt_until_the_next() {
         let (mut doubt, now) = (Doubt::default(), Instant::now());
-        doubt.reset(Some(now));
+        doubt.reset(None);
         assert_eq!((doubt.reason(now), doubt.confirmed_ms_ago(now + Duration::from_secs(9))), (None, 0));
+        doubt.reset(Some(now));
+        assert_eq!(doubt.confirmed_ms_ago(now + Duration::from_secs(9)), 9000);
         doubt.confirmed(now, Duration::from_secs(5));
         assert_eq!(doubt.begins(), Some(now + Duration::from_secs(5)));
         let later = now + Duration::from_secs(6);

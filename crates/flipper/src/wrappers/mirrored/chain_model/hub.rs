@@ -1,0 +1,6 @@
+//! What the hub of `flipper-thrift` decides.
+
+#[path = "../../../../../flipper-thrift/src/hub/doubt.rs"]
+pub(super) mod doubt;
+#[path = "../../../../../flipper-thrift/src/hub/state.rs"]
+pub(super) mod state;
