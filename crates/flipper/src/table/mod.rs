@@ -19,6 +19,8 @@ use crate::store::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// How a change came here, in the log.
 pub(crate) const BY_LIST: &str = "list of all flags";
+/// Of an absence, where the store did not say since when: older than everything.
+const UNKNOWN: Version = Version::ordered(0);
 /// How many changes a subscriber may be behind before it is told that it lagged.
 const CHANGES_KEPT: usize = 1024;
 
@@ -114,12 +116,16 @@ impl FlagTable {
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {
         match state {
             Some(flag) => self.replace(flag, way),
-            // A name that never was needs no tombstone.
-            None => {
-                if let Some(slot) = self.index.get(name) {
-                    self.set(&mut self.lock(), slot, Entry::absent(Version::ordered(0)), way);
-                }
-            }
+            None => self.take_away(name, None, way),
+        }
+    }
+
+    /// The flag is gone, whatever the version was; `number`: that of its absence, where the store counts and it is known.
+    pub(crate) fn take_away(&self, name: &str, number: Option<u64>, way: &'static str) {
+        // A name that never was needs no tombstone.
+        if let Some(slot) = self.index.get(name) {
+            let version = number.map_or(UNKNOWN, Version::ordered);
+            self.set(&mut self.lock(), slot, Entry::absent(version), way);
         }
     }
 
@@ -134,7 +140,7 @@ impl FlagTable {
     pub fn reset(&self, flags: Vec<Stored>) {
         let mut writer = self.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();
-        let gone = Entry::absent(Version::ordered(0));
+        let gone = Entry::absent(UNKNOWN);
         let (mut held, mut vanished) = (0, 0);
         for slot in self.index.slots() {
             let existed = slot.exists();
@@ -215,7 +221,7 @@ impl FlagTable {
             Some(flag) => WatchEvent::Changed { flag, read_at: None },
             None => {
                 // Not known is no number: as one it would be older than any.
-                let version = Some(entry.version.clone()).filter(|version| *version != Version::ordered(0));
+                let version = Some(entry.version.clone()).filter(|version| *version != UNKNOWN);
                 WatchEvent::Removed { name, version, read_at: None }
             }
         })

@@ -116,6 +116,8 @@ impl Following {
                 self.words.pop_back();
             }
             self.words.push_back(Word { at, valid_for, came: clock::instant() });
+            // The flags were current when they came; that ends too if the first word has to wait.
+            self.valid_for = self.valid_for.or(valid_for);
         }
     }
 

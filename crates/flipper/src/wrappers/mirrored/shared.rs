@@ -198,7 +198,10 @@ impl Shared {
         let mut order = self.order();
         let settled = matches!(outcome, Outcome::Done(_)) && self.settle_doubt(name);
         if order.end_write(name, write, outcome, clock::instant()) {
-            self.table.replace_or_remove(name, state, BY_WRITE);
+            match (state, outcome) {
+                (None, Outcome::Done(seen)) => self.table.take_away(name, seen.number, BY_WRITE),
+                (state, _) => self.table.replace_or_remove(name, state, BY_WRITE),
+            }
         }
         drop(order);
         self.end_doubt_if(settled);
@@ -221,7 +224,7 @@ impl Shared {
         let mut order = self.order();
         let settled = self.settle_doubt(name);
         if order.event(name, gone, read_at, clock::instant()) {
-            self.table.replace_or_remove(name, None, BY_WATCH);
+            self.table.take_away(name, gone.number, BY_WATCH);
         }
         self.settle(order);
         self.end_doubt_if(settled);
