@@ -116,7 +116,7 @@ impl Following {
                 self.words.pop_back();
             }
             self.words.push_back(Word { at, valid_for, came: clock::instant() });
-            // The flags were current when they came; that ends too if the first word has to wait.
+            // The last one that counts holds for no longer than the store says of its words.
             self.valid_for = self.valid_for.or(valid_for);
         }
     }
@@ -156,6 +156,11 @@ impl Following {
     /// Whether the store is lost, or was never reached.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_some()
+    }
+
+    /// Why the store is lost, if it said so.
+    pub(super) fn reported_loss(&self) -> Option<Arc<str>> {
+        self.lost.clone().filter(|reason| **reason != *NOT_YET)
     }
 
     /// Flags are missing from what the store has after a loss, and are kept for now.

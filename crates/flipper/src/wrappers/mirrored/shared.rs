@@ -143,6 +143,9 @@ impl Shared {
             WatchEvent::Reset { flags: self.table.list(), read_at }
         });
         let shared = self.clone();
+        // Who comes after the loss was reported hears of it too.
+        let lost = if has_flags { None } else { self.following().reported_loss() };
+        let first = first.or_else(|| Some(About::Lost(ErrorKind::Unavailable, lost?).into()));
         let mut begun = false;
         let events = self.table.events(receiver, move || shared.following().word());
         stream::iter(first).chain(events).flat_map(move |event| {
