@@ -35,8 +35,12 @@ pub(crate) fn takes_writes(backend: &Backend) -> bool {
 
 /// Whether nothing can be known of it meanwhile.
 pub(crate) fn is_away(backend: &Backend) -> bool {
-    let is_server = !matches!(backend.kind, Kind::Memory(_) | Kind::Sqlite(_));
-    is_server && !matches!(backend.scene.situation, Situation::Slow | Situation::Cut)
+    match (&backend.kind, backend.scene.situation) {
+        (Kind::Memory(_), _) | (_, Situation::Slow | Situation::Cut) => false,
+        // The shell would make a file of its own in its place, and throw away the log of the one that is to come back.
+        (Kind::Sqlite(_), situation) => situation == Situation::Refusing,
+        _ => true,
+    }
 }
 
 /// How long it lasts.

@@ -210,6 +210,7 @@ impl Stage {
 
     /// What was acknowledged is in the store, and what is in the store is seen.
     fn compare(&mut self, backend: &Backend) {
+        let deadline = Instant::now() + PATIENCE;
         for flag in 0..self.ledger.len() {
             let (kept, last) = match (backend.read(flag), self.ledger.last(flag)) {
                 (Ok(kept), Some(last)) => (kept, last),
@@ -233,7 +234,8 @@ impl Stage {
             }
             let number = kept.unwrap_or(last.number);
             for watcher in &self.watchers {
-                if !until(PATIENCE, || watcher.seen.last(flag) == number) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if !until(left, || watcher.seen.last(flag) == number) {
                     watcher.seen.give_up(flag, number, PATIENCE);
                 }
             }
