@@ -1,0 +1,140 @@
+//! What a mirror says of its store: to the log, to `ready`, and to those who watch the mirror.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, Stream, StreamExt};
+
+use super::super::health::{First, Turn, Word};
+use super::Shared;
+use crate::changes::{About, Told};
+use crate::clock;
+use crate::error::{Error, ErrorKind};
+use crate::identity::Identity;
+use crate::status::Updates;
+use crate::store::WatchEvent;
+
+impl Shared {
+    /// The events of a watch, out of memory: what is told, a read of memory shows.
+    pub(in crate::wrappers::mirrored) fn watch(self: Arc<Self>) -> impl Stream<Item = WatchEvent> + Send {
+        let (_, receiver) = self.table.snapshot_and_changes();
+        // In this order: a list of before the first flags came would be an empty one.
+        let has_flags = self.first.borrow().has_flags();
+        let first = has_flags.then(|| {
+            // In this order: the list has all that was confirmed by then.
+            let read_at = self.following().word();
+            WatchEvent::Reset { flags: self.table.list(), read_at }
+        });
+        let shared = self.clone();
+        // Who comes after the loss was reported hears of it too.
+        let lost = if has_flags { None } else { self.following().reported_loss() };
+        let first = first.or_else(|| Some(About::Lost(ErrorKind::Unavailable, lost?).into()));
+        let mut begun = false;
+        let events = self.table.events(receiver, move || shared.following().word());
+        stream::iter(first).chain(events).flat_map(move |event| {
+            let is_reset = matches!(event, WatchEvent::Reset { .. });
+            let begins = is_reset && !begun;
+            begun |= is_reset;
+            // The first reset will have the rest.
+            let event = (begun || matches!(event, WatchEvent::Lost(_))).then_some(event);
+            let following = self.following();
+            let updates = begins.then_some(WatchEvent::Following(following.updates));
+            // Who lagged may have missed that the store was lost.
+            let stale = is_reset.then(|| following.stale()).flatten();
+            let lost = stale.map(|(_, reason)| About::Lost(ErrorKind::Unavailable, reason).into());
+            stream::iter(event.into_iter().chain(updates).chain(lost))
+        })
+    }
+
+    /// Logs that the flags became stale or current, and passes it on.
+    pub(super) fn note(&self, turn: Turn) {
+        match turn {
+            Turn::None => {}
+            Turn::Doubt => {
+                let Some((since, reason)) = self.following().stale() else { return };
+                let last_word_seconds_ago =
+                    clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
+                let flags = self.order().held();
+                tracing::warn!(store = self.store, %reason, last_word_seconds_ago, flags, "flags are stale");
+                self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason)));
+            }
+            Turn::Current => {
+                let flags = self.order().held();
+                tracing::info!(store = self.store, flags, "flags are current");
+                self.table.pass_on(Told::Store(About::Restored));
+                self.table.pass_on(Told::Reset);
+            }
+        }
+    }
+
+    pub(in crate::wrappers::mirrored) fn ended(&self, reason: &str) {
+        let turn = self.following().ended(reason);
+        // An orderly end is none to warn of.
+        if turn == Turn::Doubt {
+            self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason.into())));
+        }
+    }
+
+    pub(in crate::wrappers::mirrored) fn lost(&self, error: &Error) {
+        let reason = error.chain();
+        let (turn, is_first) = {
+            let mut following = self.following();
+            (following.lost(&reason), following.last_sync().is_none())
+        };
+        match turn {
+            Turn::None if is_first => {
+                tracing::warn!(store = self.store, reason, "the store cannot be followed yet, and there are no flags");
+            }
+            Turn::None => tracing::info!(store = self.store, reason, "the store still cannot be followed"),
+            turn => self.note(turn),
+        }
+        if turn == Turn::None {
+            self.table.pass_on(Told::Store(About::Lost(error.kind(), reason.as_str().into())));
+        }
+        self.first.send_if_modified(|first| match first {
+            First::Waiting | First::Failed(..) if self.has_last_known => {
+                *first = First::LastKnown;
+                true
+            }
+            First::Waiting if !error.is_transient() => {
+                *first = First::Failed(error.kind(), reason.as_str().into());
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// The store's word that all changes up to then were reported.
+    pub(in crate::wrappers::mirrored) fn confirmed(&self, at: Instant, valid_for: Duration) {
+        self.following().heard(at, Some(valid_for));
+        self.take_words();
+    }
+
+    /// What was reported before a word and is not read yet is not here.
+    pub(super) fn take_words(&self) {
+        if !self.following().has_words() {
+            return;
+        }
+        let (turn, word) = {
+            let order = self.order();
+            self.following().settle(order.waiting_since())
+        };
+        self.note(turn);
+        if let Some(Word { at, valid_for: Some(valid_for), .. }) = word {
+            self.table.pass_on(Told::Store(About::Confirmed { at, valid_for }));
+        }
+    }
+
+    pub(in crate::wrappers::mirrored) fn serving(&self, identity: Identity) {
+        let before = std::mem::replace(&mut self.following().identity, identity.clone());
+        if before.epoch().is_some() && before != identity {
+            tracing::info!(store = self.store, %before, now = %identity, "another server answers, or the same one started again");
+        }
+        self.table.pass_on(Told::Store(About::Serving(identity)));
+    }
+
+    pub(in crate::wrappers::mirrored) fn updates(&self, updates: Updates) {
+        self.following().updates = updates;
+        self.table.pass_on(Told::Store(About::Following(updates)));
+    }
+}

@@ -1,0 +1,142 @@
+//! All flags of the store at once, and those that it came back without.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use super::super::doubt::Doubt;
+use super::super::health::{First, Turn};
+use super::{Shared, seen};
+use crate::changes::{About, Told};
+use crate::clock;
+use crate::error::ErrorKind;
+use crate::store::{Stored, Version};
+use crate::table::{BY_LIST, warn_of_vanished};
+
+/// Some tens of microseconds' worth of flags.
+const TAKEN_IN_AT_ONCE: usize = 64;
+
+impl Shared {
+    /// A few flags at a time, so that own writes need not wait for all of them.
+    pub(in crate::wrappers::mirrored) fn reset(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
+        // Whatever is sent from now on is answered after these.
+        let now = clock::instant();
+        let after_loss = self.following().is_lost();
+        let held = {
+            let mut order = self.order();
+            let held = order.held();
+            order.start_reset(flags.len());
+            held
+        };
+        self.table.make_room(flags.len());
+        let mut flags = flags.into_iter().peekable();
+        while flags.peek().is_some() {
+            let mut order = self.order();
+            for flag in flags.by_ref().take(TAKEN_IN_AT_ONCE) {
+                if order.listed(&flag.name, seen(&flag), read_at, now) {
+                    self.table.replace(flag, BY_LIST);
+                }
+            }
+        }
+        let missing = self.order().not_listed();
+        let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
+        if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
+            self.begin_doubt(missing, held, read_at.unwrap_or(now));
+        } else {
+            *self.doubt() = None;
+            warn_of_vanished(held, missing.len());
+            for name in missing {
+                let mut order = self.order();
+                if order.missing(&name, read_at, clock::instant()) {
+                    self.table.replace_or_remove(&name, None, BY_LIST);
+                }
+            }
+            let turn = {
+                let order = self.order();
+                let mut following = self.following();
+                if order.failing() == 0 {
+                    following.unread(None);
+                }
+                following.synced();
+                following.heard(read_at.unwrap_or(now), None);
+                following.settle(order.waiting_since()).0
+            };
+            self.first.send_replace(First::Synced);
+            match turn {
+                // The versions may have begun again.
+                Turn::None => self.table.pass_on(Told::Reset),
+                turn => self.note(turn),
+            }
+        }
+    }
+
+    pub(super) fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize, read_at: Instant) {
+        let mut doubt = self.doubt();
+        let until = doubt.as_ref().map_or_else(|| clock::instant() + self.doubt_for, |doubt| doubt.until);
+        let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
+        drop(doubt);
+        self.settle(self.order());
+        tracing::error!(store = self.store, reason, "flags vanished while the store was away");
+        let turn = {
+            let mut following = self.following();
+            let turn = following.doubted(Some(&reason));
+            // Counts when the doubt is over.
+            following.heard(read_at, None);
+            turn
+        };
+        // Who waits for the first flags has those of the snapshot file, without which none could be missing.
+        self.first.send_if_modified(|first| {
+            let waiting = !matches!(first, First::Synced);
+            if waiting {
+                *first = First::LastKnown;
+            }
+            waiting
+        });
+        self.table.pass_on(Told::Reset);
+        match turn {
+            Turn::None => self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason.into()))),
+            turn => self.note(turn),
+        }
+    }
+
+    /// Something happened to the flag since the store came back. Says whether no flag is in doubt any more.
+    pub(super) fn settle_doubt(&self, name: &str) -> bool {
+        self.doubt().as_mut().is_some_and(|doubt| doubt.settle(name))
+    }
+
+    pub(super) fn end_doubt_if(&self, settled: bool) {
+        if settled {
+            *self.doubt() = None;
+            // The turn is that of the words that came meanwhile.
+            let turn = self.following().doubted(None);
+            self.note(turn);
+            self.take_words();
+        }
+    }
+
+    pub(super) fn is_doubted(&self, name: &str) -> bool {
+        self.doubt().as_ref().is_some_and(|doubt| doubt.is_of(name))
+    }
+
+    /// Until when flags are kept that the store came back without.
+    pub(in crate::wrappers::mirrored) fn doubt_ends(&self) -> Option<Instant> {
+        self.doubt().as_ref().map(|doubt| doubt.until)
+    }
+
+    /// Whether those were kept for long enough, and the store can say once more what it has.
+    pub(in crate::wrappers::mirrored) fn is_doubt_over(&self) -> bool {
+        !self.following().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
+    }
+
+    /// What is held and is not what the store had is read again. A state that came and went between two polls, by an own write or
+    /// read, no poll tells of.
+    pub(in crate::wrappers::mirrored) fn compared(&self, versions: &BTreeMap<String, Version>) {
+        let held = self.table.list();
+        let others = held.iter().filter(|flag| versions.get(&flag.name) != Some(&flag.version));
+        let others = others.filter(|flag| versions.contains_key(&flag.name) || !self.is_doubted(&flag.name));
+        let names: HashSet<&str> = held.iter().map(|flag| flag.name.as_str()).collect();
+        let unheld = versions.keys().map(String::as_str).filter(|name| !names.contains(name));
+        for name in others.map(|flag| flag.name.as_str()).chain(unheld) {
+            self.hint(name);
+        }
+    }
+}
