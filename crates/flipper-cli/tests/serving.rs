@@ -95,8 +95,13 @@ fn a_signal_that_comes_twice_is_one() {
     let (server, thrift, http) = start_server(home.path(), &redis.url(), &[]);
     wait_until("it is ready", || ask(&http, "/readyz").0 == 200);
     redis.pause();
-    let client = Running::start(flipper(home.path(), &thrift).args(["enable", "A"]));
-    wait_until("a call is under way", || ask(&http, "/metrics").1.contains("flipper_thrift_connections 1\n"));
+    // One call; a second one would find the connection closed.
+    let client = Running::start(flipper(home.path(), &thrift).args(["get", "A"]));
+    wait_until("it is connected", || ask(&http, "/metrics").1.contains("flipper_thrift_connections 1\n"));
+    // Nothing shows that the call has been read, which is no later than the server has answered so many others.
+    for _ in 0..100 {
+        ask(&http, "/healthz");
+    }
     server.signal(Signal::TERM);
     server.signal(Signal::TERM);
     server.signal(Signal::INT);
