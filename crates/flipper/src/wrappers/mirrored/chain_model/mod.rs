@@ -92,7 +92,7 @@ fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
         let mut sweeps = 0;
         while world.sweep(tasks) {
             sweeps += 1;
-            if sweeps > 500 {
+            if sweeps > 3000 {
                 return world.breaks(Rule::AtRest, "there is no rest".to_owned());
             }
         }

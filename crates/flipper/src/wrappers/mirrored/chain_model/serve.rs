@@ -122,7 +122,7 @@ pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
         if client.round().await.is_err() {
             client.cursor = None;
             client.lose("the call failed".to_owned());
-            client.world.hop().await;
+            client.world.pause().await;
         }
     }
 }
