@@ -129,7 +129,8 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
     let mut looked = Duration::ZERO;
     loop {
         while (world.now() >= node.paused.get() || !world.is_calm.get())
-            && let Some(read) = node.shared.next_read() {
+            && let Some(read) = node.shared.next_read()
+        {
             let (world, node, watch) = (world.clone(), node.clone(), node.watch.get());
             let is_wanted = {
                 let node = node.clone();

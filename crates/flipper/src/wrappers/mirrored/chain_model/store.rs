@@ -222,7 +222,8 @@ pub(super) fn lose_flags(world: &World) {
     let (mut now, all) = (store.present(), world.below(2) == 0);
     let gone: [bool; NAMES.len()] = std::array::from_fn(|_| all || world.below(2) == 0);
     // It counts on from the flags that it still has.
-    let kept = (0..NAMES.len()).filter(|name| !gone[*name]).map(|name| world.truth.borrow().get(now.flags[name]).number);
+    let kept =
+        (0..NAMES.len()).filter(|name| !gone[*name]).map(|name| world.truth.borrow().get(now.flags[name]).number);
     now.index = kept.max().unwrap_or(1).max(1);
     let index = now.index;
     empty(world, &mut now, |name| gone[name], index);
