@@ -261,7 +261,7 @@ impl Thread {
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
         self.times.clear();
-        if self.lost.is_some() || !self.has_flags {
+        if self.lost.is_some() || !is_confirmed {
             // The list that comes next holds for no longer; that of a server in doubt is not current at all.
             let age = heard.answered.saturating_duration_since(heard.confirmed);
             let valid_for = if is_confirmed { age + WAIT + SLACK } else { Duration::ZERO };
