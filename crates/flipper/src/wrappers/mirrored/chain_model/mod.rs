@@ -164,7 +164,7 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
 }
 
 /// All but one: of a process that was stopped for minutes with its first list under way, the next may hear that the list is current
-/// before the word comes that says for how long (seed 746). `FLIPPER_MODEL_ALL=1` holds that too, and `what_is_broken` counts.
+/// before the word comes that says for how long (seeds 746, 1145, 2445). `FLIPPER_MODEL_ALL=1` holds that too, and `what_is_broken` counts.
 fn is_held(rule: Rule, kind: Kind, mirrors: usize) -> bool {
     let is_open = rule == Rule::Live && kind == Kind::Counting && mirrors == 3;
     !is_open || std::env::var_os("FLIPPER_MODEL_ALL").is_some()
