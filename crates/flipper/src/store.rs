@@ -487,7 +487,8 @@ pub enum WatchEvent {
         versions: Arc<BTreeMap<String, Version>>,
     },
     /// Every change that was made before `at` has been told. A store that pushes says so each time it hears of its server,
-    /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word.
+    /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word. Before a
+    /// [`WatchEvent::Reset`] that ends a doubt, it says for how long that list may be called current.
     Confirmed {
         /// When the request was sent, or the push came, that shows it.
         at: Instant,

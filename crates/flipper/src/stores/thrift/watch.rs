@@ -23,6 +23,9 @@ const WAIT: Duration = Duration::from_secs(5);
 /// How much later than that an answer may be.
 const SLACK: Duration = Duration::from_secs(4);
 
+/// Longer than any mirror waits for a word.
+const LONG_AGO: Duration = Duration::from_secs(86_400);
+
 /// Between two attempts after a failure; a lost connection has its own growing pauses.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -258,6 +261,15 @@ impl Thread {
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
         self.times.clear();
+        if self.lost.is_some() || !is_confirmed {
+            // The list that comes next holds for no longer; that of a server in doubt is not current at all.
+            let age = heard.answered.saturating_duration_since(heard.confirmed);
+            let valid_for = if is_confirmed { age + WAIT + SLACK } else { Duration::ZERO };
+            // A word of long ago: what was reported of the store's changes only the list says.
+            if let Some(at) = heard.confirmed.checked_sub(LONG_AGO) {
+                self.tell(WatchEvent::Confirmed { at, valid_for })?;
+            }
+        }
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
             self.tell(WatchEvent::Restored)?;

@@ -116,9 +116,9 @@ impl Following {
                 self.words.pop_back();
             }
             self.words.push_back(Word { at, valid_for, came: clock::instant() });
-            // The last one that counts holds for no longer than the store says of its words.
-            self.valid_for = self.valid_for.or(valid_for);
         }
+        // The last one that counts holds for no longer than the store says of its words; so does the list that comes after one.
+        self.valid_for = self.valid_for.or(valid_for);
     }
 
     /// Whether words wait.
@@ -135,11 +135,19 @@ impl Following {
                 self.words.pop_front();
                 // A word that was late is no step back.
                 if !matches!(self.confirmed, Some(Moment::Here { at, .. }) if at > word.at) {
+                    // Before the first word there was only the start of this process to count from.
+                    if self.confirmed.is_none() {
+                        self.since = self.since.map(|_| Moment::of(word.at));
+                    }
                     self.confirmed = Some(Moment::of(word.at));
                 }
                 self.valid_for = word.valid_for.or(self.valid_for);
                 self.silent = None;
                 last = Some(word);
+            }
+            // A word that came too late makes nothing current, not even for a moment.
+            if last.is_some() {
+                self.silent = self.silence();
             }
         }
         (self.turn(), last)
@@ -194,8 +202,8 @@ impl Following {
         };
         let by_clock = clock::time_of_day().duration_since(clock).unwrap_or_default();
         let age = clock::age(at);
-        if age >= valid_for {
-            self.silent = Some(format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into());
+        if let Some(silence) = self.silence() {
+            self.silent = Some(silence);
         } else if by_clock > age + JUMP {
             // A machine that slept, and whose monotonic clock slept with it, or a clock that was set: nothing tells them apart.
             self.confirmed = Some(Moment::of(at));
@@ -205,6 +213,18 @@ impl Following {
             );
         }
         (self.turn(), at.checked_add(valid_for))
+    }
+
+    /// What is wrong if the last word does not hold any more.
+    fn silence(&self) -> Option<Arc<str>> {
+        let age = clock::age(self.word()?);
+        (age >= self.valid_for?)
+            .then(|| format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into())
+    }
+
+    /// For how long a word holds, where the store gives such words.
+    pub(super) fn valid_for(&self) -> Option<Duration> {
+        self.valid_for
     }
 
     fn reason(&self) -> Option<&Arc<str>> {
@@ -331,6 +351,22 @@ mod tests {
         assert_eq!(following.look().0, Turn::Doubt);
         assert!(following.stale().unwrap().1.contains("not been heard of for 2 s"));
         assert_eq!(hear(&mut following, Instant::now(), Some(Duration::from_secs(3))), Turn::Current);
+    }
+
+    #[test]
+    fn a_list_holds_as_long_as_the_word_before_it_said() {
+        let mut following = Following::new(None, Identity::new("test"));
+        let word = Instant::now() - Duration::from_secs(10);
+        // Of a server that is in doubt itself.
+        following.heard(word, Some(Duration::ZERO));
+        following.synced();
+        assert_eq!(hear(&mut following, word, None), Turn::None);
+        assert!(following.stale().unwrap().1.contains("not been heard of for 10 s"));
+        assert_eq!(following.last_sync(), Some(following.stale().unwrap().0));
+        let age = following.last_sync().unwrap().elapsed().unwrap();
+        assert!((9..12).contains(&age.as_secs()), "it counts from the word: {age:?}");
+        assert_eq!(hear(&mut following, word, Some(Duration::from_secs(9))), Turn::None, "it came too late");
+        assert_eq!(hear(&mut following, Instant::now(), Some(Duration::from_secs(9))), Turn::Current);
     }
 
     #[test]

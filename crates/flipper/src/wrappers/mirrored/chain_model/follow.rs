@@ -27,7 +27,7 @@ pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
             Kind::Counting => follower.queries().await,
             Kind::Content => follower.pushes().await,
         };
-        follower.world.hop().await;
+        follower.world.pause().await;
     }
 }
 

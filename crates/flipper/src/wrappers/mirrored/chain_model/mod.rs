@@ -92,7 +92,7 @@ fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
         let mut sweeps = 0;
         while world.sweep(tasks) {
             sweeps += 1;
-            if sweeps > 500 {
+            if sweeps > 3000 {
                 return world.breaks(Rule::AtRest, "there is no rest".to_owned());
             }
         }
@@ -163,15 +163,11 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
     }
 }
 
-/// The others are broken in some runs of a thousand still: `FLIPPER_MODEL_ALL=1` holds them all, and `what_is_broken` counts.
+/// All but one: of a process that was stopped for minutes with its first list under way, the next may hear that the list is current
+/// before the word comes that says for how long (seeds 746, 1145, 2445). `FLIPPER_MODEL_ALL=1` holds that too, and `what_is_broken` counts.
 fn is_held(rule: Rule, kind: Kind, mirrors: usize) -> bool {
-    let is_held = match rule {
-        Rule::Announced | Rule::Kept => true,
-        Rule::AtRest => kind == Kind::Content && mirrors == 2,
-        Rule::GoesBack => kind == Kind::Content,
-        Rule::OwnWrite | Rule::LastWord | Rule::Live => false,
-    };
-    is_held || std::env::var_os("FLIPPER_MODEL_ALL").is_some()
+    let is_open = rule == Rule::Live && kind == Kind::Counting && mirrors == 3;
+    !is_open || std::env::var_os("FLIPPER_MODEL_ALL").is_some()
 }
 
 fn all_hold(kind: Kind, mirrors: usize) {

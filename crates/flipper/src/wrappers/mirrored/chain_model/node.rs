@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::check::{Made, Past, content};
 use super::hub::state::State;
 use super::store::{self, Read};
-use super::world::{Failed, Local, Upstream, World, call, turn};
+use super::world::{Failed, Local, PAUSE, Upstream, World, call, turn};
 use super::{Kind, NAMES, follow, serve};
 use crate::identity::Identity;
 use crate::store::{Stored, Version, WatchEvent};
@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
+    /// Until then nothing is read again.
+    paused: Cell<Duration>,
     /// When the last list was read.
     pub(super) listed: Cell<Duration>,
     pub(super) past: RefCell<Past>,
@@ -81,6 +83,7 @@ pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>,
         watching: Cell::new(0),
         calling: Cell::new(0),
         is_lost: Cell::new(true),
+        paused: Cell::default(),
         listed: Cell::default(),
         past: RefCell::default(),
         saved: RefCell::new(saved),
@@ -125,7 +128,9 @@ fn listen(world: &Rc<World>, node: &Rc<Node>) {
 async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
     let mut looked = Duration::ZERO;
     loop {
-        while let Some(read) = node.shared.next_read() {
+        while (world.now() >= node.paused.get() || !world.is_calm.get())
+            && let Some(read) = node.shared.next_read()
+        {
             let (world, node, watch) = (world.clone(), node.clone(), node.watch.get());
             let is_wanted = {
                 let node = node.clone();
@@ -134,14 +139,17 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
             world.clone().spawn(is_wanted, async move {
                 let found = get_upstream(&world, &node, &read.name).await;
                 world.note(|| format!("mirror {}: read {} as {:?}", node.level, read.name, shown(&found)));
-                node.shared.end_read(&read, found.map_err(|_| error("read")));
+                if !node.shared.end_read(&read, found.map_err(|_| error("read"))) {
+                    node.paused.set(world.now() + PAUSE);
+                }
                 world.check(&node);
             });
         }
-        let event = node.events.borrow_mut().pop_front();
-        if let Some(event) = event {
+        if !node.events.borrow().is_empty() {
+            // Until it is taken in, it is under way: what was sent together is looked at together.
             world.hop().await;
-            take_in(&world, &node, event);
+            let event = node.events.borrow_mut().pop_front();
+            event.into_iter().for_each(|event| take_in(&world, &node, event));
         } else if world.now() >= looked + LOOK && node.shared.is_doubt_over() {
             looked = world.now();
             // The watch is dropped, and with it what is under way.

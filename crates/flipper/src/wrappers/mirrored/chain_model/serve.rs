@@ -21,6 +21,9 @@ use crate::stores::thrift::answers::{Heard, Times};
 const WAIT: Duration = Duration::from_secs(5);
 const SLACK: Duration = Duration::from_secs(4);
 
+/// Longer than any mirror waits for a word.
+const LONG_AGO: Duration = Duration::from_secs(86_400);
+
 /// What the mirror reports goes to those who wait.
 pub(super) async fn feed(world: Rc<World>, node: Rc<Node>) {
     if world.design().second_subscription {
@@ -122,7 +125,7 @@ pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
         if client.round().await.is_err() {
             client.cursor = None;
             client.lose("the call failed".to_owned());
-            client.world.hop().await;
+            client.world.pause().await;
         }
     }
 }
@@ -190,6 +193,15 @@ impl Client {
             return Err(Failed::Lost);
         }
         self.times.clear();
+        if self.lost.is_some() || !is_confirmed {
+            // The list that comes next holds for no longer; that of a server in doubt is not current at all.
+            let age = heard.answered.saturating_duration_since(heard.confirmed);
+            let valid_for = if is_confirmed { age + WAIT + SLACK } else { Duration::ZERO };
+            // A word of long ago: what was reported of the store's changes only the list says.
+            if let Some(at) = heard.confirmed.checked_sub(LONG_AGO) {
+                (self.tell)(WatchEvent::Confirmed { at, valid_for });
+            }
+        }
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
             (self.tell)(WatchEvent::Restored);

@@ -202,7 +202,7 @@ pub(super) fn set_back(world: &World) {
     let mut truth = world.truth.borrow_mut();
     for name in 0..NAMES.len() {
         let (old, new) = (truth.get(back.flags[name]), truth.get(before.flags[name]));
-        back.flags[name] = match old.content == new.content {
+        back.flags[name] = match (old.content, old.number) == (new.content, new.number) {
             true => before.flags[name],
             // The old state is the newest now.
             false => truth.add(name, old.content, old.number, world.now()),
@@ -220,8 +220,13 @@ pub(super) fn lose_flags(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
     let (mut now, all) = (store.present(), world.below(2) == 0);
-    now.index = 1;
-    empty(world, &mut now, |_| all || world.below(2) == 0, 1);
+    let gone: [bool; NAMES.len()] = std::array::from_fn(|_| all || world.below(2) == 0);
+    // It counts on from the flags that it still has.
+    let kept =
+        (0..NAMES.len()).filter(|name| !gone[*name]).map(|name| world.truth.borrow().get(now.flags[name]).number);
+    now.index = kept.max().unwrap_or(1).max(1);
+    let index = now.index;
+    empty(world, &mut now, |name| gone[name], index);
     store.past.clear();
     store.counts_since = world.now();
     store.set(now.index, now.flags);

@@ -18,6 +18,9 @@ use crate::clock;
 /// No call waits longer.
 const CALL_LIMIT: Duration = Duration::from_secs(14);
 
+/// Between two attempts. While there are faults, any task may be slow as it is.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
+
 pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// How a call failed.
@@ -138,8 +141,19 @@ impl World {
 
     /// Something happens, now that it is this task's turn again.
     pub(super) async fn hop(&self) {
+        // At both ends: while it is under way, there is no rest.
+        self.progress.set(self.progress.get() + 1);
         turn().await;
         self.progress.set(self.progress.get() + 1);
+    }
+
+    /// Before what failed is tried again.
+    pub(super) async fn pause(&self) {
+        self.hop().await;
+        let end = self.now() + PAUSE;
+        while self.is_calm.get() && self.now() < end {
+            turn().await;
+        }
     }
 
     /// One poll of any task.

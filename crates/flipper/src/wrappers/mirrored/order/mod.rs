@@ -104,9 +104,9 @@ impl Order {
         if let Outcome::Done(seen) = outcome {
             // A lower number than there was before the write began: the store counts anew, and a reset is to come.
             let went_back = matches!((seen.number, write.before), (Some(new), Some(before)) if new < before);
-            // Somebody wrote after us, and the watch was faster than our answer.
+            // Somebody wrote after us, and the watch was faster than our answer. What is of before the last list says nothing of that.
             let overtaken = matches!((seen.number, known.number), (Some(new), Some(current)) if new < current)
-                && known.epoch.is_some_and(|current| current >= write.epoch);
+                && known.epoch.is_some_and(|current| current >= write.epoch && current == epoch);
             newer = went_back || !overtaken;
             if newer {
                 known.known = true;

@@ -97,9 +97,10 @@ impl Name {
             }
         }
         let Some(at) = read_at else {
-            // A number of an earlier epoch: if it is lower now, the store may be counting anew.
+            // A number of an earlier epoch: if it is lower now, the store may be counting anew. After a read found no flag, no number
+            // says whether the event is of before that.
             let higher = matches!((seen.number, self.number), (Some(new), Some(old)) if new >= old);
-            return newer_if(higher && self.epoch.is_some());
+            return newer_if(higher && self.epoch.is_some() && !self.gone_at_no_number);
         };
         let after_told = self.told.is_none_or(|told| match source {
             // The watch's events are in order among themselves, as the reads behind them are.

@@ -33,6 +33,7 @@ impl Shared {
         let events = self.table.events(receiver, move || shared.following().word());
         stream::iter(first).chain(events).flat_map(move |event| {
             let is_reset = matches!(event, WatchEvent::Reset { .. });
+            let read_at = if let WatchEvent::Reset { read_at, .. } = event { read_at } else { None };
             let begins = is_reset && !begun;
             begun |= is_reset;
             // The first reset will have the rest.
@@ -42,7 +43,10 @@ impl Shared {
             // Who lagged may have missed that the store was lost.
             let stale = is_reset.then(|| following.stale()).flatten();
             let lost = stale.map(|(_, reason)| About::Lost(ErrorKind::Unavailable, reason).into());
-            stream::iter(event.into_iter().chain(updates).chain(lost))
+            // And for how long the list holds. Of the time since then there may be changes that come after it.
+            let word =
+                read_at.zip(following.valid_for()).map(|(at, valid_for)| About::Confirmed { at, valid_for }.into());
+            stream::iter(event.into_iter().chain(updates).chain(lost).chain(word))
         })
     }
 
