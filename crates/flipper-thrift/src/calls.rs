@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::__thrift as convert;
-use flipper::{Error, ErrorKind, FlagRecord, Precondition, Result, Stored};
+use flipper::{Error, ErrorKind, FlagRecord, Precondition, Result, Stored, validate_new_name};
 use flipper_thrift_protocol::feature_flag_store::{
     ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState,
     FlagVersion, JSON, ServerDescription, WatchResult, WritePrecondition,
@@ -94,6 +94,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
     ) -> thrift::Result<FeatureFlagStoreItem> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
+            validate_new_name(&name)?;
             let mut record = FlagRecord::new(&*name, now());
             record.set_enabled(is_enabled.unwrap_or_default());
             record.set_client_data(convert::client_data(client_data.as_deref())?);
@@ -118,7 +119,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
             self.service.change(
                 &name,
                 self.deadline,
-                || Ok(FlagRecord::new(&*name, now())),
+                || validate_new_name(&name).map(|()| FlagRecord::new(&*name, now())),
                 |record| {
                     record.set_enabled(is_enabled);
                     Ok(())
