@@ -118,12 +118,13 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     }
 
     pub(super) async fn follow(&self) -> Follow<'_, S> {
-        let mut follow = Follow { subject: self, watch: self.0.watch() };
+        let mut follow = Follow::new(self);
         // A store that polls or connects begins with the first poll, and nothing may be missed from then on.
         match follow.next().await {
-            WatchEvent::Reset { .. } => follow,
+            first @ WatchEvent::Reset { .. } => follow.first = Some(first),
             other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),
         }
+        follow
     }
 
     async fn answer<T>(&self, call: &str, name: &str, future: impl Future<Output = T>) -> T {
@@ -133,13 +134,22 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
 
 /// A watch, which must tell of things in time.
 pub(super) struct Follow<'a, S: ?Sized> {
-    pub(super) subject: &'a Subject<S>,
-    pub(super) watch: Watch<'a>,
+    subject: &'a Subject<S>,
+    watch: Watch<'a>,
+    /// The list that the watch began with, until it is looked at: it may have a flag already, or not yet.
+    first: Option<WatchEvent>,
 }
 
-impl<S: FeatureFlagStore + ?Sized> Follow<'_, S> {
+impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
+    pub(super) fn new(subject: &'a Subject<S>) -> Self {
+        Self { subject, watch: subject.0.watch(), first: None }
+    }
+
     /// Whose flags they are does not matter here.
     pub(super) async fn next(&mut self) -> WatchEvent {
+        if let Some(first) = self.first.take() {
+            return first;
+        }
         loop {
             let event = within("the next event of `watch`", self.watch.next()).await;
             match event.unwrap_or_else(|| panic!("`watch` ended; it must go on for as long as it is held")) {

@@ -18,7 +18,7 @@ pub async fn watch_begins_with_reset(store: Arc<dyn FeatureFlagStore>) {
     }
     let deadline = Instant::now() + CALL_LIMIT;
     let flags = loop {
-        let mut follow = Follow { subject: &store, watch: store.0.watch() };
+        let mut follow = Follow::new(&store);
         let WatchEvent::Reset { flags, .. } = follow.next().await else {
             panic!("the first event of `watch` must be `Reset`");
         };
@@ -57,8 +57,10 @@ pub async fn watch_put(store: Arc<dyn FeatureFlagStore>) {
 pub async fn watch_delete(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let record = flag("WATCHED");
-    store.put(&record, Precondition::Any).await;
+    let version = store.put(&record, Precondition::Any).await;
     let mut follow = store.follow().await;
+    // Before this a watch out of the memory of another connection has nothing to say of a flag that goes.
+    follow.until(record.name(), Some((&record, &version))).await;
     store.delete(record.name(), Precondition::Any).await;
     follow.until(record.name(), None).await;
     // Created anew, as another flag and as the same.
@@ -72,7 +74,7 @@ pub async fn watch_delete(store: Arc<dyn FeatureFlagStore>) {
 pub async fn watch_no_gap(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let (early, late) = (flag("EARLY"), flag("LATE"));
-    let mut follow = Follow { subject: &store, watch: store.0.watch() };
+    let mut follow = Follow::new(&store);
     // Before the first poll, and between two.
     let early_version = store.put(&early, Precondition::Any).await;
     follow.until(early.name(), Some((&early, &early_version))).await;
