@@ -17,7 +17,7 @@
 //!
 //! The closure is called once for each test and gives **a store without flags, of its own**: another base key, another
 //! file, another table. Where something must live as long as the store, such as a temporary folder or a server, it gives
-//! both: `(store, folder)`; see [`TestStore`]. It runs inside a tokio runtime, so a driver that needs one finds it; the
+//! both: `(store, folder)`; where a server may be missing, an `Option`; see [`TestStore`]. It runs inside a tokio runtime, so a driver that needs one finds it; the
 //! tests need none, nor a dependency besides this crate. They use flag names of their own and never clear a store.
 //!
 //! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): a store that hangs fails

@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+use std::{env, fmt};
 
 use tokio::runtime::Builder;
 
@@ -31,7 +32,9 @@ type Behavior<S> = (&'static str, fn(Arc<S>) -> LocalFuture);
 const STORE: &[Behavior<dyn FeatureFlagStore>] = crate::__store_behaviors!(functions);
 const LOCAL: &[Behavior<dyn LocalFeatureFlagStore>] = crate::__local_behaviors!(functions);
 
-/// What the closures of the macros give: a store, or `(store, guard)` where the guard is dropped after the store.
+/// What the closures of the macros return: a store, or `(store, guard)` where the guard is dropped after the store. Or an `Option` of
+/// either, where `None` says that there is nothing to test on this machine: the test prints a line that begins with `SKIP`, and fails if
+/// the environment variable `CI` is set.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -49,16 +52,16 @@ pub trait TestStore {
     /// What must live as long.
     type Guard;
 
-    /// The two of them.
-    fn split(self) -> (Self::Store, Self::Guard);
+    /// The two of them, if there is a store to test.
+    fn split(self) -> Option<(Self::Store, Self::Guard)>;
 }
 
 impl<S: FeatureFlagStore> TestStore for S {
     type Store = S;
     type Guard = ();
 
-    fn split(self) -> (S, ()) {
-        (self, ())
+    fn split(self) -> Option<(S, ())> {
+        Some((self, ()))
     }
 }
 
@@ -66,8 +69,17 @@ impl<S: FeatureFlagStore, G> TestStore for (S, G) {
     type Store = S;
     type Guard = G;
 
-    fn split(self) -> Self {
-        self
+    fn split(self) -> Option<Self> {
+        Some(self)
+    }
+}
+
+impl<T: TestStore> TestStore for Option<T> {
+    type Store = T::Store;
+    type Guard = T::Guard;
+
+    fn split(self) -> Option<(T::Store, T::Guard)> {
+        self?.split()
     }
 }
 
@@ -184,8 +196,9 @@ pub fn run<T: TestStore, F: Future<Output = ()>>(
     make: impl AsyncFnOnce() -> T + Send + 'static,
     behavior: impl FnOnce(Arc<dyn FeatureFlagStore>) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         behavior(Arc::new(store)).await;
         drop(guard);
     });
@@ -202,8 +215,9 @@ pub fn run_local<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = 
     make: impl AsyncFnOnce() -> T + Send + 'static,
     behavior: impl FnOnce(Arc<dyn LocalFeatureFlagStore>) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         behavior(Arc::new(store)).await;
         drop(guard);
     });
@@ -221,8 +235,9 @@ pub fn run_corrupt<T: TestStore, F: Future<Output = ()>>(
     plant: impl AsyncFn(&T::Store, &str, &[u8]) + Send + 'static,
     behavior: impl FnOnce(Arc<dyn FeatureFlagStore>, Plant) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         let store = Arc::new(store);
         behavior(store.clone(), Plant::new(store, plant)).await;
         drop(guard);
@@ -241,12 +256,28 @@ pub fn run_local_corrupt<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<O
     plant: impl AsyncFn(&T::Store, &str, &[u8]) + Send + 'static,
     behavior: impl FnOnce(Arc<dyn LocalFeatureFlagStore>, Plant) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         let store = Arc::new(store);
         behavior(store.clone(), Plant::new(store, plant)).await;
         drop(guard);
     });
+}
+
+/// The name of the test with its modules, for which the test harness names its threads.
+fn test_name(behavior: &str) -> String {
+    match thread::current().name() {
+        Some(test) if test.ends_with(&format!("::{behavior}")) => test.to_owned(),
+        _ => behavior.to_owned(),
+    }
+}
+
+/// A test that passes without having run must be seen to have done so, and must not pass where everything has to run.
+fn skip(test: &str, everything_must_run: bool) {
+    assert!(!everything_must_run, "{test}: there is no store to test, and `CI` is set");
+    // Past the test harness, which captures what is printed.
+    let _ = writeln!(io::stderr(), "SKIP {test}: there is no store to test");
 }
 
 /// On a thread of its own, since a store may hold up the thread that polls it, and no timer would run there then.
@@ -284,5 +315,18 @@ mod tests {
     #[should_panic(expected = "the reason")]
     fn a_panic_arrives_as_it_was() {
         bounded("panics", CALL_LIMIT, async || panic!("the reason"));
+    }
+
+    #[test]
+    fn a_behavior_does_not_run_without_a_store() {
+        let nothing = async || None::<crate::MemoryFeatureFlagStore>;
+        let outcome = catch_unwind(|| run("skipped", nothing, async |_| panic!("it ran")));
+        assert_eq!(outcome.is_err(), env::var_os("CI").is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no store to test")]
+    fn a_skip_fails_where_everything_must_run() {
+        skip("skipped", true);
     }
 }
