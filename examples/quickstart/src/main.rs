@@ -1,6 +1,6 @@
 //! Creates a flag in an SQLite file, flips it and checks it. Run it twice: the second run knows the flag.
 //!
-//! `cargo run --example quickstart [FILE]`; the file is `flipper-quickstart.db` here by default.
+//! `cargo run -p quickstart [FILE]`; the file is `flipper-quickstart.db` here by default.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 use std::path::PathBuf;
