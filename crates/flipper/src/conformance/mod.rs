@@ -36,11 +36,6 @@
 //! [`FeatureFlagStore`]: crate::FeatureFlagStore
 //! [`LocalFeatureFlagStore`]: crate::LocalFeatureFlagStore
 
-/// The guide for those who write a store, whose code is compiled and run with the doc tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../../docs/custom-store.md")]
-mod custom_store_guide {}
-
 mod connections;
 mod corrupt;
 mod delete;
