@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 mod child;
 pub mod consul;
+mod corpus;
 mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
@@ -18,6 +19,7 @@ mod tls;
 mod wait;
 
 pub use child::{Child, Role, child_role, run_together};
+pub use corpus::corpus;
 pub use disk::SmallDisk;
 #[cfg(target_os = "linux")]
 pub use limits::{can_open, resident_memory};

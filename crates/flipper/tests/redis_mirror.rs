@@ -92,9 +92,12 @@ fn toggle(features: &FeatureFlagClient, flag: &str, role: &Role) {
 
 fn destroy(features: &FeatureFlagClient, first: &str, role: &Role) {
     for number in (first.parse().unwrap()..DOOMED).step_by(2) {
-        // In the midst of the merges.
-        thread::sleep(Duration::from_millis(20));
         let name = format!("DOOMED{number}");
+        // In the midst of the merges.
+        wait_until("somebody has merged into it", || {
+            let stored = persist(|| block_on(features.fetch(&name))).unwrap();
+            stored.is_some_and(|stored| stored.client_data().as_object().is_some_and(|data| !data.is_empty()))
+        });
         persist(|| block_on(features.destroy(&name))).unwrap();
         assert!(!features.exists(&name));
         role.say("on it");
