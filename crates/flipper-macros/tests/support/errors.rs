@@ -37,9 +37,9 @@ pub(crate) fn of_programs_in(folder: &Path) -> BTreeMap<String, String> {
     let output = build.current_dir(&project).env("CARGO_TARGET_DIR", project.join("target")).output().unwrap();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
-        if let Some((program, place, error)) = error(&message["message"]) {
-            let errors = errors.get_mut(&program);
-            errors.unwrap_or_else(|| panic!("an error outside of the programs:\n{error}")).push((place, error));
+        let program = message.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
+        if let Some(errors) = errors.get_mut(&format!("{program}.rs")) {
+            errors.extend(error(&message["message"]));
         }
     }
     let mut texts = BTreeMap::new();
@@ -55,23 +55,20 @@ pub(crate) fn of_programs_in(folder: &Path) -> BTreeMap<String, String> {
     texts
 }
 
-/// The program, the line and column, and what the snapshot holds; `None` if this is no error, or has no place.
-fn error(message: &Value) -> Option<(String, (u64, u64), String)> {
+/// The line and column, and what the snapshot holds; `None` if this is no error, or has no place.
+fn error(message: &Value) -> Option<((u64, u64), String)> {
     if message["level"] != "error" {
         return None;
     }
-    let spans = message["spans"].as_array()?;
-    let mut span = spans.iter().find(|span| span["is_primary"] == true)?;
-    // What a macro makes has its place where the macro is called.
-    while let Some(call) = span.pointer("/expansion/span") {
-        span = call;
-    }
-    let program = Path::new(span["file_name"].as_str()?).file_name()?.to_str()?.to_owned();
-    let place = (span["line_start"].as_u64()?, span["column_start"].as_u64()?);
+    // Of the spans, which those of macros are among, the compiler shows one as the place.
+    let place = message["rendered"].as_str()?.lines().find_map(|line| line.trim_start().strip_prefix("--> "))?;
+    let place = place.rsplit('/').next()?;
+    let (rest, column) = place.rsplit_once(':')?;
+    let (_, line) = rest.rsplit_once(':')?;
 
     let code = message.pointer("/code/code").and_then(Value::as_str);
     let shown = code.map_or_else(|| "error".to_owned(), |code| format!("error[{code}]"));
-    let mut text = format!("{shown}: {}\n --> {program}:{}:{}\n", message["message"].as_str()?, place.0, place.1);
+    let mut text = format!("{shown}: {}\n --> {place}\n", message["message"].as_str()?);
     // A trait that is not implemented may have notes of ours.
     if code == Some("E0277") {
         for note in message["children"].as_array()? {
@@ -82,5 +79,5 @@ fn error(message: &Value) -> Option<(String, (u64, u64), String)> {
             }
         }
     }
-    Some((program, place, text))
+    Some(((line.parse().ok()?, column.parse().ok()?), text))
 }
