@@ -1,7 +1,7 @@
 //! What fuzzing found worth keeping.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
@@ -15,18 +15,16 @@ use tar::Archive;
 #[must_use]
 pub fn corpus(name: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(format!("{name}.tar.gz"));
-    let fail = |error| panic!("{}: {error}", path.display());
-    let file = File::open(&path).unwrap_or_else(fail);
-    let mut archive = Archive::new(GzDecoder::new(file));
-    let entries = archive.entries().unwrap_or_else(|error| fail(error));
+    inputs(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn inputs(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut archive = Archive::new(GzDecoder::new(File::open(path)?));
     let mut inputs = Vec::new();
-    for entry in entries {
-        let mut entry = entry.unwrap_or_else(|error| fail(error));
-        if entry.header().entry_type().is_file() {
-            let mut input = Vec::new();
-            entry.read_to_end(&mut input).unwrap_or_else(|error| fail(error));
-            inputs.push(input);
-        }
+    for entry in archive.entries()? {
+        let mut input = Vec::new();
+        entry?.read_to_end(&mut input)?;
+        inputs.push(input);
     }
-    inputs
+    Ok(inputs)
 }

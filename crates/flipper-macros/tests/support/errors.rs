@@ -50,6 +50,8 @@ pub(crate) fn of_programs_in(folder: &Path) -> BTreeMap<String, String> {
             String::from_utf8_lossy(&output.stderr)
         );
         errors.sort();
+        // The compiler has some errors twice, and shows them once.
+        errors.dedup();
         texts.insert(program, errors.into_iter().map(|(_, error)| error).collect::<Vec<_>>().join("\n"));
     }
     texts
