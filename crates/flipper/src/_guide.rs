@@ -7,6 +7,7 @@ macro_rules! page {
         #[doc = "[benchmarks]: crate::_guide::benchmarks"]
         #[doc = "[benchmarks-redis]: crate::_guide::benchmarks_redis"]
         #[doc = "[cli]: crate::_guide::cli"]
+        #[doc = "[evaluation]: crate::_guide::evaluation"]
         #[doc = "[in-application]: crate::_guide::in_application"]
         #[doc = "[stores]: crate::_guide::stores"]
         #[doc = "[thrift]: crate::_guide::thrift"]
