@@ -6,6 +6,8 @@
 //! `TRYBUILD=overwrite cargo test -p flipper-macros --test ui` writes the snapshots; read the difference before it is
 //! committed: each message must say what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/errors.rs"]
 mod errors;
 

@@ -1,5 +1,7 @@
 //! What is public is named where newcomers look: every store and wrapper, every feature, every guide.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
