@@ -4,7 +4,7 @@
 
 use allocation_counter::{AllocationInfo, measure};
 use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version, context};
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 const NONE: AllocationInfo =
     AllocationInfo { count_total: 0, count_current: 0, count_max: 0, bytes_total: 0, bytes_current: 0, bytes_max: 0 };

@@ -15,9 +15,9 @@ use flipper::{
     Change, Condition, ErrorKind, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, Post,
     Precondition, Result, SqliteFeatureFlagStore, Stored, Version, Watch, WriteEvent, context, watch_by_polling,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::within;
-use futures_executor::block_on;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, context,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use serde_json::json;
 
 fn client() -> FeatureFlagClient {
@@ -21,7 +21,7 @@ fn spawnable<T: Send>(future: T) -> T {
 }
 
 /// Runs a future while this thread is in `block_on` already.
-fn elsewhere<F: Future<Output: Send> + Send>(future: F) -> F::Output {
+fn elsewhere<F: IntoFuture<Output: Send> + Send>(future: F) -> F::Output {
     thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
 fn futures_can_be_sent_between_threads() {
     let features = client();
     // Without a runtime, and owning all it needs: what `spawn` asks for.
-    let creation = features.create("X");
+    let creation = features.create("X").into_future();
     thread::spawn(|| block_on(creation)).join().unwrap().unwrap();
     block_on(spawnable(features.enable("X"))).unwrap();
     block_on(spawnable(features.set_client_data("X", BTreeMap::from([("a", 1)])))).unwrap();

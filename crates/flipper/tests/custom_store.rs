@@ -7,7 +7,7 @@ mod directory_store;
 use directory_store::DirectoryStore;
 use flipper::conformance::TwoConnections;
 use flipper::{ErrorKind, FeatureFlagClient, context};
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use serde_json::json;
 use std::fs;
 

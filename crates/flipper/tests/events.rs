@@ -8,7 +8,7 @@ use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, MemoryFeatureFlagStore, Post, Pre, Precondition, Subscriber, Verb,
     WriteEvent,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use serde_json::json;
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -44,7 +44,7 @@ fn taken(log: &Log) -> Vec<String> {
 }
 
 /// Runs a future while this thread is in `block_on` already.
-fn elsewhere<F: Future<Output: Send> + Send>(future: F) -> F::Output {
+fn elsewhere<F: IntoFuture<Output: Send> + Send>(future: F) -> F::Output {
     thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
 

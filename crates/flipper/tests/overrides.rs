@@ -11,7 +11,7 @@ use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Reason, Stored, Version,
     context, override_flags,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use tokio::task::yield_now;
 
 /// One for all tests here, as programs have it.

@@ -11,7 +11,7 @@ use flipper::{
     Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Result,
     SaltedPercentageBucketer, Stored, Version,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 /// A store as Redis is: others read it.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore, Result, Updates};
+use flipper_testkit::block_on;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::{Child, Role, child_role, run_together, wait_until};
-use futures_executor::block_on;
 use serde_json::json;
 
 const ROUNDS: usize = 200;

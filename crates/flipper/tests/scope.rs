@@ -11,7 +11,7 @@ use flipper::{
     FeatureFlagClient, LinearRampPercentage, MemoryFeatureFlagStore, Percentage, PercentageBucketer, RandomSource,
     Reason, Scope, context,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 fn client() -> FeatureFlagClient {
     FeatureFlagClient::new(MemoryFeatureFlagStore::new())

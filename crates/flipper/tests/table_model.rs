@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use flipper::{Condition, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Stored, Version, context};
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 /// What the slot's word says: the answer of a state, or that the entry must be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

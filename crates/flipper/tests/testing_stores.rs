@@ -10,8 +10,8 @@ use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, MemoryFeatureFlagStore,
     MirroredFeatureFlagStore, Precondition, WatchEvent, context,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
-use futures_executor::block_on;
 use futures_util::StreamExt;
 
 flipper::local_store_conformance_tests!(recording, async || RecordingStore::new(MemoryFeatureFlagStore::new()));

@@ -96,7 +96,7 @@ fn operate(
             if let Some(data) = step.get("client_data").filter(|data| !data.is_null()) {
                 create = create.client_data(data);
             }
-            Ok(block_on(create)?.name().into())
+            Ok(block_on(create.into_future())?.name().into())
         }
         "enable" => done(block_on(features.enable(name))?),
         "disable" => done(block_on(features.disable(name))?),

@@ -52,7 +52,7 @@ impl<M> Create<M> {
     }
 }
 
-impl<M: Clone + Send + Sync + Unpin + 'static> Create<M> {
+impl<M: Clone + Send + Sync + 'static> Create<M> {
     /// Creates the flag.
     ///
     /// # Errors
