@@ -2,7 +2,6 @@
 
 use flipper::{Bucketer, FlagRecord, Json};
 
-use crate::condition;
 use crate::text::{date, now, percent, plain, value};
 
 /// The key of the client data that has the description.
@@ -15,8 +14,8 @@ pub(crate) fn description(record: &FlagRecord) -> Option<&str> {
 
 /// Whom an enabled flag is on for; `None` where it is everybody.
 pub(crate) fn targeting(record: &FlagRecord) -> Option<String> {
-    let deny = record.deny_conditions().iter().map(|deny| format!("not if {}", condition::show(deny)));
-    let conditions = record.conditions().iter().map(condition::show);
+    let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
+    let conditions = record.conditions().iter().map(ToString::to_string);
     let parts: Vec<_> = deny.chain(conditions).chain(rollout(record.bucketer())).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
@@ -115,8 +114,8 @@ pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
         }
         other => fields.push(("data".to_owned(), value(other))),
     }
-    fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), condition::show(each))));
-    fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), condition::show(each))));
+    fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), each.to_string())));
+    fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), each.to_string())));
     fields.extend(settled_rollout(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
     fields.push(("created".to_owned(), record.created_date().map_or_else(|| "unknown".to_owned(), date)));
     fields.extend(unknown(record));

@@ -63,7 +63,7 @@
 //! With an error the SDK's client gives no value; take what the flag is when it is off.
 //!
 //! A flag's metadata has its client data, as far as they are strings, numbers or booleans, and `flipper.reason`,
-//! `flipper.created_date`, `flipper.bucket_score`.
+//! [`flipper.reason_code`](flipper::Reason::code), `flipper.created_date`, `flipper.bucket_score`.
 
 mod context;
 mod provider;

@@ -47,8 +47,8 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
         | Reason::Denied { .. }
         | Reason::CustomBucketer { .. } => EvaluationReason::TargetingMatch,
         Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => EvaluationReason::Split,
-        Reason::Overridden => EvaluationReason::Other("OVERRIDDEN".into()),
-        _ => EvaluationReason::Unknown,
+        // OpenFeature has no word for it.
+        other => EvaluationReason::Other(other.code().to_ascii_uppercase()),
     };
     let metadata = metadata(scope, name, &evaluation, &explanation);
     Ok(Resolved { enabled: evaluation.enabled, explanation, reason, metadata })
@@ -87,6 +87,7 @@ fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &st
     }
     // After the client data, whose keys may be any.
     metadata.add_value("flipper.reason", explanation);
+    metadata.add_value("flipper.reason_code", evaluation.reason.code());
     if let Some(bucket) = &evaluation.bucket {
         metadata.add_value("flipper.bucket_score", bucket.score);
     }

@@ -215,6 +215,7 @@ fn metadata_tells_of_provider_and_flag() {
     assert_eq!(values["on"], FlagMetadataValue::Bool(true));
     assert_eq!(values["flipper.created_date"], FlagMetadataValue::Int(1));
     assert_eq!(values["flipper.reason"], FlagMetadataValue::String("the flag is enabled for everybody".into()));
+    assert_eq!(values["flipper.reason_code"], FlagMetadataValue::String("enabled".into()));
     assert_eq!(values.len(), 6);
 }
 

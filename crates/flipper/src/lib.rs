@@ -118,7 +118,7 @@ pub use bucketing::{
 pub use changes::{Change, Changes};
 pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
-pub use conditions::{Condition, Operator};
+pub use conditions::{Condition, Operator, ParseConditionError};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Bucket, Evaluation, Reason};

@@ -54,8 +54,8 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) enable: bool,
     /// Client data: a JSON object, or @FILE that holds one; `description` in it is shown by `list`
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub(crate) data: Option<OsString>,
+    #[arg(long, visible_alias = "data", value_name = "JSON|@FILE")]
+    pub(crate) client_data: Option<OsString>,
     /// Keeps a flag that is there already as it is
     #[arg(long)]
     pub(crate) if_missing: bool,
@@ -75,24 +75,24 @@ pub(crate) struct Destroy {
 }
 
 #[derive(Subcommand)]
-pub(crate) enum Data {
+pub(crate) enum ClientData {
     /// Prints the client data, as JSON
-    Get(DataGet),
+    Get(ClientDataGet),
     /// Sets keys of the client data, and leaves the others
-    Set(DataSet),
+    Set(ClientDataSet),
     /// Removes keys of the client data
-    Unset(DataUnset),
+    Unset(ClientDataUnset),
 }
 
 #[derive(Args)]
-pub(crate) struct DataGet {
+pub(crate) struct ClientDataGet {
     #[command(flatten)]
     pub(crate) names: Names,
 }
 
 #[derive(Args)]
 #[command(after_help = "The first argument is a flag; further ones are flags until the first KEY=VALUE.")]
-pub(crate) struct DataSet {
+pub(crate) struct ClientDataSet {
     /// Flags, then pairs; a value is JSON where it can be read as such, else a string
     #[arg(value_names = ["NAME", "KEY=VALUE"], required = true, num_args = 2..)]
     pub(crate) words: Vec<String>,
@@ -101,7 +101,7 @@ pub(crate) struct DataSet {
 }
 
 #[derive(Args)]
-pub(crate) struct DataUnset {
+pub(crate) struct ClientDataUnset {
     /// The flag; - stands for names on standard input, one a line
     pub(crate) name: String,
     /// Keys

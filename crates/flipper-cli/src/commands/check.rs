@@ -2,7 +2,7 @@
 
 use flipper::{
     Context, Evaluation, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, MemoryFeatureFlagStore, Object,
-    Precondition, Reason,
+    Precondition,
 };
 
 use crate::args::Check;
@@ -66,7 +66,7 @@ pub(crate) fn to_json(
     let mut object = Object::new();
     object.insert("name", name);
     object.insert("enabled", evaluation.enabled);
-    object.insert("rule", rule(&evaluation.reason));
+    object.insert("rule", evaluation.reason.code());
     object.insert("reason", evaluation.reason.to_string());
     let bucket = evaluation.bucket.as_ref().map(|bucket| {
         let mut object = Object::new();
@@ -79,22 +79,6 @@ pub(crate) fn to_json(
     let turning: Vec<_> = turning.iter().map(|attribute| Json::from(attribute.key)).collect();
     object.insert("type_decides", turning);
     object
-}
-
-/// Which rule decided, for scripts; the reason's words may change.
-fn rule(reason: &Reason) -> &'static str {
-    match reason {
-        Reason::Disabled => "disabled",
-        Reason::Enabled => "enabled",
-        Reason::ConditionsMet => "conditions_met",
-        Reason::ConditionFailed { .. } => "condition_failed",
-        Reason::Denied { .. } => "denied",
-        Reason::TypeMismatch { .. } => "type_mismatch",
-        Reason::Bucket { .. } => "bucket",
-        Reason::Random { .. } => "random",
-        Reason::NoBucketAttribute { .. } => "no_bucket_attribute",
-        _ => "other",
-    }
 }
 
 /// The check of a record, as a program makes it.

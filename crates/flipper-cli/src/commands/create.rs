@@ -22,7 +22,7 @@ const SHOWN: usize = 40;
 const EXAMPLE: &str = "write it like '{\"owner\": \"me\"}', in single quotes";
 
 pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
-    let data = args.data.as_deref().map(read).transpose()?.unwrap_or_default();
+    let data = args.client_data.as_deref().map(read).transpose()?.unwrap_or_default();
     let names = names::all(&args.names.names)?;
     // Before a file is made for flags that cannot be.
     for name in &names {
@@ -72,11 +72,11 @@ async fn create(session: &mut Session, store: &Store, args: &Create, data: &Obje
 fn read(given: &OsStr) -> Done<Object> {
     let (text, from) = match after(given, "@") {
         None => match given.to_str() {
-            Some(text) => (text.to_owned(), "--data".to_owned()),
-            None => return Err(Failure::usage(format!("--data: not UTF-8: $'{}'", path_text(given)))),
+            Some(text) => (text.to_owned(), "--client-data".to_owned()),
+            None => return Err(Failure::usage(format!("--client-data: not UTF-8: $'{}'", path_text(given)))),
         },
         Some(path) => {
-            let from = format!("--data: {}", path_text(path));
+            let from = format!("--client-data: {}", path_text(path));
             let refuse = |what: String| Failure::usage(format!("{from}: {what}"));
             let mut text = String::new();
             let file = File::open(path).map_err(|error| refuse(error.to_string()))?;

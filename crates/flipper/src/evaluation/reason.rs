@@ -5,7 +5,7 @@ use crate::context::ValueType;
 
 /// Why a check gave its answer.
 ///
-/// `Display` is for people and may change.
+/// `Display` is for people and may change; the [code](Self::code) does not.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -68,6 +68,35 @@ pub enum Reason {
     },
     /// A test has said what the flag is, by `flipper::testing` (feature `testing`).
     Overridden,
+}
+
+impl Reason {
+    /// The stable name, for logs, scripts and other programs: the variant's, in `snake_case`. It stays the same in all later
+    /// versions, which may add others.
+    ///
+    /// ```
+    /// use flipper::Reason;
+    ///
+    /// assert_eq!(Reason::ConditionsMet.code(), "conditions_met");
+    /// ```
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchFlag => "no_such_flag",
+            Self::Corrupt => "corrupt",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+            Self::ConditionsMet => "conditions_met",
+            Self::ConditionFailed { .. } => "condition_failed",
+            Self::Denied { .. } => "denied",
+            Self::TypeMismatch { .. } => "type_mismatch",
+            Self::Bucket { .. } => "bucket",
+            Self::Random { .. } => "random",
+            Self::NoBucketAttribute { .. } => "no_bucket_attribute",
+            Self::CustomBucketer { .. } => "custom_bucketer",
+            Self::Overridden => "overridden",
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -1,11 +1,10 @@
-//! `flipper explain`
+//! `flipper evaluate`
 
 use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
 
 use super::check::{evaluate, or_attribute, state, to_json};
 use crate::args::Check;
 use crate::caller::{Caller, warning};
-use crate::condition::{self, show};
 use crate::describe::rollout;
 use crate::failure::Done;
 use crate::missing::{Missing, missing};
@@ -94,7 +93,7 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
         })
         .await?
         .unwrap_or_else(|| "no, so on to the next step".to_owned());
-        denied.details = record.deny_conditions().iter().map(show).collect();
+        denied.details = record.deny_conditions().iter().map(ToString::to_string).collect();
     }
     steps.push(denied);
 
@@ -104,8 +103,7 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
         for condition in record.conditions() {
             for (variable, operator, right) in condition.checks() {
                 let single = Condition::new().with(variable, operator, right);
-                let (detail, holds) =
-                    check(name, &single, condition::check(variable, operator, right), variable, context).await?;
+                let (detail, holds) = check(name, &single, variable, context).await?;
                 let question = missing.iter().find(|missing| missing.name == variable).and_then(Missing::question);
                 conditions.details.push(question.into_iter().fold(detail, |detail, more| format!("{detail}; {more}")));
                 all &= holds;
@@ -165,16 +163,10 @@ async fn outcome(
     Ok(answer)
 }
 
-async fn check(
-    name: &str,
-    single: &Condition,
-    text: String,
-    variable: &str,
-    context: &Context,
-) -> Done<(String, bool)> {
+async fn check(name: &str, single: &Condition, variable: &str, context: &Context) -> Done<(String, bool)> {
     let given = (0..context.len()).map(|index| context.attribute(index)).find(|(key, _)| *key == variable);
     let Some((_, given)) = given else {
-        return Ok((format!("{text}: {}", styled(FAINT, "not given, and so not looked at")), true));
+        return Ok((format!("{single}: {}", styled(FAINT, "not given, and so not looked at")), true));
     };
     let given = match given {
         flipper::Value::Json(json) => value(json),
@@ -191,5 +183,5 @@ async fn check(
         }
         _ => styled(OFF, "does not hold"),
     };
-    Ok((format!("{text}: {given} {says}"), evaluation.enabled))
+    Ok((format!("{single}: {given} {says}"), evaluation.enabled))
 }
