@@ -73,6 +73,16 @@ fn a_bool_is_the_flags_answer_with_its_reason() {
         let details = ask(&client, "FLAG", &nobody().with_custom_field("plan", plan)).unwrap();
         assert_eq!((details.value, details.reason), (on, Some(EvaluationReason::TargetingMatch)));
     }
+    for nobody in [nobody(), nobody().with_custom_field("Plan", "free")] {
+        let details = ask(&client, "FLAG", &nobody).unwrap();
+        assert_eq!(
+            (details.value, details.reason),
+            (true, Some(EvaluationReason::Default)),
+            "no condition is looked at"
+        );
+        let not_given = &details.flag_metadata.values["flipper.not_given"];
+        assert_eq!(*not_given, FlagMetadataValue::String("plan".into()));
+    }
 }
 
 #[test]
@@ -87,7 +97,7 @@ fn buckets_and_chance_are_a_split() {
         let details = ask(&client, "FLAG", &nobody().with_targeting_key(&user)).unwrap();
         assert_eq!(details.reason, Some(EvaluationReason::Split));
         let evaluation = features.evaluate("FLAG", &context! { user_id: &user });
-        assert_eq!(details.value, evaluation.enabled, "the targeting key is the attribute `user_id`");
+        assert_eq!(details.value, evaluation.is_enabled, "the targeting key is the attribute `user_id`");
         let score = FlagMetadataValue::Float(evaluation.bucket.unwrap().score);
         assert_eq!(details.flag_metadata.values.get("flipper.bucket_score"), Some(&score));
     }
@@ -214,7 +224,7 @@ fn metadata_tells_of_provider_and_flag() {
     assert_eq!(values["ratio"], FlagMetadataValue::Float(0.5));
     assert_eq!(values["on"], FlagMetadataValue::Bool(true));
     assert_eq!(values["flipper.created_date"], FlagMetadataValue::Int(1));
-    assert_eq!(values["flipper.reason"], FlagMetadataValue::String("the flag is enabled for everybody".into()));
+    assert_eq!(values["flipper.reason"], FlagMetadataValue::String("the flag is enabled".into()));
     assert_eq!(values["flipper.reason_code"], FlagMetadataValue::String("enabled".into()));
     assert_eq!(values.len(), 6);
 }

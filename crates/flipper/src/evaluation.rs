@@ -43,9 +43,12 @@ use crate::json::Json;
 #[non_exhaustive]
 pub struct Evaluation {
     /// The answer.
-    pub enabled: bool,
+    pub is_enabled: bool,
     /// Why.
     pub reason: Reason,
+    /// The attributes that the flag looks at and the context lacks, in order: a condition on one of them was **not looked at**. The
+    /// bucketer's attributes are among them where it is asked.
+    pub not_given: Vec<String>,
     /// Where the caller stands with the flag's bucketer, even if something else decided; for bucketers that hash.
     pub bucket: Option<Bucket>,
 }
@@ -59,17 +62,26 @@ pub struct Bucket {
     pub score: f64,
     /// The percentage now. It is as stored, and should be a number; a ramp's is computed.
     pub percentage: Json,
+    /// Whether the context has nothing to hash: all such callers have this score, and are switched together.
+    pub is_shared: bool,
 }
 
 impl Evaluation {
-    pub(crate) fn of(enabled: bool, reason: Reason) -> Self {
-        Self { enabled, reason, bucket: None }
+    pub(crate) fn of(is_enabled: bool, reason: Reason) -> Self {
+        Self { is_enabled, reason, not_given: Vec::new(), bucket: None }
     }
 }
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", if self.enabled { "on" } else { "off" }, self.reason)
+        write!(f, "{}: {}", if self.is_enabled { "on" } else { "off" }, self.reason)?;
+        if matches!(self.reason, Reason::Bucket { .. }) && self.bucket.as_ref().is_some_and(|bucket| bucket.is_shared) {
+            f.write_str(", which all callers have that give nothing to hash")?;
+        }
+        for (index, name) in self.not_given.iter().enumerate() {
+            write!(f, "{}{name:?}", if index == 0 { "; not given: " } else { ", " })?;
+        }
+        Ok(())
     }
 }
 

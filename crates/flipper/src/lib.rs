@@ -152,7 +152,7 @@ pub use url::connect;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
-pub use context::strip_raw as __strip_raw;
+pub use context::{strip_raw as __strip_raw, value as __value};
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
 pub use stores::thrift::convert as __thrift;

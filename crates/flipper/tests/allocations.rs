@@ -92,7 +92,7 @@ fn an_evaluation_allocates_nothing() {
         let flag = features.get("FLAG");
         // Once per thread `arc-swap`, which keeps the entry alive meanwhile, allocates its place for this thread.
         let evaluation = features.evaluate("FLAG", &context! { user_id: 0, plan: "pro" });
-        assert!(evaluation.enabled, "{what}: {evaluation} {:?}", features.status().corrupt);
+        assert!(evaluation.is_enabled, "{what}: {evaluation} {:?}", features.status().corrupt);
         let checks = measure(|| {
             for user_id in 0..10 {
                 assert!(features.is_enabled_with("FLAG", &context! { user_id: user_id, plan: "pro" }), "{what}");

@@ -64,7 +64,7 @@ fn use_all(features: &FeatureFlagClient) {
     assert!(!features.scope(context! { plan: &free }).is_enabled("FLAG"));
     features.set_conditions("FLAG", []).unwrap();
     assert!(features.fetch("FLAG").unwrap().unwrap().is_enabled());
-    assert_eq!(features.list(10, 0).len(), 1);
+    assert_eq!(features.list().len(), 1);
 
     blocking::wait(Flags::register(features)).unwrap();
     assert!(Flags::new(features).typed.is_enabled() && features.get("MISSING").with_default(true).is_enabled());

@@ -227,7 +227,7 @@ fn checks_outlive_panics_of_what_they_call() {
     block_on(features.set_bucketer("RAMP", PercentageBucketer::new(ramp))).unwrap();
     for _ in 0..3 {
         assert!(!features.is_enabled_with("CUSTOM", &context! { user_id: 1 }));
-        assert!(!features.evaluate("CUSTOM", &context! {}).enabled);
+        assert!(!features.evaluate("CUSTOM", &context! {}).is_enabled);
         assert!(features.is_enabled("RANDOM") && features.is_enabled("RAMP"));
     }
 }

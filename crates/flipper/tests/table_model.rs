@@ -321,7 +321,7 @@ fn a_created_flag_is_found_by_every_thread_and_stays_found() {
             done.store(number + 1, Ordering::Release);
         }
     });
-    let names: Vec<_> = features.list(None, 0).iter().map(|flag| flag.name().to_owned()).collect();
+    let names: Vec<_> = features.list().iter().map(|flag| flag.name().to_owned()).collect();
     let mut expected: Vec<_> = (0..FLAGS).map(name).collect();
     expected.sort_unstable();
     assert_eq!(names, expected);

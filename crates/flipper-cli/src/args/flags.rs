@@ -42,6 +42,17 @@ pub(crate) struct Get {
 pub(crate) struct Switch {
     #[command(flatten)]
     pub(crate) names: Names,
+    /// Creates flags that are not there
+    #[arg(long)]
+    pub(crate) create: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct Toggle {
+    #[command(flatten)]
+    pub(crate) names: Names,
     #[command(flatten)]
     pub(crate) dry: DryRun,
 }

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use flags::{
-    ClientData, ClientDataGet, ClientDataSet, ClientDataUnset, Create, Destroy, Get, List, Stale, Switch,
+    ClientData, ClientDataGet, ClientDataSet, ClientDataUnset, Create, Destroy, Get, List, Stale, Switch, Toggle,
 };
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Turns flags off
     Disable(Switch),
     /// Turns flags on that are off, and off that are on
-    Toggle(Switch),
+    Toggle(Toggle),
     /// Destroys flags; asks before
     Destroy(Destroy),
     /// Reads and changes the client data of flags

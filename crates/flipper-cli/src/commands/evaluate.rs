@@ -20,13 +20,19 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
     let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
     let store = session.open(Purpose::Existing)?;
     let mut is_first = true;
-    let explain = async |session: &mut Session, name: &str| {
+    let show = async |session: &mut Session, name: &str| {
         let is_first = std::mem::take(&mut is_first);
         let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
-        let missing = missing(&record, &keys);
         let evaluation = evaluate(name, &record, &context).await?;
-        let steps = steps(name, &record, &context, &missing).await?;
-        let turning = caller.turning(name, &record, evaluation.enabled).await?;
+        let missing = missing(&record, &evaluation, &keys);
+        let mut steps = steps(name, &record, &context, &missing).await?;
+        if let (Some(last), true) =
+            (steps.last_mut(), evaluation.bucket.as_ref().is_some_and(|bucket| bucket.is_shared))
+        {
+            last.details
+                .push("all callers that give nothing to hash have this score, and are switched together".to_owned());
+        }
+        let turning = caller.turning(name, &record, evaluation.is_enabled).await?;
         let out = &mut session.out;
         if out.json() {
             let mut object = to_json(name, &evaluation, &missing, &turning);
@@ -40,11 +46,11 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
                 out.line(format_args!("       {detail}"))?;
             }
         }
-        out.line(format_args!("  so it is {}: {}", state(evaluation.enabled), evaluation.reason))?;
-        turning.iter().for_each(|attribute| out.note(warning(attribute, evaluation.enabled)));
+        out.line(format_args!("  so it is {}: {}", state(evaluation.is_enabled), evaluation.reason))?;
+        turning.iter().for_each(|attribute| out.note(warning(attribute, evaluation.is_enabled)));
         Ok(())
     };
-    session.each(names::all(given)?, explain).await
+    session.each(names::all(given)?, show).await
 }
 
 /// One step of the evaluation.
@@ -87,7 +93,7 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
             alone.set_conditions(Vec::new());
             alone.set_bucketer(Bucketer::NoOp);
             Ok(match evaluate(name, &alone, context).await? {
-                evaluation if evaluation.enabled => None,
+                evaluation if evaluation.is_enabled => None,
                 evaluation => Some(format!("yes, and that decides: off, since {}", evaluation.reason)),
             })
         })
@@ -177,11 +183,11 @@ async fn check(name: &str, single: &Condition, variable: &str, context: &Context
     alone.add_condition(single.clone());
     let evaluation = evaluate(name, &alone, context).await?;
     let says = match evaluation.reason {
-        _ if evaluation.enabled => styled(ON, "holds"),
+        _ if evaluation.is_enabled => styled(ON, "holds"),
         Reason::TypeMismatch { actual, expected, .. } => {
             styled(OFF, format_args!("does not hold: {actual} cannot be compared with {expected}"))
         }
         _ => styled(OFF, "does not hold"),
     };
-    Ok((format!("{single}: {given} {says}"), evaluation.enabled))
+    Ok((format!("{single}: {given} {says}"), evaluation.is_enabled))
 }

@@ -115,7 +115,8 @@ impl<M: Clone> FeatureFlagClient<M> {
         FeatureFlag::new(self.clone(), name.into())
     }
 
-    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped.
+    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped. It does
+    /// **not** hear of what others change; [`changes`](Self::changes) does.
     pub fn subscribe(&self, subscriber: impl Subscriber) -> Subscription {
         self.core.subscribers.add(Arc::new(subscriber))
     }

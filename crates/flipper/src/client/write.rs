@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Create, FeatureFlagClient};
 use crate::background;
-use crate::bucketing::Bucketer;
+use crate::bucketing::{AnyPercentage, Bucketer};
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
@@ -49,6 +49,22 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             Ok(Verb::Disable)
         })
         .await
+    }
+
+    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub async fn toggle(&self, name: &str) -> Result<bool> {
+        let mut enabled = false;
+        self.change(name, |record| {
+            enabled = !record.is_enabled();
+            record.set_enabled(enabled);
+            Ok(if enabled { Verb::Enable } else { Verb::Disable })
+        })
+        .await?;
+        Ok(enabled)
     }
 
     /// Destroys the flag, also one that cannot be read.
@@ -121,7 +137,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable).
+    /// As [`enable`](Self::enable), and `InvalidInput` for a percentage that is not from 0 to 1.
     pub async fn set_bucketer(&self, name: &str, bucketer: impl Into<Bucketer>) -> Result<()> {
         let bucketer = bucketer.into();
         self.change(name, move |record| {
@@ -162,11 +178,13 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
 
     async fn change(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<Verb> + Send) -> Result<()> {
         self.write(name, move |stored| {
-            let mut record = FlagRecord::clone(stored.readable()?);
+            let before = stored.readable()?;
+            let mut record = FlagRecord::clone(before);
             // The key is what the flag is known by; a stored name that differs would send the write elsewhere.
             record.set_name(name);
             let verb = change(&mut record)?;
             record.validate()?;
+            check_bucketer(before, &record)?;
             Ok((verb, Some(record)))
         })
         .await
@@ -197,12 +215,13 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             if !std::mem::replace(&mut announced, true) {
                 core.subscribers.pre(&event)?;
             }
+            if let Some(record) = &record {
+                warn_of_python(&*core.store, record);
+                warn_of_conditions(&stored, record);
+            }
             let unchanged = Precondition::Unchanged(stored.version);
             let written = match &record {
-                Some(record) => {
-                    warn_of_python(&*core.store, record);
-                    core.store.put(record, unchanged).await
-                }
+                Some(record) => core.store.put(record, unchanged).await,
                 None => core.store.delete(name, unchanged).await,
             };
             match written {
@@ -237,6 +256,27 @@ fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
             flag = record.name(),
             bucketer = record.bucketer().bucketer_type(),
             "the flag has a bucketer that the Python library cannot load unless it is registered there"
+        );
+    }
+}
+
+/// Refuses a new bucketer whose percentage is none. What other programs have stored stays as it is.
+fn check_bucketer(before: &FlagRecord, after: &FlagRecord) -> Result<()> {
+    let checked = after.bucketer().percentage().map_or(Ok(()), AnyPercentage::check);
+    checked.or_else(|error| if before.bucketer() == after.bucketer() { Ok(()) } else { Err(error) })
+}
+
+/// Says that conditions alone decide, when a flag gets both: the bucketer is not asked where they hold.
+fn warn_of_conditions(before: &Stored, after: &FlagRecord) {
+    let has_both =
+        |record: &FlagRecord| !record.conditions().is_empty() && !matches!(record.bucketer(), Bucketer::NoOp);
+    if has_both(after) && !before.record.as_ref().is_ok_and(|before| has_both(before)) {
+        // A target of its own, for programs that say it themselves.
+        tracing::warn!(
+            target: "flipper::conditions",
+            flag = after.name(),
+            "the flag has conditions and a bucketer: where a check gives attributes the conditions alone decide; for a part of the \
+             callers that meet them, deny the others by deny conditions"
         );
     }
 }

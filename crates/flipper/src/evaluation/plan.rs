@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation};
-use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom};
+use crate::bucketing::{Bucketer, SaltedPercentageBucketer, custom};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -77,6 +77,11 @@ impl Plan {
         self.with_context
     }
 
+    /// Whether the flag is enabled and has conditions, of either kind.
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.enabled && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
+    }
+
     /// The answer alone. Allocates nothing, unless more than eight attributes have to be sorted for a hash.
     #[inline]
     pub(crate) fn is_enabled<A: Attributes + ?Sized>(
@@ -105,7 +110,26 @@ impl Plan {
         };
         let bucket = self.bucket(flag_name, attributes, &now);
         let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
-        Evaluation { enabled: verdict.enabled(), reason: verdict.reason(score), bucket }
+        let not_given = self.not_given(attributes);
+        Evaluation { is_enabled: verdict.enabled(), reason: verdict.reason(score), not_given, bucket }
+    }
+
+    /// The attributes that are looked at and that are not there, in order.
+    fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
+        let is_given = |name: &str| (0..attributes.len()).any(|index| attributes.attribute(index).0 == name);
+        let conditions = self.deny_conditions.iter().chain(&self.conditions);
+        let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
+        match &self.bucketer {
+            // Which is not asked then.
+            _ if !self.conditions.is_empty() && !attributes.is_empty() => {}
+            Bucketer::ConsistentHash(bucketer) => names.extend(bucketer.keys()),
+            Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
+            Bucketer::NoOp | Bucketer::Percentage(_) | Bucketer::Custom(_) => {}
+        }
+        names.retain(|name| !is_given(name));
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     fn decide<A: Attributes + ?Sized>(
@@ -160,7 +184,7 @@ impl Plan {
         environment: &Environment,
         now: impl Fn() -> SystemTime,
     ) -> Verdict<'_> {
-        let percentage = match self.percentage() {
+        let percentage = match self.bucketer.percentage() {
             None => 0.0,
             Some(percentage) => match percentage.value(now) {
                 Ok(percentage) => percentage,
@@ -194,19 +218,17 @@ impl Plan {
         }
     }
 
-    fn percentage(&self) -> Option<&AnyPercentage> {
-        percentage(&self.bucketer)
-    }
-
     /// Where the caller stands, whatever decides.
     fn bucket<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
-        let score = match &self.bucketer {
-            Bucketer::ConsistentHash(bucketer) => bucketer.score(attributes),
-            Bucketer::Salted(bucketer) => SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?),
+        let (score, is_shared) = match &self.bucketer {
+            Bucketer::ConsistentHash(bucketer) => (bucketer.score(attributes), !bucketer.hashes_any(attributes)),
+            Bucketer::Salted(bucketer) => {
+                (SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?), false)
+            }
             _ => return None,
         };
-        let percentage = self.percentage()?.shown(|| now.get());
-        Some(Bucket { score, percentage })
+        let percentage = self.bucketer.percentage()?.shown(|| now.get());
+        Some(Bucket { score, percentage, is_shared })
     }
 }
 
@@ -228,21 +250,12 @@ impl<'a> Moment<'a> {
     }
 }
 
-fn percentage(bucketer: &Bucketer) -> Option<&AnyPercentage> {
-    match bucketer {
-        Bucketer::Percentage(bucketer) => Some(bucketer.percentage()),
-        Bucketer::ConsistentHash(bucketer) => Some(bucketer.percentage()),
-        Bucketer::Salted(bucketer) => Some(bucketer.percentage()),
-        Bucketer::NoOp | Bucketer::Custom(_) => None,
-    }
-}
-
 /// What the bucketer says to everybody, if it is the same.
 fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
     if matches!(bucketer, Bucketer::NoOp) {
         return Some(true);
     }
-    let Ok(percentage) = percentage(bucketer)?.fixed()? else { return Some(false) };
+    let Ok(percentage) = bucketer.percentage()?.fixed()? else { return Some(false) };
     match bucketer {
         Bucketer::NoOp | Bucketer::Custom(_) => None,
         _ if percentage <= 0.0 => Some(false),

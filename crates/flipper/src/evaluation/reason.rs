@@ -105,7 +105,7 @@ impl fmt::Display for Reason {
             Self::NoSuchFlag => f.write_str("there is no such flag"),
             Self::Corrupt => f.write_str("the stored flag cannot be read"),
             Self::Disabled => f.write_str("the flag is disabled"),
-            Self::Enabled => f.write_str("the flag is enabled for everybody"),
+            Self::Enabled => f.write_str("the flag is enabled"),
             Self::ConditionsMet => f.write_str("all conditions hold"),
             Self::ConditionFailed { variable, operator } => {
                 write!(f, "the condition on {variable:?} ({operator}) does not hold")
@@ -121,6 +121,36 @@ impl fmt::Display for Reason {
             }
             Self::CustomBucketer { bucketer_type } => write!(f, "the bucketer {bucketer_type:?} decided"),
             Self::Overridden => f.write_str("a test overrides the flag"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_names_of_the_variants() {
+        let (variable, operator) = (String::new(), Operator::Eq);
+        let (actual, expected) = (ValueType::Int, ValueType::Str);
+        for reason in [
+            Reason::NoSuchFlag,
+            Reason::Corrupt,
+            Reason::Disabled,
+            Reason::Enabled,
+            Reason::ConditionsMet,
+            Reason::ConditionFailed { variable: variable.clone(), operator },
+            Reason::Denied { index: 0 },
+            Reason::TypeMismatch { variable, operator, actual, expected },
+            Reason::Bucket { score: 0.0, percentage: 0.0 },
+            Reason::Random { percentage: 0.0 },
+            Reason::NoBucketAttribute { attribute: String::new(), percentage: 0.0 },
+            Reason::CustomBucketer { bucketer_type: String::new() },
+            Reason::Overridden,
+        ] {
+            let debug = format!("{reason:?}");
+            let variant = debug.split([' ', '{']).next().unwrap_or_default();
+            assert_eq!(reason.code().replace('_', ""), variant.to_lowercase());
         }
     }
 }

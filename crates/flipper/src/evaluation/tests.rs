@@ -36,9 +36,9 @@ fn plan(meta: &str) -> Plan {
 fn evaluate(plan: &Plan, attributes: &dyn Attributes) -> Evaluation {
     let environment = environment(1000.0, 0.5);
     let evaluation = plan.evaluate("F", attributes, &environment);
-    assert_eq!(plan.is_enabled("F", attributes, &environment), evaluation.enabled);
+    assert_eq!(plan.is_enabled("F", attributes, &environment), evaluation.is_enabled);
     let settled = if attributes.is_empty() { plan.settled_without_context() } else { plan.settled_with_context() };
-    assert!(settled.is_none_or(|settled| settled == evaluation.enabled));
+    assert!(settled.is_none_or(|settled| settled == evaluation.is_enabled));
     assert!(!evaluation.to_string().is_empty());
     evaluation
 }

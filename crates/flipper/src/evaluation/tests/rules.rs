@@ -4,7 +4,7 @@ use super::*;
 
 fn reason(plan: &Plan, attributes: &dyn Attributes) -> (bool, Reason) {
     let evaluation = evaluate(plan, attributes);
-    (evaluation.enabled, evaluation.reason)
+    (evaluation.is_enabled, evaluation.reason)
 }
 
 fn condition(condition: &Condition) -> String {
@@ -36,7 +36,7 @@ fn conditions_switch_the_bucketer_off() {
     let plan = plan(&format!(r#""conditions": [{conditions}], {TEN_PERCENT}"#));
     assert_eq!(reason(&plan, &context! { user_id: 2 }), (true, Reason::ConditionsMet));
     let evaluation = evaluate(&plan, &context! { is_admin: 1.0, user_id: 2 });
-    assert_eq!((evaluation.enabled, evaluation.reason), (true, Reason::ConditionsMet));
+    assert_eq!((evaluation.is_enabled, evaluation.reason), (true, Reason::ConditionsMet));
     assert!(evaluation.bucket.is_some());
     assert_eq!(reason(&plan, &context! {}), (false, Reason::Bucket { score: 0.32, percentage: 0.1 }));
     assert_eq!(
