@@ -1,6 +1,6 @@
 //! Flipper's reasons as OpenFeature's reasons, errors and metadata.
 
-use flipper::{Attributes, Condition, Context, Evaluation, FlagRecord, Health, Json, Reason, Scope};
+use flipper::{Attributes, Condition, Context, Evaluation, Health, Json, Reason, Scope};
 use open_feature::provider::ResolutionDetails;
 use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue};
 
@@ -58,13 +58,10 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
 
 /// Whether the flag has conditions, and the context no attribute that they name.
 fn is_untargeted(scope: &Scope, name: &str, evaluation: &Evaluation) -> bool {
-    let is_given = |(name, ..): (&str, _, _)| !evaluation.not_given.iter().any(|missing| missing == name);
-    let conditions = |record: &FlagRecord| [record.conditions(), record.deny_conditions()].concat();
-    !evaluation.not_given.is_empty()
-        && scope.record(name).is_ok_and(|record| {
-            let conditions = conditions(&record);
-            !conditions.is_empty() && !conditions.iter().flat_map(Condition::checks).any(is_given)
-        })
+    let Ok(record) = scope.record(name) else { return false };
+    let conditions = record.conditions().iter().chain(record.deny_conditions());
+    let mut variables = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).peekable();
+    variables.peek().is_some() && variables.all(|variable| evaluation.not_given.iter().any(|name| name == variable))
 }
 
 fn has(context: &Context, attribute: &str) -> bool {

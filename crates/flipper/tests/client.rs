@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, context,
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, ErrorKind, FeatureFlagClient, FeatureFlagStore,
+    FlagRecord, LinearRampPercentage, MemoryFeatureFlagStore, Percentage, PercentageBucketer, Precondition,
+    SaltedPercentageBucketer, context,
 };
 use flipper_testkit::block_on;
 use serde_json::json;
@@ -246,4 +248,42 @@ fn client_data_that_only_python_can_write_outlive_our_writes() {
     let data: serde_json::Value =
         serde_json::from_str(&serde_json::to_string(&features.client_data("X").unwrap()).unwrap()).unwrap();
     assert_eq!(data["nan"], serde_json::Value::Null);
+}
+
+#[test]
+fn toggle_gives_what_the_flag_is_now() {
+    let features = client();
+    let flag = block_on(features.create("X")).unwrap();
+    assert!(block_on(features.toggle("X")).unwrap() && flag.is_enabled());
+    assert!(!block_on(flag.toggle()).unwrap() && !flag.is_enabled());
+    assert_eq!(kind(block_on(features.toggle("MISSING"))), ErrorKind::FlagNotFound);
+}
+
+#[test]
+fn a_percentage_that_is_none_is_refused() {
+    let store = MemoryFeatureFlagStore::new();
+    let features = FeatureFlagClient::new(store.clone());
+    block_on(features.create("X")).unwrap();
+    let day = std::time::Duration::from_secs(86_400);
+    let bad: [Bucketer; 4] = [
+        ConsistentHashPercentageBucketer::new(25.0).into(),
+        SaltedPercentageBucketer::new("user_id", -0.1).into(),
+        PercentageBucketer::new(f64::INFINITY).into(),
+        PercentageBucketer::new(LinearRampPercentage::new(0.0, 100.0, day)).into(),
+    ];
+    for bucketer in bad {
+        let error = block_on(features.set_bucketer("X", bucketer)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("`Percentage::percent`"), "{error}");
+    }
+    assert_eq!(*features.record("X").unwrap().bucketer(), Bucketer::NoOp, "nothing was written");
+    for good in [Percentage::percent(25.0).into(), LinearRampPercentage::percent(0.0, 100.0, day).into()] {
+        let good: AnyPercentage = good;
+        block_on(features.set_bucketer("X", ConsistentHashPercentageBucketer::new(good))).unwrap();
+    }
+    // What another program has stored stays as it is.
+    let stored = features.record("X").unwrap().to_json().replace("\"final_value\": 1.0", "\"final_value\": 100");
+    let record = FlagRecord::from_json(&stored).unwrap();
+    block_on(store.put(&record, Precondition::Any)).unwrap();
+    block_on(features.enable("X")).unwrap();
 }

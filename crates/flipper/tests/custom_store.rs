@@ -22,6 +22,15 @@ flipper::store_conformance_tests!(directory_shared, async || {
     (TwoConnections::new(open(), open()), folder)
 });
 
+flipper::reopened_conformance_tests!(
+    directory_reopened,
+    async || {
+        let folder = tempfile::tempdir().unwrap();
+        (DirectoryStore::open(folder.path()).unwrap(), folder)
+    },
+    async |folder: &tempfile::TempDir| DirectoryStore::open(folder.path()).unwrap(),
+);
+
 flipper::corrupt_conformance_tests!(
     directory_with_files_that_are_no_flags,
     async || {

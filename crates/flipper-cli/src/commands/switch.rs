@@ -44,7 +44,7 @@ async fn set(
     store: &Store,
     name: &str,
     dry_run: bool,
-    becomes: impl Fn(bool) -> bool + Send,
+    becomes: impl Fn(bool) -> bool + Send + Sync,
 ) -> Done {
     let quoted = quoted(name);
     let words = |_: &FlagRecord, record: &FlagRecord| {

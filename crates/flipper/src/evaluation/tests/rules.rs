@@ -158,3 +158,31 @@ fn registered_bucketers_decide() {
     assert_eq!(reason(&plan(stored), &context! {}), decided(false));
     assert!(FlagRecord::from_json(&text).unwrap().to_json().contains(stored));
 }
+
+#[test]
+fn what_is_not_given_is_named() {
+    let pro = condition(&Condition::new().eq("plan", "pro").gt("horses", 3));
+    let deny = condition(&Condition::new().eq("country", "XX"));
+    let limited = plan(&format!(r#""conditions": [{pro}], "deny_conditions": [{deny}], {BY_USER}"#));
+    let not_given = |attributes: &dyn Attributes| evaluate(&limited, attributes).not_given;
+    assert_eq!(not_given(&context! { plan: "pro" }), ["country", "horses"], "the bucketer is not asked");
+    assert_eq!(not_given(&context! { plan: "pro", horses: 4, country: "CH", other: 1 }), [""; 0]);
+    assert_eq!(not_given(&context! {}), ["country", "horses", "plan", "user_id"]);
+    let text = evaluate(&limited, &context! { plan: "pro" }).to_string();
+    assert_eq!(text, r#"on: all conditions hold; not given: "country", "horses""#);
+}
+
+#[test]
+fn a_score_that_all_have_is_said_to_be_one() {
+    let by_user = plan(BY_USER);
+    let anonymous = evaluate(&by_user, &context! { other: 1 });
+    assert!(anonymous.bucket.as_ref().unwrap().is_shared);
+    assert_eq!(
+        anonymous.to_string(),
+        r#"on: score 0.32 at a percentage of 0.5, which all callers have that give nothing to hash; not given: "user_id""#
+    );
+    let known = evaluate(&by_user, &context! { user_id: 1 });
+    assert_eq!((known.bucket.unwrap().is_shared, known.not_given), (false, Vec::new()));
+}
+
+const BY_USER: &str = r#""bucketer": {"type": "ConsistentHashPercentageBucketer", "percentage": {"type": "Percentage", "value": 0.5}, "key_whitelist": ["user_id"]}"#;
