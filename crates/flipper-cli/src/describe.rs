@@ -7,6 +7,9 @@ use crate::text::{date, now, percent, plain, value};
 /// The key of the client data that has the description.
 const DESCRIPTION: &str = "description";
 
+/// Of a flag whose conditions do not hold where their attributes are not given.
+const STRICT: &str = "strict";
+
 /// What the client data say that the flag is for.
 pub(crate) fn description(record: &FlagRecord) -> Option<&str> {
     record.client_data().get(DESCRIPTION)?.as_str()
@@ -16,7 +19,8 @@ pub(crate) fn description(record: &FlagRecord) -> Option<&str> {
 pub(crate) fn targeting(record: &FlagRecord) -> Option<String> {
     let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
     let conditions = record.conditions().iter().map(ToString::to_string);
-    let parts: Vec<_> = deny.chain(conditions).chain(rollout(record.bucketer())).collect();
+    let strict = record.is_strict().then(|| STRICT.to_owned());
+    let parts: Vec<_> = deny.chain(conditions).chain(strict).chain(rollout(record.bucketer())).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -116,6 +120,7 @@ pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     }
     fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), each.to_string())));
     fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), each.to_string())));
+    fields.extend(record.is_strict().then(|| ("conditions".to_owned(), STRICT.to_owned())));
     fields.extend(settled_rollout(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
     fields.push(("created".to_owned(), record.created_date().map_or_else(|| "unknown".to_owned(), date)));
     fields.extend(unknown(record));
@@ -124,7 +129,7 @@ pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
 
 /// Fields that this version has no words for.
 pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "feature_name",
         "is_enabled",
         "meta",
@@ -133,6 +138,7 @@ pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
         "conditions",
         "bucketer",
         "deny_conditions",
+        "strict_conditions",
     ];
     let stored = Json::parse(&record.to_json()).unwrap_or_default();
     let meta = record.meta();

@@ -46,6 +46,7 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
         Reason::Enabled => EvaluationReason::Static,
         Reason::ConditionsMet
         | Reason::ConditionFailed { .. }
+        | Reason::NotGiven { .. }
         | Reason::Denied { .. }
         | Reason::CustomBucketer { .. } => EvaluationReason::TargetingMatch,
         Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => EvaluationReason::Split,

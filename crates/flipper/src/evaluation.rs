@@ -27,14 +27,15 @@ use crate::json::Json;
 /// | 1 | the flag does not exist, or what is stored cannot be read | the default of the check |
 /// | 2 | the flag is disabled | off |
 /// | 3 | the context meets a deny condition | off |
-/// | 4 | the context has attributes, and the flag has conditions | on if **all** conditions hold, else off |
+/// | 4 | the context has attributes, or the flag is strict, and it has conditions | on if **all** conditions hold, else off |
 /// | 5 | the flag has a bucketer | what the bucketer says |
 /// | 6 | | on |
 ///
 /// - Rule 4 ends the matter: the bucketer is not asked, even if no condition names an attribute of the context. With
 ///   the conditions `is_admin == true` and a bucketer of 10 %, the context `user_id: 2` is on, for nothing it has
 ///   fails. Only a check without attributes comes to the bucketer of such a flag.
-/// - In a condition all checks must hold whose attribute the context has; the others are not looked at. Attributes are
+/// - In a condition all checks must hold whose attribute the context has; the others are not looked at, unless the flag is
+///   [strict](crate::FlagRecord::is_strict): then they do not hold. **The Python library does not know strict flags.** Attributes are
 ///   looked at in the context's order, and the first that fails, or that cannot be compared, is the reason.
 /// - A deny condition denies when the context has all of its attributes and all of its checks hold. One that cannot be
 ///   compared denies too: nobody gets past it by a wrong type. **The Python library does not know deny conditions**: it

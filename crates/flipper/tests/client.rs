@@ -287,3 +287,21 @@ fn a_percentage_that_is_none_is_refused() {
     block_on(store.put(&record, Precondition::Any)).unwrap();
     block_on(features.enable("X")).unwrap();
 }
+
+#[test]
+fn a_strict_flag_is_stored_as_one() {
+    let features = client();
+    block_on(features.create("X").enabled(true).strict(true)).unwrap();
+    block_on(features.add_condition("X", flipper::Condition::new().eq("plan", "pro"))).unwrap();
+    assert!(!features.is_enabled("X") && !features.is_enabled_with("X", &context! { user_id: 7 }));
+    assert!(features.is_enabled_with("X", &context! { plan: "pro" }));
+    let record = FlagRecord::from_json(features.record("X").unwrap().to_json()).unwrap();
+    assert!(record.is_strict());
+    block_on(features.update("X", |record| {
+        record.set_strict(false);
+        Ok(())
+    }))
+    .unwrap();
+    assert!(features.is_enabled("X"));
+    assert!(!features.record("X").unwrap().to_json().contains("strict"));
+}

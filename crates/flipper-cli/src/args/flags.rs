@@ -67,6 +67,9 @@ pub(crate) struct Create {
     /// Client data: a JSON object, or @FILE that holds one; `description` in it is shown by `list`
     #[arg(long, visible_alias = "data", value_name = "JSON|@FILE")]
     pub(crate) client_data: Option<OsString>,
+    /// A condition on an attribute that a check does not give does not hold; else it is not looked at. Python does not know this
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Keeps a flag that is there already as it is
     #[arg(long)]
     pub(crate) if_missing: bool,

@@ -24,6 +24,7 @@ const EXAMPLE: &str = "write it like '{\"owner\": \"me\"}', in single quotes";
 /// What flags are created with.
 pub(super) struct Settings {
     enable: bool,
+    strict: bool,
     data: Object,
     /// A flag that is there stays as it is.
     if_missing: bool,
@@ -32,13 +33,14 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn new(enable: bool, dry_run: bool) -> Self {
-        Self { enable, data: Object::new(), if_missing: false, dry_run }
+        Self { enable, strict: false, data: Object::new(), if_missing: false, dry_run }
     }
 }
 
 pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
     let data = args.client_data.as_deref().map(read).transpose()?.unwrap_or_default();
-    let settings = Settings { enable: args.enable, data, if_missing: args.if_missing, dry_run: args.dry.dry_run };
+    let (enable, strict, if_missing, dry_run) = (args.enable, args.strict, args.if_missing, args.dry.dry_run);
+    let settings = Settings { enable, strict, data, if_missing, dry_run };
     let names = names::all(&args.names.names)?;
     check(&names)?;
     let store = session.open(if settings.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
@@ -51,9 +53,10 @@ pub(super) fn check(names: &[String]) -> Done {
 }
 
 pub(super) async fn create(session: &mut Session, store: &Store, name: &str, settings: &Settings) -> Done {
-    let &Settings { enable, ref data, if_missing, dry_run } = settings;
+    let &Settings { enable, strict, ref data, if_missing, dry_run } = settings;
     let mut record = FlagRecord::new(name, now());
     record.set_enabled(enable);
+    record.set_strict(strict);
     record.set_client_data(data.clone());
     let quoted = quoted(name);
     let state = if enable { "on" } else { "off" };
@@ -65,7 +68,7 @@ pub(super) async fn create(session: &mut Session, store: &Store, name: &str, set
         record.validate().map_err(|error| store.failure(&error))?;
         store.client().fetch(name).await.map_err(|error| store.failure(&error))?.is_none()
     } else {
-        match store.client().create(name).enabled(enable).client_data(data).await {
+        match store.client().create(name).enabled(enable).strict(strict).client_data(data).await {
             Ok(_) => true,
             Err(error) if error.kind() == ErrorKind::FlagExists => false,
             Err(error) => return Err(store.write_failure(&error, name).await),

@@ -87,7 +87,7 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
     let mut decided = !record.is_enabled();
     let mut denied = Step::new("does a deny condition hold?", "it has none");
     if !record.deny_conditions().is_empty() {
-        denied.outcome = outcome(&mut decided, context, async || {
+        denied.outcome = outcome(&mut decided, !context.is_empty(), async || {
             // With all else taken away, the reason tells.
             let mut alone = record.clone();
             alone.set_conditions(Vec::new());
@@ -103,19 +103,20 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
     }
     steps.push(denied);
 
+    let strict = record.is_strict();
     let mut conditions = Step::new("do all conditions hold?", "it has none");
     if !record.conditions().is_empty() {
         let mut all = true;
         for condition in record.conditions() {
             for (variable, operator, right) in condition.checks() {
                 let single = Condition::new().with(variable, operator, right);
-                let (detail, holds) = check(name, &single, variable, context).await?;
+                let (detail, holds) = check(name, &single, variable, context, strict).await?;
                 let question = missing.iter().find(|missing| missing.name == variable).and_then(Missing::question);
                 conditions.details.push(question.into_iter().fold(detail, |detail, more| format!("{detail}; {more}")));
                 all &= holds;
             }
         }
-        conditions.outcome = outcome(&mut decided, context, async || {
+        conditions.outcome = outcome(&mut decided, strict || !context.is_empty(), async || {
             let answer =
                 if all { "yes, and that decides: on; a rollout is not asked" } else { "no, and that decides: off" };
             Ok(Some(answer.to_owned()))
@@ -146,7 +147,7 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
             ));
         }
     } else if !decided {
-        share.outcome = "it has none, so it is on for everybody".to_owned();
+        share.outcome = "it has none, so it is on".to_owned();
     }
     steps.push(share);
     Ok(steps)
@@ -155,13 +156,13 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
 /// What a step about attributes comes to.
 async fn outcome(
     decided: &mut bool,
-    context: &Context,
+    has_attributes: bool,
     ask: impl AsyncFnOnce() -> Done<Option<String>>,
 ) -> Done<Option<String>> {
     if *decided {
         return Ok(Some("not asked".to_owned()));
     }
-    if context.is_empty() {
+    if !has_attributes {
         return Ok(Some("not asked, since the check gives no attributes".to_owned()));
     }
     let answer = ask().await?;
@@ -169,10 +170,20 @@ async fn outcome(
     Ok(answer)
 }
 
-async fn check(name: &str, single: &Condition, variable: &str, context: &Context) -> Done<(String, bool)> {
+async fn check(
+    name: &str,
+    single: &Condition,
+    variable: &str,
+    context: &Context,
+    strict: bool,
+) -> Done<(String, bool)> {
     let given = (0..context.len()).map(|index| context.attribute(index)).find(|(key, _)| *key == variable);
     let Some((_, given)) = given else {
-        return Ok((format!("{single}: {}", styled(FAINT, "not given, and so not looked at")), true));
+        let says = match strict {
+            true => styled(OFF, "not given, and so it does not hold"),
+            false => styled(FAINT, "not given, and so not looked at"),
+        };
+        return Ok((format!("{single}: {says}"), !strict));
     };
     let given = match given {
         flipper::Value::Json(json) => value(json),

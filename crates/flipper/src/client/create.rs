@@ -46,6 +46,7 @@ pub struct Create<M> {
     client: FeatureFlagClient<M>,
     name: String,
     enabled: bool,
+    strict: bool,
     client_data: Option<Result<Object>>,
     existing: Existing,
 }
@@ -60,7 +61,7 @@ enum Existing {
 
 impl<M> Create<M> {
     pub(super) fn new(client: FeatureFlagClient<M>, name: String) -> Self {
-        Self { client, name, enabled: false, client_data: None, existing: Existing::Refuse }
+        Self { client, name, enabled: false, strict: false, client_data: None, existing: Existing::Refuse }
     }
 
     /// Whether the new flag is enabled; not unless said.
@@ -72,6 +73,13 @@ impl<M> Create<M> {
     /// Data of your own to keep with the flag: anything that serialises to a JSON object.
     pub fn client_data(mut self, data: impl Serialize) -> Self {
         self.client_data = Some(object(&data));
+        self
+    }
+
+    /// Whether the new flag is [strict](FlagRecord::is_strict): a condition on an attribute that a check does not give does not hold.
+    /// Not unless said.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
         self
     }
 
@@ -99,7 +107,7 @@ impl<M: Clone + Send + Sync + 'static> IntoFuture for Create<M> {
 
 impl<M: Clone + Send + Sync + 'static> Create<M> {
     async fn run(self) -> Result<FeatureFlag<M>> {
-        let Self { client, name, enabled, client_data, existing } = self;
+        let Self { client, name, enabled, strict, client_data, existing } = self;
         let core = client.core.clone();
         let place = |error: Error| error.with_flag(&name).with_store(&core.store);
         validate_new_name(&name)?;
@@ -107,6 +115,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
 
         let mut record = FlagRecord::new(&name, client.now());
         record.set_enabled(enabled);
+        record.set_strict(strict);
         record.set_client_data(client_data.clone().unwrap_or_default());
         record.validate().map_err(place)?;
 

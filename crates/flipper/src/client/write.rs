@@ -251,6 +251,13 @@ fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
             "the flag has deny conditions: the Python library does not obey them, and drops them when it writes the flag"
         );
     }
+    if record.is_strict() {
+        tracing::warn!(
+            flag = record.name(),
+            "the flag is strict: for the Python library a condition holds whose attribute is not given, and it drops the setting when it \
+             writes the flag"
+        );
+    }
     if matches!(record.bucketer(), Bucketer::Salted(_) | Bucketer::Custom(_)) {
         tracing::warn!(
             flag = record.name(),

@@ -45,8 +45,14 @@ impl Condition {
         Some(denied)
     }
 
+    /// The first attribute that is named here and not given.
+    pub(crate) fn first_missing<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<&str> {
+        let is_given = |name: &str| (0..attributes.len()).any(|index| attributes.attribute(index).0 == name);
+        self.variables.iter().find(|variable| !is_given(variable))
+    }
+
     /// In one pass for each 64 variables.
-    fn all_given<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
+    pub(crate) fn all_given<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
         (0..self.variables.len()).step_by(64).all(|first| {
             let count = (self.variables.len() - first).min(64);
             let wanted = u64::MAX >> (64 - count);

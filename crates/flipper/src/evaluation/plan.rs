@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
     all_checks: AllChecks,
+    /// Whether an attribute that is not given fails the conditions that name it.
+    strict: bool,
     /// Whether nothing but the conditions decides a check with attributes.
     conditions_decide: bool,
     deny_conditions: Vec<Condition>,
@@ -53,16 +55,21 @@ impl Plan {
 
     pub(crate) fn new(record: &FlagRecord) -> Self {
         let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
+        let strict = record.is_strict() && !record.conditions().is_empty();
         let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
         let with_context = if enabled { settled(bucketer, true).filter(|_| !limited) } else { Some(false) };
         Self {
             enabled,
             conditions: record.conditions().to_vec(),
             all_checks: AllChecks::of(record.conditions()),
-            conditions_decide: enabled && record.deny_conditions().is_empty() && !record.conditions().is_empty(),
+            strict,
+            conditions_decide: enabled
+                && !strict
+                && record.deny_conditions().is_empty()
+                && !record.conditions().is_empty(),
             deny_conditions: record.deny_conditions().to_vec(),
             bucketer: bucketer.clone(),
-            without_context: if enabled { settled(bucketer, false) } else { Some(false) },
+            without_context: if enabled && !strict { settled(bucketer, false) } else { Some(false) },
             with_context,
         }
     }
@@ -77,9 +84,9 @@ impl Plan {
         self.with_context
     }
 
-    /// Whether the flag is enabled and has conditions, of either kind.
+    /// Whether the flag is enabled and has conditions that a check without attributes does not look at.
     pub(crate) fn has_conditions(&self) -> bool {
-        self.enabled && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
+        self.enabled && !self.strict && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
     }
 
     /// The answer alone. Allocates nothing, unless more than eight attributes have to be sorted for a hash.
@@ -146,10 +153,11 @@ impl Plan {
             if let Some(denied) = self.denied(attributes) {
                 return denied;
             }
-            if !self.conditions.is_empty() {
-                let met = self.all_checks.hold(attributes);
-                return if met { Verdict::ConditionsMet } else { Verdict::ConditionsNotMet };
-            }
+        }
+        if self.strict || !(attributes.is_empty() || self.conditions.is_empty()) {
+            let given = !self.strict || self.conditions.iter().all(|condition| condition.all_given(attributes));
+            let met = given && self.all_checks.hold(attributes);
+            return if met { Verdict::ConditionsMet } else { Verdict::ConditionsNotMet };
         }
         self.ask_bucketer(flag_name, attributes, environment, now)
     }
@@ -167,7 +175,10 @@ impl Plan {
     fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
-                Outcome::Holds => {}
+                Outcome::Holds => match condition.first_missing(attributes).filter(|_| self.strict) {
+                    Some(variable) => return Verdict::NotGiven { variable },
+                    None => {}
+                },
                 Outcome::Fails { variable, operator } => return Verdict::ConditionFailed { variable, operator },
                 Outcome::Mismatch { variable, operator, types } => {
                     return Verdict::TypeMismatch { variable, operator, types };

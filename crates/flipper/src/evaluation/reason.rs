@@ -26,6 +26,11 @@ pub enum Reason {
         /// How it was compared.
         operator: Operator,
     },
+    /// The context lacks an attribute that a condition names, and the flag is [strict](crate::FlagRecord::is_strict).
+    NotGiven {
+        /// The attribute.
+        variable: String,
+    },
     /// A deny condition holds.
     Denied {
         /// Its place among the deny conditions, from 0.
@@ -88,6 +93,7 @@ impl Reason {
             Self::Enabled => "enabled",
             Self::ConditionsMet => "conditions_met",
             Self::ConditionFailed { .. } => "condition_failed",
+            Self::NotGiven { .. } => "not_given",
             Self::Denied { .. } => "denied",
             Self::TypeMismatch { .. } => "type_mismatch",
             Self::Bucket { .. } => "bucket",
@@ -110,6 +116,7 @@ impl fmt::Display for Reason {
             Self::ConditionFailed { variable, operator } => {
                 write!(f, "the condition on {variable:?} ({operator}) does not hold")
             }
+            Self::NotGiven { variable } => write!(f, "the condition on {variable:?} does not hold, as it is not given"),
             Self::Denied { index } => write!(f, "deny condition {index} holds"),
             Self::TypeMismatch { variable, operator, actual, expected } => {
                 write!(f, "{variable:?} is {actual} and cannot be compared ({operator}) with {expected}")
@@ -140,6 +147,7 @@ mod tests {
             Reason::Enabled,
             Reason::ConditionsMet,
             Reason::ConditionFailed { variable: variable.clone(), operator },
+            Reason::NotGiven { variable: variable.clone() },
             Reason::Denied { index: 0 },
             Reason::TypeMismatch { variable, operator, actual, expected },
             Reason::Bucket { score: 0.0, percentage: 0.0 },

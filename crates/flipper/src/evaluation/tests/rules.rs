@@ -173,6 +173,23 @@ fn what_is_not_given_is_named() {
 }
 
 #[test]
+fn a_strict_flag_needs_all_attributes_of_its_conditions() {
+    let pro = condition(&Condition::new().eq("plan", "pro").gt("horses", 3));
+    let strict = plan(&format!(r#""conditions": [{pro}], "strict_conditions": true, {BY_USER}"#));
+    let not_given = |variable: &str| (false, Reason::NotGiven { variable: variable.into() });
+    assert_eq!(reason(&strict, &context! { plan: "pro", horses: 4 }), (true, Reason::ConditionsMet));
+    assert_eq!(reason(&strict, &context! { plan: "pro" }), not_given("horses"));
+    assert_eq!(reason(&strict, &context! { user_id: 1 }), not_given("plan"));
+    assert_eq!(reason(&strict, &context! {}), not_given("plan"), "the bucketer is not asked");
+    let failed = Reason::ConditionFailed { variable: "plan".into(), operator: Operator::Eq };
+    assert_eq!(reason(&strict, &context! { plan: "free" }), (false, failed));
+    assert_eq!(strict.settled_without_context(), Some(false));
+    // Without conditions there is nothing to be strict about.
+    let plain = plan(r#""strict_conditions": true"#);
+    assert_eq!(reason(&plain, &context! {}), (true, Reason::Enabled));
+}
+
+#[test]
 fn a_score_that_all_have_is_said_to_be_one() {
     let by_user = plan(BY_USER);
     let anonymous = evaluate(&by_user, &context! { other: 1 });
