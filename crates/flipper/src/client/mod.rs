@@ -2,6 +2,7 @@
 
 mod create;
 mod read;
+mod warnings;
 mod write;
 
 use std::fmt;

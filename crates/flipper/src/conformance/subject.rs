@@ -199,13 +199,13 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
                 Either::Left((event, _)) => event,
                 Either::Right(_) => panic!("`watch` never reported what was put while it began: {:?}", left.keys()),
             };
-            let told = match event {
+            let states = match event {
                 WatchEvent::Reset { flags, .. } => flags,
                 WatchEvent::Changed { flag, .. } => vec![flag],
                 WatchEvent::Hint { name } => self.subject.get(&name).await.into_iter().collect(),
                 _ => continue,
             };
-            for flag in told {
+            for flag in states {
                 if left.get(&flag.name) == Some(&flag.version) {
                     left.remove(&flag.name);
                 }

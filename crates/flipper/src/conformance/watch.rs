@@ -126,7 +126,7 @@ pub async fn watch_removes_nothing_else(store: Arc<dyn FeatureFlagStore>) {
         let changed = with_data(&record, "number", number);
         let version = store.put(&changed, Precondition::Any).await;
         loop {
-            let told = match follow.next().await {
+            let state = match follow.next().await {
                 WatchEvent::Reset { flags, .. } => flags.into_iter().find(|flag| flag.name == record.name()),
                 WatchEvent::Changed { flag, .. } if flag.name == record.name() => Some(flag),
                 WatchEvent::Removed { name, .. } if name == record.name() => None,
@@ -135,7 +135,7 @@ pub async fn watch_removes_nothing_else(store: Arc<dyn FeatureFlagStore>) {
             };
             let told =
                 told.unwrap_or_else(|| panic!("`watch` reported {:?} as gone, which was changed", record.name()));
-            if told.version == version {
+            if state.version == version {
                 break;
             }
         }
