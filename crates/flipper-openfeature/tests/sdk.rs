@@ -226,7 +226,7 @@ fn metadata_tells_of_provider_and_flag() {
     assert_eq!(values["flipper.created_date"], FlagMetadataValue::Int(1));
     assert_eq!(values["flipper.reason"], FlagMetadataValue::String("the flag is enabled".into()));
     assert_eq!(values["flipper.reason_code"], FlagMetadataValue::String("enabled".into()));
-    assert_eq!(values.len(), 6);
+    assert_eq!(values.len(), 7);
 }
 
 #[test]

@@ -305,3 +305,26 @@ fn a_strict_flag_is_stored_as_one() {
     assert!(features.is_enabled("X"));
     assert!(!features.record("X").unwrap().to_json().contains("strict"));
 }
+
+#[test]
+fn a_strict_client_reads_all_flags_strictly() {
+    let store = MemoryFeatureFlagStore::new();
+    let lenient = FeatureFlagClient::new(store.clone());
+    let limit = |name: &'static str| {
+        block_on(lenient.create(name).enabled(true)).unwrap();
+        block_on(lenient.add_condition(name, flipper::Condition::new().eq("plan", "pro"))).unwrap();
+    };
+    limit("BEFORE");
+    assert!(lenient.is_enabled("BEFORE"));
+    let strict = FeatureFlagClient::builder().strict(true).build(store.clone());
+    limit("AFTER");
+    for name in ["BEFORE", "AFTER"] {
+        let (nothing, other) = (context! {}, context! { user_id: 7 });
+        assert!(!strict.is_enabled(name) && !strict.get(name).is_enabled_with(&other), "{name}");
+        assert!(!strict.scope(other).is_enabled(name) && !block_on(strict.fetch_enabled(name, &nothing)).unwrap());
+        assert_eq!(strict.evaluate(name, &nothing).reason, flipper::Reason::NotGiven { variable: "plan".into() });
+        assert!(strict.is_enabled_with(name, &context! { plan: "pro" }));
+    }
+    let remote = FeatureFlagClient::builder().strict(true).build_remote(store);
+    assert!(!block_on(remote.fetch_enabled("BEFORE", &context! {})).unwrap());
+}

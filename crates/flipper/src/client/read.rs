@@ -264,7 +264,7 @@ impl<M> FeatureFlagClient<M> {
         }
         let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(default) };
         let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
-        Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
+        Ok(Plan::new(record, self.core.strict).is_enabled(name, context, &self.core.environment))
     }
 
     /// The client with its type known: nothing else has checks.

@@ -39,23 +39,23 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
     [false, true].map(|enabled| {
         let mut record = FlagRecord::new("", 0);
         record.set_enabled(enabled);
-        Arc::new(Plan::new(&record))
+        Arc::new(Plan::new(&record, false))
     })
 });
 
 impl Plan {
-    /// The plan of this flag; most flags are plain and share theirs, which saves a quarter of their memory.
-    pub(crate) fn of(record: &FlagRecord) -> Arc<Self> {
+    /// The plan of this flag, which counts as a strict one where `strict` says so; most flags are plain and share theirs, which saves a quarter of their memory.
+    pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
         let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
             return PLAIN[usize::from(record.is_enabled())].clone();
         }
-        Arc::new(Self::new(record))
+        Arc::new(Self::new(record, strict))
     }
 
-    pub(crate) fn new(record: &FlagRecord) -> Self {
+    pub(crate) fn new(record: &FlagRecord, strict: bool) -> Self {
         let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
-        let strict = record.is_strict() && !record.conditions().is_empty();
+        let strict = (strict || record.is_strict()) && !record.conditions().is_empty();
         let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
         let with_context = if enabled { settled(bucketer, true).filter(|_| !limited) } else { Some(false) };
         Self {

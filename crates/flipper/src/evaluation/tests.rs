@@ -30,7 +30,7 @@ fn environment(now: f64, random: f64) -> Environment {
 /// A flag whose meta data has these fields.
 fn plan(meta: &str) -> Plan {
     let text = format!(r#"{{"feature_name": "F", "is_enabled": true, "meta": {{"created_date": 1, {meta}}}}}"#);
-    Plan::new(&FlagRecord::from_json(text).unwrap())
+    Plan::new(&FlagRecord::from_json(text).unwrap(), false)
 }
 
 fn evaluate(plan: &Plan, attributes: &dyn Attributes) -> Evaluation {

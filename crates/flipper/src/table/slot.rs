@@ -78,9 +78,9 @@ impl State {
 }
 
 impl Entry {
-    pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
+    pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>, strict: bool) -> Self {
         let state = match record {
-            Ok(record) => State::Present { plan: Plan::of(&record), record },
+            Ok(record) => State::Present { plan: Plan::of(&record, strict), record },
             Err(corrupt) => State::Corrupt(corrupt),
         };
         Self { version, state }
