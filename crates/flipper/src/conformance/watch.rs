@@ -133,8 +133,8 @@ pub async fn watch_removes_nothing_else(store: Arc<dyn FeatureFlagStore>) {
                 WatchEvent::Hint { name } if name == record.name() => store.get(&name).await,
                 _ => continue,
             };
-            let told =
-                told.unwrap_or_else(|| panic!("`watch` reported {:?} as gone, which was changed", record.name()));
+            let state =
+                state.unwrap_or_else(|| panic!("`watch` reported {:?} as gone, which was changed", record.name()));
             if state.version == version {
                 break;
             }

@@ -149,10 +149,10 @@ impl Plan {
         if !self.enabled {
             return Verdict::Disabled;
         }
-        if !attributes.is_empty() {
-            if let Some(denied) = self.denied(attributes) {
-                return denied;
-            }
+        if !attributes.is_empty()
+            && let Some(denied) = self.denied(attributes)
+        {
+            return denied;
         }
         if self.strict || !(attributes.is_empty() || self.conditions.is_empty()) {
             let given = !self.strict || self.conditions.iter().all(|condition| condition.all_given(attributes));
@@ -175,10 +175,11 @@ impl Plan {
     fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
-                Outcome::Holds => match condition.first_missing(attributes).filter(|_| self.strict) {
-                    Some(variable) => return Verdict::NotGiven { variable },
-                    None => {}
-                },
+                Outcome::Holds => {
+                    if let Some(variable) = condition.first_missing(attributes).filter(|_| self.strict) {
+                        return Verdict::NotGiven { variable };
+                    }
+                }
                 Outcome::Fails { variable, operator } => return Verdict::ConditionFailed { variable, operator },
                 Outcome::Mismatch { variable, operator, types } => {
                     return Verdict::TypeMismatch { variable, operator, types };
