@@ -131,7 +131,7 @@ impl<M> FeatureFlag<M> {
     }
 
     /// Whether the flag is enabled for these attributes; the [default](Self::with_default) if it does not exist or cannot be
-    /// read.
+    /// read. A condition on an attribute that is not given is not looked at.
     #[inline]
     pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where

@@ -66,6 +66,9 @@ impl<M> FeatureFlagClient<M> {
 
     /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
     ///
+    /// **A condition on an attribute that is not given is not looked at**, unless flags are read [strictly](super::ClientBuilder::strict): give
+    /// all that the conditions name.
+    ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
     /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
