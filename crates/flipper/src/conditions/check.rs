@@ -47,8 +47,13 @@ impl Condition {
 
     /// The first attribute that is named here and not given.
     pub(crate) fn first_missing<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<&str> {
-        let is_given = |name: &str| (0..attributes.len()).any(|index| attributes.attribute(index).0 == name);
-        self.variables.iter().find(|variable| !is_given(variable))
+        let mut given = vec![false; self.variables.len()];
+        for index in 0..attributes.len() {
+            if let Some(place) = self.variables.place(attributes.attribute(index).0) {
+                given[place] = true;
+            }
+        }
+        given.iter().position(|given| !given).map(|place| self.variables.get(place))
     }
 
     /// In one pass for each 64 variables.

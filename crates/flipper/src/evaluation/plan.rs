@@ -1,8 +1,11 @@
 //! A flag made ready for checks.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
+
+use foldhash::fast::RandomState;
 
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation};
@@ -123,7 +126,6 @@ impl Plan {
 
     /// The attributes that are looked at and that are not there, in order.
     fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
-        let is_given = |name: &str| (0..attributes.len()).any(|index| attributes.attribute(index).0 == name);
         let conditions = self.deny_conditions.iter().chain(&self.conditions);
         let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
         match &self.bucketer {
@@ -133,7 +135,13 @@ impl Plan {
             Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
             Bucketer::NoOp | Bucketer::Percentage(_) | Bucketer::Custom(_) => {}
         }
-        names.retain(|name| !is_given(name));
+        if names.is_empty() {
+            return Vec::new();
+        }
+        // A set, for there may be thousands of both.
+        let given: HashSet<&str, RandomState> =
+            (0..attributes.len()).map(|index| attributes.attribute(index).0).collect();
+        names.retain(|name| !given.contains(name));
         names.sort_unstable();
         names.dedup();
         names.into_iter().map(str::to_owned).collect()
