@@ -193,6 +193,15 @@ impl Backend {
         }
     }
 
+    /// What is wrong with the file itself.
+    pub(crate) fn damage(&self) -> Option<String> {
+        let Kind::Sqlite(path) = &self.kind else { return None };
+        match sqlite3(path, "PRAGMA integrity_check") {
+            Ok(text) if text.trim() == "ok" => None,
+            Ok(text) | Err(text) => Some(format!("{}: {text}", path.display())),
+        }
+    }
+
     /// What the store's own shell says that a flag has: its number, or that there is none.
     pub(crate) fn read(&self, flag: usize) -> Result<Option<u64>, String> {
         let name = name(flag);

@@ -50,7 +50,7 @@ pub(crate) fn lasts(situation: Situation) -> Duration {
 
 /// What must be there before: a long log, an older copy.
 pub(crate) fn prepare(backend: &Backend) {
-    if !backend.scene.situations().contains(&Situation::HalfLoaded) {
+    if backend.scene.situation != Situation::HalfLoaded {
         return;
     }
     match &backend.kind {

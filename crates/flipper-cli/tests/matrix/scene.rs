@@ -101,9 +101,14 @@ impl Stage {
         while began.elapsed() < size.soak {
             let (before, at) = (self.all_wrong(), began.elapsed());
             backend.scene.situation = situations[self.random.below(situations.len())];
+            if backend.scene.situation == Situation::HalfLoaded {
+                // What has been written since would take long to load.
+                faults::prepare(backend);
+            }
             self.suffer(backend, size);
             self.flips(backend, size.flips / 10, true);
             faults += 1;
+            self.wrong.extend(backend.damage());
             if self.all_wrong() > before {
                 let (store, situation) = (self.scene.store.name(), backend.scene.situation.name());
                 println!("{store}: fault {faults}, {situation}, {at:.0?} after the start: something is wrong after it");

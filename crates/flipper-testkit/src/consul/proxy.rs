@@ -179,8 +179,9 @@ impl Shared {
                 return Ok(());
             }
             let from_agent = match &mut agent {
-                Some(agent) => agent,
-                None => {
+                // As proxies do: one that the agent has closed since is not used again.
+                Some(agent) if is_open(agent.get_ref()) => agent,
+                _ => {
                     let stream = TcpStream::connect(("127.0.0.1", self.agent))?;
                     let held = stream.try_clone()?;
                     self.lock().connections.entry(number).or_default().push(held);
@@ -215,6 +216,13 @@ impl Shared {
             to_client.write_all(&text)?;
         }
     }
+}
+
+/// Whether the other side has not closed it.
+fn is_open(stream: &TcpStream) -> bool {
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    let is_waiting = matches!(&peeked, Err(error) if is_timeout(error));
+    is_waiting && stream.set_nonblocking(false).is_ok()
 }
 
 fn is_timeout(error: &io::Error) -> bool {
