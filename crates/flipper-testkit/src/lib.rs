@@ -27,7 +27,7 @@ pub use port::free_port;
 pub use relay::{Harm, Relay};
 pub use shared::Shared;
 pub use tls::write as write_certificates;
-pub use wait::{PATIENCE, wait_until, within};
+pub use wait::{PATIENCE, block_on, wait_until, within};
 
 /// Says visibly that a test did not run, and why. Where `CI` is set everything must run, and this panics.
 ///

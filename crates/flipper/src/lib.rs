@@ -120,7 +120,7 @@ pub use bucketing::{
 pub use changes::{Change, Changes};
 pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
-pub use conditions::{Condition, Operator};
+pub use conditions::{Condition, Operator, ParseConditionError};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Bucket, Evaluation, Reason};
@@ -154,7 +154,7 @@ pub use url::connect;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
-pub use context::strip_raw as __strip_raw;
+pub use context::{strip_raw as __strip_raw, value as __value};
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
 pub use stores::thrift::convert as __thrift;

@@ -15,6 +15,7 @@ use std::{env, fmt};
 
 use tokio::runtime::Builder;
 
+use super::reopen::Reopen;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
 /// How long one call of a store may take, and how long a change may take to be told by a watch.
@@ -241,6 +242,24 @@ pub fn run_corrupt<T: TestStore, F: Future<Output = ()>>(
         let store = Arc::new(store);
         behavior(store.clone(), Plant::new(store, plant)).await;
         drop(guard);
+    });
+}
+
+/// Runs one behaviour of stores that are opened again, as the tests of
+/// [`reopened_conformance_tests!`](crate::reopened_conformance_tests) do.
+///
+/// # Panics
+///
+/// If the store does not show it.
+pub fn run_reopened<T: TestStore<Guard: 'static>, S: FeatureFlagStore, F: Future<Output = ()>>(
+    name: &str,
+    make: impl AsyncFnOnce() -> T + Send + 'static,
+    reopen: impl AsyncFn(&T::Guard) -> S + Send + 'static,
+    behavior: impl FnOnce(Arc<dyn FeatureFlagStore>, Reopen) -> F + Send + 'static,
+) {
+    bounded(name, TEST_LIMIT, async move || {
+        let (store, guard) = make().await.split();
+        behavior(Arc::new(store), Reopen::new(async move || reopen(&guard).await)).await;
     });
 }
 

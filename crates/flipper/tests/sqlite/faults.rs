@@ -5,8 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
+use flipper_testkit::block_on;
 use flipper_testkit::{SmallDisk, skip, wait_until};
-use futures_executor::block_on;
 
 use crate::{Folder, assert_intact, is_enabled, put, record, shell, stale};
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use flipper::{
     ErrorKind, FeatureFlagStore, Health, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, WatchEvent,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
-use futures_executor::block_on;
 use futures_util::StreamExt;
 
 use crate::{Folder, assert_intact, is_enabled, put, record, stale};

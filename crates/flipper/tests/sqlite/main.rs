@@ -21,8 +21,8 @@ use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Precondition,
     SqliteFeatureFlagStore, Version,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::{Child, child_role};
-use futures_executor::block_on;
 use tempfile::TempDir;
 
 /// A folder and the path of a database in it.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use flipper::{Change, FeatureFlagStore, LocalFeatureFlagStore, SqliteFeatureFlagStore};
+use flipper_testkit::block_on;
 use flipper_testkit::{Child, is_root, skip, within};
-use futures_executor::block_on;
 
 use crate::children::{counted, nanoseconds};
 use crate::{Folder, assert_intact, put};

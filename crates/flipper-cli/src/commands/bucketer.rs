@@ -1,11 +1,11 @@
-//! `flipper rollout`
+//! `flipper bucketer`
 
 use flipper::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, Error, ErrorKind, FlagRecord, Json,
     LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
 
-use crate::args::Rollout;
+use crate::args;
 use crate::change::{Words, change};
 use crate::describe::{choice, rollout, share_of};
 use crate::failure::{Done, Failure};
@@ -17,7 +17,7 @@ use crate::text::quoted;
 /// Where a stored bucketer has its share.
 const PERCENTAGE: &str = "percentage";
 
-pub(crate) async fn run(session: &mut Session, args: &Rollout) -> Done {
+pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
     let (percentage, given) = percentage(args)?;
     let store = session.open(Purpose::Existing)?;
     let roll_out = async |session: &mut Session, name: &str| {
@@ -63,12 +63,12 @@ fn words(flag: &str, before: &Bucketer, after: &Bucketer) -> Words {
 }
 
 /// The share to set, or none to take it away; and the names it is for.
-fn percentage(args: &Rollout) -> Done<(Option<AnyPercentage>, &[String])> {
+fn percentage(args: &args::Bucketer) -> Done<(Option<AnyPercentage>, &[String])> {
     if args.clear {
         return Ok((None, &args.words));
     }
     let Some((last, names)) = args.words.split_last().filter(|(_, names)| !names.is_empty()) else {
-        return Err(Failure::usage("the share is missing").hint("write it after the name: `flipper rollout NAME 25%`"));
+        return Err(Failure::usage("the share is missing").hint("write it after the name: `flipper bucketer NAME 25%`"));
     };
     let percentage = match (last.split_once(".."), args.over) {
         (Some((first, last)), Some(over)) => {
@@ -91,7 +91,7 @@ fn percentage(args: &Rollout) -> Done<(Option<AnyPercentage>, &[String])> {
 }
 
 /// The flag's bucketer with another share. What the arguments do not name stays as it was.
-fn next(before: &Bucketer, percentage: &AnyPercentage, args: &Rollout) -> Result<Bucketer, String> {
+fn next(before: &Bucketer, percentage: &AnyPercentage, args: &args::Bucketer) -> Result<Bucketer, String> {
     if args.random {
         return Ok(PercentageBucketer::new(percentage.clone()).into());
     }

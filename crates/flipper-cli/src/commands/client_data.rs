@@ -1,8 +1,8 @@
-//! `flipper data`
+//! `flipper client-data`
 
 use flipper::{Error, ErrorKind, FlagRecord, Json, Object};
 
-use crate::args::{Data, DataGet, DataSet, DataUnset};
+use crate::args::{ClientData, ClientDataGet, ClientDataSet, ClientDataUnset};
 use crate::change::{Words, change};
 use crate::failure::{Done, Failure};
 use crate::names;
@@ -10,21 +10,21 @@ use crate::session::Session;
 use crate::store::Purpose;
 use crate::text::quoted;
 
-pub(crate) async fn run(session: &mut Session, args: &Data) -> Done {
+pub(crate) async fn run(session: &mut Session, args: &ClientData) -> Done {
     match args {
-        Data::Get(args) => get(session, args).await,
-        Data::Set(args) => set(session, args).await,
-        Data::Unset(args) => unset(session, args).await,
+        ClientData::Get(args) => get(session, args).await,
+        ClientData::Set(args) => set(session, args).await,
+        ClientData::Unset(args) => unset(session, args).await,
     }
 }
 
-async fn get(session: &mut Session, args: &DataGet) -> Done {
+async fn get(session: &mut Session, args: &ClientDataGet) -> Done {
     let store = session.open(Purpose::Existing)?;
     let get = async |session: &mut Session, name: &str| session.out.line(store.record(name).await?.client_data());
     session.each(names::all(&args.names.names)?, get).await
 }
 
-async fn set(session: &mut Session, args: &DataSet) -> Done {
+async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
     let names::Given { names, pairs } = names::and_pairs(&args.words, "data")?;
     if pairs.is_empty() {
         return Err(Failure::usage("there is nothing to set").hint("write KEY=VALUE after the flag's name"));
@@ -43,7 +43,7 @@ async fn set(session: &mut Session, args: &DataSet) -> Done {
     session.each(names::all(names)?, set).await
 }
 
-async fn unset(session: &mut Session, args: &DataUnset) -> Done {
+async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
     let store = session.open(Purpose::Existing)?;
     let unset = async |session: &mut Session, name: &str| {
         let quoted = quoted(name);

@@ -1,6 +1,8 @@
 //! The words of an expression.
 
-use flipper::{Json, Operator};
+use super::Wrong;
+use crate::conditions::Operator;
+use crate::json::Json;
 
 /// A word, and where it stands.
 #[derive(Clone, Debug)]
@@ -22,14 +24,6 @@ pub(super) enum Kind {
     Open,
     Close,
     End,
-}
-
-/// What was wrong, and where.
-#[derive(Debug)]
-pub(super) struct Wrong {
-    pub(super) what: String,
-    pub(super) at: usize,
-    pub(super) len: usize,
 }
 
 /// What ends a word.
@@ -76,7 +70,7 @@ fn next(rest: &str, first: char) -> Result<(Kind, usize), Wrong> {
             None => Err(unclosed()),
         },
         '"' => quoted(rest),
-        '!' => Err(Wrong { what: "`!` alone means nothing here; unequal is `!=`".to_owned(), at: 0, len: 1 }),
+        '!' => Err(Wrong { what: "`!` alone means nothing here; unequal is `!=`", at: 0, len: 1 }),
         _ => {
             let word = &rest[..rest.find(ends_word).unwrap_or(rest.len())];
             Ok((Kind::Word(word.to_owned()), word.len()))
@@ -94,7 +88,7 @@ fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
             '"' => {
                 return match Json::parse_strict(&rest[..=at]) {
                     Ok(Json::String(text)) => Ok((Kind::Quoted(text), at + 1)),
-                    _ => Err(Wrong { what: "this is no string as JSON has it".to_owned(), at: 0, len: at + 1 }),
+                    _ => Err(Wrong { what: "this is no string as JSON has it", at: 0, len: at + 1 }),
                 };
             }
             _ => {}
@@ -104,5 +98,5 @@ fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
 }
 
 fn unclosed() -> Wrong {
-    Wrong { what: "this quote is not closed".to_owned(), at: 0, len: 1 }
+    Wrong { what: "this quote is not closed", at: 0, len: 1 }
 }

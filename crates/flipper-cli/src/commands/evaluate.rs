@@ -1,11 +1,10 @@
-//! `flipper explain`
+//! `flipper evaluate`
 
 use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
 
 use super::check::{evaluate, or_attribute, state, to_json};
 use crate::args::Check;
 use crate::caller::{Caller, warning};
-use crate::condition::{self, show};
 use crate::describe::rollout;
 use crate::failure::Done;
 use crate::missing::{Missing, missing};
@@ -21,13 +20,19 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
     let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
     let store = session.open(Purpose::Existing)?;
     let mut is_first = true;
-    let explain = async |session: &mut Session, name: &str| {
+    let show = async |session: &mut Session, name: &str| {
         let is_first = std::mem::take(&mut is_first);
         let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
-        let missing = missing(&record, &keys);
         let evaluation = evaluate(name, &record, &context).await?;
-        let steps = steps(name, &record, &context, &missing).await?;
-        let turning = caller.turning(name, &record, evaluation.enabled).await?;
+        let missing = missing(&record, &evaluation, &keys);
+        let mut steps = steps(name, &record, &context, &missing).await?;
+        if let (Some(last), true) =
+            (steps.last_mut(), evaluation.bucket.as_ref().is_some_and(|bucket| bucket.is_shared))
+        {
+            last.details
+                .push("all callers that give nothing to hash have this score, and are switched together".to_owned());
+        }
+        let turning = caller.turning(name, &record, evaluation.is_enabled).await?;
         let out = &mut session.out;
         if out.json() {
             let mut object = to_json(name, &evaluation, &missing, &turning);
@@ -41,11 +46,11 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
                 out.line(format_args!("       {detail}"))?;
             }
         }
-        out.line(format_args!("  so it is {}: {}", state(evaluation.enabled), evaluation.reason))?;
-        turning.iter().for_each(|attribute| out.note(warning(attribute, evaluation.enabled)));
+        out.line(format_args!("  so it is {}: {}", state(evaluation.is_enabled), evaluation.reason))?;
+        turning.iter().for_each(|attribute| out.note(warning(attribute, evaluation.is_enabled)));
         Ok(())
     };
-    session.each(names::all(given)?, explain).await
+    session.each(names::all(given)?, show).await
 }
 
 /// One step of the evaluation.
@@ -82,36 +87,36 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
     let mut decided = !record.is_enabled();
     let mut denied = Step::new("does a deny condition hold?", "it has none");
     if !record.deny_conditions().is_empty() {
-        denied.outcome = outcome(&mut decided, context, async || {
+        denied.outcome = outcome(&mut decided, !context.is_empty(), async || {
             // With all else taken away, the reason tells.
             let mut alone = record.clone();
             alone.set_conditions(Vec::new());
             alone.set_bucketer(Bucketer::NoOp);
             Ok(match evaluate(name, &alone, context).await? {
-                evaluation if evaluation.enabled => None,
+                evaluation if evaluation.is_enabled => None,
                 evaluation => Some(format!("yes, and that decides: off, since {}", evaluation.reason)),
             })
         })
         .await?
         .unwrap_or_else(|| "no, so on to the next step".to_owned());
-        denied.details = record.deny_conditions().iter().map(show).collect();
+        denied.details = record.deny_conditions().iter().map(ToString::to_string).collect();
     }
     steps.push(denied);
 
+    let strict = record.is_strict();
     let mut conditions = Step::new("do all conditions hold?", "it has none");
     if !record.conditions().is_empty() {
         let mut all = true;
         for condition in record.conditions() {
             for (variable, operator, right) in condition.checks() {
                 let single = Condition::new().with(variable, operator, right);
-                let (detail, holds) =
-                    check(name, &single, condition::check(variable, operator, right), variable, context).await?;
+                let (detail, holds) = check(name, &single, variable, context, strict).await?;
                 let question = missing.iter().find(|missing| missing.name == variable).and_then(Missing::question);
                 conditions.details.push(question.into_iter().fold(detail, |detail, more| format!("{detail}; {more}")));
                 all &= holds;
             }
         }
-        conditions.outcome = outcome(&mut decided, context, async || {
+        conditions.outcome = outcome(&mut decided, strict || !context.is_empty(), async || {
             let answer =
                 if all { "yes, and that decides: on; a rollout is not asked" } else { "no, and that decides: off" };
             Ok(Some(answer.to_owned()))
@@ -142,7 +147,7 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
             ));
         }
     } else if !decided {
-        share.outcome = "it has none, so it is on for everybody".to_owned();
+        share.outcome = "it has none, so it is on".to_owned();
     }
     steps.push(share);
     Ok(steps)
@@ -151,13 +156,13 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
 /// What a step about attributes comes to.
 async fn outcome(
     decided: &mut bool,
-    context: &Context,
+    has_attributes: bool,
     ask: impl AsyncFnOnce() -> Done<Option<String>>,
 ) -> Done<Option<String>> {
     if *decided {
         return Ok(Some("not asked".to_owned()));
     }
-    if context.is_empty() {
+    if !has_attributes {
         return Ok(Some("not asked, since the check gives no attributes".to_owned()));
     }
     let answer = ask().await?;
@@ -168,13 +173,17 @@ async fn outcome(
 async fn check(
     name: &str,
     single: &Condition,
-    text: String,
     variable: &str,
     context: &Context,
+    strict: bool,
 ) -> Done<(String, bool)> {
     let given = (0..context.len()).map(|index| context.attribute(index)).find(|(key, _)| *key == variable);
     let Some((_, given)) = given else {
-        return Ok((format!("{text}: {}", styled(FAINT, "not given, and so not looked at")), true));
+        let says = match strict {
+            true => styled(OFF, "not given, and so it does not hold"),
+            false => styled(FAINT, "not given, and so not looked at"),
+        };
+        return Ok((format!("{single}: {says}"), !strict));
     };
     let given = match given {
         flipper::Value::Json(json) => value(json),
@@ -185,11 +194,11 @@ async fn check(
     alone.add_condition(single.clone());
     let evaluation = evaluate(name, &alone, context).await?;
     let says = match evaluation.reason {
-        _ if evaluation.enabled => styled(ON, "holds"),
+        _ if evaluation.is_enabled => styled(ON, "holds"),
         Reason::TypeMismatch { actual, expected, .. } => {
             styled(OFF, format_args!("does not hold: {actual} cannot be compared with {expected}"))
         }
         _ => styled(OFF, "does not hold"),
     };
-    Ok((format!("{text}: {given} {says}"), evaluation.enabled))
+    Ok((format!("{single}: {given} {says}"), evaluation.is_enabled))
 }
