@@ -33,7 +33,7 @@ flipper::store_conformance_tests!(two_clients, async || {
 
 flipper::store_conformance_tests!(over_sqlite, async || {
     let folder = tempfile::tempdir().unwrap();
-    let store = flipper::SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap();
+    let store = flipper::SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
     let server = Server::start("127.0.0.1:0", store).unwrap();
     (client(&server, ThriftRpcOptions::new()), (server, folder))
 });

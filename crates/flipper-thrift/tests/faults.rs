@@ -405,11 +405,11 @@ fn a_change_is_heard_at_once() {
 fn a_client_by_url_checks_from_memory_through_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.db");
-    let serve = |address: &str| Server::start(address, SqliteFeatureFlagStore::open(&path).unwrap());
+    let serve = |address: &str| Server::start(address, SqliteFeatureFlagStore::new(&path).unwrap());
     let server = serve("127.0.0.1:0").unwrap();
     let address = server.local_addr();
     let url = format!("thrift://{address}?transport=framed&protocol=compact");
-    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    let [one, other] = [0, 1].map(|_| FeatureFlagClient::new(flipper::open(&url).unwrap()));
     block_on(async {
         one.ready().await.unwrap();
         other.ready().await.unwrap();

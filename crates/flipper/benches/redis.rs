@@ -249,7 +249,7 @@ fn seen() {
 async fn follow(role: &str, url: &str) {
     match role {
         "ours" => {
-            let features = flipper::connect(&format!("{url}?base_key=told")).unwrap();
+            let features = FeatureFlagClient::new(flipper::open(&format!("{url}?base_key=told")).unwrap());
             features.ready().await.unwrap();
             let mut changes = features.changes();
             let mut enabled = features.is_enabled("F");
@@ -290,7 +290,7 @@ async fn follow(role: &str, url: &str) {
 
 /// From before `enable()` in this process to the new answer in another.
 async fn processes(server: &RedisServer) {
-    let features = flipper::connect(&format!("{}?base_key=told", server.url())).unwrap();
+    let features = FeatureFlagClient::new(flipper::open(&format!("{}?base_key=told", server.url())).unwrap());
     features.ready().await.unwrap();
     features.create("F").or_get().await.unwrap();
     features.disable("F").await.unwrap();
@@ -330,7 +330,7 @@ async fn processes(server: &RedisServer) {
 /// A mirrored check beside one of flags in memory.
 async fn check(server: &RedisServer) {
     const CHECKS: usize = 1000;
-    let mirrored = flipper::connect(&format!("{}?base_key=checked", server.url())).unwrap();
+    let mirrored = FeatureFlagClient::new(flipper::open(&format!("{}?base_key=checked", server.url())).unwrap());
     mirrored.ready().await.unwrap();
     let memory = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
     for number in 0..100 {

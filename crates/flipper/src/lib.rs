@@ -135,20 +135,19 @@ pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
-    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
-    validate_new_name,
+    Corrupt, FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name, validate_new_name,
 };
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "sqlite")]
+pub use stores::SqliteFeatureFlagStore;
 #[cfg(feature = "consul")]
-pub use stores::{ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
+pub use stores::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
-#[cfg(feature = "sqlite")]
-pub use stores::{SqliteFeatureFlagStore, SqliteFile, SqliteOptions};
 #[cfg(feature = "thrift")]
 pub use stores::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
-pub use table::FlagTable;
-pub use url::connect;
+pub use table::{FlagTable, LocalFeatureFlagStore};
+pub use url::{connect, open};
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]

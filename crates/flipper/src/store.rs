@@ -15,8 +15,8 @@ use crate::inspection::{Check, Finding};
 use crate::many::{FlagStream, give_up, whole};
 use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
-use crate::status::{Status, Updates};
-use crate::table::FlagTable;
+use crate::status::Updates;
+use crate::table::LocalFeatureFlagStore;
 
 /// How often [`FeatureFlagStore::watch`] asks a store that cannot tell of changes.
 const POLL_EVERY: Duration = Duration::from_secs(1);
@@ -198,6 +198,27 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         whole(self)
     }
 
+    /// This store as one that holds its flags in this process, if it does: a client then checks what it holds, and wraps every other
+    /// store in a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). `None` by default; a wrapper that holds nothing gives
+    /// what its store gives, wrapped.
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        None
+    }
+
+    /// Releases connections and files, and ends the background work, of all clones. Wrappers close the store that they wrap. The default
+    /// does nothing: most stores release all that they have when the last clone is dropped.
+    ///
+    /// # Behavior
+    ///
+    /// - `close_twice`: closing twice is no error.
+    ///
+    /// # Errors
+    ///
+    /// If something could not be released in good order.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Which store this is, without asking it: no epoch. The default is what it prints, which is enough where that names the
     /// whole place.
     fn identity(&self) -> Identity {
@@ -212,60 +233,6 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
             Err(error) => Check::new("reachable", Finding::Fault, error.chain()),
         }]
     }
-}
-
-/// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current: what
-/// [`FeatureFlagClient::new`](crate::FeatureFlagClient::new) needs, so that checks are reads of memory.
-///
-/// The sentences under `# Behavior` are proved by `local_store_conformance_tests!`.
-#[async_trait]
-pub trait LocalFeatureFlagStore: FeatureFlagStore {
-    /// The flags as this process knows them.
-    ///
-    /// # Behavior
-    ///
-    /// - `table_is_one`: it is the same table each time.
-    /// - `table_shows_put`: a put of this store is in the table, with its version, before it returns.
-    /// - `table_shows_delete`: a flag that this store deletes is gone from the table before the delete returns.
-    /// - `table_shows_put_all`: as `table_shows_put`, for all of them.
-    /// - `table_agrees_with_list`: once ready, and with nobody writing, it has what `list` gives, versions included.
-    /// - `table_keeps_order`: after writers at the same time it has the last state, never an older one.
-    /// - `corrupt_table`: a value that cannot be read is in the table, with the reason, and the other flags go on.
-    fn table(&self) -> &Arc<FlagTable>;
-
-    /// How current they are.
-    ///
-    /// # Behavior
-    ///
-    /// - `status_is_live`: once ready it is `Live`, with the time of a sync that is not in the future, and no corrupt flags.
-    /// - `corrupt_status`: a value that cannot be read is named, until it is replaced or deleted.
-    fn status(&self) -> Status;
-
-    /// Waits until the first full set of flags is in.
-    ///
-    /// # Behavior
-    ///
-    /// - `ready_again`: it returns for all who wait, however often it is called.
-    ///
-    /// # Errors
-    ///
-    /// If that cannot happen any more: the store was closed before, or what it was given cannot work.
-    async fn ready(&self) -> Result<()>;
-
-    /// Ends the background work and releases connections and files. Checks go on with the last known flags; writes are
-    /// `Unavailable` from then on.
-    ///
-    /// # Behavior
-    ///
-    /// - `close_keeps_flags`: the table has the flags that it had.
-    /// - `close_refuses_writes`: puts and deletes are `Unavailable` from then on, and the table stays as it is.
-    /// - `close_is_stale`: the status is `Stale` from then on.
-    /// - `close_twice`: closing twice is no error.
-    ///
-    /// # Errors
-    ///
-    /// If something could not be released in good order.
-    async fn close(&self) -> Result<()>;
 }
 
 /// Under what condition a write happens.
@@ -536,25 +503,14 @@ macro_rules! forward_store {
             fn identity(&self) -> Identity {
                 (**self).identity()
             }
-            async fn inspect(&self) -> Vec<Check> {
-                (**self).inspect().await
-            }
-        }
-
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<S: LocalFeatureFlagStore + ?Sized> LocalFeatureFlagStore for $pointer<S> {
-            fn table(&self) -> &Arc<FlagTable> {
-                (**self).table()
-            }
-            fn status(&self) -> Status {
-                (**self).status()
-            }
-            async fn ready(&self) -> Result<()> {
-                (**self).ready().await
+            fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+                (**self).local()
             }
             async fn close(&self) -> Result<()> {
                 (**self).close().await
+            }
+            async fn inspect(&self) -> Vec<Check> {
+                (**self).inspect().await
             }
         }
     )+};

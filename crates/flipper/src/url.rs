@@ -1,17 +1,56 @@
-//! `connect`: a client from a URL.
+//! A store, or a client, from a URL.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::background;
 use crate::client::FeatureFlagClient;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::status::Health;
+use crate::store::FeatureFlagStore;
 use crate::stores::MemoryFeatureFlagStore;
 
-/// A client for the store that a URL names; checks are answered from memory.
+/// How long [`connect`] waits for a store's flags.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A client for the store that a URL names, when all its flags are in memory; see [`open`] for the URLs.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// let features = flipper::connect("memory:").await?;
+/// assert!(!features.is_enabled("MY_FEATURE"));
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// ```
+///
+/// A program that must start whether or not the store can be reached makes its client of [`open`] instead.
+///
+/// # Errors
+///
+/// As [`open`], what the store says, and `Unavailable` if its flags do not arrive within 10 s.
+pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
+    let features = FeatureFlagClient::new(open(url)?);
+    match background::within(CONNECT_WITHIN, features.ready()).await {
+        Ok(ready) => ready?,
+        Err(_) => {
+            let status = features.status();
+            // Those that arrived just now are flags.
+            if let (Health::Stale { reason, .. }, None) = (status.health, status.last_sync) {
+                let message = format!("the store's flags did not arrive within {CONNECT_WITHIN:?}: {reason}");
+                return Err(Error::new(ErrorKind::Unavailable).with_message(message));
+            }
+        }
+    }
+    Ok(features)
+}
+
+/// The store that a URL names. Nothing is sent yet, but a file is opened.
 ///
 /// | URL | store | feature |
 /// |---|---|---|
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
 /// | `memory:` | [`MemoryFeatureFlagStore`] | |
-/// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore`, mirrored | `redis` |
-/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore`, mirrored | `thrift` |
+/// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
+/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
 ///
 /// It is a plain function, so that a client can be a `static`:
@@ -21,16 +60,16 @@ use crate::stores::MemoryFeatureFlagStore;
 /// use flipper::FeatureFlagClient;
 ///
 /// static FEATURES: LazyLock<FeatureFlagClient> =
-///     LazyLock::new(|| flipper::connect("memory:").expect("the URL of the flags is right"));
+///     LazyLock::new(|| FeatureFlagClient::new(flipper::open("memory:").expect("the URL of the flags is right")));
 ///
 /// assert!(!FEATURES.is_enabled("MY_FEATURE"));
 /// ```
 ///
 /// # Errors
 ///
-/// `InvalidInput` for what is no such URL, `Unsupported` for a store that this build leaves out, and what the store says.
+/// `InvalidInput` for what is no such URL, `Unsupported` for a store that this build leaves out, and what opening the store says.
 /// Messages never hold more of the URL than its scheme and, for a file, its path.
-pub fn connect(url: &str) -> Result<FeatureFlagClient> {
+pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Error::invalid_input(
             "a store's URL begins with its kind and a colon: `consul://…`, `memory:`, `redis://…`, `sqlite:PATH`, \
@@ -38,7 +77,7 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
         ));
     };
     match scheme {
-        "memory" if rest.is_empty() => Ok(FeatureFlagClient::new(MemoryFeatureFlagStore::new())),
+        "memory" if rest.is_empty() => Ok(Arc::new(MemoryFeatureFlagStore::new())),
         "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
         _ if is_redis(scheme) => redis(url),
@@ -51,28 +90,26 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
 }
 
 #[cfg(feature = "consul")]
-fn consul(url: &str) -> Result<FeatureFlagClient> {
-    Ok(FeatureFlagClient::new(crate::stores::ConsulFeatureFlagStore::start(url)?))
+fn consul(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?))
 }
 
 #[cfg(not(feature = "consul"))]
-fn consul(_url: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(crate::ErrorKind::Unsupported)
-        .with_message("`consul:` needs the feature `consul` of `flipper-client`"))
+fn consul(_url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`consul:` needs the feature `consul` of `flipper-client`"))
 }
 
 #[cfg(feature = "sqlite")]
-fn sqlite(path: &str) -> Result<FeatureFlagClient> {
+fn sqlite(path: &str) -> Result<Arc<dyn FeatureFlagStore>> {
     if path.is_empty() {
         return Err(Error::invalid_input("`sqlite:` wants the path of a file after the colon"));
     }
-    Ok(FeatureFlagClient::new(crate::stores::SqliteFeatureFlagStore::open(path)?))
+    Ok(Arc::new(crate::stores::SqliteFeatureFlagStore::new(path)?))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn sqlite(_path: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(crate::ErrorKind::Unsupported)
-        .with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
+fn sqlite(_path: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
 }
 
 /// Also without the feature, for the error to name it.
@@ -82,25 +119,21 @@ fn is_redis(scheme: &str) -> bool {
 }
 
 #[cfg(feature = "redis")]
-fn redis(url: &str) -> Result<FeatureFlagClient> {
-    let store = crate::stores::RedisFeatureFlagStore::connect(url)?;
-    Ok(FeatureFlagClient::new(crate::wrappers::MirroredFeatureFlagStore::new(store)))
+fn redis(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    Ok(Arc::new(crate::stores::RedisFeatureFlagStore::connect(url)?))
 }
 
 #[cfg(not(feature = "redis"))]
-fn redis(_url: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(crate::ErrorKind::Unsupported)
-        .with_message("`redis:` needs the feature `redis` of `flipper-client`"))
+fn redis(_url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`redis:` needs the feature `redis` of `flipper-client`"))
 }
 
 #[cfg(feature = "thrift")]
-fn thrift(url: &str) -> Result<FeatureFlagClient> {
-    let store = crate::stores::ThriftRpcFeatureFlagStore::connect(url)?;
-    Ok(FeatureFlagClient::new(crate::wrappers::MirroredFeatureFlagStore::new(store)))
+fn thrift(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    Ok(Arc::new(crate::stores::ThriftRpcFeatureFlagStore::connect(url)?))
 }
 
 #[cfg(not(feature = "thrift"))]
-fn thrift(_url: &str) -> Result<FeatureFlagClient> {
-    Err(Error::new(crate::ErrorKind::Unsupported)
-        .with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
+fn thrift(_url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
 }

@@ -17,7 +17,7 @@ const ROUNDS: usize = 200;
 const DOOMED: usize = 20;
 
 fn mirrored(url: &str) -> FeatureFlagClient {
-    let features = flipper::connect(url).unwrap();
+    let features = FeatureFlagClient::new(flipper::open(url).unwrap());
     block_on(features.ready()).unwrap();
     features
 }
@@ -326,7 +326,7 @@ fn refused_writes_leave_checks_alone() {
 
     let protected = RedisServer::options().password("right").start().unwrap();
     let url = format!("redis://:wrong@127.0.0.1:{}", protected.port());
-    let refused = flipper::connect(&url).unwrap();
+    let refused = FeatureFlagClient::new(flipper::open(&url).unwrap());
     let error = block_on(refused.ready()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert!(!format!("{error:?} {error} {refused:?}").contains("wrong"));

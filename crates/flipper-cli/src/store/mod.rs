@@ -8,4 +8,4 @@ mod shown;
 
 pub(crate) use choice::Choice;
 pub(crate) use location::{Kind, Location, without_secrets};
-pub(crate) use open::{Purpose, Store, consul};
+pub(crate) use open::{Purpose, Store};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flipper::{
-    ConsulBuilder, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, SqliteFile, Stored, ThriftRpcFeatureFlagStore,
+    ConsulFeatureFlagStore, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
+    RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore,
 };
 
 use tokio::sync::OnceCell;
@@ -26,8 +26,6 @@ pub(crate) enum Purpose {
     New,
     /// To show what would become of flags; a file that does not exist is taken for an empty one, and not made.
     Rehearsal,
-    /// To follow changes.
-    Follow,
 }
 
 /// An open store.
@@ -109,23 +107,13 @@ fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>
                 return Ok(Arc::new(MemoryFeatureFlagStore::new()));
             }
             prepare_file(path, &location.shown, purpose)?;
-            match purpose {
-                Purpose::Existing | Purpose::New | Purpose::Rehearsal => {
-                    SqliteFile::open(path).map(|file| Arc::new(file) as _)
-                }
-                Purpose::Follow => SqliteFeatureFlagStore::open(path).map(|store| Arc::new(store) as _),
-            }
+            SqliteFeatureFlagStore::new(path).map(|store| Arc::new(store) as _)
         }
         Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
         Kind::Thrift => ThriftRpcFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Consul => consul(location).and_then(|store| Ok(Arc::new(store.remote()?) as _)),
+        Kind::Consul => ConsulFeatureFlagStore::from_url(&location.url).map(|store| Arc::new(store) as _),
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
-}
-
-/// Does not wait for Consul: the first call tells better what is wrong.
-pub(crate) fn consul(location: &Location) -> flipper::Result<ConsulBuilder> {
-    Ok(ConsulBuilder::from_url(&location.url)?.start_stale())
 }
 
 fn prepare_file(path: &Path, shown: &str, purpose: Purpose) -> Done {

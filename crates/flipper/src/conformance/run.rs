@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
+use crate::store::FeatureFlagStore;
+use crate::table::LocalFeatureFlagStore;
 
 /// How long one call of a store may take, and how long a change may take to be told by a watch.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);

@@ -156,6 +156,7 @@ faults! { store_suite_finds: run
     put_all_results: PutAllIsReversed,
     stream_agrees_with_list: StreamHasOnePage,
     stream_is_complete: StreamHasOneTwice,
+    close_twice: CloseTwiceFails,
 }
 
 faults! { local_suite_finds: run_local
@@ -170,7 +171,6 @@ faults! { local_suite_finds: run_local
     close_keeps_flags: CloseForgetsFlags,
     close_refuses_writes: CloseTakesWrites,
     close_is_stale: CloseIsLive,
-    close_twice: CloseTwiceFails,
 }
 
 faults! { corrupt_suite_finds: run_corrupt [async |store: &crate::Faulty, name: &str, value: &[u8]| store.plant(name, value),]

@@ -9,7 +9,7 @@ use flipper::{
 };
 use flipper_testkit::consul::ConsulAgent;
 
-use crate::{Shared, agent, make_lists_large, random_base, store};
+use crate::{Connect as _, Shared, agent, make_lists_large, random_base, store};
 
 type Any = Box<dyn LocalFeatureFlagStore>;
 
@@ -52,16 +52,16 @@ fn remote(running: Option<Arc<ConsulAgent>>, base: &str) -> (Box<dyn FeatureFlag
     let store: Box<dyn FeatureFlagStore> = match &running {
         Some(agent) => {
             let client = ConsulClient::builder().address(agent.address()).build().unwrap();
-            Box::new(ConsulFeatureFlagStore::builder(client).base_key(base).remote().unwrap())
+            Box::new(ConsulFeatureFlagStore::new(client).base_key(base).unwrap())
         }
         None => Box::new(MemoryFeatureFlagStore::new()),
     };
     (store, running)
 }
 
-flipper::store_conformance_tests!(without_memory, async || remote(agent(), &random_base()));
+flipper::store_conformance_tests!(remote, async || remote(agent(), &random_base()));
 
-flipper::store_conformance_tests!(with_and_without_memory, async || {
+flipper::store_conformance_tests!(with_and_remote, async || {
     let base = random_base();
     let Some(running) = agent() else {
         let (store, _) = remote(None, &base);
@@ -86,7 +86,7 @@ flipper::local_store_conformance_tests!(with_hints_forbidden, async || {
         let base = random_base();
         make_lists_large(agent, &base);
         let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
-        Box::new(ConsulFeatureFlagStore::builder(client).base_key(base).connect().await.unwrap()) as Any
+        Box::new(ConsulFeatureFlagStore::new(client).base_key(base).unwrap().connect().await.unwrap()) as Any
     })
     .await
 });
@@ -99,7 +99,7 @@ mod corrupt {
         async || on(agent(), async |agent| Box::new(store(agent, &random_base()).await) as Any).await,
         async |store: &Any, name: &str, value: &[u8]| {
             let shown = store.to_string();
-            match shown.strip_prefix("Consul(").and_then(|rest| rest.strip_suffix(')')) {
+            match shown.strip_prefix("Mirrored(Consul(").and_then(|rest| rest.strip_suffix("))")) {
                 Some(base) => agent().unwrap().put(&format!("{base}/{name}"), value),
                 None => {
                     store.table().apply(Stored::from_json(name, Version::ordered(0), value));

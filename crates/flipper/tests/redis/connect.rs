@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent,
+};
 use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 use redis::{Client, TlsCertificates};
@@ -127,7 +129,7 @@ fn a_static_store_outlives_runtimes() {
 async fn a_client_by_url_checks_from_memory() {
     let Some(server) = RedisServer::start() else { return };
     let url = format!("{}/3?base_key={}", server.url(), random_base());
-    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    let [one, other] = [0, 1].map(|_| FeatureFlagClient::new(flipper::open(&url).unwrap()));
     one.ready().await.unwrap();
     other.ready().await.unwrap();
     one.create("F").enabled(true).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
-use super::builder::ConsulBuilder;
+use super::ConsulFeatureFlagStore;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
 
@@ -14,11 +14,11 @@ const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such 
 const PORT: u16 = 8500;
 
 /// What the URL does not say is taken from the environment, the token always.
-pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
+pub(super) fn parse(text: &str) -> Result<ConsulFeatureFlagStore> {
     parse_in(text, ConsulClientBuilder::from_env()?)
 }
 
-fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulBuilder> {
+fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeatureFlagStore> {
     let rest = text.strip_prefix("consul://").ok_or_else(|| Error::invalid_input(FORM))?;
     // Without a host it is that of the environment; the parser wants one.
     let hostless = rest.is_empty() || rest.starts_with(['/', '?']);
@@ -63,12 +63,12 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulBuilder
             }
         };
     }
-    let mut builder = ConsulBuilder::new(client.build()?);
+    let mut store = ConsulFeatureFlagStore::new(client.build()?);
     if let Some(wait) = wait {
-        builder = builder.wait(wait);
+        store = store.wait(wait);
     }
     let base_key = decoded(url.path().trim_matches('/'))?;
-    Ok(if base_key.is_empty() { builder } else { builder.base_key(base_key) })
+    if base_key.is_empty() { Ok(store) } else { store.base_key(base_key) }
 }
 
 /// `30s`, `500ms` or `1m`, as Consul writes it.
@@ -142,7 +142,7 @@ mod tests {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         })?
         .timeout(Duration::from_millis(300));
-        let store = parse_in(&with(url), client)?.remote()?;
+        let store = parse_in(&with(url), client)?;
         assert!(crate::FeatureFlagStore::list(&store).await.is_err());
         drop(store);
         Ok(reader.join().unwrap())
