@@ -52,7 +52,7 @@ fn main() {
     }
 
     let Some(redis) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&format!("{}?base_key=bulk", redis.url())).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&format!("{}?base_key=bulk", redis.url())).unwrap();
     import("Redis", &redis.url(), &file, bulk(&store, &records));
     let mut shell = Command::new(program("redis-cli").expect("redis-cli is not installed; scripts/setup installs it"));
     shell.args(["-p", &redis.port().to_string(), "get", &format!("features/{NAME}")]);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Finding, FlagRecord, MemoryFeatureFlagStore, Precondition,
-    SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore, ThriftRpcOptions, Updates, Version, Watch, WatchEvent,
+    SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore, Updates, Version, Watch, WatchEvent,
 };
 use flipper_testkit::{wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
@@ -21,8 +21,7 @@ use futures_util::StreamExt;
 use support::{about_flags, block_on};
 
 fn store_at(address: SocketAddr) -> ThriftRpcFeatureFlagStore {
-    let options = ThriftRpcOptions::new().framed().timeout(Duration::from_secs(2));
-    ThriftRpcFeatureFlagStore::with_options(address.ip().to_string(), address.port(), options)
+    ThriftRpcFeatureFlagStore::new(address.ip().to_string(), address.port()).framed().timeout(Duration::from_secs(2))
 }
 
 /// A store whose every call fails, or waits for ever, while it is told to.
@@ -150,8 +149,8 @@ fn no_server() {
 fn a_server_that_never_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let options = ThriftRpcOptions::new().timeout(Duration::from_millis(300)).max_connections(1);
-    let store = ThriftRpcFeatureFlagStore::with_options("127.0.0.1", address.port(), options);
+    let store = ThriftRpcFeatureFlagStore::new("127.0.0.1", address.port());
+    let store = store.timeout(Duration::from_millis(300)).max_connections(1);
     let error = within(Duration::from_secs(5), move || {
         // The second stands in the queue behind the first.
         let (first, second) = block_on(async { futures_util::future::join(store.get("F"), store.get("G")).await });
@@ -175,8 +174,8 @@ fn a_server_that_speaks_something_else() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nwhat was that?");
         }
     });
-    for options in [ThriftRpcOptions::new(), ThriftRpcOptions::new().framed(), ThriftRpcOptions::new().compact()] {
-        let store = ThriftRpcFeatureFlagStore::with_options("127.0.0.1", address.port(), options);
+    let store = || ThriftRpcFeatureFlagStore::new("127.0.0.1", address.port());
+    for store in [store(), store().framed(), store().compact()] {
         let error = within(Duration::from_secs(5), move || block_on(store.get("F")).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }

@@ -98,7 +98,7 @@ async fn bare(server: &RedisServer) -> MultiplexedConnection {
 }
 
 async fn get(server: &RedisServer) {
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     store.put(&flag("F", true), Precondition::Any).await.unwrap();
     let mut connection = bare(server).await;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -115,7 +115,7 @@ async fn get(server: &RedisServer) {
 }
 
 async fn list(server: &RedisServer) {
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("many");
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("many");
     let mut connection = bare(server).await;
     connection.set_response_timeout(Duration::from_secs(10));
     for number in 0..FLAGS {
@@ -129,7 +129,7 @@ async fn list(server: &RedisServer) {
 
         let start = Instant::now();
         let mirror =
-            MirroredFeatureFlagStore::new(RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("many"));
+            MirroredFeatureFlagStore::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("many"));
         mirror.ready().await.unwrap();
         starts.push(start.elapsed());
         assert_eq!(mirror.table().list().len(), FLAGS);
@@ -159,8 +159,8 @@ async fn list(server: &RedisServer) {
 
 /// From before the write to after the new value is in the other's hands.
 async fn change(server: &RedisServer) {
-    let writer = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("told");
-    let reader = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("told");
+    let writer = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("told");
+    let reader = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("told");
     let mut watch = reader.watch();
     watch.next().await.unwrap();
     let mut version = writer.put(&flag("F", false), Precondition::Any).await.unwrap();

@@ -140,14 +140,14 @@ pub use store::{
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::SqliteFeatureFlagStore;
+#[cfg(feature = "thrift")]
+pub use stores::ThriftRpcFeatureFlagStore;
 #[cfg(feature = "consul")]
 pub use stores::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
-#[cfg(feature = "thrift")]
-pub use stores::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
 pub use table::{FlagTable, LocalFeatureFlagStore};
-pub use url::{connect, open};
+pub use url::{STORE_KINDS, StoreKind, connect, open};
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! Every store of this crate shows every behaviour that `store.rs` states, and every behaviour stated there has its test.
+//! Every store of this crate shows every behaviour that `store/mod.rs` states, and every behaviour stated there has its test.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ fn a_behavior_needs_no_runtime_of_the_caller() {
     });
 }
 
-/// The names of the bullets under `# Behavior` in a piece of `store.rs`.
+/// The names of the bullets under `# Behavior` in a piece of `store/mod.rs`.
 fn bullets(source: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut under_behavior = false;
@@ -113,7 +113,7 @@ fn bullets(source: &str) -> Vec<&str> {
 
 #[test]
 fn every_behavior_has_its_test_and_every_test_its_behavior() {
-    let (store, local) = (include_str!("../src/store.rs"), include_str!("../src/table/local.rs"));
+    let (store, local) = (include_str!("../src/store/mod.rs"), include_str!("../src/table/local.rs"));
     let stated = |source, corrupt: bool| -> Vec<&str> {
         let mut names: Vec<_> =
             bullets(source).into_iter().filter(|name| name.starts_with("corrupt_") == corrupt).collect();

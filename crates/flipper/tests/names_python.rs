@@ -107,7 +107,7 @@ async fn in_redis_and_consul() {
         let client = ConsulClient::builder().address(agent.address()).build().unwrap();
         ConsulFeatureFlagStore::new(client).base_key(base).unwrap()
     };
-    let redis_at = |base: &str| RedisFeatureFlagStore::connect(&redis.url()).unwrap().base_key(base);
+    let redis_at = |base: &str| RedisFeatureFlagStore::from_url(&redis.url()).unwrap().base_key(base);
 
     let Some(mut python) = Python::start("redis", redis.port(), "features") else { return };
     let (_folder, mut to) = others();

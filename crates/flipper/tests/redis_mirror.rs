@@ -132,7 +132,7 @@ fn no_toggle_is_undone_and_no_flag_rises_from_the_dead() {
     let roles = mergers.chain(others.map(|(role, argument)| (role, argument.to_owned())));
     run_together(roles.map(|(role, argument)| Child::spawn(role, &[&server.url(), &argument])).collect());
     assert_merged(&features, 0..4);
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let left: Vec<_> = block_on(store.list()).unwrap().into_iter().map(|flag| flag.name).collect();
     assert_eq!(left, ["F", "G"]);
     wait_until("memory has the same", || features.list(None, 0).len() == 2);
@@ -224,7 +224,7 @@ fn fifty_restarts_under_writers_and_checkers() {
     }
     stop.store(true, Ordering::Relaxed);
     let acknowledged: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let listed = persist(|| block_on(store.list())).unwrap();
     for name in &acknowledged {
         assert!(listed.iter().any(|flag| flag.name == *name), "{name} was acknowledged and is lost");

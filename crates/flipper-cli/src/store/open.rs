@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flipper::{
-    ConsulFeatureFlagStore, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Remote,
+    SqliteFeatureFlagStore, Stored,
 };
 
 use tokio::sync::OnceCell;
@@ -102,16 +102,15 @@ fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>
             return Err(Failure::usage("memory: is a store within one process, and this one would end with it")
                 .hint("for a try, take a file: sqlite:flags.db"));
         }
+        Kind::Sqlite(path) if purpose == Purpose::Rehearsal && !path.exists() => {
+            return Ok(Arc::new(MemoryFeatureFlagStore::new()));
+        }
         Kind::Sqlite(path) => {
-            if purpose == Purpose::Rehearsal && !path.exists() {
-                return Ok(Arc::new(MemoryFeatureFlagStore::new()));
-            }
             prepare_file(path, &location.shown, purpose)?;
+            // The file's name need not be UTF-8, as a URL is.
             SqliteFeatureFlagStore::new(path).map(|store| Arc::new(store) as _)
         }
-        Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Thrift => ThriftRpcFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Consul => ConsulFeatureFlagStore::from_url(&location.url).map(|store| Arc::new(store) as _),
+        Kind::Remote => flipper::open(&location.url),
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
 }

@@ -150,9 +150,9 @@ impl Backend {
         match &self.kind {
             Kind::Memory(store) => (Arc::new(store.clone()), Some(Arc::new(store.clone()))),
             Kind::Sqlite(path) => (Arc::new(SqliteFeatureFlagStore::new(path).unwrap()), None),
-            Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::connect(&self.url()).unwrap()), None),
+            Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::from_url(&self.url()).unwrap()), None),
             Kind::Consul(_) => (Arc::new(self.consul(self.consul_address())), None),
-            Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::connect(&self.url()).unwrap()), None),
+            Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::from_url(&self.url()).unwrap()), None),
         }
     }
 
@@ -166,14 +166,14 @@ impl Backend {
         match &self.kind {
             Kind::Memory(store) => Arc::new(store.clone()),
             Kind::Sqlite(path) => Arc::new(SqliteFeatureFlagStore::new(path).unwrap()),
-            Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::connect(&server.url()).unwrap()),
+            Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap()),
             Kind::Consul(agent) => {
                 let client = ConsulClient::builder().address(agent.address());
                 let client = client.token(flipper_testkit::consul::MASTER_TOKEN).build().unwrap();
                 Arc::new(ConsulFeatureFlagStore::new(client))
             }
             Kind::Thrift { port, .. } => {
-                Arc::new(ThriftRpcFeatureFlagStore::connect(&format!("thrift://127.0.0.1:{port}")).unwrap())
+                Arc::new(ThriftRpcFeatureFlagStore::from_url(&format!("thrift://127.0.0.1:{port}")).unwrap())
             }
         }
     }

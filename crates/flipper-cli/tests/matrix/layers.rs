@@ -43,7 +43,7 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
                     url = second_url;
                 }
                 last = Some(url.clone());
-                mirror = Arc::new(MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::connect(&url).unwrap()));
+                mirror = Arc::new(MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::from_url(&url).unwrap()));
             }
             (Arc::new(mirror.clone()), Some(mirror))
         }

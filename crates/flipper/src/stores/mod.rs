@@ -22,4 +22,4 @@ pub use redis::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]
-pub use thrift::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
+pub use thrift::ThriftRpcFeatureFlagStore;

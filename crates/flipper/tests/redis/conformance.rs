@@ -35,7 +35,7 @@ fn on<T>(running: Option<Arc<T>>, open: impl FnOnce(&T) -> Any) -> (Any, Option<
 
 fn store(server: &RedisServer, user: &str, base: &str) -> RedisFeatureFlagStore {
     let url = format!("redis://{user}:x@127.0.0.1:{}/5", server.port());
-    RedisFeatureFlagStore::connect(&url).unwrap().base_key(base).poll_every(Duration::from_millis(50))
+    RedisFeatureFlagStore::from_url(&url).unwrap().base_key(base).poll_every(Duration::from_millis(50))
 }
 
 fn cluster(cluster: &RedisCluster, base: &str) -> RedisFeatureFlagStore {
@@ -48,7 +48,7 @@ fn single(user: &'static str) -> (Any, Option<Arc<RedisServer>>) {
 }
 
 flipper::store_conformance_tests!(pushed, async || {
-    on(server(), |server| Box::new(RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key(random_base())))
+    on(server(), |server| Box::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(random_base())))
 });
 flipper::store_conformance_tests!(with_notifications, async || single("told"));
 flipper::store_conformance_tests!(polled, async || single("untold"));
@@ -75,7 +75,7 @@ mod corrupt {
         async || {
             let running = server();
             let port = running.as_ref().map_or(1, |server| server.port());
-            let store = RedisFeatureFlagStore::connect(&format!("redis://127.0.0.1:{port}")).unwrap();
+            let store = RedisFeatureFlagStore::from_url(&format!("redis://127.0.0.1:{port}")).unwrap();
             (store.base_key(random_base()), running)
         },
         async |store: &RedisFeatureFlagStore, name: &str, value: &[u8]| {

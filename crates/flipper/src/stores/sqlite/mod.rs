@@ -140,6 +140,19 @@ impl SqliteFeatureFlagStore {
         open().map_err(|error: Error| error.with_store(Named(path)))
     }
 
+    /// The store of `sqlite:PATH`; the path is taken as it stands, relative or absolute.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for another URL, and as [`new`](Self::new).
+    pub fn from_url(url: &str) -> Result<Self> {
+        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path {
+            Some(path) if !path.is_empty() => Self::new(path),
+            _ => Err(Error::invalid_input("an SQLite store's URL is `sqlite:PATH`, with the path of a file")),
+        }
+    }
+
     /// How long a write waits while another program holds the file; 5 s by default, a day at most.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {

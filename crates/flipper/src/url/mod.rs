@@ -1,14 +1,24 @@
 //! A store, or a client, from a URL.
 
+mod kinds;
+#[cfg(any(feature = "consul", feature = "redis", feature = "thrift"))]
+pub(crate) mod parts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "consul")]
+pub(crate) use self::kinds::CONSUL;
+#[cfg(feature = "redis")]
+pub(crate) use self::kinds::REDIS;
+#[cfg(feature = "thrift")]
+pub(crate) use self::kinds::THRIFT;
+pub use self::kinds::{STORE_KINDS, StoreKind};
 use crate::background;
 use crate::client::FeatureFlagClient;
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::Health;
 use crate::store::FeatureFlagStore;
-use crate::stores::MemoryFeatureFlagStore;
 
 /// How long [`connect`] waits for a store's flags.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -48,7 +58,7 @@ pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
 /// | URL | store | feature |
 /// |---|---|---|
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
-/// | `memory:` | [`MemoryFeatureFlagStore`] | |
+/// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
@@ -70,70 +80,11 @@ pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
 /// `InvalidInput` for what is no such URL, `Unsupported` for a store that this build leaves out, and what opening the store says.
 /// Messages never hold more of the URL than its scheme and, for a file, its path.
 pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(Error::invalid_input(
-            "a store's URL begins with its kind and a colon: `consul://…`, `memory:`, `redis://…`, `sqlite:PATH`, \
-             `thrift://…`",
-        ));
-    };
-    match scheme {
-        "memory" if rest.is_empty() => Ok(Arc::new(MemoryFeatureFlagStore::new())),
-        "memory" => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
-        "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
-        _ if is_redis(scheme) => redis(url),
-        "consul" => consul(url),
-        "thrift" => thrift(url),
-        _ => Err(Error::invalid_input(
-            "unknown kind of store in URL; known are `consul://…`, `memory:`, `redis://…`, `sqlite:PATH` and `thrift://…`",
-        )),
+    match StoreKind::of(url) {
+        Some(kind) => kind.open(url),
+        None => {
+            let forms: Vec<_> = STORE_KINDS.iter().map(|kind| format!("`{}`", kind.form)).collect();
+            Err(Error::invalid_input(format!("a store's URL is {}", forms.join(", "))))
+        }
     }
-}
-
-#[cfg(feature = "consul")]
-fn consul(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?))
-}
-
-#[cfg(not(feature = "consul"))]
-fn consul(_url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`consul:` needs the feature `consul` of `flipper-client`"))
-}
-
-#[cfg(feature = "sqlite")]
-fn sqlite(path: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    if path.is_empty() {
-        return Err(Error::invalid_input("`sqlite:` wants the path of a file after the colon"));
-    }
-    Ok(Arc::new(crate::stores::SqliteFeatureFlagStore::new(path)?))
-}
-
-#[cfg(not(feature = "sqlite"))]
-fn sqlite(_path: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`sqlite:` needs the feature `sqlite` of `flipper-client`"))
-}
-
-/// Also without the feature, for the error to name it.
-fn is_redis(scheme: &str) -> bool {
-    let kind = scheme.split(['+', '-']).next().unwrap_or_default();
-    matches!(kind, "redis" | "rediss" | "valkey" | "valkeys" | "unix")
-}
-
-#[cfg(feature = "redis")]
-fn redis(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    Ok(Arc::new(crate::stores::RedisFeatureFlagStore::connect(url)?))
-}
-
-#[cfg(not(feature = "redis"))]
-fn redis(_url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`redis:` needs the feature `redis` of `flipper-client`"))
-}
-
-#[cfg(feature = "thrift")]
-fn thrift(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    Ok(Arc::new(crate::stores::ThriftRpcFeatureFlagStore::connect(url)?))
-}
-
-#[cfg(not(feature = "thrift"))]
-fn thrift(_url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-    Err(Error::new(ErrorKind::Unsupported).with_message("`thrift:` needs the feature `thrift` of `flipper-client`"))
 }
