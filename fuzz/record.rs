@@ -46,7 +46,7 @@ pub(crate) fn check(data: &[u8]) {
         }
     }
     let evaluation = features.evaluate("FLAG", &context);
-    assert_eq!(evaluation.enabled, features.is_enabled_with("FLAG", &context), "{evaluation}");
+    assert_eq!(evaluation.is_enabled, features.is_enabled_with("FLAG", &context), "{evaluation}");
     assert_eq!(evaluation.reason == Reason::Corrupt, record.is_err(), "{evaluation}");
-    assert_eq!(features.evaluate("FLAG", &Context::new()).enabled, features.is_enabled("FLAG"));
+    assert_eq!(features.evaluate("FLAG", &Context::new()).is_enabled, features.is_enabled("FLAG"));
 }

@@ -101,7 +101,7 @@ impl<'a> Caller<'a> {
                 .collect();
             let evaluation = evaluate(name, record, &others).await?;
             // Where a number is compared, no program gives text.
-            if evaluation.enabled != enabled && !matches!(evaluation.reason, Reason::TypeMismatch { .. }) {
+            if evaluation.is_enabled != enabled && !matches!(evaluation.reason, Reason::TypeMismatch { .. }) {
                 turning.push(attribute);
             }
         }

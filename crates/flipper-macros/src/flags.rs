@@ -37,6 +37,7 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
         let (cfg, name, default) = (flag.cfg(), flag.name.expression(flipper), &flag.default);
         quote!(#(#cfg)* (#name, #default))
     });
+    let later = defaults.clone();
     quote! {
         #(#attributes)*
         #derives
@@ -66,6 +67,15 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
             ) -> #flipper::Result<Self> {
                 #flipper::__private::register(features, &[#(#defaults,)*]).await?;
                 ::core::result::Result::Ok(Self::new(features))
+            }
+
+            /// As `register`, without waiting: flags that do not exist are created once the store can be reached, however long
+            /// that takes. Until then their defaults stand. What cannot be created is in the log.
+            #[allow(dead_code)]
+            #[must_use]
+            #visibility fn register_in_background<M: #flipper::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {
+                #flipper::__private::register_in_background(features, &[#(#later,)*]);
+                Self::new(features)
             }
         }
 

@@ -39,10 +39,10 @@ fn names_in_the_order_of_the_fields() {
 fn new_creates_nothing_and_defaults_answer() {
     let features = client();
     let flags = Flags::new(&features);
-    assert!(features.list(None, 0).is_empty());
+    assert!(features.list().is_empty());
     assert_eq!(answers(&flags), [false, true, false, false, true, true]);
     let with = flags.new_checkout.evaluate(&context! { user_id: 7 });
-    assert_eq!((with.enabled, with.reason), (true, Reason::NoSuchFlag));
+    assert_eq!((with.is_enabled, with.reason), (true, Reason::NoSuchFlag));
     assert!(flags.new_checkout.is_enabled_with(&context! { user_id: 7 }));
     assert!(block_on(flags.new_checkout.fetch_enabled(&context! {})).unwrap());
     assert!(!block_on(flags.r#type.fetch_enabled(&context! {})).unwrap());

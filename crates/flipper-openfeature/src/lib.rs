@@ -51,6 +51,7 @@
 //! |---|---|---|
 //! | enabled for everybody | `STATIC` | `on` |
 //! | disabled | `DISABLED` | `off` |
+//! | conditions, of whose attributes the context has none | `DEFAULT` | `on` |
 //! | conditions, deny conditions, a bucketer of your own | `TARGETING_MATCH` | `on`, `off` |
 //! | bucket, random | `SPLIT` | `on`, `off` |
 //! | overridden by a test | `OVERRIDDEN` | `on`, `off` |
@@ -63,7 +64,8 @@
 //! With an error the SDK's client gives no value; take what the flag is when it is off.
 //!
 //! A flag's metadata has its client data, as far as they are strings, numbers or booleans, and `flipper.reason`,
-//! `flipper.created_date`, `flipper.bucket_score`.
+//! [`flipper.reason_code`](flipper::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and
+//! `flipper.not_given`: attributes that the flag looks at and the context lacks, so that **conditions on them were not looked at**.
 
 mod context;
 mod provider;

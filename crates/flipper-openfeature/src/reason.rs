@@ -1,6 +1,6 @@
 //! Flipper's reasons as OpenFeature's reasons, errors and metadata.
 
-use flipper::{Attributes, Context, Evaluation, Health, Json, Reason, Scope};
+use flipper::{Attributes, Condition, Context, Evaluation, Health, Json, Reason, Scope};
 use open_feature::provider::ResolutionDetails;
 use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue};
 
@@ -37,21 +37,32 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
             return Err(failed(EvaluationErrorCode::ParseError, name, &explanation));
         }
         Reason::TypeMismatch { .. } => return Err(failed(EvaluationErrorCode::InvalidContext, name, &explanation)),
-        Reason::NoBucketAttribute { .. } if !evaluation.enabled => {
+        Reason::NoBucketAttribute { .. } if !evaluation.is_enabled => {
             return Err(failed(EvaluationErrorCode::TargetingKeyMissing, name, &explanation));
         }
         Reason::Disabled => EvaluationReason::Disabled,
+        // Conditions, and none was looked at.
+        Reason::Enabled | Reason::ConditionsMet if is_untargeted(scope, name, &evaluation) => EvaluationReason::Default,
         Reason::Enabled => EvaluationReason::Static,
         Reason::ConditionsMet
         | Reason::ConditionFailed { .. }
+        | Reason::NotGiven { .. }
         | Reason::Denied { .. }
         | Reason::CustomBucketer { .. } => EvaluationReason::TargetingMatch,
         Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => EvaluationReason::Split,
-        Reason::Overridden => EvaluationReason::Other("OVERRIDDEN".into()),
-        _ => EvaluationReason::Unknown,
+        // OpenFeature has no word for it.
+        other => EvaluationReason::Other(other.code().to_ascii_uppercase()),
     };
     let metadata = metadata(scope, name, &evaluation, &explanation);
-    Ok(Resolved { enabled: evaluation.enabled, explanation, reason, metadata })
+    Ok(Resolved { enabled: evaluation.is_enabled, explanation, reason, metadata })
+}
+
+/// Whether the flag has conditions, and the context no attribute that they name.
+fn is_untargeted(scope: &Scope, name: &str, evaluation: &Evaluation) -> bool {
+    let Ok(record) = scope.record(name) else { return false };
+    let conditions = record.conditions().iter().chain(record.deny_conditions());
+    let mut variables = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).peekable();
+    variables.peek().is_some() && variables.all(|variable| evaluation.not_given.iter().any(|name| name == variable))
 }
 
 fn has(context: &Context, attribute: &str) -> bool {
@@ -87,6 +98,10 @@ fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &st
     }
     // After the client data, whose keys may be any.
     metadata.add_value("flipper.reason", explanation);
+    metadata.add_value("flipper.reason_code", evaluation.reason.code());
+    if !evaluation.not_given.is_empty() {
+        metadata.add_value("flipper.not_given", evaluation.not_given.join(", "));
+    }
     if let Some(bucket) = &evaluation.bucket {
         metadata.add_value("flipper.bucket_score", bucket.score);
     }

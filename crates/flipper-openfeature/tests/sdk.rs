@@ -58,7 +58,7 @@ fn a_bool_is_the_flags_answer_with_its_reason() {
     let client = client(&features);
     assert_eq!(code(ask(&client, "FLAG", &nobody())), Code::FlagNotFound);
 
-    block_on(features.create("FLAG")).unwrap();
+    block_on(features.create("FLAG").into_future()).unwrap();
     let details = ask(&client, "FLAG", &nobody()).unwrap();
     assert_eq!((details.value, details.reason), (false, Some(EvaluationReason::Disabled)));
     assert_eq!((details.variant.as_deref(), details.flag_key.as_str()), (Some("off"), "FLAG"));
@@ -73,13 +73,23 @@ fn a_bool_is_the_flags_answer_with_its_reason() {
         let details = ask(&client, "FLAG", &nobody().with_custom_field("plan", plan)).unwrap();
         assert_eq!((details.value, details.reason), (on, Some(EvaluationReason::TargetingMatch)));
     }
+    for nobody in [nobody(), nobody().with_custom_field("Plan", "free")] {
+        let details = ask(&client, "FLAG", &nobody).unwrap();
+        assert_eq!(
+            (details.value, details.reason),
+            (true, Some(EvaluationReason::Default)),
+            "no condition is looked at"
+        );
+        let not_given = &details.flag_metadata.values["flipper.not_given"];
+        assert_eq!(*not_given, FlagMetadataValue::String("plan".into()));
+    }
 }
 
 #[test]
 fn buckets_and_chance_are_a_split() {
     let features = features();
     let client = client(&features);
-    block_on(features.create("FLAG").enabled(true)).unwrap();
+    block_on(features.create("FLAG").enabled(true).into_future()).unwrap();
     let half = || Percentage::new(0.5);
     block_on(features.set_bucketer("FLAG", ConsistentHashPercentageBucketer::new(half()))).unwrap();
     for user in 0..50 {
@@ -87,7 +97,7 @@ fn buckets_and_chance_are_a_split() {
         let details = ask(&client, "FLAG", &nobody().with_targeting_key(&user)).unwrap();
         assert_eq!(details.reason, Some(EvaluationReason::Split));
         let evaluation = features.evaluate("FLAG", &context! { user_id: &user });
-        assert_eq!(details.value, evaluation.enabled, "the targeting key is the attribute `user_id`");
+        assert_eq!(details.value, evaluation.is_enabled, "the targeting key is the attribute `user_id`");
         let score = FlagMetadataValue::Float(evaluation.bucket.unwrap().score);
         assert_eq!(details.flag_metadata.values.get("flipper.bucket_score"), Some(&score));
     }
@@ -120,7 +130,7 @@ fn what_cannot_be_read_is_a_parse_error() {
 #[test]
 fn an_attribute_of_the_wrong_type_is_an_invalid_context() {
     let features = features();
-    block_on(features.create("FLAG").enabled(true)).unwrap();
+    block_on(features.create("FLAG").enabled(true).into_future()).unwrap();
     block_on(features.add_condition("FLAG", Condition::new().gt("percentage", 3))).unwrap();
     let client = client(&features);
     let error = ask(&client, "FLAG", &nobody().with_custom_field("percentage", "many")).unwrap_err();
@@ -137,7 +147,7 @@ fn values_are_in_the_client_data() {
         "layout": { "columns": 3, "names": ["a", "b"], "nothing": null, "inner": { "x": 1.5 } },
         "with null": [null],
     });
-    block_on(features.create("FLAG").enabled(true).client_data(data)).unwrap();
+    block_on(features.create("FLAG").enabled(true).client_data(data).into_future()).unwrap();
     let client = client(&features);
     let int = |key| block_on(client.get_int_value(key, None, None));
     let float = |key| block_on(client.get_float_value(key, None, None));
@@ -187,7 +197,7 @@ fn values_are_in_the_client_data() {
 #[test]
 fn a_value_is_there_while_the_flag_is_on_for_the_context() {
     let features = features();
-    block_on(features.create("FLAG").enabled(true).client_data(json!({ "value": "green" }))).unwrap();
+    block_on(features.create("FLAG").enabled(true).client_data(json!({ "value": "green" })).into_future()).unwrap();
     block_on(features.add_condition("FLAG", Condition::new().eq("plan", "pro"))).unwrap();
     let client = client(&features);
     let value = |plan| {
@@ -214,14 +224,15 @@ fn metadata_tells_of_provider_and_flag() {
     assert_eq!(values["ratio"], FlagMetadataValue::Float(0.5));
     assert_eq!(values["on"], FlagMetadataValue::Bool(true));
     assert_eq!(values["flipper.created_date"], FlagMetadataValue::Int(1));
-    assert_eq!(values["flipper.reason"], FlagMetadataValue::String("the flag is enabled for everybody".into()));
-    assert_eq!(values.len(), 6);
+    assert_eq!(values["flipper.reason"], FlagMetadataValue::String("the flag is enabled".into()));
+    assert_eq!(values["flipper.reason_code"], FlagMetadataValue::String("enabled".into()));
+    assert_eq!(values.len(), 7);
 }
 
 #[test]
 fn every_type_of_field_becomes_an_attribute() {
     let features = features();
-    block_on(features.create("FLAG").enabled(true)).unwrap();
+    block_on(features.create("FLAG").enabled(true).into_future()).unwrap();
     let client = client(&features);
     let mut object = Object::new();
     object.insert("b", 1);
@@ -254,7 +265,7 @@ fn every_type_of_field_becomes_an_attribute() {
 #[test]
 fn the_targeting_key_has_a_name_of_its_own() {
     let features = features();
-    block_on(features.create("FLAG").enabled(true)).unwrap();
+    block_on(features.create("FLAG").enabled(true).into_future()).unwrap();
     block_on(features.add_condition("FLAG", Condition::new().eq("targeting_key", "7"))).unwrap();
     let mut api = OpenFeature::default();
     block_on(api.set_provider(FlipperProvider::new(&features)));

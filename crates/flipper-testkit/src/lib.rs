@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 mod child;
 pub mod consul;
+mod corpus;
 mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
@@ -18,6 +19,7 @@ mod tls;
 mod wait;
 
 pub use child::{Child, Role, child_role, run_together};
+pub use corpus::corpus;
 pub use disk::SmallDisk;
 #[cfg(target_os = "linux")]
 pub use limits::{can_open, resident_memory};
@@ -25,7 +27,7 @@ pub use port::free_port;
 pub use relay::{Harm, Relay};
 pub use shared::Shared;
 pub use tls::write as write_certificates;
-pub use wait::{PATIENCE, wait_until, within};
+pub use wait::{PATIENCE, block_on, wait_until, within};
 
 /// Says visibly that a test did not run, and why. Where `CI` is set everything must run, and this panics.
 ///
@@ -34,8 +36,8 @@ pub use wait::{PATIENCE, wait_until, within};
 /// If the environment variable `CI` is set.
 pub fn skip(what: &str, why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what} must not be skipped where CI is set: {why}");
-    // Past the test harness, which would keep it to itself.
-    let _ = writeln!(std::io::stderr(), "SKIP {what}: {why}");
+    // Past the test harness, which captures what is printed; in one piece, for other tests write too.
+    let _ = std::io::stderr().write_all(format!("SKIP {what}: {why}\n").as_bytes());
 }
 
 /// Where a program is, if it is installed.

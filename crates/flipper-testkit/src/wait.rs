@@ -1,11 +1,17 @@
-//! Waiting for a condition, with a deadline.
+//! Waiting for a condition, with a deadline, and for a future.
 
+use std::future::IntoFuture;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Long enough for anything that does happen, on a busy machine too.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs whatever can be awaited, without any runtime.
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    futures_executor::block_on(future.into_future())
+}
 
 /// Waits until `condition` holds.
 ///

@@ -1,16 +1,9 @@
 //! The inputs that fuzzing found worth keeping; see `scripts/fuzz`.
 
-use std::fs;
-use std::path::Path;
-
 #[test]
 fn the_decoder_survives_the_corpus() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/thrift");
-    let (mut inputs, mut messages) = (0, 0);
-    for file in fs::read_dir(corpus).unwrap() {
-        messages += flipper_thrift::feed(&fs::read(file.unwrap().path()).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs > 100, "only {inputs} inputs");
+    let inputs = flipper_testkit::corpus("thrift");
+    assert!(inputs.len() > 100, "only {} inputs", inputs.len());
+    let messages: usize = inputs.iter().map(|input| flipper_thrift::feed(input)).sum();
     assert!(messages > 100, "only {messages} whole messages");
 }

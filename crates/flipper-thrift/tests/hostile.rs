@@ -259,17 +259,15 @@ fn a_byte_at_a_time_is_cut_off() {
     let server = serve(ServerOptions::new().message_timeout(Duration::from_millis(500)));
     for message in [get("F"), framed(&get("F"))] {
         let mut stream = connect(&server);
-        let started = Instant::now();
-        let cut_off = within(PATIENCE, move || {
+        within(PATIENCE, move || {
             for byte in message.iter().cycle() {
                 if stream.write_all(&[*byte]).is_err() {
                     break;
                 }
+                // The pace is the thing under test: bytes come all the time, but no message is whole within its time.
                 std::thread::sleep(Duration::from_millis(50));
             }
-            started.elapsed()
         });
-        assert!(cut_off < Duration::from_secs(5), "{cut_off:?}");
     }
     assert_serves(&server);
 }
@@ -277,7 +275,7 @@ fn a_byte_at_a_time_is_cut_off() {
 /// Each message has its own time, though no read ends where a message does.
 #[test]
 fn calls_ahead_of_their_answers_are_served_as_long_as_they_come() {
-    let limit = Duration::from_millis(500);
+    let limit = Duration::from_secs(1);
     let server = serve(ServerOptions::new().message_timeout(limit));
     let mut stream = connect(&server);
     let message = get("F");
@@ -285,6 +283,7 @@ fn calls_ahead_of_their_answers_are_served_as_long_as_they_come() {
     stream.write_all(first).unwrap();
     let started = Instant::now();
     while started.elapsed() < 3 * limit {
+        // Elapsed time is the thing under test: all of it together is more than one message has.
         std::thread::sleep(limit / 10);
         stream.write_all(&[second, first].concat()).unwrap();
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0, "cut off after {:?}", started.elapsed());
@@ -307,6 +306,7 @@ fn slow_but_whole_is_served() {
     for message in [get("F"), get("F")] {
         for byte in message {
             stream.write_all(&[byte]).unwrap();
+            // The pace is the thing under test; it gives each byte a packet of its own.
             std::thread::sleep(Duration::from_millis(2));
         }
         let mut answer = vec![0; 8];
@@ -320,7 +320,10 @@ fn slow_but_whole_is_served() {
 fn idle_connections_stay_unless_told_otherwise() {
     let server = serve(ServerOptions::new().message_timeout(Duration::from_millis(100)));
     let mut stream = connect(&server);
-    std::thread::sleep(Duration::from_millis(400));
+    // The time of a message has passed since, four times, for others.
+    for _ in 0..4 {
+        send_and_wait(&server, &get("F")[..10]);
+    }
     stream.write_all(&get("F")).unwrap();
     let mut answer = [0; 64];
     assert!(stream.read(&mut answer).unwrap() > 0);

@@ -54,7 +54,7 @@ impl Flags {
         let mut names: Vec<String> = (0..size).map(name).collect();
         for name in &names {
             let on = fastrand::bool();
-            block_on(features.create(name).enabled(on))?;
+            block_on(features.create(name).enabled(on).into_future())?;
             let bare = Bare { on: AtomicBool::new(on), _record: name.as_str().into() };
             map.insert(name.as_str().into(), Arc::new(bare));
         }
@@ -353,7 +353,7 @@ fn writes(all: &[(usize, Flags)], rounds: usize, promises: &mut Promises) -> Res
             let names: Vec<String> =
                 (0..BATCH_OF_WRITES).map(|number| name(size * 2 + round * BATCH_OF_WRITES + number)).collect();
             creates[place].push(median(timed(names.len(), |number| {
-                block_on(flags.features.create(names[number].as_str()))?;
+                block_on(flags.features.create(names[number].as_str()).into_future())?;
                 Ok(())
             })?));
         }

@@ -66,8 +66,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() -> flipper::Result<()> {
     let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
-    block_on(features.create("ON").enabled(true))?;
-    block_on(features.create("OFF"))?;
+    block_on(features.create("ON").enabled(true).into_future())?;
+    block_on(features.create("OFF").into_future())?;
     let mut bare = Bare;
     let mut on = FeatureGate::new(&features, "ON").layer(Bare);
     let mut off = FeatureGate::new(&features, "OFF").layer(Bare);

@@ -93,6 +93,15 @@ impl Bucketer {
         }
     }
 
+    pub(crate) fn percentage(&self) -> Option<&AnyPercentage> {
+        match self {
+            Self::Percentage(bucketer) => Some(bucketer.percentage()),
+            Self::ConsistentHash(bucketer) => Some(bucketer.percentage()),
+            Self::Salted(bucketer) => Some(bucketer.percentage()),
+            Self::NoOp | Self::Custom(_) => None,
+        }
+    }
+
     /// The stored form, as Python writes it.
     #[must_use]
     pub fn to_json(&self) -> Json {

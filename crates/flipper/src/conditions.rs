@@ -5,8 +5,10 @@ mod check;
 pub(crate) mod compare;
 mod operator;
 mod stored;
+mod text;
 
 pub use operator::Operator;
+pub use text::ParseConditionError;
 
 pub(crate) use all::AllChecks;
 pub(crate) use check::Outcome;
@@ -24,8 +26,19 @@ const DELIMITER: &str = "__";
 /// use flipper::Condition;
 ///
 /// let condition = Condition::new().eq("is_admin", true).gt("horses", 9000).one_of("plan", ["pro", "team"]);
-/// # assert_eq!(condition.checks().count(), 3);
+/// assert_eq!(condition.to_string(), r#"is_admin = true and horses > 9000 and plan in ["pro", "team"]"#);
+/// assert_eq!("is_admin = true and horses > 9000 and plan in pro,team".parse(), Ok(condition));
 /// ```
+///
+/// # As text
+///
+/// `FromStr` reads, and `Display` writes, `attribute operator value`, several joined by `and`:
+///
+/// - The operators are `=` (or `==`), `!=` (`<>`), `<`, `<=`, `>`, `>=`, `in` and `not in`, the last two with a list: `plan in pro,team`.
+/// - A value is JSON where it can be read as such (a number, `true`, `false`, `null`), else a string; quotes make anything a string.
+/// - An attribute needs quotes where it is no single word, is `and`, `or`, `in` or `not`, or has `__` in it.
+/// - A condition without checks, and what the grammar has no form for (a list as the value of `=`, a text as that of `in`), is
+///   written for people, and cannot be read back.
 ///
 /// # Behavior
 ///

@@ -5,7 +5,7 @@ pub(crate) mod operand;
 mod owned;
 mod value;
 
-pub use macros::strip_raw;
+pub use macros::{strip_raw, value};
 pub use owned::Context;
 pub use value::{Value, ValueType};
 

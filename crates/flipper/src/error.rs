@@ -1,56 +1,16 @@
 //! The one error type of this crate.
 
+mod kind;
+
 use std::error::Error as StdError;
 use std::fmt;
+
+pub use kind::ErrorKind;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// A `Result` whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What went wrong, for programs that want to decide by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The flag does not exist.
-    FlagNotFound,
-    /// The flag exists already.
-    FlagExists,
-    /// The name cannot be a new flag's: it is empty, longer than 255 bytes, or has a `/` or a control character. Or the store
-    /// cannot keep it.
-    InvalidName,
-    /// An argument cannot be used: a URL, client data, a condition, a bucketer.
-    InvalidInput,
-    /// What the store holds for the flag cannot be read.
-    Corrupt,
-    /// The flag was changed by somebody else in between, again and again until the time for the write was over.
-    Conflict,
-    /// A subscriber refused the write.
-    Vetoed,
-    /// The store cannot be reached, did not answer in time, or cannot take the write now.
-    Unavailable,
-    /// The store refused the credentials, or they do not allow the operation.
-    Unauthorized,
-    /// The store, or this build of the crate, cannot do that.
-    Unsupported,
-}
-
-impl ErrorKind {
-    fn describe(self) -> &'static str {
-        match self {
-            Self::FlagNotFound => "flag not found",
-            Self::FlagExists => "flag exists already",
-            Self::InvalidName => "invalid flag name",
-            Self::InvalidInput => "invalid input",
-            Self::Corrupt => "stored flag cannot be read",
-            Self::Conflict => "flag was changed by somebody else at the same time",
-            Self::Vetoed => "write was vetoed by a subscriber",
-            Self::Unavailable => "store is unavailable",
-            Self::Unauthorized => "store refused access",
-            Self::Unsupported => "not supported",
-        }
-    }
-}
 
 /// An error of a flag, a store or an argument.
 ///

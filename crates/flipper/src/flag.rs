@@ -79,6 +79,15 @@ impl<M> FeatureFlag<M> {
         &self.client
     }
 
+    /// Whether there are conditions that a check without attributes does not look at.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_conditions(&self) -> bool
+    where
+        M: Checks,
+    {
+        self.slot().is_some_and(|slot| slot.has_conditions())
+    }
+
     #[inline]
     fn slot(&self) -> Option<&Arc<Slot>>
     where
@@ -122,7 +131,7 @@ impl<M> FeatureFlag<M> {
     }
 
     /// Whether the flag is enabled for these attributes; the [default](Self::with_default) if it does not exist or cannot be
-    /// read.
+    /// read. A condition on an attribute that is not given is not looked at.
     #[inline]
     pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where
@@ -224,6 +233,15 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     /// As [`FeatureFlagClient::enable`].
     pub async fn disable(&self) -> Result<()> {
         self.client.disable(&self.name).await
+    }
+
+    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`FeatureFlagClient::enable`].
+    pub async fn toggle(&self) -> Result<bool> {
+        self.client.toggle(&self.name).await
     }
 
     /// Destroys the flag. The handle stays of use: it finds a flag that is created anew under the name.

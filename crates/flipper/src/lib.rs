@@ -26,46 +26,47 @@
 //! | store | feature | its flags live |
 //! |---|---|---|
 //! | [`MemoryFeatureFlagStore`] | | in this process |
-#![cfg_attr(
-    feature = "sqlite",
-    doc = "| [`SqliteFeatureFlagStore`] | `sqlite` | in a file, shared by the processes of a machine |"
-)]
-#![cfg_attr(
-    not(feature = "sqlite"),
-    doc = "| `SqliteFeatureFlagStore` | `sqlite` | in a file, shared by the processes of a machine |"
-)]
-#![cfg_attr(
-    feature = "consul",
-    doc = "| [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store, and in memory |"
-)]
-#![cfg_attr(
-    not(feature = "consul"),
-    doc = "| `ConsulFeatureFlagStore` | `consul` | in Consul's key-value store, and in memory |"
-)]
-#![cfg_attr(
-    feature = "thrift",
-    doc = "| [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
-)]
-#![cfg_attr(
-    not(feature = "thrift"),
-    doc = "| `ThriftRpcFeatureFlagStore` | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |"
-)]
+//! | [`SqliteFeatureFlagStore`] | `sqlite` | in a file, shared by the processes of a machine |
+//! | [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store |
+//! | [`RedisFeatureFlagStore`] | `redis` | in Redis: a server, a cluster, or behind Sentinels |
+//! | [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |
+//! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
+//! | [`CachedFeatureFlagStore`] | | in another store, and in memory those that were asked for lately |
 //!
-//! [`MirroredFeatureFlagStore`] holds the flags of any store in memory, [`CachedFeatureFlagStore`] those that were asked for
-//! lately; `docs/stores.md` says when to take which.
+//! [`FeatureFlagClient::new`] holds all flags of any store in memory, [`FeatureFlagClient::remote`] none;
+//! [choosing a store](_guide::stores) compares them. [`connect`] makes a client from a URL. A [store of your own](_guide::custom_store) is four
+//! methods of [`FeatureFlagStore`], and a test suite proves it right.
 //!
-//! [`FeatureFlagClient::new`] takes a store that holds its flags in memory; [`connect`] makes a client from a URL. Your own
-//! store is the four methods of [`FeatureFlagStore`]; the feature `conformance` has the tests that prove it right.
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `sqlite`, `consul`, `redis`, `thrift` | the stores above |
+//! | `macros` | [`#[flipper::is_enabled]`](macro@is_enabled), a flag around a function, and [`flags!`], typed flags |
+//! | `tower` | [`tower`]: a scope for each request and gates, as layers for axum and other services |
+//! | `axum` | the scope as an axum extractor; `tower` with it |
+//! | `testing` | [`testing`]: flags that are what a test says, stores that record or fail |
+//! | `conformance` | [`conformance`]: the test suite for stores |
 //!
 //! # Where to look
 //!
-//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call; `#[flipper::is_enabled]` and `flipper::flags!` (feature `macros`).
-//! - [`Evaluation`]: which rule decides a check; [`Condition`] and [`Bucketer`]: whom a flag is on for.
-//! - [`Status`]: how current the flags in memory are; [`Changes`]: the stream of changes; [`Subscriber`]: hears of writes.
-//! - [`Scope`]: the flags as one request sees them; [`blocking`]: the same without `async`. Layers for `tower` services are in
-//!   `flipper::tower` (feature `tower`), overrides for tests in `flipper::testing` (feature `testing`).
+//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call. [`blocking`]: the same without `async`.
+//! - [`Scope`]: the flags as one request sees them.
+//! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`]: the answer, with its reason.
+//! - [`Status`]: how current the flags in memory are. [`Changes`]: the stream of changes. [`Subscriber`]: is called before and after writes.
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
+//!
+//! # Guides
+//!
+//! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
+//! [who gets a feature](_guide::evaluation) · [flags over Thrift](_guide::thrift) · [a store of your own](_guide::custom_store) ·
+//! [the command](_guide::cli) · benchmarks of [checks](_guide::benchmarks), [evaluation](_guide::benchmarks_evaluation),
+//! [Redis](_guide::benchmarks_redis) and [Consul](_guide::benchmarks_consul)
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Decisions of the Thrift server that the model of the chain includes.
 #[cfg(all(test, feature = "thrift"))]
@@ -75,6 +76,8 @@ extern crate self as flipper;
 #[doc(hidden)]
 #[path = "macro_support.rs"]
 pub mod __private;
+#[cfg(doc)]
+pub mod _guide;
 mod background;
 pub mod blocking;
 mod bucketing;
@@ -118,7 +121,7 @@ pub use bucketing::{
 pub use changes::{Change, Changes};
 pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
-pub use conditions::{Condition, Operator};
+pub use conditions::{Condition, Operator, ParseConditionError};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Bucket, Evaluation, Reason};
@@ -151,20 +154,7 @@ pub use url::{STORE_KINDS, StoreKind, connect, open};
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]
-pub use context::strip_raw as __strip_raw;
+pub use context::{strip_raw as __strip_raw, value as __value};
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
 pub use stores::thrift::convert as __thrift;
-
-/// The examples of README.md and docs/, which are tests.
-#[cfg(doctest)]
-mod documents {
-    #[doc = include_str!("../../../README.md")]
-    struct Readme;
-
-    #[doc = include_str!("../../../docs/evaluation.md")]
-    struct Evaluation;
-
-    #[doc = include_str!("../../../docs/stores.md")]
-    struct Stores;
-}

@@ -3,12 +3,18 @@
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 pub use flipper_macros::flags;
 
+use crate::background;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::error::Result;
 use crate::flag::FeatureFlag;
+
+/// Between two tries to register a flag.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Refuses, in the compiler, what is no name for a flag; the rules are those of [`validate_new_name`](crate::validate_new_name).
 #[must_use]
@@ -162,6 +168,43 @@ pub async fn register<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'st
     Ok(())
 }
 
+/// Creates the flags that the store does not have, by a task on flipper's thread that goes on until all are there.
+pub fn register_in_background<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'static str, bool)]) {
+    let (features, flags) = (features.local(), flags.to_vec());
+    match background::handle() {
+        Ok(handle) => drop(handle.spawn(async move {
+            for (flag, enabled) in flags {
+                register_one(&features, flag, enabled).await;
+            }
+        })),
+        Err(error) => tracing::error!(error, "flags are not registered, as no thread could be had"),
+    }
+}
+
+async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled: bool) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match features.create(flag).enabled(enabled).or_get().await {
+            Ok(_) => return,
+            Err(error) if error.is_transient() => {
+                if pause == FIRST_PAUSE {
+                    tracing::warn!(
+                        flag,
+                        error = error.chain(),
+                        "flag is not registered yet; its default stands meanwhile"
+                    );
+                }
+                background::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(error) => {
+                tracing::error!(flag, error = error.chain(), "flag cannot be registered; its default stands");
+                return;
+            }
+        }
+    }
+}
+
 /// A struct with a handle for each flag: the compiler checks the names, and a check is that of a handle.
 ///
 /// ```
@@ -198,7 +241,9 @@ pub async fn register<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'st
 ///
 /// - its fields, each a [`FeatureFlag`];
 /// - `new(&features)`, which makes the handles and no flags;
-/// - `register(&features).await`, which also creates the flags that do not exist, and leaves the others as they are;
+/// - `register(&features).await`, which also creates the flags that do not exist, and leaves the others as they are; it fails
+///   while the store is away;
+/// - `register_in_background(&features)`, which does not wait: the flags are created once the store can be reached;
 /// - `NAMES`, in the order of the fields.
 ///
 /// It is `Clone` and `Debug`, unless it has a `#[derive(…)]` of its own. `features` must be a client with checks from memory.

@@ -9,6 +9,9 @@ use crate::{Error, Json, Object, Result};
 
 pub(crate) use limits::{validate_name, validate_new_name};
 
+/// Kept among the fields that nobody knows, which other versions keep too.
+const STRICT: &str = "strict_conditions";
+
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
 /// A flag as a store holds it: name, switch and meta data.
@@ -177,6 +180,22 @@ impl FlagRecord {
     /// Replaces the deny conditions.
     pub fn set_deny_conditions(&mut self, conditions: Vec<Condition>) {
         self.deny_conditions = conditions;
+    }
+
+    /// Whether a condition on an attribute that a check does not give does **not** hold. Otherwise it is not looked at, as in the
+    /// Python library, which does not know this and drops it when it writes the flag.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()
+    }
+
+    /// Sets [that](Self::is_strict).
+    pub fn set_strict(&mut self, strict: bool) {
+        if strict {
+            self.unknown_meta.insert(STRICT, true);
+        } else {
+            self.unknown_meta.remove(STRICT);
+        }
     }
 
     /// The meta data as it is stored: client data, creation time, conditions, bucketer, then the rest.

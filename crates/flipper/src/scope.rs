@@ -103,14 +103,14 @@ impl Scope {
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
         let Remembered { entry, answer, is_override } = self.remembered(name, Remembered::clone);
-        let enabled = answer.unwrap_or_else(|| flag.default_answer());
+        let is_enabled = answer.unwrap_or_else(|| flag.default_answer());
         if is_override {
-            return Evaluation::of(enabled, Reason::Overridden);
+            return Evaluation::of(is_enabled, Reason::Overridden);
         }
         let Inner { context, environment, .. } = &*self.inner;
-        let evaluation = Entry::evaluate(entry.as_deref(), name, context, environment, enabled);
+        let evaluation = Entry::evaluate(entry.as_deref(), name, context, environment, is_enabled);
         // Where chance decides, it was drawn before.
-        Evaluation { enabled, ..evaluation }
+        Evaluation { is_enabled, ..evaluation }
     }
 
     /// What was stored with the flag, as it was when this scope first asked for the flag.

@@ -1,7 +1,10 @@
 //! How current the flags in memory are.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::identity::Identity;
 use crate::store::Corrupt;
@@ -17,7 +20,7 @@ pub struct Status {
     /// How changes that others make arrive.
     pub updates: Updates,
     /// The flags whose stored value cannot be read, by name, and why.
-    pub corrupt: Vec<(String, Corrupt)>,
+    pub corrupt: BTreeMap<String, Corrupt>,
     /// Whose flags these are; with the epoch of the server where the store tells it.
     pub identity: Option<Identity>,
 }
@@ -26,13 +29,13 @@ impl Status {
     /// A status with no corrupt flags.
     #[must_use]
     pub fn new(health: Health, last_sync: Option<SystemTime>, updates: Updates) -> Self {
-        Self { health, last_sync, updates, corrupt: Vec::new(), identity: None }
+        Self { health, last_sync, updates, corrupt: BTreeMap::new(), identity: None }
     }
 
     /// Sets the corrupt flags.
     #[must_use]
-    pub fn with_corrupt(mut self, corrupt: Vec<(String, Corrupt)>) -> Self {
-        self.corrupt = corrupt;
+    pub fn with_corrupt(mut self, corrupt: impl IntoIterator<Item = (String, Corrupt)>) -> Self {
+        self.corrupt = corrupt.into_iter().collect();
         self
     }
 
@@ -41,6 +44,14 @@ impl Status {
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
+    }
+
+    /// How long ago the flags in memory were last known to be those of the store; `None` before the first time. For limits on how
+    /// old flags may be: while the store is followed this is mostly below a second, and counts up while it is not.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        // A clock that was set back makes no flag older.
+        self.last_sync.map(|at| at.elapsed().unwrap_or_default())
     }
 
     /// Whether the store is being followed.
@@ -83,4 +94,54 @@ pub enum Updates {
         /// The time between two questions.
         every: Duration,
     },
+}
+
+/// For a page that shows it: `health` (`live` or `stale`), since when and why it is stale, `last_sync` and `stale_since` as Unix time in
+/// seconds, how changes arrive, the corrupt flags by name, and whose flags these are.
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (health, since, reason) = match &self.health {
+            Health::Live => ("live", None, None),
+            Health::Stale { since, reason } => ("stale", Some(*since), Some(&**reason)),
+        };
+        let updates = match self.updates {
+            Updates::Local => "local",
+            Updates::Push => "push",
+            Updates::Notifications { .. } => "notifications",
+            Updates::Poll { .. } => "poll",
+        };
+        let corrupt: BTreeMap<_, _> = self.corrupt.iter().map(|(name, why)| (name, why.reason())).collect();
+        let mut fields = serializer.serialize_struct("Status", 7)?;
+        fields.serialize_field("health", health)?;
+        fields.serialize_field("stale_since", &since.map(unix_time))?;
+        fields.serialize_field("reason", &reason)?;
+        fields.serialize_field("last_sync", &self.last_sync.map(unix_time))?;
+        fields.serialize_field("updates", updates)?;
+        fields.serialize_field("corrupt", &corrupt)?;
+        fields.serialize_field("identity", &self.identity.as_ref().map(ToString::to_string))?;
+        fields.end()
+    }
+}
+
+fn unix_time(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_json_and_has_an_age() {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1500);
+        let health = Health::Stale { since, reason: "the connection was closed".into() };
+        let status = Status::new(health, Some(since), Updates::Push)
+            .with_corrupt([("BROKEN".to_owned(), Corrupt::new("no JSON"))]);
+        assert!(status.age().unwrap() > Duration::from_secs(1_700_000_000));
+        let expected = r#"{"health":"stale","stale_since":1.5,"reason":"the connection was closed","last_sync":1.5,"updates":"push","corrupt":{"BROKEN":"no JSON"},"identity":null}"#;
+        assert_eq!(serde_json::to_string(&status).unwrap(), expected);
+        let live = Status::new(Health::Live, None, Updates::Local);
+        assert_eq!(live.age(), None);
+        assert!(serde_json::to_string(&live).unwrap().starts_with(r#"{"health":"live","stale_since":null,"#));
+    }
 }

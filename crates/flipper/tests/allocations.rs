@@ -4,7 +4,7 @@
 
 use allocation_counter::{AllocationInfo, measure};
 use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version, context};
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 const NONE: AllocationInfo =
     AllocationInfo { count_total: 0, count_current: 0, count_max: 0, bytes_total: 0, bytes_current: 0, bytes_max: 0 };
@@ -92,7 +92,7 @@ fn an_evaluation_allocates_nothing() {
         let flag = features.get("FLAG");
         // Once per thread `arc-swap`, which keeps the entry alive meanwhile, allocates its place for this thread.
         let evaluation = features.evaluate("FLAG", &context! { user_id: 0, plan: "pro" });
-        assert!(evaluation.enabled, "{what}: {evaluation} {:?}", features.status().corrupt);
+        assert!(evaluation.is_enabled, "{what}: {evaluation} {:?}", features.status().corrupt);
         let checks = measure(|| {
             for user_id in 0..10 {
                 assert!(features.is_enabled_with("FLAG", &context! { user_id: user_id, plan: "pro" }), "{what}");

@@ -17,9 +17,9 @@ use flipper::{
     Change, Condition, ErrorKind, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, Post,
     Precondition, Result, SqliteFeatureFlagStore, Stored, Version, Watch, WriteEvent, context, watch_by_polling,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::within;
-use futures_executor::block_on;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -67,7 +67,7 @@ fn use_all(features: &FeatureFlagClient) {
     assert!(!features.scope(context! { plan: &free }).is_enabled("FLAG"));
     features.set_conditions("FLAG", []).unwrap();
     assert!(features.fetch("FLAG").unwrap().unwrap().is_enabled());
-    assert_eq!(features.list(10, 0).len(), 1);
+    assert_eq!(features.list().len(), 1);
 
     blocking::wait(Flags::register(features)).unwrap();
     assert!(Flags::new(features).typed.is_enabled() && features.get("MISSING").with_default(true).is_enabled());

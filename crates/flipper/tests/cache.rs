@@ -15,7 +15,7 @@ use flipper::{
     CachedFeatureFlagStore, Clock, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
     MirroredFeatureFlagStore, Precondition, WatchEvent, context,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use futures_util::StreamExt;
 use scripted::{Scripted, until};
 

@@ -7,7 +7,7 @@ use flipper::{
     Change, Changes, Corrupt, FeatureFlagClient, FeatureFlagStore, FlagRecord, LocalFeatureFlagStore,
     MemoryFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use futures_util::StreamExt;
 
 /// How many changes are kept for a receiver that is behind.

@@ -7,9 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, context,
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, ErrorKind, FeatureFlagClient, FeatureFlagStore,
+    FlagRecord, LinearRampPercentage, MemoryFeatureFlagStore, Percentage, PercentageBucketer, Precondition,
+    SaltedPercentageBucketer, context,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use serde_json::json;
 
 fn client() -> FeatureFlagClient {
@@ -21,7 +23,7 @@ fn spawnable<T: Send>(future: T) -> T {
 }
 
 /// Runs a future while this thread is in `block_on` already.
-fn elsewhere<F: Future<Output: Send> + Send>(future: F) -> F::Output {
+fn elsewhere<F: IntoFuture<Output: Send> + Send>(future: F) -> F::Output {
     thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
 
@@ -33,7 +35,7 @@ fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
 fn futures_can_be_sent_between_threads() {
     let features = client();
     // Without a runtime, and owning all it needs: what `spawn` asks for.
-    let creation = features.create("X");
+    let creation = features.create("X").into_future();
     thread::spawn(|| block_on(creation)).join().unwrap().unwrap();
     block_on(spawnable(features.enable("X"))).unwrap();
     block_on(spawnable(features.set_client_data("X", BTreeMap::from([("a", 1)])))).unwrap();
@@ -84,7 +86,7 @@ fn a_handle_outlives_its_flag() {
     let features = client();
     let flag = features.get("X");
     assert!(!flag.exists() && !flag.is_enabled() && flag.is_enabled_or(true));
-    assert!(features.list(None, 0).is_empty(), "asking makes nothing");
+    assert!(features.list().is_empty(), "asking makes nothing");
 
     block_on(features.create("X").enabled(true)).unwrap();
     assert!(flag.is_enabled());
@@ -97,19 +99,14 @@ fn a_handle_outlives_its_flag() {
 }
 
 #[test]
-fn list_is_ordered_and_pages() {
+fn list_is_ordered() {
     let features = client();
     for name in ["b", "é", "a", "B", "c"] {
         block_on(features.create(name)).unwrap();
     }
     block_on(features.destroy("c")).unwrap();
-    let names = |limit: Option<usize>, offset| -> Vec<String> {
-        features.list(limit, offset).iter().map(|flag| flag.name().to_owned()).collect()
-    };
-    assert_eq!(names(None, 0), ["B", "a", "b", "é"]);
-    assert_eq!(names(Some(2), 1), ["a", "b"]);
-    assert_eq!(names(Some(0), 0), [""; 0]);
-    assert_eq!(names(Some(9), 4), [""; 0]);
+    let names: Vec<_> = features.list().iter().map(|flag| flag.name().to_owned()).collect();
+    assert_eq!(names, ["B", "a", "b", "é"]);
 }
 
 #[test]
@@ -251,4 +248,83 @@ fn client_data_that_only_python_can_write_outlive_our_writes() {
     let data: serde_json::Value =
         serde_json::from_str(&serde_json::to_string(&features.client_data("X").unwrap()).unwrap()).unwrap();
     assert_eq!(data["nan"], serde_json::Value::Null);
+}
+
+#[test]
+fn toggle_gives_what_the_flag_is_now() {
+    let features = client();
+    let flag = block_on(features.create("X")).unwrap();
+    assert!(block_on(features.toggle("X")).unwrap() && flag.is_enabled());
+    assert!(!block_on(flag.toggle()).unwrap() && !flag.is_enabled());
+    assert_eq!(kind(block_on(features.toggle("MISSING"))), ErrorKind::FlagNotFound);
+}
+
+#[test]
+fn a_percentage_that_is_none_is_refused() {
+    let store = MemoryFeatureFlagStore::new();
+    let features = FeatureFlagClient::new(store.clone());
+    block_on(features.create("X")).unwrap();
+    let day = std::time::Duration::from_secs(86_400);
+    let bad: [Bucketer; 4] = [
+        ConsistentHashPercentageBucketer::new(25.0).into(),
+        SaltedPercentageBucketer::new("user_id", -0.1).into(),
+        PercentageBucketer::new(f64::INFINITY).into(),
+        PercentageBucketer::new(LinearRampPercentage::new(0.0, 100.0, day)).into(),
+    ];
+    for bucketer in bad {
+        let error = block_on(features.set_bucketer("X", bucketer)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("`Percentage::percent`"), "{error}");
+    }
+    assert_eq!(*features.record("X").unwrap().bucketer(), Bucketer::NoOp, "nothing was written");
+    for good in [Percentage::percent(25.0).into(), LinearRampPercentage::percent(0.0, 100.0, day).into()] {
+        let good: AnyPercentage = good;
+        block_on(features.set_bucketer("X", ConsistentHashPercentageBucketer::new(good))).unwrap();
+    }
+    // What another program has stored stays as it is.
+    let stored = features.record("X").unwrap().to_json().replace("\"final_value\": 1.0", "\"final_value\": 100");
+    let record = FlagRecord::from_json(&stored).unwrap();
+    block_on(store.put(&record, Precondition::Any)).unwrap();
+    block_on(features.enable("X")).unwrap();
+}
+
+#[test]
+fn a_strict_flag_is_stored_as_one() {
+    let features = client();
+    block_on(features.create("X").enabled(true).strict(true)).unwrap();
+    block_on(features.add_condition("X", flipper::Condition::new().eq("plan", "pro"))).unwrap();
+    assert!(!features.is_enabled("X") && !features.is_enabled_with("X", &context! { user_id: 7 }));
+    assert!(features.is_enabled_with("X", &context! { plan: "pro" }));
+    let record = FlagRecord::from_json(features.record("X").unwrap().to_json()).unwrap();
+    assert!(record.is_strict());
+    block_on(features.update("X", |record| {
+        record.set_strict(false);
+        Ok(())
+    }))
+    .unwrap();
+    assert!(features.is_enabled("X"));
+    assert!(!features.record("X").unwrap().to_json().contains("strict"));
+}
+
+#[test]
+fn a_strict_client_reads_all_flags_strictly() {
+    let store = MemoryFeatureFlagStore::new();
+    let lenient = FeatureFlagClient::new(store.clone());
+    let limit = |name: &'static str| {
+        block_on(lenient.create(name).enabled(true)).unwrap();
+        block_on(lenient.add_condition(name, flipper::Condition::new().eq("plan", "pro"))).unwrap();
+    };
+    limit("BEFORE");
+    assert!(lenient.is_enabled("BEFORE"));
+    let strict = FeatureFlagClient::builder().strict(true).build(store.clone());
+    limit("AFTER");
+    for name in ["BEFORE", "AFTER"] {
+        let (nothing, other) = (context! {}, context! { user_id: 7 });
+        assert!(!strict.is_enabled(name) && !strict.get(name).is_enabled_with(&other), "{name}");
+        assert!(!strict.scope(other).is_enabled(name) && !block_on(strict.fetch_enabled(name, &nothing)).unwrap());
+        assert_eq!(strict.evaluate(name, &nothing).reason, flipper::Reason::NotGiven { variable: "plan".into() });
+        assert!(strict.is_enabled_with(name, &context! { plan: "pro" }));
+    }
+    let remote = FeatureFlagClient::builder().strict(true).build_remote(store);
+    assert!(!block_on(remote.fetch_enabled("BEFORE", &context! {})).unwrap());
 }

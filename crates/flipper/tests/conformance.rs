@@ -68,6 +68,15 @@ mod sqlite {
         async |store: &Mirror, name: &str, value: &[u8]| put_row(&store.to_string(), name, value),
     );
 
+    flipper::reopened_conformance_tests!(
+        reopened,
+        async || {
+            let folder = tempfile::tempdir().unwrap();
+            (SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap(), folder)
+        },
+        async |folder: &tempfile::TempDir| SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap(),
+    );
+
     #[expect(clippy::unwrap_used, reason = "a test")]
     fn put_row(store: &str, name: &str, value: &[u8]) {
         let file = store.rsplit_once('(').map(|(_, file)| file.trim_end_matches(')')).unwrap();
@@ -114,9 +123,11 @@ fn bullets(source: &str) -> Vec<&str> {
 #[test]
 fn every_behavior_has_its_test_and_every_test_its_behavior() {
     let (store, local) = (include_str!("../src/store/mod.rs"), include_str!("../src/table/local.rs"));
-    let stated = |source, corrupt: bool| -> Vec<&str> {
-        let mut names: Vec<_> =
-            bullets(source).into_iter().filter(|name| name.starts_with("corrupt_") == corrupt).collect();
+    // Those of the suites of their own begin with what these are about.
+    let about =
+        |name: &str| ["corrupt_", "reopen_"].into_iter().find(|about| name.starts_with(about)).unwrap_or_default();
+    let stated = |source, suite: &str| -> Vec<&str> {
+        let mut names: Vec<_> = bullets(source).into_iter().filter(|name| about(name) == suite).collect();
         names.sort_unstable();
         names
     };
@@ -125,10 +136,11 @@ fn every_behavior_has_its_test_and_every_test_its_behavior() {
         names.sort_unstable();
         names
     };
-    assert_eq!(stated(store, false), tested(flipper::__store_behaviors!(names)));
-    assert_eq!(stated(local, false), tested(flipper::__local_behaviors!(names)));
-    assert_eq!(stated(store, true), tested(flipper::__corrupt_behaviors!(names)));
-    assert_eq!(stated(local, true), tested(flipper::__local_corrupt_behaviors!(names)));
+    assert_eq!(stated(store, ""), tested(flipper::__store_behaviors!(names)));
+    assert_eq!(stated(local, ""), tested(flipper::__local_behaviors!(names)));
+    assert_eq!(stated(store, "reopen_"), tested(flipper::__reopened_behaviors!(names)));
+    assert_eq!(stated(store, "corrupt_"), tested(flipper::__corrupt_behaviors!(names)));
+    assert_eq!(stated(local, "corrupt_"), tested(flipper::__local_corrupt_behaviors!(names)));
     // So that a parser that finds nothing is found out.
-    assert_eq!((bullets(store).len(), bullets(local).len()), (54, 13));
+    assert_eq!((bullets(store).len(), bullets(local).len()), (58, 13));
 }

@@ -7,7 +7,7 @@ mod directory_store;
 use directory_store::DirectoryStore;
 use flipper::conformance::TwoConnections;
 use flipper::{ErrorKind, FeatureFlagClient, context};
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use serde_json::json;
 use std::fs;
 
@@ -21,6 +21,15 @@ flipper::store_conformance_tests!(directory_shared, async || {
     let open = || DirectoryStore::open(folder.path()).unwrap();
     (TwoConnections::new(open(), open()), folder)
 });
+
+flipper::reopened_conformance_tests!(
+    directory_reopened,
+    async || {
+        let folder = tempfile::tempdir().unwrap();
+        (DirectoryStore::open(folder.path()).unwrap(), folder)
+    },
+    async |folder: &tempfile::TempDir| DirectoryStore::open(folder.path()).unwrap(),
+);
 
 flipper::corrupt_conformance_tests!(
     directory_with_files_that_are_no_flags,

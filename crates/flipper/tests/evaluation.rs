@@ -58,7 +58,7 @@ fn golden_evaluations_are_pythons() {
         let features = client(stored.as_deref(), at);
         let context = Context::from(case.get("kwargs").and_then(Json::as_object).unwrap().clone());
         let got = features.evaluate(NAME, &context);
-        assert_eq!(features.is_enabled_with(NAME, &context), got.enabled, "{line}");
+        assert_eq!(features.is_enabled_with(NAME, &context), got.is_enabled, "{line}");
 
         let outcome = match (&got.reason, stored) {
             (Reason::NoSuchFlag, None) => "missing",
@@ -79,7 +79,7 @@ fn golden_evaluations_are_pythons() {
             assert_eq!(expect.get("error").and_then(Json::as_str), Some("TypeError"));
         }
         let default = case.get("default").and_then(Json::as_bool).unwrap_or(false);
-        let answer = if outcome == "missing" { default } else { got.enabled };
+        let answer = if outcome == "missing" { default } else { got.is_enabled };
         assert_eq!(expect.get("result").map_or(Some(false), Json::as_bool), Some(answer), "{got} {line}");
         if outcome == "missing" && context.is_empty() {
             assert_eq!(features.is_enabled_or(NAME, default), default);

@@ -8,7 +8,7 @@ use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, MemoryFeatureFlagStore, Post, Pre, Precondition, Subscriber, Verb,
     WriteEvent,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use serde_json::json;
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -44,7 +44,7 @@ fn taken(log: &Log) -> Vec<String> {
 }
 
 /// Runs a future while this thread is in `block_on` already.
-fn elsewhere<F: Future<Output: Send> + Send>(future: F) -> F::Output {
+fn elsewhere<F: IntoFuture<Output: Send> + Send>(future: F) -> F::Output {
     thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
 
@@ -227,7 +227,7 @@ fn checks_outlive_panics_of_what_they_call() {
     block_on(features.set_bucketer("RAMP", PercentageBucketer::new(ramp))).unwrap();
     for _ in 0..3 {
         assert!(!features.is_enabled_with("CUSTOM", &context! { user_id: 1 }));
-        assert!(!features.evaluate("CUSTOM", &context! {}).enabled);
+        assert!(!features.evaluate("CUSTOM", &context! {}).is_enabled);
         assert!(features.is_enabled("RANDOM") && features.is_enabled("RAMP"));
     }
 }

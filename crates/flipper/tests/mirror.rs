@@ -20,7 +20,7 @@ use flipper::{
     MemoryFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Result, Status, Stored, Updates, Version, Watch,
     WatchEvent,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use scripted::{Scripted, Tell, until};
 use serde_json::json;
 

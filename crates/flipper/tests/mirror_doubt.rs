@@ -16,7 +16,7 @@ use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore,
     MemoryFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Stored, WatchEvent,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use futures_util::StreamExt;
 use scripted::{Scripted, Tell, until};
 

@@ -73,7 +73,9 @@ async fn all_ways(
             while !format!("{:?}", watch.next().await).contains("told/of") {}
         }
     });
+    let deadline = std::time::Instant::now() + flipper_testkit::PATIENCE;
     while !changed.is_finished() {
+        assert!(std::time::Instant::now() < deadline, "no change was reported");
         python.ask(&json!(["create", "told/of", true, {}]));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

@@ -11,7 +11,7 @@ use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Reason, Stored, Version,
     context, override_flags,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use tokio::task::yield_now;
 
 /// One for all tests here, as programs have it.
@@ -25,14 +25,14 @@ fn answer(features: &FeatureFlagClient, name: &str) -> bool {
         features.is_enabled(name),
         features.is_enabled_or(name, false),
         features.is_enabled_with(name, &context),
-        features.evaluate(name, &context).enabled,
+        features.evaluate(name, &context).is_enabled,
         flag.is_enabled(),
         flag.is_enabled_or(false),
         flag.is_enabled_with(&context),
-        flag.evaluate(&context).enabled,
+        flag.evaluate(&context).is_enabled,
         scope.is_enabled(name),
         scope.is_enabled_or(&flag, false),
-        scope.evaluate(name).enabled,
+        scope.evaluate(name).is_enabled,
         block_on(features.fetch_enabled(name, &context)).unwrap(),
         block_on(flag.fetch_enabled(&context)).unwrap(),
     ];

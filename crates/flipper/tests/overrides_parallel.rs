@@ -23,7 +23,7 @@ fn check(answer: bool) {
     let context = context! { user_id: 7 };
     assert_eq!(FEATURES.is_enabled("FLAG"), answer);
     assert_eq!(FLAG.is_enabled(), answer);
-    assert_eq!(FEATURES.evaluate("FLAG", &context).enabled, answer);
+    assert_eq!(FEATURES.evaluate("FLAG", &context).is_enabled, answer);
     assert_eq!(FEATURES.scope(context).is_enabled("FLAG"), answer);
     assert!(!FEATURES.is_enabled("OTHER"));
 }

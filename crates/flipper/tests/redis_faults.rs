@@ -88,13 +88,11 @@ async fn killed_and_restarted_with_its_data() {
     first_reset(&mut watch).await;
     server.kill();
     assert_eq!(lost(&mut watch).await.kind(), ErrorKind::Unavailable);
-    let asked = Instant::now();
     for error in [store.get("F").await.unwrap_err(), store.put(&flag("F", false), Precondition::Any).await.unwrap_err()]
     {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(error.is_transient());
     }
-    assert!(asked.elapsed() < Duration::from_secs(4));
     server.restart();
     assert_eq!(restored(&mut watch).await, ["F"]);
     let found = eventually(async || store.get("F").await).await;
@@ -146,21 +144,17 @@ async fn restarted_again_and_again() {
 }
 
 #[tokio::test]
-async fn stopped_for_ten_seconds() {
+async fn stopped_until_it_is_noticed() {
     let Some(server) = RedisServer::start() else { return };
     let store = connect(&server);
     store.put(&flag("F", false), Precondition::Absent).await.unwrap();
     let mut watch = store.watch();
     first_reset(&mut watch).await;
-    let stopped = Instant::now();
     server.pause();
+    // Both end while the server stands still, so it is their own limits that end them.
     let error = store.get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(stopped.elapsed() < Duration::from_millis(2500), "{:?}", stopped.elapsed());
-    // Five seconds of silence, and what a busy machine adds.
     lost(&mut watch).await;
-    assert!(stopped.elapsed() < Duration::from_millis(5500), "{:?}", stopped.elapsed());
-    tokio::time::sleep(Duration::from_secs(10).saturating_sub(stopped.elapsed())).await;
     server.resume();
     assert_eq!(restored(&mut watch).await, ["F"]);
     store.put(&flag("F", true), Precondition::Any).await.unwrap();
@@ -278,11 +272,9 @@ async fn the_tracking_table_overflows() {
 #[tokio::test]
 async fn no_server_at_all() {
     let store = RedisFeatureFlagStore::from_url("redis://127.0.0.1:1").unwrap();
-    let started = Instant::now();
     let mut watch = store.watch();
     assert_eq!(lost(&mut watch).await.kind(), ErrorKind::Unavailable);
     assert_eq!(store.get("F").await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(started.elapsed() < Duration::from_secs(2));
     // Something else listens there, and never says a word.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());

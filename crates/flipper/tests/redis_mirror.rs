@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore, Result, Updates};
+use flipper_testkit::block_on;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::{Child, Role, child_role, run_together, wait_until};
-use futures_executor::block_on;
 use serde_json::json;
 
 const ROUNDS: usize = 200;
@@ -92,9 +92,12 @@ fn toggle(features: &FeatureFlagClient, flag: &str, role: &Role) {
 
 fn destroy(features: &FeatureFlagClient, first: &str, role: &Role) {
     for number in (first.parse().unwrap()..DOOMED).step_by(2) {
-        // In the midst of the merges.
-        thread::sleep(Duration::from_millis(20));
         let name = format!("DOOMED{number}");
+        // In the midst of the merges.
+        wait_until("somebody has merged into it", || {
+            let stored = persist(|| block_on(features.fetch(&name))).unwrap();
+            stored.is_some_and(|stored| stored.client_data().as_object().is_some_and(|data| !data.is_empty()))
+        });
         persist(|| block_on(features.destroy(&name))).unwrap();
         assert!(!features.exists(&name));
         role.say("on it");
@@ -135,7 +138,7 @@ fn no_toggle_is_undone_and_no_flag_rises_from_the_dead() {
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let left: Vec<_> = block_on(store.list()).unwrap().into_iter().map(|flag| flag.name).collect();
     assert_eq!(left, ["F", "G"]);
-    wait_until("memory has the same", || features.list(None, 0).len() == 2);
+    wait_until("memory has the same", || features.list().len() == 2);
     wait_until("both are on", || features.is_enabled("F") && features.is_enabled("G"));
 }
 
@@ -229,9 +232,7 @@ fn fifty_restarts_under_writers_and_checkers() {
     for name in &acknowledged {
         assert!(listed.iter().any(|flag| flag.name == *name), "{name} was acknowledged and is lost");
     }
-    wait_until("the mirror follows again", || {
-        features.status().is_live() && features.list(None, 0).len() == listed.len()
-    });
+    wait_until("the mirror follows again", || features.status().is_live() && features.list().len() == listed.len());
     assert!(acknowledged.iter().all(|name| features.is_enabled(name)));
     checkers.finish();
 }
@@ -272,11 +273,11 @@ fn checks_go_on_while_the_server_is_away() {
 
     server.restart_empty();
     // What came back without the flags is doubted; who empties it while it is followed means it.
-    let held = features.list(None, 0).len();
+    let held = features.list().len();
     wait_until("the doubt shows", || !features.status().is_live() && said(&features).contains("came back without"));
-    assert_eq!(features.list(None, 0).len(), held);
+    assert_eq!(features.list().len(), held);
     server.command(&["FLUSHALL"]);
-    wait_until("flags that are gone", || features.status().is_live() && features.list(None, 0).is_empty());
+    wait_until("flags that are gone", || features.status().is_live() && features.list().is_empty());
     block_on(features.create("F").enabled(true)).unwrap();
     server.command(&["FLUSHALL"]);
     wait_until("flags that were flushed", || !features.exists("F"));

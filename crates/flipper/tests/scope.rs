@@ -11,7 +11,7 @@ use flipper::{
     FeatureFlagClient, LinearRampPercentage, MemoryFeatureFlagStore, Percentage, PercentageBucketer, RandomSource,
     Reason, Scope, context,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 fn client() -> FeatureFlagClient {
     FeatureFlagClient::new(MemoryFeatureFlagStore::new())
@@ -83,7 +83,7 @@ fn a_handle_brings_its_default() {
     let features = client();
     let flag = features.get("MISSING").with_default(true);
     let scope = features.scope(context! {});
-    assert!(scope.is_enabled(&flag) && scope.evaluate(&flag).enabled);
+    assert!(scope.is_enabled(&flag) && scope.evaluate(&flag).is_enabled);
     assert!(!scope.is_enabled("MISSING") && !scope.is_enabled(String::from("MISSING")), "the name has none");
     assert!(!scope.is_enabled_or(&flag, false));
     block_on(features.create("MISSING")).unwrap();
@@ -131,10 +131,10 @@ fn an_evaluation_agrees_with_the_draw() {
     block_on(features.set_bucketer("HALF", PercentageBucketer::new(Percentage::new(0.5)))).unwrap();
     for number in 0..100 {
         let scope = features.scope(context! {});
-        let first = if number % 2 == 0 { scope.is_enabled("HALF") } else { scope.evaluate("HALF").enabled };
+        let first = if number % 2 == 0 { scope.is_enabled("HALF") } else { scope.evaluate("HALF").is_enabled };
         for _ in 0..5 {
             let evaluation = scope.evaluate("HALF");
-            assert_eq!(evaluation.enabled, first);
+            assert_eq!(evaluation.is_enabled, first);
             assert_eq!(evaluation.reason, Reason::Random { percentage: 0.5 });
             assert_eq!(scope.is_enabled("HALF"), first);
         }
@@ -179,9 +179,9 @@ fn a_ramp_stands_still() {
         let scope = features.scope(context! { user_id: 7 });
         let first = scope.evaluate("ONE");
         assert_eq!(scope.evaluate("ONE"), first);
-        assert_eq!(scope.is_enabled("ONE"), first.enabled);
+        assert_eq!(scope.is_enabled("ONE"), first.is_enabled);
         assert_eq!(scope.evaluate("TWO"), first, "one moment for all flags");
-        on += usize::from(first.enabled);
+        on += usize::from(first.is_enabled);
     }
     assert!((1..50).contains(&on), "the ramp itself goes on: {on}");
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use flipper::{Condition, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Stored, Version, context};
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 /// What the slot's word says: the answer of a state, or that the entry must be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,7 +321,7 @@ fn a_created_flag_is_found_by_every_thread_and_stays_found() {
             done.store(number + 1, Ordering::Release);
         }
     });
-    let names: Vec<_> = features.list(None, 0).iter().map(|flag| flag.name().to_owned()).collect();
+    let names: Vec<_> = features.list().iter().map(|flag| flag.name().to_owned()).collect();
     let mut expected: Vec<_> = (0..FLAGS).map(name).collect();
     expected.sort_unstable();
     assert_eq!(names, expected);

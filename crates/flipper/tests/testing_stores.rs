@@ -10,8 +10,8 @@ use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, MemoryFeatureFlagStore,
     MirroredFeatureFlagStore, Precondition, WatchEvent, context,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
-use futures_executor::block_on;
 use futures_util::StreamExt;
 
 flipper::local_store_conformance_tests!(recording, async || RecordingStore::new(MemoryFeatureFlagStore::new()));
@@ -194,4 +194,28 @@ fn a_mirror_lives_through_it() {
 
     store.reconnect();
     wait_until("the mirror is back", || features.status().is_live() && !features.is_enabled("FLAG"));
+}
+
+#[cfg(feature = "macros")]
+#[test]
+fn flags_are_registered_in_the_background_once_the_store_is_there() {
+    flipper::flags! {
+        struct Flags {
+            search = true,
+        }
+    }
+    let failing = FailingStore::new(MemoryFeatureFlagStore::new());
+    let recording = RecordingStore::new(failing.clone());
+    let features = FeatureFlagClient::new(recording.clone());
+    failing.disconnect();
+    assert_eq!(kind(block_on(Flags::register(&features))), ErrorKind::Unavailable);
+    let _ = recording.take_calls();
+
+    let flags = Flags::register_in_background(&features);
+    wait_until("it was tried", || !recording.take_calls().is_empty());
+    assert!(flags.search.is_enabled() && !flags.search.exists(), "the default, meanwhile");
+    failing.reconnect();
+    wait_until("it is there", || flags.search.exists());
+    block_on(flags.search.disable()).unwrap();
+    assert!(!flags.search.is_enabled(), "the switch can be thrown");
 }

@@ -14,7 +14,7 @@ use flipper::tower::{FeatureGate, ScopeLayer};
 use flipper::{
     Condition, Context, FeatureFlagClient, MemoryFeatureFlagStore, Percentage, PercentageBucketer, Scope, context,
 };
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;

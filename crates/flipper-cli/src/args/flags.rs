@@ -42,6 +42,17 @@ pub(crate) struct Get {
 pub(crate) struct Switch {
     #[command(flatten)]
     pub(crate) names: Names,
+    /// Creates flags that are not there
+    #[arg(long)]
+    pub(crate) create: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct Toggle {
+    #[command(flatten)]
+    pub(crate) names: Names,
     #[command(flatten)]
     pub(crate) dry: DryRun,
 }
@@ -54,8 +65,11 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) enable: bool,
     /// Client data: a JSON object, or @FILE that holds one; `description` in it is shown by `list`
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub(crate) data: Option<OsString>,
+    #[arg(long, visible_alias = "data", value_name = "JSON|@FILE")]
+    pub(crate) client_data: Option<OsString>,
+    /// A condition on an attribute that a check does not give does not hold; else it is not looked at. Python does not know this
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Keeps a flag that is there already as it is
     #[arg(long)]
     pub(crate) if_missing: bool,
@@ -75,24 +89,24 @@ pub(crate) struct Destroy {
 }
 
 #[derive(Subcommand)]
-pub(crate) enum Data {
+pub(crate) enum ClientData {
     /// Prints the client data, as JSON
-    Get(DataGet),
+    Get(ClientDataGet),
     /// Sets keys of the client data, and leaves the others
-    Set(DataSet),
+    Set(ClientDataSet),
     /// Removes keys of the client data
-    Unset(DataUnset),
+    Unset(ClientDataUnset),
 }
 
 #[derive(Args)]
-pub(crate) struct DataGet {
+pub(crate) struct ClientDataGet {
     #[command(flatten)]
     pub(crate) names: Names,
 }
 
 #[derive(Args)]
 #[command(after_help = "The first argument is a flag; further ones are flags until the first KEY=VALUE.")]
-pub(crate) struct DataSet {
+pub(crate) struct ClientDataSet {
     /// Flags, then pairs; a value is JSON where it can be read as such, else a string
     #[arg(value_names = ["NAME", "KEY=VALUE"], required = true, num_args = 2..)]
     pub(crate) words: Vec<String>,
@@ -101,7 +115,7 @@ pub(crate) struct DataSet {
 }
 
 #[derive(Args)]
-pub(crate) struct DataUnset {
+pub(crate) struct ClientDataUnset {
     /// The flag; - stands for names on standard input, one a line
     pub(crate) name: String,
     /// Keys

@@ -9,10 +9,12 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use flags::{Create, Data, DataGet, DataSet, DataUnset, Destroy, Get, List, Names, Stale, Switch};
+pub(crate) use flags::{
+    ClientData, ClientDataGet, ClientDataSet, ClientDataUnset, Create, Destroy, Get, List, Stale, Switch, Toggle,
+};
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
-pub(crate) use targeting::{Check, Condition, ConditionAdd, ConditionClear, Rollout};
+pub(crate) use targeting::{Bucketer, Check, Condition, ConditionAdd, ConditionClear, ConditionList};
 
 fn after_help() -> String {
     // Its first letter begins a sentence here.
@@ -71,22 +73,24 @@ pub(crate) enum Command {
     /// Turns flags off
     Disable(Switch),
     /// Turns flags on that are off, and off that are on
-    Toggle(Switch),
+    Toggle(Toggle),
     /// Destroys flags; asks before
     Destroy(Destroy),
     /// Reads and changes the client data of flags
-    #[command(subcommand)]
-    Data(Data),
+    #[command(subcommand, visible_alias = "data", alias = "client_data")]
+    ClientData(ClientData),
     /// Reads and changes the conditions of flags
     #[command(subcommand)]
     Condition(Condition),
     /// Turns flags on for a part of the callers, now or little by little
-    Rollout(Rollout),
+    #[command(visible_alias = "rollout")]
+    Bucketer(Bucketer),
     /// Checks flags for a caller; exit code 0 if on, 1 if off
     #[command(after_help = "Exit codes: 0 all are on, 1 one is off, 3 no such flag, 4 the store cannot be used.")]
     Check(Check),
-    /// Tells step by step why flags are on or off for a caller
-    Explain(Check),
+    /// Shows step by step why flags are on or off for a caller
+    #[command(visible_alias = "explain")]
+    Evaluate(Check),
     /// Follows changes as they happen, one line each
     Watch(Watch),
     /// Writes all flags to a file

@@ -11,7 +11,7 @@ pub(crate) enum Condition {
     /// Adds a condition; all conditions of a flag must hold
     Add(ConditionAdd),
     /// Prints the conditions, one a line
-    List(Names),
+    List(ConditionList),
     /// Removes all conditions, or one
     Clear(ConditionClear),
 }
@@ -23,7 +23,10 @@ Expressions:
   'country = CH and age >= 18'          several checks, all of which must hold
   'id = \"7\"'                            in quotes it is a string, else JSON where it can be read as such
 
-An attribute that a check does not give is not looked at: give all that the conditions name.";
+An attribute that a check does not give is not looked at: give all that the conditions name.
+
+With --deny the flag is off wherever the condition holds, whatever else does. PYTHON DOES NOT OBEY deny conditions, and drops them when \
+it writes the flag.";
 
 #[derive(Args)]
 #[command(after_help = EXPRESSIONS)]
@@ -33,8 +36,20 @@ pub(crate) struct ConditionAdd {
     /// The condition, in quotes
     #[arg(value_name = "EXPR", required = true)]
     pub(crate) expression: Vec<String>,
+    /// Turns the flag off where the condition holds
+    #[arg(long)]
+    pub(crate) deny: bool,
     #[command(flatten)]
     pub(crate) dry: DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct ConditionList {
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// Prints the deny conditions
+    #[arg(long)]
+    pub(crate) deny: bool,
 }
 
 #[derive(Args)]
@@ -44,6 +59,9 @@ pub(crate) struct ConditionClear {
     /// Only this condition, as `condition list` prints it
     #[arg(value_name = "EXPR")]
     pub(crate) expression: Option<String>,
+    /// Removes deny conditions
+    #[arg(long)]
+    pub(crate) deny: bool,
     #[command(flatten)]
     pub(crate) dry: DryRun,
 }
@@ -58,10 +76,10 @@ It does not hash the flag's name, so the same callers come first in every flag, 
                 PYTHON CANNOT LOAD the flag then
   --random      is PercentageBucketer: each check is drawn anew
 
-A flag that has a rollout keeps what is not named: `flipper rollout NAME 60%` changes the share alone.
+A flag that has a rollout keeps what is not named: `flipper bucketer NAME 60%` changes the share alone.
 
 A flag that has conditions is decided by them alone, wherever a check gives attributes; the rollout then is not asked.")]
-pub(crate) struct Rollout {
+pub(crate) struct Bucketer {
     /// Flags; - stands for names on standard input, one a line. Then the share: 25%, or 0..100% with --over
     #[arg(value_names = ["NAME", "SHARE"], num_args = 1.., required = true)]
     pub(crate) words: Vec<String>,

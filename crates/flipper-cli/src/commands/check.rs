@@ -2,7 +2,7 @@
 
 use flipper::{
     Context, Evaluation, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, MemoryFeatureFlagStore, Object,
-    Precondition, Reason,
+    Precondition,
 };
 
 use crate::args::Check;
@@ -26,17 +26,17 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
         let is_first = std::mem::take(&mut is_first);
         let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
         let evaluation = evaluate(name, &record, &context).await?;
-        if !evaluation.enabled {
+        if !evaluation.is_enabled {
             session.exit_with(Code::Off);
         }
-        let missing = missing(&record, &keys);
-        let turning = caller.turning(name, &record, evaluation.enabled).await?;
+        let missing = missing(&record, &evaluation, &keys);
+        let turning = caller.turning(name, &record, evaluation.is_enabled).await?;
         if session.out.json() {
             return session.out.value(to_json(name, &evaluation, &missing, &turning));
         }
-        let state = state(evaluation.enabled);
+        let state = state(evaluation.is_enabled);
         session.out.line(format_args!("{} is {state}: {}{types}", quoted(name), evaluation.reason))?;
-        turning.iter().for_each(|attribute| session.out.note(warning(attribute, evaluation.enabled)));
+        turning.iter().for_each(|attribute| session.out.note(warning(attribute, evaluation.is_enabled)));
         if let Some(note) = note(name, &missing).filter(|_| record.is_enabled()) {
             session.out.note(note);
         }
@@ -65,8 +65,8 @@ pub(crate) fn to_json(
 ) -> Object {
     let mut object = Object::new();
     object.insert("name", name);
-    object.insert("enabled", evaluation.enabled);
-    object.insert("rule", rule(&evaluation.reason));
+    object.insert("enabled", evaluation.is_enabled);
+    object.insert("rule", evaluation.reason.code());
     object.insert("reason", evaluation.reason.to_string());
     let bucket = evaluation.bucket.as_ref().map(|bucket| {
         let mut object = Object::new();
@@ -79,22 +79,6 @@ pub(crate) fn to_json(
     let turning: Vec<_> = turning.iter().map(|attribute| Json::from(attribute.key)).collect();
     object.insert("type_decides", turning);
     object
-}
-
-/// Which rule decided, for scripts; the reason's words may change.
-fn rule(reason: &Reason) -> &'static str {
-    match reason {
-        Reason::Disabled => "disabled",
-        Reason::Enabled => "enabled",
-        Reason::ConditionsMet => "conditions_met",
-        Reason::ConditionFailed { .. } => "condition_failed",
-        Reason::Denied { .. } => "denied",
-        Reason::TypeMismatch { .. } => "type_mismatch",
-        Reason::Bucket { .. } => "bucket",
-        Reason::Random { .. } => "random",
-        Reason::NoBucketAttribute { .. } => "no_bucket_attribute",
-        _ => "other",
-    }
 }
 
 /// The check of a record, as a program makes it.

@@ -1,23 +1,32 @@
 //! `flipper condition`
 
-use flipper::{Error, ErrorKind, FlagRecord};
+use flipper::{Condition, Error, ErrorKind, FlagRecord};
 
-use crate::args::{Condition, ConditionAdd, ConditionClear, Names};
+use crate::args::{self, ConditionAdd, ConditionClear, ConditionList};
 use crate::change::{Words, change};
-use crate::condition::{parse, show};
+use crate::condition::parse;
 use crate::describe::rollout;
 use crate::failure::Done;
 use crate::names;
 use crate::session::Session;
 use crate::store::Purpose;
-use crate::text::quoted;
+use crate::text::{count, quoted};
 
-pub(crate) async fn run(session: &mut Session, args: &Condition) -> Done {
+pub(crate) async fn run(session: &mut Session, args: &args::Condition) -> Done {
     match args {
-        Condition::Add(args) => add(session, args).await,
-        Condition::List(args) => list(session, args).await,
-        Condition::Clear(args) => clear(session, args).await,
+        args::Condition::Add(args) => add(session, args).await,
+        args::Condition::List(args) => list(session, args).await,
+        args::Condition::Clear(args) => clear(session, args).await,
     }
+}
+
+/// The conditions of a flag, or its deny conditions.
+fn conditions(record: &FlagRecord, deny: bool) -> &[Condition] {
+    if deny { record.deny_conditions() } else { record.conditions() }
+}
+
+fn set(record: &mut FlagRecord, deny: bool, conditions: Vec<Condition>) {
+    if deny { record.set_deny_conditions(conditions) } else { record.set_conditions(conditions) }
 }
 
 async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
@@ -25,20 +34,27 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
     let store = session.open(Purpose::Existing)?;
     let add = async |session: &mut Session, name: &str| {
         let quoted = quoted(name);
-        let words = |_: &FlagRecord, _: &FlagRecord| Words {
-            done: format!("{quoted} now also needs `{}`,", show(&condition)),
-            already: format!("{quoted} needs `{}` already,", show(&condition)),
+        let words = |_: &FlagRecord, _: &FlagRecord| match args.deny {
+            false => Words {
+                done: format!("{quoted} now also needs `{condition}`,"),
+                already: format!("{quoted} needs `{condition}` already,"),
+            },
+            true => Words {
+                done: format!("{quoted} is now off wherever `{condition}`,"),
+                already: format!("{quoted} is off wherever `{condition}` already,"),
+            },
         };
         let mut has_rollout = false;
         let edit = |record: &mut FlagRecord| {
-            if !record.conditions().contains(&condition) {
-                record.add_condition(condition.clone());
+            let there = conditions(record, args.deny);
+            if !there.contains(&condition) {
+                set(record, args.deny, [there, std::slice::from_ref(&condition)].concat());
             }
             has_rollout = rollout(record.bucketer()).is_some();
             Ok(())
         };
         change(session, &store, name, args.dry.dry_run, words, edit).await?;
-        if has_rollout && !session.out.json() {
+        if has_rollout && !args.deny && !session.out.json() {
             session.out.note(format_args!(
                 "{quoted} has a rollout too; checks that give attributes are now decided by the conditions alone"
             ));
@@ -48,40 +64,49 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
     session.each(names::all(std::slice::from_ref(&args.name))?, add).await
 }
 
-async fn list(session: &mut Session, args: &Names) -> Done {
+async fn list(session: &mut Session, args: &ConditionList) -> Done {
     let store = session.open(Purpose::Existing)?;
     let list = async |session: &mut Session, name: &str| {
-        for condition in store.record(name).await?.conditions() {
-            if session.out.json() {
-                session.out.line(condition.to_json())?;
-            } else {
-                session.out.line(show(condition))?;
+        let record = store.record(name).await?;
+        for condition in conditions(&record, args.deny) {
+            match session.out.json() {
+                true => session.out.line(condition.to_json())?,
+                false => session.out.line(condition)?,
             }
+        }
+        let denied = record.deny_conditions().len();
+        if denied > 0 && !args.deny && !session.out.json() {
+            let denied = count(denied, "deny condition");
+            session.out.note(format_args!("{} has {denied} too; --deny prints them", quoted(name)));
         }
         Ok(())
     };
-    session.each(names::all(&args.names)?, list).await
+    session.each(names::all(&args.names.names)?, list).await
 }
 
 async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
     let only = args.expression.as_deref().map(parse).transpose()?;
     let store = session.open(Purpose::Existing)?;
+    let kind = if args.deny { "deny conditions" } else { "conditions" };
     let clear = async |session: &mut Session, name: &str| {
-        let what = only.as_ref().map_or_else(|| "all conditions".to_owned(), |only| format!("`{}`", show(only)));
+        let what = only.as_ref().map_or_else(|| format!("all {kind}"), |only| format!("`{only}`"));
         let words = |_: &FlagRecord, _: &FlagRecord| Words {
             done: format!("removed {what} of {}", quoted(name)),
-            already: format!("{} has no conditions", quoted(name)),
+            already: format!("{} has no {kind}", quoted(name)),
         };
         let edit = |record: &mut FlagRecord| {
+            let there = conditions(record, args.deny);
             let mut kept = Vec::new();
             if let Some(only) = &only {
-                kept.extend(record.conditions().iter().filter(|condition| *condition != only).cloned());
-                if kept.len() == record.conditions().len() {
-                    let message = "it has no such condition; `flipper condition list` prints those it has";
+                kept.extend(there.iter().filter(|condition| *condition != only).cloned());
+                if kept.len() == there.len() {
+                    let option = if args.deny { " --deny" } else { "" };
+                    let message =
+                        format!("it has no such condition; `flipper condition list{option}` prints those it has");
                     return Err(Error::new(ErrorKind::InvalidInput).with_message(message).with_flag(name));
                 }
             }
-            record.set_conditions(kept);
+            set(record, args.deny, kept);
             Ok(())
         };
         change(session, &store, name, args.dry.dry_run, words, edit).await

@@ -5,12 +5,12 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flipper::{Check, ErrorKind, Finding, Identity, Json, Object};
+use flipper::{Check, ErrorKind, Finding, Json, Object};
 use tokio::time::timeout;
 
 use crate::args::Doctor;
 use crate::failure::{Code, Done, look_at};
-use crate::output::{FAINT, NOTE, OFF, ON, styled};
+use crate::output::{NOTE, OFF, ON, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, path_text, plain, quoted, some, thousands};
@@ -38,21 +38,12 @@ pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
 
     let out = &mut session.out;
     if out.json() {
-        let mut object = Object::new();
-        object.insert("store", choice.location.shown.as_str());
-        object.insert("origin", choice.origin.name());
-        object.insert("chosen_by", choice.origin.text());
-        object.insert("identity", identity.as_ref().map_or(Json::Null, |identity| identity.place().into()));
+        let mut object = choice.to_json(identity.as_ref());
         object.insert("finding", word(worst));
         object.insert("checks", checks.iter().map(to_json).collect::<Vec<_>>());
         out.value(object)?;
     } else {
-        let label = |label| styled(FAINT, format_args!("{label:<9} "));
-        out.line(format_args!("{} {}", label("store"), choice.location.shown))?;
-        out.line(format_args!("{} {}", label("chosen by"), choice.origin.text()))?;
-        if let Some(identity) = &identity {
-            out.line(format_args!("{} {}", label("identity"), shown(identity)))?;
-        }
+        choice.lines(identity.as_ref()).into_iter().try_for_each(|line| out.line(line))?;
         let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
         for check in &checks {
             let style = match check.finding {
@@ -167,11 +158,6 @@ fn snapshot(path: &Path) -> Check {
             }
         },
     }
-}
-
-/// Which store it is, and which start of its server.
-pub(super) fn shown(identity: &Identity) -> String {
-    plain(&identity.to_string()).into_owned()
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -1,20 +1,20 @@
 //! The commands, a file each.
 
+mod bucketer;
 mod check;
+mod client_data;
 mod completions;
 mod condition;
 mod create;
-mod data;
 mod destroy;
 mod diff;
 mod doctor;
-mod explain;
+mod evaluate;
 mod export;
 mod get;
 mod import;
 mod list;
 mod man;
-mod rollout;
 mod serve;
 mod stale;
 mod stores;
@@ -24,7 +24,7 @@ mod version;
 mod watch;
 
 pub(crate) use check::evaluate;
-pub(crate) use data::json_or_text;
+pub(crate) use client_data::json_or_text;
 
 use crate::args::Command;
 use crate::failure::Done;
@@ -35,15 +35,15 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::List(args) => list::run(session, &args).await,
         Command::Get(args) => get::run(session, &args).await,
         Command::Create(args) => create::run(session, &args).await,
-        Command::Enable(args) => switch::run(session, &args, switch::To::On).await,
-        Command::Disable(args) => switch::run(session, &args, switch::To::Off).await,
-        Command::Toggle(args) => switch::run(session, &args, switch::To::Other).await,
+        Command::Enable(args) => switch::run(session, &args, true).await,
+        Command::Disable(args) => switch::run(session, &args, false).await,
+        Command::Toggle(args) => switch::toggle(session, &args).await,
         Command::Destroy(args) => destroy::run(session, &args).await,
-        Command::Data(args) => data::run(session, &args).await,
+        Command::ClientData(args) => client_data::run(session, &args).await,
         Command::Condition(args) => condition::run(session, &args).await,
-        Command::Rollout(args) => rollout::run(session, &args).await,
+        Command::Bucketer(args) => bucketer::run(session, &args).await,
         Command::Check(args) => check::run(session, &args).await,
-        Command::Explain(args) => explain::run(session, &args).await,
+        Command::Evaluate(args) => evaluate::run(session, &args).await,
         Command::Watch(args) => watch::run(session, &args).await,
         Command::Export(args) => export::run(session, &args).await,
         Command::Import(args) => import::run(session, &args).await,

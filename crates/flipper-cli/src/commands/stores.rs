@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use flipper::{Json, Object};
+use flipper::Json;
 
-use super::doctor::shown;
 use crate::failure::{Code, Done};
-use crate::output::{FAINT, NOTE, OFF, ON, styled};
+use crate::output::{NOTE, OFF, ON, styled};
 use crate::session::Session;
-use crate::store::{Purpose, Store};
+use crate::store::{Purpose, Store, label};
 use crate::text::{count, thousands};
 
 pub(crate) async fn run(session: &mut Session) -> Done {
@@ -28,11 +27,7 @@ pub(crate) async fn run(session: &mut Session) -> Done {
     let corrupt = |flags: &Vec<flipper::Stored>| flags.iter().filter(|flag| flag.record.is_err()).count();
     let out = &mut session.out;
     if out.json() {
-        let mut object = Object::new();
-        object.insert("store", choice.location.shown.as_str());
-        object.insert("origin", choice.origin.name());
-        object.insert("chosen_by", choice.origin.text());
-        object.insert("identity", identity.as_ref().map_or(Json::Null, |identity| identity.place().into()));
+        let mut object = choice.to_json(identity.as_ref());
         object.insert("answers", listed.is_ok());
         let known = listed.as_ref().ok();
         object.insert("milliseconds", known.and_then(|_| Json::try_from(milliseconds).ok()).unwrap_or_default());
@@ -41,12 +36,7 @@ pub(crate) async fn run(session: &mut Session) -> Done {
         object.insert("error", listed.as_ref().err().map_or(Json::Null, |failure| failure.to_string().into()));
         out.value(object)?;
     } else {
-        let label = |label| styled(FAINT, format_args!("{label:<9} "));
-        out.line(format_args!("{} {}", label("store"), choice.location.shown))?;
-        out.line(format_args!("{} {}", label("chosen by"), choice.origin.text()))?;
-        if let Some(identity) = &identity {
-            out.line(format_args!("{} {}", label("identity"), shown(identity)))?;
-        }
+        choice.lines(identity.as_ref()).into_iter().try_for_each(|line| out.line(line))?;
         match &listed {
             Ok(flags) => {
                 out.line(format_args!(

@@ -2,40 +2,58 @@
 
 use flipper::FlagRecord;
 
-use crate::args::Switch;
+use super::create;
+use crate::args::{Switch, Toggle};
 use crate::change::{Words, change};
 use crate::failure::Done;
 use crate::names;
 use crate::session::Session;
-use crate::store::Purpose;
+use crate::store::{Purpose, Store};
 use crate::text::quoted;
 
-/// What flags become.
-#[derive(Clone, Copy)]
-pub(crate) enum To {
-    On,
-    Off,
-    Other,
-}
-
-pub(crate) async fn run(session: &mut Session, args: &Switch, to: To) -> Done {
-    let store = session.open(Purpose::Existing)?;
+pub(crate) async fn run(session: &mut Session, args: &Switch, on: bool) -> Done {
+    let dry_run = args.dry.dry_run;
     let names = names::all(&args.names.names)?;
+    if args.create {
+        create::check(&names)?;
+    }
+    let store = session.open(match (args.create, dry_run) {
+        (false, _) => Purpose::Existing,
+        (true, false) => Purpose::New,
+        (true, true) => Purpose::Rehearsal,
+    })?;
     let switch = async |session: &mut Session, name: &str| {
-        let quoted = quoted(name);
-        let words = |_: &FlagRecord, record: &FlagRecord| {
-            let (verb, state) = if record.is_enabled() { ("enabled", "on") } else { ("disabled", "off") };
-            Words { done: format!("{verb} {quoted}"), already: format!("{quoted} is {state} already") }
-        };
-        let edit = |record: &mut FlagRecord| {
-            record.set_enabled(match to {
-                To::On => true,
-                To::Off => false,
-                To::Other => !record.is_enabled(),
-            });
-            Ok(())
-        };
-        change(session, &store, name, args.dry.dry_run, words, edit).await
+        if args.create && store.client().fetch(name).await.map_err(|error| store.failure(&error))?.is_none() {
+            return create::create(session, &store, name, &create::Settings::new(on, dry_run)).await;
+        }
+        set(session, &store, name, dry_run, |_| on).await
     };
     session.each(names, switch).await
+}
+
+pub(crate) async fn toggle(session: &mut Session, args: &Toggle) -> Done {
+    let store = session.open(Purpose::Existing)?;
+    let names = names::all(&args.names.names)?;
+    let toggle =
+        async |session: &mut Session, name: &str| set(session, &store, name, args.dry.dry_run, |was| !was).await;
+    session.each(names, toggle).await
+}
+
+async fn set(
+    session: &mut Session,
+    store: &Store,
+    name: &str,
+    dry_run: bool,
+    becomes: impl Fn(bool) -> bool + Send + Sync,
+) -> Done {
+    let quoted = quoted(name);
+    let words = |_: &FlagRecord, record: &FlagRecord| {
+        let (verb, state) = if record.is_enabled() { ("enabled", "on") } else { ("disabled", "off") };
+        Words { done: format!("{verb} {quoted}"), already: format!("{quoted} is {state} already") }
+    };
+    let edit = |record: &mut FlagRecord| {
+        record.set_enabled(becomes(record.is_enabled()));
+        Ok(())
+    };
+    change(session, store, name, dry_run, words, edit).await
 }

@@ -4,10 +4,13 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use flipper::{Identity, Json, Object};
+
 use super::Location;
 use super::config;
 use crate::failure::{Done, Failure};
-use crate::text::path_text;
+use crate::output::{FAINT, styled};
+use crate::text::{path_text, plain};
 
 const VARIABLE: &str = "FLIPPER_STORE";
 
@@ -71,7 +74,29 @@ impl Choice {
         Ok(Self { location: Location::file(path), origin: Origin::Default })
     }
 
+    /// How `stores` and `doctor` begin: which store, who chose it, and whose flags are there, where that is known.
+    pub(crate) fn lines(&self, identity: Option<&Identity>) -> Vec<String> {
+        let identity = identity.map(|identity| ("identity", plain(&identity.to_string()).into_owned()));
+        let lines = [("store", self.location.shown.clone()), ("chosen by", self.origin.text())];
+        lines.into_iter().chain(identity).map(|(what, text)| format!("{} {text}", label(what))).collect()
+    }
+
+    /// The same for scripts.
+    pub(crate) fn to_json(&self, identity: Option<&Identity>) -> Object {
+        let mut object = Object::new();
+        object.insert("store", self.location.shown.as_str());
+        object.insert("origin", self.origin.name());
+        object.insert("chosen_by", self.origin.text());
+        object.insert("identity", identity.map_or(Json::Null, |identity| identity.place().into()));
+        object
+    }
+
     pub(crate) fn is_default(&self) -> bool {
         matches!(self.origin, Origin::Default)
     }
+}
+
+/// What stands at the beginning of a line of [`Choice::lines`], and of those that follow.
+pub(crate) fn label(what: &str) -> String {
+    styled(FAINT, format_args!("{what:<9} "))
 }

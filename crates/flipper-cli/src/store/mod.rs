@@ -6,6 +6,6 @@ mod location;
 mod open;
 mod shown;
 
-pub(crate) use choice::Choice;
+pub(crate) use choice::{Choice, label};
 pub(crate) use location::{Kind, Location, forms, without_secrets};
 pub(crate) use open::{Purpose, Store};

@@ -90,8 +90,14 @@ impl Store {
         let Ok(names) = names else { return failure };
         match suggest::like(name, names.iter().map(String::as_str)) {
             Some(like) => failure.hint(format!("did you mean {}?", quoted(like))),
-            None if names.is_empty() => failure.hint("there are no flags at all; is it the right store?"),
-            None => failure.hint("`flipper list` shows those that are there"),
+            None if names.is_empty() => failure.hint(format!(
+                "there are no flags at all; is it the right store? `flipper create {}` makes it",
+                quoted(name)
+            )),
+            None => failure.hint(format!(
+                "`flipper list` shows those that are there, and `flipper create {}` makes it",
+                quoted(name)
+            )),
         }
     }
 }

@@ -18,7 +18,7 @@ pub static FEATURES: LazyLock<FeatureFlagClient> =
     LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
 
 fn set(name: &str, enabled: bool) {
-    futures_executor::block_on(FEATURES.create(name).enabled(enabled).replace()).unwrap();
+    futures_executor::block_on(FEATURES.create(name).enabled(enabled).replace().into_future()).unwrap();
 }
 
 /// What the call returns while the flag is missing, off and on.

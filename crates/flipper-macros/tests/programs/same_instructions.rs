@@ -21,7 +21,7 @@ mod functions {
     #[inline(never)]
     #[flipper::is_enabled(features, "REDIRECT", context = context! { name: &name }, redirect = old_redirected)]
     pub(crate) fn redirected(features: &FeatureFlagClient, name: String) -> String {
-        name.repeat(features.list(None, 0).len())
+        name.repeat(features.list().len())
     }
 
     #[flipper::is_enabled(features, "ASYNC", redirect = old_awaited)]
@@ -55,7 +55,7 @@ mod functions {
     #[inline(never)]
     pub(crate) fn redirected(features: &FeatureFlagClient, name: String) -> String {
         if features.is_enabled_with("REDIRECT", &context! { name: &name }) {
-            name.repeat(features.list(None, 0).len())
+            name.repeat(features.list().len())
         } else {
             old_redirected(features, name)
         }

@@ -64,10 +64,7 @@ impl Drop for Python {
     }
 }
 
-/// Runs a future without any runtime.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    futures_executor::block_on(future)
-}
+pub use flipper_testkit::block_on;
 
 /// The events about flags, and losses, without who serves them and how current they are.
 pub fn about_flags(events: flipper::Watch<'_>) -> flipper::Watch<'_> {

@@ -49,7 +49,7 @@ pub(crate) fn run(case: &Object) -> Result<(), Difference> {
     let features = FeatureFlagClient::builder().clock(now).random(now).build(store);
     let evaluation = features.evaluate(NAME, &context);
     let by_default = matches!(evaluation.reason, Reason::NoSuchFlag | Reason::Corrupt);
-    let result = if by_default { default } else { evaluation.enabled };
+    let result = if by_default { default } else { evaluation.is_enabled };
 
     let mismatch = matches!(evaluation.reason, Reason::TypeMismatch { .. });
     match (expect.get("error"), expect.get("stage").and_then(Json::as_str)) {
@@ -72,7 +72,7 @@ pub(crate) fn run(case: &Object) -> Result<(), Difference> {
         // Nothing could be loaded, so there is nothing more to compare.
         return Ok(());
     }
-    same("check", &evaluation.enabled, &features.is_enabled_with(NAME, &context))?;
+    same("check", &evaluation.is_enabled, &features.is_enabled_with(NAME, &context))?;
     if let (Some(rt), Some(text)) = (expect.get("rt"), &text) {
         let ours = FlagRecord::from_json(text).map_err(|error| format!("{error}"))?.to_json();
         same("text", &with_sorted_whitelist(rt.as_str().unwrap_or_default()), &with_sorted_whitelist(&ours))?;

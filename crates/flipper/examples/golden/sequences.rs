@@ -96,7 +96,7 @@ fn operate(
             if let Some(data) = step.get("client_data").filter(|data| !data.is_null()) {
                 create = create.client_data(data);
             }
-            Ok(block_on(create)?.name().into())
+            Ok(block_on(create.into_future())?.name().into())
         }
         "enable" => done(block_on(features.enable(name))?),
         "disable" => done(block_on(features.disable(name))?),
@@ -124,8 +124,9 @@ fn operate(
         "list_sorted" => {
             let limit = step.get("limit").and_then(Json::as_i64).and_then(|limit| usize::try_from(limit).ok());
             let offset = step.get("offset").and_then(Json::as_i64).and_then(|offset| usize::try_from(offset).ok());
-            let flags = features.list(limit, offset.unwrap_or(0));
-            Ok(Json::Array(flags.iter().map(|flag| flag.name().into()).collect()))
+            let flags = features.list();
+            let page = flags.iter().skip(offset.unwrap_or(0)).take(limit.unwrap_or(usize::MAX));
+            Ok(Json::Array(page.map(|flag| flag.name().into()).collect()))
         }
         "is_enabled" => {
             let evaluation = features.evaluate(name, &context(field(step, "kwargs")?)?);
@@ -133,7 +134,7 @@ fn operate(
             match evaluation.reason {
                 Reason::TypeMismatch { .. } => Err("TypeError".to_owned()),
                 Reason::NoSuchFlag | Reason::Corrupt => Ok(default.into()),
-                _ => Ok(evaluation.enabled.into()),
+                _ => Ok(evaluation.is_enabled.into()),
             }
         }
         other => return Err(Failure::Case(format!("unknown operation {other:?}"))),

@@ -89,10 +89,10 @@ impl FeatureFlagClient<Remote> {
 }
 
 impl<M: Checks> FeatureFlagClient<M> {
-    /// Handles of all flags, ordered by name: at most `limit` of them, after leaving out the first `offset`.
+    /// Handles of all flags, ordered by name.
     #[must_use]
-    pub fn list(&self, limit: impl Into<Option<usize>>, offset: usize) -> Vec<FeatureFlag<M>> {
-        self.client.list(limit, offset).into_iter().map(FeatureFlag::from).collect()
+    pub fn list(&self) -> Vec<FeatureFlag<M>> {
+        self.client.list().into_iter().map(FeatureFlag::from).collect()
     }
 
     /// Waits until the store's flags are in memory for the first time, for as long as that takes.
@@ -182,6 +182,15 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     /// As [`enable`](Self::enable).
     pub fn disable(&self, name: &str) -> Result<()> {
         wait(self.client.disable(name))
+    }
+
+    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn toggle(&self, name: &str) -> Result<bool> {
+        wait(self.client.toggle(name))
     }
 
     /// Destroys the flag, also one that cannot be read.

@@ -41,6 +41,11 @@ impl<M> Create<M> {
         Self::new(self.create.client_data(data))
     }
 
+    /// Whether the new flag is strict; see [`Create::strict`](crate::Create::strict).
+    pub fn strict(self, strict: bool) -> Self {
+        Self::new(self.create.strict(strict))
+    }
+
     /// Keeps an existing flag as it is: for start-up code that must not undo what somebody has set.
     pub fn or_get(self) -> Self {
         Self::new(self.create.or_get())
@@ -52,7 +57,7 @@ impl<M> Create<M> {
     }
 }
 
-impl<M: Clone + Send + Sync + Unpin + 'static> Create<M> {
+impl<M: Clone + Send + Sync + 'static> Create<M> {
     /// Creates the flag.
     ///
     /// # Errors

@@ -75,6 +75,15 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         wait(self.flag.disable())
     }
 
+    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub fn toggle(&self) -> Result<bool> {
+        wait(self.flag.toggle())
+    }
+
     /// Destroys the flag. The handle stays of use: it finds a flag that is created anew under the name.
     ///
     /// # Errors

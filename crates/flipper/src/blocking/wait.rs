@@ -1,6 +1,6 @@
 //! Waiting for a future on the calling thread, whatever that is.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +35,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(1);
 /// # Errors
 ///
 /// The future's, and `Unsupported` on flipper's own thread.
-pub fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    match wait_until(None, future)? {
+pub fn wait<T>(future: impl IntoFuture<Output = Result<T>>) -> Result<T> {
+    match wait_until(None, future.into_future())? {
         Some(result) => result,
         // Without a deadline there is no end before the future's.
         None => Err(Error::new(ErrorKind::Unavailable)),

@@ -38,7 +38,8 @@ const FEW: usize = 8;
 ///   of them, 99 % everybody, and 0.5 % one of a hundred. Only 0 is nobody.
 /// - The flag's name is **not** hashed: the same users come first in every flag, and they bear all early roll-outs.
 /// - All attributes count. Without a whitelist another attribute puts the same user into another bucket.
-/// - A check without any of the whitelist's attributes hashes `[]`, whose score is 0.32, for everybody.
+/// - A check without any of the whitelist's attributes hashes `[]`, whose score is 0.32, for everybody: all such callers are
+///   switched together, and [`Bucket::is_shared`](crate::Bucket::is_shared) says so.
 /// - `1`, `1.0` and `"1"` are different users.
 /// - An attribute of the name `randomizer` is never hashed.
 ///
@@ -54,7 +55,7 @@ pub struct ConsistentHashPercentageBucketer {
 impl ConsistentHashPercentageBucketer {
     pub(crate) const TYPE: &str = "ConsistentHashPercentageBucketer";
 
-    /// This part of all callers.
+    /// This part of all callers, from 0 to 1; [`Percentage::percent`](crate::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), ..Self::default() }
@@ -102,15 +103,27 @@ impl ConsistentHashPercentageBucketer {
         text
     }
 
-    fn write_input(&self, attributes: &(impl Attributes + ?Sized), out: &mut impl Write) -> fmt::Result {
+    /// The attributes that are hashed.
+    fn hashed<'a>(
+        &'a self,
+        attributes: &'a (impl Attributes + ?Sized),
+    ) -> impl Iterator<Item = (&'a str, Value<'a>)> + 'a {
         let all = self.whitelist.is_empty() && self.others.is_empty();
-        let chosen = (0..attributes.len())
+        (0..attributes.len())
             .map(|index| attributes.attribute(index))
-            .filter(|(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()));
+            .filter(move |(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
+    }
+
+    /// Whether there is anything to hash: callers that give nothing have all the same score.
+    pub(crate) fn hashes_any(&self, attributes: &(impl Attributes + ?Sized)) -> bool {
+        self.hashed(attributes).next().is_some()
+    }
+
+    fn write_input(&self, attributes: &(impl Attributes + ?Sized), out: &mut impl Write) -> fmt::Result {
         let mut few = [("", Value::Null); FEW];
         let mut count = 0;
         let mut many = Vec::new();
-        for attribute in chosen {
+        for attribute in self.hashed(attributes) {
             if count < FEW {
                 few[count] = attribute;
             } else {

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::percentage::number;
+use super::percentage::{number, of_percent};
 use crate::context::ValueType;
 use crate::json::{Json, Number, Object};
 use crate::{Error, Result};
@@ -71,7 +71,13 @@ struct Line {
 impl LinearRampPercentage {
     pub(crate) const TYPE: &str = "LinearRampPercentage";
 
-    /// A ramp that starts now.
+    /// A ramp that starts now, between parts of a hundred.
+    #[must_use]
+    pub fn percent(initial_value: f64, final_value: f64, ramp_duration: Duration) -> Self {
+        Self::new(of_percent(initial_value), of_percent(final_value), ramp_duration)
+    }
+
+    /// A ramp that starts now, between parts from 0 to 1.
     #[must_use]
     pub fn new(initial_value: f64, final_value: f64, ramp_duration: Duration) -> Self {
         let seconds = if ramp_duration.subsec_nanos() == 0 {
@@ -111,6 +117,11 @@ impl LinearRampPercentage {
         let value = slope * (elapsed as f64 / MICROS) + first;
         let short = if first <= last || elapsed == end { value < last } else { value > last };
         Ok(if short { value } else { last })
+    }
+
+    /// Its first and its last value, where they are numbers.
+    pub(crate) fn ends(&self) -> [Option<f64>; 2] {
+        [&self.stored.initial_value, &self.stored.final_value].map(|value| number(value).ok())
     }
 
     fn of(stored: Stored, initial_time: Option<Start>) -> Self {

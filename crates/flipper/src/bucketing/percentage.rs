@@ -8,8 +8,15 @@ use crate::{Error, Result};
 
 /// A fixed part: 0 is nobody, 0.25 a quarter, 1 everybody.
 ///
-/// Less than 0 is nobody and more than 1 is everybody. Stored by the Python library it may be anything JSON has; what is
-/// not a number turns the flag off, with the reason [`TypeMismatch`](crate::Reason::TypeMismatch).
+/// A part that is not from 0 to 1 is refused with `InvalidInput` when a client writes the flag. One that the Python library has
+/// stored may be anything JSON has: less than 0 is nobody, more than 1 is everybody, and what is not a number turns the flag off,
+/// with the reason [`TypeMismatch`](crate::Reason::TypeMismatch).
+///
+/// ```
+/// use flipper::Percentage;
+///
+/// assert_eq!(Percentage::percent(25.0), Percentage::new(0.25));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Percentage {
     stored: Json,
@@ -18,7 +25,13 @@ pub struct Percentage {
 impl Percentage {
     pub(crate) const TYPE: &str = "Percentage";
 
-    /// This part. A NaN is nobody.
+    /// So many of a hundred: 25 is a quarter.
+    #[must_use]
+    pub fn percent(percent: f64) -> Self {
+        Self::new(of_percent(percent))
+    }
+
+    /// This part, from 0 to 1. A NaN is nobody.
     #[must_use]
     pub fn new(value: f64) -> Self {
         let value = if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) };
@@ -64,6 +77,20 @@ impl AnyPercentage {
         match self {
             Self::Fixed(percentage) => percentage.stored.clone(),
             Self::Ramp(ramp) => ramp.shown(now),
+        }
+    }
+
+    /// Refuses parts that are numbers and no parts, such as 25 for 25 %.
+    pub(crate) fn check(&self) -> Result<()> {
+        let values = match self {
+            Self::Fixed(percentage) => [number(&percentage.stored).ok(), None],
+            Self::Ramp(ramp) => ramp.ends(),
+        };
+        match values.into_iter().flatten().find(|value| !(0.0..=1.0).contains(value)) {
+            Some(value) => Err(Error::invalid_input(format!(
+                "a percentage is a part from 0 to 1, and {value} is not; `Percentage::percent` takes 0 to 100"
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -131,6 +158,11 @@ impl From<LinearRampPercentage> for AnyPercentage {
     }
 }
 
+/// A part of a hundred as one of 1, without digits that the division would add.
+pub(super) fn of_percent(percent: f64) -> f64 {
+    (percent * 1e6).round() / 1e8
+}
+
 /// What Python can compare with a float, or what it is instead.
 #[inline]
 pub(super) fn number(json: &Json) -> Result<f64, ValueType> {
@@ -140,5 +172,17 @@ pub(super) fn number(json: &Json) -> Result<f64, ValueType> {
         Operand::Big(digits) => Ok(if digits.starts_with('-') { f64::MIN } else { f64::MAX }),
         Operand::Float(value) => Ok(value),
         other => Err(other.value_type()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percents_are_the_decimal_parts() {
+        for (percent, part) in [(0.0, 0.0), (0.7, 0.007), (7.0, 0.07), (12.5, 0.125), (29.0, 0.29), (100.0, 1.0)] {
+            assert_eq!(Percentage::percent(percent), Percentage::new(part), "{percent} %");
+        }
     }
 }

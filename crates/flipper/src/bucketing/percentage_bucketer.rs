@@ -17,7 +17,7 @@ pub struct PercentageBucketer {
 impl PercentageBucketer {
     pub(crate) const TYPE: &str = "PercentageBucketer";
 
-    /// This part of all checks.
+    /// This part of all checks, from 0 to 1; [`Percentage::percent`](crate::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into() }

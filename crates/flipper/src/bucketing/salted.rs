@@ -39,7 +39,7 @@ pub struct SaltedPercentageBucketer {
 impl SaltedPercentageBucketer {
     pub(crate) const TYPE: &str = "SaltedPercentageBucketer";
 
-    /// This part of all callers, told apart by this attribute.
+    /// This part of all callers, from 0 to 1, told apart by this attribute.
     #[must_use]
     pub fn new(bucket_by: impl Into<String>, percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), bucket_by: bucket_by.into() }

@@ -1,9 +1,8 @@
-//! `create`, a builder that is its own future.
+//! `create`, a builder that is awaited.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
@@ -36,24 +35,18 @@ use crate::store::Precondition;
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
+/// Where a future is wanted and not an `await`, as by `tokio::spawn` or `block_on`, [`into_future`](IntoFuture::into_future) gives it.
+///
 /// # Errors
 ///
 /// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is no object or over 256 KiB, `Vetoed`, or what the
 /// store says.
 #[must_use = "nothing is created until this is awaited"]
 pub struct Create<M> {
-    state: State<M>,
-}
-
-enum State<M> {
-    Settings(Option<Settings<M>>),
-    Running(Pin<Box<dyn Future<Output = Result<FeatureFlag<M>>> + Send>>),
-}
-
-struct Settings<M> {
     client: FeatureFlagClient<M>,
     name: String,
     enabled: bool,
+    strict: bool,
     client_data: Option<Result<Object>>,
     existing: Existing,
 }
@@ -68,61 +61,53 @@ enum Existing {
 
 impl<M> Create<M> {
     pub(super) fn new(client: FeatureFlagClient<M>, name: String) -> Self {
-        let settings = Settings { client, name, enabled: false, client_data: None, existing: Existing::Refuse };
-        Self { state: State::Settings(Some(settings)) }
+        Self { client, name, enabled: false, strict: false, client_data: None, existing: Existing::Refuse }
     }
 
     /// Whether the new flag is enabled; not unless said.
-    pub fn enabled(self, enabled: bool) -> Self {
-        self.with(|settings| settings.enabled = enabled)
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
     }
 
     /// Data of your own to keep with the flag: anything that serialises to a JSON object.
-    pub fn client_data(self, data: impl Serialize) -> Self {
-        self.with(|settings| settings.client_data = Some(object(&data)))
+    pub fn client_data(mut self, data: impl Serialize) -> Self {
+        self.client_data = Some(object(&data));
+        self
+    }
+
+    /// Whether the new flag is [strict](FlagRecord::is_strict): a condition on an attribute that a check does not give does not hold.
+    /// Not unless said.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
     }
 
     /// Keeps an existing flag as it is: for start-up code that must not undo what somebody has set.
-    pub fn or_get(self) -> Self {
-        self.with(|settings| settings.existing = Existing::Keep)
+    pub fn or_get(mut self) -> Self {
+        self.existing = Existing::Keep;
+        self
     }
 
     /// Overwrites an existing flag with the new one, conditions, bucketer and client data included.
-    pub fn replace(self) -> Self {
-        self.with(|settings| settings.existing = Existing::Replace)
-    }
-
-    fn with(mut self, set: impl FnOnce(&mut Settings<M>)) -> Self {
-        if let State::Settings(Some(settings)) = &mut self.state {
-            set(settings);
-        }
+    pub fn replace(mut self) -> Self {
+        self.existing = Existing::Replace;
         self
     }
 }
 
-impl<M: Clone + Send + Sync + Unpin + 'static> Future for Create<M> {
+impl<M: Clone + Send + Sync + 'static> IntoFuture for Create<M> {
     type Output = Result<FeatureFlag<M>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Settings(settings) = &mut self.state {
-            let settings = settings.take();
-            self.state = State::Running(Box::pin(async move {
-                match settings {
-                    Some(settings) => settings.run().await,
-                    None => Err(Error::invalid_input("`create` was polled after it had panicked")),
-                }
-            }));
-        }
-        match &mut self.state {
-            State::Running(future) => future.as_mut().poll(context),
-            State::Settings(_) => Poll::Pending,
-        }
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
     }
 }
 
-impl<M: Clone + Send + Sync + 'static> Settings<M> {
+impl<M: Clone + Send + Sync + 'static> Create<M> {
     async fn run(self) -> Result<FeatureFlag<M>> {
-        let Self { client, name, enabled, client_data, existing } = self;
+        let Self { client, name, enabled, strict, client_data, existing } = self;
         let core = client.core.clone();
         let place = |error: Error| error.with_flag(&name).with_store(&core.store);
         validate_new_name(&name)?;
@@ -130,6 +115,7 @@ impl<M: Clone + Send + Sync + 'static> Settings<M> {
 
         let mut record = FlagRecord::new(&name, client.now());
         record.set_enabled(enabled);
+        record.set_strict(strict);
         record.set_client_data(client_data.clone().unwrap_or_default());
         record.validate().map_err(place)?;
 
@@ -177,6 +163,6 @@ impl<M> FeatureFlagClient<M> {
 
 impl<M> fmt::Debug for Create<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Create").finish_non_exhaustive()
+        f.debug_struct("Create").field("name", &self.name).finish_non_exhaustive()
     }
 }

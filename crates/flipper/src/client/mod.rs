@@ -2,6 +2,7 @@
 
 mod create;
 mod read;
+mod warnings;
 mod write;
 
 use std::fmt;
@@ -65,6 +66,7 @@ struct Core {
     subscribers: Arc<Subscribers>,
     environment: Environment,
     write_timeout: Duration,
+    strict: bool,
 }
 
 impl FeatureFlagClient<Local> {
@@ -120,7 +122,8 @@ impl<M: Clone> FeatureFlagClient<M> {
         FeatureFlag::new(self.clone(), name.into())
     }
 
-    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped.
+    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped. It does
+    /// **not** hear of what others change; [`changes`](Self::changes) does.
     pub fn subscribe(&self, subscriber: impl Subscriber) -> Subscription {
         self.core.subscribers.add(Arc::new(subscriber))
     }
@@ -141,11 +144,13 @@ pub struct ClientBuilder {
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
     write_timeout: Duration,
+    strict: bool,
 }
 
 impl Default for ClientBuilder {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(ThreadRandom), write_timeout: WRITE_TIMEOUT }
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(ThreadRandom));
+        Self { clock, random, write_timeout: WRITE_TIMEOUT, strict: false }
     }
 }
 
@@ -172,11 +177,33 @@ impl ClientBuilder {
         self
     }
 
+    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones: a condition on an attribute that a check does not give does not
+    /// hold. All clients of the same flags in memory then read them so.
+    ///
+    /// ```
+    /// use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
+    ///
+    /// # futures_executor::block_on(async {
+    /// let features = FeatureFlagClient::builder().strict(true).build(MemoryFeatureFlagStore::new());
+    /// features.create("PRO").enabled(true).await?;
+    /// features.add_condition("PRO", Condition::new().eq("plan", "pro")).await?;
+    /// assert!(!features.is_enabled_with("PRO", &context! { user_id: 7 }), "no plan is given");
+    /// # Ok::<(), flipper::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
     /// The client, with checks from memory; see [`FeatureFlagClient::new`].
     #[must_use]
     pub fn build(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Local> {
         let store = store.local().unwrap_or_else(|| Arc::new(MirroredFeatureFlagStore::new(store)));
         let mode = Local { table: store.table().clone(), store: store.clone() };
+        if self.strict {
+            mode.table.read_strictly();
+        }
         FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
     }
 
@@ -187,8 +214,9 @@ impl ClientBuilder {
     }
 
     fn core(self, store: Arc<dyn FeatureFlagStore>, table: Option<Arc<FlagTable>>) -> Core {
-        let environment = Environment { clock: self.clock, random: self.random };
-        Core { store, table, subscribers: Arc::default(), environment, write_timeout: self.write_timeout }
+        let Self { clock, random, write_timeout, strict } = self;
+        let environment = Environment { clock, random };
+        Core { store, table, subscribers: Arc::default(), environment, write_timeout, strict }
     }
 }
 

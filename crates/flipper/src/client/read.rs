@@ -66,6 +66,9 @@ impl<M> FeatureFlagClient<M> {
 
     /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
     ///
+    /// **A condition on an attribute that is not given is not looked at**, unless flags are read [strictly](super::ClientBuilder::strict): give
+    /// all that the conditions name.
+    ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
     /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
@@ -94,7 +97,7 @@ impl<M> FeatureFlagClient<M> {
     /// use flipper::context;
     ///
     /// let evaluation = features.evaluate("NEW_CHECKOUT", &context! { user_id: 7 });
-    /// assert!(!evaluation.enabled);
+    /// assert!(!evaluation.is_enabled);
     /// assert_eq!(evaluation.reason, Reason::NoSuchFlag);
     /// ```
     pub fn evaluate(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Evaluation
@@ -168,30 +171,24 @@ impl<M> FeatureFlagClient<M> {
         }
     }
 
-    /// Handles of all flags, ordered by name: at most `limit` of them, after leaving out the first `offset`.
+    /// Handles of all flags, ordered by name.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
     /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
-    /// for flag in features.list(None, 0) {
+    /// for flag in features.list() {
     ///     println!("{} {}", flag.name(), flag.is_enabled());
     /// }
-    /// let second_page = features.list(50, 50);
+    /// let second_page = features.list().into_iter().skip(50).take(50);
     /// ```
     #[must_use]
-    pub fn list(&self, limit: impl Into<Option<usize>>, offset: usize) -> Vec<FeatureFlag<M>>
+    pub fn list(&self) -> Vec<FeatureFlag<M>>
     where
         M: Checks,
     {
         let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists()).collect();
         slots.sort_unstable_by(|a, b| a.name().cmp(b.name()));
-        let limit = limit.into().unwrap_or(usize::MAX);
-        slots
-            .into_iter()
-            .skip(offset)
-            .take(limit)
-            .map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone()))
-            .collect()
+        slots.into_iter().map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
     }
 
     /// How current the flags in memory are, and which cannot be read.
@@ -203,7 +200,11 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.status()
     }
 
-    /// Waits until the store's flags are in memory for the first time.
+    /// Waits until the store's flags are in memory for the first time, be it from a snapshot file: then they may be
+    /// [stale](Self::status).
+    ///
+    /// **It may wait for ever**: while the store cannot be reached it goes on trying. Give it a limit, such as `tokio::time::timeout`, if
+    /// the program should start without its flags; checks answer with their defaults then.
     ///
     /// # Errors
     ///
@@ -225,7 +226,8 @@ impl<M> FeatureFlagClient<M> {
         self.core.store.close().await
     }
 
-    /// Every change from now on, whoever makes it: this client, another one, another process.
+    /// Every change from now on, whoever makes it: this client, another one, another process. To hear of this client's own writes alone,
+    /// and to veto them, [`subscribe`](Self::subscribe).
     pub fn changes(&self) -> Changes
     where
         M: Checks,
@@ -263,7 +265,7 @@ impl<M> FeatureFlagClient<M> {
         }
         let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(default) };
         let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
-        Ok(Plan::new(record).is_enabled(name, context, &self.core.environment))
+        Ok(Plan::new(record, self.core.strict).is_enabled(name, context, &self.core.environment))
     }
 
     /// The client with its type known: nothing else has checks.

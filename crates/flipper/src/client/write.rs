@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::warnings::{warn_of_conditions, warn_of_python};
 use super::{Create, FeatureFlagClient};
 use crate::background;
-use crate::bucketing::Bucketer;
+use crate::bucketing::{AnyPercentage, Bucketer};
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
 use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Stored};
+use crate::store::{Precondition, Stored};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -49,6 +50,22 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             Ok(Verb::Disable)
         })
         .await
+    }
+
+    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable).
+    pub async fn toggle(&self, name: &str) -> Result<bool> {
+        let mut enabled = false;
+        self.change(name, |record| {
+            enabled = !record.is_enabled();
+            record.set_enabled(enabled);
+            Ok(if enabled { Verb::Enable } else { Verb::Disable })
+        })
+        .await?;
+        Ok(enabled)
     }
 
     /// Destroys the flag, also one that cannot be read.
@@ -121,7 +138,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable).
+    /// As [`enable`](Self::enable), and `InvalidInput` for a percentage that is not from 0 to 1.
     pub async fn set_bucketer(&self, name: &str, bucketer: impl Into<Bucketer>) -> Result<()> {
         let bucketer = bucketer.into();
         self.change(name, move |record| {
@@ -162,11 +179,13 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
 
     async fn change(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<Verb> + Send) -> Result<()> {
         self.write(name, move |stored| {
-            let mut record = FlagRecord::clone(stored.readable()?);
+            let before = stored.readable()?;
+            let mut record = FlagRecord::clone(before);
             // The key is what the flag is known by; a stored name that differs would send the write elsewhere.
             record.set_name(name);
             let verb = change(&mut record)?;
             record.validate()?;
+            check_bucketer(before, &record)?;
             Ok((verb, Some(record)))
         })
         .await
@@ -197,12 +216,13 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             if !std::mem::replace(&mut announced, true) {
                 core.subscribers.pre(&event)?;
             }
+            if let Some(record) = &record {
+                warn_of_python(&*core.store, record);
+                warn_of_conditions(&stored, record);
+            }
             let unchanged = Precondition::Unchanged(stored.version);
             let written = match &record {
-                Some(record) => {
-                    warn_of_python(&*core.store, record);
-                    core.store.put(record, unchanged).await
-                }
+                Some(record) => core.store.put(record, unchanged).await,
                 None => core.store.delete(name, unchanged).await,
             };
             match written {
@@ -221,24 +241,10 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 }
 
-/// Says what a Python program would do to this flag, where one may come upon it.
-fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
-    if !store.is_shared_with_python() {
-        return;
-    }
-    if !record.deny_conditions().is_empty() {
-        tracing::warn!(
-            flag = record.name(),
-            "the flag has deny conditions: the Python library does not obey them, and drops them when it writes the flag"
-        );
-    }
-    if matches!(record.bucketer(), Bucketer::Salted(_) | Bucketer::Custom(_)) {
-        tracing::warn!(
-            flag = record.name(),
-            bucketer = record.bucketer().bucketer_type(),
-            "the flag has a bucketer that the Python library cannot load unless it is registered there"
-        );
-    }
+/// Refuses a new bucketer whose percentage is none. What other programs have stored stays as it is.
+fn check_bucketer(before: &FlagRecord, after: &FlagRecord) -> Result<()> {
+    let checked = after.bucketer().percentage().map_or(Ok(()), AnyPercentage::check);
+    checked.or_else(|error| if before.bucketer() == after.bucketer() { Ok(()) } else { Err(error) })
 }
 
 /// Client data as an object.

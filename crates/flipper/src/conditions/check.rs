@@ -45,8 +45,19 @@ impl Condition {
         Some(denied)
     }
 
+    /// The first attribute that is named here and not given.
+    pub(crate) fn first_missing<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<&str> {
+        let mut given = vec![false; self.variables.len()];
+        for index in 0..attributes.len() {
+            if let Some(place) = self.variables.place(attributes.attribute(index).0) {
+                given[place] = true;
+            }
+        }
+        given.iter().position(|given| !given).map(|place| self.variables.get(place))
+    }
+
     /// In one pass for each 64 variables.
-    fn all_given<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
+    pub(crate) fn all_given<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
         (0..self.variables.len()).step_by(64).all(|first| {
             let count = (self.variables.len() - first).min(64);
             let wanted = u64::MAX >> (64 - count);

@@ -81,6 +81,43 @@ macro_rules! local_corrupt_conformance_tests {
     };
 }
 
+/// Makes a module of tests, one for each behaviour of a store that is opened again.
+///
+/// The first closure gives a store and what its flags are kept in, as in
+/// [`store_conformance_tests!`](crate::store_conformance_tests); the second opens that again, when the first store was dropped.
+///
+/// ```
+/// use flipper::MemoryFeatureFlagStore;
+///
+/// flipper::reopened_conformance_tests!(
+///     memory_kept,
+///     async || {
+///         // In place of a folder: clones share their flags.
+///         let folder = MemoryFeatureFlagStore::new();
+///         (folder.clone(), folder)
+///     },
+///     async |folder: &MemoryFeatureFlagStore| folder.clone(),
+/// );
+/// ```
+#[macro_export]
+macro_rules! reopened_conformance_tests {
+    ($name:ident, $make:expr, $reopen:expr $(,)?) => {
+        mod $name {
+            #[allow(unused_imports, reason = "the expressions may name what is outside of the module")]
+            use super::*;
+            $crate::__reopened_behaviors!(tests run_reopened $make, $reopen);
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __reopened_behaviors {
+    ($($how:tt)*) => {
+        $crate::__behaviors! { [$($how)*] reopen_keeps_flags reopen_keeps_versions }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_behaviors {
@@ -92,8 +129,8 @@ macro_rules! __store_behaviors {
             delete_existing delete_missing delete_unchanged delete_absent delete_aba delete_is_atomic delete_then_create
             delete_touches_one delete_foreign_name delete_dropped
             list_empty list_ordered list_agrees_with_get list_is_authoritative list_is_complete list_many
-            watch_begins_with_reset watch_put watch_delete watch_no_gap watch_last_state watch_is_independent
-            watch_never_ends
+            watch_begins_with_reset watch_put watch_delete watch_no_gap watch_no_gap_at_start watch_removes_nothing_else
+            watch_last_state watch_is_independent watch_never_ends
             get_cached_asks_the_store put_all_each put_all_results stream_agrees_with_list stream_is_complete close_twice }
     };
 }

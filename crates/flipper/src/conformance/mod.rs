@@ -17,7 +17,7 @@
 //!
 //! The closure is called once for each test and gives **a store without flags, of its own**: another base key, another
 //! file, another table. Where something must live as long as the store, such as a temporary folder or a server, it gives
-//! both: `(store, folder)`; see [`TestStore`]. It runs inside a tokio runtime, so a driver that needs one finds it; the
+//! both: `(store, folder)`; where a server may be missing, an `Option`; see [`TestStore`]. It runs inside a tokio runtime, so a driver that needs one finds it; the
 //! tests need none, nor a dependency besides this crate. They use flag names of their own and never clear a store.
 //!
 //! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): a store that hangs fails
@@ -27,6 +27,7 @@
 //!
 //! - [`store_conformance_tests!`](crate::store_conformance_tests): for every store.
 //! - The same over [`TwoConnections`] to one place: for every store that several processes share.
+//! - [`reopened_conformance_tests!`](crate::reopened_conformance_tests): for every store that keeps flags beyond its process.
 //! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): for a [`LocalFeatureFlagStore`], instead of
 //!   the first; it has those behaviours too.
 //! - [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) and
@@ -35,11 +36,6 @@
 //!
 //! [`FeatureFlagStore`]: crate::FeatureFlagStore
 //! [`LocalFeatureFlagStore`]: crate::LocalFeatureFlagStore
-
-/// The guide for those who write a store, whose code is compiled and run with the doc tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../../docs/custom-store.md")]
-mod custom_store_guide {}
 
 mod close;
 mod connections;
@@ -52,6 +48,7 @@ mod macros;
 mod put;
 mod put_all;
 mod race;
+mod reopen;
 mod run;
 mod stream;
 mod subject;
@@ -78,12 +75,13 @@ pub use self::put_all::{put_all_each, put_all_results};
 pub use self::race::{
     delete_dropped, delete_is_atomic, get_is_whole, list_is_complete, put_dropped, put_is_atomic, put_no_lost_update,
 };
+pub use self::reopen::{Reopen, reopen_keeps_flags, reopen_keeps_versions};
 pub use self::run::{
     CALL_LIMIT, Plant, TEST_LIMIT, TestStore, failures, local_failures, prove, prove_local, run, run_corrupt,
-    run_local, run_local_corrupt,
+    run_local, run_local_corrupt, run_reopened,
 };
 pub use self::stream::{corrupt_stream, stream_agrees_with_list, stream_is_complete};
 pub use self::watch::{
     watch_begins_with_reset, watch_delete, watch_is_independent, watch_last_state, watch_never_ends, watch_no_gap,
-    watch_put,
+    watch_no_gap_at_start, watch_put, watch_removes_nothing_else,
 };

@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,9 +11,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+use std::{env, fmt};
 
 use tokio::runtime::Builder;
 
+use super::reopen::Reopen;
 use crate::store::FeatureFlagStore;
 use crate::table::LocalFeatureFlagStore;
 
@@ -32,7 +34,9 @@ type Behavior<S> = (&'static str, fn(Arc<S>) -> LocalFuture);
 const STORE: &[Behavior<dyn FeatureFlagStore>] = crate::__store_behaviors!(functions);
 const LOCAL: &[Behavior<dyn LocalFeatureFlagStore>] = crate::__local_behaviors!(functions);
 
-/// What the closures of the macros give: a store, or `(store, guard)` where the guard is dropped after the store.
+/// What the closures of the macros return: a store, or `(store, guard)` where the guard is dropped after the store. Or an `Option` of
+/// either, where `None` says that there is nothing to test on this machine: the test prints a line that begins with `SKIP`, and fails if
+/// the environment variable `CI` is set.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -50,16 +54,16 @@ pub trait TestStore {
     /// What must live as long.
     type Guard;
 
-    /// The two of them.
-    fn split(self) -> (Self::Store, Self::Guard);
+    /// The two of them, if there is a store to test.
+    fn split(self) -> Option<(Self::Store, Self::Guard)>;
 }
 
 impl<S: FeatureFlagStore> TestStore for S {
     type Store = S;
     type Guard = ();
 
-    fn split(self) -> (S, ()) {
-        (self, ())
+    fn split(self) -> Option<(S, ())> {
+        Some((self, ()))
     }
 }
 
@@ -67,8 +71,17 @@ impl<S: FeatureFlagStore, G> TestStore for (S, G) {
     type Store = S;
     type Guard = G;
 
-    fn split(self) -> Self {
-        self
+    fn split(self) -> Option<Self> {
+        Some(self)
+    }
+}
+
+impl<T: TestStore> TestStore for Option<T> {
+    type Store = T::Store;
+    type Guard = T::Guard;
+
+    fn split(self) -> Option<(T::Store, T::Guard)> {
+        self?.split()
     }
 }
 
@@ -185,8 +198,9 @@ pub fn run<T: TestStore, F: Future<Output = ()>>(
     make: impl AsyncFnOnce() -> T + Send + 'static,
     behavior: impl FnOnce(Arc<dyn FeatureFlagStore>) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         behavior(Arc::new(store)).await;
         drop(guard);
     });
@@ -203,8 +217,9 @@ pub fn run_local<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = 
     make: impl AsyncFnOnce() -> T + Send + 'static,
     behavior: impl FnOnce(Arc<dyn LocalFeatureFlagStore>) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         behavior(Arc::new(store)).await;
         drop(guard);
     });
@@ -222,11 +237,31 @@ pub fn run_corrupt<T: TestStore, F: Future<Output = ()>>(
     plant: impl AsyncFn(&T::Store, &str, &[u8]) + Send + 'static,
     behavior: impl FnOnce(Arc<dyn FeatureFlagStore>, Plant) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         let store = Arc::new(store);
         behavior(store.clone(), Plant::new(store, plant)).await;
         drop(guard);
+    });
+}
+
+/// Runs one behaviour of stores that are opened again, as the tests of
+/// [`reopened_conformance_tests!`](crate::reopened_conformance_tests) do.
+///
+/// # Panics
+///
+/// If the store does not show it.
+pub fn run_reopened<T: TestStore<Guard: 'static>, S: FeatureFlagStore, F: Future<Output = ()>>(
+    name: &str,
+    make: impl AsyncFnOnce() -> T + Send + 'static,
+    reopen: impl AsyncFn(&T::Guard) -> S + Send + 'static,
+    behavior: impl FnOnce(Arc<dyn FeatureFlagStore>, Reopen) -> F + Send + 'static,
+) {
+    let test = test_name(name);
+    bounded(name, TEST_LIMIT, async move || {
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
+        behavior(Arc::new(store), Reopen::new(async move || reopen(&guard).await)).await;
     });
 }
 
@@ -242,12 +277,28 @@ pub fn run_local_corrupt<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<O
     plant: impl AsyncFn(&T::Store, &str, &[u8]) + Send + 'static,
     behavior: impl FnOnce(Arc<dyn LocalFeatureFlagStore>, Plant) -> F + Send + 'static,
 ) {
+    let test = test_name(name);
     bounded(name, TEST_LIMIT, async move || {
-        let (store, guard) = make().await.split();
+        let Some((store, guard)) = make().await.split() else { return skip(&test, env::var_os("CI").is_some()) };
         let store = Arc::new(store);
         behavior(store.clone(), Plant::new(store, plant)).await;
         drop(guard);
     });
+}
+
+/// The name of the test with its modules, for which the test harness names its threads.
+fn test_name(behavior: &str) -> String {
+    match thread::current().name() {
+        Some(test) if test.ends_with(&format!("::{behavior}")) => test.to_owned(),
+        _ => behavior.to_owned(),
+    }
+}
+
+/// A test that passes without having run must be seen to have done so, and must not pass where everything has to run.
+fn skip(test: &str, everything_must_run: bool) {
+    assert!(!everything_must_run, "{test}: there is no store to test, and `CI` is set");
+    // Past the test harness, which captures what is printed; in one piece, for other tests write too.
+    let _ = io::stderr().write_all(format!("SKIP {test}: there is no store to test\n").as_bytes());
 }
 
 /// On a thread of its own, since a store may hold up the thread that polls it, and no timer would run there then.
@@ -285,5 +336,18 @@ mod tests {
     #[should_panic(expected = "the reason")]
     fn a_panic_arrives_as_it_was() {
         bounded("panics", CALL_LIMIT, async || panic!("the reason"));
+    }
+
+    #[test]
+    fn a_behavior_does_not_run_without_a_store() {
+        let nothing = async || None::<crate::MemoryFeatureFlagStore>;
+        let outcome = catch_unwind(|| run("skipped", nothing, async |_| panic!("it ran")));
+        assert_eq!(outcome.is_err(), env::var_os("CI").is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no store to test")]
+    fn a_skip_fails_where_everything_must_run() {
+        skip("skipped", true);
     }
 }

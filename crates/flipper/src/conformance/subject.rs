@@ -1,5 +1,6 @@
 //! The store under test: calls that answer in time or fail by name, flags of its own, and writers at the same time.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -7,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
 use std::thread;
+use std::time::Instant;
 
 use futures_util::future::{self, Either};
 use futures_util::stream::{StreamExt, TryStreamExt};
@@ -142,7 +144,7 @@ pub(super) struct Follow<'a, S: ?Sized> {
     subject: &'a Subject<S>,
     watch: Watch<'a>,
     /// The list that the watch began with, until it is looked at: it may have a flag already, or not yet.
-    first: Option<WatchEvent>,
+    pub(super) first: Option<WatchEvent>,
 }
 
 impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
@@ -189,6 +191,31 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         };
         let what = if expected.is_some() { "is as it was put" } else { "is gone" };
         within(format!("`watch` telling that {name:?} {what}"), told).await;
+    }
+
+    /// Reads events until each of these flags was reported as it was put, in whatever order.
+    pub(super) async fn until_all(&mut self, expected: Vec<(FlagRecord, Version)>) {
+        let mut left: HashMap<String, Version> =
+            expected.into_iter().map(|(record, version)| (record.name().to_owned(), version)).collect();
+        let deadline = Instant::now() + CALL_LIMIT;
+        while !left.is_empty() {
+            let time = deadline.saturating_duration_since(Instant::now());
+            let event = match future::select(pin!(self.next()), pin!(background::sleep(time))).await {
+                Either::Left((event, _)) => event,
+                Either::Right(_) => panic!("`watch` never reported what was put while it began: {:?}", left.keys()),
+            };
+            let states = match event {
+                WatchEvent::Reset { flags, .. } => flags,
+                WatchEvent::Changed { flag, .. } => vec![flag],
+                WatchEvent::Hint { name } => self.subject.get(&name).await.into_iter().collect(),
+                _ => continue,
+            };
+            for flag in states {
+                if left.get(&flag.name) == Some(&flag.version) {
+                    left.remove(&flag.name);
+                }
+            }
+        }
     }
 }
 

@@ -1,13 +1,19 @@
 //! Following changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future;
+
 use super::run::CALL_LIMIT;
-use super::subject::{Follow, Subject, assert_same, flag, with_data};
+use super::subject::{Follow, Subject, assert_same, at_once, flag, with_data};
 use crate::background;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, WatchEvent};
+
+/// How many watches begin while others write.
+const WATCHES: usize = 5;
 
 /// See [`FeatureFlagStore::watch`].
 pub async fn watch_begins_with_reset(store: Arc<dyn FeatureFlagStore>) {
@@ -80,6 +86,60 @@ pub async fn watch_no_gap(store: Arc<dyn FeatureFlagStore>) {
     follow.until(early.name(), Some((&early, &early_version))).await;
     let late_version = store.put(&late, Precondition::Any).await;
     follow.until(late.name(), Some((&late, &late_version))).await;
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_no_gap_at_start(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    for _ in 0..WATCHES {
+        // On a thread of its own: so a write falls between any two steps of the watch, also those of one poll.
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let (writer, until) = (store.clone(), has_begun.clone());
+        let writes = at_once([async move {
+            let mut written = Vec::new();
+            while written.is_empty() || !until.load(Ordering::Relaxed) {
+                let record = flag("MEANWHILE");
+                let version = writer.put(&record, Precondition::Any).await;
+                written.push((record, version));
+                background::sleep(Duration::from_micros(200)).await;
+            }
+            written
+        }]);
+        let mut follow = Follow::new(&store);
+        let begin = async {
+            follow.first = Some(follow.next().await);
+            has_begun.store(true, Ordering::Relaxed);
+        };
+        let (written, ()) = future::join(writes, begin).await;
+        follow.until_all(written.into_iter().flatten().collect()).await;
+    }
+}
+
+/// See [`FeatureFlagStore::watch`].
+pub async fn watch_removes_nothing_else(store: Arc<dyn FeatureFlagStore>) {
+    let store = Subject(store);
+    let record = flag("KEPT");
+    let version = store.put(&record, Precondition::Any).await;
+    let mut follow = store.follow().await;
+    follow.until(record.name(), Some((&record, &version))).await;
+    for number in 0..20 {
+        let changed = with_data(&record, "number", number);
+        let version = store.put(&changed, Precondition::Any).await;
+        loop {
+            let state = match follow.next().await {
+                WatchEvent::Reset { flags, .. } => flags.into_iter().find(|flag| flag.name == record.name()),
+                WatchEvent::Changed { flag, .. } if flag.name == record.name() => Some(flag),
+                WatchEvent::Removed { name, .. } if name == record.name() => None,
+                WatchEvent::Hint { name } if name == record.name() => store.get(&name).await,
+                _ => continue,
+            };
+            let state =
+                state.unwrap_or_else(|| panic!("`watch` reported {:?} as gone, which was changed", record.name()));
+            if state.version == version {
+                break;
+            }
+        }
+    }
 }
 
 /// See [`FeatureFlagStore::watch`].

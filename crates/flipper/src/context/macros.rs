@@ -1,3 +1,5 @@
+use super::Value;
+
 /// The attributes of a check, as an array of `(&str, Value)` on the stack.
 ///
 /// ```
@@ -39,14 +41,14 @@ macro_rules! __context {
         $crate::__context!(@pairs [$($done)* ($crate::__context!(@name $name), $crate::__context!(@list [] $($item)*)),] $($($rest)*)?)
     };
     (@pairs [$($done:tt)*] $name:tt : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__context!(@pairs [$($done)* ($crate::__context!(@name $name), $crate::Value::from($value)),] $($($rest)*)?)
+        $crate::__context!(@pairs [$($done)* ($crate::__context!(@name $name), $crate::__value($value)),] $($($rest)*)?)
     };
     (@list [$($done:tt)*]) => { $crate::Value::List { 0: &[$($done)*] } };
     (@list [$($done:tt)*] [$($item:tt)*] $(, $($rest:tt)*)?) => {
         $crate::__context!(@list [$($done)* $crate::__context!(@list [] $($item)*),] $($($rest)*)?)
     };
     (@list [$($done:tt)*] $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__context!(@list [$($done)* $crate::Value::from($value),] $($($rest)*)?)
+        $crate::__context!(@list [$($done)* $crate::__value($value),] $($($rest)*)?)
     };
     (@name $name:ident) => {{
         const NAME: &str = $crate::__strip_raw(::core::stringify!($name));
@@ -66,6 +68,31 @@ pub const fn strip_raw(name: &str) -> &str {
         [b'r', b'#', ..] => name.split_at(2).1,
         _ => name,
     }
+}
+
+/// What [`context!`](crate::context!) takes as a value.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an attribute's value",
+    label = "not a number, a `bool`, or a reference to a string or to `Json`",
+    note = "attributes are borrowed: if this is a `String`, write `&` in front of it"
+)]
+pub trait IntoValue<'a> {
+    fn into_value(self) -> Value<'a>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, T: Into<Value<'a>>> IntoValue<'a> for T {
+    #[inline]
+    fn into_value(self) -> Value<'a> {
+        self.into()
+    }
+}
+
+#[doc(hidden)]
+#[inline]
+pub fn value<'a>(value: impl IntoValue<'a>) -> Value<'a> {
+    value.into_value()
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! A flag made ready for checks.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
+use foldhash::fast::RandomState;
+
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation};
-use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom};
+use crate::bucketing::{Bucketer, SaltedPercentageBucketer, custom};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -24,6 +27,8 @@ pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
     all_checks: AllChecks,
+    /// Whether an attribute that is not given fails the conditions that name it.
+    strict: bool,
     /// Whether nothing but the conditions decides a check with attributes.
     conditions_decide: bool,
     deny_conditions: Vec<Condition>,
@@ -37,32 +42,37 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
     [false, true].map(|enabled| {
         let mut record = FlagRecord::new("", 0);
         record.set_enabled(enabled);
-        Arc::new(Plan::new(&record))
+        Arc::new(Plan::new(&record, false))
     })
 });
 
 impl Plan {
-    /// The plan of this flag; most flags are plain and share theirs, which saves a quarter of their memory.
-    pub(crate) fn of(record: &FlagRecord) -> Arc<Self> {
+    /// The plan of this flag, which counts as a strict one where `strict` says so; most flags are plain and share theirs, which saves a quarter of their memory.
+    pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
         let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
             return PLAIN[usize::from(record.is_enabled())].clone();
         }
-        Arc::new(Self::new(record))
+        Arc::new(Self::new(record, strict))
     }
 
-    pub(crate) fn new(record: &FlagRecord) -> Self {
+    pub(crate) fn new(record: &FlagRecord, strict: bool) -> Self {
         let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
+        let strict = (strict || record.is_strict()) && !record.conditions().is_empty();
         let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
         let with_context = if enabled { settled(bucketer, true).filter(|_| !limited) } else { Some(false) };
         Self {
             enabled,
             conditions: record.conditions().to_vec(),
             all_checks: AllChecks::of(record.conditions()),
-            conditions_decide: enabled && record.deny_conditions().is_empty() && !record.conditions().is_empty(),
+            strict,
+            conditions_decide: enabled
+                && !strict
+                && record.deny_conditions().is_empty()
+                && !record.conditions().is_empty(),
             deny_conditions: record.deny_conditions().to_vec(),
             bucketer: bucketer.clone(),
-            without_context: if enabled { settled(bucketer, false) } else { Some(false) },
+            without_context: if enabled && !strict { settled(bucketer, false) } else { Some(false) },
             with_context,
         }
     }
@@ -75,6 +85,11 @@ impl Plan {
     /// The answer to all checks with attributes, if it is always the same.
     pub(crate) fn settled_with_context(&self) -> Option<bool> {
         self.with_context
+    }
+
+    /// Whether the flag is enabled and has conditions that a check without attributes does not look at.
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.enabled && !self.strict && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
     }
 
     /// The answer alone. Allocates nothing, unless more than eight attributes have to be sorted for a hash.
@@ -105,7 +120,31 @@ impl Plan {
         };
         let bucket = self.bucket(flag_name, attributes, &now);
         let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
-        Evaluation { enabled: verdict.enabled(), reason: verdict.reason(score), bucket }
+        let not_given = self.not_given(attributes);
+        Evaluation { is_enabled: verdict.enabled(), reason: verdict.reason(score), not_given, bucket }
+    }
+
+    /// The attributes that are looked at and that are not there, in order.
+    fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
+        let conditions = self.deny_conditions.iter().chain(&self.conditions);
+        let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
+        match &self.bucketer {
+            // Which is not asked then.
+            _ if !self.conditions.is_empty() && !attributes.is_empty() => {}
+            Bucketer::ConsistentHash(bucketer) => names.extend(bucketer.keys()),
+            Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
+            Bucketer::NoOp | Bucketer::Percentage(_) | Bucketer::Custom(_) => {}
+        }
+        if names.is_empty() {
+            return Vec::new();
+        }
+        // A set, for there may be thousands of both.
+        let given: HashSet<&str, RandomState> =
+            (0..attributes.len()).map(|index| attributes.attribute(index).0).collect();
+        names.retain(|name| !given.contains(name));
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     fn decide<A: Attributes + ?Sized>(
@@ -118,14 +157,15 @@ impl Plan {
         if !self.enabled {
             return Verdict::Disabled;
         }
-        if !attributes.is_empty() {
-            if let Some(denied) = self.denied(attributes) {
-                return denied;
-            }
-            if !self.conditions.is_empty() {
-                let met = self.all_checks.hold(attributes);
-                return if met { Verdict::ConditionsMet } else { Verdict::ConditionsNotMet };
-            }
+        if !attributes.is_empty()
+            && let Some(denied) = self.denied(attributes)
+        {
+            return denied;
+        }
+        if self.strict || !(attributes.is_empty() || self.conditions.is_empty()) {
+            let given = !self.strict || self.conditions.iter().all(|condition| condition.all_given(attributes));
+            let met = given && self.all_checks.hold(attributes);
+            return if met { Verdict::ConditionsMet } else { Verdict::ConditionsNotMet };
         }
         self.ask_bucketer(flag_name, attributes, environment, now)
     }
@@ -143,7 +183,11 @@ impl Plan {
     fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
-                Outcome::Holds => {}
+                Outcome::Holds => {
+                    if let Some(variable) = condition.first_missing(attributes).filter(|_| self.strict) {
+                        return Verdict::NotGiven { variable };
+                    }
+                }
                 Outcome::Fails { variable, operator } => return Verdict::ConditionFailed { variable, operator },
                 Outcome::Mismatch { variable, operator, types } => {
                     return Verdict::TypeMismatch { variable, operator, types };
@@ -160,7 +204,7 @@ impl Plan {
         environment: &Environment,
         now: impl Fn() -> SystemTime,
     ) -> Verdict<'_> {
-        let percentage = match self.percentage() {
+        let percentage = match self.bucketer.percentage() {
             None => 0.0,
             Some(percentage) => match percentage.value(now) {
                 Ok(percentage) => percentage,
@@ -194,19 +238,17 @@ impl Plan {
         }
     }
 
-    fn percentage(&self) -> Option<&AnyPercentage> {
-        percentage(&self.bucketer)
-    }
-
     /// Where the caller stands, whatever decides.
     fn bucket<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
-        let score = match &self.bucketer {
-            Bucketer::ConsistentHash(bucketer) => bucketer.score(attributes),
-            Bucketer::Salted(bucketer) => SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?),
+        let (score, is_shared) = match &self.bucketer {
+            Bucketer::ConsistentHash(bucketer) => (bucketer.score(attributes), !bucketer.hashes_any(attributes)),
+            Bucketer::Salted(bucketer) => {
+                (SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?), false)
+            }
             _ => return None,
         };
-        let percentage = self.percentage()?.shown(|| now.get());
-        Some(Bucket { score, percentage })
+        let percentage = self.bucketer.percentage()?.shown(|| now.get());
+        Some(Bucket { score, percentage, is_shared })
     }
 }
 
@@ -228,21 +270,12 @@ impl<'a> Moment<'a> {
     }
 }
 
-fn percentage(bucketer: &Bucketer) -> Option<&AnyPercentage> {
-    match bucketer {
-        Bucketer::Percentage(bucketer) => Some(bucketer.percentage()),
-        Bucketer::ConsistentHash(bucketer) => Some(bucketer.percentage()),
-        Bucketer::Salted(bucketer) => Some(bucketer.percentage()),
-        Bucketer::NoOp | Bucketer::Custom(_) => None,
-    }
-}
-
 /// What the bucketer says to everybody, if it is the same.
 fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
     if matches!(bucketer, Bucketer::NoOp) {
         return Some(true);
     }
-    let Ok(percentage) = percentage(bucketer)?.fixed()? else { return Some(false) };
+    let Ok(percentage) = bucketer.percentage()?.fixed()? else { return Some(false) };
     match bucketer {
         Bucketer::NoOp | Bucketer::Custom(_) => None,
         _ if percentage <= 0.0 => Some(false),

@@ -5,7 +5,7 @@ use crate::context::ValueType;
 
 /// Why a check gave its answer.
 ///
-/// `Display` is for people and may change.
+/// `Display` is for people and may change; the [code](Self::code) does not.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -25,6 +25,11 @@ pub enum Reason {
         variable: String,
         /// How it was compared.
         operator: Operator,
+    },
+    /// The context lacks an attribute that a condition names, and the flag is [strict](crate::FlagRecord::is_strict).
+    NotGiven {
+        /// The attribute.
+        variable: String,
     },
     /// A deny condition holds.
     Denied {
@@ -70,17 +75,48 @@ pub enum Reason {
     Overridden,
 }
 
+impl Reason {
+    /// The stable name, for logs, scripts and other programs: the variant's, in `snake_case`. It stays the same in all later
+    /// versions, which may add others.
+    ///
+    /// ```
+    /// use flipper::Reason;
+    ///
+    /// assert_eq!(Reason::ConditionsMet.code(), "conditions_met");
+    /// ```
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchFlag => "no_such_flag",
+            Self::Corrupt => "corrupt",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+            Self::ConditionsMet => "conditions_met",
+            Self::ConditionFailed { .. } => "condition_failed",
+            Self::NotGiven { .. } => "not_given",
+            Self::Denied { .. } => "denied",
+            Self::TypeMismatch { .. } => "type_mismatch",
+            Self::Bucket { .. } => "bucket",
+            Self::Random { .. } => "random",
+            Self::NoBucketAttribute { .. } => "no_bucket_attribute",
+            Self::CustomBucketer { .. } => "custom_bucketer",
+            Self::Overridden => "overridden",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchFlag => f.write_str("there is no such flag"),
             Self::Corrupt => f.write_str("the stored flag cannot be read"),
             Self::Disabled => f.write_str("the flag is disabled"),
-            Self::Enabled => f.write_str("the flag is enabled for everybody"),
+            Self::Enabled => f.write_str("the flag is enabled"),
             Self::ConditionsMet => f.write_str("all conditions hold"),
             Self::ConditionFailed { variable, operator } => {
                 write!(f, "the condition on {variable:?} ({operator}) does not hold")
             }
+            Self::NotGiven { variable } => write!(f, "the condition on {variable:?} does not hold, as it is not given"),
             Self::Denied { index } => write!(f, "deny condition {index} holds"),
             Self::TypeMismatch { variable, operator, actual, expected } => {
                 write!(f, "{variable:?} is {actual} and cannot be compared ({operator}) with {expected}")
@@ -92,6 +128,37 @@ impl fmt::Display for Reason {
             }
             Self::CustomBucketer { bucketer_type } => write!(f, "the bucketer {bucketer_type:?} decided"),
             Self::Overridden => f.write_str("a test overrides the flag"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_names_of_the_variants() {
+        let (variable, operator) = (String::new(), Operator::Eq);
+        let (actual, expected) = (ValueType::Int, ValueType::Str);
+        for reason in [
+            Reason::NoSuchFlag,
+            Reason::Corrupt,
+            Reason::Disabled,
+            Reason::Enabled,
+            Reason::ConditionsMet,
+            Reason::ConditionFailed { variable: variable.clone(), operator },
+            Reason::NotGiven { variable: variable.clone() },
+            Reason::Denied { index: 0 },
+            Reason::TypeMismatch { variable, operator, actual, expected },
+            Reason::Bucket { score: 0.0, percentage: 0.0 },
+            Reason::Random { percentage: 0.0 },
+            Reason::NoBucketAttribute { attribute: String::new(), percentage: 0.0 },
+            Reason::CustomBucketer { bucketer_type: String::new() },
+            Reason::Overridden,
+        ] {
+            let debug = format!("{reason:?}");
+            let variant = debug.split([' ', '{']).next().unwrap_or_default();
+            assert_eq!(reason.code().replace('_', ""), variant.to_lowercase());
         }
     }
 }

@@ -30,15 +30,15 @@ fn environment(now: f64, random: f64) -> Environment {
 /// A flag whose meta data has these fields.
 fn plan(meta: &str) -> Plan {
     let text = format!(r#"{{"feature_name": "F", "is_enabled": true, "meta": {{"created_date": 1, {meta}}}}}"#);
-    Plan::new(&FlagRecord::from_json(text).unwrap())
+    Plan::new(&FlagRecord::from_json(text).unwrap(), false)
 }
 
 fn evaluate(plan: &Plan, attributes: &dyn Attributes) -> Evaluation {
     let environment = environment(1000.0, 0.5);
     let evaluation = plan.evaluate("F", attributes, &environment);
-    assert_eq!(plan.is_enabled("F", attributes, &environment), evaluation.enabled);
+    assert_eq!(plan.is_enabled("F", attributes, &environment), evaluation.is_enabled);
     let settled = if attributes.is_empty() { plan.settled_without_context() } else { plan.settled_with_context() };
-    assert!(settled.is_none_or(|settled| settled == evaluation.enabled));
+    assert!(settled.is_none_or(|settled| settled == evaluation.is_enabled));
     assert!(!evaluation.to_string().is_empty());
     evaluation
 }

@@ -17,6 +17,10 @@ pub(super) enum Verdict<'a> {
         variable: &'a str,
         operator: Operator,
     },
+    /// Of a strict flag.
+    NotGiven {
+        variable: &'a str,
+    },
     Denied {
         index: usize,
     },
@@ -58,6 +62,7 @@ impl Verdict<'_> {
             Self::Disabled
             | Self::ConditionsNotMet
             | Self::ConditionFailed { .. }
+            | Self::NotGiven { .. }
             | Self::Denied { .. }
             | Self::TypeMismatch { .. } => false,
             Self::Bucket { enabled, .. }
@@ -77,6 +82,7 @@ impl Verdict<'_> {
             Self::ConditionFailed { variable, operator } => {
                 Reason::ConditionFailed { variable: variable.to_owned(), operator }
             }
+            Self::NotGiven { variable } => Reason::NotGiven { variable: variable.to_owned() },
             Self::Denied { index } => Reason::Denied { index },
             Self::TypeMismatch { variable, operator, types: Mismatch { actual, expected } } => {
                 Reason::TypeMismatch { variable: variable.to_owned(), operator, actual, expected }

@@ -11,6 +11,8 @@ mod serde;
 mod to_json;
 mod write;
 
+use std::ops::Index;
+
 use ::serde::Serialize;
 
 use crate::{Error, Result};
@@ -24,6 +26,8 @@ pub use object::Object;
 use parse::parse_strict;
 pub(crate) use parse::{Parsed, Parser, parse, parse_slice, parse_str};
 pub(crate) use write::write_string;
+
+static NULL: Json = Json::Null;
 
 /// How deep arrays and objects may nest. Python's own parser stops short of 1,000.
 pub(crate) const MAX_DEPTH: usize = 512;
@@ -39,6 +43,8 @@ pub(crate) const MAX_DEPTH: usize = 512;
 ///
 /// let json = Json::parse(r#"{"plan": "é", "limit": 123456789012345678901234567890, "ratio": 1e-7}"#)?;
 /// assert_eq!(json.get("plan").and_then(Json::as_str), Some("é"));
+/// assert_eq!(json["plan"].as_str(), Some("é"));
+/// assert!(json["owner"]["name"].is_null());
 /// assert_eq!(json.to_string(), r#"{"plan": "\u00e9", "limit": 123456789012345678901234567890, "ratio": 1e-07}"#);
 /// # Ok::<(), flipper::Error>(())
 /// ```
@@ -263,5 +269,23 @@ impl TryFrom<f64> for Json {
     fn try_from(value: f64) -> Result<Self> {
         let number = Number::from_f64(value);
         number.map(Self::Number).ok_or_else(|| Error::invalid_input(format!("{value} is not a JSON number")))
+    }
+}
+
+/// The value of a key; null where there is none, or this is no object.
+impl Index<&str> for Json {
+    type Output = Self;
+
+    fn index(&self, key: &str) -> &Self {
+        self.get(key).unwrap_or(&NULL)
+    }
+}
+
+/// The element at this place; null where there is none, or this is no array.
+impl Index<usize> for Json {
+    type Output = Self;
+
+    fn index(&self, place: usize) -> &Self {
+        self.as_array().and_then(|items| items.get(place)).unwrap_or(&NULL)
     }
 }

@@ -81,6 +81,9 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `put_large_record`: a flag with 200 KiB of client data is kept whole.
     /// - `corrupt_put`: a value that cannot be read is there for the precondition, and is replaced as any other.
     /// - `put_dropped`: a put that is dropped half-way happened whole or not at all, and others can write the flag then.
+    /// - `reopen_keeps_flags`: a store that keeps its flags beyond the process has them when it is opened again, and not those that
+    ///   were deleted.
+    /// - `reopen_keeps_versions`: a version read before still holds then, and one that did not hold does not.
     ///
     /// # Errors
     ///
@@ -138,6 +141,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `watch_put`: a put is told as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
     /// - `watch_delete`: a delete is told as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
     /// - `watch_no_gap`: what is written after the call of `watch` is told, be it in the first `Reset`.
+    /// - `watch_no_gap_at_start`: that holds for what is written while the watch begins, too: between a list and a subscription, say.
+    /// - `watch_removes_nothing_else`: a flag that changes is never reported as gone in between.
     /// - `watch_last_state`: changes in a row may be told as one, but the last state is always told.
     /// - `watch_is_independent`: each watch is told of every change; that one is dropped does not concern the others.
     /// - `watch_never_ends`: the stream goes on for as long as it is held.

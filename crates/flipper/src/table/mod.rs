@@ -17,6 +17,7 @@ use self::index::Index;
 pub use self::local::LocalFeatureFlagStore;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
 use crate::changes::{Change, Changes, Told, told};
+use crate::record::FlagRecord;
 use crate::store::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// How a change came here, in the log.
@@ -57,6 +58,8 @@ pub struct FlagTable {
 struct Writer {
     slots: usize,
     corrupt: BTreeMap<String, Corrupt>,
+    /// Whether all flags are read as strict ones.
+    strict: bool,
 }
 
 impl FlagTable {
@@ -91,12 +94,12 @@ impl FlagTable {
     /// With opaque versions the caller decides what is newer, before the call.
     pub fn apply(&self, stored: Stored) -> bool {
         let Stored { name, version, record } = stored;
-        self.take_newer(&name, Entry::new(version, record))
+        self.take_newer(&name, version, Some(record))
     }
 
     /// Takes in that a flag is gone, by the same rule as [`apply`](Self::apply).
     pub fn remove(&self, name: &str, version: Version) -> bool {
-        self.take_newer(name, Entry::absent(version))
+        self.take_newer(name, version, None)
     }
 
     /// Takes in a state whatever the versions say: the caller has decided that it is the newer one.
@@ -104,8 +107,21 @@ impl FlagTable {
     /// `way`: how it came here, for the log.
     pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
-        let entry = Entry::new(version, record);
-        self.put(&mut self.lock(), &name, entry, way);
+        let mut writer = self.lock();
+        let entry = Entry::new(version, record, writer.strict);
+        self.put(&mut writer, &name, entry, way);
+    }
+
+    /// Reads all flags as strict ones from now on.
+    pub(crate) fn read_strictly(&self) {
+        let mut writer = self.lock();
+        writer.strict = true;
+        for slot in self.index.slots() {
+            let strict = slot.entry().as_ref().and_then(|entry| entry.to_stored(slot.name()));
+            if let Some(Stored { version, record, .. }) = strict {
+                slot.set(Some(Arc::new(Entry::new(version, record, true))));
+            }
+        }
     }
 
     /// Makes room for so many flags in all, ahead of as many calls of [`replace`](Self::replace).
@@ -159,7 +175,8 @@ impl FlagTable {
         }
         drop(kept);
         for Stored { name, version, record } in flags {
-            self.put(&mut writer, &name, Entry::new(version, record), BY_LIST);
+            let entry = Entry::new(version, record, writer.strict);
+            self.put(&mut writer, &name, entry, BY_LIST);
         }
         warn_of_vanished(held, vanished);
         self.send(|| Told::Reset);
@@ -235,13 +252,18 @@ impl FlagTable {
         (self.list(), self.changes.subscribe())
     }
 
-    fn take_newer(&self, name: &str, entry: Entry) -> bool {
+    /// `record`: none of a flag that is gone.
+    fn take_newer(&self, name: &str, version: Version, record: Option<Result<Arc<FlagRecord>, Corrupt>>) -> bool {
         let mut writer = self.lock();
         let old = self.index.get(name).map(|slot| slot.entry());
         let old = old.as_ref().and_then(|old| old.as_ref());
-        if old.is_some_and(|old| is_older_or_same(&entry.version, &old.version)) {
+        if old.is_some_and(|old| is_older_or_same(&version, &old.version)) {
             return false;
         }
+        let entry = match record {
+            Some(record) => Entry::new(version, record, writer.strict),
+            None => Entry::absent(version),
+        };
         self.put(&mut writer, name, entry, "store");
         true
     }

@@ -15,6 +15,11 @@ use crate::store::{Corrupt, Stored, Version};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer(u8);
 
+/// Where the answers with attributes begin, at the top, so that nothing has to be masked.
+const WITH_CONTEXT: u8 = 6;
+/// Whether the flag is enabled and has conditions.
+const HAS_CONDITIONS: u8 = 1 << 2;
+
 impl Answer {
     /// No flag that could be read: the default of the call.
     const ABSENT: Self = Self(0);
@@ -32,7 +37,7 @@ impl Answer {
     }
 
     const fn pair(without_context: Self, with_context: Self) -> u8 {
-        without_context.0 | (with_context.0 << 2)
+        without_context.0 | (with_context.0 << WITH_CONTEXT)
     }
 
     /// The answer of one that is not `EVALUATE`.
@@ -73,9 +78,9 @@ impl State {
 }
 
 impl Entry {
-    pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
+    pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>, strict: bool) -> Self {
         let state = match record {
-            Ok(record) => State::Present { plan: Plan::of(&record), record },
+            Ok(record) => State::Present { plan: Plan::of(&record, strict), record },
             Err(corrupt) => State::Corrupt(corrupt),
         };
         Self { version, state }
@@ -126,10 +131,11 @@ impl Entry {
     fn answers(&self) -> u8 {
         match &self.state {
             State::Absent | State::Corrupt(_) => Answer::pair(Answer::ABSENT, Answer::ABSENT),
-            State::Present { plan, .. } => Answer::pair(
-                Answer::settled(plan.settled_without_context()),
-                Answer::settled(plan.settled_with_context()),
-            ),
+            State::Present { plan, .. } => {
+                let without_context = Answer::settled(plan.settled_without_context());
+                let with_context = Answer::settled(plan.settled_with_context());
+                Answer::pair(without_context, with_context) | if plan.has_conditions() { HAS_CONDITIONS } else { 0 }
+            }
         }
     }
 }
@@ -179,7 +185,13 @@ impl Slot {
 
     #[inline]
     pub(crate) fn answer_with_context(&self) -> Answer {
-        Answer(self.answers.load(Ordering::Acquire) >> 2)
+        Answer(self.answers.load(Ordering::Acquire) >> WITH_CONTEXT)
+    }
+
+    /// Whether the flag is enabled and has conditions, which a check without attributes does not look at.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.answers.load(Ordering::Acquire) & HAS_CONDITIONS != 0
     }
 
     pub(crate) fn entry(&self) -> Guard<Option<Arc<Entry>>> {

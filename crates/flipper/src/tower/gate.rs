@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use http::request::Parts;
@@ -19,7 +20,8 @@ use crate::scope::Scope;
 /// what [`or_service`](Self::or_service) or [`or_response`](Self::or_response) says.
 ///
 /// A request that has a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, is asked there: with its
-/// attributes, and with the answer that its handler gets too. Others are checked without attributes.
+/// attributes, and with the answer that its handler gets too. Others are checked without attributes: **conditions are not looked at
+/// then**, and a flag for a few is on for all. The first such request is a warning in the log.
 ///
 /// ```
 /// use flipper::tower::FeatureGate;
@@ -36,8 +38,13 @@ use crate::scope::Scope;
 #[derive(Clone)]
 pub struct FeatureGate<O = NotFound> {
     /// Behind one pointer: services are cloned for each request or connection.
-    flag: Arc<FeatureFlag>,
+    gate: Arc<Gate>,
     when_off: O,
+}
+
+struct Gate {
+    flag: FeatureFlag,
+    has_warned: AtomicBool,
 }
 
 impl FeatureGate {
@@ -50,7 +57,7 @@ impl FeatureGate {
     /// A gate on the flag of this handle.
     #[must_use]
     pub fn on(flag: FeatureFlag) -> Self {
-        Self { flag: Arc::new(flag), when_off: NotFound }
+        Self { gate: Arc::new(Gate { flag, has_warned: AtomicBool::new(false) }), when_off: NotFound }
     }
 
     /// While the flag is off, requests go to this service.
@@ -58,7 +65,7 @@ impl FeatureGate {
     /// It is cloned for each such request, and waited for if it is not ready; requests for the other one never wait for it.
     #[must_use]
     pub fn or_service<T>(self, service: T) -> FeatureGate<OrService<T>> {
-        FeatureGate { flag: self.flag, when_off: OrService::new(service) }
+        FeatureGate { gate: self.gate, when_off: OrService::new(service) }
     }
 
     /// While the flag is off, the response is what this closure makes of the request's parts.
@@ -67,7 +74,7 @@ impl FeatureGate {
     where
         F: Fn(&Parts) -> Response<B>,
     {
-        FeatureGate { flag: self.flag, when_off: OrResponse::new(respond) }
+        FeatureGate { gate: self.gate, when_off: OrResponse::new(respond) }
     }
 }
 
@@ -75,13 +82,13 @@ impl<S, O: Clone> Layer<S> for FeatureGate<O> {
     type Service = Gated<S, O>;
 
     fn layer(&self, service: S) -> Self::Service {
-        Gated { service, flag: self.flag.clone(), when_off: self.when_off.clone() }
+        Gated { service, gate: self.gate.clone(), when_off: self.when_off.clone() }
     }
 }
 
 impl<O> fmt::Debug for FeatureGate<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FeatureGate").field("flag", &self.flag.name()).finish_non_exhaustive()
+        f.debug_struct("FeatureGate").field("flag", &self.gate.flag.name()).finish_non_exhaustive()
     }
 }
 
@@ -89,15 +96,32 @@ impl<O> fmt::Debug for FeatureGate<O> {
 #[derive(Clone)]
 pub struct Gated<S, O = NotFound> {
     service: S,
-    flag: Arc<FeatureFlag>,
+    gate: Arc<Gate>,
     when_off: O,
+}
+
+impl Gate {
+    /// Once.
+    fn warn_of_conditions(&self) {
+        if self.flag.has_conditions() && !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                flag = self.flag.name(),
+                "a request without a scope meets a gate whose flag has conditions, which are not looked at: put a `ScopeLayer` \
+                 around the gate"
+            );
+        }
+    }
 }
 
 impl<S, O> Gated<S, O> {
     fn is_on<B>(&self, request: &Request<B>) -> bool {
+        let flag = &self.gate.flag;
         match request.extensions().get::<Scope>() {
-            Some(scope) if scope.client().has_same_flags(self.flag.client()) => scope.is_enabled(&*self.flag),
-            _ => self.flag.is_enabled(),
+            Some(scope) if scope.client().has_same_flags(flag.client()) => scope.is_enabled(flag),
+            _ => {
+                self.gate.warn_of_conditions();
+                flag.is_enabled()
+            }
         }
     }
 }
@@ -126,6 +150,9 @@ where
 
 impl<S: fmt::Debug, O> fmt::Debug for Gated<S, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gated").field("flag", &self.flag.name()).field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("Gated")
+            .field("flag", &self.gate.flag.name())
+            .field("service", &self.service)
+            .finish_non_exhaustive()
     }
 }

@@ -42,6 +42,30 @@ impl Faulty {
         }
     }
 
+    /// The store, and what keeps its flags.
+    pub(crate) fn kept(fault: F) -> (Self, MemoryFeatureFlagStore) {
+        let store = Self::new(fault);
+        let kept = store.right.clone();
+        (store, kept)
+    }
+
+    /// Opens a store on what another one has kept.
+    pub(crate) fn reopen(fault: F) -> impl AsyncFn(&MemoryFeatureFlagStore) -> Self + Send + 'static {
+        async move |kept: &MemoryFeatureFlagStore| {
+            let mut store = Self::new(fault);
+            match fault {
+                F::NeverSaves => {}
+                F::VersionsBeginAnew => {
+                    for flag in kept.table().list() {
+                        store.right.put(&flag.record.unwrap(), Precondition::Any).await.unwrap();
+                    }
+                }
+                _ => store.right = kept.clone(),
+            }
+            store
+        }
+    }
+
     fn current(&self, name: &str) -> Option<Stored> {
         self.right.table().get(name)
     }
@@ -248,6 +272,24 @@ impl FeatureFlagStore for Faulty {
                 let reset = WatchEvent::Reset { flags: self.right.table().list(), read_at: None };
                 Box::pin(stream::iter([reset]).chain(watch.skip(1)))
             }
+            F::WatchListsThenWaits => {
+                let listed = async {
+                    let flags = self.right.table().list();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    let reset = WatchEvent::Reset { flags, read_at: None };
+                    stream::iter([reset]).chain(watch.skip(1))
+                };
+                Box::pin(stream::once(listed).flatten())
+            }
+            F::WatchRemovesBeforeChanges => Box::pin(watch.flat_map(|event| {
+                let removed = match &event {
+                    WatchEvent::Changed { flag, .. } => {
+                        Some(WatchEvent::Removed { name: flag.name.clone(), version: None, read_at: None })
+                    }
+                    _ => None,
+                };
+                stream::iter(removed.into_iter().chain([event]))
+            })),
             F::WatchIsOneBehind => {
                 let behind = |held: &mut Option<WatchEvent>, event| {
                     let is_change = matches!(event, WatchEvent::Changed { .. } | WatchEvent::Removed { .. });

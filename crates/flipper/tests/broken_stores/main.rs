@@ -16,6 +16,12 @@ flipper::local_corrupt_conformance_tests!(
     async |store: &Faulty, name: &str, value: &[u8]| store.plant(name, value),
 );
 
+flipper::reopened_conformance_tests!(
+    without_a_fault_reopened,
+    async || Faulty::kept(Fault::None),
+    Faulty::reopen(Fault::None)
+);
+
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -58,6 +64,8 @@ enum Fault {
     WatchIsSilentOfPuts,
     WatchIsSilentOfDeletes,
     WatchBeginsLate,
+    WatchListsThenWaits,
+    WatchRemovesBeforeChanges,
     WatchIsOneBehind,
     WatchIsShared,
     WatchEnds,
@@ -76,6 +84,8 @@ enum Fault {
     CloseTakesWrites,
     CloseIsLive,
     CloseTwiceFails,
+    NeverSaves,
+    VersionsBeginAnew,
     CorruptIsHidden,
     CorruptIsAbsent,
     CorruptCannotBeDeleted,
@@ -150,6 +160,7 @@ faults! { store_suite_finds: run
     list_is_complete: PutDeletesFirst,
     list_many: ListHasOnePage,
     watch_begins_with_reset: WatchBeginsWithoutReset,
+    watch_removes_nothing_else: WatchRemovesBeforeChanges,
     watch_never_ends: WatchEnds,
     get_cached_asks_the_store: GetCachedHasNothing,
     put_all_each: PutAllStopsAtAnError,
@@ -173,6 +184,30 @@ faults! { local_suite_finds: run_local
     close_is_stale: CloseIsLive,
 }
 
+mod reopened_suite_finds {
+    use super::{Fault, Faulty, assert_found, suite};
+
+    pub(super) const FOUND: &[&str] = &["reopen_keeps_flags", "reopen_keeps_versions"];
+
+    #[test]
+    fn reopen_keeps_flags() {
+        let fault = Fault::NeverSaves;
+        assert_found("reopen_keeps_flags", fault, || {
+            let (make, reopen) = (async move || Faulty::kept(fault), Faulty::reopen(fault));
+            suite::run_reopened("reopen_keeps_flags", make, reopen, suite::reopen_keeps_flags);
+        });
+    }
+
+    #[test]
+    fn reopen_keeps_versions() {
+        let fault = Fault::VersionsBeginAnew;
+        assert_found("reopen_keeps_versions", fault, || {
+            let (make, reopen) = (async move || Faulty::kept(fault), Faulty::reopen(fault));
+            suite::run_reopened("reopen_keeps_versions", make, reopen, suite::reopen_keeps_versions);
+        });
+    }
+}
+
 faults! { corrupt_suite_finds: run_corrupt [async |store: &crate::Faulty, name: &str, value: &[u8]| store.plant(name, value),]
     corrupt_get: CorruptIsHidden,
     corrupt_put: CorruptIsAbsent,
@@ -187,6 +222,7 @@ mod in_time_suite_finds {
         "watch_put",
         "watch_delete",
         "watch_no_gap",
+        "watch_no_gap_at_start",
         "watch_last_state",
         "watch_is_independent",
         "corrupt_table",
@@ -209,6 +245,9 @@ mod in_time_suite_finds {
                 faults!(@one run [] watch_no_gap WatchBeginsLate);
             });
             scope.spawn(|| {
+                faults!(@one run [] watch_no_gap_at_start WatchListsThenWaits);
+            });
+            scope.spawn(|| {
                 faults!(@one run [] watch_last_state WatchIsOneBehind);
             });
             scope.spawn(|| {
@@ -228,10 +267,16 @@ mod in_time_suite_finds {
 
 #[test]
 fn every_behavior_finds_a_fault() {
-    let found =
-        [store_suite_finds::FOUND, local_suite_finds::FOUND, corrupt_suite_finds::FOUND, in_time_suite_finds::FOUND];
-    let stated: [&[&str]; 4] = [
+    let found = [
+        store_suite_finds::FOUND,
+        local_suite_finds::FOUND,
+        reopened_suite_finds::FOUND,
+        corrupt_suite_finds::FOUND,
+        in_time_suite_finds::FOUND,
+    ];
+    let stated: [&[&str]; 5] = [
         flipper::__store_behaviors!(names),
+        flipper::__reopened_behaviors!(names),
         flipper::__local_behaviors!(names),
         flipper::__corrupt_behaviors!(names),
         flipper::__local_corrupt_behaviors!(names),

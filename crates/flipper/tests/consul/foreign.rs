@@ -37,7 +37,7 @@ async fn a_value_that_is_no_flag_is_reported_and_the_others_go_on() {
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     agent.put(&format!("{base}/BROKEN"), b"hello");
     flipper_testkit::wait_until("it is reported", || !store.status().corrupt.is_empty());
-    assert_eq!(store.status().corrupt[0].0, "BROKEN");
+    assert!(store.status().corrupt.contains_key("BROKEN"));
     assert!(store.status().is_live());
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
     assert_eq!(state(&store, "F"), Some(false));

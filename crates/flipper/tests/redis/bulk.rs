@@ -1,8 +1,8 @@
 //! Many writes in one go.
 
 use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
+use flipper_testkit::block_on;
 use flipper_testkit::redis::{RedisCluster, RedisServer};
-use futures_executor::block_on;
 use redis::ProtocolVersion;
 use redis::cluster::ClusterClient;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flipper::RedisFeatureFlagStore;
 use flipper::conformance::TwoConnections;
-use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::Shared;
 use flipper_testkit::redis::{RedisCluster, RedisServer};
 use redis::ProtocolVersion;
@@ -25,14 +25,6 @@ fn server() -> Option<Arc<RedisServer>> {
     })
 }
 
-type Any = Box<dyn FeatureFlagStore>;
-
-/// Where there is no server, which has been said aloud, the tests are those of the memory store.
-fn on<T>(running: Option<Arc<T>>, open: impl FnOnce(&T) -> Any) -> (Any, Option<Arc<T>>) {
-    let store = running.as_ref().map(|running| open(running));
-    (store.unwrap_or_else(|| Box::new(MemoryFeatureFlagStore::new())), running)
-}
-
 fn store(server: &RedisServer, user: &str, base: &str) -> RedisFeatureFlagStore {
     let url = format!("redis://{user}:x@127.0.0.1:{}/5", server.port());
     RedisFeatureFlagStore::from_url(&url).unwrap().base_key(base).poll_every(Duration::from_millis(50))
@@ -43,26 +35,26 @@ fn cluster(cluster: &RedisCluster, base: &str) -> RedisFeatureFlagStore {
     RedisFeatureFlagStore::new(client).base_key(base)
 }
 
-fn single(user: &'static str) -> (Any, Option<Arc<RedisServer>>) {
-    on(server(), |server| Box::new(store(server, user, &random_base())))
+fn pushed() -> Option<(RedisFeatureFlagStore, Arc<RedisServer>)> {
+    let server = server()?;
+    Some((RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(random_base()), server))
 }
 
-flipper::store_conformance_tests!(pushed, async || {
-    on(server(), |server| Box::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(random_base())))
-});
+fn single(user: &str) -> Option<(RedisFeatureFlagStore, Arc<RedisServer>)> {
+    let server = server()?;
+    Some((store(&server, user, &random_base()), server))
+}
+
+flipper::store_conformance_tests!(pushed, async || pushed());
 flipper::store_conformance_tests!(with_notifications, async || single("told"));
 flipper::store_conformance_tests!(polled, async || single("untold"));
 flipper::store_conformance_tests!(two_connections, async || {
-    on(server(), |server| {
-        let base = random_base();
-        Box::new(TwoConnections::new(store(server, "default", &base), store(server, "default", &base)))
-    })
+    let (server, base) = (server()?, random_base());
+    Some((TwoConnections::new(store(&server, "default", &base), store(&server, "default", &base)), server))
 });
 flipper::store_conformance_tests!(in_a_cluster, async || {
-    on(CLUSTER.get(RedisCluster::start), |running| {
-        let base = random_base();
-        Box::new(TwoConnections::new(cluster(running, &base), cluster(running, &base)))
-    })
+    let (running, base) = (CLUSTER.get(RedisCluster::start)?, random_base());
+    Some((TwoConnections::new(cluster(&running, &base), cluster(&running, &base)), running))
 });
 
 mod corrupt {
@@ -72,12 +64,7 @@ mod corrupt {
 
     flipper::corrupt_conformance_tests!(
         values,
-        async || {
-            let running = server();
-            let port = running.as_ref().map_or(1, |server| server.port());
-            let store = RedisFeatureFlagStore::from_url(&format!("redis://127.0.0.1:{port}")).unwrap();
-            (store.base_key(random_base()), running)
-        },
+        async || pushed(),
         async |store: &RedisFeatureFlagStore, name: &str, value: &[u8]| {
             let shown = store.to_string();
             let base = shown.strip_prefix("Redis(").unwrap().strip_suffix(')').unwrap();

@@ -1,8 +1,8 @@
 //! Rows that are no flags.
 
 use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition};
+use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
-use futures_executor::block_on;
 
 use crate::{Folder, is_enabled, put, record};
 

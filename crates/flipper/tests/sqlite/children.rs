@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flipper::{
     FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Stored,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::{Role, wait_until};
-use futures_executor::block_on;
 
 use crate::{Mirror, bare, is_enabled, open, put, record};
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use flipper::{ErrorKind, FeatureFlagStore, Precondition, SqliteFeatureFlagStore};
-use futures_executor::block_on;
+use flipper_testkit::block_on;
 
 use super::{Folder, assert_intact, bare, put, record};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use flipper::{
     ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition, SqliteFeatureFlagStore,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::{SmallDisk, skip, wait_until};
-use futures_executor::block_on;
 
 use crate::{Folder, assert_intact, bare, is_enabled, open, put, record, shell, stale};
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flipper::{ErrorKind, FeatureFlagStore, Health, LocalFeatureFlagStore, Precondition, Watch, WatchEvent};
+use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
-use futures_executor::block_on;
 use futures_util::StreamExt;
 
 use crate::{Folder, assert_intact, bare, is_enabled, open, put, record, stale};

@@ -22,8 +22,8 @@ use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, MirroredFeatureFlagStore,
     Precondition, SqliteFeatureFlagStore, Version,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::{Child, child_role};
-use futures_executor::block_on;
 use tempfile::TempDir;
 
 /// A folder and the path of a database in it.

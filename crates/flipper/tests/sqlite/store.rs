@@ -9,8 +9,8 @@ use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition,
     Stored, Updates, Version, WatchEvent,
 };
+use flipper_testkit::block_on;
 use flipper_testkit::{wait_until, within};
-use futures_executor::block_on;
 use futures_util::StreamExt;
 
 use crate::{Folder, bare, is_enabled, put, record, stale};

@@ -10,7 +10,7 @@ fn condition_plan(condition: &Condition) -> Plan {
 
 fn holds(condition: &Condition, attributes: &dyn Attributes) -> Option<bool> {
     let evaluation = evaluate(&condition_plan(condition), attributes);
-    (!matches!(evaluation.reason, Reason::TypeMismatch { .. })).then_some(evaluation.enabled)
+    (!matches!(evaluation.reason, Reason::TypeMismatch { .. })).then_some(evaluation.is_enabled)
 }
 
 fn hashed(attributes: &dyn Attributes) -> f64 {
@@ -49,7 +49,7 @@ fn ten_thousand_attributes_take_no_longer_than_they_deserve() {
     let start = Instant::now();
     assert_eq!(holds(&wide, &many), Some(true));
     let deny = plan(&format!(r#""deny_conditions": [{}]"#, Condition::new().eq("a0", 0).eq("a9999", 9999).to_json()));
-    assert!(!evaluate(&deny, &many).enabled);
+    assert!(!evaluate(&deny, &many).is_enabled);
     hashed(&many);
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn reason(plan: &Plan, attributes: &dyn Attributes) -> (bool, Reason) {
     let evaluation = evaluate(plan, attributes);
-    (evaluation.enabled, evaluation.reason)
+    (evaluation.is_enabled, evaluation.reason)
 }
 
 fn condition(condition: &Condition) -> String {
@@ -17,7 +17,7 @@ const TEN_PERCENT: &str =
 #[test]
 fn disabled_flags_are_off_for_everybody() {
     let flag = r#"{"feature_name": "F", "is_enabled": false, "meta": {"created_date": 1, "conditions": [{}]}}"#;
-    let plan = Plan::new(&FlagRecord::from_json(flag).unwrap());
+    let plan = Plan::new(&FlagRecord::from_json(flag).unwrap(), false);
     assert_eq!(reason(&plan, &context! { a: 1 }), (false, Reason::Disabled));
     assert_eq!(reason(&plan, &context! {}), (false, Reason::Disabled));
 }
@@ -36,7 +36,7 @@ fn conditions_switch_the_bucketer_off() {
     let plan = plan(&format!(r#""conditions": [{conditions}], {TEN_PERCENT}"#));
     assert_eq!(reason(&plan, &context! { user_id: 2 }), (true, Reason::ConditionsMet));
     let evaluation = evaluate(&plan, &context! { is_admin: 1.0, user_id: 2 });
-    assert_eq!((evaluation.enabled, evaluation.reason), (true, Reason::ConditionsMet));
+    assert_eq!((evaluation.is_enabled, evaluation.reason), (true, Reason::ConditionsMet));
     assert!(evaluation.bucket.is_some());
     assert_eq!(reason(&plan, &context! {}), (false, Reason::Bucket { score: 0.32, percentage: 0.1 }));
     assert_eq!(
@@ -158,3 +158,48 @@ fn registered_bucketers_decide() {
     assert_eq!(reason(&plan(stored), &context! {}), decided(false));
     assert!(FlagRecord::from_json(&text).unwrap().to_json().contains(stored));
 }
+
+#[test]
+fn what_is_not_given_is_named() {
+    let pro = condition(&Condition::new().eq("plan", "pro").gt("horses", 3));
+    let deny = condition(&Condition::new().eq("country", "XX"));
+    let limited = plan(&format!(r#""conditions": [{pro}], "deny_conditions": [{deny}], {BY_USER}"#));
+    let not_given = |attributes: &dyn Attributes| evaluate(&limited, attributes).not_given;
+    assert_eq!(not_given(&context! { plan: "pro" }), ["country", "horses"], "the bucketer is not asked");
+    assert_eq!(not_given(&context! { plan: "pro", horses: 4, country: "CH", other: 1 }), [""; 0]);
+    assert_eq!(not_given(&context! {}), ["country", "horses", "plan", "user_id"]);
+    let text = evaluate(&limited, &context! { plan: "pro" }).to_string();
+    assert_eq!(text, r#"on: all conditions hold; not given: "country", "horses""#);
+}
+
+#[test]
+fn a_strict_flag_needs_all_attributes_of_its_conditions() {
+    let pro = condition(&Condition::new().eq("plan", "pro").gt("horses", 3));
+    let strict = plan(&format!(r#""conditions": [{pro}], "strict_conditions": true, {BY_USER}"#));
+    let not_given = |variable: &str| (false, Reason::NotGiven { variable: variable.into() });
+    assert_eq!(reason(&strict, &context! { plan: "pro", horses: 4 }), (true, Reason::ConditionsMet));
+    assert_eq!(reason(&strict, &context! { plan: "pro" }), not_given("horses"));
+    assert_eq!(reason(&strict, &context! { user_id: 1 }), not_given("plan"));
+    assert_eq!(reason(&strict, &context! {}), not_given("plan"), "the bucketer is not asked");
+    let failed = Reason::ConditionFailed { variable: "plan".into(), operator: Operator::Eq };
+    assert_eq!(reason(&strict, &context! { plan: "free" }), (false, failed));
+    assert_eq!(strict.settled_without_context(), Some(false));
+    // Without conditions there is nothing to be strict about.
+    let plain = plan(r#""strict_conditions": true"#);
+    assert_eq!(reason(&plain, &context! {}), (true, Reason::Enabled));
+}
+
+#[test]
+fn a_score_that_all_have_is_said_to_be_one() {
+    let by_user = plan(BY_USER);
+    let anonymous = evaluate(&by_user, &context! { other: 1 });
+    assert!(anonymous.bucket.as_ref().unwrap().is_shared);
+    assert_eq!(
+        anonymous.to_string(),
+        r#"on: score 0.32 at a percentage of 0.5, which all callers have that give nothing to hash; not given: "user_id""#
+    );
+    let known = evaluate(&by_user, &context! { user_id: 1 });
+    assert_eq!((known.bucket.unwrap().is_shared, known.not_given), (false, Vec::new()));
+}
+
+const BY_USER: &str = r#""bucketer": {"type": "ConsistentHashPercentageBucketer", "percentage": {"type": "Percentage", "value": 0.5}, "key_whitelist": ["user_id"]}"#;

@@ -271,35 +271,32 @@ pub fn from_precondition(precondition: &WritePrecondition) -> Result<Preconditio
     }
 }
 
+/// What the wire calls each kind; `flag_exists` is a `CONFLICT` there, and a veto of the server's own program `INTERNAL`.
+const CODES: [(ErrorKind, ErrorCode); 10] = [
+    (ErrorKind::FlagNotFound, ErrorCode::NOT_FOUND),
+    (ErrorKind::Conflict, ErrorCode::CONFLICT),
+    (ErrorKind::FlagExists, ErrorCode::CONFLICT),
+    (ErrorKind::InvalidName, ErrorCode::INVALID_NAME),
+    (ErrorKind::InvalidInput, ErrorCode::INVALID_INPUT),
+    (ErrorKind::Corrupt, ErrorCode::CORRUPT),
+    (ErrorKind::Unavailable, ErrorCode::UNAVAILABLE),
+    (ErrorKind::Unauthorized, ErrorCode::UNAUTHORIZED),
+    (ErrorKind::Unsupported, ErrorCode::UNSUPPORTED),
+    (ErrorKind::Vetoed, ErrorCode::INTERNAL),
+];
+
 /// The error as the other side gets it.
 pub fn to_exception(error: &Error) -> FlipperException {
-    let code = match error.kind() {
-        ErrorKind::FlagNotFound => ErrorCode::NOT_FOUND,
-        ErrorKind::Conflict | ErrorKind::FlagExists => ErrorCode::CONFLICT,
-        ErrorKind::InvalidName => ErrorCode::INVALID_NAME,
-        ErrorKind::InvalidInput => ErrorCode::INVALID_INPUT,
-        ErrorKind::Corrupt => ErrorCode::CORRUPT,
-        ErrorKind::Unavailable => ErrorCode::UNAVAILABLE,
-        ErrorKind::Unauthorized => ErrorCode::UNAUTHORIZED,
-        ErrorKind::Unsupported => ErrorCode::UNSUPPORTED,
-        ErrorKind::Vetoed => ErrorCode::INTERNAL,
-    };
+    let code = CODES.iter().find(|(kind, _)| *kind == error.kind()).map_or(ErrorCode::INTERNAL, |(_, code)| *code);
     FlipperException { code: Some(code), message: Some(error.chain()) }
 }
 
 /// The reverse.
 pub fn from_exception(exception: FlipperException) -> Error {
-    let kind = match exception.code {
-        Some(ErrorCode::NOT_FOUND) => ErrorKind::FlagNotFound,
-        Some(ErrorCode::CONFLICT) => ErrorKind::Conflict,
-        Some(ErrorCode::INVALID_NAME) => ErrorKind::InvalidName,
-        Some(ErrorCode::INVALID_INPUT) => ErrorKind::InvalidInput,
-        Some(ErrorCode::CORRUPT) => ErrorKind::Corrupt,
-        Some(ErrorCode::UNAUTHORIZED) => ErrorKind::Unauthorized,
-        Some(ErrorCode::UNSUPPORTED) => ErrorKind::Unsupported,
-        // What a server of another make raises is its own trouble, and may pass.
-        _ => ErrorKind::Unavailable,
-    };
+    // What a server of another make raises is its own trouble, and may pass.
+    let code = exception.code.filter(|code| *code != ErrorCode::INTERNAL);
+    let known = code.and_then(|code| CODES.iter().find(|(_, other)| *other == code));
+    let kind = known.map_or(ErrorKind::Unavailable, |(kind, _)| *kind);
     match exception.message.filter(|message| !message.is_empty()) {
         Some(message) => Error::new(kind).with_message(message),
         None => Error::new(kind),

@@ -93,7 +93,7 @@ impl fmt::Display for Target {
 /// Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. Calls need no runtime of the caller's.
 ///
 /// With a server that has only the Python library's calls, writes can be lost, changes are found by polling, and a flag with deny
-/// conditions or unknown fields cannot be written; `docs/thrift.md` says more.
+/// conditions or unknown fields cannot be written; [the guide](crate::_guide::thrift) says more.
 #[derive(Clone)]
 pub struct ThriftRpcFeatureFlagStore {
     shared: Arc<Shared>,

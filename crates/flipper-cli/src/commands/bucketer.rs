@@ -1,0 +1,167 @@
+//! `flipper bucketer`
+
+use flipper::{
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, Error, ErrorKind, FlagRecord, Json,
+    LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
+};
+
+use crate::args;
+use crate::change::{Words, change};
+use crate::describe::{choice, rollout, share_of};
+use crate::failure::{Done, Failure};
+use crate::names;
+use crate::session::Session;
+use crate::store::Purpose;
+use crate::text::quoted;
+
+/// Where a stored bucketer has its share.
+const PERCENTAGE: &str = "percentage";
+
+pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
+    let (percentage, given) = percentage(args)?;
+    let store = session.open(Purpose::Existing)?;
+    let roll_out = async |session: &mut Session, name: &str| {
+        let quoted = quoted(name);
+        let words = |before: &FlagRecord, after: &FlagRecord| words(&quoted, before.bucketer(), after.bucketer());
+        let mut notes = Vec::new();
+        let edit = |record: &mut FlagRecord| {
+            let bucketer = match &percentage {
+                Some(percentage) => next(record.bucketer(), percentage, args)
+                    .map_err(|what| Error::new(ErrorKind::InvalidInput).with_message(what).with_flag(name))?,
+                None => Bucketer::NoOp,
+            };
+            record.set_bucketer(bucketer);
+            notes.clear();
+            if !record.is_enabled() {
+                notes.push(format!("{quoted} is off, and stays so until `flipper enable {quoted}`"));
+            }
+            if !record.conditions().is_empty() && !args.clear {
+                notes.push(format!("{quoted} has conditions: they alone decide checks that give attributes, and the rollout is not asked"));
+            }
+            Ok(())
+        };
+        change(session, &store, name, args.dry.dry_run, words, edit).await?;
+        if !session.out.json() {
+            notes.iter().for_each(|note| session.out.note(note));
+        }
+        Ok(())
+    };
+    session.each(names::all(given)?, roll_out).await
+}
+
+fn words(flag: &str, before: &Bucketer, after: &Bucketer) -> Words {
+    let Some(to) = rollout(after) else {
+        return Words { done: format!("took the rollout of {flag} away"), already: format!("{flag} has no rollout") };
+    };
+    let from = match (rollout(before), choice(before) == choice(after)) {
+        (None, _) => format!("out to {to}"),
+        // Whom it is for is said once, where that stays.
+        (Some(_), true) => format!("out: {} \u{2192} {to}", share_of(before)),
+        (Some(from), false) => format!("out: {from} \u{2192} {to}"),
+    };
+    Words { done: format!("rolled {flag} {from},"), already: format!("{flag} is rolled out to {to} already,") }
+}
+
+/// The share to set, or none to take it away; and the names it is for.
+fn percentage(args: &args::Bucketer) -> Done<(Option<AnyPercentage>, &[String])> {
+    if args.clear {
+        return Ok((None, &args.words));
+    }
+    let Some((last, names)) = args.words.split_last().filter(|(_, names)| !names.is_empty()) else {
+        return Err(Failure::usage("the share is missing").hint("write it after the name: `flipper bucketer NAME 25%`"));
+    };
+    let percentage = match (last.split_once(".."), args.over) {
+        (Some((first, last)), Some(over)) => {
+            // The percent sign at the end is enough for both.
+            let first = share(if first.ends_with('%') { first.to_owned() } else { format!("{first}%") }.as_str())?;
+            LinearRampPercentage::new(first, share(last)?, over).into()
+        }
+        (Some(_), None) => {
+            return Err(
+                Failure::usage("a rollout from one share to another takes time").hint("say how long: --over 2h")
+            );
+        }
+        (None, Some(_)) => return Err(Failure::usage("--over needs two shares").hint("write 0..100% --over 2h")),
+        (None, None) => share(last)?.into(),
+    };
+    if args.salted && args.by.len() > 1 {
+        return Err(Failure::usage("--salted needs one attribute").hint("say which: --by user_id"));
+    }
+    Ok((Some(percentage), names))
+}
+
+/// The flag's bucketer with another share. What the arguments do not name stays as it was.
+fn next(before: &Bucketer, percentage: &AnyPercentage, args: &args::Bucketer) -> Result<Bucketer, String> {
+    if args.random {
+        return Ok(PercentageBucketer::new(percentage.clone()).into());
+    }
+    let says_whom = args.salted || args.unsalted || args.by_all || !args.by.is_empty();
+    match before {
+        Bucketer::Percentage(_) | Bucketer::ConsistentHash(_) | Bucketer::Salted(_) if !says_whom => {
+            return with_share(before, percentage);
+        }
+        Bucketer::NoOp | Bucketer::Percentage(_) | Bucketer::ConsistentHash(_) | Bucketer::Salted(_) => {}
+        _ if says_whom => {}
+        other => {
+            return Err(format!(
+                "it has the bucketer {}, which would be replaced; say by what: --by ATTRIBUTE, --by-all or --random",
+                other.bucketer_type()
+            ));
+        }
+    }
+    let by: Vec<&str> = match (&args.by[..], before) {
+        ([], Bucketer::ConsistentHash(hash)) if !args.by_all => hash.keys().collect(),
+        ([], Bucketer::Salted(salted)) if !args.by_all => vec![salted.bucket_by()],
+        (by, _) => by.iter().map(String::as_str).collect(),
+    };
+    let was_salted = matches!(before, Bucketer::Salted(_));
+    match &by[..] {
+        [by] if args.salted || (was_salted && !args.unsalted) => {
+            Ok(SaltedPercentageBucketer::new(*by, percentage.clone()).into())
+        }
+        [_, _, ..] if was_salted && !args.unsalted => {
+            Err("it is salted, which needs one attribute; --unsalted takes that away".to_owned())
+        }
+        _ if args.salted => Err("--salted needs one attribute; say which: --by user_id".to_owned()),
+        by => Ok(ConsistentHashPercentageBucketer::new(percentage.clone()).key_whitelist(by).into()),
+    }
+}
+
+/// The same bucketer, all that it has beside the share included.
+fn with_share(before: &Bucketer, percentage: &AnyPercentage) -> Result<Bucketer, String> {
+    let mut stored = before.to_json();
+    let share = Bucketer::from(PercentageBucketer::new(percentage.clone())).to_json();
+    if let (Json::Object(fields), Some(share)) = (&mut stored, share.get(PERCENTAGE)) {
+        fields.insert(PERCENTAGE, share.clone());
+    }
+    Bucketer::from_json(&stored).map_err(|error| error.to_string())
+}
+
+/// `25%` as a share of 1.
+fn share(text: &str) -> Done<f64> {
+    let refuse = |what: &str| {
+        Failure::usage(format!("{text:?} {what}")).hint("write it like 25% or 12.5%, and ramps like 0..100%")
+    };
+    let Some(number) = text.trim().strip_suffix('%') else { return Err(refuse("is no percentage")) };
+    match number.trim().parse::<f64>() {
+        // By way of the text, so that 7% is 0.07 and not 0.07000000000000001.
+        Ok(percent) if (0.0..=100.0).contains(&percent) => {
+            Ok(format!("{:.8}", percent / 100.0).parse().unwrap_or(percent / 100.0))
+        }
+        Ok(_) => Err(refuse("is not between 0% and 100%")),
+        Err(_) => Err(refuse("is no percentage")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn shares() {
+        assert_eq!(["0%", "7%", "12.5 %", "100%"].map(|text| share(text).unwrap()), [0.0, 0.07, 0.125, 1.0]);
+        for text in ["25", "0.25", "101%", "-1%", "NaN%", "x%", "%", ""] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
+}

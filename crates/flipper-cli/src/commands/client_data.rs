@@ -1,0 +1,82 @@
+//! `flipper client-data`
+
+use flipper::{Error, ErrorKind, FlagRecord, Json, Object};
+
+use crate::args::{ClientData, ClientDataGet, ClientDataSet, ClientDataUnset};
+use crate::change::{Words, change};
+use crate::failure::{Done, Failure};
+use crate::names;
+use crate::session::Session;
+use crate::store::Purpose;
+use crate::text::quoted;
+
+pub(crate) async fn run(session: &mut Session, args: &ClientData) -> Done {
+    match args {
+        ClientData::Get(args) => get(session, args).await,
+        ClientData::Set(args) => set(session, args).await,
+        ClientData::Unset(args) => unset(session, args).await,
+    }
+}
+
+async fn get(session: &mut Session, args: &ClientDataGet) -> Done {
+    let store = session.open(Purpose::Existing)?;
+    let get = async |session: &mut Session, name: &str| session.out.line(store.record(name).await?.client_data());
+    session.each(names::all(&args.names.names)?, get).await
+}
+
+async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
+    let names::Given { names, pairs } = names::and_pairs(&args.words, "data")?;
+    if pairs.is_empty() {
+        return Err(Failure::usage("there is nothing to set").hint("write KEY=VALUE after the flag's name"));
+    }
+    let data: Object = pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect();
+    let keys = list(data.keys());
+    let store = session.open(Purpose::Existing)?;
+    let set = async |session: &mut Session, name: &str| {
+        let quoted = quoted(name);
+        let words = |_: &FlagRecord, _: &FlagRecord| Words {
+            done: format!("set {keys} of {quoted}"),
+            already: format!("{quoted} has {keys} like that already"),
+        };
+        change(session, &store, name, args.dry.dry_run, words, |record| record.merge_client_data(&data)).await
+    };
+    session.each(names::all(names)?, set).await
+}
+
+async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
+    let store = session.open(Purpose::Existing)?;
+    let unset = async |session: &mut Session, name: &str| {
+        let quoted = quoted(name);
+        let words = |before: &FlagRecord, _: &FlagRecord| {
+            let (there, missing): (Vec<_>, Vec<_>) =
+                args.keys.iter().map(String::as_str).partition(|key| before.client_data().get(key).is_some());
+            let missing = list(missing.into_iter());
+            let besides = if missing.is_empty() { String::new() } else { format!(", which had no {missing},") };
+            Words {
+                done: format!("removed {} of {quoted}{besides}", list(there.into_iter())),
+                already: format!("{quoted} has no {missing}"),
+            }
+        };
+        let edit = |record: &mut FlagRecord| {
+            let Some(mut data) = record.client_data().as_object().cloned() else {
+                return Err(Error::new(ErrorKind::Corrupt).with_message("client data is no object").with_flag(name));
+            };
+            for key in &args.keys {
+                data.remove(key);
+            }
+            record.set_client_data(data);
+            Ok(())
+        };
+        change(session, &store, name, args.dry.dry_run, words, edit).await
+    };
+    session.each(names::all(std::slice::from_ref(&args.name))?, unset).await
+}
+
+fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {
+    keys.map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// A value from the command line: JSON where it can be read as such, else a string.
+pub(crate) fn json_or_text(text: &str) -> Json {
+    Json::parse_strict(text).unwrap_or_else(|_| Json::from(text))
+}

@@ -1,0 +1,38 @@
+//! The guides: the files of `docs/` as pages. They are no part of the API, and exist in the documentation alone.
+
+/// A page, whose examples are tests where the condition holds. Its links have definitions at the end of the file, which lead to files. Of two
+/// definitions the first counts, so these lead to pages.
+macro_rules! page {
+    ($name:ident: $file:literal if $($condition:tt)+) => {
+        #[doc = "[benchmarks]: crate::_guide::benchmarks"]
+        #[doc = "[benchmarks-redis]: crate::_guide::benchmarks_redis"]
+        #[doc = "[cli]: crate::_guide::cli"]
+        #[doc = "[evaluation]: crate::_guide::evaluation"]
+        #[doc = "[in-application]: crate::_guide::in_application"]
+        #[doc = "[stores]: crate::_guide::stores"]
+        #[doc = "[thrift]: crate::_guide::thrift"]
+        #[doc = ""]
+        #[cfg_attr($($condition)+, doc = include_str!(concat!("../docs/", $file)))]
+        pub mod $name {}
+    };
+}
+
+page!(custom_store: "custom-store.md" if any(not(doctest), feature = "conformance"));
+page!(evaluation: "evaluation.md" if all());
+page!(stores: "stores.md" if all());
+page!(using_flags: "using-flags.md" if any(not(doctest), feature = "macros"));
+
+// The examples of these need other crates, which test them.
+page!(cli: "cli.md" if not(doctest));
+page!(in_application: "in-application.md" if not(doctest));
+page!(thrift: "thrift.md" if not(doctest));
+
+// These have none.
+page!(benchmarks: "benchmarks.md" if not(doctest));
+page!(benchmarks_consul: "benchmarks-consul.md" if not(doctest));
+page!(benchmarks_evaluation: "benchmarks-evaluation.md" if not(doctest));
+page!(benchmarks_redis: "benchmarks-redis.md" if not(doctest));
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

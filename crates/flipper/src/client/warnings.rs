@@ -1,0 +1,47 @@
+//! What is said in the log of a flag that is written.
+
+use crate::bucketing::Bucketer;
+use crate::record::FlagRecord;
+use crate::store::{FeatureFlagStore, Stored};
+
+/// Says what a Python program would do to this flag, where one may come upon it.
+pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
+    if !store.is_shared_with_python() {
+        return;
+    }
+    if !record.deny_conditions().is_empty() {
+        tracing::warn!(
+            flag = record.name(),
+            "the flag has deny conditions: the Python library does not obey them, and drops them when it writes the flag"
+        );
+    }
+    if record.is_strict() {
+        tracing::warn!(
+            flag = record.name(),
+            "the flag is strict: for the Python library a condition holds whose attribute is not given, and it drops the setting when it \
+             writes the flag"
+        );
+    }
+    if matches!(record.bucketer(), Bucketer::Salted(_) | Bucketer::Custom(_)) {
+        tracing::warn!(
+            flag = record.name(),
+            bucketer = record.bucketer().bucketer_type(),
+            "the flag has a bucketer that the Python library cannot load unless it is registered there"
+        );
+    }
+}
+
+/// Says that conditions alone decide, when a flag gets both: the bucketer is not asked where they hold.
+pub(super) fn warn_of_conditions(before: &Stored, after: &FlagRecord) {
+    let has_both =
+        |record: &FlagRecord| !record.conditions().is_empty() && !matches!(record.bucketer(), Bucketer::NoOp);
+    if has_both(after) && !before.record.as_ref().is_ok_and(|before| has_both(before)) {
+        // A target of its own, for programs that say it themselves.
+        tracing::warn!(
+            target: "flipper::conditions",
+            flag = after.name(),
+            "the flag has conditions and a bucketer: where a check gives attributes the conditions alone decide; for a part of the \
+             callers that meet them, deny the others by deny conditions"
+        );
+    }
+}

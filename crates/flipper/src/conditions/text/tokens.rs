@@ -1,0 +1,102 @@
+//! The words of an expression.
+
+use super::Wrong;
+use crate::conditions::Operator;
+use crate::json::Json;
+
+/// A word, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    /// The byte that it begins at.
+    pub(super) at: usize,
+    pub(super) len: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// As it stands.
+    Word(String),
+    /// In quotes, which make it a string whatever it looks like.
+    Quoted(String),
+    Operator(Operator),
+    Comma,
+    Open,
+    Close,
+    End,
+}
+
+/// What ends a word.
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || ",=!<>[]()\"'".contains(c)
+}
+
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        if c.is_whitespace() {
+            at += c.len_utf8();
+            continue;
+        }
+        let (kind, len) = next(&text[at..], c).map_err(|wrong| Wrong { at: at + wrong.at, ..wrong })?;
+        tokens.push(Token { kind, at, len });
+        at += len;
+    }
+    tokens.push(Token { kind: Kind::End, at: text.len(), len: 1 });
+    Ok(tokens)
+}
+
+fn next(rest: &str, first: char) -> Result<(Kind, usize), Wrong> {
+    const OPERATORS: [(&str, Operator); 8] = [
+        ("==", Operator::Eq),
+        ("!=", Operator::Ne),
+        ("<>", Operator::Ne),
+        (">=", Operator::Gte),
+        ("<=", Operator::Lte),
+        ("=", Operator::Eq),
+        (">", Operator::Gt),
+        ("<", Operator::Lt),
+    ];
+    if let Some((symbol, operator)) = OPERATORS.iter().find(|(symbol, _)| rest.starts_with(symbol)) {
+        return Ok((Kind::Operator(*operator), symbol.len()));
+    }
+    match first {
+        ',' => Ok((Kind::Comma, 1)),
+        '[' | '(' => Ok((Kind::Open, 1)),
+        ']' | ')' => Ok((Kind::Close, 1)),
+        '\'' => match rest[1..].find('\'') {
+            Some(end) => Ok((Kind::Quoted(rest[1..=end].to_owned()), end + 2)),
+            None => Err(unclosed()),
+        },
+        '"' => quoted(rest),
+        '!' => Err(Wrong { what: "`!` alone means nothing here; unequal is `!=`", at: 0, len: 1 }),
+        _ => {
+            let word = &rest[..rest.find(ends_word).unwrap_or(rest.len())];
+            Ok((Kind::Word(word.to_owned()), word.len()))
+        }
+    }
+}
+
+/// A string as JSON writes it.
+fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => {
+                return match Json::parse_strict(&rest[..=at]) {
+                    Ok(Json::String(text)) => Ok((Kind::Quoted(text), at + 1)),
+                    _ => Err(Wrong { what: "this is no string as JSON has it", at: 0, len: at + 1 }),
+                };
+            }
+            _ => {}
+        }
+    }
+    Err(unclosed())
+}
+
+fn unclosed() -> Wrong {
+    Wrong { what: "this quote is not closed", at: 0, len: 1 }
+}

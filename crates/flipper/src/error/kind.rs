@@ -1,0 +1,124 @@
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Error, Result};
+
+/// What went wrong, for programs that want to decide by it.
+///
+/// Each kind has a [code](Self::code): text that stays the same in all later versions, for logs, scripts and other programs.
+/// `Display` writes it, and `FromStr` reads it.
+///
+/// ```
+/// use flipper::ErrorKind;
+///
+/// assert_eq!(ErrorKind::FlagNotFound.code(), "flag_not_found");
+/// assert_eq!("flag_not_found".parse::<ErrorKind>()?, ErrorKind::FlagNotFound);
+/// # Ok::<(), flipper::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The flag does not exist.
+    FlagNotFound,
+    /// The flag exists already.
+    FlagExists,
+    /// The name cannot be a new flag's: it is empty, longer than 255 bytes, or has a `/` or a control character. Or the store
+    /// cannot keep it.
+    InvalidName,
+    /// An argument cannot be used: a URL, client data, a condition, a bucketer.
+    InvalidInput,
+    /// What the store holds for the flag cannot be read.
+    Corrupt,
+    /// The flag was changed by somebody else in between, again and again until the time for the write was over.
+    Conflict,
+    /// A subscriber refused the write.
+    Vetoed,
+    /// The store cannot be reached, did not answer in time, or cannot take the write now.
+    Unavailable,
+    /// The store refused the credentials, or they do not allow the operation.
+    Unauthorized,
+    /// The store, or this build of the crate, cannot do that.
+    Unsupported,
+}
+
+impl ErrorKind {
+    const ALL: [Self; 10] = [
+        Self::FlagNotFound,
+        Self::FlagExists,
+        Self::InvalidName,
+        Self::InvalidInput,
+        Self::Corrupt,
+        Self::Conflict,
+        Self::Vetoed,
+        Self::Unavailable,
+        Self::Unauthorized,
+        Self::Unsupported,
+    ];
+
+    /// The stable name: the variant's, in `snake_case`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::FlagNotFound => "flag_not_found",
+            Self::FlagExists => "flag_exists",
+            Self::InvalidName => "invalid_name",
+            Self::InvalidInput => "invalid_input",
+            Self::Corrupt => "corrupt",
+            Self::Conflict => "conflict",
+            Self::Vetoed => "vetoed",
+            Self::Unavailable => "unavailable",
+            Self::Unauthorized => "unauthorized",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::FlagNotFound => "flag not found",
+            Self::FlagExists => "flag exists already",
+            Self::InvalidName => "invalid flag name",
+            Self::InvalidInput => "invalid input",
+            Self::Corrupt => "stored flag cannot be read",
+            Self::Conflict => "flag was changed by somebody else at the same time",
+            Self::Vetoed => "write was vetoed by a subscriber",
+            Self::Unavailable => "store is unavailable",
+            Self::Unauthorized => "store refused access",
+            Self::Unsupported => "not supported",
+        }
+    }
+}
+
+/// The [code](ErrorKind::code).
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+impl FromStr for ErrorKind {
+    type Err = Error;
+
+    /// Reads a [code](Self::code).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for any other text, such as the code of a later version.
+    fn from_str(code: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|kind| kind.code() == code);
+        found.ok_or_else(|| Error::invalid_input(format!("{code:?} is not the code of an error kind")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_names_of_the_variants_and_can_be_read_back() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(kind.code().replace('_', ""), format!("{kind:?}").to_lowercase());
+            assert_eq!(kind.to_string().parse::<ErrorKind>().unwrap(), kind);
+        }
+        assert_eq!("FlagNotFound".parse::<ErrorKind>().unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}

@@ -1,0 +1,166 @@
+//! What is warned about in the log: writes that Python would spoil, and targeting that does not do what one would think.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use flipper::{
+    Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Result,
+    SaltedPercentageBucketer, Stored, Version,
+};
+use flipper_testkit::block_on;
+
+/// A store as Redis is: others read it.
+#[derive(Debug)]
+struct Shared(MemoryFeatureFlagStore, bool);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for Shared {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        self.0.get(name).await
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        self.0.put(record, when).await
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        self.0.delete(name, when).await
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        self.0.list().await
+    }
+
+    fn is_shared_with_python(&self) -> bool {
+        self.1
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged meanwhile.
+fn log_of(work: impl FnOnce()) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let bytes = std::mem::take(&mut *log.0.lock().unwrap());
+    String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// What is logged while a flag gets deny conditions, a salted bucketer, and is enabled.
+fn log_of_writes(shared: bool) -> Vec<String> {
+    log_of(|| {
+        block_on(async {
+            let features = FeatureFlagClient::remote(Box::new(Shared(MemoryFeatureFlagStore::new(), shared)));
+            features.create("PLAIN").enabled(true).await.unwrap();
+            features.create("X").await.unwrap();
+            features
+                .update("X", |record| {
+                    record.set_deny_conditions(vec![Condition::new().eq("country", "XX")]);
+                    Ok(())
+                })
+                .await
+                .unwrap();
+            features.set_bucketer("X", SaltedPercentageBucketer::new("user_id", 0.5)).await.unwrap();
+        });
+    })
+}
+
+#[test]
+fn writes_that_python_would_spoil_are_warned_about() {
+    let log = log_of_writes(true);
+    assert_eq!(log.len(), 3, "deny, then deny and bucketer: {log:#?}");
+    assert!(log.iter().all(|line| line.contains("WARN") && line.contains("flag=\"X\"")), "{log:#?}");
+    assert!(log[0].contains("deny conditions") && log[1].contains("deny conditions"), "{log:#?}");
+    assert!(log[2].contains("SaltedPercentageBucketer"), "{log:#?}");
+}
+
+#[test]
+fn a_store_that_python_does_not_share_warns_of_nothing() {
+    assert_eq!(log_of_writes(false), [""; 0]);
+}
+
+#[test]
+fn conditions_and_a_bucketer_are_no_share_of_those_who_meet_them_which_is_said_once() {
+    let log = log_of(|| {
+        block_on(async {
+            let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+            features.create("X").await.unwrap();
+            features.set_bucketer("X", SaltedPercentageBucketer::new("user_id", 0.25)).await.unwrap();
+            features.add_condition("X", Condition::new().eq("plan", "pro")).await.unwrap();
+            features.enable("X").await.unwrap();
+        });
+    });
+    assert_eq!(log.len(), 1, "{log:#?}");
+    assert!(log[0].contains("flag=\"X\"") && log[0].contains("the conditions alone decide"), "{log:#?}");
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn a_gate_that_looks_at_no_condition_says_so_once() {
+    use std::convert::Infallible;
+
+    use flipper::tower::{FeatureGate, ScopeLayer};
+    use http::{Request, Response};
+    use tower_layer::Layer;
+    use tower_service::Service;
+
+    #[derive(Clone)]
+    struct Open;
+
+    impl Service<Request<()>> for Open {
+        type Response = Response<String>;
+        type Error = Infallible;
+        type Future = std::future::Ready<std::result::Result<Response<String>, Infallible>>;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<std::result::Result<(), Infallible>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            std::future::ready(Ok(Response::new(String::new())))
+        }
+    }
+
+    let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    block_on(features.create("PRO").enabled(true)).unwrap();
+    let gate = FeatureGate::new(&features, "PRO");
+    let ask = || block_on(gate.layer(Open).call(Request::new(()))).unwrap().status();
+    assert_eq!(log_of(|| assert_eq!(ask(), 200)), [""; 0], "it has no conditions yet");
+
+    block_on(features.add_condition("PRO", Condition::new().eq("plan", "pro"))).unwrap();
+    let log = log_of(|| assert_eq!([ask(), ask()], [200, 200]));
+    assert_eq!(log.len(), 1, "{log:#?}");
+    assert!(log[0].contains("flag=\"PRO\"") && log[0].contains("conditions, which are not looked at"), "{log:#?}");
+
+    let scoped = ScopeLayer::new(&features, |_| flipper::Context::new().with("plan", "free"));
+    let gate = FeatureGate::new(&features, "PRO");
+    let ask = || block_on(scoped.layer(gate.layer(Open)).call(Request::new(()))).unwrap().status();
+    assert_eq!(log_of(|| assert_eq!(ask(), 404)), [""; 0]);
+}
