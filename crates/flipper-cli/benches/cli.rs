@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, SqliteFile};
+use flipper::{FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, SqliteFeatureFlagStore};
 use flipper_testkit::program;
 use flipper_testkit::redis::RedisServer;
 
@@ -40,11 +40,11 @@ fn main() {
         "SQLite",
         &url(&sqlite("imported.db")),
         &file,
-        bulk(&SqliteFile::open(sqlite("bulk.db")).unwrap(), &records),
+        bulk(&SqliteFeatureFlagStore::new(sqlite("bulk.db")).unwrap(), &records),
     );
     for (what, path) in [("SQLite, 100,000 flags", sqlite("imported.db")), ("SQLite, 10 flags", sqlite("few.db"))] {
         if !path.exists() {
-            bulk(&SqliteFile::open(&path).unwrap(), &records[38..48]);
+            bulk(&SqliteFeatureFlagStore::new(&path).unwrap(), &records[38..48]);
         }
         let mut shell = Command::new(program("sqlite3").expect("sqlite3 is not installed; scripts/setup installs it"));
         shell.arg(&path).arg(format!("SELECT record FROM flags WHERE name = '{NAME}'"));
@@ -52,7 +52,7 @@ fn main() {
     }
 
     let Some(redis) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&format!("{}?base_key=bulk", redis.url())).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&format!("{}?base_key=bulk", redis.url())).unwrap();
     import("Redis", &redis.url(), &file, bulk(&store, &records));
     let mut shell = Command::new(program("redis-cli").expect("redis-cli is not installed; scripts/setup installs it"));
     shell.args(["-p", &redis.port().to_string(), "get", &format!("features/{NAME}")]);

@@ -32,7 +32,7 @@ fn serve(home: &Path, store: &str) -> (Running, String) {
 }
 
 fn mirror(url: &str) -> MirroredFeatureFlagStore<ThriftRpcFeatureFlagStore> {
-    MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::connect(url).unwrap())
+    MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::from_url(url).unwrap())
 }
 
 /// Lets each connection go to the next of these servers, as a load balancer does.
@@ -180,7 +180,7 @@ fn eight_writers_through_two_servers_lose_nothing() {
         .map(|writer| {
             let url = second.clone();
             std::thread::spawn(move || {
-                let store = ThriftRpcFeatureFlagStore::connect(&url).unwrap();
+                let store = ThriftRpcFeatureFlagStore::from_url(&url).unwrap();
                 let features = FeatureFlagClient::remote(|| async { store }).unwrap();
                 for number in 0..MERGES {
                     features.set_client_data("F", BTreeMap::from([(format!("{writer}-{number}"), 1)])).unwrap();
@@ -191,7 +191,7 @@ fn eight_writers_through_two_servers_lose_nothing() {
     for writer in writers {
         writer.join().unwrap();
     }
-    let store = RedisFeatureFlagStore::connect(&redis.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&redis.url()).unwrap();
     let features = FeatureFlagClient::remote(|| async { store }).unwrap();
     let record = features.fetch("F").unwrap().unwrap();
     assert_eq!(record.client_data().as_object().unwrap().len(), 8 * MERGES);

@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use flipper::{FeatureFlagStore, FlagRecord, Precondition, SqliteFile};
+use flipper::{FeatureFlagStore, FlagRecord, Precondition, SqliteFeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, MASTER_TOKEN};
 use flipper_testkit::wait_until;
 use rustix::process::Signal;
@@ -21,7 +21,7 @@ fn create(home: &Path, name: &str, bytes: usize) {
         "x".repeat(bytes)
     );
     // Past the command, which allows half of it.
-    let file = SqliteFile::open(home.join("from.db")).unwrap();
+    let file = SqliteFeatureFlagStore::new(home.join("from.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(file.put(&FlagRecord::from_json(record).unwrap(), Precondition::Any)).unwrap();
 }

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use flipper::ThriftRpcFeatureFlagStore;
 use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, WatchEvent};
-use flipper::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
 use flipper_thrift_protocol::feature_flag_store as t;
 use futures_util::StreamExt;
 use support::{Python, Raw, block_on};
@@ -366,7 +366,7 @@ fn mib(bytes: u64) -> f64 {
 fn watch() {
     let server = Server::start("serve-ours");
     fill(server.address);
-    let store = || ThriftRpcFeatureFlagStore::with_options("127.0.0.1", server.address.port(), ThriftRpcOptions::new());
+    let store = || ThriftRpcFeatureFlagStore::new("127.0.0.1", server.address.port());
     let (sender, heard) = std::sync::mpsc::channel();
     let watching = store();
     std::thread::spawn(move || {

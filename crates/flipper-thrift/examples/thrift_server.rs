@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = arguments.next().unwrap_or_else(|| "flags.db".to_owned());
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:9090".to_owned());
 
-    let store = SqliteFeatureFlagStore::open(&path)?;
+    let store = SqliteFeatureFlagStore::new(&path)?;
     let server = Server::start_with(address, store, ServerOptions::new())?;
     let mut out = std::io::stdout();
     writeln!(out, "serving the flags of {path} on {}; press Enter to stop", server.local_addr())?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Finding, FlagRecord, MemoryFeatureFlagStore, Precondition,
-    SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore, ThriftRpcOptions, Updates, Version, Watch, WatchEvent,
+    SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore, Updates, Version, Watch, WatchEvent,
 };
 use flipper_testkit::{PATIENCE, wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
@@ -22,8 +22,7 @@ use support::{about_flags, block_on};
 use tokio::sync::Semaphore;
 
 fn store_at(address: SocketAddr) -> ThriftRpcFeatureFlagStore {
-    let options = ThriftRpcOptions::new().framed().timeout(Duration::from_secs(2));
-    ThriftRpcFeatureFlagStore::with_options(address.ip().to_string(), address.port(), options)
+    ThriftRpcFeatureFlagStore::new(address.ip().to_string(), address.port()).framed().timeout(Duration::from_secs(2))
 }
 
 /// A store whose every call fails, or waits for ever, while it is told to.
@@ -151,8 +150,8 @@ fn no_server() {
 fn a_server_that_never_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let options = ThriftRpcOptions::new().timeout(Duration::from_millis(300)).max_connections(1);
-    let store = ThriftRpcFeatureFlagStore::with_options("127.0.0.1", address.port(), options);
+    let store = ThriftRpcFeatureFlagStore::new("127.0.0.1", address.port());
+    let store = store.timeout(Duration::from_millis(300)).max_connections(1);
     let error = within(Duration::from_secs(5), move || {
         // The second stands in the queue behind the first.
         let (first, second) = block_on(async { futures_util::future::join(store.get("F"), store.get("G")).await });
@@ -176,8 +175,8 @@ fn a_server_that_speaks_something_else() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nwhat was that?");
         }
     });
-    for options in [ThriftRpcOptions::new(), ThriftRpcOptions::new().framed(), ThriftRpcOptions::new().compact()] {
-        let store = ThriftRpcFeatureFlagStore::with_options("127.0.0.1", address.port(), options);
+    let store = || ThriftRpcFeatureFlagStore::new("127.0.0.1", address.port());
+    for store in [store(), store().framed(), store().compact()] {
         let error = within(Duration::from_secs(5), move || block_on(store.get("F")).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
@@ -416,11 +415,11 @@ fn a_change_is_heard_at_once() {
 fn a_client_by_url_checks_from_memory_through_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.db");
-    let serve = |address: &str| Server::start(address, SqliteFeatureFlagStore::open(&path).unwrap());
+    let serve = |address: &str| Server::start(address, SqliteFeatureFlagStore::new(&path).unwrap());
     let server = serve("127.0.0.1:0").unwrap();
     let address = server.local_addr();
     let url = format!("thrift://{address}?transport=framed&protocol=compact");
-    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    let [one, other] = [0, 1].map(|_| FeatureFlagClient::new(flipper::open(&url).unwrap()));
     block_on(async {
         one.ready().await.unwrap();
         other.ready().await.unwrap();

@@ -8,7 +8,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use flipper::ThriftRpcOptions;
 use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, ThriftRpcFeatureFlagStore};
 use flipper_testkit::{PATIENCE, wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
@@ -54,7 +53,7 @@ fn send_and_wait(server: &Server, bytes: &[u8]) -> Vec<u8> {
 
 fn assert_serves(server: &Server) {
     let port = server.local_addr().port();
-    let store = ThriftRpcFeatureFlagStore::with_options("127.0.0.1", port, ThriftRpcOptions::new());
+    let store = ThriftRpcFeatureFlagStore::new("127.0.0.1", port);
     assert!(block_on(store.get("F")).unwrap().is_some());
 }
 

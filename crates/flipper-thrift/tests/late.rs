@@ -19,7 +19,7 @@ use support::{Python, block_on, call, string};
 /// A server that asks Redis for every flag, and the flags A, B and C.
 fn serve(options: ServerOptions) -> Option<(RedisServer, Server)> {
     let redis = RedisServer::start()?;
-    let store = RedisFeatureFlagStore::connect(&redis.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&redis.url()).unwrap();
     let features = FeatureFlagClient::remote(store.clone());
     block_on(async {
         for name in ["A", "B", "C"] {
@@ -168,7 +168,7 @@ fn our_own_client_takes_no_answer_for_another() {
         }
     });
     let url = format!("thrift://{address}?max_connections=1");
-    let store = ThriftRpcFeatureFlagStore::connect(&url).unwrap();
+    let store = ThriftRpcFeatureFlagStore::from_url(&url).unwrap();
     for _ in 0..3 {
         for name in ["A", "B", "C"] {
             for read in [block_on(store.get(name)), block_on(store.get_cached(name))] {

@@ -96,7 +96,7 @@ fn python_server(transport: &str, protocol: &str) -> Option<(Python, ThriftRpcFe
     let port = server.line();
     let protocol = protocol.replace("accelerated", "binary");
     let url = format!("thrift://127.0.0.1:{port}?transport={transport}&protocol={protocol}");
-    Some((server, ThriftRpcFeatureFlagStore::connect(&url).unwrap()))
+    Some((server, ThriftRpcFeatureFlagStore::from_url(&url).unwrap()))
 }
 
 macro_rules! servers {

@@ -18,7 +18,8 @@ use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::{
-    Change, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord, Precondition,
+    Change, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord,
+    LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition,
 };
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::{Child, child_role};
@@ -66,14 +67,18 @@ fn flag(name: &str, enabled: bool) -> FlagRecord {
     record
 }
 
+type Mirror = MirroredFeatureFlagStore<ConsulFeatureFlagStore>;
+
 /// Nanoseconds of the clock that all processes of a machine share.
 fn now() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
 
-async fn connect(address: &str, base: &str) -> ConsulFeatureFlagStore {
+async fn connect(address: &str, base: &str) -> Mirror {
     let client = ConsulClient::builder().address(address).build().unwrap();
-    ConsulFeatureFlagStore::builder(client).base_key(base).connect().await.unwrap()
+    let store = Mirror::new(ConsulFeatureFlagStore::new(client).base_key(base).unwrap());
+    store.ready().await.unwrap();
+    store
 }
 
 /// The other process: writes as it is told to, and says when it began.

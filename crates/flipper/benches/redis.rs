@@ -98,7 +98,7 @@ async fn bare(server: &RedisServer) -> MultiplexedConnection {
 }
 
 async fn get(server: &RedisServer) {
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     store.put(&flag("F", true), Precondition::Any).await.unwrap();
     let mut connection = bare(server).await;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -115,7 +115,7 @@ async fn get(server: &RedisServer) {
 }
 
 async fn list(server: &RedisServer) {
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("many");
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("many");
     let mut connection = bare(server).await;
     connection.set_response_timeout(Duration::from_secs(10));
     for number in 0..FLAGS {
@@ -129,7 +129,7 @@ async fn list(server: &RedisServer) {
 
         let start = Instant::now();
         let mirror =
-            MirroredFeatureFlagStore::new(RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("many"));
+            MirroredFeatureFlagStore::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("many"));
         mirror.ready().await.unwrap();
         starts.push(start.elapsed());
         assert_eq!(mirror.table().list().len(), FLAGS);
@@ -159,8 +159,8 @@ async fn list(server: &RedisServer) {
 
 /// From before the write to after the new value is in the other's hands.
 async fn change(server: &RedisServer) {
-    let writer = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("told");
-    let reader = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("told");
+    let writer = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("told");
+    let reader = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("told");
     let mut watch = reader.watch();
     watch.next().await.unwrap();
     let mut version = writer.put(&flag("F", false), Precondition::Any).await.unwrap();
@@ -249,7 +249,7 @@ fn seen() {
 async fn follow(role: &str, url: &str) {
     match role {
         "ours" => {
-            let features = flipper::connect(&format!("{url}?base_key=told")).unwrap();
+            let features = FeatureFlagClient::new(flipper::open(&format!("{url}?base_key=told")).unwrap());
             features.ready().await.unwrap();
             let mut changes = features.changes();
             let mut enabled = features.is_enabled("F");
@@ -290,7 +290,7 @@ async fn follow(role: &str, url: &str) {
 
 /// From before `enable()` in this process to the new answer in another.
 async fn processes(server: &RedisServer) {
-    let features = flipper::connect(&format!("{}?base_key=told", server.url())).unwrap();
+    let features = FeatureFlagClient::new(flipper::open(&format!("{}?base_key=told", server.url())).unwrap());
     features.ready().await.unwrap();
     features.create("F").or_get().await.unwrap();
     features.disable("F").await.unwrap();
@@ -330,7 +330,7 @@ async fn processes(server: &RedisServer) {
 /// A mirrored check beside one of flags in memory.
 async fn check(server: &RedisServer) {
     const CHECKS: usize = 1000;
-    let mirrored = flipper::connect(&format!("{}?base_key=checked", server.url())).unwrap();
+    let mirrored = FeatureFlagClient::new(flipper::open(&format!("{}?base_key=checked", server.url())).unwrap());
     mirrored.ready().await.unwrap();
     let memory = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
     for number in 0..100 {

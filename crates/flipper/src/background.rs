@@ -52,7 +52,6 @@ pub(crate) async fn sleep(duration: Duration) {
 /// # Errors
 ///
 /// `TimedOut`, or why there is no such thread.
-#[cfg(any(feature = "consul", feature = "redis", feature = "thrift"))]
 pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> io::Result<T> {
     let handle = handle().map_err(io::Error::other)?;
     let timed = {

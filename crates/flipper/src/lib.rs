@@ -33,7 +33,8 @@
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
 //! | [`CachedFeatureFlagStore`] | | in another store, and in memory those that were asked for lately |
 //!
-//! [Choosing a store](_guide::stores) compares them. [`connect`] makes a client from a URL. A [store of your own](_guide::custom_store) is four
+//! [`FeatureFlagClient::new`] holds all flags of any store in memory, [`FeatureFlagClient::remote`] none;
+//! [choosing a store](_guide::stores) compares them. [`connect`] makes a client from a URL. A [store of your own](_guide::custom_store) is four
 //! methods of [`FeatureFlagStore`], and a test suite proves it right.
 //!
 //! # Features
@@ -139,20 +140,19 @@ pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
 pub use status::{Health, Status, Updates};
 pub use store::{
-    Corrupt, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name,
-    validate_new_name,
+    Corrupt, FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name, validate_new_name,
 };
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "sqlite")]
+pub use stores::SqliteFeatureFlagStore;
+#[cfg(feature = "thrift")]
+pub use stores::ThriftRpcFeatureFlagStore;
 #[cfg(feature = "consul")]
-pub use stores::{ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
+pub use stores::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
-#[cfg(feature = "sqlite")]
-pub use stores::{SqliteFeatureFlagStore, SqliteFile, SqliteOptions};
-#[cfg(feature = "thrift")]
-pub use stores::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
-pub use table::FlagTable;
-pub use url::connect;
+pub use table::{FlagTable, LocalFeatureFlagStore};
+pub use url::{STORE_KINDS, StoreKind, connect, open};
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]

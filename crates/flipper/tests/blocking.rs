@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use flipper::{
 use flipper_testkit::block_on;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::within;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
@@ -131,7 +134,7 @@ fn sqlite() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     everywhere(move || {
         let path = folder.path().join(format!("{:016x}.db", fastrand::u64(..)));
-        FeatureFlagClient::try_new(|| async { SqliteFeatureFlagStore::open(path) }).unwrap()
+        FeatureFlagClient::try_new(|| async { SqliteFeatureFlagStore::new(path) }).unwrap()
     });
 }
 
@@ -272,10 +275,19 @@ impl FeatureFlagStore for CallsInWatch {
         self.store.list().await
     }
     fn watch(&self) -> Watch<'_> {
-        let features = FeatureFlagClient::from(flipper::FeatureFlagClient::new(self.store.clone()));
-        let result = features.fetch("FLAG");
-        *self.found.lock().unwrap() = Some(result.map_or_else(|error| error.kind(), |_| ErrorKind::Conflict));
-        self.store.watch()
+        let mut first = true;
+        let call = poll_fn(move |context| {
+            // A mirror polls once where it is made, and then on the thread.
+            if std::mem::take(&mut first) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let features = FeatureFlagClient::from(flipper::FeatureFlagClient::new(self.store.clone()));
+            let result = features.fetch("FLAG");
+            *self.found.lock().unwrap() = Some(result.map_or_else(|error| error.kind(), |_| ErrorKind::Conflict));
+            Poll::Ready(())
+        });
+        Box::pin(call.into_stream().flat_map(|()| self.store.watch()))
     }
 }
 

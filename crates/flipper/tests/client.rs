@@ -213,11 +213,11 @@ fn a_remote_client_reads_through_the_store() {
 
 #[test]
 fn a_client_is_made_from_a_url_and_errors_show_no_secret() {
-    assert!(flipper::connect("memory:").is_ok());
-    assert_eq!(kind(flipper::connect("memory:x")), ErrorKind::InvalidInput);
-    assert_eq!(kind(flipper::connect("")), ErrorKind::InvalidInput);
-    assert_eq!(kind(flipper::connect("sqlite:")), ErrorKind::InvalidInput);
-    let client = flipper::connect("redis://user:hunter2@127.0.0.1:1/0").unwrap();
+    assert!(block_on(flipper::connect("memory:")).is_ok());
+    assert_eq!(kind(block_on(flipper::connect("memory:x"))), ErrorKind::InvalidInput);
+    assert_eq!(kind(flipper::open("")), ErrorKind::InvalidInput);
+    assert_eq!(kind(flipper::open("sqlite:")), ErrorKind::InvalidInput);
+    let client = FeatureFlagClient::new(flipper::open("redis://user:hunter2@127.0.0.1:1/0").unwrap());
     let status = client.status();
     assert!(!format!("{client:?} {status:?}").contains("hunter2"), "{client:?} {status:?}");
     for url in [
@@ -226,7 +226,7 @@ fn a_client_is_made_from_a_url_and_errors_show_no_secret() {
         "mysql://user:hunter2@host",
         "user:hunter2@host",
     ] {
-        let error = flipper::connect(url).unwrap_err();
+        let error = flipper::open(url).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Every store of this crate shows every behaviour that `store.rs` states, and every behaviour stated there has its test.
+//! Every store of this crate shows every behaviour that `store/mod.rs` states, and every behaviour stated there has its test.
 
 use std::sync::Arc;
 
@@ -29,57 +29,57 @@ flipper::local_corrupt_conformance_tests!(
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use flipper::conformance::TwoConnections;
-    use flipper::{SqliteFeatureFlagStore, SqliteFile};
+    use flipper::{MirroredFeatureFlagStore, SqliteFeatureFlagStore};
 
-    flipper::local_store_conformance_tests!(one_connection, async || {
+    type Mirror = MirroredFeatureFlagStore<SqliteFeatureFlagStore>;
+
+    flipper::store_conformance_tests!(one_connection, async || {
         let folder = tempfile::tempdir().unwrap();
-        (SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(), folder)
+        (SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap(), folder)
     });
-    flipper::local_corrupt_conformance_tests!(
+    flipper::local_store_conformance_tests!(in_memory, async || {
+        let folder = tempfile::tempdir().unwrap();
+        (Mirror::new(SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap()), folder)
+    });
+    flipper::store_conformance_tests!(two_connections, async || {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
+        (TwoConnections::new(open(), open()), folder)
+    });
+    flipper::store_conformance_tests!(two_in_memory, async || {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Mirror::new(SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap());
+        (TwoConnections::new(open(), open()), folder)
+    });
+    flipper::corrupt_conformance_tests!(
         rows_that_are_no_flags,
         async || {
             let folder = tempfile::tempdir().unwrap();
-            (SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(), folder)
+            (SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap(), folder)
         },
-        async |store: &SqliteFeatureFlagStore, name: &str, value: &[u8]| {
-            put_row(&store.to_string(), name, value);
-        },
+        async |store: &SqliteFeatureFlagStore, name: &str, value: &[u8]| put_row(&store.to_string(), name, value),
     );
-    flipper::store_conformance_tests!(two_connections, async || {
-        let folder = tempfile::tempdir().unwrap();
-        let open = || SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap();
-        (TwoConnections::new(open(), open()), folder)
-    });
-    flipper::store_conformance_tests!(file_without_memory, async || {
-        let folder = tempfile::tempdir().unwrap();
-        (SqliteFile::open(folder.path().join("flags.db")).unwrap(), folder)
-    });
-    flipper::store_conformance_tests!(file_with_and_without_memory, async || {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("flags.db");
-        (TwoConnections::new(SqliteFeatureFlagStore::open(&path).unwrap(), SqliteFile::open(&path).unwrap()), folder)
-    });
-    flipper::corrupt_conformance_tests!(
-        rows_that_are_no_flags_without_memory,
+    flipper::local_corrupt_conformance_tests!(
+        rows_that_are_no_flags_in_memory,
         async || {
             let folder = tempfile::tempdir().unwrap();
-            (SqliteFile::open(folder.path().join("flags.db")).unwrap(), folder)
+            (Mirror::new(SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap()), folder)
         },
-        async |store: &SqliteFile, name: &str, value: &[u8]| put_row(&store.to_string(), name, value),
+        async |store: &Mirror, name: &str, value: &[u8]| put_row(&store.to_string(), name, value),
     );
 
     flipper::reopened_conformance_tests!(
         reopened,
         async || {
             let folder = tempfile::tempdir().unwrap();
-            (SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(), folder)
+            (SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap(), folder)
         },
-        async |folder: &tempfile::TempDir| SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap(),
+        async |folder: &tempfile::TempDir| SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap(),
     );
 
     #[expect(clippy::unwrap_used, reason = "a test")]
     fn put_row(store: &str, name: &str, value: &[u8]) {
-        let file = store.split_once('(').and_then(|(_, file)| file.strip_suffix(')')).unwrap();
+        let file = store.rsplit_once('(').map(|(_, file)| file.trim_end_matches(')')).unwrap();
         let connection = rusqlite::Connection::open(file).unwrap();
         connection.execute("INSERT INTO flags (name, record) VALUES (?1, ?2)", (name, value)).unwrap();
     }
@@ -97,7 +97,7 @@ fn a_behavior_needs_no_runtime_of_the_caller() {
     });
 }
 
-/// The names of the bullets under `# Behavior` in a piece of `store.rs`.
+/// The names of the bullets under `# Behavior` in a piece of `store/mod.rs`.
 fn bullets(source: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut under_behavior = false;
@@ -122,8 +122,7 @@ fn bullets(source: &str) -> Vec<&str> {
 
 #[test]
 fn every_behavior_has_its_test_and_every_test_its_behavior() {
-    let source = include_str!("../src/store.rs");
-    let (store, local) = source.split_once("pub trait LocalFeatureFlagStore").unwrap();
+    let (store, local) = (include_str!("../src/store/mod.rs"), include_str!("../src/table/local.rs"));
     // Those of the suites of their own begin with what these are about.
     let about =
         |name: &str| ["corrupt_", "reopen_"].into_iter().find(|about| name.starts_with(about)).unwrap_or_default();
@@ -143,5 +142,5 @@ fn every_behavior_has_its_test_and_every_test_its_behavior() {
     assert_eq!(stated(store, "corrupt_"), tested(flipper::__corrupt_behaviors!(names)));
     assert_eq!(stated(local, "corrupt_"), tested(flipper::__local_corrupt_behaviors!(names)));
     // So that a parser that finds nothing is found out.
-    assert_eq!((bullets(store).len(), bullets(local).len()), (57, 14));
+    assert_eq!((bullets(store).len(), bullets(local).len()), (58, 13));
 }

@@ -17,8 +17,10 @@ use self::python::Python;
 
 async fn connect(agent: &ConsulAgent, base_key: &str) -> FeatureFlagClient {
     let client = ConsulClient::builder().address(agent.address()).build().unwrap();
-    let store = ConsulFeatureFlagStore::builder(client).base_key(base_key).connect().await.unwrap();
-    FeatureFlagClient::new(store)
+    let store = ConsulFeatureFlagStore::new(client).base_key(base_key).unwrap();
+    let features = FeatureFlagClient::new(store);
+    features.ready().await.unwrap();
+    features
 }
 
 /// Python asks Consul again and again, and sees what it wrote itself a little later too.

@@ -416,7 +416,7 @@ fn a_closed_mirror_answers_from_memory_and_takes_no_writes() {
     let written = block_on(mirror.put_all(&[record("F", false)], Precondition::Any));
     assert_eq!(written[0].as_ref().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.puts(), 0);
-    assert_eq!(stale(&features.status()).1, "the mirror was closed");
+    assert_eq!(stale(&features.status()).1, "store is closed");
     block_on(features.ready()).unwrap();
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flipper::{
     ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, Precondition, RedisFeatureFlagStore, SqliteFile,
+    MirroredFeatureFlagStore, Precondition, RedisFeatureFlagStore, SqliteFeatureFlagStore,
 };
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::redis::RedisServer;
@@ -98,7 +98,7 @@ async fn nested(outer: &dyn FeatureFlagStore, inner: &dyn FeatureFlagStore) {
 
 fn others() -> (tempfile::TempDir, Vec<Arc<dyn FeatureFlagStore>>) {
     let folder = tempfile::tempdir().unwrap();
-    let file = SqliteFile::open(folder.path().join("flags.db")).unwrap();
+    let file = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
     (folder, vec![Arc::new(MemoryFeatureFlagStore::new()), Arc::new(file)])
 }
 
@@ -107,9 +107,9 @@ async fn in_redis_and_consul() {
     let (Some(redis), Some(agent)) = (RedisServer::start(), ConsulAgent::options().dev().start()) else { return };
     let consul_at = |base: &str| {
         let client = ConsulClient::builder().address(agent.address()).build().unwrap();
-        ConsulFeatureFlagStore::builder(client).base_key(base).remote().unwrap()
+        ConsulFeatureFlagStore::new(client).base_key(base).unwrap()
     };
-    let redis_at = |base: &str| RedisFeatureFlagStore::connect(&redis.url()).unwrap().base_key(base);
+    let redis_at = |base: &str| RedisFeatureFlagStore::from_url(&redis.url()).unwrap().base_key(base);
 
     let Some(mut python) = Python::start("redis", redis.port(), "features") else { return };
     let (_folder, mut to) = others();

@@ -17,7 +17,7 @@ fn flag(name: &str, enabled: bool) -> FlagRecord {
 }
 
 fn connect(server: &RedisServer) -> RedisFeatureFlagStore {
-    RedisFeatureFlagStore::connect(&server.url()).unwrap()
+    RedisFeatureFlagStore::from_url(&server.url()).unwrap()
 }
 
 async fn next(watch: &mut Watch<'_>) -> WatchEvent {
@@ -271,14 +271,14 @@ async fn the_tracking_table_overflows() {
 
 #[tokio::test]
 async fn no_server_at_all() {
-    let store = RedisFeatureFlagStore::connect("redis://127.0.0.1:1").unwrap();
+    let store = RedisFeatureFlagStore::from_url("redis://127.0.0.1:1").unwrap();
     let mut watch = store.watch();
     assert_eq!(lost(&mut watch).await.kind(), ErrorKind::Unavailable);
     assert_eq!(store.get("F").await.unwrap_err().kind(), ErrorKind::Unavailable);
     // Something else listens there, and never says a word.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
-    let store = RedisFeatureFlagStore::connect(&url).unwrap().timeout(Duration::from_millis(300));
+    let store = RedisFeatureFlagStore::from_url(&url).unwrap().timeout(Duration::from_millis(300));
     let started = Instant::now();
     assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(started.elapsed() < Duration::from_secs(1));

@@ -17,7 +17,7 @@ const ROUNDS: usize = 200;
 const DOOMED: usize = 20;
 
 fn mirrored(url: &str) -> FeatureFlagClient {
-    let features = flipper::connect(url).unwrap();
+    let features = FeatureFlagClient::new(flipper::open(url).unwrap());
     block_on(features.ready()).unwrap();
     features
 }
@@ -135,7 +135,7 @@ fn no_toggle_is_undone_and_no_flag_rises_from_the_dead() {
     let roles = mergers.chain(others.map(|(role, argument)| (role, argument.to_owned())));
     run_together(roles.map(|(role, argument)| Child::spawn(role, &[&server.url(), &argument])).collect());
     assert_merged(&features, 0..4);
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let left: Vec<_> = block_on(store.list()).unwrap().into_iter().map(|flag| flag.name).collect();
     assert_eq!(left, ["F", "G"]);
     wait_until("memory has the same", || features.list().len() == 2);
@@ -227,7 +227,7 @@ fn fifty_restarts_under_writers_and_checkers() {
     }
     stop.store(true, Ordering::Relaxed);
     let acknowledged: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let listed = persist(|| block_on(store.list())).unwrap();
     for name in &acknowledged {
         assert!(listed.iter().any(|flag| flag.name == *name), "{name} was acknowledged and is lost");
@@ -327,7 +327,7 @@ fn refused_writes_leave_checks_alone() {
 
     let protected = RedisServer::options().password("right").start().unwrap();
     let url = format!("redis://:wrong@127.0.0.1:{}", protected.port());
-    let refused = flipper::connect(&url).unwrap();
+    let refused = FeatureFlagClient::new(flipper::open(&url).unwrap());
     let error = block_on(refused.ready()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert!(!format!("{error:?} {error} {refused:?}").contains("wrong"));

@@ -19,7 +19,7 @@ use self::python::Python;
 async fn python_reads_what_rust_writes() {
     let Some(server) = RedisServer::start() else { return };
     let Some(mut python) = Python::start("redis", server.port(), "shared/features") else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key("shared/features");
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("shared/features");
     let features = FeatureFlagClient::remote(store);
 
     features.create("F é").enabled(true).client_data(json!({"team": "café", "n": 1.5})).await.unwrap();
@@ -42,7 +42,7 @@ async fn python_reads_what_rust_writes() {
 async fn rust_reads_what_python_writes() {
     let Some(server) = RedisServer::start() else { return };
     let Some(mut python) = Python::start("redis", server.port(), "features") else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let features = FeatureFlagClient::remote(store.clone());
     let mut watch = store.watch();
     assert!(matches!(watch.next().await, Some(WatchEvent::Serving(_))));

@@ -12,7 +12,7 @@ const MY_FEATURE: &str = "MY_FEATURE";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let file = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("flipper-quickstart.db"), PathBuf::from);
-    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(&file)?);
+    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::new(&file)?);
     println!("flags are kept in {}", std::path::absolute(&file).unwrap_or(file).display());
 
     if features.exists(MY_FEATURE) {

@@ -74,8 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = arguments.next().unwrap_or_else(|| "sqlite:flags.db".into());
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".into());
 
-    let features = flipper::connect(&url)?;
-    features.ready().await?;
+    let features = flipper::connect(&url).await?;
     Flags::register(&features).await?;
 
     let listener = tokio::net::TcpListener::bind(&address).await?;

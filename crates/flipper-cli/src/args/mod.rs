@@ -16,6 +16,12 @@ pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
 pub(crate) use targeting::{Bucketer, Check, Condition, ConditionAdd, ConditionClear, ConditionList};
 
+fn after_help() -> String {
+    // Its first letter begins a sentence here.
+    let forms = crate::store::forms().replacen('a', "A", 1);
+    format!("{EXIT_CODES}{forms}. {PASSWORDS}")
+}
+
 const EXIT_CODES: &str = "\
 Exit codes:
     0  on, or done
@@ -28,12 +34,14 @@ Exit codes:
 Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or \
 in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` tells which, and whether it answers.
 
-A URL is sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS), consul://HOST[:PORT][/BASE/KEY] or \
-thrift://HOST[:PORT]. Everybody on the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
+";
+
+const PASSWORDS: &str = "\
+Everybody on the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
 
 /// Feature flags in a terminal: manage, watch, move and serve them
 #[derive(Parser)]
-#[command(name = "flipper", version, max_term_width = 100, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "flipper", version, max_term_width = 100, after_help = after_help(), arg_required_else_help = true)]
 #[command(infer_subcommands = false)]
 pub(crate) struct Cli {
     #[command(flatten)]

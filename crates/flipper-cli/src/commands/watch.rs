@@ -16,7 +16,7 @@ use crate::store::{Purpose, Store};
 use crate::text::{count, plain, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
-    let store = session.open(Purpose::Follow)?;
+    let store = session.open(Purpose::Existing)?;
     let mut interrupt = Interrupt::begin()?;
     let mut follow = Follow::new(&store);
     let mut begun = false;

@@ -3,18 +3,20 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use flipper::{STORE_KINDS, StoreKind};
+
 use super::shown::shown;
 use crate::failure::{Done, Failure};
 use crate::text::{after, path_text, plain};
 
-/// The kinds of stores.
+/// What there is to know of a store before it is opened.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Memory,
+    /// A file.
     Sqlite(PathBuf),
-    Redis,
-    Consul,
-    Thrift,
+    /// Behind a server.
+    Remote,
 }
 
 /// A store's URL.
@@ -27,9 +29,12 @@ pub(crate) struct Location {
     pub(crate) shown: String,
 }
 
-/// Beginnings of the schemes of Redis stores; the library knows which of them there are.
-const REDIS: [&str; 5] = ["redis", "rediss", "valkey", "valkeys", "unix"];
-const KINDS: &str = "a store's URL is sqlite:PATH, redis://HOST, consul://HOST or thrift://HOST";
+/// How stores' URLs look, but for the one within one process.
+pub(crate) fn forms() -> String {
+    let forms: Vec<_> = STORE_KINDS.iter().map(|kind| kind.form).filter(|form| *form != "memory:").collect();
+    let (last, others) = forms.split_last().unwrap_or((&"", &[]));
+    format!("a store's URL is {} or {last}", others.join(", "))
+}
 
 impl Location {
     pub(crate) fn parse(url: impl AsRef<OsStr>) -> Done<Self> {
@@ -47,39 +52,33 @@ impl Location {
         let Some(url) = url.to_str() else {
             // A file's name need not be.
             let path = after(url, "sqlite:").ok_or_else(|| {
-                Failure::usage("what is given as the store is not UTF-8, and no sqlite:PATH").hint(KINDS)
+                Failure::usage("what is given as the store is not UTF-8, and no sqlite:PATH").hint(forms())
             })?;
             return Ok(Self::file(folder.join(after(path, "//").unwrap_or(path))));
         };
         let url = url.trim();
         let Some((scheme, rest)) = url.split_once(':') else {
             // It may be anything, a password too, unless there is such a file.
-            let hint = if Path::new(url).exists() {
-                format!("for the file write sqlite:{}", plain(url))
-            } else {
-                KINDS.to_owned()
-            };
+            let hint =
+                if Path::new(url).exists() { format!("for the file write sqlite:{}", plain(url)) } else { forms() };
             return Err(Failure::usage("what is given as the store is no URL").hint(hint));
         };
-        let kind = match scheme {
-            "memory" => Kind::Memory,
-            "sqlite" => {
+        let kind = match (scheme, StoreKind::of(url)) {
+            ("memory", _) => Kind::Memory,
+            ("sqlite", _) => {
                 let path = rest.strip_prefix("//").unwrap_or(rest);
                 if path.is_empty() {
                     return Err(Failure::usage("the store's URL has no path").hint("write sqlite:PATH"));
                 }
                 return Ok(Self::file(folder.join(path)));
             }
-            // Also with what says how to reach it: `redis-cluster`, `redis+unix`.
-            _ if REDIS.contains(&scheme.split(['-', '+']).next().unwrap_or_default()) => Kind::Redis,
-            "consul" => Kind::Consul,
-            "thrift" => Kind::Thrift,
+            (_, Some(_)) => Kind::Remote,
             _ if scheme.len() < 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
                 return Err(
-                    Failure::usage(format!("there are no stores with URLs that begin with {scheme}:")).hint(KINDS)
+                    Failure::usage(format!("there are no stores with URLs that begin with {scheme}:")).hint(forms())
                 );
             }
-            _ => return Err(Failure::usage("what is given as the store is no URL").hint(KINDS)),
+            _ => return Err(Failure::usage("what is given as the store is no URL").hint(forms())),
         };
         let shown = match &kind {
             Kind::Memory => "memory:".to_owned(),

@@ -7,5 +7,5 @@ mod open;
 mod shown;
 
 pub(crate) use choice::{Choice, label};
-pub(crate) use location::{Kind, Location, without_secrets};
-pub(crate) use open::{Purpose, Store, consul};
+pub(crate) use location::{Kind, Location, forms, without_secrets};
+pub(crate) use open::{Purpose, Store};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flipper::{
-    ConsulBuilder, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    RedisFeatureFlagStore, Remote, SqliteFeatureFlagStore, SqliteFile, Stored, ThriftRpcFeatureFlagStore,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Remote,
+    SqliteFeatureFlagStore, Stored,
 };
 
 use tokio::sync::OnceCell;
@@ -26,8 +26,6 @@ pub(crate) enum Purpose {
     New,
     /// To show what would become of flags; a file that does not exist is taken for an empty one, and not made.
     Rehearsal,
-    /// To follow changes.
-    Follow,
 }
 
 /// An open store.
@@ -110,28 +108,17 @@ fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>
             return Err(Failure::usage("memory: is a store within one process, and this one would end with it")
                 .hint("for a try, take a file: sqlite:flags.db"));
         }
-        Kind::Sqlite(path) => {
-            if purpose == Purpose::Rehearsal && !path.exists() {
-                return Ok(Arc::new(MemoryFeatureFlagStore::new()));
-            }
-            prepare_file(path, &location.shown, purpose)?;
-            match purpose {
-                Purpose::Existing | Purpose::New | Purpose::Rehearsal => {
-                    SqliteFile::open(path).map(|file| Arc::new(file) as _)
-                }
-                Purpose::Follow => SqliteFeatureFlagStore::open(path).map(|store| Arc::new(store) as _),
-            }
+        Kind::Sqlite(path) if purpose == Purpose::Rehearsal && !path.exists() => {
+            return Ok(Arc::new(MemoryFeatureFlagStore::new()));
         }
-        Kind::Redis => RedisFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Thrift => ThriftRpcFeatureFlagStore::connect(&location.url).map(|store| Arc::new(store) as _),
-        Kind::Consul => consul(location).and_then(|store| Ok(Arc::new(store.remote()?) as _)),
+        Kind::Sqlite(path) => {
+            prepare_file(path, &location.shown, purpose)?;
+            // The file's name need not be UTF-8, as a URL is.
+            SqliteFeatureFlagStore::new(path).map(|store| Arc::new(store) as _)
+        }
+        Kind::Remote => flipper::open(&location.url),
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
-}
-
-/// Does not wait for Consul: the first call tells better what is wrong.
-pub(crate) fn consul(location: &Location) -> flipper::Result<ConsulBuilder> {
-    Ok(ConsulBuilder::from_url(&location.url)?.start_stale())
 }
 
 fn prepare_file(path: &Path, shown: &str, purpose: Purpose) -> Done {

@@ -2,34 +2,13 @@
 
 use std::net::Ipv6Addr;
 
+use flipper::STORE_KINDS;
 use url::form_urlencoded;
 
 use crate::text::plain;
 
 /// What a password, or whatever may be one, is shown as.
 const HIDDEN: &str = "***";
-/// Parameters whose values are no secrets.
-const SHOWN: [&str; 18] = [
-    "base_key",
-    "ca",
-    "cert",
-    "connect_timeout_ms",
-    "consistency",
-    "datacenter",
-    "db",
-    "dc",
-    "key",
-    "max_connections",
-    "namespace",
-    "ns",
-    "partition",
-    "protocol",
-    "tls",
-    "timeout_ms",
-    "transport",
-    "wait",
-];
-
 /// The URL as it is shown; if it is not understood, its scheme alone, since the rest may be a secret.
 pub(super) fn shown(url: &str, scheme: &str) -> String {
     match parts(url, scheme) {
@@ -61,11 +40,17 @@ fn parts(url: &str, scheme: &str) -> Option<String> {
     let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
     let mut shown = format!("{scheme}://{user}{hosts}{path}");
     for (index, (name, value)) in form_urlencoded::parse(query.as_bytes()).enumerate() {
-        let value = if SHOWN.contains(&&*name) { &*value } else { HIDDEN };
+        let value = if is_shown(&name) { &*value } else { HIDDEN };
         shown.push(if index == 0 { '?' } else { '&' });
         shown.push_str(&format!("{name}={value}"));
     }
     Some(shown)
+}
+
+/// Whether the parameter's value is no secret.
+fn is_shown(name: &str) -> bool {
+    let names = |list: &[&str]| list.contains(&name);
+    STORE_KINDS.iter().any(|kind| names(kind.parameters) && !names(kind.secret_parameters))
 }
 
 /// `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`

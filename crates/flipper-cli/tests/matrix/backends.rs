@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flipper::{
-    ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, LocalFeatureFlagStore,
-    MemoryFeatureFlagStore, MirroredFeatureFlagStore, RedisFeatureFlagStore, SqliteFeatureFlagStore, SqliteFile,
-    Stored, ThriftRpcFeatureFlagStore, Version,
+    ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore,
+    MirroredFeatureFlagStore, RedisFeatureFlagStore, SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore,
+    Version,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::redis::{RedisServer, Reply};
@@ -62,7 +62,7 @@ impl Backend {
             Store::Memory => Kind::Memory(MemoryFeatureFlagStore::new()),
             Store::Sqlite => {
                 let path = home.path().join("flags.db");
-                SqliteFile::open(&path).unwrap();
+                SqliteFeatureFlagStore::new(&path).unwrap();
                 Kind::Sqlite(path)
             }
             Store::Redis => Kind::Redis(RedisServer::options().config("user app on >secret ~* &* +@all").start()?),
@@ -141,54 +141,43 @@ impl Backend {
         command
     }
 
-    fn consul(&self, address: String) -> ConsulBuilder {
+    fn consul(&self, address: String) -> ConsulFeatureFlagStore {
         let mut client = ConsulClient::builder().address(address);
         if self.scene.situation == Situation::Permission {
             client = client.token(TOKEN);
         }
-        ConsulFeatureFlagStore::builder(client.build().unwrap())
+        ConsulFeatureFlagStore::new(client.build().unwrap())
     }
 
     /// The store itself, as those see it who watch.
     pub(crate) fn bare(&self) -> (Bare, Option<Local>) {
-        fn local(store: impl LocalFeatureFlagStore + Clone) -> (Bare, Option<Local>) {
-            (Arc::new(store.clone()), Some(Arc::new(store)))
-        }
         match &self.kind {
-            Kind::Memory(store) => local(store.clone()),
-            Kind::Sqlite(path) => local(SqliteFeatureFlagStore::open(path).unwrap()),
-            Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::connect(&self.url()).unwrap()), None),
-            Kind::Consul(_) => (Arc::new(self.consul(self.consul_address()).remote().unwrap()), None),
-            Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::connect(&self.url()).unwrap()), None),
+            Kind::Memory(store) => (Arc::new(store.clone()), Some(Arc::new(store.clone()))),
+            Kind::Sqlite(path) => (Arc::new(SqliteFeatureFlagStore::new(path).unwrap()), None),
+            Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::from_url(&self.url()).unwrap()), None),
+            Kind::Consul(_) => (Arc::new(self.consul(self.consul_address())), None),
+            Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::from_url(&self.url()).unwrap()), None),
         }
     }
 
     /// As programs hold it whose checks are reads of memory.
     pub(crate) fn mirror(&self) -> Local {
-        match &self.kind {
-            Kind::Memory(store) => Arc::new(MirroredFeatureFlagStore::new(store.clone())),
-            Kind::Sqlite(path) => Arc::new(MirroredFeatureFlagStore::new(SqliteFile::open(path).unwrap())),
-            Kind::Consul(_) => {
-                let builder = self.consul(self.consul_address());
-                Arc::new(futures_executor(builder.connect()).unwrap())
-            }
-            Kind::Redis(_) | Kind::Thrift { .. } => Arc::new(MirroredFeatureFlagStore::new(self.bare().0)),
-        }
+        Arc::new(MirroredFeatureFlagStore::new(self.bare().0))
     }
 
     /// For our writer: past every proxy, so that it knows what was done.
     pub(crate) fn direct(&self) -> Bare {
         match &self.kind {
             Kind::Memory(store) => Arc::new(store.clone()),
-            Kind::Sqlite(path) => Arc::new(SqliteFile::open(path).unwrap()),
-            Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::connect(&server.url()).unwrap()),
+            Kind::Sqlite(path) => Arc::new(SqliteFeatureFlagStore::new(path).unwrap()),
+            Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap()),
             Kind::Consul(agent) => {
                 let client = ConsulClient::builder().address(agent.address());
                 let client = client.token(flipper_testkit::consul::MASTER_TOKEN).build().unwrap();
-                Arc::new(ConsulFeatureFlagStore::builder(client).remote().unwrap())
+                Arc::new(ConsulFeatureFlagStore::new(client))
             }
             Kind::Thrift { port, .. } => {
-                Arc::new(ThriftRpcFeatureFlagStore::connect(&format!("thrift://127.0.0.1:{port}")).unwrap())
+                Arc::new(ThriftRpcFeatureFlagStore::from_url(&format!("thrift://127.0.0.1:{port}")).unwrap())
             }
         }
     }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use flipper::SqliteFile;
+use flipper::SqliteFeatureFlagStore;
 use flipper_testkit::consul::Fault;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::{Harm, wait_until};
@@ -166,7 +166,7 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
             let now = path.with_file_name("now.db");
             sqlite3(path, &format!(".restore {}", now.display())).unwrap();
         }
-        (Kind::Sqlite(path), Situation::Emptied) => _ = SqliteFile::open(&*path).unwrap(),
+        (Kind::Sqlite(path), Situation::Emptied) => _ = SqliteFeatureFlagStore::new(&*path).unwrap(),
         (Kind::Sqlite(path), Situation::Permission) => set_mode(path, 0o600),
         (Kind::Sqlite(path), Situation::Refusing) => fs::rename(path.with_file_name("away.db"), &*path).unwrap(),
         _ => {}

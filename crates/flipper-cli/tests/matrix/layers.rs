@@ -43,12 +43,12 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
                     url = second_url;
                 }
                 last = Some(url.clone());
-                mirror = Arc::new(MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::connect(&url).unwrap()));
+                mirror = Arc::new(MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::from_url(&url).unwrap()));
             }
             (Arc::new(mirror.clone()), Some(mirror))
         }
     };
-    let store_keeps = matches!(backend.scene.store, Store::Redis | Store::Consul | Store::Thrift);
+    let store_keeps = backend.scene.store != Store::Memory;
     let keeps = store_keeps && matches!(layer, Layer::Mirror | Layer::Served | Layer::Twice);
     let view = View { layer, store, local, keeps, live_for: live_for(backend, layer), bound: bound(backend, layer) };
     Attached { view, url: last, _servers: servers }
@@ -88,8 +88,6 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
 fn bound(backend: &Backend, layer: Layer) -> Duration {
     let polled = match (backend.scene.store, layer) {
         (_, Layer::Cache) => EXPIRATION * 2,
-        // Over a file without its flags in memory, which is looked at each second.
-        (Store::Sqlite, Layer::Mirror) => Duration::from_secs(1),
         _ => Duration::ZERO,
     };
     let slow = if backend.scene.situation == Situation::Slow { Duration::from_secs(4) } else { Duration::ZERO };

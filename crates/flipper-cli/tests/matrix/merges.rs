@@ -25,7 +25,7 @@ fn add(scene: Scene, backend: &Backend, layer: Layer, each: u64) -> Report {
     let threads: Vec<_> = (0..WRITERS)
         .map(|_| {
             let store: Arc<dyn FeatureFlagStore> = match (&attached.url, layer) {
-                (Some(url), _) => Arc::new(ThriftRpcFeatureFlagStore::connect(url).unwrap()),
+                (Some(url), _) => Arc::new(ThriftRpcFeatureFlagStore::from_url(url).unwrap()),
                 (None, Layer::Mirror) => Arc::new(backend.mirror()),
                 (None, _) => backend.direct(),
             };

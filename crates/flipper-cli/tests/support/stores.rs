@@ -46,5 +46,5 @@ pub(crate) fn thrift(home: &Path) -> Option<TestStore> {
 }
 
 fn make_file(path: &Path) {
-    flipper::SqliteFile::open(path).unwrap();
+    flipper::SqliteFeatureFlagStore::new(path).unwrap();
 }

@@ -16,7 +16,7 @@ use crate::conditions::Condition;
 use crate::context::Attributes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
+use crate::store::FeatureFlagStore;
 
 /// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls wait, instead of being awaited. Checks, and all else that is no
 /// `async` function there, are those of that client, to which this one dereferences.
@@ -38,15 +38,13 @@ pub struct FeatureFlagClient<M = Local> {
     client: client::FeatureFlagClient<M>,
 }
 
-/// A client for the store that a URL names; see [`flipper::connect`](crate::connect).
-///
-/// It does not wait for the store's flags; [`ready`](FeatureFlagClient::ready) does.
+/// A client for the store that a URL names, when its flags are in memory; see [`flipper::connect`](crate::connect).
 ///
 /// # Errors
 ///
-/// As [`flipper::connect`](crate::connect).
+/// As [`flipper::connect`](crate::connect), and `Unsupported` on flipper's own thread.
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
-    crate::url::connect(url).map(FeatureFlagClient::from)
+    wait(crate::url::connect(url)).map(FeatureFlagClient::from)
 }
 
 impl FeatureFlagClient {
@@ -57,7 +55,7 @@ impl FeatureFlagClient {
     /// `Unsupported` on flipper's own thread.
     pub fn new<F>(make: impl FnOnce() -> F) -> Result<Self>
     where
-        F: Future<Output: LocalFeatureFlagStore>,
+        F: Future<Output: FeatureFlagStore>,
     {
         Self::try_new(|| async { Ok(make().await) })
     }
@@ -67,7 +65,7 @@ impl FeatureFlagClient {
     /// # Errors
     ///
     /// The closure's, and `Unsupported` on flipper's own thread.
-    pub fn try_new<F, S: LocalFeatureFlagStore>(make: impl FnOnce() -> F) -> Result<Self>
+    pub fn try_new<F, S: FeatureFlagStore>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output = Result<S>>,
     {

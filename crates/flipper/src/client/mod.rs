@@ -16,8 +16,9 @@ use crate::evaluation::Environment;
 use crate::events::{Subscriber, Subscribers, Subscription};
 use crate::flag::FeatureFlag;
 use crate::guard::Guarded;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
-use crate::table::FlagTable;
+use crate::store::FeatureFlagStore;
+use crate::table::{FlagTable, LocalFeatureFlagStore};
+use crate::wrappers::MirroredFeatureFlagStore;
 
 /// How long a write goes on trying while others change the same flag.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,9 +70,13 @@ struct Core {
 }
 
 impl FeatureFlagClient<Local> {
-    /// A client of a store that holds its flags in this process.
+    /// A client of any store, with all its flags in memory.
+    ///
+    /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself for other than
+    /// its default settings, such as a snapshot file. The flags come in the background, and [`ready`](Self::ready) waits for them; those of
+    /// a file are there when this returns.
     #[must_use]
-    pub fn new(store: impl LocalFeatureFlagStore) -> Self {
+    pub fn new(store: impl FeatureFlagStore) -> Self {
         Self::builder().build(store)
     }
 }
@@ -191,10 +196,10 @@ impl ClientBuilder {
         self
     }
 
-    /// The client, with checks from memory.
+    /// The client, with checks from memory; see [`FeatureFlagClient::new`].
     #[must_use]
-    pub fn build(self, store: impl LocalFeatureFlagStore) -> FeatureFlagClient<Local> {
-        let store: Arc<dyn LocalFeatureFlagStore> = Arc::new(store);
+    pub fn build(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Local> {
+        let store = store.local().unwrap_or_else(|| Arc::new(MirroredFeatureFlagStore::new(store)));
         let mode = Local { table: store.table().clone(), store: store.clone() };
         if self.strict {
             mode.table.read_strictly();

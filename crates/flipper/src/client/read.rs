@@ -22,7 +22,7 @@ use crate::table::{Answer, Entry, FlagTable, Slot, State};
 #[diagnostic::on_unimplemented(
     message = "this client has no flags in memory to check",
     label = "checks need flags in memory, and this client reads through its store each time",
-    note = "wrap the store in `MirroredFeatureFlagStore` and pass it to `FeatureFlagClient::new`",
+    note = "pass the store to `FeatureFlagClient::new`, which holds its flags in memory",
     note = "or ask the store: `features.fetch_enabled(name, &context).await?`"
 )]
 pub trait Checks: sealed::Sealed {}
@@ -218,16 +218,14 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.ready().await
     }
 
-    /// Ends the store's background work. Checks go on with the last known flags; writes are `Unavailable` from then on.
+    /// Closes the store: ends its background work, and releases its connections and files. Checks go on with the last known flags;
+    /// writes are `Unavailable` from then on.
     ///
     /// # Errors
     ///
     /// If something could not be released in good order.
-    pub async fn close(&self) -> Result<()>
-    where
-        M: Checks,
-    {
-        self.mode.local().store.close().await
+    pub async fn close(&self) -> Result<()> {
+        self.core.store.close().await
     }
 
     /// Every change from now on, whoever makes it: this client, another one, another process. To hear of this client's own writes alone,

@@ -1,6 +1,7 @@
 //! The whole suite over two connections to one place.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::table::LocalFeatureFlagStore;
 
 /// Two connections to one place, taken for one store: what one of them writes, the other reads. The suite then proves
 /// what two processes see of each other: that each reads what the other wrote, and is told of it.
@@ -95,6 +97,15 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
 
     fn stream(&self) -> FlagStream<'_> {
         self.reader().stream()
+    }
+
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        None
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.reader().close().await?;
+        self.writer().close().await
     }
 
     fn identity(&self) -> Identity {

@@ -8,7 +8,8 @@ use crate::background;
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;
 use crate::status::Health;
-use crate::store::{LocalFeatureFlagStore, Precondition, Stored, Version};
+use crate::store::{Precondition, Stored, Version};
+use crate::table::LocalFeatureFlagStore;
 
 type Local = Subject<dyn LocalFeatureFlagStore>;
 
@@ -22,11 +23,6 @@ impl Local {
     async fn wait(&self) {
         let ready = within(format!("`ready` of {}", self.0), self.0.ready()).await;
         ready.unwrap_or_else(|error| panic!("`ready` failed: {error:?}"));
-    }
-
-    async fn close(&self) {
-        let close = within(format!("`close` of {}", self.0), self.0.close()).await;
-        close.unwrap_or_else(|error| panic!("`close` failed: {error:?}"));
     }
 
     fn expect_in_table(&self, record: &FlagRecord, version: &Version) {
@@ -164,7 +160,7 @@ pub async fn ready_again(store: Arc<dyn LocalFeatureFlagStore>) {
     store.wait().await;
 }
 
-/// See [`LocalFeatureFlagStore::close`].
+/// See [`LocalFeatureFlagStore`].
 pub async fn close_keeps_flags(store: Arc<dyn LocalFeatureFlagStore>) {
     let store = Local::ready(store).await;
     let record = flag("KEPT");
@@ -173,7 +169,7 @@ pub async fn close_keeps_flags(store: Arc<dyn LocalFeatureFlagStore>) {
     store.expect_in_table(&record, &version);
 }
 
-/// See [`LocalFeatureFlagStore::close`].
+/// See [`LocalFeatureFlagStore`].
 pub async fn close_refuses_writes(store: Arc<dyn LocalFeatureFlagStore>) {
     let store = Local::ready(store).await;
     let record = flag("KEPT");
@@ -190,7 +186,7 @@ pub async fn close_refuses_writes(store: Arc<dyn LocalFeatureFlagStore>) {
     assert!(store.0.table().get(new.name()).is_none(), "the table has a flag that was refused");
 }
 
-/// See [`LocalFeatureFlagStore::close`].
+/// See [`LocalFeatureFlagStore`].
 pub async fn close_is_stale(store: Arc<dyn LocalFeatureFlagStore>) {
     let store = Local::ready(store).await;
     store.close().await;
@@ -199,11 +195,4 @@ pub async fn close_is_stale(store: Arc<dyn LocalFeatureFlagStore>) {
         panic!("a closed store must be `Stale`: {status:?}");
     };
     assert!(*since <= SystemTime::now(), "`since` is in the future: {status:?}");
-}
-
-/// See [`LocalFeatureFlagStore::close`].
-pub async fn close_twice(store: Arc<dyn LocalFeatureFlagStore>) {
-    let store = Local::ready(store).await;
-    store.close().await;
-    store.close().await;
 }

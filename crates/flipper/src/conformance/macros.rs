@@ -131,7 +131,7 @@ macro_rules! __store_behaviors {
             list_empty list_ordered list_agrees_with_get list_is_authoritative list_is_complete list_many
             watch_begins_with_reset watch_put watch_delete watch_no_gap watch_no_gap_at_start watch_removes_nothing_else
             watch_last_state watch_is_independent watch_never_ends
-            get_cached_asks_the_store put_all_each put_all_results stream_agrees_with_list stream_is_complete }
+            get_cached_asks_the_store put_all_each put_all_results stream_agrees_with_list stream_is_complete close_twice }
     };
 }
 
@@ -141,7 +141,7 @@ macro_rules! __local_behaviors {
     ($($how:tt)*) => {
         $crate::__behaviors! { [$($how)*]
             table_is_one table_shows_put table_shows_delete table_shows_put_all table_agrees_with_list table_keeps_order
-            status_is_live ready_again close_keeps_flags close_refuses_writes close_is_stale close_twice }
+            status_is_live ready_again close_keeps_flags close_refuses_writes close_is_stale }
     };
 }
 

@@ -37,6 +37,7 @@
 //! [`FeatureFlagStore`]: crate::FeatureFlagStore
 //! [`LocalFeatureFlagStore`]: crate::LocalFeatureFlagStore
 
+mod close;
 mod connections;
 mod corrupt;
 mod delete;
@@ -53,6 +54,7 @@ mod stream;
 mod subject;
 mod watch;
 
+pub use self::close::close_twice;
 pub use self::connections::TwoConnections;
 pub use self::corrupt::{corrupt_delete, corrupt_get, corrupt_list, corrupt_put, corrupt_status, corrupt_table};
 pub use self::delete::{
@@ -62,8 +64,8 @@ pub use self::delete::{
 pub use self::get::{get_after_put, get_cached_asks_the_store, get_foreign_name, get_is_authoritative, get_missing};
 pub use self::list::{list_agrees_with_get, list_empty, list_is_authoritative, list_many, list_ordered};
 pub use self::local::{
-    close_is_stale, close_keeps_flags, close_refuses_writes, close_twice, ready_again, status_is_live,
-    table_agrees_with_list, table_is_one, table_keeps_order, table_shows_delete, table_shows_put, table_shows_put_all,
+    close_is_stale, close_keeps_flags, close_refuses_writes, ready_again, status_is_live, table_agrees_with_list,
+    table_is_one, table_keeps_order, table_shows_delete, table_shows_put, table_shows_put_all,
 };
 pub use self::put::{
     put_aba, put_absent, put_any, put_invalid_name, put_large_record, put_names_of_python, put_new_version,

@@ -16,7 +16,8 @@ use std::{env, fmt};
 use tokio::runtime::Builder;
 
 use super::reopen::Reopen;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
+use crate::store::FeatureFlagStore;
+use crate::table::LocalFeatureFlagStore;
 
 /// How long one test may take.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);

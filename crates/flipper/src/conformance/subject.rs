@@ -43,6 +43,11 @@ impl<S: ?Sized> Clone for Subject<S> {
 }
 
 impl<S: FeatureFlagStore + ?Sized> Subject<S> {
+    pub(super) async fn close(&self) {
+        let close = within(format!("`close` of {}", self.0), self.0.close()).await;
+        close.unwrap_or_else(|error| panic!("`close` failed: {error:?}"));
+    }
+
     pub(super) async fn get(&self, name: &str) -> Option<Stored> {
         let got = self.answer("get", name, self.0.get(name)).await;
         let got = got.unwrap_or_else(|error| panic!("`get` of {name:?} failed: {error:?}"));

@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::status::{Health, Status, Updates};
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
-use crate::table::FlagTable;
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::table::{FlagTable, LocalFeatureFlagStore};
 
 /// Keeps flags in this process's memory, and nowhere else. Clones share the flags.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +135,15 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
     fn watch(&self) -> Watch<'_> {
         self.shared.table.watch()
     }
+
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.writes().closed.get_or_insert_with(SystemTime::now);
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -152,11 +161,6 @@ impl LocalFeatureFlagStore for MemoryFeatureFlagStore {
     }
 
     async fn ready(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.writes().closed.get_or_insert_with(SystemTime::now);
         Ok(())
     }
 }

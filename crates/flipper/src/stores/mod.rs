@@ -15,11 +15,11 @@ mod sqlite;
 pub(crate) mod thrift;
 
 #[cfg(feature = "consul")]
-pub use consul::{ConsulBuilder, ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
+pub use consul::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteFeatureFlagStore, SqliteFile, SqliteOptions};
+pub use sqlite::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]
-pub use thrift::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
+pub use thrift::ThriftRpcFeatureFlagStore;

@@ -1,6 +1,7 @@
 //! The flags of this process, in memory.
 
 mod index;
+mod local;
 mod slot;
 
 use std::collections::{BTreeMap, HashSet};
@@ -13,6 +14,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast;
 
 use self::index::Index;
+pub use self::local::LocalFeatureFlagStore;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
 use crate::changes::{Change, Changes, Told, told};
 use crate::record::FlagRecord;

@@ -16,9 +16,9 @@ use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::{Health, Status};
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
 use crate::stores::MemoryFeatureFlagStore;
-use crate::table::FlagTable;
+use crate::table::{FlagTable, LocalFeatureFlagStore};
 
 /// Another store, with the faults of a network: it fails, is slow, and loses its connection on command. Clones share store and
 /// faults; without a command it is as the store within.
@@ -260,6 +260,15 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         }))
     }
 
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        let store = Arc::new(self.store.local()?);
+        Some(Arc::new(FailingStore { store, shared: self.shared.clone() }))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
+
     fn identity(&self) -> Identity {
         self.store.identity()
     }
@@ -288,10 +297,6 @@ impl<S: LocalFeatureFlagStore> LocalFeatureFlagStore for FailingStore<S> {
     async fn ready(&self) -> Result<()> {
         self.begin().await?;
         self.store.ready().await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.store.close().await
     }
 }
 

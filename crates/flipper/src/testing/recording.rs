@@ -11,9 +11,9 @@ use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::MemoryFeatureFlagStore;
-use crate::table::FlagTable;
+use crate::table::{FlagTable, LocalFeatureFlagStore};
 
 /// Keeps a list of the calls of another store, in the order in which they began. Clones share store and list.
 ///
@@ -81,7 +81,7 @@ pub enum Call {
     Watch,
     /// [`LocalFeatureFlagStore::ready`].
     Ready,
-    /// [`LocalFeatureFlagStore::close`].
+    /// [`FeatureFlagStore::close`].
     Close,
 }
 
@@ -206,6 +206,16 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
         self.store.stream()
     }
 
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        let store = Arc::new(self.store.local()?);
+        Some(Arc::new(RecordingStore { store, calls: self.calls.clone() }))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.record(Call::Close);
+        self.store.close().await
+    }
+
     fn identity(&self) -> Identity {
         self.store.identity()
     }
@@ -229,10 +239,5 @@ impl<S: LocalFeatureFlagStore> LocalFeatureFlagStore for RecordingStore<S> {
     async fn ready(&self) -> Result<()> {
         self.record(Call::Ready);
         self.store.ready().await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.record(Call::Close);
-        self.store.close().await
     }
 }

@@ -17,6 +17,7 @@ use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+use crate::table::LocalFeatureFlagStore;
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;
@@ -328,6 +329,15 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
 
     fn stream(&self) -> FlagStream<'_> {
         self.store.stream()
+    }
+
+    /// The cache is no memory of all flags: a client of it holds a mirror of it.
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        None
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
     }
 
     fn identity(&self) -> Identity {

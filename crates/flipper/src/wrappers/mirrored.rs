@@ -30,8 +30,8 @@ use crate::inspection::Check;
 use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::status::Status;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
-use crate::table::FlagTable;
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::table::{FlagTable, LocalFeatureFlagStore};
 
 /// Holds all flags of another store in memory, so that checks are reads of memory, and follows that store's
 /// [`watch`](FeatureFlagStore::watch) to keep them current.
@@ -54,7 +54,7 @@ use crate::table::FlagTable;
 /// ```
 ///
 /// Its background task runs on a thread that this crate starts once per process, and ends when the last clone is dropped or
-/// [closed](LocalFeatureFlagStore::close).
+/// [closed](FeatureFlagStore::close).
 pub struct MirroredFeatureFlagStore<S> {
     inner: Arc<Inner<S>>,
 }
@@ -98,7 +98,7 @@ impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
     }
 
     fn closed(&self) -> Error {
-        Error::new(ErrorKind::Unavailable).with_message("the mirror was closed").with_transient(false).with_store(self)
+        Error::new(ErrorKind::Unavailable).with_message("store is closed").with_transient(false).with_store(self)
     }
 }
 
@@ -197,6 +197,20 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.stream()
     }
 
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.closing.send_replace(true);
+        if !self.inner.shared.is_forked() {
+            // An error says that the task is gone.
+            let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
+        }
+        self.inner.store.close().await
+    }
+
     fn identity(&self) -> Identity {
         self.inner.store.identity()
     }
@@ -236,16 +250,6 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
             }
             first => first.result().map_err(|error| error.with_store(self)),
         }
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.closed.store(true, Ordering::Release);
-        self.inner.closing.send_replace(true);
-        if !self.inner.shared.is_forked() {
-            // An error says that the task is gone.
-            let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
-        }
-        Ok(())
     }
 }
 

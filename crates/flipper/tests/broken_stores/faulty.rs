@@ -338,6 +338,18 @@ impl FeatureFlagStore for Faulty {
         }
         Box::pin(stream::iter(flags.into_iter().map(|stored| Ok(self.told(stored)))))
     }
+
+    async fn close(&self) -> Result<()> {
+        match self.fault {
+            F::CloseForgetsFlags => self.right.table().reset(Vec::new()),
+            F::CloseTakesWrites => return Ok(()),
+            F::CloseTwiceFails if self.once.swap(true, Ordering::Relaxed) => {
+                return Err(Error::new(ErrorKind::Unavailable));
+            }
+            _ => {}
+        }
+        self.right.close().await
+    }
 }
 
 fn without<'a>(

@@ -48,16 +48,4 @@ impl LocalFeatureFlagStore for Faulty {
             _ => Ok(()),
         }
     }
-
-    async fn close(&self) -> Result<()> {
-        match self.fault {
-            F::CloseForgetsFlags => self.right.table().reset(Vec::new()),
-            F::CloseTakesWrites => return Ok(()),
-            F::CloseTwiceFails if self.once.swap(true, Ordering::Relaxed) => {
-                return Err(Error::new(ErrorKind::Unavailable));
-            }
-            _ => {}
-        }
-        self.right.close().await
-    }
 }

@@ -167,6 +167,7 @@ faults! { store_suite_finds: run
     put_all_results: PutAllIsReversed,
     stream_agrees_with_list: StreamHasOnePage,
     stream_is_complete: StreamHasOneTwice,
+    close_twice: CloseTwiceFails,
 }
 
 faults! { local_suite_finds: run_local
@@ -181,7 +182,6 @@ faults! { local_suite_finds: run_local
     close_keeps_flags: CloseForgetsFlags,
     close_refuses_writes: CloseTakesWrites,
     close_is_stale: CloseIsLive,
-    close_twice: CloseTwiceFails,
 }
 
 mod reopened_suite_finds {

@@ -7,7 +7,7 @@ use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
 use flipper_testkit::wait_until;
 use futures_util::StreamExt;
 
-use crate::{flag, names, stale, state, wait_for, wait_until_live};
+use crate::{Connect as _, Mirror, flag, names, stale, state, wait_for, wait_until_live};
 
 const TOKEN: &str = "bbbbbbbb-0000-0000-0000-000000000001";
 const READ: &str = r#"key_prefix "features/" { policy = "read" }"#;
@@ -21,17 +21,17 @@ fn guarded(rules: &str) -> Option<ConsulAgent> {
     Some(agent)
 }
 
-async fn open(agent: &ConsulAgent, token: &str) -> flipper::Result<ConsulFeatureFlagStore> {
+async fn open(agent: &ConsulAgent, token: &str) -> flipper::Result<Mirror> {
     let client = ConsulClient::builder().address(agent.address()).token(token).build()?;
     // What a token may do is looked at when a request begins.
-    ConsulFeatureFlagStore::builder(client).wait(Duration::from_millis(200)).connect().await
+    ConsulFeatureFlagStore::new(client).wait(Duration::from_millis(200)).connect().await
 }
 
 fn put(agent: &ConsulAgent, name: &str, enabled: bool) {
     agent.put(&format!("features/{name}"), flag(name, enabled).to_json().as_bytes());
 }
 
-fn wait_until_refused(store: &ConsulFeatureFlagStore) {
+fn wait_until_refused(store: &Mirror) {
     wait_until("it is stale for want of access", || stale(store).is_some_and(|reason| reason.contains("token")));
     assert!(!stale(store).unwrap().contains(TOKEN));
 }
@@ -56,7 +56,7 @@ async fn a_token_that_may_only_read() {
     }
     assert_eq!(state(&store, "F"), Some(false));
     let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
-    let elsewhere = ConsulFeatureFlagStore::builder(client).base_key("elsewhere").connect().await.unwrap_err();
+    let elsewhere = ConsulFeatureFlagStore::new(client).base_key("elsewhere").unwrap().connect().await.unwrap_err();
     assert_eq!(elsewhere.kind(), ErrorKind::Unauthorized);
 }
 
@@ -151,7 +151,7 @@ async fn a_part_is_not_given_as_the_whole() {
     put(&agent, "G", true);
     let remote = |address: String| {
         let client = ConsulClient::builder().address(address).token(TOKEN).build().unwrap();
-        ConsulFeatureFlagStore::builder(client).remote().unwrap()
+        ConsulFeatureFlagStore::new(client)
     };
     let store = remote(agent.address());
     assert!(store.get("F").await.unwrap().is_some());

@@ -8,7 +8,7 @@ use flipper_testkit::consul::ConsulCluster;
 use flipper_testkit::wait_until;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::{builder, flag, names, state, wait_for, wait_until_live};
+use crate::{Connect as _, bare, flag, names, state, wait_for, wait_until_live};
 
 #[tokio::test]
 async fn the_leader_is_lost() {
@@ -16,10 +16,10 @@ async fn the_leader_is_lost() {
     let leader = cluster.leader(&[0, 1, 2]);
     let [one, two] = [(leader + 1) % 3, (leader + 2) % 3];
     let address = |index: usize| cluster.agents()[index].address();
-    let here = builder(&address(one)).connect().await.unwrap();
-    let there = builder(&address(two)).connect().await.unwrap();
+    let here = bare(&address(one)).connect().await.unwrap();
+    let there = bare(&address(two)).connect().await.unwrap();
     let client = ConsulClient::builder().address(address(one)).consistency(ConsulConsistency::Stale).build().unwrap();
-    let stale = ConsulFeatureFlagStore::builder(client).connect().await.unwrap();
+    let stale = ConsulFeatureFlagStore::new(client).connect().await.unwrap();
     here.put(&flag("F", true), Precondition::Absent).await.unwrap();
     wait_for(&there, "F", Some(true));
     wait_for(&stale, "F", Some(true));
@@ -76,7 +76,7 @@ async fn a_leader_that_changes_tells_nothing() {
     for agent in cluster.agents() {
         let client = |consistency| ConsulClient::builder().address(agent.address()).consistency(consistency).build();
         for consistency in [ConsulConsistency::Default, ConsulConsistency::Stale] {
-            let builder = ConsulFeatureFlagStore::builder(client(consistency).unwrap());
+            let builder = ConsulFeatureFlagStore::new(client(consistency).unwrap());
             stores.push(builder.wait(std::time::Duration::from_secs(1)).connect().await.unwrap());
         }
     }

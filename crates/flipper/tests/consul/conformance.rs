@@ -6,17 +6,17 @@ use flipper::conformance::TwoConnections;
 use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore};
 use flipper_testkit::consul::ConsulAgent;
 
-use crate::{Shared, agent, make_lists_large, random_base, store};
+use crate::{Connect as _, Mirror, Shared, agent, make_lists_large, random_base, store};
 
 type Agent = Arc<ConsulAgent>;
 
-async fn one_connection(prepare: impl Fn(&ConsulAgent, &str)) -> Option<(ConsulFeatureFlagStore, Agent)> {
+async fn one_connection(prepare: impl Fn(&ConsulAgent, &str)) -> Option<(Mirror, Agent)> {
     let (agent, base) = (agent()?, random_base());
     prepare(&agent, &base);
     Some((store(&agent, &base).await, agent))
 }
 
-type Two = TwoConnections<ConsulFeatureFlagStore, ConsulFeatureFlagStore>;
+type Two = TwoConnections<Mirror, Mirror>;
 
 async fn two_connections(prepare: impl Fn(&ConsulAgent, &str)) -> Option<(Two, Agent)> {
     let (agent, base) = (agent()?, random_base());
@@ -26,18 +26,18 @@ async fn two_connections(prepare: impl Fn(&ConsulAgent, &str)) -> Option<(Two, A
 
 fn remote(agent: &ConsulAgent, base: &str) -> impl FeatureFlagStore + use<> {
     let client = ConsulClient::builder().address(agent.address()).build().unwrap();
-    ConsulFeatureFlagStore::builder(client).base_key(base).remote().unwrap()
+    ConsulFeatureFlagStore::new(client).base_key(base).unwrap()
 }
 
 flipper::local_store_conformance_tests!(one_connection, async || one_connection(|_, _| {}).await);
 flipper::local_store_conformance_tests!(with_hints, async || one_connection(make_lists_large).await);
 flipper::store_conformance_tests!(two_connections, async || two_connections(|_, _| {}).await);
 flipper::store_conformance_tests!(two_connections_with_hints, async || two_connections(make_lists_large).await);
-flipper::store_conformance_tests!(without_memory, async || {
+flipper::store_conformance_tests!(remotely, async || {
     let agent = agent()?;
     Some((remote(&agent, &random_base()), agent))
 });
-flipper::store_conformance_tests!(with_and_without_memory, async || {
+flipper::store_conformance_tests!(remotely_and_in_memory, async || {
     let (agent, base) = (agent()?, random_base());
     Some((TwoConnections::new(store(&agent, &base).await, remote(&agent, &base)), agent))
 });
@@ -55,7 +55,7 @@ flipper::local_store_conformance_tests!(with_hints_forbidden, async || {
     let base = random_base();
     make_lists_large(&agent, &base);
     let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
-    Some((ConsulFeatureFlagStore::builder(client).base_key(base).connect().await.unwrap(), agent))
+    Some((ConsulFeatureFlagStore::new(client).base_key(base).unwrap().connect().await.unwrap(), agent))
 });
 
 mod corrupt {
@@ -64,9 +64,9 @@ mod corrupt {
     flipper::local_corrupt_conformance_tests!(
         values,
         async || one_connection(|_, _| {}).await,
-        async |store: &ConsulFeatureFlagStore, name: &str, value: &[u8]| {
+        async |store: &Mirror, name: &str, value: &[u8]| {
             let shown = store.to_string();
-            let base = shown.strip_prefix("Consul(").unwrap().strip_suffix(')').unwrap();
+            let base = shown.strip_prefix("Mirrored(Consul(").unwrap().strip_suffix("))").unwrap();
             agent().unwrap().put(&format!("{base}/{name}"), value);
         },
     );

@@ -10,7 +10,7 @@ use flipper::{
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
 use flipper_testkit::{PATIENCE, wait_until, within};
 
-use crate::{agent, builder, flag, random_base, stale, state, store, wait_for};
+use crate::{Connect as _, Mirror, agent, bare, flag, random_base, stale, state, store, wait_for};
 
 const TOKEN: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 
@@ -34,17 +34,15 @@ async fn by_url() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let url = format!("consul://{}/{base}/features", agent.address());
-    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
-    one.ready().await.unwrap();
-    other.ready().await.unwrap();
+    let [one, other] = [flipper::connect(&url).await.unwrap(), flipper::connect(&url).await.unwrap()];
     one.create("F").enabled(true).await.unwrap();
     assert!(one.is_enabled("F"));
     wait_until("the other is told", || other.is_enabled("F"));
     assert!(agent.get(&format!("{base}/features/F")).is_some());
-    let store = ConsulFeatureFlagStore::connect(&url).await.unwrap();
+    let store = ConsulFeatureFlagStore::from_url(&url).unwrap().connect().await.unwrap();
     assert_eq!(state(&store, "F"), Some(true));
     for wrong in ["consul:", "consul:h", "consul://h/a//b", "consul://h/f?token=x"] {
-        assert_eq!(flipper::connect(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(flipper::open(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }
 
@@ -56,10 +54,10 @@ async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
         client.client_cert(agent.file("client.crt")).client_key(agent.file("client.key"))
     };
     let connect =
-        async |client: flipper::ConsulClientBuilder| ConsulFeatureFlagStore::builder(client.build()?).connect().await;
+        async |client: flipper::ConsulClientBuilder| ConsulFeatureFlagStore::new(client.build()?).connect().await;
     let refused = async |client: flipper::ConsulClientBuilder| {
-        let builder = ConsulFeatureFlagStore::builder(client.build().unwrap());
-        let error = builder.start_within(Duration::from_secs(1)).connect().await.unwrap_err();
+        let store = ConsulFeatureFlagStore::new(client.build().unwrap());
+        let error = store.connect_within(Duration::from_secs(1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         error.to_string().to_lowercase()
     };
@@ -93,7 +91,7 @@ async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
 async fn a_unix_socket() {
     let Some(agent) = ConsulAgent::options().socket().start() else { return };
     let address = format!("unix://{}", agent.file("socket").display());
-    let store = builder(&address).connect().await.unwrap();
+    let store = bare(&address).connect().await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     agent.delete("features/F");
     wait_for(&store, "F", None);
@@ -111,7 +109,7 @@ async fn namespace_partition_datacenter_and_token() {
         .datacenter("dc 1")
         .namespace("team")
         .partition("part");
-    let store = ConsulFeatureFlagStore::builder(client.build().unwrap()).connect().await.unwrap();
+    let store = ConsulFeatureFlagStore::new(client.build().unwrap()).connect().await.unwrap();
     let _ = store.get("F").await;
     let entry = r#"{"KV": {"Key": "features/F", "Value": null, "ModifyIndex": 7}}"#;
     let done = format!(r#"{{"Results": [{entry}], "Errors": null}}"#);
@@ -143,10 +141,10 @@ async fn a_datacenter_that_there_is() {
     let Some(agent) = agent() else { return };
     let client = |name: &str| ConsulClient::builder().address(agent.address()).datacenter(name).build().unwrap();
     let base = random_base();
-    let store = ConsulFeatureFlagStore::builder(client("dc1")).base_key(&base).connect().await.unwrap();
+    let store = ConsulFeatureFlagStore::new(client("dc1")).base_key(&base).unwrap().connect().await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
-    let nowhere = ConsulFeatureFlagStore::builder(client("dc2")).start_within(Duration::from_millis(300));
-    assert_eq!(nowhere.connect().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let nowhere = ConsulFeatureFlagStore::new(client("dc2")).connect_within(Duration::from_millis(300));
+    assert_eq!(nowhere.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]
@@ -157,7 +155,7 @@ async fn consistency() {
     {
         let proxy = ConsulProxy::start(agent.port(), Fault::None);
         let client = ConsulClient::builder().address(proxy.address()).consistency(consistency).build().unwrap();
-        let store = ConsulFeatureFlagStore::builder(client).base_key(random_base()).connect().await.unwrap();
+        let store = ConsulFeatureFlagStore::new(client).base_key(random_base()).unwrap().connect().await.unwrap();
         store.put(&flag("F", true), Precondition::Absent).await.unwrap();
         assert!(store.get("F").await.unwrap().is_some());
         store.put(&flag("F", false), Precondition::Any).await.unwrap();
@@ -183,7 +181,7 @@ async fn identity_and_inspection() {
     agent.put("features/BROKEN", b"no flag");
     let remote = |token: &str, base: &str| {
         let client = ConsulClient::builder().address(agent.address()).token(token).datacenter("dc1").build().unwrap();
-        ConsulFeatureFlagStore::builder(client).base_key(base).remote().unwrap()
+        ConsulFeatureFlagStore::new(client).base_key(base).unwrap()
     };
     let store = remote(TOKEN, "features");
     let place = format!("consul://{}/features?dc=dc1", agent.address());
@@ -211,14 +209,14 @@ async fn identity_and_inspection() {
     assert!(agent.get("features/").is_none(), "nothing was written");
     agent.pause();
     let client = ConsulClient::builder().address(agent.address()).timeout(Duration::from_millis(200)).build().unwrap();
-    let away = ConsulFeatureFlagStore::builder(client).remote().unwrap();
+    let away = ConsulFeatureFlagStore::new(client);
     assert_eq!(found(away.inspect().await)("reachable").finding, Finding::Fault);
 }
 
 /// Each runtime ends before the next begins.
 #[test]
 fn a_static_store_outlives_runtimes() {
-    static STORE: OnceLock<ConsulFeatureFlagStore> = OnceLock::new();
+    static STORE: OnceLock<Mirror> = OnceLock::new();
     let Some(agent) = agent() else { return };
     let base = random_base();
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -238,19 +236,17 @@ fn a_static_store_outlives_runtimes() {
 
 #[tokio::test]
 async fn no_agent_at_the_start() {
-    let error = within(PATIENCE, || {
-        futures_executor::block_on(builder("127.0.0.1:1").start_within(Duration::from_secs(1)).connect()).unwrap_err()
-    });
+    let error = within(PATIENCE, || bare("127.0.0.1:1").connect_within(Duration::from_secs(1)).unwrap_err());
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient() && error.to_string().contains("refused"), "{error}");
-    let features = FeatureFlagClient::new(builder("127.0.0.1:1").start_stale().connect().await.unwrap());
+    let features = FeatureFlagClient::new(bare("127.0.0.1:1"));
     assert!(!features.is_enabled("F") && !features.status().is_live());
     let error = features.create("F").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
     // Something else listens there.
     let page = Fault::Answer(404, String::new(), "<html>not found</html>".to_owned());
     let proxy = ConsulProxy::start(1, page);
-    let error = builder(&proxy.address()).start_within(Duration::from_secs(1)).connect().await.unwrap_err();
+    let error = bare(&proxy.address()).connect_within(Duration::from_secs(1)).unwrap_err();
     assert!(error.to_string().contains("no Consul agent"), "{error}");
 }
 
@@ -260,8 +256,8 @@ async fn an_agent_that_comes_later() {
     let base = random_base();
     agent.put(&format!("{base}/F"), flag("F", true).to_json().as_bytes());
     let proxy = ConsulProxy::start(agent.port(), Fault::Answer(500, String::new(), "No cluster leader".to_owned()));
-    let late = tokio::spawn(builder(&proxy.address()).base_key(&base).connect());
-    let store = builder(&proxy.address()).base_key(&base).start_stale().connect().await.unwrap();
+    let late = tokio::spawn(bare(&proxy.address()).base_key(&base).unwrap().connect());
+    let store = Mirror::new(bare(&proxy.address()).base_key(&base).unwrap());
     wait_until("both have tried", || proxy.requests().len() >= 2);
     assert!(stale(&store).is_some());
     proxy.fault(Fault::None);
@@ -275,12 +271,17 @@ async fn a_snapshot_file_for_a_start_without_an_agent() {
     let Some(mut agent) = ConsulAgent::start() else { return };
     let (folder, base) = (tempfile::tempdir().unwrap(), random_base());
     let address = agent.address();
-    let open = || builder(&address).base_key(&base).snapshot_file(folder.path().join("flags.snapshot"));
-    let first = open().connect().await.unwrap();
+    let open = || {
+        let store = bare(&address).base_key(&base).unwrap();
+        Mirror::builder(store).snapshot_file(folder.path().join("flags.snapshot")).build()
+    };
+    let first = open();
+    first.ready().await.unwrap();
     first.put(&flag("F", true), Precondition::Absent).await.unwrap();
     first.close().await.unwrap();
     agent.kill();
-    let second = open().connect().await.unwrap();
+    let second = open();
+    second.ready().await.unwrap();
     assert_eq!(state(&second, "F"), Some(true));
     assert!(stale(&second).unwrap().contains("refused"), "{:?}", stale(&second));
 }

@@ -4,7 +4,7 @@ use flipper::{FeatureFlagClient, FeatureFlagStore, Precondition};
 use flipper_testkit::{Child, Role, run_together};
 use serde_json::json;
 
-use crate::{agent, builder, flag, random_base, store};
+use crate::{Connect as _, agent, bare, flag, random_base, store};
 
 const PROCESSES: usize = 8;
 const MERGES: usize = 200;
@@ -17,7 +17,7 @@ pub(crate) fn merge(role: &Role) {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let features = FeatureFlagClient::new(builder(address).base_key(base).connect().await.unwrap());
+        let features = FeatureFlagClient::new(bare(address).base_key(base).unwrap().connect().await.unwrap());
         role.say("ready");
         role.hear();
         for number in 0..merges {

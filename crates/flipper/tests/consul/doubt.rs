@@ -3,17 +3,17 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use flipper::{ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, Precondition, Watch, WatchEvent};
+use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, Precondition, Watch, WatchEvent};
 use flipper_testkit::PATIENCE;
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use futures_util::StreamExt;
 
-use crate::{agent, builder, flag, random_base, store};
+use crate::{agent, bare, flag, random_base, store};
 
 const WAIT: Duration = Duration::from_millis(1200);
 
-fn following(proxy: &ConsulProxy, base: &str) -> ConsulBuilder {
-    builder(&proxy.address()).base_key(base).wait(WAIT)
+fn following(proxy: &ConsulProxy, base: &str) -> ConsulFeatureFlagStore {
+    bare(&proxy.address()).base_key(base).unwrap().wait(WAIT)
 }
 
 /// The next event of interest, in time.
@@ -39,7 +39,7 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
     for end in [Some(504), Some(502), Some(503), None] {
         let base = random_base();
         let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(400), end));
-        let remote = following(&proxy, &base).wait(Duration::from_secs(10)).remote().unwrap();
+        let remote = following(&proxy, &base).wait(Duration::from_secs(10));
         let writer = store(&agent, &base).await;
         // In an empty folder the index is that of all keys, and others write.
         writer.put(&flag("F", false), Precondition::Any).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_proxy_that_refuses_to_wait_is_not_asked_without_end() {
     let base = random_base();
     store(&agent, &base).await.put(&flag("F", false), Precondition::Any).await.unwrap();
     let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(1), Some(504)));
-    let remote = following(&proxy, &base).remote().unwrap();
+    let remote = following(&proxy, &base);
     let mut watch = remote.watch();
     let began = Instant::now();
     let mut resets = 0;
@@ -93,7 +93,7 @@ async fn an_index_that_goes_back_is_lost_at_once() {
     let item = |index: u64| format!(r#"[{{"Key": "features/F", "ModifyIndex": {index}, "Value": "e30="}}]"#);
     let answer = |index: u64, text: String| Fault::Answer(200, format!("X-Consul-Index: {index}\r\n"), text);
     let proxy = ConsulProxy::start(1, answer(20, item(20)));
-    let remote = builder(&proxy.address()).wait(Duration::from_millis(100)).remote().unwrap();
+    let remote = bare(&proxy.address()).wait(Duration::from_millis(100));
     let mut watch = remote.watch();
     next(&mut watch, |event| matches!(event, WatchEvent::Reset { .. }).then_some(())).await;
     proxy.fault(answer(19, item(20)));
@@ -121,7 +121,7 @@ async fn an_index_that_goes_back_is_lost_at_once() {
 #[tokio::test]
 async fn another_reason_is_told_again() {
     let proxy = ConsulProxy::start(1, Fault::Answer(500, String::new(), "No cluster leader".to_owned()));
-    let remote = builder(&proxy.address()).remote().unwrap();
+    let remote = bare(&proxy.address());
     let mut watch = remote.watch();
     let mut lost = async |what: &str| {
         next(&mut watch, |event| match event {
@@ -142,7 +142,7 @@ async fn confirmed_while_nothing_changes_and_lost_when_the_agent_stops() {
     let Some(agent) = ConsulAgent::start() else { return };
     let timeout = Duration::from_millis(500);
     let client = ConsulClient::builder().address(agent.address()).timeout(timeout).build().unwrap();
-    let remote = ConsulFeatureFlagStore::builder(client).wait(WAIT).remote().unwrap();
+    let remote = ConsulFeatureFlagStore::new(client).wait(WAIT);
     agent.put("features/F", flag("F", true).to_json().as_bytes());
     let mut watch = remote.watch();
     let confirmed = |event: WatchEvent| match event {

@@ -6,12 +6,15 @@ use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::{PATIENCE, wait_until};
 
-use crate::{agent, builder, flag, names, random_base, stale, state, wait_for, wait_until_live, wait_until_stale};
+use crate::{
+    Connect as _, Mirror, agent, bare, flag, names, random_base, stale, state, wait_for, wait_until_live,
+    wait_until_stale,
+};
 
 #[tokio::test]
 async fn killed_and_restarted_with_its_data() {
     let Some(mut agent) = ConsulAgent::start() else { return };
-    let store = builder(&agent.address()).connect().await.unwrap();
+    let store = bare(&agent.address()).connect().await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     agent.kill();
     wait_until_stale(&store);
@@ -34,7 +37,7 @@ async fn many_writes_end_with_the_agent() {
     let Some(agent) = agent() else { return };
     let proxy = ConsulProxy::start(agent.port(), Fault::Answer(500, String::new(), "no cluster leader".to_owned()));
     let client = ConsulClient::builder().address(proxy.address()).build().unwrap();
-    let store = ConsulFeatureFlagStore::builder(client).base_key(random_base()).remote().unwrap();
+    let store = ConsulFeatureFlagStore::new(client).base_key(random_base()).unwrap();
     let flags: Vec<_> = (0..1000).map(|number| flag(&format!("F{number}"), true)).collect();
     let results = store.put_all(&flags, Precondition::Any).await;
     assert_eq!(results.len(), flags.len());
@@ -50,7 +53,7 @@ async fn many_writes_end_with_the_agent() {
 #[tokio::test]
 async fn killed_and_restarted_empty() {
     let Some(mut agent) = ConsulAgent::start() else { return };
-    let store = builder(&agent.address()).connect().await.unwrap();
+    let store = bare(&agent.address()).connect().await.unwrap();
     for round in 0..30 {
         store.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
     }
@@ -78,7 +81,7 @@ async fn stopped_and_continued() {
     let Some(agent) = ConsulAgent::start() else { return };
     let timeout = Duration::from_millis(500);
     let client = ConsulClient::builder().address(agent.address()).timeout(timeout).build().unwrap();
-    let store = ConsulFeatureFlagStore::builder(client).wait(Duration::from_secs(1)).connect().await.unwrap();
+    let store = ConsulFeatureFlagStore::new(client).wait(Duration::from_secs(1)).connect().await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     agent.pause();
     let stopped = Instant::now();
@@ -106,7 +109,7 @@ async fn stopped_and_continued() {
 async fn a_write_that_fails_makes_it_stale() {
     let Some(agent) = ConsulAgent::start() else { return };
     let client = ConsulClient::builder().address(agent.address()).timeout(Duration::from_millis(300)).build().unwrap();
-    let store = ConsulFeatureFlagStore::builder(client).connect().await.unwrap();
+    let store = ConsulFeatureFlagStore::new(client).connect().await.unwrap();
     agent.pause();
     let failed = store.put(&flag("F", true), Precondition::Any).await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -121,7 +124,7 @@ async fn what_a_proxy_in_between_can_do() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
-    let store = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+    let store = bare(&proxy.address()).base_key(&base).unwrap().connect().await.unwrap();
     let features = FeatureFlagClient::new(store.clone());
     features.create("F").enabled(true).await.unwrap();
     let index = "X-Consul-Index: 1000000\r\n";
@@ -167,7 +170,7 @@ async fn what_a_proxy_in_between_can_do() {
 async fn an_agent_that_is_away_is_not_asked_without_end() {
     let proxy = ConsulProxy::start(1, Fault::Answer(500, String::new(), String::new()));
     let began = Instant::now();
-    let store = builder(&proxy.address()).start_stale().connect().await.unwrap();
+    let store = Mirror::new(bare(&proxy.address()));
     wait_until("it tries again", || proxy.requests().len() >= 7);
     // 25 ms, 50 ms, 100 ms … at the least.
     assert!(began.elapsed() > Duration::from_millis(25 + 50 + 100 + 200 + 400), "{:?}", began.elapsed());
@@ -179,7 +182,7 @@ async fn a_flag_that_is_too_large() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
-    let store = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+    let store = bare(&proxy.address()).base_key(&base).unwrap().connect().await.unwrap();
     let with = |bytes: usize| {
         let mut record = flag("F", true);
         let mut data = flipper::Object::new();

@@ -5,7 +5,7 @@ use flipper_testkit::consul::{ConsulProxy, Fault};
 use flipper_testkit::{Child, Role, wait_until};
 use futures_util::StreamExt;
 
-use crate::{agent, builder, flag, make_lists_large, names, random_base, state, store, wait_for};
+use crate::{Connect as _, agent, bare, flag, make_lists_large, names, random_base, state, store, wait_for};
 
 const CREATED: usize = 1_000;
 const DESTROYED: usize = 500;
@@ -14,7 +14,7 @@ pub(crate) fn change(role: &Role) {
     let [address, base] = &*role.arguments else { panic!("{:?}", role.arguments) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let features = FeatureFlagClient::new(builder(address).base_key(base).connect().await.unwrap());
+        let features = FeatureFlagClient::new(bare(address).base_key(base).unwrap().connect().await.unwrap());
         for number in 0..CREATED {
             features.create(format!("F{number:04}")).enabled(number % 2 == 0).await.unwrap();
         }
@@ -97,7 +97,7 @@ async fn an_own_flag_that_somebody_deletes_at_once_is_gone() {
             agent.put(&format!("{base}/N{number}"), flag("N", true).to_json().as_bytes());
         }
         let proxy = ConsulProxy::start(agent.port(), Fault::None);
-        let here = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+        let here = bare(&proxy.address()).base_key(&base).unwrap().connect().await.unwrap();
         let there = store(&agent, &base).await;
         for round in 0..5 {
             proxy.hold("?recurse");
@@ -144,7 +144,7 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
         agent.put(&format!("{base}/{name}"), flag(&name, false).to_json().as_bytes());
     }
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
-    let here = builder(&proxy.address()).base_key(&base).connect().await.unwrap();
+    let here = bare(&proxy.address()).base_key(&base).unwrap().connect().await.unwrap();
     let writer = store(&agent, &base).await;
     writer.put(&flag("F0", true), Precondition::Any).await.unwrap();
     wait_for(&here, "F0", Some(true));

@@ -6,7 +6,7 @@ use flipper::{FeatureFlagStore, Precondition};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::wait_until;
 
-use crate::{builder, flag, random_base, store};
+use crate::{Connect as _, bare, flag, random_base, store};
 
 /// What was asked since, and how long it took until there was so much.
 fn asked(proxy: &ConsulProxy, from: usize, count: usize) -> (Vec<String>, Duration) {
@@ -28,7 +28,7 @@ async fn no_more_than_two_requests_in_each_wait() {
         }
         drop(writer);
         let proxy = ConsulProxy::start(agent.port(), Fault::None);
-        let store = builder(&proxy.address()).base_key(&base).wait(wait).connect().await.unwrap();
+        let store = bare(&proxy.address()).base_key(&base).unwrap().wait(wait).connect().await.unwrap();
         // The first of each kind.
         let waits = |kind: &str| proxy.requests().iter().any(|head| head.contains(kind) && head.contains("&index="));
         wait_until("it waits for changes", || waits("?recurse") && (queries == 1 || waits(".changed?")));
@@ -44,8 +44,13 @@ async fn no_more_than_two_requests_in_each_wait() {
 async fn consul_is_asked_to_wait_for_a_minute() {
     let Some(agent) = ConsulAgent::start() else { return };
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
-    let store =
-        builder(&proxy.address()).base_key(random_base()).wait(Duration::from_secs(3600)).connect().await.unwrap();
+    let store = bare(&proxy.address())
+        .base_key(random_base())
+        .unwrap()
+        .wait(Duration::from_secs(3600))
+        .connect()
+        .await
+        .unwrap();
     wait_until("it waits", || proxy.requests().iter().any(|head| head.contains("&wait=60000ms")));
     // The first list, and whether an empty one is to be believed.
     assert_eq!(proxy.requests().len(), 3, "{:?}", proxy.requests());
@@ -57,7 +62,7 @@ async fn consul_is_asked_to_wait_for_a_minute() {
 async fn the_changes_of_others_do_not_make_it_ask_without_end() {
     let Some(agent) = ConsulAgent::start() else { return };
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
-    let store = builder(&proxy.address()).connect().await.unwrap();
+    let store = bare(&proxy.address()).connect().await.unwrap();
     let began = Instant::now();
     for number in 0..2_000 {
         agent.put("features-other", number.to_string().as_bytes());

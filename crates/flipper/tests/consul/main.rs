@@ -17,8 +17,12 @@ mod requests;
 mod restarts;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use flipper::{ConsulBuilder, ConsulClient, ConsulFeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Stored};
+use flipper::{
+    ConsulClient, ConsulFeatureFlagStore, Error, FeatureFlagClient, FlagRecord, Health, LocalFeatureFlagStore,
+    MirroredFeatureFlagStore, Stored, blocking,
+};
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::{Child, Shared, child_role, wait_until};
 
@@ -45,21 +49,49 @@ fn make_lists_large(agent: &ConsulAgent, base: &str) {
     agent.put(&format!("{base}-other"), &[b' '; 64 * 1024]);
 }
 
-fn builder(address: &str) -> ConsulBuilder {
-    ConsulFeatureFlagStore::builder(ConsulClient::builder().address(address).build().unwrap())
+fn bare(address: &str) -> ConsulFeatureFlagStore {
+    ConsulFeatureFlagStore::new(ConsulClient::builder().address(address).build().unwrap())
 }
 
-async fn store(agent: &ConsulAgent, base: &str) -> ConsulFeatureFlagStore {
-    builder(&agent.address()).base_key(base).connect().await.unwrap()
+/// The store with its flags in memory, as a client has it.
+type Mirror = MirroredFeatureFlagStore<ConsulFeatureFlagStore>;
+
+trait Connect {
+    /// When its flags are there.
+    async fn connect(self) -> flipper::Result<Mirror>;
+
+    /// When its flags are there, or the time is over.
+    fn connect_within(self, limit: Duration) -> flipper::Result<Mirror>;
+}
+
+impl Connect for ConsulFeatureFlagStore {
+    async fn connect(self) -> flipper::Result<Mirror> {
+        let mirror = Mirror::new(self);
+        mirror.ready().await.map(|()| mirror)
+    }
+
+    fn connect_within(self, limit: Duration) -> flipper::Result<Mirror> {
+        let mirror = Mirror::new(self);
+        let ready = blocking::FeatureFlagClient::from(FeatureFlagClient::new(mirror.clone())).ready_timeout(limit);
+        ready.map_err(|error| match stale(&mirror) {
+            Some(reason) if error.is_transient() => Error::new(error.kind()).with_message(reason.to_string()),
+            _ => error,
+        })?;
+        Ok(mirror)
+    }
+}
+
+async fn store(agent: &ConsulAgent, base: &str) -> Mirror {
+    bare(&agent.address()).base_key(base).unwrap().connect().await.unwrap()
 }
 
 /// Waits until the flag is so in memory; `None`: until it is gone.
 #[track_caller]
-fn wait_for(store: &ConsulFeatureFlagStore, name: &str, enabled: Option<bool>) {
+fn wait_for(store: &Mirror, name: &str, enabled: Option<bool>) {
     wait_until(&format!("{name} is {enabled:?}"), || state(store, name) == enabled);
 }
 
-fn state(store: &ConsulFeatureFlagStore, name: &str) -> Option<bool> {
+fn state(store: &Mirror, name: &str) -> Option<bool> {
     Some(store.table().get(name)?.record.ok()?.is_enabled())
 }
 
@@ -68,7 +100,7 @@ fn names(flags: &[Stored]) -> Vec<&str> {
 }
 
 /// Why it is stale; `None` while it is not.
-fn stale(store: &ConsulFeatureFlagStore) -> Option<Arc<str>> {
+fn stale(store: &Mirror) -> Option<Arc<str>> {
     match store.status().health {
         Health::Stale { reason, .. } => Some(reason),
         _ => None,
@@ -76,12 +108,12 @@ fn stale(store: &ConsulFeatureFlagStore) -> Option<Arc<str>> {
 }
 
 #[track_caller]
-fn wait_until_live(store: &ConsulFeatureFlagStore) {
+fn wait_until_live(store: &Mirror) {
     wait_until("the store is live", || store.status().is_live());
 }
 
 #[track_caller]
-fn wait_until_stale(store: &ConsulFeatureFlagStore) -> Arc<str> {
+fn wait_until_stale(store: &Mirror) -> Arc<str> {
     wait_until("the store is stale", || stale(store).is_some());
     stale(store).unwrap_or_else(|| "live again".into())
 }

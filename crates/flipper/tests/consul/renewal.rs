@@ -8,7 +8,7 @@ use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, Preconditi
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::wait_until;
 
-use crate::{flag, stale, state, wait_for, wait_until_live};
+use crate::{Connect as _, Mirror, flag, stale, state, wait_for, wait_until_live};
 
 const OLD: &str = "cccccccc-0000-0000-0000-000000000001";
 const NEW: &str = "cccccccc-0000-0000-0000-000000000002";
@@ -34,7 +34,7 @@ async fn a_token_file_is_read_again() {
     renew(&file, OLD.as_bytes());
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
     let client = ConsulClient::builder().address(proxy.address()).token_file(&file).build().unwrap();
-    let store = ConsulFeatureFlagStore::builder(client).wait(Duration::from_millis(200)).connect().await.unwrap();
+    let store = ConsulFeatureFlagStore::new(client).wait(Duration::from_millis(200)).connect().await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     // Before the old one ends: nobody notices.
     renew(&file, format!("{NEW}\n").as_bytes());
@@ -76,7 +76,7 @@ async fn certificates_are_read_again() {
         .client_key(file("client.key"))
         .build()
         .unwrap();
-    let store = ConsulFeatureFlagStore::builder(client).start_stale().connect().await.unwrap();
+    let store = Mirror::new(ConsulFeatureFlagStore::new(client));
     wait_until("it is refused", || stale(&store).is_some_and(|reason| reason.contains("certificate")));
     renew_from(&agent);
     wait_until_live(&store);

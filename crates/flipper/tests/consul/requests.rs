@@ -2,14 +2,14 @@
 
 use std::future::Future;
 
-use flipper::{ConsulFeatureFlagStore, FeatureFlagStore, Precondition};
+use flipper::{FeatureFlagStore, Precondition};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::wait_until;
 
-use crate::{agent, builder, flag, make_lists_large, random_base, store, wait_for};
+use crate::{Connect as _, Mirror, agent, bare, flag, make_lists_large, random_base, store, wait_for};
 
 /// A store behind a proxy, with flags `F0` … `F9`, that waits for changes.
-async fn behind(agent: &ConsulAgent, base: &str, large: bool) -> (ConsulFeatureFlagStore, ConsulProxy) {
+async fn behind(agent: &ConsulAgent, base: &str, large: bool) -> (Mirror, ConsulProxy) {
     for number in 0..10 {
         let name = format!("F{number}");
         agent.put(&format!("{base}/{name}"), flag(&name, false).to_json().as_bytes());
@@ -20,7 +20,7 @@ async fn behind(agent: &ConsulAgent, base: &str, large: bool) -> (ConsulFeatureF
         store(agent, base).await.put(&flag("F0", false), Precondition::Any).await.unwrap();
     }
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
-    let store = builder(&proxy.address()).base_key(base).connect().await.unwrap();
+    let store = bare(&proxy.address()).base_key(base).unwrap().connect().await.unwrap();
     wait_until("it waits for changes", || count(&proxy.requests(), "&index=") >= if large { 2 } else { 1 });
     (store, proxy)
 }

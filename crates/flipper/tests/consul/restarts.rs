@@ -10,7 +10,7 @@ use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::wait_until;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::{builder, flag, wait_until_live, wait_until_stale};
+use crate::{Connect as _, bare, flag, wait_until_live, wait_until_stale};
 
 const FLAGS: usize = 300;
 /// Of all flags, before the first restart: the log is then long enough that a reader meets it half applied.
@@ -49,7 +49,7 @@ fn read_in_vain(address: String, written: Arc<AtomicU64>, ended: Arc<AtomicBool>
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (mut read, mut refused) = (0, 0);
         while read == 0 || !ended.load(Ordering::Relaxed) {
-            let store = builder(&address).remote().unwrap();
+            let store = bare(&address);
             let least = written.load(Ordering::Relaxed);
             match runtime.block_on(store.get("F7")) {
                 Ok(found) => {
@@ -74,9 +74,9 @@ async fn a_server_that_applies_its_log_tells_nothing() {
     let Some(mut agent) = ConsulAgent::start() else { return };
     let mut rounds = 0;
     write(&agent, &mut rounds, WRITES);
-    let mirror = builder(&agent.address()).connect().await.unwrap();
+    let mirror = bare(&agent.address()).connect().await.unwrap();
     let features = FeatureFlagClient::new(mirror.clone());
-    let watched = builder(&agent.address()).remote().unwrap();
+    let watched = bare(&agent.address());
     let mut watch = watched.watch();
     let versions = |flags: &[Stored]| {
         let mut versions: Vec<(String, Version)> =

@@ -90,13 +90,13 @@ async fn without_resp3_it_is_polled() {
 #[tokio::test]
 async fn one_node_stands_for_the_whole() {
     let Some(cluster) = RedisCluster::start() else { return };
-    let whole = RedisFeatureFlagStore::connect(&format!("redis-cluster://127.0.0.1:{}", cluster.nodes()[0].port()));
+    let whole = RedisFeatureFlagStore::from_url(&format!("redis-cluster://127.0.0.1:{}", cluster.nodes()[0].port()));
     let whole = whole.unwrap();
     for number in 0..60 {
         whole.put(&flag(&format!("F{number:02}"), false), Precondition::Absent).await.unwrap();
     }
     for url in cluster.urls() {
-        let given = [RedisFeatureFlagStore::connect(&url).unwrap(), redis::Client::open(&*url).unwrap().into_store()];
+        let given = [RedisFeatureFlagStore::from_url(&url).unwrap(), redis::Client::open(&*url).unwrap().into_store()];
         for store in given {
             let mut follow = Follow::of(&store);
             assert_eq!(follow.reset().await.0.len(), 60);
@@ -111,7 +111,7 @@ async fn one_node_stands_for_the_whole() {
         }
     }
     // A cluster has one database.
-    let error = RedisFeatureFlagStore::connect(&format!("{}/3", cluster.urls()[0])).unwrap().list().await.unwrap_err();
+    let error = RedisFeatureFlagStore::from_url(&format!("{}/3", cluster.urls()[0])).unwrap().list().await.unwrap_err();
     assert_ne!(error.kind(), flipper::ErrorKind::Unsupported, "{error:?}");
 }
 
@@ -138,7 +138,7 @@ async fn no_flag_vanishes_while_its_slot_moves() {
     let cluster = std::sync::Arc::new(cluster);
     // The node that the slot leaves, and one that never has it.
     let stores: Vec<_> =
-        cluster.urls().iter().map(|url| RedisFeatureFlagStore::connect(url).unwrap().base_key(base)).collect();
+        cluster.urls().iter().map(|url| RedisFeatureFlagStore::from_url(url).unwrap().base_key(base)).collect();
     let names: Vec<_> = (0..200).map(|number| format!("F{number:03}")).collect();
     for name in &names {
         stores[0].put(&flag(name, false), Precondition::Absent).await.unwrap();
@@ -152,7 +152,7 @@ async fn no_flag_vanishes_while_its_slot_moves() {
     };
     let writer = async {
         let mut round = 0;
-        let writer = RedisFeatureFlagStore::connect(&cluster.urls()[2]).unwrap().base_key(base);
+        let writer = RedisFeatureFlagStore::from_url(&cluster.urls()[2]).unwrap().base_key(base);
         while !done.load(std::sync::atomic::Ordering::SeqCst) {
             for name in &names {
                 while writer.put(&flag(name, round % 2 == 0), Precondition::Any).await.is_err() {}

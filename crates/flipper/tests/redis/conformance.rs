@@ -27,7 +27,7 @@ fn server() -> Option<Arc<RedisServer>> {
 
 fn store(server: &RedisServer, user: &str, base: &str) -> RedisFeatureFlagStore {
     let url = format!("redis://{user}:x@127.0.0.1:{}/5", server.port());
-    RedisFeatureFlagStore::connect(&url).unwrap().base_key(base).poll_every(Duration::from_millis(50))
+    RedisFeatureFlagStore::from_url(&url).unwrap().base_key(base).poll_every(Duration::from_millis(50))
 }
 
 fn cluster(cluster: &RedisCluster, base: &str) -> RedisFeatureFlagStore {
@@ -37,7 +37,7 @@ fn cluster(cluster: &RedisCluster, base: &str) -> RedisFeatureFlagStore {
 
 fn pushed() -> Option<(RedisFeatureFlagStore, Arc<RedisServer>)> {
     let server = server()?;
-    Some((RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key(random_base()), server))
+    Some((RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(random_base()), server))
 }
 
 fn single(user: &str) -> Option<(RedisFeatureFlagStore, Arc<RedisServer>)> {

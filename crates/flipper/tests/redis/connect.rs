@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent,
+};
 use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 use redis::{Client, TlsCertificates};
@@ -14,10 +16,10 @@ use crate::{Follow, flag, names, random_base, store};
 async fn the_key_is_the_base_key_and_the_name() {
     let Some(server) = RedisServer::start() else { return };
     let record = flag("é*", true);
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     store.put(&record, Precondition::Absent).await.unwrap();
     assert_eq!(server.command(&["GET", "features/é*"]).text(), record.to_json());
-    let store = RedisFeatureFlagStore::connect(&format!("{}?base_key=a%2Fb", server.url())).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&format!("{}?base_key=a%2Fb", server.url())).unwrap();
     store.put(&record, Precondition::Absent).await.unwrap();
     assert_eq!(server.command(&["GET", "a/b/é*"]).text(), record.to_json());
     assert_eq!(server.command(&["TTL", "a/b/é*"]), Reply::Number(-1));
@@ -28,14 +30,14 @@ async fn a_database_by_its_number() {
     let Some(server) = RedisServer::start() else { return };
     let base = random_base();
     let [first, second] = ["", "/7"].map(|database| {
-        RedisFeatureFlagStore::connect(&format!("{}{database}", server.url())).unwrap().base_key(&base)
+        RedisFeatureFlagStore::from_url(&format!("{}{database}", server.url())).unwrap().base_key(&base)
     });
     second.put(&flag("F", true), Precondition::Absent).await.unwrap();
     assert!(first.get("F").await.unwrap().is_none());
     assert_eq!(names(&second.list().await.unwrap()), ["F"]);
     let mut follow = Follow::of(&second);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
-    let error = RedisFeatureFlagStore::connect(&format!("{}/99", server.url())).unwrap().get("F").await.unwrap_err();
+    let error = RedisFeatureFlagStore::from_url(&format!("{}/99", server.url())).unwrap().get("F").await.unwrap_err();
     assert_ne!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
@@ -51,7 +53,7 @@ async fn tls() {
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
     follow.until("F", Some(false)).await;
     // Nobody vouches for it here.
-    let error = RedisFeatureFlagStore::connect(&url).unwrap().get("F").await.unwrap_err();
+    let error = RedisFeatureFlagStore::from_url(&url).unwrap().get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
@@ -66,7 +68,7 @@ async fn a_user_with_as_little_as_needed() {
     let Some(server) = options.start() else { return };
     let open = |login: &str| {
         let url = format!("redis://{login}@127.0.0.1:{}/0?base_key={base}", server.port());
-        RedisFeatureFlagStore::connect(&url).unwrap()
+        RedisFeatureFlagStore::from_url(&url).unwrap()
     };
     let store = open("flags:s3cr3t");
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
@@ -127,7 +129,7 @@ fn a_static_store_outlives_runtimes() {
 async fn a_client_by_url_checks_from_memory() {
     let Some(server) = RedisServer::start() else { return };
     let url = format!("{}/3?base_key={}", server.url(), random_base());
-    let [one, other] = [0, 1].map(|_| flipper::connect(&url).unwrap());
+    let [one, other] = [0, 1].map(|_| FeatureFlagClient::new(flipper::open(&url).unwrap()));
     one.ready().await.unwrap();
     other.ready().await.unwrap();
     one.create("F").enabled(true).await.unwrap();

@@ -17,7 +17,7 @@ fn no_merge_is_lost() {
     let Some(server) = RedisServer::start() else { return };
     let url = server.url();
     let client = |url: &str| {
-        let store = RedisFeatureFlagStore::connect(url).unwrap().timeout(Duration::from_secs(20));
+        let store = RedisFeatureFlagStore::from_url(url).unwrap().timeout(Duration::from_secs(20));
         FeatureFlagClient::builder().write_timeout(Duration::from_secs(60)).build_remote(store)
     };
     futures_executor::block_on(async { client(&url).create("F").await.unwrap() });
@@ -35,7 +35,7 @@ fn no_merge_is_lost() {
             });
         }
     });
-    let store = RedisFeatureFlagStore::connect(&url).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&url).unwrap();
     let stored = futures_executor::block_on(store.get("F")).unwrap().unwrap();
     assert_eq!(stored.record.unwrap().client_data().as_object().unwrap().len(), WRITERS * MERGES);
 }

@@ -56,7 +56,7 @@ async fn serving(follow: &mut Follow<'_>) -> flipper::Identity {
 
 fn open(server: &RedisServer, user: &str) -> RedisFeatureFlagStore {
     let url = format!("redis://{user}:x@127.0.0.1:{}", server.port());
-    RedisFeatureFlagStore::connect(&url).unwrap().poll_every(Duration::from_millis(50))
+    RedisFeatureFlagStore::from_url(&url).unwrap().poll_every(Duration::from_millis(50))
 }
 
 /// One user is pushed changes, one has notifications, one polls, and one polls without `INFO`.
@@ -91,7 +91,7 @@ async fn a_server_that_comes_back_empty() {
 async fn flushed_and_swapped_while_connected() {
     let Some(server) = server() else { return };
     let store = open(&server, "default");
-    let other = RedisFeatureFlagStore::connect(&format!("{}/1", server.url())).unwrap();
+    let other = RedisFeatureFlagStore::from_url(&format!("{}/1", server.url())).unwrap();
     other.put(&flag("OTHER", true), Precondition::Absent).await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let mut follow = Follow::of(&store);
@@ -108,7 +108,7 @@ async fn flushed_and_swapped_while_connected() {
 #[tokio::test]
 async fn the_reason_is_the_present_one() {
     let Some(mut server) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let mut follow = Follow::of(&store);
     follow.reset().await;
     server.kill();
@@ -148,8 +148,8 @@ async fn each_sign_of_life_confirms() {
 async fn a_replica_whose_primary_comes_back_empty() {
     let Some(mut primary) = RedisServer::start() else { return };
     let replica = RedisServer::options().config(format!("replicaof 127.0.0.1 {}", primary.port())).start().unwrap();
-    RedisFeatureFlagStore::connect(&primary.url()).unwrap().put(&flag("F", true), Precondition::Absent).await.unwrap();
-    let store = RedisFeatureFlagStore::connect(&replica.url()).unwrap();
+    RedisFeatureFlagStore::from_url(&primary.url()).unwrap().put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let store = RedisFeatureFlagStore::from_url(&replica.url()).unwrap();
     eventually("the replica has it", async || store.list().await.is_ok_and(|flags| flags.len() == 1)).await;
     let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
@@ -161,7 +161,7 @@ async fn a_replica_whose_primary_comes_back_empty() {
 
     // The same within one sign of life and the next: the history is another one.
     let other = RedisServer::start().unwrap();
-    RedisFeatureFlagStore::connect(&other.url()).unwrap().put(&flag("G", true), Precondition::Absent).await.unwrap();
+    RedisFeatureFlagStore::from_url(&other.url()).unwrap().put(&flag("G", true), Precondition::Absent).await.unwrap();
     replica.command(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     let (_, _, flags) = doubted(&mut follow).await;
     assert_eq!(flags, ["G"]);
@@ -171,9 +171,13 @@ async fn a_replica_whose_primary_comes_back_empty() {
 async fn a_replica_that_is_promoted() {
     let Some(primary) = RedisServer::start() else { return };
     let replica = RedisServer::options().config(format!("replicaof 127.0.0.1 {}", primary.port())).start().unwrap();
-    RedisFeatureFlagStore::connect(&primary.url()).unwrap().put(&flag("F", false), Precondition::Absent).await.unwrap();
+    RedisFeatureFlagStore::from_url(&primary.url())
+        .unwrap()
+        .put(&flag("F", false), Precondition::Absent)
+        .await
+        .unwrap();
     assert_eq!(primary.command(&["WAIT", "1", "10000"]), Reply::Number(1));
-    let store = RedisFeatureFlagStore::connect(&replica.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&replica.url()).unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(undoubted(&mut follow).await, ["F"]);
     replica.command(&["REPLICAOF", "NO", "ONE"]);
@@ -196,8 +200,8 @@ async fn a_failover_by_hand_loses_no_flag() {
     let Some(set) = RedisSentinel::start() else { return };
     let hosts = set.urls().iter().map(|url| url.replace("redis://", "")).collect::<Vec<_>>().join(",");
     let url = format!("redis-sentinel://{hosts}/{}", set.service());
-    let store = RedisFeatureFlagStore::connect(&url).unwrap();
-    let writer = RedisFeatureFlagStore::connect(&url).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&url).unwrap();
+    let writer = RedisFeatureFlagStore::from_url(&url).unwrap();
     store.put(&flag("F", false), Precondition::Absent).await.unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);

@@ -10,7 +10,7 @@ use crate::{Follow, flag, names, store};
 #[tokio::test]
 async fn other_types_are_no_flags_and_stay() {
     let Some(server) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     server.command(&["HSET", "features/HASH", "a", "b"]);
     server.command(&["RPUSH", "features/LIST", "a"]);
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
@@ -33,7 +33,7 @@ async fn other_types_are_no_flags_and_stay() {
 #[tokio::test]
 async fn values_that_are_no_flags_are_corrupt() {
     let Some(server) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     server.command(&["SET", "features/TEXT", "not JSON"]);
     server.command(&["SET", "features/EMPTY", ""]);
     server.command(&["SET", "features/NUMBER", "7"]);
@@ -53,7 +53,7 @@ async fn values_that_are_no_flags_are_corrupt() {
 #[tokio::test]
 async fn base_keys_do_not_see_each_other() {
     let Some(server) = RedisServer::start() else { return };
-    let open = |base: &str| RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key(base);
+    let open = |base: &str| RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(base);
     let bases = ["a", "a/b", "a*", "[ab]", "a?", r"a\", "é", ""];
     for (index, base) in bases.iter().enumerate() {
         open(base).put(&flag(&format!("F{index}"), true), Precondition::Absent).await.unwrap();

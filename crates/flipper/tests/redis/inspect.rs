@@ -10,7 +10,7 @@ fn find<'a>(checks: &'a [Check], what: &str) -> &'a Check {
 #[tokio::test]
 async fn a_server_in_order() {
     let Some(server) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let checks = store.inspect().await;
     for (what, text) in [
         ("reachable", "in "),
@@ -38,7 +38,8 @@ async fn what_could_be_better() {
         .config("maxmemory-policy allkeys-lru")
         .config("user reader on nopass %R~* &* +@read +@connection +info +acl -client|tracking -client|trackinginfo");
     let Some(server) = options.start() else { return };
-    let open = |user: &str| RedisFeatureFlagStore::connect(&server.url().replace("//", &format!("//{user}@"))).unwrap();
+    let open =
+        |user: &str| RedisFeatureFlagStore::from_url(&server.url().replace("//", &format!("//{user}@"))).unwrap();
     let checks = open("reader").inspect().await;
     for (what, text) in [
         ("rights", "SET, DEL, EVAL, EVALSHA"),
@@ -56,11 +57,11 @@ async fn what_could_be_better() {
 #[tokio::test]
 async fn a_cluster_and_a_replica() {
     let Some(cluster) = RedisCluster::start() else { return };
-    let checks = RedisFeatureFlagStore::connect(&cluster.urls()[0]).unwrap().inspect().await;
+    let checks = RedisFeatureFlagStore::from_url(&cluster.urls()[0]).unwrap().inspect().await;
     assert_eq!(find(&checks, "kind").text, "a cluster of 3 primaries");
     assert!(find(&checks, "push").text.contains("each primary"));
     let primary = RedisServer::start().unwrap();
     let replica = RedisServer::options().config(format!("replicaof 127.0.0.1 {}", primary.port())).start().unwrap();
-    let checks = RedisFeatureFlagStore::connect(&replica.url()).unwrap().inspect().await;
+    let checks = RedisFeatureFlagStore::from_url(&replica.url()).unwrap().inspect().await;
     assert!(find(&checks, "kind").text.contains("a replica"), "{checks:?}");
 }

@@ -21,10 +21,10 @@ fn server() -> Option<RedisServer> {
 async fn a_user_without_a_password_is_that_user() {
     let Some(server) = server() else { return };
     let address = server.url().replace("redis://", "");
-    RedisFeatureFlagStore::connect(&server.url()).unwrap().put(&flag("F", true), Precondition::Any).await.unwrap();
+    RedisFeatureFlagStore::from_url(&server.url()).unwrap().put(&flag("F", true), Precondition::Any).await.unwrap();
     for store in [
-        RedisFeatureFlagStore::connect(&format!("redis://viewer@{address}")).unwrap(),
-        RedisFeatureFlagStore::connect(&format!("redis://viewer:@{address}?protocol=resp2")).unwrap(),
+        RedisFeatureFlagStore::from_url(&format!("redis://viewer@{address}")).unwrap(),
+        RedisFeatureFlagStore::from_url(&format!("redis://viewer:@{address}?protocol=resp2")).unwrap(),
         RedisFeatureFlagStore::new(Client::open(format!("redis://viewer@{address}")).unwrap()),
     ] {
         assert!(store.get("F").await.unwrap().is_some());
@@ -36,7 +36,7 @@ async fn a_user_without_a_password_is_that_user() {
         assert!(error.nothing_written());
     }
     for url in [format!("redis://guarded@{address}"), format!("redis://nobody@{address}")] {
-        let error = RedisFeatureFlagStore::connect(&url).unwrap().get("F").await.unwrap_err();
+        let error = RedisFeatureFlagStore::from_url(&url).unwrap().get("F").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{url}: {error:?}");
     }
 }
@@ -53,7 +53,7 @@ async fn a_cluster_client_that_would_drop_its_user_is_refused() {
     assert!(error.to_string().contains("a user and no password"), "{error}");
     let hosts = urls.iter().map(|url| url.rsplit('@').next().unwrap()).collect::<Vec<_>>().join(",");
     for url in [format!("redis-cluster://viewer@{hosts}"), urls[0].clone()] {
-        let store = RedisFeatureFlagStore::connect(&url).unwrap();
+        let store = RedisFeatureFlagStore::from_url(&url).unwrap();
         assert!(store.get("F").await.unwrap().is_none());
         let error = store.put(&flag("F", true), Precondition::Any).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{url}: {error:?}");
@@ -65,9 +65,9 @@ async fn passwords_of_any_characters() {
     let Some(server) = server() else { return };
     let address = server.url().replace("redis://", "");
     let store =
-        RedisFeatureFlagStore::connect(&format!("redis://guarded:s3cr3t%2F%40%3A%25%23%3F@{address}/2")).unwrap();
+        RedisFeatureFlagStore::from_url(&format!("redis://guarded:s3cr3t%2F%40%3A%25%23%3F@{address}/2")).unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
-    let wrong = RedisFeatureFlagStore::connect(&format!("redis://guarded:wr0ng@{address}")).unwrap();
+    let wrong = RedisFeatureFlagStore::from_url(&format!("redis://guarded:wr0ng@{address}")).unwrap();
     let error = wrong.get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
     assert!(!format!("{error} {error:?}").contains("wr0ng"));
@@ -80,7 +80,7 @@ async fn sentinels_by_url() {
     let viewer = ["ACL", "SETUSER", "viewer", "on", "nopass", "%R~*", "&*", "+@all", "-@write"];
     assert_eq!(set.first_primary().command(&viewer), Reply::Text("OK".to_owned()));
     let open = |user: &str| {
-        RedisFeatureFlagStore::connect(&format!("redis-sentinel://{user}{hosts}/{}/1", set.service())).unwrap()
+        RedisFeatureFlagStore::from_url(&format!("redis-sentinel://{user}{hosts}/{}/1", set.service())).unwrap()
     };
     let store = open("");
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
@@ -88,7 +88,7 @@ async fn sentinels_by_url() {
     let error = open("viewer@").put(&flag("F", false), Precondition::Any).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
     // A Sentinel that is given as the server.
-    let error = RedisFeatureFlagStore::connect(&set.urls()[0]).unwrap().list().await.unwrap_err();
+    let error = RedisFeatureFlagStore::from_url(&set.urls()[0]).unwrap().list().await.unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("redis-sentinel://"), "{error:?}");
 }
 
@@ -99,7 +99,7 @@ async fn sockets_and_certificates_by_url() {
     let options = RedisServer::options().config(format!("unixsocket \"{}\"", socket.display())).tls();
     let Some(server) = options.config("tls-auth-clients yes").start() else { return };
     let shown = socket.display().to_string().replace(' ', "%20");
-    let store = RedisFeatureFlagStore::connect(&format!("redis+unix://{shown}?db=3&base_key=a")).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&format!("redis+unix://{shown}?db=3&base_key=a")).unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
@@ -112,13 +112,13 @@ async fn sockets_and_certificates_by_url() {
         path.display().to_string()
     };
     let (ca, cert, key) = (file("ca.pem", ca), file("cert.pem", &own.0), file("key.pem", &own.1));
-    let open = |query: &str| RedisFeatureFlagStore::connect(&format!("{url}/3?base_key=a{query}")).unwrap();
+    let open = |query: &str| RedisFeatureFlagStore::from_url(&format!("{url}/3?base_key=a{query}")).unwrap();
     let store = open(&format!("&ca={ca}&cert={cert}&key={key}"));
     assert_eq!(names(&store.list().await.unwrap()), ["F"]);
     for query in [format!("&ca={ca}"), String::new()] {
         assert_eq!(open(&query).list().await.unwrap_err().kind(), ErrorKind::Unavailable, "{query}");
     }
-    let error = RedisFeatureFlagStore::connect(&format!("{url}?ca=/no/such/file")).unwrap_err();
+    let error = RedisFeatureFlagStore::from_url(&format!("{url}?ca=/no/such/file")).unwrap_err();
     assert!(error.to_string().contains("/no/such/file"), "{error}");
     // Renewed certificates are read at the next connection.
     file("key.pem", "broken");

@@ -32,7 +32,7 @@ fn flag(name: &str, enabled: bool) -> FlagRecord {
 }
 
 fn store(url: &str) -> RedisFeatureFlagStore {
-    RedisFeatureFlagStore::connect(url).unwrap().base_key(random_base())
+    RedisFeatureFlagStore::from_url(url).unwrap().base_key(random_base())
 }
 
 fn names(flags: &[Stored]) -> Vec<&str> {

@@ -21,7 +21,7 @@ async fn refused(store: &RedisFeatureFlagStore) -> Error {
 #[tokio::test]
 async fn writes_that_the_server_does_not_take() {
     let Some(server) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     for (set, unset, said) in [
         (["maxmemory", "1"], ["maxmemory", "0"], "out of memory"),
@@ -44,7 +44,7 @@ async fn a_server_that_cannot_save() {
         panic!("no folder")
     };
     std::fs::create_dir(std::path::Path::new(dir[1].text()).join("dump.rdb")).unwrap();
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     server.command(&["BGSAVE"]);
     flipper_testkit::wait_until("it could not save", || {
@@ -57,7 +57,7 @@ async fn a_server_that_cannot_save() {
 #[tokio::test]
 async fn a_server_that_is_busy() {
     let Some(server) = RedisServer::options().config("busy-reply-threshold 50").start() else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     store.get("F").await.unwrap();
     let port = server.port();
     let script = std::thread::spawn(move || {
@@ -75,7 +75,7 @@ async fn more_clients_than_it_takes() {
     let Some(server) = RedisServer::start() else { return };
     let held = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     server.command(&["CONFIG", "SET", "maxclients", "1"]);
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let error = store.get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     // It says so and closes; what it said is mostly gone before the driver reads it.
@@ -86,17 +86,17 @@ async fn more_clients_than_it_takes() {
 #[tokio::test]
 async fn a_database_that_is_not_there() {
     let Some(server) = RedisServer::start() else { return };
-    let error = RedisFeatureFlagStore::connect(&format!("{}/99", server.url())).unwrap().list().await.unwrap_err();
+    let error = RedisFeatureFlagStore::from_url(&format!("{}/99", server.url())).unwrap().list().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
     assert!(error.to_string().contains("no database of this number"), "{error}");
 }
 
 #[tokio::test]
 async fn nothing_was_written_where_nothing_was_sent() {
-    let store = RedisFeatureFlagStore::connect("redis://127.0.0.1:1").unwrap();
+    let store = RedisFeatureFlagStore::from_url("redis://127.0.0.1:1").unwrap();
     assert!(refused(&store).await.nothing_written());
     let Some(server) = RedisServer::start() else { return };
-    let store = RedisFeatureFlagStore::connect(&server.url()).unwrap().timeout(Duration::from_millis(300));
+    let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap().timeout(Duration::from_millis(300));
     store.get("F").await.unwrap();
     server.pause();
     assert!(!refused(&store).await.nothing_written());
@@ -112,7 +112,7 @@ async fn a_proxy_that_does_not_know_hello() {
             let _ = stream.unwrap().read(&mut [0; 16]);
         }
     });
-    let error = RedisFeatureFlagStore::connect(&url).unwrap().list().await.unwrap_err();
+    let error = RedisFeatureFlagStore::from_url(&url).unwrap().list().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(text(&error).contains("`HELLO`: is it a proxy"), "{error:?}");
 }
@@ -129,7 +129,7 @@ async fn a_server_that_closes_after_an_error() {
             std::thread::spawn(move || pass_until_an_error(client.unwrap(), port));
         }
     });
-    let store = RedisFeatureFlagStore::connect(&url).unwrap();
+    let store = RedisFeatureFlagStore::from_url(&url).unwrap();
     for _ in 0..10 {
         server.command(&["SCRIPT", "FLUSH"]);
         store.put(&flag("F", true), Precondition::Any).await.unwrap();

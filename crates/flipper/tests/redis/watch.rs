@@ -62,7 +62,7 @@ async fn flushes_and_expiry_are_seen() {
 async fn reads_are_no_older_than_said() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    let writer = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key(base(&store));
+    let writer = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(base(&store));
     let mut follow = Follow::of(&store);
     let before = Instant::now();
     assert!(follow.reset().await.1.unwrap() >= before);
@@ -78,7 +78,7 @@ async fn reads_are_no_older_than_said() {
 async fn a_slow_reader_gets_the_last_state() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    let writer = RedisFeatureFlagStore::connect(&server.url()).unwrap().base_key(base(&store));
+    let writer = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(base(&store));
     let mut follow = Follow::of(&store);
     follow.reset().await;
     for round in 0..2000 {

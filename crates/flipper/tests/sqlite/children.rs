@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::{
-    FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore, Stored,
+    FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Stored,
 };
 use flipper_testkit::block_on;
 use flipper_testkit::{Role, wait_until};
 
-use crate::{is_enabled, put, record};
+use crate::{Mirror, bare, is_enabled, open, put, record};
 
 pub(crate) fn run(role: &Role) {
     let argument = |number: usize| role.arguments[number].clone();
-    let open = || SqliteFeatureFlagStore::open(argument(0)).unwrap();
+    let open = || open(argument(0));
     match role.name.as_str() {
         "greet" => role.say(&argument(0)),
         "merge" => merge(role, &argument(1), argument(2).parse().unwrap()),
@@ -20,11 +20,11 @@ pub(crate) fn run(role: &Role) {
         "flip" => flip(role, &open()),
         "write until killed" => write_until_killed(role, &open(), &argument(1)),
         "idle" => {
-            let mut options = SqliteFeatureFlagStore::options();
+            let mut store = bare(argument(0));
             if let Some(every) = role.arguments.get(1) {
-                options = options.poll_every(Duration::from_millis(every.parse().unwrap()));
+                store = store.poll_every(Duration::from_millis(every.parse().unwrap()));
             }
-            let store = options.open(argument(0)).unwrap();
+            let store = MirroredFeatureFlagStore::new(store);
             role.say("open");
             role.hear();
             assert!(store.status().is_live());
@@ -49,7 +49,7 @@ pub(crate) fn nanoseconds() -> u128 {
 }
 
 fn merge(role: &Role, own: &str, times: u32) {
-    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap());
+    let features = FeatureFlagClient::new(open(&role.arguments[0]));
     role.say("open");
     role.hear();
     for number in 0..times {
@@ -60,7 +60,7 @@ fn merge(role: &Role, own: &str, times: u32) {
 }
 
 /// Writes without a pause, and says how many milliseconds the longest write took.
-fn hammer(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
+fn hammer(role: &Role, store: &Mirror, name: &str) {
     role.say("open");
     role.hear();
     let write = |number: u32| {
@@ -73,7 +73,7 @@ fn hammer(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
 }
 
 /// Flips the flag `X` whenever it is told to, and says when the put began and when it returned.
-fn flip(role: &Role, store: &SqliteFeatureFlagStore) {
+fn flip(role: &Role, store: &Mirror) {
     role.say("open");
     let mut enabled = false;
     while role.hear().is_some() {
@@ -85,7 +85,7 @@ fn flip(role: &Role, store: &SqliteFeatureFlagStore) {
 }
 
 /// Counts in a flag, and says each number when it is written.
-fn write_until_killed(role: &Role, store: &SqliteFeatureFlagStore, name: &str) {
+fn write_until_killed(role: &Role, store: &Mirror, name: &str) {
     let stored = block_on(store.get(name)).unwrap();
     let (mut count, mut when) = match stored {
         Some(stored) => (counted(&stored), Precondition::Unchanged(stored.version)),
@@ -107,38 +107,43 @@ pub(crate) fn counted(stored: &Stored) -> u32 {
     value["count"].as_u64().unwrap().try_into().unwrap()
 }
 
+/// The threads that follow files.
 fn count_threads() -> usize {
-    std::fs::read_dir("/proc/self/task").unwrap().count()
+    let names = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = names.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|name| name.starts_with("flipper-sqlite")).count()
 }
 
 /// The threads of a store end with its last clone, and when it is closed.
 fn threads(role: &Role) {
     let path = &role.arguments[0];
     let before = count_threads();
-    let store = SqliteFeatureFlagStore::open(path).unwrap();
+    let store = open(path);
     let clone = store.clone();
     put(&store, "X", true).unwrap();
-    assert!(count_threads() >= before + 2);
+    assert_eq!(count_threads(), before + 1);
     drop(store);
     put(&clone, "X", false).unwrap();
     drop(clone);
     wait_until("the threads of a dropped store have ended", || count_threads() == before);
-    let store = SqliteFeatureFlagStore::open(path).unwrap();
+    let store = open(path);
     block_on(store.close()).unwrap();
     wait_until("the threads of a closed store have ended", || count_threads() == before);
     for _ in 0..20 {
-        drop(SqliteFeatureFlagStore::open(path).unwrap());
+        drop(open(path));
     }
     wait_until("the threads of many stores have ended", || count_threads() == before);
-    let files = std::fs::read_dir("/proc/self/fd").unwrap();
-    let open = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
-    assert_eq!(open.filter(|file| file.starts_with(path)).count(), 0, "the file is still open");
+    wait_until("the file is released", || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap();
+        let mut open = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+        !open.any(|file| file.starts_with(path))
+    });
     role.say("ended");
 }
 
 /// Reads a file that it may not write, and says what it sees.
 fn read_only(role: &Role) {
-    let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
+    let store = open(&role.arguments[0]);
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     let error = put(&store, "X", false).unwrap_err();
     // Before the parent changes it, which it does when it has heard of the error.
@@ -165,7 +170,7 @@ fn no_notifications(role: &Role) {
     while let Ok(watcher) = notify::recommended_watcher(|_: notify::Result<notify::Event>| {}) {
         watchers.push(watcher);
     }
-    let store = SqliteFeatureFlagStore::open(&role.arguments[0]).unwrap();
+    let store = open(&role.arguments[0]);
     role.say(&format!("{:?}", store.status().updates));
     let mut before = is_enabled(&store, "X");
     while role.hear().is_some() {

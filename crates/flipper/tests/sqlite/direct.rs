@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, SqliteFile};
+use flipper::{ErrorKind, FeatureFlagStore, Precondition, SqliteFeatureFlagStore};
 use flipper_testkit::block_on;
 
-use super::{Folder, assert_intact, put, record};
+use super::{Folder, assert_intact, bare, put, record};
 
-fn state(file: &SqliteFile, name: &str) -> Option<bool> {
+fn state(file: &SqliteFeatureFlagStore, name: &str) -> Option<bool> {
     Some(block_on(file.get(name)).unwrap()?.record.unwrap().is_enabled())
 }
 
@@ -15,7 +15,7 @@ fn state(file: &SqliteFile, name: &str) -> Option<bool> {
 fn shares_the_file_with_the_store_that_has_flags_in_memory() {
     let folder = Folder::new();
     let store = folder.open();
-    let file = SqliteFile::open(&folder.database).unwrap();
+    let file = bare(&folder.database);
     put(&store, "A", true).unwrap();
     assert_eq!(state(&file, "A"), Some(true));
     let version = block_on(file.put(&record("A", false), Precondition::Any)).unwrap();
@@ -27,10 +27,10 @@ fn shares_the_file_with_the_store_that_has_flags_in_memory() {
 #[test]
 fn a_file_put_in_its_place_is_taken_in() {
     let folder = Folder::new();
-    let file = SqliteFile::open(&folder.database).unwrap();
+    let file = bare(&folder.database);
     block_on(file.put(&record("OLD", true), Precondition::Any)).unwrap();
     let other = Folder::new();
-    let replacement = SqliteFile::open(&other.database).unwrap();
+    let replacement = bare(&other.database);
     block_on(replacement.put(&record("NEW", true), Precondition::Any)).unwrap();
     drop(replacement);
     fs::rename(&other.database, &folder.database).unwrap();
@@ -40,13 +40,13 @@ fn a_file_put_in_its_place_is_taken_in() {
     block_on(file.put(&record("NEW", false), Precondition::Any)).unwrap();
     drop(file);
     assert_intact(&folder.database);
-    assert_eq!(state(&SqliteFile::open(&folder.database).unwrap(), "NEW"), Some(false));
+    assert_eq!(state(&bare(&folder.database), "NEW"), Some(false));
 }
 
 #[test]
 fn a_file_that_is_gone_is_no_empty_store() {
     let folder = Folder::new();
-    let file = SqliteFile::open(&folder.database).unwrap();
+    let file = bare(&folder.database);
     block_on(file.put(&record("A", true), Precondition::Any)).unwrap();
     fs::remove_file(&folder.database).unwrap();
     let error = block_on(file.list()).unwrap_err();
@@ -57,7 +57,7 @@ fn a_file_that_is_gone_is_no_empty_store() {
 #[test]
 fn many_flags_at_once() {
     let folder = Folder::new();
-    let file = SqliteFile::open(&folder.database).unwrap();
+    let file = bare(&folder.database);
     let records: Vec<_> = (0..2500).map(|number| record(&format!("F{number:04}"), true)).collect();
     let results = block_on(file.put_all(&records, Precondition::Absent));
     assert!(results.iter().all(Result::is_ok));
@@ -76,7 +76,7 @@ fn many_flags_at_once() {
 #[test]
 fn a_locked_file_is_an_error_of_every_flag() {
     let folder = Folder::new();
-    let file = SqliteFile::open(&folder.database).unwrap();
+    let file = bare(&folder.database);
     let shell = folder.shell();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
     let results = block_on(file.put_all(&[record("A", true), record("B", true)], Precondition::Any));
@@ -94,7 +94,7 @@ fn says_what_an_operator_wants_to_know() {
     let folder = Folder::new();
     let store = folder.open();
     put(&store, "X", true).unwrap();
-    let file = SqliteFile::open(&folder.database).unwrap();
+    let file = bare(&folder.database);
     let checks = block_on(file.inspect());
     assert!(checks.iter().all(|check| check.finding == flipper::Finding::Fine), "{checks:?}");
     assert!(checks.iter().any(|check| check.what == "flags" && check.text == "1"), "{checks:?}");

@@ -4,14 +4,16 @@ use std::error::Error;
 use std::fs;
 use std::time::Duration;
 
-use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition, SqliteFeatureFlagStore};
+use flipper::{
+    ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition, SqliteFeatureFlagStore,
+};
 use flipper_testkit::block_on;
 use flipper_testkit::{SmallDisk, skip, wait_until};
 
-use crate::{Folder, assert_intact, is_enabled, put, record, shell, stale};
+use crate::{Folder, assert_intact, bare, is_enabled, open, put, record, shell, stale};
 
 fn refused(folder: &Folder, kind: ErrorKind, words: &str) {
-    let error = SqliteFeatureFlagStore::open(&folder.database).unwrap_err();
+    let error = SqliteFeatureFlagStore::new(&folder.database).unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     let text = error.to_string();
     assert!(text.contains(words) && text.contains(folder.text()), "{text}");
@@ -85,8 +87,7 @@ fn a_damaged_file_is_told_and_the_known_flags_stay() {
 #[test]
 fn a_locked_database_is_unavailable_for_now() {
     let folder = Folder::new();
-    let store =
-        SqliteFeatureFlagStore::options().busy_timeout(Duration::from_millis(50)).open(&folder.database).unwrap();
+    let store = MirroredFeatureFlagStore::new(bare(&folder.database).busy_timeout(Duration::from_millis(50)));
     put(&store, "X", true).unwrap();
     for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
         let shell = folder.shell();
@@ -115,8 +116,7 @@ fn a_locked_database_is_unavailable_for_now() {
 #[test]
 fn many_waiting_writes_wait_no_longer_than_one() {
     let folder = Folder::new();
-    let store =
-        SqliteFeatureFlagStore::options().busy_timeout(Duration::from_millis(300)).open(&folder.database).unwrap();
+    let store = bare(&folder.database).busy_timeout(Duration::from_millis(300));
     let shell = folder.shell();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = std::time::Instant::now();
@@ -135,7 +135,7 @@ fn a_full_disk_loses_nothing_and_is_got_over() {
         Err(why) => return skip("sqlite: full disk", &why),
     };
     let database = disk.path().canonicalize().unwrap().join("flags.db");
-    let store = SqliteFeatureFlagStore::open(&database).unwrap();
+    let store = open(&database);
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![0; 300 * 1024]).unwrap();
     let mut acknowledged = Vec::new();
@@ -166,7 +166,7 @@ fn a_full_disk_loses_nothing_and_is_got_over() {
     acknowledged.push(more);
     block_on(store.close()).unwrap();
     assert_intact(&database);
-    let store = SqliteFeatureFlagStore::open(&database).unwrap();
+    let store = open(&database);
     let in_file = store.table().list().into_iter().map(|stored| (*stored.record.unwrap()).clone()).collect::<Vec<_>>();
     assert_eq!(in_file, acknowledged);
 }
@@ -181,7 +181,7 @@ fn a_disk_that_is_full_from_the_beginning() {
     // Fails when the disk is full, and then it is.
     let _ = fs::write(&ballast, vec![0; 256 * 1024]);
     let database = disk.path().join("flags.db");
-    let error = SqliteFeatureFlagStore::open(&database).unwrap_err();
+    let error = SqliteFeatureFlagStore::new(&database).unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error:?}");
     assert!(error.to_string().contains("space"), "{error:?}");
     assert!(error.to_string().contains("flags.db"), "{error:?}");
@@ -214,8 +214,7 @@ fn a_file_in_another_mode_is_changed_back_when_others_let_it() {
         mode.is_ok_and(|mode| mode == "delete")
     });
     shell.execute_batch("BEGIN; SELECT * FROM flags").unwrap();
-    let error =
-        SqliteFeatureFlagStore::options().busy_timeout(Duration::from_millis(20)).open(&folder.database).unwrap_err();
+    let error = SqliteFeatureFlagStore::new(&folder.database).unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("locked"), "{error}");
     std::thread::scope(|scope| {
         let opening = scope.spawn(|| folder.open());

@@ -16,10 +16,11 @@ mod processes;
 mod store;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flipper::{
-    FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, Precondition,
-    SqliteFeatureFlagStore, Version,
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, MirroredFeatureFlagStore,
+    Precondition, SqliteFeatureFlagStore, Version,
 };
 use flipper_testkit::block_on;
 use flipper_testkit::{Child, child_role};
@@ -38,8 +39,13 @@ impl Folder {
         Self { folder, database }
     }
 
-    fn open(&self) -> SqliteFeatureFlagStore {
-        SqliteFeatureFlagStore::open(&self.database).unwrap()
+    fn open(&self) -> Mirror {
+        open(&self.database)
+    }
+
+    /// As it is for who trusts a file that was away, whatever it has.
+    fn open_without_doubt(&self) -> Mirror {
+        MirroredFeatureFlagStore::builder(bare(&self.database)).doubt_for(Duration::ZERO).build()
     }
 
     fn client(&self) -> FeatureFlagClient {
@@ -56,6 +62,17 @@ impl Folder {
     }
 }
 
+/// The store with its flags in memory, as a client has it.
+type Mirror = MirroredFeatureFlagStore<SqliteFeatureFlagStore>;
+
+fn bare(path: impl AsRef<Path>) -> SqliteFeatureFlagStore {
+    SqliteFeatureFlagStore::new(path).unwrap()
+}
+
+fn open(path: impl AsRef<Path>) -> Mirror {
+    MirroredFeatureFlagStore::new(bare(path))
+}
+
 fn shell(database: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(database).unwrap()
 }
@@ -66,16 +83,16 @@ fn record(name: &str, enabled: bool) -> FlagRecord {
     record
 }
 
-fn put(store: &SqliteFeatureFlagStore, name: &str, enabled: bool) -> flipper::Result<Version> {
+fn put(store: &impl FeatureFlagStore, name: &str, enabled: bool) -> flipper::Result<Version> {
     block_on(store.put(&record(name, enabled), Precondition::Any))
 }
 
-fn is_enabled(store: &SqliteFeatureFlagStore, name: &str) -> Option<bool> {
+fn is_enabled(store: &Mirror, name: &str) -> Option<bool> {
     Some(store.table().get(name)?.record.ok()?.is_enabled())
 }
 
 /// The reason why the store is stale, if it is.
-fn stale(store: &SqliteFeatureFlagStore) -> Option<String> {
+fn stale(store: &Mirror) -> Option<String> {
     match store.status().health {
         Health::Stale { reason, .. } => Some(reason.to_string()),
         _ => None,

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{Change, FeatureFlagStore, LocalFeatureFlagStore, SqliteFeatureFlagStore};
+use flipper::{Change, FeatureFlagStore, LocalFeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::{Child, is_root, skip, within};
 
 use crate::children::{counted, nanoseconds};
-use crate::{Folder, assert_intact, put};
+use crate::{Folder, Mirror, assert_intact, put};
 
 #[test]
 fn merges_of_four_processes_are_all_kept() {
@@ -183,7 +183,7 @@ fn killed_a_thousand_times_and_nothing_acknowledged_is_lost() {
 }
 
 /// Kills children that count in a flag, and looks after each whether all that it said is there.
-fn kill(folder: &Folder, store: &SqliteFeatureFlagStore, name: &str) -> u32 {
+fn kill(folder: &Folder, store: &Mirror, name: &str) -> u32 {
     let mut known = 0;
     for number in 0..250_u32 {
         let child = Child::spawn("write until killed", &[folder.text(), name]);

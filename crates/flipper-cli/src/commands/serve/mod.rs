@@ -10,7 +10,7 @@ mod served;
 use std::path::Path;
 use std::sync::Arc;
 
-use flipper::{LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore};
+use flipper::{FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore};
 use flipper_thrift::{Server, ServerOptions};
 
 use self::served::Served;
@@ -18,7 +18,7 @@ use crate::args::Serve;
 use crate::failure::{Done, Failure, said};
 use crate::interrupt::Interrupt;
 use crate::session::Session;
-use crate::store::{Kind, Location, Purpose, Store, consul};
+use crate::store::{Kind, Location, Purpose, Store};
 
 pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let location = session.choice()?.location;
@@ -27,7 +27,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let mut interrupt = Interrupt::begin()?;
     #[cfg(unix)]
     allow_connections();
-    let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref()).await?, &location));
+    let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref())?));
 
     let options = ServerOptions::new().allow_remote(args.listen_everywhere).cached_reads(true);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
@@ -75,38 +75,24 @@ fn allow_connections() {
 }
 
 /// The store with its flags in memory.
-async fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn LocalFeatureFlagStore>> {
-    let failed = |error| Failure::of(&error, &location.shown);
+fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn LocalFeatureFlagStore>> {
     if matches!(location.kind, Kind::Memory | Kind::Sqlite(_)) && snapshot.is_some() {
         return Err(Failure::usage(format!("{} needs no snapshot", location.shown)).hint("leave --snapshot out"));
     }
-    Ok(match &location.kind {
+    let is_new = match &location.kind {
         // Of use to those who reach it by Thrift, until the server ends.
-        Kind::Memory => Arc::new(MemoryFeatureFlagStore::new()),
-        Kind::Sqlite(path) => {
-            let is_new = !path.exists();
-            // For its messages about a folder that is not there.
-            Store::open(location, Purpose::New)?;
-            if is_new {
-                tracing::info!(store = location.shown, "the file was not there and has been made: it has no flags yet");
-            }
-            Arc::new(SqliteFeatureFlagStore::open(path).map_err(failed)?)
-        }
-        Kind::Consul => {
-            let mut builder = consul(location).map_err(failed)?;
-            if let Some(file) = snapshot {
-                builder = builder.snapshot_file(file);
-            }
-            Arc::new(builder.connect().await.map_err(failed)?)
-        }
-        Kind::Redis | Kind::Thrift => {
-            let mut builder = MirroredFeatureFlagStore::builder(Store::open(location, Purpose::Follow)?.inner);
-            if let Some(file) = snapshot {
-                builder = builder.snapshot_file(file);
-            }
-            Arc::new(builder.build())
-        }
-    })
+        Kind::Memory => return Ok(Arc::new(MemoryFeatureFlagStore::new())),
+        Kind::Sqlite(path) => !path.exists(),
+        _ => false,
+    };
+    let mut mirror = MirroredFeatureFlagStore::builder(Store::open(location, Purpose::New)?.inner);
+    if is_new {
+        tracing::info!(store = location.shown, "the file was not there and has been made: it has no flags yet");
+    }
+    if let Some(file) = snapshot {
+        mirror = mirror.snapshot_file(file);
+    }
+    Ok(Arc::new(mirror.build()))
 }
 
 /// Returns if the flags can never become current. What happens to them meanwhile, the library logs.

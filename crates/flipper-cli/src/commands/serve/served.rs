@@ -1,5 +1,4 @@
-//! The store as it is served: counted, and where it is remote read from memory by `get_cached` and `list`, but by `get` and `stream` from
-//! the store itself.
+//! The store as it is served: counted, and read from memory by `get_cached` and `list`, but by `get` and `stream` from the store itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,21 +13,17 @@ use flipper::{
 use futures_util::StreamExt;
 
 use super::calls::{Call, Calls};
-use crate::store::{Kind, Location};
 
 #[derive(Debug)]
 pub(super) struct Served {
     store: Arc<dyn LocalFeatureFlagStore>,
-    /// What is in memory is as good as what an unreachable store has, and is there at once. A file is as near as memory.
-    from_memory: bool,
     ready: AtomicBool,
     pub(super) calls: Calls,
 }
 
 impl Served {
-    pub(super) fn new(store: Arc<dyn LocalFeatureFlagStore>, location: &Location) -> Self {
-        let from_memory = !matches!(location.kind, Kind::Memory | Kind::Sqlite(_));
-        Self { store, from_memory, ready: AtomicBool::new(false), calls: Calls::default() }
+    pub(super) fn new(store: Arc<dyn LocalFeatureFlagStore>) -> Self {
+        Self { store, ready: AtomicBool::new(false), calls: Calls::default() }
     }
 
     /// Whether all flags were in memory once.
@@ -59,7 +54,6 @@ impl FeatureFlagStore for Served {
         // In an outage that is known, and after which all flags are read again, the last known flag is better than none. That there is no
         // such flag only the store can say.
         if matches!(&result, Err(error) if error.kind() == ErrorKind::Unavailable)
-            && self.from_memory
             && !self.store.status().is_live()
             && let Some(known) = self.store.table().get(name)
         {
@@ -82,7 +76,7 @@ impl FeatureFlagStore for Served {
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
-        let result = match self.from_memory && self.was_ready() {
+        let result = match self.was_ready() {
             true => Ok(self.store.table().list()),
             false => self.store.list().await,
         };
@@ -91,14 +85,11 @@ impl FeatureFlagStore for Served {
     }
 
     fn watch(&self) -> Watch<'_> {
-        match self.from_memory {
-            true => with_times(self.store.watch()),
-            false => self.store.watch(),
-        }
+        with_times(self.store.watch())
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
-        if !(self.from_memory && self.was_ready()) {
+        if !self.was_ready() {
             return self.get(name).await;
         }
         let result = Ok(self.store.table().get(name));
@@ -119,6 +110,14 @@ impl FeatureFlagStore for Served {
     fn stream(&self) -> FlagStream<'_> {
         self.calls.count(Call::List, &Ok(()));
         self.store.stream()
+    }
+
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        None
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
     }
 
     fn identity(&self) -> Identity {
@@ -160,9 +159,5 @@ impl LocalFeatureFlagStore for Served {
 
     async fn ready(&self) -> Result<()> {
         self.store.ready().await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.store.close().await
     }
 }

@@ -25,12 +25,12 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
         return Err(Failure::usage("both are the same store").hint("give the one to read first, then the one to write"));
     }
     let mut interrupt = Interrupt::begin()?;
-    let from = Store::open(&from, if args.follow { Purpose::Follow } else { Purpose::Existing })?;
+    let from = Store::open(&from, if args.follow { Purpose::Existing } else { Purpose::Existing })?;
     let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
         let written = Store::open(&to, target)?;
         // A file is followed by another part of the library than it is written by.
-        let watched = Store::open(&to, Purpose::Follow)?;
+        let watched = Store::open(&to, Purpose::Existing)?;
         return follow::run(session, args, &from, &written, &watched, &mut interrupt).await;
     }
     // Before a file is made for a store that cannot be read.

@@ -1,5 +1,5 @@
 
-#[flipper::is_enabled(flipper::connect("memory:"), "MY_FEATURE")]
+#[flipper::is_enabled(flipper::blocking::connect("memory:"), "MY_FEATURE")]
 fn sound() {}
 
 fn main() {}

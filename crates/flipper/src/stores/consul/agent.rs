@@ -6,7 +6,7 @@ use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::bare::Bare;
+use super::ConsulFeatureFlagStore;
 use super::client::{Answer, ConsulClient, Request};
 use super::errors;
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl ConsulClient {
     }
 }
 
-impl Bare {
+impl ConsulFeatureFlagStore {
     /// The store and the server that answers for it, if it says so. A client agent is none: which server it asks may change.
     pub(super) async fn serving(&self) -> Option<Identity> {
         let agent = self.client.agent().await.ok().filter(|agent| agent.server && !agent.node_id.is_empty())?;

@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, watch};
 use self::known::{Known, News};
 use self::rest::Rest;
 use self::retry::Retry;
-use super::bare::Bare;
+use super::ConsulFeatureFlagStore;
 use super::errors;
 use super::hints::SMALL;
 use super::kv::{Listing, Read, Wait};
@@ -36,7 +36,7 @@ use crate::stores::deeper::is_deeper;
 /// So many flags that are gone are asked for one by one, whether they may still be read.
 const ASKED_FOR: usize = 8;
 
-pub(super) async fn follow(store: Bare, events: Sender<WatchEvent>, lost: bool) {
+pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEvent>, lost: bool) {
     let (size, _) = watch::channel(0);
     let mut follower = Follower {
         store,
@@ -84,7 +84,7 @@ impl From<Error> for End {
 }
 
 struct Follower {
-    store: Bare,
+    store: ConsulFeatureFlagStore,
     events: Sender<WatchEvent>,
     /// The reason that was told last, while the store is lost.
     lost: Option<String>,

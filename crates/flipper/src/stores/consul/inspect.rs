@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hyper::header::DATE;
 
+use super::ConsulFeatureFlagStore;
 use super::agent::Agent;
-use super::bare::Bare;
 use super::kv::{Operation, Read, Transaction};
 use super::{date, errors};
 use crate::error::{Error, ErrorKind};
@@ -15,7 +15,7 @@ use crate::store::FeatureFlagStore;
 /// Clocks that differ by more make the times in log lines and flags hard to compare.
 const SKEW: Duration = Duration::from_secs(5);
 
-pub(super) async fn inspect(store: &Bare) -> Vec<Check> {
+pub(super) async fn inspect(store: &ConsulFeatureFlagStore) -> Vec<Check> {
     let began = Instant::now();
     let read = store.client.get(store.keys.prefix(), Read::Confirmed).await;
     let took = began.elapsed();
@@ -42,7 +42,7 @@ pub(super) async fn inspect(store: &Bare) -> Vec<Check> {
 }
 
 /// Whether the token can be read on the way.
-fn transport(store: &Bare) -> Check {
+fn transport(store: &ConsulFeatureFlagStore) -> Check {
     let address = store.client.address();
     let (finding, text) = match (address.starts_with("http://"), store.client.has_token()) {
         (false, _) => (Finding::Fine, "nobody on the way can read what is sent"),
@@ -63,7 +63,7 @@ fn version(agent: &Result<Agent, Error>) -> Check {
     }
 }
 
-async fn kind(store: &Bare, agent: &Result<Agent, Error>) -> Check {
+async fn kind(store: &ConsulFeatureFlagStore, agent: &Result<Agent, Error>) -> Check {
     let text = async |path: &str| {
         let answer = store.client.ask(path).await.ok()?;
         Some(String::from_utf8_lossy(&answer.body).into_owned())
@@ -83,7 +83,7 @@ async fn kind(store: &Bare, agent: &Result<Agent, Error>) -> Check {
 }
 
 /// A transaction that cannot succeed is refused before that if the token may not write. Nothing is written.
-async fn rights(store: &Bare, reads: bool) -> Check {
+async fn rights(store: &ConsulFeatureFlagStore, reads: bool) -> Check {
     if !reads {
         return Check::new("rights", Finding::Fault, "the token may not read the base key")
             .hint(format!("allow `key_prefix \"{}\"` with the policy `read`", store.keys.prefix()));
@@ -103,7 +103,7 @@ async fn rights(store: &Bare, reads: bool) -> Check {
     Check::new("rights", Finding::Fine, text)
 }
 
-async fn clock(store: &Bare) -> Option<Check> {
+async fn clock(store: &ConsulFeatureFlagStore) -> Option<Check> {
     let asked = SystemTime::now();
     let answer = store.client.ask("/v1/status/leader").await.ok()?;
     let there = date::parse(answer.header(DATE.as_str())?)?;
@@ -118,7 +118,7 @@ async fn clock(store: &Bare) -> Option<Check> {
     Some(Check::new("clock", Finding::Problem, text).hint("set both by NTP"))
 }
 
-async fn flags(store: &Bare) -> Check {
+async fn flags(store: &ConsulFeatureFlagStore) -> Check {
     match store.list().await {
         Ok(flags) => {
             let unreadable = flags.iter().filter(|flag| flag.record.is_err()).count();

@@ -7,11 +7,19 @@ use crate::error::{Error, Result};
 /// All but what stands for itself in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+const BASE_KEY: &str = "features";
+
 /// The keys under a base key.
 #[derive(Debug)]
 pub(super) struct Keys {
     prefix: String,
     hint: String,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { prefix: format!("{BASE_KEY}/"), hint: hint(BASE_KEY) }
+    }
 }
 
 impl Keys {

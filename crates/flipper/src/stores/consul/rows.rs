@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde_json::value::RawValue;
 
-use super::bare::Bare;
+use super::ConsulFeatureFlagStore;
 use super::kv::{self, Entry, Listing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Stored, Version};
@@ -46,12 +46,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) async fn of(store: &Bare, listing: Listing) -> Result<Self> {
+    pub(super) async fn of(store: &ConsulFeatureFlagStore, listing: Listing) -> Result<Self> {
         let store = store.clone();
         apart(listing.body.len() > LARGE, move || Self::parse(&store, listing)).await?
     }
 
-    fn parse(store: &Bare, listing: Listing) -> Result<Self> {
+    fn parse(store: &ConsulFeatureFlagStore, listing: Listing) -> Result<Self> {
         let start = listing.body.as_ptr().addr();
         let place = |text: &str| {
             let at = text.as_ptr().addr() - start;
@@ -101,7 +101,7 @@ impl Rows {
 /// Whether this lies deeper than one level, and is a flag of this base key all the same.
 fn is_here(name: &str, value: Option<&RawValue>) -> bool {
     let value = value.and_then(|raw| kv::decode(raw.get().as_bytes()).ok()).unwrap_or_default();
-    Bare::stored(name, &Entry { value, index: 0 }).is_some()
+    ConsulFeatureFlagStore::stored(name, &Entry { value, index: 0 }).is_some()
 }
 
 fn flag(body: &Bytes, row: &Row) -> Result<Stored> {

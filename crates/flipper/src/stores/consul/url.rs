@@ -2,73 +2,64 @@
 
 use std::time::Duration;
 
-use hyper::Uri;
-use percent_encoding::percent_decode_str;
-
-use super::builder::ConsulBuilder;
+use super::ConsulFeatureFlagStore;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
+use crate::url::CONSUL;
+use crate::url::parts::Parts;
 
 const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s]`";
 const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such as `30s`, `500ms` or `1m`";
+const LOGIN: &str = "a Consul store's URL holds no user, password or token: set CONSUL_HTTP_TOKEN instead";
 const PORT: u16 = 8500;
 
 /// What the URL does not say is taken from the environment, the token always.
-pub(super) fn parse(text: &str) -> Result<ConsulBuilder> {
+pub(super) fn parse(text: &str) -> Result<ConsulFeatureFlagStore> {
     parse_in(text, ConsulClientBuilder::from_env()?)
 }
 
-fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulBuilder> {
-    let rest = text.strip_prefix("consul://").ok_or_else(|| Error::invalid_input(FORM))?;
-    // Without a host it is that of the environment; the parser wants one.
-    let hostless = rest.is_empty() || rest.starts_with(['/', '?']);
-    let url: Uri = if hostless { format!("consul://none{rest}") } else { text.to_owned() }
-        .parse()
-        .map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))?;
-    let authority = url.authority().ok_or_else(|| Error::invalid_input(FORM))?;
-    if authority.as_str().contains('@') {
-        let message = "a Consul store's URL holds no user, password or token: set CONSUL_HTTP_TOKEN instead";
-        return Err(Error::invalid_input(message));
+fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeatureFlagStore> {
+    let mut parts = Parts::parse(text, CONSUL.schemes, FORM)?;
+    parts.refuse_login(LOGIN)?;
+    // Without a host it is that of the environment.
+    if parts.has_host() {
+        client = client.host(parts.host(PORT)?.to_address());
     }
-    if !hostless {
-        let port = match (url.port_u16(), authority.as_str().strip_prefix(authority.host())) {
-            (Some(port), _) => port,
-            (None, Some("")) => PORT,
-            _ => return Err(Error::invalid_input(FORM)),
-        };
-        client = client.host(format!("{}:{port}", authority.host()));
+    let parameters = &mut parts.parameters;
+    if let Some(datacenter) = parameters.take("dc") {
+        client = client.datacenter(datacenter);
     }
-    let mut wait = None;
-    for parameter in url.query().unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = decoded(value)?;
-        client = match (name, value.as_str()) {
-            ("dc", _) => client.datacenter(value),
-            ("ns", _) => client.namespace(value),
-            ("partition", _) => client.partition(value),
-            ("tls", "true") => client.tls(true),
-            ("tls", "false") => client.plain(),
-            ("wait", time) => {
-                wait = Some(duration(time).ok_or_else(|| Error::invalid_input(WAIT))?);
-                client
-            }
-            ("consistency", "default") => client.consistency(ConsulConsistency::Default),
-            ("consistency", "consistent") => client.consistency(ConsulConsistency::Consistent),
-            ("consistency", "stale") => client.consistency(ConsulConsistency::Stale),
-            _ => {
-                return Err(Error::invalid_input(
-                    "a Consul store's URL has a parameter that is not known, or a value that is none",
-                )
-                .with_source(FORM));
-            }
-        };
+    if let Some(namespace) = parameters.take("ns") {
+        client = client.namespace(namespace);
     }
-    let mut builder = ConsulBuilder::new(client.build()?);
+    if let Some(partition) = parameters.take("partition") {
+        client = client.partition(partition);
+    }
+    match parameters.take_one_of("tls", &[("true", true), ("false", false)])? {
+        Some(true) => client = client.tls(true),
+        Some(false) => client = client.plain(),
+        None => {}
+    }
+    let consistencies = [
+        ("default", ConsulConsistency::Default),
+        ("consistent", ConsulConsistency::Consistent),
+        ("stale", ConsulConsistency::Stale),
+    ];
+    if let Some(consistency) = parameters.take_one_of("consistency", &consistencies)? {
+        client = client.consistency(consistency);
+    }
+    let wait = parameters.take("wait");
+    let wait = wait.map(|time| duration(&time).ok_or_else(|| Error::invalid_input(WAIT))).transpose()?;
+    let base_key = parts.base_key()?;
+    parts.parameters.refuse_rest(CONSUL.parameters)?;
+    let mut store = ConsulFeatureFlagStore::new(client.build()?);
     if let Some(wait) = wait {
-        builder = builder.wait(wait);
+        store = store.wait(wait);
     }
-    let base_key = decoded(url.path().trim_matches('/'))?;
-    Ok(if base_key.is_empty() { builder } else { builder.base_key(base_key) })
+    match base_key {
+        Some(base_key) => store.base_key(base_key),
+        None => Ok(store),
+    }
 }
 
 /// `30s`, `500ms` or `1m`, as Consul writes it.
@@ -81,11 +72,6 @@ fn duration(text: &str) -> Option<Duration> {
         "m" => number.checked_mul(60).map(Duration::from_secs),
         _ => None,
     }
-}
-
-fn decoded(text: &str) -> Result<String> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|error| Error::invalid_input(FORM).with_source(error))?;
-    Ok(text.into_owned())
 }
 
 #[cfg(test)]
@@ -102,6 +88,7 @@ mod tests {
             ("consul:///other?tls=false", ["http://127.0.0.1:8500", "\"other\""]),
             ("consul://h?wait=30s", ["http://h:8500", "wait: 30s"]),
             ("consul://h?wait=500ms", ["http://h:8500", "wait: 500ms"]),
+            ("consul://h?base_key=shop/features", ["http://h:8500", "\"shop/features\""]),
         ] {
             let shown = shown(url);
             assert!(parts.iter().all(|part| shown.contains(part)), "{url}: {shown}");
@@ -142,7 +129,7 @@ mod tests {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         })?
         .timeout(Duration::from_millis(300));
-        let store = parse_in(&with(url), client)?.remote()?;
+        let store = parse_in(&with(url), client)?;
         assert!(crate::FeatureFlagStore::list(&store).await.is_err());
         drop(store);
         Ok(reader.join().unwrap())

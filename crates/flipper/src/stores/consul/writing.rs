@@ -1,6 +1,6 @@
 //! Writes: one transaction each, of the flag and of the hint.
 
-use super::bare::Bare;
+use super::ConsulFeatureFlagStore;
 use super::errors;
 use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
 use crate::error::{Error, ErrorKind, Result};
@@ -10,7 +10,13 @@ use crate::store::Version;
 const FRAME: usize = 1024;
 
 /// `index`: what the flag must have, 0 for one that must not be there.
-pub(super) async fn put(store: &Bare, name: &str, key: &str, value: Vec<u8>, index: Option<u64>) -> Result<Version> {
+pub(super) async fn put(
+    store: &ConsulFeatureFlagStore,
+    name: &str,
+    key: &str,
+    value: Vec<u8>,
+    index: Option<u64>,
+) -> Result<Version> {
     let base64 = value.len().div_ceil(3) * 4;
     let written = if base64 + key.len() * 6 + FRAME + super::hints::LARGEST > LARGEST_TRANSACTION {
         put_large(store, key, value, index).await
@@ -25,7 +31,12 @@ pub(super) async fn put(store: &Bare, name: &str, key: &str, value: Vec<u8>, ind
 }
 
 /// `index`: what the flag must have.
-pub(super) async fn delete(store: &Bare, name: &str, key: &str, index: Option<u64>) -> Result<Version> {
+pub(super) async fn delete(
+    store: &ConsulFeatureFlagStore,
+    name: &str,
+    key: &str,
+    index: Option<u64>,
+) -> Result<Version> {
     let mut operations = Vec::with_capacity(3);
     // `delete-cas` of a key that is not there succeeds.
     operations.extend(index.map(|index| Operation::check(key, index)));
@@ -40,7 +51,7 @@ pub(super) async fn delete(store: &Bare, name: &str, key: &str, index: Option<u6
 
 /// With the hint where that is allowed, without it where not.
 async fn transact(
-    store: &Bare,
+    store: &ConsulFeatureFlagStore,
     name: &str,
     mut operations: Vec<Operation<'_>>,
     conditional: bool,
@@ -96,7 +107,7 @@ fn refused(failures: &[Failure], conditional: bool) -> Error {
 }
 
 /// A transaction has room for three quarters of what a value may have. Nothing is hinted then.
-async fn put_large(store: &Bare, key: &str, value: Vec<u8>, index: Option<u64>) -> Result<u64> {
+async fn put_large(store: &ConsulFeatureFlagStore, key: &str, value: Vec<u8>, index: Option<u64>) -> Result<u64> {
     if !store.client.put(key, value.clone(), index).await? {
         return Err(Error::new(ErrorKind::Conflict));
     }

@@ -4,8 +4,8 @@ use redis::cluster::ClusterClient;
 use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisResult};
 
 use super::errors::refusal;
-use super::place::Host;
 use super::url::{encoded, shown};
+use crate::url::parts::Host;
 
 /// As [`Place::shown`](super::place::Place::shown).
 pub(super) fn node(info: &ConnectionInfo) -> String {

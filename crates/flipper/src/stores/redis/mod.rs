@@ -5,7 +5,7 @@
 //! use flipper::{FeatureFlagClient, RedisFeatureFlagStore};
 //!
 //! # async fn example() -> flipper::Result<()> {
-//! let store = RedisFeatureFlagStore::connect("redis://127.0.0.1/0?base_key=features")?;
+//! let store = RedisFeatureFlagStore::from_url("redis://127.0.0.1/0?base_key=features")?;
 //! let features = FeatureFlagClient::remote(store);
 //!
 //! features.create("MY_FEATURE").or_get().await?;
@@ -88,9 +88,6 @@ const MOST_WARNINGS: usize = 1000;
 /// be a `static`, works under any executor, and outlives the runtime that it was first used in. Every command ends within
 /// [`timeout`](Self::timeout).
 ///
-/// Each check of a bare store is a call of the server. For checks from memory wrap it in
-/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore), as [`connect`](crate::connect) does.
-///
 /// ```no_run
 /// use flipper::RedisFeatureFlagStore;
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -148,9 +145,6 @@ impl RedisFeatureFlagStore {
         }
     }
 
-    /// What this store's URLs begin with.
-    pub const SCHEMES: &'static [&'static str] = url::SCHEMES;
-
     /// A store at this URL. Nothing is sent yet.
     ///
     /// | URL | |
@@ -168,7 +162,7 @@ impl RedisFeatureFlagStore {
     /// # Errors
     ///
     /// `InvalidInput` for another URL, and for a file that cannot be read. The message holds no user and no password.
-    pub fn connect(url: &str) -> Result<Self> {
+    pub fn from_url(url: &str) -> Result<Self> {
         let (place, base_key) = url::parse(url)?;
         let store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);
         Ok(match base_key {
@@ -182,7 +176,7 @@ impl RedisFeatureFlagStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` as [`connect`](Self::connect).
+    /// `InvalidInput` as [`from_url`](Self::from_url).
     pub fn identity_of(url: &str) -> Result<Identity> {
         let (place, base_key) = url::parse(url)?;
         Ok(identity(&place.shown(), base_key.as_deref().unwrap_or(BASE_KEY)))

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::client::Kind;
 use super::errors::refusal;
 use super::url::{encoded, shown};
+use crate::url::parts::Host;
 
 pub(super) struct Place {
     pub(super) form: Form,
@@ -29,12 +30,6 @@ pub(super) enum Form {
     Unix { path: PathBuf, db: i64 },
     Cluster { hosts: Vec<Host>, db: i64 },
     Sentinel { hosts: Vec<Host>, master: String, db: i64, user: Credentials },
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Host {
-    pub(super) name: String,
-    pub(super) port: u16,
 }
 
 #[derive(Default)]

@@ -1,27 +1,13 @@
-//! The URLs of Redis stores, all read here.
+//! The URLs of Redis stores.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::Ipv6Addr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::place::{Credentials, Form, Host, Place, Tls};
+use super::place::{Credentials, Form, Place, Tls};
 use crate::error::{Error, Result};
-
-/// The schemes of Redis stores' URLs.
-pub(super) const SCHEMES: &[&str] = &[
-    "redis",
-    "rediss",
-    "valkey",
-    "valkeys",
-    "redis-cluster",
-    "rediss-cluster",
-    "redis-sentinel",
-    "rediss-sentinel",
-    "redis+unix",
-    "unix",
-];
+use crate::url::REDIS;
+use crate::url::parts::{Host, Parameters, Parts, decoded};
 
 const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?base_key=KEY]`, \
     `redis-cluster://HOST[:PORT],…`, `redis-sentinel://HOST[:PORT],…/MASTER[/DATABASE]` or `redis+unix:///PATH[?db=DATABASE]`; \
@@ -31,116 +17,54 @@ const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT
 const SHOWN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'~').remove(b':');
 
-/// A place and the base key, if the URL names one. No message holds anything that may be a secret.
+/// A place and the base key, if the URL names one.
 pub(super) fn parse(url: &str) -> Result<(Place, Option<String>)> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| Error::invalid_input(FORM))?;
-    if !SCHEMES.contains(&scheme) {
-        return Err(Error::invalid_input(FORM));
-    }
-    if rest.contains('#') {
-        return Err(Error::invalid_input("a `#` in a Redis URL: in a password it is written as `%23`"));
-    }
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = match rest.find('/') {
-        Some(at) => rest.split_at(at),
-        None => (rest, ""),
-    };
-    if path.contains('@') || query.contains('@') {
-        return Err(Error::invalid_input(
-            "an `@` behind the host of a Redis URL: write a `/` in a password as `%2F`, a `?` as `%3F`, an `@` as `%40`",
-        ));
-    }
-    let (user, hosts) = match authority.rsplit_once('@') {
-        Some((user, hosts)) => (credentials(user)?, hosts),
-        None => (Credentials::default(), authority),
-    };
-    let mut parameters = Parameters::parse(query)?;
-    let base_key = parameters.take("base_key");
-    let resp2 = match parameters.take("protocol").as_deref() {
-        None | Some("3" | "resp3") => false,
-        Some("2" | "resp2") => true,
-        Some(_) => return Err(Error::invalid_input("`protocol` is `resp2` or `resp3`")),
-    };
-    let form = form(scheme, hosts, path, &mut parameters)?;
-    let secured = matches!(scheme, "rediss" | "valkeys" | "rediss-cluster" | "rediss-sentinel");
-    let tls = tls(secured, &mut parameters)?;
-    parameters.refuse_rest()?;
+    let mut parts = Parts::parse(url, REDIS.schemes, FORM)?;
+    let base_key = parts.parameters.take("base_key");
+    let protocols = [("3", false), ("resp3", false), ("2", true), ("resp2", true)];
+    let resp2 = parts.parameters.take_one_of("protocol", &protocols)?.unwrap_or(false);
+    let form = form(&mut parts)?;
+    let secured = matches!(parts.scheme.as_str(), "rediss" | "valkeys" | "rediss-cluster" | "rediss-sentinel");
+    let tls = tls(secured, &mut parts.parameters)?;
+    parts.parameters.refuse_rest(REDIS.parameters)?;
+    let user = Credentials { user: parts.user, password: parts.password }.complete();
     Ok((Place { form, user, tls, resp2 }, base_key))
 }
 
-fn form(scheme: &str, hosts: &str, path: &str, parameters: &mut Parameters) -> Result<Form> {
-    let named = parameters.take("db");
-    if scheme.ends_with("unix") {
-        if !hosts.is_empty() || path.len() < 2 {
+fn form(parts: &mut Parts) -> Result<Form> {
+    let named = parts.parameters.take("db");
+    if parts.scheme.ends_with("unix") {
+        if parts.has_host() || parts.path.len() < 2 {
             return Err(Error::invalid_input("the URL of a Unix socket is `redis+unix:///PATH[?db=DATABASE]`"));
         }
-        return Ok(Form::Unix { path: decoded(path)?.into(), db: database("", named.as_deref())? });
+        return Ok(Form::Unix { path: decoded(&parts.path)?.into(), db: database("", named.as_deref())? });
     }
-    if scheme.ends_with("-cluster") {
-        return Ok(Form::Cluster { hosts: self::hosts(hosts, 6379)?, db: database(path, named.as_deref())? });
+    if parts.scheme.ends_with("-cluster") {
+        return Ok(Form::Cluster { hosts: parts.hosts(6379)?, db: database(&parts.path, named.as_deref())? });
     }
-    if scheme.ends_with("-sentinel") {
-        let (master, db) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
+    if parts.scheme.ends_with("-sentinel") {
+        let path = parts.path.trim_start_matches('/');
+        let (master, db) = path.split_once('/').unwrap_or((path, ""));
         if master.is_empty() {
             return Err(Error::invalid_input(
                 "the URL of Sentinels names the service: `redis-sentinel://HOST,…/MASTER`",
             ));
         }
-        let user =
-            Credentials { user: parameters.take("sentinel_username"), password: parameters.take("sentinel_password") };
+        let [user, password] = ["sentinel_username", "sentinel_password"].map(|name| parts.parameters.take(name));
         return Ok(Form::Sentinel {
-            hosts: self::hosts(hosts, 26379)?,
+            hosts: parts.hosts(26379)?,
             master: decoded(master)?,
             db: database(db, named.as_deref())?,
-            user: user.complete(),
+            user: Credentials { user, password }.complete(),
         });
     }
-    let mut found = self::hosts(hosts, 6379)?;
+    let mut found = parts.hosts(6379)?;
     match (found.pop(), found.is_empty()) {
-        (Some(host), true) => Ok(Form::Node { host, db: database(path, named.as_deref())? }),
+        (Some(host), true) => Ok(Form::Node { host, db: database(&parts.path, named.as_deref())? }),
         _ => Err(Error::invalid_input(
             "several hosts are a cluster, `redis-cluster://HOST,HOST`, or Sentinels, `redis-sentinel://HOST,HOST/MASTER`",
         )),
     }
-}
-
-fn credentials(text: &str) -> Result<Credentials> {
-    let (user, password) = match text.split_once(':') {
-        Some((user, password)) => (user, Some(decoded(password)?)),
-        None => (text, None),
-    };
-    let user = Some(decoded(user)?).filter(|user| !user.is_empty());
-    let password = password.filter(|password| user.is_some() || !password.is_empty());
-    Ok(Credentials { user, password }.complete())
-}
-
-fn hosts(text: &str, port: u16) -> Result<Vec<Host>> {
-    text.split(',').map(|host| self::host(host, port)).collect()
-}
-
-fn host(text: &str, default_port: u16) -> Result<Host> {
-    let wrong = || Error::invalid_input("the host of a Redis URL is a name or an address, with or without `:PORT`");
-    let (name, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (address, port) = rest.split_once(']').ok_or_else(wrong)?;
-            let address: Ipv6Addr = address.parse().map_err(|_| wrong())?;
-            (address.to_string(), if port.is_empty() { None } else { Some(port.strip_prefix(':').ok_or_else(wrong)?) })
-        }
-        None => match text.split_once(':') {
-            Some((name, port)) => (name.to_ascii_lowercase(), Some(port)),
-            None => (text.to_ascii_lowercase(), None),
-        },
-    };
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    // The driver refuses the addresses that stand for all.
-    if name.is_empty() || !name.chars().all(is_name) || name == "0.0.0.0" || name == "::" {
-        return Err(wrong());
-    }
-    let port = match port {
-        Some(port) => port.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?,
-        None => default_port,
-    };
-    Ok(Host { name, port })
 }
 
 fn database(path: &str, named: Option<&str>) -> Result<i64> {
@@ -170,11 +94,6 @@ fn tls(secured: bool, parameters: &mut Parameters) -> Result<Option<Tls>> {
     Ok(secured.then_some(tls))
 }
 
-fn decoded(text: &str) -> Result<String> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| Error::invalid_input("a part of the Redis URL is not UTF-8"))
-}
-
 /// For a place: nothing in it can be taken for another part of the URL.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, SHOWN).to_string()
@@ -188,49 +107,9 @@ pub(super) fn shown(hosts: &[Host]) -> String {
     for host in hosts {
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to a string never fails.
-        let _ = match host.name.contains(':') {
-            true => write!(text, "{comma}[{}]:{}", host.name, host.port),
-            false => write!(text, "{comma}{}:{}", host.name, host.port),
-        };
+        let _ = write!(text, "{comma}{}", host.to_address());
     }
     text
-}
-
-struct Parameters(BTreeMap<String, String>);
-
-impl Parameters {
-    fn parse(query: &str) -> Result<Self> {
-        let mut parameters = BTreeMap::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // As in forms, which the other stores' URLs follow too.
-            let [name, value] = [name, value].map(|text| decoded(&text.replace('+', " ")));
-            let name = name?;
-            if parameters.insert(name.clone(), value?).is_some() {
-                return Err(Error::invalid_input(format!("the Redis URL has {} twice", quoted(&name))));
-            }
-        }
-        Ok(Self(parameters))
-    }
-
-    fn take(&mut self, name: &str) -> Option<String> {
-        self.0.remove(name)
-    }
-
-    fn refuse_rest(self) -> Result<()> {
-        let Some(name) = self.0.into_keys().next() else { return Ok(()) };
-        let known = "`base_key`, `db`, `protocol`, with `rediss` `ca`, `cert` and `key`, with Sentinels `sentinel_username` and \
-            `sentinel_password`";
-        Err(Error::invalid_input(format!("a Redis URL has no parameter {} here; there are {known}", quoted(&name))))
-    }
-}
-
-/// A name that can be no secret; what has other characters may be a part of a password.
-fn quoted(name: &str) -> String {
-    match name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
-        true => format!("`{name}`"),
-        false => "of this name".to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -241,7 +120,7 @@ mod tests {
     use crate::stores::RedisFeatureFlagStore;
 
     fn identity(url: &str) -> String {
-        RedisFeatureFlagStore::connect(url).unwrap().identity().to_string()
+        RedisFeatureFlagStore::from_url(url).unwrap().identity().to_string()
     }
 
     #[test]
@@ -308,13 +187,13 @@ mod tests {
             "redis+unix://u:secret@",
             "http://u:secret@h",
         ] {
-            let error = RedisFeatureFlagStore::connect(url).unwrap_err();
+            let error = RedisFeatureFlagStore::from_url(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(!format!("{error} {error:?}").contains("secret"), "{url}: {error:?}");
         }
-        let error = RedisFeatureFlagStore::connect("redis://h?timeout=3").unwrap_err();
+        let error = RedisFeatureFlagStore::from_url("redis://h?timeout=3").unwrap_err();
         assert!(error.to_string().contains("no parameter `timeout`"), "{error}");
-        let store = RedisFeatureFlagStore::connect("redis://u:secret@localhost").unwrap();
+        let store = RedisFeatureFlagStore::from_url("redis://u:secret@localhost").unwrap();
         assert!(!format!("{store} {store:?} {}", store.identity()).contains("secret"));
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::errors::{from_io, from_sqlite, unavailable};
-use super::schema::{self, All};
+use super::schema;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Which file a name stands for. The connections hold the file, so that its number is not given to another one.
@@ -78,34 +78,19 @@ impl Identity {
     }
 }
 
-/// The connections of one store to one file.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) reader: Connection,
-    pub(super) writer: Connection,
-    pub(super) identity: Identity,
-    /// At the latest before the flags were read.
-    pub(super) content: Content,
-    pub(super) all: All,
-}
-
 /// Where the database is.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     /// What it leads to is looked up each time: links are pointed elsewhere, and folders swapped.
     pub(super) path: PathBuf,
-    busy_timeout: Duration,
 }
 
 /// Files that were written within as much may have the same time of it.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Longer waits of the follower would make it late for others; it comes again anyway.
-const READER_PATIENCE: Duration = Duration::from_millis(250);
-
 impl Place {
     /// Creates the file if there is none.
-    pub(super) fn new(path: &Path, busy_timeout: Duration) -> Result<Self> {
+    pub(super) fn new(path: &Path) -> Result<Self> {
         let absolute = std::path::absolute(path).map_err(|error| from_io("path", error))?;
         let folder = absolute.parent().unwrap_or(&absolute);
         match fs::metadata(folder) {
@@ -126,57 +111,25 @@ impl Place {
             let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
             Connection::open_with_flags(&absolute, create | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(from_sqlite)?;
         }
-        Ok(Self { path: absolute, busy_timeout })
+        Ok(Self { path: absolute })
     }
 
-    /// Opens the file, which must exist, and reads all flags.
-    pub(super) fn open(&self) -> Result<Opened> {
+    /// A connection to the file, which must exist, with nothing read of it, and when the file was written last, at the latest before
+    /// that.
+    pub(super) fn connect(&self, patience: Duration) -> Result<(Connection, Identity, Content)> {
         // Again, if it was replaced while it was being opened.
         for _ in 0..5 {
             let files = Files::of(&self.path)?;
             let before = id(&metadata(&files.main)?.ok_or_else(deleted)?);
-            let opened = match self.open_with(&files, Mode::Shared) {
-                Err(error) if may_be_read_without_locks(&files, &error) => {
-                    self.open_with(&files, Mode::WithoutLocks)?
-                }
+            let opened = match open(&files, Mode::Shared, patience) {
+                Err(error) if may_be_read_without_locks(&files, &error) => open(&files, Mode::WithoutLocks, patience)?,
                 opened => opened?,
             };
-            if opened.identity.main == before && self.look(&opened.identity).is_ok() {
+            if opened.1.main == before && self.look(&opened.1).is_ok() {
                 return Ok(opened);
             }
         }
         Err(unavailable("database file is being replaced again and again"))
-    }
-
-    /// One connection to the file, which must exist, with nothing read of it.
-    pub(super) fn connect_one(&self) -> Result<(Connection, Identity, Content)> {
-        let files = Files::of(&self.path)?;
-        let connect = |mode| {
-            let content = content(&files)?;
-            let mut connection = connect(&files, mode, self.busy_timeout)?;
-            schema::prepare(&mut connection, self.busy_timeout)?;
-            // The -wal file is there from the first read on.
-            schema::data_version(&connection).map_err(from_sqlite)?;
-            Ok((connection, identify(files.clone(), mode, content)?, content))
-        };
-        match connect(Mode::Shared) {
-            Err(error) if may_be_read_without_locks(&files, &error) => connect(Mode::WithoutLocks),
-            connected => connected,
-        }
-    }
-
-    fn open_with(&self, files: &Files, mode: Mode) -> Result<Opened> {
-        let mut content_before = content(files)?;
-        let mut writer = connect(files, mode, self.busy_timeout)?;
-        schema::prepare(&mut writer, self.busy_timeout)?;
-        if matches!(mode, Mode::Shared) {
-            // It may have made the tables.
-            content_before = content(files)?;
-        }
-        let reader = connect(files, mode, READER_PATIENCE.min(self.busy_timeout))?;
-        let all = schema::read_all(&reader)?;
-        let identity = identify(files.clone(), mode, content_before)?;
-        Ok(Opened { reader, writer, identity, content: content_before, all })
     }
 
     /// Whether these are still the files that the name stands for, and when the database file was last written.
@@ -195,12 +148,12 @@ impl Place {
         Ok(content)
     }
 
-    /// Closes connections to files that may not be there any more, in such a way that what was acknowledged is in the main
+    /// Closes a connection to files that may not be there any more, in such a way that what was acknowledged is in the main
     /// file, wherever it is, and that nothing of it gets into another file that now has its name.
     ///
     /// SQLite by itself would delete, by name, the -wal file of that other file; and that file, opened with the old -wal file
     /// beside it, would take over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
-    pub(super) fn abandon(&self, writer: Connection, reader: Option<Connection>, identity: &Identity) {
+    pub(super) fn abandon(&self, connection: Connection, identity: &Identity) {
         let by_name = |path: &Path| fs::metadata(path).ok().as_ref().map(id);
         let files = &identity.files;
         let wal = by_name(&files.wal);
@@ -208,18 +161,15 @@ impl Place {
         let replaced = by_name(&files.main).is_some_and(|main| main != identity.main);
         let gone = by_name(&files.main).is_none();
         let wal_is_ours = wal.is_some() && wal == identity.wal;
-        if let Some(reader) = reader {
-            leave(reader);
-        }
         let mut emptied = false;
-        if (wal_is_ours || wal.is_none()) && !is_read_only(&writer) {
-            let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        if (wal_is_ours || wal.is_none()) && !is_read_only(&connection) {
+            let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
             emptied = matches!(busy, Ok(0));
             if let Err(error) = busy {
                 tracing::warn!(file = %files.main.display(), %error, "the old database file lacks its last changes");
             }
         }
-        leave(writer);
+        leave(connection);
         if wal_is_ours && (replaced || gone && emptied) {
             for (path, old) in [(&files.wal, wal), (&files.shm, shm)] {
                 if old.is_some() && by_name(path) == old {
@@ -239,7 +189,7 @@ fn metadata(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
-fn content(files: &Files) -> Result<Content> {
+fn content_of_main(files: &Files) -> Result<Content> {
     Ok(content_of(&metadata(&files.main)?.ok_or_else(deleted)?))
 }
 
@@ -256,6 +206,19 @@ fn identify(files: Files, mode: Mode, content: Content) -> Result<Identity> {
     let main = id(&metadata(&files.main)?.ok_or_else(deleted)?);
     let wal = metadata(&files.wal)?.as_ref().map(id);
     Ok(Identity { files, main, wal, unlocked: matches!(mode, Mode::WithoutLocks).then_some(content) })
+}
+
+fn open(files: &Files, mode: Mode, patience: Duration) -> Result<(Connection, Identity, Content)> {
+    let mut content = content_of_main(files)?;
+    let mut connection = connect(files, mode, patience)?;
+    schema::prepare(&mut connection, patience)?;
+    if matches!(mode, Mode::Shared) {
+        // It may have made the tables.
+        content = content_of_main(files)?;
+    }
+    // The -wal file is there from the first read on.
+    schema::data_version(&connection).map_err(from_sqlite)?;
+    Ok((connection, identify(files.clone(), mode, content)?, content))
 }
 
 fn connect(files: &Files, mode: Mode, busy_timeout: Duration) -> Result<Connection> {

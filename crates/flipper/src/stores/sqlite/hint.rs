@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::follower::Request;
+use super::watch::Request;
 
 /// Sends [`Request::Hint`] when something happens to the file, until it is dropped.
 pub(super) struct Hint {

@@ -6,7 +6,7 @@
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("flags.db");
 //! # futures_executor::block_on(async {
-//! let store = SqliteFeatureFlagStore::open(&path)?;
+//! let store = SqliteFeatureFlagStore::new(&path)?;
 //! let features = FeatureFlagClient::new(store);
 //! features.create("MY_FEATURE").or_get().await?;
 //! features.enable("MY_FEATURE").await?;
@@ -14,9 +14,9 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! All flags are in memory, and a check reads only that. Two threads do the work with the file: one writes, the other
-//! brings in what other processes write, mostly within a millisecond: it is woken by the file system, and in any case looks 20
-//! times a second. No async runtime is needed.
+//! Each call asks the file, on a thread of this crate's. A watch has a thread of its own, which finds what other processes write,
+//! mostly within a millisecond: the file system wakes it, and in any case it looks 20 times a second. So a client has all flags in
+//! memory, those of the file from the beginning. No async runtime is needed.
 //!
 //! # Layout
 //!
@@ -40,293 +40,267 @@
 //! too, but not safely: while the copy goes on others read half of it.
 
 mod batch;
-mod direct;
 mod errors;
 mod file;
 mod follower;
-mod health;
 mod hint;
 mod inspect;
-mod options;
+mod link;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod writer;
+mod watch;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use self::batch::Batch;
-pub use self::direct::SqliteFile;
 use self::errors::{Named, closed, unavailable};
-use self::file::{Content, Identity, Place, is_past};
-use self::follower::{Follower, Request};
-use self::health::Pulse;
-pub use self::options::SqliteOptions;
-use self::writer::{Job, Write, WriteAll, Writer};
+use self::file::Place;
+use self::link::File;
+use self::watch::Followers;
+use crate::background;
 use crate::error::{Error, Result};
-use crate::inspection::Check;
-use crate::many::give_up;
+use crate::identity::Identity;
+use crate::inspection::{Check, Finding};
+use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
-use crate::status::Status;
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, Precondition, Stored, Version, Watch};
-use crate::table::FlagTable;
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 
-/// Keeps flags in an SQLite file. Clones share it; when the last one is dropped, or [closed](LocalFeatureFlagStore::close),
-/// the file is released.
-#[derive(Clone, Debug)]
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What SQLite can count in milliseconds, and clocks can add, with room to spare.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+const SHORTEST_POLL: Duration = Duration::from_millis(1);
+/// So long after the last write the -wal file is emptied.
+const REST: Duration = Duration::from_millis(100);
+/// How many flags of a stream are read at once.
+const PAGE: usize = 500;
+
+/// Keeps flags in an SQLite file. Clones share its connections; when the last one is dropped, or the store is
+/// [closed](FeatureFlagStore::close), the file is released.
+#[derive(Clone)]
 pub struct SqliteFeatureFlagStore {
     shared: Arc<Shared>,
-    threads: Arc<Threads>,
+    busy_timeout: Duration,
+    poll_every: Option<Duration>,
 }
 
-/// What the threads and the store share.
-#[derive(Debug)]
 struct Shared {
-    place: Place,
-    options: SqliteOptions,
-    table: Arc<FlagTable>,
-    /// The connection that writes. Who holds the lock knows that no write gets into the file or into memory meanwhile.
-    link: Mutex<Option<Link>>,
-    pulse: Pulse,
-    /// When the database file was written last that memory has the content of, and whether no later writing can have that time.
-    content: Mutex<Option<(Content, bool)>>,
-    /// Something went wrong in such a way that all must be opened anew.
-    reopen: AtomicBool,
+    file: Arc<File>,
+    /// Whether the -wal file is to be emptied.
+    resting: AtomicBool,
+    followers: Arc<Followers>,
     closed: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Link {
-    writer: Connection,
-    identity: Identity,
-}
-
-impl Shared {
-    fn link(&self) -> MutexGuard<'_, Option<Link>> {
-        // After a panic the follower replaces what is in there.
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether memory has what this writing of the database file left.
-    fn has(&self, content: Content) -> bool {
-        *self.content.lock().unwrap_or_else(PoisonError::into_inner) == Some((content, true))
-    }
-
-    /// Whether these files have been written into by who knows whom since they were looked at.
-    fn is_foreign(&self, identity: &Identity) -> bool {
-        let known = *self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        self.place.look(identity).is_ok_and(|content| known.is_some_and(|(known, _)| known != content))
-    }
-
-    /// Whether this is the file that the name stands for, with the content that memory has.
-    fn is_current(&self, identity: &Identity) -> bool {
-        self.place.look(identity).is_ok_and(|content| self.has(content))
-    }
-
-    fn have(&self, content: Content) {
-        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some((content, is_past(content)));
-    }
-
-    fn named(&self, error: Error) -> Error {
-        error.with_store(Named(&self.place.path))
-    }
-}
-
-/// The ways to the threads, which end with it.
-#[derive(Debug)]
-struct Threads {
-    writer: Sender<Job>,
-    follower: Sender<Request>,
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        // Both fail where the threads have ended before.
-        let _ = self.follower.send(Request::Close(oneshot::channel().0));
-        let _ = self.writer.send(Job::Close(oneshot::channel().0));
-    }
 }
 
 impl fmt::Display for SqliteFeatureFlagStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Named(&self.shared.place.path).fmt(f)
+        Named(&self.shared.file.place.path).fmt(f)
+    }
+}
+
+impl fmt::Debug for SqliteFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteFeatureFlagStore")
+            .field("file", &self.shared.file.place.path)
+            .field("busy_timeout", &self.busy_timeout)
+            .field("poll_every", &self.poll_every)
+            .finish()
     }
 }
 
 impl SqliteFeatureFlagStore {
-    /// Opens the file, which is created if there is none (its folder is not), and loads all flags. Blocks while it does.
+    /// Opens the file, which is created if there is none (its folder is not). Blocks while it does.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the file is not a database or belongs to another program, `Unsupported` if a newer version of this
     /// crate made it, `Unauthorized` if it may not be used, `Unavailable` if its folder is missing, it is locked, or the disk is full.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::options().open(path)
+    pub fn new(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let open = || {
+            let file = File::new(Place::new(path)?);
+            // A damaged file is found out here.
+            file.with(&file.writer, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map(drop))?;
+            let shared = Shared {
+                file: Arc::new(file),
+                resting: AtomicBool::new(false),
+                followers: Arc::default(),
+                closed: AtomicBool::new(false),
+            };
+            Ok(Self { shared: Arc::new(shared), busy_timeout: BUSY_TIMEOUT, poll_every: None })
+        };
+        open().map_err(|error: Error| error.with_store(Named(path)))
     }
 
-    /// For other options than [`open`](Self::open)'s:
+    /// The store of `sqlite:PATH`; the path is taken as it stands, relative or absolute.
     ///
-    /// ```no_run
-    /// # use flipper::SqliteFeatureFlagStore;
-    /// use std::time::Duration;
+    /// # Errors
     ///
-    /// let store = SqliteFeatureFlagStore::options().busy_timeout(Duration::from_secs(1)).open("flags.db")?;
-    /// # Ok::<(), flipper::Error>(())
-    /// ```
-    pub fn options() -> SqliteOptions {
-        SqliteOptions::default()
-    }
-
-    fn start(path: &Path, options: SqliteOptions) -> Result<Self> {
-        let place = Place::new(path, options.busy_timeout)?;
-        let opened = place.open()?;
-        let pulse = Pulse::new(place.path.clone());
-        let shared = Arc::new(Shared {
-            place,
-            options,
-            table: Arc::new(FlagTable::new()),
-            link: Mutex::new(None),
-            pulse,
-            content: Mutex::default(),
-            reopen: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        });
-        let (jobs_in, jobs) = mpsc::channel();
-        let (requests_in, requests) = mpsc::channel();
-        // Made first, so that a thread that was started ends if the other cannot be.
-        let threads = Arc::new(Threads { writer: jobs_in, follower: requests_in.clone() });
-        let follower = Follower::new(shared.clone(), requests, requests_in.clone(), opened);
-        let writer = Writer { shared: shared.clone(), jobs, follower: requests_in };
-        spawn("flipper-sqlite-r", move || follower.run())?;
-        spawn("flipper-sqlite-w", move || writer.run())?;
-        Ok(Self { shared, threads })
-    }
-
-    /// Waits until memory has all that was committed before the call.
-    async fn sync(&self) -> Result<()> {
-        let (reply, answer) = oneshot::channel();
-        if self.shared.closed.load(Ordering::Acquire) || self.threads.follower.send(Request::Sync(reply)).is_err() {
-            return Err(closed());
+    /// `InvalidInput` for another URL, and as [`new`](Self::new).
+    pub fn from_url(url: &str) -> Result<Self> {
+        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path {
+            Some(path) if !path.is_empty() => Self::new(path),
+            _ => Err(Error::invalid_input("an SQLite store's URL is `sqlite:PATH`, with the path of a file")),
         }
-        answer.await.unwrap_or_else(|_ended| Err(closed()))
     }
 
-    async fn write(
+    /// How long a write waits while another program holds the file; 5 s by default, a day at most.
+    #[must_use]
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout.min(LONGEST_WAIT);
+        self
+    }
+
+    /// How often a watch looks at the file without a reason; a millisecond at least. By default every 50 ms while the file system
+    /// notifies of changes, and every 3 ms where it does not.
+    #[must_use]
+    pub fn poll_every(mut self, every: Duration) -> Self {
+        self.poll_every = Some(every.clamp(SHORTEST_POLL, LONGEST_WAIT));
+        self
+    }
+
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+        let patience = self.busy_timeout;
+        self.run(move |file| file.with(&file.reader, patience, false, work)).await
+    }
+
+    async fn write<T: Send + 'static>(
         &self,
-        name: &str,
-        record: Option<(Arc<FlagRecord>, Arc<str>)>,
-        when: Precondition,
-    ) -> Result<Version> {
-        let (reply, answer) = oneshot::channel();
-        let deadline = Instant::now() + self.shared.options.busy_timeout;
-        let job = Job::Write(Write { name: name.to_owned(), record, when, deadline }, reply);
-        let sent = !self.shared.closed.load(Ordering::Acquire) && self.threads.writer.send(job).is_ok();
-        let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
-        written.map_err(|error| self.shared.named(error).with_flag(name))
+        work: impl FnOnce(&Connection, Instant) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let patience = self.busy_timeout;
+        let deadline = Instant::now() + patience;
+        let work = move |connection: &Connection| work(connection, deadline);
+        let written = self.run(move |file| file.with(&file.writer, patience, true, work)).await;
+        self.empty_log_later();
+        written
+    }
+
+    /// Does work with the file on a thread for that. A dropped future does not interrupt it.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&File) -> Result<T> + Send + 'static) -> Result<T> {
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(self.named(closed()));
+        }
+        let shared = self.shared.clone();
+        let done = match background::handle() {
+            Ok(handle) => handle.spawn_blocking(move || work(&shared.file)).await,
+            Err(error) => return Err(self.named(unavailable("no thread can be started").with_source(error))),
+        };
+        let done = done.unwrap_or_else(|ended| Err(unavailable("work with the file broke off").with_source(ended)));
+        done.map_err(|error| self.named(error))
+    }
+
+    fn empty_log_later(&self) {
+        let Ok(handle) = background::handle() else { return };
+        if self.shared.resting.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = Arc::downgrade(&self.shared);
+        handle.spawn(async move {
+            loop {
+                sleep(REST).await;
+                let Some(shared) = shared.upgrade() else { return };
+                shared.resting.store(false, Ordering::Release);
+                let emptied = handle.spawn_blocking(move || {
+                    let emptied = matches!(shared.file.empty_log(REST), Ok(true));
+                    // A write meanwhile has started another task for this.
+                    emptied || shared.resting.swap(true, Ordering::AcqRel)
+                });
+                if emptied.await.unwrap_or(true) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_store(self)
     }
 }
 
 #[async_trait]
 impl FeatureFlagStore for SqliteFeatureFlagStore {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
-        self.sync().await.map_err(|error| self.shared.named(error).with_flag(name))?;
-        Ok(self.shared.table.get(name))
+        let flag = name.to_owned();
+        self.read(move |connection| schema::read_one(connection, &flag)).await.map_err(|error| error.with_flag(name))
     }
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         validate_name(record.name())?;
-        let text = record.to_json().into();
-        self.write(record.name(), Some((Arc::new(record.clone()), text)), when).await
+        let (flag, text) = (record.name().to_owned(), Arc::from(record.to_json()));
+        self.write(move |connection, deadline| schema::write(connection, &flag, Some(&text), &when, deadline))
+            .await
+            .map_err(|error| error.with_flag(record.name()))
     }
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.write(name, None, when).await
+        let flag = name.to_owned();
+        self.write(move |connection, deadline| schema::write(connection, &flag, None, &when, deadline))
+            .await
+            .map_err(|error| error.with_flag(name))
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
-        self.sync().await.map_err(|error| self.shared.named(error))?;
-        Ok(self.shared.table.list())
+        self.read(|connection| Ok(schema::read_all(connection)?.flags)).await
     }
 
     fn watch(&self) -> Watch<'_> {
-        Box::pin(
-            stream::once(async {
-                // So that the first reset has what other connections have committed; if that fails, `Lost` is told.
-                let _ = self.sync().await;
-                self.shared.pulse.watch(&self.shared.table)
-            })
-            .flatten(),
-        )
-    }
-
-    fn identity(&self) -> crate::Identity {
-        inspect::identity(&self.shared.place.path)
-    }
-
-    async fn inspect(&self) -> Vec<Check> {
-        // By a connection of its own, which makes no file where there is none.
-        SqliteFile::at(self.shared.place.clone()).inspect().await
+        watch::watch(self.shared.file.clone(), self.poll_every, self.shared.followers.clone())
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for batch in Batch::of_all(records) {
-            let (reply, answer) = oneshot::channel();
-            let deadline = Instant::now() + self.shared.options.busy_timeout;
-            let job = WriteAll { flags: batch.flags.clone(), when: when.clone(), deadline };
-            let sent = !self.shared.closed.load(Ordering::Acquire)
-                && self.threads.writer.send(Job::WriteAll(job, reply)).is_ok();
-            let written = if sent { answer.await.unwrap_or_else(|_ended| Err(closed())) } else { Err(closed()) };
-            results.extend(batch.results(written, |error| self.shared.named(error)));
+            let (flags, when) = (batch.flags.clone(), when.clone());
+            let written = self.write(move |connection, deadline| {
+                let texts = flags.iter().map(|(record, text)| (record.name(), text));
+                schema::write_all(connection, texts, &when, deadline)
+            });
+            results.extend(batch.results(written.await, |error| self.named(error)));
             if give_up(&mut results, records) {
                 break;
             }
         }
         results
     }
-}
 
-#[async_trait]
-impl LocalFeatureFlagStore for SqliteFeatureFlagStore {
-    fn table(&self) -> &Arc<FlagTable> {
-        &self.shared.table
+    fn stream(&self) -> FlagStream<'_> {
+        pages(None, move |after: Option<String>| async move {
+            let flags = self.read(move |connection| schema::read_page(connection, after.as_deref(), PAGE)).await?;
+            let next = flags.last().filter(|_| flags.len() == PAGE).map(|flag| Some(flag.name.clone()));
+            Ok((flags, next))
+        })
     }
 
-    fn status(&self) -> Status {
-        self.shared.pulse.status().with_corrupt(self.shared.table.corrupt())
+    fn identity(&self) -> Identity {
+        inspect::identity(&self.shared.file.place.path)
     }
 
-    async fn ready(&self) -> Result<()> {
-        Ok(())
+    async fn inspect(&self) -> Vec<Check> {
+        let path = self.shared.file.place.path.clone();
+        match self.read(move |connection| inspect::inspect(&path, connection)).await {
+            Ok(checks) => checks,
+            Err(error) => vec![Check::new("reachable", Finding::Fault, error.chain())],
+        }
     }
 
     async fn close(&self) -> Result<()> {
         self.shared.closed.store(true, Ordering::Release);
-        // The reader first, so that the writer is the last one, which tidies up.
-        let (reply, ended) = oneshot::channel();
-        if self.threads.follower.send(Request::Close(reply)).is_ok() {
-            let _ = ended.await;
-        }
-        let (reply, ended) = oneshot::channel();
-        if self.threads.writer.send(Job::Close(reply)).is_err() {
-            return Ok(());
-        }
-        ended.await.unwrap_or(Ok(())).map_err(|error| self.shared.named(error))
+        self.shared.followers.close().await;
+        let shared = self.shared.clone();
+        let Ok(handle) = background::handle() else { return shared.file.close() };
+        let closed = handle.spawn_blocking(move || shared.file.close()).await;
+        closed
+            .unwrap_or_else(|ended| Err(unavailable("work with the file broke off").with_source(ended)))
+            .map_err(|error| self.named(error))
     }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    let thread = thread::Builder::new().name(name.to_owned());
-    thread.spawn(work).map(drop).map_err(|error| unavailable("no thread can be started").with_source(error))
 }

@@ -1,58 +1,86 @@
 //! What only a test inside can provoke.
 
 use futures_executor::block_on;
+use futures_util::StreamExt;
 
+use super::watch::Request;
 use super::*;
-use crate::{Health, Updates, WatchEvent};
+use crate::status::Updates;
+use crate::store::WatchEvent;
 
-/// Whatever panics in a thread is told, and the store goes on.
+/// Whatever panics in a thread is reported, and the store goes on.
 #[test]
 fn threads_survive_panics() {
-    use futures_util::StreamExt;
-
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteFeatureFlagStore::open(folder.path().join("flags.db")).unwrap();
+    let store = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
     let mut watch = store.watch();
     assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
     for round in 0..3 {
-        let panic_in_writer = || store.threads.writer.send(Job::Panic).unwrap();
-        let panic_in_follower = || store.threads.follower.send(Request::Panic).unwrap();
-        for (thread, panic) in [("writes", &panic_in_writer as &dyn Fn()), ("reads", &panic_in_follower)] {
-            panic();
-            let lost = loop {
-                match block_on(watch.next()).unwrap() {
-                    WatchEvent::Lost(error) => break error.to_string(),
-                    _ => continue,
-                }
-            };
-            assert!(lost.contains(&format!("the thread that {thread} the database panicked")), "{lost}");
-            while !matches!(block_on(watch.next()), Some(WatchEvent::Restored)) {}
-            assert_eq!(store.status().health, Health::Live);
-            let record = FlagRecord::new(format!("{thread}_{round}"), 0);
-            block_on(store.put(&record, Precondition::Absent)).unwrap();
-            assert!(block_on(store.get(record.name())).unwrap().is_some());
-        }
+        let error = block_on(store.write::<()>(|_, _| panic!("a test asked for it"))).unwrap_err();
+        assert!(error.to_string().contains("broke off"), "{error}");
+        store.shared.followers.ask(|| Request::Panic);
+        let lost = loop {
+            match block_on(watch.next()).unwrap() {
+                WatchEvent::Lost(error) => break error.to_string(),
+                _ => continue,
+            }
+        };
+        assert!(lost.contains("the thread that reads the database panicked"), "{lost}");
+        while !matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })) {}
+        let record = FlagRecord::new(format!("FLAG_{round}"), 0);
+        block_on(store.put(&record, Precondition::Absent)).unwrap();
+        assert!(block_on(store.get(record.name())).unwrap().is_some());
+        while !matches!(block_on(watch.next()), Some(WatchEvent::Changed { flag, .. }) if flag.name == record.name()) {}
     }
-    assert_eq!(block_on(store.list()).unwrap().len(), 6);
+    assert_eq!(block_on(store.list()).unwrap().len(), 3);
 }
 
-/// Network and container file systems accept a watch and then tell nothing.
+/// Network and container file systems accept a watch and then report nothing.
 #[test]
 fn notifications_that_never_come_are_replaced_by_polling() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.db");
-    let store = SqliteFeatureFlagStore::open(&path).unwrap();
-    store.threads.follower.send(Request::Deafen(elsewhere.path().join("flags.db"))).unwrap();
+    let store = SqliteFeatureFlagStore::new(&path).unwrap();
+    let mut watch = store.watch();
+    assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
+    store.shared.followers.ask(|| Request::Deafen(elsewhere.path().join("flags.db")));
     let shell = rusqlite::Connection::open(&path).unwrap();
     let record = FlagRecord::new("X", 0).to_json();
     for number in 0..20 {
         let name = format!("FLAG_{number}");
         shell.execute("INSERT INTO flags VALUES (?1, ?2)", [&name, &record]).unwrap();
-        flipper_testkit::wait_until("the change is seen", || store.table().get(&name).is_some());
-        if matches!(store.status().updates, Updates::Poll { .. }) {
-            return;
+        loop {
+            match block_on(watch.next()).unwrap() {
+                WatchEvent::Following(Updates::Poll { .. }) => return,
+                WatchEvent::Changed { flag, .. } if flag.name == name => break,
+                _ => {}
+            }
         }
     }
-    panic!("still waiting for notifications: {:?}", store.status());
+    panic!("still waiting for notifications");
+}
+
+/// A reader that takes nothing holds up neither the end of the store nor memory.
+#[test]
+fn a_watch_that_nobody_reads_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
+    let mut watch = store.watch();
+    assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
+    for number in 0..200 {
+        block_on(store.put(&FlagRecord::new(format!("FLAG_{number}"), 0), Precondition::Any)).unwrap();
+    }
+    let closing = store.clone();
+    flipper_testkit::within(Duration::from_secs(10), move || block_on(closing.close()).unwrap());
+    let mut changes = 0;
+    let error = loop {
+        match block_on(watch.next()).unwrap() {
+            WatchEvent::Changed { .. } => changes += 1,
+            WatchEvent::Lost(error) => break error,
+            _ => {}
+        }
+    };
+    assert!(error.to_string().contains("store is closed"), "{error}");
+    assert!(changes < 200, "{changes} changes waited");
 }

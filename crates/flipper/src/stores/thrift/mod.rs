@@ -4,7 +4,7 @@
 //! use flipper::{FeatureFlagClient, ThriftRpcFeatureFlagStore};
 //!
 //! # async fn run() -> flipper::Result<()> {
-//! let store = ThriftRpcFeatureFlagStore::connect("thrift://flags.internal:9090?transport=framed&protocol=compact")?;
+//! let store = ThriftRpcFeatureFlagStore::from_url("thrift://flags.internal:9090?transport=framed&protocol=compact")?;
 //! let features = FeatureFlagClient::remote(store);
 //! features.create("MY_FEATURE").await?;
 //! # Ok(()) }
@@ -57,77 +57,6 @@ use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 /// So long a server is taken to know only Python's calls.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// How the server is spoken to. The defaults are what the Python library's documentation uses: buffered and binary.
-///
-/// ```
-/// use flipper::{ThriftRpcFeatureFlagStore, ThriftRpcOptions};
-///
-/// let options = ThriftRpcOptions::new().framed().compact().max_connections(2);
-/// let store = ThriftRpcFeatureFlagStore::with_options("localhost", 9090, options);
-/// assert_eq!(store.to_string(), "ThriftRpc(localhost:9090)");
-/// ```
-#[derive(Clone, Debug)]
-pub struct ThriftRpcOptions {
-    wire: Wire,
-    connect_timeout: Duration,
-    timeout: Duration,
-    max_connections: usize,
-}
-
-impl Default for ThriftRpcOptions {
-    fn default() -> Self {
-        Self {
-            wire: Wire::default(),
-            connect_timeout: Duration::from_secs(3),
-            timeout: Duration::from_secs(10),
-            max_connections: 8,
-        }
-    }
-}
-
-impl ThriftRpcOptions {
-    /// The defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sends each message after its length (`TFramedTransport`).
-    #[must_use]
-    pub fn framed(mut self) -> Self {
-        self.wire.transport = Transport::Framed;
-        self
-    }
-
-    /// Uses the compact protocol (`TCompactProtocol`).
-    #[must_use]
-    pub fn compact(mut self) -> Self {
-        self.wire.protocol = Protocol::Compact;
-        self
-    }
-
-    /// How long making a connection may take; 3 s by default.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// How long a call may take, waiting for a free connection, making one, and reading the answer included; 10 s by default.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How many connections, each with a thread, may be open for calls at once; 8 by default. A watch has its own.
-    #[must_use]
-    pub fn max_connections(mut self, connections: usize) -> Self {
-        self.max_connections = connections.max(1);
-        self
-    }
-}
-
 /// Where the server is and how it is spoken to.
 #[derive(Debug)]
 struct Target {
@@ -179,19 +108,40 @@ struct Shared {
 }
 
 impl ThriftRpcFeatureFlagStore {
+    /// The store at this host and port. The defaults are what the Python library's documentation uses: buffered and binary. Nothing is
+    /// sent yet.
+    ///
+    /// ```
+    /// use flipper::ThriftRpcFeatureFlagStore;
+    ///
+    /// let store = ThriftRpcFeatureFlagStore::new("localhost", 9090).framed().compact().max_connections(2);
+    /// assert_eq!(store.to_string(), "ThriftRpc(localhost:9090)");
+    /// ```
+    #[must_use]
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self::at(Target {
+            host: host.into(),
+            port,
+            wire: Wire::default(),
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(10),
+            max_connections: 8,
+            back_off: BackOff::default(),
+        })
+    }
+
     /// The store at `thrift://HOST:PORT`, with the port 9090 if none is given. Options follow a `?`, joined by `&`:
     ///
     /// | option | values |
     /// |---|---|
     /// | `transport` | `buffered` (default), `framed` |
     /// | `protocol` | `binary` (default), `compact` |
-    /// | `connect_timeout_ms`, `timeout_ms` | as in [`ThriftRpcOptions`] |
-    /// | `max_connections` | as in [`ThriftRpcOptions`] |
+    /// | `connect_timeout_ms`, `timeout_ms`, `max_connections` | as the methods of these names |
     ///
-    /// Connections are made when they are needed; this makes none.
+    /// Nothing is sent yet.
     ///
     /// ```
-    /// let store = flipper::ThriftRpcFeatureFlagStore::connect("thrift://[::1]?transport=framed&protocol=compact")?;
+    /// let store = flipper::ThriftRpcFeatureFlagStore::from_url("thrift://[::1]?transport=framed&protocol=compact")?;
     /// assert_eq!(store.to_string(), "ThriftRpc([::1]:9090)");
     /// # Ok::<(), flipper::Error>(())
     /// ```
@@ -199,27 +149,65 @@ impl ThriftRpcFeatureFlagStore {
     /// # Errors
     ///
     /// `InvalidInput` for another URL; the message holds none of it but the names of options.
-    pub fn connect(url: &str) -> Result<Self> {
-        let (host, port, options) = url::parse(url)?;
-        Ok(Self::with_options(host, port, options))
+    pub fn from_url(url: &str) -> Result<Self> {
+        url::parse(url)
     }
 
-    /// The store at this host and port.
+    /// Sends each message after its length (`TFramedTransport`).
     #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "options are made for the one store; what they hold may cease to be `Copy`"
-    )]
-    pub fn with_options(host: impl Into<String>, port: u16, options: ThriftRpcOptions) -> Self {
-        let ThriftRpcOptions { wire, connect_timeout, timeout, max_connections } = options;
-        let back_off = BackOff::default();
-        let target = Target { host: host.into(), port, wire, connect_timeout, timeout, max_connections, back_off };
+    pub fn framed(self) -> Self {
+        self.transport(Transport::Framed)
+    }
+
+    /// Uses the compact protocol (`TCompactProtocol`).
+    #[must_use]
+    pub fn compact(self) -> Self {
+        self.protocol(Protocol::Compact)
+    }
+
+    /// How long making a connection may take; 3 s by default.
+    #[must_use]
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.with(|target| target.connect_timeout = timeout)
+    }
+
+    /// How long a call may take, waiting for a free connection, making one, and reading the answer included; 10 s by default.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|target| target.timeout = timeout)
+    }
+
+    /// How many connections, each with a thread, may be open for calls at once; 8 by default. A watch has its own.
+    #[must_use]
+    pub fn max_connections(self, connections: usize) -> Self {
+        self.with(|target| target.max_connections = connections.max(1))
+    }
+
+    fn transport(self, transport: Transport) -> Self {
+        self.with(|target| target.wire.transport = transport)
+    }
+
+    fn protocol(self, protocol: Protocol) -> Self {
+        self.with(|target| target.wire.protocol = protocol)
+    }
+
+    fn at(target: Target) -> Self {
         let shared = Shared {
             pool: Pool::new(Arc::new(target)),
             legacy_until: Mutex::default(),
             reads_one_way: AtomicBool::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// The store with another setting, and connections of its own.
+    #[expect(clippy::needless_pass_by_value, reason = "a setter takes the store, and gives another one")]
+    fn with(self, change: impl FnOnce(&mut Target)) -> Self {
+        let Target { ref host, port, wire, connect_timeout, timeout, max_connections, .. } = **self.target();
+        let back_off = BackOff::default();
+        let mut target = Target { host: host.clone(), port, wire, connect_timeout, timeout, max_connections, back_off };
+        change(&mut target);
+        Self::at(target)
     }
 
     /// Makes one of our own calls; none if the server does not know them.

@@ -1,80 +1,52 @@
-//! The store's URL.
+//! `thrift://HOST:PORT`.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use super::ThriftRpcOptions;
+use super::ThriftRpcFeatureFlagStore;
 use crate::error::{Error, Result};
+use crate::url::THRIFT;
+use crate::url::parts::{Parameters, Parts};
 
+const FORM: &str = "a Thrift store's URL is `thrift://HOST[:PORT][?transport=framed&protocol=compact]`";
+const LOGIN: &str = "a Thrift store's URL has no user or password: the protocol knows none";
 const DEFAULT_PORT: u16 = 9090;
+/// A year; more would overflow the clock.
+const MOST_MILLISECONDS: u64 = 31_536_000_000;
 
-pub(super) fn parse(url: &str) -> Result<(String, u16, ThriftRpcOptions)> {
-    let rest =
-        url.strip_prefix("thrift://").ok_or_else(|| Error::invalid_input("URL does not begin with `thrift://`"))?;
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let place = place.strip_suffix('/').unwrap_or(place);
-    if place.contains('@') {
-        return Err(Error::invalid_input("`thrift:` URLs have no user or password: the protocol knows none"));
+pub(super) fn parse(url: &str) -> Result<ThriftRpcFeatureFlagStore> {
+    let mut parts = Parts::parse(url, THRIFT.schemes, FORM)?;
+    parts.refuse_login(LOGIN)?;
+    if !parts.decoded_path()?.is_empty() {
+        return Err(Error::invalid_input("a Thrift store's URL has no path"));
     }
-    if place.contains('/') {
-        return Err(Error::invalid_input("`thrift:` URLs have no path"));
+    let host = parts.host(DEFAULT_PORT)?;
+    let mut store = ThriftRpcFeatureFlagStore::new(host.name, host.port);
+    let parameters = &mut parts.parameters;
+    if let Some(transport) = named(parameters, "transport")? {
+        store = store.transport(transport);
     }
-    let (host, port) = match place.strip_prefix('[') {
-        Some(bracketed) => {
-            let (host, port) =
-                bracketed.split_once(']').ok_or_else(|| Error::invalid_input("address in the URL has no `]`"))?;
-            let port = match port.strip_prefix(':') {
-                Some(port) => Some(port),
-                None if port.is_empty() => None,
-                None => return Err(Error::invalid_input("`]` in the URL is followed by something else than a port")),
-            };
-            (host, port)
-        }
-        None if place.matches(':').count() > 1 => {
-            return Err(Error::invalid_input("an IPv6 address stands in brackets: `thrift://[::1]:9090`"));
-        }
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        },
-    };
-    if host.is_empty() {
-        return Err(Error::invalid_input("URL names no host: `thrift://HOST:PORT`"));
+    if let Some(protocol) = named(parameters, "protocol")? {
+        store = store.protocol(protocol);
     }
-    let port = match port {
-        None => DEFAULT_PORT,
-        Some(port) => number(port, "port")?,
-    };
-    let mut options = ThriftRpcOptions::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        set(&mut options, pair)?;
+    if let Some(time) = parameters.take_number("connect_timeout_ms", MOST_MILLISECONDS)? {
+        store = store.connect_timeout(Duration::from_millis(time));
     }
-    Ok((host.to_owned(), port, options))
+    if let Some(time) = parameters.take_number("timeout_ms", MOST_MILLISECONDS)? {
+        store = store.timeout(Duration::from_millis(time));
+    }
+    if let Some(connections) = parameters.take_number("max_connections", usize::MAX)? {
+        store = store.max_connections(connections);
+    }
+    parts.parameters.refuse_rest(THRIFT.parameters)?;
+    Ok(store)
 }
 
-fn set(options: &mut ThriftRpcOptions, pair: &str) -> Result<()> {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    match name {
-        "transport" => options.wire.transport = value.parse().map_err(Error::invalid_input)?,
-        "protocol" => options.wire.protocol = value.parse().map_err(Error::invalid_input)?,
-        "connect_timeout_ms" => options.connect_timeout = Duration::from_millis(positive(value, name)?),
-        "timeout_ms" => options.timeout = Duration::from_millis(positive(value, name)?),
-        "max_connections" => options.max_connections = positive(value, name)?.try_into().unwrap_or(usize::MAX),
-        _ => return Err(Error::invalid_input(format!("`thrift:` URLs have no option {name:?}"))),
-    }
-    Ok(())
-}
-
-fn positive(value: &str, name: &str) -> Result<u64> {
-    // A year of milliseconds; more would overflow the clock.
-    match number(value, name)? {
-        0 => Err(Error::invalid_input(format!("{name} must not be 0"))),
-        value @ 1..=31_536_000_000 => Ok(value),
-        _ => Err(Error::invalid_input(format!("{name} is too large"))),
-    }
-}
-
-fn number<T: std::str::FromStr>(value: &str, name: &str) -> Result<T> {
-    value.parse().map_err(|_| Error::invalid_input(format!("{name} is no number in range")))
+fn named<T: FromStr<Err: Into<String>>>(parameters: &mut Parameters, name: &str) -> Result<Option<T>> {
+    parameters
+        .take(name)
+        .map(|value| value.parse().map_err(|error: T::Err| Error::invalid_input(error.into())))
+        .transpose()
 }
 
 #[cfg(test)]
@@ -83,34 +55,35 @@ mod tests {
 
     #[test]
     fn what_a_url_says() {
-        let (host, port, options) =
-            parse("thrift://flags:1234/?transport=framed&protocol=compact&timeout_ms=5").unwrap();
-        assert_eq!((host.as_str(), port), ("flags", 1234));
-        assert_eq!(options.wire.to_string(), "framed compact");
-        assert_eq!(options.timeout, Duration::from_millis(5));
-        let (host, port, options) = parse("thrift://[::1]").unwrap();
-        assert_eq!((host.as_str(), port, options.wire.to_string()), ("::1", 9090, "buffered binary".to_owned()));
+        let store = parse("thrift://flags:1234/?transport=framed&protocol=compact&timeout_ms=5").unwrap();
+        assert_eq!(store.to_string(), "ThriftRpc(flags:1234)");
+        assert_eq!(store.target().wire.to_string(), "framed compact");
+        assert_eq!(store.target().timeout, Duration::from_millis(5));
+        let store = parse("thrift://[::1]").unwrap();
+        assert_eq!((store.to_string().as_str(), store.target().port), ("ThriftRpc([::1]:9090)", 9090));
+        assert_eq!(store.target().wire.to_string(), "buffered binary");
     }
 
     #[test]
     fn what_is_no_url_of_a_store() {
         for (url, why) in [
-            ("http://h", "begin with"),
-            ("thrift:h", "begin with"),
-            ("thrift://", "no host"),
-            ("thrift://:9090", "no host"),
-            ("thrift://h:0x1", "port is no number"),
-            ("thrift://h:99999", "port is no number"),
+            ("http://h", "URL is `thrift://"),
+            ("thrift:h", "URL is `thrift://"),
+            ("thrift://", "the host of"),
+            ("thrift://:9090", "the host of"),
+            ("thrift://h:0x1", "the host of"),
+            ("thrift://h:99999", "the host of"),
+            ("thrift://a,b", "one host"),
             ("thrift://::1", "in brackets"),
-            ("thrift://[::1", "no `]`"),
-            ("thrift://[::1]9090", "something else"),
+            ("thrift://[::1", "in brackets"),
+            ("thrift://[::1]9090", "in brackets"),
             ("thrift://user:secret@h", "no user or password"),
             ("thrift://h/path", "no path"),
             ("thrift://h?transport=http", "neither `buffered` nor `framed`"),
             ("thrift://h?protocol=json", "neither `binary` nor `compact`"),
-            ("thrift://h?timeout_ms=0", "must not be 0"),
-            ("thrift://h?timeout_ms=99999999999999", "too large"),
-            ("thrift://h?speed=9", "no option \"speed\""),
+            ("thrift://h?timeout_ms=0", "no number in range"),
+            ("thrift://h?timeout_ms=99999999999999", "no number in range"),
+            ("thrift://h?speed=9", "no parameter `speed`"),
         ] {
             let error = parse(url).map(|_| ()).unwrap_err().to_string();
             assert!(error.contains(why), "{url}: {error}");

@@ -1,8 +1,10 @@
 //! How a mirror is made and its background work started.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -66,7 +68,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
                 let mut also_closing = closing_told.clone();
                 let task = task::run(store.clone(), shared.clone(), closing_told);
                 let (keeping, over) = (shared.clone(), shared.clone());
-                handle.spawn(async move {
+                let mut work = Box::pin(async move {
                     let _ended = Ended(over, ended_teller);
                     let closed = async move {
                         // An error says that the last handle is gone.
@@ -79,6 +81,14 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
                     };
                     join(task, keep).await;
                 });
+                // Its first step is taken here: the flags that the store has at hand are in memory when this returns.
+                let first = {
+                    let _entered = handle.enter();
+                    work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                };
+                if first.is_pending() {
+                    handle.spawn(work);
+                }
             }
             Err(error) => {
                 let reason = format!("the thread that follows the store cannot be started: {error}");

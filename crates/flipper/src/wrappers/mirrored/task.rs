@@ -52,7 +52,7 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
             break;
         }
     }
-    shared.ended("the mirror was closed");
+    shared.ended("store is closed");
 }
 
 /// Why following ended.

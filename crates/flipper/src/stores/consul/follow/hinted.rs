@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use super::rest::Rest;
 use super::{End, Follower};
 use crate::error::ErrorKind;
-use crate::stores::consul::bare::Bare;
+use crate::stores::consul::ConsulFeatureFlagStore;
 use crate::stores::consul::errors;
 use crate::stores::consul::hints::SMALL;
 use crate::stores::consul::kv::{Read, Wait};
@@ -77,7 +77,7 @@ impl Follower {
                     return Err(errors::went_back("flag").into());
                 }
                 let index = found.entry.as_ref().map(|entry| entry.index).or(found.index).unwrap_or(0);
-                let flag = found.entry.and_then(|entry| Bare::stored(&name, &entry));
+                let flag = found.entry.and_then(|entry| ConsulFeatureFlagStore::stored(&name, &entry));
                 self.tell(name, flag, index).await
             }
             // Not this flag, then; what else may not be read any more the list of all finds out.

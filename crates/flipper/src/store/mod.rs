@@ -1,22 +1,26 @@
 //! The contract between flags and whatever keeps them.
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Debug, Display};
-use std::pin::Pin;
+mod forward;
+mod stored;
+mod version;
+mod watch;
+
+use std::fmt::{Debug, Display};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::Stream;
 
-use crate::error::{Error, Result};
+pub use self::stored::{Corrupt, Stored};
+pub use self::version::{Precondition, Version};
+pub use self::watch::{Watch, WatchEvent};
+use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::{Check, Finding};
 use crate::many::{FlagStream, give_up, whole};
 use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
-use crate::status::{Status, Updates};
-use crate::table::FlagTable;
+use crate::table::LocalFeatureFlagStore;
 
 /// How often [`FeatureFlagStore::watch`] asks a store that cannot tell of changes.
 const POLL_EVERY: Duration = Duration::from_secs(1);
@@ -203,6 +207,27 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         whole(self)
     }
 
+    /// This store as one that holds its flags in this process, if it does: a client then checks what it holds, and wraps every other
+    /// store in a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). `None` by default; a wrapper that holds nothing gives
+    /// what its store gives, wrapped.
+    fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
+        None
+    }
+
+    /// Releases connections and files, and ends the background work, of all clones. Wrappers close the store that they wrap. The default
+    /// does nothing: most stores release all that they have when the last clone is dropped.
+    ///
+    /// # Behavior
+    ///
+    /// - `close_twice`: closing twice is no error.
+    ///
+    /// # Errors
+    ///
+    /// If something could not be released in good order.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Which store this is, without asking it: no epoch. The default is what it prints, which is enough where that names the
     /// whole place.
     fn identity(&self) -> Identity {
@@ -216,93 +241,6 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
             Ok(flags) => Check::new("flags", Finding::Fine, flags.len().to_string()),
             Err(error) => Check::new("reachable", Finding::Fault, error.chain()),
         }]
-    }
-}
-
-/// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current: what
-/// [`FeatureFlagClient::new`](crate::FeatureFlagClient::new) needs, so that checks are reads of memory.
-///
-/// The sentences under `# Behavior` are proved by `local_store_conformance_tests!`.
-#[async_trait]
-pub trait LocalFeatureFlagStore: FeatureFlagStore {
-    /// The flags as this process knows them.
-    ///
-    /// # Behavior
-    ///
-    /// - `table_is_one`: it is the same table each time.
-    /// - `table_shows_put`: a put of this store is in the table, with its version, before it returns.
-    /// - `table_shows_delete`: a flag that this store deletes is gone from the table before the delete returns.
-    /// - `table_shows_put_all`: as `table_shows_put`, for all of them.
-    /// - `table_agrees_with_list`: once ready, and with nobody writing, it has what `list` gives, versions included.
-    /// - `table_keeps_order`: after writers at the same time it has the last state, never an older one.
-    /// - `corrupt_table`: a value that cannot be read is in the table, with the reason, and the other flags go on.
-    fn table(&self) -> &Arc<FlagTable>;
-
-    /// How current they are.
-    ///
-    /// # Behavior
-    ///
-    /// - `status_is_live`: once ready it is `Live`, with the time of a sync that is not in the future, and no corrupt flags.
-    /// - `corrupt_status`: a value that cannot be read is named, until it is replaced or deleted.
-    fn status(&self) -> Status;
-
-    /// Waits until the first full set of flags is in.
-    ///
-    /// # Behavior
-    ///
-    /// - `ready_again`: it returns for all who wait, however often it is called.
-    ///
-    /// # Errors
-    ///
-    /// If that cannot happen any more: the store was closed before, or what it was given cannot work.
-    async fn ready(&self) -> Result<()>;
-
-    /// Ends the background work and releases connections and files. Checks go on with the last known flags; writes are
-    /// `Unavailable` from then on.
-    ///
-    /// # Behavior
-    ///
-    /// - `close_keeps_flags`: the table has the flags that it had.
-    /// - `close_refuses_writes`: puts and deletes are `Unavailable` from then on, and the table stays as it is.
-    /// - `close_is_stale`: the status is `Stale` from then on.
-    /// - `close_twice`: closing twice is no error.
-    ///
-    /// # Errors
-    ///
-    /// If something could not be released in good order.
-    async fn close(&self) -> Result<()>;
-}
-
-/// Under what condition a write happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Precondition {
-    /// Always.
-    Any,
-    /// If there is no such flag.
-    Absent,
-    /// If the flag exists and has this version.
-    Unchanged(Version),
-}
-
-impl Precondition {
-    /// Whether it holds for a flag of this version; `None` where there is no flag.
-    ///
-    /// ```
-    /// use flipper::{Precondition, Version};
-    ///
-    /// let version = Version::ordered(7);
-    /// assert!(Precondition::Unchanged(version.clone()).holds(Some(&version)));
-    /// assert!(!Precondition::Absent.holds(Some(&version)));
-    /// assert!(Precondition::Any.holds(None));
-    /// ```
-    #[must_use]
-    pub fn holds(&self, current: Option<&Version>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Absent => current.is_none(),
-            Self::Unchanged(version) => current == Some(version),
-        }
     }
 }
 
@@ -326,243 +264,3 @@ pub fn validate_name(name: &str) -> Result<()> {
 pub fn validate_new_name(name: &str) -> Result<()> {
     record::validate_new_name(name)
 }
-
-/// One state of one flag, as its store tells states apart.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Version(Repr);
-
-#[derive(Clone, PartialEq, Eq)]
-enum Repr {
-    Ordered(u64),
-    /// Up to so many bytes, and their number: a digest has no memory of its own.
-    Short(u8, [u8; SHORT]),
-    Long(Arc<[u8]>),
-}
-
-/// With these a version is no larger than without.
-const SHORT: usize = 22;
-
-impl Debug for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Repr::Ordered(number) => write!(f, "Ordered({number})"),
-            _ => write!(f, "Opaque(b\"{}\")", self.as_opaque().unwrap_or_default().escape_ascii()),
-        }
-    }
-}
-
-impl Version {
-    /// For stores that count their writes: the greater is the newer. A number must never be used twice for one name, across
-    /// deletion and re-creation too: count for the store, not for the flag.
-    #[must_use]
-    pub const fn ordered(number: u64) -> Self {
-        Self(Repr::Ordered(number))
-    }
-
-    /// For stores that can only compare content: equal bytes mean equal content, and nothing says which is newer.
-    #[must_use]
-    pub fn opaque(bytes: impl AsRef<[u8]>) -> Self {
-        let bytes = bytes.as_ref();
-        let mut short = [0; SHORT];
-        match (u8::try_from(bytes.len()), short.get_mut(..bytes.len())) {
-            (Ok(length), Some(start)) => {
-                start.copy_from_slice(bytes);
-                Self(Repr::Short(length, short))
-            }
-            _ => Self(Repr::Long(Arc::from(bytes))),
-        }
-    }
-
-    /// The number of an ordered version.
-    #[must_use]
-    pub const fn as_ordered(&self) -> Option<u64> {
-        match self.0 {
-            Repr::Ordered(number) => Some(number),
-            Repr::Short(..) | Repr::Long(_) => None,
-        }
-    }
-
-    /// The bytes of an opaque version.
-    #[must_use]
-    pub fn as_opaque(&self) -> Option<&[u8]> {
-        match &self.0 {
-            Repr::Ordered(_) => None,
-            Repr::Short(length, bytes) => bytes.get(..usize::from(*length)),
-            Repr::Long(bytes) => Some(bytes),
-        }
-    }
-}
-
-/// A flag as a store holds it.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// The name that it is stored under.
-    pub name: String,
-    /// Which of its states this is.
-    pub version: Version,
-    /// The flag, or why what is stored cannot be read as one. That is this flag's problem alone.
-    pub record: Result<Arc<FlagRecord>, Corrupt>,
-}
-
-impl Stored {
-    /// Reads a stored value; one that is no flag becomes a [`Corrupt`] record.
-    #[must_use]
-    pub fn from_json(name: impl Into<String>, version: Version, value: &[u8]) -> Self {
-        let record = FlagRecord::from_json(value).map(Arc::new).map_err(|error| Corrupt::new(error.to_string()));
-        Self { name: name.into(), version, record }
-    }
-
-    /// The record for a caller who cannot do without.
-    pub(crate) fn readable(&self) -> Result<&Arc<FlagRecord>> {
-        self.record.as_ref().map_err(|corrupt| Error::from(corrupt.clone()).with_flag(&self.name))
-    }
-}
-
-/// Why a stored value cannot be read as a flag.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Corrupt {
-    reason: Arc<str>,
-}
-
-impl Corrupt {
-    /// The reason says what was wrong and where; lower case, no full stop.
-    #[must_use]
-    pub fn new(reason: impl AsRef<str>) -> Self {
-        Self { reason: Arc::from(reason.as_ref()) }
-    }
-
-    /// What was wrong, and where.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-impl From<Corrupt> for Error {
-    fn from(corrupt: Corrupt) -> Self {
-        Self::new(crate::ErrorKind::Corrupt).with_source(corrupt)
-    }
-}
-
-/// The events of [`FeatureFlagStore::watch`].
-pub type Watch<'a> = Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>>;
-
-/// One event of [`FeatureFlagStore::watch`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum WatchEvent {
-    /// These are all the flags; forget the others.
-    Reset {
-        /// All flags, in no order. Of two with the same name the later one counts.
-        flags: Vec<Stored>,
-        /// When the read of them was sent, at the earliest; needed with opaque versions.
-        read_at: Option<Instant>,
-    },
-    /// This flag is new or has changed.
-    Changed {
-        /// Its new state.
-        flag: Stored,
-        /// When the read of it was sent, at the earliest. With an opaque version and no such time, the event is only a hint.
-        read_at: Option<Instant>,
-    },
-    /// This flag is gone.
-    Removed {
-        /// Its name.
-        name: String,
-        /// The version of its absence, where the store counts.
-        version: Option<Version>,
-        /// As in [`WatchEvent::Changed`].
-        read_at: Option<Instant>,
-    },
-    /// Something happened to this flag: read it again.
-    Hint {
-        /// Its name.
-        name: String,
-    },
-    /// A doubt begins: what was told before may not be so any more. The connection is lost, an index went back, another server
-    /// answers. The watch goes on trying. Told again when the reason is another one.
-    Lost(Error),
-    /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
-    Restored,
-    /// A store that polls has read all flags: these are their versions, and every difference from what it had read before was
-    /// told. Who holds something else read it in between, or wrote it, and reads that flag again.
-    Compared {
-        /// The versions by the flags' names.
-        versions: Arc<BTreeMap<String, Version>>,
-    },
-    /// Every change that was made before `at` has been told. A store that pushes says so each time it hears of its server,
-    /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word. Before a
-    /// [`WatchEvent::Reset`] that ends a doubt, it says for how long that list may be called current.
-    Confirmed {
-        /// When the request was sent, or the push came, that shows it.
-        at: Instant,
-        /// How long that may be taken to hold.
-        valid_for: Duration,
-    },
-    /// Which server answers from here on, its epoch included; told before a [`WatchEvent::Reset`].
-    Serving(Identity),
-    /// This is how changes arrive from here on; told after a [`WatchEvent::Reset`] by stores that have several ways.
-    Following(Updates),
-}
-
-macro_rules! forward_store {
-    ($($pointer:ident),+) => {$(
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<S: FeatureFlagStore + ?Sized> FeatureFlagStore for $pointer<S> {
-            async fn get(&self, name: &str) -> Result<Option<Stored>> {
-                (**self).get(name).await
-            }
-            async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-                (**self).put(record, when).await
-            }
-            async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-                (**self).delete(name, when).await
-            }
-            async fn list(&self) -> Result<Vec<Stored>> {
-                (**self).list().await
-            }
-            fn watch(&self) -> Watch<'_> {
-                (**self).watch()
-            }
-            async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
-                (**self).get_cached(name).await
-            }
-            fn is_shared_with_python(&self) -> bool {
-                (**self).is_shared_with_python()
-            }
-            async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-                (**self).put_all(records, when).await
-            }
-            fn stream(&self) -> FlagStream<'_> {
-                (**self).stream()
-            }
-            fn identity(&self) -> Identity {
-                (**self).identity()
-            }
-            async fn inspect(&self) -> Vec<Check> {
-                (**self).inspect().await
-            }
-        }
-
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<S: LocalFeatureFlagStore + ?Sized> LocalFeatureFlagStore for $pointer<S> {
-            fn table(&self) -> &Arc<FlagTable> {
-                (**self).table()
-            }
-            fn status(&self) -> Status {
-                (**self).status()
-            }
-            async fn ready(&self) -> Result<()> {
-                (**self).ready().await
-            }
-            async fn close(&self) -> Result<()> {
-                (**self).close().await
-            }
-        }
-    )+};
-}
-
-forward_store!(Arc, Box);

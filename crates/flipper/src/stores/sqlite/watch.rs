@@ -1,0 +1,167 @@
+//! A watch of the file, and the threads behind all watches of a store.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use futures_util::stream;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
+
+use super::errors::{Named, closed, unavailable};
+use super::follower::Follower;
+use super::link::File;
+use crate::background;
+use crate::error::{Error, Result};
+use crate::store::{Watch, WatchEvent};
+
+/// So many events may wait for the reader of the stream.
+const QUEUE: usize = 64;
+/// How long to wait before a thread is started again if it could not run.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// What a follower is asked.
+pub(super) enum Request {
+    /// Something may have happened to the file.
+    Hint,
+    /// End.
+    Close,
+    #[cfg(test)]
+    Panic,
+    /// Be notified of another folder, as if of this one nothing came.
+    #[cfg(test)]
+    Deafen(std::path::PathBuf),
+}
+
+/// The threads that follow the file for a store.
+#[derive(Debug, Default)]
+pub(super) struct Followers {
+    all: watch::Sender<Vec<(u64, Sender<Request>)>>,
+    last: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Followers {
+    fn register(self: &Arc<Self>, requests: Sender<Request>) -> Registered {
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        self.all.send_modify(|all| all.push((number, requests)));
+        Registered(self.clone(), number)
+    }
+
+    /// Asks all for this.
+    pub(super) fn ask(&self, request: impl Fn() -> Request) {
+        for (_, requests) in self.all.borrow().iter() {
+            // Fails where the thread is about to end.
+            let _ = requests.send(request());
+        }
+    }
+
+    /// Ends all, and waits until none has the file open.
+    pub(super) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.ask(|| Request::Close);
+        // The sender lives as long as this.
+        let _ = self.all.subscribe().wait_for(Vec::is_empty).await;
+    }
+}
+
+/// A follower in the list, until it is dropped.
+pub(super) struct Registered(Arc<Followers>, u64);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.0.all.send_modify(|all| all.retain(|(number, _)| *number != self.1));
+    }
+}
+
+/// The first poll reads all flags in the thread that polls, so that they are there at once; but not on the flipper thread, on which
+/// nothing may wait for a disk.
+pub(super) fn watch(file: Arc<File>, poll_every: Option<Duration>, followers: Arc<Followers>) -> Watch<'static> {
+    let feed = Feed { file, poll_every, followers, queue: VecDeque::new(), thread: None, lost: false };
+    Box::pin(stream::unfold(feed, |mut feed| async move {
+        let event = feed.next().await;
+        match event {
+            WatchEvent::Lost(_) => feed.lost = true,
+            WatchEvent::Restored => feed.lost = false,
+            _ => {}
+        }
+        Some((event, feed))
+    }))
+}
+
+struct Feed {
+    file: Arc<File>,
+    poll_every: Option<Duration>,
+    followers: Arc<Followers>,
+    queue: VecDeque<WatchEvent>,
+    thread: Option<(Receiver<WatchEvent>, End)>,
+    lost: bool,
+}
+
+/// Ends the thread with the stream.
+struct End(Sender<Request>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // Fails where the thread has ended before.
+        let _ = self.0.send(Request::Close);
+    }
+}
+
+impl Feed {
+    async fn next(&mut self) -> WatchEvent {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return event;
+            }
+            if let Some((events, _)) = &mut self.thread {
+                if let Some(event) = events.recv().await {
+                    return event;
+                }
+                self.thread = None;
+                let is_closed = self.followers.closed.load(Ordering::Acquire);
+                if !self.lost {
+                    let error =
+                        if is_closed { closed() } else { unavailable("the thread that reads the database ended") };
+                    return self.lost(error);
+                }
+                if is_closed {
+                    std::future::pending::<()>().await;
+                }
+                background::sleep(RESTART).await;
+            }
+            match self.start() {
+                Ok(first) => self.queue.extend(first),
+                Err(error) if !self.lost => return self.lost(error),
+                Err(_) => background::sleep(RESTART).await,
+            }
+        }
+    }
+
+    /// Starts the thread; gives the first events, if they can be had here.
+    fn start(&mut self) -> Result<Vec<WatchEvent>> {
+        let (sender, requests) = mpsc::channel();
+        let registered = self.followers.register(sender.clone());
+        // After that: whoever closes the store asks this one to end, or has said so before.
+        if self.followers.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        let (file, channel) = (self.file.clone(), (sender.clone(), requests));
+        let mut follower = Follower::new(file, self.poll_every, channel, self.lost, registered);
+        let begun = !background::is_this_thread();
+        let first = if begun { follower.step(false) } else { Vec::new() };
+        let (events_in, events) = tokio::sync::mpsc::channel(QUEUE);
+        let run = move || follower.run(begun, &events_in);
+        let thread = thread::Builder::new().name("flipper-sqlite".to_owned()).spawn(run);
+        thread.map_err(|error| unavailable("no thread can be started").with_source(error))?;
+        self.thread = Some((events, End(sender)));
+        Ok(first)
+    }
+
+    fn lost(&self, error: Error) -> WatchEvent {
+        WatchEvent::Lost(error.with_store(Named(&self.file.place.path)))
+    }
+}
