@@ -453,6 +453,8 @@ pub enum WatchEvent {
         flags: Vec<Stored>,
         /// When the read of them was sent, at the earliest; needed with opaque versions.
         read_at: Option<Instant>,
+        /// How long after `read_at` they may be called current without a [`WatchEvent::Confirmed`], where the store sends those.
+        valid_for: Option<Duration>,
     },
     /// This flag is new or has changed.
     Changed {
@@ -487,8 +489,7 @@ pub enum WatchEvent {
         versions: Arc<BTreeMap<String, Version>>,
     },
     /// Every change that was made before `at` has been told. A store that pushes says so each time it hears of its server,
-    /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word. Before a
-    /// [`WatchEvent::Reset`] that ends a doubt, it says for how long that list may be called current.
+    /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word.
     Confirmed {
         /// When the request was sent, or the push came, that shows it.
         at: Instant,

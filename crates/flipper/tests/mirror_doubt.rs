@@ -279,6 +279,33 @@ fn a_store_that_falls_silent_makes_the_flags_stale() {
     until("it is current", || mirror.status().is_live());
 }
 
+/// As of a process that was stopped while the answer was on its way.
+#[test]
+fn a_list_that_comes_too_late_makes_nothing_current() {
+    let store = Scripted::with("F", true);
+    store.fail(ErrorKind::Unavailable);
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    let mut events = mirror.watch();
+    assert!(matches!(block_on(events.next()), Some(WatchEvent::Lost(_))));
+    let minute = Duration::from_secs(60);
+    let list = |age: Duration| {
+        let read_at = Some(std::time::Instant::now() - age);
+        Tell::Event(WatchEvent::Reset { flags: store.all(), read_at, valid_for: Some(minute) })
+    };
+    store.tell(|| list(2 * minute));
+    let silent = loop {
+        match block_on(events.next()).unwrap() {
+            WatchEvent::Lost(error) => break error.to_string(),
+            WatchEvent::Reset { flags, valid_for, .. } => assert_eq!((flags.len(), valid_for), (1, Some(minute))),
+            event => assert!(!matches!(event, WatchEvent::Restored)),
+        }
+    };
+    assert!(silent.contains("not been heard of for 12"), "{silent}");
+    assert!(!mirror.status().is_live());
+    store.tell(|| list(minute / 2));
+    until("it is current", || mirror.status().is_live());
+}
+
 #[test]
 fn a_change_that_cannot_be_read_yet_is_no_word_of_now() {
     let store = Scripted::with("F", false);

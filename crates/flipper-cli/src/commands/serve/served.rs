@@ -135,7 +135,7 @@ impl FeatureFlagStore for Served {
 fn with_times(events: Watch<'_>) -> Watch<'_> {
     let mut confirmed: Option<Instant> = None;
     Box::pin(events.map(move |event| match event {
-        WatchEvent::Confirmed { at, .. } => {
+        WatchEvent::Confirmed { at, .. } | WatchEvent::Reset { read_at: Some(at), .. } => {
             confirmed = confirmed.max(Some(at));
             event
         }

@@ -62,14 +62,22 @@ impl Outlet {
         });
     }
 
-    pub(super) async fn reset(&mut self, flags: Vec<Stored>, read_at: Instant, by: Updates) -> Result<(), End> {
+    /// `confirmed`: up to when the flags have every change, and for how long that holds.
+    pub(super) async fn reset(
+        &mut self,
+        flags: Vec<Stored>,
+        read_at: Instant,
+        confirmed: (Instant, Duration),
+        by: Updates,
+    ) -> Result<(), End> {
         if let Some(identity) = &self.serving {
             self.send(WatchEvent::Serving(identity.clone())).await?;
         }
         if std::mem::take(&mut self.lost) {
             self.send(WatchEvent::Restored).await?;
         }
-        self.send(WatchEvent::Reset { flags, read_at: Some(read_at) }).await?;
+        let valid_for = Some(confirmed.1);
+        self.send(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for }).await?;
         if self.following.replace(by) != Some(by) {
             self.send(WatchEvent::Following(by)).await?;
         }

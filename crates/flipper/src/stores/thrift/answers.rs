@@ -9,6 +9,13 @@ use super::convert;
 use crate::clock;
 use crate::store::WatchEvent;
 
+/// How long a call waits for a change. Each answer is a word of the server, so flags are live for at most this and the next: short
+/// enough for that, and long enough that thousands of watches cost a server little.
+pub(crate) const WAIT: Duration = Duration::from_secs(5);
+
+/// How much later than that an answer may be.
+pub(crate) const SLACK: Duration = Duration::from_secs(4);
+
 /// For clocks that go at different speeds, and for changes told apart by a nanosecond.
 const MARGIN: Duration = Duration::from_millis(1);
 
@@ -27,14 +34,19 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// `called`: before the call was sent. `wait`: how long the server was to wait.
-    pub(crate) fn new(result: &WatchResult, called: Instant, wait: Duration) -> Self {
+    /// `called`: before the call was sent.
+    pub(crate) fn new(result: &WatchResult, called: Instant) -> Self {
         // The call came after it was sent, so the answer is no older than this.
         let waited = Duration::from_micros(unsigned(result.waited_us));
-        let waited = if waited > wait + OVERSLEPT { Duration::ZERO } else { waited };
+        let waited = if waited > WAIT + OVERSLEPT { Duration::ZERO } else { waited };
         let answered = (called + waited).min(clock::instant());
         let age = Duration::from_millis(unsigned(result.confirmed_ms_ago));
         Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
+    }
+
+    /// How long after `confirmed`: if the server is not heard of for so long after this answer, nothing is known any more.
+    pub(crate) fn valid_for(&self) -> Duration {
+        self.answered.saturating_duration_since(self.confirmed) + WAIT + SLACK
     }
 }
 

@@ -154,7 +154,7 @@ fn pause_is_over(pause: &mut std::pin::Pin<Box<tokio::time::Sleep>>, context: &m
 
 pub(super) fn take_in(shared: &Shared, event: WatchEvent) {
     match event {
-        WatchEvent::Reset { flags, read_at } => shared.reset(flags, read_at),
+        WatchEvent::Reset { flags, read_at, valid_for } => shared.reset(flags, read_at, valid_for),
         WatchEvent::Changed { flag, read_at } => shared.changed(flag, read_at),
         WatchEvent::Removed { name, version, read_at } => shared.removed(&name, version.as_ref(), read_at),
         WatchEvent::Hint { name } => shared.hint(&name),

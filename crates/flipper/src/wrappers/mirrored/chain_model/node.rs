@@ -167,7 +167,7 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
 fn take_in(world: &World, node: &Node, event: WatchEvent) {
     world.note(|| format!("mirror {}: takes in {}", node.level, describe(&event)));
     match &event {
-        WatchEvent::Reset { flags, read_at } => {
+        WatchEvent::Reset { flags, read_at, .. } => {
             node.listed.set(world.since(*read_at));
             world.before_reset(node, flags, node.is_lost.replace(false));
         }
