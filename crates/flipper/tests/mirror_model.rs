@@ -405,7 +405,7 @@ impl Model {
                 self.take_in(name, *flag);
             }
         }
-        for name in self.order.not_listed() {
+        for name in self.order.not_listed(self.now) {
             if self.order.missing(&name, at, self.now) || self.naive {
                 let name = NAMES.into_iter().find(|known| **known == *name).unwrap();
                 self.take_in(name, flags.get(name).copied().unwrap_or_default());

@@ -185,7 +185,10 @@ impl FlagTable {
     /// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) for a store whose table is always current.
     pub(crate) fn watch(self: &Arc<Self>) -> Watch<'static> {
         let (flags, receiver) = self.snapshot_and_changes();
-        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None, valid_for: None }]).chain(self.events(receiver, || (None, None))))
+        Box::pin(
+            stream::iter([WatchEvent::Reset { flags, read_at: None, valid_for: None }])
+                .chain(self.events(receiver, || (None, None))),
+        )
     }
 
     /// What a receiver gets, as events of a watch. Each shows the table as it is when it is taken, never an older state.

@@ -92,7 +92,10 @@ impl Pulse {
             let events = match (health, weak.upgrade()) {
                 (Health::Stale { reason, .. }, _) => vec![WatchEvent::Lost(unavailable(reason.as_ref()))],
                 (Health::Live, Some(table)) => {
-                    vec![WatchEvent::Restored, WatchEvent::Reset { flags: table.list(), read_at: None, valid_for: None }]
+                    vec![
+                        WatchEvent::Restored,
+                        WatchEvent::Reset { flags: table.list(), read_at: None, valid_for: None },
+                    ]
                 }
                 (Health::Live, None) => Vec::new(),
             };

@@ -147,9 +147,17 @@ impl Order {
     }
 
     /// The flags that are held here and were not in the reset.
-    pub(crate) fn not_listed(&self) -> Vec<Box<str>> {
-        let missing = self.names.iter().filter(|(_, known)| known.present && known.listed != self.epoch);
-        missing.map(|(name, _)| name.clone()).collect()
+    pub(crate) fn not_listed(&mut self, now: Instant) -> Vec<Box<str>> {
+        let mut missing = Vec::new();
+        for (name, known) in self.names.iter_mut().filter(|(_, known)| known.listed != self.epoch) {
+            if known.present {
+                missing.push(name.clone());
+            } else if known.writes > 0 {
+                // The flag may have been written and deleted before the list was read, or written since: the next read says which.
+                known.mark(now);
+            }
+        }
+        missing
     }
 
     /// A flag that the reset did not have; says whether its absence must be taken in.

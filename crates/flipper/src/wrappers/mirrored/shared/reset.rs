@@ -17,7 +17,12 @@ const TAKEN_IN_AT_ONCE: usize = 64;
 
 impl Shared {
     /// A few flags at a time, so that own writes need not wait for all of them.
-    pub(in crate::wrappers::mirrored) fn reset(&self, flags: Vec<Stored>, read_at: Option<Instant>, valid_for: Option<Duration>) {
+    pub(in crate::wrappers::mirrored) fn reset(
+        &self,
+        flags: Vec<Stored>,
+        read_at: Option<Instant>,
+        valid_for: Option<Duration>,
+    ) {
         // Whatever is sent from now on is answered after these.
         let now = clock::instant();
         let after_loss = self.following().is_lost();
@@ -37,7 +42,7 @@ impl Shared {
                 }
             }
         }
-        let missing = self.order().not_listed();
+        let missing = self.order().not_listed(clock::instant());
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
         if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
             self.begin_doubt(missing, held, read_at.unwrap_or(now), valid_for);
@@ -69,7 +74,13 @@ impl Shared {
         }
     }
 
-    pub(super) fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize, read_at: Instant, valid_for: Option<Duration>) {
+    pub(super) fn begin_doubt(
+        &self,
+        missing: Vec<Box<str>>,
+        held: usize,
+        read_at: Instant,
+        valid_for: Option<Duration>,
+    ) {
         let mut doubt = self.doubt();
         let until = doubt.as_ref().map_or_else(|| clock::instant() + self.doubt_for, |doubt| doubt.until);
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
