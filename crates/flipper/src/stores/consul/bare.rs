@@ -1,9 +1,8 @@
 //! The store without its memory: each call is a request.
 
-use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::vec;
 
@@ -24,6 +23,7 @@ use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::stores::feed::feed;
+use crate::warn_once::WarnOnce;
 
 /// Consul's limit for a value, unless the agent was told another.
 const LARGEST: usize = 512 * 1024;
@@ -32,7 +32,6 @@ const AT_ONCE: usize = 16;
 /// How many flags of a stream are read at once.
 const PAGE: usize = 500;
 /// So many folders are remembered, to warn of each once.
-const MOST_WARNINGS: usize = 1000;
 
 /// Clones share what they know of own writes.
 #[derive(Clone)]
@@ -44,13 +43,13 @@ pub(super) struct Bare {
     pub(super) wait: Duration,
     /// Whether the token may list nothing but what is under the base key.
     narrow: Arc<AtomicBool>,
-    warned: Arc<Mutex<HashSet<String>>>,
+    warned: WarnOnce,
 }
 
 impl Bare {
     pub(super) fn new(client: ConsulClient, keys: Keys, wait: Duration) -> Self {
         let keys = Arc::new(keys);
-        Self { client, keys, hints: Arc::default(), wait, narrow: Arc::default(), warned: Arc::default() }
+        Self { client, keys, hints: Arc::default(), wait, narrow: Arc::default(), warned: WarnOnce::default() }
     }
 
     /// What is followed: the base key without its slash. Whoever deletes all that begins with that deletes the flags, and wakes
@@ -129,11 +128,7 @@ impl Bare {
 
     /// Consul's web interface makes such keys, and other programs too.
     pub(super) fn warn_of_folder(&self, key: &str) {
-        if !key.ends_with('/') {
-            return;
-        }
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() < MOST_WARNINGS && warned.insert(key.to_owned()) {
+        if key.ends_with('/') && self.warned.is_due(key) {
             tracing::warn!(store = %self, key, "a key under the base key is a folder, and no flag: it is skipped");
         }
     }

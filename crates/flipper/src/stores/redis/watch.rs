@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::RedisError;
 use tokio::sync::mpsc;
 
-use super::link::{jittered, next_pause};
+use super::link::PAUSE;
 use super::{RedisFeatureFlagStore, errors, notifications, polling, tracking};
 use crate::error::Error;
 use crate::identity::Identity;
@@ -110,7 +110,7 @@ impl Outlet {
 }
 
 async fn follow(store: RedisFeatureFlagStore, mut outlet: Outlet) {
-    let mut pause = Duration::ZERO;
+    let mut pause = PAUSE;
     loop {
         let was_lost = outlet.lost;
         let error = match best_way(&store, &mut outlet).await {
@@ -118,14 +118,13 @@ async fn follow(store: RedisFeatureFlagStore, mut outlet: Outlet) {
             Err(End::Driver(error)) => store.error(error),
         };
         if !(was_lost && outlet.lost) {
-            pause = Duration::ZERO;
+            pause.reset();
         }
         tracing::debug!(%store, %error, "changes of flags cannot be followed");
         if outlet.lose(error).await.is_err() {
             return;
         }
-        pause = next_pause(pause);
-        tokio::time::sleep(jittered(pause)).await;
+        tokio::time::sleep(pause.next()).await;
     }
 }
 

@@ -11,7 +11,7 @@ use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, Object};
-use crate::record::{FlagRecord, validate_name};
+use crate::record::FlagRecord;
 use crate::store::{Corrupt, Precondition, Stored, Version};
 
 /// Of flags' creation, in Unix time: the years from 1970 to 2199.
@@ -144,16 +144,6 @@ pub fn client_data(text: Option<&str>) -> Result<Object> {
         Json::Null => Ok(Object::new()),
         other => Err(Error::invalid_input(format!("client_data must be an object, not {}", other.type_name()))),
     }
-}
-
-/// Checks what must hold before the flag is written.
-///
-/// # Errors
-///
-/// `InvalidName` or `InvalidInput`.
-pub fn check(record: &FlagRecord) -> Result<()> {
-    validate_name(record.name())?;
-    record.validate()
 }
 
 fn condition_to_json(condition: &TCondition) -> Result<Json> {
@@ -306,20 +296,6 @@ pub fn from_exception(exception: FlipperException) -> Error {
     }
 }
 
-/// Checks the name alone.
-///
-/// # Errors
-///
-/// `InvalidName`.
-pub fn check_name(record: &FlagRecord) -> Result<()> {
-    validate_name(record.name())
-}
-
 pub(super) fn name(item: &FeatureFlagStoreItem) -> &str {
     item.feature_name.as_deref().unwrap_or_default()
-}
-
-/// The name that a flag is known by counts, whatever its text says.
-pub fn set_name(record: &mut FlagRecord, name: &str) {
-    record.set_name(name);
 }

@@ -306,7 +306,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        convert::check_name(record).map_err(|error| error.with_store(self))?;
+        validate_name(record.name()).map_err(|error| error.with_store(self))?;
         let (name, text) = (record.name().to_owned(), record.to_json());
         match self.compare_and_set(name, &when, Some(text)).await? {
             Some(version) => Ok(version),

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
-use crate::pause::{LONGEST_PAUSE, Pause};
+use crate::pause::Pause;
 use crate::store::{FeatureFlagStore, WatchEvent};
 
 /// How many flags are read again at the same time, at the most.
@@ -44,8 +44,8 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
             Either::Right((Ok(End::Watch), _)) => "the store's watch ended".to_owned(),
             Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", message(&*panic)),
         };
-        if began.elapsed() > LONGEST_PAUSE {
-            pause = Pause::default();
+        if began.elapsed() > pause.longest() {
+            pause.reset();
         }
         shared.lost(&Error::new(ErrorKind::Unavailable).with_message(reason));
         if let Either::Left(_) = select(closed.as_mut(), pin!(sleep(pause.next()))).await {
@@ -103,7 +103,7 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
         match step {
             Step::Read(found, read) => {
                 if shared.end_read(&read, found) {
-                    pause = Pause::default();
+                    pause.reset();
                 } else {
                     paused = Some(Box::pin(sleep(pause.next())));
                 }
