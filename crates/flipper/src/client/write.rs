@@ -184,6 +184,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
                 Verb::Create { is_enabled: record.is_enabled(), client_data: Some(record.client_data().clone()) }
             }
         };
+        validate_name(record.name())?;
         let core = &*self.core;
         self.announce(record.name(), verb, async {
             warn_of_python(&*core.store, record);
@@ -203,7 +204,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
 
     async fn announce(&self, name: &str, verb: Verb, write: impl Future<Output = Result<Version>>) -> Result<Version> {
         let core = &*self.core;
-        validate_name(name)?;
         let event = WriteEvent::new(name, verb);
         core.subscribers.pre(&event)?;
         let version = write.await.map_err(|error| error.with_flag(name).with_store(&core.store))?;

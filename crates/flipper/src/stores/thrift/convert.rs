@@ -272,7 +272,7 @@ pub fn to_exception(error: &Error) -> FlipperException {
         ErrorKind::Unavailable => ErrorCode::UNAVAILABLE,
         ErrorKind::Unauthorized => ErrorCode::UNAUTHORIZED,
         ErrorKind::Unsupported => ErrorCode::UNSUPPORTED,
-        ErrorKind::Vetoed => ErrorCode::INTERNAL,
+        ErrorKind::Vetoed => ErrorCode::VETOED,
     };
     FlipperException { code: Some(code), message: Some(error.chain()) }
 }
@@ -287,6 +287,7 @@ pub fn from_exception(exception: FlipperException) -> Error {
         Some(ErrorCode::CORRUPT) => ErrorKind::Corrupt,
         Some(ErrorCode::UNAUTHORIZED) => ErrorKind::Unauthorized,
         Some(ErrorCode::UNSUPPORTED) => ErrorKind::Unsupported,
+        Some(ErrorCode::VETOED) => ErrorKind::Vetoed,
         // What a server of another make raises is its own trouble, and may pass.
         _ => ErrorKind::Unavailable,
     };
