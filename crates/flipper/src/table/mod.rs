@@ -209,6 +209,7 @@ impl FlagTable {
                     table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at, valid_for })
                 }
                 Told::Change(Change::Lagged { .. }) => None,
+                Told::Hint(name) => Some(WatchEvent::Hint { name: name.into() }),
                 Told::Store(about) => Some(about.into()),
                 Told::Change(Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name }) => {
                     table.upgrade().and_then(|table| table.event(name))

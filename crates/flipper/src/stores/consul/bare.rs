@@ -31,7 +31,6 @@ const LARGEST: usize = 512 * 1024;
 const AT_ONCE: usize = 16;
 /// How many flags of a stream are read at once.
 const PAGE: usize = 500;
-/// So many folders are remembered, to warn of each once.
 
 /// Clones share what they know of own writes.
 #[derive(Clone)]

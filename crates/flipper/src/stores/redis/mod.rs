@@ -79,8 +79,6 @@ pub use self::client::RedisClient;
 
 const BASE_KEY: &str = "features";
 
-/// So many names of foreign keys are remembered, to warn of each once.
-
 /// Keeps flags in Redis: a single server, a cluster, or what Sentinels name as the primary. Clones share a connection.
 ///
 /// Connections are made when they are first needed, and anew when they are lost, on a thread of this crate: the store can

@@ -204,8 +204,7 @@ impl Thread {
         if result.reset.unwrap_or_default() || doubt_is_over {
             self.reset(result.lost.is_none(), heard)?;
         }
-        for state in result.changes.unwrap_or_default() {
-            let event = self.times.event(state, heard);
+        for event in self.times.events(result.changes.unwrap_or_default(), heard) {
             self.tell(event)?;
         }
         match result.lost {
@@ -248,7 +247,7 @@ impl Thread {
             let error = Error::new(ErrorKind::Unavailable).with_message("connection ended while flags were read");
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
-        self.times.clear();
+        self.times.listed();
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
             self.tell(WatchEvent::Restored)?;

@@ -192,10 +192,10 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
 fn all_hold(kind: Kind, mirrors: usize) {
     let first = Mutex::new(None);
     run_all(kind, mirrors, |seed, mut broken| {
-        first.lock().unwrap().get_or_insert((seed, broken.swap_remove(0)));
+        first.lock().expect("no panic").get_or_insert((seed, broken.swap_remove(0)));
         ControlFlow::Break(())
     });
-    if let Some((seed, (rule, what))) = first.into_inner().unwrap() {
+    if let Some((seed, (rule, what))) = first.into_inner().expect("no panic") {
         let trace = shortest(seed, setup(seed, kind, mirrors, Design::default()), rule).join("\n");
         panic!("{kind:?}, {mirrors} mirrors, seed {seed}: {rule:?}: {what}\n{trace}");
     }
@@ -262,10 +262,10 @@ fn what_is_broken() {
     for (kind, mirrors) in [(Kind::Counting, 2), (Kind::Content, 2), (Kind::Counting, 3), (Kind::Content, 3)] {
         let count = Mutex::new(BTreeMap::<_, Vec<_>>::new());
         run_all(kind, mirrors, |seed, broken| {
-            count.lock().unwrap().entry(format!("{:?}", broken[0].0)).or_default().push(seed);
+            count.lock().expect("no panic").entry(format!("{:?}", broken[0].0)).or_default().push(seed);
             ControlFlow::Continue(())
         });
-        for (rule, mut seeds) in count.into_inner().unwrap() {
+        for (rule, mut seeds) in count.into_inner().expect("no panic") {
             seeds.sort_unstable();
             println!("{kind:?} {mirrors}: {rule} {} {:?}", seeds.len(), &seeds[..seeds.len().min(10)]);
         }

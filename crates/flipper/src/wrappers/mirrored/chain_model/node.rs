@@ -232,13 +232,19 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
                     let truth = world.truth.borrow();
                     (truth.stored(world.setup.kind, made), truth.get(made).number)
                 };
-                match flag {
+                let is_unclear = match flag {
                     Some(flag) => {
                         let Ok(record) = &flag.record else { return Err(Failed::Lost) };
-                        write.put(record, &flag.version);
+                        write.put(record, &flag.version)
                     }
                     None if world.setup.kind == Kind::Counting => write.deleted(&Version::ordered(number)),
                     None => write.deleted(&Version::opaque([])),
+                };
+                if is_unclear {
+                    if !present {
+                        world.heard_of(&node, NAMES[name]);
+                    }
+                    read_back(&world, &node, NAMES[name]).await?;
                 }
                 world.note(|| format!("mirror {}: own write of {} has made {made}", node.level, NAMES[name]));
                 world.acknowledged(&node, made);
@@ -249,6 +255,17 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
         world.check(&node);
         written
     })
+}
+
+/// As the mirror does.
+async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(), Failed> {
+    for _ in 0..3 {
+        let found = get(world.clone(), node.clone(), name.to_owned()).await?;
+        if !node.shared.is_unclear(name, found.as_ref()) {
+            return Ok(());
+        }
+    }
+    Err(Failed::Lost)
 }
 
 pub(super) fn error(what: &str) -> crate::Error {

@@ -161,8 +161,8 @@ impl Client {
         if result.reset.unwrap_or_default() || doubt_is_over {
             self.reset(server, result.lost.is_none(), heard).await?;
         }
-        for state in result.changes.unwrap_or_default() {
-            (self.tell)(self.times.event(state, heard));
+        for event in self.times.events(result.changes.unwrap_or_default(), heard) {
+            (self.tell)(event);
         }
         match result.lost {
             Some(reason) => self.lose(reason),
@@ -184,7 +184,7 @@ impl Client {
         if number != self.node.watching.get() {
             return Err(Failed::Lost);
         }
-        self.times.clear();
+        self.times.listed();
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
             (self.tell)(WatchEvent::Restored);

@@ -42,7 +42,7 @@ impl Shared {
                 }
             }
         }
-        let missing = self.order().not_listed(clock::instant());
+        let missing = self.order().not_listed();
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
         if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
             self.begin_doubt(missing, held, read_at.unwrap_or(now), valid_for);
