@@ -346,7 +346,7 @@ impl Model {
             }
             Job::ReadBack { name, sent, served: Some(flag), written, set_back } => {
                 self.found(name, sent, flag);
-                match self.order.is_marked(name) {
+                match self.order.is_unclear(name, sent) {
                     true => self.read_back(name, written, set_back),
                     false => self.returned(name, written, set_back),
                 }

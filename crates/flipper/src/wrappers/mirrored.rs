@@ -79,7 +79,7 @@ impl<S: FeatureFlagStore> Inner<S> {
             let sent = self.shared.sent();
             let found = self.store.get(name).await.map_err(|error| error.with_nothing_written(false))?;
             self.shared.found(name, sent, found.as_ref());
-            if !self.shared.is_unclear(name, found.as_ref()) {
+            if !self.shared.is_unclear(name, sent) {
                 return Ok(());
             }
         }

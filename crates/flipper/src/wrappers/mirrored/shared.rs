@@ -154,9 +154,9 @@ impl Shared {
         verdict == Verdict::Unclear
     }
 
-    /// Whether nothing that the store has answered since the last own write is what is held.
-    pub(super) fn is_unclear(&self, name: &str, found: Option<&Stored>) -> bool {
-        self.order().is_marked(name) || (found.is_none() && self.is_doubted(name))
+    /// Whether a read that was sent then leaves open which state is the newest, or another one than that is kept.
+    pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
+        self.order().is_unclear(name, sent) || self.is_doubted(name)
     }
 
     fn pass_hints(&self, order: &mut Order) {
@@ -248,14 +248,19 @@ impl Shared {
         if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {
             return;
         }
+        let mut settled = false;
         match order.found(name, sent, state.map_or(Seen::ABSENT, seen), clock::instant()) {
-            Verdict::Newer => self.table.replace_or_remove(name, state.cloned(), BY_READ),
+            Verdict::Newer => {
+                settled = self.settle_doubt(name);
+                self.table.replace_or_remove(name, state.cloned(), BY_READ);
+            }
             Verdict::Unclear if self.table.get(name).map(|held| held.version) != state.map(|it| it.version.clone()) => {
                 order.give_out(name);
             }
             Verdict::Unclear | Verdict::NotNewer => {}
         }
         self.settle(order);
+        self.end_doubt_if(settled);
     }
 
     /// After each decision: where no flag waits for a read that failed, none is reported. Says whether that is so.

@@ -260,8 +260,11 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
 /// As the mirror does.
 async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(), Failed> {
     for _ in 0..3 {
-        let found = get(world.clone(), node.clone(), name.to_owned()).await?;
-        if !node.shared.is_unclear(name, found.as_ref()) {
+        let sent = node.shared.sent();
+        let found = get_upstream(world, node, name).await?;
+        node.shared.found(name, sent, found.as_ref());
+        world.check(node);
+        if !node.shared.is_unclear(name, sent) {
             return Ok(());
         }
     }

@@ -249,9 +249,9 @@ impl Order {
         std::mem::take(&mut self.hints)
     }
 
-    /// Whether the flag is to be read again.
-    pub(crate) fn is_marked(&self, name: &str) -> bool {
-        self.names.get(name).is_some_and(|known| known.marked.is_some())
+    /// Whether a read that was sent then leaves open which state is the newest.
+    pub(crate) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
+        sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
     }
 
     /// How many flags are held here.
