@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ pub enum Harm {
     None,
     /// It keeps each piece of an answer back for so long.
     Delay(Duration),
-    /// Of every so many pieces of answers it passes on half of one, and then closes that connection.
+    /// Of every so many pieces of answers, on average, it passes on half of one, and then closes that connection.
     Cut(usize),
     /// It closes each connection at once.
     Refuse,
@@ -32,7 +33,9 @@ pub struct Relay {
 #[derive(Debug, Default)]
 struct State {
     harm: Harm,
-    connections: Vec<TcpStream>,
+    /// Both ends of each, by its number.
+    connections: HashMap<usize, [TcpStream; 2]>,
+    connected: usize,
     pieces: usize,
     cuts: usize,
     ended: bool,
@@ -78,8 +81,8 @@ impl Relay {
         let mut state = lock(&self.state);
         state.harm = harm;
         if harm == Harm::Refuse {
-            for connection in state.connections.drain(..) {
-                let _ = connection.shutdown(Shutdown::Both);
+            for (_, [client, server]) in state.connections.drain() {
+                close(&client, &server);
             }
         }
     }
@@ -106,10 +109,16 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 fn connect(client: TcpStream, server: u16, state: &Arc<Mutex<State>>) -> io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", server))?;
-    for stream in [&client, &server] {
-        stream.set_nodelay(true)?;
-        lock(state).connections.push(stream.try_clone()?);
-    }
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let ends = [client.try_clone()?, server.try_clone()?];
+    let number = {
+        let mut state = lock(state);
+        state.connected += 1;
+        let number = state.connected;
+        state.connections.insert(number, ends);
+        number
+    };
     let (mut to_server, mut from_client) = (server.try_clone()?, client.try_clone()?);
     thread::spawn(move || {
         let _ = io::copy(&mut from_client, &mut to_server);
@@ -119,6 +128,7 @@ fn connect(client: TcpStream, server: u16, state: &Arc<Mutex<State>>) -> io::Res
     thread::spawn(move || {
         let _ = answer(&server, &client, &state);
         close(&server, &client);
+        lock(&state).connections.remove(&number);
     });
     Ok(())
 }
@@ -140,7 +150,7 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, state: &Mutex<State>) 
             state.pieces += 1;
             let mut harm = state.harm;
             match state.harm {
-                Harm::Cut(every) if state.pieces.is_multiple_of(every) => state.cuts += 1,
+                Harm::Cut(every) if scattered(state.pieces).is_multiple_of(every) => state.cuts += 1,
                 Harm::Cut(_) => harm = Harm::None,
                 _ => {}
             }
@@ -156,4 +166,10 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, state: &Mutex<State>) 
         }
         client.write_all(&piece[..length])?;
     }
+}
+
+/// No pattern: a client that tries again with as many pieces each time would be cut each time.
+fn scattered(number: usize) -> usize {
+    let word = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from((word ^ (word >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33).unwrap_or_default()
 }

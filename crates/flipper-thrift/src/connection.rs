@@ -72,6 +72,9 @@ fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: O
 }
 
 /// Reads on for a moment: closed with bytes unread, the connection would be reset, and the client's system throw the answer away.
+///
+/// On its own: inlined, its buffer would be a page of stack for each connection that is idle.
+#[inline(never)]
 fn linger(reader: &mut MessageReader<Socket>) {
     let socket = reader.source_mut();
     socket.deadline = Some(Instant::now() + LINGER);

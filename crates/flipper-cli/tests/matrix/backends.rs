@@ -56,6 +56,8 @@ impl Backend {
     /// Starts it; `None`, said aloud, where a program is missing.
     pub(crate) fn start(scene: Scene) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
+        let situations = scene.situations();
+        let any = |wanted: &[Situation]| situations.iter().any(|situation| wanted.contains(situation));
         let kind = match scene.store {
             Store::Memory => Kind::Memory(MemoryFeatureFlagStore::new()),
             Store::Sqlite => {
@@ -75,12 +77,14 @@ impl Backend {
         };
         let mut backend = Self { scene, home, kind, relay: None, proxy: None };
         backend.serve();
-        match (&backend.kind, scene.situation) {
-            (Kind::Consul(agent), Situation::Refusing) => {
-                backend.proxy = Some(ConsulProxy::start(agent.port(), Fault::None));
-            }
-            (_, Situation::Slow | Situation::Cut) => backend.relay = backend.port().map(Relay::start),
-            _ => {}
+        if let Kind::Consul(agent) = &backend.kind
+            && any(&[Situation::Refusing])
+        {
+            backend.proxy = Some(ConsulProxy::start(agent.port(), Fault::None));
+        }
+        if any(&[Situation::Slow, Situation::Cut]) {
+            let port = backend.proxy.as_ref().map(ConsulProxy::port).or(backend.port());
+            backend.relay = port.map(Relay::start);
         }
         Some(backend)
     }
@@ -110,9 +114,9 @@ impl Backend {
     }
 
     fn consul_address(&self) -> String {
-        match &self.proxy {
-            Some(proxy) => proxy.address(),
-            None => format!("127.0.0.1:{}", self.watched_port()),
+        match (&self.relay, &self.proxy) {
+            (None, Some(proxy)) => proxy.address(),
+            _ => format!("127.0.0.1:{}", self.watched_port()),
         }
     }
 
@@ -186,6 +190,15 @@ impl Backend {
             Kind::Thrift { port, .. } => {
                 Arc::new(ThriftRpcFeatureFlagStore::connect(&format!("thrift://127.0.0.1:{port}")).unwrap())
             }
+        }
+    }
+
+    /// What is wrong with the file itself.
+    pub(crate) fn damage(&self) -> Option<String> {
+        let Kind::Sqlite(path) = &self.kind else { return None };
+        match sqlite3(path, "PRAGMA integrity_check") {
+            Ok(text) if text.trim() == "ok" => None,
+            Ok(text) | Err(text) => Some(format!("{}: {text}", path.display())),
         }
     }
 

@@ -50,6 +50,8 @@ list! {
         Cut = "cut",
         /// Eight writers that add to one number, each many times.
         Merges = "merges",
+        /// One fault after the other, at random, for minutes; only with `--soak`.
+        Soak = "soak",
     }
 }
 
@@ -109,7 +111,7 @@ impl Scene {
     /// Why a cell cannot run, if it cannot.
     pub(crate) fn impossible(self, layer: Layer) -> Option<&'static str> {
         use Situation::{
-            Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Stopped,
+            Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Soak, Stopped,
         };
         match (self.store, self.situation) {
             (_, Merges) if self.writer != Writer::Ours => Some("others overwrite what was written in between"),
@@ -121,7 +123,21 @@ impl Scene {
             (Store::Sqlite, Permission) if flipper_testkit::is_root() => Some("root may read every file"),
             (Store::Redis, Refusing) => Some("what Redis refuses is in `half-loaded` (LOADING) and `permission` (ACL)"),
             (Store::Thrift, Permission) => Some("the Thrift service has no permissions; its store's are in `refusing`"),
-            (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut) => None,
+            (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut | Soak) => None,
         }
+    }
+
+    /// What happens to a backend in this scene: one thing, or in a soak all that one backend can go through in turn.
+    pub(crate) fn situations(self) -> Vec<Situation> {
+        if self.situation != Situation::Soak {
+            return vec![self.situation];
+        }
+        let can_follow = |situation: &Situation| match (self.store, situation) {
+            (_, Situation::Flips | Situation::Recreate | Situation::Merges | Situation::Soak) => false,
+            // The older copy is of the start, the rights are lost with all else.
+            (Store::Sqlite, Situation::HalfLoaded) | (Store::Consul, Situation::Permission) => false,
+            (_, situation) => Self { situation: *situation, ..self }.impossible(Layer::Bare).is_none(),
+        };
+        Situation::ALL.iter().copied().filter(can_follow).collect()
     }
 }

@@ -76,14 +76,14 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
     if situation == Situation::Emptied {
         ledger.empty(true);
     }
-    if let Some(relay) = &backend.relay {
+    if let (Some(relay), Situation::Cut | Situation::Slow) = (&backend.relay, situation) {
         relay.harm(match situation {
             Situation::Cut => Harm::Cut(12),
             _ => Harm::Delay(Duration::from_millis(200)),
         });
         return harmed;
     }
-    if let Some(proxy) = &backend.proxy {
+    if let (Some(proxy), Situation::Refusing) = (&backend.proxy, situation) {
         proxy.fault(Fault::Answer(503, String::new(), "No cluster leader".to_owned()));
         return harmed;
     }
@@ -134,11 +134,11 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
 
 pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
     let situation = backend.scene.situation;
-    if let Some(relay) = &backend.relay {
+    if let (Some(relay), Situation::Cut | Situation::Slow) = (&backend.relay, situation) {
         assert!(situation != Situation::Cut || relay.cuts() > 0, "no connection was cut");
         return relay.harm(Harm::None);
     }
-    if let Some(proxy) = &backend.proxy {
+    if let (Some(proxy), Situation::Refusing) = (&backend.proxy, situation) {
         return proxy.fault(Fault::None);
     }
     match (&mut backend.kind, situation) {

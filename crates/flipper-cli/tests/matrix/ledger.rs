@@ -154,7 +154,13 @@ impl Ledger {
         if self.is_set_aside(flag) || self.emptied_for().is_some() {
             return None;
         }
-        self.last(flag).filter(|write| write.present)?.acknowledged.map(|at| at.elapsed())
+        let last = self.last(flag).filter(|write| write.present)?;
+        // A deletion under way may be done already.
+        let is_on_its_way = |write: &Write| write.number > last.number && !write.present;
+        if self.flags[flag].lock().unwrap().writes.iter().any(is_on_its_way) {
+            return None;
+        }
+        last.acknowledged.map(|at| at.elapsed())
     }
 
     /// How long after it was acknowledged a write was seen.

@@ -26,8 +26,8 @@ use std::time::{Duration, Instant, SystemTime};
 use self::cells::{Layer, Scene, Situation};
 use self::scene::{Report, Size, hundredth};
 
-const QUICK: Size = Size { flags: 8, flips: 40, faults: 1, merges: 25 };
-const FULL: Size = Size { flags: 40, flips: 400, faults: 2, merges: 200 };
+const QUICK: Size = Size { flags: 8, flips: 40, faults: 1, merges: 25, soak: Duration::ZERO };
+const FULL: Size = Size { flags: 40, flips: 400, faults: 2, merges: 200, soak: Duration::ZERO };
 
 struct Arguments {
     all: bool,
@@ -35,12 +35,14 @@ struct Arguments {
     filter: String,
     seed: u64,
     jobs: usize,
+    /// For so long each store goes through one fault after the other, instead of all cells.
+    soak: Option<Duration>,
 }
 
 impl Arguments {
     fn read() -> Result<Self, String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut read = Self { all: false, list: false, filter: String::new(), seed: now.as_secs(), jobs: 3 };
+        let mut read = Self { all: false, list: false, filter: String::new(), seed: now.as_secs(), jobs: 3, soak: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
@@ -50,13 +52,14 @@ impl Arguments {
                 "--list" => read.list = true,
                 "--filter" => read.filter = value()?,
                 "--seed" => read.seed = number(value()?)?,
+                "--soak" => read.soak = Some(Duration::from_secs(60 * number(value()?)?)),
                 "--jobs" => read.jobs = usize::try_from(number(value()?)?).unwrap_or(1),
                 // What `cargo test` hands to all tests.
                 "--quiet" | "-q" | "--nocapture" => {}
                 "--test-threads" => _ = value()?,
                 text if !text.starts_with('-') => text.clone_into(&mut read.filter),
                 other => {
-                    return Err(format!("unknown argument {other}; known are --all, --list, --filter, --seed, --jobs"));
+                    return Err(format!("unknown argument {other}; known are --all, --list, --filter, --seed, --jobs, --soak"));
                 }
             }
         }
@@ -73,7 +76,12 @@ fn main() -> ExitCode {
         }
     };
     let (mut scenes, mut impossible) = (VecDeque::new(), Vec::new());
-    for scene in Scene::all().filter(|scene| arguments.all || scene.is_quick()) {
+    let wanted = |scene: &Scene| match (arguments.soak, scene.situation) {
+        (soak, Situation::Soak) => soak.is_some(),
+        (Some(_), _) => false,
+        (None, _) => arguments.all || scene.is_quick(),
+    };
+    for scene in Scene::all().filter(wanted) {
         let mut layers = Vec::new();
         for &layer in Layer::ALL.iter().filter(|layer| scene.cell(**layer).contains(&arguments.filter)) {
             match scene.impossible(layer) {
@@ -113,6 +121,7 @@ fn main() -> ExitCode {
 /// One scene; what goes wrong with it as a whole is each cell's.
 fn play(scene: Scene, layers: &[Layer], arguments: &Arguments) -> Vec<Report> {
     let size = if arguments.all { FULL } else { QUICK };
+    let size = Size { soak: arguments.soak.unwrap_or_default(), ..size };
     let began = Instant::now();
     let done = std::panic::catch_unwind(|| match scene.situation {
         Situation::Merges => merges::run(scene, layers, size),

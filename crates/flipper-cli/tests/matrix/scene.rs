@@ -27,6 +27,8 @@ pub(crate) struct Size {
     /// How often the fault happens.
     pub(crate) faults: usize,
     pub(crate) merges: u64,
+    /// How long a soak lasts.
+    pub(crate) soak: Duration,
 }
 
 /// What one layer has seen.
@@ -68,14 +70,16 @@ impl Stage {
     fn play(&mut self, backend: &mut Backend, size: Size) {
         self.create_all(backend);
         faults::prepare(backend);
-        if matches!(self.scene.situation, Situation::Flips | Situation::Recreate) {
-            self.flips(backend, size.flips, true);
-        } else {
-            self.flips(backend, size.flips / 2, true);
-            for _ in 0..size.faults {
-                self.suffer(backend, size);
+        match self.scene.situation {
+            Situation::Flips | Situation::Recreate => self.flips(backend, size.flips, true),
+            Situation::Soak => self.soak(backend, size),
+            _ => {
+                self.flips(backend, size.flips / 2, true);
+                for _ in 0..size.faults {
+                    self.suffer(backend, size);
+                }
+                self.flips(backend, size.flips - size.flips / 2, true);
             }
-            self.flips(backend, size.flips - size.flips / 2, true);
         }
         self.burst(backend);
         self.compare(backend);
@@ -90,29 +94,62 @@ impl Stage {
         self.all_see(PATIENCE + RECOVERY);
     }
 
+    /// One fault after the other.
+    fn soak(&mut self, backend: &mut Backend, size: Size) {
+        let (began, situations) = (Instant::now(), self.scene.situations());
+        let mut faults = 0;
+        while began.elapsed() < size.soak {
+            let (before, at) = (self.all_wrong(), began.elapsed());
+            backend.scene.situation = situations[self.random.below(situations.len())];
+            if backend.scene.situation == Situation::HalfLoaded {
+                // What has been written since would take long to load.
+                faults::prepare(backend);
+            }
+            self.suffer(backend, size);
+            self.flips(backend, size.flips / 10, true);
+            faults += 1;
+            self.wrong.extend(backend.damage());
+            if self.all_wrong() > before {
+                let (store, situation) = (self.scene.store.name(), backend.scene.situation.name());
+                println!("{store}: fault {faults}, {situation}, {at:.0?} after the start: something is wrong after it");
+            }
+        }
+        backend.scene = self.scene;
+        println!("{}: {faults} faults in {:.0?}", self.scene.store.name(), began.elapsed());
+    }
+
+    fn all_wrong(&self) -> usize {
+        self.wrong.len() + self.watchers.iter().map(|watcher| watcher.seen.all_wrong().len()).sum::<usize>()
+    }
+
     /// The fault, and the time until it is over for all.
     fn suffer(&mut self, backend: &mut Backend, size: Size) {
         let harmed = faults::begin(backend, &self.ledger);
         self.ledger.away(faults::is_away(backend));
         let began = Instant::now();
-        match (faults::takes_writes(backend), self.scene.situation) {
+        match (faults::takes_writes(backend), backend.scene.situation) {
             (true, Situation::Slow | Situation::Cut) => self.flips(backend, size.flips / 5, false),
-            (true, _) => (0..self.ledger.len()).for_each(|flag| self.write(backend, flag, Change::Set, true, false)),
+            (true, _) => {
+                for flag in 0..self.ledger.len() {
+                    let change = if self.is_present(flag) { Change::Set } else { Change::Create };
+                    self.write(backend, flag, change, true, false);
+                }
+            }
             // What is written into an older copy is gone with it, and in an empty one all flags have to be made again.
             (false, Situation::Emptied | Situation::HalfLoaded) => {}
             (false, _) => {
                 for _ in 0..2 {
                     let flag = self.random.below(self.ledger.len());
-                    if !self.ledger.is_set_aside(flag) {
+                    if !self.ledger.is_set_aside(flag) && self.is_present(flag) {
                         self.write(backend, flag, Change::Set, false, false);
                     }
                 }
             }
         }
-        std::thread::sleep(faults::lasts(self.scene.situation).saturating_sub(began.elapsed()));
+        std::thread::sleep(faults::lasts(backend.scene.situation).saturating_sub(began.elapsed()));
         self.ledger.away(false);
         faults::end(backend, harmed);
-        if self.scene.situation == Situation::Emptied {
+        if backend.scene.situation == Situation::Emptied {
             // Time to take the emptiness for the truth.
             std::thread::sleep(Duration::from_secs(3));
             self.lost.fill(true);
@@ -165,16 +202,25 @@ impl Stage {
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             };
-            let present = self.ledger.last(flag).is_some_and(|write| write.present);
-            let change = match (self.scene.situation, present) {
-                (_, false) => Change::Create,
-                (Situation::Recreate, true) => Change::Destroy,
-                _ => Change::Set,
+            let present = self.is_present(flag);
+            let destroys = match self.scene.situation {
+                Situation::Recreate => true,
+                Situation::Soak => self.random.below(4) == 0,
+                _ => false,
+            };
+            let change = match (present, destroys) {
+                (false, _) => Change::Create,
+                (true, true) => Change::Destroy,
+                (true, false) => Change::Set,
             };
             self.write(backend, flag, change, true, calm);
             done += 1;
         }
         self.all_see(patience);
+    }
+
+    fn is_present(&self, flag: usize) -> bool {
+        self.ledger.last(flag).is_some_and(|write| write.present)
     }
 
     /// Whether all have seen the last state of a flag that may be written again.
@@ -200,8 +246,7 @@ impl Stage {
         let flags: Vec<_> = (0..self.ledger.len()).filter(|flag| !self.ledger.is_set_aside(*flag)).take(3).collect();
         for last in [false, false, false, false, false, false, false, true] {
             for flag in &flags {
-                let present = self.ledger.last(*flag).is_some_and(|write| write.present);
-                let change = if present { Change::Set } else { Change::Create };
+                let change = if self.is_present(*flag) { Change::Set } else { Change::Create };
                 self.write(backend, *flag, change, last, false);
             }
         }

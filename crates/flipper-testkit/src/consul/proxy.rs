@@ -1,5 +1,6 @@
 //! A proxy that counts what goes through it, and that can be told to do harm.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,7 +44,8 @@ struct State {
     fault: Fault,
     requests: Vec<String>,
     bodies: Vec<String>,
-    connections: Vec<TcpStream>,
+    /// What each client's connection holds open, by its number.
+    connections: HashMap<usize, Vec<TcpStream>>,
     /// How many clients have connected.
     connected: usize,
     /// Answers to requests with this text are kept back.
@@ -72,13 +74,24 @@ impl ConsulProxy {
                 }
                 let mut state = shared.lock();
                 state.connected += 1;
-                state.connections.extend(stream.try_clone());
+                let number = state.connected;
+                state.connections.insert(number, stream.try_clone().into_iter().collect());
                 drop(state);
                 // Fails when one side has gone, and that is all there is to it.
-                thread::spawn(move || shared.serve(stream));
+                thread::spawn(move || {
+                    let ended = shared.serve(&stream, number);
+                    shared.lock().connections.remove(&number);
+                    ended
+                });
             }
         });
         Self { port, shared }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// `host:port`.
@@ -91,7 +104,7 @@ impl ConsulProxy {
     pub fn fault(&self, fault: Fault) {
         let mut state = self.shared.lock();
         state.fault = fault;
-        for connection in state.connections.drain(..) {
+        for connection in state.connections.drain().flat_map(|(_, held)| held) {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -141,7 +154,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, client: TcpStream) -> io::Result<()> {
+    fn serve(&self, client: &TcpStream, number: usize) -> io::Result<()> {
         let mut from_client = BufReader::new(client.try_clone()?);
         let mut to_client = client;
         let mut agent: Option<BufReader<TcpStream>> = None;
@@ -166,10 +179,12 @@ impl Shared {
                 return Ok(());
             }
             let from_agent = match &mut agent {
-                Some(agent) => agent,
-                None => {
+                // As proxies do: one that the agent has closed since is not used again.
+                Some(agent) if is_open(agent.get_ref()) => agent,
+                _ => {
                     let stream = TcpStream::connect(("127.0.0.1", self.agent))?;
-                    self.lock().connections.extend(stream.try_clone());
+                    let held = stream.try_clone()?;
+                    self.lock().connections.entry(number).or_default().push(held);
                     agent.insert(BufReader::new(stream))
                 }
             };
@@ -201,6 +216,13 @@ impl Shared {
             to_client.write_all(&text)?;
         }
     }
+}
+
+/// Whether the other side has not closed it.
+fn is_open(stream: &TcpStream) -> bool {
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    let is_waiting = matches!(&peeked, Err(error) if is_timeout(error));
+    is_waiting && stream.set_nonblocking(false).is_ok()
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -176,10 +176,11 @@ impl RedisServer {
         self.restart();
     }
 
-    /// As [`restart`](Self::restart) with one more line of `redis.conf`, without waiting.
+    /// As [`restart`](Self::restart) with one more line of `redis.conf` until the next start, without waiting.
     pub fn restart_with(&mut self, line: &str) {
         self.options.config.push(line.to_owned());
         self.start_again();
+        self.options.config.pop();
     }
 
     /// `kill -STOP`: connections stay open and nobody answers.
