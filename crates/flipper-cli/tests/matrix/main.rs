@@ -42,7 +42,8 @@ struct Arguments {
 impl Arguments {
     fn read() -> Result<Self, String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut read = Self { all: false, list: false, filter: String::new(), seed: now.as_secs(), jobs: 3, soak: None };
+        let mut read =
+            Self { all: false, list: false, filter: String::new(), seed: now.as_secs(), jobs: 3, soak: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
@@ -59,7 +60,9 @@ impl Arguments {
                 "--test-threads" => _ = value()?,
                 text if !text.starts_with('-') => text.clone_into(&mut read.filter),
                 other => {
-                    return Err(format!("unknown argument {other}; known are --all, --list, --filter, --seed, --jobs, --soak"));
+                    return Err(format!(
+                        "unknown argument {other}; known are --all, --list, --filter, --seed, --jobs, --soak"
+                    ));
                 }
             }
         }

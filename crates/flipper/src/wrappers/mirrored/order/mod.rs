@@ -1,9 +1,7 @@
 //! Which of two states of a flag is the newer one, and which flags must be read again: decisions alone, without I/O or a
 //! clock, so that a model test can drive them through any interleaving (`tests/mirror_model.rs`).
 //!
-//! The rules, and why nothing less will do: DESIGN.md, "The mirror's order". Here they are one step stricter for reads that
-//! overlap: a read of our own counts only if nothing at all was taken in since it was sent. Of two overlapping reads either
-//! may have been served first, and a watch that polls would not tell of the difference again.
+//! The rules, and why nothing less will do, are in DESIGN.md, "The mirror".
 
 mod name;
 
