@@ -306,6 +306,34 @@ fn a_list_that_comes_too_late_makes_nothing_current() {
     until("it is current", || mirror.status().is_live());
 }
 
+/// The list says nothing of it, and the write may be of before the list.
+#[test]
+fn an_own_write_during_which_a_list_came_is_read_back() {
+    let store = Scripted::with("OTHER", true);
+    let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(store.clone()));
+    block_on(features.ready()).unwrap();
+    store.after_write.shut();
+    std::thread::scope(|scope| {
+        let written = scope.spawn(|| block_on(features.create("F").enabled(true)).map(drop));
+        store.after_write.wait_for_one();
+        // Somebody deletes it at once, while the connection of the watch is away.
+        store.tells.store(false, Ordering::SeqCst);
+        store.set("F", None);
+        store.lose();
+        store.set("SETTLED", Some(true));
+        store.restore();
+        until("the list is here", || features.is_enabled("SETTLED"));
+        // Whatever is read in the background.
+        store.after_get.shut();
+        store.after_write.open();
+        store.after_get.wait_for_one();
+        assert!(!features.exists("F") && !written.is_finished());
+        store.after_get.open();
+        written.join().unwrap().unwrap();
+        assert!(!features.exists("F"));
+    });
+}
+
 #[test]
 fn a_change_that_cannot_be_read_yet_is_no_word_of_now() {
     let store = Scripted::with("F", false);
