@@ -17,8 +17,8 @@ mod world;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use self::check::Rule;
@@ -153,7 +153,7 @@ fn act(world: &Rc<World>) {
 
 /// The seeds of each of the four chains.
 fn seeds() -> Range<u64> {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (seed, runs) = (number("FLIPPER_MODEL_SEED"), number("FLIPPER_MODEL_RUNS"));
     let runs = runs.map_or(if seed.is_some() { 1 } else { 2500 }, |runs| runs.div_ceil(4));
     let first = seed.unwrap_or_default();
@@ -192,10 +192,10 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
 fn all_hold(kind: Kind, mirrors: usize) {
     let first = Mutex::new(None);
     run_all(kind, mirrors, |seed, mut broken| {
-        first.lock().expect("no panic").get_or_insert((seed, broken.swap_remove(0)));
+        first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((seed, broken.swap_remove(0)));
         ControlFlow::Break(())
     });
-    if let Some((seed, (rule, what))) = first.into_inner().expect("no panic") {
+    if let Some((seed, (rule, what))) = first.into_inner().unwrap_or_else(PoisonError::into_inner) {
         let trace = shortest(seed, setup(seed, kind, mirrors, Design::default()), rule).join("\n");
         panic!("{kind:?}, {mirrors} mirrors, seed {seed}: {rule:?}: {what}\n{trace}");
     }
@@ -262,10 +262,15 @@ fn what_is_broken() {
     for (kind, mirrors) in [(Kind::Counting, 2), (Kind::Content, 2), (Kind::Counting, 3), (Kind::Content, 3)] {
         let count = Mutex::new(BTreeMap::<_, Vec<_>>::new());
         run_all(kind, mirrors, |seed, broken| {
-            count.lock().expect("no panic").entry(format!("{:?}", broken[0].0)).or_default().push(seed);
+            count
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(format!("{:?}", broken[0].0))
+                .or_default()
+                .push(seed);
             ControlFlow::Continue(())
         });
-        for (rule, mut seeds) in count.into_inner().expect("no panic") {
+        for (rule, mut seeds) in count.into_inner().unwrap_or_else(PoisonError::into_inner) {
             seeds.sort_unstable();
             println!("{kind:?} {mirrors}: {rule} {} {:?}", seeds.len(), &seeds[..seeds.len().min(10)]);
         }
