@@ -156,7 +156,7 @@ impl Shared {
 
     /// Whether a read that was sent then leaves open which state is the newest, or another one than that is kept.
     pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
-        self.order().is_unclear(name, sent) || self.is_doubted(name)
+        self.following().is_lost() || self.order().is_unclear(name, sent) || self.is_doubted(name)
     }
 
     fn pass_hints(&self, order: &mut Order) {

@@ -14,6 +14,7 @@ use super::{Kind, NAMES, follow, serve};
 use crate::identity::Identity;
 use crate::store::{Stored, Version, WatchEvent};
 use crate::table::FlagTable;
+use crate::wrappers::mirrored::order::Sent;
 use crate::wrappers::mirrored::shared::Shared;
 use crate::wrappers::mirrored::snapshot::LastKnown;
 use crate::wrappers::mirrored::task;
@@ -205,10 +206,19 @@ pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<Found
         let sent = node.shared.sent();
         let found = get_upstream(&world, &node, &name).await?;
         world.note(|| format!("mirror {}: a caller read {name} as {}", node.level, content(found.as_ref())));
-        node.shared.found(&name, sent, found.as_ref());
-        world.check(&node);
+        take_found(&world, &node, &name, sent, found.as_ref());
         Ok(found)
     })
+}
+
+fn take_found(world: &World, node: &Node, name: &str, sent: Sent, found: Option<&Stored>) {
+    node.shared.found(name, sent, found);
+    let here = node.shared.table.get(name);
+    if found.is_some() && content(here.as_ref()) == content(found) {
+        // The store has it again.
+        world.heard_of(node, name);
+    }
+    world.check(node);
 }
 
 /// `MirroredFeatureFlagStore::put` and `delete`.
@@ -262,8 +272,7 @@ async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(),
     for _ in 0..3 {
         let sent = node.shared.sent();
         let found = get_upstream(world, node, name).await?;
-        node.shared.found(name, sent, found.as_ref());
-        world.check(node);
+        take_found(world, node, name, sent, found.as_ref());
         if !node.shared.is_unclear(name, sent) {
             return Ok(());
         }
