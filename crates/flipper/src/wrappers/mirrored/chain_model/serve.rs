@@ -13,7 +13,6 @@ use super::hub::state::Answer;
 use super::node::{self, Found, Node, describe, error};
 use super::world::{Failed, Local, Upstream, World, call, turn};
 use crate::identity::Identity;
-use crate::status::Health;
 use crate::store::{Stored, WatchEvent};
 use crate::stores::thrift::answers::{Heard, Times, WAIT};
 
@@ -81,12 +80,7 @@ pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<Found
         if world.design().second_subscription {
             return Ok(node.shared.table.get(&name));
         }
-        let found = node::get(world, node.clone(), name.clone()).await;
-        let known = || node.shared.table.get(&name).filter(|_| node.shared.present_status().health != Health::Live);
-        match found {
-            Err(failed) => known().map(Some).ok_or(failed),
-            found => found,
-        }
+        node::get(world, node, name).await
     })
 }
 
