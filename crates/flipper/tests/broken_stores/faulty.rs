@@ -269,7 +269,7 @@ impl FeatureFlagStore for Faulty {
             F::WatchIsSilentOfDeletes => without(watch, |event| matches!(event, WatchEvent::Removed { .. })),
             F::WatchBeginsLate => {
                 // What comes between the list and the first poll is in neither.
-                let reset = WatchEvent::Reset { flags: self.right.table().list(), read_at: None };
+                let reset = WatchEvent::Reset { flags: self.right.table().list(), read_at: None, valid_for: None };
                 Box::pin(stream::iter([reset]).chain(watch.skip(1)))
             }
             F::WatchListsThenWaits => {
