@@ -276,7 +276,7 @@ impl FeatureFlagStore for Faulty {
                 let listed = async {
                     let flags = self.right.table().list();
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    let reset = WatchEvent::Reset { flags, read_at: None };
+                    let reset = WatchEvent::Reset { flags, read_at: None, valid_for: None };
                     stream::iter([reset]).chain(watch.skip(1))
                 };
                 Box::pin(stream::once(listed).flatten())
