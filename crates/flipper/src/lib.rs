@@ -81,7 +81,6 @@ pub mod _guide;
 mod background;
 pub mod blocking;
 mod bucketing;
-mod changes;
 mod client;
 mod clock;
 mod conditions;
@@ -91,21 +90,18 @@ mod context;
 mod error;
 mod evaluation;
 mod events;
-mod flag;
 mod guard;
 mod identity;
 mod inspection;
 mod json;
-mod many;
 mod names;
 #[cfg(feature = "testing")]
 mod overrides;
 mod pause;
-mod polling;
 mod record;
 mod scope;
 mod stack_text;
-mod status;
+mod state;
 mod store;
 mod stores;
 mod table;
@@ -122,39 +118,35 @@ pub use bucketing::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
     PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
 };
-pub use changes::{Change, Changes};
-pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote};
+pub use client::{Checks, ClientBuilder, Create, FeatureFlag, FeatureFlagClient, Local, Remote};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use conditions::{Condition, Operator, ParseConditionError};
 pub use context::{Attributes, Context, Value, ValueType};
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Bucket, Evaluation, Reason};
 pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
-pub use flag::FeatureFlag;
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
 pub use identity::Identity;
 pub use inspection::{Check, Finding};
 pub use json::{Json, LoneSurrogates, Number, Object};
-pub use many::FlagStream;
-pub use polling::watch_by_polling;
 pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
-pub use status::{Health, Status, Updates};
+pub use state::{Corrupt, Health, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent};
 pub use store::{
-    Corrupt, FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name, validate_new_name,
+    FeatureFlagStore, FlagStream, LocalFeatureFlagStore, validate_name, validate_new_name, watch_by_polling,
 };
-pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]
 pub use stores::ThriftRpcFeatureFlagStore;
 #[cfg(feature = "consul")]
 pub use stores::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
+pub use stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
-pub use table::{FlagTable, LocalFeatureFlagStore};
-pub use url::{STORE_KINDS, StoreKind, connect, open};
+pub use table::{Change, Changes, FlagTable};
+pub use url::{connect, open};
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]

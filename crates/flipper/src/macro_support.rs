@@ -8,9 +8,9 @@ use std::time::Duration;
 pub use flipper_macros::flags;
 
 use crate::background;
+use crate::client::FeatureFlag;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::error::Result;
-use crate::flag::FeatureFlag;
 
 /// Between two tries to register a flag.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -9,12 +9,12 @@ use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
+use crate::client::FeatureFlag;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::Result;
 use crate::evaluation::{Environment, Evaluation, Reason};
-use crate::flag::FeatureFlag;
 use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::table::{Entry, Slot, State};

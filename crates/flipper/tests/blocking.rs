@@ -349,7 +349,7 @@ fn every_async_method_has_one_that_waits() {
     };
     let client = [include_str!("../src/client/read.rs"), include_str!("../src/client/write.rs")];
     let of_client: BTreeSet<_> = client.into_iter().flat_map(|source| names(source, "pub async fn ")).collect();
-    let of_flag = names(include_str!("../src/flag.rs"), "pub async fn ");
+    let of_flag = names(include_str!("../src/client/flag.rs"), "pub async fn ");
     assert!(of_client.len() >= 12 && of_flag.len() >= 10, "the parser finds them: {of_client:?} {of_flag:?}");
     let waits = names(include_str!("../src/blocking/client.rs"), "pub fn ");
     assert!(of_client.is_subset(&waits), "{:?}", of_client.difference(&waits));

@@ -122,7 +122,7 @@ fn bullets(source: &str) -> Vec<&str> {
 
 #[test]
 fn every_behavior_has_its_test_and_every_test_its_behavior() {
-    let (store, local) = (include_str!("../src/store/mod.rs"), include_str!("../src/table/local.rs"));
+    let (store, local) = (include_str!("../src/store/mod.rs"), include_str!("../src/store/local.rs"));
     // Those of the suites of their own begin with what these are about.
     let about =
         |name: &str| ["corrupt_", "reopen_"].into_iter().find(|about| name.starts_with(about)).unwrap_or_default();

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::wait::wait_until;
-use crate::changes::{self, Change};
+use crate::table;
+use crate::table::Change;
 
 /// Every change of a flag, whoever makes it; an iterator that waits for the next one, and ends with the last client.
 ///
@@ -21,11 +22,11 @@ use crate::changes::{self, Change};
 /// On flipper's own thread it ends at once, see the [module](super).
 #[must_use = "an iterator does nothing unless it is read"]
 pub struct Changes {
-    changes: changes::Changes,
+    changes: table::Changes,
 }
 
 impl Changes {
-    pub(super) fn new(changes: changes::Changes) -> Self {
+    pub(super) fn new(changes: table::Changes) -> Self {
         Self { changes }
     }
 

@@ -17,7 +17,8 @@ use crate::context::Attributes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Version};
+use crate::state::{Precondition, Version};
+use crate::store::FeatureFlagStore;
 
 /// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls wait, instead of being awaited. Checks, and all else that is no
 /// `async` function there, are those of that client, to which this one dereferences.

@@ -8,11 +8,10 @@ use serde::Serialize;
 
 use super::wait::wait;
 use crate::bucketing::Bucketer;
-use crate::client::Local;
+use crate::client::{self, Local};
 use crate::conditions::Condition;
 use crate::context::Attributes;
 use crate::error::Result;
-use crate::flag;
 use crate::record::FlagRecord;
 use crate::scope::{FlagName, sealed};
 
@@ -28,7 +27,7 @@ use crate::scope::{FlagName, sealed};
 /// ```
 #[derive(Clone)]
 pub struct FeatureFlag<M = Local> {
-    flag: flag::FeatureFlag<M>,
+    flag: client::FeatureFlag<M>,
 }
 
 impl<M> FeatureFlag<M> {
@@ -153,7 +152,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
 }
 
 impl<M> Deref for FeatureFlag<M> {
-    type Target = flag::FeatureFlag<M>;
+    type Target = client::FeatureFlag<M>;
 
     fn deref(&self) -> &Self::Target {
         &self.flag
@@ -167,8 +166,8 @@ impl<M> AsRef<str> for FeatureFlag<M> {
     }
 }
 
-impl<M> From<flag::FeatureFlag<M>> for FeatureFlag<M> {
-    fn from(flag: flag::FeatureFlag<M>) -> Self {
+impl<M> From<client::FeatureFlag<M>> for FeatureFlag<M> {
+    fn from(flag: client::FeatureFlag<M>) -> Self {
         Self { flag }
     }
 }

@@ -7,14 +7,14 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
+use super::FeatureFlag;
 use super::FeatureFlagClient;
 use super::write::object;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
-use crate::flag::FeatureFlag;
 use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_new_name};
-use crate::store::Precondition;
+use crate::state::Precondition;
 
 /// The creation of a flag; made by [`FeatureFlagClient::create`], and awaited.
 ///

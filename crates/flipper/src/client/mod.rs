@@ -1,6 +1,7 @@
 //! What users call: flags by name.
 
 mod create;
+mod flag;
 mod read;
 mod warnings;
 mod write;
@@ -10,14 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::create::Create;
+pub use self::flag::FeatureFlag;
 pub use self::read::Checks;
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 use crate::evaluation::Environment;
 use crate::events::{Subscriber, Subscribers, Subscription};
-use crate::flag::FeatureFlag;
 use crate::guard::Guarded;
 use crate::store::FeatureFlagStore;
-use crate::table::{FlagTable, LocalFeatureFlagStore};
+use crate::store::LocalFeatureFlagStore;
+use crate::table::FlagTable;
 use crate::wrappers::MirroredFeatureFlagStore;
 
 /// How long a write goes on trying while others change the same flag.

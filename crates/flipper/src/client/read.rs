@@ -4,18 +4,18 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use super::FeatureFlag;
 use super::{FeatureFlagClient, Local};
-use crate::changes::Changes;
 use crate::context::Attributes;
 use crate::error::{Error, Result};
 use crate::evaluation::{Environment, Evaluation, NO_ATTRIBUTES, Plan, Reason};
-use crate::flag::FeatureFlag;
 use crate::json::Json;
 #[cfg(feature = "testing")]
 use crate::overrides;
 use crate::record::FlagRecord;
-use crate::status::Status;
-use crate::store::Stored;
+use crate::state::Status;
+use crate::state::Stored;
+use crate::table::Changes;
 use crate::table::{Answer, Entry, FlagTable, Slot, State};
 
 /// Where a client's checks are answered. Only [`Local`] answers them.

@@ -2,7 +2,8 @@
 
 use crate::bucketing::Bucketer;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Stored};
+use crate::state::Stored;
+use crate::store::FeatureFlagStore;
 
 /// Says what a Python program would do to this flag, where one may come upon it.
 pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {

@@ -15,7 +15,8 @@ use crate::events::{Verb, WriteEvent};
 use crate::json::{Json, Object};
 use crate::pause::Pause;
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
+use crate::state::{Precondition, Stored, Version};
+use crate::store::FeatureFlagStore;
 
 /// After a conflict.
 const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));

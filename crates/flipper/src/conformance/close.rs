@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::subject::{Subject, flag};
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 /// See [`FeatureFlagStore::close`].
 pub async fn close_twice(store: Arc<dyn FeatureFlagStore>) {

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
-use crate::table::LocalFeatureFlagStore;
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
+use crate::store::FlagStream;
+use crate::store::LocalFeatureFlagStore;
 
 /// Two connections to one place, taken for one store: what one of them writes, the other reads. The suite then proves
 /// what two processes see of each other: that each reads what the other wrote, and is told of it.

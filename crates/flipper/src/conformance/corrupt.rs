@@ -6,8 +6,9 @@ use super::local::until;
 use super::run::Plant;
 use super::subject::{Subject, assert_same, flag, name, with_data};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored};
-use crate::table::LocalFeatureFlagStore;
+use crate::state::{Precondition, Stored};
+use crate::store::FeatureFlagStore;
+use crate::store::LocalFeatureFlagStore;
 
 /// Empty, cut short, another shape, not JSON, not text.
 const VALUES: [&[u8]; 6] =

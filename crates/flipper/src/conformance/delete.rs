@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::subject::{FOREIGN_NAMES, Subject, flag, name, overlong, with_data};
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 /// See [`FeatureFlagStore::delete`].
 pub async fn delete_existing(store: Arc<dyn FeatureFlagStore>) {

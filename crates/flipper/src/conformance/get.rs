@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::subject::{FOREIGN_NAMES, Subject, assert_same, at_once, flag, name, overlong, with_data};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 /// See [`FeatureFlagStore::get`].
 pub async fn get_missing(store: Arc<dyn FeatureFlagStore>) {

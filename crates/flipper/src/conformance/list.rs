@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::subject::{Subject, assert_same, flag, name, with_data};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 /// See [`FeatureFlagStore::list`].
 pub async fn list_empty(store: Arc<dyn FeatureFlagStore>) {

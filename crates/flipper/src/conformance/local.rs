@@ -7,9 +7,9 @@ use super::subject::{CALL_LIMIT, Subject, assert_kind, assert_same, at_once, fla
 use crate::background;
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;
-use crate::status::Health;
-use crate::store::{Precondition, Stored, Version};
-use crate::table::LocalFeatureFlagStore;
+use crate::state::Health;
+use crate::state::{Precondition, Stored, Version};
+use crate::store::LocalFeatureFlagStore;
 
 type Local = Subject<dyn LocalFeatureFlagStore>;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::subject::{Subject, assert_kind, assert_same, flag, name, overlong, with_data};
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 /// See [`FeatureFlagStore::put`].
 pub async fn put_any(store: Arc<dyn FeatureFlagStore>) {

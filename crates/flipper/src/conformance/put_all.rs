@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::subject::{Subject, flag, overlong, with_data};
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 /// See [`FeatureFlagStore::put_all`].
 pub async fn put_all_each(store: Arc<dyn FeatureFlagStore>) {

@@ -8,7 +8,8 @@ use super::subject::{CALL_LIMIT, Subject, assert_same, at_once, flag, polled, wi
 use crate::background;
 use crate::error::{ErrorKind, Result};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
+use crate::state::{Precondition, Stored, Version};
+use crate::store::FeatureFlagStore;
 
 const WRITERS: usize = 8;
 

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::subject::{Subject, flag, with_data};
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 type Opening = Pin<Box<dyn Future<Output = Arc<dyn FeatureFlagStore>>>>;
 

@@ -17,7 +17,7 @@ use tokio::runtime::Builder;
 
 use super::reopen::Reopen;
 use crate::store::FeatureFlagStore;
-use crate::table::LocalFeatureFlagStore;
+use crate::store::LocalFeatureFlagStore;
 
 /// How long one test may take.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);

@@ -6,7 +6,8 @@ use super::race::is_complete;
 use super::run::Plant;
 use super::subject::{Subject, flag, name};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition};
+use crate::state::Precondition;
+use crate::store::FeatureFlagStore;
 
 /// See [`FeatureFlagStore::stream`].
 pub async fn stream_agrees_with_list(store: Arc<dyn FeatureFlagStore>) {

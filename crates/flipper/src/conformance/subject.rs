@@ -19,7 +19,8 @@ use crate::background;
 use crate::error::{ErrorKind, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
+use crate::store::FeatureFlagStore;
 
 /// How long one call of a store may take, and how long a change may take until a watch reports it.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);

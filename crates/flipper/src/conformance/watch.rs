@@ -9,7 +9,8 @@ use futures_util::future;
 use super::subject::{CALL_LIMIT, Follow, Subject, assert_same, at_once, flag, with_data};
 use crate::background;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, WatchEvent};
+use crate::state::{Precondition, WatchEvent};
+use crate::store::FeatureFlagStore;
 
 /// How many watches begin while others write.
 const WATCHES: usize = 5;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use super::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::table::LocalFeatureFlagStore;
+use crate::state::{Precondition, Stored, Version, Watch};
 
 macro_rules! forward_store {
     ($($pointer:ident),+) => {$(

@@ -1,9 +1,9 @@
 //! The contract between flags and whatever keeps them.
 
 mod forward;
-mod stored;
-mod version;
-mod watch;
+mod local;
+mod many;
+mod polling;
 
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use self::stored::{Corrupt, Stored};
-pub use self::version::{Precondition, Version};
-pub use self::watch::{Watch, WatchEvent};
+pub use self::local::LocalFeatureFlagStore;
+pub use self::many::FlagStream;
+pub(crate) use self::many::{give_up, pages, whole};
+pub(crate) use self::polling::differences;
+pub use self::polling::watch_by_polling;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::{Check, Finding};
-use crate::many::{FlagStream, give_up, whole};
-use crate::polling::watch_by_polling;
 use crate::record::{self, FlagRecord};
-use crate::table::LocalFeatureFlagStore;
+use crate::state::{Precondition, Stored, Version, Watch};
 
 /// How often [`FeatureFlagStore::watch`] asks a store that cannot tell of changes.
 const POLL_EVERY: Duration = Duration::from_secs(1);

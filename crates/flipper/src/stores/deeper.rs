@@ -4,7 +4,7 @@
 //! is stored tells which: a flag has its name in it.
 
 use crate::error::{Error, ErrorKind};
-use crate::store::Stored;
+use crate::state::Stored;
 
 /// Whether the key of this name is not one level under the base key.
 pub(super) fn is_deeper(name: &str) -> bool {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::background;
 use crate::error::{Error, ErrorKind};
-use crate::store::{Watch, WatchEvent};
+use crate::state::{Watch, WatchEvent};
 
 /// So many events may wait for the reader of the stream.
 const QUEUE: usize = 64;

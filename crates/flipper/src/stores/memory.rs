@@ -21,9 +21,11 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::status::{Health, Status, Updates};
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
-use crate::table::{FlagTable, LocalFeatureFlagStore};
+use crate::state::{Health, Status, Updates};
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
+use crate::store::LocalFeatureFlagStore;
+use crate::table::FlagTable;
 
 /// Keeps flags in this process's memory, and nowhere else. Clones share the flags.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! The flags of this process, in memory.
 
+mod changes;
 mod index;
-mod local;
 mod slot;
 
 use std::collections::{BTreeMap, HashSet};
@@ -13,12 +13,13 @@ use foldhash::fast::RandomState;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast;
 
+pub(crate) use self::changes::About;
+pub use self::changes::{Change, Changes};
+pub(crate) use self::changes::{Told, told};
 use self::index::Index;
-pub use self::local::LocalFeatureFlagStore;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
-use crate::changes::{Change, Changes, Told, told};
 use crate::record::FlagRecord;
-use crate::store::{Corrupt, Stored, Version, Watch, WatchEvent};
+use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// How a change came here, in the log.
 pub(crate) const BY_LIST: &str = "list of all flags";

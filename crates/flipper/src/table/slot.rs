@@ -8,7 +8,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use crate::context::Attributes;
 use crate::evaluation::{Environment, Evaluation, Plan, Reason};
 use crate::record::FlagRecord;
-use crate::store::{Corrupt, Stored, Version};
+use crate::state::{Corrupt, Stored, Version};
 
 /// What a check finds out by one atomic load. Numbers, so that the answer is worked out without a jump: which flags are on is
 /// what no processor can foretell.

@@ -13,12 +13,14 @@ use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::status::{Health, Status};
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+use crate::state::{Health, Status};
+use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
+use crate::store::FeatureFlagStore;
+use crate::store::FlagStream;
+use crate::store::LocalFeatureFlagStore;
 use crate::stores::MemoryFeatureFlagStore;
-use crate::table::{FlagTable, LocalFeatureFlagStore};
+use crate::table::FlagTable;
 
 /// Another store, with the faults of a network: it fails, is slow, and loses its connection on command. Clones share store and
 /// faults; without a command it is as the store within.

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::status::Status;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::state::Status;
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
+use crate::store::FlagStream;
+use crate::store::LocalFeatureFlagStore;
 use crate::stores::MemoryFeatureFlagStore;
-use crate::table::{FlagTable, LocalFeatureFlagStore};
+use crate::table::FlagTable;
 
 /// Keeps a list of the calls of another store, in the order in which they began. Clones share store and list.
 ///

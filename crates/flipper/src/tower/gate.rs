@@ -12,8 +12,8 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::when_off::{NotFound, OrResponse, OrService, WhenOff};
+use crate::client::FeatureFlag;
 use crate::client::{Checks, FeatureFlagClient};
-use crate::flag::FeatureFlag;
 use crate::scope::Scope;
 
 /// A layer that lets requests through to the service while a flag is on. While it is off they get 404 with an empty body, or

@@ -14,10 +14,11 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::FlagStream;
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
-use crate::table::LocalFeatureFlagStore;
+use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
+use crate::store::FeatureFlagStore;
+use crate::store::FlagStream;
+use crate::store::LocalFeatureFlagStore;
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;

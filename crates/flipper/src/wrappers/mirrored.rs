@@ -27,11 +27,13 @@ use self::shared::{InFlight, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
-use crate::status::Status;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
-use crate::table::{FlagTable, LocalFeatureFlagStore};
+use crate::state::Status;
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
+use crate::store::FlagStream;
+use crate::store::LocalFeatureFlagStore;
+use crate::table::FlagTable;
 
 /// Holds all flags of another store in memory, so that checks are reads of memory, and follows that store's
 /// [`watch`](FeatureFlagStore::watch) to keep them current.

@@ -30,7 +30,7 @@ use super::hints::SMALL;
 use super::kv::{Listing, Read, Wait};
 use super::rows::Rows;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Stored, Version, WatchEvent};
+use crate::state::{Stored, Version, WatchEvent};
 use crate::stores::deeper::is_deeper;
 
 /// So many flags that are gone are asked for one by one, whether they may still be read.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::ConsulFeatureFlagStore;
 use super::kv::{self, Entry, Listing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Stored, Version};
+use crate::state::{Stored, Version};
 use crate::stores::deeper::is_deeper;
 
 /// More bytes than this are not read on the flipper thread, which others wait for too: they take a millisecond.

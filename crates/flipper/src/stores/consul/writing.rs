@@ -4,7 +4,7 @@ use super::ConsulFeatureFlagStore;
 use super::errors;
 use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Version;
+use crate::state::Version;
 
 /// What a transaction takes besides the values and keys in it, generously.
 const FRAME: usize = 1024;

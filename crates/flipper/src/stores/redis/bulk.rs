@@ -10,9 +10,10 @@ use super::errors::{ends_connection, from_driver};
 use super::link::within;
 use super::scripts::{self, PUT};
 use crate::error::{Error, ErrorKind, Result};
-use crate::many::give_up;
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Version};
+use crate::state::{Precondition, Version};
+use crate::store::FeatureFlagStore;
+use crate::store::give_up;
 use crate::stores::deeper::is_deeper;
 
 /// How many flags, and about how many bytes, one pipeline writes: the server does them in some milliseconds, and nothing else

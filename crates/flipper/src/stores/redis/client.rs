@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use super::errors::{closed_at_start, refusal};
 use super::foreign;
+use super::kind::Kind;
 use super::place::Place;
 use super::state::{Mode, mode};
 
@@ -36,14 +37,6 @@ pub struct RedisClient {
     refused: Option<&'static str>,
     /// The single server is known to be a node of a cluster.
     clustered: Arc<AtomicBool>,
-}
-
-#[derive(Clone)]
-pub(super) enum Kind {
-    Node(Box<Client>),
-    Cluster(Box<ClusterClient>),
-    // Finding the primary needs `&mut`.
-    Sentinel(Arc<Mutex<SentinelClient>>),
 }
 
 impl From<Client> for RedisClient {

@@ -10,9 +10,9 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value};
 use super::RedisFeatureFlagStore;
 use super::errors::is_elsewhere;
 use super::link::within;
-use super::list::{answer, page, scan};
+use super::scan::{answer, page, scan};
 use super::state::field;
-use crate::store::Stored;
+use crate::state::Stored;
 
 /// How often the scan begins again when slots changed hands meanwhile.
 const MOST_SCANS: usize = 5;

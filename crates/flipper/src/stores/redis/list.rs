@@ -4,17 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, Value};
 use tokio::task::JoinHandle;
 
 use super::client::Connection;
 use super::link::within;
+use super::scan::{answer, page, scan};
 use super::{RedisFeatureFlagStore, cluster, flag};
 use crate::background;
-use crate::store::Stored;
-
-/// How many keys the server looks at for one page.
-const PAGE: usize = 1000;
+use crate::state::Stored;
 
 /// Through the connection of the commands; once more if that breaks.
 pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Stored>> {
@@ -145,12 +143,6 @@ async fn report_types(store: &RedisFeatureFlagStore, node: MultiplexedConnection
     Ok(())
 }
 
-pub(super) fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {
-    let mut scan = redis::cmd("SCAN");
-    scan.arg(cursor).arg("MATCH").arg(store.keys.pattern()).arg("COUNT").arg(PAGE);
-    scan
-}
-
 pub(super) fn mget(keys: impl IntoIterator<Item = impl ToRedisArgs>) -> Cmd {
     let mut mget = redis::cmd("MGET");
     for key in keys {
@@ -159,18 +151,7 @@ pub(super) fn mget(keys: impl IntoIterator<Item = impl ToRedisArgs>) -> Cmd {
     mget
 }
 
-/// The next cursor, and the keys of flags on the page.
-pub(super) fn page(store: &RedisFeatureFlagStore, page: Value) -> RedisResult<(Option<u64>, Vec<String>)> {
-    let (cursor, keys) = <(u64, Vec<Vec<u8>>)>::from_redis_value(page)?;
-    let keys = keys.into_iter().filter_map(|key| store.keys.flag_key(key)).collect();
-    Ok(((cursor != 0).then_some(cursor), keys))
-}
-
 async fn ask_node(limit: Duration, mut node: MultiplexedConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
     let count = pipeline.cmd_iter().count();
     within(limit, node.req_packed_commands(pipeline, 0, count)).await
-}
-
-pub(super) fn answer(value: Option<Value>) -> RedisResult<Value> {
-    value.ok_or((ErrorKind::UnexpectedReturnType, "an answer is missing"))?.extract_error()
 }

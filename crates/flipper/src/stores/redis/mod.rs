@@ -42,12 +42,16 @@ mod errors;
 mod foreign;
 mod inspect;
 mod keys;
+mod kind;
 mod link;
 mod list;
 mod notifications;
+mod outlet;
 mod place;
 mod polling;
+mod scan;
 mod scripts;
+mod shown;
 mod state;
 mod stream;
 mod tracking;
@@ -69,9 +73,10 @@ use self::writing::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
+use crate::store::FlagStream;
 use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::warn_once::WarnOnce;
 
@@ -257,7 +262,7 @@ impl RedisFeatureFlagStore {
 }
 
 fn identity(shown: &str, base_key: &str) -> Identity {
-    Identity::new(format!("{shown}base_key={}", url::encoded(base_key)))
+    Identity::new(format!("{shown}base_key={}", shown::encoded(base_key)))
 }
 
 /// `None` for another base key's.

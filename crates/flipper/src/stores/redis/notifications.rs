@@ -12,10 +12,10 @@ use redis::{FromRedisValue, Msg, ProtocolVersion};
 use super::RedisFeatureFlagStore;
 use super::client::speaking;
 use super::link::within;
+use super::outlet::{End, Outlet, lost, versions};
 use super::polling::Reader;
-use super::watch::{End, Outlet, lost, versions};
-use crate::status::Updates;
-use crate::store::Version;
+use crate::state::Updates;
+use crate::state::Version;
 
 /// The flags are listed so many times less often than where nothing is told.
 const RARER: u32 = 10;

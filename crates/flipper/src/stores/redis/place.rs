@@ -12,10 +12,10 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use super::client::Kind;
 use super::errors::refusal;
-use super::url::{encoded, shown};
-use crate::url::parts::Host;
+use super::kind::Kind;
+use super::shown::{encoded, shown};
+use crate::stores::url_parts::Host;
 
 pub(super) struct Place {
     pub(super) form: Form,

@@ -11,11 +11,11 @@ use super::cluster::{primaries, run_ids};
 use super::errors::ends_connection;
 use super::link::{Live, within};
 use super::list::list_on;
+use super::outlet::{End, Outlet, lost, versions};
 use super::state::State;
-use super::watch::{End, Outlet, lost, versions};
-use crate::polling::differences;
-use crate::status::Updates;
-use crate::store::Stored;
+use crate::state::Stored;
+use crate::state::Updates;
+use crate::store::differences;
 
 pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Infallible, End> {
     let every = store.poll_every;

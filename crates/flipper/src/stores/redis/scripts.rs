@@ -6,7 +6,7 @@ use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
 use sha1::{Digest, Sha1};
 
 use super::link::Link;
-use crate::store::{Precondition, Version};
+use crate::state::{Precondition, Version};
 
 /// `KEYS[1]` the flag, `ARGV[1]` what must hold. Errors are returned, not raised: a raised one loses its code in servers before 7.
 /// A key that holds no string is left alone whatever the precondition.

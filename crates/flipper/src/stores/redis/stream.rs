@@ -10,8 +10,8 @@ use super::client::Connection;
 use super::errors::ends_connection;
 use super::link::Live;
 use super::list::{Pages, list};
-use crate::many::{FlagStream, pages};
-use crate::store::Stored;
+use crate::state::Stored;
+use crate::store::{FlagStream, pages};
 
 /// The flags of a page, and how far that is.
 type Page = (Vec<Stored>, Option<Option<Reading>>);

@@ -18,10 +18,10 @@ use super::cluster::{Primaries, on_primaries, primaries, run_ids};
 use super::keys::Keys;
 use super::link::within;
 use super::list::{list_on, mget};
+use super::outlet::{End, Outlet, lost};
 use super::state::State;
-use super::watch::{End, Outlet, lost};
-use crate::status::Updates;
-use crate::store::WatchEvent;
+use crate::state::Updates;
+use crate::state::WatchEvent;
 
 /// So many flags are read at once.
 const BATCH: usize = 500;

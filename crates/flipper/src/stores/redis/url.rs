@@ -1,21 +1,13 @@
 //! The URLs of Redis stores.
 
-use std::fmt::Write;
-
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::place::{Credentials, Form, Place, Tls};
 use crate::error::{Error, Result};
-use crate::url::REDIS;
-use crate::url::parts::{Host, Parameters, Parts, decoded};
+use crate::stores::kinds::REDIS;
+use crate::stores::url_parts::{Parameters, Parts, decoded};
 
 const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?base_key=KEY]`, \
     `redis-cluster://HOST[:PORT],…`, `redis-sentinel://HOST[:PORT],…/MASTER[/DATABASE]` or `redis+unix:///PATH[?db=DATABASE]`; \
     with TLS it begins with `rediss`";
-
-/// What an address shows as it is.
-const SHOWN: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'~').remove(b':');
 
 /// A place and the base key, if the URL names one.
 pub(super) fn parse(url: &str) -> Result<(Place, Option<String>)> {
@@ -92,24 +84,6 @@ fn tls(secured: bool, parameters: &mut Parameters) -> Result<Option<Tls>> {
         return Err(Error::invalid_input("`ca`, `cert` and `key` are for TLS: the URL then begins with `rediss`"));
     }
     Ok(secured.then_some(tls))
-}
-
-/// For a place: nothing in it can be taken for another part of the URL.
-pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, SHOWN).to_string()
-}
-
-/// Hosts in one order, however they were given.
-pub(super) fn shown(hosts: &[Host]) -> String {
-    let mut hosts: Vec<_> = hosts.iter().collect();
-    hosts.sort();
-    let mut text = String::new();
-    for host in hosts {
-        let comma = if text.is_empty() { "" } else { "," };
-        // Writing to a string never fails.
-        let _ = write!(text, "{comma}{}", host.to_address());
-    }
-    text
 }
 
 #[cfg(test)]

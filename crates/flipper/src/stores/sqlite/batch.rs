@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::errors::unavailable;
 use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::Version;
+use crate::state::Version;
 
 /// How many flags one transaction writes: others who write wait for it.
 const MOST: usize = 1000;

@@ -43,6 +43,7 @@ mod batch;
 mod errors;
 mod file;
 mod follower;
+mod followers;
 mod hint;
 mod inspect;
 mod link;
@@ -64,15 +65,16 @@ use tokio::time::sleep;
 use self::batch::Batch;
 use self::errors::{Named, closed, unavailable};
 use self::file::Place;
+use self::followers::Followers;
 use self::link::File;
-use self::watch::Followers;
 use crate::background;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::{Check, Finding};
-use crate::many::{FlagStream, give_up, pages};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
+use crate::store::{FlagStream, give_up, pages};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What SQLite can count in milliseconds, and clocks can add, with room to spare.

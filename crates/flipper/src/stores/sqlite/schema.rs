@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, Trans
 use super::errors::{from_sqlite, unavailable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pause::Pause;
-use crate::store::{Corrupt, Precondition, Stored, Version};
+use crate::state::{Corrupt, Precondition, Stored, Version};
 
 /// "FlpF" in ASCII: tells our files from those of others.
 const APPLICATION_ID: i64 = 0x466c_7046;

@@ -3,10 +3,10 @@
 use futures_executor::block_on;
 use futures_util::StreamExt;
 
-use super::watch::Request;
+use super::followers::Request;
 use super::*;
-use crate::status::Updates;
-use crate::store::WatchEvent;
+use crate::state::Updates;
+use crate::state::WatchEvent;
 
 /// Whatever panics in a thread is reported, and the store goes on.
 #[test]

@@ -7,7 +7,7 @@ use flipper_thrift_protocol::feature_flag_store::{FlagState, WatchResult};
 
 use super::convert;
 use crate::clock;
-use crate::store::WatchEvent;
+use crate::state::WatchEvent;
 
 /// How long a call waits for a change. Each answer is a word of the server, so flags are live for at most this and the next: short
 /// enough for that, and long enough that thousands of watches cost a server little.

@@ -12,7 +12,7 @@ use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, Object};
 use crate::record::FlagRecord;
-use crate::store::{Corrupt, Precondition, Stored, Version};
+use crate::state::{Corrupt, Precondition, Stored, Version};
 
 /// Of flags' creation, in Unix time: the years from 1970 to 2199.
 const DATES: std::ops::Range<i64> = 0..7_258_118_400;

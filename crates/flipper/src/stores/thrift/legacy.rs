@@ -7,7 +7,8 @@ use super::connection::CallError;
 use super::{ThriftRpcFeatureFlagStore, convert};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
 
 impl ThriftRpcFeatureFlagStore {
     async fn legacy<T: Send + 'static>(

@@ -50,9 +50,10 @@ use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
-use crate::many::{FlagStream, pages};
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
+use crate::state::{Precondition, Stored, Version, Watch};
+use crate::store::FeatureFlagStore;
+use crate::store::{FlagStream, pages};
 
 /// So long a server is taken to know only Python's calls.
 const ASK_AGAIN: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
 use crate::error::{Error, ErrorKind};
-use crate::store::{Stored, Watch, WatchEvent};
+use crate::state::{Stored, Watch, WatchEvent};
 
 /// Between two attempts after a failure; a lost connection has its own growing pauses.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
-use crate::status::{Health, Status, Updates};
+use crate::state::{Health, Status, Updates};
 
 /// So many words wait at the most.
 const WORDS: usize = 8;

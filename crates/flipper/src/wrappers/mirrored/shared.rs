@@ -13,14 +13,14 @@ use super::health::{First, Following};
 use super::order::{Order, Outcome, Read, Seen, Sent, Verdict, Write};
 use super::snapshot::LastKnown;
 use super::turns::{Turn as WriteTurn, Turns};
-use crate::changes::Told;
 use crate::clock;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::record::FlagRecord;
-use crate::status::Status;
-use crate::store::{Stored, Version};
+use crate::state::Status;
+use crate::state::{Stored, Version};
 use crate::table::FlagTable;
+use crate::table::Told;
 
 /// How a change came here, in the log.
 const BY_WATCH: &str = "watch";

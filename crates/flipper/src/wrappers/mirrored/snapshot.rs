@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::identity::Identity;
 use crate::json::{Json, Object};
-use crate::store::{Stored, Version};
+use crate::state::{Stored, Version};
 use crate::table::FlagTable;
 
 const HEAD: &str = "flipper-snapshot 2 ";

@@ -16,7 +16,8 @@ use tokio::time::{sleep, timeout};
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::pause::Pause;
-use crate::store::{FeatureFlagStore, WatchEvent};
+use crate::state::WatchEvent;
+use crate::store::FeatureFlagStore;
 
 /// How many flags are read again at the same time, at the most.
 const READS: usize = 32;

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::{End, Follower};
 use crate::error::Result;
-use crate::status::Updates;
-use crate::store::WatchEvent;
+use crate::state::Updates;
+use crate::state::WatchEvent;
 use crate::stores::consul::errors;
 use crate::stores::consul::kv::Wait;
 use crate::stores::consul::rows::Rows;

@@ -9,8 +9,8 @@ use super::node::Node;
 use super::world::World;
 use super::{Kind, NAMES};
 use crate::record::FlagRecord;
-use crate::status::Health;
-use crate::store::{Stored, Version};
+use crate::state::Health;
+use crate::state::{Stored, Version};
 
 /// The number of a state, in the order in which they were made; 0: there never was such a flag.
 pub(super) type Made = usize;

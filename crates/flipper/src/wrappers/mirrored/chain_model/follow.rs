@@ -8,7 +8,7 @@ use super::serve;
 use super::store::{self, Listing, Push, Pushes, Read};
 use super::world::{Failed, Upstream, World, call, turn};
 use super::{Kind, NAMES};
-use crate::store::{Version, WatchEvent};
+use crate::state::{Version, WatchEvent};
 
 /// Between two heartbeats, or for how long a query waits.
 const BEAT: Duration = Duration::from_secs(5);

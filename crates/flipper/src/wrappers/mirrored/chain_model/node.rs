@@ -12,7 +12,7 @@ use super::store::{self, Read};
 use super::world::{Failed, Local, PAUSE, Upstream, World, call, turn};
 use super::{Kind, NAMES, follow, serve};
 use crate::identity::Identity;
-use crate::store::{Stored, Version, WatchEvent};
+use crate::state::{Stored, Version, WatchEvent};
 use crate::table::FlagTable;
 use crate::wrappers::mirrored::order::Sent;
 use crate::wrappers::mirrored::shared::Shared;

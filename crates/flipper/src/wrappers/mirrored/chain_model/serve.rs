@@ -13,7 +13,7 @@ use super::hub::state::Answer;
 use super::node::{self, Found, Node, describe, error};
 use super::world::{Failed, Local, Upstream, World, call, turn};
 use crate::identity::Identity;
-use crate::store::{Stored, WatchEvent};
+use crate::state::{Stored, WatchEvent};
 use crate::stores::thrift::answers::{Heard, Times, WAIT};
 
 /// What the mirror reports goes to those who wait.

@@ -7,12 +7,12 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use super::super::health::{First, Turn, Word};
 use super::Shared;
-use crate::changes::{About, Told};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
-use crate::status::Updates;
-use crate::store::WatchEvent;
+use crate::state::Updates;
+use crate::state::WatchEvent;
+use crate::table::{About, Told};
 
 impl Shared {
     /// The events of a watch, out of memory: what is told, a read of memory shows.

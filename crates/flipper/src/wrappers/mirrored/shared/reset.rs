@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::super::doubt::Doubt;
 use super::super::health::{First, Turn};
 use super::{Shared, seen};
-use crate::changes::{About, Told};
 use crate::clock;
 use crate::error::ErrorKind;
-use crate::store::{Stored, Version};
+use crate::state::{Stored, Version};
+use crate::table::{About, Told};
 use crate::table::{BY_LIST, warn_of_vanished};
 
 /// Some tens of microseconds' worth of flags.

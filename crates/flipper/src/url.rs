@@ -1,24 +1,14 @@
 //! A store, or a client, from a URL.
 
-mod kinds;
-#[cfg(any(feature = "consul", feature = "redis", feature = "thrift"))]
-pub(crate) mod parts;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "consul")]
-pub(crate) use self::kinds::CONSUL;
-#[cfg(feature = "redis")]
-pub(crate) use self::kinds::REDIS;
-#[cfg(feature = "thrift")]
-pub(crate) use self::kinds::THRIFT;
-pub use self::kinds::{STORE_KINDS, StoreKind};
 use crate::background;
 use crate::client::FeatureFlagClient;
 use crate::error::{Error, ErrorKind, Result};
-use crate::status::Health;
+use crate::state::Health;
 use crate::store::FeatureFlagStore;
+use crate::stores::{STORE_KINDS, StoreKind};
 
 /// How long [`connect`] waits for a store's flags.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);

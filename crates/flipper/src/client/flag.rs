@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
+use super::{Checks, FeatureFlagClient, Local};
 use crate::bucketing::Bucketer;
-use crate::client::{Checks, FeatureFlagClient, Local};
 use crate::conditions::Condition;
 use crate::context::Attributes;
 use crate::error::Result;

@@ -31,7 +31,7 @@ impl StoreKind {
         STORE_KINDS.iter().find(|kind| kind.schemes.contains(&scheme))
     }
 
-    pub(super) fn open(&self, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    pub(crate) fn open(&self, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
         match self.open {
             Some(open) => open(url),
             None => {

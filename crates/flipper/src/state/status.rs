@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use super::Corrupt;
 use crate::identity::Identity;
-use crate::store::Corrupt;
 
 /// How current the flags in memory are; see [`FeatureFlagClient::status`](crate::FeatureFlagClient::status).
 #[derive(Clone, Debug)]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::FlagTable;
+use super::FeatureFlagStore;
 use crate::error::Result;
-use crate::status::Status;
-use crate::store::FeatureFlagStore;
+use crate::state::Status;
+use crate::table::FlagTable;
 
 /// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current, so that checks are reads of
 /// memory: the memory store, and a mirror of any other store.

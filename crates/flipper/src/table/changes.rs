@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use super::{Entry, FlagTable, State};
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
 use crate::record::FlagRecord;
-use crate::status::Updates;
-use crate::store::{Corrupt, Stored, WatchEvent};
-use crate::table::{Entry, FlagTable, State};
+use crate::state::Updates;
+use crate::state::{Corrupt, Stored, WatchEvent};
 
 /// One change of a flag, as [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) tells it.
 #[derive(Clone, Debug)]

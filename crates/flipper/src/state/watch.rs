@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 
-use super::{Stored, Version};
+use super::{Stored, Updates, Version};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::status::Updates;
 
-/// The events of [`FeatureFlagStore::watch`](super::FeatureFlagStore::watch).
+/// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch).
 pub type Watch<'a> = Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>>;
 
-/// One event of [`FeatureFlagStore::watch`](super::FeatureFlagStore::watch).
+/// One event of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WatchEvent {

@@ -4,9 +4,10 @@ use std::pin::Pin;
 
 use futures_util::stream::{self, Stream, TryStreamExt};
 
+use super::FeatureFlagStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
-use crate::store::{FeatureFlagStore, Stored, Version};
+use crate::state::{Stored, Version};
 
 /// The flags of [`FeatureFlagStore::stream`].
 pub type FlagStream<'a> = Pin<Box<dyn Stream<Item = Result<Stored>> + Send + 'a>>;

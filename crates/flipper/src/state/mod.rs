@@ -1,0 +1,11 @@
+//! What stores and those above them say to each other of flags: a flag as it is kept, its version, what changes, and how current all are.
+
+mod status;
+mod stored;
+mod version;
+mod watch;
+
+pub use self::status::{Health, Status, Updates};
+pub use self::stored::{Corrupt, Stored};
+pub use self::version::{Precondition, Version};
+pub use self::watch::{Watch, WatchEvent};
