@@ -20,8 +20,10 @@ pub struct StoreKind {
     pub secret_parameters: &'static [&'static str],
     /// The feature of this crate that has the store; empty where none is needed.
     pub feature: &'static str,
-    open: Option<fn(&str) -> Result<Arc<dyn FeatureFlagStore>>>,
+    open: Option<Open>,
 }
+
+type Open = fn(&str) -> Result<Arc<dyn FeatureFlagStore>>;
 
 impl StoreKind {
     /// The kind of store that a URL names, by its scheme alone.

@@ -2,6 +2,10 @@
 
 mod kinds;
 #[cfg(any(feature = "consul", feature = "redis", feature = "thrift"))]
+#[cfg_attr(
+    not(all(feature = "consul", feature = "redis", feature = "thrift")),
+    allow(dead_code, reason = "each kind of store uses a part of it")
+)]
 pub(crate) mod parts;
 
 use std::sync::Arc;
