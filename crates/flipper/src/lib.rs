@@ -98,6 +98,8 @@ mod inspection;
 mod json;
 mod many;
 mod names;
+#[cfg(feature = "testing")]
+mod overrides;
 mod pause;
 mod polling;
 mod record;

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
-use crate::blocking;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::clock::Clock;
 use crate::context::Context;
@@ -205,7 +204,7 @@ pub trait FlagName: sealed::Sealed {
     }
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
@@ -231,7 +230,6 @@ names! {
     [] str: |name| name, |_| false;
     [] String: |name| name, |_| false;
     [M] FeatureFlag<M>: |flag| flag.name(), |flag| flag.default_answer();
-    [M] blocking::FeatureFlag<M>: |flag| flag.name(), |flag| flag.default_answer();
     [T: FlagName + ?Sized] &T: |flag| (**flag).name(), |flag| (**flag).default_answer();
 }
 

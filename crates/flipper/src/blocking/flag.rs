@@ -14,6 +14,7 @@ use crate::context::Attributes;
 use crate::error::Result;
 use crate::flag;
 use crate::record::FlagRecord;
+use crate::scope::{FlagName, sealed};
 
 /// A flag, bound to its name; made by [`FeatureFlagClient::get`](super::FeatureFlagClient::get). Its checks are those of
 /// [`flipper::FeatureFlag`](crate::FeatureFlag), to which it dereferences.
@@ -53,6 +54,18 @@ impl<M> FeatureFlag<M> {
     /// As [`FeatureFlagClient::fetch_enabled`](super::FeatureFlagClient::fetch_enabled).
     pub fn fetch_enabled(&self, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         wait(self.flag.fetch_enabled(context))
+    }
+}
+
+impl<M> sealed::Sealed for FeatureFlag<M> {}
+
+impl<M> FlagName for FeatureFlag<M> {
+    fn name(&self) -> &str {
+        self.flag.name()
+    }
+
+    fn default_answer(&self) -> bool {
+        self.flag.default_answer()
     }
 }
 

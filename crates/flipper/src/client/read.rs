@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::evaluation::{Environment, Evaluation, NO_ATTRIBUTES, Plan, Reason};
 use crate::flag::FeatureFlag;
 use crate::json::Json;
+#[cfg(feature = "testing")]
+use crate::overrides;
 use crate::record::FlagRecord;
 use crate::status::Status;
 use crate::store::Stored;
@@ -293,7 +295,7 @@ impl<M> FeatureFlagClient<M> {
     #[cfg(feature = "testing")]
     #[inline]
     pub(crate) fn overridden(&self, name: &str) -> Option<bool> {
-        if crate::testing::is_anything_overridden() { crate::testing::overridden(self, name) } else { None }
+        if overrides::is_anything_overridden() { overrides::overridden(self.flags_address(), name) } else { None }
     }
 
     #[cfg(not(feature = "testing"))]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::run::CALL_LIMIT;
-use super::subject::{Subject, assert_kind, assert_same, at_once, flag, name, with_data, within};
+use super::subject::{CALL_LIMIT, Subject, assert_kind, assert_same, at_once, flag, name, with_data, within};
 use crate::background;
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;

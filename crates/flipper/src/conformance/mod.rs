@@ -77,10 +77,11 @@ pub use self::race::{
 };
 pub use self::reopen::{Reopen, reopen_keeps_flags, reopen_keeps_versions};
 pub use self::run::{
-    CALL_LIMIT, Plant, TEST_LIMIT, TestStore, failures, local_failures, prove, prove_local, run, run_corrupt,
-    run_local, run_local_corrupt, run_reopened,
+    Plant, TEST_LIMIT, TestStore, failures, local_failures, prove, prove_local, run, run_corrupt, run_local,
+    run_local_corrupt, run_reopened,
 };
 pub use self::stream::{corrupt_stream, stream_agrees_with_list, stream_is_complete};
+pub use self::subject::CALL_LIMIT;
 pub use self::watch::{
     watch_begins_with_reset, watch_delete, watch_is_independent, watch_last_state, watch_never_ends, watch_no_gap,
     watch_no_gap_at_start, watch_put, watch_removes_nothing_else,

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::run::CALL_LIMIT;
-use super::subject::{Subject, assert_same, at_once, flag, polled, with_data};
+use super::subject::{CALL_LIMIT, Subject, assert_same, at_once, flag, polled, with_data};
 use crate::background;
 use crate::error::{ErrorKind, Result};
 use crate::record::FlagRecord;

@@ -19,9 +19,6 @@ use super::reopen::Reopen;
 use crate::store::FeatureFlagStore;
 use crate::table::LocalFeatureFlagStore;
 
-/// How long one call of a store may take, and how long a change may take to be told by a watch.
-pub const CALL_LIMIT: Duration = Duration::from_secs(10);
-
 /// How long one test may take.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);
 
@@ -324,6 +321,7 @@ fn bounded(name: &str, limit: Duration, test: impl AsyncFnOnce() + Send + 'stati
 
 #[cfg(test)]
 mod tests {
+    use super::super::subject::CALL_LIMIT;
     use super::*;
 
     #[test]

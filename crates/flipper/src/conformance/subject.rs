@@ -8,19 +8,21 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{self, Either};
 use futures_util::stream::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::run::CALL_LIMIT;
 use crate::background;
 use crate::error::{ErrorKind, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+
+/// How long one call of a store may take, and how long a change may take until a watch reports it.
+pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// More bytes than a flag's name can have.
 pub(super) fn overlong() -> String {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future;
 
-use super::run::CALL_LIMIT;
-use super::subject::{Follow, Subject, assert_same, at_once, flag, with_data};
+use super::subject::{CALL_LIMIT, Follow, Subject, assert_same, at_once, flag, with_data};
 use crate::background;
 use crate::record::FlagRecord;
 use crate::store::{FeatureFlagStore, Precondition, WatchEvent};

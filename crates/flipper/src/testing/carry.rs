@@ -9,8 +9,8 @@ use std::thread;
 
 use tokio::task::{self, JoinHandle};
 
-use super::holders::Carried;
-use super::overrides::next_number;
+use crate::overrides::holders::Carried;
+use crate::overrides::next_number;
 
 /// The overrides that hold here, to be handed on to where they would not: another task or thread.
 ///

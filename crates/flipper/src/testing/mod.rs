@@ -35,12 +35,11 @@
 
 mod carry;
 mod failing;
-mod holders;
 mod overrides;
 mod recording;
 
+pub use crate::overrides::OverrideGuard;
 pub use carry::{Overrides, spawn, spawn_blocking, spawn_thread};
 pub use failing::FailingStore;
-pub use overrides::{OverrideGuard, override_flags};
-pub(crate) use overrides::{is_anything_overridden, overridden};
+pub use overrides::override_flags;
 pub use recording::{Call, RecordingStore};

@@ -1,9 +1,11 @@
 //! What the other processes do; see `flipper_testkit::Child`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::{
-    FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Stored,
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Object,
+    Precondition, Stored,
 };
 use flipper_testkit::block_on;
 use flipper_testkit::{Role, wait_until};
@@ -17,6 +19,7 @@ pub(crate) fn run(role: &Role) {
         "greet" => role.say(&argument(0)),
         "merge" => merge(role, &argument(1), argument(2).parse().unwrap()),
         "hammer" => hammer(role, &open(), &argument(1)),
+        "write on" => write_on(role, &open(), &argument(1)),
         "flip" => flip(role, &open()),
         "write until killed" => write_until_killed(role, &open(), &argument(1)),
         "idle" => {
@@ -70,6 +73,30 @@ fn hammer(role: &Role, store: &Mirror, name: &str) {
     };
     let longest = (0..100).map(write).max().unwrap();
     role.say(&longest.as_millis().to_string());
+}
+
+/// Counts a flag up, also while the file is away, until it is told to end; says how far it got.
+fn write_on(role: &Role, store: &Mirror, name: &str) {
+    let ended = AtomicBool::new(false);
+    let features = FeatureFlagClient::new(store.clone());
+    put(store, name, false).unwrap();
+    role.say("open");
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut done = 0_u32;
+            while !ended.load(Ordering::Relaxed) {
+                let data = [("count", done + 1)].into_iter().collect::<Object>();
+                match block_on(features.set_client_data(name, data)) {
+                    Ok(()) => done += 1,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}"),
+                }
+            }
+            done
+        });
+        role.hear();
+        ended.store(true, Ordering::Relaxed);
+        role.say(&writer.join().unwrap().to_string());
+    });
 }
 
 /// Flips the flag `X` whenever it is told to, and says when the put began and when it returned.

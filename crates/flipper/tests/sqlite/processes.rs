@@ -1,10 +1,11 @@
 //! Several processes on one file.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use flipper::{Change, FeatureFlagStore, LocalFeatureFlagStore};
 use flipper_testkit::block_on;
-use flipper_testkit::{Child, is_root, skip, within};
+use flipper_testkit::{Child, is_root, skip, wait_until, within};
 
 use crate::children::{counted, nanoseconds};
 use crate::{Folder, Mirror, assert_intact, put};
@@ -38,6 +39,33 @@ fn merges(processes: usize, each: usize) {
     assert_eq!(data.as_object().unwrap().len(), processes * each);
     assert_eq!(features.client_data("SHARED").unwrap(), data, "memory has it too");
     assert_intact(&folder.database);
+}
+
+#[test]
+fn a_file_moved_away_and_back_under_four_processes_stays_whole() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let away = folder.folder.path().join("away.db");
+    let spawn = |number: usize| Child::spawn("write on", &[folder.text(), &format!("FLAG_{number}")]);
+    let mut children: Vec<_> = (0..4).map(spawn).collect();
+    children.iter().for_each(|child| child.expect("open"));
+    for _ in 0..150 {
+        fs::rename(&folder.database, &away).unwrap();
+        wait_until("it is stale", || !store.status().is_live());
+        fs::rename(&away, &folder.database).unwrap();
+        wait_until("it is live again", || store.status().is_live());
+        assert_intact(&folder.database);
+    }
+    children.iter_mut().for_each(|child| child.say("end"));
+    let counts: Vec<i64> = children.iter().map(|child| child.line().unwrap().parse().unwrap()).collect();
+    children.into_iter().for_each(Child::succeed);
+    assert_intact(&folder.database);
+    for (number, done) in counts.iter().enumerate() {
+        let flag = block_on(store.get(&format!("FLAG_{number}"))).unwrap().unwrap().record.unwrap();
+        let kept = flag.client_data().get("count").and_then(flipper::Json::as_i64);
+        // A last write whose answer was lost may be there.
+        assert!(kept == Some(*done) || kept == Some(done + 1), "{done} were acknowledged, and the file has {kept:?}");
+    }
 }
 
 #[test]

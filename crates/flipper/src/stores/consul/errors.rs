@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 
 use super::client::Answer;
+pub(super) use super::client::is_refusal;
 use crate::error::{Error, ErrorKind};
 
 /// So much of what the agent says goes into an error.
@@ -37,11 +38,6 @@ fn error(status: StatusCode, text: String) -> Error {
         _ => (Unsupported, "the Consul agent's answer cannot be understood"),
     };
     Error::new(kind).with_message(message).with_source(Said { status, text })
-}
-
-/// Whether these are the words by which Consul refuses access.
-pub(super) fn is_refusal(text: &str) -> bool {
-    text.contains("Permission denied") || text.contains("ACL not found")
 }
 
 /// The error for an operation of a transaction.

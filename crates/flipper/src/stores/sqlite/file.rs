@@ -148,6 +148,11 @@ impl Place {
         Ok(content)
     }
 
+    /// Whether no file has the name now.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(metadata(&self.path), Ok(None))
+    }
+
     /// Closes a connection to files that may not be there any more, in such a way that what was acknowledged is in the main
     /// file, wherever it is, and that nothing of it gets into another file that now has its name.
     ///
@@ -159,18 +164,12 @@ impl Place {
         let wal = by_name(&files.wal);
         let shm = by_name(&files.shm);
         let replaced = by_name(&files.main).is_some_and(|main| main != identity.main);
-        let gone = by_name(&files.main).is_none();
         let wal_is_ours = wal.is_some() && wal == identity.wal;
-        let mut emptied = false;
-        if (wal_is_ours || wal.is_none()) && !is_read_only(&connection) {
-            let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-            emptied = matches!(busy, Ok(0));
-            if let Err(error) = busy {
-                tracing::warn!(file = %files.main.display(), %error, "the old database file lacks its last changes");
-            }
+        if wal_is_ours || wal.is_none() {
+            empty_wal(&connection, identity);
         }
         leave(connection);
-        if wal_is_ours && (replaced || gone && emptied) {
+        if wal_is_ours && replaced {
             for (path, old) in [(&files.wal, wal), (&files.shm, shm)] {
                 if old.is_some() && by_name(path) == old {
                     // Fails where another process was faster.
@@ -179,6 +178,18 @@ impl Place {
             }
         }
     }
+}
+
+/// Moves what is in the -wal file into the database file; whether all of it is there.
+pub(super) fn empty_wal(connection: &Connection, identity: &Identity) -> bool {
+    if is_read_only(connection) {
+        return false;
+    }
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    if let Err(error) = &busy {
+        tracing::warn!(file = %identity.files.main.display(), %error, "the old database file lacks its last changes");
+    }
+    matches!(busy, Ok(0))
 }
 
 fn metadata(path: &Path) -> Result<Option<Metadata>> {

@@ -232,16 +232,19 @@ impl Follower {
     /// What is new: single changes, or a reset.
     fn look(&mut self, read_at: Instant) -> Result<Vec<WatchEvent>> {
         let mut held = self.holder.lock();
-        if let (Some(session), Some(link)) = (&mut self.session, &mut *held)
-            && let Ok(content) = self.file.place.look(&link.identity)
-        {
-            if link.knows(content) {
-                return session.read(&link.connection, read_at);
-            }
-            // What cannot be read any more is not the same.
-            if session.is_the_same(&link.connection).unwrap_or(false) {
-                link.know(content);
-                return session.read(&link.connection, read_at);
+        if let (Some(session), Some(link)) = (&mut self.session, &mut *held) {
+            match link.look(&self.file.place) {
+                Ok(content) if link.knows(content) => return session.read(&link.connection, read_at),
+                // What cannot be read any more is not the same.
+                Ok(content) if session.is_the_same(&link.connection).unwrap_or(false) => {
+                    link.know(content);
+                    return session.read(&link.connection, read_at);
+                }
+                Err(gone) if self.file.place.is_gone() => {
+                    link.await_file();
+                    return Err(gone);
+                }
+                _ => {}
             }
         }
         drop(held);
@@ -276,7 +279,7 @@ impl Follower {
         match self.file.place.look(&link.identity) {
             // The file is the same, and its content may not be: what is in the -wal file is not of it.
             Ok(_) => leave(link.connection),
-            Err(_) => self.file.place.abandon(link.connection, &link.identity),
+            Err(_) => link.discard(&self.file.place),
         }
     }
 

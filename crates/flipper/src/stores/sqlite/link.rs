@@ -16,12 +16,14 @@ pub(super) struct Link {
     pub(super) identity: Identity,
     /// When the database file was written last, and whether no later writing can have that time.
     content: (Content, bool),
+    /// The file has lost its name since, and nothing is in the -wal file any more.
+    emptied: bool,
 }
 
 impl Link {
     fn open(place: &Place, patience: Duration) -> Result<Self> {
         let (connection, identity, content) = place.connect(patience)?;
-        Ok(Self { connection, identity, content: (content, is_past(content)) })
+        Ok(Self { connection, identity, content: (content, is_past(content)), emptied: false })
     }
 
     /// Whether the file's content is what this connection knows.
@@ -34,21 +36,43 @@ impl Link {
         self.content = (content, is_past(content));
     }
 
+    /// As [`Place::look`].
+    pub(super) fn look(&mut self, place: &Place) -> Result<Content> {
+        let content = place.look(&self.identity)?;
+        self.emptied = false;
+        Ok(content)
+    }
+
+    /// Keeps the connection while the file has no name. It may get it back, and the -wal file that other processes still use must then be
+    /// its only one: two of them would damage it. Once that is empty, another file can have the name too.
+    pub(super) fn await_file(&mut self) {
+        self.emptied = file::empty_wal(&self.connection, &self.identity);
+    }
+
+    /// Closes it after the file was replaced.
+    pub(super) fn discard(self, place: &Place) {
+        if self.emptied {
+            file::leave(self.connection);
+        } else {
+            place.abandon(self.connection, &self.identity);
+        }
+    }
+
     /// Closes it in such a way that no file suffers that is not the one it was opened on. `last`: it tidies up.
     fn close(self, place: &Place, last: bool) -> Result<()> {
-        let Self { connection, identity, content } = self;
-        match place.look(&identity) {
-            Ok(now) if now == content.0 => {}
+        match place.look(&self.identity) {
+            Ok(now) if now == self.content.0 => {}
             // Someone wrote into the file: the -wal file may not belong to what it has now.
             Ok(_) => {
-                file::leave(connection);
+                file::leave(self.connection);
                 return Ok(());
             }
             Err(_) => {
-                place.abandon(connection, &identity);
+                self.discard(place);
                 return Ok(());
             }
         }
+        let connection = self.connection;
         if !last {
             return Ok(());
         }
@@ -109,8 +133,8 @@ impl File {
         let holders = [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
         for holder in holders {
             let mut held = holder.lock();
-            if let Some(link) = held.take_if(|link| self.place.look(&link.identity).is_err()) {
-                self.place.abandon(link.connection, &link.identity);
+            if let Some(link) = held.take_if(|link| self.place.look(&link.identity).is_err() && !self.place.is_gone()) {
+                link.discard(&self.place);
             }
         }
         Link::open(&self.place, patience)
@@ -125,8 +149,8 @@ impl File {
         work: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
         let mut held = holder.lock();
-        let current = held.take().map_or(Ok(None), |link| self.refreshed(link, writes))?;
-        let link = match current {
+        self.refresh(&mut held, writes)?;
+        let link = match held.take() {
             Some(link) => link,
             None => {
                 // All are looked at, in one order.
@@ -143,23 +167,29 @@ impl File {
         Ok(done)
     }
 
-    /// The connection, if it can still be used.
-    fn refreshed(&self, mut link: Link, writes: bool) -> Result<Option<Link>> {
-        match self.place.look(&link.identity) {
+    /// Closes the connection if it cannot be used any more.
+    fn refresh(&self, held: &mut Option<Link>, writes: bool) -> Result<()> {
+        let Some(link) = held else { return Ok(()) };
+        match link.look(&self.place) {
             Ok(content) if link.connection.is_autocommit() && !(writes && is_read_only(&link.connection)) => {
                 if !link.knows(content) {
                     // Someone wrote into it: the pages in this connection's memory may be another file's by now.
                     schema::forget_pages(&link.connection)?;
                     link.know(content);
                 }
-                Ok(Some(link))
+            }
+            Err(gone) if self.place.is_gone() => {
+                link.await_file();
+                return Err(gone);
             }
             // Not even rolling back worked, or the file may have been made writable since.
             _ => {
-                self.place.abandon(link.connection, &link.identity);
-                Ok(None)
+                if let Some(link) = held.take() {
+                    link.discard(&self.place);
+                }
             }
         }
+        Ok(())
     }
 
     /// Moves what is in the -wal file into the database file, unless others are writing. Who copies the database file alone then has all

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Notify;
 
 use super::address::{self, Address};
 use super::http::Http;
-use super::renewal::Token;
+use super::renewal::{Token, secret};
 use super::tls::Tls;
 use super::{ConsulClient, Inner};
 use crate::error::{Error, Result};
@@ -258,22 +257,6 @@ impl ConsulClientBuilder {
             }),
         })
     }
-}
-
-/// `error` says nothing of the value.
-pub(super) fn secret(value: &str, what: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| Error::invalid_input(format!("{what} has characters that no HTTP header can have")))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-pub(super) fn unusable(
-    what: &str,
-    file: &std::path::Path,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> Error {
-    Error::invalid_input(format!("{what} {} cannot be used", file.display())).with_source(error)
 }
 
 impl fmt::Debug for ConsulClientBuilder {

@@ -15,7 +15,6 @@ use super::renewal::Token;
 use super::tls::Tls;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
-use crate::stores::consul::errors;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";
@@ -70,9 +69,14 @@ impl Answer {
         match self.status {
             StatusCode::OK | StatusCode::NOT_FOUND => false,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
-            _ => errors::is_refusal(&String::from_utf8_lossy(&self.body)),
+            _ => is_refusal(&String::from_utf8_lossy(&self.body)),
         }
     }
+}
+
+/// Whether these are the words by which Consul refuses access.
+pub(crate) fn is_refusal(text: &str) -> bool {
+    text.contains("Permission denied") || text.contains("ACL not found")
 }
 
 pub(super) struct Http {

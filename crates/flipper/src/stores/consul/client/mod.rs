@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 pub use self::builder::{ConsulClientBuilder, ConsulConsistency};
 use self::http::Http;
-pub(super) use self::http::{Answer, Request};
+pub(super) use self::http::{Answer, Request, is_refusal};
 use crate::error::Result;
 
 /// A client of a Consul agent: its address, credentials and TLS. Clones share the connections.

@@ -7,8 +7,7 @@ use std::time::SystemTime;
 
 use hyper::header::HeaderValue;
 
-use super::builder::{secret, unusable};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What differs when a file was written again, or another file took its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +88,18 @@ fn read(file: &Path) -> Result<Option<HeaderValue>> {
     let text = fs::read_to_string(file).map_err(|error| unusable("token file", file, error))?;
     let token = text.trim();
     (!token.is_empty()).then(|| secret(token, "the Consul token")).transpose()
+}
+
+/// `error` says nothing of the value.
+pub(super) fn secret(value: &str, what: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| Error::invalid_input(format!("{what} has characters that no HTTP header can have")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+pub(super) fn unusable(what: &str, file: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::invalid_input(format!("{what} {} cannot be used", file.display())).with_source(error)
 }
 
 #[cfg(test)]

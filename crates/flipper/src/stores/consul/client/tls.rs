@@ -10,8 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
 
-use super::builder::unusable;
-use super::renewal::Stamp;
+use super::renewal::{Stamp, unusable};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use tokio::task;
 
 /// What an override can be bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Holder {
+pub(crate) enum Holder {
     Task(task::Id),
     Thread(ThreadId),
     /// A future or closure that overrides were handed on to, by its number.
@@ -17,7 +17,7 @@ pub(super) enum Holder {
 
 /// What was handed on to a future or closure.
 #[derive(Debug)]
-pub(super) struct Carried {
+pub(crate) struct Carried {
     /// Whose overrides it sees; the last is the one that is bound to it alone.
     holders: Vec<Holder>,
 }
@@ -29,14 +29,14 @@ thread_local! {
 
 impl Carried {
     /// Sees what this place sees, and has overrides of its own under this number.
-    pub(super) fn here(number: u64) -> Self {
+    pub(crate) fn here(number: u64) -> Self {
         let mut holders = visible();
         holders.push(Holder::Carrier(number));
         Self { holders }
     }
 
     /// Until the returned value is dropped, this thread runs what the overrides were handed on to.
-    pub(super) fn enter(self: &Arc<Self>) -> Entered {
+    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
         // Where a thread is ending there is nothing to see any more.
         let _ = RUNNING.try_with(|running| running.borrow_mut().push(self.clone()));
         Entered(())
@@ -44,7 +44,7 @@ impl Carried {
 }
 
 /// Ends on the thread where it began, in reverse order.
-pub(super) struct Entered(());
+pub(crate) struct Entered(());
 
 impl Drop for Entered {
     fn drop(&mut self) {
@@ -57,12 +57,12 @@ fn innermost<T>(get: impl FnOnce(&Carried) -> T) -> Option<T> {
 }
 
 /// What a new override is bound to here.
-pub(super) fn current() -> Holder {
+pub(crate) fn current() -> Holder {
     innermost(|carried| carried.holders.last().copied()).flatten().unwrap_or_else(task_or_thread)
 }
 
 /// Whose overrides hold here.
-pub(super) fn visible() -> Vec<Holder> {
+pub(crate) fn visible() -> Vec<Holder> {
     let mut holders = innermost(|carried| carried.holders.clone()).unwrap_or_default();
     holders.extend(task::try_id().map(Holder::Task));
     holders.push(Holder::Thread(thread::current().id()));
