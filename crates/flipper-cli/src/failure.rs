@@ -1,6 +1,5 @@
 //! What can go wrong, the exit code it has, and what to do about it.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
@@ -223,29 +222,18 @@ const UNAVAILABLE: &str = "store is unavailable";
 
 /// What the error and its causes say, without the flag and the store, which are told apart.
 pub(crate) fn said(error: &Error) -> String {
-    let mut said = error.to_string();
+    let (said, chain) = (error.to_string(), error.chain());
     let suffix = match (error.flag(), error.store()) {
         (Some(flag), Some(store)) => format!(": flag {flag:?} in {store}"),
         (Some(flag), None) => format!(": flag {flag:?}"),
         (None, Some(store)) => format!(": {store}"),
         (None, None) => String::new(),
     };
-    said.truncate(said.strip_suffix(&suffix).unwrap_or(&said).len());
-    let mut source = error.source();
-    if let Some(cause) = source
-        && said == UNAVAILABLE
-    {
+    let causes = &chain[said.len()..];
+    let said = said.strip_suffix(&suffix).unwrap_or(&said);
+    match causes.strip_prefix(": ") {
         // Which the message around it says too.
-        said = cause.to_string();
-        source = cause.source();
+        Some(causes) if said == UNAVAILABLE => causes.to_owned(),
+        _ => format!("{said}{causes}"),
     }
-    while let Some(cause) = source {
-        let cause_says = cause.to_string();
-        // Many a cause repeats what the one above it said.
-        if !said.contains(&cause_says) {
-            said = format!("{said}: {cause_says}");
-        }
-        source = cause.source();
-    }
-    said
 }

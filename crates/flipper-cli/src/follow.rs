@@ -108,7 +108,7 @@ impl<'a> Follow<'a> {
 
     fn take(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Reset { flags, read_at } => self.reset(flags, read_at),
+            WatchEvent::Reset { flags, read_at, .. } => self.reset(flags, read_at),
             WatchEvent::Changed { flag, read_at } => self.set(&flag.name, Some(flag.record), read_at, false),
             WatchEvent::Removed { name, read_at, .. } => self.set(&name, None, read_at, false),
             WatchEvent::Hint { name } => self.hinted = Some(name),

@@ -36,6 +36,8 @@ impl ErrorCode {
   pub const UNAUTHORIZED: ErrorCode = ErrorCode(6);
   pub const UNSUPPORTED: ErrorCode = ErrorCode(7);
   pub const INTERNAL: ErrorCode = ErrorCode(8);
+  /// A subscriber of the server's refused the write.
+  pub const VETOED: ErrorCode = ErrorCode(9);
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NOT_FOUND,
     Self::CONFLICT,
@@ -46,6 +48,7 @@ impl ErrorCode {
     Self::UNAUTHORIZED,
     Self::UNSUPPORTED,
     Self::INTERNAL,
+    Self::VETOED,
   ];
 }
 
@@ -72,6 +75,7 @@ impl From<i32> for ErrorCode {
       6 => ErrorCode::UNAUTHORIZED,
       7 => ErrorCode::UNSUPPORTED,
       8 => ErrorCode::INTERNAL,
+      9 => ErrorCode::VETOED,
       _ => ErrorCode(i)
     }
   }

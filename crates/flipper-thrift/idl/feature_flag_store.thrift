@@ -28,7 +28,9 @@ enum ErrorCode {
     UNAVAILABLE = 5,
     UNAUTHORIZED = 6,
     UNSUPPORTED = 7,
-    INTERNAL = 8
+    INTERNAL = 8,
+    /** A subscriber of the server's refused the write. */
+    VETOED = 9
 }
 
 exception FlipperException {

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::__thrift as convert;
-use flipper::{Error, ErrorKind, FlagRecord, Precondition, Result, Stored, validate_new_name};
+use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, Precondition, Remote, Result, Stored};
 use flipper_thrift_protocol::feature_flag_store::{
     ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState,
     FlagVersion, JSON, ServerDescription, WatchResult, WritePrecondition,
 };
 use thrift::{ApplicationError, ApplicationErrorKind};
 
-use crate::service::{Service, readable};
+use crate::service::Service;
 
 /// The most flags, and about the most bytes, of one page of `ReadFlags`.
 const PAGE_FLAGS: usize = 10_000;
@@ -29,11 +29,6 @@ impl<'a> Call<'a> {
     pub(crate) fn new(service: &'a Service, is_numbered: bool, began: Instant) -> Self {
         Self { service, deadline: began + service.limit(is_numbered) }
     }
-}
-
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 fn given<T>(argument: Option<T>, name: &str) -> Result<T> {
@@ -94,12 +89,11 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
     ) -> thrift::Result<FeatureFlagStoreItem> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
-            validate_new_name(&name)?;
-            let mut record = FlagRecord::new(&*name, now());
+            let mut record = self.features().new_record(&name)?;
             record.set_enabled(is_enabled.unwrap_or_default());
             record.set_client_data(convert::client_data(client_data.as_deref())?);
-            convert::check(&record)?;
-            self.service.put(&record, Precondition::Any, self.deadline)?;
+            record.validate()?;
+            self.wait(self.features().put(&record, Precondition::Any))?;
             Ok(convert::to_item(&name, &record))
         })())
     }
@@ -108,7 +102,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
             let stored = self.service.get_known(&name, self.deadline)?.ok_or_else(|| not_found(&name))?;
-            Ok(convert::to_item(&name, readable(&stored)?))
+            Ok(convert::to_item(&name, stored.readable()?))
         })())
     }
 
@@ -116,23 +110,14 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
             let is_enabled = given(is_enabled, "is_enabled")?;
-            self.service.change(
-                &name,
-                self.deadline,
-                || validate_new_name(&name).map(|()| FlagRecord::new(&*name, now())),
-                |record| {
-                    record.set_enabled(is_enabled);
-                    Ok(())
-                },
-            )
+            self.wait(self.set(&name, is_enabled))
         })())
     }
 
     fn handle_delete(&self, feature_name: Option<String>) -> thrift::Result<()> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
-            self.service.delete(&name, Precondition::Any, self.deadline)?;
-            Ok(())
+            self.wait(self.features().delete(&name, Precondition::Any)).map(drop)
         })())
     }
 
@@ -152,8 +137,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
             let meta = given(meta, "meta")?;
-            let change = |record: &mut _| convert::apply_meta(record, &meta);
-            self.service.change(&name, self.deadline, || Err(not_found(&name)), change)
+            self.wait(self.features().update(&name, |record| convert::apply_meta(record, &meta)))
         })())
     }
 
@@ -161,8 +145,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
             let data = convert::client_data(client_data.as_deref())?;
-            let change = |record: &mut FlagRecord| record.merge_client_data(&data);
-            self.service.change(&name, self.deadline, || Err(not_found(&name)), change)
+            self.wait(self.features().merge_client_data(&name, &data))
         })())
     }
 
@@ -192,7 +175,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
             let name = given(feature_name, "feature_name")?;
             let when = precondition.as_ref().map_or(Ok(Precondition::Any), convert::from_precondition)?;
             let version = match record {
-                None => self.service.delete(&name, when, self.deadline)?,
+                None => self.wait(self.features().delete(&name, when))?,
                 Some(text) => {
                     let record = FlagRecord::from_json(text).map_err(|error| {
                         invalid(format!(
@@ -203,8 +186,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
                     if record.name() != name {
                         return Err(invalid("record is of another flag than feature_name".to_owned()));
                     }
-                    convert::check_name(&record)?;
-                    self.service.put(&record, when, self.deadline)?
+                    self.wait(self.features().put(&record, when))?
                 }
             };
             Ok(convert::to_version(&version))
@@ -237,6 +219,33 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
 }
 
 impl Call<'_> {
+    fn features(&self) -> &FeatureFlagClient<Remote> {
+        &self.service.features
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        self.service.wait(self.deadline, future)
+    }
+
+    /// Creates the flag where there is none.
+    async fn set(&self, name: &str, is_enabled: bool) -> Result<()> {
+        loop {
+            let result = match is_enabled {
+                true => self.features().enable(name).await,
+                false => self.features().disable(name).await,
+            };
+            match result {
+                Err(error) if error.kind() == ErrorKind::FlagNotFound => {}
+                result => return result,
+            }
+            match self.features().create(name).enabled(is_enabled).await {
+                // By another writer, just now.
+                Err(error) if error.kind() == ErrorKind::FlagExists => {}
+                result => return result.map(drop),
+            }
+        }
+    }
+
     fn read_flag(
         &self,
         feature_name: Option<String>,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flipper::{Error, ErrorKind, FeatureFlagStore, Result};
+use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Remote, Result};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::sync::oneshot;
 
@@ -109,6 +109,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.inner.address
+    }
+
+    /// The client that the calls write through: who subscribes to it hears of every write of the server's clients, and may veto it.
+    #[must_use]
+    pub fn features(&self) -> &FeatureFlagClient<Remote> {
+        &self.inner.service.features
     }
 
     /// How many connections are open.

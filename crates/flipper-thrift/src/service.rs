@@ -6,22 +6,20 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use flipper::__thrift as convert;
-use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, Result, Stored, Version};
+use flipper::{ClientBuilder, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Remote, Result, Stored};
 use futures_util::TryStreamExt;
 use tokio::runtime::{EnterGuard, Handle};
 
 use crate::hub::Hub;
 use crate::options::ServerOptions;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
 /// For the way of an error to a client that does not wait longer.
 const WAY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Service {
     store: Arc<dyn FeatureFlagStore>,
+    /// What writes, and is subscribed to.
+    pub(crate) features: FeatureFlagClient<Remote>,
     runtime: Handle,
     call_timeout: Duration,
     answer_within: Duration,
@@ -35,7 +33,8 @@ impl Service {
         let ServerOptions { call_timeout, answer_within, cached_reads, .. } = *options;
         let hub = Arc::new(Hub::default());
         hub.set_store(store.identity().to_string());
-        Self { store, runtime, call_timeout, answer_within, cached_reads, hub, followed: OnceLock::new() }
+        let features = ClientBuilder::default().write_timeout(call_timeout).build_remote(store.clone());
+        Self { store, features, runtime, call_timeout, answer_within, cached_reads, hub, followed: OnceLock::new() }
     }
 
     /// How long a call may take of a client that does not number its calls.
@@ -71,7 +70,7 @@ impl Service {
     }
 
     /// Waits for the store, on this thread, but not for ever.
-    fn wait<T>(&self, deadline: Instant, future: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) fn wait<T>(&self, deadline: Instant, future: impl Future<Output = Result<T>>) -> Result<T> {
         let mut future = pin!(future);
         // What is in memory is there at once, and needs no timer.
         if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -110,51 +109,4 @@ impl Service {
     pub(crate) fn list_known(&self, deadline: Instant) -> Result<Vec<Stored>> {
         self.wait(deadline, self.store.list())
     }
-
-    pub(crate) fn put(&self, record: &FlagRecord, when: Precondition, deadline: Instant) -> Result<Version> {
-        self.wait(deadline, self.store.put(record, when))
-    }
-
-    pub(crate) fn delete(&self, name: &str, when: Precondition, deadline: Instant) -> Result<Version> {
-        self.wait(deadline, self.store.delete(name, when))
-    }
-
-    /// Reads the flag and writes what `change` makes of it, until nobody wrote in between or the time is over.
-    pub(crate) fn change(
-        &self,
-        name: &str,
-        deadline: Instant,
-        missing: impl Fn() -> Result<FlagRecord>,
-        change: impl Fn(&mut FlagRecord) -> Result<()>,
-    ) -> Result<()> {
-        let mut pause = FIRST_PAUSE;
-        // If memory is old, that is a conflict like others, but for a flag that it does not have yet.
-        let mut found = self.get_known(name, deadline)?;
-        if found.is_none() {
-            found = self.get(name, deadline)?;
-        }
-        loop {
-            let (mut record, when) = match found {
-                Some(stored) => (FlagRecord::clone(readable(&stored)?), Precondition::Unchanged(stored.version)),
-                None => (missing()?, Precondition::Absent),
-            };
-            convert::set_name(&mut record, name);
-            change(&mut record)?;
-            convert::check(&record)?;
-            match self.put(&record, when, deadline) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < deadline => {
-                    // Which of the writers waits longer is left to chance, or they would meet again.
-                    std::thread::sleep(pause.mul_f64(fastrand::f64()));
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                Err(error) => return Err(error),
-            }
-            found = self.get(name, deadline)?;
-        }
-    }
-}
-
-pub(crate) fn readable(stored: &Stored) -> Result<&Arc<FlagRecord>> {
-    stored.record.as_ref().map_err(|corrupt| Error::from(corrupt.clone()).with_flag(&stored.name))
 }

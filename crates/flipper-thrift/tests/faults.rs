@@ -506,7 +506,7 @@ fn a_store_that_falls_silent() {
         }
         fn watch(&self) -> Watch<'_> {
             let word = WatchEvent::Confirmed { at: self.1, valid_for: Duration::from_secs(2) };
-            let first = WatchEvent::Reset { flags: Vec::new(), read_at: Some(self.1) };
+            let first = WatchEvent::Reset { flags: Vec::new(), read_at: Some(self.1), valid_for: None };
             Box::pin(futures_util::stream::iter([first, word]).chain(futures_util::stream::pending()))
         }
     }

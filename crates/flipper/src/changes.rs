@@ -79,7 +79,7 @@ impl Changes {
         Self(Box::pin(told(table, receiver).filter_map(|told| {
             std::future::ready(match told {
                 Told::Change(change) => Some(change),
-                Told::Reset | Told::Store(_) => None,
+                Told::Reset | Told::Hint(_) | Told::Store(_) => None,
             })
         })))
     }
@@ -110,6 +110,8 @@ pub(crate) enum Told {
     Change(Change),
     /// The versions before are no measure for those after; the changes that came with it were told one by one.
     Reset,
+    /// Somebody may hold another state of this flag than the table has.
+    Hint(Box<str>),
     /// What is known of the store changed, between the changes before and after it.
     Store(About),
 }

@@ -114,6 +114,8 @@ pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod url;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod warn_once;
 mod wrappers;
 
 pub use bucketing::{

@@ -65,6 +65,7 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
 
     fn compare(&mut self, flags: Vec<Stored>, read_at: Instant) {
         let restored = std::mem::take(&mut self.lost);
+        let valid_for = self.every * 2 + SLOW_LIST;
         if restored {
             self.queue.push_back(WatchEvent::Restored);
         }
@@ -72,11 +73,11 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
             Some(known) if !restored => self.queue.extend(differences(known, flags, read_at)),
             known => {
                 *known = Some(Arc::new(versions(&flags)));
-                self.queue.push_back(WatchEvent::Reset { flags, read_at: Some(read_at) });
+                self.queue.push_back(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for: Some(valid_for) });
                 self.queue.push_back(WatchEvent::Following(Updates::Poll { every: self.every }));
             }
         }
-        self.queue.push_back(WatchEvent::Confirmed { at: read_at, valid_for: self.every * 2 + SLOW_LIST });
+        self.queue.push_back(WatchEvent::Confirmed { at: read_at, valid_for });
     }
 }
 

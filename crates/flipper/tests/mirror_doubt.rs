@@ -279,6 +279,61 @@ fn a_store_that_falls_silent_makes_the_flags_stale() {
     until("it is current", || mirror.status().is_live());
 }
 
+/// As of a process that was stopped while the answer was on its way.
+#[test]
+fn a_list_that_comes_too_late_makes_nothing_current() {
+    let store = Scripted::with("F", true);
+    store.fail(ErrorKind::Unavailable);
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    let mut events = mirror.watch();
+    assert!(matches!(block_on(events.next()), Some(WatchEvent::Lost(_))));
+    let minute = Duration::from_secs(60);
+    let list = |age: Duration| {
+        let read_at = Some(std::time::Instant::now() - age);
+        Tell::Event(WatchEvent::Reset { flags: store.all(), read_at, valid_for: Some(minute) })
+    };
+    store.tell(|| list(2 * minute));
+    let silent = loop {
+        match block_on(events.next()).unwrap() {
+            WatchEvent::Lost(error) => break error.to_string(),
+            WatchEvent::Reset { flags, valid_for, .. } => assert_eq!((flags.len(), valid_for), (1, Some(minute))),
+            event => assert!(!matches!(event, WatchEvent::Restored)),
+        }
+    };
+    assert!(silent.contains("not been heard of for 12"), "{silent}");
+    assert!(!mirror.status().is_live());
+    store.tell(|| list(minute / 2));
+    until("it is current", || mirror.status().is_live());
+}
+
+/// The list says nothing of it, and the write may be of before the list.
+#[test]
+fn an_own_write_during_which_a_list_came_is_read_back() {
+    let store = Scripted::with("OTHER", true);
+    let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(store.clone()));
+    block_on(features.ready()).unwrap();
+    store.after_write.shut();
+    std::thread::scope(|scope| {
+        let written = scope.spawn(|| block_on(features.create("F").enabled(true)).map(drop));
+        store.after_write.wait_for_one();
+        // Somebody deletes it at once, while the connection of the watch is away.
+        store.tells.store(false, Ordering::SeqCst);
+        store.set("F", None);
+        store.lose();
+        store.set("SETTLED", Some(true));
+        store.restore();
+        until("the list is here", || features.is_enabled("SETTLED"));
+        // Whatever is read in the background.
+        store.after_get.shut();
+        store.after_write.open();
+        store.after_get.wait_for_one();
+        assert!(!features.exists("F") && !written.is_finished());
+        store.after_get.open();
+        written.join().unwrap().unwrap();
+        assert!(!features.exists("F"));
+    });
+}
+
 #[test]
 fn a_change_that_cannot_be_read_yet_is_no_word_of_now() {
     let store = Scripted::with("F", false);

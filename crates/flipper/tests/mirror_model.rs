@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use order::{Order, Outcome, Read, Seen, Sent, Write};
+use order::{Order, Outcome, Read, Seen, Sent, Verdict, Write};
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
@@ -69,6 +69,14 @@ enum Job {
         name: &'static str,
         sent: Sent,
         served: Option<Flag>,
+    },
+    /// A read after an own write during which a reset came.
+    ReadBack {
+        name: &'static str,
+        sent: Sent,
+        served: Option<Flag>,
+        written: Flag,
+        set_back: u32,
     },
     /// A read of one name by the watch.
     Timed {
@@ -274,7 +282,7 @@ impl Model {
         self.lose();
         // The store restarts for it: what it had answered and nobody has received is lost.
         for job in &mut self.jobs {
-            if let Job::Read { served, .. } | Job::Get { served, .. } = job {
+            if let Job::Read { served, .. } | Job::Get { served, .. } | Job::ReadBack { served, .. } = job {
                 *served = None;
             }
         }
@@ -321,18 +329,26 @@ impl Model {
                 let known = self.rng.u32(0..8) > 0;
                 let seen = self.seen(flag);
                 let outcome = if known { Outcome::Done(seen) } else { Outcome::Unknown };
-                if self.order.end_write(name, &write, outcome, now) && known {
-                    self.take_in(name, flag);
-                }
-                if known {
-                    let acknowledged = self.acknowledged.entry(name).or_default();
-                    *acknowledged = flag.made.max(*acknowledged);
-                    self.check(name);
-                    let mirror = self.mirror.get(name).copied().unwrap_or_default();
-                    // Of a store that was set back meanwhile, the numbers say nothing until the reset.
-                    if set_back == self.set_back && self.flag(name) == flag && mirror.made != flag.made {
-                        self.broken.get_or_insert(format!("{name} is {mirror:?} when the write of {flag:?} returns"));
+                match self.order.end_write(name, &write, outcome, now) {
+                    _ if !known => {}
+                    Verdict::Unclear => self.read_back(name, flag, set_back),
+                    verdict => {
+                        if verdict == Verdict::Newer {
+                            self.take_in(name, flag);
+                        }
+                        self.returned(name, flag, set_back);
                     }
+                }
+            }
+            Job::ReadBack { name, sent, served: None, written, set_back } => {
+                let served = Some(self.flag(name));
+                self.jobs.push(Job::ReadBack { name, sent, served, written, set_back });
+            }
+            Job::ReadBack { name, sent, served: Some(flag), written, set_back } => {
+                self.found(name, sent, flag);
+                match self.order.is_unclear(name, sent) {
+                    true => self.read_back(name, written, set_back),
+                    false => self.returned(name, written, set_back),
                 }
             }
             Job::Write { .. } => {}
@@ -353,12 +369,7 @@ impl Model {
                 let served = Some(self.flag(name));
                 self.jobs.push(Job::Get { name, sent, served });
             }
-            Job::Get { name, sent, served: Some(flag) } => {
-                let seen = if flag.present { self.seen(flag) } else { Seen::ABSENT };
-                if self.order.found(name, sent, seen, now) {
-                    self.take_in(name, flag);
-                }
-            }
+            Job::Get { name, sent, served: Some(flag) } => self.found(name, sent, flag),
             Job::Timed { name, at, served: None } => {
                 let served = Some(self.flag(name));
                 self.jobs.push(Job::Timed { name, at, served });
@@ -379,6 +390,31 @@ impl Model {
                 }
             }
             Job::Reset { flags, at } => self.reset(&flags, at),
+        }
+    }
+
+    fn found(&mut self, name: &'static str, sent: Sent, flag: Flag) {
+        let seen = if flag.present { self.seen(flag) } else { Seen::ABSENT };
+        if self.order.found(name, sent, seen, self.now) == Verdict::Newer {
+            self.take_in(name, flag);
+        }
+    }
+
+    fn read_back(&mut self, name: &'static str, written: Flag, set_back: u32) {
+        self.tick();
+        let sent = self.order.sent(self.now);
+        self.jobs.push(Job::ReadBack { name, sent, served: None, written, set_back });
+    }
+
+    /// An own write returns to its caller.
+    fn returned(&mut self, name: &'static str, flag: Flag, set_back: u32) {
+        let acknowledged = self.acknowledged.entry(name).or_default();
+        *acknowledged = flag.made.max(*acknowledged);
+        self.check(name);
+        let mirror = self.mirror.get(name).copied().unwrap_or_default();
+        // Of a store that was set back meanwhile, the numbers say nothing until the reset.
+        if set_back == self.set_back && self.flag(name) == flag && mirror.made != flag.made {
+            self.broken.get_or_insert(format!("{name} is {mirror:?} when the write of {flag:?} returns"));
         }
     }
 

@@ -38,7 +38,7 @@ async fn restored(watch: &mut Watch<'_>) -> Vec<String> {
     loop {
         match next(watch).await {
             WatchEvent::Restored => told = true,
-            WatchEvent::Reset { flags, read_at } => {
+            WatchEvent::Reset { flags, read_at, .. } => {
                 assert!(told && read_at.is_some());
                 return flags.into_iter().map(|flag| flag.name).collect();
             }

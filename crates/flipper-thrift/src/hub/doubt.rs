@@ -13,11 +13,11 @@ pub(crate) struct Doubt {
 }
 
 impl Doubt {
-    /// All flags have been read, by a request that was sent then if that is known.
-    pub(crate) fn reset(&mut self, read_at: Option<Instant>) {
+    /// All flags have been read, by a request that was sent then if that is known, and hold for so long.
+    pub(crate) fn reset(&mut self, read_at: Option<Instant>, valid_for: Option<Duration>) {
         self.lost = None;
         // A store that gives neither a time nor words is taken to report each change at once.
-        let gives_words = self.valid_for.take().is_some();
+        let gives_words = std::mem::replace(&mut self.valid_for, valid_for).is_some();
         self.confirmed = read_at.or(self.confirmed.filter(|_| gives_words));
     }
 
@@ -66,9 +66,9 @@ mod tests {
     #[test]
     fn a_word_that_grows_old_is_a_doubt_until_the_next() {
         let (mut doubt, now) = (Doubt::default(), Instant::now());
-        doubt.reset(None);
+        doubt.reset(None, None);
         assert_eq!((doubt.reason(now), doubt.confirmed_ms_ago(now + Duration::from_secs(9))), (None, 0));
-        doubt.reset(Some(now));
+        doubt.reset(Some(now), None);
         assert_eq!(doubt.confirmed_ms_ago(now + Duration::from_secs(9)), 9000);
         doubt.confirmed(now, Duration::from_secs(5));
         assert_eq!(doubt.begins(), Some(now + Duration::from_secs(5)));
@@ -88,7 +88,7 @@ mod tests {
         let later = word + Duration::from_secs(60);
         doubt.confirmed(later, Duration::from_secs(5));
         assert_eq!((doubt.reason(later).as_deref(), doubt.confirmed_ms_ago(later)), (Some("refused"), 60_000));
-        doubt.reset(Some(later));
+        doubt.reset(Some(later), None);
         assert_eq!(doubt.reason(later), None);
     }
 }

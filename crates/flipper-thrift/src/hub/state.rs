@@ -97,10 +97,10 @@ impl State {
 
     pub(crate) fn take(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Reset { read_at, .. } => {
+            WatchEvent::Reset { read_at, valid_for, .. } => {
                 // The flags are read when a client asks for them.
                 self.new_epoch();
-                self.doubt.reset(read_at);
+                self.doubt.reset(read_at, valid_for);
             }
             WatchEvent::Changed { flag, read_at } => {
                 let name = Arc::from(&*flag.name);

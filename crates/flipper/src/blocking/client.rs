@@ -15,8 +15,9 @@ use crate::client::{self, Checks, Local, Remote};
 use crate::conditions::Condition;
 use crate::context::Attributes;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::Object;
 use crate::record::FlagRecord;
-use crate::store::FeatureFlagStore;
+use crate::store::{FeatureFlagStore, Precondition, Version};
 
 /// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls wait, instead of being awaited. Checks, and all else that is no
 /// `async` function there, are those of that client, to which this one dereferences.
@@ -211,6 +212,15 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.set_client_data(name, data))
     }
 
+    /// As [`set_client_data`](Self::set_client_data), with data that may hold what serde cannot.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_client_data`](Self::set_client_data).
+    pub fn merge_client_data(&self, name: &str, data: &Object) -> Result<()> {
+        wait(self.client.merge_client_data(name, data))
+    }
+
     /// Adds a condition; all conditions of a flag must hold.
     ///
     /// # Errors
@@ -246,6 +256,24 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     /// As [`enable`](Self::enable), and the closure's.
     pub fn update(&self, name: &str, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.client.update(name, change))
+    }
+
+    /// Writes a record as it is, if the precondition holds; see [`FeatureFlagClient::put`](crate::FeatureFlagClient::put).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        wait(self.client.put(record, when))
+    }
+
+    /// Deletes the flag if the precondition holds; see [`FeatureFlagClient::delete`](crate::FeatureFlagClient::delete).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        wait(self.client.delete(name, when))
     }
 }
 

@@ -110,10 +110,8 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
         let Self { client, name, enabled, strict, client_data, existing } = self;
         let core = client.core.clone();
         let place = |error: Error| error.with_flag(&name).with_store(&core.store);
-        validate_new_name(&name)?;
+        let mut record = client.new_record(&name)?;
         let client_data = client_data.transpose().map_err(place)?;
-
-        let mut record = FlagRecord::new(&name, client.now());
         record.set_enabled(enabled);
         record.set_strict(strict);
         record.set_client_data(client_data.clone().unwrap_or_default());
@@ -149,10 +147,15 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
 }
 
 impl<M> FeatureFlagClient<M> {
-    /// Seconds since 1970, as creation dates are stored.
-    fn now(&self) -> i64 {
+    /// The record of a flag that is to be created now, disabled. It writes nothing; [`put`](Self::put) does.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidName`.
+    pub fn new_record(&self, name: &str) -> Result<FlagRecord> {
+        validate_new_name(name)?;
         let since = self.core.environment.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        Ok(FlagRecord::new(name, i64::try_from(since.as_secs()).unwrap_or(i64::MAX)))
     }
 
     async fn there(&self, name: &str) -> Result<bool> {

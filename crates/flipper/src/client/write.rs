@@ -1,5 +1,6 @@
 //! Writes: each reads the flag, changes it, and puts it back if it is still the same, until that is so.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,11 +13,12 @@ use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
 use crate::json::{Json, Object};
+use crate::pause::Pause;
 use crate::record::{FlagRecord, validate_name};
-use crate::store::{Precondition, Stored};
+use crate::store::{FeatureFlagStore, Precondition, Stored, Version};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// After a conflict.
+const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     /// Creates a flag, disabled unless [`enabled(true)`](Create::enabled) is said. Await the returned value.
@@ -99,8 +101,17 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let object = object(&data).map_err(|error| error.with_flag(name))?;
         // Now, so that the future can be sent between threads when `data` can't.
         drop(data);
-        self.change(name, move |record| {
-            record.merge_client_data(&object)?;
+        self.merge_client_data(name, &object).await
+    }
+
+    /// As [`set_client_data`](Self::set_client_data), with data that may hold what serde cannot: `NaN`, lone surrogates.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_client_data`](Self::set_client_data).
+    pub async fn merge_client_data(&self, name: &str, data: &Object) -> Result<()> {
+        self.change(name, |record| {
+            record.merge_client_data(data)?;
             let merged = record.client_data().as_object().cloned().unwrap_or_default();
             Ok(Verb::SetClientData(merged))
         })
@@ -177,6 +188,46 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
+    /// Writes a record as it is, if the precondition holds: what a server does for its clients. Of the record only the name is
+    /// checked. Subscribers get a [`Verb::Update`] with `Precondition::Unchanged`, otherwise a [`Verb::Create`].
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if the precondition does not hold, `InvalidName`, `Vetoed`, or what the store says.
+    pub async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        let verb = match when {
+            Precondition::Unchanged(_) => Verb::Update,
+            Precondition::Absent | Precondition::Any => {
+                Verb::Create { is_enabled: record.is_enabled(), client_data: Some(record.client_data().clone()) }
+            }
+        };
+        validate_name(record.name())?;
+        let core = &*self.core;
+        self.announce(record.name(), verb, async {
+            warn_of_python(&*core.store, record);
+            core.store.put(record, when).await
+        })
+        .await
+    }
+
+    /// Deletes the flag, also one that cannot be read, if the precondition holds.
+    ///
+    /// # Errors
+    ///
+    /// `FlagNotFound`, and those of [`put`](Self::put).
+    pub async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        self.announce(name, Verb::Destroy, self.core.store.delete(name, when)).await
+    }
+
+    async fn announce(&self, name: &str, verb: Verb, write: impl Future<Output = Result<Version>>) -> Result<Version> {
+        let core = &*self.core;
+        let event = WriteEvent::new(name, verb);
+        core.subscribers.pre(&event)?;
+        let version = write.await.map_err(|error| error.with_flag(name).with_store(&core.store))?;
+        core.subscribers.post(&event);
+        Ok(version)
+    }
+
     async fn change(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<Verb> + Send) -> Result<()> {
         self.write(name, move |stored| {
             let before = stored.readable()?;
@@ -201,12 +252,15 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
-        let mut retry = Retry::new(core.write_timeout);
+        // A time beyond what the clock can tell is as good as no limit; a day is.
+        let now = Instant::now();
+        let deadline = now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400));
+        let mut pause = PAUSE;
         let mut announced = false;
         // What memory has will mostly do, and saves a call of the store; if it is old, that is a conflict like others.
-        let mut in_memory = self.in_memory(name);
+        let mut known = self.known(name).await?;
         loop {
-            let stored = match in_memory.take() {
+            let stored = match known.take() {
                 Some(stored) => stored,
                 None => core.store.get(name).await?.ok_or_else(|| self.not_found(name))?,
             };
@@ -230,14 +284,21 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
                     core.subscribers.post(&event);
                     return Ok(());
                 }
-                Err(error) if error.kind() == ErrorKind::Conflict => retry.pause(error).await.map_err(place)?,
+                Err(error) if error.kind() == ErrorKind::Conflict => match pause.next_before(deadline) {
+                    Some(pause) => background::sleep(pause).await,
+                    None => return Err(place(error)),
+                },
                 Err(error) => return Err(place(error)),
             }
         }
     }
 
-    fn in_memory(&self, name: &str) -> Option<Stored> {
-        self.core.table.as_ref()?.get(name).filter(|stored| stored.record.is_ok())
+    async fn known(&self, name: &str) -> Result<Option<Stored>> {
+        let known = match &self.core.table {
+            Some(table) => table.get(name),
+            None => self.core.store.get_cached(name).await?,
+        };
+        Ok(known.filter(|stored| stored.record.is_ok()))
     }
 }
 
@@ -252,30 +313,5 @@ pub(super) fn object(data: &impl Serialize) -> Result<Object> {
     match Json::from_serialize(data)? {
         Json::Object(object) => Ok(object),
         other => Err(Error::invalid_input(format!("client data must be an object, not {}", other.type_name()))),
-    }
-}
-
-/// Pauses that grow, with chance in them so that writers which met once do not meet again, until a deadline.
-struct Retry {
-    deadline: Instant,
-    pause: Duration,
-}
-
-impl Retry {
-    fn new(timeout: Duration) -> Self {
-        let now = Instant::now();
-        // A time beyond what the clock can tell is as good as no limit; a day is.
-        let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(86_400));
-        Self { deadline, pause: FIRST_PAUSE }
-    }
-
-    async fn pause(&mut self, conflict: Error) -> Result<()> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(conflict);
-        }
-        background::sleep(self.pause.mul_f64(fastrand::f64()).min(left)).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
     }
 }

@@ -25,8 +25,12 @@ impl Stored {
         Self { name: name.into(), version, record }
     }
 
-    /// The record for a caller who cannot do without.
-    pub(crate) fn readable(&self) -> Result<&Arc<FlagRecord>> {
+    /// The record, for a caller who cannot do without.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, with the flag's name.
+    pub fn readable(&self) -> Result<&Arc<FlagRecord>> {
         self.record.as_ref().map_err(|corrupt| Error::from(corrupt.clone()).with_flag(&self.name))
     }
 }

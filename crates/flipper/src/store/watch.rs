@@ -25,6 +25,8 @@ pub enum WatchEvent {
         flags: Vec<Stored>,
         /// When the read of them was sent, at the earliest; needed with opaque versions.
         read_at: Option<Instant>,
+        /// How long after `read_at` they may be called current without a [`WatchEvent::Confirmed`], where the store sends those.
+        valid_for: Option<Duration>,
     },
     /// This flag is new or has changed.
     Changed {

@@ -7,7 +7,7 @@ mod slot;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -204,13 +204,16 @@ impl FlagTable {
     /// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) for a store whose table is always current.
     pub(crate) fn watch(self: &Arc<Self>) -> Watch<'static> {
         let (flags, receiver) = self.snapshot_and_changes();
-        Box::pin(stream::iter([WatchEvent::Reset { flags, read_at: None }]).chain(self.events(receiver, || None)))
+        Box::pin(
+            stream::iter([WatchEvent::Reset { flags, read_at: None, valid_for: None }])
+                .chain(self.events(receiver, || (None, None))),
+        )
     }
 
     /// What a receiver gets, as events of a watch. Each shows the table as it is when it is taken, never an older state.
     ///
-    /// `confirmed`: up to when the table has all changes of the store.
-    pub(crate) fn events<F: Fn() -> Option<Instant> + Send>(
+    /// `confirmed`: up to when the table has all changes of the store, and how long that holds.
+    pub(crate) fn events<F: Fn() -> (Option<Instant>, Option<Duration>) + Send>(
         self: &Arc<Self>,
         receiver: broadcast::Receiver<Told>,
         confirmed: F,
@@ -220,10 +223,12 @@ impl FlagTable {
             let event = match told {
                 // After a reset versions begin anew.
                 Told::Change(Change::Snapshot(_)) | Told::Reset => {
-                    let read_at = confirmed();
-                    table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at })
+                    // In this order: the list has all that was confirmed by then.
+                    let (read_at, valid_for) = confirmed();
+                    table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at, valid_for })
                 }
                 Told::Change(Change::Lagged { .. }) => None,
+                Told::Hint(name) => Some(WatchEvent::Hint { name: name.into() }),
                 Told::Store(about) => Some(about.into()),
                 Told::Change(Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name }) => {
                     table.upgrade().and_then(|table| table.event(name))

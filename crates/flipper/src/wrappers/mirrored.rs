@@ -59,6 +59,9 @@ pub struct MirroredFeatureFlagStore<S> {
     inner: Arc<Inner<S>>,
 }
 
+/// So often a flag is read after a write during which lists came in.
+const READS_BACK: usize = 3;
+
 struct Inner<S> {
     store: Arc<S>,
     shared: Arc<Shared>,
@@ -66,6 +69,23 @@ struct Inner<S> {
     closing: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
     closed: AtomicBool,
+}
+
+impl<S: FeatureFlagStore> Inner<S> {
+    /// After a write during which a list of all flags came in. Which of the two is newer only a read says, and memory has the write when the
+    /// call returns.
+    async fn read_back(&self, name: &str) -> Result<()> {
+        for _ in 0..READS_BACK {
+            let sent = self.shared.sent();
+            let found = self.store.get(name).await.map_err(|error| error.with_nothing_written(false))?;
+            self.shared.found(name, sent, found.as_ref());
+            if !self.shared.is_unclear(name, sent) {
+                return Ok(());
+            }
+        }
+        let message = "the store was lost during the write, and whether it still has it is not known";
+        Err(Error::new(ErrorKind::Unavailable).with_message(message).with_flag(name).with_store(&self.store))
+    }
 }
 
 impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
@@ -138,7 +158,9 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.refuse_if_closed()?;
         let write = inner.shared.start_write(name);
         let written = inner.store.put(record, when).await;
-        end_put(write, record, &written);
+        if end_put(write, record, &written) {
+            inner.read_back(name).await?;
+        }
         written
     }
 
@@ -149,7 +171,11 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         let write = inner.shared.start_write(name);
         let deleted = inner.store.delete(name, when).await;
         match &deleted {
-            Ok(version) => write.deleted(version),
+            Ok(version) => {
+                if write.deleted(version) {
+                    inner.read_back(name).await?;
+                }
+            }
             Err(error) if error.nothing_written() => write.refused(),
             Err(_) => drop(write),
         }
@@ -186,9 +212,13 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
             return records.iter().map(|record| Err(self.closed().with_flag(record.name()))).collect();
         }
         let writes: Vec<_> = records.iter().map(|record| shared.start_write(record.name())).collect();
-        let written = self.inner.store.put_all(records, when).await;
-        for ((write, record), written) in writes.into_iter().zip(records).zip(&written) {
-            end_put(write, record, written);
+        let mut written = self.inner.store.put_all(records, when).await;
+        for ((write, record), written) in writes.into_iter().zip(records).zip(&mut written) {
+            if end_put(write, record, written)
+                && let Err(error) = self.inner.read_back(record.name()).await
+            {
+                *written = Err(error);
+            }
         }
         written
     }
@@ -253,10 +283,12 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
     }
 }
 
-fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) {
+/// Says whether the flag has to be read before the write counts as done.
+fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) -> bool {
     match written {
-        Ok(version) => write.put(record, version),
+        Ok(version) => return write.put(record, version),
         Err(error) if error.nothing_written() => write.refused(),
         Err(_) => drop(write),
     }
+    false
 }

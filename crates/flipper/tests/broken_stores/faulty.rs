@@ -269,14 +269,14 @@ impl FeatureFlagStore for Faulty {
             F::WatchIsSilentOfDeletes => without(watch, |event| matches!(event, WatchEvent::Removed { .. })),
             F::WatchBeginsLate => {
                 // What comes between the list and the first poll is in neither.
-                let reset = WatchEvent::Reset { flags: self.right.table().list(), read_at: None };
+                let reset = WatchEvent::Reset { flags: self.right.table().list(), read_at: None, valid_for: None };
                 Box::pin(stream::iter([reset]).chain(watch.skip(1)))
             }
             F::WatchListsThenWaits => {
                 let listed = async {
                     let flags = self.right.table().list();
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    let reset = WatchEvent::Reset { flags, read_at: None };
+                    let reset = WatchEvent::Reset { flags, read_at: None, valid_for: None };
                     stream::iter([reset]).chain(watch.skip(1))
                 };
                 Box::pin(stream::once(listed).flatten())

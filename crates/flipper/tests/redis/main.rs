@@ -66,7 +66,7 @@ impl<'a> Follow<'a> {
 
     async fn reset(&mut self) -> (Vec<Stored>, Option<Instant>) {
         loop {
-            if let WatchEvent::Reset { flags, read_at } = self.next().await {
+            if let WatchEvent::Reset { flags, read_at, .. } = self.next().await {
                 return (flags, read_at);
             }
         }
@@ -87,7 +87,7 @@ impl<'a> Follow<'a> {
             match self.next().await {
                 WatchEvent::Changed { flag, read_at } if flag.name == name && is_so(&flag) => return read_at,
                 WatchEvent::Removed { name: gone, read_at, .. } if gone == name && enabled.is_none() => return read_at,
-                WatchEvent::Reset { flags, read_at } => {
+                WatchEvent::Reset { flags, read_at, .. } => {
                     let found = flags.iter().find(|flag| flag.name == name);
                     if found.map_or(enabled.is_none(), is_so) {
                         return read_at;

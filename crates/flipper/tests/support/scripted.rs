@@ -143,7 +143,7 @@ impl Scripted {
     }
 
     pub(crate) fn reset(&self) -> WatchEvent {
-        WatchEvent::Reset { read_at: Some(Instant::now()), flags: self.all() }
+        WatchEvent::Reset { read_at: Some(Instant::now()), valid_for: None, flags: self.all() }
     }
 
     pub(crate) fn all(&self) -> Vec<Stored> {

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use flipper::{
-    Check, ErrorKind, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, Identity, LocalFeatureFlagStore,
-    Precondition, Result, Status, Stored, Version, Watch, WatchEvent,
+    Check, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, Identity, LocalFeatureFlagStore, Precondition, Result,
+    Status, Stored, Version, Watch, WatchEvent,
 };
 use futures_util::StreamExt;
 
@@ -50,15 +50,7 @@ impl fmt::Display for Served {
 #[deny(clippy::missing_trait_methods)]
 impl FeatureFlagStore for Served {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
-        let mut result = self.store.get(name).await;
-        // In an outage that is known, and after which all flags are read again, the last known flag is better than none. That there is no
-        // such flag only the store can say.
-        if matches!(&result, Err(error) if error.kind() == ErrorKind::Unavailable)
-            && !self.store.status().is_live()
-            && let Some(known) = self.store.table().get(name)
-        {
-            result = Ok(Some(known));
-        }
+        let result = self.store.get(name).await;
         self.calls.count(Call::Get, &result);
         result
     }
@@ -134,7 +126,7 @@ impl FeatureFlagStore for Served {
 fn with_times(events: Watch<'_>) -> Watch<'_> {
     let mut confirmed: Option<Instant> = None;
     Box::pin(events.map(move |event| match event {
-        WatchEvent::Confirmed { at, .. } => {
+        WatchEvent::Confirmed { at, .. } | WatchEvent::Reset { read_at: Some(at), .. } => {
             confirmed = confirmed.max(Some(at));
             event
         }

@@ -51,10 +51,9 @@ mod rows;
 mod url;
 mod writing;
 
-use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::vec;
 
@@ -74,6 +73,7 @@ use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::stores::feed::feed;
+use crate::warn_once::WarnOnce;
 
 /// Consul would wait for ten minutes; a connection that died without a word is found out so much sooner.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -86,8 +86,6 @@ const LARGEST: usize = 512 * 1024;
 const AT_ONCE: usize = 16;
 /// How many flags of a stream are read at once.
 const PAGE: usize = 500;
-/// So many folders are remembered, to warn of each once.
-const MOST_WARNINGS: usize = 1000;
 
 /// Keeps flags in Consul. Clones share connections, and what they know of own writes.
 ///
@@ -119,7 +117,7 @@ pub struct ConsulFeatureFlagStore {
     wait: Duration,
     /// Whether the token may list nothing but what is under the base key.
     narrow: Arc<AtomicBool>,
-    warned: Arc<Mutex<HashSet<String>>>,
+    warned: WarnOnce,
 }
 
 impl ConsulFeatureFlagStore {
@@ -132,7 +130,7 @@ impl ConsulFeatureFlagStore {
             hints: Arc::default(),
             wait: WAIT,
             narrow: Arc::default(),
-            warned: Arc::default(),
+            warned: WarnOnce::default(),
         }
     }
 
@@ -247,11 +245,7 @@ impl ConsulFeatureFlagStore {
 
     /// Consul's web interface makes such keys, and other programs too.
     fn warn_of_folder(&self, key: &str) {
-        if !key.ends_with('/') {
-            return;
-        }
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() < MOST_WARNINGS && warned.insert(key.to_owned()) {
+        if key.ends_with('/') && self.warned.is_due(key) {
             tracing::warn!(store = %self, key, "a key under the base key is a folder, and no flag: it is skipped");
         }
     }

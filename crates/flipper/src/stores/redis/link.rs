@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::{Cmd, ErrorKind, PushInfo, PushKind, RedisResult, ServerErrorKind, Value};
@@ -12,15 +12,16 @@ use tokio::sync::Mutex;
 use super::client::{Connection, RedisClient};
 use super::errors::ends_connection;
 use crate::background;
+use crate::pause::{NextAttempt, Pause};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Between attempts to connect.
+pub(super) const PAUSE: Pause = Pause::new(Duration::from_millis(10), Duration::from_secs(1));
 
 pub(super) struct Link {
     client: RedisClient,
     current: ArcSwapOption<Live>,
     /// Held while connecting, so that one task does it for all.
-    connecting: Mutex<Backoff>,
+    connecting: Mutex<NextAttempt>,
 }
 
 pub(super) struct Live {
@@ -30,7 +31,7 @@ pub(super) struct Live {
 
 impl Link {
     pub(super) fn new(client: RedisClient) -> Self {
-        Self { client, current: ArcSwapOption::empty(), connecting: Mutex::new(Backoff::default()) }
+        Self { client, current: ArcSwapOption::empty(), connecting: Mutex::new(NextAttempt::new(PAUSE)) }
     }
 
     pub(super) fn client(&self) -> &RedisClient {
@@ -90,11 +91,13 @@ impl Link {
         if let Some(live) = self.usable() {
             return Ok(live);
         }
-        let mut backoff = self.connecting.lock().await;
+        let mut attempt = self.connecting.lock().await;
         if let Some(live) = self.usable() {
             return Ok(live);
         }
-        backoff.wait().await;
+        if let Some(at) = attempt.at() {
+            tokio::time::sleep_until(at.into()).await;
+        }
         let lost = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&lost);
         let watchman = move |push: PushInfo| {
@@ -105,13 +108,13 @@ impl Link {
         };
         match self.client.open(limit, watchman).await {
             Ok(connection) => {
-                *backoff = Backoff::default();
+                attempt.succeeded();
                 let live = Arc::new(Live { connection, lost });
                 self.current.store(Some(Arc::clone(&live)));
                 Ok(live)
             }
             Err(error) => {
-                backoff.failed();
+                attempt.failed();
                 Err(error)
             }
         }
@@ -120,34 +123,6 @@ impl Link {
     fn usable(&self) -> Option<Arc<Live>> {
         self.current.load_full().filter(|live| !live.lost.load(Ordering::Acquire))
     }
-}
-
-/// Pauses between attempts to connect, with chance in them so that processes do not all come back at once.
-#[derive(Default)]
-struct Backoff {
-    pause: Duration,
-    until: Option<Instant>,
-}
-
-impl Backoff {
-    async fn wait(&self) {
-        if let Some(until) = self.until {
-            tokio::time::sleep_until(until.into()).await;
-        }
-    }
-
-    fn failed(&mut self) {
-        self.pause = next_pause(self.pause);
-        self.until = Some(Instant::now() + jittered(self.pause));
-    }
-}
-
-pub(super) fn next_pause(pause: Duration) -> Duration {
-    (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
-}
-
-pub(super) fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 /// Runs the driver's future on the flipper thread, and not longer than `limit`. Dropping the future does not take back what

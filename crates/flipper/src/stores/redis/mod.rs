@@ -55,9 +55,8 @@ mod url;
 mod watch;
 mod writing;
 
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -74,13 +73,11 @@ use crate::many::FlagStream;
 use crate::record::{FlagRecord, validate_name};
 use crate::store::{FeatureFlagStore, Precondition, Stored, Version, Watch};
 use crate::stores::deeper::{is_deeper, is_ours, taken};
+use crate::warn_once::WarnOnce;
 
 pub use self::client::RedisClient;
 
 const BASE_KEY: &str = "features";
-
-/// So many names of foreign keys are remembered, to warn of each once.
-const MOST_WARNINGS: usize = 1000;
 
 /// Keeps flags in Redis: a single server, a cluster, or what Sentinels name as the primary. Clones share a connection.
 ///
@@ -107,7 +104,7 @@ pub struct RedisFeatureFlagStore {
     timeout: Duration,
     silence: Duration,
     poll_every: Duration,
-    warned: Arc<Mutex<HashSet<String>>>,
+    warned: WarnOnce,
     writing: Arc<Writing>,
 }
 
@@ -140,7 +137,7 @@ impl RedisFeatureFlagStore {
             timeout: Duration::from_secs(2),
             silence: Duration::from_secs(5),
             poll_every: Duration::from_secs(1),
-            warned: Arc::default(),
+            warned: WarnOnce::default(),
             writing: Arc::default(),
         }
     }
@@ -253,8 +250,7 @@ impl RedisFeatureFlagStore {
     }
 
     fn warn_of_type(&self, name: &str, found: &str) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() < MOST_WARNINGS && warned.insert(name.to_owned()) {
+        if self.warned.is_due(name) {
             tracing::warn!(store = %self, name, "a key under the base key holds {found}, not a string: it is no flag and skipped");
         }
     }

@@ -73,12 +73,13 @@ impl Session<'_> {
                 let read_at = Instant::now();
                 let flags = self.reader.list(outlet).await?;
                 let found = versions(&flags);
+                let confirmed = self.reader.confirms(read_at, check_every + store.silence);
                 if checked.is_none() || found != self.known {
-                    outlet.reset(flags, read_at, Updates::Notifications { check_every }).await?;
+                    outlet.reset(flags, read_at, confirmed, Updates::Notifications { check_every }).await?;
                 }
                 self.known = found;
                 // Not at each sign of life: flushes are seen here only.
-                outlet.confirm(self.reader.confirms(read_at, check_every + store.silence)).await?;
+                outlet.confirm(confirmed).await?;
                 checked = Some(Instant::now());
             }
             if pinged.elapsed() >= ping_every {

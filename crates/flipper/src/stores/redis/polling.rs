@@ -24,6 +24,7 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
     loop {
         let read_at = Instant::now();
         let flags = reader.list(outlet).await?;
+        let confirmed = reader.confirms(read_at, every + store.silence);
         match &mut known {
             Some(known) => {
                 for event in differences(known, flags, read_at) {
@@ -32,10 +33,10 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
             }
             None => {
                 known = Some(Arc::new(versions(&flags)));
-                outlet.reset(flags, read_at, Updates::Poll { every }).await?;
+                outlet.reset(flags, read_at, confirmed, Updates::Poll { every }).await?;
             }
         }
-        outlet.confirm(reader.confirms(read_at, every + store.silence)).await?;
+        outlet.confirm(confirmed).await?;
         tokio::time::sleep(every).await;
     }
 }

@@ -74,8 +74,9 @@ impl Session<'_> {
     async fn reset(&self, outlet: &mut Outlet) -> Result<(), End> {
         let read_at = Instant::now();
         let flags = list_on(self.store, &self.connection).await?;
-        outlet.reset(flags, read_at, Updates::Push).await?;
-        outlet.confirm(self.state.confirms(read_at, self.store.silence)).await
+        let confirmed = self.state.confirms(read_at, self.store.silence);
+        outlet.reset(flags, read_at, confirmed, Updates::Push).await?;
+        outlet.confirm(confirmed).await
     }
 
     async fn run(&mut self, outlet: &mut Outlet) -> Result<Infallible, End> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::RedisError;
 use tokio::sync::mpsc;
 
-use super::link::{jittered, next_pause};
+use super::link::PAUSE;
 use super::{RedisFeatureFlagStore, errors, notifications, polling, tracking};
 use crate::error::Error;
 use crate::identity::Identity;
@@ -62,14 +62,22 @@ impl Outlet {
         });
     }
 
-    pub(super) async fn reset(&mut self, flags: Vec<Stored>, read_at: Instant, by: Updates) -> Result<(), End> {
+    /// `confirmed`: up to when the flags have every change, and for how long that holds.
+    pub(super) async fn reset(
+        &mut self,
+        flags: Vec<Stored>,
+        read_at: Instant,
+        confirmed: (Instant, Duration),
+        by: Updates,
+    ) -> Result<(), End> {
         if let Some(identity) = &self.serving {
             self.send(WatchEvent::Serving(identity.clone())).await?;
         }
         if std::mem::take(&mut self.lost) {
             self.send(WatchEvent::Restored).await?;
         }
-        self.send(WatchEvent::Reset { flags, read_at: Some(read_at) }).await?;
+        let valid_for = Some(confirmed.1);
+        self.send(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for }).await?;
         if self.following.replace(by) != Some(by) {
             self.send(WatchEvent::Following(by)).await?;
         }
@@ -102,7 +110,7 @@ impl Outlet {
 }
 
 async fn follow(store: RedisFeatureFlagStore, mut outlet: Outlet) {
-    let mut pause = Duration::ZERO;
+    let mut pause = PAUSE;
     loop {
         let was_lost = outlet.lost;
         let error = match best_way(&store, &mut outlet).await {
@@ -110,14 +118,13 @@ async fn follow(store: RedisFeatureFlagStore, mut outlet: Outlet) {
             Err(End::Driver(error)) => store.error(error),
         };
         if !(was_lost && outlet.lost) {
-            pause = Duration::ZERO;
+            pause.reset();
         }
         tracing::debug!(%store, %error, "changes of flags cannot be followed");
         if outlet.lose(error).await.is_err() {
             return;
         }
-        pause = next_pause(pause);
-        tokio::time::sleep(jittered(pause)).await;
+        tokio::time::sleep(pause.next()).await;
     }
 }
 

@@ -205,17 +205,22 @@ impl Follower {
         if self.lost.take().is_some() {
             events.push(WatchEvent::Restored);
         }
-        let is_reset = matches!(news.first(), Some(WatchEvent::Reset { .. }));
-        events.extend(news);
         let every = self.every();
+        let holds_for = every.max(CONFIRM_EVERY) + SLOW_LOOK;
+        let is_reset = matches!(news.first(), Some(WatchEvent::Reset { .. }));
+        events.extend(news.into_iter().map(|event| match event {
+            WatchEvent::Reset { flags, read_at, .. } => {
+                WatchEvent::Reset { flags, read_at, valid_for: Some(holds_for) }
+            }
+            event => event,
+        }));
         let updates = if self.hint.is_some() { Updates::Push } else { Updates::Poll { every } };
         if self.updates.replace(updates) != Some(updates) {
             events.push(WatchEvent::Following(updates));
         }
         if is_reset || self.confirmed.is_none_or(|at| at.elapsed() >= CONFIRM_EVERY) {
             self.confirmed = Some(read_at);
-            let valid_for = every.max(CONFIRM_EVERY) + SLOW_LOOK;
-            events.push(WatchEvent::Confirmed { at: read_at, valid_for });
+            events.push(WatchEvent::Confirmed { at: read_at, valid_for: holds_for });
         }
         events
     }
@@ -268,7 +273,7 @@ impl Follower {
         self.unhinted = 0;
         *self.holder.lock() = Some(link);
         self.session = Some(Session { data_version: all.data_version, seen: Some(all.marks) });
-        Ok(vec![WatchEvent::Reset { flags: all.flags, read_at: Some(read_at) }])
+        Ok(vec![WatchEvent::Reset { flags: all.flags, read_at: Some(read_at), valid_for: None }])
     }
 
     fn end_session(&mut self) {
@@ -333,6 +338,6 @@ impl Session {
         let all = schema::read_all(connection)?;
         self.seen = Some(all.marks);
         self.data_version = all.data_version;
-        Ok(vec![WatchEvent::Reset { flags: all.flags, read_at }])
+        Ok(vec![WatchEvent::Reset { flags: all.flags, read_at, valid_for: None }])
     }
 }

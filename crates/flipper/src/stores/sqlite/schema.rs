@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, Trans
 
 use super::errors::{from_sqlite, unavailable};
 use crate::error::{Error, ErrorKind, Result};
+use crate::pause::Pause;
 use crate::store::{Corrupt, Precondition, Stored, Version};
 
 /// "FlpF" in ASCII: tells our files from those of others.
@@ -20,8 +21,7 @@ const KEPT_DELETIONS: u32 = 1000;
 const PRUNE_ONCE_IN: u32 = 256;
 
 /// Between two tries to get the lock. A write takes a millisecond or so.
-const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
-const LONGEST_PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Pause = Pause::new(Duration::from_micros(400), Duration::from_millis(8));
 
 /// Deleting before inserting: an `INSERT OR REPLACE` in a trigger would follow the conflict clause of the statement that
 /// fired it, so that an `INSERT OR IGNORE` by hand would give no version (<https://sqlite.org/lang_createtrigger.html>).
@@ -292,7 +292,7 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
 /// time: some would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
     connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
-    let mut pause = SHORTEST_PAUSE;
+    let mut pause = PAUSE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
@@ -303,8 +303,7 @@ fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> 
             Err(rusqlite::Error::SqliteFailure(failure, _))
                 if failure.code == ErrorCode::DatabaseBusy && !left.is_zero() =>
             {
-                std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()).min(left));
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                std::thread::sleep(pause.next().min(left));
             }
             Err(error) => return Err(from_sqlite(error)),
         }

@@ -9,6 +9,13 @@ use super::convert;
 use crate::clock;
 use crate::store::WatchEvent;
 
+/// How long a call waits for a change. Each answer is a word of the server, so flags are live for at most this and the next: short
+/// enough for that, and long enough that thousands of watches cost a server little.
+pub(crate) const WAIT: Duration = Duration::from_secs(5);
+
+/// How much later than that an answer may be.
+pub(crate) const SLACK: Duration = Duration::from_secs(4);
+
 /// For clocks that go at different speeds, and for changes told apart by a nanosecond.
 const MARGIN: Duration = Duration::from_millis(1);
 
@@ -27,30 +34,64 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// `called`: before the call was sent. `wait`: how long the server was to wait.
-    pub(crate) fn new(result: &WatchResult, called: Instant, wait: Duration) -> Self {
+    /// `called`: before the call was sent.
+    pub(crate) fn new(result: &WatchResult, called: Instant) -> Self {
         // The call came after it was sent, so the answer is no older than this.
         let waited = Duration::from_micros(unsigned(result.waited_us));
-        let waited = if waited > wait + OVERSLEPT { Duration::ZERO } else { waited };
+        let waited = if waited > WAIT + OVERSLEPT { Duration::ZERO } else { waited };
         let answered = (called + waited).min(clock::instant());
         let age = Duration::from_millis(unsigned(result.confirmed_ms_ago));
         Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
+    }
+
+    /// How long after `confirmed`: if the server is not heard of for so long after this answer, nothing is known any more.
+    pub(crate) fn valid_for(&self) -> Duration {
+        self.answered.saturating_duration_since(self.confirmed) + WAIT + SLACK
     }
 }
 
 /// When the states that were passed on last were read, so that a later one of the same flag always has a later time: it was read later,
 /// also if the answer before it was quicker on its way.
 #[derive(Default)]
-pub(crate) struct Times(HashMap<String, Instant>);
+pub(crate) struct Times {
+    last: HashMap<String, Instant>,
+    list: List,
+}
+
+/// When all flags were read last.
+#[derive(Default, PartialEq, Eq)]
+enum List {
+    AfterThisAnswer,
+    /// What the present one reports may have been before that, and after it.
+    AfterTheLastAnswer,
+    #[default]
+    Earlier,
+}
 
 impl Times {
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    /// All flags have been read, after the answer whose changes come next.
+    pub(crate) fn listed(&mut self) {
+        self.last.clear();
+        self.list = List::AfterThisAnswer;
     }
 
-    pub(crate) fn event(&mut self, state: FlagState, heard: &Heard) -> WatchEvent {
+    /// The changes of an answer.
+    pub(crate) fn events(&mut self, states: Vec<FlagState>, heard: &Heard) -> Vec<WatchEvent> {
+        let (states, next) = match self.list {
+            // The list has them.
+            List::AfterThisAnswer => (Vec::new(), List::AfterTheLastAnswer),
+            List::AfterTheLastAnswer | List::Earlier => (states, List::Earlier),
+        };
+        let events = states.into_iter().map(|state| self.event(state, heard)).collect();
+        self.list = next;
+        events
+    }
+
+    fn event(&mut self, state: FlagState, heard: &Heard) -> WatchEvent {
         let name = state.feature_name.clone().unwrap_or_default();
-        if state.unknown.unwrap_or_default() {
+        let is_ordered = state.version.as_ref().is_some_and(|version| version.ordered.is_some());
+        let may_be_older = self.list == List::AfterTheLastAnswer && !is_ordered;
+        if may_be_older || state.unknown.unwrap_or_default() {
             return WatchEvent::Hint { name };
         }
         let age = state.read_us_ago.map(|age| Duration::from_micros(unsigned(Some(age))) + MARGIN);
@@ -63,13 +104,13 @@ impl Times {
     }
 
     fn later(&mut self, name: &str, at: Instant) -> Instant {
-        if self.0.len() >= NAMES {
+        if self.last.len() >= NAMES {
             // What is forgotten costs a read of the flag at the worst.
-            self.0.clear();
+            self.last.clear();
         }
-        let before = self.0.get(name).map(|before| *before + Duration::from_nanos(1));
+        let before = self.last.get(name).map(|before| *before + Duration::from_nanos(1));
         let at = before.map_or(at, |before| before.max(at));
-        self.0.insert(name.to_owned(), at);
+        self.last.insert(name.to_owned(), at);
         at
     }
 }

@@ -12,12 +12,13 @@ use thrift::ApplicationErrorKind;
 use super::Target;
 use super::convert::from_exception;
 use crate::error::{Error, ErrorKind};
+use crate::pause::{NextAttempt, Pause};
 
 /// A list of all flags is one message.
 const LIMITS: Limits = Limits { message: 256 << 20, string: 16 << 20, container: 16 << 20 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Between attempts to connect.
+const PAUSE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(1));
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -42,29 +43,25 @@ pub(super) struct Caller {
 }
 
 /// When the next attempt to connect may be made, shared by all threads of a store.
-#[derive(Debug, Default)]
-pub(super) struct BackOff(Mutex<(Duration, Option<Instant>)>);
+#[derive(Debug)]
+pub(super) struct BackOff(Mutex<NextAttempt>);
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self(Mutex::new(NextAttempt::new(PAUSE)))
+    }
+}
 
 impl BackOff {
-    fn lock(&self) -> MutexGuard<'_, (Duration, Option<Instant>)> {
+    fn lock(&self) -> MutexGuard<'_, NextAttempt> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait(&self, deadline: Instant) {
-        let not_before = self.lock().1;
-        if let Some(not_before) = not_before {
-            std::thread::sleep(not_before.min(deadline).saturating_duration_since(Instant::now()));
+        let attempt = self.lock().at();
+        if let Some(attempt) = attempt {
+            std::thread::sleep(attempt.min(deadline).saturating_duration_since(Instant::now()));
         }
-    }
-
-    fn failed(&self) {
-        let mut state = self.lock();
-        let pause = (state.0 * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        *state = (pause, Some(Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0)));
-    }
-
-    fn succeeded(&self) {
-        *self.lock() = (Duration::ZERO, None);
     }
 }
 
@@ -106,13 +103,13 @@ impl Caller {
         self.target.back_off.wait(deadline);
         match connect(&self.target, deadline) {
             Ok(stream) => {
-                self.target.back_off.succeeded();
+                self.target.back_off.lock().succeeded();
                 let stream = Arc::new(stream);
                 (self.on_connect)(&stream);
                 Ok(Socket { stream, deadline })
             }
             Err(error) => {
-                self.target.back_off.failed();
+                self.target.back_off.lock().failed();
                 Err(error)
             }
         }

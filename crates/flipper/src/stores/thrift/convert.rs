@@ -11,7 +11,7 @@ use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, Object};
-use crate::record::{FlagRecord, validate_name};
+use crate::record::FlagRecord;
 use crate::store::{Corrupt, Precondition, Stored, Version};
 
 /// Of flags' creation, in Unix time: the years from 1970 to 2199.
@@ -146,16 +146,6 @@ pub fn client_data(text: Option<&str>) -> Result<Object> {
     }
 }
 
-/// Checks what must hold before the flag is written.
-///
-/// # Errors
-///
-/// `InvalidName` or `InvalidInput`.
-pub fn check(record: &FlagRecord) -> Result<()> {
-    validate_name(record.name())?;
-    record.validate()
-}
-
 fn condition_to_json(condition: &TCondition) -> Result<Json> {
     let check = |check: &ConditionCheck| -> Result<Json> {
         let missing = |field: &str| Error::invalid_input(format!("check of a condition has no {field}"));
@@ -271,7 +261,7 @@ pub fn from_precondition(precondition: &WritePrecondition) -> Result<Preconditio
     }
 }
 
-/// What the wire calls each kind; `flag_exists` is a `CONFLICT` there, and a veto of the server's own program `INTERNAL`.
+/// What the wire calls each kind; `flag_exists` is a `CONFLICT` there.
 const CODES: [(ErrorKind, ErrorCode); 10] = [
     (ErrorKind::FlagNotFound, ErrorCode::NOT_FOUND),
     (ErrorKind::Conflict, ErrorCode::CONFLICT),
@@ -282,7 +272,7 @@ const CODES: [(ErrorKind, ErrorCode); 10] = [
     (ErrorKind::Unavailable, ErrorCode::UNAVAILABLE),
     (ErrorKind::Unauthorized, ErrorCode::UNAUTHORIZED),
     (ErrorKind::Unsupported, ErrorCode::UNSUPPORTED),
-    (ErrorKind::Vetoed, ErrorCode::INTERNAL),
+    (ErrorKind::Vetoed, ErrorCode::VETOED),
 ];
 
 /// The error as the other side gets it.
@@ -303,20 +293,6 @@ pub fn from_exception(exception: FlipperException) -> Error {
     }
 }
 
-/// Checks the name alone.
-///
-/// # Errors
-///
-/// `InvalidName`.
-pub fn check_name(record: &FlagRecord) -> Result<()> {
-    validate_name(record.name())
-}
-
 pub(super) fn name(item: &FeatureFlagStoreItem) -> &str {
     item.feature_name.as_deref().unwrap_or_default()
-}
-
-/// The name that a flag is known by counts, whatever its text says.
-pub fn set_name(record: &mut FlagRecord, name: &str) {
-    record.set_name(name);
 }

@@ -105,6 +105,8 @@ struct Shared {
     legacy_until: Mutex<Option<Instant>>,
     /// An earlier server of ours, whose `ReadFlag` does for `ReadKnownFlag` too.
     reads_one_way: AtomicBool,
+    /// Whether a mirror has the flags, which wants to know of each read whether it shows what the store has.
+    is_followed: AtomicBool,
 }
 
 impl ThriftRpcFeatureFlagStore {
@@ -196,6 +198,7 @@ impl ThriftRpcFeatureFlagStore {
             pool: Pool::new(Arc::new(target)),
             legacy_until: Mutex::default(),
             reads_one_way: AtomicBool::default(),
+            is_followed: AtomicBool::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -259,6 +262,17 @@ impl fmt::Debug for ThriftRpcFeatureFlagStore {
     }
 }
 
+impl ThriftRpcFeatureFlagStore {
+    /// The flag in the memory of a server whose store is away, for who has no flags in memory.
+    async fn last_known(&self, name: &str) -> Option<Stored> {
+        let followed_or_old = [&self.shared.is_followed, &self.shared.reads_one_way];
+        if self.is_legacy() || followed_or_old.into_iter().any(|it| it.load(Ordering::Relaxed)) {
+            return None;
+        }
+        self.get_cached(name).await.ok().flatten()
+    }
+}
+
 #[async_trait]
 impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
@@ -268,9 +282,11 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
         let asked = name.to_owned();
         let read =
             move |client: &mut dyn TFeatureFlagStoreSyncClient| of_flag(&asked, client.read_flag(Some(asked.clone()))?);
-        match self.extended(true, read).await? {
-            Some(state) => Ok(convert::from_state(state)),
-            None => self.legacy_get(name).await,
+        match self.extended(true, read).await {
+            Ok(Some(state)) => Ok(convert::from_state(state)),
+            Ok(None) => self.legacy_get(name).await,
+            Err(error) if error.kind() == ErrorKind::Unavailable => self.last_known(name).await.map(Some).ok_or(error),
+            Err(error) => Err(error),
         }
     }
 
@@ -293,7 +309,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        convert::check_name(record).map_err(|error| error.with_store(self))?;
+        validate_name(record.name()).map_err(|error| error.with_store(self))?;
         let (name, text) = (record.name().to_owned(), record.to_json());
         match self.compare_and_set(name, &when, Some(text)).await? {
             Some(version) => Ok(version),
@@ -313,6 +329,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 
     fn watch(&self) -> Watch<'_> {
+        self.shared.is_followed.store(true, Ordering::Relaxed);
         watch::watch(self)
     }
 

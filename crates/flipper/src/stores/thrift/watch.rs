@@ -9,22 +9,12 @@ use flipper_thrift_protocol::feature_flag_store::WatchResult;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
-use super::answers::{Heard, Times};
+use super::answers::{Heard, SLACK, Times, WAIT};
 use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::store::{Stored, Watch, WatchEvent};
-
-/// How long a call waits for a change. Each answer is a word of the server, so flags are live for at most this and the next: short
-/// enough for that, and long enough that thousands of watches cost a server little.
-const WAIT: Duration = Duration::from_secs(5);
-
-/// How much later than that an answer may be.
-const SLACK: Duration = Duration::from_secs(4);
-
-/// Longer than any mirror waits for a word.
-const LONG_AGO: Duration = Duration::from_secs(86_400);
 
 /// Between two attempts after a failure; a lost connection has its own growing pauses.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -203,7 +193,7 @@ impl Thread {
         let cursor = self.cursor.clone();
         let wait = i64::try_from(WAIT.as_millis()).unwrap_or(i64::MAX);
         let result = self.caller.call(called + limit, true, &mut |client| client.watch(cursor.clone(), Some(wait)))?;
-        let heard = Heard::new(&result, called, WAIT);
+        let heard = Heard::new(&result, called);
         self.take(result, &heard)
     }
 
@@ -214,8 +204,7 @@ impl Thread {
         if result.reset.unwrap_or_default() || doubt_is_over {
             self.reset(result.lost.is_none(), heard)?;
         }
-        for state in result.changes.unwrap_or_default() {
-            let event = self.times.event(state, heard);
+        for event in self.times.events(result.changes.unwrap_or_default(), heard) {
             self.tell(event)?;
         }
         match result.lost {
@@ -224,9 +213,7 @@ impl Thread {
                 self.lose(error.with_store(&*self.target))?;
             }
             None if self.lost.is_none() => {
-                // If the server is not heard of for so long after this answer, nothing is known any more.
-                let age = heard.answered.saturating_duration_since(heard.confirmed);
-                self.tell(WatchEvent::Confirmed { at: heard.confirmed, valid_for: age + WAIT + SLACK })?;
+                self.tell(WatchEvent::Confirmed { at: heard.confirmed, valid_for: heard.valid_for() })?;
             }
             None => {}
         }
@@ -260,22 +247,15 @@ impl Thread {
             let error = Error::new(ErrorKind::Unavailable).with_message("connection ended while flags were read");
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
-        self.times.clear();
-        if self.lost.is_some() || !is_confirmed {
-            // The list that comes next holds for no longer; that of a server in doubt is not current at all.
-            let age = heard.answered.saturating_duration_since(heard.confirmed);
-            let valid_for = if is_confirmed { age + WAIT + SLACK } else { Duration::ZERO };
-            // A word of long ago: what was reported of the store's changes only the list says.
-            if let Some(at) = heard.confirmed.checked_sub(LONG_AGO) {
-                self.tell(WatchEvent::Confirmed { at, valid_for })?;
-            }
-        }
+        self.times.listed();
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
             self.tell(WatchEvent::Restored)?;
         }
         self.has_flags = true;
-        self.tell(WatchEvent::Reset { flags, read_at: Some(heard.confirmed) })?;
+        // That of a server in doubt is not current at all.
+        let valid_for = Some(if is_confirmed { heard.valid_for() } else { Duration::ZERO });
+        self.tell(WatchEvent::Reset { flags, read_at: Some(heard.confirmed), valid_for })?;
         if !is_confirmed {
             // To be said again after the flags.
             self.lost = None;

@@ -117,7 +117,7 @@ impl Following {
             }
             self.words.push_back(Word { at, valid_for, came: clock::instant() });
         }
-        // The last one that counts holds for no longer than the store says of its words; so does the list that comes after one.
+        // The last one that counts holds for no longer than the store says of its words.
         self.valid_for = self.valid_for.or(valid_for);
     }
 
@@ -222,9 +222,9 @@ impl Following {
             .then(|| format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into())
     }
 
-    /// For how long a word holds, where the store gives such words.
-    pub(super) fn valid_for(&self) -> Option<Duration> {
-        self.valid_for
+    /// The store's last word to this process, and for how long it holds, where the store gives such words.
+    pub(super) fn holds(&self) -> (Option<Instant>, Option<Duration>) {
+        (self.word(), self.valid_for)
     }
 
     fn reason(&self) -> Option<&Arc<str>> {
@@ -251,8 +251,7 @@ impl Following {
         Some(self.since.unwrap_or(confirmed).to_system())
     }
 
-    /// The store's last word to this process.
-    pub(super) fn word(&self) -> Option<Instant> {
+    fn word(&self) -> Option<Instant> {
         match self.confirmed? {
             Moment::Here { at, .. } => Some(at),
             Moment::Elsewhere(_) => None,
@@ -354,13 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn a_list_holds_as_long_as_the_word_before_it_said() {
+    fn a_list_holds_as_long_as_it_says() {
         let mut following = Following::new(None, Identity::new("test"));
         let word = Instant::now() - Duration::from_secs(10);
-        // Of a server that is in doubt itself.
-        following.heard(word, Some(Duration::ZERO));
         following.synced();
-        assert_eq!(hear(&mut following, word, None), Turn::None);
+        // Of a server that is in doubt itself.
+        assert_eq!(hear(&mut following, word, Some(Duration::ZERO)), Turn::None);
         assert!(following.stale().unwrap().1.contains("not been heard of for 10 s"));
         assert_eq!(following.last_sync(), Some(following.stale().unwrap().0));
         let age = following.last_sync().unwrap().elapsed().unwrap();

@@ -10,9 +10,10 @@ use tokio::sync::{Notify, watch};
 
 use super::doubt::Doubt;
 use super::health::{First, Following};
-use super::order::{Order, Outcome, Read, Seen, Sent, Write};
+use super::order::{Order, Outcome, Read, Seen, Sent, Verdict, Write};
 use super::snapshot::LastKnown;
 use super::turns::{Turn as WriteTurn, Turns};
+use crate::changes::Told;
 use crate::clock;
 use crate::error::Result;
 use crate::identity::Identity;
@@ -133,19 +134,35 @@ impl Shared {
         InFlight { shared: self, name, write: Some(self.order().start_write(name)) }
     }
 
-    fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) {
+    /// Says whether the flag has to be read before the write counts as done.
+    fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) -> bool {
         let mut order = self.order();
-        let settled = matches!(outcome, Outcome::Done(_)) && self.settle_doubt(name);
-        if order.end_write(name, write, outcome, clock::instant()) {
+        let verdict = order.end_write(name, write, outcome, clock::instant());
+        let is_news = matches!(outcome, Outcome::Done(seen) if verdict != Verdict::Unclear || !seen.present);
+        let settled = is_news && self.settle_doubt(name);
+        if verdict == Verdict::Newer {
             match (state, outcome) {
                 (None, Outcome::Done(seen)) => self.table.take_away(name, seen.number, BY_WRITE),
                 (state, _) => self.table.replace_or_remove(name, state, BY_WRITE),
             }
         }
+        self.pass_hints(&mut order);
         drop(order);
         self.end_doubt_if(settled);
         self.take_words();
         self.wake.notify_one();
+        verdict == Verdict::Unclear
+    }
+
+    /// Whether a read that was sent then leaves open which state is the newest, or another one than that is kept.
+    pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
+        self.following().is_lost() || self.order().is_unclear(name, sent) || self.is_doubted(name)
+    }
+
+    fn pass_hints(&self, order: &mut Order) {
+        for name in order.take_hints() {
+            self.table.pass_on(Told::Hint(name));
+        }
     }
 
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
@@ -231,14 +248,24 @@ impl Shared {
         if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {
             return;
         }
-        if order.found(name, sent, state.map_or(Seen::ABSENT, seen), clock::instant()) {
-            self.table.replace_or_remove(name, state.cloned(), BY_READ);
+        let mut settled = false;
+        match order.found(name, sent, state.map_or(Seen::ABSENT, seen), clock::instant()) {
+            Verdict::Newer => {
+                settled = self.settle_doubt(name);
+                self.table.replace_or_remove(name, state.cloned(), BY_READ);
+            }
+            Verdict::Unclear if self.table.get(name).map(|held| held.version) != state.map(|it| it.version.clone()) => {
+                order.give_out(name);
+            }
+            Verdict::Unclear | Verdict::NotNewer => {}
         }
         self.settle(order);
+        self.end_doubt_if(settled);
     }
 
     /// After each decision: where no flag waits for a read that failed, none is reported. Says whether that is so.
-    fn settle(&self, order: MutexGuard<'_, Order>) -> bool {
+    fn settle(&self, mut order: MutexGuard<'_, Order>) -> bool {
+        self.pass_hints(&mut order);
         let all_read = order.failing() == 0;
         drop(order);
         if all_read {
@@ -258,24 +285,23 @@ pub(super) struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    pub(super) fn put(mut self, record: &FlagRecord, version: &Version) {
+    /// Says, as `deleted` does, whether the flag has to be read before the write counts as done.
+    pub(super) fn put(mut self, record: &FlagRecord, version: &Version) -> bool {
         let flag =
             Stored { name: self.name.to_owned(), version: version.clone(), record: Ok(Arc::new(record.clone())) };
-        self.end(Outcome::Done(seen(&flag)), Some(flag));
+        self.end(Outcome::Done(seen(&flag)), Some(flag))
     }
 
-    pub(super) fn deleted(mut self, version: &Version) {
-        self.end(Outcome::Done(Seen { present: false, number: version.as_ordered() }), None);
+    pub(super) fn deleted(mut self, version: &Version) -> bool {
+        self.end(Outcome::Done(Seen { present: false, number: version.as_ordered() }), None)
     }
 
     pub(super) fn refused(mut self) {
         self.end(Outcome::Refused, None);
     }
 
-    fn end(&mut self, outcome: Outcome, state: Option<Stored>) {
-        if let Some(write) = self.write.take() {
-            self.shared.end_write(self.name, &write, outcome, state);
-        }
+    fn end(&mut self, outcome: Outcome, state: Option<Stored>) -> bool {
+        self.write.take().is_some_and(|write| self.shared.end_write(self.name, &write, outcome, state))
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
-use crate::pause::{LONGEST_PAUSE, Pause};
+use crate::pause::Pause;
 use crate::store::{FeatureFlagStore, WatchEvent};
 
 /// How many flags are read again at the same time, at the most.
@@ -44,8 +44,8 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
             Either::Right((Ok(End::Watch), _)) => "the store's watch ended".to_owned(),
             Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", message(&*panic)),
         };
-        if began.elapsed() > LONGEST_PAUSE {
-            pause = Pause::default();
+        if began.elapsed() > pause.longest() {
+            pause.reset();
         }
         shared.lost(&Error::new(ErrorKind::Unavailable).with_message(reason));
         if let Either::Left(_) = select(closed.as_mut(), pin!(sleep(pause.next()))).await {
@@ -103,7 +103,7 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
         match step {
             Step::Read(found, read) => {
                 if shared.end_read(&read, found) {
-                    pause = Pause::default();
+                    pause.reset();
                 } else {
                     paused = Some(Box::pin(sleep(pause.next())));
                 }
@@ -154,7 +154,7 @@ fn pause_is_over(pause: &mut std::pin::Pin<Box<tokio::time::Sleep>>, context: &m
 
 pub(super) fn take_in(shared: &Shared, event: WatchEvent) {
     match event {
-        WatchEvent::Reset { flags, read_at } => shared.reset(flags, read_at),
+        WatchEvent::Reset { flags, read_at, valid_for } => shared.reset(flags, read_at, valid_for),
         WatchEvent::Changed { flag, read_at } => shared.changed(flag, read_at),
         WatchEvent::Removed { name, version, read_at } => shared.removed(&name, version.as_ref(), read_at),
         WatchEvent::Hint { name } => shared.hint(&name),

@@ -26,6 +26,7 @@ class ErrorCode(object):
     UNAUTHORIZED = 6
     UNSUPPORTED = 7
     INTERNAL = 8
+    VETOED = 9
 
     _VALUES_TO_NAMES = {
         0: "NOT_FOUND",
@@ -37,6 +38,7 @@ class ErrorCode(object):
         6: "UNAUTHORIZED",
         7: "UNSUPPORTED",
         8: "INTERNAL",
+        9: "VETOED",
     }
 
     _NAMES_TO_VALUES = {
@@ -49,6 +51,7 @@ class ErrorCode(object):
         "UNAUTHORIZED": 6,
         "UNSUPPORTED": 7,
         "INTERNAL": 8,
+        "VETOED": 9,
     }
 
 

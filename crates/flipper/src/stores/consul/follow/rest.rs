@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{End, Follower};
+use crate::pause::Pause;
 use crate::stores::consul::errors;
 use crate::stores::consul::kv::Wait;
 
@@ -23,18 +24,19 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Pauses that grow, for answers that nothing explains: keys that only begin like the base key are followed too; in an empty
 /// folder the index is that of all keys of the store; and a server may not know how to wait.
-#[derive(Default)]
-pub(super) struct Rest {
-    in_a_row: u32,
+pub(super) struct Rest(Pause);
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self(Pause::new(Duration::from_millis(2), LONGEST))
+    }
 }
 
 impl Rest {
     pub(super) fn next(&mut self, flags: usize) -> Duration {
-        let pause = Duration::from_millis(1 << self.in_a_row.min(10));
-        self.in_a_row += 1;
         let longest =
             if flags == 0 { LONGEST } else { (for_each(flags) * 5).clamp(Duration::from_millis(10), LONGEST) };
-        pause.min(longest)
+        self.0.next().min(longest)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Retry {
 impl Retry {
     /// Notes that all flags were read.
     pub(super) fn read(&mut self) {
-        self.outage = Pause::default();
+        self.outage.reset();
     }
 
     /// Notes how a query ended that waited for a change.

@@ -49,7 +49,8 @@ impl Follower {
             }
             self.send(WatchEvent::Restored).await?;
         }
-        self.send(WatchEvent::Reset { flags, read_at: Some(read_at) }).await?;
+        let valid_for = lag.map(|lag| lag + read_at.elapsed() + self.next_word());
+        self.send(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for }).await?;
         if !std::mem::replace(&mut self.following, true) {
             self.send(WatchEvent::Following(Updates::Push)).await?;
         }
@@ -88,8 +89,12 @@ impl Follower {
         // With nothing new, Consul looked until the time was over, which began after the query was sent.
         let at = if unchanged && waited { asked + wait } else { asked };
         let at = at.checked_sub(lag).unwrap_or(asked);
-        let next = Wait { index: 0, time: wait }.longest() + self.store.client.timeout() + 2 * SECOND;
-        self.send(WatchEvent::Confirmed { at, valid_for: at.elapsed() + next }).await
+        self.send(WatchEvent::Confirmed { at, valid_for: at.elapsed() + self.next_word() }).await
+    }
+
+    /// How long the next confirmation may take.
+    fn next_word(&self) -> Duration {
+        Wait { index: 0, time: self.store.wait }.longest() + self.store.client.timeout() + 2 * SECOND
     }
 }
 

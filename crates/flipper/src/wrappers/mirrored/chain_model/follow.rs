@@ -66,7 +66,7 @@ impl Follower {
         self.has_flags = true;
         let truth = self.world.truth.borrow();
         let flags = listing.flags.iter().filter_map(|made| truth.stored(self.world.setup.kind, *made)).collect();
-        (self.tell)(WatchEvent::Reset { flags, read_at: Some(read_at) });
+        (self.tell)(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for: Some(VALID_FOR) });
     }
 
     /// All that was there at that moment has been reported.

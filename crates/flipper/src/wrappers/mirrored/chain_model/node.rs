@@ -14,6 +14,7 @@ use super::{Kind, NAMES, follow, serve};
 use crate::identity::Identity;
 use crate::store::{Stored, Version, WatchEvent};
 use crate::table::FlagTable;
+use crate::wrappers::mirrored::order::Sent;
 use crate::wrappers::mirrored::shared::Shared;
 use crate::wrappers::mirrored::snapshot::LastKnown;
 use crate::wrappers::mirrored::task;
@@ -167,7 +168,7 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
 fn take_in(world: &World, node: &Node, event: WatchEvent) {
     world.note(|| format!("mirror {}: takes in {}", node.level, describe(&event)));
     match &event {
-        WatchEvent::Reset { flags, read_at } => {
+        WatchEvent::Reset { flags, read_at, .. } => {
             node.listed.set(world.since(*read_at));
             world.before_reset(node, flags, node.is_lost.replace(false));
         }
@@ -205,10 +206,19 @@ pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<Found
         let sent = node.shared.sent();
         let found = get_upstream(&world, &node, &name).await?;
         world.note(|| format!("mirror {}: a caller read {name} as {}", node.level, content(found.as_ref())));
-        node.shared.found(&name, sent, found.as_ref());
-        world.check(&node);
+        take_found(&world, &node, &name, sent, found.as_ref());
         Ok(found)
     })
+}
+
+fn take_found(world: &World, node: &Node, name: &str, sent: Sent, found: Option<&Stored>) {
+    node.shared.found(name, sent, found);
+    let here = node.shared.table.get(name);
+    if found.is_some() && content(here.as_ref()) == content(found) {
+        // The store has it again.
+        world.heard_of(node, name);
+    }
+    world.check(node);
 }
 
 /// `MirroredFeatureFlagStore::put` and `delete`.
@@ -232,13 +242,19 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
                     let truth = world.truth.borrow();
                     (truth.stored(world.setup.kind, made), truth.get(made).number)
                 };
-                match flag {
+                let is_unclear = match flag {
                     Some(flag) => {
                         let Ok(record) = &flag.record else { return Err(Failed::Lost) };
-                        write.put(record, &flag.version);
+                        write.put(record, &flag.version)
                     }
                     None if world.setup.kind == Kind::Counting => write.deleted(&Version::ordered(number)),
                     None => write.deleted(&Version::opaque([])),
+                };
+                if is_unclear {
+                    if !present {
+                        world.heard_of(&node, NAMES[name]);
+                    }
+                    read_back(&world, &node, NAMES[name]).await?;
                 }
                 world.note(|| format!("mirror {}: own write of {} has made {made}", node.level, NAMES[name]));
                 world.acknowledged(&node, made);
@@ -249,6 +265,19 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
         world.check(&node);
         written
     })
+}
+
+/// As the mirror does.
+async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(), Failed> {
+    for _ in 0..3 {
+        let sent = node.shared.sent();
+        let found = get_upstream(world, node, name).await?;
+        take_found(world, node, name, sent, found.as_ref());
+        if !node.shared.is_unclear(name, sent) {
+            return Ok(());
+        }
+    }
+    Err(Failed::Lost)
 }
 
 pub(super) fn error(what: &str) -> crate::Error {

@@ -13,16 +13,8 @@ use super::hub::state::Answer;
 use super::node::{self, Found, Node, describe, error};
 use super::world::{Failed, Local, Upstream, World, call, turn};
 use crate::identity::Identity;
-use crate::status::Health;
 use crate::store::{Stored, WatchEvent};
-use crate::stores::thrift::answers::{Heard, Times};
-
-/// As the client has them.
-const WAIT: Duration = Duration::from_secs(5);
-const SLACK: Duration = Duration::from_secs(4);
-
-/// Longer than any mirror waits for a word.
-const LONG_AGO: Duration = Duration::from_secs(86_400);
+use crate::stores::thrift::answers::{Heard, Times, WAIT};
 
 /// What the mirror reports goes to those who wait.
 pub(super) async fn feed(world: Rc<World>, node: Rc<Node>) {
@@ -60,7 +52,7 @@ fn take(world: &World, node: &Node, event: WatchEvent) {
 /// As the command's `serve` does.
 fn with_time(event: WatchEvent, confirmed: &mut Option<Instant>) -> WatchEvent {
     match event {
-        WatchEvent::Confirmed { at, .. } => {
+        WatchEvent::Confirmed { at, .. } | WatchEvent::Reset { read_at: Some(at), .. } => {
             *confirmed = (*confirmed).max(Some(at));
             event
         }
@@ -88,12 +80,7 @@ pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<Found
         if world.design().second_subscription {
             return Ok(node.shared.table.get(&name));
         }
-        let found = node::get(world, node.clone(), name.clone()).await;
-        let known = || node.shared.table.get(&name).filter(|_| node.shared.present_status().health != Health::Live);
-        match found {
-            Err(failed) => known().map(Some).ok_or(failed),
-            found => found,
-        }
+        node::get(world, node, name).await
     })
 }
 
@@ -146,7 +133,7 @@ impl Client {
         let Upstream::Node(server) = self.node.upstream(&self.world) else { return Ok(()) };
         let called = self.world.instant();
         let result = self.call(&server, watch(self.world.clone(), server.clone(), self.cursor.clone())).await?;
-        let heard = Heard::new(&result, called, WAIT);
+        let heard = Heard::new(&result, called);
         self.take(&server, result, &heard).await
     }
 
@@ -168,14 +155,13 @@ impl Client {
         if result.reset.unwrap_or_default() || doubt_is_over {
             self.reset(server, result.lost.is_none(), heard).await?;
         }
-        for state in result.changes.unwrap_or_default() {
-            (self.tell)(self.times.event(state, heard));
+        for event in self.times.events(result.changes.unwrap_or_default(), heard) {
+            (self.tell)(event);
         }
         match result.lost {
             Some(reason) => self.lose(reason),
             None if self.lost.is_none() => {
-                let age = heard.answered.saturating_duration_since(heard.confirmed);
-                (self.tell)(WatchEvent::Confirmed { at: heard.confirmed, valid_for: age + WAIT + SLACK });
+                (self.tell)(WatchEvent::Confirmed { at: heard.confirmed, valid_for: heard.valid_for() });
             }
             None => {}
         }
@@ -192,22 +178,14 @@ impl Client {
         if number != self.node.watching.get() {
             return Err(Failed::Lost);
         }
-        self.times.clear();
-        if self.lost.is_some() || !is_confirmed {
-            // The list that comes next holds for no longer; that of a server in doubt is not current at all.
-            let age = heard.answered.saturating_duration_since(heard.confirmed);
-            let valid_for = if is_confirmed { age + WAIT + SLACK } else { Duration::ZERO };
-            // A word of long ago: what was reported of the store's changes only the list says.
-            if let Some(at) = heard.confirmed.checked_sub(LONG_AGO) {
-                (self.tell)(WatchEvent::Confirmed { at, valid_for });
-            }
-        }
+        self.times.listed();
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
             (self.tell)(WatchEvent::Restored);
         }
         self.has_flags = true;
-        (self.tell)(WatchEvent::Reset { flags, read_at: Some(heard.confirmed) });
+        let valid_for = Some(if is_confirmed { heard.valid_for() } else { Duration::ZERO });
+        (self.tell)(WatchEvent::Reset { flags, read_at: Some(heard.confirmed), valid_for });
         if !is_confirmed {
             self.lost = None;
         }

@@ -237,7 +237,7 @@ pub(super) fn lose_flags(world: &World) {
 pub(super) async fn apply_log(world: Rc<World>) {
     loop {
         let is_whole = world.store.borrow().is_whole();
-        if !is_whole && world.below(6) == 0 {
+        if !is_whole && (world.is_calm.get() || world.below(6) == 0) {
             world.store.borrow_mut().applied += 1;
             world.hop().await;
         } else {

@@ -1,9 +1,7 @@
 //! Which of two states of a flag is the newer one, and which flags must be read again: decisions alone, without I/O or a
 //! clock, so that a model test can drive them through any interleaving (`tests/mirror_model.rs`).
 //!
-//! The rules, and why nothing less will do: DESIGN.md, "The mirror's order". Here they are one step stricter for reads that
-//! overlap: a read of our own counts only if nothing at all was taken in since it was sent. Of two overlapping reads either
-//! may have been served first, and a watch that polls would not tell of the difference again.
+//! The rules, and why nothing less will do, are in DESIGN.md, "The mirror".
 
 mod name;
 
@@ -12,7 +10,8 @@ use std::time::Instant;
 
 use foldhash::fast::RandomState;
 
-use self::name::{Name, Source, Verdict};
+pub(crate) use self::name::Verdict;
+use self::name::{Name, Source};
 
 /// What is known of every name.
 #[derive(Debug, Default)]
@@ -24,6 +23,8 @@ pub(crate) struct Order {
     queue: VecDeque<Box<str>>,
     /// How many names could not be read when they had to be.
     failing: usize,
+    /// Names of which those who follow this mirror may have another state than is held.
+    hints: Vec<Box<str>>,
     /// At so many names, those of flags long gone are forgotten.
     prune_at: usize,
 }
@@ -94,38 +95,49 @@ impl Order {
         Write { epoch, before, comparable: !known.known || known.epoch.is_some() }
     }
 
-    /// After an own write; says whether what was written must be taken in.
-    pub(crate) fn end_write(&mut self, name: &str, write: &Write, outcome: Outcome, now: Instant) -> bool {
+    /// After an own write; says whether what was written is newer than what is held.
+    pub(crate) fn end_write(&mut self, name: &str, write: &Write, outcome: Outcome, now: Instant) -> Verdict {
         let epoch = self.epoch;
         let known = self.name(name);
         known.writes = known.writes.saturating_sub(1);
         known.own = Some(now);
-        let mut newer = false;
-        if let Outcome::Done(seen) = outcome {
-            // A lower number than there was before the write began: the store counts anew, and a reset is to come.
-            let went_back = matches!((seen.number, write.before), (Some(new), Some(before)) if new < before);
-            // Somebody wrote after us, and the watch was faster than our answer. What is of before the last list says nothing of that.
-            let overtaken = matches!((seen.number, known.number), (Some(new), Some(current)) if new < current)
-                && known.epoch.is_some_and(|current| current >= write.epoch && current == epoch);
-            newer = went_back || !overtaken;
-            if newer {
-                known.known = true;
-                known.present = seen.present;
-                known.gone_at_no_number = !seen.present && seen.number.is_none();
-                known.number = seen.number;
-                known.epoch = (write.comparable && !went_back).then_some(write.epoch);
+        let verdict = match outcome {
+            // A list came in meanwhile. It may be of before the write, or of a store that counts anew.
+            Outcome::Done(_) if write.epoch != epoch => Verdict::Unclear,
+            Outcome::Done(seen) => {
+                // A lower number than there was before the write began: the store counts anew, and a reset is to come.
+                let went_back = matches!((seen.number, write.before), (Some(new), Some(before)) if new < before);
+                // Somebody wrote after us, and the watch was faster than our answer.
+                let overtaken = matches!((seen.number, known.number), (Some(new), Some(current)) if new < current)
+                    && known.epoch == Some(epoch);
+                if went_back || !overtaken {
+                    known.known = true;
+                    known.present = seen.present;
+                    known.gone_at_no_number = !seen.present && seen.number.is_none();
+                    known.number = seen.number;
+                    known.epoch = (write.comparable && !went_back).then_some(epoch);
+                    Verdict::Newer
+                } else {
+                    Verdict::NotNewer
+                }
             }
-        }
+            Outcome::Refused | Outcome::Unknown => Verdict::NotNewer,
+        };
         if matches!(outcome, Outcome::Unknown) || write.epoch != epoch {
             known.mark(now);
         }
+        if verdict == Verdict::Unclear {
+            known.given_out = true;
+        } else if std::mem::take(&mut known.given_out) {
+            self.hints.push(name.into());
+        }
         self.schedule(name);
-        newer
+        verdict
     }
 
     /// An event of the watch; says whether the state must be taken in. `read_at` is when the read of it was sent.
     pub(crate) fn event(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, seen, read_at, Source::Event, now)
+        self.judge(name, seen, read_at, Source::Event, now) == Verdict::Newer
     }
 
     /// Something happened to this flag.
@@ -143,7 +155,7 @@ impl Order {
 
     /// A flag of a reset; says whether it must be taken in.
     pub(crate) fn listed(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, seen, read_at, Source::Reset, now)
+        self.judge(name, seen, read_at, Source::Reset, now) == Verdict::Newer
     }
 
     /// The flags that are held here and were not in the reset.
@@ -154,7 +166,7 @@ impl Order {
 
     /// A flag that the reset did not have; says whether its absence must be taken in.
     pub(crate) fn missing(&mut self, name: &str, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, Seen::ABSENT, read_at, Source::Reset, now)
+        self.judge(name, Seen::ABSENT, read_at, Source::Reset, now) == Verdict::Newer
     }
 
     /// The next read to be sent.
@@ -179,7 +191,7 @@ impl Order {
         let newer = match seen {
             // Which epoch the store was in when it answered, nobody knows.
             Some(_) if read.sent.epoch != epoch => false,
-            Some(seen) => self.judge(&read.name, seen, Some(read.sent.at), Source::Read, now),
+            Some(seen) => self.judge(&read.name, seen, Some(read.sent.at), Source::Read, now) == Verdict::Newer,
             // If something else has answered meanwhile, it is not read again, and nothing is wrong.
             None if known.marked.is_none() => false,
             None => {
@@ -210,19 +222,34 @@ impl Order {
         Sent { at: now, epoch: self.epoch }
     }
 
-    /// What such a read found; says whether it must be taken in. The watch tells of the same, so that nothing is lost
-    /// where this cannot be decided.
-    pub(crate) fn found(&mut self, name: &str, sent: Sent, seen: Seen, now: Instant) -> bool {
+    /// What such a read found; says whether it is newer than what is held. The watch reports the same, so that nothing is lost here where
+    /// this cannot be decided.
+    pub(crate) fn found(&mut self, name: &str, sent: Sent, seen: Seen, now: Instant) -> Verdict {
         let nothing_new = !seen.present && !self.names.contains_key(name);
         if sent.epoch != self.epoch || nothing_new {
-            return false;
+            return Verdict::NotNewer;
         }
         let marked = self.name(name).marked;
-        let newer = self.judge(name, seen, Some(sent.at), Source::Read, now);
+        let verdict = self.judge(name, seen, Some(sent.at), Source::Read, now);
         if marked.is_none() {
             self.name(name).unmark();
         }
-        newer
+        verdict
+    }
+
+    /// Another state than the one held was given to who asked for it: a mirror of this one, perhaps, which learns of changes here only.
+    pub(crate) fn give_out(&mut self, name: &str) {
+        self.name(name).given_out = true;
+    }
+
+    /// Names of which something else may have been given out before than is held, now that this is clear.
+    pub(crate) fn take_hints(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.hints)
+    }
+
+    /// Whether a read that was sent then leaves open which state is the newest.
+    pub(crate) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
+        sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
     }
 
     /// How many flags are held here.
@@ -250,7 +277,7 @@ impl Order {
         self.failing
     }
 
-    fn judge(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, source: Source, now: Instant) -> bool {
+    fn judge(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, source: Source, now: Instant) -> Verdict {
         let epoch = self.epoch;
         let known = self.name(name);
         if source == Source::Reset {
@@ -274,7 +301,11 @@ impl Order {
         if marked && source != Source::Read {
             self.schedule(name);
         }
-        verdict == Verdict::Newer
+        // After a reset those who follow this mirror read all flags.
+        if verdict != Verdict::Unclear && std::mem::take(&mut self.name(name).given_out) && source != Source::Reset {
+            self.hints.push(name.into());
+        }
+        verdict
     }
 
     fn name(&mut self, name: &str) -> &mut Name {

@@ -30,6 +30,8 @@ pub(super) struct Name {
     pub(super) reading: bool,
     pub(super) queued: bool,
     pub(super) failing: bool,
+    /// Whether another state was given to who asked, and nothing said since which is the newer one.
+    pub(super) given_out: bool,
 }
 
 /// The last event of the watch that was taken in.
@@ -46,10 +48,12 @@ pub(super) enum Source {
     Read,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+/// Whether a state is newer than the one held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
     Newer,
     NotNewer,
+    /// Only a read that is sent from now on says.
     Unclear,
 }
 
@@ -83,8 +87,8 @@ impl Name {
             && self.epoch == Some(epoch)
         {
             return match new > old {
-                // It may be of before it was gone.
-                true if self.gone_at_no_number && source == Source::Event => Verdict::Unclear,
+                // It may be of before it was gone, unless it was read after that was known.
+                true if self.gone_at_no_number && !self.is_later_read(read_at, source) => Verdict::Unclear,
                 true => Verdict::Newer,
                 false => Verdict::NotNewer,
             };
@@ -108,6 +112,12 @@ impl Name {
             Source::Read => at > told.at,
         });
         newer_if(self.writes == 0 && after_told && self.own.is_none_or(|own| at > own))
+    }
+
+    /// Whether it was read after everything else was taken in.
+    fn is_later_read(&self, read_at: Option<Instant>, source: Source) -> bool {
+        let last = self.own.max(self.told.map(|told| told.at));
+        source == Source::Read && read_at > last
     }
 
     /// Notes that a state was taken in.

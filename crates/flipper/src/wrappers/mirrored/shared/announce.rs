@@ -22,18 +22,17 @@ impl Shared {
         let has_flags = self.first.borrow().has_flags();
         let first = has_flags.then(|| {
             // In this order: the list has all that was confirmed by then.
-            let read_at = self.following().word();
-            WatchEvent::Reset { flags: self.table.list(), read_at }
+            let (read_at, valid_for) = self.following().holds();
+            WatchEvent::Reset { flags: self.table.list(), read_at, valid_for }
         });
         let shared = self.clone();
         // Who comes after the loss was reported hears of it too.
         let lost = if has_flags { None } else { self.following().reported_loss() };
         let first = first.or_else(|| Some(About::Lost(ErrorKind::Unavailable, lost?).into()));
         let mut begun = false;
-        let events = self.table.events(receiver, move || shared.following().word());
+        let events = self.table.events(receiver, move || shared.following().holds());
         stream::iter(first).chain(events).flat_map(move |event| {
             let is_reset = matches!(event, WatchEvent::Reset { .. });
-            let read_at = if let WatchEvent::Reset { read_at, .. } = event { read_at } else { None };
             let begins = is_reset && !begun;
             begun |= is_reset;
             // The first reset will have the rest.
@@ -43,10 +42,7 @@ impl Shared {
             // Who lagged may have missed that the store was lost.
             let stale = is_reset.then(|| following.stale()).flatten();
             let lost = stale.map(|(_, reason)| About::Lost(ErrorKind::Unavailable, reason).into());
-            // And for how long the list holds. Of the time since then there may be changes that come after it.
-            let word =
-                read_at.zip(following.valid_for()).map(|(at, valid_for)| About::Confirmed { at, valid_for }.into());
-            stream::iter(event.into_iter().chain(updates).chain(lost).chain(word))
+            stream::iter(event.into_iter().chain(updates).chain(lost))
         })
     }
 

@@ -1,7 +1,7 @@
 //! All flags of the store at once, and those that it came back without.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::doubt::Doubt;
 use super::super::health::{First, Turn};
@@ -17,7 +17,12 @@ const TAKEN_IN_AT_ONCE: usize = 64;
 
 impl Shared {
     /// A few flags at a time, so that own writes need not wait for all of them.
-    pub(in crate::wrappers::mirrored) fn reset(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
+    pub(in crate::wrappers::mirrored) fn reset(
+        &self,
+        flags: Vec<Stored>,
+        read_at: Option<Instant>,
+        valid_for: Option<Duration>,
+    ) {
         // Whatever is sent from now on is answered after these.
         let now = clock::instant();
         let after_loss = self.following().is_lost();
@@ -40,7 +45,7 @@ impl Shared {
         let missing = self.order().not_listed();
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
         if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
-            self.begin_doubt(missing, held, read_at.unwrap_or(now));
+            self.begin_doubt(missing, held, read_at.unwrap_or(now), valid_for);
         } else {
             *self.doubt() = None;
             warn_of_vanished(held, missing.len());
@@ -57,19 +62,25 @@ impl Shared {
                     following.unread(None);
                 }
                 following.synced();
-                following.heard(read_at.unwrap_or(now), None);
+                following.heard(read_at.unwrap_or(now), valid_for);
                 following.settle(order.waiting_since()).0
             };
             self.first.send_replace(First::Synced);
-            match turn {
+            if turn != Turn::Current {
                 // The versions may have begun again.
-                Turn::None => self.table.pass_on(Told::Reset),
-                turn => self.note(turn),
+                self.table.pass_on(Told::Reset);
             }
+            self.note(turn);
         }
     }
 
-    pub(super) fn begin_doubt(&self, missing: Vec<Box<str>>, held: usize, read_at: Instant) {
+    pub(super) fn begin_doubt(
+        &self,
+        missing: Vec<Box<str>>,
+        held: usize,
+        read_at: Instant,
+        valid_for: Option<Duration>,
+    ) {
         let mut doubt = self.doubt();
         let until = doubt.as_ref().map_or_else(|| clock::instant() + self.doubt_for, |doubt| doubt.until);
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
@@ -80,7 +91,7 @@ impl Shared {
             let mut following = self.following();
             let turn = following.doubted(Some(&reason));
             // Counts when the doubt is over.
-            following.heard(read_at, None);
+            following.heard(read_at, valid_for);
             turn
         };
         // Who waits for the first flags has those of the snapshot file, without which none could be missing.

@@ -1,0 +1,77 @@
+//! The writes of all clients go through one client of the server's, to which one can subscribe.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Post, Pre, Precondition,
+    ThriftRpcFeatureFlagStore, Verb, WriteEvent,
+};
+use flipper_thrift::Server;
+use flipper_thrift_protocol::feature_flag_store::FeatureFlagStoreMeta;
+use support::{Raw, block_on};
+
+fn serve() -> (Server, Raw, ThriftRpcFeatureFlagStore) {
+    let server = Server::start("127.0.0.1:0", MemoryFeatureFlagStore::new()).unwrap();
+    let address = server.local_addr();
+    let ours = ThriftRpcFeatureFlagStore::new("127.0.0.1", address.port());
+    (server, Raw::connect(address), ours)
+}
+
+#[test]
+fn subscribers_of_the_server_hear_of_every_write() {
+    let (server, mut raw, ours) = serve();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let list = heard.clone();
+    let _subscription = server.features().subscribe(Post(move |event: &WriteEvent| {
+        list.lock().unwrap().push(format!("{} {:?}", event.name(), event.verb()));
+    }));
+    let heard = || std::mem::take(&mut *heard.lock().unwrap());
+    let (flag, data) = (|| Some("F".to_owned()), |text: &str| Some(text.to_owned()));
+
+    let made = raw.call(|client| client.create(flag(), Some(true), data(r#"{"a": 1}"#))).unwrap();
+    assert!(made.meta.unwrap().created_date > Some(1_700_000_000));
+    let [created] = &heard()[..] else { panic!("not one") };
+    assert!(created.starts_with("F Create { is_enabled: true, client_data: Some("), "{created}");
+    raw.call(|client| client.set(flag(), Some(false))).unwrap();
+    raw.call(|client| client.set(Some("NEW".to_owned()), Some(true))).unwrap();
+    assert_eq!(heard(), ["F Disable", "NEW Create { is_enabled: true, client_data: None }"]);
+    raw.call(|client| client.set_meta(flag(), Some(FeatureFlagStoreMeta::new(None, None, None, None)))).unwrap();
+    assert_eq!(heard(), ["F Update"]);
+    raw.call(|client| client.set_client_data(flag(), data(r#"{"b": NaN}"#))).unwrap();
+    let [merged] = &heard()[..] else { panic!("not one") };
+    assert!(merged.starts_with("F SetClientData(") && merged.contains("NaN"), "{merged}");
+    raw.call(|client| client.delete(flag())).unwrap();
+    assert_eq!(heard(), ["F Destroy"]);
+
+    block_on(async {
+        let version = ours.put(&FlagRecord::new("F", 1), Precondition::Absent).await.unwrap();
+        let version = ours.put(&FlagRecord::new("F", 2), Precondition::Unchanged(version)).await.unwrap();
+        ours.put(&FlagRecord::new("F", 3), Precondition::Absent).await.unwrap_err();
+        ours.delete("F", Precondition::Unchanged(version)).await.unwrap();
+    });
+    let heard = heard();
+    assert!(heard[0].starts_with("F Create {"), "{heard:?}");
+    assert_eq!(heard[1..], ["F Update", "F Destroy"]);
+}
+
+#[test]
+fn a_subscriber_of_the_server_vetoes_writes() {
+    let (server, mut raw, ours) = serve();
+    let _subscription = server.features().subscribe(Pre(|event: &WriteEvent| match event.verb() {
+        Verb::Create { .. } => Ok(()),
+        _ => Err("flags stay as they are here".into()),
+    }));
+    raw.call(|client| client.create(Some("F".to_owned()), Some(true), None)).unwrap();
+    let error = raw.call(|client| client.set(Some("F".to_owned()), Some(false))).unwrap_err();
+    assert!(format!("{error:?}").contains("flags stay as they are here"), "{error:?}");
+    let features = FeatureFlagClient::remote(ours);
+    block_on(async {
+        let error = features.destroy("F").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Vetoed);
+        assert!(features.fetch("F").await.unwrap().unwrap().is_enabled());
+    });
+}
