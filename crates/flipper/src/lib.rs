@@ -123,7 +123,7 @@ pub use bucketing::{
     PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
 };
 pub use changes::{Change, Changes};
-pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote};
+pub use client::{Checks, ClientBuilder, Create, FeatureFlagClient, Local, Remote, connect};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use conditions::{Condition, Operator, ParseConditionError};
 pub use context::{Attributes, Context, Value, ValueType};
@@ -144,17 +144,17 @@ pub use status::{Health, Status, Updates};
 pub use store::{
     Corrupt, FeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent, validate_name, validate_new_name,
 };
-pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]
 pub use stores::ThriftRpcFeatureFlagStore;
 #[cfg(feature = "consul")]
 pub use stores::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
+pub use stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 pub use table::{FlagTable, LocalFeatureFlagStore};
-pub use url::{STORE_KINDS, StoreKind, connect, open};
+pub use url::open;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]

@@ -1,5 +1,6 @@
 //! What users call: flags by name.
 
+mod connect;
 mod create;
 mod read;
 mod warnings;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::connect::connect;
 pub use self::create::Create;
 pub use self::read::Checks;
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};

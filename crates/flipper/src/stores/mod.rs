@@ -6,6 +6,7 @@ mod consul;
 mod deeper;
 #[cfg(any(feature = "consul", feature = "redis"))]
 mod feed;
+mod kinds;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -13,9 +14,16 @@ mod redis;
 mod sqlite;
 #[cfg(feature = "thrift")]
 pub(crate) mod thrift;
+#[cfg(any(feature = "consul", feature = "redis", feature = "thrift"))]
+#[cfg_attr(
+    not(all(feature = "consul", feature = "redis", feature = "thrift")),
+    allow(dead_code, reason = "each kind of store uses a part of it")
+)]
+mod url_parts;
 
 #[cfg(feature = "consul")]
 pub use consul::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
+pub use kinds::{STORE_KINDS, StoreKind};
 pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::ConsulFeatureFlagStore;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
-use crate::url::CONSUL;
-use crate::url::parts::Parts;
+use crate::stores::kinds::CONSUL;
+use crate::stores::url_parts::Parts;
 
 const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s]`";
 const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such as `30s`, `500ms` or `1m`";

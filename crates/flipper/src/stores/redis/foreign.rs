@@ -5,7 +5,7 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisResult
 
 use super::errors::refusal;
 use super::url::{encoded, shown};
-use crate::url::parts::Host;
+use crate::stores::url_parts::Host;
 
 /// As [`Place::shown`](super::place::Place::shown).
 pub(super) fn node(info: &ConnectionInfo) -> String {

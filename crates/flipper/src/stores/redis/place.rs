@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::client::Kind;
 use super::errors::refusal;
 use super::url::{encoded, shown};
-use crate::url::parts::Host;
+use crate::stores::url_parts::Host;
 
 pub(super) struct Place {
     pub(super) form: Form,

@@ -6,8 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::place::{Credentials, Form, Place, Tls};
 use crate::error::{Error, Result};
-use crate::url::REDIS;
-use crate::url::parts::{Host, Parameters, Parts, decoded};
+use crate::stores::kinds::REDIS;
+use crate::stores::url_parts::{Host, Parameters, Parts, decoded};
 
 const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?base_key=KEY]`, \
     `redis-cluster://HOST[:PORT],…`, `redis-sentinel://HOST[:PORT],…/MASTER[/DATABASE]` or `redis+unix:///PATH[?db=DATABASE]`; \

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::ThriftRpcFeatureFlagStore;
 use crate::error::{Error, Result};
-use crate::url::THRIFT;
-use crate::url::parts::{Parameters, Parts};
+use crate::stores::kinds::THRIFT;
+use crate::stores::url_parts::{Parameters, Parts};
 
 const FORM: &str = "a Thrift store's URL is `thrift://HOST[:PORT][?transport=framed&protocol=compact]`";
 const LOGIN: &str = "a Thrift store's URL has no user or password: the protocol knows none";

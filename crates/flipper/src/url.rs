@@ -1,0 +1,60 @@
+//! A store from a URL.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::FeatureFlagStore;
+use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
+
+/// The store that a URL names. Nothing is sent yet, but a file is opened.
+///
+/// | URL | store | feature |
+/// |---|---|---|
+/// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
+/// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
+/// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
+/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
+/// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
+///
+/// It is a plain function, so that a client can be a `static`:
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use flipper::FeatureFlagClient;
+///
+/// static FEATURES: LazyLock<FeatureFlagClient> =
+///     LazyLock::new(|| FeatureFlagClient::new(flipper::open("memory:").expect("the URL of the flags is right")));
+///
+/// assert!(!FEATURES.is_enabled("MY_FEATURE"));
+/// ```
+///
+/// # Errors
+///
+/// `InvalidInput` for what is no such URL, `Unsupported` for a store that this build leaves out, and what opening the store says.
+/// Messages never hold more of the URL than its scheme and, for a file, its path.
+pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    match StoreKind::of(url) {
+        Some(kind) => open_kind(kind, url),
+        None => {
+            let forms: Vec<_> = STORE_KINDS.iter().map(|kind| format!("`{}`", kind.form)).collect();
+            Err(Error::invalid_input(format!("a store's URL is {}", forms.join(", "))))
+        }
+    }
+}
+
+fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    match (kind.feature, url) {
+        ("", "memory:") => Ok(Arc::new(MemoryFeatureFlagStore::new())),
+        ("", _) => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
+        #[cfg(feature = "consul")]
+        ("consul", _) => Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "redis")]
+        ("redis", _) => Ok(Arc::new(crate::stores::RedisFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "sqlite")]
+        ("sqlite", _) => Ok(Arc::new(crate::stores::SqliteFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "thrift")]
+        ("thrift", _) => Ok(Arc::new(crate::stores::ThriftRpcFeatureFlagStore::from_url(url)?)),
+        (feature, _) => Err(Error::new(ErrorKind::Unsupported)
+            .with_message(format!("`{feature}:` needs the feature `{feature}` of `flipper-client`"))),
+    }
+}
