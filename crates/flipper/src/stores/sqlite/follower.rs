@@ -10,10 +10,10 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::errors::{Named, from_sqlite, unavailable};
 use super::file::leave;
+use super::followers::{Registered, Request};
 use super::hint::Hint;
 use super::link::{File, Holder};
 use super::schema::{self, Marks};
-use super::watch::{Registered, Request};
 use crate::error::{Error, Result};
 use crate::status::Updates;
 use crate::store::WatchEvent;

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::watch::Request;
+use super::followers::Request;
 
 /// Sends [`Request::Hint`] when something happens to the file, until it is dropped.
 pub(super) struct Hint {

@@ -3,7 +3,7 @@
 use futures_executor::block_on;
 use futures_util::StreamExt;
 
-use super::watch::Request;
+use super::followers::Request;
 use super::*;
 use crate::status::Updates;
 use crate::store::WatchEvent;

@@ -1,18 +1,17 @@
-//! A watch of the file, and the threads behind all watches of a store.
+//! A watch of the file.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
 use futures_util::stream;
 use tokio::sync::mpsc::Receiver;
-use tokio::sync::watch;
 
 use super::errors::{Named, closed, unavailable};
 use super::follower::Follower;
+use super::followers::{Followers, Request};
 use super::link::File;
 use crate::background;
 use crate::error::{Error, Result};
@@ -22,60 +21,6 @@ use crate::store::{Watch, WatchEvent};
 const QUEUE: usize = 64;
 /// How long to wait before a thread is started again if it could not run.
 const RESTART: Duration = Duration::from_secs(1);
-
-/// What a follower is asked.
-pub(super) enum Request {
-    /// Something may have happened to the file.
-    Hint,
-    /// End.
-    Close,
-    #[cfg(test)]
-    Panic,
-    /// Be notified of another folder, as if of this one nothing came.
-    #[cfg(test)]
-    Deafen(std::path::PathBuf),
-}
-
-/// The threads that follow the file for a store.
-#[derive(Debug, Default)]
-pub(super) struct Followers {
-    all: watch::Sender<Vec<(u64, Sender<Request>)>>,
-    last: AtomicU64,
-    closed: AtomicBool,
-}
-
-impl Followers {
-    fn register(self: &Arc<Self>, requests: Sender<Request>) -> Registered {
-        let number = self.last.fetch_add(1, Ordering::Relaxed);
-        self.all.send_modify(|all| all.push((number, requests)));
-        Registered(self.clone(), number)
-    }
-
-    /// Asks all for this.
-    pub(super) fn ask(&self, request: impl Fn() -> Request) {
-        for (_, requests) in self.all.borrow().iter() {
-            // Fails where the thread is about to end.
-            let _ = requests.send(request());
-        }
-    }
-
-    /// Ends all, and waits until none has the file open.
-    pub(super) async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.ask(|| Request::Close);
-        // The sender lives as long as this.
-        let _ = self.all.subscribe().wait_for(Vec::is_empty).await;
-    }
-}
-
-/// A follower in the list, until it is dropped.
-pub(super) struct Registered(Arc<Followers>, u64);
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.0.all.send_modify(|all| all.retain(|(number, _)| *number != self.1));
-    }
-}
 
 /// The first poll reads all flags in the thread that polls, so that they are there at once; but not on the flipper thread, on which
 /// nothing may wait for a disk.
@@ -122,7 +67,7 @@ impl Feed {
                     return event;
                 }
                 self.thread = None;
-                let is_closed = self.followers.closed.load(Ordering::Acquire);
+                let is_closed = self.followers.is_closed();
                 if !self.lost {
                     let error =
                         if is_closed { closed() } else { unavailable("the thread that reads the database ended") };
@@ -146,7 +91,7 @@ impl Feed {
         let (sender, requests) = mpsc::channel();
         let registered = self.followers.register(sender.clone());
         // After that: whoever closes the store asks this one to end, or has said so before.
-        if self.followers.closed.load(Ordering::Acquire) {
+        if self.followers.is_closed() {
             return Err(closed());
         }
         let (file, channel) = (self.file.clone(), (sender.clone(), requests));
