@@ -118,7 +118,7 @@ pub use bucketing::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
     PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
 };
-pub use client::{Checks, ClientBuilder, Create, FeatureFlag, FeatureFlagClient, Local, Remote};
+pub use client::{Checks, ClientBuilder, Create, FeatureFlag, FeatureFlagClient, Local, Remote, connect};
 pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use conditions::{Condition, Operator, ParseConditionError};
 pub use context::{Attributes, Context, Value, ValueType};
@@ -146,7 +146,7 @@ pub use stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 pub use table::{Change, Changes, FlagTable};
-pub use url::{connect, open};
+pub use url::open;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
 #[doc(hidden)]

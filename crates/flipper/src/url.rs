@@ -1,47 +1,10 @@
-//! A store, or a client, from a URL.
+//! A store from a URL.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::background;
-use crate::client::FeatureFlagClient;
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::Health;
 use crate::store::FeatureFlagStore;
-use crate::stores::{STORE_KINDS, StoreKind};
-
-/// How long [`connect`] waits for a store's flags.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-
-/// A client for the store that a URL names, when all its flags are in memory; see [`open`] for the URLs.
-///
-/// ```
-/// # futures_executor::block_on(async {
-/// let features = flipper::connect("memory:").await?;
-/// assert!(!features.is_enabled("MY_FEATURE"));
-/// # Ok::<(), flipper::Error>(()) }).unwrap();
-/// ```
-///
-/// A program that must start whether or not the store can be reached makes its client of [`open`] instead.
-///
-/// # Errors
-///
-/// As [`open`], what the store says, and `Unavailable` if its flags do not arrive within 10 s.
-pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
-    let features = FeatureFlagClient::new(open(url)?);
-    match background::within(CONNECT_WITHIN, features.ready()).await {
-        Ok(ready) => ready?,
-        Err(_) => {
-            let status = features.status();
-            // Those that arrived just now are flags.
-            if let (Health::Stale { reason, .. }, None) = (status.health, status.last_sync) {
-                let message = format!("the store's flags did not arrive within {CONNECT_WITHIN:?}: {reason}");
-                return Err(Error::new(ErrorKind::Unavailable).with_message(message));
-            }
-        }
-    }
-    Ok(features)
-}
+use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 
 /// The store that a URL names. Nothing is sent yet, but a file is opened.
 ///
@@ -71,10 +34,27 @@ pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
 /// Messages never hold more of the URL than its scheme and, for a file, its path.
 pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
     match StoreKind::of(url) {
-        Some(kind) => kind.open(url),
+        Some(kind) => open_kind(kind, url),
         None => {
             let forms: Vec<_> = STORE_KINDS.iter().map(|kind| format!("`{}`", kind.form)).collect();
             Err(Error::invalid_input(format!("a store's URL is {}", forms.join(", "))))
         }
+    }
+}
+
+fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    match (kind.feature, url) {
+        ("", "memory:") => Ok(Arc::new(MemoryFeatureFlagStore::new())),
+        ("", _) => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
+        #[cfg(feature = "consul")]
+        ("consul", _) => Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "redis")]
+        ("redis", _) => Ok(Arc::new(crate::stores::RedisFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "sqlite")]
+        ("sqlite", _) => Ok(Arc::new(crate::stores::SqliteFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "thrift")]
+        ("thrift", _) => Ok(Arc::new(crate::stores::ThriftRpcFeatureFlagStore::from_url(url)?)),
+        (feature, _) => Err(Error::new(ErrorKind::Unsupported)
+            .with_message(format!("`{feature}:` needs the feature `{feature}` of `flipper-client`"))),
     }
 }

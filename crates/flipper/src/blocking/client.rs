@@ -46,7 +46,7 @@ pub struct FeatureFlagClient<M = Local> {
 ///
 /// As [`flipper::connect`](crate::connect), and `Unsupported` on flipper's own thread.
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
-    wait(crate::url::connect(url)).map(FeatureFlagClient::from)
+    wait(client::connect(url)).map(FeatureFlagClient::from)
 }
 
 impl FeatureFlagClient {

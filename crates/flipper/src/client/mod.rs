@@ -1,5 +1,6 @@
 //! What users call: flags by name.
 
+mod connect;
 mod create;
 mod flag;
 mod read;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::connect::connect;
 pub use self::create::Create;
 pub use self::flag::FeatureFlag;
 pub use self::read::Checks;

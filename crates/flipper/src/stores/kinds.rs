@@ -1,11 +1,5 @@
 //! The one list of the kinds of stores that URLs name. The library opens by it; the command and the servers explain URLs with it.
 
-use std::sync::Arc;
-
-use crate::error::{Error, ErrorKind, Result};
-use crate::store::FeatureFlagStore;
-use crate::stores::MemoryFeatureFlagStore;
-
 /// A kind of store, by its URLs; see [`STORE_KINDS`].
 #[derive(Debug)]
 #[non_exhaustive]
@@ -20,7 +14,6 @@ pub struct StoreKind {
     pub secret_parameters: &'static [&'static str],
     /// The feature of this crate that has the store; empty where none is needed.
     pub feature: &'static str,
-    open: Option<fn(&str) -> Result<Arc<dyn FeatureFlagStore>>>,
 }
 
 impl StoreKind {
@@ -30,47 +23,23 @@ impl StoreKind {
         let (scheme, _) = url.split_once(':')?;
         STORE_KINDS.iter().find(|kind| kind.schemes.contains(&scheme))
     }
-
-    pub(crate) fn open(&self, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
-        match self.open {
-            Some(open) => open(url),
-            None => {
-                let (kind, feature) = (self.schemes[0], self.feature);
-                Err(Error::new(ErrorKind::Unsupported)
-                    .with_message(format!("`{kind}:` needs the feature `{feature}` of `flipper-client`")))
-            }
-        }
-    }
 }
 
 /// Every kind of store that [`open`](crate::open) knows, those that this build leaves out included.
 pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, SQLITE, THRIFT];
 
-pub(crate) const CONSUL: StoreKind = StoreKind {
+pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
     form: "consul://HOST[:PORT][/BASE/KEY]",
     parameters: &["base_key", "consistency", "dc", "ns", "partition", "tls", "wait"],
     secret_parameters: &[],
     feature: "consul",
-    #[cfg(feature = "consul")]
-    open: Some(|url| Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?))),
-    #[cfg(not(feature = "consul"))]
-    open: None,
 };
 
-const MEMORY: StoreKind = StoreKind {
-    schemes: &["memory"],
-    form: "memory:",
-    parameters: &[],
-    secret_parameters: &[],
-    feature: "",
-    open: Some(|url| match url {
-        "memory:" => Ok(Arc::new(MemoryFeatureFlagStore::new())),
-        _ => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
-    }),
-};
+const MEMORY: StoreKind =
+    StoreKind { schemes: &["memory"], form: "memory:", parameters: &[], secret_parameters: &[], feature: "" };
 
-pub(crate) const REDIS: StoreKind = StoreKind {
+pub(super) const REDIS: StoreKind = StoreKind {
     schemes: &[
         "redis",
         "rediss",
@@ -87,32 +56,15 @@ pub(crate) const REDIS: StoreKind = StoreKind {
     parameters: &["base_key", "ca", "cert", "db", "key", "protocol", "sentinel_password", "sentinel_username"],
     secret_parameters: &["sentinel_password", "sentinel_username"],
     feature: "redis",
-    #[cfg(feature = "redis")]
-    open: Some(|url| Ok(Arc::new(crate::stores::RedisFeatureFlagStore::from_url(url)?))),
-    #[cfg(not(feature = "redis"))]
-    open: None,
 };
 
-const SQLITE: StoreKind = StoreKind {
-    schemes: &["sqlite"],
-    form: "sqlite:PATH",
-    parameters: &[],
-    secret_parameters: &[],
-    feature: "sqlite",
-    #[cfg(feature = "sqlite")]
-    open: Some(|url| Ok(Arc::new(crate::stores::SqliteFeatureFlagStore::from_url(url)?))),
-    #[cfg(not(feature = "sqlite"))]
-    open: None,
-};
+const SQLITE: StoreKind =
+    StoreKind { schemes: &["sqlite"], form: "sqlite:PATH", parameters: &[], secret_parameters: &[], feature: "sqlite" };
 
-pub(crate) const THRIFT: StoreKind = StoreKind {
+pub(super) const THRIFT: StoreKind = StoreKind {
     schemes: &["thrift"],
     form: "thrift://HOST[:PORT]",
     parameters: &["connect_timeout_ms", "max_connections", "protocol", "timeout_ms", "transport"],
     secret_parameters: &[],
     feature: "thrift",
-    #[cfg(feature = "thrift")]
-    open: Some(|url| Ok(Arc::new(crate::stores::ThriftRpcFeatureFlagStore::from_url(url)?))),
-    #[cfg(not(feature = "thrift"))]
-    open: None,
 };

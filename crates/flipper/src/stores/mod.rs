@@ -15,6 +15,10 @@ mod sqlite;
 #[cfg(feature = "thrift")]
 pub(crate) mod thrift;
 #[cfg(any(feature = "consul", feature = "redis", feature = "thrift"))]
+#[cfg_attr(
+    not(all(feature = "consul", feature = "redis", feature = "thrift")),
+    allow(dead_code, reason = "each kind of store uses a part of it")
+)]
 mod url_parts;
 
 #[cfg(feature = "consul")]

@@ -84,7 +84,6 @@ impl Parts {
         host(&self.authority, default_port)
     }
 
-    #[cfg(feature = "redis")]
     pub(crate) fn hosts(&self, default_port: u16) -> Result<Vec<Host>> {
         self.authority.split(',').map(|text| host(text, default_port)).collect()
     }
@@ -95,7 +94,6 @@ impl Parts {
     }
 
     /// The base key, which is the path or the parameter.
-    #[cfg(feature = "consul")]
     pub(crate) fn base_key(&mut self) -> Result<Option<String>> {
         let path = Some(self.decoded_path()?).filter(|path| !path.is_empty());
         match (path, self.parameters.take("base_key")) {
@@ -174,7 +172,6 @@ impl Parameters {
     }
 
     /// One of these values.
-    #[cfg(any(feature = "consul", feature = "redis"))]
     pub(crate) fn take_one_of<T: Copy>(&mut self, name: &str, values: &[(&str, T)]) -> Result<Option<T>> {
         let Some(given) = self.take(name) else { return Ok(None) };
         match values.iter().find(|(value, _)| *value == given) {
@@ -187,7 +184,6 @@ impl Parameters {
     }
 
     /// A number of at least one, and of at most this.
-    #[cfg(feature = "thrift")]
     pub(crate) fn take_number<T: FromStr + PartialOrd + From<u8> + Copy>(
         &mut self,
         name: &str,

@@ -26,7 +26,7 @@ async fn the_key_is_the_base_key_and_the_name() {
     let there = agent.ask("GET", &format!("/v1/kv/{base}/F?pretty"), b"").body;
     assert!(there.contains(&format!("\"ModifyIndex\": {index}")), "{there}");
     assert!(store.is_shared_with_python());
-    assert_eq!(store.to_string(), format!("Consul({base})"));
+    assert_eq!(store.to_string(), format!("Mirrored(Consul({base}))"));
 }
 
 #[tokio::test]

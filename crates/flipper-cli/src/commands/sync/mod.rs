@@ -25,7 +25,7 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
         return Err(Failure::usage("both are the same store").hint("give the one to read first, then the one to write"));
     }
     let mut interrupt = Interrupt::begin()?;
-    let from = Store::open(&from, if args.follow { Purpose::Existing } else { Purpose::Existing })?;
+    let from = Store::open(&from, Purpose::Existing)?;
     let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
         let written = Store::open(&to, target)?;

@@ -205,7 +205,6 @@ impl ThriftRpcFeatureFlagStore {
     }
 
     /// The store with another setting, and connections of its own.
-    #[expect(clippy::needless_pass_by_value, reason = "a setter takes the store, and gives another one")]
     fn with(self, change: impl FnOnce(&mut Target)) -> Self {
         let Target { ref host, port, wire, connect_timeout, timeout, max_connections, .. } = **self.target();
         let back_off = BackOff::default();
