@@ -13,7 +13,10 @@ use async_trait::async_trait;
 
 pub use self::local::LocalFeatureFlagStore;
 pub use self::many::FlagStream;
-pub(crate) use self::many::{give_up, pages, whole};
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "consul", feature = "thrift"))]
+pub(crate) use self::many::pages;
+pub(crate) use self::many::{give_up, whole};
+#[cfg(feature = "redis")]
 pub(crate) use self::polling::differences;
 pub use self::polling::watch_by_polling;
 use crate::error::Result;
