@@ -19,8 +19,7 @@ use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 use crate::evaluation::Environment;
 use crate::events::{Subscriber, Subscribers, Subscription};
 use crate::guard::Guarded;
-use crate::store::FeatureFlagStore;
-use crate::store::LocalFeatureFlagStore;
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 use crate::wrappers::MirroredFeatureFlagStore;
 

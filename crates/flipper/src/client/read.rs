@@ -13,10 +13,8 @@ use crate::json::Json;
 #[cfg(feature = "testing")]
 use crate::overrides;
 use crate::record::FlagRecord;
-use crate::state::Status;
-use crate::state::Stored;
-use crate::table::Changes;
-use crate::table::{Answer, Entry, FlagTable, Slot, State};
+use crate::state::{Status, Stored};
+use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
 
 /// Where a client's checks are answered. Only [`Local`] answers them.
 #[diagnostic::on_unimplemented(

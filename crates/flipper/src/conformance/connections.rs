@@ -11,9 +11,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
 use crate::state::{Precondition, Stored, Version, Watch};
-use crate::store::FeatureFlagStore;
-use crate::store::FlagStream;
-use crate::store::LocalFeatureFlagStore;
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 /// Two connections to one place, taken for one store: what one of them writes, the other reads. The suite then proves
 /// what two processes see of each other: that each reads what the other wrote, and is told of it.

@@ -7,8 +7,7 @@ use super::run::Plant;
 use super::subject::{Subject, assert_same, flag, name, with_data};
 use crate::record::FlagRecord;
 use crate::state::{Precondition, Stored};
-use crate::store::FeatureFlagStore;
-use crate::store::LocalFeatureFlagStore;
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
 /// Empty, cut short, another shape, not JSON, not text.
 const VALUES: [&[u8]; 6] =

@@ -7,8 +7,7 @@ use super::subject::{CALL_LIMIT, Subject, assert_kind, assert_same, at_once, fla
 use crate::background;
 use crate::error::ErrorKind;
 use crate::record::FlagRecord;
-use crate::state::Health;
-use crate::state::{Precondition, Stored, Version};
+use crate::state::{Health, Precondition, Stored, Version};
 use crate::store::LocalFeatureFlagStore;
 
 type Local = Subject<dyn LocalFeatureFlagStore>;

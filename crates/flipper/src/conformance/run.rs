@@ -16,8 +16,7 @@ use std::{env, fmt};
 use tokio::runtime::Builder;
 
 use super::reopen::Reopen;
-use crate::store::FeatureFlagStore;
-use crate::store::LocalFeatureFlagStore;
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
 /// How long one test may take.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);

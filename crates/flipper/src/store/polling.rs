@@ -9,8 +9,7 @@ use futures_util::stream;
 
 use super::FeatureFlagStore;
 use crate::background;
-use crate::state::Updates;
-use crate::state::{Stored, Version, Watch, WatchEvent};
+use crate::state::{Stored, Updates, Version, Watch, WatchEvent};
 
 /// A list may take so long, and the last one still holds.
 const SLOW_LIST: Duration = Duration::from_secs(10);

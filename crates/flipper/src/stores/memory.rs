@@ -21,10 +21,8 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Health, Status, Updates};
-use crate::state::{Precondition, Stored, Version, Watch};
-use crate::store::FeatureFlagStore;
-use crate::store::LocalFeatureFlagStore;
+use crate::state::{Health, Precondition, Status, Stored, Updates, Version, Watch};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
 /// Keeps flags in this process's memory, and nowhere else. Clones share the flags.

@@ -13,8 +13,7 @@ use super::{Entry, FlagTable, State};
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
 use crate::record::FlagRecord;
-use crate::state::Updates;
-use crate::state::{Corrupt, Stored, WatchEvent};
+use crate::state::{Corrupt, Stored, Updates, WatchEvent};
 
 /// One change of a flag, as [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) tells it.
 #[derive(Clone, Debug)]

@@ -14,11 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Health, Status};
-use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
-use crate::store::FeatureFlagStore;
-use crate::store::FlagStream;
-use crate::store::LocalFeatureFlagStore;
+use crate::state::{Health, Precondition, Status, Stored, Version, Watch, WatchEvent};
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 

@@ -9,11 +9,8 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::Status;
-use crate::state::{Precondition, Stored, Version, Watch};
-use crate::store::FeatureFlagStore;
-use crate::store::FlagStream;
-use crate::store::LocalFeatureFlagStore;
+use crate::state::{Precondition, Status, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 

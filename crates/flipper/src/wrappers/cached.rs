@@ -16,9 +16,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
 use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
-use crate::store::FeatureFlagStore;
-use crate::store::FlagStream;
-use crate::store::LocalFeatureFlagStore;
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;

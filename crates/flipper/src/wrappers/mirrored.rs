@@ -16,6 +16,7 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::future::select;
@@ -24,15 +25,14 @@ use tokio::sync::watch;
 pub use self::builder::MirrorBuilder;
 use self::health::First;
 use self::shared::{InFlight, Shared};
+use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
+use crate::pause::Pause;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::Status;
-use crate::state::{Precondition, Stored, Version, Watch};
-use crate::store::FeatureFlagStore;
-use crate::store::FlagStream;
-use crate::store::LocalFeatureFlagStore;
+use crate::state::{Precondition, Status, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
 /// Holds all flags of another store in memory, so that checks are reads of memory, and follows that store's
@@ -61,8 +61,8 @@ pub struct MirroredFeatureFlagStore<S> {
     inner: Arc<Inner<S>>,
 }
 
-/// So often a flag is read after a write during which lists came in.
-const READS_BACK: usize = 3;
+/// For so long a flag is read again after a write during which lists came in, or the store was lost.
+const READ_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 struct Inner<S> {
     store: Arc<S>,
@@ -77,13 +77,18 @@ impl<S: FeatureFlagStore> Inner<S> {
     /// After a write during which a list of all flags came in. Which of the two is newer only a read says, and memory has the write when the
     /// call returns.
     async fn read_back(&self, name: &str) -> Result<()> {
-        for _ in 0..READS_BACK {
+        let deadline = Instant::now() + READ_BACK_WITHIN;
+        let mut pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
+        loop {
             let sent = self.shared.sent();
             let found = self.store.get(name).await.map_err(|error| error.with_nothing_written(false))?;
             self.shared.found(name, sent, found.as_ref());
             if !self.shared.is_unclear(name, sent) {
                 return Ok(());
             }
+            // A doubt is mostly over at once: the store has to say again what it has.
+            let Some(pause) = pause.next_before(deadline) else { break };
+            background::sleep(pause).await;
         }
         let message = "the store was lost during the write, and whether it still has it is not known";
         Err(Error::new(ErrorKind::Unavailable).with_message(message).with_flag(name).with_store(&self.store))

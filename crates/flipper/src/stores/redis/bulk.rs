@@ -12,8 +12,7 @@ use super::scripts::{self, PUT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Precondition, Version};
-use crate::store::FeatureFlagStore;
-use crate::store::give_up;
+use crate::store::{FeatureFlagStore, give_up};
 use crate::stores::deeper::is_deeper;
 
 /// How many flags, and about how many bytes, one pipeline writes: the server does them in some milliseconds, and nothing else

@@ -75,8 +75,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Precondition, Stored, Version, Watch};
-use crate::store::FeatureFlagStore;
-use crate::store::FlagStream;
+use crate::store::{FeatureFlagStore, FlagStream};
 use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::warn_once::WarnOnce;
 

@@ -14,8 +14,7 @@ use super::client::speaking;
 use super::link::within;
 use super::outlet::{End, Outlet, lost, versions};
 use super::polling::Reader;
-use crate::state::Updates;
-use crate::state::Version;
+use crate::state::{Updates, Version};
 
 /// The flags are listed so many times less often than where nothing is told.
 const RARER: u32 = 10;

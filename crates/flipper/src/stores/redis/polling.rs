@@ -13,8 +13,7 @@ use super::link::{Live, within};
 use super::list::list_on;
 use super::outlet::{End, Outlet, lost, versions};
 use super::state::State;
-use crate::state::Stored;
-use crate::state::Updates;
+use crate::state::{Stored, Updates};
 use crate::store::differences;
 
 pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Infallible, End> {

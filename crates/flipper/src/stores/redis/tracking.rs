@@ -20,8 +20,7 @@ use super::link::within;
 use super::list::{list_on, mget};
 use super::outlet::{End, Outlet, lost};
 use super::state::State;
-use crate::state::Updates;
-use crate::state::WatchEvent;
+use crate::state::{Updates, WatchEvent};
 
 /// So many flags are read at once.
 const BATCH: usize = 500;

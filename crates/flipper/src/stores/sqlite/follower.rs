@@ -15,8 +15,7 @@ use super::hint::Hint;
 use super::link::{File, Holder};
 use super::schema::{self, Marks};
 use crate::error::{Error, Result};
-use crate::state::Updates;
-use crate::state::WatchEvent;
+use crate::state::{Updates, WatchEvent};
 
 /// How often to look when notifications work.
 const WITH_HINTS: Duration = Duration::from_millis(50);

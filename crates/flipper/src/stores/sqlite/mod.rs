@@ -73,8 +73,7 @@ use crate::identity::Identity;
 use crate::inspection::{Check, Finding};
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Precondition, Stored, Version, Watch};
-use crate::store::FeatureFlagStore;
-use crate::store::{FlagStream, give_up, pages};
+use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What SQLite can count in milliseconds, and clocks can add, with room to spare.

@@ -5,8 +5,7 @@ use futures_util::StreamExt;
 
 use super::followers::Request;
 use super::*;
-use crate::state::Updates;
-use crate::state::WatchEvent;
+use crate::state::{Updates, WatchEvent};
 
 /// Whatever panics in a thread is reported, and the store goes on.
 #[test]

@@ -52,8 +52,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Precondition, Stored, Version, Watch};
-use crate::store::FeatureFlagStore;
-use crate::store::{FlagStream, pages};
+use crate::store::{FeatureFlagStore, FlagStream, pages};
 
 /// So long a server is taken to know only Python's calls.
 const ASK_AGAIN: Duration = Duration::from_secs(60);

@@ -17,10 +17,8 @@ use crate::clock;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::record::FlagRecord;
-use crate::state::Status;
-use crate::state::{Stored, Version};
-use crate::table::FlagTable;
-use crate::table::Told;
+use crate::state::{Status, Stored, Version};
+use crate::table::{FlagTable, Told};
 
 /// How a change came here, in the log.
 const BY_WATCH: &str = "watch";

@@ -7,8 +7,7 @@ use tokio::time::timeout;
 
 use super::{End, Follower};
 use crate::error::Result;
-use crate::state::Updates;
-use crate::state::WatchEvent;
+use crate::state::{Updates, WatchEvent};
 use crate::stores::consul::errors;
 use crate::stores::consul::kv::Wait;
 use crate::stores::consul::rows::Rows;

@@ -9,8 +9,7 @@ use super::node::Node;
 use super::world::World;
 use super::{Kind, NAMES};
 use crate::record::FlagRecord;
-use crate::state::Health;
-use crate::state::{Stored, Version};
+use crate::state::{Health, Stored, Version};
 
 /// The number of a state, in the order in which they were made; 0: there never was such a flag.
 pub(super) type Made = usize;

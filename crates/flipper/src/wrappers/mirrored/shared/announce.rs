@@ -10,8 +10,7 @@ use super::Shared;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
-use crate::state::Updates;
-use crate::state::WatchEvent;
+use crate::state::{Updates, WatchEvent};
 use crate::table::{About, Told};
 
 impl Shared {

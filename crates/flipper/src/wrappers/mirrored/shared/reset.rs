@@ -9,8 +9,7 @@ use super::{Shared, seen};
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::state::{Stored, Version};
-use crate::table::{About, Told};
-use crate::table::{BY_LIST, warn_of_vanished};
+use crate::table::{About, BY_LIST, Told, warn_of_vanished};
 
 /// Some tens of microseconds' worth of flags.
 const TAKEN_IN_AT_ONCE: usize = 64;
