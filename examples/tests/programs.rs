@@ -68,8 +68,7 @@ fn handlers(program: &Program) {
         program.becomes("/sound", "7", 200, if on { "whinny" } else { "neigh" });
         let beta = if on { (200, "welcome to the beta") } else { (404, "") };
         program.becomes("/beta", "7", beta.0, beta.1);
-        let checkout =
-            if on { "new checkout: the flag is enabled" } else { "old checkout: the flag is disabled" };
+        let checkout = if on { "new checkout: the flag is enabled" } else { "old checkout: the flag is disabled" };
         program.becomes("/checkout", "7", 200, checkout);
     }
 
