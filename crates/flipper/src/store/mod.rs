@@ -135,14 +135,14 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
 
     /// Tells of changes, whoever makes them. The default compares `list` once a second.
     ///
-    /// Errors are told as [`WatchEvent::Lost`], and the stream goes on trying.
+    /// Errors are told as [`WatchEvent::Lost`](crate::WatchEvent::Lost), and the stream goes on trying.
     ///
     /// # Behavior
     ///
-    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`] with all flags, or `Serving` and then that; of a
+    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`](crate::WatchEvent::Reset) with all flags, or `Serving` and then that; of a
     ///   wrapper that holds flags, with all that it holds.
-    /// - `watch_put`: a put is told as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
-    /// - `watch_delete`: a delete is told as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
+    /// - `watch_put`: a put is told as [`WatchEvent::Changed`](crate::WatchEvent::Changed), or as a [`WatchEvent::Hint`](crate::WatchEvent::Hint) or a new `Reset`.
+    /// - `watch_delete`: a delete is told as [`WatchEvent::Removed`](crate::WatchEvent::Removed), or as a `Hint` or a new `Reset`.
     /// - `watch_no_gap`: what is written after the call of `watch` is told, be it in the first `Reset`.
     /// - `watch_no_gap_at_start`: that holds for what is written while the watch begins, too: between a list and a subscription, say.
     /// - `watch_removes_nothing_else`: a flag that changes is never reported as gone in between.
