@@ -214,7 +214,8 @@ pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<Found
 fn take_found(world: &World, node: &Node, name: &str, sent: Sent, found: Option<&Stored>) {
     node.shared.found(name, sent, found);
     let here = node.shared.table.get(name);
-    if found.is_some() && content(here.as_ref()) == content(found) {
+    // While the store is lost the mirror takes nothing in, so a doubt goes on.
+    if found.is_some() && !node.is_lost.get() && content(here.as_ref()) == content(found) {
         // The store has it again.
         world.heard_of(node, name);
     }
