@@ -48,18 +48,18 @@ pub enum WatchEvent {
         /// Its name.
         name: String,
     },
-    /// A doubt begins: what was told before may not be so any more. The connection is lost, an index went back, another server
-    /// answers. The watch goes on trying. Told again when the reason is another one.
+    /// A doubt begins: what was reported before may not be so any more. The connection is lost, an index went back, another server
+    /// answers. The watch goes on trying. Emitted again when the reason is another one.
     Lost(Error),
     /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
     Restored,
     /// A store that polls has read all flags: these are their versions, and every difference from what it had read before was
-    /// told. Who holds something else read it in between, or wrote it, and reads that flag again.
+    /// reported. Who holds something else read it in between, or wrote it, and reads that flag again.
     Compared {
         /// The versions by the flags' names.
         versions: Arc<BTreeMap<String, Version>>,
     },
-    /// Every change that was made before `at` has been told. A store that pushes says so each time it hears of its server,
+    /// Every change that was made before `at` has been reported. A store that pushes says so each time it hears of its server,
     /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word. Before a
     /// [`WatchEvent::Reset`] that ends a doubt, it says for how long that list may be called current.
     Confirmed {
@@ -68,8 +68,8 @@ pub enum WatchEvent {
         /// How long that may be taken to hold.
         valid_for: Duration,
     },
-    /// Which server answers from here on, its epoch included; told before a [`WatchEvent::Reset`].
+    /// Which server answers from here on, its epoch included; emitted before a [`WatchEvent::Reset`].
     Serving(Identity),
-    /// This is how changes arrive from here on; told after a [`WatchEvent::Reset`] by stores that have several ways.
+    /// This is how changes arrive from here on; emitted after a [`WatchEvent::Reset`] by stores that have several ways.
     Following(Updates),
 }

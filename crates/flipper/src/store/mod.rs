@@ -25,7 +25,7 @@ use crate::inspection::{Check, Finding};
 use crate::record::{self, FlagRecord};
 use crate::state::{Precondition, Stored, Version, Watch};
 
-/// How often [`FeatureFlagStore::watch`] asks a store that cannot tell of changes.
+/// How often [`FeatureFlagStore::watch`] asks a store that does not report changes.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps flags. Four methods make a store: [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) and
@@ -36,7 +36,7 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// where the flags are, and `corrupt_conformance_tests!` has them.
 ///
 /// A store is shared by threads and tasks. Futures may be dropped at any point: a write that was under way then either
-/// happened whole or not at all, be it a little later. No method may wait without a limit, or hold up its thread for long.
+/// happened whole or not at all, even if a little later. No method may wait without a limit, or hold up its thread for long.
 ///
 /// `Display` prints what a person should read in a log, without secrets: `Redis(features)`; a wrapper prints what it wraps
 /// too: `Mirrored(Redis(features))`.
@@ -61,7 +61,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// [`Stored::record`].
     async fn get(&self, name: &str) -> Result<Option<Stored>>;
 
-    /// Writes the whole flag if `when` holds, and tells its new version.
+    /// Writes the whole flag if `when` holds, and gives its new version.
     ///
     /// # Behavior
     ///
@@ -94,7 +94,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// `Unauthorized`. After `Unavailable` the outcome is unknown: read the flag again.
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version>;
 
-    /// Deletes the flag if `when` holds, and tells the version of its absence (of use to ordered stores only).
+    /// Deletes the flag if `when` holds, and gives the version of its absence (of use to ordered stores only).
     ///
     /// # Behavior
     ///
@@ -133,21 +133,21 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// `Unavailable` or `Unauthorized`. One flag that cannot be read does not fail the list: see [`Stored::record`].
     async fn list(&self) -> Result<Vec<Stored>>;
 
-    /// Tells of changes, whoever makes them. The default compares `list` once a second.
+    /// Reports changes, no matter who makes them. The default compares `list` once a second.
     ///
-    /// Errors are told as [`WatchEvent::Lost`](crate::WatchEvent::Lost), and the stream goes on trying.
+    /// Errors are reported as [`WatchEvent::Lost`](crate::WatchEvent::Lost), and the stream goes on trying.
     ///
     /// # Behavior
     ///
     /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`](crate::WatchEvent::Reset) with all flags, or `Serving` and then that; of a
     ///   wrapper that holds flags, with all that it holds.
-    /// - `watch_put`: a put is told as [`WatchEvent::Changed`](crate::WatchEvent::Changed), or as a [`WatchEvent::Hint`](crate::WatchEvent::Hint) or a new `Reset`.
-    /// - `watch_delete`: a delete is told as [`WatchEvent::Removed`](crate::WatchEvent::Removed), or as a `Hint` or a new `Reset`.
-    /// - `watch_no_gap`: what is written after the call of `watch` is told, be it in the first `Reset`.
+    /// - `watch_put`: a put is reported as [`WatchEvent::Changed`](crate::WatchEvent::Changed), or as a [`WatchEvent::Hint`](crate::WatchEvent::Hint) or a new `Reset`.
+    /// - `watch_delete`: a delete is reported as [`WatchEvent::Removed`](crate::WatchEvent::Removed), or as a `Hint` or a new `Reset`.
+    /// - `watch_no_gap`: what is written after the call of `watch` is reported, even if in the first `Reset`.
     /// - `watch_no_gap_at_start`: that holds for what is written while the watch begins, too: between a list and a subscription, say.
     /// - `watch_removes_nothing_else`: a flag that changes is never reported as gone in between.
-    /// - `watch_last_state`: changes in a row may be told as one, but the last state is always told.
-    /// - `watch_is_independent`: each watch is told of every change; that one is dropped does not concern the others.
+    /// - `watch_last_state`: changes in a row may be reported as one, but the last state is always reported.
+    /// - `watch_is_independent`: each watch reports every change; that one is dropped does not concern the others.
     /// - `watch_never_ends`: the stream goes on for as long as it is held.
     fn watch(&self) -> Watch<'_> {
         watch_by_polling(self, POLL_EVERY)
