@@ -25,6 +25,8 @@ pub(crate) struct Order {
     failing: usize,
     /// Names of which those who follow this mirror may have another state than is held.
     hints: Vec<Box<str>>,
+    /// Whether a state with a lower number replaced one of before the last reset: for those who follow this mirror the numbers begin again.
+    renumbered: bool,
     /// At so many names, those of flags long gone are forgotten.
     prune_at: usize,
 }
@@ -76,7 +78,7 @@ pub(crate) struct Sent {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) name: Box<str>,
-    sent: Sent,
+    pub(crate) sent: Sent,
 }
 
 impl Order {
@@ -98,6 +100,7 @@ impl Order {
     /// After an own write; says whether what was written is newer than what is held.
     pub(crate) fn end_write(&mut self, name: &str, write: &Write, outcome: Outcome, now: Instant) -> Verdict {
         let epoch = self.epoch;
+        let mut renumbered = false;
         let known = self.name(name);
         known.writes = known.writes.saturating_sub(1);
         known.own = Some(now);
@@ -111,6 +114,7 @@ impl Order {
                 let overtaken = matches!((seen.number, known.number), (Some(new), Some(current)) if new < current)
                     && known.epoch == Some(epoch);
                 if went_back || !overtaken {
+                    renumbered = known.is_renumbered_by(seen, epoch);
                     known.known = true;
                     known.present = seen.present;
                     known.gone_at_no_number = !seen.present && seen.number.is_none();
@@ -131,6 +135,7 @@ impl Order {
         } else if std::mem::take(&mut known.given_out) {
             self.hints.push(name.into());
         }
+        self.renumbered |= renumbered;
         self.schedule(name);
         verdict
     }
@@ -247,6 +252,16 @@ impl Order {
         std::mem::take(&mut self.hints)
     }
 
+    /// Whether those who follow this mirror must begin again, since they hold a higher number of before the last reset.
+    pub(crate) fn take_renumbered(&mut self) -> bool {
+        std::mem::take(&mut self.renumbered)
+    }
+
+    /// Whether a read that was sent then belongs to the last list of all flags.
+    pub(crate) fn is_of_this_epoch(&self, sent: Sent) -> bool {
+        sent.epoch == self.epoch
+    }
+
     /// Whether a read that was sent then leaves open which state is the newest.
     pub(crate) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
@@ -284,8 +299,13 @@ impl Order {
             known.listed = epoch;
         }
         let verdict = known.verdict(seen, read_at, source, epoch);
+        let mut renumbered = false;
         match verdict {
-            Verdict::Newer => known.enter(seen, read_at, source, epoch, now),
+            Verdict::Newer => {
+                // After a reset those who follow this mirror compare no number with one of before.
+                renumbered = source != Source::Reset && known.is_renumbered_by(seen, epoch);
+                known.enter(seen, read_at, source, epoch, now);
+            }
             Verdict::NotNewer => {}
             Verdict::Unclear => known.mark(now),
         }
@@ -298,6 +318,7 @@ impl Order {
         if (source != Source::Event || !marked) && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }
+        self.renumbered |= renumbered;
         if marked && source != Source::Read {
             self.schedule(name);
         }

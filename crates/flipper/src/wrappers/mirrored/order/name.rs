@@ -120,6 +120,11 @@ impl Name {
         source == Source::Read && read_at > last
     }
 
+    /// Whether a number of an earlier epoch is held, which this state's numbers cannot be compared with.
+    pub(super) fn is_renumbered_by(&self, seen: Seen, epoch: u64) -> bool {
+        self.epoch != Some(epoch) && self.number.is_some_and(|old| seen.number.is_none_or(|new| new <= old))
+    }
+
     /// Notes that a state was taken in.
     pub(super) fn enter(&mut self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64, now: Instant) {
         self.known = true;
