@@ -5,6 +5,7 @@ pub(crate) mod operand;
 mod owned;
 mod value;
 
+#[doc(hidden)]
 pub use macros::{strip_raw, value};
 pub use owned::Context;
 pub use value::{Value, ValueType};
@@ -23,7 +24,8 @@ mod sealed {
 /// last one only.
 ///
 /// ```
-/// use flipper::{Attributes, Context, context};
+/// use flipper::{Context, context};
+/// use flipper::context::Attributes;
 ///
 /// fn names(attributes: &(impl Attributes + ?Sized)) -> Vec<&str> {
 ///     (0..attributes.len()).map(|index| attributes.attribute(index).0).collect()

@@ -1,4 +1,4 @@
-//! The answer to a check, and why it is that.
+//! The answer to a check with its reason, and what it depends on: operators, clock, chance.
 
 mod plan;
 mod reason;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 pub(crate) use plan::{NO_ATTRIBUTES, Plan};
 pub use reason::Reason;
 
-use crate::clock::{Clock, RandomSource};
+pub use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
+pub use crate::conditions::{Operator, ParseConditionError};
 use crate::json::Json;
 
 /// The answer to a check, and why it is that.
@@ -59,7 +60,7 @@ pub struct Evaluation {
 #[non_exhaustive]
 pub struct Bucket {
     /// The caller's place: 0.00 to 0.99, or 0.00000 to 0.99999 with a
-    /// [`SaltedPercentageBucketer`](crate::SaltedPercentageBucketer).
+    /// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer).
     pub score: f64,
     /// The percentage now. It is as stored, and should be a number; a ramp's is computed.
     pub percentage: Json,

@@ -16,7 +16,7 @@ use crate::error::Result;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Refuses, in the compiler, what is no name for a flag; the rules are those of [`validate_new_name`](crate::validate_new_name).
+/// Refuses, in the compiler, what is no name for a flag; the rules are those of [`validate_new_name`](crate::store::validate_new_name).
 #[must_use]
 pub const fn flag_name(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();

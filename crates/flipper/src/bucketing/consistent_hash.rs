@@ -22,7 +22,8 @@ const FEW: usize = 8;
 /// is on when the score is at most the percentage.
 ///
 /// ```
-/// use flipper::{ConsistentHashPercentageBucketer, context};
+/// use flipper::context;
+/// use flipper::bucketing::ConsistentHashPercentageBucketer;
 ///
 /// let bucketer = ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["user_id"]);
 /// let context = context! { plan: "pro", user_id: 1 };
@@ -39,11 +40,11 @@ const FEW: usize = 8;
 /// - The flag's name is **not** hashed: the same users come first in every flag, and they bear all early roll-outs.
 /// - All attributes count. Without a whitelist another attribute puts the same user into another bucket.
 /// - A check without any of the whitelist's attributes hashes `[]`, whose score is 0.32, for everybody: all such callers are
-///   switched together, and [`Bucket::is_shared`](crate::Bucket::is_shared) says so.
+///   switched together, and [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) says so.
 /// - `1`, `1.0` and `"1"` are different users.
 /// - An attribute of the name `randomizer` is never hashed.
 ///
-/// [`SaltedPercentageBucketer`](crate::SaltedPercentageBucketer) is free of all that, where no Python reads the flag.
+/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer) is free of all that, where no Python reads the flag.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsistentHashPercentageBucketer {
     percentage: AnyPercentage,
@@ -55,7 +56,7 @@ pub struct ConsistentHashPercentageBucketer {
 impl ConsistentHashPercentageBucketer {
     pub(crate) const TYPE: &str = "ConsistentHashPercentageBucketer";
 
-    /// This part of all callers, from 0 to 1; [`Percentage::percent`](crate::Percentage::percent) takes 0 to 100.
+    /// This part of all callers, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), ..Self::default() }

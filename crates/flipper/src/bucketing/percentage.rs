@@ -10,10 +10,10 @@ use crate::{Error, Result};
 ///
 /// A part that is not from 0 to 1 is refused with `InvalidInput` when a client writes the flag. One that the Python library has
 /// stored may be anything JSON has: less than 0 is nobody, more than 1 is everybody, and what is not a number turns the flag off,
-/// with the reason [`TypeMismatch`](crate::Reason::TypeMismatch).
+/// with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
 ///
 /// ```
-/// use flipper::Percentage;
+/// use flipper::bucketing::Percentage;
 ///
 /// assert_eq!(Percentage::percent(25.0), Percentage::new(0.25));
 /// ```

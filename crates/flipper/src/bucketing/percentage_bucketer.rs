@@ -5,7 +5,8 @@ use crate::json::Object;
 /// A part of all checks, drawn anew at each: the same caller is in at one check and out at the next.
 ///
 /// ```
-/// use flipper::{Bucketer, PercentageBucketer};
+/// use flipper::Bucketer;
+/// use flipper::bucketing::PercentageBucketer;
 ///
 /// let bucketer = Bucketer::from(PercentageBucketer::new(0.3));
 /// ```
@@ -17,7 +18,7 @@ pub struct PercentageBucketer {
 impl PercentageBucketer {
     pub(crate) const TYPE: &str = "PercentageBucketer";
 
-    /// This part of all checks, from 0 to 1; [`Percentage::percent`](crate::Percentage::percent) takes 0 to 100.
+    /// This part of all checks, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into() }

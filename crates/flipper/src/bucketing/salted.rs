@@ -16,7 +16,8 @@ const BUCKETS: u64 = 100_000;
 /// `InvalidBucketerTypeError`: use it where no Python reads the flag.
 ///
 /// ```
-/// use flipper::{Bucketer, SaltedPercentageBucketer};
+/// use flipper::Bucketer;
+/// use flipper::bucketing::SaltedPercentageBucketer;
 ///
 /// let bucketer = Bucketer::from(SaltedPercentageBucketer::new("user_id", 0.125));
 /// ```
@@ -28,7 +29,7 @@ const BUCKETS: u64 = 100_000;
 /// the bucket; the flag is on when the bucket is less than the percentage times 100,000, rounded to the nearest integer.
 ///
 /// In a context without the attribute the flag is on at 100 % only, with the reason
-/// [`NoBucketAttribute`](crate::Reason::NoBucketAttribute). `7` and `"7"` are different callers. Two flags of one name
+/// [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and `"7"` are different callers. Two flags of one name
 /// under different base keys choose the same callers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaltedPercentageBucketer {

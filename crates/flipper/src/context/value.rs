@@ -8,7 +8,7 @@ use crate::json::{Json, Number};
 /// is the way to pass an object.
 ///
 /// ```
-/// use flipper::Value;
+/// use flipper::context::Value;
 ///
 /// assert!(matches!(Value::from(7), Value::Int(7)));
 /// assert!(matches!(Value::from(Some("pro")), Value::Str("pro")));

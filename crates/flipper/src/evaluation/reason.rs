@@ -80,7 +80,7 @@ impl Reason {
     /// versions, which may add others.
     ///
     /// ```
-    /// use flipper::Reason;
+    /// use flipper::evaluation::Reason;
     ///
     /// assert_eq!(Reason::ConditionsMet.code(), "conditions_met");
     /// ```

@@ -8,7 +8,7 @@ use super::write_string;
 /// hold. It is kept and written back as it was; whoever asks for text gets U+FFFD in their place.
 ///
 /// ```
-/// use flipper::Json;
+/// use flipper::json::Json;
 ///
 /// let json = Json::parse(r#""a\ud800b""#)?;
 /// assert_eq!(json.as_str(), Some("a\u{fffd}b"));

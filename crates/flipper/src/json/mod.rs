@@ -39,7 +39,7 @@ pub(crate) const MAX_DEPTH: usize = 512;
 /// Flag conditions compare numbers by value instead.
 ///
 /// ```
-/// use flipper::Json;
+/// use flipper::json::Json;
 ///
 /// let json = Json::parse(r#"{"plan": "é", "limit": 123456789012345678901234567890, "ratio": 1e-7}"#)?;
 /// assert_eq!(json.get("plan").and_then(Json::as_str), Some("é"));
@@ -101,7 +101,7 @@ impl Json {
     /// Makes JSON of anything serde can serialize, a `Json` inside it included, without losing digits or order.
     ///
     /// ```
-    /// use flipper::Json;
+    /// use flipper::json::Json;
     ///
     /// let json = Json::from_serialize(&(u128::MAX, "a", 0.5))?;
     /// assert_eq!(json.to_string(), r#"[340282366920938463463374607431768211455, "a", 0.5]"#);

@@ -15,7 +15,7 @@ const FEW: usize = 8;
 /// A JSON object. Keys keep the order they were inserted in; equality does not look at it.
 ///
 /// ```
-/// use flipper::{Json, Object};
+/// use flipper::json::{Json, Object};
 ///
 /// let mut object: Object = [("b", 1), ("a", 2)].into_iter().collect();
 /// object.insert("b", 3);

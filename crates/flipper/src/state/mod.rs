@@ -1,10 +1,12 @@
 //! What stores and those above them say to each other of flags: a flag as it is kept, its version, what changes, and how current all are.
 
+mod capabilities;
 mod status;
 mod stored;
 mod version;
 mod watch;
 
+pub use self::capabilities::Capabilities;
 pub use self::status::{Health, Status, Updates};
 pub use self::stored::{Corrupt, Stored};
 pub use self::version::{Precondition, Version};

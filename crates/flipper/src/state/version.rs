@@ -19,7 +19,7 @@ impl Precondition {
     /// Whether it holds for a flag of this version; `None` where there is no flag.
     ///
     /// ```
-    /// use flipper::{Precondition, Version};
+    /// use flipper::store::{Precondition, Version};
     ///
     /// let version = Version::ordered(7);
     /// assert!(Precondition::Unchanged(version.clone()).holds(Some(&version)));

@@ -29,7 +29,7 @@
 //!
 //! It holds for the clients of one set of flags: for clones of the client, handles, scopes, and other clients of the same store
 //! in memory. It is the answer of every check, whatever the attributes, also by `fetch_enabled`; [`evaluate`] gives
-//! [`Reason::Overridden`](crate::Reason::Overridden). The flag itself is not touched, and need not exist.
+//! [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The flag itself is not touched, and need not exist.
 //!
 //! [`evaluate`]: crate::FeatureFlagClient::evaluate
 

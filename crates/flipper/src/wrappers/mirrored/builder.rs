@@ -35,7 +35,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     /// holds up to 64 MiB. One that is broken, or of another store, is ignored with a warning.
     ///
     /// The flags of the file are there at once, and `Stale`.
-    /// [`ready`](crate::LocalFeatureFlagStore::ready) still waits for those of the store, but returns when the store cannot be
+    /// [`ready`](crate::store::LocalFeatureFlagStore::ready) still waits for those of the store, but returns when the store cannot be
     /// reached.
     #[must_use]
     pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
