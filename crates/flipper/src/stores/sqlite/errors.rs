@@ -1,4 +1,4 @@
-//! What SQLite's and the system's errors mean for a caller.
+//! Maps SQLite's and the system's errors.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -8,7 +8,6 @@ use rusqlite::ffi::{SQLITE_CANTOPEN_ISDIR, SQLITE_IOERR_SHMSIZE, SQLITE_READONLY
 
 use crate::error::{Error, ErrorKind};
 
-/// The store's name in errors.
 pub(super) struct Named<'a>(pub(super) &'a Path);
 
 impl fmt::Display for Named<'_> {
@@ -75,7 +74,7 @@ pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {
             (Unavailable, true, "database broke off the operation")
         }
         (ErrorCode::NoLargeFileSupport, _) => (Unsupported, false, "file is larger than this system allows"),
-        // SQLITE_ERROR, mostly: a table or trigger that somebody has removed.
+        // Mostly SQLITE_ERROR: a table or trigger was removed.
         _ => (Unavailable, false, "database does not have this store's layout"),
     };
     Error::new(kind).with_message(message).with_transient(transient).with_source(error)
