@@ -128,15 +128,14 @@ impl Asker<'_> {
 
     /// In a cluster several nodes may answer.
     async fn text(&self, command: Cmd) -> RedisResult<String> {
-        match self.ask(&command).await? {
-            Value::Map(answers) => Ok(answers
-                .into_iter()
-                .next()
-                .map(|(_, one)| String::from_redis_value(one))
-                .transpose()?
-                .unwrap_or_default()),
-            one => Ok(String::from_redis_value(one)?),
-        }
+        let answer = match self.ask(&command).await? {
+            Value::Map(answers) => match answers.into_iter().next() {
+                Some((_, first)) => first,
+                None => return Ok(String::new()),
+            },
+            answer => answer,
+        };
+        Ok(String::from_redis_value(answer)?)
     }
 
     async fn rights(&self) -> Check {

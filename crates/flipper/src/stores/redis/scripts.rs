@@ -56,12 +56,9 @@ impl Script {
 
     /// `known`: the server has the script, so its digest is enough.
     pub(super) fn call(&self, known: bool, key: &str, when: &Precondition, value: Option<&str>) -> Cmd {
-        let mut call = match known {
-            true => redis::cmd("EVALSHA"),
-            false => redis::cmd("EVAL"),
-        };
+        let mut call = redis::cmd(if known { "EVALSHA" } else { "EVAL" });
         match known {
-            true => call.arg(hex(&Sha1::digest(self.text))),
+            true => call.arg(digest(self.text.as_bytes())),
             false => call.arg(self.text),
         };
         call.arg(1).arg(key);

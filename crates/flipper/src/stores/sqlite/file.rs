@@ -117,7 +117,7 @@ impl Place {
         // Tries again if the file is replaced meanwhile.
         for _ in 0..5 {
             let files = Files::of(&self.path)?;
-            let before = id(&metadata(&files.main)?.ok_or_else(deleted)?);
+            let before = id(&existing(&files.main)?);
             let opened = match open(&files, Mode::Shared, patience) {
                 Err(error) if may_be_read_without_locks(&files, &error) => open(&files, Mode::WithoutLocks, patience)?,
                 opened => opened?,
@@ -131,7 +131,7 @@ impl Place {
 
     /// Fails if the path no longer leads to these files; returns the content of the database file.
     pub(super) fn look(&self, identity: &Identity) -> Result<Content> {
-        let Some(main) = metadata(&self.path)? else { return Err(deleted()) };
+        let main = existing(&self.path)?;
         if id(&main) != identity.main {
             return Err(unavailable("database file was replaced"));
         }
@@ -196,8 +196,8 @@ fn metadata(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
-fn content_of_main(files: &Files) -> Result<Content> {
-    Ok(content_of(&metadata(&files.main)?.ok_or_else(deleted)?))
+fn existing(path: &Path) -> Result<Metadata> {
+    metadata(path)?.ok_or_else(deleted)
 }
 
 /// Whether a further write gets another modification time.
@@ -210,18 +210,18 @@ fn content_of(metadata: &Metadata) -> Content {
 }
 
 fn identify(files: Files, mode: Mode, content: Content) -> Result<Identity> {
-    let main = id(&metadata(&files.main)?.ok_or_else(deleted)?);
+    let main = id(&existing(&files.main)?);
     let wal = metadata(&files.wal)?.as_ref().map(id);
     Ok(Identity { files, main, wal, unlocked: matches!(mode, Mode::WithoutLocks).then_some(content) })
 }
 
 fn open(files: &Files, mode: Mode, patience: Duration) -> Result<(Connection, Identity, Content)> {
-    let mut content = content_of_main(files)?;
+    let mut content = content_of(&existing(&files.main)?);
     let mut connection = connect(files, mode, patience)?;
     schema::prepare(&mut connection, patience)?;
     if matches!(mode, Mode::Shared) {
         // `prepare` may have created the tables.
-        content = content_of_main(files)?;
+        content = content_of(&existing(&files.main)?);
     }
     // SQLite creates the -wal file at the first read.
     schema::data_version(&connection).map_err(from_sqlite)?;

@@ -184,17 +184,10 @@ pub fn from_version(version: &FlagVersion) -> Option<Version> {
 
 /// The flag, or why it is unreadable, for our own calls.
 pub fn to_state(stored: &Stored) -> FlagState {
-    let (record, corrupt) = match &stored.record {
-        Ok(record) => (Some(record.to_json()), None),
-        Err(corrupt) => (None, Some(corrupt.reason().to_owned())),
-    };
-    FlagState {
-        feature_name: Some(stored.name.clone()),
-        version: Some(to_version(&stored.version)),
-        record,
-        corrupt,
-        unknown: None,
-        read_us_ago: None,
+    let absent = absent_state(stored.name.clone(), Some(&stored.version));
+    match &stored.record {
+        Ok(record) => FlagState { record: Some(record.to_json()), ..absent },
+        Err(corrupt) => FlagState { corrupt: Some(corrupt.reason().to_owned()), ..absent },
     }
 }
 

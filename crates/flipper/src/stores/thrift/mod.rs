@@ -68,20 +68,21 @@ struct Target {
 }
 
 impl Target {
+    fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
     fn identity(&self) -> Identity {
-        Identity::new(match self.host.contains(':') {
-            true => format!("thrift://[{}]:{}", self.host, self.port),
-            false => format!("thrift://{}:{}", self.host, self.port),
-        })
+        Identity::new(format!("thrift://{}", self.address()))
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "ThriftRpc([{}]:{})", self.host, self.port),
-            false => write!(f, "ThriftRpc({}:{})", self.host, self.port),
-        }
+        write!(f, "ThriftRpc({})", self.address())
     }
 }
 

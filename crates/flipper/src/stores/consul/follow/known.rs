@@ -107,13 +107,9 @@ impl Known {
                 _ => changed.push(row.clone()),
             }
         }
-        let mut deleted = Vec::new();
-        if met < self.present {
-            let names: HashSet<&str, RandomState> = rows.rows.iter().map(|row| rows.name(row)).collect();
-            let missing = self.flags.iter().filter(|(name, last)| last.present && !names.contains(name.as_str()));
-            deleted.extend(missing.filter(|(_, last)| last.index <= rows.index).map(|(name, _)| name.clone()));
-            deleted.sort_unstable();
-        }
+        let mut deleted = if met < self.present { self.missing(rows) } else { Vec::new() };
+        deleted.retain(|name| self.index(name) <= rows.index);
+        deleted.sort_unstable();
         Ok(Difference { changed, deleted })
     }
 
