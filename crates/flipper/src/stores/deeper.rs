@@ -18,6 +18,6 @@ pub(super) fn is_ours(flag: &Stored) -> bool {
 /// The error of a write to a key that holds something else.
 pub(super) fn taken(name: &str) -> Error {
     Error::new(ErrorKind::InvalidName)
-        .with_message("the key of this name holds what is no flag of this base key")
+        .with_message("the key of this name holds something other than a flag of this base key")
         .with_flag(name)
 }

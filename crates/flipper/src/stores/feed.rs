@@ -63,7 +63,7 @@ where
                 // The task never ends by itself: it has panicked.
                 self.task = None;
                 if !std::mem::replace(&mut self.lost, true) {
-                    return self.broken("the task that follows the store broke off");
+                    return self.broken("the task that follows the store panicked");
                 }
                 background::sleep(RESTART).await;
             }

@@ -31,7 +31,7 @@ fn error(status: StatusCode, text: String) -> Error {
         StatusCode::BAD_REQUEST => (Unsupported, "the Consul agent does not take the request"),
         StatusCode::PAYLOAD_TOO_LARGE => (InvalidInput, "the flag is larger than the Consul agent takes"),
         StatusCode::TOO_MANY_REQUESTS => (Unavailable, "the Consul agent has a limit of requests, which is reached"),
-        StatusCode::NOT_FOUND => (Unavailable, "who answers is no Consul agent, or no agent of this kind"),
+        StatusCode::NOT_FOUND => (Unavailable, "the answer is not from a Consul agent, or not from one of this kind"),
         status if status.is_server_error() => (Unavailable, "the Consul agent cannot do it now"),
         _ => (Unsupported, "the Consul agent's answer cannot be understood"),
     };
@@ -49,7 +49,8 @@ pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) 
 
 /// Every answer of Consul has an index.
 pub(super) fn without_index() -> Error {
-    Error::new(ErrorKind::Unavailable).with_message("the answer has no X-Consul-Index: who answers is no Consul agent")
+    Error::new(ErrorKind::Unavailable)
+        .with_message("the answer has no X-Consul-Index, so it is not from a Consul agent")
 }
 
 /// The index is lower than before: the server has an older state than the previous one, or another store's.

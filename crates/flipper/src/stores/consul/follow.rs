@@ -147,8 +147,7 @@ impl Follower {
         match select(pin!(answer), trouble).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => {
-                Err(Error::new(ErrorKind::Unavailable)
-                    .with_message("another request to the store did not come through"))
+                Err(Error::new(ErrorKind::Unavailable).with_message("another request to the store failed"))
             }
         }
     }
@@ -190,8 +189,7 @@ impl Follower {
     /// Fails unless missing flags were deleted: Consul silently leaves out what the token may not read.
     async fn check_deleted(&self, names: &[String], index_rose: bool) -> Result<()> {
         if !index_rose {
-            let message =
-                "flags are not shown any more though nothing was deleted: the Consul token may not read them now";
+            let message = "flags are missing though nothing was deleted: the Consul token may not read them now";
             return Err(Error::new(ErrorKind::Unauthorized).with_message(message));
         }
         self.check_absent(names).await
@@ -205,7 +203,7 @@ impl Follower {
         let found =
             try_join_all(keys.map(|key| async move { self.store.client.get(&key, Read::Leader).await })).await?;
         if found.iter().any(|found| found.entry.is_some()) {
-            let message = "the list of all flags left out one that is there";
+            let message = "the list of all flags left out one that exists";
             return Err(Error::new(ErrorKind::Unavailable).with_message(message));
         }
         Ok(())

@@ -109,10 +109,8 @@ fn persistence(info: &str) -> Option<Check> {
 fn eviction(info: &str) -> Option<Check> {
     let (policy, limit) = (field(info, "maxmemory_policy")?, field(info, "maxmemory")?);
     Some(match policy.starts_with("allkeys-") && limit != "0" {
-        true => {
-            Check::new("eviction", Finding::Problem, format!("{policy}: flags may be thrown away when memory is full"))
-                .hint("`maxmemory-policy volatile-lru` spares keys without expiry, which flags are")
-        }
+        true => Check::new("eviction", Finding::Problem, format!("{policy}: flags may be evicted when memory is full"))
+            .hint("`maxmemory-policy volatile-lru` spares keys without expiry, which flags are"),
         false => Check::new("eviction", Finding::Fine, policy),
     })
 }

@@ -29,7 +29,7 @@ pub(super) fn from_io(what: &str, error: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => ErrorKind::Unauthorized,
         _ => ErrorKind::Unavailable,
     };
-    Error::new(kind).with_message(format!("{what} cannot be looked at")).with_source(error)
+    Error::new(kind).with_message(format!("{what} cannot be accessed")).with_source(error)
 }
 
 pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {
@@ -71,7 +71,7 @@ pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {
             (Unavailable, false, "database refused the flag, by a constraint that is not this store's")
         }
         (ErrorCode::OperationInterrupted | ErrorCode::OperationAborted | ErrorCode::SchemaChanged, _) => {
-            (Unavailable, true, "database broke off the operation")
+            (Unavailable, true, "database interrupted the operation")
         }
         (ErrorCode::NoLargeFileSupport, _) => (Unsupported, false, "file is larger than this system allows"),
         // Mostly SQLITE_ERROR: a table or trigger was removed.

@@ -196,7 +196,8 @@ impl SqliteFeatureFlagStore {
             Ok(handle) => handle.spawn_blocking(move || work(&shared.file)).await,
             Err(error) => return Err(self.named(unavailable("no thread can be started").with_source(error))),
         };
-        let done = done.unwrap_or_else(|ended| Err(unavailable("work with the file broke off").with_source(ended)));
+        let done =
+            done.unwrap_or_else(|ended| Err(unavailable("work with the file did not finish").with_source(ended)));
         done.map_err(|error| self.named(error))
     }
 
@@ -301,7 +302,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
         let Ok(handle) = background::handle() else { return shared.file.close() };
         let closed = handle.spawn_blocking(move || shared.file.close()).await;
         closed
-            .unwrap_or_else(|ended| Err(unavailable("work with the file broke off").with_source(ended)))
+            .unwrap_or_else(|ended| Err(unavailable("work with the file did not finish").with_source(ended)))
             .map_err(|error| self.named(error))
     }
 }

@@ -16,7 +16,7 @@ fn threads_survive_panics() {
     assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
     for round in 0..3 {
         let error = block_on(store.write::<()>(|_, _| panic!("a test asked for it"))).unwrap_err();
-        assert!(error.to_string().contains("broke off"), "{error}");
+        assert!(error.to_string().contains("did not finish"), "{error}");
         store.shared.followers.ask(|| Request::Panic);
         let lost = loop {
             match block_on(watch.next()).unwrap() {

@@ -351,7 +351,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
                 if begins {
                     return Ok((self.legacy_list().await?, None));
                 }
-                let message = "the server ceased to know the calls that its flags were being read by";
+                let message = "the server no longer has the call that its flags were being read by";
                 return Err(Error::new(ErrorKind::Unavailable).with_message(message).with_store(self));
             };
             let flags: Vec<_> = page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state).collect();

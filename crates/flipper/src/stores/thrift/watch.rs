@@ -66,7 +66,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
         }
     });
     // The thread never ends by itself: it has panicked.
-    let broken = Error::new(ErrorKind::Unavailable).with_message("thread that follows the server broke off");
+    let broken = Error::new(ErrorKind::Unavailable).with_message("thread that follows the server panicked");
     let again = async move {
         background::sleep(RESTART).await;
         follow(store)
