@@ -15,7 +15,6 @@ pub(super) fn is_ours(flag: &Stored) -> bool {
     !is_deeper(&flag.name) || flag.record.as_ref().is_ok_and(|record| record.name() == flag.name)
 }
 
-/// The error of a write to a key that holds something else.
 pub(super) fn taken(name: &str) -> Error {
     Error::new(ErrorKind::InvalidName)
         .with_message("the key of this name holds something other than a flag of this base key")

@@ -86,12 +86,10 @@ impl Parts {
         self.authority.split(',').map(|text| host(text, default_port)).collect()
     }
 
-    /// Decoded, without slashes at its ends.
     pub(crate) fn decoded_path(&self) -> Result<String> {
         decoded(self.path.trim_matches('/'))
     }
 
-    /// From the path or the parameter.
     pub(crate) fn base_key(&mut self) -> Result<Option<String>> {
         let path = Some(self.decoded_path()?).filter(|path| !path.is_empty());
         match (path, self.parameters.take("base_key")) {
@@ -133,7 +131,6 @@ fn host(text: &str, default_port: u16) -> Result<Host> {
 }
 
 impl Host {
-    /// With brackets around an IPv6 address.
     pub(crate) fn to_address(&self) -> String {
         match self.name.contains(':') {
             true => format!("[{}]:{}", self.name, self.port),

@@ -69,11 +69,9 @@ pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEv
 }
 
 enum End {
-    /// The stream was dropped.
     Unwatched,
     /// The state may be outdated: a query failed, or an index went back.
     Doubted(Error),
-    /// The list of all flags failed.
     Failed(Error),
 }
 

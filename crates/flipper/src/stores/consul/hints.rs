@@ -13,12 +13,9 @@ use tokio::sync::{Notify, broadcast};
 
 /// A list of up to this many bytes, some 120 flags, is as fast as a hint and a read, so there are no hints then.
 pub(super) const SMALL: usize = 40 * 1024;
-/// How many changes the value names.
 const KEPT: usize = 16;
-/// The largest size of the value.
 pub(super) const LARGEST: usize = KEPT * (16 + 1 + 255 + 1) * 4 / 3;
 const EXPLAINED: usize = 256;
-/// How many own writes may wait for the watch.
 const WAITING: usize = 1024;
 /// Above this many own deletions, they are dropped: no watch consumes them.
 const MOST_OWN: usize = 10_000;

@@ -60,7 +60,6 @@ impl Wait {
     }
 }
 
-/// All keys under a prefix, unparsed.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) body: Bytes,
@@ -141,7 +140,6 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// A transaction's result, if Consul processed it.
 #[derive(Debug)]
 pub(super) enum Transaction {
     /// The keys that were set, read or checked, in order.
@@ -289,7 +287,6 @@ struct Wrapped<'a> {
     kv: &'a Operation<'a>,
 }
 
-/// A JSON string of base64, or `null`.
 pub(super) fn decode(json: &[u8]) -> Result<Vec<u8>> {
     let plain =
         json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).filter(|text| !text.contains(&b'\\'));

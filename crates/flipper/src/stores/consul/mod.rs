@@ -81,7 +81,6 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 const WAIT: Duration = Duration::from_secs(15);
 /// Consul's default limit for a value.
 const LARGEST: usize = 512 * 1024;
-/// How many writes `put_all` sends concurrently.
 const AT_ONCE: usize = 16;
 const PAGE: usize = 500;
 
@@ -111,7 +110,6 @@ pub struct ConsulFeatureFlagStore {
     client: ConsulClient,
     keys: Arc<Keys>,
     hints: Arc<Hints>,
-    /// How long Consul may hold back an answer when nothing changes.
     wait: Duration,
     /// Whether the token may list only what is under the base key.
     narrow: Arc<AtomicBool>,
@@ -223,7 +221,6 @@ impl ConsulFeatureFlagStore {
         Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)
     }
 
-    /// The version of a missing flag; fails if it exists.
     async fn absent(&self, name: &str) -> Result<Version> {
         let named = |error: Error| error.with_store(self).with_flag(name);
         let found = self.client.get(&self.keys.of(name), Read::Confirmed).await.map_err(named)?;

@@ -18,7 +18,6 @@ const LARGE: usize = 1024 * 1024;
 /// More flags than this are decoded there too.
 const MANY: usize = 32;
 
-/// A flag in a listing, with its value not yet decoded.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     name: Name,

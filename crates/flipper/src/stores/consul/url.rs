@@ -162,7 +162,6 @@ mod tests {
             for ask in asks.clone() {
                 let environment = [secret.clone(), ask];
                 let sent = sent("consul://HOST/features", &environment).await.unwrap();
-                // A TLS handshake.
                 assert_eq!(sent.first(), Some(&22), "{environment:?}: {}", String::from_utf8_lossy(&sent));
             }
             let asked = [secret.clone(), ("CONSUL_HTTP_ADDR", "https://HOST".to_owned())];

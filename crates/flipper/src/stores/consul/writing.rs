@@ -6,7 +6,6 @@ use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transactio
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::Version;
 
-/// Upper bound for a transaction's size without values and keys.
 const FRAME: usize = 1024;
 
 /// `index`: the flag's expected index, 0 for a missing flag.

@@ -107,7 +107,6 @@ impl RedisClient {
         matches!(self.kind, Kind::Sentinel(_))
     }
 
-    /// With TLS files read again, since certificates are renewed.
     fn kind(&self) -> RedisResult<Kind> {
         match (&self.place, self.refused) {
             (_, Some(why)) => Err(refusal(why)),

@@ -73,7 +73,6 @@ async fn read(
     store.stored(name, value)
 }
 
-/// Whether slots are migrating: their keys then are on two nodes.
 async fn are_moving(store: &RedisFeatureFlagStore, cluster: &mut ClusterConnection, count: usize) -> RedisResult<bool> {
     let mut ask = redis::cmd("CLUSTER");
     ask.arg("NODES");

@@ -32,7 +32,6 @@ pub(super) fn refusal(why: impl Into<String>) -> RedisError {
     (Driver::Client, "refused", why.into()).into()
 }
 
-/// A connection that the server closed during the handshake.
 pub(super) fn closed_at_start() -> RedisError {
     let why = "the connection was closed at the first command, `HELLO`: is it a proxy that does not know it, a port for TLS, or a \
                server with as many clients as it takes (`maxclients`)?";

@@ -14,7 +14,6 @@ use crate::state::{Stored, Updates, Version, WatchEvent};
 use crate::store::FeatureFlagStore;
 
 pub(super) enum End {
-    /// The stream was dropped.
     Unwatched,
     Driver(RedisError),
 }
@@ -76,7 +75,6 @@ impl EventSender {
         Ok(())
     }
 
-    /// Every change before `at` was emitted.
     pub(super) async fn confirm(&self, (at, valid_for): (Instant, Duration)) -> Result<(), End> {
         self.send(WatchEvent::Confirmed { at, valid_for }).await
     }

@@ -25,7 +25,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("EVALSHA", &["EVALSHA", "x", "1", "KEY"]),
 ];
 
-/// A clock that is off by more is a problem.
 const MOST_OFF: Duration = Duration::from_secs(5);
 
 pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {

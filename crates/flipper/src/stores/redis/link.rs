@@ -61,7 +61,6 @@ impl Link {
         .await
     }
 
-    /// The connection, for several commands that must go to the same server.
     pub(super) async fn connection(&self, limit: Duration) -> RedisResult<Arc<Live>> {
         self.with(limit, self.live(limit)).await
     }

@@ -155,7 +155,6 @@ impl Place {
         }
     }
 
-    /// The URL without user, password and files, up to the base key.
     pub(super) fn shown(&self) -> String {
         let redis = if self.tls.is_some() { "rediss" } else { "redis" };
         match &self.form {

@@ -33,7 +33,6 @@ pub(super) const PUT: Script = Script { text: script!("'SET', KEYS[1], ARGV[2]")
 pub(super) const DELETE: Script = Script { text: script!("'DEL', KEYS[1]") };
 
 impl Script {
-    /// Whether the precondition held, and so the write was done.
     pub(super) async fn run(
         &self,
         link: &Link,

@@ -39,7 +39,6 @@ pub(super) async fn mode(node: &mut MultiplexedConnection) -> RedisResult<Mode> 
 pub(super) struct State {
     pub(super) run_id: Option<String>,
     pub(super) is_replica: bool,
-    /// Why its answers may be incomplete.
     trouble: Option<Trouble>,
     /// The replication id: it changes with each full copy from another server.
     history: String,
@@ -73,7 +72,6 @@ impl State {
         Ok(Self::read(&text))
     }
 
-    /// Of a cluster: its primaries report the rest one by one.
     pub(super) fn of_cluster(run_id: Option<String>) -> Self {
         Self { run_id, ..Self::default() }
     }

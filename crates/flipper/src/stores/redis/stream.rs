@@ -15,7 +15,6 @@ use crate::store::{FlagStream, pages};
 
 type Page = (Vec<Stored>, Option<Option<Reading>>);
 
-/// On one connection: a cursor is valid on one server only.
 struct Reading {
     live: Arc<Live>,
     pages: Pages,

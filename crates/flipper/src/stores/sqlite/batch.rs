@@ -28,7 +28,6 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// One result per record. An error of the transaction is the error of each flag.
     pub(super) fn results(
         self,
         written: Result<Vec<Result<Version>>>,

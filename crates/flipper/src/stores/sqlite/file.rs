@@ -41,7 +41,6 @@ pub(super) struct Identity {
     unlocked: Option<Content>,
 }
 
-/// A database's files, where its path led when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Files {
     main: PathBuf,
@@ -66,7 +65,6 @@ impl Files {
 }
 
 impl Identity {
-    /// Whether no process has written to the -wal file for this time.
     pub(super) fn log_rests(&self, time: Duration) -> bool {
         let written = fs::metadata(&self.files.wal).and_then(|wal| wal.modified());
         written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= time))
@@ -200,7 +198,6 @@ fn existing(path: &Path) -> Result<Metadata> {
     metadata(path)?.ok_or_else(deleted)
 }
 
-/// Whether a further write gets another modification time.
 pub(super) fn is_past((_, written): Content) -> bool {
     written.is_none_or(|at| at.elapsed().is_ok_and(|since| since > TICK))
 }

@@ -17,9 +17,7 @@ use super::schema::{self, Marks};
 use crate::error::{Error, Result};
 use crate::state::{Updates, WatchEvent};
 
-/// Poll interval while notifications work.
 const WITH_HINTS: Duration = Duration::from_millis(50);
-/// Poll interval without notifications.
 const WITHOUT_HINTS: Duration = Duration::from_millis(3);
 /// Pause before the second read, if a notification came before its change was visible.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
@@ -27,9 +25,7 @@ const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const UNNOTIFIED_LIMIT: u32 = 3;
 /// Maximum wait to open the file. A longer one would delay other threads, and the follower tries again anyway.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How often to check for room in a full queue.
 const WHILE_FULL: Duration = Duration::from_millis(1);
-/// How often to emit `Confirmed` when nothing changes.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 /// Allowance for a slow read of the file, while flags count as current.
 const SLOW_LOOK: Duration = Duration::from_secs(10);
@@ -89,7 +85,6 @@ impl Follower {
         }
     }
 
-    /// Emits events until the receiver is dropped or a request ends it.
     pub(super) fn run(mut self, begun: bool, events: &mpsc::Sender<WatchEvent>) {
         let mut next = if begun { self.wait() } else { Some(false) };
         while let Some(by_clock) = next {

@@ -7,7 +7,6 @@ use std::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 pub(super) enum Request {
-    /// The file may have changed.
     Hint,
     Close,
     #[cfg(test)]
@@ -47,7 +46,6 @@ impl Followers {
     }
 }
 
-/// Keeps a follower registered until dropped.
 pub(super) struct Registered(Arc<Followers>, u64);
 
 impl Drop for Registered {

@@ -25,7 +25,6 @@ impl Link {
         Ok(Self { connection, identity, content: (content, is_past(content)), emptied: false })
     }
 
-    /// Whether the connection has read this content.
     pub(super) fn has_read(&self, content: Content) -> bool {
         self.content == (content, true)
     }
@@ -135,7 +134,6 @@ impl File {
         Link::open(&self.place, patience)
     }
 
-    /// Runs `work` on a connection to the file that the path leads to.
     pub(super) fn with<T>(
         &self,
         holder: &Holder,
@@ -162,7 +160,6 @@ impl File {
         Ok(done)
     }
 
-    /// Closes the connection if it is unusable.
     fn refresh(&self, held: &mut Option<Link>, writes: bool) -> Result<()> {
         let Some(link) = held else { return Ok(()) };
         match link.look(&self.place) {
@@ -207,7 +204,6 @@ impl File {
         emptied.map(|busy| busy == 0).map_err(from_sqlite)
     }
 
-    /// Closes the reader and the writer, after those of watches.
     pub(super) fn close(&self) -> Result<()> {
         if let Some(link) = self.reader.lock().take() {
             self.warn(link.close(&self.place, false));

@@ -80,7 +80,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Within what SQLite can count in milliseconds and clocks can add.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 const SHORTEST_POLL: Duration = Duration::from_millis(1);
-/// The -wal file is emptied this long after the last write.
 const REST: Duration = Duration::from_millis(100);
 const PAGE: usize = 500;
 

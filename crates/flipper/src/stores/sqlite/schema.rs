@@ -235,7 +235,6 @@ fn version(number: i64) -> Version {
 /// Where a follower stands. Rows of SQLite's own table of counters, so the layout needs no table for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// The last version.
     last: i64,
     /// Deletions up to this version are pruned.
     pruned: i64,
@@ -282,8 +281,6 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// Waits for the write lock.
-///
 /// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write all the time: some
 /// would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {

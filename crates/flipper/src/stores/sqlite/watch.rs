@@ -20,7 +20,6 @@ use crate::state::{Watch, WatchEvent};
 
 /// How many events may wait for the reader of the stream.
 const QUEUE: usize = 64;
-/// Pause before the thread is started again.
 const RESTART: Duration = Duration::from_secs(1);
 
 /// The first poll of the stream reads all flags on the polling thread, so that they are available at once; but not on the

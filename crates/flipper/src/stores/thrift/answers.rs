@@ -55,7 +55,6 @@ pub(crate) struct Times {
     list: List,
 }
 
-/// When all flags were last listed.
 #[derive(Default, PartialEq, Eq)]
 enum List {
     AfterThisAnswer,
@@ -66,7 +65,6 @@ enum List {
 }
 
 impl Times {
-    /// All flags were listed, after the answer whose changes come next.
     pub(crate) fn listed(&mut self) {
         self.last.clear();
         self.list = List::AfterThisAnswer;

@@ -29,7 +29,6 @@ pub(super) type Call<'a, T> = &'a mut dyn FnMut(&mut dyn TFeatureFlagStoreSyncCl
 
 type OnConnect = Box<dyn Fn(&Arc<TcpStream>) + Send>;
 
-/// Makes calls over one connection, and reconnects as needed.
 pub(super) struct Caller {
     target: Arc<Target>,
     connection: Option<MessageReader<Socket>>,

@@ -16,12 +16,10 @@ use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::state::{Stored, Watch, WatchEvent};
 
-/// Between attempts; connecting has its own growing pauses.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const EVENTS_AHEAD: usize = 16;
 
-/// Before a new thread replaces one that panicked.
 const RESTART: Duration = Duration::from_secs(1);
 
 enum Message {
@@ -134,7 +132,6 @@ struct Thread {
     ending: Arc<Ending>,
     cursor: Option<String>,
     lost: Option<String>,
-    /// The server process that answered last.
     server: Option<String>,
     has_flags: bool,
     times: Times,

@@ -36,7 +36,6 @@ pub enum ConsulConsistency {
 #[derive(Clone)]
 pub struct ConsulClientBuilder {
     address: String,
-    /// Whether to use TLS; `None`: not set.
     ssl: Option<bool>,
     token: Option<String>,
     token_file: Option<PathBuf>,

@@ -25,7 +25,6 @@ pub(crate) struct Request {
     /// From `/v1` on, with its query.
     pub(crate) path: String,
     pub(crate) body: Bytes,
-    /// How long the agent may hold back its answer.
     pub(crate) wait: Duration,
     pub(crate) limit: usize,
 }

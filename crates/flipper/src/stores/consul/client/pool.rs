@@ -74,7 +74,6 @@ impl Pool {
         }
     }
 
-    /// After dropping those idle for too long.
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let old = idle.partition_point(|(_, since)| since.elapsed() > IDLE);

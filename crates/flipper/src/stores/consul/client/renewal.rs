@@ -26,7 +26,6 @@ impl Stamp {
     }
 }
 
-/// The ACL token: fixed, or from a file.
 pub(super) struct Token {
     file: Option<PathBuf>,
     state: Mutex<State>,

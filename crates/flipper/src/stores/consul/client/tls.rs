@@ -41,7 +41,6 @@ impl Tls {
             || *no_verify
     }
 
-    /// Changes when one of the files is renewed.
     pub(super) fn stamps(&self) -> Vec<Stamp> {
         let mut files: Vec<_> =
             [&self.ca_file, &self.client_cert, &self.client_key].into_iter().flatten().cloned().collect();

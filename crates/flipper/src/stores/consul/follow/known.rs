@@ -67,7 +67,6 @@ impl Known {
         self.present
     }
 
-    /// 0 for an unknown flag.
     pub(super) fn index(&self, name: &str) -> u64 {
         self.flags.get(name).map_or(0, |last| last.index)
     }

@@ -11,7 +11,6 @@ const LONG: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Retry {
-    /// `None`: at once.
     broken_off: Option<Pause>,
     outage: Pause,
 }
@@ -35,7 +34,6 @@ impl Retry {
         }
     }
 
-    /// After a failed list of all flags.
     pub(super) async fn later(&mut self) {
         sleep(self.outage.next()).await;
     }

@@ -14,7 +14,6 @@ use crate::stores::consul::rows::Rows;
 
 /// A failed query is no outage if a list succeeds within this time.
 const AT_ONCE: Duration = Duration::from_millis(250);
-/// How long to wait for the agent's identity.
 const WHO: Duration = Duration::from_millis(250);
 /// The longest rest between queries, and the interval of `Confirmed` while changes come.
 const SECOND: Duration = Duration::from_secs(1);
@@ -90,7 +89,6 @@ impl Follower {
         self.send(WatchEvent::Confirmed { at, valid_for: at.elapsed() + self.next_word() }).await
     }
 
-    /// The longest time to the next confirmation.
     fn next_word(&self) -> Duration {
         Wait { index: 0, time: self.store.wait }.longest() + self.store.client.timeout() + 2 * SECOND
     }
