@@ -179,10 +179,10 @@ impl RedisClient {
             let client = speaking(&client, if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 })?;
             // The connection to a cluster's node is closed, which is no loss to report.
             let kept = Arc::new(AtomicBool::new(true));
-            let (sender, kept_by_push) = (pushes.clone(), Arc::clone(&kept));
+            let (sender, is_kept) = (pushes.clone(), Arc::clone(&kept));
             let mut config = node_config(limit);
             if resp3 {
-                config = config.set_push_sender(move |push: PushInfo| match kept_by_push.load(Ordering::Acquire) {
+                config = config.set_push_sender(move |push: PushInfo| match is_kept.load(Ordering::Acquire) {
                     true => sender.send(push),
                     false => Ok(()),
                 });

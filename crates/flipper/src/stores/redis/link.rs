@@ -97,10 +97,10 @@ impl Link {
             tokio::time::sleep_until(at.into()).await;
         }
         let lost = Arc::new(AtomicBool::new(false));
-        let lost_by_push = Arc::clone(&lost);
+        let is_lost = Arc::clone(&lost);
         let on_push = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
-                lost_by_push.store(true, Ordering::Release);
+                is_lost.store(true, Ordering::Release);
             }
             Ok::<(), std::convert::Infallible>(())
         };

@@ -260,7 +260,7 @@ impl fmt::Debug for ThriftRpcFeatureFlagStore {
 
 impl ThriftRpcFeatureFlagStore {
     /// For stores without a mirror: the flag in the server's memory, while its store is unreachable.
-    async fn from_server_memory(&self, name: &str) -> Option<Stored> {
+    async fn read_server_memory(&self, name: &str) -> Option<Stored> {
         let followed_or_old = [&self.shared.is_followed, &self.shared.reads_one_way];
         if self.is_legacy() || followed_or_old.into_iter().any(|it| it.load(Ordering::Relaxed)) {
             return None;
@@ -282,7 +282,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
             Ok(Some(state)) => Ok(convert::from_state(state)),
             Ok(None) => self.legacy_get(name).await,
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                self.from_server_memory(name).await.map(Some).ok_or(error)
+                self.read_server_memory(name).await.map(Some).ok_or(error)
             }
             Err(error) => Err(error),
         }
