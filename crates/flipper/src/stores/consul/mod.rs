@@ -217,6 +217,19 @@ impl ConsulFeatureFlagStore {
         Ok(found.entry.is_some_and(|entry| Self::stored(name, &entry).is_none()))
     }
 
+    /// The index that the flag must have for a write; 0 for a missing flag.
+    fn expected_index(&self, name: &str, when: &Precondition) -> Result<Option<u64>> {
+        match when {
+            Precondition::Any => Ok(None),
+            Precondition::Absent => Ok(Some(0)),
+            // Another store's version matches no flag of this one; 0 would mean a missing flag.
+            Precondition::Unchanged(version) => match version.as_ordered() {
+                None | Some(0) => Err(self.conflict(name)),
+                known => Ok(known),
+            },
+        }
+    }
+
     fn conflict(&self, name: &str) -> Error {
         Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)
     }
@@ -275,15 +288,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
             let message = format!("a flag may have {LARGEST} bytes in Consul, and this one has {}", value.len());
             return Err(Error::invalid_input(message).with_store(self).with_flag(name));
         }
-        let index = match when {
-            Precondition::Any => None,
-            Precondition::Absent => Some(0),
-            // Another store's version matches no flag of this one; 0 would mean a missing flag.
-            Precondition::Unchanged(version) => match version.as_ordered() {
-                None | Some(0) => return Err(self.conflict(name)),
-                known => known,
-            },
-        };
+        let index = self.expected_index(name, &when)?;
         let key = self.keys.of(name);
         if self.is_taken(name, &key).await? {
             return Err(taken(name).with_store(self));
@@ -292,14 +297,10 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     }
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        let index = match when {
-            Precondition::Any => None,
-            Precondition::Absent => return self.absent(name).await,
-            Precondition::Unchanged(version) => match version.as_ordered() {
-                None | Some(0) => return Err(self.conflict(name)),
-                known => known,
-            },
-        };
+        if matches!(when, Precondition::Absent) {
+            return self.absent(name).await;
+        }
+        let index = self.expected_index(name, &when)?;
         let key = self.keys.of(name);
         match self.is_taken(name, &key).await? {
             false => writing::delete(self, name, &key, index).await,
