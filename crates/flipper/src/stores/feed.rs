@@ -11,14 +11,13 @@ use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::state::{Watch, WatchEvent};
 
-/// So many events may wait for the reader of the stream.
+/// How many events may wait for the reader of the stream.
 const QUEUE: usize = 64;
 
-/// How long to wait before the task is started again if it could not run.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// Starts the task when the watch is first read, ends it with the watch, and starts it again should it break off. `follow` is
-/// given where its events go, and whether the last event said that the store is lost; it ends when nobody takes them.
+/// Starts the task when the watch is first read, ends it with the watch, and restarts it if it panics. `follow` gets the sender
+/// of its events, and whether the last event was `Lost`; it ends when the receiver is dropped.
 pub(super) fn feed<F>(store: String, follow: impl Fn(Sender<WatchEvent>, bool) -> F + Send + 'static) -> Watch<'static>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -37,7 +36,6 @@ struct Feed<G> {
     lost: bool,
 }
 
-/// Ends the task with the stream.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {
@@ -62,10 +60,10 @@ where
                     }
                     return event;
                 }
-                // It never ends by itself: it has panicked.
+                // The task never ends by itself: it has panicked.
                 self.task = None;
                 if !std::mem::replace(&mut self.lost, true) {
-                    return self.broken("the task that follows the store broke off");
+                    return self.broken("the task that follows the store panicked");
                 }
                 background::sleep(RESTART).await;
             }

@@ -1,23 +1,23 @@
-//! The one list of the kinds of stores that URLs name. The library opens by it; the command and the servers explain URLs with it.
+//! The kinds of stores that URLs name: [`open`](crate::open), the command and the servers all read this list.
 
 /// A kind of store, by its URLs; see [`STORE_KINDS`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StoreKind {
-    /// What its URLs begin with, before the colon.
+    /// What its URLs start with, before the colon.
     pub schemes: &'static [&'static str],
-    /// How a URL looks, for people.
+    /// The form of its URLs, for messages.
     pub form: &'static str,
     /// The parameters behind the `?`.
     pub parameters: &'static [&'static str],
-    /// Those of them whose values are secrets.
+    /// The parameters whose values are secrets.
     pub secret_parameters: &'static [&'static str],
-    /// The feature of this crate that has the store; empty where none is needed.
+    /// The feature of this crate that has the store; empty if none is needed.
     pub feature: &'static str,
 }
 
 impl StoreKind {
-    /// The kind of store that a URL names, by its scheme alone.
+    /// The kind of store that a URL names by its scheme.
     #[must_use]
     pub fn of(url: &str) -> Option<&'static Self> {
         let (scheme, _) = url.split_once(':')?;
@@ -25,7 +25,7 @@ impl StoreKind {
     }
 }
 
-/// Every kind of store that [`open`](crate::open) knows, those that this build leaves out included.
+/// Every kind of store, those that this build leaves out included.
 pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {

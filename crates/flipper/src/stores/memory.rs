@@ -1,4 +1,4 @@
-//! Flags that live as long as the process; for tests, development, and programs that set their flags at the start.
+//! Flags in memory; for tests, development, and programs that set their flags at the start.
 //!
 //! ```
 //! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -25,7 +25,7 @@ use crate::state::{Capabilities, Health, Precondition, Status, Stored, Updates, 
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
-/// Keeps flags in this process's memory, and nowhere else. Clones share the flags.
+/// Keeps flags in this process's memory. Clones share the flags.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFeatureFlagStore {
     shared: Arc<Shared>,
@@ -34,26 +34,25 @@ pub struct MemoryFeatureFlagStore {
 #[derive(Debug, Default)]
 struct Shared {
     table: Arc<FlagTable>,
-    /// Held through each write, so that a precondition stays true until the write is in.
+    /// Locked through each write, so that its precondition stays true.
     writes: Mutex<Writes>,
 }
 
 #[derive(Debug, Default)]
 struct Writes {
-    /// The version of the last one.
     last: u64,
     closed: Option<SystemTime>,
 }
 
 impl MemoryFeatureFlagStore {
-    /// A store without flags.
+    /// An empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in a stored text as it is, under any name; one that is no flag becomes a corrupt flag. For tests with the data of
-    /// another store, good or bad.
+    /// Stores this text under this name, unchecked; text that is no flag becomes a corrupt flag. For tests with another store's
+    /// data.
     ///
     /// ```
     /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -67,7 +66,6 @@ impl MemoryFeatureFlagStore {
     /// assert!(features.status().corrupt.contains_key("BROKEN"));
     /// ```
     pub fn put_text(&self, name: &str, text: impl AsRef<[u8]>) {
-        // `Any` always holds.
         let _ = self.write(name, &Precondition::Any, |table, version| {
             table.apply(Stored::from_json(name, version, text.as_ref()));
         });
@@ -94,7 +92,7 @@ impl MemoryFeatureFlagStore {
     }
 
     fn writes(&self) -> MutexGuard<'_, Writes> {
-        // Nothing that can panic leaves the counter behind the table.
+        // No panic leaves the counter behind the table.
         self.shared.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +119,7 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         self.write(name, &when, |table, version| {
-            // A name that never was needs no tombstone.
+            // An unknown name needs no tombstone.
             if table.slot(name).is_some() {
                 table.remove(name, version);
             }

@@ -1,5 +1,5 @@
-//! The parts of a store's URL: `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…][/PATH][?NAME=VALUE&…]`, percent-encoded where they
-//! hold `@ : / ? # %`. No message holds anything that may be a secret.
+//! The parts of a store's URL: `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…][/PATH][?NAME=VALUE&…]`. Within a part,
+//! `@ : / ? # %` are percent-encoded. No message contains what may be a secret.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -9,15 +9,14 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
 
-/// A URL, taken apart.
 pub(crate) struct Parts {
     pub(crate) scheme: String,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
     has_login: bool,
-    /// As it was given: one host, several, or none.
+    /// As given: one host, several, or none.
     authority: String,
-    /// Percent-encoded, with its slash at the beginning.
+    /// Percent-encoded, with its leading slash.
     pub(crate) path: String,
     pub(crate) parameters: Parameters,
 }
@@ -29,7 +28,7 @@ pub(crate) struct Host {
 }
 
 impl Parts {
-    /// `form`: how such a URL looks.
+    /// `form`: the form of such a URL, for the error.
     pub(crate) fn parse(url: &str, schemes: &[&str], form: &str) -> Result<Self> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| Error::invalid_input(form))?;
         if !schemes.contains(&scheme) {
@@ -67,7 +66,7 @@ impl Parts {
         })
     }
 
-    /// Where no one logs in: what is secret has another place.
+    /// For URLs without a login; `instead` says where secrets go.
     pub(crate) fn refuse_login(&self, instead: &str) -> Result<()> {
         if self.has_login { Err(Error::invalid_input(instead)) } else { Ok(()) }
     }
@@ -76,7 +75,6 @@ impl Parts {
         !self.authority.is_empty()
     }
 
-    /// The one host.
     pub(crate) fn host(&self, default_port: u16) -> Result<Host> {
         if self.authority.contains(',') {
             return Err(Error::invalid_input("this kind of store's URL names one host"));
@@ -88,12 +86,10 @@ impl Parts {
         self.authority.split(',').map(|text| host(text, default_port)).collect()
     }
 
-    /// The path decoded, without slashes at its ends.
     pub(crate) fn decoded_path(&self) -> Result<String> {
         decoded(self.path.trim_matches('/'))
     }
 
-    /// The base key, which is the path or the parameter.
     pub(crate) fn base_key(&mut self) -> Result<Option<String>> {
         let path = Some(self.decoded_path()?).filter(|path| !path.is_empty());
         match (path, self.parameters.take("base_key")) {
@@ -123,7 +119,7 @@ fn host(text: &str, default_port: u16) -> Result<Host> {
         },
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    // The addresses that stand for all are none to connect to.
+    // The unspecified addresses cannot be connected to.
     if name.is_empty() || !name.chars().all(is_name) || name == "0.0.0.0" || name == "::" {
         return Err(wrong());
     }
@@ -135,7 +131,6 @@ fn host(text: &str, default_port: u16) -> Result<Host> {
 }
 
 impl Host {
-    /// With brackets, where it is an IPv6 address.
     pub(crate) fn to_address(&self) -> String {
         match self.name.contains(':') {
             true => format!("[{}]:{}", self.name, self.port),
@@ -149,7 +144,6 @@ pub(crate) fn decoded(text: &str) -> Result<String> {
     decoded.map(Into::into).map_err(|_| Error::invalid_input("a part of a store's URL is not UTF-8"))
 }
 
-/// What follows the `?`.
 pub(crate) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
@@ -157,7 +151,7 @@ impl Parameters {
         let mut parameters = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // As in forms.
+            // As in HTML forms.
             let [name, value] = [name, value].map(|text| decoded(&text.replace('+', " ")));
             let name = name?;
             if parameters.insert(name.clone(), value?).is_some() {
@@ -171,7 +165,6 @@ impl Parameters {
         self.0.remove(name)
     }
 
-    /// One of these values.
     pub(crate) fn take_one_of<T: Copy>(&mut self, name: &str, values: &[(&str, T)]) -> Result<Option<T>> {
         let Some(given) = self.take(name) else { return Ok(None) };
         match values.iter().find(|(value, _)| *value == given) {
@@ -183,7 +176,7 @@ impl Parameters {
         }
     }
 
-    /// A number of at least one, and of at most this.
+    /// A number from 1 to `most`.
     pub(crate) fn take_number<T: FromStr + PartialOrd + From<u8> + Copy>(
         &mut self,
         name: &str,
@@ -194,7 +187,7 @@ impl Parameters {
         number.map(Some).ok_or_else(|| Error::invalid_input(format!("`{name}` in a store's URL is no number in range")))
     }
 
-    /// Refuses what no one has taken.
+    /// Refuses parameters that were not taken.
     pub(crate) fn refuse_rest(self, known: &[&str]) -> Result<()> {
         let Some(name) = self.0.into_keys().next() else { return Ok(()) };
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
@@ -203,7 +196,7 @@ impl Parameters {
     }
 }
 
-/// A name that can be no secret; what has other characters may be a part of a password.
+/// A name that can be no secret; other characters may be part of a password.
 fn quoted(name: &str) -> String {
     match name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => format!("`{name}`"),

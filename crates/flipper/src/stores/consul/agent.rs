@@ -1,4 +1,4 @@
-//! What an agent says of itself.
+//! What an agent reports of itself.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::store::FeatureFlagStore;
 
-/// What an agent says of itself takes some 20 KiB.
+/// The report has about 20 KiB.
 const MOST: usize = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -33,7 +33,7 @@ struct About {
 }
 
 impl ConsulClient {
-    /// The agent; needs a token with `agent:read`, where there are tokens.
+    /// With ACLs, needs a token with `agent:read`.
     pub(super) async fn agent(&self) -> Result<Agent> {
         let answer = self.ask("/v1/agent/self").await?;
         let about: About = serde_json::from_slice(&answer.body).map_err(errors::unreadable)?;
@@ -54,7 +54,7 @@ impl ConsulClient {
 }
 
 impl ConsulFeatureFlagStore {
-    /// The store and the server that answers for it, if it says so. A client agent is none: which server it asks may change.
+    /// The store and its server. `None` for a client agent, whose server may change, and if it is unknown.
     pub(super) async fn serving(&self) -> Option<Identity> {
         let agent = self.client.agent().await.ok().filter(|agent| agent.server && !agent.node_id.is_empty())?;
         Some(self.identity().with_epoch(agent.node_id))

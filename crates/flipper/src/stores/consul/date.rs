@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// `Sat, 28 Nov 2026 10:47:43 GMT`, the only form that servers write.
+/// Parses `Sat, 28 Nov 2026 10:47:43 GMT`, the only form that servers write.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let mut parts = text.split_once(", ")?.1.split([' ', ':']);
     let mut number = || parts.next()?.parse::<u64>().ok();
@@ -13,7 +13,7 @@ pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let month = MONTHS.iter().position(|name| *name == month)?;
     let mut number = || parts.next()?.parse::<u64>().ok();
     let (year, hour, minute, second) = (number()?, number()?, number()?, number()?);
-    // Years that begin in March end with the day that some lack.
+    // Years that begin in March put the leap day at their end.
     let (year, month) = if month < 2 { (year.checked_sub(1)?, month + 10) } else { (year, month - 2) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month as u64 + 2) / 5 + day;
     let days = days.checked_sub(719_469)?;

@@ -1,10 +1,11 @@
-//! Changes as they happen: a task on the flipper thread that waits for the next change of any key under the base key.
+//! A task on the flipper thread that follows all keys under the base key.
 //!
-//! One blocking query follows the prefix and is the truth: it tells of every change, whoever made it. Where its answer is
-//! large a second one follows the hint (`hinted.rs`).
+//! A blocking query of the prefix is authoritative: it reports every change by any writer. If its answers are large, a second
+//! query follows the hint (`hinted.rs`).
 //!
-//! Whatever ends a query, an index that goes back included, is a doubt: a server that has just started answers from an older state
-//! until its log is applied. A confirmed list of all ends the doubt (`start.rs`), and what it is not there for at once is `Lost`.
+//! A failed query, or an index that goes back, begins a doubt, since a server that has just started answers from an older state
+//! until its log is applied. A confirmed list of all flags ends the doubt (`start.rs`); if it takes too long, the watch emits
+//! `Lost`.
 
 mod hinted;
 mod known;
@@ -21,7 +22,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{Mutex, watch};
 
-use self::known::{Known, News};
+use self::known::{Difference, Known};
 use self::rest::Rest;
 use self::retry::Retry;
 use super::ConsulFeatureFlagStore;
@@ -33,7 +34,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Stored, Version, WatchEvent};
 use crate::stores::deeper::is_deeper;
 
-/// So many flags that are gone are asked for one by one, whether they may still be read.
+/// How many deleted flags are checked, one by one, for whether they are still readable.
 const ASKED_FOR: usize = 8;
 
 pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEvent>, lost: bool) {
@@ -67,13 +68,10 @@ pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEv
     }
 }
 
-/// Why following ended.
 enum End {
-    /// The stream was dropped.
     Unwatched,
-    /// What is known may be older than the store: a query broke off, an index went back.
+    /// The state may be outdated: a query failed, or an index went back.
     Doubted(Error),
-    /// All flags cannot be read.
     Failed(Error),
 }
 
@@ -86,22 +84,19 @@ impl From<Error> for End {
 struct Follower {
     store: ConsulFeatureFlagStore,
     events: Sender<WatchEvent>,
-    /// The reason that was told last, while the store is lost.
+    /// The last reason emitted, while the store is lost.
     lost: Option<String>,
-    /// What ended the last query, until a confirmed list answers it.
+    /// What ended the last query, until a confirmed list.
     doubt: Option<Error>,
-    /// Whether it was told how changes arrive.
     following: bool,
-    /// Held from each decision until its events are sent, so that they are in order.
+    /// Locked from each decision until its events are sent, so that they are in order.
     known: Mutex<Known>,
-    /// How many bytes the last list of all flags had; marked as changed with every answer.
+    /// Bytes of the last list of all flags; marked as changed with every answer.
     size: watch::Sender<usize>,
-    /// When it was last told that all is told.
     confirmed: Mutex<Option<Instant>>,
 }
 
 impl Follower {
-    /// Reads all flags, and then follows them for as long as that goes well.
     async fn once(&mut self, retry: &mut Retry) -> Result<Infallible, End> {
         let puts = self.store.hints.puts();
         let index = self.start().await?;
@@ -111,7 +106,6 @@ impl Follower {
         select(changes, others).await.factor_first().0
     }
 
-    /// Waits for one change after the other.
     async fn changes(&self, mut index: u64, retry: &mut Retry) -> Result<Infallible, End> {
         let mut rest = Rest::default();
         loop {
@@ -124,13 +118,13 @@ impl Follower {
                 return Err(errors::went_back("store").into());
             }
             let rows = Rows::of(&self.store, listing).await?;
-            let news = self.take_in(rows, index).await?;
+            let unexplained = self.take_in(rows, index).await?;
             self.confirm(asked, new_index == index, lag).await?;
-            // Who is told has their turn before Consul is asked again.
+            // Let receivers run before sending the next query.
             tokio::task::yield_now().await;
             index = new_index;
             let flags = self.known.lock().await.len();
-            if news || waited {
+            if unexplained || waited {
                 rest = Rest::default();
             } else if !self.store.hints.is_explained(index) {
                 tokio::time::sleep(rest.next(flags)).await;
@@ -145,36 +139,34 @@ impl Follower {
         self.unless_trouble(self.store.client.list(self.store.followed(), Read::Changed(wait))).await
     }
 
-    /// Waits for an answer, unless another request does not come through: the one that waits may have lost its connection
-    /// too, and not know it.
+    /// Waits for an answer, unless another request fails: this one may have lost its connection unnoticed.
     async fn unless_trouble<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let trouble = pin!(self.store.client.trouble().notified());
         match select(pin!(answer), trouble).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => {
-                Err(Error::new(ErrorKind::Unavailable)
-                    .with_message("another request to the store did not come through"))
+                Err(Error::new(ErrorKind::Unavailable).with_message("another request to the store failed"))
             }
         }
     }
 
-    /// Tells what is different from before, and whether it was news. `before`: the index of the answer before.
+    /// Emits the differences, and returns whether any has no hint or own write. `before`: the index of the previous answer.
     async fn take_in(&self, rows: Rows, before: u64) -> Result<bool, End> {
         let mut known = self.known.lock().await;
-        let News { changed, gone } = known.compare(&rows).map_err(|_| errors::went_back("flag"))?;
+        let Difference { changed, deleted } = known.compare(&rows).map_err(|_| errors::went_back("flag"))?;
         let hints = &self.store.hints;
         let foreign = |name: &&String| !hints.was_deleted_here(name, known.index(name));
-        let foreign: Vec<_> = gone.iter().filter(foreign).cloned().collect();
+        let foreign: Vec<_> = deleted.iter().filter(foreign).cloned().collect();
         if !foreign.is_empty() {
-            self.may_be_gone(&foreign, rows.index > before).await?;
+            self.check_deleted(&foreign, rows.index > before).await?;
         }
-        let mut news = !foreign.is_empty();
-        for name in gone {
+        let mut unexplained = !foreign.is_empty();
+        for name in deleted {
             known.forget(&name);
             self.remove(name, rows.index).await?;
         }
         for row in &changed {
-            news |= !hints.is_explained(row.index);
+            unexplained |= !hints.is_explained(row.index);
             known.set(rows.name(row), row.index);
         }
         for flag in rows.flags(changed).await? {
@@ -183,45 +175,41 @@ impl Follower {
         for name in known.finish(rows.index) {
             self.remove(name, rows.index).await?;
         }
-        self.tell_size(rows.size());
-        Ok(news)
+        self.set_size(rows.size());
+        Ok(unexplained)
     }
 
-    fn tell_size(&self, bytes: usize) {
+    fn set_size(&self, bytes: usize) {
         self.store.hints.listed(bytes);
         self.size.send_replace(bytes);
     }
 
-    /// Whether flags that were there and are not are gone, and not only out of sight: Consul leaves out of its answer what the
-    /// token may not read, without a word.
-    async fn may_be_gone(&self, names: &[String], index_rose: bool) -> Result<()> {
+    /// Fails unless missing flags were deleted: Consul silently leaves out what the token may not read.
+    async fn check_deleted(&self, names: &[String], index_rose: bool) -> Result<()> {
         if !index_rose {
-            let message =
-                "flags are not shown any more though nothing was deleted: the Consul token may not read them now";
+            let message = "flags are missing though nothing was deleted: the Consul token may not read them now";
             return Err(Error::new(ErrorKind::Unauthorized).with_message(message));
         }
-        self.must_be_gone(names).await
+        self.check_absent(names).await
     }
 
-    /// An error if one of these flags may not be read, or is there: the token may have lost its rights for no longer than the list
-    /// took.
-    async fn must_be_gone(&self, names: &[String]) -> Result<()> {
-        // What lies deeper may be another base key's flag by now.
+    /// Fails if one of these flags is unreadable or exists: the token may have lacked its rights only during the list.
+    async fn check_absent(&self, names: &[String]) -> Result<()> {
+        // A deeper key may now belong to another base key.
         let names = names.iter().filter(|name| !is_deeper(name));
         let keys = names.map(|name| self.store.keys.of(name)).take(ASKED_FOR);
         let found =
             try_join_all(keys.map(|key| async move { self.store.client.get(&key, Read::Leader).await })).await?;
         if found.iter().any(|found| found.entry.is_some()) {
-            let message = "the list of all flags left out one that is there";
+            let message = "the list of all flags left out one that exists";
             return Err(Error::new(ErrorKind::Unavailable).with_message(message));
         }
         Ok(())
     }
 
-    /// Tells what a read of one flag found.
-    async fn tell(&self, name: String, flag: Option<Stored>, index: u64) -> Result<(), End> {
+    async fn emit_read(&self, name: String, flag: Option<Stored>, index: u64) -> Result<(), End> {
         let mut known = self.known.lock().await;
-        // What is not newer than a whole answer says nothing: the flag may be gone in that.
+        // A list that is as new decides: the flag may be deleted in it.
         if index <= known.index(&name).max(known.listed()) {
             return Ok(());
         }
@@ -232,13 +220,12 @@ impl Follower {
             }
             None => {
                 known.remove(&name, index);
-                // Also where nobody knows of it but who put it: see `Known::put`.
+                // Even if only its writer knows of the flag: see `Known::put`.
                 self.remove(name, index).await
             }
         }
     }
 
-    /// Takes note of the flags that this process puts.
     async fn own(&self, mut puts: Receiver<(String, u64)>) -> Result<Infallible, End> {
         loop {
             match puts.recv().await {
@@ -248,7 +235,7 @@ impl Follower {
                         self.remove(name, known.listed()).await?;
                     }
                 }
-                // Closed it cannot be: the store is here.
+                // Not `Closed`: the store has the sender.
                 Err(_) => {
                     let message = "more was written than could be followed";
                     return Err(Error::new(ErrorKind::Unavailable).with_message(message).into());
@@ -265,7 +252,7 @@ impl Follower {
         self.events.send(event).await.map_err(|_| End::Unwatched)
     }
 
-    /// Another reason is told too, so that the status has the present one.
+    /// Emits a new reason too, so that the status shows the current one.
     async fn lose(&mut self, error: Error) -> Result<(), End> {
         let error = error.with_store(&self.store);
         let reason = error.chain();

@@ -1,8 +1,8 @@
-//! Hints: writers of this library say at one key which flags they have changed, in the same transaction.
+//! Hints: in the transaction of each write, this library names the changed flag at one key.
 //!
-//! To ask Consul for all flags takes the longer the more there are, 80 ms for 10,000; to wait for one key and then read one
-//! flag does not. The value has a line for each of the last changes, the newest first: an id in hexadecimal, a space, the
-//! flag's name. Several are kept, so that a reader who is told of every other change only misses none.
+//! Listing all flags takes Consul longer the more there are, 80 ms for 10,000; waiting for one key and reading one flag does
+//! not. The value has a line for each of the last changes, newest first: an id in hexadecimal, a space, the flag's name. It
+//! keeps several, so that a reader who sees only every other value misses none.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
@@ -11,31 +11,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
-/// A list of all flags with no more bytes, those of some 120 flags, is here as soon as a hint and a flag would be: there are no
-/// hints then.
+/// A list of up to this many bytes, some 120 flags, is as fast as a hint and a read, so there are no hints then.
 pub(super) const SMALL: usize = 40 * 1024;
-/// How many changes the key tells of.
 const KEPT: usize = 16;
-/// The most that its value can take.
 pub(super) const LARGEST: usize = KEPT * (16 + 1 + 255 + 1) * 4 / 3;
-/// So many indices are remembered of changes that hints or own writes explain.
 const EXPLAINED: usize = 256;
-/// So many own writes may wait for who follows the store.
 const WAITING: usize = 1024;
-/// More own deletes than this are forgotten when nobody follows the store.
+/// Above this many own deletions, they are dropped: no watch consumes them.
 const MOST_OWN: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Hints {
-    /// In every id of this store, so that it knows its own.
+    /// Part of each id of this store, to recognize its own.
     writer: u32,
     forbidden: AtomicBool,
-    /// Whether the last list was. Another process may have had a longer one: it learns of the change by the next.
+    /// Whether the last list was small. Another process with a longer list gets the change from its next one.
     small: AtomicBool,
     state: Mutex<State>,
-    /// An index was added to those that are explained.
     explaining: Notify,
-    /// Flags that were put here, and the index of that.
     puts: broadcast::Sender<(String, u64)>,
 }
 
@@ -43,9 +36,9 @@ pub(super) struct Hints {
 struct State {
     count: u32,
     recent: VecDeque<(u64, String)>,
-    /// The indices of transactions that hints or own writes have told of, the newest first.
+    /// Indices of hinted changes and own writes, newest first.
     explained: VecDeque<u64>,
-    /// The index of the last own delete of each flag, until it was met in an answer.
+    /// The index of the last own deletion of each flag, until an answer shows it.
     deleted: HashMap<String, u64>,
 }
 
@@ -63,9 +56,9 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// The value that tells of a change of this flag; `None` where it need not be told, must not, or cannot.
+    /// The value that names this flag; `None` if hints are not needed, not allowed, or not possible for this name.
     pub(super) fn of(&self, name: &str) -> Option<Vec<u8>> {
-        if self.small.load(Ordering::Relaxed) || !self.are_allowed() || !can_be_told(name) {
+        if self.small.load(Ordering::Relaxed) || !self.are_allowed() || !fits_in_a_hint(name) {
             return None;
         }
         let mut state = self.lock();
@@ -74,19 +67,19 @@ impl Hints {
         state.push(id, name);
         let mut value = String::new();
         for (id, name) in &state.recent {
-            // Never fails for a string.
+            // Writing to a string never fails.
             let _ = writeln!(value, "{id:x} {name}");
         }
         Some(value.into_bytes())
     }
 
-    /// The flags that others have changed, by a value of the key; `seen` are the ids of the value before.
+    /// The flags that a value names and others changed; `seen` has the ids of the previous value.
     pub(super) fn read(&self, value: &[u8], seen: &mut HashSet<u64>) -> Vec<String> {
-        let told: Vec<_> =
-            std::str::from_utf8(value).unwrap_or_default().lines().take(KEPT).filter_map(parse).collect();
+        let lines = std::str::from_utf8(value).unwrap_or_default().lines();
+        let hinted: Vec<_> = lines.take(KEPT).filter_map(parse).collect();
         let mut names = Vec::new();
         let mut state = self.lock();
-        for (id, name) in told.iter().rev() {
+        for (id, name) in hinted.iter().rev() {
             if u32::try_from(id >> 32) == Ok(self.writer) || seen.contains(id) {
                 continue;
             }
@@ -95,7 +88,7 @@ impl Hints {
                 names.push((*name).to_owned());
             }
         }
-        *seen = told.into_iter().map(|(id, _)| id).collect();
+        *seen = hinted.into_iter().map(|(id, _)| id).collect();
         names
     }
 
@@ -107,24 +100,20 @@ impl Hints {
         self.forbidden.store(true, Ordering::Relaxed);
     }
 
-    /// Notes how many bytes the last list of all flags had.
     pub(super) fn listed(&self, size: usize) {
         self.small.store(size <= SMALL, Ordering::Relaxed);
     }
 
-    /// Notes that a flag was put here.
     pub(super) fn put(&self, name: &str, index: u64) {
         self.explain(index);
-        // Fails where nobody follows the store.
+        // Fails without a watch.
         let _ = self.puts.send((name.to_owned(), index));
     }
 
-    /// What is put here from now on.
     pub(super) fn puts(&self) -> broadcast::Receiver<(String, u64)> {
         self.puts.subscribe()
     }
 
-    /// Notes that a flag was deleted here.
     pub(super) fn deleted(&self, name: &str, index: u64) {
         let mut state = self.lock();
         if state.deleted.len() >= MOST_OWN {
@@ -135,13 +124,13 @@ impl Hints {
         self.explain(index);
     }
 
-    /// Whether an own write made this flag go; the one who asks is told once.
+    /// Whether an own write deleted this flag; `true` once.
     pub(super) fn was_deleted_here(&self, name: &str, known: u64) -> bool {
         let mut state = self.lock();
         state.deleted.remove(name).is_some_and(|index| index > known)
     }
 
-    /// Notes that a change with this index is known, or will be in a moment.
+    /// The change with this index is known, or will be in a moment.
     pub(super) fn explain(&self, index: u64) {
         let mut state = self.lock();
         state.explained.push_front(index);
@@ -154,7 +143,6 @@ impl Hints {
         self.lock().explained.contains(&index)
     }
 
-    /// Waits until it is explained.
     pub(super) async fn explained(&self, index: u64) {
         loop {
             let explaining = self.explaining.notified();
@@ -179,14 +167,14 @@ impl State {
     }
 }
 
-/// Names with line breaks are no flag's, but such flags can be deleted.
-fn can_be_told(name: &str) -> bool {
+/// Flags with line breaks in their names are invalid, but can be deleted.
+fn fits_in_a_hint(name: &str) -> bool {
     name.len() <= 255 && !name.contains(char::is_control)
 }
 
 fn parse(line: &str) -> Option<(u64, &str)> {
     let (id, name) = line.split_once(' ')?;
-    can_be_told(name).then_some((u64::from_str_radix(id, 16).ok()?, name))
+    fits_in_a_hint(name).then_some((u64::from_str_radix(id, 16).ok()?, name))
 }
 
 #[cfg(test)]
@@ -194,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_is_told_of_each_change_once() {
+    fn a_reader_gets_each_change_once() {
         let (writer, reader, mut seen) = (Hints::default(), Hints::default(), HashSet::new());
         let value = writer.of("A").unwrap();
         assert_eq!(reader.read(&value, &mut seen), ["A"]);
@@ -202,14 +190,14 @@ mod tests {
         let value = writer.of("C d").unwrap();
         assert_eq!(reader.read(&value, &mut seen), ["B", "C d"]);
         assert!(reader.read(&value, &mut seen).is_empty());
-        // Passed on by who has read it, whose own is not news to itself.
+        // A reader repeats the hint; its first writer ignores it.
         let value = reader.of("D").unwrap();
         assert_eq!(writer.read(&value, &mut HashSet::new()), ["D"]);
         assert!(reader.read(&value, &mut HashSet::new()).contains(&"B".to_owned()));
     }
 
     #[test]
-    fn a_value_that_somebody_else_wrote_is_harmless() {
+    fn a_foreign_value_is_harmless() {
         let (reader, mut seen) = (Hints::default(), HashSet::new());
         for value in ["", "x", "1 a\u{7}b", "zz A", "\n\n"] {
             assert!(reader.read(value.as_bytes(), &mut seen).is_empty(), "{value:?}");

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
 
-/// Clocks that differ by more make the times in log lines and flags hard to compare.
+/// Above this, times in logs and flags are hard to compare.
 const SKEW: Duration = Duration::from_secs(5);
 
 pub(super) async fn inspect(store: &ConsulFeatureFlagStore) -> Vec<Check> {
@@ -41,11 +41,10 @@ pub(super) async fn inspect(store: &ConsulFeatureFlagStore) -> Vec<Check> {
     checks
 }
 
-/// Whether the token can be read on the way.
 fn transport(store: &ConsulFeatureFlagStore) -> Check {
     let address = store.client.address();
     let (finding, text) = match (address.starts_with("http://"), store.client.has_token()) {
-        (false, _) => (Finding::Fine, "nobody on the way can read what is sent"),
+        (false, _) => (Finding::Fine, "TLS, or a Unix socket"),
         (true, false) => (Finding::Fine, "no TLS, and no token"),
         (true, true) if store.client.is_private() => (Finding::Fine, "no TLS, within this host"),
         (true, true) => (Finding::Problem, "the token goes to another host in the clear"),
@@ -82,7 +81,7 @@ async fn kind(store: &ConsulFeatureFlagStore, agent: &Result<Agent, Error>) -> C
     }
 }
 
-/// A transaction that cannot succeed is refused before that if the token may not write. Nothing is written.
+/// By an impossible transaction: without the right to write, Consul refuses it before it fails. Nothing is written.
 async fn rights(store: &ConsulFeatureFlagStore, reads: bool) -> Check {
     if !reads {
         return Check::new("rights", Finding::Fault, "the token may not read the base key")
@@ -107,7 +106,7 @@ async fn clock(store: &ConsulFeatureFlagStore) -> Option<Check> {
     let asked = SystemTime::now();
     let answer = store.client.ask("/v1/status/leader").await.ok()?;
     let there = date::parse(answer.header(DATE.as_str())?)?;
-    // It has whole seconds.
+    // `Date` has whole seconds.
     let here = asked + asked.elapsed().unwrap_or_default() / 2;
     let ahead = there > here;
     let apart = here.duration_since(there).or_else(|_| there.duration_since(here)).ok()?;

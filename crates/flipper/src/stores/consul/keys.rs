@@ -1,15 +1,13 @@
-//! Which keys are flags, and where hints lie.
+//! The keys of flags and of the hint.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::error::{Error, Result};
 
-/// All but what stands for itself in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const BASE_KEY: &str = "features";
 
-/// The keys under a base key.
 #[derive(Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -39,23 +37,21 @@ impl Keys {
         &self.prefix[..self.prefix.len() - 1]
     }
 
-    /// The base key and its slash.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The key at which writers say what they have changed. It lies beside the base key and does not begin with it: the Python
-    /// library takes all keys that do for flags, and its watcher dies of one that is none.
+    /// The key of hints. It must not begin with the base key: the Python library takes all such keys for flags, and its watcher
+    /// fails on one that is not.
     pub(super) fn hint(&self) -> &str {
         &self.hint
     }
 
-    /// The key of a name.
     pub(super) fn of(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// `None` for keys that can be no flag of this base key; of one that lies deeper its value tells.
+    /// `None` if the key is not under the base key; for a deeper key its value decides.
     pub(super) fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
         key.strip_prefix(self.prefix.as_str())
     }
@@ -64,18 +60,17 @@ impl Keys {
 fn hint(base: &str) -> String {
     let (folder, last) = base.rsplit_once('/').map_or(("", base), |(folder, last)| (folder, last));
     let slash = if folder.is_empty() { "" } else { "/" };
-    // What begins with another character than the base key does not begin with the base key.
+    // Another first character is enough.
     let mark = if last.starts_with('.') { '_' } else { '.' };
     format!("{folder}{slash}{mark}{last}.changed")
 }
 
-/// The path of a key, below `/v1/kv/`.
 pub(super) fn encode(key: &str) -> String {
     percent_encode(key.as_bytes(), PATH).to_string()
 }
 
-/// Whether Consul's HTTP server takes the path of this key for this key: Go's cleans paths, and Consul refuses those with a
-/// character that is not printable, by a table that is Go's.
+/// Whether Consul's HTTP server reads this key from a path unchanged: Go cleans paths, and Consul refuses characters that Go
+/// does not consider printable.
 pub(super) fn fits_into_a_path(key: &str) -> bool {
     key.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && !key.contains("//")

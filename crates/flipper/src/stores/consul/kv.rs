@@ -1,4 +1,4 @@
-//! The calls of Consul's HTTP API that are used: of the key-value store, and transactions.
+//! Consul's HTTP API: keys, values and transactions.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,40 +14,36 @@ use super::client::{Answer, ConsulClient, ConsulConsistency, Request};
 use super::{errors, keys};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a single value may take, in base64 and with its names: far more than Consul's default limit.
+/// The limit for one value in base64 with its names: far more than Consul's default.
 const MOST_OF_ONE: usize = 16 * 1024 * 1024;
-/// What all values may take.
 const MOST_OF_ALL: usize = 512 * 1024 * 1024;
-/// Consul takes no larger transaction unless told to.
+/// Consul's default limit.
 pub(super) const LARGEST_TRANSACTION: usize = 512 * 1024;
 
-/// The only operation that has no result.
+/// The only operation without a result.
 const DELETE: &str = "delete";
 
-/// A key with its value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) value: Vec<u8>,
     pub(super) index: u64,
 }
 
-/// What a read of one key found.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) entry: Option<Entry>,
-    /// All changes of the key up to this index are in it; `None` where Consul does not say.
+    /// The entry includes all changes up to this index; `None` if Consul does not report it.
     pub(super) index: Option<u64>,
 }
 
-/// How a read is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Read {
-    /// The leader makes sure first that it is the leader, and that all of its log is applied. Without that a server that has just
-    /// started answers from an older state, or an empty one.
+    /// The leader first confirms that it is the leader and has applied all of its log. Otherwise a server that has just started
+    /// answers from an older or empty state.
     Confirmed,
-    /// As the leader has it, in one step less: for what is compared with an index, and for what no state decides.
+    /// Unconfirmed, one round trip less: for answers whose index is checked, or whose content does not matter.
     Leader,
-    /// When the index is greater than this, or the time is over.
+    /// Answered when the index is greater than this, or the time is over.
     Changed(Wait),
 }
 
@@ -58,31 +54,27 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    /// Consul adds up to a sixteenth, so that not all come back at once.
+    /// Consul adds up to a sixteenth as jitter.
     pub(super) fn longest(&self) -> Duration {
         self.time + self.time / 16
     }
 }
 
-/// All keys under a prefix, as they were sent.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) body: Bytes,
     pub(super) index: u64,
-    /// How old it may be at most; `None` where the server does not know.
     pub(super) lag: Option<Duration>,
-    /// Whether Consul says that it left out what the token may not read.
     pub(super) filtered: bool,
 }
 
-/// One key as Consul writes it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Item<'a> {
-    /// Borrowed where it has no escapes.
+    /// Borrowed unless it has escapes.
     #[serde(borrow)]
     pub(super) key: Cow<'a, str>,
-    /// Read only where it matters: most values are those of before.
+    /// Decoded only when needed: most values have not changed.
     #[serde(borrow, default)]
     pub(super) value: Option<&'a RawValue>,
     pub(super) modify_index: u64,
@@ -97,18 +89,17 @@ impl Item<'_> {
 
 impl Listing {
     pub(super) fn items(&self) -> Result<Vec<Item<'_>>> {
-        // A 404 has no text: there is no such key.
+        // The answer to 404 is empty: there is no such key.
         if self.body.is_empty() {
             return Ok(Vec::new());
         }
-        // Looked at as a whole, that it is UTF-8 takes less time than string by string.
+        // Checking UTF-8 for the whole is faster than for each string.
         let text = std::str::from_utf8(&self.body).map_err(errors::unreadable)?;
         let items: Option<Vec<Item<'_>>> = serde_json::from_str(text).map_err(errors::unreadable)?;
         Ok(items.unwrap_or_default())
     }
 }
 
-/// One operation of a transaction.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Operation<'a> {
@@ -129,7 +120,7 @@ impl<'a> Operation<'a> {
         Self { verb, key, value: None, index: None, namespace: None, partition: None }
     }
 
-    /// Sets the key; with `unchanged` only if it has that index, 0 for a key that is not there.
+    /// With `unchanged`, only if the key has that index; 0 for a missing key.
     pub(super) fn set(key: &'a str, value: &[u8], unchanged: Option<u64>) -> Self {
         let verb = if unchanged.is_some() { "cas" } else { "set" };
         Self { value: Some(STANDARD.encode(value)), index: unchanged, ..Self::new(verb, key) }
@@ -139,7 +130,7 @@ impl<'a> Operation<'a> {
         Self::new(DELETE, key)
     }
 
-    /// Fails all of it unless the key is there and has this index.
+    /// The transaction fails unless the key has this index.
     pub(super) fn check(key: &'a str, index: u64) -> Self {
         Self { index: Some(index), ..Self::new("check-index", key) }
     }
@@ -149,12 +140,11 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// How a transaction ended that Consul has looked at.
 #[derive(Debug)]
 pub(super) enum Transaction {
-    /// It was done; the keys that were set, read or checked, in order.
+    /// The keys that were set, read or checked, in order.
     Done(Vec<Entry>),
-    /// Nothing was done, and why, for each operation that failed.
+    /// Nothing was done; the reasons, for each failed operation.
     Refused(Vec<Failure>),
 }
 
@@ -182,7 +172,6 @@ struct Results<'a> {
 }
 
 impl ConsulClient {
-    /// One key.
     pub(super) async fn get(&self, key: &str, read: Read) -> Result<Found> {
         if !keys::fits_into_a_path(key) {
             return self.get_by_transaction(key).await;
@@ -203,14 +192,13 @@ impl ConsulClient {
                 Some(failure) if errors::is_refusal(&failure.what) => {
                     return Err(errors::of_operation(&failure.what));
                 }
-                // It does not exist: nothing else can fail here.
+                // A missing key: nothing else can fail here.
                 _ => None,
             },
         };
         Ok(Found { entry, index: None })
     }
 
-    /// All keys under a prefix.
     pub(super) async fn list(&self, prefix: &str, read: Read) -> Result<Listing> {
         let answer = self.read(prefix, "recurse&", read, MOST_OF_ALL).await?;
         let index = answer.index().ok_or_else(errors::without_index)?;
@@ -219,8 +207,8 @@ impl ConsulClient {
         Ok(Listing { body, index, lag, filtered })
     }
 
-    /// The index of the next change of any key that begins like this, and how old it may be. Costs Consul little, for it counts
-    /// everything up to the next slash as one key.
+    /// The index of the next change of a key with this prefix, and its maximum age. Cheap for Consul: keys are grouped up to
+    /// the next slash.
     pub(super) async fn newest(&self, prefix: &str, wait: Wait) -> Result<(u64, Option<Duration>)> {
         let answer = self.read(prefix, "keys&separator=%2F&", Read::Changed(wait), MOST_OF_ONE).await?;
         Ok((answer.index().ok_or_else(errors::without_index)?, answer.lag()))
@@ -247,7 +235,7 @@ impl ConsulClient {
         }
     }
 
-    /// Sets the key, if it has this index where one is given; whether it was set.
+    /// Sets the key, with `unchanged` only if it has this index; returns whether it was set.
     pub(super) async fn put(&self, key: &str, value: Vec<u8>, unchanged: Option<u64>) -> Result<bool> {
         let cas = unchanged.map(|index| format!("&cas={index}")).unwrap_or_default();
         let path = format!("/v1/kv/{}?{}{cas}", keys::encode(key), self.query());
@@ -260,11 +248,10 @@ impl ConsulClient {
         }
     }
 
-    /// Does all of it or nothing.
     pub(super) async fn transact(&self, operations: Vec<Operation<'_>>) -> Result<Transaction> {
-        let told = operations.iter().filter(|operation| operation.verb != DELETE).count();
+        let expected = operations.iter().filter(|operation| operation.verb != DELETE).count();
         match self.transaction(operations, "").await? {
-            Transaction::Done(entries) if entries.len() != told => Err(Error::new(ErrorKind::Unavailable)
+            Transaction::Done(entries) if entries.len() != expected => Err(Error::new(ErrorKind::Unavailable)
                 .with_message("the Consul agent's answer does not say what was written")),
             outcome => Ok(outcome),
         }
@@ -300,7 +287,6 @@ struct Wrapped<'a> {
     kv: &'a Operation<'a>,
 }
 
-/// A JSON string of base64, or `null`.
 pub(super) fn decode(json: &[u8]) -> Result<Vec<u8>> {
     let plain =
         json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).filter(|text| !text.contains(&b'\\'));

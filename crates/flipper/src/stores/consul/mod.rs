@@ -1,5 +1,5 @@
-//! Flags in Consul's key-value store, shared with every program that uses the same base key, those that use the Python library
-//! `flipper-client` included.
+//! Flags in Consul's key-value store, shared with every program that uses the same base key, also through the Python library
+//! `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{ConsulFeatureFlagStore, FeatureFlagClient};
@@ -17,26 +17,25 @@
 //!
 //! # What is stored
 //!
-//! A flag is a key `base_key/NAME` with the JSON of [`FlagRecord`]. Keys that lie deeper, and folders, are not flags; a value
-//! that is no flag's JSON is a flag that is [`Corrupt`](crate::ErrorKind::Corrupt). A version is Consul's `ModifyIndex`.
+//! A flag is a key `base_key/NAME` with the JSON of [`FlagRecord`]. Deeper keys, and folders, are not flags. A value that is
+//! not a flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag. A version is Consul's `ModifyIndex`.
 //!
-//! Beside the base key lies one more key: of `features` it is `.features.changed`, of `shop/features`
-//! `shop/.features.changed`. Where there are many flags, writers say there which ones they have changed, in the transaction that
-//! changes them.
+//! One more key lies beside the base key: `.features.changed` for `features`, `shop/.features.changed` for `shop/features`.
+//! With many flags, each write names its flag there, in the same transaction.
 //!
 //! # How it works
 //!
-//! Each call is a request, and a watch waits for changes by a blocking query of the base key. From some 120 flags on, when its answer
-//! has more than 40 KiB, a second query waits for the key beside it, so that a change which this library made is seen as soon with
-//! 10,000 flags as with one: to list them all takes Consul 80 ms. While nothing changes each is asked four times a minute.
+//! Each call is a request, and a watch waits for changes by a blocking query of the base key. When its answer exceeds 40 KiB,
+//! at some 120 flags, a second query waits for the key beside it. A change by this library then arrives as fast with 10,000
+//! flags as with one, while a full list takes Consul 80 ms. Without changes each query is repeated four times a minute.
 //!
-//! A server that has just started answers from an older state until its log is applied. So reads are confirmed by the leader
-//! (`?consistent`), and so is the list of all flags after anything that may have been a restart: until then the status is `Stale`.
+//! A server that has just started answers from an older state until its log is applied. So the leader confirms reads
+//! (`?consistent`), and also the list of all flags after a possible restart; until then the status is `Stale`.
 //!
 //! # What the token must allow
 //!
-//! `key_prefix "features/" { policy = "read" }`, or `write` for those who change flags; and the same for `key
-//! ".features.changed"`, without which everything works but for the speed with many flags.
+//! `key_prefix "features/" { policy = "read" }`, or `write` to change flags; and the same for `key ".features.changed"`.
+//! Without the latter everything works, with the full-list latency.
 
 mod agent;
 mod client;
@@ -75,22 +74,20 @@ use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::stores::feed::feed;
 use crate::warn_once::WarnOnce;
 
-/// Consul would wait for ten minutes; a connection that died without a word is found out so much sooner.
+/// Consul allows ten minutes; a shorter wait detects a silently dead connection sooner.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
-/// Four queries a minute while nothing changes, and an agent that is gone without a word is found out in 23 s.
+/// Four queries a minute without changes; a silent loss of the agent is detected in 23 s.
 const WAIT: Duration = Duration::from_secs(15);
-/// Consul's limit for a value, unless the agent was told another.
+/// Consul's default limit for a value.
 const LARGEST: usize = 512 * 1024;
-/// How many flags `put_all` has under way at once.
 const AT_ONCE: usize = 16;
-/// How many flags of a stream are read at once.
 const PAGE: usize = 500;
 
-/// Keeps flags in Consul. Clones share connections, and what they know of own writes.
+/// Keeps flags in Consul. Clones share connections, and the record of own writes.
 ///
-/// Connections are made and kept on a thread of this crate: the store can be a `static`, works under any executor, and outlives
-/// the runtime that it was first used in.
+/// Connections live on a thread of this crate: the store can be a `static`, works under any executor, and outlives the runtime
+/// that first used it.
 ///
 /// ```no_run
 /// use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, MirroredFeatureFlagStore};
@@ -113,15 +110,14 @@ pub struct ConsulFeatureFlagStore {
     client: ConsulClient,
     keys: Arc<Keys>,
     hints: Arc<Hints>,
-    /// How long Consul may hold back an answer when nothing changes.
     wait: Duration,
-    /// Whether the token may list nothing but what is under the base key.
+    /// Whether the token may list only what is under the base key.
     narrow: Arc<AtomicBool>,
     warned: WarnOnce,
 }
 
 impl ConsulFeatureFlagStore {
-    /// A store on the agent of this client. Nothing is sent yet.
+    /// A store on the agent of this client. Sends nothing yet.
     #[must_use]
     pub fn new(client: ConsulClient) -> Self {
         Self {
@@ -134,23 +130,22 @@ impl ConsulFeatureFlagStore {
         }
     }
 
-    /// The store that a URL names: `consul://HOST[:PORT][/BASE/KEY]`, with the parameters `dc`,
-    /// `ns`, `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, and `wait=30s` ([`wait`](Self::wait)). Port
-    /// 8500 and base key `features` by default. Nothing is sent yet.
+    /// The store at `consul://HOST[:PORT][/BASE/KEY]`, with the parameters `dc`, `ns`, `partition`, `tls=true` or `false`,
+    /// `consistency=stale` or `consistent`, and `wait=30s` ([`wait`](Self::wait)). The defaults are port 8500 and base key
+    /// `features`. Sends nothing yet.
     ///
-    /// The token and what else the URL does not say are those of the environment, as for
-    /// [`ConsulClient::from_env`]: a URL is no place for a secret. TLS is spoken where the environment asks for it, by
-    /// `CONSUL_HTTP_ADDR` with `https://` too, unless the URL says `tls=false`; and without TLS no token goes to another host,
-    /// unless the URL says so.
+    /// The token and all other settings come from the environment, as for [`ConsulClient::from_env`]: a URL must not contain
+    /// secrets. TLS is used if the environment asks for it, also by `https://` in `CONSUL_HTTP_ADDR`. Without TLS no token goes
+    /// to another host. `tls=false` in the URL overrides both.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for another URL, or an environment that makes no sense.
+    /// `InvalidInput` for another URL, or an invalid environment.
     pub fn from_url(url: &str) -> Result<Self> {
         url::parse(url)
     }
 
-    /// The key that the flags lie under, `features` by default: no `/` at its beginning or end.
+    /// The key above the flags, by default `features`; without `/` at its ends.
     ///
     /// # Errors
     ///
@@ -160,25 +155,24 @@ impl ConsulFeatureFlagStore {
         Ok(self)
     }
 
-    /// How long Consul holds back its answer to a watch while nothing changes; 15 s by default, and 60 s at the most. Consul adds up to a
-    /// sixteenth. Half the time means twice the requests, and that a silent loss of the connection is noticed in half the time: when
-    /// the answer is overdue by [`ConsulClientBuilder::timeout`].
+    /// How long Consul holds back its answer to a watch while nothing changes; 15 s by default, at most 60 s. Consul adds up to
+    /// a sixteenth. A silent loss of the connection is noticed when the answer is overdue by [`ConsulClientBuilder::timeout`];
+    /// so half the time means twice the requests, and half the delay.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
         self
     }
 
-    /// What is followed: the base key without its slash. Whoever deletes all that begins with that deletes the flags, and wakes
-    /// nobody who waits for what begins with the base key and a slash: the index that such a query sees even goes back.
+    /// The base key without its slash. A recursive delete of `features` removes the flags, but does not wake a blocking query
+    /// on `features/`, whose index even goes back.
     fn followed(&self) -> &str {
         if self.narrow.load(Ordering::Relaxed) { self.keys.prefix() } else { self.keys.base() }
     }
 
-    /// All that is followed, confirmed.
     async fn followed_now(&self) -> Result<Rows> {
         match self.whole(self.followed()).await {
-            // Where `enable_key_list_policy` is set, a token for `features/` may not list what begins with `features`.
+            // With `enable_key_list_policy`, a token for `features/` may not list `features`.
             Err(error) if error.kind() == ErrorKind::Unauthorized && !self.narrow.load(Ordering::Relaxed) => {
                 let rows = self.whole(self.keys.prefix()).await?;
                 self.narrow.store(true, Ordering::Relaxed);
@@ -188,12 +182,12 @@ impl ConsulFeatureFlagStore {
         }
     }
 
-    /// All keys under the prefix, confirmed. Consul leaves out what the token may not read: without a word before 1.11, so that it is
-    /// asked for the base key too, which is refused to a token that may read single flags only.
+    /// All keys under the prefix, confirmed. Consul leaves out what the token may not read, before 1.11 silently. So this also
+    /// reads the base key, which Consul refuses to a token for single flags.
     async fn whole(&self, prefix: &str) -> Result<Rows> {
         let mut rows = Rows::of(self, self.client.list(prefix, Read::Confirmed).await?).await?;
         self.may_read(self.keys.prefix()).await?;
-        // Without the slash the list has keys of others, which the token need not allow.
+        // The list without the slash has foreign keys, which the token need not allow.
         if rows.filtered && prefix != self.keys.prefix() {
             rows.filtered = self.client.list(self.keys.prefix(), Read::Confirmed).await?.filtered;
         }
@@ -204,7 +198,7 @@ impl ConsulFeatureFlagStore {
         Ok(rows)
     }
 
-    /// An error if not: a single key that may not be read is refused, other than a prefix.
+    /// Fails if not: Consul refuses a read of one key, but not a list.
     async fn may_read(&self, key: &str) -> Result<()> {
         self.client.get(key, Read::Leader).await.map(|_| ())
     }
@@ -214,7 +208,6 @@ impl ConsulFeatureFlagStore {
         Some(Stored::from_json(name, Version::ordered(entry.index), &entry.value)).filter(is_ours)
     }
 
-    /// Whether the key holds something that is no flag of this base key.
     async fn is_taken(&self, name: &str, key: &str) -> Result<bool> {
         if !is_deeper(name) {
             return Ok(false);
@@ -224,11 +217,23 @@ impl ConsulFeatureFlagStore {
         Ok(found.entry.is_some_and(|entry| Self::stored(name, &entry).is_none()))
     }
 
+    /// The index that the flag must have for a write; 0 for a missing flag.
+    fn expected_index(&self, name: &str, when: &Precondition) -> Result<Option<u64>> {
+        match when {
+            Precondition::Any => Ok(None),
+            Precondition::Absent => Ok(Some(0)),
+            // Another store's version matches no flag of this one; 0 would mean a missing flag.
+            Precondition::Unchanged(version) => match version.as_ordered() {
+                None | Some(0) => Err(self.conflict(name)),
+                known => Ok(known),
+            },
+        }
+    }
+
     fn conflict(&self, name: &str) -> Error {
         Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)
     }
 
-    /// The version of the absence of a flag, if it is absent.
     async fn absent(&self, name: &str) -> Result<Version> {
         let named = |error: Error| error.with_store(self).with_flag(name);
         let found = self.client.get(&self.keys.of(name), Read::Confirmed).await.map_err(named)?;
@@ -243,7 +248,7 @@ impl ConsulFeatureFlagStore {
         }
     }
 
-    /// Consul's web interface makes such keys, and other programs too.
+    /// Consul's web interface and other programs make such keys.
     fn warn_of_folder(&self, key: &str) {
         if key.ends_with('/') && self.warned.is_due(key) {
             tracing::warn!(store = %self, key, "a key under the base key is a folder, and no flag: it is skipped");
@@ -283,15 +288,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
             let message = format!("a flag may have {LARGEST} bytes in Consul, and this one has {}", value.len());
             return Err(Error::invalid_input(message).with_store(self).with_flag(name));
         }
-        let index = match when {
-            Precondition::Any => None,
-            Precondition::Absent => Some(0),
-            // Another store's version holds for no flag of this one, and 0 is that of none.
-            Precondition::Unchanged(version) => match version.as_ordered() {
-                None | Some(0) => return Err(self.conflict(name)),
-                known => known,
-            },
-        };
+        let index = self.expected_index(name, &when)?;
         let key = self.keys.of(name);
         if self.is_taken(name, &key).await? {
             return Err(taken(name).with_store(self));
@@ -300,14 +297,10 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     }
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        let index = match when {
-            Precondition::Any => None,
-            Precondition::Absent => return self.absent(name).await,
-            Precondition::Unchanged(version) => match version.as_ordered() {
-                None | Some(0) => return Err(self.conflict(name)),
-                known => known,
-            },
-        };
+        if matches!(when, Precondition::Absent) {
+            return self.absent(name).await;
+        }
+        let index = self.expected_index(name, &when)?;
         let key = self.keys.of(name);
         match self.is_taken(name, &key).await? {
             false => writing::delete(self, name, &key, index).await,
@@ -351,7 +344,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for batch in records.chunks(AT_ONCE) {
-            // Consul's leader takes what comes together in one round of its log.
+            // Consul's leader commits concurrent writes in one round of its log.
             results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
             if give_up(&mut results, records) {
                 break;
@@ -361,7 +354,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     }
 
     fn stream(&self) -> FlagStream<'_> {
-        // One answer has them all; their values are read little by little.
+        // One answer has all flags; their values are decoded page by page.
         pages(None, move |reading: Option<(Rows, vec::IntoIter<Row>)>| async move {
             let page = async {
                 let (rows, mut left) = match reading {

@@ -1,4 +1,4 @@
-//! What a list of keys has of flags.
+//! The flags in a list of keys.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,33 +13,29 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Stored, Version};
 use crate::stores::deeper::is_deeper;
 
-/// More bytes than this are not read on the flipper thread, which others wait for too: they take a millisecond.
+/// Larger answers are parsed off the flipper thread, which other work needs: they take a millisecond or more.
 const LARGE: usize = 1024 * 1024;
-/// More flags than this are not.
+/// More flags than this are decoded there too.
 const MANY: usize = 32;
 
-/// A flag in a listing, not read yet.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     name: Name,
     pub(super) index: u64,
-    /// Where its value is in the listing.
     value: Option<Range<usize>>,
 }
 
-/// Most names stand in the listing as they are.
+/// Most names are in the listing without escapes.
 #[derive(Clone, Debug)]
 enum Name {
     At(Range<usize>),
     Unescaped(String),
 }
 
-/// The flags of a listing.
 #[derive(Debug)]
 pub(super) struct Rows {
     pub(super) rows: Vec<Row>,
     pub(super) index: u64,
-    /// How old they may be at most, as in [`Listing`].
     pub(super) lag: Option<Duration>,
     pub(super) filtered: bool,
     body: Bytes,
@@ -82,7 +78,6 @@ impl Rows {
         Self { rows, index, lag: None, filtered: false, body: Bytes::new() }
     }
 
-    /// How many bytes the listing has.
     pub(super) fn size(&self) -> usize {
         self.body.len()
     }
@@ -91,14 +86,13 @@ impl Rows {
         name_in(&self.body, row)
     }
 
-    /// Reads the values of some of the rows.
     pub(super) async fn flags(&self, rows: Vec<Row>) -> Result<Vec<Stored>> {
         let body = self.body.clone();
         apart(rows.len() > MANY, move || rows.iter().map(|row| flag(&body, row)).collect()).await?
     }
 }
 
-/// Whether this lies deeper than one level, and is a flag of this base key all the same.
+/// For a deeper key: whether its value is a flag of this base key.
 fn is_here(name: &str, value: Option<&RawValue>) -> bool {
     let value = value.and_then(|raw| kv::decode(raw.get().as_bytes()).ok()).unwrap_or_default();
     ConsulFeatureFlagStore::stored(name, &Entry { value, index: 0 }).is_some()
@@ -114,13 +108,12 @@ fn flag(body: &Bytes, row: &Row) -> Result<Stored> {
 
 fn name_in<'a>(body: &'a Bytes, row: &'a Row) -> &'a str {
     match &row.name {
-        // It was a text when it was parsed.
+        // It was UTF-8 when it was parsed.
         Name::At(place) => std::str::from_utf8(&body[place.clone()]).unwrap_or_default(),
         Name::Unescaped(name) => name,
     }
 }
 
-/// Runs the work on a thread for long work if it is long.
 async fn apart<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     if !long {
         return Ok(work());

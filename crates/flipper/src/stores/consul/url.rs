@@ -13,7 +13,7 @@ const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such 
 const LOGIN: &str = "a Consul store's URL holds no user, password or token: set CONSUL_HTTP_TOKEN instead";
 const PORT: u16 = 8500;
 
-/// What the URL does not say is taken from the environment, the token always.
+/// The environment has the defaults, and always the token.
 pub(super) fn parse(text: &str) -> Result<ConsulFeatureFlagStore> {
     parse_in(text, ConsulClientBuilder::from_env()?)
 }
@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<ConsulFeatureFlagStore> {
 fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeatureFlagStore> {
     let mut parts = Parts::parse(text, CONSUL.schemes, FORM)?;
     parts.refuse_login(LOGIN)?;
-    // Without a host it is that of the environment.
+    // The default host is that of the environment.
     if parts.has_host() {
         client = client.host(parts.host(PORT)?.to_address());
     }
@@ -62,7 +62,6 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeature
     }
 }
 
-/// `30s`, `500ms` or `1m`, as Consul writes it.
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let number: u64 = number.parse().ok()?;
@@ -111,7 +110,7 @@ mod tests {
         }
     }
 
-    /// What a server gets to read that takes a connection and never answers.
+    /// What the store sends to a server that never answers.
     async fn sent(url: &str, variables: &[(&str, String)]) -> Result<Vec<u8>> {
         use std::io::Read;
 
@@ -163,7 +162,6 @@ mod tests {
             for ask in asks.clone() {
                 let environment = [secret.clone(), ask];
                 let sent = sent("consul://HOST/features", &environment).await.unwrap();
-                // A TLS handshake.
                 assert_eq!(sent.first(), Some(&22), "{environment:?}: {}", String::from_utf8_lossy(&sent));
             }
             let asked = [secret.clone(), ("CONSUL_HTTP_ADDR", "https://HOST".to_owned())];
@@ -174,7 +172,7 @@ mod tests {
             ] {
                 assert_eq!(sent(url, &asked).await.unwrap().first(), Some(&first), "{url}");
             }
-            // Nothing asks for it: within this host that is no matter, and another host gets nothing.
+            // Without TLS settings, the loopback host gets the token, and another host gets nothing.
             assert_eq!(
                 sent("consul://HOST/features", std::slice::from_ref(&secret)).await.unwrap().first(),
                 Some(&b'G')

@@ -1,4 +1,4 @@
-//! Writes: one transaction each, of the flag and of the hint.
+//! Writes: each is one transaction of the flag and the hint.
 
 use super::ConsulFeatureFlagStore;
 use super::errors;
@@ -6,10 +6,9 @@ use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transactio
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::Version;
 
-/// What a transaction takes besides the values and keys in it, generously.
 const FRAME: usize = 1024;
 
-/// `index`: what the flag must have, 0 for one that must not be there.
+/// `index`: the flag's expected index, 0 for a missing flag.
 pub(super) async fn put(
     store: &ConsulFeatureFlagStore,
     name: &str,
@@ -30,7 +29,6 @@ pub(super) async fn put(
     Ok(Version::ordered(index))
 }
 
-/// `index`: what the flag must have.
 pub(super) async fn delete(
     store: &ConsulFeatureFlagStore,
     name: &str,
@@ -38,18 +36,17 @@ pub(super) async fn delete(
     index: Option<u64>,
 ) -> Result<Version> {
     let mut operations = Vec::with_capacity(3);
-    // `delete-cas` of a key that is not there succeeds.
+    // `delete-cas` succeeds for a missing key.
     operations.extend(index.map(|index| Operation::check(key, index)));
     operations.push(Operation::delete(key));
     let done = transact(store, name, operations, index.is_some(), true).await;
-    // What was set beside it has the index of all.
+    // The last result is that of a set, with the transaction's index.
     let deleted = done.map(|entries| entries.last().map_or(0, |entry| entry.index));
     let index = deleted.map_err(|error| error.with_store(store).with_flag(name))?;
     store.hints.deleted(name, index);
     Ok(Version::ordered(index))
 }
 
-/// With the hint where that is allowed, without it where not.
 async fn transact(
     store: &ConsulFeatureFlagStore,
     name: &str,
@@ -67,7 +64,7 @@ async fn transact(
             Ok(Transaction::Refused(failures)) if failures.iter().any(|failure| failure.operation < own) => {
                 return Err(refused(&failures, conditional));
             }
-            // The whole may be refused for the hint's sake.
+            // Consul may have refused only the hint.
             Ok(Transaction::Refused(failures)) if failures.iter().any(|failure| errors::is_refusal(&failure.what)) => {}
             Ok(Transaction::Refused(failures)) => return Err(refused(&failures, false)),
             Err(error) if error.kind() == ErrorKind::Unauthorized => {}
@@ -76,14 +73,14 @@ async fn transact(
     }
     let key;
     if deletes {
-        // Only what is set tells the index. Nobody sees it: it is gone when the transaction is done.
+        // Only a set returns the index. The value is deleted in the same transaction, so no reader sees it.
         key = store.keys.of(name);
         let place = operations.len() - 1;
         operations.insert(place, Operation::set(&key, b"", None));
     }
     match store.client.transact(operations).await? {
         Transaction::Done(entries) => {
-            // The same without the hint did well.
+            // It succeeded without the hint.
             if hint.is_some() {
                 store.hints.forbid();
                 tracing::warn!(%store, key = store.keys.hint(), "the Consul token does not allow writing the key by which changes are seen at once; with many flags they are seen later");
@@ -106,16 +103,16 @@ fn refused(failures: &[Failure], conditional: bool) -> Error {
     }
 }
 
-/// A transaction has room for three quarters of what a value may have. Nothing is hinted then.
+/// Without a hint: a transaction has room for only three quarters of a value's limit.
 async fn put_large(store: &ConsulFeatureFlagStore, key: &str, value: Vec<u8>, index: Option<u64>) -> Result<u64> {
     if !store.client.put(key, value.clone(), index).await? {
         return Err(Error::new(ErrorKind::Conflict));
     }
-    // Such a write does not tell its index.
+    // This call does not return the index.
     let found = store.client.get(key, Read::Confirmed).await?;
     Ok(match found.entry {
         Some(entry) if entry.value == value => entry.index,
-        // Somebody wrote after it: this is newer than all before, older than what is there, and holds for nothing.
+        // There was a newer write. This version is above all before it, below the present one, and matches none.
         Some(entry) => entry.index - 1,
         None => found.index.unwrap_or(1) - 1,
     })

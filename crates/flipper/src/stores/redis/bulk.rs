@@ -1,4 +1,4 @@
-//! Many writes in one go: a pipeline of scripts.
+//! Many writes at once: a pipeline of scripts.
 
 use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -15,15 +15,13 @@ use crate::state::{Precondition, Version};
 use crate::store::{FeatureFlagStore, give_up};
 use crate::stores::deeper::is_deeper;
 
-/// How many flags, and about how many bytes, one pipeline writes: the server does them in some milliseconds, and nothing else
-/// meanwhile.
+/// How many flags, and about how many bytes, one pipeline writes. The server runs it in some milliseconds and serves nothing
+/// else meanwhile.
 const MOST_FLAGS: usize = 512;
 const MOST_BYTES: usize = 1 << 20;
 
-/// A flag and the text to store.
 type Flag<'a> = (&'a FlagRecord, String);
 
-/// Each flag's result, in order.
 pub(super) async fn put_all(
     store: &RedisFeatureFlagStore,
     records: &[FlagRecord],
@@ -53,7 +51,7 @@ pub(super) async fn put_all(
 
 async fn put_batch(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], when: &Precondition) -> Vec<Result<Version>> {
     if flags.iter().any(|(record, _)| is_deeper(record.name())) {
-        // What is at their keys is looked at first.
+        // A single `put` first checks that the key holds no flag of another base key.
         return join_all(flags.iter().map(|(record, _)| store.put(record, when.clone()))).await;
     }
     let live = match store.link.connection(store.timeout).await {
@@ -61,7 +59,7 @@ async fn put_batch(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], when: &Pre
         Err(error) => return all(store, flags, &from_driver(error)),
     };
     let Connection::Node(node) = &live.connection else {
-        // Each flag has a node of its own to go to; the driver sends them without waiting for one another.
+        // Flags have different nodes; the driver sends these requests concurrently.
         return join_all(flags.iter().map(|(record, _)| store.put(record, when.clone()))).await;
     };
     let _writing: Vec<_> = flags.iter().map(|(record, _)| store.writing.begin(record.name())).collect();
@@ -87,7 +85,7 @@ async fn pipeline(
     for (record, value) in flags {
         sent.push(validate_name(record.name()).map(|()| {
             let key = store.keys.of(record.name());
-            // The first one brings the script along, in case the server does not know it.
+            // The first command carries the script, in case the server does not have it.
             let known = pipeline.cmd_iter().next().is_some();
             pipeline.add_command(PUT.call(known, &key, when, Some(value)));
             scripts::version(value.as_bytes())
@@ -115,7 +113,6 @@ async fn pipeline(
     Ok(flags.iter().zip(sent).map(result).collect())
 }
 
-/// The same error for each.
 fn all(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], error: &Error) -> Vec<Result<Version>> {
     flags.iter().map(|(record, _)| Err(error.copy().with_store(store).with_flag(record.name()))).collect()
 }

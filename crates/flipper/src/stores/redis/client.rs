@@ -23,19 +23,17 @@ use super::state::{Mode, mode};
 
 /// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`.
 ///
-/// The store makes its connections from it. A connection that is open already cannot be taken: changes are pushed only to
-/// connections that were opened for that.
+/// The store makes its connections from it. It cannot use an open connection: servers push changes only to connections that ask
+/// for it.
 ///
-/// A user without a password is sent with an empty one, where the driver by itself would send nothing and act as the default
-/// user. In a `ClusterClient` nothing can be changed any more, and calls end with `InvalidInput`.
+/// A user without a password is sent with an empty one; the driver by itself would act as the default user. A `ClusterClient`
+/// cannot be changed, so calls with such a one fail with `InvalidInput`.
 #[derive(Clone)]
 pub struct RedisClient {
     kind: Kind,
-    /// Where the client came from, if from a URL.
     place: Option<Arc<Place>>,
     shown: Arc<str>,
     refused: Option<&'static str>,
-    /// The single server is known to be a node of a cluster.
     clustered: Arc<AtomicBool>,
 }
 
@@ -62,7 +60,7 @@ impl From<SentinelClient> for RedisClient {
 
 impl fmt::Debug for RedisClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither address nor password: the one may hold the other.
+        // The address may contain the password.
         f.write_str(match self.kind {
             Kind::Node(_) => "Client",
             Kind::Cluster(_) => "ClusterClient",
@@ -71,7 +69,7 @@ impl fmt::Debug for RedisClient {
     }
 }
 
-/// A connection that many tasks may use at once. It ends with its last clone.
+/// For concurrent use. Closes with its last clone.
 #[derive(Clone)]
 pub(super) enum Connection {
     Node(MultiplexedConnection),
@@ -97,7 +95,6 @@ impl RedisClient {
         Self { kind, place: None, shown: shown.into(), refused: None, clustered: Arc::default() }
     }
 
-    /// The place, up to the base key.
     pub(super) fn shown(&self) -> &str {
         &self.shown
     }
@@ -110,7 +107,6 @@ impl RedisClient {
         matches!(self.kind, Kind::Sentinel(_))
     }
 
-    /// With certificates as they are now.
     fn kind(&self) -> RedisResult<Kind> {
         match (&self.place, self.refused) {
             (_, Some(why)) => Err(refusal(why)),
@@ -119,7 +115,7 @@ impl RedisClient {
         }
     }
 
-    /// The server to talk to; with Sentinel, the one that it names now.
+    /// The server; with Sentinel, the current primary. `None` for a cluster.
     pub(super) async fn node(&self) -> RedisResult<Option<Client>> {
         self.provide_crypto();
         match self.kind()? {
@@ -130,7 +126,6 @@ impl RedisClient {
         }
     }
 
-    /// The whole cluster, where there is one.
     fn cluster(&self) -> RedisResult<Option<ClusterClient>> {
         match self.kind()? {
             Kind::Cluster(client) => Ok(Some(*client)),
@@ -142,7 +137,7 @@ impl RedisClient {
         }
     }
 
-    /// Connects for pushes, which go to `pushes`; an error if the server does not speak RESP3.
+    /// Connects for pushes, which go to `pushes`; fails if the server does not speak RESP3.
     pub(super) async fn open_with_pushes(
         &self,
         limit: Duration,
@@ -154,7 +149,7 @@ impl RedisClient {
         self.open_as(limit, pushes, true, true).await
     }
 
-    /// Connects for commands. RESP3, where there is, lets the driver say `pushes` when the connection is lost.
+    /// Connects for commands. With RESP3, the driver sends `pushes` an event when the connection is lost.
     pub(super) async fn open(&self, limit: Duration, pushes: impl AsyncPushSender + Clone) -> RedisResult<Connection> {
         let resp3 = self.place.as_ref().is_none_or(|place| !place.resp2);
         match self.open_as(limit, pushes.clone(), resp3, false).await {
@@ -176,18 +171,18 @@ impl RedisClient {
                 let config = cluster_config(limit);
                 let config = if in_cluster { config.set_push_sender(pushes.clone()) } else { config };
                 let opened = client.get_async_connection_with_config(config).await;
-                // It may be a single server again; the next try looks.
+                // It may be a single server again; the next attempt checks.
                 return opened.map(Connection::Cluster).inspect_err(|_| self.clustered.store(false, Ordering::Release));
             }
             let none = (ErrorKind::InvalidClientConfig, "a cluster has no one server");
             let client = self.node().await?.ok_or(none)?;
             let client = speaking(&client, if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 })?;
-            // A connection to a cluster's node is closed again, and its end must not be reported as a loss.
+            // The connection to a cluster's node is closed, which is no loss to report.
             let kept = Arc::new(AtomicBool::new(true));
-            let (sender, hears) = (pushes.clone(), Arc::clone(&kept));
+            let (sender, is_kept) = (pushes.clone(), Arc::clone(&kept));
             let mut config = node_config(limit);
             if resp3 {
-                config = config.set_push_sender(move |push: PushInfo| match hears.load(Ordering::Acquire) {
+                config = config.set_push_sender(move |push: PushInfo| match is_kept.load(Ordering::Acquire) {
                     true => sender.send(push),
                     false => Ok(()),
                 });
@@ -210,7 +205,7 @@ impl RedisClient {
         }
     }
 
-    /// rustls panics where several providers are compiled in and none was chosen. An application's choice stands.
+    /// rustls panics if several providers are compiled in and none is chosen. An application's choice stands.
     fn provide_crypto(&self) {
         let plain = |client: &Client| !matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
         if matches!(&self.kind, Kind::Node(client) if plain(client)) {
@@ -222,12 +217,11 @@ impl RedisClient {
 
 pub(super) fn provide_crypto() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // An error says that another thread was faster.
+        // An error means that another thread installed one.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 
-/// The driver sends no user without a password, and would act as the default user.
 fn complete(client: Client) -> Client {
     let info = client.get_connection_info();
     let settings = info.redis_settings();
@@ -238,14 +232,13 @@ fn complete(client: Client) -> Client {
     Client::open(info.clone().set_redis_settings(settings)).unwrap_or(client)
 }
 
-/// The same client with this protocol.
 pub(super) fn speaking(client: &Client, protocol: ProtocolVersion) -> RedisResult<Client> {
     let info = client.get_connection_info().clone();
     let settings = info.redis_settings().clone().set_protocol(protocol);
     Client::open(info.set_redis_settings(settings))
 }
 
-/// A user may be kept from `HELLO` by its ACL; without it, the other protocol's handshake tells what is wrong.
+/// An ACL may forbid `HELLO`; the other protocol's handshake then fails with the reason.
 fn no_resp3(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -253,12 +246,12 @@ fn no_resp3(kind: ErrorKind) -> bool {
     )
 }
 
-/// After the connection was made, and before the first answer.
+/// Closed between connecting and the first answer.
 fn is_closed(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_connection_refusal()
 }
 
-/// Answers are waited for by the store, which knows the whole time a call may take.
+/// The store limits the time of each answer, as part of the whole call.
 fn node_config(limit: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(None)
 }

@@ -1,4 +1,4 @@
-//! A cluster: what is asked of all its primaries, and all flags of it.
+//! A cluster: commands to all its primaries, and the list of all its flags.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,14 +14,13 @@ use super::scan::{answer, page, scan};
 use super::state::field;
 use crate::state::Stored;
 
-/// How often the scan begins again when slots changed hands meanwhile.
 const MOST_SCANS: usize = 5;
 
-/// Which slots each primary has, by its id.
+/// The slots of each primary, by its id.
 pub(super) type Primaries = BTreeMap<String, Vec<(u16, u16)>>;
 
-/// Of all primaries. A key that moves may be missed on both its nodes, the one read too early and the other too late. So while
-/// a slot moves all are read twice: the second time, what moved before the first ended is where it went.
+/// Scans every primary. A key that moves may be missed on both nodes: on one it is read too early, on the other too late. So
+/// while slots move, all are read twice: the second scan finds what moved before the first ended.
 pub(super) async fn list(store: &RedisFeatureFlagStore, mut cluster: ClusterConnection) -> RedisResult<Vec<Stored>> {
     let mut flags = Vec::new();
     let mut before = primaries(store, &mut cluster).await?;
@@ -29,7 +28,6 @@ pub(super) async fn list(store: &RedisFeatureFlagStore, mut cluster: ClusterConn
     let mut again = false;
     for _ in 0..MOST_SCANS {
         for (id, slots) in &before {
-            // Any slot of a primary leads to it.
             let Some(&(slot, _)) = slots.first() else { continue };
             scan_primary(store, &mut cluster, id, slot, &mut flags).await?;
         }
@@ -50,7 +48,7 @@ pub(super) async fn list(store: &RedisFeatureFlagStore, mut cluster: ClusterConn
     Err((ErrorKind::ClusterConnectionNotFound, "the slots of the cluster kept changing hands").into())
 }
 
-/// What was read twice, each flag as it is now.
+/// Reads flags of two scans once more, to drop those that were deleted in between.
 async fn only_present(
     store: &RedisFeatureFlagStore,
     cluster: &mut ClusterConnection,
@@ -75,12 +73,11 @@ async fn read(
     store.stored(name, value)
 }
 
-/// Whether slots are on their way from one node to another: their keys then are on both.
 async fn are_moving(store: &RedisFeatureFlagStore, cluster: &mut ClusterConnection, count: usize) -> RedisResult<bool> {
     let mut ask = redis::cmd("CLUSTER");
     ask.arg("NODES");
     let nodes = on_primaries(cluster, ask, count, store.timeout).await?;
-    // Each node lists its own moves behind its slots: `[93->-ID]`.
+    // Each node lists its own migrations behind its slots: `[93->-ID]`.
     Ok(nodes.into_iter().filter_map(|nodes| String::from_redis_value(nodes).ok()).any(|nodes| nodes.contains(" [")))
 }
 
@@ -94,7 +91,7 @@ async fn scan_primary(
     let route = || SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
     let mut cursor = Some(0);
     while let Some(at) = cursor {
-        // The driver asks another node where it has no connection to the one that was meant, and its keys are other ones.
+        // Without a connection to this node the driver asks another, which has other keys.
         let mut pipeline = Pipeline::new();
         pipeline.cmd("CLUSTER").arg("MYID").add_command(scan(store, at));
         let mut answers = within(store.timeout, cluster.route_pipeline(pipeline, 0, 2, route())).await?.into_iter();
@@ -106,7 +103,7 @@ async fn scan_primary(
         if keys.is_empty() {
             continue;
         }
-        // Nearly every flag has a slot of its own, for which MGET would be a call each: one pipeline to their node is one for all.
+        // Keys have different slots, so MGET would need a call each. One pipeline to their node reads all.
         let mut pipeline = Pipeline::new();
         for key in &keys {
             pipeline.cmd("GET").arg(key);
@@ -145,7 +142,7 @@ pub(super) async fn primaries(
     Ok(primaries)
 }
 
-/// The answers of all primaries. The driver leaves those out that it has no connection to; here that is an error.
+/// The answers of all primaries. The driver leaves out those it has no connection to; that is an error here.
 pub(super) async fn on_primaries(
     cluster: &mut ClusterConnection,
     command: Cmd,
@@ -162,7 +159,7 @@ pub(super) async fn on_primaries(
     answers.into_iter().map(|(_, answer)| answer.extract_error()).collect()
 }
 
-/// Which starts of the primaries answer; `None` where the user may not ask.
+/// Identifies the processes that the primaries run as; `None` if the user may not ask.
 pub(super) async fn run_ids(
     store: &RedisFeatureFlagStore,
     cluster: &mut ClusterConnection,
@@ -170,13 +167,13 @@ pub(super) async fn run_ids(
 ) -> RedisResult<Option<String>> {
     let mut ask = redis::cmd("INFO");
     ask.arg("server");
-    let told = match on_primaries(cluster, ask, count, store.timeout).await {
-        Ok(told) => told,
+    let infos = match on_primaries(cluster, ask, count, store.timeout).await {
+        Ok(infos) => infos,
         Err(error) if super::errors::is_refusal(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let told = told.into_iter().filter_map(|info| String::from_redis_value(info).ok());
-    let mut ids: Vec<_> = told.filter_map(|info| field(&info, "run_id").map(str::to_owned)).collect();
+    let infos = infos.into_iter().filter_map(|info| String::from_redis_value(info).ok());
+    let mut ids: Vec<_> = infos.filter_map(|info| field(&info, "run_id").map(str::to_owned)).collect();
     ids.sort_unstable();
     Ok((ids.len() == count).then(|| super::scripts::digest(ids.join(" ").as_bytes())))
 }

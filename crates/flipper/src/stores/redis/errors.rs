@@ -1,4 +1,4 @@
-//! What the driver's errors mean here.
+//! Maps the driver's errors.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,22 +7,19 @@ use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 
 use crate::error::{Error, ErrorKind};
 
-/// Whether the connection is of no use any more after this.
 pub(super) fn ends_connection(error: &RedisError) -> bool {
     error.is_io_error() || matches!(error.kind(), Driver::Parse | Driver::Io | Driver::Server(Server::ReadOnly))
 }
 
-/// Whether the key holds another type than a string.
 pub(super) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
 }
 
-/// Whether another node has the key, now or soon.
 pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     matches!(error.kind(), Driver::Server(Server::Moved | Server::Ask | Server::TryAgain))
 }
 
-/// Whether the server answered that it does not know, or does not allow, what was asked.
+/// Whether the server does not have, or does not allow, the command.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     matches!(
         error.kind(),
@@ -31,19 +28,17 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
         && !matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS" | "BUSY"))
 }
 
-/// What this crate itself refuses: settings that cannot work.
 pub(super) fn refusal(why: impl Into<String>) -> RedisError {
     (Driver::Client, "refused", why.into()).into()
 }
 
-/// A connection that ended while it was made.
 pub(super) fn closed_at_start() -> RedisError {
     let why = "the connection was closed at the first command, `HELLO`: is it a proxy that does not know it, a port for TLS, or a \
                server with as many clients as it takes (`maxclients`)?";
     io::Error::new(io::ErrorKind::ConnectionAborted, why).into()
 }
 
-/// The crate's error for one of the driver. The driver's holds no password; what it says is the source.
+/// The driver's error contains no password; it becomes the source.
 pub(super) fn from_driver(error: RedisError) -> Error {
     let (kind, message) = describe(&error);
     let failed = Error::new(kind).with_nothing_written(is_certain(&error));
@@ -52,13 +47,12 @@ pub(super) fn from_driver(error: RedisError) -> Error {
         None => failed,
     };
     match error.kind() {
-        // The message is all there is.
         Driver::Client if error.detail().is_some() => failed,
         _ => failed.with_source(error),
     }
 }
 
-/// Whether this says that nothing was written: a write is one command, which the server refused, or which was never sent.
+/// Whether nothing was written: a write is one command, and the server refused it or it was never sent.
 fn is_certain(error: &RedisError) -> bool {
     match error.kind() {
         Driver::Server(_)
@@ -110,7 +104,7 @@ fn describe(error: &RedisError) -> (ErrorKind, Option<Cow<'static, str>>) {
         Driver::Server(Server::ResponseError) if error.to_string().contains("refused to switch database") => {
             (InvalidInput, "server has no database of this number")
         }
-        // In a script, which is what a write is.
+        // Writes are scripts.
         Driver::Server(Server::ResponseError) if error.to_string().contains("user executing the script can't") => {
             (Unauthorized, "store does not allow this user the command or the key")
         }

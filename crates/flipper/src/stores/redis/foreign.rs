@@ -1,4 +1,4 @@
-//! What the driver's own clients tell of themselves.
+//! What the driver's own clients reveal of their settings.
 
 use redis::cluster::ClusterClient;
 use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisResult};
@@ -22,7 +22,7 @@ pub(super) fn node(info: &ConnectionInfo) -> String {
     }
 }
 
-/// The same for a cluster, whose client shows its nodes to nothing but `Debug`. Where that changes, all are one place.
+/// As [`node`]. A `ClusterClient` shows its nodes only in `Debug`; if that format changes, all clusters get one identity.
 pub(super) fn cluster(client: &ClusterClient) -> String {
     let text = format!("{client:?}");
     let nodes = text.split("cluster_params").next().unwrap_or_default();
@@ -42,7 +42,7 @@ pub(super) fn cluster(client: &ClusterClient) -> String {
     format!("{scheme}://{}/{db}?", shown(&hosts))
 }
 
-/// Why the client would act as another user than it names, as far as it shows.
+/// Why the client would act as another user than its settings name, as far as `Debug` shows.
 pub(super) fn unsent_user(client: &ClusterClient) -> Option<&'static str> {
     let text = format!("{client:?}");
     let settings = text.split("cluster_params").nth(1).unwrap_or_default();
@@ -50,7 +50,6 @@ pub(super) fn unsent_user(client: &ClusterClient) -> Option<&'static str> {
     lacks.then_some("the `ClusterClient` has a user and no password, and the driver then sends neither: give it a password, if an empty one")
 }
 
-/// For a single server's client, of what turned out to be a node of a cluster.
 pub(super) fn as_cluster(client: &Client) -> RedisResult<ClusterClient> {
     let info = client.get_connection_info();
     match info.addr() {
@@ -67,7 +66,7 @@ pub(super) fn as_cluster(client: &Client) -> RedisResult<ClusterClient> {
 mod tests {
     use super::*;
 
-    /// The driver may come to print its clients in another way.
+    /// Fails when the driver changes the format of `Debug`.
     #[test]
     fn what_a_cluster_client_shows() {
         let client = |nodes: &[&str]| ClusterClient::builder(nodes.to_vec()).build().unwrap();

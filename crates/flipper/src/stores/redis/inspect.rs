@@ -1,4 +1,4 @@
-//! What an operator wants to know of a Redis store. Nothing is changed, and no command is sent that could.
+//! What an operator wants to know of a Redis store. Sends no command that could change anything.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +13,7 @@ use super::state::field;
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
 
-/// What the store sends, as `ACL DRYRUN` takes it; the first word is what is missing.
+/// What the store sends, as arguments of `ACL DRYRUN`; the name is for the report.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("GET", &["GET", "KEY"]),
     ("MGET", &["MGET", "KEY"]),
@@ -25,7 +25,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("EVALSHA", &["EVALSHA", "x", "1", "KEY"]),
 ];
 
-/// A clock that is further off is said.
 const MOST_OFF: Duration = Duration::from_secs(5);
 
 pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {
@@ -60,7 +59,7 @@ pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {
 }
 
 fn version(info: &str) -> Option<Check> {
-    // Valkey says the version of the Redis that it goes back to as well.
+    // Valkey also reports the version of Redis that it is compatible with.
     let text = match (field(info, "valkey_version"), field(info, "redis_version")) {
         (Some(version), _) => format!("Valkey {version}"),
         (None, Some(version)) => format!("Redis {version}"),
@@ -84,7 +83,7 @@ async fn kind(store: &RedisFeatureFlagStore, connection: &Connection, info: &str
         (Some(_), Some("0"), _) => Check::new("kind", Finding::Fine, format!("a single server{by}")),
         (Some(_), Some(count), _) => Check::new("kind", Finding::Fine, format!("a primary with replicas: {count}{by}")),
         _ => Check::new("kind", Finding::Problem, "not known: the user may not ask `INFO`")
-            .hint("allow `+info`: a restart and a lost primary are then told from other losses"),
+            .hint("allow `+info`: it shows restarts and lost primaries"),
     }
 }
 
@@ -109,10 +108,8 @@ fn persistence(info: &str) -> Option<Check> {
 fn eviction(info: &str) -> Option<Check> {
     let (policy, limit) = (field(info, "maxmemory_policy")?, field(info, "maxmemory")?);
     Some(match policy.starts_with("allkeys-") && limit != "0" {
-        true => {
-            Check::new("eviction", Finding::Problem, format!("{policy}: flags may be thrown away when memory is full"))
-                .hint("`maxmemory-policy volatile-lru` spares keys without expiry, which flags are")
-        }
+        true => Check::new("eviction", Finding::Problem, format!("{policy}: flags may be evicted when memory is full"))
+            .hint("`maxmemory-policy volatile-lru` spares keys without expiry, which flags are"),
         false => Check::new("eviction", Finding::Fine, policy),
     })
 }
@@ -126,17 +123,16 @@ impl Asker<'_> {
         self.store.link.request(command, true, self.store.timeout).await?.extract_error()
     }
 
-    /// In a cluster the answers of several nodes may come.
+    /// In a cluster several nodes may answer.
     async fn text(&self, command: Cmd) -> RedisResult<String> {
-        match self.ask(&command).await? {
-            Value::Map(answers) => Ok(answers
-                .into_iter()
-                .next()
-                .map(|(_, one)| String::from_redis_value(one))
-                .transpose()?
-                .unwrap_or_default()),
-            one => Ok(String::from_redis_value(one)?),
-        }
+        let answer = match self.ask(&command).await? {
+            Value::Map(answers) => match answers.into_iter().next() {
+                Some((_, first)) => first,
+                None => return Ok(String::new()),
+            },
+            answer => answer,
+        };
+        Ok(String::from_redis_value(answer)?)
     }
 
     async fn rights(&self) -> Check {
@@ -154,12 +150,12 @@ impl Asker<'_> {
             match self.ask(&dry).await {
                 Ok(Value::Okay) => {}
                 Ok(_) => missing.push(*name),
-                // Before Redis 7, or not for this user.
+                // Before Redis 7, or not allowed.
                 Err(_) => unknown = true,
             }
         }
         if unknown {
-            let text = format!("as {user}; the server does not tell what that user may do");
+            let text = format!("as {user}; the server does not report what that user may do");
             return Check::new("rights", Finding::Fine, text);
         }
         match missing.is_empty() {
@@ -175,7 +171,7 @@ impl Asker<'_> {
     }
 
     async fn push(&self, connection: &Connection) -> Check {
-        // Asks for the state of tracking, which needs the same server and much the same right.
+        // Needs the same server and nearly the same rights as tracking.
         let why = match self.ask(&words(&["CLIENT", "TRACKINGINFO"])).await {
             Ok(_) => match connection {
                 Connection::Cluster(_) => {
@@ -192,7 +188,7 @@ impl Asker<'_> {
         let classes = self.ask(&words(&["CONFIG", "GET", "notify-keyspace-events"])).await;
         let classes =
             classes.ok().and_then(|value| std::collections::BTreeMap::<String, String>::from_redis_value(value).ok());
-        let on = classes.is_some_and(|told| told.values().any(|classes| are_enough(classes)));
+        let on = classes.is_some_and(|answer| answer.values().any(|classes| are_enough(classes)));
         let every = self.store.poll_every;
         let text = match on {
             true => format!("keyspace notifications, for {why}; a flush is seen within {:?}", every * 10),

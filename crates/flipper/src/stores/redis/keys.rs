@@ -1,6 +1,5 @@
-//! Which keys are flags.
+//! The keys of flags.
 
-/// The keys under a base key.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -15,22 +14,20 @@ impl Keys {
         &self.prefix[..self.prefix.len() - 1]
     }
 
-    /// The base key and its slash.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The key of a name.
     pub(super) fn of(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// `None` for keys that can be no flag of this base key.
+    /// `None` if the key is not under the base key.
     pub(super) fn name(&self, key: Vec<u8>) -> Option<String> {
         self.flag_key(key).map(|key| self.cut(key))
     }
 
-    /// The key if it may be a flag's of this base key; of one that lies deeper its value tells.
+    /// The key if it may be a flag's of this base key; for a deeper key its value decides.
     pub(super) fn flag_key(&self, key: Vec<u8>) -> Option<String> {
         if !key.starts_with(self.prefix.as_bytes()) {
             return None;
@@ -43,13 +40,12 @@ impl Keys {
         read.ok()
     }
 
-    /// The name in the key of a flag, whose memory it takes over.
     pub(super) fn cut(&self, mut key: String) -> String {
         key.drain(..self.prefix.len());
         key
     }
 
-    /// What `MATCH` and `PSUBSCRIBE` take for all keys under the base key, deeper ones included.
+    /// For `MATCH` and `PSUBSCRIBE`: all keys under the base key, deeper ones included.
     pub(super) fn pattern(&self) -> String {
         let mut pattern = String::with_capacity(self.prefix.len() + 1);
         for c in self.prefix.chars() {

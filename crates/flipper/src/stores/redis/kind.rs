@@ -1,4 +1,4 @@
-//! The driver's clients.
+//! The kinds of the driver's clients.
 
 use std::sync::Arc;
 

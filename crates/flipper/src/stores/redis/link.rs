@@ -1,4 +1,4 @@
-//! The connection that commands go through: made when first needed, made anew when lost.
+//! The connection for commands: made when first needed, replaced when lost.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,13 +14,12 @@ use super::errors::ends_connection;
 use crate::background;
 use crate::pause::{NextAttempt, Pause};
 
-/// Between attempts to connect.
 pub(super) const PAUSE: Pause = Pause::new(Duration::from_millis(10), Duration::from_secs(1));
 
 pub(super) struct Link {
     client: RedisClient,
     current: ArcSwapOption<Live>,
-    /// Held while connecting, so that one task does it for all.
+    /// Locked while connecting, so that one task does it for all.
     connecting: Mutex<NextAttempt>,
 }
 
@@ -38,8 +37,8 @@ impl Link {
         &self.client
     }
 
-    /// Sends one command. A `repeatable` one is sent again if the connection broke; another is only if the server said that it
-    /// did nothing.
+    /// Sends one command. If the connection breaks, a `repeatable` command is sent again; others only if the server reports
+    /// that it did nothing.
     pub(super) async fn request(&self, command: &Cmd, repeatable: bool, limit: Duration) -> RedisResult<Value> {
         self.with(limit, async {
             let mut tries_left = 1;
@@ -51,7 +50,7 @@ impl Link {
                     return answer;
                 }
                 self.discard(&live);
-                // A replica that was the primary until now: Sentinel knows the new one.
+                // The former primary is now a replica: Sentinel names the new primary.
                 let read_only = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
                 if tries_left == 0 || !(read_only || repeatable && error.is_connection_dropped()) {
                     return answer;
@@ -62,7 +61,6 @@ impl Link {
         .await
     }
 
-    /// The connection, for calls of several commands that must all go to the same server.
     pub(super) async fn connection(&self, limit: Duration) -> RedisResult<Arc<Live>> {
         self.with(limit, self.live(limit)).await
     }
@@ -74,7 +72,7 @@ impl Link {
         }
     }
 
-    /// As [`within`]; a connection that let a call run out of time is given up, for it may be half-open.
+    /// As [`within`]; after a timeout the connection is discarded, since it may be half-open.
     async fn with<T>(&self, limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
         let before = self.current.load_full();
         let outcome = within(limit, future).await;
@@ -99,14 +97,14 @@ impl Link {
             tokio::time::sleep_until(at.into()).await;
         }
         let lost = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&lost);
-        let watchman = move |push: PushInfo| {
+        let is_lost = Arc::clone(&lost);
+        let on_push = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
-                seen.store(true, Ordering::Release);
+                is_lost.store(true, Ordering::Release);
             }
             Ok::<(), std::convert::Infallible>(())
         };
-        match self.client.open(limit, watchman).await {
+        match self.client.open(limit, on_push).await {
             Ok(connection) => {
                 attempt.succeeded();
                 let live = Arc::new(Live { connection, lost });
@@ -125,8 +123,7 @@ impl Link {
     }
 }
 
-/// Runs the driver's future on the flipper thread, and not longer than `limit`. Dropping the future does not take back what
-/// was sent.
+/// Runs the driver's future on the flipper thread, for at most `limit`. Dropping it takes back nothing that was sent.
 pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     background::within(limit, future).await?
 }

@@ -14,7 +14,7 @@ use super::{RedisFeatureFlagStore, cluster, flag};
 use crate::background;
 use crate::state::Stored;
 
-/// Through the connection of the commands; once more if that breaks.
+/// Uses the connection for commands; tries a second time if it breaks.
 pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Stored>> {
     let mut again = true;
     loop {
@@ -34,12 +34,12 @@ pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Store
 
 fn in_order(mut flags: Vec<Stored>) -> Vec<Stored> {
     flags.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    // SCAN may tell a key twice.
+    // SCAN may return a key twice.
     flags.dedup_by(|one, other| one.name == other.name);
     flags
 }
 
-/// One connection for all of it: a cursor means nothing to another server. In no order, and a flag may come twice.
+/// Uses one connection: a cursor is valid on one server only. Unordered, and a flag may come twice.
 pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
     match connection {
         Connection::Node(node) => scan_node(store, node).await,
@@ -54,11 +54,10 @@ async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) 
     Ok(flags)
 }
 
-/// All flags of one server: while those of a page are read, the server is at the next.
+/// All flags of one server: while a page's values are read, the server scans the next.
 pub(super) struct Pages {
     node: MultiplexedConnection,
     scanning: Option<Answer>,
-    /// The values of these keys.
     asked: Option<(Answer, Vec<String>)>,
 }
 
@@ -67,7 +66,7 @@ impl Pages {
         Ok(Self { node: node.clone(), scanning: Some(ask_ahead(store, node, scan(store, 0))?), asked: None })
     }
 
-    /// Adds the flags of the next page; `false` where there is none.
+    /// Adds the flags of the next page; `false` at the end.
     pub(super) async fn read(&mut self, store: &RedisFeatureFlagStore, flags: &mut Vec<Stored>) -> RedisResult<bool> {
         while self.scanning.is_some() || self.asked.is_some() {
             let mut next = None;
@@ -95,7 +94,7 @@ impl Pages {
         flags: &mut Vec<Stored>,
     ) -> RedisResult<()> {
         let values = Vec::<Value>::from_redis_value(values)?;
-        // The driver is on this thread, where a mirror starts: it sends what was asked first.
+        // A starting mirror shares this thread with the driver: let it send the requests made above first.
         tokio::task::yield_now().await;
         let mut unread = Vec::new();
         for (key, value) in keys.into_iter().zip(values) {
@@ -114,7 +113,7 @@ impl Pages {
 
 type Answer = JoinHandle<RedisResult<Value>>;
 
-/// Is under way at once, whether or not anybody waits for it.
+/// Sends the command at once, before its answer is awaited.
 fn ask_ahead(store: &RedisFeatureFlagStore, node: &MultiplexedConnection, command: Cmd) -> io::Result<Answer> {
     let (limit, mut node) = (store.timeout, node.clone());
     let handle = background::handle().map_err(io::Error::other)?;
@@ -125,7 +124,7 @@ async fn received(answer: Answer) -> RedisResult<Value> {
     answer.await.map_err(io::Error::other)?
 }
 
-/// MGET says the same of a key that is gone and one of another type.
+/// MGET answers the same for a missing key and one of another type.
 async fn report_types(store: &RedisFeatureFlagStore, node: MultiplexedConnection, names: &[String]) -> RedisResult<()> {
     if names.is_empty() {
         return Ok(());

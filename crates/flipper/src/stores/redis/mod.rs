@@ -1,5 +1,5 @@
-//! Flags in Redis, shared with every program that uses the same server and base key, those that use the Python library
-//! `flipper-client` included.
+//! Flags in Redis, shared with every program that uses the same server and base key, also through the Python library
+//! `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{FeatureFlagClient, RedisFeatureFlagStore};
@@ -15,30 +15,31 @@
 //!
 //! # What is stored
 //!
-//! A flag is a string, the JSON of [`FlagRecord`], at the key `base_key/NAME`, without expiry. Keys that lie deeper, keys of
-//! other types, and names that are not UTF-8 are not flags: they are skipped, and the types warned about. A string that is not
-//! a flag's JSON is a flag that is [`Corrupt`](crate::ErrorKind::Corrupt).
+//! A flag is a string, the JSON of [`FlagRecord`], at the key `base_key/NAME`, without expiry. Deeper keys, keys of other
+//! types, and names that are not UTF-8 are not flags; they are skipped, with a warning for other types. A string that is not a
+//! flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag.
 //!
-//! # What `watch` tells
+//! # What `watch` emits
 //!
-//! A change is read when the server pushes its key, and told as `Changed` or `Removed` with the time of that read; one that
-//! comes while this store, or a clone of it, writes the same flag is told as a `Hint`. `Following` says which way is in use.
+//! A change is read when the server pushes its key, and emitted as `Changed` or `Removed` with the time of that read. While
+//! this store or a clone writes the same flag, it is emitted as a `Hint`. `Following` names the method in use.
 //!
 //! # Clusters
 //!
-//! The driver sends a command again when a node's connection breaks. A write that was done before the break then meets its
-//! own result, and is a `Conflict`.
+//! The driver sends a command again when a node's connection breaks. A write that was done before the break then meets its own
+//! result, and is a `Conflict`.
 //!
 //! # What it needs of the server
 //!
-//! Redis 5 or newer, or what speaks like it, and a user who may do on `base_key/*`: `GET MGET SET DEL TYPE EVAL EVALSHA SCAN`,
-//! and for changes to be pushed `CLIENT|TRACKING` and RESP3 (Redis 6) or `CONFIG|GET PSUBSCRIBE` and keyspace notifications of
-//! the classes `K$gxe`; otherwise the store is polled.
+//! Redis 5 or newer, or a compatible server, and a user with `GET MGET SET DEL TYPE EVAL EVALSHA SCAN` on `base_key/*`. For
+//! pushed changes it needs `CLIENT|TRACKING` and RESP3 (Redis 6), or `CONFIG|GET PSUBSCRIBE` and keyspace notifications of the
+//! classes `K$gxe`. Otherwise the store is polled.
 
 mod bulk;
 mod client;
 mod cluster;
 mod errors;
+mod event_sender;
 mod foreign;
 mod inspect;
 mod keys;
@@ -46,7 +47,6 @@ mod kind;
 mod link;
 mod list;
 mod notifications;
-mod outlet;
 mod place;
 mod polling;
 mod scan;
@@ -83,11 +83,10 @@ pub use self::client::RedisClient;
 
 const BASE_KEY: &str = "features";
 
-/// Keeps flags in Redis: a single server, a cluster, or what Sentinels name as the primary. Clones share a connection.
+/// Keeps flags in Redis: a single server, a cluster, or the primary that Sentinels name. Clones share a connection.
 ///
-/// Connections are made when they are first needed, and anew when they are lost, on a thread of this crate: the store can
-/// be a `static`, works under any executor, and outlives the runtime that it was first used in. Every command ends within
-/// [`timeout`](Self::timeout).
+/// Connections are made on a thread of this crate, when first needed and after a loss. So the store can be a `static`, works
+/// under any executor, and outlives the runtime that first used it. Every command ends within [`timeout`](Self::timeout).
 ///
 /// ```no_run
 /// use flipper::RedisFeatureFlagStore;
@@ -131,8 +130,7 @@ impl fmt::Debug for RedisFeatureFlagStore {
 }
 
 impl RedisFeatureFlagStore {
-    /// A store on the servers of this client of the crate `redis`: a `Client`, `ClusterClient` or `SentinelClient`. Nothing is
-    /// sent yet.
+    /// A store on the servers of a `Client`, `ClusterClient` or `SentinelClient` of the crate `redis`. Sends nothing yet.
     #[must_use]
     pub fn new(client: impl Into<RedisClient>) -> Self {
         Self {
@@ -146,7 +144,7 @@ impl RedisFeatureFlagStore {
         }
     }
 
-    /// A store at this URL. Nothing is sent yet.
+    /// A store at this URL. Sends nothing yet.
     ///
     /// | URL | |
     /// |---|---|
@@ -155,14 +153,14 @@ impl RedisFeatureFlagStore {
     /// | `redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…]/MASTER[/DATABASE]` | the primary that these Sentinels name |
     /// | `redis+unix://[USER[:PASSWORD]@]/PATH[?db=DATABASE]`, `unix://…` | a server's Unix socket |
     ///
-    /// With `rediss`, `rediss-cluster` and `rediss-sentinel` connections use TLS; `?ca=FILE` names whom to trust instead of the
-    /// system's authorities, `?cert=FILE&key=FILE` a client certificate, all in PEM and read at each connection. `valkey` and
-    /// `valkeys` are `redis` and `rediss`. For all: `?base_key=KEY`, `?protocol=resp2`; for Sentinels that want a
-    /// password `?sentinel_username=USER&sentinel_password=PASSWORD`. Parts are percent-encoded where they hold `@ : / ? # %`.
+    /// With `rediss`, `rediss-cluster` and `rediss-sentinel` connections use TLS; `?ca=FILE` names the trusted authorities
+    /// instead of the system's, `?cert=FILE&key=FILE` a client certificate, all in PEM and read at each connection. `valkey`
+    /// and `valkeys` are `redis` and `rediss`. All take `?base_key=KEY` and `?protocol=resp2`; for Sentinels with a password
+    /// there is `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %` within each part.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for another URL, and for a file that cannot be read. The message holds no user and no password.
+    /// `InvalidInput` for another URL, and for an unreadable file. The message contains no user and no password.
     pub fn from_url(url: &str) -> Result<Self> {
         let (place, base_key) = url::parse(url)?;
         let store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);
@@ -172,8 +170,7 @@ impl RedisFeatureFlagStore {
         })
     }
 
-    /// What [`identity`](FeatureFlagStore::identity) the store at this URL has, for messages that must show no secret. No file is
-    /// read.
+    /// The [`identity`](FeatureFlagStore::identity) of the store at this URL, for messages without secrets. Reads no file.
     ///
     /// # Errors
     ///
@@ -183,29 +180,29 @@ impl RedisFeatureFlagStore {
         Ok(identity(&place.shown(), base_key.as_deref().unwrap_or(BASE_KEY)))
     }
 
-    /// The key that the flags lie under, `features` unless said.
+    /// The key above the flags, by default `features`.
     #[must_use]
     pub fn base_key(mut self, base_key: impl AsRef<str>) -> Self {
         self.keys = Arc::new(Keys::new(base_key.as_ref()));
         self
     }
 
-    /// How long a command may take, connecting included; 2 s unless said. A `list` may take as long for each thousand keys.
+    /// How long a command may take, connecting included; 2 s by default. A `list` may take as long for each thousand keys.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// After how long without an answer `watch` takes a connection for lost; 5 s unless said.
+    /// After how long without an answer `watch` takes a connection for lost; 5 s by default.
     #[must_use]
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// How often `watch` lists the flags where the server pushes nothing, 1 s unless said; a tenth as often where it has keyspace
-    /// notifications, which do not tell of `FLUSHDB`.
+    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. With keyspace notifications, which do
+    /// not report `FLUSHDB`, a tenth as often.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = every;
@@ -232,12 +229,11 @@ impl RedisFeatureFlagStore {
 
     fn error(&self, error: redis::RedisError) -> Error {
         let error = errors::from_driver(error).with_store(self);
-        // In a cluster the driver sends a write again, and the answer is that of the last time.
+        // In a cluster the driver repeats a write, and the answer is that of the last attempt.
         let unknown = error.kind() == ErrorKind::Unavailable && self.link.client().is_cluster();
         if unknown { error.with_nothing_written(false) } else { error }
     }
 
-    /// A flag from the answer of `GET`.
     fn stored(&self, name: &str, answer: RedisResult<Value>) -> RedisResult<Option<Stored>> {
         match answer {
             Ok(Value::BulkString(value)) => Ok(flag(name, &value)),
@@ -264,7 +260,7 @@ fn identity(shown: &str, base_key: &str) -> Identity {
     Identity::new(format!("{shown}base_key={}", shown::encoded(base_key)))
 }
 
-/// `None` for another base key's.
+/// `None` for a flag of another base key.
 fn flag(name: impl Into<String>, value: &[u8]) -> Option<Stored> {
     Some(Stored::from_json(name, scripts::version(value), value)).filter(is_ours)
 }
@@ -285,12 +281,12 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         match self.write(&DELETE, name, &when, None).await {
-            // What is not this store's is absent.
+            // To this store, a flag of another base key is absent.
             Err(error) if error.kind() == ErrorKind::InvalidName && !matches!(when, Precondition::Unchanged(_)) => {}
             Err(error) if error.kind() == ErrorKind::InvalidName => {
                 return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));
             }
-            // Not a flag, so there is no such flag.
+            // So is what is no flag.
             Err(error) if error.kind() == ErrorKind::Corrupt && !matches!(when, Precondition::Unchanged(_)) => {
                 self.warn_of_type(name, "another type");
             }

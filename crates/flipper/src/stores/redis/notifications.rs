@@ -1,5 +1,5 @@
-//! Keyspace notifications, for servers that do not push to `CLIENT TRACKING` but have these turned on. They do not tell of
-//! `FLUSHDB`, so the flags are listed now and then as well.
+//! Keyspace notifications, for servers that have these but no `CLIENT TRACKING`. They do not report `FLUSHDB`, so the flags are
+//! also listed, at longer intervals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -11,24 +11,23 @@ use redis::{FromRedisValue, Msg, ProtocolVersion};
 
 use super::RedisFeatureFlagStore;
 use super::client::speaking;
+use super::event_sender::{End, EventSender, lost, versions};
 use super::link::within;
-use super::outlet::{End, Outlet, lost, versions};
 use super::polling::Reader;
 use crate::state::{Updates, Version};
 
-/// The flags are listed so many times less often than where nothing is told.
-const RARER: u32 = 10;
+const CHECK_FACTOR: u32 = 10;
 
 /// `None` if they are not on. Ends with the connection.
-pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Option<Infallible>, End> {
+pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Option<Infallible>, End> {
     let Some(client) = within(store.timeout, store.link.client().node()).await? else {
         return Ok(None);
     };
     let mut ask = redis::cmd("CONFIG");
     ask.arg("GET").arg("notify-keyspace-events");
     let answer = store.link.request(&ask, true, store.timeout).await?;
-    let told = BTreeMap::<String, String>::from_redis_value(answer).map_err(redis::RedisError::from)?;
-    if !told.values().any(|classes| are_enough(classes)) {
+    let settings = BTreeMap::<String, String>::from_redis_value(answer).map_err(redis::RedisError::from)?;
+    if !settings.values().any(|classes| are_enough(classes)) {
         return Ok(None);
     }
     let client = speaking(&client, ProtocolVersion::RESP2)?;
@@ -41,12 +40,12 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
     .await?;
     let (pings, messages) = pubsub.split();
     Session { store, channel, pings, messages, known: BTreeMap::new(), reader: Reader::new(store) }
-        .run(outlet)
+        .run(events)
         .await
         .map(Some)
 }
 
-/// Writes, deletions and renames, expiry, eviction; by key.
+/// Per key: writes, deletions and renames, expiry, eviction.
 pub(super) fn are_enough(classes: &str) -> bool {
     classes.contains('K')
         && (classes.contains('A') || ['$', 'g', 'x', 'e'].iter().all(|class| classes.contains(*class)))
@@ -62,23 +61,23 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn run(&mut self, outlet: &mut Outlet) -> Result<Infallible, End> {
+    async fn run(&mut self, events: &mut EventSender) -> Result<Infallible, End> {
         let store = self.store;
-        let check_every = store.poll_every * RARER;
+        let check_every = store.poll_every * CHECK_FACTOR;
         let ping_every = store.silence / 2;
         let (mut checked, mut pinged) = (None::<Instant>, Instant::now());
         loop {
             if checked.is_none_or(|checked| checked.elapsed() >= check_every) {
                 let read_at = Instant::now();
-                let flags = self.reader.list(outlet).await?;
+                let flags = self.reader.list(events).await?;
                 let found = versions(&flags);
                 let confirmed = self.reader.confirms(read_at, check_every + store.silence);
                 if checked.is_none() || found != self.known {
-                    outlet.reset(flags, read_at, confirmed, Updates::Notifications { check_every }).await?;
+                    events.reset(flags, read_at, confirmed, Updates::Notifications { check_every }).await?;
                 }
                 self.known = found;
-                // Not at each sign of life: flushes are seen here only.
-                outlet.confirm(confirmed).await?;
+                // Not after each ping: only a list shows a flush.
+                events.confirm(confirmed).await?;
                 checked = Some(Instant::now());
             }
             if pinged.elapsed() >= ping_every {
@@ -88,18 +87,16 @@ impl Session<'_> {
             let until_check = check_every.saturating_sub(checked.map_or(Duration::ZERO, |checked| checked.elapsed()));
             let pause = until_check.min(ping_every.saturating_sub(pinged.elapsed()));
             match tokio::time::timeout(pause, self.messages.next()).await {
-                Ok(Some(message)) => self.heard(&message, outlet).await?,
-                Ok(None) => {
-                    return Err(lost("the connection was closed"));
-                }
+                Ok(Some(message)) => self.receive(&message, events).await?,
+                Ok(None) => return Err(lost("the connection was closed")),
                 Err(_) => {}
             }
         }
     }
 
-    async fn heard(&mut self, message: &Msg, outlet: &Outlet) -> Result<(), End> {
+    async fn receive(&mut self, message: &Msg, events: &EventSender) -> Result<(), End> {
         let mut names = BTreeSet::from_iter(self.name(message));
-        // A write in bursts is told many times and read once.
+        // A burst of writes to one key is read once.
         while let Some(Some(message)) = self.messages.next().now_or_never() {
             names.extend(self.name(&message));
         }
@@ -113,7 +110,7 @@ impl Session<'_> {
                 Some(flag) => self.known.insert(name.clone(), flag.version.clone()),
                 None => self.known.remove(&name),
             };
-            outlet.tell(name, flag, read_at).await?;
+            events.emit_read(name, flag, read_at).await?;
         }
         Ok(())
     }

@@ -21,7 +21,6 @@ pub(super) struct Place {
     pub(super) form: Form,
     pub(super) user: Credentials,
     pub(super) tls: Option<Tls>,
-    /// Not to try the newer protocol.
     pub(super) resp2: bool,
 }
 
@@ -39,7 +38,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// The driver sends no user without a password, and so would act as another one.
+    /// The driver sends no user without a password, and would act as the default user.
     pub(super) fn complete(mut self) -> Self {
         if self.user.is_some() {
             self.password.get_or_insert_default();
@@ -48,7 +47,7 @@ impl Credentials {
     }
 }
 
-/// Files, which are read at each connection, since certificates are renewed.
+/// Read at each connection, since certificates are renewed.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Tls {
     pub(super) ca: Option<PathBuf>,
@@ -75,7 +74,6 @@ impl Place {
         self.tls.as_ref().is_some_and(|tls| *tls != Tls::default())
     }
 
-    /// Reads the files of TLS.
     pub(super) fn client(&self) -> RedisResult<Kind> {
         match &self.form {
             Form::Node { host, db } => Ok(Kind::Node(Box::new(self.node(self.address(host), *db)?))),
@@ -85,7 +83,6 @@ impl Place {
         }
     }
 
-    /// For a single server that turned out to be a node of a cluster.
     pub(super) fn as_cluster(&self) -> RedisResult<ClusterClient> {
         match &self.form {
             Form::Node { host, db } => self.cluster(std::slice::from_ref(host), *db),
@@ -158,7 +155,6 @@ impl Place {
         }
     }
 
-    /// The URL without user, password and files, up to the base key.
     pub(super) fn shown(&self) -> String {
         let redis = if self.tls.is_some() { "rediss" } else { "redis" };
         match &self.form {

@@ -1,4 +1,4 @@
-//! All flags once in a while, for servers that tell of no change, and beside notifications, which do not tell of all.
+//! Lists all flags at intervals; for servers that report no changes, and beside notifications, which do not report all.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -9,38 +9,38 @@ use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::cluster::{primaries, run_ids};
 use super::errors::ends_connection;
+use super::event_sender::{End, EventSender, lost, versions};
 use super::link::{Live, within};
 use super::list::list_on;
-use super::outlet::{End, Outlet, lost, versions};
 use super::state::State;
 use crate::state::{Stored, Updates};
 use crate::store::differences;
 
-pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Infallible, End> {
+pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     let every = store.poll_every;
     let mut reader = Reader::new(store);
     let mut known: Option<Arc<BTreeMap<_, _>>> = None;
     loop {
         let read_at = Instant::now();
-        let flags = reader.list(outlet).await?;
+        let flags = reader.list(events).await?;
         let confirmed = reader.confirms(read_at, every + store.silence);
         match &mut known {
             Some(known) => {
                 for event in differences(known, flags, read_at) {
-                    outlet.send(event).await?;
+                    events.send(event).await?;
                 }
             }
             None => {
                 known = Some(Arc::new(versions(&flags)));
-                outlet.reset(flags, read_at, confirmed, Updates::Poll { every }).await?;
+                events.reset(flags, read_at, confirmed, Updates::Poll { every }).await?;
             }
         }
-        outlet.confirm(confirmed).await?;
+        events.confirm(confirmed).await?;
         tokio::time::sleep(every).await;
     }
 }
 
-/// Lists through the connection of the commands, and believes only the server that it knows.
+/// Lists through the connection for commands, and checks that the server is still the same.
 pub(super) struct Reader<'a> {
     store: &'a RedisFeatureFlagStore,
     known: Option<(Arc<Live>, State)>,
@@ -51,35 +51,34 @@ impl<'a> Reader<'a> {
         Self { store, known: None }
     }
 
-    pub(super) async fn list(&mut self, outlet: &mut Outlet) -> Result<Vec<Stored>, End> {
+    pub(super) async fn list(&mut self, events: &mut EventSender) -> Result<Vec<Stored>, End> {
         let live = self.store.link.connection(self.store.timeout).await?;
-        self.read(&live, outlet).await.inspect_err(|end| match end {
+        self.read(&live, events).await.inspect_err(|end| match end {
             End::Driver(error) if ends_connection(error) => self.store.link.discard(&live),
             _ => {}
         })
     }
 
-    /// As [`State::confirms`].
     pub(super) fn confirms(&self, asked: Instant, valid_for: Duration) -> (Instant, Duration) {
         self.known.as_ref().map_or((asked, valid_for), |(_, state)| state.confirms(asked, valid_for))
     }
 
-    async fn read(&mut self, live: &Arc<Live>, outlet: &mut Outlet) -> Result<Vec<Stored>, End> {
+    async fn read(&mut self, live: &Arc<Live>, events: &mut EventSender) -> Result<Vec<Stored>, End> {
         let state = self.state(&live.connection).await?;
         state.believable()?;
         match &self.known {
             Some((before, known)) => {
-                // A server that does not say which it is may be any after a loss.
+                // A server without a run id may be another one after a loss.
                 if !Arc::ptr_eq(before, live) && state.run_id.is_none() {
                     return Err(lost("the connection was closed"));
                 }
                 state.follows(known).map_err(lost)?;
             }
-            None => outlet.serving(self.store, state.run_id.as_deref()),
+            None => events.serving(self.store, state.run_id.as_deref()),
         }
         let flags = list_on(self.store, &live.connection).await?;
         if state.is_replica {
-            // Its data may have been replaced half-way.
+            // A full copy from its primary may have replaced the data meanwhile.
             let after = self.state(&live.connection).await?;
             after.believable()?;
             after.follows(&state).map_err(lost)?;

@@ -4,7 +4,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Value};
 
 use super::RedisFeatureFlagStore;
 
-/// How many keys the server looks at for one page.
+/// How many keys the server visits for one page.
 const PAGE: usize = 1000;
 
 pub(super) fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {
@@ -13,7 +13,6 @@ pub(super) fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {
     scan
 }
 
-/// The next cursor, and the keys of flags on the page.
 pub(super) fn page(store: &RedisFeatureFlagStore, page: Value) -> RedisResult<(Option<u64>, Vec<String>)> {
     let (cursor, keys) = <(u64, Vec<Vec<u8>>)>::from_redis_value(page)?;
     let keys = keys.into_iter().filter_map(|key| store.keys.flag_key(key)).collect();

@@ -1,4 +1,4 @@
-//! Writes under a precondition, each one script on the server and so atomic.
+//! Conditional writes. Each is one script on the server, and so atomic.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use sha1::{Digest, Sha1};
 use super::link::Link;
 use crate::state::{Precondition, Version};
 
-/// `KEYS[1]` the flag, `ARGV[1]` what must hold. Errors are returned, not raised: a raised one loses its code in servers before 7.
-/// A key that holds no string is left alone whatever the precondition.
+/// `KEYS[1]` is the flag, `ARGV[1]` the precondition. Errors are returned, not raised: raised ones lose their code before Redis
+/// 7. A key that holds no string is never written.
 macro_rules! script {
     ($write:literal) => {
         concat!(
@@ -33,7 +33,6 @@ pub(super) const PUT: Script = Script { text: script!("'SET', KEYS[1], ARGV[2]")
 pub(super) const DELETE: Script = Script { text: script!("'DEL', KEYS[1]") };
 
 impl Script {
-    /// Whether the precondition held, and so the write was done.
     pub(super) async fn run(
         &self,
         link: &Link,
@@ -44,8 +43,8 @@ impl Script {
     ) -> RedisResult<bool> {
         let answer = match link.request(&self.call(true, key, when, value), false, limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                // There are servers that close the connection after an error. This finds it closed, and opens another, where the
-                // script itself must not be sent twice. What is answered does not matter.
+                // Some servers close the connection after an error. The ping meets that and reconnects, since the script must
+                // not be sent twice. Its answer does not matter.
                 let _ = link.request(&redis::cmd("PING"), true, limit).await;
                 link.request(&self.call(false, key, when, value), false, limit).await?
             }
@@ -54,21 +53,18 @@ impl Script {
         is_done(&answer)
     }
 
-    /// The command; by its digest where the server is known to have the script.
+    /// `known`: the server has the script, so its digest is enough.
     pub(super) fn call(&self, known: bool, key: &str, when: &Precondition, value: Option<&str>) -> Cmd {
-        let mut call = match known {
-            true => redis::cmd("EVALSHA"),
-            false => redis::cmd("EVAL"),
-        };
+        let mut call = redis::cmd(if known { "EVALSHA" } else { "EVAL" });
         match known {
-            true => call.arg(hex(&Sha1::digest(self.text))),
+            true => call.arg(digest(self.text.as_bytes())),
             false => call.arg(self.text),
         };
         call.arg(1).arg(key);
         match when {
             Precondition::Any => call.arg("any"),
             Precondition::Absent => call.arg("absent"),
-            // A version of another store holds for nothing here.
+            // Another store's version matches nothing here.
             Precondition::Unchanged(version) => call.arg(hex(version.as_opaque().unwrap_or_default())),
         };
         if let Some(value) = value {
@@ -78,7 +74,6 @@ impl Script {
     }
 }
 
-/// What a script answered: whether the precondition held.
 pub(super) fn is_done(answer: &Value) -> RedisResult<bool> {
     match answer {
         Value::Int(done) => Ok(*done == 1),
@@ -86,12 +81,11 @@ pub(super) fn is_done(answer: &Value) -> RedisResult<bool> {
     }
 }
 
-/// Equal for equal content. A digest, not the content: it is kept with every flag in memory, and sent with every write.
+/// Equal for equal content. A digest is smaller than the content: it is held with every flag, and sent with every write.
 pub(super) fn version(content: &[u8]) -> Version {
     Version::opaque(Sha1::digest(content))
 }
 
-/// The digest of a text, as text.
 pub(super) fn digest(text: &[u8]) -> String {
     hex(&Sha1::digest(text))
 }

@@ -1,4 +1,4 @@
-//! Parts of a URL as they are shown: in logs, and in what a store is known by.
+//! Parts of a URL in logs and in a store's identity.
 
 use std::fmt::Write as _;
 
@@ -6,16 +6,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::stores::url_parts::Host;
 
-/// What an address shows as it is.
 const SHOWN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'~').remove(b':');
 
-/// For a place: nothing in it can be taken for another part of the URL.
+/// Encoded, so that it cannot pass for another part of the URL.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, SHOWN).to_string()
 }
 
-/// Hosts in one order, however they were given.
+/// Sorted, so that their order in the URL does not matter.
 pub(super) fn shown(hosts: &[Host]) -> String {
     let mut hosts: Vec<_> = hosts.iter().collect();
     hosts.sort();

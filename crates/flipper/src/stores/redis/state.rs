@@ -1,4 +1,4 @@
-//! What a single server says of itself: whether it can be believed, and whether it still is the one it was.
+//! What a single server reports of itself: whether it has all data, and whether it is still the same server.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
-/// How often a primary lets its replicas know that it is there (`repl-ping-replica-period`), and some.
+/// The longest silence of a primary to its replicas (`repl-ping-replica-period`), with a margin.
 const HEARD_EVERY: Duration = Duration::from_secs(12);
 
-/// How a server runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Single,
@@ -17,9 +16,9 @@ pub(super) enum Mode {
     Sentinel,
 }
 
-/// Asks by `HELLO`, which no ACL forbids, or `INFO` before Redis 6. A server that answers neither is taken for a single one.
+/// Asks by `HELLO`, which no ACL forbids, or by `INFO` before Redis 6. A server without either counts as single.
 pub(super) async fn mode(node: &mut MultiplexedConnection) -> RedisResult<Mode> {
-    let told = match redis::cmd("HELLO").query_async::<BTreeMap<String, Value>>(node).await {
+    let mode = match redis::cmd("HELLO").query_async::<BTreeMap<String, Value>>(node).await {
         Ok(hello) => hello.get("mode").and_then(|mode| String::from_redis_value_ref(mode).ok()),
         Err(error) if error.is_io_error() => return Err(error),
         Err(_) => match redis::cmd("INFO").arg("server").query_async::<String>(node).await {
@@ -28,28 +27,27 @@ pub(super) async fn mode(node: &mut MultiplexedConnection) -> RedisResult<Mode> 
             Err(_) => None,
         },
     };
-    Ok(match told.as_deref() {
+    Ok(match mode.as_deref() {
         Some("cluster") => Mode::Cluster,
         Some("sentinel") => Mode::Sentinel,
         _ => Mode::Single,
     })
 }
 
-/// What `INFO` reports. Without the right to ask, nothing is known.
+/// From `INFO`; empty if the user may not ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) run_id: Option<String>,
     pub(super) is_replica: bool,
-    /// Why its answers may be less than all there is.
     trouble: Option<Trouble>,
-    /// Whose data these are: changes with each full copy from another server.
+    /// The replication id: it changes with each full copy from another server.
     history: String,
-    earlier_history: String,
+    previous_history: String,
     offset: i64,
-    /// For how long a replica has not heard of its primary.
+    /// How long a replica has received nothing from its primary.
     behind: Duration,
-    /// How often a command was run that changes keys and that Redis does not push.
-    pub(super) untold: u64,
+    /// How many commands changed keys without a push from Redis.
+    pub(super) unpushed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +65,6 @@ impl State {
         }
         let mut text = String::new();
         for answer in node.req_packed_commands(&pipeline, 0, sections.len()).await? {
-            // What is refused is not known.
             if let Ok(section) = answer.extract_error() {
                 text.push_str(&String::from_redis_value(section).unwrap_or_default());
             }
@@ -75,13 +72,12 @@ impl State {
         Ok(Self::read(&text))
     }
 
-    /// Of a cluster, whose primaries are asked one by one for the rest.
     pub(super) fn of_cluster(run_id: Option<String>) -> Self {
         Self { run_id, ..Self::default() }
     }
 
-    /// The moment before which everything is known, if this was asked at `asked`, and for how long that is worth something. A
-    /// replica hears of its primary every ten seconds at the least.
+    /// Until when a read at `asked` has every change, and for how long that is valid. A replica receives from its primary at
+    /// least every ten seconds.
     pub(super) fn confirms(&self, asked: Instant, valid_for: Duration) -> (Instant, Duration) {
         let behind = if self.is_replica { HEARD_EVERY } else { Duration::ZERO };
         (asked.checked_sub(self.behind).unwrap_or(asked), valid_for + behind)
@@ -101,22 +97,21 @@ impl State {
         let heard = number("master_last_io_seconds_ago").and_then(|seconds: i64| u64::try_from(seconds).ok());
         let calls = info.lines().filter_map(|line| {
             let (command, stats) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-            let untold = command == "swapdb" || command.split('|').next() == Some("debug");
-            untold.then(|| stats.split(',').next()?.parse::<u64>().ok()).flatten()
+            let unpushed = command == "swapdb" || command.split('|').next() == Some("debug");
+            unpushed.then(|| stats.split(',').next()?.parse::<u64>().ok()).flatten()
         });
         Self {
             run_id: field("run_id").map(str::to_owned),
             is_replica,
             trouble,
             history: field("master_replid").unwrap_or_default().to_owned(),
-            earlier_history: field("master_replid2").unwrap_or_default().to_owned(),
+            previous_history: field("master_replid2").unwrap_or_default().to_owned(),
             offset: number("master_repl_offset").unwrap_or_default(),
             behind: Duration::from_secs(if is_replica { heard.unwrap_or_default() + 1 } else { 0 }),
-            untold: calls.sum(),
+            unpushed: calls.sum(),
         }
     }
 
-    /// An error while what the server answers may be less than there is.
     pub(super) fn believable(&self) -> RedisResult<()> {
         let (kind, why) = match self.trouble {
             None => return Ok(()),
@@ -126,13 +121,12 @@ impl State {
         Err(RedisError::from((ErrorKind::Server(kind), why)))
     }
 
-    /// Whether its data go on from these.
     pub(super) fn follows(&self, before: &Self) -> Result<(), &'static str> {
         if self.run_id != before.run_id {
             return Err("another server answers, or it was started again");
         }
-        // A primary takes a new name for its history when its first replica comes, or its last has been away for long.
-        if self.history != before.history && self.earlier_history != before.history && self.is_replica {
+        // A primary takes a new replication id when its first replica connects, or reconnects after a long time.
+        if self.history != before.history && self.previous_history != before.history && self.is_replica {
             return Err("the server's data were replaced by those of another primary");
         }
         if self.history == before.history && self.offset < before.offset {
@@ -141,7 +135,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether a push that all keys may have changed means other data, and not a flush.
+    /// Whether a push of "all keys" means replaced data, not a flush.
     pub(super) fn was_replaced(&self, before: &Self) -> bool {
         (self.is_replica || before.is_replica) && self.history != before.history
     }
@@ -175,8 +169,8 @@ mod tests {
         assert!(primary("x", 4).follows(&primary("x", 5)).is_err());
         assert!(replica("y", "x", 9).follows(&replica("x", "", 5)).is_ok());
         assert!(replica("y", "", 9).follows(&replica("x", "", 5)).is_err());
-        // Promoted, and demoted with a part of the history only.
-        assert!(State { earlier_history: "x".into(), ..primary("y", 9) }.follows(&replica("x", "", 5)).is_ok());
+        // Promoted, and demoted with only a part of the history.
+        assert!(State { previous_history: "x".into(), ..primary("y", 9) }.follows(&replica("x", "", 5)).is_ok());
         assert!(replica("y", "", 9).follows(&primary("x", 5)).is_err());
         assert!(State { run_id: Some("b".into()), ..primary("x", 5) }.follows(&primary("x", 5)).is_err());
     }
@@ -192,8 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pushed_to_nobody_is_counted() {
+    fn commands_that_push_nothing_are_counted() {
         let info = "cmdstat_swapdb:calls=2,usec=3\r\ncmdstat_debug:calls=1,usec=1\r\ncmdstat_get:calls=9,usec=1";
-        assert_eq!(State::read(info).untold, 3);
+        assert_eq!(State::read(info).unpushed, 3);
     }
 }

@@ -13,18 +13,16 @@ use super::list::{Pages, list};
 use crate::state::Stored;
 use crate::store::{FlagStream, pages};
 
-/// The flags of a page, and how far that is.
 type Page = (Vec<Stored>, Option<Option<Reading>>);
 
-/// How far a stream is. One connection for all of it: a cursor means nothing to another server.
 struct Reading {
     live: Arc<Live>,
     pages: Pages,
-    /// SCAN may tell a key twice.
+    /// SCAN may return a key twice.
     seen: HashSet<String>,
 }
 
-/// A cluster's flags are read whole: while slots change hands a scan of it has to begin anew.
+/// A cluster is listed whole: its scan starts over when slots change hands.
 pub(super) fn stream(store: &RedisFeatureFlagStore) -> FlagStream<'_> {
     pages(None, move |reading: Option<Reading>| async move {
         next_page(store, reading).await.map_err(|error| store.error(error))

@@ -1,5 +1,5 @@
-//! `CLIENT TRACKING` in broadcasting mode: the server pushes the key of every change, expiry and eviction included, and says when
-//! all keys went.
+//! `CLIENT TRACKING` in broadcasting mode: the server pushes the key of every change, expiry and eviction included, and pushes
+//! "all keys" after a flush.
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
@@ -15,18 +15,17 @@ use tokio::sync::Notify;
 use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::cluster::{Primaries, on_primaries, primaries, run_ids};
+use super::event_sender::{End, EventSender, lost};
 use super::keys::Keys;
 use super::link::within;
 use super::list::{list_on, mget};
-use super::outlet::{End, Outlet, lost};
 use super::state::State;
 use crate::state::{Updates, WatchEvent};
 
-/// So many flags are read at once.
 const BATCH: usize = 500;
 
-/// Follows one connection for as long as it lasts. Reads go through it too: what it answers is no older than what it pushed.
-pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -> Result<Infallible, End> {
+/// Follows one connection until it is lost. Reads use it too, so that answers are no older than pushes.
+pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     let pushed = Arc::new(Pushed::default());
     let (sink, keys) = (Arc::clone(&pushed), Arc::clone(&store.keys));
     let connection = within(
@@ -41,9 +40,9 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, outlet: &mut Outlet) -
     session.arm().await?;
     session.state = session.ask().await?;
     session.state.believable()?;
-    outlet.serving(store, session.state.run_id.as_deref());
-    session.reset(outlet).await?;
-    session.run(outlet).await
+    events.serving(store, session.state.run_id.as_deref());
+    session.reset(events).await?;
+    session.run(events).await
 }
 
 struct Session<'a> {
@@ -51,12 +50,11 @@ struct Session<'a> {
     connection: Connection,
     pushed: Arc<Pushed>,
     primaries: Primaries,
-    /// As it was last found.
     state: State,
 }
 
 impl Session<'_> {
-    /// Before the first read, so that no change falls between.
+    /// Runs before the first read, so that no change falls between.
     async fn arm(&mut self) -> RedisResult<()> {
         let mut arm = redis::cmd("CLIENT");
         arm.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(self.store.keys.prefix());
@@ -70,55 +68,55 @@ impl Session<'_> {
         }
     }
 
-    async fn reset(&self, outlet: &mut Outlet) -> Result<(), End> {
+    async fn reset(&self, events: &mut EventSender) -> Result<(), End> {
         let read_at = Instant::now();
         let flags = list_on(self.store, &self.connection).await?;
         let confirmed = self.state.confirms(read_at, self.store.silence);
-        outlet.reset(flags, read_at, confirmed, Updates::Push).await?;
-        outlet.confirm(confirmed).await
+        events.reset(flags, read_at, confirmed, Updates::Push).await?;
+        events.confirm(confirmed).await
     }
 
-    async fn run(&mut self, outlet: &mut Outlet) -> Result<Infallible, End> {
+    async fn run(&mut self, events: &mut EventSender) -> Result<Infallible, End> {
         let every = self.store.silence / 2;
         let mut checked = Instant::now();
         loop {
             let heard =
                 tokio::time::timeout(every.saturating_sub(checked.elapsed()), self.pushed.notify.notified()).await;
-            self.take_in(outlet).await?;
+            self.take_in(events).await?;
             if heard.is_err() || checked.elapsed() >= every {
                 checked = Instant::now();
                 tokio::time::timeout(self.limit(), self.check()).await.unwrap_or_else(|_| Err(late()))?;
-                // What was pushed before the answers came.
-                self.take_in(outlet).await?;
-                outlet.confirm(self.state.confirms(checked, self.store.silence)).await?;
+                // Pushes that came before the answers.
+                self.take_in(events).await?;
+                events.confirm(self.state.confirms(checked, self.store.silence)).await?;
             }
         }
     }
 
-    async fn take_in(&mut self, outlet: &mut Outlet) -> Result<(), End> {
+    async fn take_in(&mut self, events: &mut EventSender) -> Result<(), End> {
         let pending = self.pushed.take();
         if pending.lost {
             return Err(lost("the connection was closed"));
         }
         if pending.all {
-            // A flush, or all data replaced by those of a primary that this replica had not followed before.
+            // A flush, or this replica copied the data of another primary.
             let state = self.ask().await?;
             state.believable()?;
             if state.was_replaced(&self.state) {
                 return Err(lost("the server's data were replaced by those of another primary"));
             }
-            return self.reset(outlet).await;
+            return self.reset(events).await;
         }
         match pending.names.is_empty() {
             true => Ok(()),
-            false => self.read(pending.names.into_iter().collect(), outlet).await,
+            false => self.read(pending.names.into_iter().collect(), events).await,
         }
     }
 
-    async fn read(&self, names: Vec<String>, outlet: &Outlet) -> Result<(), End> {
+    async fn read(&self, names: Vec<String>, events: &EventSender) -> Result<(), End> {
         let (own, mut names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.store.writing.has(name));
         for name in own {
-            outlet.send(WatchEvent::Hint { name }).await?;
+            events.send(WatchEvent::Hint { name }).await?;
         }
         if let [name] = &*names {
             let mut get = redis::cmd("GET");
@@ -126,7 +124,7 @@ impl Session<'_> {
             let read_at = Instant::now();
             let answer = within(self.limit(), self.connection.request(&get)).await;
             let flag = self.store.stored(name, answer)?;
-            return outlet.tell(names.remove(0), flag, read_at).await;
+            return events.emit_read(names.remove(0), flag, read_at).await;
         }
         for names in names.chunks(BATCH) {
             let read_at = Instant::now();
@@ -135,13 +133,13 @@ impl Session<'_> {
                     .await?;
             for (name, value) in names.iter().zip(values) {
                 let flag = self.store.stored(name, Ok(value))?;
-                outlet.tell(name.clone(), flag, read_at).await?;
+                events.emit_read(name.clone(), flag, read_at).await?;
             }
         }
         Ok(())
     }
 
-    /// Whether the other side is still there and the one it was, and in a cluster whether every primary still pushes.
+    /// Whether the server is still the same, and in a cluster whether every primary still pushes.
     async fn check(&mut self) -> Result<(), End> {
         let state = self.ask().await?;
         state.believable()?;
@@ -149,13 +147,13 @@ impl Session<'_> {
         if self.store.link.client().is_sentinel() && state.is_replica && !self.state.is_replica {
             return Err(lost("the server is no primary any more"));
         }
-        if state.untold != self.state.untold {
+        if state.unpushed != self.state.unpushed {
             self.pushed.all();
         }
         self.state = state;
         let ping = redis::cmd("PING");
         let limit = self.limit();
-        // What others did before the question is pushed behind its answer, and before the answer to the next.
+        // Changes made before a command may be pushed after its answer, but before the answer to the next.
         let Connection::Cluster(cluster) = &mut self.connection else {
             let _: Value = within(limit, self.connection.request(&ping)).await?;
             return Ok(());
@@ -163,12 +161,12 @@ impl Session<'_> {
         if primaries(self.store, cluster).await? != self.primaries {
             return Err(lost("the cluster has changed"));
         }
-        // The driver may have replaced a node's connection without a word; a new one does not track.
+        // The driver may have reconnected to a node silently; a new connection does not track.
         let mut info = redis::cmd("CLIENT");
         info.arg("TRACKINGINFO");
         let answers = on_primaries(cluster, info, self.primaries.len(), limit).await?;
         if answers.iter().any(|answer| contains(answer, "off")) {
-            return Err(lost("a node of the cluster was connected to anew"));
+            return Err(lost("the connection to a node of the cluster was replaced"));
         }
         Ok(())
     }
@@ -182,13 +180,13 @@ impl Session<'_> {
         }
     }
 
-    /// With the pause before a check, within the time that silence may last.
+    /// With the pause before a check, this fits into `silence`.
     fn limit(&self) -> Duration {
         self.store.timeout.min(self.store.silence / 2)
     }
 }
 
-/// A server takes the command in the older protocol too, and then pushes nothing.
+/// With RESP2 a server accepts the command and pushes nothing.
 async fn speaks_resp3(cluster: &mut ClusterConnection, limit: Duration) -> RedisResult<()> {
     let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
     let hello = within(limit, cluster.route_command(redis::cmd("HELLO"), random)).await?.extract_error()?;
@@ -213,7 +211,7 @@ fn contains(value: &Value, text: &str) -> bool {
     }
 }
 
-/// What was pushed and not yet dealt with. A name that changes often waits once, so that this has a limit.
+/// Pushes not yet handled. Bounded, since each name waits at most once.
 #[derive(Default)]
 struct Pushed {
     pending: Mutex<Pending>,

@@ -9,7 +9,6 @@ const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT
     `redis-cluster://HOST[:PORT],…`, `redis-sentinel://HOST[:PORT],…/MASTER[/DATABASE]` or `redis+unix:///PATH[?db=DATABASE]`; \
     with TLS it begins with `rediss`";
 
-/// A place and the base key, if the URL names one.
 pub(super) fn parse(url: &str) -> Result<(Place, Option<String>)> {
     let mut parts = Parts::parse(url, REDIS.schemes, FORM)?;
     let base_key = parts.parameters.take("base_key");

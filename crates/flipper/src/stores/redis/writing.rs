@@ -1,29 +1,29 @@
-//! Which flags this store is writing, or has just written.
+//! The flags that this store is writing, or has just written.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For so long a write counts as being under way after its answer came: who made it still has to take note.
+/// How long a write counts as pending after its answer, while its caller records the version.
 const AFTERWARDS: Duration = Duration::from_millis(50);
 
-/// More names than this are looked through for those that can be forgotten.
+/// Above this many names, finished ones are removed.
 const FEW: usize = 64;
 
-/// A change that is told while a write of one's own is under way cannot be put in order with it: who follows would have to read
-/// again when the write is done. So the watch does not read it in the first place, and gives a hint.
+/// A pushed change cannot be ordered against a pending write of our own: the mirror would have to read again after the write.
+/// So the watch emits only a `Hint`.
 #[derive(Default)]
 pub(super) struct Writing(Mutex<HashMap<String, Writes>>);
 
 #[derive(Default)]
 struct Writes {
-    under_way: usize,
+    pending: usize,
     ended: Option<Instant>,
 }
 
 impl Writes {
     fn count(&self) -> bool {
-        self.under_way > 0 || self.ended.is_some_and(|ended| ended.elapsed() < AFTERWARDS)
+        self.pending > 0 || self.ended.is_some_and(|ended| ended.elapsed() < AFTERWARDS)
     }
 }
 
@@ -33,7 +33,7 @@ impl Writing {
         if names.len() > FEW {
             names.retain(|_, writes| writes.count());
         }
-        names.entry(name.to_owned()).or_default().under_way += 1;
+        names.entry(name.to_owned()).or_default().pending += 1;
         Write { writing: self, name }
     }
 
@@ -54,7 +54,7 @@ pub(super) struct Write<'a> {
 impl Drop for Write<'_> {
     fn drop(&mut self) {
         if let Some(writes) = self.writing.lock().get_mut(self.name) {
-            writes.under_way -= 1;
+            writes.pending -= 1;
             writes.ended = Some(Instant::now());
         }
     }

@@ -7,17 +7,14 @@ use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::state::Version;
 
-/// How many flags one transaction writes: others who write wait for it.
+/// How many flags one transaction writes, while other writers wait.
 const MOST: usize = 1000;
 
-/// A flag, and the text to store.
 pub(super) type Flag = (Arc<FlagRecord>, Arc<str>);
 
-/// The flags of one transaction.
 pub(super) struct Batch<'a> {
     records: &'a [FlagRecord],
     valid: Vec<Result<()>>,
-    /// Those whose name a flag can have.
     pub(super) flags: Vec<Flag>,
 }
 
@@ -31,7 +28,6 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// The result of each flag, given those of the transaction; an error of the transaction itself is every flag's.
     pub(super) fn results(
         self,
         written: Result<Vec<Result<Version>>>,

@@ -1,4 +1,4 @@
-//! What SQLite's and the system's errors mean for a caller.
+//! Maps SQLite's and the system's errors.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -8,7 +8,6 @@ use rusqlite::ffi::{SQLITE_CANTOPEN_ISDIR, SQLITE_IOERR_SHMSIZE, SQLITE_READONLY
 
 use crate::error::{Error, ErrorKind};
 
-/// The store's name in errors.
 pub(super) struct Named<'a>(pub(super) &'a Path);
 
 impl fmt::Display for Named<'_> {
@@ -30,7 +29,7 @@ pub(super) fn from_io(what: &str, error: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => ErrorKind::Unauthorized,
         _ => ErrorKind::Unavailable,
     };
-    Error::new(kind).with_message(format!("{what} cannot be looked at")).with_source(error)
+    Error::new(kind).with_message(format!("{what} cannot be accessed")).with_source(error)
 }
 
 pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {
@@ -72,10 +71,10 @@ pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {
             (Unavailable, false, "database refused the flag, by a constraint that is not this store's")
         }
         (ErrorCode::OperationInterrupted | ErrorCode::OperationAborted | ErrorCode::SchemaChanged, _) => {
-            (Unavailable, true, "database broke off the operation")
+            (Unavailable, true, "database interrupted the operation")
         }
         (ErrorCode::NoLargeFileSupport, _) => (Unsupported, false, "file is larger than this system allows"),
-        // SQLITE_ERROR, mostly: a table or trigger that somebody has removed.
+        // Mostly SQLITE_ERROR: a table or trigger was removed.
         _ => (Unavailable, false, "database does not have this store's layout"),
     };
     Error::new(kind).with_message(message).with_transient(transient).with_source(error)

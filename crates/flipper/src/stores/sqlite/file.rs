@@ -1,4 +1,4 @@
-//! The file on the disk: opening it, and noticing that it is another one.
+//! The database file: opening it, and detecting that it was replaced.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -13,10 +13,10 @@ use super::errors::{from_io, from_sqlite, unavailable};
 use super::schema;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Which file a name stands for. The connections hold the file, so that its number is not given to another one.
+/// Identifies a file. The connections hold it open, so its number is not reused.
 #[cfg(unix)]
 type Id = (u64, u64);
-/// Elsewhere an open database file cannot be deleted or renamed.
+/// On other systems an open database file cannot be deleted or renamed.
 #[cfg(not(unix))]
 type Id = ();
 
@@ -29,20 +29,18 @@ fn id(metadata: &Metadata) -> Id {
 #[cfg(not(unix))]
 fn id(_: &Metadata) -> Id {}
 
-/// What changes when somebody writes into a file: its length and the time of that.
+/// Length and modification time: they change with each write.
 pub(super) type Content = (u64, Option<SystemTime>);
 
-/// The files that connections were opened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     files: Files,
     main: Id,
     wal: Option<Id>,
-    /// For a file read without locks, since it and its folder are read-only: SQLite does not promise to see changes then.
+    /// Set for a file that is read without locks, because it and its folder are read-only: SQLite then may miss changes.
     unlocked: Option<Content>,
 }
 
-/// A database's files, where the name led to when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Files {
     main: PathBuf,
@@ -51,7 +49,7 @@ struct Files {
 }
 
 impl Files {
-    /// SQLite names its other files after the one that a link leads to.
+    /// SQLite names the other files after the target of a link.
     fn of(path: &Path) -> Result<Self> {
         let main = match fs::canonicalize(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(deleted()),
@@ -67,7 +65,6 @@ impl Files {
 }
 
 impl Identity {
-    /// Whether no process has written to the -wal file for so long.
     pub(super) fn log_rests(&self, time: Duration) -> bool {
         let written = fs::metadata(&self.files.wal).and_then(|wal| wal.modified());
         written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= time))
@@ -78,18 +75,17 @@ impl Identity {
     }
 }
 
-/// Where the database is.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// What it leads to is looked up each time: links are pointed elsewhere, and folders swapped.
+    /// Resolved each time, since links are redirected and folders swapped.
     pub(super) path: PathBuf,
 }
 
-/// Files that were written within as much may have the same time of it.
+/// Writes within this time may leave the same modification time.
 const TICK: Duration = Duration::from_millis(20);
 
 impl Place {
-    /// Creates the file if there is none.
+    /// Creates the file if it is missing.
     pub(super) fn new(path: &Path) -> Result<Self> {
         let absolute = std::path::absolute(path).map_err(|error| from_io("path", error))?;
         let folder = absolute.parent().unwrap_or(&absolute);
@@ -114,13 +110,12 @@ impl Place {
         Ok(Self { path: absolute })
     }
 
-    /// A connection to the file, which must exist, with nothing read of it, and when the file was written last, at the latest before
-    /// that.
+    /// Connects to the existing file. The content was taken before anything that the caller reads.
     pub(super) fn connect(&self, patience: Duration) -> Result<(Connection, Identity, Content)> {
-        // Again, if it was replaced while it was being opened.
+        // Tries again if the file is replaced meanwhile.
         for _ in 0..5 {
             let files = Files::of(&self.path)?;
-            let before = id(&metadata(&files.main)?.ok_or_else(deleted)?);
+            let before = id(&existing(&files.main)?);
             let opened = match open(&files, Mode::Shared, patience) {
                 Err(error) if may_be_read_without_locks(&files, &error) => open(&files, Mode::WithoutLocks, patience)?,
                 opened => opened?,
@@ -132,9 +127,9 @@ impl Place {
         Err(unavailable("database file is being replaced again and again"))
     }
 
-    /// Whether these are still the files that the name stands for, and when the database file was last written.
+    /// Fails if the path no longer leads to these files; returns the content of the database file.
     pub(super) fn look(&self, identity: &Identity) -> Result<Content> {
-        let Some(main) = metadata(&self.path)? else { return Err(deleted()) };
+        let main = existing(&self.path)?;
         if id(&main) != identity.main {
             return Err(unavailable("database file was replaced"));
         }
@@ -148,16 +143,15 @@ impl Place {
         Ok(content)
     }
 
-    /// Whether no file has the name now.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(super) fn is_missing(&self) -> bool {
         matches!(metadata(&self.path), Ok(None))
     }
 
-    /// Closes a connection to files that may not be there any more, in such a way that what was acknowledged is in the main
-    /// file, wherever it is, and that nothing of it gets into another file that now has its name.
+    /// Closes a connection to files that may have been deleted or replaced. All acknowledged writes end up in the original
+    /// database file, and none in another file that now has its name.
     ///
-    /// SQLite by itself would delete, by name, the -wal file of that other file; and that file, opened with the old -wal file
-    /// beside it, would take over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
+    /// SQLite itself would delete, by name, the -wal file of that other file; and that file, opened beside the old -wal file,
+    /// would take over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
     pub(super) fn abandon(&self, connection: Connection, identity: &Identity) {
         let by_name = |path: &Path| fs::metadata(path).ok().as_ref().map(id);
         let files = &identity.files;
@@ -172,7 +166,7 @@ impl Place {
         if wal_is_ours && replaced {
             for (path, old) in [(&files.wal, wal), (&files.shm, shm)] {
                 if old.is_some() && by_name(path) == old {
-                    // Fails where another process was faster.
+                    // Fails if another process removed it.
                     let _ = fs::remove_file(path);
                 }
             }
@@ -180,7 +174,7 @@ impl Place {
     }
 }
 
-/// Moves what is in the -wal file into the database file; whether all of it is there.
+/// Checkpoints the -wal file; whether all of it is now in the database file.
 pub(super) fn empty_wal(connection: &Connection, identity: &Identity) -> bool {
     if is_read_only(connection) {
         return false;
@@ -200,11 +194,10 @@ fn metadata(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
-fn content_of_main(files: &Files) -> Result<Content> {
-    Ok(content_of(&metadata(&files.main)?.ok_or_else(deleted)?))
+fn existing(path: &Path) -> Result<Metadata> {
+    metadata(path)?.ok_or_else(deleted)
 }
 
-/// Whether no later writing of the file can have that time.
 pub(super) fn is_past((_, written): Content) -> bool {
     written.is_none_or(|at| at.elapsed().is_ok_and(|since| since > TICK))
 }
@@ -214,20 +207,20 @@ fn content_of(metadata: &Metadata) -> Content {
 }
 
 fn identify(files: Files, mode: Mode, content: Content) -> Result<Identity> {
-    let main = id(&metadata(&files.main)?.ok_or_else(deleted)?);
+    let main = id(&existing(&files.main)?);
     let wal = metadata(&files.wal)?.as_ref().map(id);
     Ok(Identity { files, main, wal, unlocked: matches!(mode, Mode::WithoutLocks).then_some(content) })
 }
 
 fn open(files: &Files, mode: Mode, patience: Duration) -> Result<(Connection, Identity, Content)> {
-    let mut content = content_of_main(files)?;
+    let mut content = content_of(&existing(&files.main)?);
     let mut connection = connect(files, mode, patience)?;
     schema::prepare(&mut connection, patience)?;
     if matches!(mode, Mode::Shared) {
-        // It may have made the tables.
-        content = content_of_main(files)?;
+        // `prepare` may have created the tables.
+        content = content_of(&existing(&files.main)?);
     }
-    // The -wal file is there from the first read on.
+    // SQLite creates the -wal file at the first read.
     schema::data_version(&connection).map_err(from_sqlite)?;
     Ok((connection, identify(files.clone(), mode, content)?, content))
 }
@@ -244,14 +237,14 @@ fn connect(files: &Files, mode: Mode, busy_timeout: Duration) -> Result<Connecti
         };
         connection.busy_timeout(busy_timeout)?;
         connection.pragma_update(None, "synchronous", "full")?;
-        // What stands in the file's schema is data, and runs no functions with side effects.
+        // The file's schema is data: it must run no functions with side effects.
         connection.pragma_update(None, "trusted_schema", false)?;
         Ok(connection)
     };
     connect().map_err(from_sqlite)
 }
 
-/// A file that nobody has open can be read even where the files for sharing it cannot be made.
+/// Without a -wal file nothing has the database open. It can then be read even if its -shm file cannot be created.
 fn may_be_read_without_locks(files: &Files, error: &Error) -> bool {
     let refused = matches!(error.kind(), ErrorKind::Unauthorized)
         || (error.kind() == ErrorKind::Unavailable && !error.is_transient());
@@ -264,7 +257,6 @@ enum Mode {
     WithoutLocks,
 }
 
-/// Whether the file could only be opened for reading.
 pub(super) fn is_read_only(connection: &Connection) -> bool {
     connection.is_readonly("main").unwrap_or(false)
 }
@@ -273,7 +265,6 @@ fn deleted() -> Error {
     unavailable("database file was deleted")
 }
 
-/// Closes without the housekeeping that goes by the file's name.
 pub(super) fn leave(connection: Connection) {
     if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
         tracing::warn!(%error, "SQLite does not know how to leave a file alone");

@@ -1,4 +1,4 @@
-//! The thread of a watch: it finds what others write.
+//! The thread of a watch: it finds the writes of other processes and connections.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,21 +17,17 @@ use super::schema::{self, Marks};
 use crate::error::{Error, Result};
 use crate::state::{Updates, WatchEvent};
 
-/// How often to look when notifications work.
 const WITH_HINTS: Duration = Duration::from_millis(50);
-/// How often to look when they do not.
 const WITHOUT_HINTS: Duration = Duration::from_millis(3);
-/// The pause after the first look, when a notification came before the change could be seen.
+/// Pause before the second read, if a notification came before its change was visible.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
-/// So many changes without a notification mean that none will come: a network or container file system.
-const DEAF_AFTER: u32 = 3;
-/// Longer waits would make it late for others; it comes again anyway.
+/// After this many changes without a notification none are expected: a network or container file system.
+const UNNOTIFIED_LIMIT: u32 = 3;
+/// Maximum wait to open the file. A longer one would delay other threads, and the follower tries again anyway.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How often to look whether the reader of the stream has taken events.
 const WHILE_FULL: Duration = Duration::from_millis(1);
-/// How often a watch is told that nothing has changed.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
-/// A look at the file may take so long, and what was read before still counts as current.
+/// Allowance for a slow read of the file, while flags count as current.
 const SLOW_LOOK: Duration = Duration::from_secs(10);
 
 pub(super) struct Follower {
@@ -39,34 +35,30 @@ pub(super) struct Follower {
     holder: Arc<Holder>,
     poll_every: Option<Duration>,
     requests: Receiver<Request>,
-    /// For the notifications.
     sender: Sender<Request>,
     session: Option<Session>,
     hint: Option<Hint>,
-    /// When the last notification came; SQLite writes the -wal file, which is what is notified, before it makes a change
-    /// visible, and it syncs the disk in between.
+    /// When the last notification came. It reports the write of the -wal file; the change becomes visible after a sync of the
+    /// disk.
     hinted: Option<Instant>,
     unhinted: u32,
-    /// Why the file cannot be followed, as it was reported last.
     lost: Option<Arc<str>>,
-    /// How changes arrive, as it was reported last.
     updates: Option<Updates>,
     confirmed: Option<Instant>,
     #[cfg(test)]
     panic: bool,
-    /// The last to be dropped: who closes the store waits for it.
+    /// The last field to be dropped: closing the store waits for it.
     _registered: Registered,
 }
 
-/// What was read by the connection.
 struct Session {
     data_version: i64,
-    /// What was taken in; `None` after an error that may have changed anything.
-    seen: Option<Marks>,
+    /// `None` after an error that may have changed anything.
+    marks: Option<Marks>,
 }
 
 impl Follower {
-    /// `lost`: whether the last event of the watch was that the file cannot be followed.
+    /// `lost`: whether the last event of the watch was `Lost`.
     pub(super) fn new(
         file: Arc<File>,
         poll_every: Option<Duration>,
@@ -93,7 +85,6 @@ impl Follower {
         }
     }
 
-    /// Passes on what it finds until no one takes it, or it is asked to end.
     pub(super) fn run(mut self, begun: bool, events: &mpsc::Sender<WatchEvent>) {
         let mut next = if begun { self.wait() } else { Some(false) };
         while let Some(by_clock) = next {
@@ -104,7 +95,7 @@ impl Follower {
         }
     }
 
-    /// Waits while too many events wait for the reader of the stream; says whether to go on.
+    /// Waits while the queue is full; `false` to end.
     fn send(&mut self, events: &mpsc::Sender<WatchEvent>, mut event: WatchEvent) -> bool {
         loop {
             event = match events.try_send(event) {
@@ -118,7 +109,7 @@ impl Follower {
         }
     }
 
-    /// Waits for a reason to look, and says whether it is the time alone; `None` to end.
+    /// Waits for a reason to read; whether it is the time alone, `None` to end.
     fn wait(&mut self) -> Option<bool> {
         let pause = self.pause();
         self.wait_for(pause)
@@ -170,7 +161,6 @@ impl Follower {
         }
     }
 
-    /// Looks at the file, and gives what there is to report.
     pub(super) fn step(&mut self, by_clock: bool) -> Vec<WatchEvent> {
         let read_at = Instant::now();
         let found = catch_unwind(AssertUnwindSafe(|| {
@@ -179,35 +169,35 @@ impl Follower {
             self.look(read_at)
         }));
         let found = found.unwrap_or_else(|_| {
-            // Whatever was half done is done again.
+            // Starts over, since the session may be inconsistent.
             self.end_session();
             Err(unavailable("the thread that reads the database panicked"))
         });
         match found {
-            Ok(news) => {
-                if !news.is_empty() && by_clock && self.hint.is_some() && self.hinted.is_none() {
+            Ok(changes) => {
+                if !changes.is_empty() && by_clock && self.hint.is_some() && self.hinted.is_none() {
                     self.missed_a_hint();
                 }
-                self.report(news, read_at)
+                self.report(changes, read_at)
             }
             Err(error) => {
                 if let Some(session) = &mut self.session {
-                    session.seen = None;
+                    session.marks = None;
                 }
                 self.lose(error)
             }
         }
     }
 
-    fn report(&mut self, news: Vec<WatchEvent>, read_at: Instant) -> Vec<WatchEvent> {
-        let mut events = Vec::with_capacity(news.len() + 3);
+    fn report(&mut self, changes: Vec<WatchEvent>, read_at: Instant) -> Vec<WatchEvent> {
+        let mut events = Vec::with_capacity(changes.len() + 3);
         if self.lost.take().is_some() {
             events.push(WatchEvent::Restored);
         }
         let every = self.every();
         let holds_for = every.max(CONFIRM_EVERY) + SLOW_LOOK;
-        let is_reset = matches!(news.first(), Some(WatchEvent::Reset { .. }));
-        events.extend(news.into_iter().map(|event| match event {
+        let is_reset = matches!(changes.first(), Some(WatchEvent::Reset { .. }));
+        events.extend(changes.into_iter().map(|event| match event {
             WatchEvent::Reset { flags, read_at, .. } => {
                 WatchEvent::Reset { flags, read_at, valid_for: Some(holds_for) }
             }
@@ -233,20 +223,19 @@ impl Follower {
         vec![WatchEvent::Lost(error)]
     }
 
-    /// What is new: single changes, or a reset.
     fn look(&mut self, read_at: Instant) -> Result<Vec<WatchEvent>> {
         let mut held = self.holder.lock();
         if let (Some(session), Some(link)) = (&mut self.session, &mut *held) {
             match link.look(&self.file.place) {
-                Ok(content) if link.knows(content) => return session.read(&link.connection, read_at),
-                // What cannot be read any more is not the same.
+                Ok(content) if link.has_read(content) => return session.read(&link.connection, read_at),
+                // A failed read counts as changed.
                 Ok(content) if session.is_the_same(&link.connection).unwrap_or(false) => {
-                    link.know(content);
+                    link.set_read(content);
                     return session.read(&link.connection, read_at);
                 }
-                Err(gone) if self.file.place.is_gone() => {
+                Err(missing) if self.file.place.is_missing() => {
                     link.await_file();
-                    return Err(gone);
+                    return Err(missing);
                 }
                 _ => {}
             }
@@ -255,7 +244,6 @@ impl Follower {
         self.reopen(read_at)
     }
 
-    /// Opens whatever file is there now.
     fn reopen(&mut self, read_at: Instant) -> Result<Vec<WatchEvent>> {
         self.end_session();
         let link = self.file.open(PATIENCE)?;
@@ -267,21 +255,21 @@ impl Follower {
                 None
             }
         };
-        // What happened between the read and the beginning of notifications.
+        // Covers changes between the read and the start of notifications.
         self.hinted = Some(Instant::now());
         self.unhinted = 0;
         *self.holder.lock() = Some(link);
-        self.session = Some(Session { data_version: all.data_version, seen: Some(all.marks) });
+        self.session = Some(Session { data_version: all.data_version, marks: Some(all.marks) });
         Ok(vec![WatchEvent::Reset { flags: all.flags, read_at: Some(read_at), valid_for: None }])
     }
 
     fn end_session(&mut self) {
         (self.hint, self.session) = (None, None);
-        // Held until it is closed: whoever opens the file waits for that.
+        // Locked until closed, so that `File::open` waits for that.
         let mut held = self.holder.lock();
         let Some(link) = held.take() else { return };
         match self.file.place.look(&link.identity) {
-            // The file is the same, and its content may not be: what is in the -wal file is not of it.
+            // The same file, but other content may have been copied into it, which the -wal file does not belong to.
             Ok(_) => leave(link.connection),
             Err(_) => link.discard(&self.file.place),
         }
@@ -289,7 +277,7 @@ impl Follower {
 
     fn missed_a_hint(&mut self) {
         self.unhinted += 1;
-        if self.unhinted >= DEAF_AFTER {
+        if self.unhinted >= UNNOTIFIED_LIMIT {
             tracing::info!(file = %self.file.place.path.display(), "changes are not notified, polling");
             self.hint = None;
         }
@@ -303,25 +291,25 @@ impl Drop for Follower {
 }
 
 impl Session {
-    /// Whether the file has what this connection takes it to have. Who commits tells other connections so; who copies another
-    /// file's bytes into this one does not. Nor does who moves commits from the -wal file into it, which leaves all as it is.
+    /// Whether the file still has the content that this connection expects. A commit changes `data_version`; copying another
+    /// file's bytes over it does not. A checkpoint changes neither content nor `data_version`.
     fn is_the_same(&self, connection: &Connection) -> Result<bool> {
         schema::forget_pages(connection)?;
         let marks = schema::marks(connection)?;
-        // After that, so that a commit in between shows.
+        // Read last, so that a commit in between shows.
         let data_version = schema::data_version(connection).map_err(from_sqlite)?;
-        Ok(data_version != self.data_version || self.seen.is_none_or(|seen| seen == marks))
+        Ok(data_version != self.data_version || self.marks.is_none_or(|before| before == marks))
     }
 
     fn read(&mut self, connection: &Connection, read_at: Instant) -> Result<Vec<WatchEvent>> {
         let read_at = Some(read_at);
         let data_version = schema::data_version(connection).map_err(from_sqlite)?;
-        if self.seen.is_some() && data_version == self.data_version {
+        if self.marks.is_some() && data_version == self.data_version {
             return Ok(Vec::new());
         }
         let mut events = Vec::new();
-        let news = match self.seen {
-            Some(seen) => schema::read_news(connection, seen, |name, version, value| {
+        let changes = match self.marks {
+            Some(since) => schema::read_changes(connection, since, |name, version, value| {
                 events.push(match value {
                     Some(value) => WatchEvent::Changed { flag: schema::stored_at(name, version, value), read_at },
                     None => WatchEvent::Removed { name: name.to_owned(), version: Some(version), read_at },
@@ -329,13 +317,13 @@ impl Session {
             })?,
             None => None,
         };
-        if let Some(news) = news {
-            self.seen = Some(news.marks);
-            self.data_version = news.data_version;
+        if let Some(changes) = changes {
+            self.marks = Some(changes.marks);
+            self.data_version = changes.data_version;
             return Ok(events);
         }
         let all = schema::read_all(connection)?;
-        self.seen = Some(all.marks);
+        self.marks = Some(all.marks);
         self.data_version = all.data_version;
         Ok(vec![WatchEvent::Reset { flags: all.flags, read_at, valid_for: None }])
     }

@@ -1,4 +1,4 @@
-//! The threads that follow a file, and what they are asked.
+//! The threads that follow a file, and requests to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,20 +6,16 @@ use std::sync::mpsc::Sender;
 
 use tokio::sync::watch;
 
-/// What a follower is asked.
 pub(super) enum Request {
-    /// Something may have happened to the file.
     Hint,
-    /// End.
     Close,
     #[cfg(test)]
     Panic,
-    /// Be notified of another folder, as if of this one nothing came.
+    /// Watches this other folder, so that no notification comes.
     #[cfg(test)]
     Deafen(std::path::PathBuf),
 }
 
-/// The threads that follow the file for a store.
 #[derive(Debug, Default)]
 pub(super) struct Followers {
     all: watch::Sender<Vec<(u64, Sender<Request>)>>,
@@ -34,24 +30,22 @@ impl Followers {
         Registered(self.clone(), number)
     }
 
-    /// Asks all for this.
     pub(super) fn ask(&self, request: impl Fn() -> Request) {
         for (_, requests) in self.all.borrow().iter() {
-            // Fails where the thread is about to end.
+            // Fails if the thread is ending.
             let _ = requests.send(request());
         }
     }
 
-    /// Ends all, and waits until none has the file open.
+    /// Ends all, and waits until each has closed the file.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.ask(|| Request::Close);
-        // The sender lives as long as this.
+        // `self` keeps the sender alive.
         let _ = self.all.subscribe().wait_for(Vec::is_empty).await;
     }
 }
 
-/// A follower in the list, until it is dropped.
 pub(super) struct Registered(Arc<Followers>, u64);
 
 impl Drop for Registered {

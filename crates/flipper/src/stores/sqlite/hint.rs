@@ -1,4 +1,4 @@
-//! The file system's notifications: they come early and may be missing, so they are only a reason to look.
+//! The file system's notifications. They come early and may be missing, so they only trigger a read.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,7 +10,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::followers::Request;
 
-/// Sends [`Request::Hint`] when something happens to the file, until it is dropped.
+/// Sends [`Request::Hint`] when the file changes, until dropped.
 pub(super) struct Hint {
     _watcher: RecommendedWatcher,
     sent: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ impl Hint {
         let waiting = sent.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let concerns_us = match &event {
-                // Reading does not change anything, and we read ourselves.
+                // Reads are no changes, and our own would repeat forever.
                 Ok(event) if matches!(event.kind, EventKind::Access(_)) => false,
                 Ok(event) => {
                     event.need_rescan()
@@ -41,16 +41,16 @@ impl Hint {
                 Err(_) => true,
             };
             if concerns_us && !waiting.swap(true, Ordering::AcqRel) {
-                // Fails when the follower has ended.
+                // Fails if the follower has ended.
                 let _ = requests.send(Request::Hint);
             }
         })?;
-        // The folder, since the files come and go.
+        // The folder, since the files are created and deleted.
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
         Ok(Self { _watcher: watcher, sent })
     }
 
-    /// From now on the next event is told again. To be called before looking.
+    /// The next event is sent again. Call it before reading the file.
     pub(super) fn taken(&self) {
         self.sent.store(false, Ordering::Release);
     }

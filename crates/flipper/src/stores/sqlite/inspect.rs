@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::{Check, Finding};
 
-/// Larger files are not checked through: it takes a second for some 100 MiB.
+/// Larger files get no integrity check, which takes a second per some 100 MiB.
 const SMALL: u64 = 64 * 1024 * 1024;
 
-/// The file by its whole name; which file that leads to is the epoch.
+/// The absolute path; the file that it leads to is the epoch.
 pub(super) fn identity(path: &Path) -> Identity {
     let identity = Identity::new(format!("sqlite:{}", path.display()));
     match epoch(path) {
@@ -32,7 +32,6 @@ fn epoch(_: &Path) -> Option<String> {
     None
 }
 
-/// Of an open connection to the file. Writes nothing.
 pub(super) fn inspect(path: &Path, connection: &Connection) -> Result<Vec<Check>> {
     let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).map_err(from_sqlite);
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
@@ -47,7 +46,7 @@ pub(super) fn inspect(path: &Path, connection: &Connection) -> Result<Vec<Check>
     checks.push(match mode.as_str() {
         "wal" => Check::new("kind", Finding::Fine, "journal mode wal"),
         other => Check::new("kind", Finding::Problem, format!("journal mode {other}"))
-            .hint("somebody has changed it; it is changed back when the file can be written"),
+            .hint("another program changed it; it is changed back when the file can be written"),
     });
     checks.push(match network(path) {
         Some(kind) => Check::new("push", Finding::Fault, format!("the file is on a network file system ({kind})"))
@@ -55,7 +54,7 @@ pub(super) fn inspect(path: &Path, connection: &Connection) -> Result<Vec<Check>
         None => Check::new(
             "push",
             Finding::Fine,
-            "the file system tells of changes, and the file is looked at 20 times a second",
+            "the file system notifies of changes, and the file is checked 20 times a second",
         ),
     });
     let read_only = connection.is_readonly("main").map_err(from_sqlite)?;
@@ -75,14 +74,13 @@ pub(super) fn inspect(path: &Path, connection: &Connection) -> Result<Vec<Check>
     Ok(checks)
 }
 
-/// The kind of network file system that the file is on, if it is on one.
 #[cfg(target_os = "linux")]
 fn network(path: &Path) -> Option<String> {
     let path = path.canonicalize().ok()?;
     let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
     let mounted = |line: &str| -> Option<(usize, String)> {
         let mut fields = line.split(' ').skip(1);
-        // Spaces and the like are written as octal escapes; such a mount is passed over.
+        // Mounts with escaped characters, such as spaces, are skipped.
         let (point, kind) = (fields.next()?, fields.next()?);
         path.starts_with(point).then(|| (point.len(), kind.to_owned()))
     };

@@ -14,9 +14,9 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! Each call asks the file, on a thread of this crate's. A watch has a thread of its own, which finds what other processes write,
-//! mostly within a millisecond: the file system wakes it, and in any case it looks 20 times a second. So a client has all flags in
-//! memory, those of the file from the beginning. No async runtime is needed.
+//! Each call reads or writes the file, on a thread of this crate. A watch has its own thread: it finds other processes' writes,
+//! mostly within a millisecond, since the file system wakes it; in any case it checks 20 times a second. So a client has all
+//! flags in memory from the beginning. No async runtime is needed.
 //!
 //! # Layout
 //!
@@ -24,20 +24,21 @@
 //! |---|---|---|
 //! | `flags` | `name` | the flag's name |
 //! | | `record` | the flag as JSON text, see [`FlagRecord`] |
-//! | `versions` | `version` | a number for every change, never used twice |
-//! | | `name` | the flag that it changed last; of deleted flags, the last thousand or so stay |
+//! | `versions` | `version` | a number for every change, never reused |
+//! | | `name` | the flag that it changed last; about a thousand deleted flags are kept |
 //!
-//! Triggers on `flags` fill `versions`, so that flags may be edited with the `sqlite3` shell too:
+//! Triggers on `flags` fill `versions`, so the `sqlite3` shell can edit flags too:
 //!
 //! ```sql
 //! UPDATE flags SET record = json_set(record, '$.is_enabled', json('true')) WHERE name = 'MY_FEATURE';
 //! ```
 //!
-//! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode, so that
-//! `-wal` and `-shm` files are beside it while it is in use. It must be on a local disk. To replace it under running
-//! programs, rename another file into its place, point the link that the programs open elsewhere, or use the shell's `.restore`: the
-//! other file's flags are taken in within 50 ms, and no write is acknowledged into the old one. One that is copied over it is taken in
-//! too, but not safely: while the copy goes on others read half of it.
+//! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode: while in
+//! use it has `-wal` and `-shm` files beside it. It must be on a local disk.
+//!
+//! To replace it under running programs, rename another file into its place, redirect the link that the programs open, or use
+//! the shell's `.restore`. The other file's flags appear within 50 ms, and no write is acknowledged into the old one. Copying a
+//! file over it also works, but not safely: during the copy, readers see half of it.
 
 mod batch;
 mod errors;
@@ -76,16 +77,14 @@ use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// What SQLite can count in milliseconds, and clocks can add, with room to spare.
+/// Within what SQLite can count in milliseconds and clocks can add.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 const SHORTEST_POLL: Duration = Duration::from_millis(1);
-/// So long after the last write the -wal file is emptied.
 const REST: Duration = Duration::from_millis(100);
-/// How many flags of a stream are read at once.
 const PAGE: usize = 500;
 
-/// Keeps flags in an SQLite file. Clones share its connections; when the last one is dropped, or the store is
-/// [closed](FeatureFlagStore::close), the file is released.
+/// Keeps flags in an SQLite file. Clones share its connections. Dropping the last clone, or [closing](FeatureFlagStore::close)
+/// the store, releases the file.
 #[derive(Clone)]
 pub struct SqliteFeatureFlagStore {
     shared: Arc<Shared>,
@@ -95,7 +94,6 @@ pub struct SqliteFeatureFlagStore {
 
 struct Shared {
     file: Arc<File>,
-    /// Whether the -wal file is to be emptied.
     resting: AtomicBool,
     followers: Arc<Followers>,
     closed: AtomicBool,
@@ -118,17 +116,18 @@ impl fmt::Debug for SqliteFeatureFlagStore {
 }
 
 impl SqliteFeatureFlagStore {
-    /// Opens the file, which is created if there is none (its folder is not). Blocks while it does.
+    /// Opens the file, and creates it if it is missing (but not its folder). Blocks meanwhile.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the file is not a database or belongs to another program, `Unsupported` if a newer version of this
-    /// crate made it, `Unauthorized` if it may not be used, `Unavailable` if its folder is missing, it is locked, or the disk is full.
+    /// `InvalidInput` if the file is no database or belongs to another program, `Unsupported` if a newer version of this crate
+    /// made it, `Unauthorized` if it may not be used, `Unavailable` if its folder is missing, it is locked, or the disk is
+    /// full.
     pub fn new(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let open = || {
             let file = File::new(Place::new(path)?);
-            // A damaged file is found out here.
+            // Detects a damaged file.
             file.with(&file.writer, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map(drop))?;
             let shared = Shared {
                 file: Arc::new(file),
@@ -141,7 +140,7 @@ impl SqliteFeatureFlagStore {
         open().map_err(|error: Error| error.with_store(Named(path)))
     }
 
-    /// The store of `sqlite:PATH`; the path is taken as it stands, relative or absolute.
+    /// The store at `sqlite:PATH`; the path is literal, relative or absolute.
     ///
     /// # Errors
     ///
@@ -154,15 +153,15 @@ impl SqliteFeatureFlagStore {
         }
     }
 
-    /// How long a write waits while another program holds the file; 5 s by default, a day at most.
+    /// How long a write waits while another program locks the file; 5 s by default, a day at most.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout.min(LONGEST_WAIT);
         self
     }
 
-    /// How often a watch looks at the file without a reason; a millisecond at least. By default every 50 ms while the file system
-    /// notifies of changes, and every 3 ms where it does not.
+    /// How often a watch checks the file without a notification, at least every millisecond. By default 50 ms while the file
+    /// system notifies of changes, and 3 ms otherwise.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every.clamp(SHORTEST_POLL, LONGEST_WAIT));
@@ -186,7 +185,7 @@ impl SqliteFeatureFlagStore {
         written
     }
 
-    /// Does work with the file on a thread for that. A dropped future does not interrupt it.
+    /// Runs `work` on a blocking thread. Dropping the future does not interrupt it.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&File) -> Result<T> + Send + 'static) -> Result<T> {
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(self.named(closed()));
@@ -196,7 +195,8 @@ impl SqliteFeatureFlagStore {
             Ok(handle) => handle.spawn_blocking(move || work(&shared.file)).await,
             Err(error) => return Err(self.named(unavailable("no thread can be started").with_source(error))),
         };
-        let done = done.unwrap_or_else(|ended| Err(unavailable("work with the file broke off").with_source(ended)));
+        let done =
+            done.unwrap_or_else(|ended| Err(unavailable("work with the file did not finish").with_source(ended)));
         done.map_err(|error| self.named(error))
     }
 
@@ -213,7 +213,7 @@ impl SqliteFeatureFlagStore {
                 shared.resting.store(false, Ordering::Release);
                 let emptied = handle.spawn_blocking(move || {
                     let emptied = matches!(shared.file.empty_log(REST), Ok(true));
-                    // A write meanwhile has started another task for this.
+                    // Unless a write has started another task meanwhile.
                     emptied || shared.resting.swap(true, Ordering::AcqRel)
                 });
                 if emptied.await.unwrap_or(true) {
@@ -305,7 +305,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
         let Ok(handle) = background::handle() else { return shared.file.close() };
         let closed = handle.spawn_blocking(move || shared.file.close()).await;
         closed
-            .unwrap_or_else(|ended| Err(unavailable("work with the file broke off").with_source(ended)))
+            .unwrap_or_else(|ended| Err(unavailable("work with the file did not finish").with_source(ended)))
             .map_err(|error| self.named(error))
     }
 }

@@ -1,4 +1,4 @@
-//! The tables, and what is read from and written to them.
+//! The tables, and their reads and writes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,20 +11,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pause::Pause;
 use crate::state::{Corrupt, Precondition, Stored, Version};
 
-/// "FlpF" in ASCII: tells our files from those of others.
+/// "FlpF" in ASCII: marks our files.
 const APPLICATION_ID: i64 = 0x466c_7046;
 const LAYOUT: i64 = 1;
 
-/// So many deletions are remembered, for who follows the file.
+/// How many deletions are kept for followers.
 const KEPT_DELETIONS: u32 = 1000;
-/// Older ones are forgotten once in so many deletions.
+/// Older deletions are pruned at about one in this many deletes.
 const PRUNE_ONCE_IN: u32 = 256;
 
-/// Between two tries to get the lock. A write takes a millisecond or so.
+/// Between attempts to get the lock. A write takes about a millisecond.
 const PAUSE: Pause = Pause::new(Duration::from_micros(400), Duration::from_millis(8));
 
-/// Deleting before inserting: an `INSERT OR REPLACE` in a trigger would follow the conflict clause of the statement that
-/// fired it, so that an `INSERT OR IGNORE` by hand would give no version (<https://sqlite.org/lang_createtrigger.html>).
+/// Deletes before inserting: an `INSERT OR REPLACE` in a trigger takes the conflict clause of the statement that fires it, so a
+/// manual `INSERT OR IGNORE` would create no version (<https://sqlite.org/lang_createtrigger.html>).
 const CREATE: &str = "
 CREATE TABLE flags (name TEXT PRIMARY KEY NOT NULL, record TEXT NOT NULL);
 CREATE TABLE versions (version INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -43,16 +43,15 @@ CREATE TRIGGER flags_deleted AFTER DELETE ON flags BEGIN
 END;
 ";
 
-/// What there is in a file.
-enum Found {
-    Nothing,
+enum Contents {
+    Empty,
     Ours,
 }
 
-/// Makes sure that the file is one of ours, creating the tables in an empty one.
+/// Checks that the file is one of ours, and creates the tables in an empty one.
 pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result<()> {
     let deadline = Instant::now() + patience;
-    if matches!(look(connection)?, Found::Nothing) {
+    if matches!(look(connection)?, Contents::Empty) {
         use_wal(connection, deadline)?;
         create(connection)?;
     }
@@ -63,7 +62,7 @@ pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     Ok(())
 }
 
-fn look(connection: &Connection) -> Result<Found> {
+fn look(connection: &Connection) -> Result<Contents> {
     let (application, layout, objects, ours): (i64, i64, i64, i64) = connection
         .query_row(
             "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
@@ -74,8 +73,8 @@ fn look(connection: &Connection) -> Result<Found> {
         )
         .map_err(from_sqlite)?;
     match (application, layout) {
-        (0, 0) if objects == 0 => Ok(Found::Nothing),
-        (APPLICATION_ID, LAYOUT) if ours == 5 => Ok(Found::Ours),
+        (0, 0) if objects == 0 => Ok(Contents::Empty),
+        (APPLICATION_ID, LAYOUT) if ours == 5 => Ok(Contents::Ours),
         (APPLICATION_ID, LAYOUT) => {
             Err(unavailable("a table or trigger of this store is missing").with_transient(false))
         }
@@ -85,7 +84,7 @@ fn look(connection: &Connection) -> Result<Found> {
     }
 }
 
-/// Changing the mode needs the file alone for a moment, and SQLite does not wait for that when two do it at once.
+/// Changing the mode needs an exclusive lock, and SQLite does not wait when two connections do it at once.
 fn use_wal(connection: &Connection, deadline: Instant) -> Result<()> {
     loop {
         let result = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
@@ -101,10 +100,10 @@ fn use_wal(connection: &Connection, deadline: Instant) -> Result<()> {
 
 fn create(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(from_sqlite)?;
-    if matches!(look(&transaction)?, Found::Ours) {
+    if matches!(look(&transaction)?, Contents::Ours) {
         return Ok(());
     }
-    // Numbers that begin with the time, in microseconds, are above those of a file that was here before.
+    // Versions start at the time in microseconds, above those of a file that had this path before.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
     let first = i64::try_from(now).unwrap_or(0);
     let created = transaction
@@ -120,7 +119,6 @@ fn create(connection: &mut Connection) -> Result<()> {
     created.and_then(|()| transaction.commit()).map_err(from_sqlite)
 }
 
-/// All flags of one moment.
 #[derive(Debug)]
 pub(super) struct All {
     pub(super) flags: Vec<Stored>,
@@ -147,7 +145,7 @@ pub(super) fn read_all(connection: &Connection) -> Result<All> {
     read().map_err(from_sqlite)
 }
 
-/// The first flags whose names come after this one, so many.
+/// The first `most` flags with names after `after`.
 pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
     let read = || -> rusqlite::Result<Vec<Stored>> {
         let mut statement = connection.prepare_cached(
@@ -168,43 +166,42 @@ pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usiz
     read().map_err(from_sqlite)
 }
 
-/// What happened after a version.
-pub(super) struct News {
+pub(super) struct Changes {
     pub(super) marks: Marks,
     pub(super) data_version: i64,
 }
 
-/// Tells `tell` of all that happened after `seen`: the name, its version, and what is stored unless the flag is gone. Tells
-/// nothing, and says `None`, if all must be read: the file counts lower, or has another origin, since somebody restored another
-/// copy into it; or it does not know any more of all that was deleted.
-pub(super) fn read_news(
+/// Calls `emit` for each change after `since`, with the name, its version, and the stored value unless it was deleted. Returns
+/// `None` and calls nothing if all flags must be read: the file has a lower version or another origin, because a copy was
+/// restored into it, or deletions after `since` were pruned.
+pub(super) fn read_changes(
     connection: &Connection,
-    seen: Marks,
-    mut tell: impl FnMut(&str, Version, Option<ValueRef<'_>>),
-) -> Result<Option<News>> {
-    let mut read = || -> rusqlite::Result<Option<News>> {
+    since: Marks,
+    mut emit: impl FnMut(&str, Version, Option<ValueRef<'_>>),
+) -> Result<Option<Changes>> {
+    let mut read = || -> rusqlite::Result<Option<Changes>> {
         let snapshot = connection.unchecked_transaction()?;
         let marks = read_marks(&snapshot)?;
-        if marks.last < seen.last || marks.origin != seen.origin || marks.pruned > seen.last {
+        if marks.last < since.last || marks.origin != since.origin || marks.pruned > since.last {
             return Ok(None);
         }
         let mut statement = snapshot.prepare_cached(
             "SELECT v.version, v.name, f.name IS NOT NULL, f.record FROM versions v LEFT JOIN flags f ON f.name = v.name
              WHERE v.version > ?1 ORDER BY v.version",
         )?;
-        let mut rows = statement.query([seen.last])?;
+        let mut rows = statement.query([since.last])?;
         while let Some(row) = rows.next()? {
             if let Some(name) = name(row, 1)? {
                 let value = if row.get(2)? { Some(row.get_ref(3)?) } else { None };
-                tell(name, version(row.get(0)?), value);
+                emit(name, version(row.get(0)?), value);
             }
         }
-        Ok(Some(News { marks, data_version: data_version(&snapshot)? }))
+        Ok(Some(Changes { marks, data_version: data_version(&snapshot)? }))
     };
     read().map_err(from_sqlite)
 }
 
-/// Changes when another connection, of any process, has committed.
+/// Changes when another connection of any process commits.
 pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
@@ -225,7 +222,7 @@ fn corrupt(name: &str, version: Version, reason: &str) -> Stored {
     Stored { name: name.to_owned(), version, record: Err(Corrupt::new(reason)) }
 }
 
-/// The name in a column, or `None` for what is no text.
+/// `None` if it is no text.
 fn name<'row>(row: &'row Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
     let ValueRef::Text(bytes) = row.get_ref(column)? else { return Ok(None) };
     Ok(std::str::from_utf8(bytes).ok())
@@ -235,15 +232,13 @@ fn version(number: i64) -> Version {
     Version::ordered(u64::try_from(number).unwrap_or(0))
 }
 
-/// The numbers by which a file is followed. They are rows of SQLite's own table of counters, so that the layout needs no table
-/// for them.
+/// Where a follower stands. Rows of SQLite's own table of counters, so the layout needs no table for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// The last version.
     last: i64,
-    /// Deletions up to this version are forgotten.
+    /// Deletions up to this version are pruned.
     pruned: i64,
-    /// A number by chance, of the file and its copies; 0 in a file of an older version of this crate.
+    /// A random number, shared by the file and its copies; 0 in files of older versions of this crate.
     origin: i64,
 }
 
@@ -258,12 +253,12 @@ pub(super) fn marks(connection: &Connection) -> Result<Marks> {
     read_marks(connection).map_err(from_sqlite)
 }
 
-/// So that they are read from the file again.
+/// The next read takes them from the file.
 pub(super) fn forget_pages(connection: &Connection) -> Result<()> {
     connection.execute_batch("PRAGMA shrink_memory").map_err(from_sqlite)
 }
 
-/// Forgets old deletions: a follower that has not seen them yet reads all flags.
+/// A follower that is further behind reads all flags.
 fn prune(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let deleted = "NOT EXISTS (SELECT 1 FROM flags f WHERE f.name = v.name)";
     let oldest: Option<i64> = transaction
@@ -286,10 +281,8 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// Waits until it is this connection's turn to write.
-///
-/// SQLite's own waiting sleeps up to 100 ms, longer than others leave the lock free when several processes write all the
-/// time: some would starve.
+/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write all the time: some
+/// would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
     connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     let mut pause = PAUSE;
@@ -310,7 +303,6 @@ fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> 
     }
 }
 
-/// One flag.
 pub(super) fn read_one(connection: &Connection, flag: &str) -> Result<Option<Stored>> {
     let read = || {
         connection
@@ -323,7 +315,7 @@ pub(super) fn read_one(connection: &Connection, flag: &str) -> Result<Option<Sto
     read().map_err(from_sqlite)
 }
 
-/// Writes one flag (`None`: deletes it) if `when` holds. No error leaves anything written.
+/// Writes one flag (`None`: deletes it) if `when` holds. Errors leave nothing written.
 pub(super) fn write(
     connection: &Connection,
     name: &str,
@@ -337,7 +329,7 @@ pub(super) fn write(
     Ok(new)
 }
 
-/// Writes flags in one transaction, those for which `when` holds; a precondition that does not hold is that flag's error alone.
+/// Writes flags in one transaction; a failed precondition is the error of that flag alone.
 pub(super) fn write_all<'a>(
     connection: &Connection,
     flags: impl IntoIterator<Item = (&'a str, &'a Arc<str>)>,
@@ -391,7 +383,7 @@ fn write_in(
         .and_then(|_| transaction.prepare_cached("SELECT version FROM versions WHERE name = ?1"))
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
         .map_err(from_sqlite)?;
-    // Now and then, by chance, since it looks at all rows, and any rule could meet a program that keeps just clear of it.
+    // At random, since it scans all rows and a fixed rule could miss some writers forever.
     if record.is_none() && fastrand::u32(..PRUNE_ONCE_IN) == 0 {
         prune(transaction).map_err(from_sqlite)?;
     }

@@ -1,4 +1,4 @@
-//! What only a test inside can provoke.
+//! Faults that only a test inside the module can cause.
 
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -7,7 +7,7 @@ use super::followers::Request;
 use super::*;
 use crate::state::{Updates, WatchEvent};
 
-/// Whatever panics in a thread is reported, and the store goes on.
+/// A panic in a thread is reported, and the store continues.
 #[test]
 fn threads_survive_panics() {
     let folder = tempfile::tempdir().unwrap();
@@ -16,7 +16,7 @@ fn threads_survive_panics() {
     assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
     for round in 0..3 {
         let error = block_on(store.write::<()>(|_, _| panic!("a test asked for it"))).unwrap_err();
-        assert!(error.to_string().contains("broke off"), "{error}");
+        assert!(error.to_string().contains("did not finish"), "{error}");
         store.shared.followers.ask(|| Request::Panic);
         let lost = loop {
             match block_on(watch.next()).unwrap() {
@@ -60,9 +60,9 @@ fn notifications_that_never_come_are_replaced_by_polling() {
     panic!("still waiting for notifications");
 }
 
-/// A reader that takes nothing holds up neither the end of the store nor memory.
+/// Its queue is bounded, and `close` does not wait for its reader.
 #[test]
-fn a_watch_that_nobody_reads_does_not_hold_up_the_end() {
+fn an_unread_watch_does_not_delay_close() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
     let mut watch = store.watch();

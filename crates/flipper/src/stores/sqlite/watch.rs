@@ -1,4 +1,4 @@
-//! A watch of the file, and the threads behind all watches of a store.
+//! A watch of the file.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,13 +18,12 @@ use crate::background;
 use crate::error::{Error, Result};
 use crate::state::{Watch, WatchEvent};
 
-/// So many events may wait for the reader of the stream.
+/// How many events may wait for the reader of the stream.
 const QUEUE: usize = 64;
-/// How long to wait before a thread is started again if it could not run.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// The first poll reads all flags in the thread that polls, so that they are there at once; but not on the flipper thread, on which
-/// nothing may wait for a disk.
+/// The first poll of the stream reads all flags on the polling thread, so that they are available at once; but not on the
+/// flipper thread, which must not wait for a disk.
 pub(super) fn watch(file: Arc<File>, poll_every: Option<Duration>, followers: Arc<Followers>) -> Watch<'static> {
     let feed = Feed { file, poll_every, followers, queue: VecDeque::new(), thread: None, lost: false };
     Box::pin(stream::unfold(feed, |mut feed| async move {
@@ -47,12 +46,11 @@ struct Feed {
     lost: bool,
 }
 
-/// Ends the thread with the stream.
 struct End(Sender<Request>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        // Fails where the thread has ended before.
+        // Fails if the thread has ended.
         let _ = self.0.send(Request::Close);
     }
 }
@@ -87,11 +85,11 @@ impl Feed {
         }
     }
 
-    /// Starts the thread; gives the first events, if they can be had here.
+    /// Starts the thread; returns the first events unless this is the flipper thread.
     fn start(&mut self) -> Result<Vec<WatchEvent>> {
         let (sender, requests) = mpsc::channel();
         let registered = self.followers.register(sender.clone());
-        // After that: whoever closes the store asks this one to end, or has said so before.
+        // After registering: `close` either ends this follower or was seen here.
         if self.followers.closed.load(Ordering::Acquire) {
             return Err(closed());
         }

@@ -1,4 +1,4 @@
-//! When what an answer of `Watch` says was so, by this process's clock.
+//! The times of a `Watch` answer, by this process's clock.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,34 +9,32 @@ use super::convert;
 use crate::clock;
 use crate::state::WatchEvent;
 
-/// How long a call waits for a change. Each answer is a word of the server, so flags are live for at most this and the next: short
-/// enough for that, and long enough that thousands of watches cost a server little.
+/// How long a call waits for a change. Each answer confirms the flags, so this bounds how long they count as live: short enough
+/// for that, and long enough that thousands of watches are cheap for a server.
 pub(crate) const WAIT: Duration = Duration::from_secs(5);
 
-/// How much later than that an answer may be.
 pub(crate) const SLACK: Duration = Duration::from_secs(4);
 
-/// For clocks that go at different speeds, and for changes told apart by a nanosecond.
+/// For clocks of different speeds, and for changes ordered by a nanosecond.
 const MARGIN: Duration = Duration::from_millis(1);
 
-/// A server that waited so much longer than it was asked to was stopped, or its machine slept.
+/// A server that waited this much longer than asked was stopped, or its machine slept.
 const OVERSLEPT: Duration = Duration::from_millis(250);
 
-/// So many names are remembered at once.
 const NAMES: usize = 10_000;
 
-/// When an answer was put together, and what it vouches for.
-pub(crate) struct Heard {
-    /// Not after the answer was put together.
+/// When an answer was made, and until when it has every change.
+pub(crate) struct AnswerTime {
+    /// At or before the time the answer was made.
     pub(crate) answered: Instant,
-    /// All changes that the store had then have been reported.
+    /// All earlier changes of the store were reported.
     pub(crate) confirmed: Instant,
 }
 
-impl Heard {
+impl AnswerTime {
     /// `called`: before the call was sent.
     pub(crate) fn new(result: &WatchResult, called: Instant) -> Self {
-        // The call came after it was sent, so the answer is no older than this.
+        // The server's wait began after `called`, so the answer is no older than this.
         let waited = Duration::from_micros(unsigned(result.waited_us));
         let waited = if waited > WAIT + OVERSLEPT { Duration::ZERO } else { waited };
         let answered = (called + waited).min(clock::instant());
@@ -44,50 +42,46 @@ impl Heard {
         Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
     }
 
-    /// How long after `confirmed`: if the server is not heard of for so long after this answer, nothing is known any more.
+    /// Counted from `confirmed`: without another answer in this time, the flags no longer count as live.
     pub(crate) fn valid_for(&self) -> Duration {
         self.answered.saturating_duration_since(self.confirmed) + WAIT + SLACK
     }
 }
 
-/// When the states that were passed on last were read, so that a later one of the same flag always has a later time: it was read later,
-/// also if the answer before it was quicker on its way.
+/// The last read time per flag, so that newer states get later times even if the previous answer travelled faster.
 #[derive(Default)]
 pub(crate) struct Times {
     last: HashMap<String, Instant>,
     list: List,
 }
 
-/// When all flags were read last.
 #[derive(Default, PartialEq, Eq)]
 enum List {
     AfterThisAnswer,
-    /// What the present one reports may have been before that, and after it.
+    /// The present answer may report changes from before the list and from after it.
     AfterTheLastAnswer,
     #[default]
-    Earlier,
+    BeforeThat,
 }
 
 impl Times {
-    /// All flags have been read, after the answer whose changes come next.
     pub(crate) fn listed(&mut self) {
         self.last.clear();
         self.list = List::AfterThisAnswer;
     }
 
-    /// The changes of an answer.
-    pub(crate) fn events(&mut self, states: Vec<FlagState>, heard: &Heard) -> Vec<WatchEvent> {
+    pub(crate) fn events(&mut self, states: Vec<FlagState>, time: &AnswerTime) -> Vec<WatchEvent> {
         let (states, next) = match self.list {
-            // The list has them.
+            // The list contains them.
             List::AfterThisAnswer => (Vec::new(), List::AfterTheLastAnswer),
-            List::AfterTheLastAnswer | List::Earlier => (states, List::Earlier),
+            List::AfterTheLastAnswer | List::BeforeThat => (states, List::BeforeThat),
         };
-        let events = states.into_iter().map(|state| self.event(state, heard)).collect();
+        let events = states.into_iter().map(|state| self.event(state, time)).collect();
         self.list = next;
         events
     }
 
-    fn event(&mut self, state: FlagState, heard: &Heard) -> WatchEvent {
+    fn event(&mut self, state: FlagState, time: &AnswerTime) -> WatchEvent {
         let name = state.feature_name.clone().unwrap_or_default();
         let is_ordered = state.version.as_ref().is_some_and(|version| version.ordered.is_some());
         let may_be_older = self.list == List::AfterTheLastAnswer && !is_ordered;
@@ -95,7 +89,7 @@ impl Times {
             return WatchEvent::Hint { name };
         }
         let age = state.read_us_ago.map(|age| Duration::from_micros(unsigned(Some(age))) + MARGIN);
-        let read_at = age.and_then(|age| heard.answered.checked_sub(age)).map(|at| self.later(&name, at));
+        let read_at = age.and_then(|age| time.answered.checked_sub(age)).map(|at| self.after_last(&name, at));
         let version = state.version.as_ref().and_then(convert::from_version);
         match convert::from_state(state) {
             Some(flag) => WatchEvent::Changed { flag, read_at },
@@ -103,9 +97,9 @@ impl Times {
         }
     }
 
-    fn later(&mut self, name: &str, at: Instant) -> Instant {
+    fn after_last(&mut self, name: &str, at: Instant) -> Instant {
         if self.last.len() >= NAMES {
-            // What is forgotten costs a read of the flag at the worst.
+            // At worst, this costs another read of the flag.
             self.last.clear();
         }
         let before = self.last.get(name).map(|before| *before + Duration::from_nanos(1));

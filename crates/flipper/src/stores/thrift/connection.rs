@@ -1,4 +1,4 @@
-//! A connection to the server, with a deadline for all it does. Blocking: for threads of our own only.
+//! A connection to the server, with a deadline for each call. Blocking: for our own threads only.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -17,13 +17,10 @@ use crate::pause::{NextAttempt, Pause};
 /// A list of all flags is one message.
 const LIMITS: Limits = Limits { message: 256 << 20, string: 16 << 20, container: 16 << 20 };
 
-/// Between attempts to connect.
 const PAUSE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(1));
 
-/// Why a call failed.
 #[derive(Debug)]
 pub(super) enum CallError {
-    /// The server does not know the method.
     UnknownMethod,
     Failed(Error),
 }
@@ -32,17 +29,15 @@ pub(super) type Call<'a, T> = &'a mut dyn FnMut(&mut dyn TFeatureFlagStoreSyncCl
 
 type OnConnect = Box<dyn Fn(&Arc<TcpStream>) + Send>;
 
-/// Makes calls over one connection, which it makes and makes again as needed.
 pub(super) struct Caller {
     target: Arc<Target>,
     connection: Option<MessageReader<Socket>>,
-    /// Whether the last call got as far as to a connection.
     sent: bool,
-    /// Told of each new connection, so that somebody else can end it.
+    /// Gets each new connection, so that another thread can end it.
     on_connect: OnConnect,
 }
 
-/// When the next attempt to connect may be made, shared by all threads of a store.
+/// Delays attempts to connect, for all threads of a store.
 #[derive(Debug)]
 pub(super) struct BackOff(Mutex<NextAttempt>);
 
@@ -70,7 +65,7 @@ impl Caller {
         Self { target, connection: None, sent: false, on_connect: Box::new(on_connect) }
     }
 
-    /// Makes a call. One that only reads is made again, once, if an old connection turns out to be dead.
+    /// Makes a call. A read is tried a second time if an idle connection turns out to be dead.
     pub(super) fn call<T>(&mut self, deadline: Instant, reads: bool, run: Call<'_, T>) -> Result<T, CallError> {
         let old = self.connection.is_some();
         match self.try_call(deadline, &mut *run) {
@@ -127,7 +122,7 @@ impl Caller {
             thrift::Error::Application(error) => {
                 Error::new(ErrorKind::Unavailable).with_message(format!("server failed: {}", error.message))
             }
-            // Asking again will not help a client that speaks another protocol than the server.
+            // A retry does not help a client that speaks another protocol than the server.
             thrift::Error::Protocol(error) => Error::new(ErrorKind::Unavailable)
                 .with_transient(false)
                 .with_message(format!("answer is no {} Thrift message: {}", self.target.wire, error.message)),
@@ -155,7 +150,7 @@ fn connect(target: &Target, deadline: Instant) -> io::Result<TcpStream> {
     Err(failed)
 }
 
-/// Whether the server has not ended the connection since the last call.
+/// Whether the server has not closed the idle connection.
 fn is_alive(connection: &MessageReader<Socket>) -> bool {
     let stream = &connection.source().stream;
     let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
@@ -197,7 +192,7 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(no_answer()) } else { Ok(left.max(Duration::from_millis(1))) }
 }
 
-/// A socket's time-out has two names.
+/// A socket's timeout has two error kinds.
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => no_answer(),

@@ -1,4 +1,4 @@
-//! Between what the library keeps and what the service's messages hold.
+//! Conversions between the library's types and the service's messages.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::json::{Json, Object};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Precondition, Stored, Version};
 
-/// Of flags' creation, in Unix time: the years from 1970 to 2199.
+/// Creation dates in Unix time: the years 1970 to 2199.
 const DATES: std::ops::Range<i64> = 0..7_258_118_400;
 
 type TCondition = flipper_thrift_protocol::feature_flag_store::Condition;
 
-/// The flag as Python's clients read it. What the service has no field for, as deny conditions, is not in it.
+/// The flag for Python clients. Parts without a field in the service, such as deny conditions, are left out.
 pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
     FeatureFlagStoreItem {
         feature_name: Some(name.to_owned()),
         is_enabled: Some(record.is_enabled()),
-        // Always: Python's client reads its fields without asking.
+        // Never `None`: the Python client does not check.
         meta: Some(to_meta(record)),
     }
 }
 
-/// The meta data as Python's clients read it.
+/// The meta data for Python clients.
 pub fn to_meta(record: &FlagRecord) -> FeatureFlagStoreMeta {
-    // Most flags have neither; the texts are those that writing them out would give.
+    // A shortcut for most flags; the texts are what serializing gives.
     let client_data = match record.client_data() {
         Json::Object(data) if data.is_empty() => "{}".to_owned(),
         data => data.to_string(),
@@ -60,11 +60,11 @@ fn to_condition(condition: &Condition) -> TCondition {
     groups
 }
 
-/// The flag that a server of Python's IDL sends.
+/// The flag from a server of Python's IDL.
 ///
 /// # Errors
 ///
-/// `Corrupt`, naming the field, for what is no flag.
+/// `Corrupt`, naming the field, if it is no flag.
 pub fn from_item(item: &FeatureFlagStoreItem) -> Result<FlagRecord> {
     let mut meta = Object::new();
     if let Some(sent) = &item.meta {
@@ -94,8 +94,8 @@ pub fn from_item(item: &FeatureFlagStoreItem) -> Result<FlagRecord> {
     FlagRecord::from_json(Json::from(flag).to_string())
 }
 
-/// Replaces the flag's meta data, as Python's `SetMeta` does: a field left out becomes its default, but for the creation time,
-/// which then stays, and what the service has no field for, which stays too.
+/// Replaces the flag's meta data, as Python's `SetMeta` does. A missing field becomes its default, except that the creation
+/// time stays, as do parts without a field in the service.
 ///
 /// # Errors
 ///
@@ -115,16 +115,16 @@ pub fn apply_meta(record: &mut FlagRecord, meta: &FeatureFlagStoreMeta) -> Resul
     Ok(())
 }
 
-/// Refuses what a client's language has made of something else, unless the flag has it already and it is only sent back.
+/// Refuses values that the client's language garbled, unless the flag already has them and they are only sent back.
 fn check_meant(record: &FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
-    // JavaScript sends a `Map` as empty, and a condition without checks holds for everybody.
+    // JavaScript sends a `Map` as empty, and a condition without checks matches every caller.
     let is_empty = |condition: &&TCondition| condition.values().all(Vec::is_empty);
     let sent = meta.conditions.iter().flatten().filter(is_empty).count();
     let held = record.conditions().iter().filter(|condition| condition.checks().next().is_none()).count();
     if sent > held {
         return Err(Error::invalid_input("a condition has no checks, and would hold for everybody"));
     }
-    // JavaScript sends text as if it were hexadecimal, and other clients milliseconds.
+    // JavaScript sends text as hexadecimal, and some clients send milliseconds.
     match meta.created_date.filter(|date| !DATES.contains(date) && record.created_date() != Some(*date)) {
         Some(date) => Err(Error::invalid_input(format!(
             "created_date {date} is not in the years 1970 to 2199; it is Unix time in seconds, and a number"
@@ -133,11 +133,11 @@ fn check_meant(record: &FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
     }
 }
 
-/// The client data of a call; none is empty data.
+/// The client data of a call; `None` is empty data.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for what is not the JSON text of an object.
+/// `InvalidInput` if the text is not the JSON of an object.
 pub fn client_data(text: Option<&str>) -> Result<Object> {
     match Json::parse(text.unwrap_or("{}")).map_err(|error| bad(ErrorKind::InvalidInput, "client_data", error))? {
         Json::Object(data) => Ok(data),
@@ -162,43 +162,36 @@ fn condition_to_json(condition: &TCondition) -> Result<Json> {
     Ok(Json::Object(condition.iter().map(group).collect::<Result<_>>()?))
 }
 
-/// One text for all levels: the other side gets no chain of errors.
+/// One text for the whole chain, which the other side does not get.
 fn bad(kind: ErrorKind, field: &str, error: Error) -> Error {
     Error::new(kind).with_message(format!("{field} cannot be read: {}", error.chain())).with_source(error)
 }
 
-/// The version as the service's own calls hold it.
+/// The version for our own calls.
 pub fn to_version(version: &Version) -> FlagVersion {
-    // The same bits: Thrift has no unsigned integers.
+    // Thrift has no unsigned integers.
     #[expect(clippy::cast_possible_wrap, reason = "the same bits, taken as unsigned on the other side")]
     let ordered = version.as_ordered().map(|number| number as i64);
     FlagVersion { ordered, opaque: version.as_opaque().map(<[u8]>::to_vec) }
 }
 
-/// The reverse; none is no version.
+/// The reverse; `None` for an empty version.
 pub fn from_version(version: &FlagVersion) -> Option<Version> {
     #[expect(clippy::cast_sign_loss, reason = "the same bits, taken as unsigned")]
     let ordered = version.ordered.map(|number| Version::ordered(number as u64));
     ordered.or_else(|| version.opaque.as_ref().map(Version::opaque))
 }
 
-/// The flag, or that it cannot be read, as the service's own calls hold it.
+/// The flag, or why it is unreadable, for our own calls.
 pub fn to_state(stored: &Stored) -> FlagState {
-    let (record, corrupt) = match &stored.record {
-        Ok(record) => (Some(record.to_json()), None),
-        Err(corrupt) => (None, Some(corrupt.reason().to_owned())),
-    };
-    FlagState {
-        feature_name: Some(stored.name.clone()),
-        version: Some(to_version(&stored.version)),
-        record,
-        corrupt,
-        unknown: None,
-        read_us_ago: None,
+    let absent = absent_state(stored.name.clone(), Some(&stored.version));
+    match &stored.record {
+        Ok(record) => FlagState { record: Some(record.to_json()), ..absent },
+        Err(corrupt) => FlagState { corrupt: Some(corrupt.reason().to_owned()), ..absent },
     }
 }
 
-/// That there is no such flag, since this version if it is known.
+/// There is no such flag, since this version if it is known.
 pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
     FlagState {
         feature_name: Some(name),
@@ -210,7 +203,7 @@ pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
     }
 }
 
-/// The reverse; none where there is no such flag.
+/// The reverse; `None` for no such flag.
 pub fn from_state(state: FlagState) -> Option<Stored> {
     let name = state.feature_name.unwrap_or_default();
     let version = state.version.as_ref().and_then(from_version).unwrap_or_else(|| Version::opaque([]));
@@ -221,7 +214,7 @@ pub fn from_state(state: FlagState) -> Option<Stored> {
     }
 }
 
-/// A legacy server's flag, whose version is its content.
+/// A legacy server's flag; its version is its content.
 pub(super) fn stored_from_item(name: &str, item: &FeatureFlagStoreItem) -> Stored {
     let record = from_item(item);
     let version = match &record {
@@ -236,7 +229,7 @@ pub(super) fn content_version(record: &FlagRecord) -> Version {
     Version::opaque(record.to_json())
 }
 
-/// What must hold for a write, as the service's own calls hold it.
+/// The precondition for our own calls.
 pub fn to_precondition(when: &Precondition) -> WritePrecondition {
     match when {
         Precondition::Any => WritePrecondition { absent: None, unchanged: None },
@@ -249,7 +242,7 @@ pub fn to_precondition(when: &Precondition) -> WritePrecondition {
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a version that is none: to take it for "always" would lose a write.
+/// `InvalidInput` for an empty version: reading it as "always" would lose a write.
 pub fn from_precondition(precondition: &WritePrecondition) -> Result<Precondition> {
     match (precondition.absent, &precondition.unchanged) {
         (Some(true), None) => Ok(Precondition::Absent),
@@ -261,7 +254,7 @@ pub fn from_precondition(precondition: &WritePrecondition) -> Result<Preconditio
     }
 }
 
-/// What the wire calls each kind; `flag_exists` is a `CONFLICT` there.
+/// The wire's code of each kind; `flag_exists` is a `CONFLICT` there.
 const CODES: [(ErrorKind, ErrorCode); 10] = [
     (ErrorKind::FlagNotFound, ErrorCode::NOT_FOUND),
     (ErrorKind::Conflict, ErrorCode::CONFLICT),
@@ -275,7 +268,7 @@ const CODES: [(ErrorKind, ErrorCode); 10] = [
     (ErrorKind::Vetoed, ErrorCode::VETOED),
 ];
 
-/// The error as the other side gets it.
+/// The error for the other side.
 pub fn to_exception(error: &Error) -> FlipperException {
     let code = CODES.iter().find(|(kind, _)| *kind == error.kind()).map_or(ErrorCode::INTERNAL, |(_, code)| *code);
     FlipperException { code: Some(code), message: Some(error.chain()) }
@@ -283,7 +276,7 @@ pub fn to_exception(error: &Error) -> FlipperException {
 
 /// The reverse.
 pub fn from_exception(exception: FlipperException) -> Error {
-    // What a server of another make raises is its own trouble, and may pass.
+    // An internal error of another server may be temporary.
     let code = exception.code.filter(|code| *code != ErrorCode::INTERNAL);
     let known = code.and_then(|code| CODES.iter().find(|(_, other)| *other == code));
     let kind = known.map_or(ErrorKind::Unavailable, |(kind, _)| *kind);

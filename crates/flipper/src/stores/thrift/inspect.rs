@@ -9,7 +9,7 @@ use super::connection::CallError;
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
 
-/// Ramps and creation times go by the clocks of all who write.
+/// Ramps and creation times depend on the clocks of all writers.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 pub(super) async fn inspect(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
@@ -66,7 +66,7 @@ fn describe(server: &ServerDescription, clock: i64, took: Duration, checks: &mut
     }
 }
 
-/// A server without `Describe`: of another make, or an earlier one of ours.
+/// A server without `Describe`: another implementation, or an older one of ours.
 async fn undescribed(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
     let called = Instant::now();
     let flags = store.list().await;

@@ -1,5 +1,5 @@
-//! The store's methods by the calls of the Python library alone. What is checked before a write may change before it: there is no
-//! call that does both.
+//! The store's methods by the Python library's calls. None of these compares and writes at once, so a flag may change between
+//! the check and the write.
 
 use flipper_thrift_protocol::feature_flag_store::{ErrorCode, FlipperException, TFeatureFlagStoreSyncClient};
 
@@ -66,7 +66,6 @@ impl ThriftRpcFeatureFlagStore {
             client.set_meta(Some(asked.clone()), Some(meta.clone()))
         };
         self.legacy(false, write).await.map_err(|error| match error.kind() {
-            // Deleted between the two calls.
             ErrorKind::FlagNotFound => self.conflict(name),
             _ => error.with_flag(name),
         })?;
@@ -95,7 +94,6 @@ impl ThriftRpcFeatureFlagStore {
         if holds { Ok(stored) } else { Err(self.conflict(name)) }
     }
 
-    /// Finds changes by polling.
     pub(super) fn legacy_watch(&self) -> Watch<'_> {
         crate::store::watch_by_polling(self as &dyn FeatureFlagStore, std::time::Duration::from_secs(1))
     }

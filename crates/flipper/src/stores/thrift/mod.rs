@@ -1,4 +1,4 @@
-//! Flags behind a Thrift service: `flipper-thrift`'s server, or one of your own in any language.
+//! Flags behind a Thrift service: `flipper-thrift`'s server, or your own in any language.
 //!
 //! ```no_run
 //! use flipper::{FeatureFlagClient, ThriftRpcFeatureFlagStore};
@@ -10,20 +10,20 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The service is that of the Python library, with calls of our own, such as `ReadFlag`, `CompareAndSet` and `Watch`
-//! (`crates/flipper-thrift/idl/feature_flag_store.thrift`). With them, as `flipper-thrift`'s server has them, no write is lost, a
-//! flag is kept whole, and changes are reported at once.
+//! The service is that of the Python library, plus our own calls such as `ReadFlag`, `CompareAndSet` and `Watch`
+//! (`crates/flipper-thrift/idl/feature_flag_store.thrift`). `flipper-thrift`'s server has these: no write is lost, a flag is
+//! stored whole, and changes are reported at once.
 //!
-//! `get` and `list` ask the store behind the server, and fail while that is out of reach. `get_cached`, and so `fetch_enabled`, is content
-//! with the server's memory, and the flags of a watch come from there.
+//! `get` and `list` read the store behind the server, and fail while it is unreachable. `get_cached` (used by `fetch_enabled`)
+//! and watches read the server's memory.
 //!
-//! A server that answers `ReadFlag` with "unknown method" is asked by the calls of the Python library alone, and again once a
-//! minute whether it has learnt ours. Then:
+//! If a server answers `ReadFlag` with "unknown method", the store uses the Python library's calls alone, and tries ours again
+//! after a minute. Then:
 //!
-//! - **Writes can be lost.** A flag is read, compared, and written by `Create` or `Set`, then `SetMeta`; a writer in between is
-//!   overwritten, and others can see the flag between the two calls.
-//! - Changes are found by asking for all flags once a second; a watch that has begun so goes on so.
-//! - A flag with parts that the service has no field for (deny conditions, fields of later versions) is not written:
+//! - **Writes can be lost.** A flag is read, compared, and written by `Create` or `Set`, then `SetMeta`. A concurrent write is
+//!   overwritten, and readers can see the flag between the two calls.
+//! - Changes are found by listing all flags once a second; a watch that began so stays so.
+//! - A flag with parts that the service has no field for (deny conditions, fields of newer versions) is not written:
 //!   `Unsupported`.
 
 pub(crate) mod answers;
@@ -54,10 +54,8 @@ use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
 
-/// So long a server is taken to know only Python's calls.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Where the server is and how it is spoken to.
 #[derive(Debug)]
 struct Target {
     host: String,
@@ -70,30 +68,31 @@ struct Target {
 }
 
 impl Target {
+    fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
     fn identity(&self) -> Identity {
-        Identity::new(match self.host.contains(':') {
-            true => format!("thrift://[{}]:{}", self.host, self.port),
-            false => format!("thrift://{}:{}", self.host, self.port),
-        })
+        Identity::new(format!("thrift://{}", self.address()))
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "ThriftRpc([{}]:{})", self.host, self.port),
-            false => write!(f, "ThriftRpc({}:{})", self.host, self.port),
-        }
+        write!(f, "ThriftRpc({})", self.address())
     }
 }
 
-/// Flags behind a Thrift service: `flipper-thrift`'s server, or another one with the Python library's service. Clones share
-/// their connections.
+/// Flags behind a Thrift service: `flipper-thrift`'s server, or another with the Python library's service. Clones share
+/// connections.
 ///
-/// Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. Calls need no runtime of the caller's.
+/// Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. No async runtime is needed.
 ///
-/// With a server that has only the Python library's calls, writes can be lost, changes are found by polling, and a flag with deny
-/// conditions or unknown fields cannot be written; [the guide](crate::_guide::thrift) says more.
+/// If a server has only the Python library's calls, writes can be lost, changes are polled, and a flag with deny conditions or
+/// unknown fields cannot be written; see [the guide](crate::_guide::thrift).
 #[derive(Clone)]
 pub struct ThriftRpcFeatureFlagStore {
     shared: Arc<Shared>,
@@ -101,17 +100,15 @@ pub struct ThriftRpcFeatureFlagStore {
 
 struct Shared {
     pool: Pool,
-    /// Until when the server is taken to know only Python's calls.
     legacy_until: Mutex<Option<Instant>>,
-    /// An earlier server of ours, whose `ReadFlag` does for `ReadKnownFlag` too.
+    /// An older server of ours: `ReadFlag` serves for `ReadKnownFlag`.
     reads_one_way: AtomicBool,
-    /// Whether a mirror has the flags, which wants to know of each read whether it shows what the store has.
+    /// A mirror holds the flags, and must learn from each read whether the store itself answered.
     is_followed: AtomicBool,
 }
 
 impl ThriftRpcFeatureFlagStore {
-    /// The store at this host and port. The defaults are what the Python library's documentation uses: buffered and binary. Nothing is
-    /// sent yet.
+    /// The store at this host and port, with the Python library's default wire format: buffered and binary. Sends nothing yet.
     ///
     /// ```
     /// use flipper::ThriftRpcFeatureFlagStore;
@@ -132,7 +129,7 @@ impl ThriftRpcFeatureFlagStore {
         })
     }
 
-    /// The store at `thrift://HOST:PORT`, with the port 9090 if none is given. Options follow a `?`, joined by `&`:
+    /// The store at `thrift://HOST:PORT`; the default port is 9090. Options follow a `?`, joined by `&`:
     ///
     /// | option | values |
     /// |---|---|
@@ -140,7 +137,7 @@ impl ThriftRpcFeatureFlagStore {
     /// | `protocol` | `binary` (default), `compact` |
     /// | `connect_timeout_ms`, `timeout_ms`, `max_connections` | as the methods of these names |
     ///
-    /// Nothing is sent yet.
+    /// Sends nothing yet.
     ///
     /// ```
     /// let store = flipper::ThriftRpcFeatureFlagStore::from_url("thrift://[::1]?transport=framed&protocol=compact")?;
@@ -150,12 +147,12 @@ impl ThriftRpcFeatureFlagStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for another URL; the message holds none of it but the names of options.
+    /// `InvalidInput` for another URL; the message contains no more of it than names of options.
     pub fn from_url(url: &str) -> Result<Self> {
         url::parse(url)
     }
 
-    /// Sends each message after its length (`TFramedTransport`).
+    /// Sends each message with its length (`TFramedTransport`).
     #[must_use]
     pub fn framed(self) -> Self {
         self.transport(Transport::Framed)
@@ -167,19 +164,19 @@ impl ThriftRpcFeatureFlagStore {
         self.protocol(Protocol::Compact)
     }
 
-    /// How long making a connection may take; 3 s by default.
+    /// How long connecting may take; 3 s by default.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|target| target.connect_timeout = timeout)
     }
 
-    /// How long a call may take, waiting for a free connection, making one, and reading the answer included; 10 s by default.
+    /// How long a call may take, including the wait for a connection, connecting, and the answer; 10 s by default.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|target| target.timeout = timeout)
     }
 
-    /// How many connections, each with a thread, may be open for calls at once; 8 by default. A watch has its own.
+    /// How many connections, each with a thread, calls may use at once; 8 by default. A watch has its own.
     #[must_use]
     pub fn max_connections(self, connections: usize) -> Self {
         self.with(|target| target.max_connections = connections.max(1))
@@ -203,7 +200,6 @@ impl ThriftRpcFeatureFlagStore {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The store with another setting, and connections of its own.
     fn with(self, change: impl FnOnce(&mut Target)) -> Self {
         let Target { ref host, port, wire, connect_timeout, timeout, max_connections, .. } = **self.target();
         let back_off = BackOff::default();
@@ -212,7 +208,7 @@ impl ThriftRpcFeatureFlagStore {
         Self::at(target)
     }
 
-    /// Makes one of our own calls; none if the server does not know them.
+    /// Makes one of our own calls; `None` if the server does not have it.
     async fn extended<T: Send + 'static>(
         &self,
         reads: bool,
@@ -263,8 +259,8 @@ impl fmt::Debug for ThriftRpcFeatureFlagStore {
 }
 
 impl ThriftRpcFeatureFlagStore {
-    /// The flag in the memory of a server whose store is away, for who has no flags in memory.
-    async fn last_known(&self, name: &str) -> Option<Stored> {
+    /// For stores without a mirror: the flag in the server's memory, while its store is unreachable.
+    async fn read_server_memory(&self, name: &str) -> Option<Stored> {
         let followed_or_old = [&self.shared.is_followed, &self.shared.reads_one_way];
         if self.is_legacy() || followed_or_old.into_iter().any(|it| it.load(Ordering::Relaxed)) {
             return None;
@@ -285,7 +281,9 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
         match self.extended(true, read).await {
             Ok(Some(state)) => Ok(convert::from_state(state)),
             Ok(None) => self.legacy_get(name).await,
-            Err(error) if error.kind() == ErrorKind::Unavailable => self.last_known(name).await.map(Some).ok_or(error),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                self.read_server_memory(name).await.map(Some).ok_or(error)
+            }
             Err(error) => Err(error),
         }
     }
@@ -353,7 +351,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
                 if begins {
                     return Ok((self.legacy_list().await?, None));
                 }
-                let message = "the server ceased to know the calls that its flags were being read by";
+                let message = "the server no longer has the call that its flags were being read by";
                 return Err(Error::new(ErrorKind::Unavailable).with_message(message).with_store(self));
             };
             let flags: Vec<_> = page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state).collect();
@@ -363,7 +361,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 }
 
-/// The state, if it is that of the flag that was asked for; an error ends the connection.
+/// Checks that the server answered with the requested flag; an error ends the connection.
 fn of_flag(name: &str, state: FlagState) -> thrift::Result<FlagState> {
     match &state.feature_name {
         Some(answered) if answered == name => Ok(state),
@@ -388,7 +386,7 @@ impl ThriftRpcFeatureFlagStore {
             client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone())
         };
         let version = self.extended(false, set).await.map_err(|error| error.with_flag(flag))?;
-        // A version that is none compares unequal to all others: a conflict later rather than a lost write.
+        // An empty version equals no other: it leads to a conflict, not to a lost write.
         Ok(version.map(|version| convert::from_version(&version).unwrap_or_else(|| Version::opaque([]))))
     }
 

@@ -1,4 +1,4 @@
-//! The threads that make the calls, each with a connection of its own. They start as they are needed and end when they are not.
+//! Threads that make the calls, each with its connection. They start on demand and end when idle.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,16 +13,15 @@ use super::connection::{CallError, Caller};
 use crate::background;
 use crate::error::{Error, ErrorKind};
 
-/// A thread without work ends after this, and its connection with it.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// For the thread, which says better what took so long.
+/// Lets the thread report its own timeout, which is more precise.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Makes the call, and gives what tells of its outcome: that happens once the thread counts as free, so that a caller who makes one
-/// call after the other stays with one thread.
-type Job = Box<dyn FnOnce(&mut Caller) -> Tell + Send>;
-type Tell = Box<dyn FnOnce() + Send>;
+/// Makes the call and returns what delivers its result. The result is delivered after the thread counts as idle, so that a
+/// sequential caller stays on one thread.
+type Job = Box<dyn FnOnce(&mut Caller) -> Deliver + Send>;
+type Deliver = Box<dyn FnOnce() + Send>;
 
 pub(super) struct Pool {
     shared: Arc<Shared>,
@@ -38,7 +37,6 @@ struct Shared {
 struct State {
     jobs: VecDeque<Job>,
     threads: usize,
-    /// Threads that do not run a job.
     idle: usize,
     closed: bool,
 }
@@ -48,7 +46,7 @@ impl Pool {
         Self { shared: Arc::new(Shared { target, state: Mutex::default(), work: Condvar::new() }) }
     }
 
-    /// Makes a call on a thread of the pool. Dropping the future does not stop one that writes: it happens whole.
+    /// Makes a call on a thread of the pool. Dropping the future does not stop a write.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         reads: bool,
@@ -56,17 +54,17 @@ impl Pool {
     ) -> Result<T, CallError> {
         let (sender, receiver) = oneshot::channel();
         let deadline = Instant::now() + self.shared.target.timeout;
-        let job = move |caller: &mut Caller| -> Tell {
-            // Nobody waits for a read any more that was dropped while it stood in the queue.
+        let job = move |caller: &mut Caller| -> Deliver {
+            // The caller dropped this read while it was queued.
             if reads && sender.is_closed() {
                 return Box::new(|| {});
             }
             let result = caller.call(deadline, reads, &mut run);
-            // Fails if nobody waits, and then nobody misses it.
+            // Fails if the caller has dropped the future.
             Box::new(move || drop(sender.send(result)))
         };
         self.shared.add(Box::new(job)).map_err(CallError::Failed)?;
-        // The thread keeps the time by itself, but for the look-up of the server's name, which nothing can cut short.
+        // The thread keeps the deadline, except that nothing can interrupt a DNS lookup.
         let answer = background::within(self.shared.target.timeout + GRACE, receiver).await;
         let message = match answer {
             Ok(Ok(result)) => return result,
@@ -91,7 +89,7 @@ impl Drop for Pool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No job runs while it is held.
+        // No job runs while it is locked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,16 +122,16 @@ impl Shared {
     fn run(&self) {
         let mut caller = Caller::new(self.target.clone(), |_| {});
         while let Some(job) = self.next() {
-            // The connection is out of the caller's hands while a call runs, so a panic loses it and nothing else.
-            let tell = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
+            // During a call the connection is not in `caller`, so a panic loses only that.
+            let deliver = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
             self.lock().idle += 1;
-            if let Ok(tell) = tell {
-                tell();
+            if let Ok(deliver) = deliver {
+                deliver();
             }
         }
     }
 
-    /// The next job; none when the thread is to end, and then it is counted out already, so that no job is left for it.
+    /// The next job; `None` to end the thread, which then no longer counts, so that no job waits for it.
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         let mut waited_out = false;

@@ -11,7 +11,7 @@ use crate::stores::url_parts::{Parameters, Parts};
 const FORM: &str = "a Thrift store's URL is `thrift://HOST[:PORT][?transport=framed&protocol=compact]`";
 const LOGIN: &str = "a Thrift store's URL has no user or password: the protocol knows none";
 const DEFAULT_PORT: u16 = 9090;
-/// A year; more would overflow the clock.
+/// A year; much more would overflow the clock.
 const MOST_MILLISECONDS: u64 = 31_536_000_000;
 
 pub(super) fn parse(url: &str) -> Result<ThriftRpcFeatureFlagStore> {

@@ -1,4 +1,4 @@
-//! Changes, by `Watch`: a thread of its own waits in the call and passes on what it hears.
+//! Changes by `Watch`: a thread waits in the call and emits what it receives.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,25 +9,21 @@ use flipper_thrift_protocol::feature_flag_store::WatchResult;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
-use super::answers::{Heard, SLACK, Times, WAIT};
+use super::answers::{AnswerTime, SLACK, Times, WAIT};
 use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::state::{Stored, Watch, WatchEvent};
 
-/// Between two attempts after a failure; a lost connection has its own growing pauses.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const EVENTS_AHEAD: usize = 16;
 
-/// Before a thread is started in the place of one that panicked.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// What the thread tells.
-enum Told {
+enum Message {
     Event(WatchEvent),
-    /// The server does not know the call.
     Legacy,
 }
 
@@ -55,20 +51,20 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     }
     let guard = EndOnDrop(ending);
     let events = stream::unfold((receiver, guard), |(mut receiver, guard)| async move {
-        let told = receiver.recv().await?;
-        Some((told, (receiver, guard)))
+        let message = receiver.recv().await?;
+        Some((message, (receiver, guard)))
     });
-    let events = events.flat_map(move |told| -> Watch<'_> {
-        match told {
-            Told::Event(event) => Box::pin(stream::once(std::future::ready(event))),
-            Told::Legacy => {
+    let events = events.flat_map(move |message| -> Watch<'_> {
+        match message {
+            Message::Event(event) => Box::pin(stream::once(std::future::ready(event))),
+            Message::Legacy => {
                 store.set_legacy();
                 store.legacy_watch()
             }
         }
     });
-    // It never ends by itself: the thread has panicked.
-    let broken = Error::new(ErrorKind::Unavailable).with_message("thread that follows the server broke off");
+    // The thread never ends by itself: it has panicked.
+    let broken = Error::new(ErrorKind::Unavailable).with_message("thread that follows the server panicked");
     let again = async move {
         background::sleep(RESTART).await;
         follow(store)
@@ -77,7 +73,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     Box::pin(events.chain(lost).chain(stream::once(again).flatten()))
 }
 
-/// How the stream ends the thread: by a word, and by ending the connection that it waits on.
+/// Ends the thread, by a flag and by closing the connection that it waits on.
 #[derive(Default)]
 struct Ending {
     state: Mutex<(bool, Option<Arc<TcpStream>>)>,
@@ -103,15 +99,14 @@ impl Ending {
         let mut state = self.lock();
         state.1 = Some(stream.clone());
         if state.0 {
-            // Fails if the connection is gone already.
+            // Fails if the connection is closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// Waits so long, or until the end.
     fn wait(&self, pause: Duration) {
         let state = self.lock();
-        // Spurious wake-ups only make the pause shorter.
+        // Spurious wake-ups only shorten the pause.
         drop(self.ended.wait_timeout_while(state, pause, |state| !state.0));
     }
 }
@@ -123,7 +118,7 @@ impl Drop for EndOnDrop {
         let mut state = self.0.lock();
         state.0 = true;
         if let Some(stream) = state.1.take() {
-            // Fails if the connection is gone already.
+            // Fails if the connection is closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         self.0.ended.notify_all();
@@ -133,19 +128,15 @@ impl Drop for EndOnDrop {
 struct Thread {
     target: Arc<Target>,
     caller: Caller,
-    events: mpsc::Sender<Told>,
+    events: mpsc::Sender<Message>,
     ending: Arc<Ending>,
     cursor: Option<String>,
-    /// Why, if the store's flags are doubted.
     lost: Option<String>,
-    /// Which start of which server answered last.
     server: Option<String>,
-    /// Whether all flags have been passed on.
     has_flags: bool,
     times: Times,
 }
 
-/// The stream is gone, or the call failed.
 enum Stop {
     Ended,
     Failed(CallError),
@@ -158,7 +149,7 @@ impl From<CallError> for Stop {
 }
 
 impl Thread {
-    fn new(target: Arc<Target>, events: mpsc::Sender<Told>, ending: Arc<Ending>) -> Self {
+    fn new(target: Arc<Target>, events: mpsc::Sender<Message>, ending: Arc<Ending>) -> Self {
         let on_connect = ending.clone();
         let caller = Caller::new(target.clone(), move |stream| on_connect.connected(stream));
         let (cursor, lost, server, times) = (None, None, None, Times::default());
@@ -171,7 +162,7 @@ impl Thread {
                 Ok(()) => {}
                 Err(Stop::Ended) => return,
                 Err(Stop::Failed(CallError::UnknownMethod)) => {
-                    let _ = self.events.blocking_send(Told::Legacy);
+                    let _ = self.events.blocking_send(Message::Legacy);
                     return;
                 }
                 Err(Stop::Failed(CallError::Failed(_))) if self.ending.is_ended() => return,
@@ -188,24 +179,24 @@ impl Thread {
 
     fn round(&mut self) -> Result<(), Stop> {
         let called = Instant::now();
-        // Without a cursor, and while nothing is heard, the answer comes at once.
+        // Without a cursor the server answers at once.
         let limit = if self.cursor.is_some() { WAIT + self.target.timeout.min(SLACK) } else { self.target.timeout };
         let cursor = self.cursor.clone();
         let wait = i64::try_from(WAIT.as_millis()).unwrap_or(i64::MAX);
         let result = self.caller.call(called + limit, true, &mut |client| client.watch(cursor.clone(), Some(wait)))?;
-        let heard = Heard::new(&result, called);
-        self.take(result, &heard)
+        let time = AnswerTime::new(&result, called);
+        self.take(result, &time)
     }
 
-    fn take(&mut self, result: WatchResult, heard: &Heard) -> Result<(), Stop> {
+    fn take(&mut self, result: WatchResult, time: &AnswerTime) -> Result<(), Stop> {
         self.serving(&result)?;
-        let speaks_of_doubt = result.server.is_some();
-        let doubt_is_over = speaks_of_doubt && self.lost.is_some() && result.lost.is_none();
+        let reports_doubt = result.server.is_some();
+        let doubt_is_over = reports_doubt && self.lost.is_some() && result.lost.is_none();
         if result.reset.unwrap_or_default() || doubt_is_over {
-            self.reset(result.lost.is_none(), heard)?;
+            self.reset(result.lost.is_none(), time)?;
         }
-        for event in self.times.events(result.changes.unwrap_or_default(), heard) {
-            self.tell(event)?;
+        for event in self.times.events(result.changes.unwrap_or_default(), time) {
+            self.emit(event)?;
         }
         match result.lost {
             Some(reason) => {
@@ -213,7 +204,7 @@ impl Thread {
                 self.lose(error.with_store(&*self.target))?;
             }
             None if self.lost.is_none() => {
-                self.tell(WatchEvent::Confirmed { at: heard.confirmed, valid_for: heard.valid_for() })?;
+                self.emit(WatchEvent::Confirmed { at: time.confirmed, valid_for: time.valid_for() })?;
             }
             None => {}
         }
@@ -232,38 +223,38 @@ impl Thread {
         }
         let identity = self.target.identity().with_epoch(&epoch);
         self.server = Some(epoch);
-        self.tell(WatchEvent::Serving(identity))
+        self.emit(WatchEvent::Serving(identity))
     }
 
-    /// Passes on all flags. While they are doubted only if none have been passed on yet: a reset after a loss is the end of the doubt.
-    fn reset(&mut self, is_confirmed: bool, heard: &Heard) -> Result<(), Stop> {
+    /// Emits all flags. In doubt it does so only the first time, since a reset after a loss ends the doubt.
+    fn reset(&mut self, is_confirmed: bool, time: &AnswerTime) -> Result<(), Stop> {
         if !is_confirmed && self.has_flags {
             return Ok(());
         }
         let connection = self.ending.connections();
         let flags = self.read_all()?;
         if connection != self.ending.connections() {
-            // Another server may have answered, of which the cursor says nothing.
+            // Another server may have answered, to which the cursor does not belong.
             let error = Error::new(ErrorKind::Unavailable).with_message("connection ended while flags were read");
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
         self.times.listed();
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
-            self.tell(WatchEvent::Restored)?;
+            self.emit(WatchEvent::Restored)?;
         }
         self.has_flags = true;
-        // That of a server in doubt is not current at all.
-        let valid_for = Some(if is_confirmed { heard.valid_for() } else { Duration::ZERO });
-        self.tell(WatchEvent::Reset { flags, read_at: Some(heard.confirmed), valid_for })?;
+        // Flags in doubt are not current.
+        let valid_for = Some(if is_confirmed { time.valid_for() } else { Duration::ZERO });
+        self.emit(WatchEvent::Reset { flags, read_at: Some(time.confirmed), valid_for })?;
         if !is_confirmed {
-            // To be said again after the flags.
+            // `lose` emits it again after the flags.
             self.lost = None;
         }
         Ok(())
     }
 
-    /// As the server has them in memory, over the same connection: nothing older than what it reported.
+    /// From the server's memory, over the same connection: no older than what it reported.
     fn read_all(&mut self) -> Result<Vec<Stored>, CallError> {
         let mut flags: Vec<Stored> = Vec::new();
         loop {
@@ -271,7 +262,7 @@ impl Thread {
             let deadline = Instant::now() + self.target.timeout;
             let known = self.caller.call(deadline, true, &mut |client| client.read_known_flags(after.clone(), None));
             let page = match known {
-                // An earlier server of ours has one way to read them.
+                // An older server of ours has one call for both.
                 Err(CallError::UnknownMethod) => {
                     self.caller.call(deadline, true, &mut |client| client.read_flags(after.clone(), None))?
                 }
@@ -291,10 +282,10 @@ impl Thread {
             return Ok(());
         }
         self.lost = Some(reason);
-        self.tell(WatchEvent::Lost(error))
+        self.emit(WatchEvent::Lost(error))
     }
 
-    fn tell(&self, event: WatchEvent) -> Result<(), Stop> {
-        self.events.blocking_send(Told::Event(event)).map_err(|_| Stop::Ended)
+    fn emit(&self, event: WatchEvent) -> Result<(), Stop> {
+        self.events.blocking_send(Message::Event(event)).map_err(|_| Stop::Ended)
     }
 }

@@ -1,4 +1,4 @@
-//! Where an agent listens.
+//! The address of an agent.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ const FORM: &str = "a Consul address is `HOST[:PORT]`, `http://HOST[:PORT]`, `ht
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// `http` or `https`, host and port, and what every path begins with.
+    /// `path` is the prefix of every path.
     Tcp {
         tls: bool,
         authority: String,
@@ -22,8 +22,8 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Reads one as Consul's own tools do; `tls`: whether it was asked for, or forbidden. `configured`: that there are settings for
-    /// it, which ask for it where the address has no scheme. Consul's tools would send the token in the clear then.
+    /// Reads an address as Consul's own tools do. `tls`: asked for, or forbidden. `configured`: there are TLS settings, which
+    /// ask for TLS if the address has no scheme, where Consul's tools would send the token in the clear.
     pub(super) fn parse(text: &str, tls: Option<bool>, configured: bool) -> Result<Self> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
@@ -52,11 +52,10 @@ impl Address {
         if host.is_empty() || !usable || path.contains(['?', '#']) {
             return Err(Error::invalid_input(FORM));
         }
-        // Without a port it is the scheme's, as Consul's own tools have it.
+        // As in Consul's own tools, the default port is that of the scheme.
         Ok(Self::Tcp { tls, authority: authority.trim_end_matches(':').to_owned(), path })
     }
 
-    /// As it is shown.
     pub(super) fn base(&self) -> String {
         match self {
             Self::Tcp { tls, authority, path } => {
@@ -66,7 +65,7 @@ impl Address {
         }
     }
 
-    /// Whether what is sent there can be read by nobody on the way.
+    /// Whether nothing on the network can read what is sent.
     pub(super) fn is_private(&self) -> bool {
         match self {
             Self::Unix(_) | Self::Tcp { tls: true, .. } => true,
@@ -74,7 +73,6 @@ impl Address {
         }
     }
 
-    /// What every path begins with.
     pub(super) fn path(&self) -> &str {
         match self {
             Self::Tcp { path, .. } => path,
@@ -82,12 +80,10 @@ impl Address {
         }
     }
 
-    /// The URL of the host.
     pub(super) fn uri(&self) -> Result<Uri> {
         self.base().parse().map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))
     }
 
-    /// The header `Host`.
     pub(super) fn host(&self) -> Result<HeaderValue> {
         let host = match self {
             Self::Tcp { authority, .. } => authority,
@@ -97,8 +93,8 @@ impl Address {
     }
 }
 
-/// Whether an address asks for TLS, one that is not used included.
-pub(super) fn says_https(text: &str) -> bool {
+/// Also of an address that another one replaces.
+pub(super) fn is_https(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
@@ -118,10 +114,10 @@ mod tests {
         let base = |text: &str, tls, configured| Address::parse(text, tls, configured).unwrap().base();
         assert_eq!(base("127.0.0.1:8500", None, false), "http://127.0.0.1:8500");
         assert_eq!(base("consul.example", Some(true), false), "https://consul.example");
-        // TLS that was asked for is never taken back.
+        // No setting takes back TLS that was asked for.
         assert_eq!(base("http://consul.example:1", Some(true), false), "https://consul.example:1");
         assert_eq!(base("HTTPS://[::1]:8501/", Some(false), false), "https://[::1]:8501");
-        // Settings for TLS ask for it, unless the address or somebody says otherwise.
+        // Settings for TLS ask for it, unless the address or the caller decides.
         assert_eq!(base("consul.example:1", None, true), "https://consul.example:1");
         assert_eq!(base("consul.example:1", Some(false), true), "http://consul.example:1");
         assert_eq!(base("http://proxy.example:80/consul/", None, true), "http://proxy.example:80/consul");
@@ -130,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_on_the_way_can_read() {
+    fn private_addresses() {
         let is_private = |text: &str| Address::parse(text, None, false).unwrap().is_private();
         for private in ["127.1.2.3:1", "localhost", "[::1]:1", "[::ffff:127.0.0.1]:1", "https://h", "unix:///s"] {
             assert!(is_private(private), "{private}");

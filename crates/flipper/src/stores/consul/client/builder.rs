@@ -1,5 +1,3 @@
-//! The settings of a client.
-
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -20,25 +18,24 @@ use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How current what Consul's servers answer must be.
+/// How current the answers of Consul's servers must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsulConsistency {
-    /// The leader answers. In the moment of an election an old one may.
+    /// The leader answers; during an election, a former leader may.
     #[default]
     Default,
-    /// The leader answers, and makes sure first that it is the leader.
+    /// The leader answers after confirming that it is the leader.
     Consistent,
-    /// Changes are followed through any server, and so while there is no leader; writes, and reads of one's own, go to the
-    /// leader all the same.
+    /// Changes are followed through any server, even while there is no leader. Writes and direct reads go to the leader all the
+    /// same.
     Stale,
 }
 
-/// Makes a [`ConsulClient`].
+/// Builds a [`ConsulClient`].
 #[derive(Clone)]
 pub struct ConsulClientBuilder {
     address: String,
-    /// Whether TLS is spoken; `None` where nobody has said.
     ssl: Option<bool>,
     token: Option<String>,
     token_file: Option<PathBuf>,
@@ -68,14 +65,14 @@ impl ConsulClientBuilder {
         }
     }
 
-    /// The settings that Consul's own tools read from the environment, each with the meaning that it has there:
-    /// `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_AUTH`, `CONSUL_HTTP_SSL`,
-    /// `CONSUL_HTTP_SSL_VERIFY`, `CONSUL_CACERT`, `CONSUL_CAPATH`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`,
-    /// `CONSUL_TLS_SERVER_NAME`, `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
+    /// The settings that Consul's own tools read from the environment, with the same meanings: `CONSUL_HTTP_ADDR`,
+    /// `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_AUTH`, `CONSUL_HTTP_SSL`, `CONSUL_HTTP_SSL_VERIFY`,
+    /// `CONSUL_CACERT`, `CONSUL_CAPATH`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`, `CONSUL_TLS_SERVER_NAME`,
+    /// `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if one is not UTF-8, or is no truth value where one is wanted.
+    /// `InvalidInput` if one is not UTF-8, or no truth value where one is required.
     pub fn from_env() -> Result<Self> {
         Self::from_variables(|name| std::env::var_os(name))
     }
@@ -84,32 +81,32 @@ impl ConsulClientBuilder {
         super::environment::read(variable)
     }
 
-    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; `127.0.0.1:8500` unless said. Without a scheme TLS is spoken if there
-    /// are settings for it, such as [`ca_file`](Self::ca_file).
+    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; by default `127.0.0.1:8500`. Without a scheme, TLS is used if
+    /// there are settings for it, such as [`ca_file`](Self::ca_file).
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// `true` speaks TLS also where the address does not say `https://`. `false` does not where only the TLS settings would ask
-    /// for it, and allows a token in the clear to another host.
+    /// `true` uses TLS even if the address does not start with `https://`. `false` overrides the TLS settings (but not the
+    /// address), and allows sending a token to another host in the clear.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.ssl = Some(tls);
         self
     }
 
-    /// Another host than that of the environment; TLS that the environment's address asks for holds for it too.
+    /// Replaces the environment's host. If its address asks for TLS, the new host gets TLS too.
     pub(crate) fn host(mut self, authority: String) -> Self {
-        if address::says_https(&self.address) {
+        if address::is_https(&self.address) {
             self.ssl = Some(true);
         }
         self.address = authority;
         self
     }
 
-    /// No TLS, whatever the address and the environment say.
+    /// Turns TLS off, whatever the address and the environment ask for.
     pub(crate) fn plain(mut self) -> Self {
         if let Some((scheme, rest)) = self.address.split_once("://")
             && scheme.trim().eq_ignore_ascii_case("https")
@@ -126,22 +123,22 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// A file that holds the ACL token, which goes before [`token`](Self::token). It is read by [`build`](Self::build), and again when
-    /// it has changed or the token is refused.
+    /// A file with the ACL token; it takes precedence over [`token`](Self::token). Read by [`build`](Self::build), and again
+    /// when it changes or the token is refused.
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
         self
     }
 
-    /// `USER:PASSWORD` for a proxy before Consul that asks for them (HTTP basic authentication).
+    /// `USER:PASSWORD` for a proxy in front of Consul (HTTP basic authentication).
     #[must_use]
     pub fn basic_auth(mut self, auth: impl Into<String>) -> Self {
         self.auth = Some(auth.into());
         self
     }
 
-    /// The datacenter; that of the agent unless said.
+    /// The datacenter; by default that of the agent.
     #[must_use]
     pub fn datacenter(mut self, datacenter: impl Into<String>) -> Self {
         self.datacenter = Some(datacenter.into());
@@ -162,22 +159,22 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// How current answers must be; [`ConsulConsistency::Default`] unless said.
+    /// How current answers must be; by default [`ConsulConsistency::Default`].
     #[must_use]
     pub fn consistency(mut self, consistency: ConsulConsistency) -> Self {
         self.consistency = consistency;
         self
     }
 
-    /// How long a request may take, connecting included; 5 s unless said. A wait for changes takes so much longer than Consul
-    /// lets it.
+    /// How long a request may take, connecting included; 5 s by default. A wait for changes may take this much longer than its
+    /// wait time.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// A file of certificates, as PEM, of the authorities that may vouch for the server; those of the system unless said.
+    /// A PEM file with certificates of the trusted authorities; by default those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.tls.ca_file = Some(file.into());
@@ -191,41 +188,40 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// The file of the client's own certificate, with those between it and the authority, as PEM; wants
-    /// [`client_key`](Self::client_key) too.
+    /// A PEM file with the client's certificate and its intermediates; needs [`client_key`](Self::client_key) too.
     #[must_use]
     pub fn client_cert(mut self, certificate: impl Into<PathBuf>) -> Self {
         self.tls.client_cert = Some(certificate.into());
         self
     }
 
-    /// The file of the key to the client's certificate, as PEM.
+    /// A PEM file with the key of the client's certificate.
     #[must_use]
     pub fn client_key(mut self, key: impl Into<PathBuf>) -> Self {
         self.tls.client_key = Some(key.into());
         self
     }
 
-    /// The name that the server's certificate must have; the address's host unless said.
+    /// The name that the server's certificate must have; by default the address's host.
     #[must_use]
     pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
         self.tls.server_name = Some(name.into());
         self
     }
 
-    /// Whether the server's certificate is looked at; `true` unless said. Without it anybody on the way can read the token.
+    /// Whether to verify the server's certificate; `true` by default. Without it an attacker on the network can read the token.
     #[must_use]
     pub fn tls_verify(mut self, verify: bool) -> Self {
         self.tls.no_verify = !verify;
         self
     }
 
-    /// The client. Files are read now, and again when they are renewed; nothing is sent.
+    /// Builds the client. Reads the files now, and again when they are renewed; sends nothing.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an address, a token or a file that cannot be used, and where a token or password would go to another host
-    /// without TLS, unless [`tls(false)`](Self::tls) allows it.
+    /// `InvalidInput` for an unusable address, token or file, and if a token or password would go to another host without TLS,
+    /// unless [`tls(false)`](Self::tls) allows it.
     pub fn build(self) -> Result<ConsulClient> {
         let address = Address::parse(&self.address, self.ssl, self.tls.is_set())?;
         let has_secret = self.token.is_some() || self.token_file.is_some() || self.auth.is_some();

@@ -1,8 +1,7 @@
-//! One connection, driven by whoever has a request for it.
+//! A connection, driven by the requesting task.
 //!
-//! hyper means connections to be tasks. Then each request passes the wake of a thread on its way out, and each answer one of a
-//! task on its way in: a good part of the time that a change takes to be seen. Driven by who waits, a request is written before
-//! the first `await` returns.
+//! hyper expects each connection to run as a spawned task, which costs a thread wake-up per request and per response: much of
+//! the latency of a change. Polling it from the requesting task avoids both.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -22,10 +21,10 @@ pub(super) struct Connection {
     line: Line,
 }
 
-/// What must be polled for anything to come or go; `None` once it is closed.
+/// Must be polled to send and receive; `None` once closed.
 struct Line(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
-/// Why there is no answer, and the request where none of it was sent.
+/// `unsent`: the request, if none of it was sent.
 pub(super) struct Failed {
     pub(super) error: Error,
     pub(super) unsent: Option<Request<Full<Bytes>>>,
@@ -37,8 +36,7 @@ impl Connection {
         Ok(Self { sender, line: Line(Some(Box::pin(line))) })
     }
 
-    /// Sends a request, and reads all of the answer, which may have so many bytes. A future that is dropped closes the connection
-    /// with it.
+    /// Sends a request, and reads the whole answer of at most `most` bytes. Dropping the future makes the connection unusable.
     pub(super) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -60,18 +58,17 @@ impl Connection {
             .await
     }
 
-    /// Whether it takes one more request, as far as can be seen from here.
+    /// Whether it can take another request, as far as is known.
     pub(super) fn is_ready(&mut self) -> bool {
-        // Nobody waits for this connection, who would have to be woken.
-        let mut nobody = Context::from_waker(Waker::noop());
-        self.line.run(&mut nobody);
+        // No task waits for an idle connection.
+        self.line.run(&mut Context::from_waker(Waker::noop()));
         self.line.0.is_some() && self.sender.is_ready()
     }
 }
 
 impl Line {
     fn run(&mut self, context: &mut Context<'_>) {
-        // What goes wrong is told to who waits for the answer.
+        // The pending request gets the error.
         if self.0.as_mut().is_some_and(|line| line.as_mut().poll(context).is_ready()) {
             self.0 = None;
         }
@@ -80,7 +77,7 @@ impl Line {
     async fn drive<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         poll_fn(|context| {
-            // The body is handed over only after it was asked for, which is the second time.
+            // hyper delivers the body only after it was polled for, hence twice.
             for _ in 0..2 {
                 self.run(context);
                 if let Poll::Ready(done) = future.as_mut().poll(context) {

@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Makes connections.
 
 use std::error::Error as StdError;
 use std::future::poll_fn;
@@ -20,10 +20,9 @@ use super::renewal::Stamp;
 use super::tls::{self, Tls};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long a host may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// How often certificates are looked at, beside each new connection.
+/// How often to check certificates, beside each new connection.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) enum Connector {
@@ -41,7 +40,6 @@ pub(super) struct Tcp {
 
 struct Current {
     connector: HttpsConnector<HttpConnector>,
-    /// Of the files that it was made from.
     stamps: Vec<Stamp>,
     looked: Instant,
 }
@@ -65,7 +63,7 @@ impl Connector {
         Ok(Self::Tcp(Box::new(Tcp { uri, secure, settings, names, current })))
     }
 
-    /// Whether certificates were renewed since the last look, which connections of before do not have.
+    /// Whether certificates were renewed since the last check; older connections do not use them.
     pub(super) fn is_renewed(&self) -> bool {
         matches!(self, Self::Tcp(tcp) if tcp.secure && tcp.look(LOOK).1)
     }
@@ -85,8 +83,7 @@ impl Connector {
 }
 
 impl Tcp {
-    /// What makes connections, and whether it was made now, from files that have changed. They are looked at if the last look is
-    /// so long ago.
+    /// The connector, and whether it was just made from renewed files. Checks the files if the last check is `every` ago.
     fn look(&self, every: Duration) -> (HttpsConnector<HttpConnector>, bool) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let mut renewed = false;
@@ -97,7 +94,7 @@ impl Tcp {
                 current.stamps = stamps;
                 match connector(self.secure, &self.settings, self.names.clone()) {
                     Ok(connector) => (current.connector, renewed) = (connector, true),
-                    // A certificate and its key are not renewed in one step.
+                    // A certificate and its key are renewed one after the other.
                     Err(error) => tracing::warn!(%error, "the last certificates for Consul are kept"),
                 }
             }
@@ -116,7 +113,7 @@ fn connector(
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT));
     tcp.set_keepalive(Some(Duration::from_secs(30)));
-    // Without TLS its settings play no part.
+    // The type needs a TLS configuration even without TLS.
     let config = if secure { settings.config()? } else { tls::unused()? };
     Ok(HttpsConnector::new(tcp, config, secure, names))
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<ConsulClientBuilder> {
     let text = |name: &str| match variable(name) {
-        // Those tools take an empty one for none.
+        // Consul's tools ignore empty ones.
         Some(value) if !value.is_empty() => match value.into_string() {
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(Error::invalid_input(format!("environment variable {name} is not UTF-8"))),
@@ -18,7 +18,7 @@ pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Consul
         None => Ok(None),
         Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok(Some(true)),
         Some("0" | "f" | "F" | "FALSE" | "false" | "False") => Ok(Some(false)),
-        // Those tools warn and go on, with TLS off or the check of it on: the former would send the token in the clear.
+        // Consul's tools warn and keep the default, which for TLS would send the token in the clear.
         Some(_) => Err(Error::invalid_input(format!("environment variable {name} is neither `true` nor `false`"))),
     };
     let mut builder = ConsulClientBuilder::new();

@@ -1,4 +1,4 @@
-//! Requests, and what is answered.
+//! Requests and answers.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,20 +19,16 @@ use crate::error::{Error, ErrorKind, Result};
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";
 
-/// What is asked of the agent.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     /// From `/v1` on, with its query.
     pub(crate) path: String,
     pub(crate) body: Bytes,
-    /// How long the agent may take for it on purpose.
     pub(crate) wait: Duration,
-    /// An answer with more bytes is an error.
     pub(crate) limit: usize,
 }
 
-/// What it answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -41,12 +37,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// `X-Consul-Index`.
     pub(crate) fn index(&self) -> Option<u64> {
         self.header(INDEX)?.parse().ok()
     }
 
-    /// How long ago the server that answered had heard from the leader at the latest; `None` if it knows of no leader.
+    /// How long ago the answering server last heard from the leader; `None` without a leader.
     pub(crate) fn lag(&self) -> Option<Duration> {
         if self.header("x-consul-knownleader") == Some("false") {
             return None;
@@ -55,7 +50,7 @@ impl Answer {
         Some(Duration::from_millis(lag))
     }
 
-    /// Whether Consul says that it left out what the token may not read; before 1.11 it never says so.
+    /// Whether Consul reports that it left out what the token may not read; before 1.11 it never does.
     pub(crate) fn is_filtered(&self) -> bool {
         self.header("x-consul-results-filtered-by-acls") == Some("true")
     }
@@ -64,7 +59,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the token was refused. Older agents say it with another status when another server said it.
+    /// Whether the token was refused. Older agents use another status when they forward another server's refusal.
     fn is_refused(&self) -> bool {
         match self.status {
             StatusCode::OK | StatusCode::NOT_FOUND => false,
@@ -74,7 +69,7 @@ impl Answer {
     }
 }
 
-/// Whether these are the words by which Consul refuses access.
+/// Whether Consul refuses access with this text.
 pub(crate) fn is_refusal(text: &str) -> bool {
     text.contains("Permission denied") || text.contains("ACL not found")
 }
@@ -82,9 +77,8 @@ pub(crate) fn is_refusal(text: &str) -> bool {
 pub(super) struct Http {
     pool: Pool,
     base: String,
-    /// What every path begins with.
+    /// The prefix of every path.
     path: String,
-    /// Those of every request.
     headers: HeaderMap,
     token: Token,
 }
@@ -108,7 +102,7 @@ impl Http {
         self.token.current().is_some()
     }
 
-    /// `limit`: for all of it.
+    /// `limit` includes connecting and a second attempt.
     pub(super) async fn send(&self, request: Request, limit: Duration) -> Result<Answer> {
         let answered = background::within(limit, async {
             let token = self.token.current();

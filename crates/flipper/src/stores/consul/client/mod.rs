@@ -1,4 +1,4 @@
-//! A thin client of Consul's HTTP API, pooled, for what this crate uses of it.
+//! A small pooled client of Consul's HTTP API.
 
 mod address;
 mod builder;
@@ -29,7 +29,7 @@ use crate::error::Result;
 /// # fn example() -> flipper::Result<()> {
 /// // What Consul's own tools read: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, CONSUL_CACERT …
 /// let client = ConsulClient::from_env()?;
-/// // … or said here.
+/// // … or set here.
 /// let client = ConsulClient::builder()
 ///     .address("https://consul.example:8501")
 ///     .token("b1gs33cr3t")
@@ -39,7 +39,7 @@ use crate::error::Result;
 /// # Ok(()) }
 /// ```
 ///
-/// Nothing is sent before a store is made of it. The token goes into a header, never into a URL, and is in no error or log.
+/// Sends nothing before a store uses it. The token goes into a header, never into a URL, an error or a log.
 #[derive(Clone)]
 pub struct ConsulClient {
     inner: Arc<Inner>,
@@ -52,25 +52,23 @@ struct Inner {
     partition: Option<String>,
     consistency: ConsulConsistency,
     timeout: Duration,
-    /// Whether nobody on the way can read what is sent.
     private: bool,
-    /// Told when a request did not come through, so that who waits for changes does not wait in vain.
+    /// Notified when a request fails, since a blocking query then may wait on a dead connection.
     trouble: Notify,
 }
 
 impl ConsulClient {
-    /// For a client with settings of one's own; without any, `http://127.0.0.1:8500` and no token.
+    /// Starts with `http://127.0.0.1:8500` and no token.
     #[must_use]
     pub fn builder() -> ConsulClientBuilder {
         ConsulClientBuilder::new()
     }
 
-    /// A client with the settings that Consul's own tools read from the environment: see
-    /// [`ConsulClientBuilder::from_env`].
+    /// A client with the environment's settings: see [`ConsulClientBuilder::from_env`].
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if one of them cannot be used, naming it.
+    /// `InvalidInput` if one of them is unusable, naming it.
     pub fn from_env() -> Result<Self> {
         ConsulClientBuilder::from_env()?.build()
     }
@@ -100,22 +98,18 @@ impl ConsulClient {
         self.inner.timeout
     }
 
-    /// Where the agent is, as it is shown.
     pub(super) fn address(&self) -> &str {
         self.inner.http.base()
     }
 
-    /// Whether nobody on the way can read what is sent there.
     pub(super) fn is_private(&self) -> bool {
         self.inner.private
     }
 
-    /// Whether a token goes along with requests.
     pub(super) fn has_token(&self) -> bool {
         self.inner.http.has_token()
     }
 
-    /// Sends a request, and gives whatever the agent answers.
     pub(super) async fn send(&self, request: Request) -> Result<Answer> {
         let limit = request.wait + self.inner.timeout;
         let answer = self.inner.http.send(request, limit).await;

@@ -1,4 +1,4 @@
-//! Connections that are kept for the next request.
+//! Idle connections, for the next request.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,14 +12,13 @@ use super::connection::Connection;
 use super::connector::Connector;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Idle connections are kept so long; an agent keeps them for longer.
+/// How long to keep them; an agent keeps them for longer.
 const IDLE: Duration = Duration::from_secs(90);
-/// No more than these.
 const MOST: usize = 64;
 
 pub(super) struct Pool {
     connector: Connector,
-    /// With the time since when they are idle, the last that was used at the end.
+    /// With the time since when they are idle; the most recent is last.
     idle: Mutex<Vec<(Connection, Instant)>>,
     process: u32,
 }
@@ -29,9 +28,9 @@ impl Pool {
         Self { connector, idle: Mutex::default(), process: std::process::id() }
     }
 
-    /// Within the flipper thread's runtime. An answer may have so many bytes.
+    /// Must run on the flipper thread's runtime. The answer may have `most` bytes.
     pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, most: usize) -> Result<(Parts, Bytes)> {
-        // The connections are its parent's, who would read the answers.
+        // Requests would share the parent process's sockets.
         if self.process != std::process::id() {
             return Err(Error::new(ErrorKind::Unavailable)
                 .with_message("the process was forked, and the connections to the store are not its own")
@@ -46,7 +45,7 @@ impl Pool {
                     self.keep(connection);
                     return Ok(answer);
                 }
-                // It was closed while nobody looked.
+                // The server closed it while it was idle.
                 Err(failed) => request = failed.unsent.ok_or(failed.error)?,
             }
         }
@@ -75,7 +74,6 @@ impl Pool {
         }
     }
 
-    /// Those that are not too old.
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let old = idle.partition_point(|(_, since)| since.elapsed() > IDLE);

@@ -1,4 +1,4 @@
-//! Files that others renew while the process runs: tokens and certificates.
+//! Files that are renewed while the process runs: tokens and certificates.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use hyper::header::HeaderValue;
 
 use crate::error::{Error, Result};
 
-/// What differs when a file was written again, or another file took its name.
+/// Changes when a file is written or replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp(Option<(Option<SystemTime>, u64, u64)>);
 
 impl Stamp {
-    /// Links are followed: a mounted secret is renewed by pointing a link elsewhere.
+    /// Follows links: a mounted secret is renewed by redirecting a link.
     pub(super) fn of(file: &Path) -> Self {
         let inode = |metadata: &fs::Metadata| {
             #[cfg(unix)]
@@ -26,7 +26,6 @@ impl Stamp {
     }
 }
 
-/// The ACL token: one for good, or that of a file.
 pub(super) struct Token {
     file: Option<PathBuf>,
     state: Mutex<State>,
@@ -38,7 +37,7 @@ struct State {
 }
 
 impl Token {
-    /// `fixed`: without a file, or while the file is empty.
+    /// `fixed`: used without a file, or while the file is empty.
     pub(super) fn new(file: Option<PathBuf>, fixed: Option<String>) -> Result<Self> {
         let mut stamp = Stamp::default();
         let mut value = None;
@@ -53,15 +52,14 @@ impl Token {
         Ok(Self { file, state: Mutex::new(State { value, stamp }) })
     }
 
-    /// The token of the next request. A file that has changed is read.
     pub(super) fn current(&self) -> Option<HeaderValue> {
         self.look(false)
     }
 
-    /// The token to try instead of one that was refused, if the file has another one now.
+    /// Replaces a refused token, if the file now has another one.
     pub(super) fn instead_of(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
         self.file.as_ref()?;
-        // The time of a file may be too coarse to tell two writes apart.
+        // The modification time may be too coarse to show a second write.
         self.look(true).filter(|token| Some(token) != refused)
     }
 
@@ -73,7 +71,7 @@ impl Token {
                 state.stamp = stamp;
                 match read(file) {
                     Ok(Some(token)) => state.value = Some(token),
-                    // It is being written, or mounted again.
+                    // The file is being written or remounted.
                     Ok(None) => tracing::debug!("the Consul token file is empty: the last token is kept"),
                     Err(error) => tracing::warn!(%error, "the last Consul token is kept"),
                 }
@@ -83,14 +81,14 @@ impl Token {
     }
 }
 
-/// `None` for a file without a token.
+/// `None` if the file is empty.
 fn read(file: &Path) -> Result<Option<HeaderValue>> {
     let text = fs::read_to_string(file).map_err(|error| unusable("token file", file, error))?;
     let token = text.trim();
     (!token.is_empty()).then(|| secret(token, "the Consul token")).transpose()
 }
 
-/// `error` says nothing of the value.
+/// The error does not contain the value.
 pub(super) fn secret(value: &str, what: &str) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(value)
         .map_err(|_| Error::invalid_input(format!("{what} has characters that no HTTP header can have")))?;
@@ -117,7 +115,7 @@ mod tests {
         fs::write(&other, "two").unwrap();
         fs::rename(&other, &file).unwrap();
         assert_eq!(token.current().unwrap(), "two");
-        // Truncated, missing, or with what no header can have: the last one is kept.
+        // Truncated, missing, or with a character that no header can have: the last one is kept.
         for broken in [Some(""), None, Some("a\nb")] {
             match broken {
                 Some(text) => fs::write(&file, text).unwrap(),

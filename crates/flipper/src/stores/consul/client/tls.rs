@@ -1,4 +1,4 @@
-//! TLS: whose word is taken for the server, and what vouches for the client.
+//! TLS: trusted authorities and the client's certificate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) struct Tls {
     pub(super) no_verify: bool,
 }
 
-/// For connections without TLS, whose type wants a configuration all the same.
+/// For connections without TLS, whose type needs a configuration all the same.
 pub(super) fn unused() -> Result<ClientConfig> {
     Ok(start(Arc::new(ring::default_provider()))?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
@@ -34,7 +34,6 @@ fn start(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, Wa
 }
 
 impl Tls {
-    /// Whether anything was said about TLS.
     pub(super) fn is_set(&self) -> bool {
         let Self { ca_file, ca_path, client_cert, client_key, server_name, no_verify } = self;
         [ca_file, ca_path, client_cert, client_key].into_iter().any(Option::is_some)
@@ -42,7 +41,6 @@ impl Tls {
             || *no_verify
     }
 
-    /// What differs when one of the files was renewed.
     pub(super) fn stamps(&self) -> Vec<Stamp> {
         let mut files: Vec<_> =
             [&self.ca_file, &self.client_cert, &self.client_key].into_iter().flatten().cloned().collect();
@@ -55,7 +53,9 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
         let config = start(provider.clone())?;
         let config = if self.no_verify {
-            tracing::warn!("the certificate of the Consul server is not looked at: anybody on the way can be it");
+            tracing::warn!(
+                "the certificate of the Consul server is not verified: another host can impersonate the server"
+            );
             config.dangerous().with_custom_certificate_verifier(Arc::new(NoVerifier(provider)))
         } else {
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider).build();
@@ -93,7 +93,7 @@ impl Tls {
             files.sort_unstable();
             files.iter().try_for_each(add)?;
         } else {
-            // Single certificates of the system's that cannot be read are no reason to do without the others.
+            // Unreadable system certificates are skipped.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
         Ok(roots)
@@ -109,7 +109,7 @@ fn certificates(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>> {
     Ok(read)
 }
 
-/// Takes any certificate, as `CONSUL_HTTP_SSL_VERIFY=false` asks for.
+/// Accepts any certificate, as `CONSUL_HTTP_SSL_VERIFY=false` asks for.
 #[derive(Debug)]
 struct NoVerifier(Arc<CryptoProvider>);
 

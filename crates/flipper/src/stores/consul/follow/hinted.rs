@@ -1,4 +1,4 @@
-//! Following the hint: of a change that this library made, the one flag is read.
+//! Follows the hint: after a change by this library, only the changed flag is read.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -19,17 +19,17 @@ impl Follower {
     pub(super) async fn hinted(&self) -> Result<Infallible, End> {
         let mut size = self.size.subscribe();
         loop {
-            // Fails only without the sender, which is here.
+            // `self` keeps the sender alive.
             let _ = size.wait_for(|size| *size > SMALL).await;
             size.mark_unchanged();
             self.hints().await?;
-            // There is no such key yet: whoever makes it changes a flag too. To wait for a key that does not exist would be to
-            // wait for any key of the store.
+            // The key is missing: its first writer changes a flag too, which the list reports. A blocking query for a missing
+            // key returns at any change of the store.
             let _ = size.changed().await;
         }
     }
 
-    /// Until the key is gone, or the list of all flags is small.
+    /// Runs until the key is deleted, or the list of all flags is small.
     async fn hints(&self) -> Result<(), End> {
         let client = &self.store.client;
         let mut seen = HashSet::new();
@@ -42,7 +42,7 @@ impl Follower {
                 None => Read::Confirmed,
             };
             let found = match client.get(self.store.keys.hint(), read).await {
-                // Without hints the list of all tells of everything, a little later.
+                // Without hints the list reports every change, a little later.
                 Err(error) if error.kind() == ErrorKind::Unauthorized => pending().await,
                 found => found?,
             };
@@ -52,7 +52,7 @@ impl Follower {
             }
             self.store.hints.explain(entry.index);
             let names = self.store.hints.read(&entry.value, &mut seen);
-            // What was told before the list of all was read, that list has.
+            // The list already has the changes hinted before it was read.
             if index.is_some() {
                 join_all(names.into_iter().map(|name| self.read(name)))
                     .await
@@ -78,9 +78,9 @@ impl Follower {
                 }
                 let index = found.entry.as_ref().map(|entry| entry.index).or(found.index).unwrap_or(0);
                 let flag = found.entry.and_then(|entry| ConsulFeatureFlagStore::stored(&name, &entry));
-                self.tell(name, flag, index).await
+                self.emit_read(name, flag, index).await
             }
-            // Not this flag, then; what else may not be read any more the list of all finds out.
+            // Skips this flag; the list shows what else the token may not read.
             Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! The indices that were told last, and what an answer has that is news.
+//! The indices last emitted, and how an answer differs from them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,26 +10,25 @@ use crate::stores::consul::rows::{Row, Rows};
 pub(super) struct Known {
     flags: HashMap<String, Last, RandomState>,
     present: usize,
-    /// The index of the last whole answer.
     listed: u64,
-    /// Flags that this process has put, and no whole answer had the chance to show yet.
+    /// Flags that this process put, with an index that no list has reached yet.
     put: HashMap<String, u64, RandomState>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
-    /// Of the last change; where the flag is gone, one at which it was.
+    /// Of the last change; for a deleted flag, an index at which it was absent.
     index: u64,
     present: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct Difference {
     pub(super) changed: Vec<Row>,
-    pub(super) gone: Vec<String>,
+    pub(super) deleted: Vec<String>,
 }
 
-/// An index that cannot be: the store counts anew.
+/// An impossible index: the store was restored or replaced.
 #[derive(Debug)]
 pub(super) struct WentBack;
 
@@ -40,14 +39,14 @@ impl Known {
             .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
         self.present = self.flags.len();
         self.listed = rows.index;
-        // Their indices may be those of a store that has begun anew since.
+        // They may have the indices of a store that was replaced.
         self.put.clear();
     }
 
-    /// Takes note of an own put, and says whether the flag is gone already.
+    /// Records an own put, and returns whether the flag is already deleted.
     ///
-    /// Somebody else may delete it before an answer shows it: then no answer is different from the one before, and who made
-    /// the put would keep the flag for ever.
+    /// If we put a flag and another client deletes it before the next answer, consecutive answers are identical, and the mirror
+    /// would keep the flag forever.
     pub(super) fn put(&mut self, name: String, index: u64) -> bool {
         if index > self.listed {
             self.put.insert(name, index);
@@ -68,13 +67,12 @@ impl Known {
         self.present
     }
 
-    /// 0 where nothing is known.
     pub(super) fn index(&self, name: &str) -> u64 {
         self.flags.get(name).map_or(0, |last| last.index)
     }
 
-    /// Whether a list is of an older state than this, or of another store. An index that is lower for the same flags is none: Consul
-    /// forgets deletions after a quarter of an hour.
+    /// Whether a list is of an older state, or of another store. For the same flags a lower index is fine: Consul forgets
+    /// deletions after a quarter of an hour.
     pub(super) fn is_newer_than(&self, rows: &Rows) -> bool {
         let is_known =
             |row: &Row| self.flags.get(rows.name(row)).is_some_and(|last| last.present && last.index == row.index);
@@ -85,7 +83,6 @@ impl Known {
                 || self.compare(rows).is_err())
     }
 
-    /// The flags that a list does not have.
     pub(super) fn missing(&self, rows: &Rows) -> Vec<String> {
         if self.present == 0 {
             return Vec::new();
@@ -95,8 +92,8 @@ impl Known {
         missing.map(|(name, _)| name.clone()).collect()
     }
 
-    /// A flag may be known from a read that is newer than this answer, which then says nothing of it.
-    pub(super) fn compare(&self, rows: &Rows) -> Result<News, WentBack> {
+    /// Ignores flags known from a read that is newer than this answer.
+    pub(super) fn compare(&self, rows: &Rows) -> Result<Difference, WentBack> {
         let mut changed = Vec::new();
         let mut met = 0;
         for row in &rows.rows {
@@ -109,14 +106,10 @@ impl Known {
                 _ => changed.push(row.clone()),
             }
         }
-        let mut gone = Vec::new();
-        if met < self.present {
-            let names: HashSet<&str, RandomState> = rows.rows.iter().map(|row| rows.name(row)).collect();
-            let missing = self.flags.iter().filter(|(name, last)| last.present && !names.contains(name.as_str()));
-            gone.extend(missing.filter(|(_, last)| last.index <= rows.index).map(|(name, _)| name.clone()));
-            gone.sort_unstable();
-        }
-        Ok(News { changed, gone })
+        let mut deleted = if met < self.present { self.missing(rows) } else { Vec::new() };
+        deleted.retain(|name| self.index(name) <= rows.index);
+        deleted.sort_unstable();
+        Ok(Difference { changed, deleted })
     }
 
     pub(super) fn set(&mut self, name: &str, index: u64) {
@@ -133,30 +126,30 @@ impl Known {
         }
     }
 
-    /// Notes that it is gone at this index, by a read of its own.
+    /// Records a deletion found by a read of this flag.
     pub(super) fn remove(&mut self, name: &str, index: u64) {
         let last = Last { index, present: false };
         let was = self.flags.insert(name.to_owned(), last).is_some_and(|known| known.present);
         self.present -= usize::from(was);
     }
 
-    /// Notes that it is gone, by a whole answer.
+    /// Records a deletion found by a list.
     pub(super) fn forget(&mut self, name: &str) {
         if self.flags.remove(name).is_some_and(|known| known.present) {
             self.present -= 1;
         }
     }
 
-    /// When all of an answer is taken in: the flags put here that came and went before it.
+    /// Ends an answer. Returns the own puts that were deleted before it.
     pub(super) fn finish(&mut self, index: u64) -> Vec<String> {
         self.listed = index;
         let shown: Vec<_> = self.put.extract_if(|_, put| *put <= index).collect();
-        let gone = shown.into_iter().map(|(name, _)| name).filter(|name| !self.is_present(name)).collect();
-        // Forgets what is gone, for answers that are newer.
+        let deleted = shown.into_iter().map(|(name, _)| name).filter(|name| !self.is_present(name)).collect();
+        // Deletions only matter to older answers.
         if self.flags.len() > self.present {
             self.flags.retain(|_, last| last.present || last.index > index);
         }
-        gone
+        deleted
     }
 }
 
@@ -164,18 +157,18 @@ impl Known {
 mod tests {
     use super::*;
 
-    /// Takes in an answer: what has changed, what is gone, and what was put here and is gone.
+    /// Processes an answer: what changed, what was deleted, and which own puts were deleted.
     fn take_in(known: &mut Known, flags: &[(&str, u64)], index: u64) -> [Vec<String>; 3] {
         let rows = Rows::for_test(flags, index);
-        let news = known.compare(&rows).unwrap();
-        for name in &news.gone {
+        let difference = known.compare(&rows).unwrap();
+        for name in &difference.deleted {
             known.forget(name);
         }
-        let changed = news.changed.iter().map(|row| rows.name(row).to_owned()).collect();
-        for row in &news.changed {
+        let changed = difference.changed.iter().map(|row| rows.name(row).to_owned()).collect();
+        for row in &difference.changed {
             known.set(rows.name(row), row.index);
         }
-        [changed, news.gone, known.finish(index)]
+        [changed, difference.deleted, known.finish(index)]
     }
 
     fn starting_with(flags: &[(&str, u64)], index: u64) -> Known {
@@ -187,7 +180,7 @@ mod tests {
     const NONE: [&str; 0] = [];
 
     #[test]
-    fn what_is_different_is_told_once() {
+    fn each_difference_is_reported_once() {
         let mut known = starting_with(&[("A", 5), ("B", 6)], 6);
         assert_eq!(take_in(&mut known, &[("A", 7), ("C", 8)], 9), [vec!["A", "C"], vec!["B"], NONE.to_vec()]);
         assert_eq!(take_in(&mut known, &[("A", 7), ("C", 8)], 9), [NONE, NONE, NONE]);
@@ -195,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_nothing_of_what_is_known_to_be_newer() {
+    fn an_older_answer_does_not_change_newer_flags() {
         let mut known = starting_with(&[("A", 5), ("B", 6)], 6);
         known.set("A", 20);
         known.remove("B", 21);
@@ -212,20 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_put_here_and_gone_between_two_answers_is_told() {
+    fn a_flag_put_and_deleted_between_two_answers_is_reported() {
         let mut known = starting_with(&[], 10);
         assert!(!known.put("F".to_owned(), 12));
-        // An answer of before it says nothing of it.
+        // An older answer does not count.
         assert_eq!(take_in(&mut known, &[], 11), [NONE, NONE, NONE]);
         assert_eq!(take_in(&mut known, &[], 15), [NONE.to_vec(), NONE.to_vec(), vec!["F"]]);
         assert_eq!(take_in(&mut known, &[], 16), [NONE, NONE, NONE]);
-        // The answer was faster than word of the put.
+        // The answer was faster than the record of the put.
         assert!(known.put("G".to_owned(), 14));
     }
 
-    /// Such a put has a greater index than the flag that the new store has.
+    /// The put has a greater index than the flag in the new store.
     #[test]
-    fn a_put_to_a_store_that_has_begun_anew_since_takes_no_flag_away() {
+    fn a_put_to_a_replaced_store_deletes_no_flag() {
         let mut known = starting_with(&[], 100);
         known.put("F".to_owned(), 150);
         known.reset(&Rows::for_test(&[("F", 12)], 14));

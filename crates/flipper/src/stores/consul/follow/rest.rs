@@ -1,4 +1,4 @@
-//! Leaving Consul alone for a while after an answer that brought nothing new.
+//! Pauses between queries, after an answer without anything new.
 
 use std::future::pending;
 use std::pin::pin;
@@ -12,18 +12,18 @@ use crate::pause::Pause;
 use crate::stores::consul::errors;
 use crate::stores::consul::kv::Wait;
 
-/// A rest ends when this library has written nothing for so long.
+/// A rest ends when this library has written nothing for this long.
 const QUIET: Duration = Duration::from_secs(60);
-/// After a change that a hint explains, the list of all is asked for so much later, for it is the truth.
+/// After a hinted change, the authoritative list is read this much later.
 const TRUTH: Duration = Duration::from_secs(1);
-/// A hint is here that much later than word of a change, at the most; an own write knows its index that much later.
+/// How much later than the index its hint arrives at most, or the answer of an own write.
 const GRACE: Duration = Duration::from_millis(2);
-/// Between two questions for the index, for each flag: Consul goes through all of them.
+/// Pause between queries of the index, per flag: Consul visits all of them.
 const FOR_EACH_FLAG: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Pauses that grow, for answers that nothing explains: keys that only begin like the base key are followed too; in an empty
-/// folder the index is that of all keys of the store; and a server may not know how to wait.
+/// Growing pauses, for answers without a visible change: the query also covers keys that only start like the base key; in an
+/// empty folder the index is that of the whole store; and a server may not support waiting.
 pub(super) struct Rest(Pause);
 
 impl Default for Rest {
@@ -45,14 +45,13 @@ fn for_each(flags: usize) -> Duration {
 }
 
 impl Follower {
-    /// What was written by this process, or told by a hint, makes Consul list all flags once more, which holds up the next
-    /// hint: those who write often would have Consul do little else. So the list is left alone while this library writes.
-    /// Meanwhile a query whose answer is one line tells of changes, and ends the rest with the first that no hint explains.
+    /// Pauses the list while this library writes. After an own write or a hinted change the list returns with nothing new, and
+    /// delays the next hint; with frequent writes Consul would do little else. Meanwhile a query with an answer of one line
+    /// reports changes; the first unexplained one ends the rest.
     ///
     /// `index`: of the last answer.
     pub(super) async fn rest(&self, flags: usize, mut index: u64) -> Result<(), End> {
         let began = Instant::now();
-        // Once something was told: then the list is asked for.
         let mut over = None;
         loop {
             let asked = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! The list of all flags that following starts from, and what is said of how current they are.
+//! The list of all flags at the start, and confirmations.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -12,15 +12,13 @@ use crate::stores::consul::errors;
 use crate::stores::consul::kv::Wait;
 use crate::stores::consul::rows::Rows;
 
-/// A query that ended early is no outage if a list is here so soon.
+/// A failed query is no outage if a list succeeds within this time.
 const AT_ONCE: Duration = Duration::from_millis(250);
-/// How long an agent may take to say who it is.
 const WHO: Duration = Duration::from_millis(250);
-/// How long a rest between two queries may be, and how often it is told that all is told while changes come.
+/// The longest rest between queries, and the interval of `Confirmed` while changes come.
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Follower {
-    /// The index of the list.
     pub(super) async fn start(&mut self) -> Result<u64, End> {
         let read_at = Instant::now();
         let mut rows = self.read_all().await.map_err(failed)?;
@@ -33,13 +31,13 @@ impl Follower {
                 let doubt = self.doubt.take();
                 self.lose(doubt.unwrap_or_else(|| errors::went_back("store"))).await?;
             }
-            // What Consul left out because of the token is not gone.
+            // Flags that the token may not read are not deleted.
             let missing = self.known.get_mut().missing(&rows);
-            self.must_be_gone(&missing).await.map_err(End::Failed)?;
+            self.check_absent(&missing).await.map_err(End::Failed)?;
         }
         self.doubt = None;
         self.known.get_mut().reset(&rows);
-        self.tell_size(rows.size());
+        self.set_size(rows.size());
         let (lag, all) = (rows.lag, std::mem::take(&mut rows.rows));
         let flags = rows.flags(all).await.map_err(End::Failed)?;
         if self.lost.take().is_some() {
@@ -58,7 +56,7 @@ impl Follower {
         Ok(index)
     }
 
-    /// All flags, confirmed. A doubt that this does not settle at once is told.
+    /// All flags, confirmed. If that takes long, emits the pending doubt as `Lost`.
     async fn read_all(&mut self) -> Result<Rows, End> {
         let store = self.store.clone();
         let mut reading = pin!(store.followed_now());
@@ -73,31 +71,29 @@ impl Follower {
         Ok(reading.await?)
     }
 
-    /// Says that all is told that changed before an answer. `asked`: when the query was sent. `lag`: how old the answer may be, where
-    /// the server knows.
+    /// Emits that all changes before an answer were emitted. `asked`: when the query was sent. `lag`: how old the answer may
+    /// be, if known.
     pub(super) async fn confirm(&self, asked: Instant, unchanged: bool, lag: Option<Duration>) -> Result<(), End> {
         let Some(lag) = lag else { return Ok(()) };
         let wait = self.store.wait;
         let waited = asked.elapsed() >= wait;
         let mut confirmed = self.confirmed.lock().await;
-        // Who writes often does not hear it each time.
+        // Limits the rate during frequent changes.
         if !waited && confirmed.is_some_and(|last| last.elapsed() < SECOND) {
             return Ok(());
         }
         *confirmed = Some(Instant::now());
-        // With nothing new, Consul looked until the time was over, which began after the query was sent.
+        // Without a change, Consul watched until the wait ended, which began after `asked`.
         let at = if unchanged && waited { asked + wait } else { asked };
         let at = at.checked_sub(lag).unwrap_or(asked);
         self.send(WatchEvent::Confirmed { at, valid_for: at.elapsed() + self.next_word() }).await
     }
 
-    /// How long the next confirmation may take.
     fn next_word(&self) -> Duration {
         Wait { index: 0, time: self.store.wait }.longest() + self.store.client.timeout() + 2 * SECOND
     }
 }
 
-/// Where all flags cannot be read, that is an outage.
 fn failed(end: End) -> End {
     match end {
         End::Doubted(error) => End::Failed(error),

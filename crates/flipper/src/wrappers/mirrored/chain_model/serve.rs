@@ -14,7 +14,7 @@ use super::node::{self, Found, Node, describe, error};
 use super::world::{Failed, Local, Upstream, World, call, turn};
 use crate::identity::Identity;
 use crate::state::{Stored, WatchEvent};
-use crate::stores::thrift::answers::{Heard, Times, WAIT};
+use crate::stores::thrift::answers::{AnswerTime, Times, WAIT};
 
 /// What the mirror reports goes to those who wait.
 pub(super) async fn feed(world: Rc<World>, node: Rc<Node>) {
@@ -133,7 +133,7 @@ impl Client {
         let Upstream::Node(server) = self.node.upstream(&self.world) else { return Ok(()) };
         let called = self.world.instant();
         let result = self.call(&server, watch(self.world.clone(), server.clone(), self.cursor.clone())).await?;
-        let heard = Heard::new(&result, called);
+        let heard = AnswerTime::new(&result, called);
         self.take(&server, result, &heard).await
     }
 
@@ -145,7 +145,7 @@ impl Client {
         call(self.world.clone(), self.node.clone(), |node| &node.watching, Upstream::Node(server.clone()), serve).await
     }
 
-    async fn take(&mut self, server: &Rc<Node>, result: WatchResult, heard: &Heard) -> Result<(), Failed> {
+    async fn take(&mut self, server: &Rc<Node>, result: WatchResult, heard: &AnswerTime) -> Result<(), Failed> {
         if self.server != result.server {
             self.server.clone_from(&result.server);
             let identity = Identity::new("server").with_epoch(result.server.as_deref().unwrap_or_default());
@@ -169,7 +169,7 @@ impl Client {
         Ok(())
     }
 
-    async fn reset(&mut self, server: &Rc<Node>, is_confirmed: bool, heard: &Heard) -> Result<(), Failed> {
+    async fn reset(&mut self, server: &Rc<Node>, is_confirmed: bool, heard: &AnswerTime) -> Result<(), Failed> {
         if !is_confirmed && self.has_flags {
             return Ok(());
         }

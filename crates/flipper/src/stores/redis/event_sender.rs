@@ -1,4 +1,4 @@
-//! What a watch reports, in the order that it must have.
+//! The events of a watch, in their required order.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,9 +13,7 @@ use crate::identity::Identity;
 use crate::state::{Stored, Updates, Version, WatchEvent};
 use crate::store::FeatureFlagStore;
 
-/// Why following ended.
 pub(super) enum End {
-    /// The stream was dropped.
     Unwatched,
     Driver(RedisError),
 }
@@ -26,17 +24,15 @@ impl From<RedisError> for End {
     }
 }
 
-/// Where events go.
-pub(super) struct Outlet {
+pub(super) struct EventSender {
     events: mpsc::Sender<WatchEvent>,
     lost: bool,
-    /// Why, as it was last said.
     reason: String,
     following: Option<Updates>,
     serving: Option<Identity>,
 }
 
-impl Outlet {
+impl EventSender {
     pub(super) fn new(events: mpsc::Sender<WatchEvent>, lost: bool) -> Self {
         Self { events, lost, reason: String::new(), following: None, serving: None }
     }
@@ -49,7 +45,6 @@ impl Outlet {
         self.lost
     }
 
-    /// The server that the next reads are of.
     pub(super) fn serving(&mut self, store: &RedisFeatureFlagStore, run_id: Option<&str>) {
         let identity = store.identity();
         self.serving = Some(match run_id {
@@ -58,7 +53,7 @@ impl Outlet {
         });
     }
 
-    /// `confirmed`: up to when the flags have every change, and for how long that holds.
+    /// `confirmed`: until when the flags contain every change, and for how long that is valid.
     pub(super) async fn reset(
         &mut self,
         flags: Vec<Stored>,
@@ -80,7 +75,6 @@ impl Outlet {
         Ok(())
     }
 
-    /// Every change before `at` was reported.
     pub(super) async fn confirm(&self, (at, valid_for): (Instant, Duration)) -> Result<(), End> {
         self.send(WatchEvent::Confirmed { at, valid_for }).await
     }
@@ -94,8 +88,7 @@ impl Outlet {
         self.send(WatchEvent::Lost(error)).await
     }
 
-    /// What a read of one name found.
-    pub(super) async fn tell(&self, name: String, flag: Option<Stored>, read_at: Instant) -> Result<(), End> {
+    pub(super) async fn emit_read(&self, name: String, flag: Option<Stored>, read_at: Instant) -> Result<(), End> {
         let read_at = Some(read_at);
         self.send(match flag {
             Some(flag) => WatchEvent::Changed { flag, read_at },
@@ -105,12 +98,11 @@ impl Outlet {
     }
 }
 
-/// A doubt for this reason.
+/// Begins a doubt, for this reason.
 pub(super) fn lost(why: &'static str) -> End {
     End::Driver(io::Error::new(io::ErrorKind::ConnectionReset, why).into())
 }
 
-/// The versions that were told last.
 pub(super) fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
     flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
 }
