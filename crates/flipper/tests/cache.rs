@@ -1,4 +1,4 @@
-//! The cache against a store that counts, fails and waits as the test says.
+//! The cache over a scripted store, which counts calls, fails and waits on command.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "support/scripted.rs"]
@@ -47,7 +47,7 @@ fn cache(store: &Scripted) -> (Cache, Time) {
     (Cache::new(store.clone()).clock(time.clone()), time)
 }
 
-/// Whether the flag is on, `None` if there is none.
+/// Whether the flag is enabled; `None` if it is missing.
 fn look(cache: &Cache, name: &str) -> Result<Option<bool>, ErrorKind> {
     let found = block_on(cache.get_cached(name)).map_err(|error| error.kind())?;
     Ok(found.map(|flag| flag.record.unwrap().is_enabled()))
@@ -161,7 +161,7 @@ fn those_who_wait_for_a_call_that_fails_do_not_call_again() {
         assert!(error.to_string().contains("store refused access: Scripted"), "{error}");
     }
     assert_eq!(store.gets(), 1);
-    // Who asks later is not told of it.
+    // A later caller does not get the error.
     store.fail(None);
     assert_eq!(look(&cache, "F"), Ok(None));
 }
@@ -182,7 +182,7 @@ fn a_call_that_is_dropped_is_taken_over() {
         assert!(block_on(second).unwrap().is_some(), "expired: {expired}");
         time.pass(900);
     }
-    // Whoever drops a call leaves the expired answer to the next one.
+    // A dropped call leaves the expired answer to the next caller.
     store.after_get.shut();
     poll_once(cache.get_cached("F"));
     store.after_get.open();
@@ -209,7 +209,7 @@ fn expired_answers_are_given_while_the_store_is_down() {
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
     assert_eq!(store.gets(), 6);
 
-    // That it refuses access is no outage, and does not make the answer forgotten.
+    // Refused access is no outage, and does not discard the answer.
     store.fail(ErrorKind::Unauthorized);
     time.pass(1);
     assert_eq!(look(&cache, "F"), Err(ErrorKind::Unauthorized));
@@ -261,13 +261,13 @@ fn every_end_of_a_write_makes_the_answer_void() {
     block_on(cache.delete("F", Precondition::Any)).unwrap();
     assert_eq!(look(&cache, "F"), Ok(None));
 
-    // A conflict says that the answer is old.
+    // A conflict shows that the answer is outdated.
     fill();
     store.set("F", Some(true));
     block_on(cache.put(&on, Precondition::Absent)).unwrap_err();
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
-    // It happened, but the answer did not come.
+    // The write happened, but its answer was lost.
     fill();
     store.after_write.shut();
     thread::scope(|scope| {
@@ -280,7 +280,7 @@ fn every_end_of_a_write_makes_the_answer_void() {
     store.fail(None);
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
-    // It happened, but nobody waited for it.
+    // The write happened after its caller stopped waiting.
     fill();
     store.after_write.shut();
     poll_once(cache.put(&on, Precondition::Any));

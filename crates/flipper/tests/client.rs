@@ -1,4 +1,4 @@
-//! The client's verbs, over the memory store and without any runtime.
+//! The client's verbs, over the memory store and without a runtime.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ fn spawnable<T: Send>(future: T) -> T {
     future
 }
 
-/// Runs a future while this thread is in `block_on` already.
+/// Runs a future on a thread that is inside `block_on`.
 fn elsewhere<F: IntoFuture<Output: Send> + Send>(future: F) -> F::Output {
     thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
@@ -34,7 +34,7 @@ fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
 #[test]
 fn futures_can_be_sent_between_threads() {
     let features = client();
-    // Without a runtime, and owning all it needs: what `spawn` asks for.
+    // `spawn` needs a future that owns all it uses.
     let creation = features.create("X").into_future();
     thread::spawn(|| block_on(creation)).join().unwrap().unwrap();
     block_on(spawnable(features.enable("X"))).unwrap();
@@ -182,7 +182,7 @@ fn a_write_that_always_meets_another_is_a_conflict_after_its_time() {
     let attempts = AtomicUsize::new(0);
     let result = block_on(features.update("X", |record| {
         attempts.fetch_add(1, Ordering::Relaxed);
-        // Somebody else is always quicker.
+        // Another writer always comes first.
         let mut other = FlagRecord::new("X", 0);
         other.set_enabled(true);
         elsewhere(store.put(&other, Precondition::Any))?;
@@ -281,7 +281,7 @@ fn a_percentage_that_is_none_is_refused() {
         let good: AnyPercentage = good;
         block_on(features.set_bucketer("X", ConsistentHashPercentageBucketer::new(good))).unwrap();
     }
-    // What another program has stored stays as it is.
+    // Keeps what another program has stored.
     let stored = features.record("X").unwrap().to_json().replace("\"final_value\": 1.0", "\"final_value\": 100");
     let record = FlagRecord::from_json(&stored).unwrap();
     block_on(store.put(&record, Precondition::Any)).unwrap();
