@@ -17,7 +17,7 @@ use flipper::{
 };
 use flipper_testkit::block_on;
 use futures_util::StreamExt;
-use scripted::{Scripted, until};
+use scripted::{Scripted, wait_until};
 
 type Cache = CachedFeatureFlagStore<Scripted>;
 
@@ -122,7 +122,7 @@ fn only_get_cached_is_answered_from_memory() {
 }
 
 #[test]
-fn many_who_ask_at_once_make_one_call() {
+fn concurrent_reads_make_one_call() {
     let store = Scripted::with("F", true);
     let (cache, time) = cache(&store);
     for round in 1..=5 {
@@ -145,7 +145,7 @@ fn many_who_ask_at_once_make_one_call() {
 }
 
 #[test]
-fn those_who_wait_for_a_call_that_fails_do_not_call_again() {
+fn waiters_on_a_call_that_fails_do_not_call_again() {
     let store = Scripted::new();
     let (cache, _time) = cache(&store);
     store.after_get.shut();
@@ -222,7 +222,7 @@ fn expired_answers_are_given_while_the_store_is_down() {
 }
 
 #[test]
-fn or_not() {
+fn expired_answers_are_refused_if_asked_to() {
     let store = Scripted::with("F", true);
     let (cache, time) = cache(&store);
     let cache = cache.stale_while_down(false).expiration(Duration::from_secs(10));
@@ -235,7 +235,7 @@ fn or_not() {
 }
 
 #[test]
-fn every_end_of_a_write_makes_the_answer_void() {
+fn every_outcome_of_a_write_discards_the_answer() {
     let store = Scripted::with("F", false);
     let (cache, _time) = cache(&store);
     let on = {
@@ -324,7 +324,7 @@ fn the_size_is_bounded_and_what_is_asked_for_stays() {
     let tiny = Cache::new(store.clone()).max_size(0);
     look(&tiny, "HOT").unwrap();
     assert!(tiny.size() <= 1);
-    until("nobody is left at the gates", || store.after_get.waiting.load(Ordering::SeqCst) == 0);
+    wait_until("no call is left at the gate", || store.after_get.waiting.load(Ordering::SeqCst) == 0);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn without_expiration_every_call_asks() {
 }
 
 #[test]
-fn what_its_watch_reports_can_be_read_from_it() {
+fn what_its_watch_emits_can_be_read_from_it() {
     let store = Scripted::with("F", false);
     let (cache, _) = cache(&store);
     let mut events = cache.watch();
@@ -351,7 +351,7 @@ fn what_its_watch_reports_can_be_read_from_it() {
         next();
         assert_eq!(look(&cache, "F"), Ok(Some(enabled)));
     }
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     store.set("F", None);
     store.restore();
     while !matches!(next(), WatchEvent::Reset { .. }) {}

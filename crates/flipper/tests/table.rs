@@ -1,4 +1,4 @@
-//! What is newer, what is gone, and what a reset does.
+//! The table keeps the newer state, the memory of deletions, and after a reset just its flags.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -74,7 +74,7 @@ fn a_reset_leaves_these_flags_whatever_the_versions() {
     assert_eq!(versions(&table), [("A".to_owned(), 1), ("D".to_owned(), 2)]);
     assert!(!table.get("A").unwrap().record.unwrap().is_enabled());
 
-    // Numbers began anew, with 0.
+    // Numbers start over, with 0.
     assert!(table.apply(flag("B", 0, true)));
     assert!(table.apply(flag("C", 0, true)));
     assert!(table.apply(flag("A", 3, true)));

@@ -1,4 +1,4 @@
-//! `RecordingStore` and `FailingStore`: right stores, which tell what was asked of them, and fail on command only.
+//! `RecordingStore` reports its calls, and `FailingStore` fails on command only; both are correct stores.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -103,7 +103,7 @@ fn is_as_slow_as_commanded() {
 }
 
 #[test]
-fn a_write_under_way_loses_its_connection_and_happens() {
+fn a_pending_write_that_loses_its_connection_happens() {
     let slow = FailingStore::new(MemoryFeatureFlagStore::new());
     let store = FailingStore::new(slow.clone());
     let features = FeatureFlagClient::new(store.clone());
@@ -118,7 +118,7 @@ fn a_write_under_way_loses_its_connection_and_happens() {
 }
 
 #[test]
-fn a_lost_connection_is_told_and_comes_back() {
+fn a_lost_connection_is_reported_and_restored() {
     let (store, features) = failing();
     block_on(async {
         let mut watch = store.watch();
@@ -139,7 +139,7 @@ fn a_lost_connection_is_told_and_comes_back() {
 }
 
 #[test]
-fn a_connection_that_was_lost_for_a_moment_is_told_too() {
+fn a_connection_that_is_lost_for_a_moment_is_reported_too() {
     let (store, features) = failing();
     store.delay(Duration::from_millis(20));
     let mut write = Box::pin(features.disable("FLAG"));

@@ -1,4 +1,4 @@
-//! What is warned about in the log: writes that Python would spoil, and targeting that does not do what one would think.
+//! Warnings in the log: writes that Python would spoil, and targeting that has no effect.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -13,7 +13,7 @@ use flipper::{
 };
 use flipper_testkit::block_on;
 
-/// A store as Redis is: others read it.
+/// A store that other languages share, like Redis.
 #[derive(Debug)]
 struct Shared(MemoryFeatureFlagStore, bool);
 
@@ -59,7 +59,7 @@ impl Write for Log {
     }
 }
 
-/// What is logged meanwhile.
+/// The lines that `work` logs.
 fn log_of(work: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let writer = log.clone();
@@ -70,7 +70,7 @@ fn log_of(work: impl FnOnce()) -> Vec<String> {
     String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// What is logged while a flag gets deny conditions, a salted bucketer, and is enabled.
+/// The log of a flag that gets deny conditions, a salted bucketer, and is enabled.
 fn log_of_writes(shared: bool) -> Vec<String> {
     log_of(|| {
         block_on(async {
@@ -90,7 +90,7 @@ fn log_of_writes(shared: bool) -> Vec<String> {
 }
 
 #[test]
-fn writes_that_python_would_spoil_are_warned_about() {
+fn writes_that_python_would_spoil_cause_warnings() {
     let log = log_of_writes(true);
     assert_eq!(log.len(), 3, "deny, then deny and bucketer: {log:#?}");
     assert!(log.iter().all(|line| line.contains("WARN") && line.contains("flag=\"X\"")), "{log:#?}");
@@ -104,7 +104,7 @@ fn a_store_that_python_does_not_share_warns_of_nothing() {
 }
 
 #[test]
-fn conditions_and_a_bucketer_are_no_share_of_those_who_meet_them_which_is_said_once() {
+fn conditions_beside_a_bucketer_are_warned_about_once() {
     let log = log_of(|| {
         block_on(async {
             let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
@@ -120,7 +120,7 @@ fn conditions_and_a_bucketer_are_no_share_of_those_who_meet_them_which_is_said_o
 
 #[cfg(feature = "tower")]
 #[test]
-fn a_gate_that_looks_at_no_condition_says_so_once() {
+fn a_gate_that_ignores_conditions_warns_once() {
     use std::convert::Infallible;
 
     use flipper::tower::{FeatureGate, ScopeLayer};

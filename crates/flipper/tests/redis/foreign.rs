@@ -1,4 +1,4 @@
-//! What others put under the base key.
+//! Foreign keys under the base key.
 
 use std::time::Duration;
 

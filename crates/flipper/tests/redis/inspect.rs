@@ -1,4 +1,4 @@
-//! What the store finds out about its server.
+//! What `inspect` reports of a server.
 
 use flipper::{Check, FeatureFlagStore, Finding, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisCluster, RedisServer};
@@ -50,7 +50,7 @@ async fn what_could_be_better() {
         let check = find(&checks, what);
         assert!(check.text.contains(text) && check.finding == Finding::Problem && check.hint.is_some(), "{check:?}");
     }
-    let checks = open("nobody").inspect().await;
+    let checks = open("missing").inspect().await;
     assert!(checks.len() == 1 && find(&checks, "reachable").finding == Finding::Fault, "{checks:?}");
 }
 

@@ -71,7 +71,7 @@ fn an_empty_file_is_taken() {
 }
 
 #[test]
-fn a_damaged_file_is_told_and_the_known_flags_stay() {
+fn a_damaged_file_is_reported_and_the_held_flags_stay() {
     let folder = Folder::new();
     let store = folder.open();
     for number in 0..100 {
@@ -102,7 +102,7 @@ fn a_locked_database_is_unavailable_for_now() {
         shell.execute_batch("ROLLBACK").unwrap();
         put(&store, "X", true).unwrap();
     }
-    // A wait that is long enough for the lock to go.
+    // Waits long enough for the lock to be released.
     let patient = folder.open();
     let shell = folder.shell();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -178,7 +178,7 @@ fn a_disk_that_is_full_from_the_beginning() {
         Err(why) => return skip("sqlite: full disk at the opening", &why),
     };
     let ballast = disk.path().join("ballast");
-    // Fails when the disk is full, and then it is.
+    // Fills the disk; fails for that reason.
     let _ = fs::write(&ballast, vec![0; 256 * 1024]);
     let database = disk.path().join("flags.db");
     let error = SqliteFeatureFlagStore::new(&database).unwrap_err();
@@ -188,7 +188,7 @@ fn a_disk_that_is_full_from_the_beginning() {
 }
 
 #[test]
-fn a_table_dropped_under_a_running_store_is_told() {
+fn a_table_dropped_under_a_running_store_is_reported() {
     let folder = Folder::new();
     let store = folder.open();
     put(&store, "X", true).unwrap();
