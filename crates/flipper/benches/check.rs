@@ -106,9 +106,8 @@ fn texts<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<Box<str>> {
 
 struct Case {
     name: &'static str,
-    /// Makes as many checks as the last argument says, from the flag of that number on; returns how many were enabled.
-    run: fn(&Flags, usize, usize) -> usize,
-    /// The case that this one is compared with.
+    /// Returns how many of the checks were true.
+    run: fn(flags: &Flags, first: usize, checks: usize) -> usize,
     limit: usize,
 }
 

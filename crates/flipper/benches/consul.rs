@@ -241,7 +241,6 @@ async fn visible(agent: &ConsulAgent, size: usize) {
     }
 }
 
-/// Puts `size` flags under a new base key.
 fn fill(agent: &ConsulAgent, size: usize) -> String {
     let base = format!("bench-{size}-{:08x}", fastrand::u32(..));
     let mut bare = Bare::connect(&agent.address());
@@ -285,7 +284,6 @@ impl Hyper {
         Self { client: Client::builder(TokioExecutor::new()).build(connector), address: address.to_owned() }
     }
 
-    /// Returns the index and the length of the answer.
     async fn request(&self, method: &str, path: &str, body: String) -> (u64, usize) {
         let request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         let answer = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
@@ -313,7 +311,6 @@ impl Bare {
         self.0.get_mut().write_all(&[head.as_bytes(), body].concat()).unwrap();
     }
 
-    /// Returns the index and the length of the answer.
     fn receive(&mut self) -> (u64, usize) {
         let (mut index, mut length, mut chunked) = (0, 0, false);
         loop {

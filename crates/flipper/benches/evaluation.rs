@@ -30,7 +30,7 @@ const HALF_A_DAY: Duration = Duration::from_secs(43_200);
 
 struct Case {
     name: &'static str,
-    /// The time of so many checks.
+    /// Returns the time of that many checks.
     run: Box<dyn Fn(usize) -> Duration>,
     beside: Option<Beside>,
     /// The same check in `evaluation.py`.
@@ -38,7 +38,6 @@ struct Case {
 }
 
 struct Beside {
-    /// The sum of their times is the measure.
     cases: Vec<&'static str>,
     limit: Limit,
 }
@@ -47,7 +46,7 @@ struct Beside {
 enum Limit {
     None,
     Times(f64),
-    /// Nanoseconds over the measure.
+    /// Nanoseconds.
     Plus(f64),
 }
 
@@ -196,7 +195,6 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The columns from the measure to the verdict.
 fn compared(name: &str, Beside { cases, limit }: &Beside, figures: &HashMap<&'static str, Vec<f64>>) -> String {
     let own = &figures[name];
     let measure = |round: usize| cases.iter().map(|name| figures[name][round]).sum::<f64>();
@@ -211,9 +209,9 @@ fn compared(name: &str, Beside { cases, limit }: &Beside, figures: &HashMap<&'st
     format!("{} | {ratio:.2} × | {more:+.1} | {limit} | {verdict}", cases.join(" + "))
 }
 
-/// Python's version and its nanoseconds.
 struct Python {
     about: String,
+    /// Nanoseconds by key.
     figures: HashMap<String, f64>,
 }
 

@@ -213,7 +213,6 @@ async fn change(server: &RedisServer) {
     row("put to Changed / PUBLISH to callback", ours, publish);
 }
 
-/// Another process, which prints the time at each change.
 struct Follower {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,

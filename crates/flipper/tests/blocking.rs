@@ -49,7 +49,6 @@ fn use_all(features: &FeatureFlagClient) {
     flag.set_client_data(json!({ "c": 3 })).unwrap();
     assert_eq!(features.client_data("FLAG").unwrap().to_string(), r#"{"a": 1, "b": 2, "c": 3}"#);
 
-    // A closure and a context that the call borrows.
     let mut calls = 0;
     features
         .update("FLAG", |record| {
@@ -84,7 +83,6 @@ fn multi_thread() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Calls `use_all` from each kind of place, on a new client.
 fn everywhere(make: impl Fn() -> FeatureFlagClient + Clone + Send + 'static) {
     let places: [Place; 9] = [
         ("a plain thread", |work| work()),
@@ -119,7 +117,6 @@ fn everywhere(make: impl Fn() -> FeatureFlagClient + Clone + Send + 'static) {
 }
 
 type Work = Box<dyn FnOnce() + Send>;
-/// The name, and a function that runs work there.
 type Place = (&'static str, fn(Work));
 
 #[test]
@@ -168,7 +165,7 @@ impl NeedsRuntime {
 
     async fn call(&self) {
         tokio::time::sleep(Duration::from_micros(100)).await;
-        // The task that ends this wait is the one that waits: inside a runtime it would never end.
+        // Inside a runtime, `yield_now` wakes at the end of the running task's turn, but that task waits here.
         tokio::task::yield_now().await;
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.requests.send(answer).await.unwrap();

@@ -47,7 +47,6 @@ fn cache(store: &Scripted) -> (Cache, Time) {
     (Cache::new(store.clone()).clock(time.clone()), time)
 }
 
-/// Whether the flag is enabled; `None` if it is missing.
 fn look(cache: &Cache, name: &str) -> Result<Option<bool>, ErrorKind> {
     let found = block_on(cache.get_cached(name)).map_err(|error| error.kind())?;
     Ok(found.map(|flag| flag.record.unwrap().is_enabled()))

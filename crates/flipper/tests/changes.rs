@@ -10,7 +10,6 @@ use flipper::{
 use flipper_testkit::block_on;
 use futures_util::StreamExt;
 
-/// How many changes are kept for a receiver that lags.
 const KEPT: usize = 1024;
 
 fn both() -> (FeatureFlagClient, MemoryFeatureFlagStore) {
@@ -18,7 +17,6 @@ fn both() -> (FeatureFlagClient, MemoryFeatureFlagStore) {
     (FeatureFlagClient::new(store.clone()), store)
 }
 
-/// The changes that are ready.
 fn now(changes: &mut Changes) -> Vec<Change> {
     std::iter::from_fn(|| match changes.poll_next_unpin(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(change) => change,

@@ -281,7 +281,6 @@ fn a_percentage_that_is_none_is_refused() {
         let good: AnyPercentage = good;
         block_on(features.set_bucketer("X", ConsistentHashPercentageBucketer::new(good))).unwrap();
     }
-    // Keeps what another program has stored.
     let stored = features.record("X").unwrap().to_json().replace("\"final_value\": 1.0", "\"final_value\": 100");
     let record = FlagRecord::from_json(&stored).unwrap();
     block_on(store.put(&record, Precondition::Any)).unwrap();

@@ -91,7 +91,6 @@ fn a_behavior_needs_no_runtime_of_the_caller() {
     futures_executor::block_on(async {
         conformance::put_no_lost_update(store.clone()).await;
         conformance::watch_delete(store.clone()).await;
-        // More than one in one store, which other tests use too.
         conformance::list_agrees_with_get(store.clone()).await;
         conformance::put_aba(store).await;
     });

@@ -77,7 +77,6 @@ async fn rust_reads_what_python_writes() {
     python.ask(&json!(["set_percentage", "F", 0.0]));
     wait_until("Python's bucketer is here", || !features.is_enabled("F"));
 
-    // Each adds to what the other wrote.
     let data = json!(["get_client_data", "F"]);
     features.set_client_data("F", json!({"rust": 1})).await.unwrap();
     wait_for(&mut python, &data, &json!({"team": "café", "rust": 1}));

@@ -100,7 +100,6 @@ fn golden_evaluations_are_pythons() {
     assert_eq!(counts, expected.map(|(outcome, count)| (outcome.to_owned(), count)).into());
 }
 
-/// Conditions, hashes and ramps, over eight attributes of all types.
 #[test]
 fn checks_do_not_allocate() {
     let conditions = r#""conditions": [{"id": [{"variable": "id", "value": 1, "operator": "gte"}, {"variable": "id", "value": [7, 8], "operator": "in"}]}, {"plan": [{"variable": "plan", "value": "p", "operator": "in"}], "big": [{"variable": "big", "value": 1e40, "operator": "lt"}]}]"#;

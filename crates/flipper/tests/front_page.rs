@@ -20,7 +20,6 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The rows of a document's tables.
 fn rows(document: &str) -> String {
     let lines = read(document);
     let lines = lines.lines().map(|line| line.trim_start_matches("//! "));

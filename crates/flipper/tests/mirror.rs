@@ -32,7 +32,6 @@ flipper::local_store_conformance_tests!(any_store_mirrored, async || {
     Mirror::new(Box::new(Scripted::new()) as Box<dyn FeatureFlagStore>)
 });
 
-/// A live mirror and its client.
 fn mirror(store: &Scripted) -> (Mirror, FeatureFlagClient) {
     let mirror = Mirror::new(store.clone());
     let features = FeatureFlagClient::new(mirror.clone());
@@ -53,7 +52,6 @@ fn record(name: &str, enabled: bool) -> FlagRecord {
     record
 }
 
-/// Polls a future once, then drops it.
 fn poll_once(future: impl Future) {
     let mut future = std::pin::pin!(future);
     assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "already over");
@@ -230,7 +228,6 @@ fn a_failing_read_that_is_needless_by_now_is_not_reported() {
     assert!(features.status().is_live(), "{:?}", features.status());
 }
 
-/// A memory store that can only be polled.
 #[derive(Debug)]
 struct Polled(MemoryFeatureFlagStore);
 
@@ -271,7 +268,6 @@ fn an_own_write_that_is_undone_between_two_polls_is_not_kept() {
     wait_until("F is gone", || !features.exists("F"));
 }
 
-/// Likewise if the read has failed first.
 #[test]
 fn an_event_answers_for_a_read_that_failed() {
     let store = Scripted::with("F", false);
@@ -609,7 +605,6 @@ fn a_broken_snapshot_file_is_ignored() {
     file_of(&store, &path);
     assert!(is_used());
 
-    // A file of another store.
     let other = Mirror::builder(MemoryFeatureFlagStore::new()).snapshot_file(&path).build();
     assert!(other.table().get("F").is_none());
 }

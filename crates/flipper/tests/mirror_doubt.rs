@@ -25,7 +25,6 @@ const NAMES: [&str; 4] = ["A", "B", "C", "D"];
 
 type Features = FeatureFlagClient;
 
-/// Four flags that are on, and a client that mirrors them.
 fn four(mirror: impl FnOnce(Scripted) -> MirroredFeatureFlagStore<Scripted>) -> (Scripted, Features) {
     let store = Scripted::new();
     for name in NAMES {

@@ -64,7 +64,6 @@ enum Job {
         read: Read,
         served: Option<Flag>,
     },
-    /// A caller's read.
     Get {
         name: &'static str,
         sent: Sent,
@@ -186,7 +185,6 @@ impl Model {
     }
 
     fn tick(&mut self) {
-        // Sometimes the clock stands still.
         self.now += Duration::from_nanos(self.rng.u64(0..3));
     }
 

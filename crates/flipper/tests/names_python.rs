@@ -120,7 +120,6 @@ async fn in_redis_and_consul() {
     let Some(mut python) = Python::start("consul", agent.port(), "features") else { return };
     let (_folder, mut to) = others();
     to.push(Arc::new(redis_at("copied")));
-    // The names that Consul accepts from Python in a path.
     let in_a_path =
         |name: &String| !name.contains(char::is_control) && !format!("/{name}").contains("//") && !name.contains("..");
     let names = names().into_iter().filter(in_a_path).collect();

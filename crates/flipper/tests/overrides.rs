@@ -14,10 +14,8 @@ use flipper::{
 use flipper_testkit::block_on;
 use tokio::task::yield_now;
 
-/// One for all tests, as programs have it.
 static FEATURES: LazyLock<FeatureFlagClient> = LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
 
-/// The answer for this flag; every kind of check must return it.
 fn answer(features: &FeatureFlagClient, name: &str) -> bool {
     let context = context! { user_id: 7 };
     let (flag, scope) = (features.get(name), features.scope(context));

@@ -26,7 +26,7 @@ fn said(features: &FeatureFlagClient) -> String {
     format!("{:?}", features.status())
 }
 
-/// Retries while others write first, or the server is away.
+/// Retries while other writers come first, or the server is away.
 fn persist<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
@@ -39,7 +39,6 @@ fn persist<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
 #[test]
 fn child() {
     let Some(role) = child_role() else {
-        // Shows that the child processes start.
         Child::spawn("nothing", &[""]).succeed();
         return;
     };
@@ -93,7 +92,6 @@ fn toggle(features: &FeatureFlagClient, flag: &str, role: &Role) {
 fn destroy(features: &FeatureFlagClient, first: &str, role: &Role) {
     for number in (first.parse().unwrap()..DOOMED).step_by(2) {
         let name = format!("DOOMED{number}");
-        // In the midst of the merges.
         wait_until("another process has merged into it", || {
             let stored = persist(|| block_on(features.fetch(&name))).unwrap();
             stored.is_some_and(|stored| stored.client_data().as_object().is_some_and(|data| !data.is_empty()))
@@ -167,7 +165,6 @@ impl Checkers {
         Self { stop, checks, threads }
     }
 
-    /// Waits for new checks.
     fn assert_checking(&self) {
         let before = self.checks.load(Ordering::Relaxed);
         wait_until("checks go on", || self.checks.load(Ordering::Relaxed) > before + 1000);

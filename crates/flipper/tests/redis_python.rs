@@ -65,7 +65,6 @@ async fn rust_reads_what_python_writes() {
     python.ask(&json!(["set_percentage", "F", 0.0]));
     assert!(!features.fetch_enabled("F", &context! {}).await.unwrap());
 
-    // Each adds to what the other wrote.
     features.set_client_data("F", json!({"rust": 1})).await.unwrap();
     python.ask(&json!(["set_client_data", "F", {"python": 2}]));
     features.set_client_data("F", json!({"rust": 3})).await.unwrap();

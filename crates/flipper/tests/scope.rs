@@ -156,7 +156,6 @@ fn threads_of_one_request_agree() {
     }
 }
 
-/// A clock that goes on a second with each reading.
 #[derive(Debug, Default)]
 struct Running(AtomicU64);
 

@@ -66,7 +66,7 @@ struct Moment {
     words: [Word; 2],
     entry: usize,
     asked: usize,
-    /// The current state when the check began, once its word said `Evaluate`.
+    /// The state that was current when the word said `Evaluate`.
     began: Option<usize>,
     seen: usize,
 }

@@ -59,7 +59,6 @@ impl Write for Log {
     }
 }
 
-/// The lines that `work` logs.
 fn log_of(work: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let writer = log.clone();

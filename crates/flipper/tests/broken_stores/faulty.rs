@@ -1,4 +1,3 @@
-//! A correct store with one fault.
 #![expect(clippy::unwrap_used, reason = "a test, though not in a test function")]
 
 use std::collections::BTreeMap;
@@ -24,7 +23,6 @@ pub(crate) struct Faulty {
     pub(crate) right: MemoryFeatureFlagStore,
     /// The number of writes to each flag since its creation.
     ages: Mutex<BTreeMap<String, u64>>,
-    /// The flags before the last write.
     pub(crate) before: Mutex<Vec<Stored>>,
     pub(crate) once: AtomicBool,
     pub(crate) stale_table: Arc<FlagTable>,
@@ -42,7 +40,6 @@ impl Faulty {
         }
     }
 
-    /// The store, and the memory store that keeps its flags.
     pub(crate) fn kept(fault: F) -> (Self, MemoryFeatureFlagStore) {
         let store = Self::new(fault);
         let kept = store.right.clone();
@@ -70,7 +67,6 @@ impl Faulty {
         self.right.table().get(name)
     }
 
-    /// Puts a value that is no flag.
     pub(crate) fn plant(&self, name: &str, value: &[u8]) {
         self.right.table().apply(Stored::from_json(name, Version::ordered(0), value));
     }

@@ -215,7 +215,7 @@ faults! { corrupt_suite_finds: run_corrupt [async |store: &crate::Faulty, name: 
     corrupt_stream: CorruptEndsTheStream,
 }
 
-/// These wait ten seconds for what never happens, so they run at once.
+/// These wait ten seconds for what never happens, so they run concurrently.
 mod in_time_suite_finds {
     pub(super) const FOUND: &[&str] = &[
         "watch_put",

@@ -1,5 +1,3 @@
-//! Three servers that lose their leader.
-
 use flipper::{
     ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
     LocalFeatureFlagStore, Precondition,
@@ -30,7 +28,6 @@ async fn the_leader_is_lost() {
         assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
     }
     assert!(state(&there, "F").is_some() && state(&stale, "F").is_some());
-    // One of the two that are left becomes the leader.
     let next = cluster.leader(&[one, two]);
     wait_until("writes are taken", || {
         futures_executor::block_on(there.put(&flag("G", true), Precondition::Any)).is_ok()

@@ -1,5 +1,3 @@
-//! Ways to reach an agent.
-
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -241,7 +239,6 @@ async fn no_agent_at_the_start() {
     assert!(!features.is_enabled("F") && !features.status().is_live());
     let error = features.create("F").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
-    // Another service listens there.
     let page = Fault::Answer(404, String::new(), "<html>not found</html>".to_owned());
     let proxy = ConsulProxy::start(1, page);
     let error = bare(&proxy.address()).connect_within(Duration::from_secs(1)).unwrap_err();

@@ -1,5 +1,3 @@
-//! Many writers of one flag.
-
 use flipper::{FeatureFlagClient, FeatureFlagStore, Precondition};
 use flipper_testkit::{Child, Role, run_together};
 use serde_json::json;

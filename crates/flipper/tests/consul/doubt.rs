@@ -131,7 +131,6 @@ async fn a_new_reason_is_reported() {
         .await;
     };
     lost("No cluster leader").await;
-    // Of the same kind.
     proxy.fault(Fault::Answer(500, String::new(), "not ready to serve consistent reads".to_owned()));
     lost("not ready").await;
 }

@@ -1,5 +1,3 @@
-//! Agents and networks that fail.
-
 use std::time::{Duration, Instant};
 
 use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition};
@@ -171,7 +169,7 @@ async fn an_agent_that_is_away_causes_no_busy_loop() {
     let began = Instant::now();
     let store = Mirror::new(bare(&proxy.address()));
     wait_until("it tries again", || proxy.requests().len() >= 7);
-    // 25 ms, 50 ms, 100 ms … at least.
+    // Pauses of 25 ms, 50 ms, 100 ms … at least.
     assert!(began.elapsed() > Duration::from_millis(25 + 50 + 100 + 200 + 400), "{:?}", began.elapsed());
     drop(store);
 }

@@ -1,5 +1,3 @@
-//! Foreign writes and own writes.
-
 use flipper::{Change, FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Updates};
 use flipper_testkit::consul::{ConsulProxy, Fault};
 use flipper_testkit::{Child, Role, wait_until};

@@ -1,5 +1,3 @@
-//! Keys and values that are no flags.
-
 use flipper::{FeatureFlagStore, LocalFeatureFlagStore, Precondition};
 
 use crate::{agent, flag, names, random_base, state, store, wait_for};
@@ -12,7 +10,6 @@ async fn only_keys_one_level_under_the_base_key_are_flags() {
     for key in ["-other/x", "", "/F", "/a/b", "/folder/", "/", "x"] {
         agent.put(&format!("{base}{key}"), value.as_bytes());
     }
-    // Consul's web interface makes a folder like this.
     agent.put(&format!("{base}/empty/"), b"");
     let store = store(&agent, &base).await;
     assert_eq!(names(&store.table().list()), ["F"]);

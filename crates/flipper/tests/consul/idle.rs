@@ -29,7 +29,6 @@ async fn no_more_than_two_requests_in_each_wait() {
         drop(writer);
         let proxy = ConsulProxy::start(agent.port(), Fault::None);
         let store = bare(&proxy.address()).base_key(&base).unwrap().wait(wait).connect().await.unwrap();
-        // The first of each kind.
         let waits = |kind: &str| proxy.requests().iter().any(|head| head.contains(kind) && head.contains("&index="));
         wait_until("it waits for changes", || waits("?recurse") && (queries == 1 || waits(".changed?")));
         let (asked, took) = asked(&proxy, proxy.requests().len(), 6 * queries);
@@ -52,7 +51,7 @@ async fn consul_is_asked_to_wait_for_a_minute() {
         .await
         .unwrap();
     wait_until("it waits", || proxy.requests().iter().any(|head| head.contains("&wait=60000ms")));
-    // The first list, and whether to trust an empty one.
+    // The first list, the check of the rights to the base key, and the query that waits.
     assert_eq!(proxy.requests().len(), 3, "{:?}", proxy.requests());
     drop(store);
 }
@@ -68,7 +67,7 @@ async fn changes_of_foreign_keys_cause_no_busy_loop() {
         agent.put("features-other", number.to_string().as_bytes());
     }
     let (took, asked) = (began.elapsed(), proxy.requests().len());
-    // 1 ms, 2 ms, 4 ms … up to a second between two.
+    // Pauses of 1 ms, 2 ms, 4 ms … up to a second.
     let most = 15 + usize::try_from(took.as_secs()).unwrap();
     assert!(asked <= most, "{asked} requests in {took:?}");
     agent.put("features/F", flag("F", true).to_json().as_bytes());

@@ -1,5 +1,3 @@
-//! The Consul store, over real agents.
-
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
 mod access;
@@ -28,7 +26,6 @@ use flipper_testkit::{Child, Shared, child_role, wait_until};
 
 static AGENT: Shared<ConsulAgent> = Shared::new();
 
-/// The agent of the tests that leave it intact.
 fn agent() -> Option<Arc<ConsulAgent>> {
     AGENT.get(|| ConsulAgent::options().dev().start())
 }
@@ -52,14 +49,11 @@ fn bare(address: &str) -> ConsulFeatureFlagStore {
     ConsulFeatureFlagStore::new(ConsulClient::builder().address(address).build().unwrap())
 }
 
-/// The mirrored store, as a client has it.
 type Mirror = MirroredFeatureFlagStore<ConsulFeatureFlagStore>;
 
 trait Connect {
-    /// Waits for the flags.
     async fn connect(self) -> flipper::Result<Mirror>;
 
-    /// Waits for the flags, for `limit` at most.
     fn connect_within(self, limit: Duration) -> flipper::Result<Mirror>;
 }
 
@@ -98,7 +92,6 @@ fn names(flags: &[Stored]) -> Vec<&str> {
     flags.iter().map(|flag| flag.name.as_str()).collect()
 }
 
-/// Why it is stale; `None` while it is not.
 fn stale(store: &Mirror) -> Option<Arc<str>> {
     match store.status().health {
         Health::Stale { reason, .. } => Some(reason),
@@ -125,7 +118,6 @@ fn child() {
             "change" => following::change(&role),
             name => panic!("no role {name}"),
         },
-        // Shows that the child processes start.
         None => Child::spawn("merge", &["", "", "", "0"]).succeed(),
     }
 }

@@ -1,5 +1,3 @@
-//! The requests for one change, and the connections they use.
-
 use std::future::Future;
 
 use flipper::{FeatureFlagStore, Precondition};
@@ -16,7 +14,7 @@ async fn behind(agent: &ConsulAgent, base: &str, large: bool) -> (Mirror, Consul
     }
     if large {
         make_lists_large(agent, base);
-        // The first hint creates the key, which readers do not watch before.
+        // Readers watch the hint key only once it exists.
         store(agent, base).await.put(&flag("F0", false), Precondition::Any).await.unwrap();
     }
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
@@ -29,7 +27,6 @@ fn count(heads: &[String], text: &str) -> usize {
     heads.iter().filter(|head| head.lines().next().unwrap().contains(text)).count()
 }
 
-/// The heads and bodies of the requests meanwhile.
 async fn asked(proxy: &ConsulProxy, done: impl Future<Output = ()>) -> (Vec<String>, Vec<String>) {
     let before = proxy.requests().len();
     done.await;

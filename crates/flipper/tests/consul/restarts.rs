@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use crate::{Connect as _, bare, flag, wait_until_live, wait_until_stale};
 
 const FLAGS: usize = 300;
-/// Of all flags, before the first restart: enough log that a reader meets it half applied.
+/// Rounds of writes before the first restart: enough log that a reader meets it half applied.
 const WRITES: u64 = 150;
 const MORE_WRITES: u64 = 5;
 
@@ -67,7 +67,6 @@ fn read_without_a_past(address: String, written: Arc<AtomicU64>, ended: Arc<Atom
     })
 }
 
-/// `FLIPPER_RESTARTS=50` for more of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_applies_its_log_causes_no_change() {
     let Some(mut agent) = ConsulAgent::start() else { return };
@@ -89,7 +88,6 @@ async fn a_server_that_applies_its_log_causes_no_change() {
         wait_until("all is here", || mirror.table().list().iter().all(|flag| round(flag) == rounds));
         let before = versions(&mirror.table().list());
         assert_eq!(before.len(), FLAGS);
-        // The watch emits each of these writes.
         while last != before {
             match watch.next().await.unwrap() {
                 WatchEvent::Reset { flags, .. } => last = versions(&flags),

@@ -1,5 +1,3 @@
-//! Many writes at once.
-
 use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::redis::{RedisCluster, RedisServer};

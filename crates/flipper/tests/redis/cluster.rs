@@ -1,5 +1,3 @@
-//! A cluster of three primaries.
-
 use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
 use flipper_testkit::redis::RedisCluster;
 use redis::ProtocolVersion;

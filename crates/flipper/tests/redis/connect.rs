@@ -1,5 +1,3 @@
-//! Ways to reach a server.
-
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -52,7 +50,6 @@ async fn tls() {
     assert_eq!(names(&follow.reset().await.0), ["F"]);
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
     follow.until("F", Some(false)).await;
-    // No trusted authority.
     let error = RedisFeatureFlagStore::from_url(&url).unwrap().get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }

@@ -1,5 +1,3 @@
-//! Many writers, and the commands of a call.
-
 use std::time::Duration;
 
 use flipper::{FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore};
@@ -11,7 +9,6 @@ use crate::store;
 const WRITERS: usize = 8;
 const MERGES: usize = 200;
 
-/// Each writer has a connection and a thread of its own, like a process.
 #[test]
 fn no_merge_is_lost() {
     let Some(server) = RedisServer::start() else { return };

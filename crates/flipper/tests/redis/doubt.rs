@@ -29,7 +29,6 @@ async fn doubted(follow: &mut Follow<'_>) -> (flipper::Error, Option<flipper::Id
     }
 }
 
-/// Flags with even numbers are on.
 fn is_as_put(flag: &flipper::Stored) -> bool {
     let number = flag.name.strip_prefix('F').and_then(|number| number.parse::<u32>().ok());
     number.is_some_and(|number| flag.record.as_ref().is_ok_and(|record| record.is_enabled() == (number % 2 == 0)))
@@ -229,7 +228,6 @@ async fn a_failover_by_hand_loses_no_flag() {
     tokio::join!(last, seen);
 }
 
-/// `FLIPPER_RESTARTS=50` for more than five.
 #[tokio::test]
 async fn restarts_with_all_data_change_nothing() {
     let restarts = std::env::var("FLIPPER_RESTARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);

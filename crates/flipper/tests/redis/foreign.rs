@@ -1,5 +1,3 @@
-//! Foreign keys under the base key.
-
 use std::time::Duration;
 
 use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition, RedisFeatureFlagStore};

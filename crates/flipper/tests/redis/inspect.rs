@@ -1,5 +1,3 @@
-//! What `inspect` reports of a server.
-
 use flipper::{Check, FeatureFlagStore, Finding, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisCluster, RedisServer};
 

@@ -1,5 +1,3 @@
-//! Users, passwords and kinds of connection.
-
 use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisCluster, RedisSentinel, RedisServer, Reply};
 use redis::Client;

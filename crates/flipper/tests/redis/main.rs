@@ -1,5 +1,3 @@
-//! The Redis store, over real servers.
-
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
 
 mod bulk;
@@ -47,7 +45,6 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A watch that fails instead of waiting for ever.
 struct Follow<'a> {
     store: &'a dyn FeatureFlagStore,
     watch: Watch<'a>,

@@ -1,5 +1,3 @@
-//! What servers refuse, and the errors for it.
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;

@@ -1,5 +1,3 @@
-//! A primary that Sentinels name.
-
 use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisSentinel;
 use redis::sentinel::{SentinelClient, SentinelServerType};

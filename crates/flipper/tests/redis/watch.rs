@@ -1,5 +1,3 @@
-//! The watch, beyond the behaviours of the trait.
-
 use std::time::{Duration, Instant};
 
 use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates};

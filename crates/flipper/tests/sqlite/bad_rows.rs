@@ -1,12 +1,9 @@
-//! Rows that are no flags.
-
 use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition};
 use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
 
 use crate::{Folder, is_enabled, put, record};
 
-/// An SQL expression for `record`.
 const BAD: [(&str, &str); 10] = [
     ("NOT_JSON", "'no json'"),
     ("EMPTY", "''"),

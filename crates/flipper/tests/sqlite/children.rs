@@ -127,14 +127,12 @@ fn write_until_killed(role: &Role, store: &Mirror, name: &str) {
     }
 }
 
-/// How far a child has counted in this flag.
 pub(crate) fn counted(stored: &Stored) -> u32 {
     let data = stored.record.as_ref().unwrap().client_data().to_string();
     let value: serde_json::Value = serde_json::from_str(&data).unwrap();
     value["count"].as_u64().unwrap().try_into().unwrap()
 }
 
-/// The threads that follow files.
 fn count_threads() -> usize {
     let names = std::fs::read_dir("/proc/self/task").unwrap();
     let names = names.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
@@ -182,7 +180,6 @@ fn read_only(role: &Role) {
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     role.hear();
     if role.arguments.get(1).is_some() {
-        // The parent has made the file writable.
         put(&store, "X", true).unwrap();
         role.say(&format!("{:?}", is_enabled(&store, "X")));
     }

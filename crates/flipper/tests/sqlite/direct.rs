@@ -1,5 +1,3 @@
-//! The store without a mirror.
-
 use std::fs;
 
 use flipper::{ErrorKind, FeatureFlagStore, Precondition, SqliteFeatureFlagStore};

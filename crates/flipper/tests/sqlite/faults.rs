@@ -1,5 +1,3 @@
-//! Files that cannot be used, or not now.
-
 use std::error::Error;
 use std::fs;
 use std::time::Duration;

@@ -1,5 +1,3 @@
-//! A file that is deleted or replaced under a running store.
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -467,7 +465,6 @@ fn deletions_are_forgotten_and_missed_by_none() {
         for record in &records[..500] {
             block_on(file.delete(record.name(), Precondition::Any)).unwrap();
         }
-        // Also by hand.
         folder.shell().execute_batch("DELETE FROM flags WHERE name LIKE 'F_%'").unwrap();
     }
     // By an older follower, which reports them all at once.

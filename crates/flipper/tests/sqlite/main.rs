@@ -1,5 +1,3 @@
-//! The SQLite store.
-
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +24,6 @@ use flipper_testkit::block_on;
 use flipper_testkit::{Child, child_role};
 use tempfile::TempDir;
 
-/// A folder and the path of a database in it.
 struct Folder {
     folder: TempDir,
     database: PathBuf,
@@ -52,7 +49,6 @@ impl Folder {
         FeatureFlagClient::new(self.open())
     }
 
-    /// A connection like the `sqlite3` shell's.
     fn shell(&self) -> rusqlite::Connection {
         shell(&self.database)
     }
@@ -62,7 +58,6 @@ impl Folder {
     }
 }
 
-/// The mirrored store, as a client has it.
 type Mirror = MirroredFeatureFlagStore<SqliteFeatureFlagStore>;
 
 fn bare(path: impl AsRef<Path>) -> SqliteFeatureFlagStore {

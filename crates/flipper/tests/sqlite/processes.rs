@@ -1,5 +1,3 @@
-//! Several processes on one file.
-
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -141,7 +139,6 @@ fn without_notifications_changes_are_seen_by_polling() {
 fn an_idle_store_costs_next_to_nothing() {
     let folder = Folder::new();
     put(&folder.open(), "X", true).unwrap();
-    // With notifications, and with polling instead.
     for (how, arguments) in [("notified", vec![folder.text()]), ("polling", vec![folder.text(), "3"])] {
         let mut child = Child::spawn("idle", &arguments);
         child.expect("open");
@@ -239,7 +236,6 @@ fn kill(folder: &Folder, store: &Mirror, name: &str) -> u32 {
     known
 }
 
-/// Lets other users use the folder and the file.
 fn open_to_all(folder: &Folder) {
     use std::os::unix::fs::PermissionsExt;
     let allow = |path: &std::path::Path, mode| {

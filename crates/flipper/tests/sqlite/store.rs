@@ -1,5 +1,3 @@
-//! The store without faults.
-
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Waker};

@@ -22,7 +22,6 @@ impl Python {
         Some(Self { child, input, output })
     }
 
-    /// The answer of `tests/python/flags.py`.
     pub(crate) fn ask(&mut self, call: &Value) -> Value {
         writeln!(self.input, "{call}").unwrap();
         let mut line = String::new();

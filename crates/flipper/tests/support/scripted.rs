@@ -24,7 +24,6 @@ pub(crate) struct Script {
     flags: Mutex<BTreeMap<String, FlagRecord>>,
     /// Every call fails with this.
     fails: Mutex<Option<ErrorKind>>,
-    /// Whether a write emits a hint.
     pub(crate) sends_hints: AtomicBool,
     pub(crate) gets: AtomicUsize,
     pub(crate) puts: AtomicUsize,
@@ -99,7 +98,6 @@ impl Scripted {
         store
     }
 
-    /// A foreign write.
     pub(crate) fn set(&self, name: &str, enabled: Option<bool>) {
         let record = enabled.map(|enabled| {
             let mut record = FlagRecord::new(name, 1);
