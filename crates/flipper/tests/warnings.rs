@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+#[path = "support/log.rs"]
+mod log;
+
 use std::fmt;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use flipper::{
@@ -12,6 +13,7 @@ use flipper::{
     SaltedPercentageBucketer, Stored, Version,
 };
 use flipper_testkit::block_on;
+use log::log_of;
 
 /// A store that other languages share, like Redis.
 #[derive(Debug)]
@@ -44,29 +46,6 @@ impl FeatureFlagStore for Shared {
     fn is_shared_with_python(&self) -> bool {
         self.1
     }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn log_of(work: impl FnOnce()) -> Vec<String> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let bytes = std::mem::take(&mut *log.0.lock().unwrap());
-    String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// The log of a flag that gets deny conditions, a salted bucketer, and is enabled.
