@@ -135,7 +135,7 @@ fn a_write_allocates_the_same_for_any_number_of_flags() {
 
 /// The docs of `FlagTable` state the memory of a name without a flag.
 #[test]
-fn a_name_without_a_flag_takes_what_the_docs_say() {
+fn a_name_without_a_flag_takes_the_documented_memory() {
     let table = FlagTable::new();
     let mut number = 0;
     let mut bytes = 0;

@@ -17,7 +17,7 @@ use flipper::{
 };
 use flipper_testkit::block_on;
 use futures_util::StreamExt;
-use scripted::{Scripted, wait_until};
+use scripted::{Scripted, poll_once, wait_until};
 
 type Cache = CachedFeatureFlagStore<Scripted>;
 
@@ -50,11 +50,6 @@ fn cache(store: &Scripted) -> (Cache, Time) {
 fn look(cache: &Cache, name: &str) -> Result<Option<bool>, ErrorKind> {
     let found = block_on(cache.get_cached(name)).map_err(|error| error.kind())?;
     Ok(found.map(|flag| flag.record.unwrap().is_enabled()))
-}
-
-fn poll_once(future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "already over");
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn contended_writers_lose_nothing() {
 }
 
 #[test]
-fn a_write_that_always_meets_another_is_a_conflict_after_its_time() {
+fn a_write_that_always_conflicts_fails_after_its_timeout() {
     let store = MemoryFeatureFlagStore::new();
     let features = FeatureFlagClient::builder().write_timeout(Duration::from_millis(50)).build(store.clone());
     block_on(features.create("X")).unwrap();
@@ -251,7 +251,7 @@ fn client_data_that_only_python_can_write_outlive_our_writes() {
 }
 
 #[test]
-fn toggle_gives_what_the_flag_is_now() {
+fn toggle_returns_the_new_state() {
     let features = client();
     let flag = block_on(features.create("X")).unwrap();
     assert!(block_on(features.toggle("X")).unwrap() && flag.is_enabled());
@@ -260,7 +260,7 @@ fn toggle_gives_what_the_flag_is_now() {
 }
 
 #[test]
-fn a_percentage_that_is_none_is_refused() {
+fn an_invalid_percentage_is_refused() {
     let store = MemoryFeatureFlagStore::new();
     let features = FeatureFlagClient::new(store.clone());
     block_on(features.create("X")).unwrap();

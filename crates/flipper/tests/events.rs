@@ -94,7 +94,7 @@ fn a_call_without_a_write_calls_no_subscriber() {
 }
 
 #[test]
-fn a_veto_keeps_the_write_from_happening() {
+fn a_veto_prevents_the_write() {
     let (features, log) = (client(), Log::default());
     let _recorder = features.subscribe(Recorder("", log.clone()));
     let veto = features.subscribe(Pre(|event: &WriteEvent| match event.verb() {
@@ -117,7 +117,7 @@ fn a_veto_keeps_the_write_from_happening() {
 }
 
 #[test]
-fn subscribers_are_called_in_order_and_once_however_often_a_write_is_tried() {
+fn subscribers_are_called_in_order_and_once_per_write() {
     let store = MemoryFeatureFlagStore::new();
     let (features, log) = (FeatureFlagClient::new(store.clone()), Log::default());
     block_on(features.create("X")).unwrap();

@@ -11,7 +11,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,7 +20,7 @@ use flipper::{
     WatchEvent,
 };
 use flipper_testkit::block_on;
-use scripted::{Scripted, wait_until};
+use scripted::{Scripted, poll_once, wait_until};
 use serde_json::json;
 
 type Mirror<S = Scripted> = MirroredFeatureFlagStore<S>;
@@ -52,11 +51,6 @@ fn record(name: &str, enabled: bool) -> FlagRecord {
     record
 }
 
-fn poll_once(future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "already over");
-}
-
 #[test]
 fn prints_the_stack() {
     let mirror = Mirror::new(MemoryFeatureFlagStore::new());
@@ -65,7 +59,7 @@ fn prints_the_stack() {
 }
 
 #[test]
-fn checks_are_of_memory_and_writes_go_through() {
+fn checks_read_memory_and_writes_go_through() {
     let store = Scripted::with("OLD", true);
     let (_mirror, features) = mirror(&store);
     assert!(features.is_enabled("OLD"));
@@ -175,7 +169,7 @@ fn a_dropped_write_that_happened_is_seen() {
 }
 
 #[test]
-fn a_dropped_write_that_did_not_happen_leaves_the_flag_and_the_turn() {
+fn a_dropped_write_that_did_not_happen_leaves_the_flag_and_blocks_no_write() {
     let store = Scripted::with("F", false);
     let (mirror, features) = mirror(&store);
     store.before_write.shut();
@@ -417,7 +411,7 @@ fn a_closed_mirror_answers_from_memory_and_takes_no_writes() {
 }
 
 #[test]
-fn ready_waits_for_the_flags_or_says_that_they_cannot_come() {
+fn ready_waits_for_the_flags_or_fails() {
     let store = Scripted::with("F", true);
     store.fail(ErrorKind::Unavailable);
     let mirror = Mirror::new(store.clone());
@@ -564,7 +558,9 @@ fn the_snapshot_file_follows_the_flags() {
     let features = with_file(&store, &path);
     block_on(features.ready()).unwrap();
     store.set("WRITTEN_LATER", Some(true));
-    wait_until("the change is in the file", || fs::read_to_string(&path).is_ok_and(|text| text.contains("WRITTEN_LATER")));
+    wait_until("the change is in the file", || {
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("WRITTEN_LATER"))
+    });
     drop(features);
     wait_until("it is over", || store.watching.load(Ordering::SeqCst) == 0);
     let names = || -> Vec<_> { fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
@@ -574,7 +570,7 @@ fn the_snapshot_file_follows_the_flags() {
 }
 
 #[test]
-fn a_broken_snapshot_file_is_ignored() {
+fn an_invalid_snapshot_file_is_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.snapshot");
     let store = Scripted::with("F", true);

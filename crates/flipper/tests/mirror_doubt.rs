@@ -94,9 +94,7 @@ fn what_happens_to_a_flag_in_doubt_counts() {
     let (store, features) = four(MirroredFeatureFlagStore::new);
     comes_back_with(&store, &["A"]);
     wait_until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 3 of 4 flags")));
-    store.emit(|| {
-        WatchEvent::Removed { name: "B".into(), version: None, read_at: Some(std::time::Instant::now()) }
-    });
+    store.emit(|| WatchEvent::Removed { name: "B".into(), version: None, read_at: Some(std::time::Instant::now()) });
     wait_until("B is gone", || !features.exists("B"));
     block_on(features.create("C").replace()).unwrap();
     assert!(!features.is_enabled("C"));
@@ -347,9 +345,7 @@ fn a_pending_read_outlasts_confirmations() {
     });
     store.after_get.open();
     wait_until("the change is here", || mirror.table().get("F").unwrap().record.unwrap().is_enabled());
-    store.emit(|| {
-        WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for: Duration::from_secs(60) }
-    });
+    store.emit(|| WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for: Duration::from_secs(60) });
     wait_until("it is current", || mirror.status().is_live());
 }
 

@@ -125,7 +125,7 @@ fn old_records_read_with_defaults() {
 }
 
 #[test]
-fn what_others_stored_stays_until_it_is_changed() {
+fn foreign_texts_stay_until_they_are_changed() {
     let text = PLAIN.replace("true", "null").replace("{}", "[1, 2]").replace(": 1,", r#": "then","#);
     let mut record = FlagRecord::from_json(&text).unwrap();
     assert_eq!(record.to_json(), text);

@@ -33,7 +33,7 @@ fn a_flag_that_changes_keeps_its_answer() {
 }
 
 #[test]
-fn a_flag_is_looked_at_when_it_is_first_asked_for() {
+fn a_flag_is_read_at_its_first_check() {
     let features = client();
     let scope = features.scope(context! {});
     block_on(features.create("LATER").enabled(true)).unwrap();
@@ -53,7 +53,7 @@ fn a_missing_flag_stays_missing() {
 }
 
 #[test]
-fn a_broken_flag_has_the_default_and_the_reason() {
+fn an_unreadable_flag_has_the_default_and_the_reason() {
     let store = MemoryFeatureFlagStore::new();
     store.put_text("BROKEN", "{");
     let scope = FeatureFlagClient::new(store).scope(context! {});

@@ -25,7 +25,7 @@ fn versions(table: &FlagTable) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn the_newer_wins_whichever_comes_first() {
+fn the_newer_state_wins_in_either_order() {
     let table = FlagTable::new();
     assert!(table.apply(flag("A", 5, true)));
     assert!(!table.apply(flag("A", 4, false)));
@@ -36,7 +36,7 @@ fn the_newer_wins_whichever_comes_first() {
 }
 
 #[test]
-fn what_is_gone_stays_gone_for_older_states() {
+fn a_deleted_flag_stays_deleted_for_older_states() {
     let table = FlagTable::new();
     assert!(table.apply(flag("A", 1, true)));
     assert!(!table.remove("A", Version::ordered(1)));
@@ -83,7 +83,7 @@ fn a_reset_leaves_these_flags_whatever_the_versions() {
 }
 
 #[test]
-fn a_flag_that_cannot_be_read_is_that_flags_problem_alone() {
+fn an_unreadable_flag_affects_no_other() {
     let table = FlagTable::new();
     table.apply(flag("A", 1, true));
     table.apply(corrupt("B", 2));
@@ -116,7 +116,7 @@ fn names_of_any_length_and_kind_are_kept_apart() {
 }
 
 #[test]
-fn asking_adds_nothing() {
+fn reads_add_nothing() {
     let store = MemoryFeatureFlagStore::new();
     let features = flipper::FeatureFlagClient::new(store.clone());
     for number in 0..100 {

@@ -29,7 +29,7 @@ fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
 }
 
 #[test]
-fn calls_are_recorded_with_what_they_were_given() {
+fn calls_are_recorded_with_their_arguments() {
     let store = RecordingStore::new(MemoryFeatureFlagStore::new());
     let features = FeatureFlagClient::new(store.clone());
     block_on(features.create("FLAG").enabled(true)).unwrap();
@@ -94,7 +94,7 @@ fn an_answer_is_lost_but_not_the_write() {
 }
 
 #[test]
-fn is_as_slow_as_commanded() {
+fn a_call_takes_the_given_time() {
     let (store, features) = failing();
     store.delay(Duration::from_millis(30));
     let begin = Instant::now();
@@ -178,7 +178,7 @@ fn a_stream_breaks_off_with_the_connection() {
 }
 
 #[test]
-fn a_mirror_lives_through_it() {
+fn a_mirror_survives_failures() {
     let within = MemoryFeatureFlagStore::new();
     let others = FeatureFlagClient::new(within.clone());
     let store = FailingStore::new(within);

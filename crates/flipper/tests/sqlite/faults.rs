@@ -127,7 +127,7 @@ fn many_waiting_writes_wait_no_longer_than_one() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_is_got_over() {
+fn a_full_disk_loses_nothing_and_writes_resume() {
     let disk = match SmallDisk::mount(1024) {
         Ok(disk) => disk,
         Err(why) => return skip("sqlite: full disk", &why),

@@ -451,7 +451,7 @@ fn a_file_of_another_origin_that_is_restored_is_taken_in() {
 }
 
 #[test]
-fn deletions_are_forgotten_and_missed_by_none() {
+fn old_deletions_are_dropped_and_still_reach_every_follower() {
     let folder = Folder::new();
     let store = folder.open();
     put(&store, "KEPT", true).unwrap();
@@ -467,7 +467,6 @@ fn deletions_are_forgotten_and_missed_by_none() {
         }
         folder.shell().execute_batch("DELETE FROM flags WHERE name LIKE 'F_%'").unwrap();
     }
-    // By an older follower, which reports them all at once.
     block_on(file.delete("LAST", Precondition::Any)).unwrap();
     assert_eq!(block_on(store.list()).unwrap().len(), 1);
     let rows: i64 = folder.shell().query_row("SELECT count(*) FROM versions", [], |row| row.get(0)).unwrap();
@@ -484,7 +483,7 @@ fn deletions_are_forgotten_and_missed_by_none() {
 }
 
 #[test]
-fn staleness_counts_from_the_last_word() {
+fn staleness_counts_from_the_last_contact() {
     let folder = Folder::new();
     let store = folder.open();
     let before = store.status().last_sync.unwrap();

@@ -75,6 +75,15 @@ impl Gate {
     }
 }
 
+/// Polls a future once, then drops it.
+pub(crate) fn poll_once(future: impl Future) {
+    let mut future = std::pin::pin!(future);
+    assert!(
+        future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending(),
+        "already over"
+    );
+}
+
 impl Scripted {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Script {
