@@ -76,6 +76,7 @@ impl Gate {
 }
 
 /// Polls a future once, then drops it.
+#[track_caller]
 pub(crate) fn poll_once(future: impl Future) {
     let mut future = std::pin::pin!(future);
     assert!(
