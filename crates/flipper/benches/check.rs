@@ -1,7 +1,7 @@
-//! What a check costs, against the least it could cost: `cargo bench --bench check`.
+//! Times a check against the least work that answers it: `cargo bench --bench check`.
 //!
-//! Each case and its limit are measured in turn, round after round, so that whatever else the machine does hits both alike; a
-//! figure is the median of the rounds, a ratio the median of the rounds' ratios. `docs/benchmarks.md` has the results.
+//! Each case and its limit take turns, so that other load hits both alike. A figure is the median of the rounds, a ratio the
+//! median of the rounds' ratios. `docs/benchmarks.md` has the results.
 #![expect(clippy::print_stdout, reason = "a report is what this program is for")]
 
 use std::collections::HashMap;
@@ -21,22 +21,21 @@ use futures_executor::block_on;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
-/// Short, so that most batches end before somebody else gets the processor.
+/// Short, so that most batches end before the scheduler interrupts them.
 const BATCH: Duration = Duration::from_micros(500);
 const ROUNDS: usize = 151;
 const BATCH_OF_WRITES: usize = 100;
 const FLIP_EVERY: Duration = Duration::from_millis(1);
 
-/// What the bare map and the bare loads have for a flag: the least that a check could read.
+/// The least that a check could read of a flag.
 struct Bare {
     on: AtomicBool,
     _record: Box<str>,
 }
 
-/// The same flags twice: as flags, and bare.
 struct Flags {
     features: FeatureFlagClient,
-    /// Shuffled. The text is not that of the table, and lies in this order in memory: callers have their names at hand.
+    /// Shuffled, and in memory in this order: callers have their names in the processor's cache.
     names: Vec<Box<str>>,
     disabled: Vec<Box<str>>,
     missing: Vec<Box<str>>,
@@ -47,7 +46,7 @@ struct Flags {
 }
 
 impl Flags {
-    /// Half of the flags are enabled, by chance, so that no branch on the answer can be foretold.
+    /// Enables half of the flags at random, so that the processor cannot predict the answer.
     fn new(size: usize) -> Result<Self> {
         fastrand::seed(size as u64);
         let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
@@ -82,7 +81,7 @@ impl Flags {
         Ok(())
     }
 
-    /// Flips a thousand times a second until told to stop: in turns the flag of the single-flag cases and any other.
+    /// Flips a thousand times a second: the flag of the single-flag cases and a random one, in turn.
     fn keep_flipping(&self, stop: &AtomicBool) -> Result<()> {
         let mut next = Instant::now();
         let mut hot = false;
@@ -96,7 +95,7 @@ impl Flags {
     }
 }
 
-/// Between 10 and 40 bytes, and no two alike.
+/// 10 to 40 bytes, each unique.
 fn name(number: usize) -> String {
     let length = fastrand::usize(3..=33);
     std::iter::repeat_with(fastrand::lowercase).take(length).chain(format!("{number:07}").chars()).collect()
@@ -108,9 +107,8 @@ fn texts<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<Box<str>> {
 
 struct Case {
     name: &'static str,
-    /// Does so many checks, beginning with that flag, and says how many were on.
-    run: fn(&Flags, usize, usize) -> usize,
-    /// The case that this one is compared with.
+    /// Returns how many of the checks were true.
+    run: fn(flags: &Flags, first: usize, checks: usize) -> usize,
     limit: usize,
 }
 
@@ -196,8 +194,7 @@ fn lookup(flags: &Flags, name: &str) -> bool {
     flags.map.get(name).is_some_and(|bare| load(&bare.on))
 }
 
-/// How long a check takes, in nanoseconds, in each round, on each of so many threads.
-/// Each batch has other flags than those before, as far as there are so many, so that none finds what another has fetched.
+/// Nanoseconds a check. Each batch begins at other flags than the last, so that it finds few of them in the cache.
 fn measure(flags: &Flags, threads: usize, case: &Case, batch: usize, checks: usize) -> f64 {
     let time = |thread: usize, barrier: &Barrier| {
         let start = (batch + thread) * checks;
@@ -222,7 +219,7 @@ fn measure(flags: &Flags, threads: usize, case: &Case, batch: usize, checks: usi
     all.iter().sum::<f64>() / all.len() as f64
 }
 
-/// Nanoseconds for each thread count, case and round.
+/// Nanoseconds by thread count, case and round.
 type Figures = [Vec<Vec<f64>>; 2];
 
 fn rounds(flags: &Flags, rounds: usize) -> Figures {
@@ -240,7 +237,6 @@ fn rounds(flags: &Flags, rounds: usize) -> Figures {
     figures
 }
 
-/// How many checks fill a batch.
 fn calibrate(flags: &Flags, case: &Case) -> usize {
     let mut checks = 1_000;
     loop {
@@ -262,18 +258,16 @@ fn ratio(values: &[f64], limit: &[f64]) -> f64 {
     median(values.iter().zip(limit).map(|(value, limit)| value / limit))
 }
 
-/// How well a case does on two threads: 1 if each is as fast as one alone.
+/// The speed of each of two threads relative to one alone.
 fn scaling(figures: &Figures, case: usize) -> f64 {
     median(figures[0][case].iter().zip(&figures[1][case]).map(|(one, two)| one / two))
 }
 
-/// The same as a share of another case's.
 fn scaling_beside(figures: &Figures, case: usize, other: usize) -> f64 {
     let of = |case: usize| figures[0][case].iter().zip(&figures[1][case]).map(|(one, two)| one / two);
     median(of(case).zip(of(other)).map(|(case, other)| case / other))
 }
 
-/// Whether the figures keep what was promised; one line each.
 #[derive(Default)]
 struct Promises(Vec<(String, bool)>);
 
@@ -323,7 +317,7 @@ fn print_checks(size: usize, writer: &str, figures: &Figures) {
     }
 }
 
-/// What single calls take, in nanoseconds.
+/// Nanoseconds of each call.
 fn timed(calls: usize, mut call: impl FnMut(usize) -> Result<()>) -> Result<Vec<f64>> {
     let mut times = Vec::with_capacity(calls);
     for number in 0..calls {
@@ -340,7 +334,7 @@ fn writes(all: &[(usize, Flags)], rounds: usize, promises: &mut Promises) -> Res
     for round in 0..rounds {
         for (place, (size, flags)) in all.iter().enumerate() {
             let order: Vec<usize> = (0..BATCH_OF_WRITES).map(|_| fastrand::usize(..*size)).collect();
-            // As with checks: callers have at hand what they call with. Of the flag itself nothing is.
+            // Callers have the name in the cache, but not the flag.
             let names: Vec<Box<str>> = order.iter().map(|number| flags.names[*number].clone()).collect();
             let to: Vec<bool> =
                 order.iter().map(|number| !flags.bare[*number].on.fetch_not(Ordering::Relaxed)).collect();
@@ -370,7 +364,7 @@ fn writes(all: &[(usize, Flags)], rounds: usize, promises: &mut Promises) -> Res
     Ok(())
 }
 
-/// What the one new name takes that makes the table grow.
+/// The time of the insertion that makes the table grow.
 fn growth(most: usize) {
     let table = FlagTable::new();
     let mut longest = (0, Duration::ZERO);
@@ -386,7 +380,7 @@ fn growth(most: usize) {
     println!("\nGrowing at {} names: {:.1} ms", longest.0, longest.1.as_secs_f64() * 1e3);
 }
 
-/// The arguments: `--bench` from Cargo, and how many flags, if not all of [`SIZES`].
+/// Arguments: `--bench`, and the numbers of flags instead of [`SIZES`].
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
@@ -394,7 +388,7 @@ fn main() -> Result<()> {
         sizes = SIZES.to_vec();
     }
     let mut round_count = ROUNDS;
-    // `cargo test --benches` leaves it out, and only asks whether this runs.
+    // `cargo test --benches` leaves `--bench` out: one round shows that this runs.
     if !arguments.iter().any(|argument| argument == "--bench") {
         sizes.truncate(1);
         round_count = 1;

@@ -1,10 +1,13 @@
-//! From a write in one process to the flag in another one's memory, beside a bare blocking query on the same agent for as many
-//! flags, in turns, so that the machine's moods fall on all. And what following costs while nothing changes.
+//! Times a write in one process until another one has it in memory, and what following costs while nothing changes.
 //!
-//! `socket`: a blocking query of all keys over a plain socket, from before the write to after the last byte of the answer, which
-//! nobody reads. `hyper`: the same with hyper's client on tokio, as programs have it. `foreign`: the same write until a check in the other process has its result. `own`: a write through the library
-//! until a check in the other process has its result. And `told`, for both: until another thread of that process, which waited
-//! for the change, goes on.
+//! The baselines take turns with the store on the same agent, with as many flags, so that other load hits all alike:
+//!
+//! - `socket`: a blocking query of all keys over a plain socket, from before the write to the last byte of the answer.
+//! - `hyper`: the same with hyper's client on tokio.
+//! - `foreign`: a write over a plain socket, until a check in the other process has its result.
+//! - `own`: the same with a write through the library.
+//!
+//! `woken`: until the thread that waits for the change runs.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
 
@@ -35,7 +38,6 @@ use hyper_util::rt::TokioExecutor;
 const BLOCKS: usize = 10;
 const ROUNDS: usize = 20;
 const SIZES: [usize; 4] = [1, 100, 1_000, 10_000];
-/// Between two writes.
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn main() {
@@ -46,10 +48,10 @@ fn main() {
     let Some(agent) = ConsulAgent::options().dev().start() else { return };
     println!(
         "{:>7} {:<10} {:>10} {:>10} {:>10} {:>10} {:>10}   in {BLOCKS} turns of {ROUNDS}",
-        "flags", "", "p50", "p99", "× socket", "× hyper", "told p50"
+        "flags", "", "p50", "p99", "× socket", "× hyper", "woken p50"
     );
     let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    // `cargo test` leaves `--bench` out, and only asks whether this runs.
+    // `cargo test` leaves `--bench` out: one size shows that this runs.
     if !std::env::args().any(|argument| argument == "--bench") {
         return runtime.block_on(visible(&agent, 1));
     }
@@ -70,7 +72,7 @@ fn flag(name: &str, enabled: bool) -> FlagRecord {
 
 type Mirror = MirroredFeatureFlagStore<ConsulFeatureFlagStore>;
 
-/// Nanoseconds of the clock that all processes of a machine share.
+/// Nanoseconds by the clock that all processes share.
 fn now() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }
@@ -82,7 +84,7 @@ async fn connect(address: &str, base: &str) -> Mirror {
     store
 }
 
-/// The other process: writes as it is told to, and says when it began.
+/// The other process: writes on each line that it receives, and prints when it began.
 async fn write(role: &flipper_testkit::Role) {
     let [address, base, how] = &*role.arguments else { return };
     let store = if how == "own" { Some(connect(address, base).await) } else { None };
@@ -109,21 +111,20 @@ async fn write(role: &flipper_testkit::Role) {
     }
 }
 
-/// A writer, who sees what it writes, and how long that took.
 struct Way {
     name: &'static str,
     child: Child,
     base: String,
     seen: Option<Arc<Seen>>,
     times: Vec<Duration>,
-    told: Vec<Duration>,
+    woken: Vec<Duration>,
 }
 
-/// Looks, when a change is told, whether a check has it: on the thread that tells it, before any other is woken.
+/// Makes a check on the thread that emits the change, before any other thread wakes.
 struct Seen {
     features: FeatureFlagClient,
     enabled: AtomicBool,
-    /// Nanoseconds, 0 before it is seen.
+    /// Nanoseconds; 0 until the check has the change.
     at: AtomicU64,
     waiting: Thread,
 }
@@ -158,7 +159,7 @@ impl Way {
             "socket" | "hyper" => None,
             _ => Some(Arc::new(Seen::new(FeatureFlagClient::new(connect(&agent.address(), &base).await)))),
         };
-        Self { name, child, base, seen, times: Vec::new(), told: Vec::new() }
+        Self { name, child, base, seen, times: Vec::new(), woken: Vec::new() }
     }
 
     async fn block(&mut self, agent: &ConsulAgent) {
@@ -166,7 +167,7 @@ impl Way {
         let hyper = Hyper::new(&agent.address());
         let path = format!("/v1/kv/{}/?recurse", self.base);
         for _ in 0..ROUNDS {
-            let (seen, told) = match self.seen.clone() {
+            let (seen, woken) = match self.seen.clone() {
                 Some(seen) => self.see(&seen),
                 None if self.name == "hyper" => {
                     let (index, _) = hyper.request("GET", &path, String::new()).await;
@@ -192,11 +193,11 @@ impl Way {
             };
             let began: u128 = self.child.line().unwrap().parse().unwrap();
             self.times.push(Duration::from_nanos((seen - began) as u64));
-            self.told.push(Duration::from_nanos((told - began) as u64));
+            self.woken.push(Duration::from_nanos((woken - began) as u64));
         }
     }
 
-    /// When a check had what was written, and when this thread knew.
+    /// When a check had the write, and when this thread woke.
     fn see(&mut self, seen: &Arc<Seen>) -> (u128, u128) {
         let mut changes = pin!(seen.features.changes());
         let waker = seen.clone().into();
@@ -204,15 +205,15 @@ impl Way {
         std::thread::sleep(PAUSE);
         seen.enabled.store(!seen.features.is_enabled("F00000"), Ordering::Release);
         seen.at.store(0, Ordering::Release);
-        let mut is_told = || matches!(changes.poll_next_unpin(&mut context), Poll::Ready(Some(Change::Set { .. })));
-        assert!(!is_told());
+        let mut is_emitted = || matches!(changes.poll_next_unpin(&mut context), Poll::Ready(Some(Change::Set { .. })));
+        assert!(!is_emitted());
         self.child.say("write");
-        while !is_told() {
+        while !is_emitted() {
             std::thread::park();
         }
-        let told = now();
+        let woken = now();
         seen.look();
-        (seen.at.load(Ordering::Acquire).into(), told)
+        (seen.at.load(Ordering::Acquire).into(), woken)
     }
 }
 
@@ -223,7 +224,7 @@ async fn visible(agent: &ConsulAgent, size: usize) {
     }
     for _ in 0..BLOCKS {
         for way in &mut ways {
-            // What the one before has left to do is done then.
+            // Until the background work of the block before is done.
             tokio::time::sleep(Duration::from_secs(1)).await;
             way.block(agent).await;
         }
@@ -234,14 +235,13 @@ async fn visible(agent: &ConsulAgent, size: usize) {
     };
     let [socket, hyper] = [0, 1].map(|way: usize| at(&mut ways[way].times, 50));
     for way in &mut ways {
-        let (half, most, told) = (at(&mut way.times, 50), at(&mut way.times, 99), at(&mut way.told, 50));
+        let (half, most, woken) = (at(&mut way.times, 50), at(&mut way.times, 99), at(&mut way.woken, 50));
         let (to_socket, to_hyper) = (half / socket, half / hyper);
         let name = way.name;
-        println!("{size:>7} {name:<10} {half:>8.3}ms {most:>8.2}ms {to_socket:>10.2} {to_hyper:>10.2} {told:>8.3}ms");
+        println!("{size:>7} {name:<10} {half:>8.3}ms {most:>8.2}ms {to_socket:>10.2} {to_hyper:>10.2} {woken:>8.3}ms");
     }
 }
 
-/// So many flags under a new base key.
 fn fill(agent: &ConsulAgent, size: usize) -> String {
     let base = format!("bench-{size}-{:08x}", fastrand::u32(..));
     let mut bare = Bare::connect(&agent.address());
@@ -252,11 +252,10 @@ fn fill(agent: &ConsulAgent, size: usize) -> String {
     base
 }
 
-/// The processor time of this process while nothing changes.
 async fn idle(agent: &ConsulAgent, size: usize) {
     let base = fill(agent, size);
     let features = FeatureFlagClient::new(connect(&agent.address(), &base).await);
-    // The first snapshot has been dealt with then.
+    // Until the first list is processed.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (before, began) = (processor_time(), Instant::now());
     tokio::time::sleep(Duration::from_secs(65)).await;
@@ -265,7 +264,7 @@ async fn idle(agent: &ConsulAgent, size: usize) {
     features.close().await.unwrap();
 }
 
-/// Of all threads, those that have ended too; in hundredths of a second.
+/// Of all threads, also ended ones; in steps of 10 ms.
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
@@ -273,7 +272,6 @@ fn processor_time() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// hyper's client with its pool, and nothing else.
 #[derive(Clone)]
 struct Hyper {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -287,7 +285,6 @@ impl Hyper {
         Self { client: Client::builder(TokioExecutor::new()).build(connector), address: address.to_owned() }
     }
 
-    /// The index, and how many bytes the answer has.
     async fn request(&self, method: &str, path: &str, body: String) -> (u64, usize) {
         let request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         let answer = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
@@ -296,7 +293,6 @@ impl Hyper {
     }
 }
 
-/// A connection, and nothing else.
 struct Bare(BufReader<TcpStream>);
 
 impl Bare {
@@ -316,7 +312,6 @@ impl Bare {
         self.0.get_mut().write_all(&[head.as_bytes(), body].concat()).unwrap();
     }
 
-    /// The index, and how many bytes the answer has.
     fn receive(&mut self) -> (u64, usize) {
         let (mut index, mut length, mut chunked) = (0, 0, false);
         loop {

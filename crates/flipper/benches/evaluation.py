@@ -1,6 +1,6 @@
-"""Times the checks of `evaluation.rs` with the Python library; prints a line `key<TAB>nanoseconds` for each.
+"""Times the checks of `evaluation.rs` with the Python library. Prints a line `key<TAB>nanoseconds` for each.
 
-The argument says for how many seconds. As in Rust the checks take turns, and a figure is the median of the rounds.
+The argument is the duration in seconds. As in Rust, the checks take turns, and a figure is the median of the rounds.
 """
 
 import platform

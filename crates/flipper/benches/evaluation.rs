@@ -1,9 +1,8 @@
-//! What conditions, bucketers and ramps cost, against what they are made of, and the Python library beside them:
+//! Times conditions, bucketers and ramps against what they are made of, and against the Python library:
 //! `cargo bench --bench evaluation`.
 //!
-//! All checks and limits take turns in short batches, round after round, so that whatever else the machine does hits all
-//! alike. A figure is the median of the rounds, a ratio the median of the rounds' ratios. `docs/benchmarks-evaluation.md`
-//! has the results.
+//! All cases take turns in short batches, so that other load hits all alike. A figure is the median of the rounds, a ratio
+//! the median of the rounds' ratios. `docs/benchmarks-evaluation.md` has the results.
 #![expect(clippy::print_stdout, reason = "a report is what this program is for")]
 
 use std::collections::HashMap;
@@ -24,7 +23,7 @@ use sha1::{Digest, Sha1};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Far shorter than a scheduler's time slice, so that most batches are measured undisturbed.
+/// Far shorter than a time slice of the scheduler, so that it interrupts few batches.
 const BATCH: Duration = Duration::from_micros(50);
 const RUST: Duration = Duration::from_secs(28);
 const PYTHON: Duration = Duration::from_secs(10);
@@ -32,16 +31,14 @@ const HALF_A_DAY: Duration = Duration::from_secs(43_200);
 
 struct Case {
     name: &'static str,
-    /// How long so many checks take.
+    /// Returns the time of that many checks.
     run: Box<dyn Fn(usize) -> Duration>,
     beside: Option<Beside>,
     /// The same check in `evaluation.py`.
     python: Option<&'static str>,
 }
 
-/// What a case is compared with.
 struct Beside {
-    /// The cases that together are its measure.
     cases: Vec<&'static str>,
     limit: Limit,
 }
@@ -50,7 +47,7 @@ struct Beside {
 enum Limit {
     None,
     Times(f64),
-    /// So many nanoseconds more.
+    /// Nanoseconds.
     Plus(f64),
 }
 
@@ -111,7 +108,6 @@ fn flags() -> Result<FeatureFlagClient> {
     Ok(features)
 }
 
-/// A check with attributes.
 fn with(
     features: &FeatureFlagClient,
     name: &'static str,
@@ -170,7 +166,6 @@ fn cases() -> Result<Vec<Case>> {
     ])
 }
 
-/// How many checks fill a batch.
 fn calibrate(case: &Case) -> usize {
     let mut checks = 16;
     while (0..5).map(|_| (case.run)(checks)).min().is_some_and(|best| best < BATCH) {
@@ -179,7 +174,7 @@ fn calibrate(case: &Case) -> usize {
     checks
 }
 
-/// Nanoseconds of a check, for each case and round.
+/// Nanoseconds of a check, by case and round.
 fn rounds(cases: &[Case], time: Duration) -> HashMap<&'static str, Vec<f64>> {
     let checks: Vec<usize> = cases.iter().map(calibrate).collect();
     let mut figures: HashMap<_, Vec<f64>> = HashMap::new();
@@ -201,7 +196,6 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The columns from the measure to the verdict.
 fn compared(name: &str, Beside { cases, limit }: &Beside, figures: &HashMap<&'static str, Vec<f64>>) -> String {
     let own = &figures[name];
     let measure = |round: usize| cases.iter().map(|name| figures[name][round]).sum::<f64>();
@@ -216,9 +210,9 @@ fn compared(name: &str, Beside { cases, limit }: &Beside, figures: &HashMap<&'st
     format!("{} | {ratio:.2} × | {more:+.1} | {limit} | {verdict}", cases.join(" + "))
 }
 
-/// What Python needs, in nanoseconds, and what Python that is.
 struct Python {
     about: String,
+    /// Nanoseconds by key.
     figures: HashMap<String, f64>,
 }
 
@@ -246,7 +240,7 @@ impl Python {
 }
 
 fn main() -> Result<()> {
-    // `cargo test --benches` leaves it out, and only asks whether this runs.
+    // `cargo test --benches` leaves `--bench` out: one round shows that this runs.
     let whole = env::args().any(|argument| argument == "--bench");
     let python = if whole { Python::measure() } else { Err("this is but a test run".into()) };
     let cases = cases()?;

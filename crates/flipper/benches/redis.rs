@@ -1,5 +1,5 @@
-//! The Redis store and the mirror beside the bare driver, on a server of its own; both in turns, so that the machine's moods fall on
-//! both. `docs/benchmarks-redis.md` has the results.
+//! Times the Redis store and the mirror against the bare driver, on a server of its own. Both take turns, so that other load
+//! hits both alike. `docs/benchmarks-redis.md` has the results.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
 
@@ -25,7 +25,7 @@ const CHANGES: usize = 5_000;
 const FLAGS: usize = 10_000;
 const LISTS: usize = 41;
 
-/// What the store's own script does, less what it checks for other types.
+/// The store's script without its checks for other types.
 const SCRIPT: &str = "local now = redis.call('GET', KEYS[1]) \
                       if not now or redis.sha1hex(now) ~= ARGV[1] then return 0 end \
                       redis.call('SET', KEYS[1], ARGV[2]) return 1";
@@ -63,7 +63,7 @@ fn main() {
     });
 }
 
-/// So many times; once where `cargo test`, which leaves `--bench` out, only asks whether this runs.
+/// Once under `cargo test`, which leaves `--bench` out: that shows that this runs.
 fn times(whole: usize) -> usize {
     if std::env::args().any(|argument| argument == "--bench") { whole } else { 1 }
 }
@@ -158,10 +158,10 @@ async fn list(server: &RedisServer) {
     row("mirror start-up, 10,000 flags / SCAN + MGET", starts, scans);
 }
 
-/// From before the write to after the new value is in the other's hands.
+/// From before the write until the reader has the new value.
 async fn change(server: &RedisServer) {
-    let writer = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("told");
-    let reader = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("told");
+    let writer = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("changed");
+    let reader = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("changed");
     let mut watch = reader.watch();
     watch.next().await.unwrap();
     let mut version = writer.put(&flag("F", false), Precondition::Any).await.unwrap();
@@ -179,7 +179,7 @@ async fn change(server: &RedisServer) {
     while pushes.try_recv().is_ok() {}
 
     let (mut publisher, (mut subscriber, mut messages)) = (bare(server).await, pushed(&server.url()).await);
-    subscriber.subscribe("news").await.unwrap();
+    subscriber.subscribe("channel").await.unwrap();
     let (mut ours, mut wire, mut publish) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..times(CHANGES) {
         let record = flag("F", round % 2 == 0);
@@ -206,7 +206,7 @@ async fn change(server: &RedisServer) {
         before = after;
 
         let start = Instant::now();
-        let _: i64 = redis::cmd("PUBLISH").arg("news").arg(round).query_async(&mut publisher).await.unwrap();
+        let _: i64 = redis::cmd("PUBLISH").arg("channel").arg(round).query_async(&mut publisher).await.unwrap();
         while messages.recv().await.unwrap().kind != PushKind::Message {}
         publish.push(start.elapsed());
     }
@@ -214,7 +214,6 @@ async fn change(server: &RedisServer) {
     row("put to Changed / PUBLISH to callback", ours, publish);
 }
 
-/// Another process, which tells the time whenever it has seen a change.
 struct Follower {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -250,7 +249,7 @@ fn seen() {
 async fn follow(role: &str, url: &str) {
     match role {
         "ours" => {
-            let features = FeatureFlagClient::new(flipper::open(&format!("{url}?base_key=told")).unwrap());
+            let features = FeatureFlagClient::new(flipper::open(&format!("{url}?base_key=changed")).unwrap());
             features.ready().await.unwrap();
             let mut changes = features.changes();
             let mut enabled = features.is_enabled("F");
@@ -278,7 +277,7 @@ async fn follow(role: &str, url: &str) {
         }
         _ => {
             let (mut connection, mut messages) = pushed(url).await;
-            connection.subscribe("news").await.unwrap();
+            connection.subscribe("channel").await.unwrap();
             println!("ready");
             while let Some(message) = messages.recv().await {
                 if message.kind == PushKind::Message {
@@ -291,7 +290,7 @@ async fn follow(role: &str, url: &str) {
 
 /// From before `enable()` in this process to the new answer in another.
 async fn processes(server: &RedisServer) {
-    let features = FeatureFlagClient::new(flipper::open(&format!("{}?base_key=told", server.url())).unwrap());
+    let features = FeatureFlagClient::new(flipper::open(&format!("{}?base_key=changed", server.url())).unwrap());
     features.ready().await.unwrap();
     features.create("F").or_get().await.unwrap();
     features.disable("F").await.unwrap();
@@ -321,14 +320,13 @@ async fn processes(server: &RedisServer) {
         before = after;
 
         let start = SystemTime::now();
-        let _: i64 = redis::cmd("PUBLISH").arg("news").arg(round).query_async(&mut connection).await.unwrap();
+        let _: i64 = redis::cmd("PUBLISH").arg("channel").arg(round).query_async(&mut connection).await.unwrap();
         publish_took.push(publish.saw(start));
     }
     row("enable() to another process / EVALSHA, invalidation, GET", ours_took.clone(), wire_took);
     row("enable() to another process / PUBLISH to callback", ours_took, publish_took);
 }
 
-/// A mirrored check beside one of flags in memory.
 async fn check(server: &RedisServer) {
     const CHECKS: usize = 1000;
     let mirrored = FeatureFlagClient::new(flipper::open(&format!("{}?base_key=checked", server.url())).unwrap());

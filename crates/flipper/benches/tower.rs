@@ -1,7 +1,6 @@
-//! What a gate adds to a service: `cargo bench --features tower --bench tower`.
+//! Times what a gate adds to a service: `cargo bench --features tower --bench tower`.
 //!
-//! Each case is measured in turn, round after round, so that whatever else the machine does hits all alike; a figure is the
-//! median of the rounds.
+//! The cases take turns, so that other load hits all alike. A figure is the median of the rounds.
 #![expect(clippy::print_stdout, reason = "a report is what this program is for")]
 
 use std::convert::Infallible;
@@ -39,7 +38,7 @@ impl Service<Request<()>> for Bare {
     }
 }
 
-/// Nanoseconds a request, without those of making it.
+/// Nanoseconds a request; making it does not count.
 fn time<S>(service: &mut S, mut request: impl FnMut() -> Request<()>) -> f64
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
@@ -81,7 +80,7 @@ fn main() -> flipper::Result<()> {
         request
     };
 
-    // `cargo test --benches` leaves `--bench` out, and only asks whether this runs.
+    // `cargo test --benches` leaves `--bench` out: one round shows that this runs.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     let mut figures: [Vec<f64>; 8] = Default::default();
     for _ in 0..rounds {

@@ -1,4 +1,4 @@
-//! What checks and writes allocate: checks nothing, writes the same for any number of flags.
+//! Allocations: checks make none, and writes make the same number for any number of flags.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -10,7 +10,7 @@ use flipper_testkit::block_on;
 const NONE: AllocationInfo =
     AllocationInfo { count_total: 0, count_current: 0, count_max: 0, bytes_total: 0, bytes_current: 0, bytes_max: 0 };
 
-/// A flag of each kind, the first enabled, and one that nobody made.
+/// A flag of each kind, the first enabled, and a missing one.
 const NAMES: [&str; 4] = ["ON", "OFF", "BROKEN", "MISSING"];
 
 fn client() -> FeatureFlagClient {
@@ -26,7 +26,6 @@ fn client() -> FeatureFlagClient {
 fn a_check_by_name_allocates_nothing() {
     let features = client();
     for name in NAMES {
-        // The first too.
         let checks = measure(|| {
             for _ in 0..10 {
                 assert_eq!(features.is_enabled(name), name == "ON");
@@ -52,7 +51,7 @@ fn a_check_by_handle_allocates_nothing() {
     }
 }
 
-/// Where the answer does not depend on the context; for conditions and bucketers, see below.
+/// Flags whose answer does not depend on the context.
 #[test]
 fn a_check_with_a_context_allocates_nothing() {
     let features = client();
@@ -68,7 +67,7 @@ fn a_check_with_a_context_allocates_nothing() {
     }
 }
 
-/// A line for each thing that a check may have to look at; `tests/evaluation.rs` has more attributes and types.
+/// A flag for each part of a check; `tests/evaluation.rs` has more attributes and types.
 const EVALUATED: [(&str, &str); 5] = [
     ("conditions", r#""conditions": [{"plan": [{"variable": "plan", "value": "pro", "operator": null}]}]"#),
     ("deny", r#""deny_conditions": [{"plan": [{"variable": "plan", "value": "free", "operator": null}]}]"#),
@@ -91,7 +90,7 @@ fn an_evaluation_allocates_nothing() {
         store.put_text("FLAG", format!(r#"{{"feature_name": "FLAG", "is_enabled": true, "meta": {meta}}}"#));
         let features = FeatureFlagClient::new(store);
         let flag = features.get("FLAG");
-        // Once per thread `arc-swap`, which keeps the entry alive meanwhile, allocates its place for this thread.
+        // `arc-swap` keeps the entry alive meanwhile, and allocates once per thread for it.
         let evaluation = features.evaluate("FLAG", &context! { user_id: 0, plan: "pro" });
         assert!(evaluation.is_enabled, "{what}: {evaluation} {:?}", features.status().corrupt);
         let checks = measure(|| {
@@ -106,7 +105,6 @@ fn an_evaluation_allocates_nothing() {
     }
 }
 
-/// A client with so many flags, of which the first is returned.
 fn with_flags(count: usize) -> (FeatureFlagClient, FeatureFlag) {
     let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
     let first = block_on(features.create(format!("FLAG_{:06}", 0))).unwrap();
@@ -137,9 +135,9 @@ fn a_write_allocates_the_same_for_any_number_of_flags() {
     assert!(costs[0][0].count_total > 0, "nothing was counted");
 }
 
-/// The docs of `FlagTable` say what a name takes that has no flag any more.
+/// The docs of `FlagTable` state the memory of a name without a flag.
 #[test]
-fn a_name_without_a_flag_takes_what_the_docs_say() {
+fn a_name_without_a_flag_takes_the_documented_memory() {
     let table = FlagTable::new();
     let mut number = 0;
     let mut bytes = 0;

@@ -1,7 +1,7 @@
-//! `flipper::blocking`: every store, called from every kind of place, without a panic and without waiting for itself.
+//! `flipper::blocking` works with every store from every kind of thread and task, without a panic or a deadlock.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
-#![expect(clippy::print_stderr, reason = "so that a failure tells in which place it was")]
+#![expect(clippy::print_stderr, reason = "a failure must name its place")]
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -35,7 +35,6 @@ flipper::flags! {
     }
 }
 
-/// Everything that waits, once.
 fn use_all(features: &FeatureFlagClient) {
     features.ready().unwrap();
     let mut changes = features.changes();
@@ -52,7 +51,6 @@ fn use_all(features: &FeatureFlagClient) {
     flag.set_client_data(json!({ "c": 3 })).unwrap();
     assert_eq!(features.client_data("FLAG").unwrap().to_string(), r#"{"a": 1, "b": 2, "c": 3}"#);
 
-    // A closure and a context that the call borrows.
     let mut calls = 0;
     features
         .update("FLAG", |record| {
@@ -87,7 +85,6 @@ fn multi_thread() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Calls it from each kind of place, with new flags each.
 fn everywhere(make: impl Fn() -> FeatureFlagClient + Clone + Send + 'static) {
     let places: [Place; 9] = [
         ("a plain thread", |work| work()),
@@ -122,7 +119,6 @@ fn everywhere(make: impl Fn() -> FeatureFlagClient + Clone + Send + 'static) {
 }
 
 type Work = Box<dyn FnOnce() + Send>;
-/// Its name, and how work is done there.
 type Place = (&'static str, fn(Work));
 
 #[test]
@@ -151,7 +147,7 @@ fn redis() {
     });
 }
 
-/// A store of a user's: its futures need tokio's timers, and a task that serves them.
+/// A store whose futures need tokio's timers and a spawned task.
 #[derive(Debug)]
 struct NeedsRuntime {
     store: MemoryFeatureFlagStore,
@@ -171,7 +167,7 @@ impl NeedsRuntime {
 
     async fn call(&self) {
         tokio::time::sleep(Duration::from_micros(100)).await;
-        // Within a runtime this wakes when the task that runs ends its turn; but that is the one that waits for this.
+        // Inside a runtime, `yield_now` wakes at the end of the running task's turn, but that task waits here.
         tokio::task::yield_now().await;
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.requests.send(answer).await.unwrap();
@@ -215,7 +211,7 @@ fn a_store_that_needs_a_runtime() {
     });
 }
 
-/// In a task tokio counts what it did; used up, nothing would become ready any more.
+/// Tokio gives each task a budget; once it is used up, none of tokio's resources becomes ready.
 #[test]
 fn many_calls_in_one_task() {
     within(PATIENCE, || {
@@ -249,7 +245,7 @@ fn a_subscriber_may_call() {
     });
 }
 
-/// A store whose watch, which a mirror runs on flipper's thread, makes a blocking call.
+/// A store whose watch makes a blocking call; a mirror runs the watch on flipper's thread.
 #[derive(Debug)]
 struct CallsInWatch {
     store: MemoryFeatureFlagStore,
@@ -279,7 +275,7 @@ impl FeatureFlagStore for CallsInWatch {
     fn watch(&self) -> Watch<'_> {
         let mut first = true;
         let call = poll_fn(move |context| {
-            // A mirror polls once where it is made, and then on the thread.
+            // A mirror polls once where it is made, and then on flipper's thread.
             if std::mem::take(&mut first) {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
@@ -342,7 +338,7 @@ fn closed_is_closed() {
     assert_eq!(features.create("FLAG").wait().unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
-/// A method that is missing here would show through as the `async` one.
+/// A method that is missing from the blocking client would resolve to the async one.
 #[test]
 fn every_async_method_has_one_that_waits() {
     let names = |source: &'static str, before: &str| -> BTreeSet<&'static str> {

@@ -1,4 +1,4 @@
-//! The cache against a store that counts, fails and waits as the test says.
+//! The cache over a scripted store, which counts calls, fails and waits on command.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "support/scripted.rs"]
@@ -19,7 +19,7 @@ use flipper::{
 };
 use flipper_testkit::block_on;
 use futures_util::StreamExt;
-use scripted::{Scripted, until};
+use scripted::{Scripted, poll_once, wait_until};
 
 type Cache = CachedFeatureFlagStore<Scripted>;
 
@@ -49,15 +49,9 @@ fn cache(store: &Scripted) -> (Cache, Time) {
     (Cache::new(store.clone()).clock(time.clone()), time)
 }
 
-/// Whether the flag is on, `None` if there is none.
 fn look(cache: &Cache, name: &str) -> Result<Option<bool>, ErrorKind> {
     let found = block_on(cache.get_cached(name)).map_err(|error| error.kind())?;
     Ok(found.map(|flag| flag.record.unwrap().is_enabled()))
-}
-
-fn poll_once(future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "already over");
 }
 
 #[test]
@@ -124,7 +118,7 @@ fn only_get_cached_is_answered_from_memory() {
 }
 
 #[test]
-fn many_who_ask_at_once_make_one_call() {
+fn concurrent_reads_make_one_call() {
     let store = Scripted::with("F", true);
     let (cache, time) = cache(&store);
     for round in 1..=5 {
@@ -147,7 +141,7 @@ fn many_who_ask_at_once_make_one_call() {
 }
 
 #[test]
-fn those_who_wait_for_a_call_that_fails_do_not_call_again() {
+fn waiters_on_a_call_that_fails_do_not_call_again() {
     let store = Scripted::new();
     let (cache, _time) = cache(&store);
     store.after_get.shut();
@@ -163,7 +157,7 @@ fn those_who_wait_for_a_call_that_fails_do_not_call_again() {
         assert!(error.to_string().contains("store refused access: Scripted"), "{error}");
     }
     assert_eq!(store.gets(), 1);
-    // Who asks later is not told of it.
+    // A later caller does not get the error.
     store.fail(None);
     assert_eq!(look(&cache, "F"), Ok(None));
 }
@@ -184,7 +178,7 @@ fn a_call_that_is_dropped_is_taken_over() {
         assert!(block_on(second).unwrap().is_some(), "expired: {expired}");
         time.pass(900);
     }
-    // Whoever drops a call leaves the expired answer to the next one.
+    // A dropped call leaves the expired answer to the next caller.
     store.after_get.shut();
     poll_once(cache.get_cached("F"));
     store.after_get.open();
@@ -211,7 +205,7 @@ fn expired_answers_are_given_while_the_store_is_down() {
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
     assert_eq!(store.gets(), 6);
 
-    // That it refuses access is no outage, and does not make the answer forgotten.
+    // Refused access is no outage, and does not discard the answer.
     store.fail(ErrorKind::Unauthorized);
     time.pass(1);
     assert_eq!(look(&cache, "F"), Err(ErrorKind::Unauthorized));
@@ -224,7 +218,7 @@ fn expired_answers_are_given_while_the_store_is_down() {
 }
 
 #[test]
-fn or_not() {
+fn expired_answers_are_refused_if_asked_to() {
     let store = Scripted::with("F", true);
     let (cache, time) = cache(&store);
     let cache = cache.stale_while_down(false).expiration(Duration::from_secs(10));
@@ -237,7 +231,7 @@ fn or_not() {
 }
 
 #[test]
-fn every_end_of_a_write_makes_the_answer_void() {
+fn every_outcome_of_a_write_discards_the_answer() {
     let store = Scripted::with("F", false);
     let (cache, _time) = cache(&store);
     let on = {
@@ -263,13 +257,13 @@ fn every_end_of_a_write_makes_the_answer_void() {
     block_on(cache.delete("F", Precondition::Any)).unwrap();
     assert_eq!(look(&cache, "F"), Ok(None));
 
-    // A conflict says that the answer is old.
+    // A conflict shows that the answer is outdated.
     fill();
     store.set("F", Some(true));
     block_on(cache.put(&on, Precondition::Absent)).unwrap_err();
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
-    // It happened, but the answer did not come.
+    // The write happened, but its answer was lost.
     fill();
     store.after_write.shut();
     thread::scope(|scope| {
@@ -282,7 +276,7 @@ fn every_end_of_a_write_makes_the_answer_void() {
     store.fail(None);
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
-    // It happened, but nobody waited for it.
+    // The write happened after its caller stopped waiting.
     fill();
     store.after_write.shut();
     poll_once(cache.put(&on, Precondition::Any));
@@ -326,7 +320,7 @@ fn the_size_is_bounded_and_what_is_asked_for_stays() {
     let tiny = Cache::new(store.clone()).max_size(0);
     look(&tiny, "HOT").unwrap();
     assert!(tiny.size() <= 1);
-    until("nobody is left at the gates", || store.after_get.waiting.load(Ordering::SeqCst) == 0);
+    wait_until("no call is left at the gate", || store.after_get.waiting.load(Ordering::SeqCst) == 0);
 }
 
 #[test]
@@ -341,7 +335,7 @@ fn without_expiration_every_call_asks() {
 }
 
 #[test]
-fn what_its_watch_reports_can_be_read_from_it() {
+fn what_its_watch_emits_can_be_read_from_it() {
     let store = Scripted::with("F", false);
     let (cache, _) = cache(&store);
     let mut events = cache.watch();
@@ -353,7 +347,7 @@ fn what_its_watch_reports_can_be_read_from_it() {
         next();
         assert_eq!(look(&cache, "F"), Ok(Some(enabled)));
     }
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     store.set("F", None);
     store.restore();
     while !matches!(next(), WatchEvent::Reset { .. }) {}

@@ -1,4 +1,4 @@
-//! The stream of changes: all of them, in order, or that some were missed and what there is now.
+//! The stream of changes has all of them in order, or says how many it missed and then has all flags.
 
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -9,7 +9,6 @@ use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlag
 use flipper_testkit::block_on;
 use futures_util::StreamExt;
 
-/// How many changes are kept for a receiver that is behind.
 const KEPT: usize = 1024;
 
 fn both() -> (FeatureFlagClient, MemoryFeatureFlagStore) {
@@ -17,7 +16,6 @@ fn both() -> (FeatureFlagClient, MemoryFeatureFlagStore) {
     (FeatureFlagClient::new(store.clone()), store)
 }
 
-/// What is there already.
 fn now(changes: &mut Changes) -> Vec<Change> {
     std::iter::from_fn(|| match changes.poll_next_unpin(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(change) => change,
@@ -26,7 +24,7 @@ fn now(changes: &mut Changes) -> Vec<Change> {
     .collect()
 }
 
-fn told(changes: &mut Changes) -> Vec<String> {
+fn texts(changes: &mut Changes) -> Vec<String> {
     now(changes).iter().map(text).collect()
 }
 
@@ -50,7 +48,7 @@ fn record(name: &str, enabled: bool) -> FlagRecord {
 }
 
 #[test]
-fn every_change_is_seen_in_order_whoever_makes_it() {
+fn every_change_is_emitted_in_order_for_every_writer() {
     let (features, store) = both();
     let other = FeatureFlagClient::new(store.clone());
     block_on(features.create("OLD")).unwrap();
@@ -65,17 +63,17 @@ fn every_change_is_seen_in_order_whoever_makes_it() {
         store.delete("C", Precondition::Any).await.unwrap();
         features.create("A").enabled(true).await.unwrap();
     });
-    let all = told(&mut first);
+    let all = texts(&mut first);
     assert!(all[4].starts_with("C "), "{all:?}");
     let others: Vec<_> = all.iter().map(String::as_str).filter(|text| !text.starts_with("C ")).collect();
     assert_eq!(others, ["A off", "B on", "A on", "B off", "A gone", "A on"]);
     assert_eq!(all[6], "C gone");
-    assert_eq!(told(&mut second), all);
-    assert!(told(&mut first).is_empty());
+    assert_eq!(texts(&mut second), all);
+    assert!(texts(&mut first).is_empty());
 }
 
 #[test]
-fn what_changes_nothing_is_not_told() {
+fn a_write_without_effect_is_not_emitted() {
     let (features, store) = both();
     let mut changes = features.changes();
     block_on(async {
@@ -90,13 +88,13 @@ fn what_changes_nothing_is_not_told() {
     });
     store.put_text("B", "{");
     store.put_text("B", "{");
-    let told = told(&mut changes);
-    assert_eq!(told[..3], ["A on", "A gone", "A on"]);
-    assert_eq!(told.len(), 4, "B once: {told:?}");
+    let texts = texts(&mut changes);
+    assert_eq!(texts[..3], ["A on", "A gone", "A on"]);
+    assert_eq!(texts.len(), 4, "B once: {texts:?}");
 }
 
 #[test]
-fn a_change_is_in_memory_when_it_is_told() {
+fn a_change_is_in_memory_when_it_is_emitted() {
     let (features, _) = both();
     let flag = block_on(features.create("A")).unwrap();
     let mut changes = features.changes();
@@ -124,21 +122,21 @@ fn a_change_is_in_memory_when_it_is_told() {
 }
 
 #[test]
-fn a_slow_receiver_is_told_so_then_all_flags_then_only_what_is_newer() {
+fn a_slow_receiver_gets_lagged_then_a_snapshot_then_newer_changes() {
     let (features, _) = both();
     let (mut slow, mut quick) = (features.changes(), features.changes());
     let flag = block_on(features.create("A")).unwrap();
     for _ in 0..KEPT {
         block_on(flag.enable()).unwrap();
         block_on(flag.disable()).unwrap();
-        assert_eq!(told(&mut quick).last().map(String::as_str), Some("A off"));
+        assert_eq!(texts(&mut quick).last().map(String::as_str), Some("A off"));
     }
     block_on(features.create("B").enabled(true)).unwrap();
 
     let lagged = block_on(slow.recv()).unwrap();
     let Change::Lagged { missed } = lagged else { panic!("{lagged:?}") };
     assert_eq!(missed as usize, 2 * KEPT + 2 - KEPT);
-    // Between the two, so it is in the snapshot and not told again.
+    // After `Lagged` and before the snapshot: in the snapshot, and not emitted again.
     block_on(features.create("C")).unwrap();
     block_on(flag.enable()).unwrap();
     let snapshot = block_on(slow.recv()).unwrap();
@@ -147,9 +145,9 @@ fn a_slow_receiver_is_told_so_then_all_flags_then_only_what_is_newer() {
         flags.iter().map(|flag| (flag.name.as_str(), flag.record.as_ref().unwrap().is_enabled())).collect();
     assert_eq!(on, [("A", true), ("B", true), ("C", false)]);
 
-    assert!(told(&mut slow).is_empty());
+    assert!(texts(&mut slow).is_empty());
     block_on(features.destroy("B")).unwrap();
-    assert_eq!(told(&mut slow), ["B gone"]);
+    assert_eq!(texts(&mut slow), ["B gone"]);
 }
 
 #[test]
@@ -199,7 +197,7 @@ fn the_stream_ends_with_the_last_client() {
     block_on(flag.enable()).unwrap();
     drop(store);
     drop(flag);
-    assert_eq!(text(&block_on(changes.recv()).unwrap()), "A off", "what was told before is not lost");
+    assert_eq!(text(&block_on(changes.recv()).unwrap()), "A off", "a change emitted before is not lost");
     assert_eq!(text(&block_on(changes.recv()).unwrap()), "A on");
     assert!(block_on(changes.recv()).is_none());
 }
@@ -219,7 +217,7 @@ fn the_stream_ends_though_a_receiver_lagged() {
 }
 
 #[test]
-fn a_reset_tells_each_difference() {
+fn a_reset_emits_each_difference() {
     let (features, store) = both();
     for (name, enabled) in [("A", true), ("B", true), ("C", true)] {
         block_on(features.create(name).enabled(enabled)).unwrap();
@@ -232,7 +230,7 @@ fn a_reset_tells_each_difference() {
         stored("B", Ok(record("B", false).into())),
         stored("D", Err(Corrupt::new("not JSON"))),
     ]);
-    assert_eq!(told(&mut changes), ["C gone", "B off", "D not JSON"]);
+    assert_eq!(texts(&mut changes), ["C gone", "B off", "D not JSON"]);
 }
 
 fn next(watch: &mut Watch<'_>) -> WatchEvent {
@@ -243,7 +241,7 @@ fn next(watch: &mut Watch<'_>) -> WatchEvent {
 }
 
 #[test]
-fn a_watch_is_told_that_versions_begin_anew() {
+fn a_watch_emits_a_reset_when_versions_start_over() {
     let (features, store) = both();
     for name in ["A", "B"] {
         block_on(features.create(name)).unwrap();
@@ -256,7 +254,7 @@ fn a_watch_is_told_that_versions_begin_anew() {
 
     let again = Stored { name: "C".into(), version: Version::ordered(1), record: Ok(record("C", true).into()) };
     store.table().reset(vec![again]);
-    // A state alone would be taken for an older one, and the absence of A too.
+    // Without the reset the new state of C and the absence of A would count as older.
     let reset = std::iter::repeat_with(|| next(&mut watch)).find_map(|event| match event {
         WatchEvent::Reset { flags, .. } => Some(flags),
         _ => None,

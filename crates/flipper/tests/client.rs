@@ -1,4 +1,4 @@
-//! The client's verbs, over the memory store and without any runtime.
+//! The client's verbs, over the memory store and without a runtime.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ fn spawnable<T: Send>(future: T) -> T {
     future
 }
 
-/// Runs a future while this thread is in `block_on` already.
+/// Runs a future on a thread that is inside `block_on`.
 fn elsewhere<F: IntoFuture<Output: Send> + Send>(future: F) -> F::Output {
     thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
@@ -35,7 +35,7 @@ fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
 #[test]
 fn futures_can_be_sent_between_threads() {
     let features = client();
-    // Without a runtime, and owning all it needs: what `spawn` asks for.
+    // `spawn` needs a future that owns all it uses.
     let creation = features.create("X").into_future();
     thread::spawn(|| block_on(creation)).join().unwrap().unwrap();
     block_on(spawnable(features.enable("X"))).unwrap();
@@ -176,14 +176,14 @@ fn contended_writers_lose_nothing() {
 }
 
 #[test]
-fn a_write_that_always_meets_another_is_a_conflict_after_its_time() {
+fn a_write_that_always_conflicts_fails_after_its_timeout() {
     let store = MemoryFeatureFlagStore::new();
     let features = FeatureFlagClient::builder().write_timeout(Duration::from_millis(50)).build(store.clone());
     block_on(features.create("X")).unwrap();
     let attempts = AtomicUsize::new(0);
     let result = block_on(features.update("X", |record| {
         attempts.fetch_add(1, Ordering::Relaxed);
-        // Somebody else is always quicker.
+        // Another writer always comes first.
         let mut other = FlagRecord::new("X", 0);
         other.set_enabled(true);
         elsewhere(store.put(&other, Precondition::Any))?;
@@ -252,7 +252,7 @@ fn client_data_that_only_python_can_write_outlive_our_writes() {
 }
 
 #[test]
-fn toggle_gives_what_the_flag_is_now() {
+fn toggle_returns_the_new_state() {
     let features = client();
     let flag = block_on(features.create("X")).unwrap();
     assert!(block_on(features.toggle("X")).unwrap() && flag.is_enabled());
@@ -261,7 +261,7 @@ fn toggle_gives_what_the_flag_is_now() {
 }
 
 #[test]
-fn a_percentage_that_is_none_is_refused() {
+fn an_invalid_percentage_is_refused() {
     let store = MemoryFeatureFlagStore::new();
     let features = FeatureFlagClient::new(store.clone());
     block_on(features.create("X")).unwrap();
@@ -282,7 +282,6 @@ fn a_percentage_that_is_none_is_refused() {
         let good: AnyPercentage = good;
         block_on(features.set_bucketer("X", ConsistentHashPercentageBucketer::new(good))).unwrap();
     }
-    // What another program has stored stays as it is.
     let stored = features.record("X").unwrap().to_json().replace("\"final_value\": 1.0", "\"final_value\": 100");
     let record = FlagRecord::from_json(&stored).unwrap();
     block_on(store.put(&record, Precondition::Any)).unwrap();

@@ -1,4 +1,4 @@
-//! Every store of this crate shows every behaviour that `store/mod.rs` states, and every behaviour stated there has its test.
+//! Every store of this crate shows every behaviour that `store/mod.rs` states, and each stated behaviour has its test.
 
 use std::sync::Arc;
 
@@ -92,13 +92,12 @@ fn a_behavior_needs_no_runtime_of_the_caller() {
     futures_executor::block_on(async {
         conformance::put_no_lost_update(store.clone()).await;
         conformance::watch_delete(store.clone()).await;
-        // More than one in one store, which others use too.
         conformance::list_agrees_with_get(store.clone()).await;
         conformance::put_aba(store).await;
     });
 }
 
-/// The names of the bullets under `# Behavior` in a piece of `store/mod.rs`.
+/// The names of the bullets under `# Behavior` in `source`.
 fn bullets(source: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut under_behavior = false;
@@ -124,7 +123,7 @@ fn bullets(source: &str) -> Vec<&str> {
 #[test]
 fn every_behavior_has_its_test_and_every_test_its_behavior() {
     let (store, local) = (include_str!("../src/store/mod.rs"), include_str!("../src/store/local.rs"));
-    // Those of the suites of their own begin with what these are about.
+    // Other suites prefix the names of their behaviours.
     let about =
         |name: &str| ["corrupt_", "reopen_"].into_iter().find(|about| name.starts_with(about)).unwrap_or_default();
     let stated = |source, suite: &str| -> Vec<&str> {
@@ -142,6 +141,6 @@ fn every_behavior_has_its_test_and_every_test_its_behavior() {
     assert_eq!(stated(store, "reopen_"), tested(flipper::__reopened_behaviors!(names)));
     assert_eq!(stated(store, "corrupt_"), tested(flipper::__corrupt_behaviors!(names)));
     assert_eq!(stated(local, "corrupt_"), tested(flipper::__local_corrupt_behaviors!(names)));
-    // So that a parser that finds nothing is found out.
+    // So that a parser that finds no bullets fails.
     assert_eq!((bullets(store).len(), bullets(local).len()), (58, 13));
 }

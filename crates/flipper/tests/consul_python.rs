@@ -1,4 +1,4 @@
-//! The Python library and this one on the same keys of a Consul agent, both ways.
+//! The Python library and this one on the same keys of a Consul agent.
 
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
@@ -21,7 +21,7 @@ async fn connect(agent: &ConsulAgent, base_key: &str) -> FeatureFlagClient {
     features
 }
 
-/// Python asks Consul again and again, and sees what it wrote itself a little later too.
+/// Python polls Consul, and has its own writes a little later too.
 #[track_caller]
 fn wait_for(python: &mut Python, call: &Value, answer: &Value) {
     wait_until(&format!("Python answers {answer} to {call}"), || python.ask(call) == *answer);
@@ -47,7 +47,7 @@ async fn python_reads_what_rust_writes() {
     wait_until("Python has the bucketer", || {
         python.ask(&json!(["get_meta", "F é"]))["bucketer"]["percentage"]["value"] == json!(0.25)
     });
-    // Its watcher lives: what we keep beside the base key, where there are many flags, is nothing to it.
+    // The hint key is beside the base key, where Python's watcher ignores it.
     assert!(agent.get("shared/.features.changed").is_some());
     for round in 0..20 {
         let name = format!("N{round}");
@@ -75,7 +75,6 @@ async fn rust_reads_what_python_writes() {
     python.ask(&json!(["set_percentage", "F", 0.0]));
     wait_until("Python's bucketer is here", || !features.is_enabled("F"));
 
-    // Each goes on from where the other left it.
     let data = json!(["get_client_data", "F"]);
     features.set_client_data("F", json!({"rust": 1})).await.unwrap();
     wait_for(&mut python, &data, &json!({"team": "café", "rust": 1}));

@@ -35,12 +35,10 @@ flipper::corrupt_conformance_tests!(
     directory_with_files_that_are_no_flags,
     async || {
         let folder = tempfile::tempdir().unwrap();
-        // Neither a flag nor in the way of one.
         fs::write(folder.path().join("README.txt"), "hello").unwrap();
         (DirectoryStore::open(folder.path()).unwrap(), folder)
     },
     async |store: &DirectoryStore, name: &str, value: &[u8]| {
-        // "Directory(…)"
         let shown = store.to_string();
         let folder = shown.strip_prefix("Directory(").unwrap().strip_suffix(')').unwrap();
         fs::write(format!("{folder}/{name}.json"), value).unwrap();

@@ -1,4 +1,4 @@
-//! Checks against what the Python library answered, and what they allocate.
+//! Checks against the answers of the Python library, and their allocations.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -23,7 +23,7 @@ impl Clock for At {
 
 impl RandomSource for At {
     fn next(&self) -> f64 {
-        // The golden percentages that chance acts on are at most 0 or at least 1.
+        // The golden percentages that depend on the draw are at most 0 or at least 1.
         0.5
     }
 }
@@ -41,7 +41,7 @@ fn same_number(a: &Json, b: &Json) -> bool {
     a == b || a.as_f64().is_some_and(|number| b.as_f64() == Some(number))
 }
 
-/// What Python raises at load is `Corrupt` here, and what it raises at the check, always a `TypeError`, `TypeMismatch`.
+/// What Python raises at load is `Corrupt`; what it raises at the check, always a `TypeError`, is `TypeMismatch`.
 #[test]
 fn golden_evaluations_are_pythons() {
     let packed = include_bytes!("golden/golden.jsonl.gz");
@@ -101,7 +101,6 @@ fn golden_evaluations_are_pythons() {
     assert_eq!(counts, expected.map(|(outcome, count)| (outcome.to_owned(), count)).into());
 }
 
-/// Conditions, hashes and ramps, over eight attributes of all types.
 #[test]
 fn checks_do_not_allocate() {
     let conditions = r#""conditions": [{"id": [{"variable": "id", "value": 1, "operator": "gte"}, {"variable": "id", "value": [7, 8], "operator": "in"}]}, {"plan": [{"variable": "plan", "value": "p", "operator": "in"}], "big": [{"variable": "big", "value": 1e40, "operator": "lt"}]}]"#;

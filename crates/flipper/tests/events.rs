@@ -1,4 +1,4 @@
-//! What subscribers hear of writes.
+//! The events that subscribers receive of writes.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::{Arc, Mutex};
@@ -42,7 +42,7 @@ fn taken(log: &Log) -> Vec<String> {
     std::mem::take(&mut *log.lock().unwrap())
 }
 
-/// Runs a future while this thread is in `block_on` already.
+/// Runs a future on a thread that is inside `block_on`.
 fn elsewhere<F: IntoFuture<Output: Send> + Send>(future: F) -> F::Output {
     thread::scope(|scope| scope.spawn(|| block_on(future)).join()).unwrap()
 }
@@ -52,7 +52,7 @@ fn client() -> FeatureFlagClient {
 }
 
 #[test]
-fn every_verb_tells_before_and_after() {
+fn every_verb_calls_before_and_after() {
     let (features, log) = (client(), Log::default());
     let _subscription = features.subscribe(Recorder("", log.clone()));
     block_on(async {
@@ -80,7 +80,7 @@ fn every_verb_tells_before_and_after() {
 }
 
 #[test]
-fn what_writes_nothing_tells_nothing() {
+fn a_call_without_a_write_calls_no_subscriber() {
     let (features, log) = (client(), Log::default());
     block_on(features.create("X")).unwrap();
     let _subscription = features.subscribe(Recorder("", log.clone()));
@@ -93,7 +93,7 @@ fn what_writes_nothing_tells_nothing() {
 }
 
 #[test]
-fn a_veto_keeps_the_write_from_happening() {
+fn a_veto_prevents_the_write() {
     let (features, log) = (client(), Log::default());
     let _recorder = features.subscribe(Recorder("", log.clone()));
     let veto = features.subscribe(Pre(|event: &WriteEvent| match event.verb() {
@@ -116,7 +116,7 @@ fn a_veto_keeps_the_write_from_happening() {
 }
 
 #[test]
-fn subscribers_are_called_in_order_and_once_however_often_a_write_is_tried() {
+fn subscribers_are_called_in_order_and_once_per_write() {
     let store = MemoryFeatureFlagStore::new();
     let (features, log) = (FeatureFlagClient::new(store.clone()), Log::default());
     block_on(features.create("X")).unwrap();
@@ -152,7 +152,7 @@ fn a_subscriber_may_write_flags_itself() {
 }
 
 #[test]
-fn a_panic_after_a_write_is_nobodys_but_the_log() {
+fn a_panic_after_a_write_is_only_logged() {
     let (features, log) = (client(), Log::default());
     let _panics = features.subscribe(Post(|_: &WriteEvent| panic!("a test asked for it")));
     let _hears = features.subscribe(Recorder("", log.clone()));

@@ -1,4 +1,4 @@
-//! What is public is named where newcomers look: every store and wrapper, every feature, every guide.
+//! README and `lib.rs` name every public store, wrapper, feature and guide.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -20,7 +20,6 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The rows of a document's tables.
 fn rows(document: &str) -> String {
     let lines = read(document);
     let lines = lines.lines().map(|line| line.trim_start_matches("//! "));
@@ -75,7 +74,7 @@ fn every_guide_is_a_page() {
     }
 }
 
-/// A link to another file leads nowhere on a page, unless it has a definition that `_guide.rs` replaces.
+/// A relative link works on a page only if it has a definition that `_guide.rs` replaces.
 #[test]
 fn the_guides_links_lead_to_pages() {
     let pages = read("crates/flipper/src/_guide.rs");

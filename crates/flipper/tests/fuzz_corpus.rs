@@ -1,4 +1,4 @@
-//! The inputs that fuzzing found worth keeping; see `scripts/fuzz`.
+//! The corpus of `scripts/fuzz`.
 
 #[path = "../../../fuzz/record.rs"]
 mod record;

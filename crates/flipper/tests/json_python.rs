@@ -1,4 +1,4 @@
-//! Whatever Python's `json` reads is read, and written as Python writes it; what it refuses is refused.
+//! Reads and refuses the same texts as Python's `json`, and writes them as Python does.
 
 use std::process::Command;
 
@@ -30,7 +30,7 @@ fn json_is_pythons() {
         );
         let record = FlagRecord::from_json(&flag).unwrap();
         assert_eq!(record.to_json(), flag, "seed {seed}");
-        // For programs, by serde: with null for floats that are not finite, and U+FFFD for lone surrogates.
+        // Through serde, floats that are not finite become null, and lone surrogates U+FFFD.
         serde_json::from_value::<Json>(json.to_serde()).unwrap();
         assert!(serde_json::to_string(&json).is_ok(), "seed {seed}: {text}");
     }

@@ -1,4 +1,4 @@
-//! The mirror against a store that fails, waits and tells as the test says, and against the memory store.
+//! The mirror over a scripted store, which fails, waits and emits events on command, and over the memory store.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -11,7 +11,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,7 +23,7 @@ use flipper::{
     Result,
 };
 use flipper_testkit::block_on;
-use scripted::{Scripted, Tell, until};
+use scripted::{Scripted, poll_once, wait_until};
 use serde_json::json;
 
 type Mirror<S = Scripted> = MirroredFeatureFlagStore<S>;
@@ -35,7 +34,6 @@ flipper::local_store_conformance_tests!(any_store_mirrored, async || {
     Mirror::new(Box::new(Scripted::new()) as Box<dyn FeatureFlagStore>)
 });
 
-/// A mirror that is in sync, and its client.
 fn mirror(store: &Scripted) -> (Mirror, FeatureFlagClient) {
     let mirror = Mirror::new(store.clone());
     let features = FeatureFlagClient::new(mirror.clone());
@@ -56,12 +54,6 @@ fn record(name: &str, enabled: bool) -> FlagRecord {
     record
 }
 
-/// Polls a future once, then drops it.
-fn poll_once(future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "already over");
-}
-
 #[test]
 fn prints_the_stack() {
     let mirror = Mirror::new(MemoryFeatureFlagStore::new());
@@ -70,7 +62,7 @@ fn prints_the_stack() {
 }
 
 #[test]
-fn checks_are_of_memory_and_writes_go_through() {
+fn checks_read_memory_and_writes_go_through() {
     let store = Scripted::with("OLD", true);
     let (_mirror, features) = mirror(&store);
     assert!(features.is_enabled("OLD"));
@@ -85,15 +77,15 @@ fn checks_are_of_memory_and_writes_go_through() {
 }
 
 #[test]
-fn changes_of_others_arrive() {
+fn foreign_changes_arrive() {
     let store = Scripted::with("F", false);
     let (_mirror, features) = mirror(&store);
     store.set("F", Some(true));
-    until("F is on", || features.is_enabled("F"));
+    wait_until("F is on", || features.is_enabled("F"));
     store.set("F", None);
-    until("F is gone", || !features.exists("F"));
+    wait_until("F is gone", || !features.exists("F"));
     store.set("G", Some(true));
-    until("G is on", || features.is_enabled("G"));
+    wait_until("G is on", || features.is_enabled("G"));
 }
 
 #[test]
@@ -104,10 +96,10 @@ fn a_write_costs_one_call_and_one_read_after() {
         let (gets, puts) = (store.gets(), store.puts());
         block_on(async { if enabled { features.enable("F").await } else { features.disable("F").await } }).unwrap();
         assert_eq!(store.puts(), puts + 1);
-        until("the echo is read", || store.gets() == gets + 1);
-        // What is told after it can only be seen after it.
+        wait_until("the echo is read", || store.gets() == gets + 1);
+        // Events arrive in order: with this flag here, all before it are processed.
         store.set("AFTER", Some(enabled));
-        until("AFTER is seen", || features.is_enabled("AFTER") == enabled);
+        wait_until("AFTER is seen", || features.is_enabled("AFTER") == enabled);
         assert_eq!(store.gets(), gets + 2, "one for the echo, one for AFTER");
     }
 }
@@ -125,9 +117,9 @@ fn a_slow_read_does_not_undo_a_write_made_since() {
     assert!(features.is_enabled("F"));
     store.after_get.open();
 
-    until("it is read again", || store.gets() >= 2);
+    wait_until("it is read again", || store.gets() >= 2);
     store.set("LAST", Some(true));
-    until("LAST is seen", || features.is_enabled("LAST"));
+    wait_until("LAST is seen", || features.is_enabled("LAST"));
     let mut seen = Vec::new();
     while let Some(change) = block_on(changes.recv()) {
         if let Change::Set { name, record } = change {
@@ -141,51 +133,51 @@ fn a_slow_read_does_not_undo_a_write_made_since() {
 }
 
 #[test]
-fn on_off_on_is_told_apart_though_the_bytes_are_equal() {
+fn on_off_on_counts_though_the_bytes_are_equal() {
     let store = Scripted::with("F", true);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     let (mirror, features) = mirror(&store);
     block_on(features.disable("F")).unwrap();
     let on = Stored { name: "F".into(), version: Version::opaque("x"), record: Ok(record("F", true).into()) };
-    // Of before the write, and told after it.
+    // Read before the write, or at an unknown time.
     let early = Instant::now() - Duration::from_secs(1);
-    store.tell(|| Tell::Event(WatchEvent::Changed { flag: on.clone(), read_at: Some(early) }));
-    store.tell(|| Tell::Event(WatchEvent::Changed { flag: on.clone(), read_at: None }));
-    store.tell(|| Tell::Event(WatchEvent::Removed { name: "F".into(), version: None, read_at: Some(early) }));
-    until("it is read instead", || store.gets() > 0);
+    store.emit(|| WatchEvent::Changed { flag: on.clone(), read_at: Some(early) });
+    store.emit(|| WatchEvent::Changed { flag: on.clone(), read_at: None });
+    store.emit(|| WatchEvent::Removed { name: "F".into(), version: None, read_at: Some(early) });
+    wait_until("it is read instead", || store.gets() > 0);
     store.set("F", Some(true));
-    assert!(!features.is_enabled("F"), "nobody told of that one");
-    store.tell(|| Tell::Event(WatchEvent::Changed { flag: on.clone(), read_at: Some(Instant::now()) }));
-    until("F is on", || features.is_enabled("F"));
+    assert!(!features.is_enabled("F"), "no event for that one");
+    store.emit(|| WatchEvent::Changed { flag: on.clone(), read_at: Some(Instant::now()) });
+    wait_until("F is on", || features.is_enabled("F"));
     drop(mirror);
 }
 
 #[test]
 fn a_dropped_write_that_happened_is_seen() {
     let store = Scripted::with("F", false);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     let (mirror, features) = mirror(&store);
     store.after_write.shut();
     poll_once(mirror.put(&record("F", true), Precondition::Any));
-    until("F is on", || features.is_enabled("F"));
+    wait_until("F is on", || features.is_enabled("F"));
 
     poll_once(mirror.delete("F", Precondition::Any));
-    until("F is gone", || !features.exists("F"));
+    wait_until("F is gone", || !features.exists("F"));
 
     poll_once(mirror.put_all(&[record("G", true), record("H", true)], Precondition::Any));
-    until("G is on", || features.is_enabled("G"));
+    wait_until("G is on", || features.is_enabled("G"));
     assert!(!features.exists("H"), "the loop did not come to it");
     store.after_write.open();
     block_on(features.create("H")).unwrap();
 }
 
 #[test]
-fn a_dropped_write_that_did_not_happen_leaves_the_flag_and_the_turn() {
+fn a_dropped_write_that_did_not_happen_leaves_the_flag_and_blocks_no_write() {
     let store = Scripted::with("F", false);
     let (mirror, features) = mirror(&store);
     store.before_write.shut();
     poll_once(mirror.put(&record("F", true), Precondition::Any));
-    until("it is read again", || store.gets() == 1);
+    wait_until("it is read again", || store.gets() == 1);
     store.before_write.open();
     assert!(!features.is_enabled("F"));
     block_on(features.enable("F")).unwrap();
@@ -195,7 +187,7 @@ fn a_dropped_write_that_did_not_happen_leaves_the_flag_and_the_turn() {
 #[test]
 fn a_write_whose_answer_was_lost_is_seen() {
     let store = Scripted::with("F", false);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     let (mirror, features) = mirror(&store);
     store.after_write.shut();
     let put = thread::spawn(move || block_on(mirror.put(&record("F", true), Precondition::Any)));
@@ -203,37 +195,36 @@ fn a_write_whose_answer_was_lost_is_seen() {
     store.fail(ErrorKind::Unavailable);
     store.after_write.open();
     assert_eq!(put.join().unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
-    until("the failing reads are reported", || !features.status().is_live());
+    wait_until("the failing reads are reported", || !features.status().is_live());
     assert!(stale(&features.status()).1.contains("flag \"F\" cannot be read again: store is unavailable"));
-    assert!(!features.is_enabled("F"), "the last known one");
+    assert!(!features.is_enabled("F"), "the held state");
     store.fail(None);
-    until("F is on", || features.is_enabled("F"));
-    until("it is live", || features.status().is_live());
+    wait_until("F is on", || features.is_enabled("F"));
+    wait_until("it is live", || features.status().is_live());
 }
 
-/// It would be reported for ever, for the flag is not read again.
+/// It would be reported for ever, since the flag is not read again.
 #[test]
-fn a_failing_read_that_nobody_needs_any_more_is_not_reported() {
+fn a_failing_read_that_is_needless_by_now_is_not_reported() {
     let store = Scripted::with("F", false);
     let (_mirror, features) = mirror(&store);
     store.after_get.shut();
     store.set("F", Some(true));
     store.after_get.wait_for_one();
-    // All flags come meanwhile.
+    // A list makes the pending read needless.
     store.restore();
-    until("F is on", || features.is_enabled("F"));
+    wait_until("F is on", || features.is_enabled("F"));
     store.fail(ErrorKind::Unavailable);
     store.after_get.open();
-    until("the read has failed", || store.after_get.waiting.load(Ordering::SeqCst) == 0);
-    store.tell(|| Tell::Event(WatchEvent::Following(Updates::Local)));
-    until("it goes on", || features.status().updates == Updates::Local);
+    wait_until("the read has failed", || store.after_get.waiting.load(Ordering::SeqCst) == 0);
+    store.emit(|| WatchEvent::Following(Updates::Local));
+    wait_until("it goes on", || features.status().updates == Updates::Local);
     store.fail(None);
     store.set("G", Some(true));
-    until("the next read is made", || features.is_enabled("G"));
+    wait_until("the next read is made", || features.is_enabled("G"));
     assert!(features.status().is_live(), "{:?}", features.status());
 }
 
-/// A memory store that can only be polled.
 #[derive(Debug)]
 struct Polled(MemoryFeatureFlagStore);
 
@@ -262,31 +253,30 @@ impl FeatureFlagStore for Polled {
     }
 }
 
-/// Two polls then find the same, and tell of no change.
+/// Two polls then find the same, and emit no change.
 #[test]
-fn an_own_write_that_somebody_undoes_between_two_polls_is_not_kept() {
+fn an_own_write_that_is_undone_between_two_polls_is_not_kept() {
     let inner = MemoryFeatureFlagStore::new();
     let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(Polled(inner.clone())));
     block_on(features.ready()).unwrap();
-    until("it polls", || matches!(features.status().updates, Updates::Poll { .. }));
+    wait_until("it polls", || matches!(features.status().updates, Updates::Poll { .. }));
     block_on(features.create("F").enabled(true)).unwrap();
     block_on(inner.delete("F", Precondition::Any)).unwrap();
-    until("F is gone", || !features.exists("F"));
+    wait_until("F is gone", || !features.exists("F"));
 }
 
-/// Likewise if the read has failed first.
 #[test]
 fn an_event_answers_for_a_read_that_failed() {
     let store = Scripted::with("F", false);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     let (_mirror, features) = mirror(&store);
     store.fail(ErrorKind::Unavailable);
     store.hint("F");
-    until("the failing read is reported", || !features.status().is_live());
+    wait_until("the failing read is reported", || !features.status().is_live());
     let flag = Stored { name: "F".to_owned(), version: Version::opaque("on"), record: Ok(Arc::new(record("F", true))) };
-    store.tell(|| Tell::Event(WatchEvent::Changed { flag: flag.clone(), read_at: Some(Instant::now()) }));
-    until("F is on", || features.is_enabled("F"));
-    until("nothing is to be read any more", || features.status().is_live());
+    store.emit(|| WatchEvent::Changed { flag: flag.clone(), read_at: Some(Instant::now()) });
+    wait_until("F is on", || features.is_enabled("F"));
+    wait_until("nothing is to be read any more", || features.status().is_live());
 }
 
 #[test]
@@ -296,47 +286,47 @@ fn a_conflict_is_the_callers_and_needs_no_read() {
     let error = block_on(mirror.put(&record("F", true), Precondition::Absent)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     store.hint("OTHER");
-    until("the hint is followed", || store.gets() == 1);
+    wait_until("the hint is followed", || store.gets() == 1);
 }
 
 #[test]
-fn an_authoritative_read_is_taken_in() {
+fn a_read_of_the_store_updates_memory() {
     let store = Scripted::with("F", false);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     let (_mirror, features) = mirror(&store);
     store.set("F", Some(true));
     assert!(!features.is_enabled("F"));
     assert!(block_on(features.fetch("F")).unwrap().unwrap().is_enabled());
     assert!(features.is_enabled("F"));
-    assert!(block_on(features.fetch("NOBODY")).unwrap().is_none());
+    assert!(block_on(features.fetch("MISSING")).unwrap().is_none());
 }
 
 #[test]
-fn an_outage_is_survived_and_visible() {
+fn an_outage_is_survived_and_reported() {
     let store = Scripted::with("F", true);
     store.set("GOES", Some(true));
     let (_mirror, features) = mirror(&store);
     let before = SystemTime::now();
     store.fail(ErrorKind::Unavailable);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     store.lose();
-    until("it is stale", || !features.status().is_live());
+    wait_until("it is stale", || !features.status().is_live());
     let status = features.status();
     let (since, reason) = stale(&status);
     assert!(reason.contains("gone"), "{reason}");
-    assert!(since <= before, "it counts from the store's last word");
+    assert!(since <= before, "it counts from the last contact");
     assert_eq!(status.last_sync, Some(since));
 
     store.set("F", Some(false));
     store.set("GOES", None);
     store.set("NEW", Some(true));
-    assert!(features.is_enabled("F"), "the last known one");
+    assert!(features.is_enabled("F"), "the held state");
     assert_eq!(block_on(features.enable("F")).unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(stale(&features.status()).0, since, "still the same outage");
 
     store.fail(None);
     store.restore();
-    until("it is live", || features.status().is_live());
+    wait_until("it is live", || features.status().is_live());
     assert!(!features.is_enabled("F") && !features.exists("GOES") && features.is_enabled("NEW"));
 }
 
@@ -344,20 +334,20 @@ fn an_outage_is_survived_and_visible() {
 fn panics_and_ends_of_the_watch_are_reported_and_survived() {
     let store = Scripted::with("F", false);
     let (_mirror, features) = mirror(&store);
-    // The new watch cannot reach the store at first, so that there is time to look.
+    // The new watch cannot reach the store at first, so that the status can be read.
     store.fail(ErrorKind::Unavailable);
-    store.tell(|| Tell::Panic("the driver is broken"));
-    until("it is stale", || !features.status().is_live());
-    until("it watches again", || stale(&features.status()).1.contains("store is unavailable"));
-    store.tells.store(false, Ordering::SeqCst);
+    store.panic_watches("the driver is broken");
+    wait_until("it is stale", || !features.status().is_live());
+    wait_until("it watches again", || stale(&features.status()).1.contains("store is unavailable"));
+    store.sends_hints.store(false, Ordering::SeqCst);
     store.set("F", Some(true));
     store.fail(None);
     store.restore();
-    until("it is live with what was missed", || features.status().is_live() && features.is_enabled("F"));
+    wait_until("it is live with what was missed", || features.status().is_live() && features.is_enabled("F"));
 
     store.set("F", Some(false));
-    store.tell(|| Tell::End);
-    until("it is live with what was missed", || !features.is_enabled("F") && features.status().is_live());
+    store.end_watches();
+    wait_until("it is live with what was missed", || !features.is_enabled("F") && features.status().is_live());
 }
 
 #[test]
@@ -388,7 +378,7 @@ fn the_reason_of_a_panic_is_in_the_status() {
         }
     }
     let mirror = Mirror::new(Broken);
-    until("the panic is told", || stale(&mirror.status()).1.contains("panicked: no watch today"));
+    wait_until("the panic is reported", || stale(&mirror.status()).1.contains("panicked: no watch today"));
     block_on(mirror.put(&record("F", true), Precondition::Any)).unwrap();
     assert!(mirror.table().get("F").is_some());
 }
@@ -401,10 +391,10 @@ fn the_task_ends_with_the_last_clone() {
     assert_eq!(store.watching.load(Ordering::SeqCst), 1);
     drop(mirror);
     store.set("F", Some(false));
-    until("F is off", || !features.is_enabled("F"));
+    wait_until("F is off", || !features.is_enabled("F"));
     drop(features);
-    until("the watch is dropped", || store.watching.load(Ordering::SeqCst) == 0);
-    until("the flags are dropped", || table.strong_count() == 0);
+    wait_until("the watch is dropped", || store.watching.load(Ordering::SeqCst) == 0);
+    wait_until("the flags are dropped", || table.strong_count() == 0);
 }
 
 #[test]
@@ -424,12 +414,12 @@ fn a_closed_mirror_answers_from_memory_and_takes_no_writes() {
 }
 
 #[test]
-fn ready_waits_for_the_flags_or_says_that_they_cannot_come() {
+fn ready_waits_for_the_flags_or_fails() {
     let store = Scripted::with("F", true);
     store.fail(ErrorKind::Unavailable);
     let mirror = Mirror::new(store.clone());
     poll_once(mirror.ready());
-    until("it is told", || stale(&mirror.status()).1.contains("unavailable"));
+    wait_until("it is stale", || stale(&mirror.status()).1.contains("unavailable"));
     poll_once(mirror.ready());
     assert!(mirror.status().last_sync.is_none());
     store.fail(None);
@@ -444,7 +434,7 @@ fn ready_waits_for_the_flags_or_says_that_they_cannot_come() {
     assert_eq!(block_on(refused.ready()).unwrap_err().kind(), ErrorKind::Unauthorized);
     store.fail(None);
     store.restore();
-    until("it comes all the same", || refused.status().is_live());
+    wait_until("it comes all the same", || refused.status().is_live());
     block_on(refused.ready()).unwrap();
 
     store.fail(ErrorKind::Unavailable);
@@ -479,7 +469,7 @@ fn eight_writers_lose_nothing() {
             }
         });
         for client in &clients {
-            until("every mirror has all 400", || {
+            wait_until("every mirror has all 400", || {
                 client.client_data("F").unwrap().as_object().is_some_and(|data| data.len() == 400)
             });
         }
@@ -487,7 +477,7 @@ fn eight_writers_lose_nothing() {
 }
 
 #[test]
-fn bulk_writes_of_the_same_flags_do_not_wait_for_each_other_for_ever() {
+fn bulk_writes_of_the_same_flags_do_not_deadlock() {
     let store = Scripted::new();
     let (mirror, features) = mirror(&store);
     let records: Vec<_> = (0..20).map(|number| record(&format!("F{number}"), true)).collect();
@@ -515,15 +505,14 @@ fn says_how_changes_arrive() {
     let (_mirror, features) = mirror(&store);
     assert_eq!(features.status().updates, Updates::Push);
     let every = Duration::from_secs(7);
-    store.tell(|| Tell::Event(WatchEvent::Following(Updates::Poll { every })));
-    until("it polls", || features.status().updates == Updates::Poll { every });
+    store.emit(|| WatchEvent::Following(Updates::Poll { every }));
+    wait_until("it polls", || features.status().updates == Updates::Poll { every });
 }
 
 fn with_file(store: &Scripted, path: &Path) -> FeatureFlagClient {
     FeatureFlagClient::new(Mirror::builder(store.clone()).snapshot_file(path).build())
 }
 
-/// A snapshot file of a store with `F` on, conditions and all.
 fn file_of(store: &Scripted, path: &Path) {
     let features = with_file(store, path);
     block_on(features.ready()).unwrap();
@@ -532,7 +521,7 @@ fn file_of(store: &Scripted, path: &Path) {
 }
 
 #[test]
-fn a_process_that_starts_while_the_store_is_down_has_the_last_known_flags() {
+fn a_process_that_starts_in_an_outage_has_the_saved_flags() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.snapshot");
     let store = Scripted::with("F", true);
@@ -548,19 +537,18 @@ fn a_process_that_starts_while_the_store_is_down_has_the_last_known_flags() {
     let status = features.status();
     assert!(stale(&status).0 <= before);
     assert_eq!(status.last_sync, Some(stale(&status).0));
-    until("the reason is told", || stale(&features.status()).1.contains("unavailable"));
+    wait_until("the reason is reported", || stale(&features.status()).1.contains("unavailable"));
     block_on(features.close()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), written, "the file is still the better one");
 
-    // The store comes back, with other flags.
     let features = with_file(&store, &path);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     store.set("F", Some(false));
     store.set("GOES", None);
     store.fail(None);
-    until("it watches", || store.watching.load(Ordering::SeqCst) == 1);
+    wait_until("it watches", || store.watching.load(Ordering::SeqCst) == 1);
     store.restore();
-    until("it is live", || features.status().is_live());
+    wait_until("it is live", || features.status().is_live());
     assert!(features.exists("F") && !features.is_enabled("F") && !features.exists("GOES"));
     block_on(features.enable("F")).unwrap();
 }
@@ -573,17 +561,19 @@ fn the_snapshot_file_follows_the_flags() {
     let features = with_file(&store, &path);
     block_on(features.ready()).unwrap();
     store.set("WRITTEN_LATER", Some(true));
-    until("the change is in the file", || fs::read_to_string(&path).is_ok_and(|text| text.contains("WRITTEN_LATER")));
+    wait_until("the change is in the file", || {
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("WRITTEN_LATER"))
+    });
     drop(features);
-    until("it is over", || store.watching.load(Ordering::SeqCst) == 0);
+    wait_until("it is over", || store.watching.load(Ordering::SeqCst) == 0);
     let names = || -> Vec<_> { fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
-    until("no temporary file is left", || names() == ["flags.snapshot"]);
+    wait_until("no temporary file is left", || names() == ["flags.snapshot"]);
     #[cfg(unix)]
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
 }
 
 #[test]
-fn a_broken_snapshot_file_is_ignored() {
+fn an_invalid_snapshot_file_is_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.snapshot");
     let store = Scripted::with("F", true);
@@ -608,13 +598,12 @@ fn a_broken_snapshot_file_is_ignored() {
     assert!(!is_used(), "a folder");
     fs::remove_dir(&path).unwrap();
 
-    // One that is broken is replaced once the store is there.
+    // An invalid file is replaced once the store answers.
     fs::write(&path, "rubbish").unwrap();
     store.fail(None);
     file_of(&store, &path);
     assert!(is_used());
 
-    // One of another store.
     let other = Mirror::builder(MemoryFeatureFlagStore::new()).snapshot_file(&path).build();
     assert!(other.table().get("F").is_none());
 }

@@ -1,4 +1,5 @@
-//! Flags that a store comes back without are kept for a while, and what a mirror tells its own watchers can be read from it.
+//! The mirror keeps flags for a while that a store comes back without, and emits an event only once its memory has the
+//! change.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -18,13 +19,12 @@ use flipper::{
 };
 use flipper_testkit::block_on;
 use futures_util::StreamExt;
-use scripted::{Scripted, Tell, until};
+use scripted::{Scripted, wait_until};
 
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];
 
 type Features = FeatureFlagClient;
 
-/// Four flags that are on, and a client that mirrors them.
 fn four(mirror: impl FnOnce(Scripted) -> MirroredFeatureFlagStore<Scripted>) -> (Scripted, Features) {
     let store = Scripted::new();
     for name in NAMES {
@@ -35,23 +35,23 @@ fn four(mirror: impl FnOnce(Scripted) -> MirroredFeatureFlagStore<Scripted>) -> 
     (store, features)
 }
 
-/// The store is away, and comes back with these flags alone.
+/// The store is lost, and comes back with only these flags.
 fn comes_back_with(store: &Scripted, names: &[&str]) {
     store.lose();
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     for name in NAMES {
         store.set(name, names.contains(&name).then_some(true));
     }
-    store.tells.store(true, Ordering::SeqCst);
+    store.sends_hints.store(true, Ordering::SeqCst);
     store.restore();
 }
 
-/// An event after which all before it were taken in.
+/// Waits until all events before are processed.
 fn settle(store: &Scripted, features: &Features) {
     store.set("SETTLED", Some(true));
-    until("the last change is here", || features.is_enabled("SETTLED"));
+    wait_until("the last change is here", || features.is_enabled("SETTLED"));
     store.set("SETTLED", None);
-    until("the last change is here", || !features.exists("SETTLED"));
+    wait_until("the last change is here", || !features.exists("SETTLED"));
 }
 
 fn reason(features: &Features) -> Option<Arc<str>> {
@@ -69,24 +69,23 @@ fn on(features: &Features) -> Vec<&'static str> {
 fn a_store_that_comes_back_empty_is_doubted() {
     let (store, features) = four(MirroredFeatureFlagStore::new);
     comes_back_with(&store, &[]);
-    until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
+    wait_until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
     settle(&store, &features);
     assert_eq!(on(&features), NAMES);
 
-    // Neither a read of a caller nor the next loss ends it.
+    // Neither a caller's read nor the next loss ends the doubt.
     assert!(block_on(features.fetch("A")).unwrap().is_none());
     comes_back_with(&store, &[]);
     settle(&store, &features);
     assert_eq!(on(&features), NAMES);
     assert!(reason(&features).is_some());
 
-    // The backup is played in.
     for name in NAMES {
         assert!(!features.status().is_live());
         store.set(name, Some(true));
         settle(&store, &features);
     }
-    until("it is current", || features.status().is_live());
+    wait_until("it is current", || features.status().is_live());
     assert_eq!(on(&features), NAMES);
 }
 
@@ -94,32 +93,30 @@ fn a_store_that_comes_back_empty_is_doubted() {
 fn what_happens_to_a_flag_in_doubt_counts() {
     let (store, features) = four(MirroredFeatureFlagStore::new);
     comes_back_with(&store, &["A"]);
-    until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 3 of 4 flags")));
-    store.tell(|| {
-        Tell::Event(WatchEvent::Removed { name: "B".into(), version: None, read_at: Some(std::time::Instant::now()) })
-    });
-    until("B is gone", || !features.exists("B"));
+    wait_until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 3 of 4 flags")));
+    store.emit(|| WatchEvent::Removed { name: "B".into(), version: None, read_at: Some(std::time::Instant::now()) });
+    wait_until("B is gone", || !features.exists("B"));
     block_on(features.create("C").replace()).unwrap();
     assert!(!features.is_enabled("C"));
     assert!(features.is_enabled("D") && !features.status().is_live());
     block_on(features.destroy("D")).unwrap_err();
-    // Everything is deleted while the store is followed: as it says.
+    // A deletion while the store is followed is believed.
     store.set("A", None);
     store.set("C", None);
-    store.tell(|| Tell::Event(store.reset()));
-    until("it is current", || features.status().is_live());
+    store.emit(|| store.reset());
+    wait_until("it is current", || features.status().is_live());
     assert_eq!(on(&features), [""; 0]);
 }
 
 #[test]
 fn deletions_while_the_store_is_followed_are_believed() {
     let (store, features) = four(MirroredFeatureFlagStore::new);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     for name in NAMES {
         store.set(name, None);
     }
-    store.tell(|| Tell::Event(store.reset()));
-    until("all are gone", || on(&features).is_empty());
+    store.emit(|| store.reset());
+    wait_until("all are gone", || on(&features).is_empty());
     assert!(features.status().is_live());
 }
 
@@ -127,8 +124,8 @@ fn deletions_while_the_store_is_followed_are_believed() {
 fn half_of_the_flags_may_have_been_deleted_meanwhile() {
     let (store, features) = four(MirroredFeatureFlagStore::new);
     comes_back_with(&store, &["A", "B"]);
-    until("two are gone", || on(&features) == ["A", "B"]);
-    until("it is current", || features.status().is_live());
+    wait_until("two are gone", || on(&features) == ["A", "B"]);
+    wait_until("it is current", || features.status().is_live());
 }
 
 #[test]
@@ -136,11 +133,11 @@ fn after_a_while_the_store_is_believed() {
     let (store, features) =
         four(|store| MirroredFeatureFlagStore::builder(store).doubt_for(Duration::from_millis(300)).build());
     comes_back_with(&store, &[]);
-    until("all are gone", || on(&features).is_empty());
-    until("it is current", || features.status().is_live());
+    wait_until("all are gone", || on(&features).is_empty());
+    wait_until("it is current", || features.status().is_live());
     let (store, features) = four(|store| MirroredFeatureFlagStore::builder(store).doubt_for(Duration::ZERO).build());
     comes_back_with(&store, &[]);
-    until("all are gone", || on(&features).is_empty());
+    wait_until("all are gone", || on(&features).is_empty());
 }
 
 #[test]
@@ -150,24 +147,24 @@ fn the_snapshot_file_is_not_overwritten_with_nothing() {
     let with_file = |store: Scripted| MirroredFeatureFlagStore::builder(store).snapshot_file(&path).build();
     let (store, features) = four(with_file);
     let flags_in = |path: &Path| fs::read_to_string(path).unwrap_or_default().matches("feature_name").count();
-    until("the file is there", || flags_in(&path) == 4);
+    wait_until("the file is there", || flags_in(&path) == 4);
     let before = fs::read(&path).unwrap();
     comes_back_with(&store, &[]);
-    until("it is doubted", || reason(&features).is_some());
+    wait_until("it is doubted", || reason(&features).is_some());
     block_on(features.close()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), before);
 
-    // A process that starts has the flags of the file, and doubts as well.
+    // A process that starts has the flags of the file, in doubt as well.
     let features = FeatureFlagClient::new(with_file(store));
     block_on(features.ready()).unwrap();
-    until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
+    wait_until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
     assert_eq!(on(&features), NAMES);
     block_on(features.close()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]
-fn what_a_mirror_tells_its_watchers_can_be_read_from_it() {
+fn what_a_mirror_emits_can_be_read_from_it() {
     let store = Scripted::with("F", false);
     let mirror = MirroredFeatureFlagStore::new(store.clone());
     block_on(mirror.ready()).unwrap();
@@ -196,12 +193,12 @@ fn a_doubt_ends_when_memory_has_what_ended_it() {
         let mirror = MirroredFeatureFlagStore::new(store.clone());
         block_on(mirror.ready()).unwrap();
         comes_back_with(&store, &[]);
-        until("it is doubted", || !mirror.status().is_live());
+        wait_until("it is doubted", || !mirror.status().is_live());
         let mut events = mirror.watch();
-        store.tells.store(false, Ordering::SeqCst);
+        store.sends_hints.store(false, Ordering::SeqCst);
         for name in NAMES {
             store.set(name, Some(false));
-            store.tell(|| Tell::Event(WatchEvent::Hint { name: name.to_owned() }));
+            store.hint(name);
         }
         assert!(block_on(events.by_ref().any(async |event| matches!(event, WatchEvent::Restored))));
         let Some(WatchEvent::Reset { flags, .. }) = block_on(events.next()) else { panic!("no flags") };
@@ -217,28 +214,28 @@ fn deletions_reach_a_mirror_of_a_mirror() {
     block_on(second.ready()).unwrap();
     for step in 0..40 {
         block_on(store.put(&FlagRecord::new("F", 1), Precondition::Absent)).unwrap();
-        until("F is here", || second.exists("F"));
+        wait_until("F is here", || second.exists("F"));
         match step % 2 {
             0 => block_on(store.delete("F", Precondition::Any)).unwrap(),
             _ => block_on(first.delete("F", Precondition::Any)).unwrap(),
         };
-        until("F is gone", || !second.exists("F"));
+        wait_until("F is gone", || !second.exists("F"));
     }
 }
 
 #[test]
-fn watchers_of_a_mirror_learn_of_doubts() {
+fn a_mirror_emits_its_doubts() {
     let store = Scripted::new();
     store.fail(ErrorKind::Unavailable);
     let mirror = MirroredFeatureFlagStore::new(store.clone());
     let mut events = mirror.watch();
-    assert!(matches!(block_on(events.next()), Some(WatchEvent::Lost(_))), "no list, and no empty one either");
+    assert!(matches!(block_on(events.next()), Some(WatchEvent::Lost(_))), "no list, not even an empty one");
     store.fail(None);
-    store.tells.store(false, Ordering::SeqCst);
+    store.sends_hints.store(false, Ordering::SeqCst);
     for name in NAMES {
         store.set(name, Some(true));
     }
-    store.tell(|| Tell::Event(store.reset()));
+    store.emit(|| store.reset());
     let mut next_reset = || loop {
         if let Some(WatchEvent::Reset { flags, .. }) = block_on(events.next()) {
             return flags;
@@ -252,13 +249,12 @@ fn watchers_of_a_mirror_learn_of_doubts() {
     assert!(block_on(events.by_ref().any(async |event| is_lost(&event))), "and that they are in doubt");
     let reading: Vec<Stored> = mirror.table().list();
     assert_eq!(reading.len(), 4);
-    // One by one they are there again.
     for name in NAMES {
         store.set(name, Some(false));
     }
     assert!(
         block_on(events.by_ref().any(async |event| matches!(event, WatchEvent::Restored))),
-        "and that they are in doubt no more"
+        "and that the doubt is over"
     );
     assert!(matches!(block_on(events.next()), Some(WatchEvent::Reset { flags, .. }) if flags.len() == 4));
     assert!(mirror.status().is_live());
@@ -269,17 +265,17 @@ fn a_store_that_falls_silent_makes_the_flags_stale() {
     let store = Scripted::with("F", true);
     let mirror = MirroredFeatureFlagStore::new(store.clone());
     block_on(mirror.ready()).unwrap();
-    let confirmed = |valid_for| Tell::Event(WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for });
-    store.tell(|| confirmed(Duration::from_millis(200)));
+    let confirmed = |valid_for| WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for };
+    store.emit(|| confirmed(Duration::from_millis(200)));
     let events = mirror.watch();
     let is_silence = |event: &WatchEvent| matches!(event, WatchEvent::Lost(error) if error.to_string().contains("not been heard of"));
-    assert!(block_on(events.any(async |event| is_silence(&event))), "without anybody asking for the status");
+    assert!(block_on(events.any(async |event| is_silence(&event))), "without a read of the status");
     assert!(!mirror.status().is_live());
-    store.tell(|| confirmed(Duration::from_secs(60)));
-    until("it is current", || mirror.status().is_live());
+    store.emit(|| confirmed(Duration::from_secs(60)));
+    wait_until("it is current", || mirror.status().is_live());
 }
 
-/// As of a process that was stopped while the answer was on its way.
+/// A process that is stopped while the answer is on its way receives it late.
 #[test]
 fn a_list_that_comes_too_late_makes_nothing_current() {
     let store = Scripted::with("F", true);
@@ -290,9 +286,9 @@ fn a_list_that_comes_too_late_makes_nothing_current() {
     let minute = Duration::from_secs(60);
     let list = |age: Duration| {
         let read_at = Some(std::time::Instant::now() - age);
-        Tell::Event(WatchEvent::Reset { flags: store.all(), read_at, valid_for: Some(minute) })
+        WatchEvent::Reset { flags: store.all(), read_at, valid_for: Some(minute) }
     };
-    store.tell(|| list(2 * minute));
+    store.emit(|| list(2 * minute));
     let silent = loop {
         match block_on(events.next()).unwrap() {
             WatchEvent::Lost(error) => break error.to_string(),
@@ -302,13 +298,13 @@ fn a_list_that_comes_too_late_makes_nothing_current() {
     };
     assert!(silent.contains("not been heard of for 12"), "{silent}");
     assert!(!mirror.status().is_live());
-    store.tell(|| list(minute / 2));
-    until("it is current", || mirror.status().is_live());
+    store.emit(|| list(minute / 2));
+    wait_until("it is current", || mirror.status().is_live());
 }
 
-/// The list says nothing of it, and the write may be of before the list.
+/// The list does not have the flag, and may have been read before or after the write.
 #[test]
-fn an_own_write_during_which_a_list_came_is_read_back() {
+fn an_own_write_that_a_list_overtakes_is_read_back() {
     let store = Scripted::with("OTHER", true);
     let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(store.clone()));
     block_on(features.ready()).unwrap();
@@ -316,14 +312,14 @@ fn an_own_write_during_which_a_list_came_is_read_back() {
     std::thread::scope(|scope| {
         let written = scope.spawn(|| block_on(features.create("F").enabled(true)).map(drop));
         store.after_write.wait_for_one();
-        // Somebody deletes it at once, while the connection of the watch is away.
-        store.tells.store(false, Ordering::SeqCst);
+        // The flag is deleted at once, while the watch is disconnected.
+        store.sends_hints.store(false, Ordering::SeqCst);
         store.set("F", None);
         store.lose();
         store.set("SETTLED", Some(true));
         store.restore();
-        until("the list is here", || features.is_enabled("SETTLED"));
-        // Whatever is read in the background.
+        wait_until("the list is here", || features.is_enabled("SETTLED"));
+        // Holds all background reads.
         store.after_get.shut();
         store.after_write.open();
         store.after_get.wait_for_one();
@@ -335,7 +331,7 @@ fn an_own_write_during_which_a_list_came_is_read_back() {
 }
 
 #[test]
-fn a_change_that_cannot_be_read_yet_is_no_word_of_now() {
+fn a_pending_read_outlasts_confirmations() {
     let store = Scripted::with("F", false);
     let mirror = MirroredFeatureFlagStore::new(store.clone());
     block_on(mirror.ready()).unwrap();
@@ -343,43 +339,41 @@ fn a_change_that_cannot_be_read_yet_is_no_word_of_now() {
     store.set("F", Some(true));
     store.after_get.wait_for_one();
     let valid_for = Duration::from_millis(100);
-    until("it is stale, whatever the store says", || {
-        store.tell(|| Tell::Event(WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for }));
+    wait_until("it is stale, whatever the store says", || {
+        store.emit(|| WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for });
         !mirror.status().is_live()
     });
     store.after_get.open();
-    until("the change is here", || mirror.table().get("F").unwrap().record.unwrap().is_enabled());
-    store.tell(|| {
-        Tell::Event(WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for: Duration::from_secs(60) })
-    });
-    until("it is current", || mirror.status().is_live());
+    wait_until("the change is here", || mirror.table().get("F").unwrap().record.unwrap().is_enabled());
+    store.emit(|| WatchEvent::Confirmed { at: std::time::Instant::now(), valid_for: Duration::from_secs(60) });
+    wait_until("it is current", || mirror.status().is_live());
 }
 
 #[test]
-fn what_a_store_answers_while_it_is_lost_is_not_believed() {
+fn answers_of_a_lost_store_are_not_believed() {
     let (store, features) = four(MirroredFeatureFlagStore::new);
     store.after_get.shut();
     store.hint("A");
     store.after_get.wait_for_one();
     store.lose();
-    until("it is stale", || reason(&features).is_some());
-    store.tells.store(false, Ordering::SeqCst);
+    wait_until("it is stale", || reason(&features).is_some());
+    store.sends_hints.store(false, Ordering::SeqCst);
     for name in NAMES {
         store.set(name, None);
     }
     store.hint("B");
     store.after_get.open();
-    assert!(block_on(features.fetch("C")).unwrap().is_none(), "that is what it has");
-    store.tell(|| Tell::Event(WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message("still"))));
-    until("all before was taken in", || reason(&features).is_some_and(|reason| reason.contains("still")));
+    assert!(block_on(features.fetch("C")).unwrap().is_none(), "the caller gets the answer");
+    store.emit(|| WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message("still")));
+    wait_until("all before is processed", || reason(&features).is_some_and(|reason| reason.contains("still")));
     assert_eq!(on(&features), NAMES);
 }
 
 #[test]
-fn the_reason_is_the_present_one() {
+fn the_reason_is_the_latest() {
     let (store, features) = four(MirroredFeatureFlagStore::new);
     store.lose();
-    until("it is stale", || reason(&features).is_some_and(|reason| reason.contains("gone")));
-    store.tell(|| Tell::Event(WatchEvent::Lost(Error::new(ErrorKind::Unauthorized).with_message("NOAUTH"))));
-    until("it says why now", || reason(&features).is_some_and(|reason| reason.contains("NOAUTH")));
+    wait_until("it is stale", || reason(&features).is_some_and(|reason| reason.contains("gone")));
+    store.emit(|| WatchEvent::Lost(Error::new(ErrorKind::Unauthorized).with_message("NOAUTH")));
+    wait_until("the reason is the new one", || reason(&features).is_some_and(|reason| reason.contains("NOAUTH")));
 }

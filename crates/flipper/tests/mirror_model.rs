@@ -1,8 +1,8 @@
-//! The mirror's order, driven through random interleavings of own writes, foreign writes, deletes, resets, failures, and
-//! events that come late, twice or in another order.
+//! The mirror's order under random interleavings of own writes, foreign writes, deletes, resets, failures, and events that
+//! come late, twice or in another order.
 //!
-//! A model store numbers every state it ever had. What must hold: a state that is older than an own write that was
-//! acknowledged is never taken in, and when everything has come to rest the mirror has what the store has.
+//! The model store numbers every state. Two rules hold: the mirror takes in no state that is older than an acknowledged own
+//! write, and at rest it has what the store has.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -18,18 +18,18 @@ use order::{Order, Outcome, Read, Seen, Sent, Verdict, Write};
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
-/// How the model store tells of changes.
+/// How the model store reports changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watch {
-    /// "Read this name again", opaque versions.
+    /// Hints, opaque versions.
     Hints,
     /// Opaque versions, each read on a hint, with the time of the read.
     TimedReads,
-    /// Opaque versions, all read now and then and compared.
+    /// Opaque versions; polls that are compared.
     Polling,
-    /// Ordered versions, told with each change; without times, even in resets.
+    /// Ordered versions with each change; no times, even in resets.
     Ordered,
-    /// Ordered versions, and resets with times; the store may be set back to an earlier state, and counts on from there.
+    /// Ordered versions, and resets with times. The store may be set back to an earlier state, and counts on from there.
     OrderedSetBack,
 }
 
@@ -39,7 +39,7 @@ impl Watch {
     }
 }
 
-/// What the store holds, or held: `made` numbers all states that ever were, deletions included.
+/// A state of a flag; `made` numbers all states of the store, deletions included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 struct Flag {
     present: bool,
@@ -51,7 +51,7 @@ type Flags = BTreeMap<&'static str, Flag>;
 
 #[derive(Debug)]
 enum Job {
-    /// An own write on its way; `landed` once the store has done it.
+    /// A pending own write; `landed` once the store has done it.
     Write {
         name: &'static str,
         write: Option<Write>,
@@ -64,7 +64,6 @@ enum Job {
         read: Read,
         served: Option<Flag>,
     },
-    /// A read that a caller asked for.
     Get {
         name: &'static str,
         sent: Sent,
@@ -78,19 +77,17 @@ enum Job {
         written: Flag,
         set_back: u32,
     },
-    /// A read of one name by the watch.
     Timed {
         name: &'static str,
         at: Instant,
         served: Option<Flag>,
     },
-    /// A read of all names by the watch, for a reset or a comparison.
+    /// A read of all names, for a reset or a comparison.
     List {
         reset: bool,
         at: Instant,
         served: Option<Flags>,
     },
-    /// An event under way to the mirror.
     Event {
         name: &'static str,
         flag: Option<Flag>,
@@ -104,7 +101,7 @@ enum Job {
 
 struct Model {
     watch: Watch,
-    /// Takes every event for the newest state: what a mirror without rules would do.
+    /// Takes every event for the newest state, like a mirror without rules.
     naive: bool,
     rng: Rng,
     now: Instant,
@@ -188,7 +185,6 @@ impl Model {
     }
 
     fn tick(&mut self) {
-        // Sometimes the clock stands still.
         self.now += Duration::from_nanos(self.rng.u64(0..3));
     }
 
@@ -217,7 +213,7 @@ impl Model {
         }
     }
 
-    /// Asks for what is still needed when nothing is under way any more.
+    /// Starts what is still needed when nothing is pending.
     fn settle(&mut self) {
         self.tick();
         if !self.following {
@@ -261,7 +257,7 @@ impl Model {
         flag
     }
 
-    /// The connection is gone, and with it every event under way.
+    /// Cuts the connection and drops the pending events.
     fn lose(&mut self) {
         self.following = false;
         self.jobs
@@ -276,11 +272,11 @@ impl Model {
         }
     }
 
-    /// An earlier state of the store is put in place of the present one, and its count goes on from there.
+    /// Replaces the store with an earlier state; its count goes on from there.
     fn set_back(&mut self) {
         let Some((number, flags)) = self.backups.pop() else { return };
         self.lose();
-        // The store restarts for it: what it had answered and nobody has received is lost.
+        // The store restarts for it, so pending answers are lost.
         for job in &mut self.jobs {
             if let Job::Read { served, .. } | Job::Get { served, .. } | Job::ReadBack { served, .. } = job {
                 *served = None;
@@ -296,7 +292,7 @@ impl Model {
         if self.jobs.is_empty() {
             return;
         }
-        // Any job may be the next: events overtake each other. Numbers need the reset to come first, as the trait has it.
+        // Any job may be the next: events overtake each other. The trait requires a reset before numbered events.
         let resets = |job: &Job| matches!(job, Job::Reset { .. } | Job::List { reset: true, .. });
         let mut at = self.rng.usize(0..self.jobs.len());
         if self.watch.is_ordered() && matches!(self.jobs[at], Job::Event { .. }) {
@@ -311,7 +307,7 @@ impl Model {
         match job {
             Job::Write { name, write, present, landed: None, set_back } => {
                 if self.rng.u32(0..8) == 0 {
-                    // Fails on the way: it may land all the same, later, when nobody waits any more.
+                    // Unknown outcome: the write may still land later.
                     if let Some(write) = write {
                         self.order.end_write(name, &write, Outcome::Unknown, now);
                     }
@@ -406,13 +402,12 @@ impl Model {
         self.jobs.push(Job::ReadBack { name, sent, served: None, written, set_back });
     }
 
-    /// An own write returns to its caller.
     fn returned(&mut self, name: &'static str, flag: Flag, set_back: u32) {
         let acknowledged = self.acknowledged.entry(name).or_default();
         *acknowledged = flag.made.max(*acknowledged);
         self.check(name);
         let mirror = self.mirror.get(name).copied().unwrap_or_default();
-        // Of a store that was set back meanwhile, the numbers say nothing until the reset.
+        // After a set-back, numbers mean nothing until the reset.
         if set_back == self.set_back && self.flag(name) == flag && mirror.made != flag.made {
             self.broken.get_or_insert(format!("{name} is {mirror:?} when the write of {flag:?} returns"));
         }
@@ -459,7 +454,7 @@ impl Model {
     }
 
     fn check(&mut self, name: &'static str) {
-        // What a store forgets that is set back, it has not acknowledged.
+        // A set-back store may forget what it acknowledged.
         if self.set_back > 0 {
             return;
         }
@@ -509,7 +504,7 @@ fn ordered_and_set_back() {
 }
 
 #[test]
-fn the_model_finds_a_mirror_without_rules_out() {
+fn the_model_finds_a_mirror_without_rules() {
     for watch in [Watch::TimedReads, Watch::Polling, Watch::Ordered] {
         let broken = (0..500).filter(|seed| Model::new(*seed, watch, true).run().is_err()).count();
         assert!(broken > 150, "{watch:?}: only {broken} of 500 runs");

@@ -1,4 +1,4 @@
-//! Flags under names that only the Python library gives: whatever a store shows can be checked, changed, moved and destroyed.
+//! Names that only the Python library gives: each flag that a store lists can be checked, changed, moved and destroyed.
 
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
@@ -24,7 +24,7 @@ fn names() -> Vec<String> {
     odd.iter().map(|name| (*name).to_owned()).chain(["x".repeat(300)]).collect()
 }
 
-/// Python writes them; then here they are listed, checked, changed, copied into each other store and back, and destroyed.
+/// Python writes them; then they are listed, checked, changed, copied into each other store and back, and destroyed.
 async fn all_ways(
     python: &mut Python,
     mut names: Vec<String>,
@@ -71,20 +71,20 @@ async fn all_ways(
         let store = store.clone();
         async move {
             let mut watch = store.watch();
-            while !format!("{:?}", watch.next().await).contains("told/of") {}
+            while !format!("{:?}", watch.next().await).contains("watched/name") {}
         }
     });
     let deadline = std::time::Instant::now() + flipper_testkit::PATIENCE;
     while !changed.is_finished() {
         assert!(std::time::Instant::now() < deadline, "no change was reported");
-        python.ask(&json!(["create", "told/of", true, {}]));
+        python.ask(&json!(["create", "watched/name", true, {}]));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    python.ask(&json!(["destroy", "told/of"]));
+    python.ask(&json!(["destroy", "watched/name"]));
     assert_eq!(listed(store.list().await.unwrap()), names);
 }
 
-/// A flag under `features` and one under `features/deeper` are two stores'.
+/// A flag under `features` and one under `features/deeper` belong to two stores.
 async fn nested(outer: &dyn FeatureFlagStore, inner: &dyn FeatureFlagStore) {
     inner.put(&FlagRecord::new("X", 0), Precondition::Absent).await.unwrap();
     assert!(outer.get("deeper/X").await.unwrap().is_none());
@@ -121,7 +121,6 @@ async fn in_redis_and_consul() {
     let Some(mut python) = Python::start("consul", agent.port(), "features") else { return };
     let (_folder, mut to) = others();
     to.push(Arc::new(redis_at("copied")));
-    // Those that Consul takes from Python, in a path.
     let in_a_path =
         |name: &String| !name.contains(char::is_control) && !format!("/{name}").contains("//") && !name.contains("..");
     let names = names().into_iter().filter(in_a_path).collect();

@@ -1,4 +1,4 @@
-//! Flags that are what a test says: where an override holds, and where it does not.
+//! Where an override of a flag holds, and where it does not.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -13,10 +13,8 @@ use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlag
 use flipper_testkit::block_on;
 use tokio::task::yield_now;
 
-/// One for all tests here, as programs have it.
 static FEATURES: LazyLock<FeatureFlagClient> = LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
 
-/// What every way to ask gives for this flag; they must agree.
 fn answer(features: &FeatureFlagClient, name: &str) -> bool {
     let context = context! { user_id: 7 };
     let (flag, scope) = (features.get(name), features.scope(context));
@@ -164,7 +162,7 @@ async fn holds_for_all_tasks_of_a_runtime_on_this_thread() {
     .unwrap();
 }
 
-/// The body of such a test stays on its thread; other tasks do not.
+/// The body of such a test stays on its thread; other tasks may not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn is_handed_on_to_tasks_that_are_spawned_through_us() {
     let _overrides = override_flags!(FEATURES, "SPAWNED" => true);
@@ -248,7 +246,7 @@ fn a_scope_keeps_the_answer_it_gave() {
     assert!(!FEATURES.scope(context! {}).is_enabled("SCOPED"));
 }
 
-/// All at once, which a test harness with few threads does not do. `tests/overrides_parallel.rs` has the harness's own 200.
+/// All at once, also where the test harness has few threads. `tests/overrides_parallel.rs` has the harness's own 200.
 #[test]
 fn two_hundred_threads_with_opposite_overrides_a_hundred_times() {
     const THREADS: usize = 200;
@@ -269,7 +267,7 @@ fn two_hundred_threads_with_opposite_overrides_a_hundred_times() {
     }
 }
 
-/// A store that asks another client for a flag when it ends.
+/// A store that checks a flag of another client when it is dropped.
 #[derive(Debug)]
 struct LastWish(MemoryFeatureFlagStore);
 

@@ -1,5 +1,4 @@
-//! Two hundred tests with opposite overrides of one flag of one client, as a program's own tests have them.
-//! `scripts/test-overrides` runs them a hundred times, all at once.
+//! Two hundred tests with opposite overrides of one flag of one client. `scripts/test-overrides` runs them a hundred times.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -13,7 +12,7 @@ use tokio::task::yield_now;
 
 static FEATURES: LazyLock<FeatureFlagClient> = LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
 static FLAG: LazyLock<FeatureFlag> = LazyLock::new(|| FEATURES.get("FLAG"));
-/// One for many tests, so that their tasks take turns on the same threads.
+/// One for many tests, so that their tasks share its threads.
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap());
 
@@ -35,7 +34,7 @@ async fn check_again_and_again(answer: bool) {
     }
 }
 
-/// In each of the ways in which tests are written, by turns.
+/// Cycles through the ways in which tests are written.
 fn test(number: usize) {
     let answer = number.is_multiple_of(2);
     match number / 2 % 5 {

@@ -1,4 +1,4 @@
-//! Reading and writing stored flags, against what the Python library did with the same texts.
+//! Stored flags are read and written as the Python library does.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -28,7 +28,7 @@ fn stored_text(case: &Json) -> Option<String> {
     case.get("item").filter(|item| !item.is_null()).map(Json::to_string)
 }
 
-/// Python keeps a whitelist as a set and writes it in any order. We keep the stored order; the golden texts have it sorted.
+/// Python writes a whitelist in any order. We keep the stored order; the golden texts are sorted.
 fn with_sorted_whitelist(text: &str) -> String {
     let start = r#""key_whitelist": "#;
     let Some(at) = text.rfind(start).map(|at| at + start.len()) else { return text.to_owned() };
@@ -126,7 +126,7 @@ fn old_records_read_with_defaults() {
 }
 
 #[test]
-fn what_others_stored_stays_until_it_is_changed() {
+fn foreign_texts_stay_until_they_are_changed() {
     let text = PLAIN.replace("true", "null").replace("{}", "[1, 2]").replace(": 1,", r#": "then","#);
     let mut record = FlagRecord::from_json(&text).unwrap();
     assert_eq!(record.to_json(), text);

@@ -1,4 +1,4 @@
-//! What the Redis store and its watch do when the server fails them.
+//! The Redis store and its watch when the server fails.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
 
@@ -31,14 +31,14 @@ async fn lost(watch: &mut Watch<'_>) -> Error {
     }
 }
 
-/// The names of the next `Reset`, which `Restored` must precede after a loss.
+/// The names of the next `Reset`; `Restored` must precede it.
 async fn restored(watch: &mut Watch<'_>) -> Vec<String> {
-    let mut told = false;
+    let mut is_restored = false;
     loop {
         match next(watch).await {
-            WatchEvent::Restored => told = true,
+            WatchEvent::Restored => is_restored = true,
             WatchEvent::Reset { flags, read_at, .. } => {
-                assert!(told && read_at.is_some());
+                assert!(is_restored && read_at.is_some());
                 return flags.into_iter().map(|flag| flag.name).collect();
             }
             _ => {}
@@ -53,18 +53,18 @@ async fn first_reset(watch: &mut Watch<'_>) {
 
 async fn until(store: &RedisFeatureFlagStore, watch: &mut Watch<'_>, name: &str, enabled: bool) {
     loop {
-        let told = match next(watch).await {
+        let found = match next(watch).await {
             WatchEvent::Changed { flag, .. } if flag.name == name => Some(flag),
             WatchEvent::Hint { name: hinted } if hinted == name => store.get(name).await.unwrap(),
             _ => None,
         };
-        if told.is_some_and(|flag| flag.record.is_ok_and(|record| record.is_enabled() == enabled)) {
+        if found.is_some_and(|flag| flag.record.is_ok_and(|record| record.is_enabled() == enabled)) {
             return;
         }
     }
 }
 
-/// The first success; every failure before it must be one that passes.
+/// The first success; every failure before it must be transient.
 async fn eventually<T>(mut call: impl AsyncFnMut() -> flipper::Result<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -127,7 +127,7 @@ async fn restarted_again_and_again() {
         server.kill();
         server.restart();
     }
-    // Nothing acknowledged is gone, and the watch comes to the same.
+    // No acknowledged write is lost, and the watch reaches the same state.
     let listed = eventually(async || store.list().await).await;
     assert_eq!(listed.len(), 20);
     eventually(async || store.put(&flag("LAST", true), Precondition::Any).await).await;
@@ -150,7 +150,7 @@ async fn stopped_until_it_is_noticed() {
     let mut watch = store.watch();
     first_reset(&mut watch).await;
     server.pause();
-    // Both end while the server stands still, so it is their own limits that end them.
+    // The server stays paused, so each call ends by its own timeout.
     let error = store.get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     lost(&mut watch).await;
@@ -182,7 +182,6 @@ async fn every_connection_is_killed() {
     first_reset(&mut watch).await;
     for round in 0..5 {
         server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-        // A read is sent again.
         assert!(store.get("F").await.unwrap().is_some());
         lost(&mut watch).await;
         assert_eq!(restored(&mut watch).await, ["F"]);
@@ -206,7 +205,6 @@ async fn a_read_only_replica() {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(error.to_string().contains("read-only replica"), "{error}");
     }
-    // It can be followed all the same.
     let mut watch = store.watch();
     first_reset(&mut watch).await;
     connect(&primary).put(&flag("F", false), Precondition::Any).await.unwrap();
@@ -274,7 +272,7 @@ async fn no_server_at_all() {
     let mut watch = store.watch();
     assert_eq!(lost(&mut watch).await.kind(), ErrorKind::Unavailable);
     assert_eq!(store.get("F").await.unwrap_err().kind(), ErrorKind::Unavailable);
-    // Something else listens there, and never says a word.
+    // Another service listens there, and never sends anything.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
     let store = RedisFeatureFlagStore::from_url(&url).unwrap().timeout(Duration::from_millis(300));

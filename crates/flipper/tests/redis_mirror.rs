@@ -1,4 +1,4 @@
-//! Clients that mirror a real Redis server: many processes that write, and checks that go on whatever becomes of the server.
+//! Clients that mirror a real Redis server: many processes write, and checks go on whatever happens to the server.
 
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
@@ -27,7 +27,7 @@ fn said(features: &FeatureFlagClient) -> String {
     format!("{:?}", features.status())
 }
 
-/// The first result that is not "others were faster for ten seconds", or "the server is away".
+/// Retries while other writers come first, or the server is away.
 fn persist<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
@@ -40,7 +40,6 @@ fn persist<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
 #[test]
 fn child() {
     let Some(role) = child_role() else {
-        // That the processes of these tests can be started.
         Child::spawn("nothing", &[""]).succeed();
         return;
     };
@@ -59,7 +58,7 @@ fn child() {
     }
 }
 
-/// Merges into `F`, and into flags that others destroy meanwhile.
+/// Merges into `F`, and into flags that other processes destroy meanwhile.
 fn merge(features: &FeatureFlagClient, writer: &str, role: &Role) {
     for round in 0..ROUNDS {
         persist(|| block_on(features.set_client_data("F", json!({ format!("{writer}-{round}"): round })))).unwrap();
@@ -73,7 +72,7 @@ fn merge(features: &FeatureFlagClient, writer: &str, role: &Role) {
     }
 }
 
-/// Flips a flag that nobody else flips, but everybody merges into, and ends with it on.
+/// Flips a flag that only this process flips, but all merge into; it ends on.
 fn toggle(features: &FeatureFlagClient, flag: &str, role: &Role) {
     for round in 0..ROUNDS {
         let enabled = round % 2 == 1;
@@ -94,8 +93,7 @@ fn toggle(features: &FeatureFlagClient, flag: &str, role: &Role) {
 fn destroy(features: &FeatureFlagClient, first: &str, role: &Role) {
     for number in (first.parse().unwrap()..DOOMED).step_by(2) {
         let name = format!("DOOMED{number}");
-        // In the midst of the merges.
-        wait_until("somebody has merged into it", || {
+        wait_until("another process has merged into it", || {
             let stored = persist(|| block_on(features.fetch(&name))).unwrap();
             stored.is_some_and(|stored| stored.client_data().as_object().is_some_and(|data| !data.is_empty()))
         });
@@ -124,7 +122,7 @@ fn no_merge_of_eight_processes_is_lost() {
 }
 
 #[test]
-fn no_toggle_is_undone_and_no_flag_rises_from_the_dead() {
+fn no_toggle_is_undone_and_no_deleted_flag_returns() {
     let Some(server) = RedisServer::start() else { return };
     let features = mirrored(&server.url());
     for name in ["F".to_owned(), "G".to_owned()].into_iter().chain((0..DOOMED).map(|number| format!("DOOMED{number}")))
@@ -168,7 +166,6 @@ impl Checkers {
         Self { stop, checks, threads }
     }
 
-    /// Checks are made, and answered, here and now.
     fn assert_checking(&self) {
         let before = self.checks.load(Ordering::Relaxed);
         wait_until("checks go on", || self.checks.load(Ordering::Relaxed) > before + 1000);
@@ -211,7 +208,7 @@ fn fifty_restarts_under_writers_and_checkers() {
                             acknowledged.push(name);
                             writes.fetch_add(1, Ordering::Relaxed);
                         }
-                        // One whose answer was lost may be there.
+                        // A write of unknown outcome may be there.
                         Err(error) => assert!(error.is_transient(), "{error:?}"),
                     }
                     thread::sleep(Duration::from_millis(1));
@@ -273,7 +270,7 @@ fn checks_go_on_while_the_server_is_away() {
     checkers.finish();
 
     server.restart_empty();
-    // What came back without the flags is doubted; who empties it while it is followed means it.
+    // The mirror doubts a server that comes back without the flags, but believes a deletion while it follows.
     let held = features.list().len();
     wait_until("the doubt shows", || !features.status().is_live() && said(&features).contains("came back without"));
     assert_eq!(features.list().len(), held);
@@ -288,13 +285,13 @@ fn checks_go_on_while_the_server_is_away() {
 }
 
 #[test]
-fn what_is_no_flag_is_told_and_concerns_no_other() {
+fn an_unreadable_value_is_reported_and_affects_no_other_flag() {
     let Some(server) = RedisServer::start() else { return };
     let (features, checkers) = with_checkers(&server);
     block_on(features.create("BROKEN").enabled(true)).unwrap();
     block_on(features.create("HASH").enabled(true)).unwrap();
     server.command(&["SET", "features/BROKEN", "{"]);
-    wait_until("a value that is not JSON is told", || {
+    wait_until("a value that is not JSON is reported", || {
         features.status().corrupt.iter().any(|(name, _)| name == "BROKEN")
     });
     assert!(!features.is_enabled("BROKEN") && features.is_enabled_or("BROKEN", true));

@@ -1,4 +1,4 @@
-//! The Python library and this one on the same keys, both ways.
+//! The Python library and this one on the same keys.
 
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
@@ -48,12 +48,12 @@ async fn rust_reads_what_python_writes() {
     assert!(matches!(watch.next().await, Some(WatchEvent::Reset { flags, .. }) if flags.is_empty()));
 
     python.ask(&json!(["create", "F", true, {"team": "café"}]));
-    let told = loop {
+    let flag = loop {
         if let Some(WatchEvent::Changed { flag, .. }) = watch.next().await {
             break flag;
         }
     };
-    let record = told.record.unwrap();
+    let record = flag.record.unwrap();
     assert_eq!((record.name(), record.is_enabled()), ("F", true));
     // Byte for byte what Python would write.
     assert_eq!(record.to_json(), server.command(&["GET", "features/F"]).text());
@@ -64,7 +64,6 @@ async fn rust_reads_what_python_writes() {
     python.ask(&json!(["set_percentage", "F", 0.0]));
     assert!(!features.fetch_enabled("F", &context! {}).await.unwrap());
 
-    // Each goes on from where the other left it.
     features.set_client_data("F", json!({"rust": 1})).await.unwrap();
     python.ask(&json!(["set_client_data", "F", {"python": 2}]));
     features.set_client_data("F", json!({"rust": 3})).await.unwrap();

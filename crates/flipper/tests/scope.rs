@@ -1,4 +1,4 @@
-//! One request, one answer: `features.scope`.
+//! A scope answers the same for a whole request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ fn a_flag_that_changes_keeps_its_answer() {
 }
 
 #[test]
-fn a_flag_is_looked_at_when_it_is_first_asked_for() {
+fn a_flag_is_read_at_its_first_check() {
     let features = client();
     let scope = features.scope(context! {});
     block_on(features.create("LATER").enabled(true)).unwrap();
@@ -54,7 +54,7 @@ fn a_missing_flag_stays_missing() {
 }
 
 #[test]
-fn a_broken_flag_has_the_default_and_the_reason() {
+fn an_unreadable_flag_has_the_default_and_the_reason() {
     let store = MemoryFeatureFlagStore::new();
     store.put_text("BROKEN", "{");
     let scope = FeatureFlagClient::new(store).scope(context! {});
@@ -91,7 +91,7 @@ fn a_handle_brings_its_default() {
     assert!(!features.scope(context! {}).is_enabled(&flag));
 }
 
-/// Draws 0.0, 0.1, … 0.9 and begins anew, and counts.
+/// Draws 0.0, 0.1, … 0.9, then starts over; counts the draws.
 #[derive(Debug, Default)]
 struct Draws(Arc<AtomicU64>);
 
@@ -157,7 +157,6 @@ fn threads_of_one_request_agree() {
     }
 }
 
-/// A clock that goes on a second each time it is read.
 #[derive(Debug, Default)]
 struct Running(AtomicU64);
 
@@ -187,7 +186,7 @@ fn a_ramp_stands_still() {
     assert!((1..50).contains(&on), "the ramp itself goes on: {on}");
 }
 
-/// Asks the scope that asks it for another flag.
+/// A bucketer that checks another flag of the scope that calls it.
 #[derive(Debug)]
 struct Asking(std::sync::OnceLock<Scope>);
 
@@ -225,7 +224,7 @@ fn few_flags_allocate_nothing_once_there_is_a_scope() {
         block_on(features.create(name).enabled(true)).unwrap();
     }
     let scope = features.scope(context! { user_id: 7 });
-    // Once per thread `arc-swap` allocates its place for this thread.
+    // `arc-swap` allocates once per thread.
     features.evaluate("A", &context! {});
     let checks = measure(|| {
         for _ in 0..3 {

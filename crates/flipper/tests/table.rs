@@ -1,4 +1,4 @@
-//! What is newer, what is gone, and what a reset does.
+//! The table keeps the newer state, the memory of deletions, and after a reset just its flags.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -26,7 +26,7 @@ fn versions(table: &FlagTable) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn the_newer_wins_whichever_comes_first() {
+fn the_newer_state_wins_in_either_order() {
     let table = FlagTable::new();
     assert!(table.apply(flag("A", 5, true)));
     assert!(!table.apply(flag("A", 4, false)));
@@ -37,7 +37,7 @@ fn the_newer_wins_whichever_comes_first() {
 }
 
 #[test]
-fn what_is_gone_stays_gone_for_older_states() {
+fn a_deleted_flag_stays_deleted_for_older_states() {
     let table = FlagTable::new();
     assert!(table.apply(flag("A", 1, true)));
     assert!(!table.remove("A", Version::ordered(1)));
@@ -75,7 +75,7 @@ fn a_reset_leaves_these_flags_whatever_the_versions() {
     assert_eq!(versions(&table), [("A".to_owned(), 1), ("D".to_owned(), 2)]);
     assert!(!table.get("A").unwrap().record.unwrap().is_enabled());
 
-    // Numbers began anew, with 0.
+    // Numbers start over, with 0.
     assert!(table.apply(flag("B", 0, true)));
     assert!(table.apply(flag("C", 0, true)));
     assert!(table.apply(flag("A", 3, true)));
@@ -84,7 +84,7 @@ fn a_reset_leaves_these_flags_whatever_the_versions() {
 }
 
 #[test]
-fn a_flag_that_cannot_be_read_is_that_flags_problem_alone() {
+fn an_unreadable_flag_affects_no_other() {
     let table = FlagTable::new();
     table.apply(flag("A", 1, true));
     table.apply(corrupt("B", 2));
@@ -117,7 +117,7 @@ fn names_of_any_length_and_kind_are_kept_apart() {
 }
 
 #[test]
-fn asking_adds_nothing() {
+fn reads_add_nothing() {
     let store = MemoryFeatureFlagStore::new();
     let features = flipper::FeatureFlagClient::new(store.clone());
     for number in 0..100 {

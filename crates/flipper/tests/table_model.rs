@@ -1,6 +1,5 @@
-//! Checks while flags change: a model that tries every order of steps, and real threads.
-//!
-//! The model is of `Slot::set` and the checks that read it, step by step; change both together.
+//! Checks while flags change: a model of every order of steps, and real threads. The model repeats `Slot::set` and the
+//! checks step by step; change both together.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -9,7 +8,7 @@ use flipper::store::{FlagTable, Stored, Version};
 use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use flipper_testkit::block_on;
 
-/// What the slot's word says: the answer of a state, or that the entry must be looked at.
+/// The slot's word: the answer of a state, or that the check must evaluate the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
     Answer(usize),
@@ -22,7 +21,7 @@ enum Write {
     Entry(usize),
 }
 
-/// The ways to ask: `is_enabled`, `is_enabled_with`, and what reads the entry alone, as `evaluate` and `record` do.
+/// What a check reads first: the word of `is_enabled` or `is_enabled_with`, or the entry, as `evaluate` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ask {
     Word(usize),
@@ -32,7 +31,7 @@ enum Ask {
 const ASKS: [Ask; 3] = [Ask::Word(0), Ask::Word(1), Ask::Entry];
 const STATES: usize = 3;
 
-/// For each state, whether the answers without and with a context are settled in advance.
+/// For each state, whether the word has the answer without and with a context.
 type Settled = [[bool; 2]; STATES];
 
 fn all_settled() -> impl Iterator<Item = Settled> {
@@ -54,7 +53,7 @@ fn writes(announced: bool) -> Vec<Write> {
         .collect()
 }
 
-/// Every order of the steps of a writer and of one reader with its checks, on memory that all see at once.
+/// Every order of the steps of one writer and one reader, on memory that both see at once.
 struct Interleavings<'a> {
     settled: &'a Settled,
     writes: &'a [Write],
@@ -68,13 +67,13 @@ struct Moment {
     words: [Word; 2],
     entry: usize,
     asked: usize,
-    /// The state that was current when the check under way began, once its word said `Evaluate`.
+    /// The state that was current when the word said `Evaluate`.
     began: Option<usize>,
     seen: usize,
 }
 
 impl Interleavings<'_> {
-    /// Whether no order gives a check a state that was not current during it, or an older one than before.
+    /// Whether each check returns a state that was current during it, and none older than before.
     fn all_are_right(&mut self, now: Moment) -> bool {
         if now.asked == self.asks.len() {
             self.tried += 1;
@@ -102,7 +101,7 @@ impl Interleavings<'_> {
             },
             (began, _) => (now.entry, began.unwrap_or(now.entry)),
         };
-        // The entry is the truth: current is what it holds.
+        // The entry defines the current state.
         let right = (began..=now.entry).contains(&answer) && answer >= now.seen;
         right && self.all_are_right(Moment { asked: now.asked + 1, began: None, seen: answer, ..now })
     }
@@ -129,19 +128,19 @@ fn asks_of_three() -> impl Iterator<Item = [Ask; 3]> {
 }
 
 #[test]
-fn every_check_tells_a_state_current_during_it_and_never_goes_back() {
+fn every_check_returns_a_state_current_during_it_and_never_goes_back() {
     let (right, tried) = interleavings_are_right(true);
     assert!(right);
     assert!(tried > 100_000, "only {tried} orders");
 }
 
 #[test]
-fn the_model_sees_what_is_wrong_without_the_announcement() {
+fn the_model_finds_the_fault_without_the_announcement() {
     assert!(!interleavings_are_right(false).0);
 }
 
-/// The same on memory that shows writes late: a reader finds any write to a place, if not older than what it knows of that
-/// place. It learns, by acquire loads of release stores, all that the writer knew at the store.
+/// The same on memory that shows writes late: a reader sees any write to a place that is not older than what it knows of the
+/// place. An acquire load of a release store adds all that the writer knew then.
 struct Views<'a> {
     settled: &'a Settled,
     words: Vec<Seen<Word>>,
@@ -154,7 +153,7 @@ struct Seen<T> {
     knew: View,
 }
 
-/// How many writes to each place are known of, less the first.
+/// For each place, the newest write that is known.
 #[derive(Clone, Copy, Debug, Default)]
 struct View {
     word: usize,
@@ -213,9 +212,9 @@ fn views_are_right(announced: bool) -> bool {
 }
 
 #[test]
-fn no_check_goes_back_even_if_writes_are_seen_late() {
+fn no_check_goes_back_if_writes_become_visible_late() {
     assert!(views_are_right(true));
-    assert!(!views_are_right(false), "the model sees what is wrong without the announcement");
+    assert!(!views_are_right(false), "the model finds the fault without the announcement");
 }
 
 fn client() -> FeatureFlagClient {
@@ -223,7 +222,7 @@ fn client() -> FeatureFlagClient {
 }
 
 #[test]
-fn what_was_seen_of_an_entry_holds_for_the_checks_after() {
+fn a_check_after_a_read_of_the_entry_agrees_with_it() {
     const FLAGS: usize = 10_000;
     let features = client();
     let flags: Vec<_> = (0..FLAGS).map(|number| block_on(features.create(format!("FLAG_{number}"))).unwrap()).collect();
@@ -243,7 +242,7 @@ fn what_was_seen_of_an_entry_holds_for_the_checks_after() {
     });
 }
 
-/// Odd generations are enabled, for a context of this generation alone, so that checks come by all ways.
+/// Odd generations are on, for a context of this generation alone, so that checks take all paths.
 fn generation_into(record: &mut flipper::FlagRecord, generation: u64) -> flipper::Result<()> {
     record.set_enabled(generation % 2 == 1);
     record.set_client_data([("generation", generation)].into_iter().collect());
@@ -336,7 +335,7 @@ fn writers_of_one_table_end_with_the_newest_of_each_flag() {
         for writer in 0..3 {
             let table = &table;
             scope.spawn(move || {
-                // Each in another order, as events of several connections come.
+                // Each in another order, like events of several connections.
                 for number in 0..FLAGS * 100 {
                     let version = (number * (7 + 4 * writer)) % (FLAGS * 100);
                     let name = format!("FLAG_{}", version % FLAGS);

@@ -1,4 +1,4 @@
-//! `RecordingStore` and `FailingStore`: right stores, which tell what was asked of them, and fail on command only.
+//! `RecordingStore` reports its calls, and `FailingStore` fails on command only; both are correct stores.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -30,7 +30,7 @@ fn kind<T: std::fmt::Debug>(result: flipper::Result<T>) -> ErrorKind {
 }
 
 #[test]
-fn calls_are_recorded_with_what_they_were_given() {
+fn calls_are_recorded_with_their_arguments() {
     let store = RecordingStore::new(MemoryFeatureFlagStore::new());
     let features = FeatureFlagClient::new(store.clone());
     block_on(features.create("FLAG").enabled(true)).unwrap();
@@ -95,7 +95,7 @@ fn an_answer_is_lost_but_not_the_write() {
 }
 
 #[test]
-fn is_as_slow_as_commanded() {
+fn a_call_takes_the_given_time() {
     let (store, features) = failing();
     store.delay(Duration::from_millis(30));
     let begin = Instant::now();
@@ -104,7 +104,7 @@ fn is_as_slow_as_commanded() {
 }
 
 #[test]
-fn a_write_under_way_loses_its_connection_and_happens() {
+fn a_pending_write_that_loses_its_connection_happens() {
     let slow = FailingStore::new(MemoryFeatureFlagStore::new());
     let store = FailingStore::new(slow.clone());
     let features = FeatureFlagClient::new(store.clone());
@@ -119,7 +119,7 @@ fn a_write_under_way_loses_its_connection_and_happens() {
 }
 
 #[test]
-fn a_lost_connection_is_told_and_comes_back() {
+fn a_lost_connection_is_reported_and_restored() {
     let (store, features) = failing();
     block_on(async {
         let mut watch = store.watch();
@@ -140,7 +140,7 @@ fn a_lost_connection_is_told_and_comes_back() {
 }
 
 #[test]
-fn a_connection_that_was_lost_for_a_moment_is_told_too() {
+fn a_connection_that_is_lost_for_a_moment_is_reported_too() {
     let (store, features) = failing();
     store.delay(Duration::from_millis(20));
     let mut write = Box::pin(features.disable("FLAG"));
@@ -179,7 +179,7 @@ fn a_stream_breaks_off_with_the_connection() {
 }
 
 #[test]
-fn a_mirror_lives_through_it() {
+fn a_mirror_survives_failures() {
     let within = MemoryFeatureFlagStore::new();
     let others = FeatureFlagClient::new(within.clone());
     let store = FailingStore::new(within);

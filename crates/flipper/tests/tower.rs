@@ -1,4 +1,4 @@
-//! Gates and scopes as layers, over services that say what became of each request.
+//! Gates and scopes as layers, over services that report each request.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -18,7 +18,7 @@ use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Says its name, and what the request's scope says of the flag.
+/// Answers with its name, and with the flag as the request's scope has it.
 #[derive(Clone)]
 struct Named(&'static str);
 
@@ -48,7 +48,7 @@ fn request(uri: &str) -> Request<()> {
     Request::get(uri).body(()).unwrap()
 }
 
-/// As a server does it: ready first, then the call.
+/// Like a server: ready first, then the call.
 fn send<S>(service: &mut S, uri: &str) -> (StatusCode, String)
 where
     S: Service<Request<()>, Response = Response<String>, Error = Infallible>,
@@ -106,7 +106,7 @@ fn off_is_a_response_of_a_closure() {
     assert_eq!(send(&mut service, "/here").1, "new");
 }
 
-/// Has room for one caller, as services with a limit have: made ready, it keeps the place until it is called or dropped.
+/// Has room for one caller, like a service with a limit: `poll_ready` takes the place until it is called or dropped.
 struct Limited {
     taken: Arc<AtomicUsize>,
     has_place: bool,
@@ -181,7 +181,7 @@ fn a_gate_within_a_scope_has_its_attributes() {
     assert_eq!(send(&mut service, "/pro").1, "new, true");
     assert_eq!(send(&mut service, "/free").1, "old, false");
 
-    // The other way round the gate is asked before there are attributes.
+    // The other way round, the gate runs before there are attributes.
     let mut service = gate.layer(scopes.layer(Named("new")));
     assert_eq!(send(&mut service, "/free").1, "new, false");
 }
@@ -211,7 +211,6 @@ fn a_scope_of_other_flags_is_not_asked() {
     assert_eq!(send(&mut service, "/").1, "old, true");
 }
 
-/// Does nothing, at no cost of its own.
 #[derive(Clone)]
 struct Bare;
 
@@ -242,7 +241,7 @@ fn a_gate_allocates_nothing() {
             request.extensions_mut().insert(scope);
             (request, enabled)
         };
-        // Once per thread `arc-swap` allocates its place for this thread.
+        // `arc-swap` allocates once per thread.
         features.evaluate("FLAG", &context! {});
         for (request, enabled) in [(request("/"), enabled), in_scope(enabled)] {
             let mut status = None;

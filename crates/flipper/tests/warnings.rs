@@ -1,18 +1,20 @@
-//! What is warned about in the log: writes that Python would spoil, and targeting that does not do what one would think.
+//! Warnings in the log: writes that Python would spoil, and targeting that has no effect.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+#[path = "support/log.rs"]
+mod log;
+
 use std::fmt;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use flipper::bucketing::SaltedPercentageBucketer;
 use flipper::store::{Capabilities, Precondition, Stored, Version};
 use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Result};
 use flipper_testkit::block_on;
+use log::log_of;
 
-/// A store as Redis is: others read it.
+/// A store that other languages share, like Redis.
 #[derive(Debug)]
 struct Shared(MemoryFeatureFlagStore, bool);
 
@@ -45,31 +47,7 @@ impl FeatureFlagStore for Shared {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is logged meanwhile.
-fn log_of(work: impl FnOnce()) -> Vec<String> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let bytes = std::mem::take(&mut *log.0.lock().unwrap());
-    String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
-}
-
-/// What is logged while a flag gets deny conditions, a salted bucketer, and is enabled.
+/// The log of a flag that gets deny conditions, a salted bucketer, and is enabled.
 fn log_of_writes(shared: bool) -> Vec<String> {
     log_of(|| {
         block_on(async {
@@ -89,7 +67,7 @@ fn log_of_writes(shared: bool) -> Vec<String> {
 }
 
 #[test]
-fn writes_that_python_would_spoil_are_warned_about() {
+fn writes_that_python_would_spoil_cause_warnings() {
     let log = log_of_writes(true);
     assert_eq!(log.len(), 3, "deny, then deny and bucketer: {log:#?}");
     assert!(log.iter().all(|line| line.contains("WARN") && line.contains("flag=\"X\"")), "{log:#?}");
@@ -103,7 +81,7 @@ fn a_store_that_python_does_not_share_warns_of_nothing() {
 }
 
 #[test]
-fn conditions_and_a_bucketer_are_no_share_of_those_who_meet_them_which_is_said_once() {
+fn conditions_beside_a_bucketer_are_warned_about_once() {
     let log = log_of(|| {
         block_on(async {
             let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
@@ -119,7 +97,7 @@ fn conditions_and_a_bucketer_are_no_share_of_those_who_meet_them_which_is_said_o
 
 #[cfg(feature = "tower")]
 #[test]
-fn a_gate_that_looks_at_no_condition_says_so_once() {
+fn a_gate_that_ignores_conditions_warns_once() {
     use std::convert::Infallible;
 
     use flipper::tower::{FeatureGate, ScopeLayer};

@@ -1,4 +1,3 @@
-//! A right store with one fault.
 #![expect(clippy::unwrap_used, reason = "a test, though not in a test function")]
 
 use std::collections::BTreeMap;
@@ -23,9 +22,8 @@ use super::Fault as F;
 pub(crate) struct Faulty {
     pub(crate) fault: F,
     pub(crate) right: MemoryFeatureFlagStore,
-    /// Of each flag, how many writes ago it was created.
+    /// The number of writes to each flag since its creation.
     ages: Mutex<BTreeMap<String, u64>>,
-    /// The flags before the last write.
     pub(crate) before: Mutex<Vec<Stored>>,
     pub(crate) once: AtomicBool,
     pub(crate) stale_table: Arc<FlagTable>,
@@ -43,20 +41,19 @@ impl Faulty {
         }
     }
 
-    /// The store, and what keeps its flags.
     pub(crate) fn kept(fault: F) -> (Self, MemoryFeatureFlagStore) {
         let store = Self::new(fault);
         let kept = store.right.clone();
         (store, kept)
     }
 
-    /// Opens a store on what another one has kept.
+    /// Opens another store on the kept flags.
     pub(crate) fn reopen(fault: F) -> impl AsyncFn(&MemoryFeatureFlagStore) -> Self + Send + 'static {
         async move |kept: &MemoryFeatureFlagStore| {
             let mut store = Self::new(fault);
             match fault {
                 F::NeverSaves => {}
-                F::VersionsBeginAnew => {
+                F::VersionsStartOver => {
                     for flag in kept.table().list() {
                         store.right.put(&flag.record.unwrap(), Precondition::Any).await.unwrap();
                     }
@@ -71,7 +68,6 @@ impl Faulty {
         self.right.table().get(name)
     }
 
-    /// Puts a value that is no flag where the flags are.
     pub(crate) fn plant(&self, name: &str, value: &[u8]) {
         self.right.table().apply(Stored::from_json(name, Version::ordered(0), value));
     }
@@ -80,8 +76,8 @@ impl Faulty {
         *self.before.lock().unwrap() = self.right.table().list();
     }
 
-    /// As the flag is told to others.
-    fn told(&self, mut stored: Stored) -> Stored {
+    /// A flag as the fault shows it.
+    fn shown(&self, mut stored: Stored) -> Stored {
         stored.version = match self.fault {
             F::VersionIsConstant => Version::opaque(b"1"),
             F::VersionCountsPerLife => {
@@ -106,20 +102,20 @@ impl Faulty {
         }
     }
 
-    /// The condition as the right store has it, and whether it was met where that store cannot tell.
-    fn heard(&self, name: &str, when: Precondition) -> Result<Precondition> {
+    /// Translates a condition on a version as shown into one on the real version.
+    fn real_condition(&self, name: &str, when: Precondition) -> Result<Precondition> {
         let current = self.current(name);
         match (self.fault, &when, current) {
             (F::VersionIsConstant | F::VersionCountsPerLife, Precondition::Unchanged(version), Some(current)) => {
                 let real = current.version.clone();
-                let same = self.told(current).version == *version;
+                let same = self.shown(current).version == *version;
                 if same { Ok(Precondition::Unchanged(real)) } else { Err(Error::new(ErrorKind::Conflict)) }
             }
             _ => Ok(when),
         }
     }
 
-    /// Lets others run, where there should be one step.
+    /// Lets other writers run in the middle of what should be one step.
     async fn give_way(&self) {
         tokio::task::yield_now().await;
         std::thread::sleep(Duration::from_millis(1));
@@ -144,7 +140,7 @@ impl FeatureFlagStore for Faulty {
             F::NamesIgnoreCase => {
                 Ok(self.current(&name.to_lowercase()).map(|stored| Stored { name: name.into(), ..stored }))
             }
-            _ => Ok(self.right.get(name).await?.map(|stored| self.told(stored))),
+            _ => Ok(self.right.get(name).await?.map(|stored| self.shown(stored))),
         }
     }
 
@@ -152,7 +148,7 @@ impl FeatureFlagStore for Faulty {
         let name = record.name();
         let current = self.current(name);
         let mut record = record.clone();
-        let mut when = self.heard(name, when)?;
+        let mut when = self.real_condition(name, when)?;
         self.remember();
         match self.fault {
             F::PutAnyCreatesOnly if when == Precondition::Any => when = Precondition::Absent,
@@ -197,15 +193,15 @@ impl FeatureFlagStore for Faulty {
         }
         let version = self.right.put(&record, when).await?;
         *self.ages.lock().unwrap().entry(name.to_owned()).or_default() += 1;
-        if self.fault == F::PutTellsAnotherVersion {
+        if self.fault == F::PutReturnsAnotherVersion {
             return Ok(Version::ordered(version.as_ordered().unwrap() + 1));
         }
-        Ok(self.current(name).map_or(version, |stored| self.told(stored).version))
+        Ok(self.current(name).map_or(version, |stored| self.shown(stored).version))
     }
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         let current = self.current(name);
-        let mut when = self.heard(name, when)?;
+        let mut when = self.real_condition(name, when)?;
         self.remember();
         match self.fault {
             F::DeleteDoesNothing => return Ok(Version::ordered(0)),
@@ -246,7 +242,7 @@ impl FeatureFlagStore for Faulty {
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
-        let mut all = self.right.list().await?.into_iter().map(|stored| self.told(stored)).collect::<Vec<_>>();
+        let mut all = self.right.list().await?.into_iter().map(|stored| self.shown(stored)).collect::<Vec<_>>();
         match self.fault {
             F::ListErrorsOnEmpty if all.is_empty() => return Err(Error::new(ErrorKind::FlagNotFound)),
             F::CorruptFailsTheList if all.iter().any(|stored| stored.record.is_err()) => {
@@ -269,7 +265,7 @@ impl FeatureFlagStore for Faulty {
             F::WatchIsSilentOfPuts => without(watch, |event| matches!(event, WatchEvent::Changed { .. })),
             F::WatchIsSilentOfDeletes => without(watch, |event| matches!(event, WatchEvent::Removed { .. })),
             F::WatchBeginsLate => {
-                // What comes between the list and the first poll is in neither.
+                // Loses the writes between the list and the first poll.
                 let reset = WatchEvent::Reset { flags: self.right.table().list(), read_at: None, valid_for: None };
                 Box::pin(stream::iter([reset]).chain(watch.skip(1)))
             }
@@ -337,7 +333,7 @@ impl FeatureFlagStore for Faulty {
             }
             _ => {}
         }
-        Box::pin(stream::iter(flags.into_iter().map(|stored| Ok(self.told(stored)))))
+        Box::pin(stream::iter(flags.into_iter().map(|stored| Ok(self.shown(stored)))))
     }
 
     fn capabilities(&self) -> Capabilities {

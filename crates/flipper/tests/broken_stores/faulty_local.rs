@@ -1,4 +1,3 @@
-//! The same as a store that holds its flags in this process.
 #![expect(clippy::unwrap_used, reason = "a test, though not in a test function")]
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The suite can fail: for each behaviour there is a store that is right but for one fault, and the behaviour finds it.
+//! Each behaviour of the conformance suite finds a store that is correct but for one fault.
 
 mod faulty;
 mod faulty_local;
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use faulty::Faulty;
 use flipper::conformance as suite;
 
-// The control: it is the faults that are found, not what they are built into.
+// The control: without a fault every behaviour passes.
 flipper::local_store_conformance_tests!(without_a_fault, async || Faulty::new(Fault::None));
 flipper::local_corrupt_conformance_tests!(
     without_a_fault_but_with_values_that_are_no_flags,
@@ -22,7 +22,6 @@ flipper::reopened_conformance_tests!(
     Faulty::reopen(Fault::None)
 );
 
-/// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -36,7 +35,7 @@ enum Fault {
     PutIgnoresAbsent,
     PutIgnoresUnchanged,
     PutOfTheSameConflicts,
-    PutTellsAnotherVersion,
+    PutReturnsAnotherVersion,
     PutChecksThenWrites,
     PutDeletesFirst,
     PutIgnoresInvalidNames,
@@ -85,7 +84,7 @@ enum Fault {
     CloseIsLive,
     CloseTwiceFails,
     NeverSaves,
-    VersionsBeginAnew,
+    VersionsStartOver,
     CorruptIsHidden,
     CorruptIsAbsent,
     CorruptCannotBeDeleted,
@@ -132,7 +131,7 @@ faults! { store_suite_finds: run
     put_absent: PutIgnoresAbsent,
     put_unchanged: PutIgnoresUnchanged,
     put_same_again: PutOfTheSameConflicts,
-    put_version_is_read_back: PutTellsAnotherVersion,
+    put_version_is_read_back: PutReturnsAnotherVersion,
     put_new_version: VersionIsConstant,
     put_ordered_versions: VersionCountsPerLife,
     put_aba: VersionCountsPerLife,
@@ -201,7 +200,7 @@ mod reopened_suite_finds {
 
     #[test]
     fn reopen_keeps_versions() {
-        let fault = Fault::VersionsBeginAnew;
+        let fault = Fault::VersionsStartOver;
         assert_found("reopen_keeps_versions", fault, || {
             let (make, reopen) = (async move || Faulty::kept(fault), Faulty::reopen(fault));
             suite::run_reopened("reopen_keeps_versions", make, reopen, suite::reopen_keeps_versions);
@@ -217,7 +216,7 @@ faults! { corrupt_suite_finds: run_corrupt [async |store: &crate::Faulty, name: 
     corrupt_stream: CorruptEndsTheStream,
 }
 
-/// What shows by nothing happening for ten seconds: all at once.
+/// These wait ten seconds for what never happens, so they run concurrently.
 mod in_time_suite_finds {
     pub(super) const FOUND: &[&str] = &[
         "watch_put",

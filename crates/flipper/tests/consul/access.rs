@@ -1,4 +1,4 @@
-//! Tokens: what they allow, and what happens when they do not any more.
+//! Tokens: what they allow, and what happens when their rights change.
 
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ const TOKEN: &str = "bbbbbbbb-0000-0000-0000-000000000001";
 const READ: &str = r#"key_prefix "features/" { policy = "read" }"#;
 const WRITE: &str = r#"key_prefix "features/" { policy = "write" }"#;
 
-/// An agent, and a token for this policy.
 fn guarded(rules: &str) -> Option<ConsulAgent> {
     let agent = ConsulAgent::options().acl().start()?;
     agent.policy("flags", rules);
@@ -24,7 +23,7 @@ fn guarded(rules: &str) -> Option<ConsulAgent> {
 
 async fn open(agent: &ConsulAgent, token: &str) -> flipper::Result<Mirror> {
     let client = ConsulClient::builder().address(agent.address()).token(token).build()?;
-    // What a token may do is looked at when a request begins.
+    // Consul checks a token's rights when a request begins.
     ConsulFeatureFlagStore::new(client).wait(Duration::from_millis(200)).connect().await
 }
 
@@ -61,7 +60,7 @@ async fn a_token_that_may_only_read() {
     assert_eq!(elsewhere.kind(), ErrorKind::Unauthorized);
 }
 
-/// The answer is that of an empty store: a 404 with an index.
+/// Consul answers as for an empty store: 404 with an index.
 #[tokio::test]
 async fn narrowed_while_watching() {
     let Some(agent) = guarded(READ) else { return };
@@ -74,15 +73,15 @@ async fn narrowed_while_watching() {
             put(&agent, "F", false);
         }
         wait_until_refused(&store);
-        assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unauthorized, "none is not all");
+        assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unauthorized, "an empty list for hidden flags");
         assert_eq!(names(&flipper::store::LocalFeatureFlagStore::table(&store).list()), ["F", "G"]);
-        // The query that was under way when the policy changed still has the old rights.
+        // The query that was pending when the policy changed still has the old rights.
         assert!(state(&store, "F").is_some());
         agent.policy("flags", READ);
         wait_until_live(&store);
         wait_for(&store, "F", Some(!changed_meanwhile));
     }
-    // Some of the flags out of sight.
+    // With some of the flags hidden.
     for changed_meanwhile in [false, true] {
         agent.policy("flags", r#"key "features/G" { policy = "read" }"#);
         if changed_meanwhile {
@@ -93,7 +92,6 @@ async fn narrowed_while_watching() {
         agent.policy("flags", READ);
         wait_until_live(&store);
     }
-    // And what is gone is gone.
     agent.delete("features/F");
     wait_for(&store, "F", None);
     agent.delete("features/G");
@@ -144,9 +142,9 @@ async fn without_the_right_to_the_hint() {
     assert!(flipper::store::LocalFeatureFlagStore::status(&reader).is_live());
 }
 
-/// Consul leaves out what the token may not read: before 1.11 without a word.
+/// Consul leaves out what the token may not read; before 1.11 without a sign of it.
 #[tokio::test]
-async fn a_part_is_not_given_as_the_whole() {
+async fn a_partial_list_is_an_error() {
     let Some(agent) = guarded(r#"key "features/F" { policy = "read" }"#) else { return };
     put(&agent, "F", true);
     put(&agent, "G", true);
@@ -160,7 +158,7 @@ async fn a_part_is_not_given_as_the_whole() {
     let streamed: Vec<_> = store.stream().collect().await;
     assert!(streamed.iter().all(Result::is_err) && !streamed.is_empty());
     assert_eq!(open(&agent, TOKEN).await.unwrap_err().kind(), ErrorKind::Unauthorized);
-    // A hole in what may be read, as newer Consuls report it.
+    // Newer Consuls report in a header that they left keys out.
     agent.policy("flags", READ);
     assert_eq!(names(&store.list().await.unwrap()), ["F", "G"]);
     let filtered = Fault::Headers("X-Consul-Results-Filtered-By-ACLs: true\r\n".to_owned());

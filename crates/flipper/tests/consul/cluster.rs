@@ -1,5 +1,3 @@
-//! Three servers, and the loss of their leader.
-
 use flipper::store::{LocalFeatureFlagStore, Precondition};
 use flipper::stores::ConsulConsistency;
 use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore};
@@ -29,7 +27,6 @@ async fn the_leader_is_lost() {
         assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
     }
     assert!(state(&there, "F").is_some() && state(&stale, "F").is_some());
-    // Of the two that are left one becomes the leader.
     let next = cluster.leader(&[one, two]);
     wait_until("writes are taken", || {
         futures_executor::block_on(there.put(&flag("G", true), Precondition::Any)).is_ok()
@@ -40,7 +37,7 @@ async fn the_leader_is_lost() {
         assert_eq!(names(&store.table().list()), ["F", "G"]);
     }
 
-    // Without a second one there is none.
+    // A single server elects no leader.
     let last = if next == one { two } else { one };
     cluster.agent_mut(next).kill();
     let store = if last == one { &here } else { &there };
@@ -66,9 +63,9 @@ async fn the_leader_is_lost() {
     }
 }
 
-/// The next leader may not have applied all of its log yet, and a server that comes back has none of it.
+/// A new leader may not have applied all of its log, and a server that restarts has applied none of it.
 #[tokio::test]
-async fn a_leader_that_changes_tells_nothing() {
+async fn a_new_leader_causes_no_change() {
     let Some(mut cluster) = ConsulCluster::start() else { return };
     let flags: Vec<_> = (0..100).map(|number| format!("F{number:02}")).collect();
     let mut stores = Vec::new();
@@ -101,8 +98,8 @@ async fn a_leader_that_changes_tells_nothing() {
         let _ = cluster.leader(&[0, 1, 2]);
         for (store, changes) in stores.iter().zip(&mut changes) {
             wait_until_live(store);
-            let told = changes.next().now_or_never();
-            assert!(told.is_none(), "round {round}: {told:?}");
+            let change = changes.next().now_or_never();
+            assert!(change.is_none(), "round {round}: {change:?}");
             assert_eq!(names(&store.table().list()), flags);
         }
     }

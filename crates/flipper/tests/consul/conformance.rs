@@ -1,4 +1,4 @@
-//! Every behaviour of the traits: without hints, as few flags have none; with them; and where the token forbids them.
+//! Every behaviour of the traits: without hints, as with few flags; with hints; and where the token forbids them.
 
 use std::sync::Arc;
 

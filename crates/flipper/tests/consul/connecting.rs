@@ -1,5 +1,3 @@
-//! Ways to reach an agent.
-
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -36,7 +34,7 @@ async fn by_url() {
     let [one, other] = [flipper::connect(&url).await.unwrap(), flipper::connect(&url).await.unwrap()];
     one.create("F").enabled(true).await.unwrap();
     assert!(one.is_enabled("F"));
-    wait_until("the other is told", || other.is_enabled("F"));
+    wait_until("the other mirror has it", || other.is_enabled("F"));
     assert!(agent.get(&format!("{base}/features/F")).is_some());
     let store = ConsulFeatureFlagStore::from_url(&url).unwrap().connect().await.unwrap();
     assert_eq!(state(&store, "F"), Some(true));
@@ -46,7 +44,7 @@ async fn by_url() {
 }
 
 #[tokio::test]
-async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
+async fn tls_with_a_private_authority_and_a_client_certificate() {
     let Some(agent) = ConsulAgent::options().tls().start() else { return };
     let client = || ConsulClient::builder().address(agent.tls_address());
     let with_certificate = |client: flipper::stores::ConsulClientBuilder| {
@@ -65,7 +63,7 @@ async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     agent.put("features/F", flag("F", false).to_json().as_bytes());
     wait_for(&store, "F", Some(false));
-    // A name that the certificate has, for an address that it has not; and no look at it at all.
+    // A name that is in the certificate for an address that is not, and no verification at all.
     let elsewhere = agent.tls_address().replace("localhost", "127.0.0.2");
     let client_to = |address: &str| with_certificate(ConsulClient::builder().address(address));
     let elsewhere = || client_to(&elsewhere).ca_file(agent.file("ca.crt"));
@@ -76,7 +74,7 @@ async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
     let named = client_to(&local).tls(true).ca_file(agent.file("ca.crt")).tls_server_name("localhost");
     assert_eq!(state(&connect(named).await.unwrap(), "F"), Some(false));
     assert_eq!(state(&connect(client_to(&agent.tls_address()).tls_verify(false)).await.unwrap(), "F"), Some(false));
-    // Nobody vouches for the server, the client, or for either.
+    // No certificate authority for the server, for the client, or for both.
     for unvouched in [with_certificate(client()), client().ca_file(agent.file("ca.crt")), client()] {
         let error = refused(unvouched).await;
         assert!(error.contains("certificate"), "{error}");
@@ -97,7 +95,7 @@ async fn a_unix_socket() {
     wait_for(&store, "F", None);
 }
 
-/// What is asked for goes along with every request; Consul 1.8 knows neither namespaces nor partitions, so nobody is asked.
+/// Every request has the parameters; Consul 1.8 has no namespaces or partitions, so a proxy answers.
 #[tokio::test]
 async fn namespace_partition_datacenter_and_token() {
     let nothing = Fault::Answer(404, "X-Consul-Index: 1\r\n".to_owned(), String::new());
@@ -137,7 +135,7 @@ async fn namespace_partition_datacenter_and_token() {
 }
 
 #[tokio::test]
-async fn a_datacenter_that_there_is() {
+async fn an_existing_datacenter() {
     let Some(agent) = agent() else { return };
     let client = |name: &str| ConsulClient::builder().address(agent.address()).datacenter(name).build().unwrap();
     let base = random_base();
@@ -164,14 +162,13 @@ async fn consistency() {
         for head in proxy.requests().iter().filter(|head| head.starts_with("GET")) {
             let line = head.lines().next().unwrap();
             assert_eq!(line.contains(word), everywhere || line.contains("&index="), "{line}");
-            // What is not waited for is confirmed, but for whether the base key may be read.
+            // Every query that does not wait is consistent, except the one that checks the rights to the base key.
             let waits = line.contains("&index=") || line.contains("/? ");
             assert!(waits || line.contains("&consistent"), "{line}");
         }
     }
 }
 
-/// What a store calls itself, and what an operator is told.
 #[tokio::test]
 async fn identity_and_inspection() {
     let Some(agent) = ConsulAgent::options().acl().start() else { return };
@@ -213,7 +210,6 @@ async fn identity_and_inspection() {
     assert_eq!(found(away.inspect().await)("reachable").finding, Finding::Fault);
 }
 
-/// Each runtime ends before the next begins.
 #[test]
 fn a_static_store_outlives_runtimes() {
     static STORE: OnceLock<Mirror> = OnceLock::new();
@@ -243,7 +239,6 @@ async fn no_agent_at_the_start() {
     assert!(!features.is_enabled("F") && !features.status().is_live());
     let error = features.create("F").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
-    // Something else listens there.
     let page = Fault::Answer(404, String::new(), "<html>not found</html>".to_owned());
     let proxy = ConsulProxy::start(1, page);
     let error = bare(&proxy.address()).connect_within(Duration::from_secs(1)).unwrap_err();

@@ -1,5 +1,3 @@
-//! Many writers of one flag.
-
 use flipper::store::Precondition;
 use flipper::{FeatureFlagClient, FeatureFlagStore};
 use flipper_testkit::{Child, Role, run_together};
@@ -28,7 +26,7 @@ pub(crate) fn merge(role: &Role) {
             let data = json!({ format!("{writer}-{number}"): number });
             loop {
                 match features.set_client_data("F", data.clone()).await {
-                    // Others were faster for ten seconds.
+                    // Other writers came first for ten seconds.
                     Err(error) if error.is_transient() => {}
                     other => break other.unwrap(),
                 }

@@ -1,4 +1,4 @@
-//! What the store says of how current its flags are: `Lost`, `Confirmed`, and neither where a proxy only ends a query.
+//! When the watch emits `Lost` and `Confirmed`; a proxy that only ends a query causes no `Lost`.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ fn following(proxy: &ConsulProxy, base: &str) -> ConsulFeatureFlagStore {
     bare(&proxy.address()).base_key(base).unwrap().wait(WAIT)
 }
 
-/// The next event of interest, in time.
+/// The first event for which `of` returns a value.
 async fn next<T>(watch: &mut Watch<'_>, mut of: impl FnMut(WatchEvent) -> Option<T>) -> T {
     let mut found = pin!(async {
         loop {
@@ -33,7 +33,7 @@ fn refuse_lost(event: &WatchEvent) {
     assert!(!matches!(event, WatchEvent::Lost(_)), "{event:?}");
 }
 
-/// As load balancers do, many of them after 60 s.
+/// Load balancers do this, many of them after 60 s.
 #[tokio::test]
 async fn a_proxy_that_ends_queries_is_no_outage() {
     let Some(agent) = agent() else { return };
@@ -42,11 +42,11 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
         let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(400), end));
         let remote = following(&proxy, &base).wait(Duration::from_secs(10));
         let writer = store(&agent, &base).await;
-        // In an empty folder the index is that of all keys, and others write.
+        // An empty folder has the index of all keys, which other tests change.
         writer.put(&flag("F", false), Precondition::Any).await.unwrap();
         let mut watch = remote.watch();
         let mut resets = 0;
-        // Each query that ends early is followed by a list.
+        // After each query that ends early comes a list.
         while resets < 4 {
             resets += next(&mut watch, |event| {
                 refuse_lost(&event);
@@ -68,7 +68,7 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_to_wait_is_not_asked_without_end() {
+async fn a_proxy_that_refuses_to_wait_causes_no_busy_loop() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     store(&agent, &base).await.put(&flag("F", false), Precondition::Any).await.unwrap();
@@ -84,11 +84,11 @@ async fn a_proxy_that_refuses_to_wait_is_not_asked_without_end() {
         })
         .await;
     }
-    // At once, and then 25 ms, 50 ms, 100 ms, 200 ms at the least.
+    // At once, then after 25 ms, 50 ms, 100 ms and 200 ms at least.
     assert!(began.elapsed() > Duration::from_millis(375), "{:?}", began.elapsed());
 }
 
-/// A list that has the same flags with a lower index is none of an older state; one that has others is.
+/// A list with the same flags and a lower index is not an older state; a list with other flags is.
 #[tokio::test]
 async fn an_index_that_goes_back_is_lost_at_once() {
     let item = |index: u64| format!(r#"[{{"Key": "features/F", "ModifyIndex": {index}, "Value": "e30="}}]"#);
@@ -104,23 +104,23 @@ async fn an_index_that_goes_back_is_lost_at_once() {
     })
     .await;
     proxy.fault(answer(15, item(15)));
-    let mut told = Vec::new();
+    let mut losses = Vec::new();
     next(&mut watch, |event| match event {
         WatchEvent::Lost(error) => {
-            told.push(error.to_string());
+            losses.push(error.to_string());
             None
         }
-        WatchEvent::Reset { .. } if told.is_empty() => None,
+        WatchEvent::Reset { .. } if losses.is_empty() => None,
         WatchEvent::Reset { flags, .. } => (flags[0].version.as_ordered() == Some(15)).then_some(()),
-        WatchEvent::Changed { .. } | WatchEvent::Removed { .. } => panic!("{event:?} before it was said to be lost"),
+        WatchEvent::Changed { .. } | WatchEvent::Removed { .. } => panic!("{event:?} before `Lost`"),
         _ => None,
     })
     .await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(losses.len(), 1, "{losses:?}");
 }
 
 #[tokio::test]
-async fn another_reason_is_told_again() {
+async fn a_new_reason_is_reported() {
     let proxy = ConsulProxy::start(1, Fault::Answer(500, String::new(), "No cluster leader".to_owned()));
     let remote = bare(&proxy.address());
     let mut watch = remote.watch();
@@ -132,12 +132,11 @@ async fn another_reason_is_told_again() {
         .await;
     };
     lost("No cluster leader").await;
-    // Of the same kind.
     proxy.fault(Fault::Answer(500, String::new(), "not ready to serve consistent reads".to_owned()));
     lost("not ready").await;
 }
 
-/// What is told to be current was so at that time, and not for longer than is said.
+/// A confirmation is true at its time, and is renewed before it ends.
 #[tokio::test]
 async fn confirmed_while_nothing_changes_and_lost_when_the_agent_stops() {
     let Some(agent) = ConsulAgent::start() else { return };
@@ -156,7 +155,7 @@ async fn confirmed_while_nothing_changes_and_lost_when_the_agent_stops() {
         let (at, longer) = next(&mut watch, confirmed).await;
         let now = Instant::now();
         assert!(at > last && at < now && now < last + valid_for, "{:?} after {:?}", at - last, valid_for);
-        // A sixteenth is Consul's.
+        // Consul adds up to a sixteenth of the wait.
         assert!(now - at < WAIT / 8 + timeout, "{:?}", now - at);
         (last, valid_for) = (at, longer);
     }

@@ -1,5 +1,3 @@
-//! Agents and networks that fail.
-
 use std::time::{Duration, Instant};
 
 use flipper::store::Precondition;
@@ -23,7 +21,7 @@ async fn killed_and_restarted_with_its_data() {
     let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
     agent.restart();
-    // Before it is followed again, too.
+    // Also a write before the watch follows again.
     agent.put("features/F", flag("F", false).to_json().as_bytes());
     wait_until_live(&store);
     wait_for(&store, "F", Some(false));
@@ -48,7 +46,7 @@ async fn many_writes_end_with_the_agent() {
         assert_eq!(error.to_string().matches("flag ").count(), 1, "{error}");
     }
     let requests = proxy.requests().len();
-    assert!(requests < 100, "{requests} requests for what the first of them told");
+    assert!(requests < 100, "{requests} requests, though the first showed the failure");
 }
 
 #[tokio::test]
@@ -60,17 +58,16 @@ async fn killed_and_restarted_empty() {
     }
     let before = store.put(&flag("G", true), Precondition::Any).await.unwrap();
     agent.restart_empty();
-    // It may not be the store that it was.
-    wait_until("that is doubted", || stale(&store).is_some_and(|reason| reason.contains("2 of 2 flags")));
+    wait_until("the flags are in doubt", || stale(&store).is_some_and(|reason| reason.contains("2 of 2 flags")));
     assert_eq!(state(&store, "F"), Some(false));
-    // The index begins anew, and what is written now counts all the same.
+    // The index starts over, and a write counts all the same.
     let after = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     assert!(after.as_ordered() < before.as_ordered());
     assert_eq!(state(&store, "F"), Some(true));
     agent.put("features/F", flag("F", false).to_json().as_bytes());
     wait_for(&store, "F", Some(false));
     assert_eq!(names(&store.list().await.unwrap()), ["F"]);
-    // And what was decided by a version of before does not.
+    // A version from before the restart matches nothing.
     let error = store.put(&flag("G", true), Precondition::Unchanged(before)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     agent.put("features/G", flag("G", true).to_json().as_bytes());
@@ -86,7 +83,7 @@ async fn stopped_and_continued() {
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     agent.pause();
     let stopped = Instant::now();
-    // Without a write: by the answer that does not come.
+    // Without a write, only the missing answer shows it.
     wait_until_stale(&store);
     assert!(stopped.elapsed() < PATIENCE);
     let began = Instant::now();
@@ -96,7 +93,7 @@ async fn stopped_and_continued() {
     assert_eq!(state(&store, "F"), Some(true));
     agent.resume();
     wait_until_live(&store);
-    // The write that nobody waited for may be done all the same, now or in a moment; memory comes to what Consul has.
+    // The outcome of the write is unknown; memory must come to what Consul has.
     let deadline = Instant::now() + PATIENCE;
     let there = async || Some(store.get("F").await.ok()??.record.ok()?.is_enabled());
     while there().await.is_none_or(|there| state(&store, "F") != Some(there)) {
@@ -105,7 +102,7 @@ async fn stopped_and_continued() {
     }
 }
 
-/// A write that does not come through says that the one that waits for changes will not either.
+/// A failed write shows that the pending query will not be answered either.
 #[tokio::test]
 async fn a_write_that_fails_makes_it_stale() {
     let Some(agent) = ConsulAgent::start() else { return };
@@ -114,14 +111,14 @@ async fn a_write_that_fails_makes_it_stale() {
     agent.pause();
     let failed = store.put(&flag("F", true), Precondition::Any).await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
-    // Long before the minute is over that it would wait for.
+    // Long before the query's wait of a minute is over.
     wait_until_stale(&store);
     agent.resume();
     wait_until_live(&store);
 }
 
 #[tokio::test]
-async fn what_a_proxy_in_between_can_do() {
+async fn faults_of_a_proxy() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
@@ -147,7 +144,7 @@ async fn what_a_proxy_in_between_can_do() {
         let before = proxy.requests().len();
         proxy.fault(fault.clone());
         wait_until_stale(&store);
-        // The second request says that the first answer was dealt with.
+        // The second request shows that the first answer was processed.
         wait_until("the fault is met twice", || {
             proxy.requests()[before..].iter().filter(|head| head.contains("?recurse")).count() >= 2
         });
@@ -160,7 +157,7 @@ async fn what_a_proxy_in_between_can_do() {
         proxy.fault(Fault::None);
         wait_for(&store, &name, Some(true));
         wait_until_live(&store);
-        // A write whose answer was broken may have been done.
+        // The outcome of a write is unknown if its answer cannot be read.
         let there = features.fetch_enabled("F", &flipper::context! {}).await.unwrap();
         wait_for(&store, "F", Some(there));
         features.enable("F").await.unwrap();
@@ -168,12 +165,12 @@ async fn what_a_proxy_in_between_can_do() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_away_is_not_asked_without_end() {
+async fn an_agent_that_is_away_causes_no_busy_loop() {
     let proxy = ConsulProxy::start(1, Fault::Answer(500, String::new(), String::new()));
     let began = Instant::now();
     let store = Mirror::new(bare(&proxy.address()));
     wait_until("it tries again", || proxy.requests().len() >= 7);
-    // 25 ms, 50 ms, 100 ms … at the least.
+    // Pauses of 25 ms, 50 ms, 100 ms … at least.
     assert!(began.elapsed() > Duration::from_millis(25 + 50 + 100 + 200 + 400), "{:?}", began.elapsed());
     drop(store);
 }
@@ -196,7 +193,7 @@ async fn a_flag_that_is_too_large() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("524288"), "{error}");
     assert_eq!(proxy.requests().iter().filter(|head| head.starts_with("PUT")).count(), asked);
-    // What fits into a key, but into no transaction.
+    // Fits into a key, but not into a transaction.
     for bytes in [390 * 1024, 511 * 1024] {
         let record = with(bytes);
         let version = store.put(&record, Precondition::Any).await.unwrap();

@@ -1,5 +1,3 @@
-//! What others write, and what this process writes itself.
-
 use flipper::events::Change;
 use flipper::store::{LocalFeatureFlagStore, Precondition, Updates};
 use flipper::{FeatureFlagClient, FeatureFlagStore};
@@ -29,7 +27,7 @@ pub(crate) fn change(role: &Role) {
 }
 
 #[tokio::test]
-async fn what_another_process_creates_and_destroys_is_here() {
+async fn foreign_creations_and_deletions_arrive() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let store = store(&agent, &base).await;
@@ -46,7 +44,7 @@ async fn what_another_process_creates_and_destroys_is_here() {
 }
 
 #[tokio::test]
-async fn own_writes_are_here_when_they_return() {
+async fn own_writes_are_in_memory_when_they_return() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let features = FeatureFlagClient::new(store(&agent, &base).await);
@@ -61,7 +59,6 @@ async fn own_writes_are_here_when_they_return() {
     }
 }
 
-/// Of the states that a flag had, none comes back.
 #[tokio::test]
 async fn an_older_state_never_replaces_an_own_write() {
     let Some(agent) = agent() else { return };
@@ -89,9 +86,9 @@ async fn an_older_state_never_replaces_an_own_write() {
     assert_eq!(last, 200);
 }
 
-/// Between two answers, which are then the same.
+/// Both fall between two answers, which are then identical.
 #[tokio::test]
-async fn an_own_flag_that_somebody_deletes_at_once_is_gone() {
+async fn an_own_flag_that_is_deleted_at_once_goes_missing() {
     let Some(agent) = agent() else { return };
     for flags in [0, 200] {
         let base = random_base();
@@ -118,7 +115,7 @@ async fn an_own_flag_that_somebody_deletes_at_once_is_gone() {
 }
 
 #[tokio::test]
-async fn writes_past_this_library_are_seen() {
+async fn writes_without_this_library_arrive() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let store = store(&agent, &base).await;
@@ -136,7 +133,7 @@ async fn writes_past_this_library_are_seen() {
     assert!(store.status().is_live());
 }
 
-/// Only the hint can bring it: the answer with all flags is held up.
+/// The proxy holds back the answer with all flags, so only the hint can bring the change.
 #[tokio::test]
 async fn a_change_among_many_flags_comes_by_the_hint() {
     let Some(agent) = agent() else { return };
@@ -156,7 +153,7 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
             .iter()
             .any(|head| head.contains(&format!("/v1/kv/.{base}.changed?")) && head.contains("index="))
     };
-    wait_until("the hint is waited for", waits_for_hint);
+    wait_until("it waits for the hint", waits_for_hint);
     let before = proxy.requests().len();
     proxy.hold("?recurse");
     for round in 1..20 {
@@ -169,7 +166,7 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
     let reads =
         proxy.requests()[before..].iter().filter(|head| head.starts_with(&format!("GET /v1/kv/{base}/F"))).count();
     assert!(reads >= 38, "{reads} flags were read one by one");
-    // The truth is the list of all, and what comes past this library is only in there.
+    // Only the list of all flags shows a write that is not through this library.
     agent.put(&format!("{base}/F30"), flag("F30", true).to_json().as_bytes());
     proxy.release();
     wait_for(&here, "F30", Some(true));
@@ -186,7 +183,7 @@ async fn a_hint_lies_beside_the_base_key() {
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
     let hint = agent.get(&format!("{base}/.features.changed")).unwrap();
     assert!(hint.ends_with(" F\n"), "{hint:?}");
-    // A name that cannot be hinted is deleted without, and changes nothing for the others.
+    // A name that no hint can carry is deleted without one, and affects no other flag.
     store.delete("a\nb", Precondition::Any).await.unwrap();
     store.put(&flag("G", true), Precondition::Absent).await.unwrap();
     assert!(agent.get(&format!("{base}/.features.changed")).unwrap().contains(" G\n"));

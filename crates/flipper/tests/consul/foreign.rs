@@ -1,5 +1,3 @@
-//! Keys and values that are no flags of ours.
-
 use flipper::FeatureFlagStore;
 use flipper::store::{LocalFeatureFlagStore, Precondition};
 
@@ -13,7 +11,6 @@ async fn only_keys_one_level_under_the_base_key_are_flags() {
     for key in ["-other/x", "", "/F", "/a/b", "/folder/", "/", "x"] {
         agent.put(&format!("{base}{key}"), value.as_bytes());
     }
-    // As Consul's web interface makes a folder.
     agent.put(&format!("{base}/empty/"), b"");
     let store = store(&agent, &base).await;
     assert_eq!(names(&store.table().list()), ["F"]);
@@ -21,7 +18,6 @@ async fn only_keys_one_level_under_the_base_key_are_flags() {
     for name in ["a/b", "folder/", ""] {
         assert!(store.get(name).await.unwrap().is_none());
     }
-    // And none comes while the store is followed.
     agent.put(&format!("{base}-other/y"), b"no flag at all");
     agent.put(&format!("{base}/late/"), b"");
     agent.put(&format!("{base}/G"), flag("G", true).to_json().as_bytes());

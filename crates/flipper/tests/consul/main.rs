@@ -1,5 +1,3 @@
-//! The Consul store, over real agents.
-
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
 mod access;
@@ -28,12 +26,10 @@ use flipper_testkit::{Child, Shared, child_role, wait_until};
 
 static AGENT: Shared<ConsulAgent> = Shared::new();
 
-/// The agent of the tests that do no harm to it.
 fn agent() -> Option<Arc<ConsulAgent>> {
     AGENT.get(|| ConsulAgent::options().dev().start())
 }
 
-/// A base key that no other test has.
 fn random_base() -> String {
     format!("test-{:016x}", fastrand::u64(..))
 }
@@ -44,7 +40,7 @@ fn flag(name: &str, enabled: bool) -> FlagRecord {
     record
 }
 
-/// Makes the list of all flags as large as that of many: who follows them lists all keys that begin with the base key.
+/// Makes the list of all flags so large that the store follows hints: it lists all keys that begin with the base key.
 fn make_lists_large(agent: &ConsulAgent, base: &str) {
     agent.put(&format!("{base}-other"), &[b' '; 64 * 1024]);
 }
@@ -53,14 +49,11 @@ fn bare(address: &str) -> ConsulFeatureFlagStore {
     ConsulFeatureFlagStore::new(ConsulClient::builder().address(address).build().unwrap())
 }
 
-/// The store with its flags in memory, as a client has it.
 type Mirror = MirroredFeatureFlagStore<ConsulFeatureFlagStore>;
 
 trait Connect {
-    /// When its flags are there.
     async fn connect(self) -> flipper::Result<Mirror>;
 
-    /// When its flags are there, or the time is over.
     fn connect_within(self, limit: Duration) -> flipper::Result<Mirror>;
 }
 
@@ -85,7 +78,7 @@ async fn store(agent: &ConsulAgent, base: &str) -> Mirror {
     bare(&agent.address()).base_key(base).unwrap().connect().await.unwrap()
 }
 
-/// Waits until the flag is so in memory; `None`: until it is gone.
+/// Waits until the mirror has this state; `None`: until it has no such flag.
 #[track_caller]
 fn wait_for(store: &Mirror, name: &str, enabled: Option<bool>) {
     wait_until(&format!("{name} is {enabled:?}"), || state(store, name) == enabled);
@@ -99,7 +92,6 @@ fn names(flags: &[Stored]) -> Vec<&str> {
     flags.iter().map(|flag| flag.name.as_str()).collect()
 }
 
-/// Why it is stale; `None` while it is not.
 fn stale(store: &Mirror) -> Option<Arc<str>> {
     match store.status().health {
         Health::Stale { reason, .. } => Some(reason),
@@ -126,7 +118,6 @@ fn child() {
             "change" => following::change(&role),
             name => panic!("no role {name}"),
         },
-        // That the processes of these tests can be started.
         None => Child::spawn("merge", &["", "", "", "0"]).succeed(),
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are renewed while the store runs: the token, and certificates.
+//! Files that are renewed while the store runs: tokens and certificates.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ const OLD: &str = "cccccccc-0000-0000-0000-000000000001";
 const NEW: &str = "cccccccc-0000-0000-0000-000000000002";
 const RULES: &str = r#"key_prefix "features/" { policy = "write" }"#;
 
-/// As a mounted secret is renewed: what a link names becomes another file.
+/// Replaces a file as mounted secrets are: by pointing its link at another one.
 fn renew(file: &Path, text: &[u8]) {
     let next = file.with_extension(format!("{:x}", fastrand::u64(..)));
     fs::write(&next, text).unwrap();
@@ -37,13 +37,12 @@ async fn a_token_file_is_read_again() {
     let client = ConsulClient::builder().address(proxy.address()).token_file(&file).build().unwrap();
     let store = ConsulFeatureFlagStore::new(client).wait(Duration::from_millis(200)).connect().await.unwrap();
     store.put(&flag("F", true), Precondition::Absent).await.unwrap();
-    // Before the old one ends: nobody notices.
+    // Before the old token ends: no request fails.
     renew(&file, format!("{NEW}\n").as_bytes());
     wait_until("the new token is used", || proxy.requests().last().unwrap().contains(NEW));
     agent.revoke(OLD);
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
     assert!(stale(&store).is_none());
-    // After it has ended.
     agent.revoke(NEW);
     wait_until("it is stale", || stale(&store).is_some());
     assert!(!stale(&store).unwrap().contains(NEW));
@@ -51,13 +50,13 @@ async fn a_token_file_is_read_again() {
     renew(&file, OLD.as_bytes());
     wait_until_live(&store);
     store.put(&flag("F", true), Precondition::Any).await.unwrap();
-    // A file that is gone for a moment takes no token away.
+    // A file that is missing for a moment takes no token away.
     fs::remove_file(&file).unwrap();
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
     assert_eq!(state(&store, "F"), Some(false));
 }
 
-/// The client's files are of no authority that the server knows, and then they are.
+/// At first the client's certificate is of an authority that the server does not trust.
 #[tokio::test]
 async fn certificates_are_read_again() {
     let Some(agent) = ConsulAgent::options().tls().start() else { return };

@@ -1,5 +1,3 @@
-//! What is asked of Consul for one change, and over how many connections.
-
 use std::future::Future;
 
 use flipper::FeatureFlagStore;
@@ -17,7 +15,7 @@ async fn behind(agent: &ConsulAgent, base: &str, large: bool) -> (Mirror, Consul
     }
     if large {
         make_lists_large(agent, base);
-        // The first hint is written when nobody knows of the key.
+        // Readers watch the hint key only once it exists.
         store(agent, base).await.put(&flag("F0", false), Precondition::Any).await.unwrap();
     }
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
@@ -30,7 +28,6 @@ fn count(heads: &[String], text: &str) -> usize {
     heads.iter().filter(|head| head.lines().next().unwrap().contains(text)).count()
 }
 
-/// What is asked while this is done.
 async fn asked(proxy: &ConsulProxy, done: impl Future<Output = ()>) -> (Vec<String>, Vec<String>) {
     let before = proxy.requests().len();
     done.await;
@@ -66,7 +63,7 @@ async fn a_write_is_one_request() {
     }
 }
 
-/// Who reads has the flag by the answer that it waited for, or by the hint and one request more.
+/// The answer to the pending query has the flag.
 #[tokio::test]
 async fn a_change_takes_one_request_with_few_flags() {
     let Some(agent) = agent() else { return };
@@ -78,13 +75,13 @@ async fn a_change_takes_one_request_with_few_flags() {
         let (name, waiting) = (format!("F{}", round % 10), proxy.requests().len());
         writer.put(&flag(&name, round < 10), Precondition::Any).await.unwrap();
         wait_for(&here, &name, Some(round < 10));
-        wait_until("the next is waited for", || proxy.requests().len() > waiting);
+        wait_until("it waits for the next", || proxy.requests().len() > waiting);
     }
     let heads = proxy.requests().split_off(before);
     assert_eq!((heads.len(), count(&heads, "?recurse&")), (20, 20), "{heads:?}");
 }
 
-/// One waits for changes, and one is used by all that come one after the other.
+/// One waits for changes; all requests that do not overlap share the other.
 #[tokio::test]
 async fn connections_are_kept() {
     let Some(agent) = agent() else { return };
@@ -104,9 +101,9 @@ async fn a_connection_that_was_closed_while_idle_is_not_used() {
     for round in 0..20 {
         store.put(&flag("F0", round % 2 == 0), Precondition::Any).await.unwrap();
         let (connected, asked) = (proxy.connected(), proxy.requests().len());
-        // Breaks all, and the one that waits for changes is the first to know.
+        // Breaks all connections; the one that waits for changes notices first.
         proxy.fault(Fault::None);
-        wait_until("changes are waited for anew", || {
+        wait_until("a new connection waits for changes", || {
             proxy.connected() > connected && count(&proxy.requests()[asked..], "&index=") > 0
         });
     }

@@ -1,4 +1,4 @@
-//! A server that is killed and started with its data. Until its log is applied it answers from an older state, or an empty one.
+//! A server that is killed and started with its data. Until it has applied its log, it answers from an older or empty state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use crate::{Connect as _, bare, flag, wait_until_live, wait_until_stale};
 
 const FLAGS: usize = 300;
-/// Of all flags, before the first restart: the log is then long enough that a reader meets it half applied.
+/// Rounds of writes before the first restart: enough log that a reader meets it half applied.
 const WRITES: u64 = 150;
 const MORE_WRITES: u64 = 5;
 
@@ -22,7 +22,6 @@ fn restarts() -> usize {
     std::env::var("FLIPPER_RESTARTS").map_or(5, |number| number.parse().unwrap())
 }
 
-/// Sets all flags once more.
 fn write(agent: &ConsulAgent, rounds: &mut u64, more: u64) {
     for _ in 0..more {
         *rounds += 1;
@@ -44,8 +43,8 @@ fn round(flag: &Stored) -> u64 {
     record.client_data().get("round").and_then(flipper::json::Json::as_i64).unwrap().cast_unsigned()
 }
 
-/// Reads as commands do that have just begun.
-fn read_in_vain(address: String, written: Arc<AtomicU64>, ended: Arc<AtomicBool>) -> JoinHandle<(u32, u32)> {
+/// Reads like commands that have just started: without an earlier answer to compare with.
+fn read_without_a_past(address: String, written: Arc<AtomicU64>, ended: Arc<AtomicBool>) -> JoinHandle<(u32, u32)> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (mut read, mut refused) = (0, 0);
@@ -69,9 +68,8 @@ fn read_in_vain(address: String, written: Arc<AtomicU64>, ended: Arc<AtomicBool>
     })
 }
 
-/// `FLIPPER_RESTARTS=50` for more of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_applies_its_log_tells_nothing() {
+async fn a_server_that_applies_its_log_causes_no_change() {
     let Some(mut agent) = ConsulAgent::start() else { return };
     let mut rounds = 0;
     write(&agent, &mut rounds, WRITES);
@@ -91,7 +89,6 @@ async fn a_server_that_applies_its_log_tells_nothing() {
         wait_until("all is here", || mirror.table().list().iter().all(|flag| round(flag) == rounds));
         let before = versions(&mirror.table().list());
         assert_eq!(before.len(), FLAGS);
-        // All of these writes is told.
         while last != before {
             match watch.next().await.unwrap() {
                 WatchEvent::Reset { flags, .. } => last = versions(&flags),
@@ -105,7 +102,7 @@ async fn a_server_that_applies_its_log_tells_nothing() {
         }
         let mut changes = features.changes();
         let (written, ended) = (Arc::new(AtomicU64::new(rounds)), Arc::new(AtomicBool::new(false)));
-        let reader = read_in_vain(agent.address(), written, ended.clone());
+        let reader = read_without_a_past(agent.address(), written, ended.clone());
         agent.kill();
         wait_until_stale(&mirror);
         agent.restart();
@@ -114,14 +111,14 @@ async fn a_server_that_applies_its_log_tells_nothing() {
         let (read, refused) = reader.join().unwrap();
         assert!(refused > 0, "{read} reads, {refused} refused");
         assert_eq!(versions(&mirror.table().list()), before, "restart {restart}");
-        let told = changes.next().now_or_never();
-        assert!(told.is_none(), "restart {restart}: {told:?}");
+        let change = changes.next().now_or_never();
+        assert!(change.is_none(), "restart {restart}: {change:?}");
         let mut is_lost = false;
         loop {
             match tokio::time::timeout(Duration::from_secs(30), watch.next()).await.unwrap().unwrap() {
                 WatchEvent::Lost(_) => is_lost = true,
                 WatchEvent::Reset { flags, .. } => {
-                    assert!(is_lost, "what was lost is said to be");
+                    assert!(is_lost, "a reset without `Lost`");
                     assert!(versions(&flags) == before, "restart {restart}: {} flags", flags.len());
                     break;
                 }

@@ -1,4 +1,4 @@
-"""Does to the flags of a Redis or a Consul what each line of standard input says, and answers with a line of JSON."""
+"""Runs a call on the flags of a Redis or a Consul for each line of standard input. Answers with a line of JSON."""
 
 import json
 import sys

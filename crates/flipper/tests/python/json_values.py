@@ -1,4 +1,4 @@
-"""Writes texts, and what Python's `json` makes of each, or null where it refuses: lines of `[text, dumps(loads(text))]`."""
+"""Writes lines of `[text, dumps(loads(text))]` with Python's `json`; null for a text that it refuses."""
 
 import json
 import random
@@ -61,7 +61,7 @@ def mutated(source):
 
 for _ in range(count):
     source = json.dumps(value(0), ensure_ascii=random.random() < 0.8)
-    # A stored flag is UTF-8: there are no lone surrogates in it, only escapes of them.
+    # A stored flag is UTF-8, so it has lone surrogates only as escapes.
     source = source.encode("utf-8", "replace").decode()
     if random.random() < 0.6:
         source = mutated(source)

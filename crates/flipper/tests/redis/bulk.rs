@@ -1,5 +1,3 @@
-//! Many writes in one go.
-
 use flipper::store::Precondition;
 use flipper::{ErrorKind, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::block_on;
@@ -18,7 +16,7 @@ fn a_server_that_does_not_know_the_script() {
         server.command(&["SCRIPT", "FLUSH"]);
         let results = block_on(store.put_all(&flags, Precondition::Any));
         assert!(results.iter().all(Result::is_ok));
-        // Four pipelines, each of which brings the script along once.
+        // Each of the four pipelines sends the script once.
         assert_eq!(server.calls("eval"), 4 * round);
     }
     assert_eq!(block_on(store.list()).unwrap().len(), 2000);
@@ -36,12 +34,12 @@ fn large_flags_go_in_small_pipelines() {
     let flags: Vec<_> = (0..40).map(large).collect();
     let results = block_on(store.put_all(&flags, Precondition::Absent));
     assert!(results.iter().all(Result::is_ok));
-    // Six of them are more than a MiB.
+    // Six of them exceed a MiB.
     assert_eq!(server.calls("eval"), 7);
 }
 
 #[test]
-fn a_server_that_is_gone_is_an_error_of_every_flag() {
+fn a_dead_server_is_an_error_of_every_flag() {
     let Some(mut server) = RedisServer::start() else { return };
     let store = store(&server.url());
     let flags = [flag("A", true), flag("B", true)];

@@ -1,5 +1,3 @@
-//! A cluster of three primaries.
-
 use flipper::store::{Precondition, Updates, WatchEvent};
 use flipper::{FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisCluster;
@@ -51,7 +49,7 @@ async fn a_moved_slot_is_followed() {
     cluster.move_slot(u16::try_from(slot).unwrap(), at, (at + 1) % 3);
     store.put(&flag("F", true), Precondition::Any).await.unwrap();
     follow.until("F", Some(true)).await;
-    // The watch notices, and begins anew.
+    // The watch notices the move, and starts over.
     follow.lost().await;
     assert_eq!(follow.reset().await.0.len(), 1);
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
@@ -111,7 +109,6 @@ async fn one_node_stands_for_the_whole() {
             follow.until("F58", Some(true)).await;
         }
     }
-    // A cluster has one database.
     let error = RedisFeatureFlagStore::from_url(&format!("{}/3", cluster.urls()[0])).unwrap().list().await.unwrap_err();
     assert_ne!(error.kind(), flipper::ErrorKind::Unsupported, "{error:?}");
 }
@@ -126,7 +123,7 @@ impl IntoStore for redis::Client {
     }
 }
 
-/// Every key of one slot goes to another node and back, one by one, while somebody flips the flags.
+/// The keys of one slot move to another node and back, one by one, while a writer flips the flags.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_flag_vanishes_while_its_slot_moves() {
     let Some(cluster) = RedisCluster::start() else { return };
@@ -137,7 +134,7 @@ async fn no_flag_vanishes_while_its_slot_moves() {
     let slot = u16::try_from(slot).unwrap();
     let at = usize::from(slot) * 3 / 16384;
     let cluster = std::sync::Arc::new(cluster);
-    // The node that the slot leaves, and one that never has it.
+    // One follows the node that the slot leaves, one a node that never has it.
     let stores: Vec<_> =
         cluster.urls().iter().map(|url| RedisFeatureFlagStore::from_url(url).unwrap().base_key(base)).collect();
     let names: Vec<_> = (0..200).map(|number| format!("F{number:03}")).collect();
@@ -173,22 +170,22 @@ async fn no_flag_vanishes_while_its_slot_moves() {
         {
             match follow.next().await {
                 WatchEvent::Reset { flags, .. } => {
-                    assert_eq!(flipper_names(&flags), names, "a part was told as the whole");
+                    assert_eq!(flipper_names(&flags), names, "a partial reset");
                     mirror = flags.into_iter().map(|flag| (flag.name.clone(), is_on(&flag))).collect();
                 }
                 WatchEvent::Changed { flag, .. } => {
                     mirror.insert(flag.name.clone(), is_on(&flag));
                 }
-                WatchEvent::Removed { name, .. } => panic!("{name} was told to be gone"),
+                WatchEvent::Removed { name, .. } => panic!("{name} was reported as removed"),
                 _ => {}
             }
         }
     });
     let lister = async {
         while !done.load(std::sync::atomic::Ordering::SeqCst) {
-            // Slots that never rest are an error, and not a part of the flags.
+            // If the slots do not rest, `list` fails; it returns no partial list.
             let Ok(flags) = stores[0].list().await else { continue };
-            assert_eq!(flipper_names(&flags), names, "a part was listed as the whole");
+            assert_eq!(flipper_names(&flags), names, "a partial list");
         }
     };
     tokio::join!(moves, writer, lister, futures_util::future::join_all(followers));

@@ -1,4 +1,4 @@
-//! Every behaviour of the trait, for each kind of server and each way of following.
+//! Every behaviour of the trait, for each kind of server and each way to follow changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ fn server() -> Option<Arc<RedisServer>> {
     SERVER.get(|| {
         RedisServer::options()
             .config("notify-keyspace-events KA")
-            .config("user told on nopass ~* &* +@all -client|tracking")
-            .config("user untold on nopass ~* &* +@all -client|tracking -config")
+            .config("user notified on nopass ~* &* +@all -client|tracking")
+            .config("user polled on nopass ~* &* +@all -client|tracking -config")
             .start()
     })
 }
@@ -46,8 +46,8 @@ fn single(user: &str) -> Option<(RedisFeatureFlagStore, Arc<RedisServer>)> {
 }
 
 flipper::store_conformance_tests!(pushed, async || pushed());
-flipper::store_conformance_tests!(with_notifications, async || single("told"));
-flipper::store_conformance_tests!(polled, async || single("untold"));
+flipper::store_conformance_tests!(with_notifications, async || single("notified"));
+flipper::store_conformance_tests!(polled, async || single("polled"));
 flipper::store_conformance_tests!(two_connections, async || {
     let (server, base) = (server()?, random_base());
     Some((TwoConnections::new(store(&server, "default", &base), store(&server, "default", &base)), server))

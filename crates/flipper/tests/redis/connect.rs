@@ -1,5 +1,3 @@
-//! Ways to reach a server.
-
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -51,7 +49,6 @@ async fn tls() {
     assert_eq!(names(&follow.reset().await.0), ["F"]);
     store.put(&flag("F", false), Precondition::Any).await.unwrap();
     follow.until("F", Some(false)).await;
-    // Nobody vouches for it here.
     let error = RedisFeatureFlagStore::from_url(&url).unwrap().get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
@@ -83,7 +80,7 @@ async fn a_user_with_as_little_as_needed() {
         reader.put(&flag("F", true), Precondition::Any).await.unwrap_err(),
         open("flags:wr0ng").get("F").await.unwrap_err(),
         open("flags:wr0ng").list().await.unwrap_err(),
-        open("nobody:s3cr3t").put(&flag("F", true), Precondition::Any).await.unwrap_err(),
+        open("missing:s3cr3t").put(&flag("F", true), Precondition::Any).await.unwrap_err(),
         open("flags:s3cr3t").base_key("elsewhere").get("F").await.unwrap_err(),
         Follow::of(&open("flags:wr0ng")).lost().await,
     ];
@@ -104,7 +101,6 @@ async fn without_a_password_where_one_is_needed() {
     store(&url).put(&flag("F", true), Precondition::Absent).await.unwrap();
 }
 
-/// Each runtime ends before the next begins.
 #[test]
 fn a_static_store_outlives_runtimes() {
     static STORE: OnceLock<RedisFeatureFlagStore> = OnceLock::new();
@@ -118,7 +114,7 @@ fn a_static_store_outlives_runtimes() {
         });
         futures_executor::block_on(async {
             assert_eq!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled(), enabled);
-            // No timer of this runtime's: there is none.
+            // Uses no timer of this runtime, which has none.
             while follow.watch.next().await.is_none_or(|event| matches!(event, WatchEvent::Following(_))) {}
         });
     }
@@ -133,7 +129,7 @@ async fn a_client_by_url_checks_from_memory() {
     other.ready().await.unwrap();
     one.create("F").enabled(true).await.unwrap();
     assert!(one.is_enabled("F"));
-    flipper_testkit::wait_until("the other is told", || other.is_enabled("F"));
+    flipper_testkit::wait_until("the other mirror has it", || other.is_enabled("F"));
     assert_eq!(other.status().updates, Updates::Push);
     let settled = || {
         let mut last = (0, Instant::now());
@@ -155,8 +151,8 @@ async fn a_client_by_url_checks_from_memory() {
             one.disable("F").await.unwrap();
         }
         assert_eq!(one.is_enabled("F"), enabled);
-        flipper_testkit::wait_until("the other is told", || other.is_enabled("F") == enabled);
-        // The write, its script's GET, and one GET of each who was told.
+        flipper_testkit::wait_until("the other mirror has it", || other.is_enabled("F") == enabled);
+        // EVALSHA, its GET, and a GET by each mirror.
         assert_eq!(settled() - before, 4);
     }
 }

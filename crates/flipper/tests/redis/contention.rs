@@ -1,5 +1,3 @@
-//! Many writers, and what a call costs.
-
 use std::time::Duration;
 
 use flipper::{FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore};
@@ -11,7 +9,6 @@ use crate::store;
 const WRITERS: usize = 8;
 const MERGES: usize = 200;
 
-/// Each writer has a connection and a thread of its own, as a process would.
 #[test]
 fn no_merge_is_lost() {
     let Some(server) = RedisServer::start() else { return };
@@ -56,10 +53,10 @@ async fn a_change_is_two_commands() {
     let all_before = commands();
     features.disable("F").await.unwrap();
     let after = count();
-    // GET and EVALSHA are sent; the script itself is a GET and a SET more.
+    // We send GET and EVALSHA; the script itself runs a GET and a SET.
     let [get, set, evalsha, eval] = std::array::from_fn(|index| after[index] - before[index]);
     assert_eq!([get, set, evalsha, eval], [2, 1, 1, 0]);
-    // Nothing else but what this test asks: INFO three times (twice before, once for each count after).
+    // The other five are the INFO calls of this test.
     assert!(commands() - all_before <= 4 + 5, "{}", commands() - all_before);
 }
 

@@ -8,7 +8,7 @@ use flipper_testkit::redis::{RedisSentinel, RedisServer, Reply};
 
 use crate::{Follow, eventually, flag, names};
 
-/// The reason of the loss, and whose flags came then, and which. No change may be reported in between.
+/// The reason of the loss, and the server and flags that come after it. No change may come in between.
 async fn doubted(follow: &mut Follow<'_>) -> (flipper::Error, Option<flipper::store::Identity>, Vec<String>) {
     let (mut reason, mut serving) = (None, None);
     loop {
@@ -16,27 +16,26 @@ async fn doubted(follow: &mut Follow<'_>) -> (flipper::Error, Option<flipper::st
             WatchEvent::Lost(error) => reason = Some(error),
             WatchEvent::Serving(identity) => serving = Some(identity),
             WatchEvent::Reset { flags, .. } => {
-                let reason = reason.expect("a doubt before other flags are told");
+                let reason = reason.expect("`Lost` before the reset");
                 return (reason, serving, names(&flags).into_iter().map(str::to_owned).collect());
             }
-            // A server that is still loading as the watch connects pushes what it loads.
+            // A server that is loading when the watch connects pushes what it loads.
             WatchEvent::Changed { flag, .. } if reason.is_none() => assert!(is_as_put(&flag), "{flag:?}"),
             WatchEvent::Compared { .. } if reason.is_none() => {}
             event @ (WatchEvent::Changed { .. } | WatchEvent::Removed { .. } | WatchEvent::Compared { .. }) => {
-                panic!("told in doubt, or by nobody's doing: {event:?}");
+                panic!("a change in doubt, or without a write: {event:?}");
             }
             _ => {}
         }
     }
 }
 
-/// Of the numbered flags each other one is on.
 fn is_as_put(flag: &flipper::store::Stored) -> bool {
     let number = flag.name.strip_prefix('F').and_then(|number| number.parse::<u32>().ok());
     number.is_some_and(|number| flag.record.as_ref().is_ok_and(|record| record.is_enabled() == (number % 2 == 0)))
 }
 
-/// The flags of the next `Reset`, for which no doubt was needed.
+/// The flags of the next `Reset`, which needs no doubt.
 async fn undoubted(follow: &mut Follow<'_>) -> Vec<String> {
     loop {
         match follow.next().await {
@@ -60,19 +59,19 @@ fn open(server: &RedisServer, user: &str) -> RedisFeatureFlagStore {
     RedisFeatureFlagStore::from_url(&url).unwrap().poll_every(Duration::from_millis(50))
 }
 
-/// One user is pushed changes, one has notifications, one polls, and one polls without `INFO`.
+/// A user for each way: pushed changes, notifications, polling, and polling without `INFO`.
 fn server() -> Option<RedisServer> {
     RedisServer::options()
         .config("notify-keyspace-events KA")
-        .config("user told on nopass ~* &* +@all -client|tracking")
-        .config("user untold on nopass ~* &* +@all -client|tracking -config")
+        .config("user notified on nopass ~* &* +@all -client|tracking")
+        .config("user polled on nopass ~* &* +@all -client|tracking -config")
         .config("user blind on nopass ~* &* +@all -client|tracking -config -info")
         .start()
 }
 
 #[tokio::test]
 async fn a_server_that_comes_back_empty() {
-    for user in ["default", "told", "untold", "blind"] {
+    for user in ["default", "notified", "polled", "blind"] {
         let Some(mut server) = server() else { return };
         let store = open(&server, user);
         store.put(&flag("F", true), Precondition::Absent).await.unwrap();
@@ -107,7 +106,7 @@ async fn flushed_and_swapped_while_connected() {
 }
 
 #[tokio::test]
-async fn the_reason_is_the_present_one() {
+async fn the_reason_is_the_latest() {
     let Some(mut server) = RedisServer::start() else { return };
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let mut follow = Follow::of(&store);
@@ -120,7 +119,7 @@ async fn the_reason_is_the_present_one() {
 
 #[tokio::test]
 async fn each_sign_of_life_confirms() {
-    for (user, bound) in [("default", 2), ("untold", 3)] {
+    for (user, bound) in [("default", 2), ("polled", 3)] {
         let Some(server) = server() else { return };
         let store = open(&server, user).silence(Duration::from_secs(2)).timeout(Duration::from_secs(1));
         let mut follow = Follow::of(&store);
@@ -128,7 +127,7 @@ async fn each_sign_of_life_confirms() {
         while last.is_none_or(|last| last < Instant::now() - Duration::from_secs(3)) || lasts.is_zero() {
             if let WatchEvent::Confirmed { at, valid_for } = follow.next().await {
                 assert!(at <= Instant::now() && valid_for <= Duration::from_secs(bound), "{user}: {valid_for:?}");
-                // None is late.
+                // Each comes before the last one ends.
                 assert!(last.is_none_or(|last| last + lasts > Instant::now()));
                 (last, lasts) = (Some(at), valid_for);
                 if at > Instant::now() - Duration::from_millis(500) {
@@ -160,7 +159,7 @@ async fn a_replica_whose_primary_comes_back_empty() {
     primary.restart_empty();
     assert!(follow.reset().await.0.is_empty());
 
-    // The same within one sign of life and the next: the history is another one.
+    // Between two signs of life only the replication history shows it.
     let other = RedisServer::start().unwrap();
     RedisFeatureFlagStore::from_url(&other.url()).unwrap().put(&flag("G", true), Precondition::Absent).await.unwrap();
     replica.command(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
@@ -183,7 +182,7 @@ async fn a_replica_that_is_promoted() {
     assert_eq!(undoubted(&mut follow).await, ["F"]);
     replica.command(&["REPLICAOF", "NO", "ONE"]);
     store.put(&flag("F", true), Precondition::Any).await.unwrap();
-    // Its data go on, and two signs of life later nothing was doubted.
+    // Its data stay: no doubt within two signs of life.
     let (promoted, mut confirmed) = (Instant::now(), 0);
     while confirmed < 2 {
         match follow.next().await {
@@ -230,12 +229,11 @@ async fn a_failover_by_hand_loses_no_flag() {
     tokio::join!(last, seen);
 }
 
-/// `FLIPPER_RESTARTS` says how often; five times unless said.
 #[tokio::test]
 async fn restarts_with_all_data_change_nothing() {
     let restarts = std::env::var("FLIPPER_RESTARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let Some(mut server) = server() else { return };
-    let stores = ["default", "told", "untold"].map(|user| open(&server, user));
+    let stores = ["default", "notified", "polled"].map(|user| open(&server, user));
     let flags: Vec<_> = (0..300).map(|number| flag(&format!("F{number:03}"), number % 2 == 0)).collect();
     for result in stores[0].put_all(&flags, Precondition::Absent).await {
         result.unwrap();

@@ -1,5 +1,3 @@
-//! What others put under the base key.
-
 use std::time::Duration;
 
 use flipper::store::Precondition;

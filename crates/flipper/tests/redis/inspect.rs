@@ -1,5 +1,3 @@
-//! What the store finds out about its server.
-
 use flipper::store::{Check, Finding};
 use flipper::{FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisCluster, RedisServer};
@@ -51,7 +49,7 @@ async fn what_could_be_better() {
         let check = find(&checks, what);
         assert!(check.text.contains(text) && check.finding == Finding::Problem && check.hint.is_some(), "{check:?}");
     }
-    let checks = open("nobody").inspect().await;
+    let checks = open("missing").inspect().await;
     assert!(checks.len() == 1 && find(&checks, "reachable").finding == Finding::Fault, "{checks:?}");
 }
 

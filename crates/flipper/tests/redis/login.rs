@@ -1,5 +1,3 @@
-//! Who we are at the server, and by which way we came.
-
 use flipper::store::Precondition;
 use flipper::{ErrorKind, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisCluster, RedisSentinel, RedisServer, Reply};
@@ -8,7 +6,7 @@ use redis::cluster::ClusterClient;
 
 use crate::{Follow, eventually, flag, names};
 
-/// `viewer` may read without a password, `guarded` wants one.
+/// `viewer` may read without a password, `guarded` needs one.
 fn server() -> Option<RedisServer> {
     RedisServer::options()
         .config("user viewer on nopass %R~* &* +@read +@connection")
@@ -36,7 +34,7 @@ async fn a_user_without_a_password_is_that_user() {
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
         assert!(error.nothing_written());
     }
-    for url in [format!("redis://guarded@{address}"), format!("redis://nobody@{address}")] {
+    for url in [format!("redis://guarded@{address}"), format!("redis://missing@{address}")] {
         let error = RedisFeatureFlagStore::from_url(&url).unwrap().get("F").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{url}: {error:?}");
     }
@@ -88,7 +86,7 @@ async fn sentinels_by_url() {
     assert_eq!(names(&open("viewer@").list().await.unwrap()), ["F"]);
     let error = open("viewer@").put(&flag("F", false), Precondition::Any).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
-    // A Sentinel that is given as the server.
+    // A Sentinel in the place of a server.
     let error = RedisFeatureFlagStore::from_url(&set.urls()[0]).unwrap().list().await.unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("redis-sentinel://"), "{error:?}");
 }
@@ -121,7 +119,7 @@ async fn sockets_and_certificates_by_url() {
     }
     let error = RedisFeatureFlagStore::from_url(&format!("{url}?ca=/no/such/file")).unwrap_err();
     assert!(error.to_string().contains("/no/such/file"), "{error}");
-    // Renewed certificates are read at the next connection.
+    // The next connection reads renewed certificates.
     file("key.pem", "broken");
     server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     eventually("the new file is read", async || store.list().await.is_err()).await;

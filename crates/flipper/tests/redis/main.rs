@@ -1,5 +1,3 @@
-//! The Redis store, over real servers.
-
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
 
 mod bulk;
@@ -21,7 +19,6 @@ use flipper::store::{Stored, Updates, Watch, WatchEvent};
 use flipper::{FeatureFlagStore, FlagRecord, RedisFeatureFlagStore};
 use futures_util::StreamExt;
 
-/// A base key that no other test has.
 fn random_base() -> String {
     format!("test-{:016x}", fastrand::u64(..))
 }
@@ -40,16 +37,15 @@ fn names(flags: &[Stored]) -> Vec<&str> {
     flags.iter().map(|flag| flag.name.as_str()).collect()
 }
 
-/// Waits until the condition holds, without a thread of its own.
+/// Waits for an async condition, as `wait_until` for a plain one.
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + flipper_testkit::PATIENCE;
     while !condition().await {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+        assert!(Instant::now() < deadline, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// A watch that fails instead of waiting forever.
 struct Follow<'a> {
     store: &'a dyn FeatureFlagStore,
     watch: Watch<'a>,
@@ -81,7 +77,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// Until this flag has this state; `None`: until it is gone. Tells when the read of it was sent.
+    /// Waits for this state of the flag (`None`: missing); returns when its read was sent.
     async fn until(&mut self, name: &str, enabled: Option<bool>) -> Option<Instant> {
         let is_so = |flag: &Stored| flag.record.as_ref().ok().map(|record| record.is_enabled()) == enabled;
         loop {

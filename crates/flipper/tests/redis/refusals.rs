@@ -1,5 +1,3 @@
-//! What servers refuse, and how it is said.
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -40,7 +38,7 @@ async fn writes_that_the_server_does_not_take() {
 #[tokio::test]
 async fn a_server_that_cannot_save() {
     let Some(server) = RedisServer::options().config("save 3600 1").config("appendonly no").start() else { return };
-    // Something is in the way of its file.
+    // A folder is in the way of the dump file.
     let flipper_testkit::redis::Reply::List(dir) = server.command(&["CONFIG", "GET", "dir"]) else {
         panic!("no folder")
     };
@@ -79,7 +77,7 @@ async fn more_clients_than_it_takes() {
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     let error = store.get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-    // It says so and closes; what it said is mostly gone before the driver reads it.
+    // Redis answers and closes; the answer is mostly lost before the driver reads it.
     assert!(text(&error).contains("maxclients"), "{error:?}");
     drop(held);
 }
@@ -118,7 +116,6 @@ async fn a_proxy_that_does_not_know_hello() {
     assert!(text(&error).contains("`HELLO`: is it a proxy"), "{error:?}");
 }
 
-/// As fakeredis does.
 #[tokio::test]
 async fn a_server_that_closes_after_an_error() {
     let Some(server) = RedisServer::start() else { return };

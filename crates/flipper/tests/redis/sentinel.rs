@@ -1,5 +1,3 @@
-//! A primary that Sentinels name.
-
 use flipper::store::Precondition;
 use flipper::{FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisSentinel;

@@ -1,5 +1,3 @@
-//! What the watch tells, beyond the behaviours of the trait.
-
 use std::time::{Duration, Instant};
 
 use flipper::store::{Precondition, Updates};
@@ -15,8 +13,8 @@ fn base(store: &impl std::fmt::Display) -> String {
 #[tokio::test]
 async fn says_how_changes_arrive() {
     let options = RedisServer::options()
-        .config("user told on nopass ~* &* +@all -client|tracking")
-        .config("user untold on nopass ~* &* +@all -client|tracking -config");
+        .config("user notified on nopass ~* &* +@all -client|tracking")
+        .config("user polled on nopass ~* &* +@all -client|tracking -config");
     let Some(server) = options.start() else { return };
     let following = async |user: &str| {
         let store = store(&format!("redis://{user}:x@127.0.0.1:{}", server.port()));
@@ -24,19 +22,19 @@ async fn says_how_changes_arrive() {
     };
     let (second, ten) = (Duration::from_secs(1), Duration::from_secs(10));
     assert_eq!(following("default").await, Updates::Push);
-    assert_eq!(following("told").await, Updates::Poll { every: second });
-    assert_eq!(following("untold").await, Updates::Poll { every: second });
+    assert_eq!(following("notified").await, Updates::Poll { every: second });
+    assert_eq!(following("polled").await, Updates::Poll { every: second });
     server.command(&["CONFIG", "SET", "notify-keyspace-events", "K$gxe"]);
-    assert_eq!(following("told").await, Updates::Notifications { check_every: ten });
+    assert_eq!(following("notified").await, Updates::Notifications { check_every: ten });
     server.command(&["CONFIG", "SET", "notify-keyspace-events", "Kg"]);
-    assert_eq!(following("told").await, Updates::Poll { every: second });
+    assert_eq!(following("notified").await, Updates::Poll { every: second });
 }
 
 #[tokio::test]
 async fn flushes_and_expiry_are_seen() {
     let Some(server) = RedisServer::options().config("notify-keyspace-events KA").start() else { return };
-    server.command(&["ACL", "SETUSER", "told", "on", "nopass", "~*", "&*", "+@all", "-client|tracking"]);
-    for user in ["default", "told"] {
+    server.command(&["ACL", "SETUSER", "notified", "on", "nopass", "~*", "&*", "+@all", "-client|tracking"]);
+    for user in ["default", "notified"] {
         let url = format!("redis://{user}:x@127.0.0.1:{}", server.port());
         let store = store(&url).poll_every(Duration::from_millis(50));
         let key = format!("{}/F", base(&store));
@@ -58,7 +56,7 @@ async fn flushes_and_expiry_are_seen() {
     }
 }
 
-/// The mirror's rules rest on it.
+/// The mirror's order relies on it.
 #[tokio::test]
 async fn reads_are_no_older_than_said() {
     let Some(server) = RedisServer::start() else { return };
@@ -99,5 +97,5 @@ async fn a_dropped_watch_closes_its_connection() {
         follow.reset().await;
         assert_eq!(tracking(), 1);
     }
-    flipper_testkit::wait_until("nobody tracks", || tracking() == 0);
+    flipper_testkit::wait_until("no client tracks", || tracking() == 0);
 }

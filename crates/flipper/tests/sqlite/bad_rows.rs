@@ -1,5 +1,3 @@
-//! Rows that are no flags.
-
 use flipper::store::{LocalFeatureFlagStore, Precondition};
 use flipper::{ErrorKind, FeatureFlagStore};
 use flipper_testkit::block_on;
@@ -7,7 +5,6 @@ use flipper_testkit::wait_until;
 
 use crate::{Folder, is_enabled, put, record};
 
-/// Each is put into `record` by an SQL expression.
 const BAD: [(&str, &str); 10] = [
     ("NOT_JSON", "'no json'"),
     ("EMPTY", "''"),
@@ -40,7 +37,7 @@ fn each_bad_row_is_corrupt_alone() {
     }
     assert!(store.status().is_live());
 
-    // The same at the opening as while running.
+    // The same when the file is opened as while it is followed.
     for store in [store.clone(), folder.open()] {
         assert_eq!(store.status().corrupt.len(), BAD.len());
         assert_eq!(block_on(store.list()).unwrap().len(), BAD.len() + 1);
@@ -55,7 +52,7 @@ fn each_bad_row_is_corrupt_alone() {
     assert_eq!((error.kind(), error.flag()), (ErrorKind::Corrupt, Some("NOT_JSON")));
     assert!(error.to_string().contains(folder.text()), "{error}");
 
-    // And each can be mended, or destroyed.
+    // Each can be repaired or destroyed.
     for (number, (name, _)) in BAD.into_iter().enumerate() {
         if number % 2 == 0 {
             put(&store, name, true).unwrap();
@@ -104,7 +101,7 @@ fn a_table_without_constraints_is_read_all_the_same() {
     let store = folder.open();
     assert_eq!(is_enabled(&store, "X"), Some(true));
     assert!(block_on(store.get("N")).unwrap().unwrap().record.is_err());
-    // Writing needs the unique name, and says so.
+    // A write needs the unique name; its error names that.
     let error = block_on(store.put(&record("X", false), Precondition::Any)).unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, false), "{error}");
     assert_eq!(is_enabled(&store, "X"), Some(true));

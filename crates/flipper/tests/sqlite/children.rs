@@ -1,4 +1,4 @@
-//! What the other processes do; see `flipper_testkit::Child`.
+//! The child processes; see `flipper_testkit::Child`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -61,7 +61,7 @@ fn merge(role: &Role, own: &str, times: u32) {
     role.say("done");
 }
 
-/// Writes without a pause, and says how many milliseconds the longest write took.
+/// Writes without a pause; prints the milliseconds of the longest write.
 fn hammer(role: &Role, store: &Mirror, name: &str) {
     role.say("open");
     role.hear();
@@ -74,7 +74,7 @@ fn hammer(role: &Role, store: &Mirror, name: &str) {
     role.say(&longest.as_millis().to_string());
 }
 
-/// Counts a flag up, also while the file is away, until it is told to end; says how far it got.
+/// Counts in a flag, also while the file is away, until a line arrives; prints the last number.
 fn write_on(role: &Role, store: &Mirror, name: &str) {
     let ended = AtomicBool::new(false);
     let features = FeatureFlagClient::new(store.clone());
@@ -98,7 +98,7 @@ fn write_on(role: &Role, store: &Mirror, name: &str) {
     });
 }
 
-/// Flips the flag `X` whenever it is told to, and says when the put began and when it returned.
+/// Flips the flag `X` on each line; prints when the put began and when it returned.
 fn flip(role: &Role, store: &Mirror) {
     role.say("open");
     let mut enabled = false;
@@ -110,7 +110,7 @@ fn flip(role: &Role, store: &Mirror) {
     }
 }
 
-/// Counts in a flag, and says each number when it is written.
+/// Counts in a flag; prints each acknowledged number.
 fn write_until_killed(role: &Role, store: &Mirror, name: &str) {
     let stored = block_on(store.get(name)).unwrap();
     let (mut count, mut when) = match stored {
@@ -126,21 +126,19 @@ fn write_until_killed(role: &Role, store: &Mirror, name: &str) {
     }
 }
 
-/// How far a child had counted in this flag.
 pub(crate) fn counted(stored: &Stored) -> u32 {
     let data = stored.record.as_ref().unwrap().client_data().to_string();
     let value: serde_json::Value = serde_json::from_str(&data).unwrap();
     value["count"].as_u64().unwrap().try_into().unwrap()
 }
 
-/// The threads that follow files.
 fn count_threads() -> usize {
     let names = std::fs::read_dir("/proc/self/task").unwrap();
     let names = names.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
     names.filter(|name| name.starts_with("flipper-sqlite")).count()
 }
 
-/// The threads of a store end with its last clone, and when it is closed.
+/// A store's threads end when it is closed or its last clone is dropped.
 fn threads(role: &Role) {
     let path = &role.arguments[0];
     let before = count_threads();
@@ -167,22 +165,20 @@ fn threads(role: &Role) {
     role.say("ended");
 }
 
-/// Reads a file that it may not write, and says what it sees.
+/// Follows a file that it may not write, and prints what it finds.
 fn read_only(role: &Role) {
     let store = open(&role.arguments[0]);
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     let error = put(&store, "X", false).unwrap_err();
-    // Before the parent changes it, which it does when it has heard of the error.
+    // The parent changes it once it has read the error.
     let before = is_enabled(&store, "X");
     assert!(store.status().is_live());
     role.say(&format!("{:?} {} {error}", error.kind(), error.is_transient()));
     role.hear();
-    // The parent has changed it.
     wait_until("the change is seen", || is_enabled(&store, "X") != before);
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     role.hear();
     if role.arguments.get(1).is_some() {
-        // The parent has made it writable.
         put(&store, "X", true).unwrap();
         role.say(&format!("{:?}", is_enabled(&store, "X")));
     }

@@ -1,5 +1,3 @@
-//! The file without its flags in memory.
-
 use std::fs;
 
 use flipper::store::Precondition;
@@ -64,7 +62,7 @@ fn many_flags_at_once() {
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(block_on(file.list()).unwrap().len(), 2500);
 
-    // One that is there already is that flag's conflict alone, in a batch with others.
+    // In a batch, an existing flag is a conflict of that flag alone.
     let again = [record("F0001", false), record("NEW", true)];
     let kinds: Vec<_> = block_on(file.put_all(&again, Precondition::Absent))
         .into_iter()

@@ -1,5 +1,3 @@
-//! Files that cannot be used, or not now.
-
 use std::error::Error;
 use std::fs;
 use std::time::Duration;
@@ -70,7 +68,7 @@ fn an_empty_file_is_taken() {
 }
 
 #[test]
-fn a_damaged_file_is_told_and_the_known_flags_stay() {
+fn a_damaged_file_is_reported_and_the_held_flags_stay() {
     let folder = Folder::new();
     let store = folder.open();
     for number in 0..100 {
@@ -101,7 +99,7 @@ fn a_locked_database_is_unavailable_for_now() {
         shell.execute_batch("ROLLBACK").unwrap();
         put(&store, "X", true).unwrap();
     }
-    // A wait that is long enough for the lock to go.
+    // Waits long enough for the lock to be released.
     let patient = folder.open();
     let shell = folder.shell();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -128,7 +126,7 @@ fn many_waiting_writes_wait_no_longer_than_one() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_is_got_over() {
+fn a_full_disk_loses_nothing_and_writes_resume() {
     let disk = match SmallDisk::mount(1024) {
         Ok(disk) => disk,
         Err(why) => return skip("sqlite: full disk", &why),
@@ -177,7 +175,7 @@ fn a_disk_that_is_full_from_the_beginning() {
         Err(why) => return skip("sqlite: full disk at the opening", &why),
     };
     let ballast = disk.path().join("ballast");
-    // Fails when the disk is full, and then it is.
+    // Fills the disk; fails for that reason.
     let _ = fs::write(&ballast, vec![0; 256 * 1024]);
     let database = disk.path().join("flags.db");
     let error = SqliteFeatureFlagStore::new(&database).unwrap_err();
@@ -187,7 +185,7 @@ fn a_disk_that_is_full_from_the_beginning() {
 }
 
 #[test]
-fn a_table_dropped_under_a_running_store_is_told() {
+fn a_table_dropped_under_a_running_store_is_reported() {
     let folder = Folder::new();
     let store = folder.open();
     put(&store, "X", true).unwrap();

@@ -1,5 +1,3 @@
-//! The file is deleted or replaced under a running store.
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +11,7 @@ use futures_util::StreamExt;
 
 use crate::{Folder, assert_intact, bare, is_enabled, open, put, record, stale};
 
-/// A database that somebody made elsewhere, closed.
+/// A database file that another store has made and closed.
 fn made_elsewhere(path: &Path, flags: &[(&str, bool)]) {
     let store = bare(path);
     for (name, enabled) in flags {
@@ -23,12 +21,12 @@ fn made_elsewhere(path: &Path, flags: &[(&str, bool)]) {
 }
 
 #[test]
-fn a_deleted_file_is_told_and_nothing_more_is_acknowledged() {
+fn a_deleted_file_is_reported_and_no_write_is_acknowledged() {
     let folder = Folder::new();
     let store = folder.open_without_doubt();
     put(&store, "X", true).unwrap();
     fs::remove_file(&folder.database).unwrap();
-    // At once, not only after it was noticed.
+    // At once, before the watch notices.
     let error = put(&store, "X", false).unwrap_err();
     assert_eq!((error.kind(), error.flag()), (ErrorKind::Unavailable, Some("X")));
     assert!(error.to_string().starts_with("database file was deleted"), "{error}");
@@ -38,9 +36,8 @@ fn a_deleted_file_is_told_and_nothing_more_is_acknowledged() {
     assert!(reason.contains("deleted") && reason.contains(folder.text()), "{reason}");
     assert_eq!(block_on(store.get("X")).unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(is_enabled(&store, "X"), Some(true), "checks go on with the last known flags");
-    assert!(!folder.database.exists(), "it is not made anew behind its owner's back");
+    assert!(!folder.database.exists(), "the store does not create it again");
 
-    // Another program makes it anew.
     let other = folder.open();
     put(&other, "Y", true).unwrap();
     wait_until("the new file is taken in", || is_enabled(&store, "Y") == Some(true));
@@ -62,7 +59,7 @@ fn a_replaced_file_is_taken_in() {
         let name = format!("NEW_{round}");
         let new = folder.folder.path().join("new.db");
         made_elsewhere(&new, &[("X", false), (&name, true)]);
-        // The -wal file of the old one stays beside it, full of the old flags.
+        // The -wal file of the old one stays, full of the old flags.
         fs::rename(&new, &folder.database).unwrap();
         wait_until("the new file is taken in", || is_enabled(&store, &name) == Some(true));
         let names = || store.table().list().into_iter().map(|stored| stored.name).collect::<Vec<_>>();
@@ -125,7 +122,7 @@ fn without_its_wal_file_nothing_is_lost() {
 }
 
 #[test]
-fn something_else_in_its_place_is_told_until_it_is_gone() {
+fn another_file_in_its_place_is_reported_until_it_is_removed() {
     let folder = Folder::new();
     let store = folder.open();
     put(&store, "X", true).unwrap();
@@ -150,7 +147,7 @@ fn an_older_copy_that_is_restored_is_taken_in() {
     folder.shell().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
     put(&store, "X", false).unwrap();
     put(&store, "Y", true).unwrap();
-    // What the shell's .restore does, as far as it can be said in SQL: numbers go back.
+    // Like the shell's `.restore`: numbers go back.
     let shell = folder.shell();
     shell.execute("ATTACH ?1 AS copy", [copy.to_str().unwrap()]).unwrap();
     shell
@@ -209,7 +206,7 @@ fn writes_while_the_file_is_replaced_again_and_again() {
 }
 
 #[test]
-fn the_watch_tells_of_a_lost_and_a_restored_file() {
+fn the_watch_reports_a_lost_and_a_restored_file() {
     let folder = Folder::new();
     let store = bare(&folder.database);
     put(&store, "X", true).unwrap();
@@ -230,7 +227,7 @@ fn the_watch_tells_of_a_lost_and_a_restored_file() {
     lost(&mut store.watch());
     made_elsewhere(&folder.database, &[("X", false), ("Y", true)]);
     while !matches!(block_on(watch.next()), Some(WatchEvent::Restored)) {}
-    // The new file may have been taken in before all was in it.
+    // The store may have taken in the new file before the last write to it.
     loop {
         match block_on(watch.next()) {
             Some(WatchEvent::Reset { flags, .. }) if flags.len() == 2 => break,
@@ -240,7 +237,7 @@ fn the_watch_tells_of_a_lost_and_a_restored_file() {
     }
 }
 
-/// Replaces the file as an installer does that knows of SQLite's other files: old ones first.
+/// Replaces the file and SQLite's other files, as an installer may: old ones first.
 fn replace_all_of_it(folder: &Folder, new: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         fs::remove_file(format!("{}{suffix}", folder.text())).unwrap();
@@ -260,13 +257,13 @@ fn a_write_that_waited_while_the_file_was_replaced_is_not_acknowledged() {
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
         let written = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| put(&store, "LOST", true));
-            // Long enough, mostly, for the write to be at the lock; sooner or later nothing else is expected.
+            // Mostly, the write has reached the lock by then.
             let moment = Instant::now() + Duration::from_millis(2);
             while Instant::now() < moment {
                 std::hint::spin_loop();
             }
             replace_all_of_it(&folder, &new);
-            // Another program is quick to use the new file, and has changes in its -wal file.
+            // Another program uses the new file at once, and has changes in its -wal file.
             let other = folder.shell();
             other.execute_batch("UPDATE flags SET name = 'OTHER' WHERE name = 'NEW'").unwrap();
             lock.execute_batch("ROLLBACK").unwrap();
@@ -279,7 +276,7 @@ fn a_write_that_waited_while_the_file_was_replaced_is_not_acknowledged() {
             written
         });
         match written {
-            // It was not at the lock yet, and went to the new file.
+            // The write came to the lock late, and went to the new file.
             Ok(_) => assert_eq!(is_enabled(&folder.open(), "LOST"), Some(true)),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
@@ -291,7 +288,7 @@ fn a_write_that_waited_while_the_file_was_replaced_is_not_acknowledged() {
 }
 
 #[test]
-fn a_replaced_file_is_not_mixed_with_the_old_one_while_somebody_reads_that() {
+fn a_replaced_file_is_not_mixed_with_the_old_one_while_that_is_read() {
     let folder = Folder::new();
     let store = folder.open();
     put(&store, "X", true).unwrap();
@@ -306,14 +303,14 @@ fn a_replaced_file_is_not_mixed_with_the_old_one_while_somebody_reads_that() {
     wait_until("the new file is taken in", || is_enabled(&store, "NEW") == Some(true));
     assert_eq!(block_on(store.list()).unwrap().len(), 1);
     put(&store, "NEWER", true).unwrap();
-    // As SQLite closes it, by the name of its -wal file, which is another's now.
+    // SQLite removes the -wal file by its name, which is now that of the new file.
     drop(reader);
     put(&store, "NEWEST", true).unwrap();
     assert_eq!(folder.open().table().list().len(), 3);
     assert_intact(&folder.database);
 }
 
-/// Points a link elsewhere as those do who want no moment without it.
+/// Replaces a link in one step.
 #[cfg(unix)]
 fn point(link: &Path, to: &Path) {
     let new = link.with_file_name("link.new");
@@ -321,7 +318,7 @@ fn point(link: &Path, to: &Path) {
     fs::rename(new, link).unwrap();
 }
 
-/// Flags that are read, and where writes go, when the name stands for another file.
+/// After the switch, reads and writes go to the other file.
 #[cfg(unix)]
 fn follows(live: &Path, repoint: impl Fn(usize), files: &[std::path::PathBuf; 2]) {
     made_elsewhere(&files[0], &[("ONE", true)]);
@@ -334,7 +331,7 @@ fn follows(live: &Path, repoint: impl Fn(usize), files: &[std::path::PathBuf; 2]
     for round in 1..6 {
         repoint(round % 2);
         let name = format!("WRITTEN_{round}");
-        // At once: nothing is acknowledged that gets into the other file.
+        // At once: no write into the other file is acknowledged.
         match round {
             1 | 2 => drop(put(&store, &name, true).unwrap()),
             3 => drop(block_on(file.put(&record(&name, true), Precondition::Any)).unwrap()),
@@ -346,8 +343,8 @@ fn follows(live: &Path, repoint: impl Fn(usize), files: &[std::path::PathBuf; 2]
         assert_eq!(block_on(file.list()).unwrap().len(), expected.table().list().len());
         assert!(stale(&store).is_none());
     }
-    let told = |event: &WatchEvent| matches!(event, WatchEvent::Reset { flags, .. } if flags.iter().any(|flag| flag.name == "TWO"));
-    while !told(&block_on(watch.next()).unwrap()) {}
+    let has_two = |event: &WatchEvent| matches!(event, WatchEvent::Reset { flags, .. } if flags.iter().any(|flag| flag.name == "TWO"));
+    while !has_two(&block_on(watch.next()).unwrap()) {}
     for file in files {
         assert_intact(file);
     }
@@ -440,7 +437,7 @@ fn a_file_of_another_origin_that_is_restored_is_taken_in() {
     let other = folder.folder.path().join("other.db");
     let store = folder.open();
     put(&store, "OLD", true).unwrap();
-    // Made later: it counts higher.
+    // Made later, so its numbers are higher.
     made_elsewhere(&other, &[("NEW", true)]);
     let shell = folder.shell();
     shell.execute("ATTACH ?1 AS copy", [other.to_str().unwrap()]).unwrap();
@@ -455,7 +452,7 @@ fn a_file_of_another_origin_that_is_restored_is_taken_in() {
 }
 
 #[test]
-fn deletions_are_forgotten_and_missed_by_none() {
+fn old_deletions_are_dropped_and_still_reach_every_follower() {
     let folder = Folder::new();
     let store = folder.open();
     put(&store, "KEPT", true).unwrap();
@@ -469,10 +466,8 @@ fn deletions_are_forgotten_and_missed_by_none() {
         for record in &records[..500] {
             block_on(file.delete(record.name(), Precondition::Any)).unwrap();
         }
-        // By hand, too.
         folder.shell().execute_batch("DELETE FROM flags WHERE name LIKE 'F_%'").unwrap();
     }
-    // As by an old follower that sees them all at once.
     block_on(file.delete("LAST", Precondition::Any)).unwrap();
     assert_eq!(block_on(store.list()).unwrap().len(), 1);
     let rows: i64 = folder.shell().query_row("SELECT count(*) FROM versions", [], |row| row.get(0)).unwrap();
@@ -489,7 +484,7 @@ fn deletions_are_forgotten_and_missed_by_none() {
 }
 
 #[test]
-fn staleness_counts_from_the_last_word() {
+fn staleness_counts_from_the_last_contact() {
     let folder = Folder::new();
     let store = folder.open();
     let before = store.status().last_sync.unwrap();

@@ -1,5 +1,3 @@
-//! The SQLite store.
-
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +22,6 @@ use flipper_testkit::block_on;
 use flipper_testkit::{Child, child_role};
 use tempfile::TempDir;
 
-/// A folder and the path of a database in it.
 struct Folder {
     folder: TempDir,
     database: PathBuf,
@@ -41,7 +38,7 @@ impl Folder {
         open(&self.database)
     }
 
-    /// As it is for who trusts a file that was away, whatever it has.
+    /// Trusts a file that was away, whatever it has.
     fn open_without_doubt(&self) -> Mirror {
         MirroredFeatureFlagStore::builder(bare(&self.database)).doubt_for(Duration::ZERO).build()
     }
@@ -50,7 +47,6 @@ impl Folder {
         FeatureFlagClient::new(self.open())
     }
 
-    /// A connection such as the `sqlite3` shell's.
     fn shell(&self) -> rusqlite::Connection {
         shell(&self.database)
     }
@@ -60,7 +56,6 @@ impl Folder {
     }
 }
 
-/// The store with its flags in memory, as a client has it.
 type Mirror = MirroredFeatureFlagStore<SqliteFeatureFlagStore>;
 
 fn bare(path: impl AsRef<Path>) -> SqliteFeatureFlagStore {
@@ -89,7 +84,6 @@ fn is_enabled(store: &Mirror, name: &str) -> Option<bool> {
     Some(store.table().get(name)?.record.ok()?.is_enabled())
 }
 
-/// The reason why the store is stale, if it is.
 fn stale(store: &Mirror) -> Option<String> {
     match store.status().health {
         Health::Stale { reason, .. } => Some(reason.to_string()),
@@ -102,7 +96,7 @@ fn assert_intact(database: &Path) {
     assert_eq!(verdict, "ok");
 }
 
-/// Where the other processes begin; without a role it starts one, to see that they do.
+/// The child processes begin here. Without a role it starts one, to show that they start.
 #[test]
 fn child() {
     match child_role() {

@@ -1,5 +1,3 @@
-//! Several processes on one file.
-
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -65,7 +63,7 @@ fn a_file_moved_away_and_back_under_four_processes_stays_whole() {
     for (number, done) in counts.iter().enumerate() {
         let flag = block_on(store.get(&format!("FLAG_{number}"))).unwrap().unwrap().record.unwrap();
         let kept = flag.client_data().get("count").and_then(flipper::json::Json::as_i64);
-        // A last write whose answer was lost may be there.
+        // A last write of unknown outcome may be there.
         assert!(kept == Some(*done) || kept == Some(done + 1), "{done} were acknowledged, and the file has {kept:?}");
     }
 }
@@ -125,7 +123,7 @@ fn without_notifications_changes_are_seen_by_polling() {
     let store = folder.open();
     put(&store, "X", false).unwrap();
     open_to_all(&folder);
-    // A user that nobody else is, since the limit is the user's.
+    // The limit is the user's, so the child runs as a user of its own.
     let mut child = Child::spawn_as(54_321, "no notifications", &[folder.text()]);
     child.expect("Poll { every: 3ms }");
     let mut times = Vec::new();
@@ -143,12 +141,11 @@ fn without_notifications_changes_are_seen_by_polling() {
 fn an_idle_store_costs_next_to_nothing() {
     let folder = Folder::new();
     put(&folder.open(), "X", true).unwrap();
-    // As it is with notifications, and as often as it looks without them.
     for (how, arguments) in [("notified", vec![folder.text()]), ("polling", vec![folder.text(), "3"])] {
         let mut child = Child::spawn("idle", &arguments);
         child.expect("open");
         let (begun, before) = (Instant::now(), cpu_time(child.id()));
-        // Elapsed time is the thing under test: for how much of it an idle store computes. Other programs do not count, only the share does.
+        // Elapsed time is the thing under test: the share of it that an idle store computes. Other programs do not count.
         std::thread::sleep(Duration::from_secs(3));
         let share = (cpu_time(child.id()) - before).as_secs_f64() / begun.elapsed().as_secs_f64();
         println!("sqlite: an idle store, {how}, takes {:.2} % of a core", share * 100.0);
@@ -158,7 +155,7 @@ fn an_idle_store_costs_next_to_nothing() {
     }
 }
 
-/// From the scheduler, to the nanosecond; `/proc/PID/stat` has hundredths of a second.
+/// From the scheduler, in nanoseconds; `/proc/PID/stat` counts hundredths of a second.
 fn cpu_time(process: u32) -> Duration {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let nanoseconds = tasks.map(|task| {
@@ -212,7 +209,7 @@ fn killed_a_thousand_times_and_nothing_acknowledged_is_lost() {
     put(&store, "AFTERWARDS", true).unwrap();
 }
 
-/// Kills children that count in a flag, and looks after each whether all that it said is there.
+/// Kills children that count in a flag, and checks after each that all acknowledged writes are there.
 fn kill(folder: &Folder, store: &Mirror, name: &str) -> u32 {
     let mut known = 0;
     for number in 0..250_u32 {
@@ -221,7 +218,7 @@ fn kill(folder: &Folder, store: &Mirror, name: &str) -> u32 {
         for _ in 0..1 + number % 4 {
             acknowledged = child.line().expect("it writes until it is killed").parse().unwrap();
         }
-        // Somewhere in the next writes, another place each time.
+        // During the next writes, at another point each time.
         let moment = Instant::now() + Duration::from_micros(u64::from(number.wrapping_mul(7919) % 2000));
         while Instant::now() < moment {
             std::hint::spin_loop();
@@ -231,7 +228,7 @@ fn kill(folder: &Folder, store: &Mirror, name: &str) -> u32 {
         }
         let found = counted(&block_on(store.get(name)).unwrap().unwrap());
         assert!(acknowledged > known, "the child went on from {known}, not to {acknowledged}");
-        // The last write may have been done and not said.
+        // The last write may be unacknowledged.
         assert!((acknowledged..=acknowledged + 1).contains(&found), "{found} after {acknowledged} was acknowledged");
         known = found;
         if number % 25 == 0 {
@@ -241,7 +238,6 @@ fn kill(folder: &Folder, store: &Mirror, name: &str) -> u32 {
     known
 }
 
-/// Lets other users into the folder, and at the file.
 fn open_to_all(folder: &Folder) {
     use std::os::unix::fs::PermissionsExt;
     let allow = |path: &std::path::Path, mode| {
@@ -259,7 +255,7 @@ fn a_read_only_file_can_be_read() {
         return skip("sqlite: read-only file", "becoming another user takes root");
     }
     use std::os::unix::fs::PermissionsExt;
-    // In use by its owner, or left alone: then even the files for sharing it are missing and cannot be made.
+    // In use by its owner or not: then the files for sharing it are missing, and cannot be made.
     for in_use in [true, false] {
         let folder = Folder::new();
         std::fs::set_permissions(folder.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -279,7 +275,7 @@ fn a_read_only_file_can_be_read() {
         if in_use {
             put(&store, "X", false).unwrap();
         } else {
-            // All over when it looks again: nothing is left beside the file that would tell.
+            // The owner opens, writes and closes while the child is stopped: no file beside the database shows it.
             child.signal("STOP");
             let store = folder.open();
             put(&store, "X", false).unwrap();

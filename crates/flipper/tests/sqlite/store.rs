@@ -1,5 +1,3 @@
-//! What the store does when all is well.
-
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -14,7 +12,7 @@ use futures_util::StreamExt;
 use crate::{Folder, bare, is_enabled, put, record, stale};
 
 #[test]
-fn a_second_run_knows_the_flags() {
+fn a_second_run_has_the_flags() {
     let folder = Folder::new();
     let features = folder.client();
     block_on(features.create("X").enabled(true).client_data(serde_json::json!({ "a": 1 }))).unwrap();
@@ -89,7 +87,7 @@ fn versions_are_never_used_again() {
     let tombstones: i64 = folder.shell().query_row("SELECT count(*) FROM versions", [], |row| row.get(0)).unwrap();
     assert_eq!(tombstones, 1);
     std::fs::remove_file(&folder.database).unwrap();
-    // Neither across files: the numbers begin with the time of the creation.
+    // Also across files: the numbers begin with the time of the creation.
     newer(put(&folder.open(), "X", true).unwrap());
 }
 
@@ -122,7 +120,7 @@ fn edits_by_hand_are_seen_whatever_the_statement() {
     sees("rename over another", "Z", None);
     sees("rename over another", "X", Some(true));
 
-    // A version read before an edit does not hold after it.
+    // An edit by hand makes earlier versions invalid.
     let before = block_on(store.get("X")).unwrap().unwrap().version;
     shell.execute("UPDATE flags SET record = record", []).unwrap();
     let error = block_on(store.put(&record("X", false), Precondition::Unchanged(before))).unwrap_err();
@@ -188,7 +186,7 @@ fn names_and_records_of_any_text_are_kept() {
 }
 
 #[test]
-fn the_watch_tells_of_others() {
+fn the_watch_reports_foreign_writes() {
     let folder = Folder::new();
     let store = bare(&folder.database);
     put(&store, "X", true).unwrap();
@@ -210,7 +208,7 @@ fn the_watch_tells_of_others() {
 }
 
 #[test]
-fn a_watch_begins_with_what_others_wrote_before() {
+fn a_watch_begins_with_earlier_foreign_writes() {
     let folder = Folder::new();
     let (one, other) = (bare(&folder.database), bare(&folder.database));
     for number in 0..100 {
@@ -246,7 +244,7 @@ fn a_dropped_write_leaves_memory_and_file_agreeing() {
 }
 
 #[test]
-fn close_ends_the_work_and_keeps_what_is_known() {
+fn close_ends_the_work_and_keeps_the_flags() {
     let folder = Folder::new();
     let store = folder.open();
     let clone = store.clone();
@@ -318,7 +316,7 @@ fn options_of_any_size_work() {
         let store = MirroredFeatureFlagStore::new(bare(&folder.database).busy_timeout(time).poll_every(time));
         put(&store, "X", true).unwrap();
         folder.shell().execute("DELETE FROM flags", []).unwrap();
-        // Told by the file system, however seldom the store looks by itself.
+        // The file system notifies, however rarely the store polls.
         wait_until("the change is seen", || is_enabled(&store, "X").is_none());
     }
 }

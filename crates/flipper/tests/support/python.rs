@@ -1,4 +1,4 @@
-//! A process of the Python library, which does what it is told to.
+//! A process of the Python library that runs calls.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,7 +12,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// `store`: `redis` or `consul`. `None`, said aloud, where Python's library is not installed.
+    /// `store`: `redis` or `consul`. Prints `SKIP` and returns `None` where Python's library is not installed.
     pub(crate) fn start(store: &str, port: u16, base_key: &str) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/flags.py");
         let mut command = Command::new(flipper_testkit::python::interpreter()?);
@@ -22,7 +22,6 @@ impl Python {
         Some(Self { child, input, output })
     }
 
-    /// What `tests/python/flags.py` answers to this call.
     pub(crate) fn ask(&mut self, call: &Value) -> Value {
         writeln!(self.input, "{call}").unwrap();
         let mut line = String::new();

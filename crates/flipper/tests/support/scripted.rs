@@ -1,30 +1,28 @@
-//! A store that does as it is told: versions that cannot be ordered, calls that fail or wait on command, and a watch that
-//! says what the test says.
+//! A store on command: its versions are opaque, its calls fail or wait, and its watch emits what the test says.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use flipper::store::{Precondition, Stored, Version, Watch, WatchEvent, validate_name};
 use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Result};
+pub(crate) use flipper_testkit::wait_until;
 use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-/// Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripted(Arc<Script>);
 
 #[derive(Debug)]
 pub(crate) struct Script {
     flags: Mutex<BTreeMap<String, FlagRecord>>,
-    /// What every call answers instead.
+    /// Every call fails with this.
     fails: Mutex<Option<ErrorKind>>,
-    /// Whether changes are told by themselves, as hints.
-    pub(crate) tells: AtomicBool,
+    pub(crate) sends_hints: AtomicBool,
     pub(crate) gets: AtomicUsize,
     pub(crate) puts: AtomicUsize,
     pub(crate) lists: AtomicUsize,
@@ -32,18 +30,18 @@ pub(crate) struct Script {
     pub(crate) before_write: Gate,
     pub(crate) after_write: Gate,
     pub(crate) after_get: Gate,
-    watches: Mutex<Vec<UnboundedSender<Tell>>>,
+    watches: Mutex<Vec<UnboundedSender<Step>>>,
     pub(crate) watching: AtomicUsize,
 }
 
 #[derive(Debug)]
-pub(crate) enum Tell {
-    Event(WatchEvent),
+enum Step {
+    Emit(WatchEvent),
     Panic(&'static str),
     End,
 }
 
-/// Open, unless somebody shuts it; `passed` and `waiting` count.
+/// Open until a test shuts it; `waiting` counts the calls that wait.
 #[derive(Debug)]
 pub(crate) struct Gate {
     shut: watch::Sender<bool>,
@@ -71,18 +69,18 @@ impl Gate {
     }
 
     pub(crate) fn wait_for_one(&self) {
-        until("somebody waits at the gate", || self.waiting.load(Ordering::SeqCst) > 0);
+        wait_until("a call waits at the gate", || self.waiting.load(Ordering::SeqCst) > 0);
     }
 }
 
-/// Waits for a condition, with a deadline.
+/// Polls a future once, then drops it.
 #[track_caller]
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+pub(crate) fn poll_once(future: impl Future) {
+    let mut future = std::pin::pin!(future);
+    assert!(
+        future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending(),
+        "already over"
+    );
 }
 
 impl Scripted {
@@ -90,7 +88,7 @@ impl Scripted {
         Self(Arc::new(Script {
             flags: Mutex::default(),
             fails: Mutex::default(),
-            tells: AtomicBool::new(true),
+            sends_hints: AtomicBool::new(true),
             gets: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
             lists: AtomicUsize::new(0),
@@ -102,14 +100,12 @@ impl Scripted {
         }))
     }
 
-    /// With a flag of this name.
     pub(crate) fn with(name: &str, enabled: bool) -> Self {
         let store = Self::new();
         store.set(name, Some(enabled));
         store
     }
 
-    /// Writes as another process would.
     pub(crate) fn set(&self, name: &str, enabled: Option<bool>) {
         let record = enabled.map(|enabled| {
             let mut record = FlagRecord::new(name, 1);
@@ -123,21 +119,33 @@ impl Scripted {
         *self.fails.lock().unwrap() = kind.into();
     }
 
-    pub(crate) fn tell(&self, tell: impl Fn() -> Tell) {
-        self.watches.lock().unwrap().retain(|watch| watch.send(tell()).is_ok());
+    fn each_watch(&self, step: impl Fn() -> Step) {
+        self.watches.lock().unwrap().retain(|watch| watch.send(step()).is_ok());
+    }
+
+    pub(crate) fn emit(&self, event: impl Fn() -> WatchEvent) {
+        self.each_watch(|| Step::Emit(event()));
+    }
+
+    pub(crate) fn panic_watches(&self, message: &'static str) {
+        self.each_watch(|| Step::Panic(message));
+    }
+
+    pub(crate) fn end_watches(&self) {
+        self.each_watch(|| Step::End);
     }
 
     pub(crate) fn hint(&self, name: &str) {
-        self.tell(|| Tell::Event(WatchEvent::Hint { name: name.to_owned() }));
+        self.emit(|| WatchEvent::Hint { name: name.to_owned() });
     }
 
     pub(crate) fn lose(&self) {
-        self.tell(|| Tell::Event(WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message("gone"))));
+        self.emit(|| WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message("gone")));
     }
 
     pub(crate) fn restore(&self) {
-        self.tell(|| Tell::Event(WatchEvent::Restored));
-        self.tell(|| Tell::Event(self.reset()));
+        self.emit(|| WatchEvent::Restored);
+        self.emit(|| self.reset());
     }
 
     pub(crate) fn reset(&self) -> WatchEvent {
@@ -170,7 +178,7 @@ impl Scripted {
             Some(record) => flags.insert(name.to_owned(), record),
             None => flags.remove(name),
         };
-        if self.tells.load(Ordering::SeqCst) {
+        if self.sends_hints.load(Ordering::SeqCst) {
             self.hint(name);
         }
         Ok(version)
@@ -235,19 +243,19 @@ impl FeatureFlagStore for Scripted {
     }
 
     fn watch(&self) -> Watch<'_> {
-        let (teller, told) = unbounded_channel();
+        let (sender, steps) = unbounded_channel();
         let first = match self.answer() {
             Ok(()) => self.reset(),
             Err(error) => WatchEvent::Lost(error),
         };
-        teller.send(Tell::Event(first)).unwrap();
-        self.watches.lock().unwrap().push(teller);
+        sender.send(Step::Emit(first)).unwrap();
+        self.watches.lock().unwrap().push(sender);
         self.watching.fetch_add(1, Ordering::SeqCst);
-        Box::pin(stream::unfold(Watching { store: self.clone(), told }, |mut watching| async move {
-            match watching.told.recv().await? {
-                Tell::Event(event) => Some((event, watching)),
-                Tell::Panic(message) => panic!("{message}"),
-                Tell::End => None,
+        Box::pin(stream::unfold(Watching { store: self.clone(), steps }, |mut watching| async move {
+            match watching.steps.recv().await? {
+                Step::Emit(event) => Some((event, watching)),
+                Step::Panic(message) => panic!("{message}"),
+                Step::End => None,
             }
         }))
     }
@@ -255,7 +263,7 @@ impl FeatureFlagStore for Scripted {
 
 struct Watching {
     store: Scripted,
-    told: UnboundedReceiver<Tell>,
+    steps: UnboundedReceiver<Step>,
 }
 
 impl Drop for Watching {

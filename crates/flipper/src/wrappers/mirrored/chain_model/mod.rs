@@ -15,7 +15,7 @@ mod store;
 mod world;
 
 use std::collections::BTreeMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -160,24 +160,6 @@ fn seeds() -> Range<u64> {
     first..first + runs
 }
 
-/// Runs them on all cores, and gives what is broken, by seed, to `take` until that has had enough.
-fn run_all(kind: Kind, mirrors: usize, take: impl Fn(u64, Vec<(Rule, String)>) -> ControlFlow<()> + Sync) {
-    let Range { start, end } = seeds();
-    let next = AtomicU64::new(start);
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end {
-            return;
-        }
-        let broken = run(seed, setup(seed, kind, mirrors, Design::default()), usize::MAX, false).0;
-        if !broken.is_empty() && take(seed, broken).is_break() {
-            next.store(end, Ordering::Relaxed);
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-}
-
 fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
     Setup {
         kind,
@@ -189,14 +171,36 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
     }
 }
 
+/// Runs all seeds on all cores until one breaks a rule; to the end if `FLIPPER_MODEL_COUNT` is set.
 fn all_hold(kind: Kind, mirrors: usize) {
-    let first = Mutex::new(None);
-    run_all(kind, mirrors, |seed, mut broken| {
-        first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((seed, broken.swap_remove(0)));
-        ControlFlow::Break(())
-    });
-    if let Some((seed, (rule, what))) = first.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        let trace = shortest(seed, setup(seed, kind, mirrors, Design::default()), rule).join("\n");
+    let Range { start, end } = seeds();
+    let counts = std::env::var_os("FLIPPER_MODEL_COUNT").is_some();
+    let setup = |seed| setup(seed, kind, mirrors, Design::default());
+    let (next, broken) = (AtomicU64::new(start), Mutex::new(BTreeMap::new()));
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return;
+        }
+        let Some(first) = run(seed, setup(seed), usize::MAX, false).0.into_iter().next() else { continue };
+        broken.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, first);
+        if !counts {
+            next.store(end, Ordering::Relaxed);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+
+    let broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut seeds_of = BTreeMap::<_, Vec<_>>::new();
+    for (seed, (rule, _)) in &broken {
+        seeds_of.entry(format!("{rule:?}")).or_default().push(seed);
+    }
+    for (rule, seeds) in seeds_of {
+        println!("{} runs break {rule}, the first with seeds {:?}", seeds.len(), &seeds[..seeds.len().min(10)]);
+    }
+    if let Some((seed, (rule, what))) = broken.into_iter().next() {
+        let trace = shortest(seed, setup(seed), rule).join("\n");
         panic!("{kind:?}, {mirrors} mirrors, seed {seed}: {rule:?}: {what}\n{trace}");
     }
 }
@@ -253,26 +257,4 @@ fn the_model_finds_replays_that_are_believed() {
     let back = broken(Rule::GoesBack, |seed| setup(seed, Kind::Counting, 2, design));
     println!("of 200 runs, {back} go back to an older state");
     assert!(back > 30);
-}
-
-/// What is broken in how many runs.
-#[test]
-#[ignore = "for work on the rules"]
-fn what_is_broken() {
-    for (kind, mirrors) in [(Kind::Counting, 2), (Kind::Content, 2), (Kind::Counting, 3), (Kind::Content, 3)] {
-        let count = Mutex::new(BTreeMap::<_, Vec<_>>::new());
-        run_all(kind, mirrors, |seed, broken| {
-            count
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(format!("{:?}", broken[0].0))
-                .or_default()
-                .push(seed);
-            ControlFlow::Continue(())
-        });
-        for (rule, mut seeds) in count.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            seeds.sort_unstable();
-            println!("{kind:?} {mirrors}: {rule} {} {:?}", seeds.len(), &seeds[..seeds.len().min(10)]);
-        }
-    }
 }
