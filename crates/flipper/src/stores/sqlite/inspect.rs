@@ -55,7 +55,7 @@ pub(super) fn inspect(path: &Path, connection: &Connection) -> Result<Vec<Check>
         None => Check::new(
             "push",
             Finding::Fine,
-            "the file system tells of changes, and the file is looked at 20 times a second",
+            "the file system notifies of changes, and the file is checked 20 times a second",
         ),
     });
     let read_only = connection.is_readonly("main").map_err(from_sqlite)?;
