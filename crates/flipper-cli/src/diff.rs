@@ -1,4 +1,4 @@
-//! What differs between two states of a flag.
+//! The difference between two states of a flag.
 
 use flipper::{FlagRecord, Json, Object};
 
@@ -6,7 +6,7 @@ use crate::describe::fields;
 use crate::output::{OFF, ON, STRONG, styled};
 use crate::text::quoted;
 
-/// A flag before and after; `None` where it is not there.
+/// A flag before and after; `None` if it does not exist.
 pub(crate) struct Difference<'a> {
     pub(crate) name: &'a str,
     pub(crate) before: Option<&'a FlagRecord>,
@@ -14,7 +14,6 @@ pub(crate) struct Difference<'a> {
 }
 
 impl Difference<'_> {
-    /// What is done to get from the one to the other.
     pub(crate) fn verb(&self) -> &'static str {
         match (self.before, self.after) {
             (None, Some(_)) => "create",
@@ -25,12 +24,11 @@ impl Difference<'_> {
         }
     }
 
-    /// Whether they differ.
     pub(crate) fn is_any(&self) -> bool {
         self.verb() != "nothing"
     }
 
-    /// Lines for a person: `+` what is new, `-` what goes, `~` a flag that stays and is another.
+    /// For people: `+` is added, `-` is removed, `~` is a flag that exists on both sides.
     pub(crate) fn lines(&self) -> Vec<String> {
         let name = styled(STRONG, quoted(self.name));
         let added = |(what, how): &(String, String)| styled(ON, format_args!("  + {what}: {how}"));
@@ -54,7 +52,6 @@ impl Difference<'_> {
                 let mut shown = vec![false; come.len()];
                 for field in gone {
                     lines.push(removed(field));
-                    // The new value of the same thing right below the old one.
                     let same = come.iter().zip(&mut shown).find(|(come, shown)| come.0 == field.0 && !**shown);
                     if let Some((come, shown)) = same {
                         *shown = true;
@@ -63,14 +60,13 @@ impl Difference<'_> {
                 }
                 lines.extend(come.iter().zip(shown).filter(|(_, shown)| !shown).map(|(come, _)| added(come)));
                 if lines.len() == 1 {
-                    lines.push("  the same, written in another way".to_owned());
+                    lines.push("  the same, with another spelling".to_owned());
                 }
                 lines
             }
         }
     }
 
-    /// The same for a script.
     pub(crate) fn to_json(&self) -> Object {
         let mut object = Object::new();
         object.insert("name", self.name);
@@ -81,8 +77,7 @@ impl Difference<'_> {
     }
 }
 
-/// The stored record as JSON.
 pub(crate) fn json(record: &FlagRecord) -> Json {
-    // What was written by ourselves can be read.
+    // Our own output always parses.
     Json::parse(&record.to_json()).unwrap_or_default()
 }
