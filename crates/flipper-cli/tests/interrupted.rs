@@ -180,7 +180,7 @@ fn a_loading_store_has_its_own_hint() {
         error = run(flipper(home.path(), &redis.url()).arg("list")).2;
         error.contains("loading")
     });
-    assert!(line.contains("it has just started and is loading its data"), "{error}");
+    assert!(error.contains("it has just started and is loading its data"), "{error}");
     assert!(!error.contains("is this the right one"), "{error}");
 }
 
