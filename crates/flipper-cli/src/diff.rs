@@ -47,18 +47,21 @@ impl Difference<'_> {
             (Some(before), Some(after)) => {
                 let (old, new) = (fields(before), fields(after));
                 let mut lines = vec![format!("~ {name}")];
-                let gone = old.iter().filter(|field| !new.contains(field));
-                let come: Vec<_> = new.iter().filter(|field| !old.contains(field)).collect();
-                let mut shown = vec![false; come.len()];
-                for field in gone {
+                let only_old = old.iter().filter(|field| !new.contains(field));
+                let only_new: Vec<_> = new.iter().filter(|field| !old.contains(field)).collect();
+                let mut shown = vec![false; only_new.len()];
+                for field in only_old {
                     lines.push(removed(field));
-                    let same = come.iter().zip(&mut shown).find(|(come, shown)| come.0 == field.0 && !**shown);
-                    if let Some((come, shown)) = same {
+                    let same =
+                        only_new.iter().zip(&mut shown).find(|(only_new, shown)| only_new.0 == field.0 && !**shown);
+                    if let Some((only_new, shown)) = same {
                         *shown = true;
-                        lines.push(added(come));
+                        lines.push(added(only_new));
                     }
                 }
-                lines.extend(come.iter().zip(shown).filter(|(_, shown)| !shown).map(|(come, _)| added(come)));
+                lines.extend(
+                    only_new.iter().zip(shown).filter(|(_, shown)| !shown).map(|(only_new, _)| added(only_new)),
+                );
                 if lines.len() == 1 {
                     lines.push("  the same, with another spelling".to_owned());
                 }

@@ -12,7 +12,7 @@ use crate::failure::{Code, Done, Failure};
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A second signal within this time is ignored: a supervisor and a shell may both forward one.
-const SAME_WISH: Duration = Duration::from_secs(1);
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Receives the first signal. A second one ends the process at once.
 pub(crate) struct Interrupt(watch::Receiver<Option<Code>>);
@@ -29,7 +29,7 @@ impl Interrupt {
             let first = Instant::now();
             loop {
                 let code = signals.next().await;
-                if first.elapsed() >= SAME_WISH {
+                if first.elapsed() >= SAME_SIGNAL {
                     process::exit(code as i32);
                 }
             }

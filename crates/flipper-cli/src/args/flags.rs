@@ -36,7 +36,7 @@ pub(crate) struct List {
 pub(crate) struct Switch {
     #[command(flatten)]
     pub(crate) names: Names,
-    /// Creates flags that are not there
+    /// Creates missing flags
     #[arg(long)]
     pub(crate) create: bool,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(crate) struct Create {
     /// Conditions on attributes that a check does not give do not hold, instead of being skipped. Python ignores this
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Keeps a flag that is there already as it is
+    /// Leaves an existing flag as it is
     #[arg(long)]
     pub(crate) if_missing: bool,
     #[command(flatten)]
@@ -118,7 +118,7 @@ pub(crate) struct ClientDataUnset {
 A store does not record when a flag was last changed. A flag counts as stale if it was created that long ago and is off, or on for \
 all callers: no condition, no rollout below 100%, no unfinished ramp.")]
 pub(crate) struct Stale {
-    /// Created at least so long ago: 90d, 12h, 1year
+    /// Created at least this long ago: 90d, 12h, 1year
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) older_than: Duration,
 }

@@ -60,7 +60,7 @@ pub(super) async fn create(session: &mut Session, store: &Store, name: &str, set
     let state = if enable { "on" } else { "off" };
     let messages = Messages {
         done: format!("created {quoted}, which is {state},"),
-        already: format!("{quoted} is there already, and stays as it is,"),
+        already: format!("{quoted} exists already, and stays as it is,"),
     };
     let made = if dry_run {
         record.validate().map_err(|error| store.failure(&error))?;

@@ -141,7 +141,7 @@ fn snapshot(path: &Path) -> Check {
     let shown = path_text(path);
     let check = |finding, text: String| Check::new("snapshot", finding, format!("{shown}: {text}"));
     match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => check(Finding::Problem, "is not there".to_owned())
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check(Finding::Problem, "does not exist".to_owned())
             .hint("`flipper serve --snapshot` writes it once it has the flags"),
         Err(error) => check(Finding::Fault, error.to_string()),
         Ok(found) if !found.is_file() => check(Finding::Fault, "is no file".to_owned()),

@@ -100,7 +100,7 @@ impl Records {
             if let Some(first) = lines.insert(name.clone(), line) {
                 let name = quoted(&name);
                 problems
-                    .push(format!("flag {name} is there twice, in line {first} and in line {line} column {column}"));
+                    .push(format!("flag {name} occurs twice, in line {first} and in line {line} column {column}"));
                 continue;
             }
             records.items.push((name, range));
@@ -264,7 +264,7 @@ mod tests {
                 format!("[\n{FLAG},\n  {{\"é\": 1,}}]"),
                 "not JSON: expected a key in double quotes, found '}' at line 3 column 11",
             ),
-            (format!("[{FLAG}, {FLAG}]"), "flag A is there twice, in line 1 and in line 1 column 74"),
+            (format!("[{FLAG}, {FLAG}]"), "flag A occurs twice, in line 1 and in line 1 column 74"),
             (format!("[{FLAG}] x"), "not JSON of flags: expected the end at line 1 column 74"),
             ("[\n {\"feature_name\": \"A\"}]".to_owned(), "no flag at line 2 column 2: is_enabled is missing"),
         ] {
@@ -283,7 +283,7 @@ mod tests {
                 "3 problems",
                 "  no flag at line 2 column 1: is_enabled is missing",
                 "  not JSON: expected a key in double quotes, found '}' at line 3 column 20",
-                "  flag A is there twice, in line 1 and in line 4 column 1",
+                "  flag A occurs twice, in line 1 and in line 4 column 1",
                 "nothing was imported",
             ]
         );

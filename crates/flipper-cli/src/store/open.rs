@@ -91,7 +91,7 @@ impl Store {
                 quoted(name)
             )),
             None => failure.hint(format!(
-                "`flipper list` shows those that are there, and `flipper create {}` makes it",
+                "`flipper list` shows all flags, and `flipper create {}` makes it",
                 quoted(name)
             )),
         }

@@ -50,7 +50,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
         _ = interrupt.wait() => Ok(()),
         failure = watch_over(&served, &location) => Err(failure),
     };
-    tracing::info!(connections = server.connections(), "stopping; calls under way finish");
+    tracing::info!(connections = server.connections(), "stopping; pending calls finish");
     let stopping = server.clone();
     // Fails only if the task panicked, and then the server has stopped too.
     let _ = tokio::task::spawn_blocking(move || stopping.shutdown()).await;
