@@ -1,4 +1,4 @@
-//! The command against the stores' own tools, in one run: `scripts/bench cli`. docs/cli.md has the numbers.
+//! The command compared with the stores' own tools, in one run: `scripts/bench cli`. docs/cli.md has the numbers.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::fs;
@@ -14,7 +14,7 @@ use flipper_testkit::redis::RedisServer;
 const FLIPPER: &str = env!("CARGO_BIN_EXE_flipper");
 const NAME: &str = "FLAG_000042";
 
-/// `cargo test` leaves `--bench` out, and only asks whether this runs.
+/// `cargo test` omits `--bench`, and only checks that this runs.
 fn is_whole() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
@@ -63,11 +63,11 @@ fn main() {
 fn record(number: usize) -> FlagRecord {
     let mut record = FlagRecord::new(format!("FLAG_{number:06}"), 1_700_000_000);
     record.set_enabled(number.is_multiple_of(2));
-    record.set_client_data([("description", "a flag for the benchmark"), ("owner", "somebody")].into_iter().collect());
+    record.set_client_data([("description", "a flag for the benchmark"), ("owner", "shop")].into_iter().collect());
     record
 }
 
-/// How long the store's own bulk path takes.
+/// The time of the store's own `put_all`.
 fn bulk(store: &impl FeatureFlagStore, records: &[FlagRecord]) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let started = Instant::now();
@@ -76,7 +76,7 @@ fn bulk(store: &impl FeatureFlagStore, records: &[FlagRecord]) -> Duration {
     started.elapsed()
 }
 
-/// A new import, one over what is there then, and a copy to a file.
+/// Imports into an empty store, replaces everything, and copies to a file.
 fn import(what: &str, url: &str, file: &Path, bulk: Duration) {
     let (took, peak) = measure(&["--store", url, "import", &file.to_string_lossy()]);
     let rate = |took: Duration| many() as f64 / took.as_secs_f64();
@@ -97,7 +97,7 @@ fn import(what: &str, url: &str, file: &Path, bulk: Duration) {
     }
 }
 
-/// How long a command takes, and its most memory in MiB.
+/// The time of a command, and its peak memory in MiB.
 fn measure(arguments: &[&str]) -> (Duration, f64) {
     let started = Instant::now();
     let mut child = Command::new(FLIPPER).args(arguments).stderr(Stdio::null()).spawn().unwrap();
@@ -113,7 +113,7 @@ fn measure(arguments: &[&str]) -> (Duration, f64) {
     (started.elapsed(), peak as f64 / 1024.0)
 }
 
-/// The most memory that a process had until now, in KiB.
+/// The peak memory of a process so far, in KiB.
 fn high_water(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -125,7 +125,7 @@ fn get(what: &str, other: &str, shell: &mut Command, url: &str) {
     flipper.args(["--store", url, "--json", "get", NAME]);
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..runs() {
-        // By turns, so that both have the same machine.
+        // In turns, so that both run under the same load.
         for (command, times) in [&mut flipper, &mut *shell].into_iter().zip(&mut times) {
             let started = Instant::now();
             let output = command.output().unwrap();

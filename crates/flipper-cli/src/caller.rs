@@ -1,4 +1,4 @@
-//! Who asks for a flag: attributes from the command line, and the types that they are taken to have.
+//! The attributes of a check, as the command line gives them, and their JSON types.
 
 use flipper::evaluation::Reason;
 use flipper::json::Json;
@@ -8,15 +8,13 @@ use crate::args::Check;
 use crate::commands::{evaluate, json_or_text};
 use crate::failure::Done;
 use crate::names;
-use crate::text::{plain, value};
+use crate::text::{json_type, plain, value};
 
-/// After an attribute's name: its value is text, whatever it looks like.
+/// Suffix of an attribute's name: the value is text, even if it parses as JSON.
 const TEXT: &str = ":text";
 
-/// One attribute.
 pub(crate) struct Attribute<'a> {
     pub(crate) key: &'a str,
-    /// As it was written.
     written: &'a str,
     pub(crate) json: Json,
 }
@@ -33,7 +31,7 @@ impl<'a> Attribute<'a> {
         matches!(self.json, Json::String(_))
     }
 
-    /// The same as text, if it is not. Who says that something is text has thought of it.
+    /// The value as text; `None` if it is text already, or a list or an object.
     fn as_text(&self) -> Option<Json> {
         match &self.json {
             Json::Number(_) | Json::Bool(_) | Json::Null => Some(self.written.into()),
@@ -42,22 +40,10 @@ impl<'a> Attribute<'a> {
     }
 }
 
-fn kind(json: &Json) -> &'static str {
-    match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) | Json::LoneSurrogates(_) => "text",
-        Json::Array(_) => "a list",
-        Json::Object(_) => "an object",
-    }
-}
-
-/// All attributes.
 pub(crate) struct Caller<'a>(Vec<Attribute<'a>>);
 
 impl<'a> Caller<'a> {
-    /// The flags to check, and who asks for them.
+    /// The flags to check, and the attributes to check them with.
     pub(crate) fn read(args: &'a Check) -> Done<(&'a [String], Self)> {
         let names::Given { names, pairs } = names::and_pairs(&args.words, "attribute")?;
         Ok((names, Self(pairs.into_iter().map(|(key, written)| Attribute::read(key, written)).collect())))
@@ -80,20 +66,25 @@ impl<'a> Caller<'a> {
         all.collect::<Vec<_>>().join(" ")
     }
 
-    /// `user_id is a number`, of each that is no text: which it is decides what it equals, and how it is hashed.
-    pub(crate) fn types(&self) -> Option<String> {
+    /// ` (user_id is a number)`, for each attribute that is not text: the type decides equality and the hash.
+    pub(crate) fn types(&self) -> String {
         let typed = self.0.iter().filter(|attribute| !attribute.is_text());
         let types: Vec<_> =
-            typed.map(|attribute| format!("{} is {}", plain(attribute.key), kind(&attribute.json))).collect();
-        (!types.is_empty()).then(|| types.join(", "))
+            typed.map(|attribute| format!("{} is {}", plain(attribute.key), json_type(&attribute.json))).collect();
+        if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) }
     }
 
-    /// The attributes that would turn the answer if they were text: `7` is not `"7"`.
-    pub(crate) async fn turning(&self, name: &str, record: &FlagRecord, enabled: bool) -> Done<Vec<&Attribute<'a>>> {
-        let mut turning = Vec::new();
-        // Drawn anew, an answer says nothing.
+    /// The attributes that would flip the result if they were text: `7` is not `"7"`.
+    pub(crate) async fn type_decides(
+        &self,
+        name: &str,
+        record: &FlagRecord,
+        enabled: bool,
+    ) -> Done<Vec<&Attribute<'a>>> {
+        let mut type_decides = Vec::new();
+        // The result is random, so one more check shows nothing.
         if matches!(record.bucketer(), Bucketer::Percentage(_)) {
-            return Ok(turning);
+            return Ok(type_decides);
         }
         for (place, attribute) in self.0.iter().enumerate() {
             let Some(text) = attribute.as_text() else { continue };
@@ -102,16 +93,15 @@ impl<'a> Caller<'a> {
                 .map(|(at, each)| (each.key, if at == place { text.clone() } else { each.json.clone() }))
                 .collect();
             let evaluation = evaluate(name, record, &others).await?;
-            // Where a number is compared, no program gives text.
+            // Where a condition compares numbers, programs pass numbers.
             if evaluation.is_enabled != enabled && !matches!(evaluation.reason, Reason::TypeMismatch { .. }) {
-                turning.push(attribute);
+                type_decides.push(attribute);
             }
         }
-        Ok(turning)
+        Ok(type_decides)
     }
 }
 
-/// What to say of an attribute that would turn the answer.
 pub(crate) fn warning(attribute: &Attribute<'_>, enabled: bool) -> String {
     let (key, written) = (plain(attribute.key), plain(attribute.written));
     let state = if enabled { "off" } else { "on" };
@@ -126,16 +116,16 @@ mod tests {
     fn types() {
         for (key, written, expected) in [
             ("a", "7", "a number"),
-            ("a", "\"7\"", "text"),
-            ("a:text", "7", "text"),
-            ("a:text", "\"7\"", "text"),
-            ("a", "pro", "text"),
+            ("a", "\"7\"", "a string"),
+            ("a:text", "7", "a string"),
+            ("a:text", "\"7\"", "a string"),
+            ("a", "pro", "a string"),
             ("a", "true", "a boolean"),
             ("a", "null", "null"),
-            ("a", "[1]", "a list"),
+            ("a", "[1]", "an array"),
         ] {
             let attribute = Attribute::read(key, written);
-            assert_eq!((attribute.key, kind(&attribute.json)), ("a", expected), "{key}={written}");
+            assert_eq!((attribute.key, json_type(&attribute.json)), ("a", expected), "{key}={written}");
         }
         assert_eq!(Attribute::read(":text", "7").key, ":text");
         assert_eq!(Attribute::read("a", "7.0").as_text(), Some(Json::from("7.0")));

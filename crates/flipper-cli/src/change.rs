@@ -1,4 +1,4 @@
-//! Changing one flag, or showing what a change would be.
+//! Changes one flag, or shows what would change.
 
 use flipper::json::Json;
 use flipper::{FlagRecord, Result};
@@ -8,30 +8,28 @@ use crate::failure::{Done, Failure};
 use crate::session::Session;
 use crate::store::Store;
 
-/// How a change is told.
-pub(crate) struct Words {
+pub(crate) struct Messages {
     /// `enabled X`
     pub(crate) done: String,
     /// `X is enabled already`
     pub(crate) already: String,
 }
 
-/// Changes a flag by `edit`, which may be called again with a newer record; with `dry_run` only shows what would change. `words` get
-/// the flag before and after.
+/// Changes a flag by `edit`, which is called again if another writer was faster. With `dry_run` only shows the change.
+/// `messages` gets the flag before and after.
 pub(crate) async fn change(
     session: &mut Session,
     store: &Store,
     name: &str,
     dry_run: bool,
-    words: impl FnOnce(&FlagRecord, &FlagRecord) -> Words,
+    messages: impl FnOnce(&FlagRecord, &FlagRecord) -> Messages,
     edit: impl FnMut(&mut FlagRecord) -> Result<()> + Send,
 ) -> Done {
     let (before, after) = edited(store, name, dry_run, edit).await?;
-    let words = words(&before, &after);
-    tell(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &words)
+    let messages = messages(&before, &after);
+    report(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &messages)
 }
 
-/// The flag before and after.
 async fn edited(
     store: &Store,
     name: &str,
@@ -59,13 +57,13 @@ async fn edited(
     }
 }
 
-/// Tells of a change that was made, or shows one that was not.
-pub(crate) fn tell(
+/// Reports a change that was made, or shows one that would be.
+pub(crate) fn report(
     session: &mut Session,
     store: &Store,
     difference: &Difference<'_>,
     dry_run: bool,
-    words: &Words,
+    messages: &Messages,
 ) -> Done {
     let out = &mut session.out;
     if out.json() {
@@ -81,9 +79,9 @@ pub(crate) fn tell(
             }
             out.message("dry run: nothing was changed");
         }
-        (true, false) => out.message(format_args!("dry run: nothing would change, {}", words.already)),
-        (false, true) => out.message(format_args!("{} in {}", words.done, store.shown)),
-        (false, false) => out.message(format_args!("{} in {}", words.already, store.shown)),
+        (true, false) => out.message(format_args!("dry run: nothing would change, {}", messages.already)),
+        (false, true) => out.message(format_args!("{} in {}", messages.done, store.shown)),
+        (false, false) => out.message(format_args!("{} in {}", messages.already, store.shown)),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A condition that somebody typed.
+//! Parses a condition from the command line. An error marks its place in the text.
 
 use flipper::Condition;
 use unicode_width::UnicodeWidthStr;
@@ -9,10 +9,9 @@ use crate::text::plain;
 const FORMS: &str =
     "write it in quotes, like 'horses > 9000' or 'plan in pro,team'; `flipper condition add --help` has more";
 
-/// Reads a condition; what is wrong is marked in the text.
 pub(crate) fn parse(text: &str) -> Done<Condition> {
     text.parse().map_err(|error: flipper::evaluation::ParseConditionError| {
-        // Escaped like the text, so that it is as wide.
+        // The width of the text as it is shown, with escapes.
         let width = |part: &str| plain(part).width();
         let wrong = error.span();
         let (before, carets) = (width(&text[..wrong.start]), width(&text[wrong]).max(1));
@@ -26,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_marked() {
+    fn errors_are_marked() {
         for (text, carets) in [
             ("", "^"),
             ("horses >", "        ^"),

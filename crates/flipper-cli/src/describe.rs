@@ -1,22 +1,20 @@
-//! A flag in the words of a person.
+//! Describes a flag for people.
 
 use flipper::json::Json;
 use flipper::{Bucketer, FlagRecord};
 
 use crate::text::{date, now, percent, plain, value};
 
-/// The key of the client data that has the description.
 const DESCRIPTION: &str = "description";
 
-/// Of a flag whose conditions do not hold where their attributes are not given.
+/// A strict flag: a condition on a missing attribute does not hold.
 const STRICT: &str = "strict";
 
-/// What the client data say that the flag is for.
 pub(crate) fn description(record: &FlagRecord) -> Option<&str> {
     record.client_data().get(DESCRIPTION)?.as_str()
 }
 
-/// Whom an enabled flag is on for; `None` where it is everybody.
+/// Which callers an enabled flag is on for; `None` for all.
 pub(crate) fn targeting(record: &FlagRecord) -> Option<String> {
     let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
     let conditions = record.conditions().iter().map(ToString::to_string);
@@ -25,7 +23,7 @@ pub(crate) fn targeting(record: &FlagRecord) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The share of a bucketer, by what it is chosen, and where a ramp stands now.
+/// The share, the attributes that choose callers, and the current share of a ramp.
 pub(crate) fn rollout(bucketer: &Bucketer) -> Option<String> {
     let settled = settled_rollout(bucketer)?;
     Some(match ramp(bucketer).and_then(|ramp| ramp.now()) {
@@ -34,7 +32,7 @@ pub(crate) fn rollout(bucketer: &Bucketer) -> Option<String> {
     })
 }
 
-/// The same without what is another at each look: what two states of a flag are compared by.
+/// The same without the current share, which differs from one look to the next.
 fn settled_rollout(bucketer: &Bucketer) -> Option<String> {
     Some(match bucketer {
         Bucketer::NoOp => return None,
@@ -45,7 +43,6 @@ fn settled_rollout(bucketer: &Bucketer) -> Option<String> {
     })
 }
 
-/// By what a bucketer chooses.
 pub(crate) fn choice(bucketer: &Bucketer) -> String {
     match bucketer {
         Bucketer::NoOp => String::new(),
@@ -73,7 +70,7 @@ pub(crate) fn share_of(bucketer: &Bucketer) -> String {
     }
 }
 
-/// A ramp in numbers.
+/// A share that grows over time. Shares are from 0 to 1, times in seconds.
 pub(crate) struct Ramp {
     first: f64,
     pub(crate) last: f64,
@@ -90,14 +87,13 @@ impl Ramp {
         self.end() <= now() as f64
     }
 
-    /// The share now, while it is under way.
+    /// The current share; `None` once the ramp is over.
     fn now(&self) -> Option<f64> {
         let part = ((now() as f64 - self.start) / self.seconds).max(0.0);
         (!self.is_over()).then_some(self.first + (self.last - self.first) * part)
     }
 }
 
-/// The ramp of a bucketer, if it has one.
 pub(crate) fn ramp(bucketer: &Bucketer) -> Option<Ramp> {
     let stored = bucketer.to_json();
     let percentage = stored.get("percentage")?;
@@ -110,7 +106,7 @@ pub(crate) fn ramp(bucketer: &Bucketer) -> Option<Ramp> {
     })
 }
 
-/// All that can be told of a flag, as pairs of what and how: what two states of a flag are compared by.
+/// All fields of a flag as names and values. Two states of a flag are compared by them.
 pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     let mut fields = vec![("enabled".to_owned(), record.is_enabled().to_string())];
     match record.client_data() {
@@ -128,7 +124,6 @@ pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     fields
 }
 
-/// Fields that this version has no words for.
 pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
     const KNOWN: [&str; 9] = [
         "feature_name",

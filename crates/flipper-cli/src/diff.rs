@@ -1,4 +1,4 @@
-//! What differs between two states of a flag.
+//! The difference between two states of a flag.
 
 use flipper::FlagRecord;
 use flipper::json::{Json, Object};
@@ -7,7 +7,7 @@ use crate::describe::fields;
 use crate::output::{OFF, ON, STRONG, styled};
 use crate::text::quoted;
 
-/// A flag before and after; `None` where it is not there.
+/// A flag before and after; `None` if it does not exist.
 pub(crate) struct Difference<'a> {
     pub(crate) name: &'a str,
     pub(crate) before: Option<&'a FlagRecord>,
@@ -15,7 +15,6 @@ pub(crate) struct Difference<'a> {
 }
 
 impl Difference<'_> {
-    /// What is done to get from the one to the other.
     pub(crate) fn verb(&self) -> &'static str {
         match (self.before, self.after) {
             (None, Some(_)) => "create",
@@ -26,12 +25,11 @@ impl Difference<'_> {
         }
     }
 
-    /// Whether they differ.
     pub(crate) fn is_any(&self) -> bool {
         self.verb() != "nothing"
     }
 
-    /// Lines for a person: `+` what is new, `-` what goes, `~` a flag that stays and is another.
+    /// For people: `+` is added, `-` is removed, `~` is a flag that exists on both sides.
     pub(crate) fn lines(&self) -> Vec<String> {
         let name = styled(STRONG, quoted(self.name));
         let added = |(what, how): &(String, String)| styled(ON, format_args!("  + {what}: {how}"));
@@ -50,28 +48,29 @@ impl Difference<'_> {
             (Some(before), Some(after)) => {
                 let (old, new) = (fields(before), fields(after));
                 let mut lines = vec![format!("~ {name}")];
-                let gone = old.iter().filter(|field| !new.contains(field));
-                let come: Vec<_> = new.iter().filter(|field| !old.contains(field)).collect();
-                let mut shown = vec![false; come.len()];
-                for field in gone {
+                let only_old = old.iter().filter(|field| !new.contains(field));
+                let only_new: Vec<_> = new.iter().filter(|field| !old.contains(field)).collect();
+                let mut shown = vec![false; only_new.len()];
+                for field in only_old {
                     lines.push(removed(field));
-                    // The new value of the same thing right below the old one.
-                    let same = come.iter().zip(&mut shown).find(|(come, shown)| come.0 == field.0 && !**shown);
-                    if let Some((come, shown)) = same {
+                    let same =
+                        only_new.iter().zip(&mut shown).find(|(only_new, shown)| only_new.0 == field.0 && !**shown);
+                    if let Some((only_new, shown)) = same {
                         *shown = true;
-                        lines.push(added(come));
+                        lines.push(added(only_new));
                     }
                 }
-                lines.extend(come.iter().zip(shown).filter(|(_, shown)| !shown).map(|(come, _)| added(come)));
+                lines.extend(
+                    only_new.iter().zip(shown).filter(|(_, shown)| !shown).map(|(only_new, _)| added(only_new)),
+                );
                 if lines.len() == 1 {
-                    lines.push("  the same, written in another way".to_owned());
+                    lines.push("  the same, with another spelling".to_owned());
                 }
                 lines
             }
         }
     }
 
-    /// The same for a script.
     pub(crate) fn to_json(&self) -> Object {
         let mut object = Object::new();
         object.insert("name", self.name);
@@ -82,8 +81,7 @@ impl Difference<'_> {
     }
 }
 
-/// The stored record as JSON.
 pub(crate) fn json(record: &FlagRecord) -> Json {
-    // What was written by ourselves can be read.
+    // Our own output always parses.
     Json::parse(&record.to_json()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, the exit code it has, and what to do about it.
+//! A failed command: its message, exit code and hint.
 
 use std::fmt;
 use std::io;
@@ -8,21 +8,19 @@ use flipper::{Error, ErrorKind};
 
 use crate::text::quoted;
 
-/// What a command comes to.
 pub(crate) type Done<T = ()> = Result<T, Failure>;
 
-/// The exit codes, as `flipper --help` tells them. The greater is the worse.
+/// The exit codes of `flipper --help`. Of several failures the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Code {
-    /// What reads our output has gone: nobody is there to be told.
-    Unheard = 0,
-    /// The flag is off, of `check`; there are problems, of `doctor`.
+    /// The reader has closed our output: not an error.
+    OutputClosed = 0,
+    /// `check`: a flag is off. `doctor`: there are problems.
     Off = 1,
-    /// The command cannot be done as it was given.
+    /// The command is wrong: arguments, a name, a file.
     Usage = 2,
-    /// There is no such flag.
     NoSuchFlag = 3,
-    /// The store cannot be used, or holds something else than it should.
+    /// The store cannot be used, or has unreadable flags.
     Store = 4,
     /// Ctrl-C.
     Interrupted = 130,
@@ -31,19 +29,17 @@ pub(crate) enum Code {
     Terminated = 143,
 }
 
-/// An error for a person, and for a script.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
-    /// For scripts: a code of [`ErrorKind`], or one of our own.
+    /// An [`ErrorKind`] code, or one of our own.
     kind: &'static str,
     message: String,
-    /// Lines to show below, such as an expression with a caret.
+    /// Lines below the message, such as an expression with a caret.
     details: Option<String>,
-    /// What to do next.
     hint: Option<String>,
     flag: Option<String>,
-    /// What comes next would fail in the same way.
+    /// The next flags would fail in the same way and are not tried.
     ends_all: bool,
 }
 
@@ -60,7 +56,6 @@ impl Failure {
         Self::new(Code::Store, "store", message)
     }
 
-    /// Somebody wanted an end.
     pub(crate) fn interrupted(code: Code) -> Self {
         Self::new(code, "interrupted", "interrupted")
     }
@@ -75,7 +70,7 @@ impl Failure {
         Self { flag: Some(name.to_owned()), ..Self::new(Code::Usage, ErrorKind::FlagExists.code(), message) }
     }
 
-    /// All has been said; only the exit code is left.
+    /// Prints nothing and sets only the exit code.
     pub(crate) fn silent(code: Code) -> Self {
         Self::new(code, "", "")
     }
@@ -85,7 +80,6 @@ impl Failure {
         self
     }
 
-    /// Says where to look, before what to do there.
     pub(crate) fn hint_before(mut self, first: &str) -> Self {
         self.hint = Some(match self.hint {
             Some(hint) => format!("{first}: {hint}"),
@@ -94,7 +88,6 @@ impl Failure {
         self
     }
 
-    /// Adds to what to do next.
     pub(crate) fn hint_after(mut self, more: &str) -> Self {
         self.hint = Some(match self.hint {
             Some(hint) => format!("{hint}; {more}"),
@@ -103,13 +96,11 @@ impl Failure {
         self
     }
 
-    /// Whatever comes next would fail in the same way: not even tried.
     pub(crate) fn ends_all(mut self) -> Self {
         self.ends_all = true;
         self
     }
 
-    /// Whether whatever comes next would fail in the same way.
     pub(crate) fn does_end_all(&self) -> bool {
         self.ends_all
     }
@@ -128,9 +119,8 @@ impl Failure {
         self.message.is_empty()
     }
 
-    /// The library's error about a store, which is shown as this.
     pub(crate) fn of(error: &Error, store: &str) -> Self {
-        let what = said(error);
+        let what = message_of(error);
         let flag = error.flag().map(quoted).unwrap_or_default();
         let kind = error.kind().code();
         let failure = match error.kind() {
@@ -154,12 +144,11 @@ impl Failure {
             ErrorKind::Unsupported => Self::new(Code::Store, kind, format!("{store}: {what}")),
             _ => Self::new(Code::Store, kind, format!("{store}: {what}")),
         };
-        // Whichever call it was that the server refused for it.
+        // A loading server refuses any call.
         let failure = if is_starting(&what) { failure.hint(STARTING).ends_all() } else { failure };
         Self { flag: error.flag().map(str::to_owned), ..failure }
     }
 
-    /// As one JSON object, for scripts that read standard error.
     pub(crate) fn to_json(&self) -> Object {
         let mut error = Object::new();
         error.insert("kind", self.kind);
@@ -187,54 +176,53 @@ impl fmt::Display for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Of standard output; other files say which they are.
+    /// Only for standard output; errors of other files name the file.
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::silent(Code::Unheard),
+            io::ErrorKind::BrokenPipe => Self::silent(Code::OutputClosed),
             _ => Self::new(Code::Store, "output", format!("the output cannot be written: {error}")),
         }
     }
 }
 
-/// Beginnings of what a server answers that is there, and cannot do it now.
+/// Error codes of a server that runs and cannot answer now.
 const ANSWERS: [&str; 7] = ["BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY", "TRYAGAIN"];
 
-const STARTING: &str = "it has just started, and reads its data; try again in a moment";
+const STARTING: &str = "it has just started and is loading its data; try again in a moment";
 
 fn is_starting(what: &str) -> bool {
     what.contains("LOADING") || what.contains("loading its data")
 }
 
-/// What to look at when a store cannot be used.
+/// The hint for a store that cannot be used.
 pub(crate) fn look_at(store: &str, what: &str) -> &'static str {
     if store.starts_with("sqlite:") {
-        "look at the path, the permissions and the disk; `flipper stores` tells where the path comes from"
+        "look at the path, the permissions and the disk; `flipper stores` shows where the path comes from"
     } else if is_starting(what) {
         STARTING
     } else if ANSWERS.iter().any(|answer| what.contains(answer)) {
-        "it runs, and answers that it cannot do this now; `flipper doctor` looks at the server"
+        "it runs and cannot do this now; `flipper doctor` examines the server"
     } else {
-        "is it running, and is this the right one? `flipper stores` tells where its URL comes from"
+        "is it running, and is this the right one? `flipper stores` shows where its URL comes from"
     }
 }
 
-/// What an error says that has no words of its own.
+/// The library's message when only the cause says what happened.
 const UNAVAILABLE: &str = "store is unavailable";
 
-/// What the error and its causes say, without the flag and the store, which are told apart.
-pub(crate) fn said(error: &Error) -> String {
-    let (said, chain) = (error.to_string(), error.chain());
+/// The error and its causes, without the flag and the store, which are shown elsewhere.
+pub(crate) fn message_of(error: &Error) -> String {
+    let (message, chain) = (error.to_string(), error.chain());
     let suffix = match (error.flag(), error.store()) {
         (Some(flag), Some(store)) => format!(": flag {flag:?} in {store}"),
         (Some(flag), None) => format!(": flag {flag:?}"),
         (None, Some(store)) => format!(": {store}"),
         (None, None) => String::new(),
     };
-    let causes = &chain[said.len()..];
-    let said = said.strip_suffix(&suffix).unwrap_or(&said);
+    let causes = &chain[message.len()..];
+    let message = message.strip_suffix(&suffix).unwrap_or(&message);
     match causes.strip_prefix(": ") {
-        // Which the message around it says too.
-        Some(causes) if said == UNAVAILABLE => causes.to_owned(),
-        _ => format!("{said}{causes}"),
+        Some(causes) if message == UNAVAILABLE => causes.to_owned(),
+        _ => format!("{message}{causes}"),
     }
 }

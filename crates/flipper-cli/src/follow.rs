@@ -1,6 +1,6 @@
-//! A store's watch, told as what is another than before.
+//! Turns a store's watch into differences from the state before.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,44 +13,39 @@ use crate::store::Store;
 
 pub(crate) type State = Result<Arc<FlagRecord>, Corrupt>;
 
-/// What happened.
-pub(crate) enum News {
-    /// All flags were read for the first time.
-    Begins,
-    /// A flag is another.
+pub(crate) enum Event {
+    /// All flags are known.
+    Started,
     Change {
         name: String,
         before: Option<State>,
         after: Option<State>,
-        /// When the store's word of it came, where that is known.
-        told: Option<Instant>,
-        /// Found by comparing all flags after the store was away: it may have been replaced or emptied.
+        /// When the store reported it, if known.
+        reported_at: Option<Instant>,
+        /// Found by the first comparison after an outage: the store may have been replaced or emptied.
         after_loss: bool,
     },
-    /// The store cannot be followed.
     Lost(Error),
-    /// It can again, after so long.
+    /// It can be reached again, after this long.
     Restored(Duration),
-    /// How changes arrive.
     Following(Updates),
-    /// The watch is over, which it never should be.
+    /// The watch ended, which it never should.
     Ended,
 }
 
 pub(crate) struct Follow<'a> {
     store: &'a Store,
     events: Watch<'a>,
-    /// The flags as they were told; `None` before the first time.
-    known: Option<BTreeMap<String, State>>,
-    queue: VecDeque<News>,
-    /// A flag to read again. Kept here, so that a caller may stop waiting for it.
+    /// The flags as last reported; `None` before the first list.
+    held: Option<BTreeMap<String, State>>,
+    queue: VecDeque<Event>,
+    /// A flag to read again. It survives if the future of `next` is dropped.
     hinted: Option<String>,
     lost: Option<Instant>,
-    /// Why it is away, as it was told.
+    /// The reason of the outage, as last reported.
     reason: Option<String>,
-    /// It was away, and all flags have not been read since.
+    /// There was an outage, and no full list since.
     in_doubt: bool,
-    /// How changes arrive, as it was told.
     updates: Option<Updates>,
 }
 
@@ -60,7 +55,7 @@ impl<'a> Follow<'a> {
         Self {
             store,
             events,
-            known: None,
+            held: None,
             queue: VecDeque::new(),
             hinted: None,
             lost: None,
@@ -70,38 +65,35 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// A flag as it was told.
     pub(crate) fn state(&self, name: &str) -> Option<&State> {
-        self.known.as_ref()?.get(name)
+        self.held.as_ref()?.get(name)
     }
 
-    /// The flags as they were told.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (&str, &State)> {
-        self.known.iter().flatten().map(|(name, state)| (name.as_str(), state))
+    pub(crate) fn held(&self) -> impl Iterator<Item = (&str, &State)> {
+        self.held.iter().flatten().map(|(name, state)| (name.as_str(), state))
     }
 
-    /// Whether more is known already.
     pub(crate) fn has_more(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// What happens next. Nothing is lost when it is dropped before.
-    pub(crate) async fn next(&mut self) -> News {
+    /// The next event. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Event {
         loop {
-            if let Some(news) = self.queue.pop_front() {
-                return news;
+            if let Some(event) = self.queue.pop_front() {
+                return event;
             }
             if let Some(name) = self.hinted.clone() {
-                let told = Instant::now();
-                // What cannot be read now, the watch tells of when it is back.
+                let reported_at = Instant::now();
+                // A flag that cannot be read now is reported by the watch after the outage.
                 if let Ok(stored) = self.store.inner.get(&name).await {
-                    self.set(&name, stored.map(|stored| stored.record), Some(told), false);
+                    self.set(&name, stored.map(|stored| stored.record), Some(reported_at), false);
                 }
                 self.hinted = None;
                 continue;
             }
             match self.events.next().await {
-                None => return News::Ended,
+                None => return Event::Ended,
                 Some(event) => self.take(event),
             }
         }
@@ -117,16 +109,15 @@ impl<'a> Follow<'a> {
                 self.in_doubt = true;
                 self.lost.get_or_insert_with(Instant::now);
                 let reason = said(&error);
-                // The same is told once, another reason too.
                 if self.reason.as_ref() != Some(&reason) {
                     self.reason = Some(reason);
-                    self.queue.push_back(News::Lost(error));
+                    self.queue.push_back(Event::Lost(error));
                 }
             }
             WatchEvent::Restored => self.restored(),
             WatchEvent::Following(updates) if self.updates != Some(updates) => {
                 self.updates = Some(updates);
-                self.queue.push_back(News::Following(updates));
+                self.queue.push_back(Event::Following(updates));
             }
             _ => {}
         }
@@ -135,37 +126,37 @@ impl<'a> Follow<'a> {
     fn restored(&mut self) {
         self.reason = None;
         if let Some(lost) = self.lost.take() {
-            self.queue.push_back(News::Restored(lost.elapsed()));
+            self.queue.push_back(Event::Restored(lost.elapsed()));
         }
     }
 
     fn reset(&mut self, flags: Vec<Stored>, read_at: Option<Instant>) {
-        // A store may say only so that it is back.
+        // Some stores report the end of an outage only by this event.
         self.restored();
         let after_loss = std::mem::take(&mut self.in_doubt);
-        let Some(known) = &self.known else {
-            self.known = Some(flags.into_iter().map(|flag| (flag.name, flag.record)).collect());
-            self.queue.push_back(News::Begins);
+        let Some(held) = &self.held else {
+            self.held = Some(flags.into_iter().map(|flag| (flag.name, flag.record)).collect());
+            self.queue.push_back(Event::Started);
             return;
         };
-        let mut gone: BTreeMap<String, ()> = known.keys().map(|name| (name.clone(), ())).collect();
+        let mut removed: BTreeSet<String> = held.keys().cloned().collect();
         for flag in flags {
-            gone.remove(&flag.name);
+            removed.remove(&flag.name);
             self.set(&flag.name, Some(flag.record), read_at, after_loss);
         }
-        for name in gone.into_keys() {
+        for name in removed {
             self.set(&name, None, read_at, after_loss);
         }
     }
 
-    fn set(&mut self, name: &str, after: Option<State>, told: Option<Instant>, after_loss: bool) {
-        let Some(known) = &mut self.known else { return };
+    fn set(&mut self, name: &str, after: Option<State>, reported_at: Option<Instant>, after_loss: bool) {
+        let Some(held) = &mut self.held else { return };
         let before = match &after {
-            Some(state) => known.insert(name.to_owned(), state.clone()),
-            None => known.remove(name),
+            Some(state) => held.insert(name.to_owned(), state.clone()),
+            None => held.remove(name),
         };
         if before != after {
-            self.queue.push_back(News::Change { name: name.to_owned(), before, after, told, after_loss });
+            self.queue.push_back(Event::Change { name: name.to_owned(), before, after, reported_at, after_loss });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM in the middle of long work.
+//! Handles Ctrl-C and SIGTERM during long work.
 
 use std::future::pending;
 use std::process;
@@ -8,28 +8,28 @@ use tokio::sync::watch;
 
 use crate::failure::{Code, Done, Failure};
 
-/// So long what is under way may take to come to its end.
+/// How long a pending write may take after a signal.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A signal that comes again within this is the same wish: a supervisor and a shell may both pass one on.
-const SAME_WISH: Duration = Duration::from_secs(1);
+/// A second signal within this time is ignored: a supervisor and a shell may both forward one.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// Whether somebody wants it to end. The second time they do, it ends at once.
+/// Receives the first signal. A second one ends the process at once.
 pub(crate) struct Interrupt(watch::Receiver<Option<Code>>);
 
 impl Interrupt {
-    /// From now on signals are for this.
+    /// Signals no longer end the process.
     pub(crate) fn begin() -> Done<Self> {
         let (sender, receiver) = watch::channel(None);
         let mut signals =
-            Signals::listen().map_err(|error| Failure::store(format!("signals cannot be heard: {error}")))?;
+            Signals::listen().map_err(|error| Failure::store(format!("cannot listen for signals: {error}")))?;
         tokio::spawn(async move {
-            // Fails where nobody listens any more.
+            // Fails if the receiver is gone.
             let _ = sender.send(Some(signals.next().await));
             let first = Instant::now();
             loop {
                 let code = signals.next().await;
-                if first.elapsed() >= SAME_WISH {
+                if first.elapsed() >= SAME_SIGNAL {
                     process::exit(code as i32);
                 }
             }
@@ -37,21 +37,19 @@ impl Interrupt {
         Ok(Self(receiver))
     }
 
-    /// The exit code, once somebody wants an end.
+    /// The exit code, if there was a signal.
     pub(crate) fn code(&self) -> Option<Code> {
         *self.0.borrow()
     }
 
-    /// Returns when somebody wants an end.
     pub(crate) async fn wait(&mut self) -> Code {
         match self.0.wait_for(Option::is_some).await.map(|code| *code) {
             Ok(Some(code)) => code,
-            // The sender lives for as long as the runtime.
             _ => pending().await,
         }
     }
 
-    /// Does this unless somebody wants an end before; then it says what has not been done.
+    /// Runs the work until a signal; then the error says what was `not_done`.
     pub(crate) async fn unless<T>(&mut self, not_done: &str, work: impl Future<Output = Done<T>>) -> Done<T> {
         tokio::select! {
             done = work => done,
@@ -59,7 +57,7 @@ impl Interrupt {
         }
     }
 
-    /// Does this. When somebody wants an end it has a moment left to come to its own; the error says that it did not.
+    /// Runs the work. After a signal it has [`GRACE`] left to finish; otherwise the error is the exit code.
     pub(crate) async fn soon<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Code> {
         let over = async {
             let code = self.wait().await;

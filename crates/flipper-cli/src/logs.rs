@@ -1,4 +1,4 @@
-//! What the library has to say meanwhile.
+//! Prints what the library logs.
 
 use std::fmt;
 use std::io;
@@ -14,10 +14,10 @@ use crate::args::{Command, LogFormat};
 use crate::output::{NOTE, styled};
 use crate::text::plain;
 
-/// Logs of the server are for machines; those of other commands are warnings for the person at the terminal.
+/// `serve` writes logs for machines; other commands print warnings for people.
 pub(crate) fn begin(command: &Command) {
     let logs = tracing_subscriber::fmt().with_writer(io::stderr);
-    // Fails where a subscriber is set already, and there is only this one.
+    // Fails only if a subscriber is set already.
     let _ = match command {
         Command::Serve(serve) => {
             let logs = logs.with_max_level(LevelFilter::from(serve.log_level)).with_target(false).with_ansi(false);
@@ -34,8 +34,8 @@ pub(crate) fn begin(command: &Command) {
     };
 }
 
-/// No command but `serve` answers from memory, and each tells itself what it cannot reach or read.
-const TOLD_BY_COMMANDS: [&str; 4] =
+/// Targets whose warnings are left out: all commands but `serve` report these errors themselves.
+const REPORTED_BY_COMMANDS: [&str; 4] =
     ["flipper::conditions", "flipper::stores::sqlite::health", "flipper::table", "flipper::wrappers"];
 
 /// `warning: what happened (name: X)`
@@ -47,26 +47,26 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        if TOLD_BY_COMMANDS.iter().any(|target| event.metadata().target().starts_with(target)) {
+        if REPORTED_BY_COMMANDS.iter().any(|target| event.metadata().target().starts_with(target)) {
             return Ok(());
         }
-        let mut said = Said::default();
-        event.record(&mut said);
-        write!(writer, "{} {}", styled(NOTE, "warning:"), plain(&said.message))?;
-        if !said.fields.is_empty() {
-            write!(writer, " ({})", plain(&said.fields.join(", ")))?;
+        let mut logged = Fields::default();
+        event.record(&mut logged);
+        write!(writer, "{} {}", styled(NOTE, "warning:"), plain(&logged.message))?;
+        if !logged.fields.is_empty() {
+            write!(writer, " ({})", plain(&logged.fields.join(", ")))?;
         }
         writeln!(writer)
     }
 }
 
 #[derive(Default)]
-struct Said {
+struct Fields {
     message: String,
     fields: Vec<String>,
 }
 
-impl Visit for Said {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),

@@ -1,6 +1,5 @@
 //! The `flipper` command: manage, watch, move and serve feature flags from a terminal.
 
-mod apart;
 mod args;
 mod caller;
 mod change;
@@ -8,6 +7,7 @@ mod commands;
 mod condition;
 mod confirm;
 mod describe;
+mod detached;
 mod diff;
 mod failure;
 mod follow;
@@ -43,7 +43,7 @@ use crate::text::path_text;
 async fn main() -> ExitCode {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refused(&error),
+        Err(error) => return usage_error(&error),
     };
     logs::begin(&command);
     let mut session = Session::new(global);
@@ -51,14 +51,14 @@ async fn main() -> ExitCode {
     session.end(done)
 }
 
-/// A command line that says nothing that can be done, or asks for help.
-fn refused(error: &clap::Error) -> ExitCode {
+/// Prints help or version, or why the command line is wrong.
+fn usage_error(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
     let json = std::env::args_os().any(|argument| argument == "--json");
     if error.kind() == ErrorKind::InvalidUtf8 {
-        // A file's name need not be, and so may be among them.
+        // File names need not be UTF-8, so some of these arguments may be allowed ones.
         let bytes = std::env::args_os().filter(|argument| argument.to_str().is_none());
         let shown: Vec<_> = bytes.map(|bytes| format!("$'{}'", path_text(bytes))).collect();
         let what = format!("arguments that are no file names have to be UTF-8: {}", shown.join(" "));

@@ -1,4 +1,4 @@
-//! Attributes that a flag looks at, and that a check does not give.
+//! Attributes that a flag uses and a check does not give.
 
 use flipper::evaluation::Evaluation;
 use flipper::{Bucketer, Condition, FlagRecord};
@@ -6,10 +6,9 @@ use flipper::{Bucketer, Condition, FlagRecord};
 use crate::suggest;
 use crate::text::{plain, quoted};
 
-/// One of them.
 pub(crate) struct Missing<'a> {
     pub(crate) name: &'a str,
-    /// An attribute that is given, that no one looks at, and that is written much like it.
+    /// A similar name among the given attributes that the flag does not use.
     pub(crate) meant: Option<&'a str>,
 }
 
@@ -20,7 +19,6 @@ impl Missing<'_> {
     }
 }
 
-/// Those of a check, in order.
 pub(crate) fn missing<'a>(record: &FlagRecord, evaluation: &'a Evaluation, given: &[&'a str]) -> Vec<Missing<'a>> {
     let conditions = record.deny_conditions().iter().chain(record.conditions());
     let mut looked_at: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
@@ -33,7 +31,6 @@ pub(crate) fn missing<'a>(record: &FlagRecord, evaluation: &'a Evaluation, given
     evaluation.not_given.iter().map(|name| Missing { name, meant: suggest::like(name, unused()) }).collect()
 }
 
-/// What to say of them to who checks the flag.
 pub(crate) fn note(flag: &str, missing: &[Missing<'_>]) -> Option<String> {
     let names: Vec<_> = missing.iter().map(|missing| plain(missing.name)).collect();
     let (first, ..) = names.split_first()?;

@@ -1,16 +1,15 @@
-//! Several flags at once, and names from standard input.
+//! Flag names from arguments and standard input.
 
 use std::io::{self, Read};
 
 use crate::failure::{Done, Failure};
 use crate::text::without_mark;
 
-/// Standing for the names on standard input.
 const FROM_STDIN: &str = "-";
-/// The names of a million flags fit into it.
+/// In bytes. The names of a million flags fit.
 const MOST: u64 = 256 << 20;
 
-/// The names that were given; in place of a `-`, those on standard input, one a line.
+/// The given names, with each `-` replaced by the names on standard input, one a line.
 pub(crate) fn all(given: &[String]) -> Done<Vec<String>> {
     let mut names = Vec::with_capacity(given.len());
     for name in given {
@@ -42,13 +41,12 @@ fn read(names: &mut Vec<String>) -> Done {
     Ok(())
 }
 
-/// Names, and what is said of them.
 pub(crate) struct Given<'a> {
     pub(crate) names: &'a [String],
     pub(crate) pairs: Vec<(&'a str, &'a str)>,
 }
 
-/// Takes names and pairs apart: the first is always a name, and from the first `KEY=VALUE` on all are pairs.
+/// Separates names from pairs: the first word is a name, and from the first `KEY=VALUE` on all are pairs.
 pub(crate) fn and_pairs<'a>(given: &'a [String], what: &str) -> Done<Given<'a>> {
     let first = given.iter().skip(1).position(|word| word.contains('=')).map_or(given.len(), |place| place + 1);
     let (names, pairs) = given.split_at(first);

@@ -1,4 +1,4 @@
-//! What has to be done so that one set of flags becomes another.
+//! The steps that turn one set of flags into another.
 
 use flipper::FlagRecord;
 use flipper::store::{Stored, Version};
@@ -10,25 +10,23 @@ use crate::failure::Done;
 use crate::records::{Records, named};
 use crate::store::Store;
 
-/// How many flags are asked for at once. A Consul agent takes 200 connections of one client.
+/// Concurrent reads. A Consul agent takes 200 connections from one client.
 const ASKED_AT_ONCE: usize = 128;
 
-/// The steps to take, each in the order of names.
+/// The steps, each list ordered by name.
 #[derive(Default)]
 pub(crate) struct Plan {
-    /// Flags of the source that the target lacks, by their place.
+    /// Indexes of source flags that the target lacks.
     pub(crate) create: Vec<usize>,
-    /// Those that are different there.
+    /// Indexes of source flags that differ in the target.
     pub(crate) change: Vec<usize>,
-    /// Those that only the target has.
-    pub(crate) only_there: Vec<(String, Version)>,
+    pub(crate) only_in_target: Vec<(String, Version)>,
     pub(crate) unchanged: usize,
-    /// Those of the target that cannot be read, and why.
+    /// Unreadable flags of the target, with the reason.
     pub(crate) unreadable: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// Compares with all flags of the target, one by one.
     pub(crate) async fn make(source: &Records, target: &Store) -> Done<Self> {
         let mut plan = Self::default();
         let mut there = vec![false; source.len()];
@@ -40,7 +38,7 @@ impl Plan {
         Ok(plan.end(&there))
     }
 
-    /// The same where flags that only the target has do not matter: it is asked for a few flags, whatever it has.
+    /// Compares only the flags of the source, with a read each if they are few.
     pub(crate) async fn ask(source: &Records, target: &Store) -> Done<Self> {
         if source.len() > ASKED_AT_ONCE {
             return Self::make(source, target).await;
@@ -59,7 +57,7 @@ impl Plan {
             self.unreadable.push((flag.name.clone(), why.reason().to_owned()));
         }
         let Some(index) = source.find(&flag.name) else {
-            self.only_there.push((flag.name, flag.version));
+            self.only_in_target.push((flag.name, flag.version));
             return Ok(());
         };
         there[index] = true;
@@ -73,28 +71,27 @@ impl Plan {
     fn end(mut self, there: &[bool]) -> Self {
         self.create = (0..there.len()).filter(|index| !there[*index]).collect();
         self.change.sort_unstable();
-        self.only_there.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.only_in_target.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         self.unreadable.sort_unstable();
         self
     }
 
-    /// Whether the target has all of the source, and the same.
     pub(crate) fn is_empty(&self) -> bool {
         self.create.is_empty() && self.change.is_empty()
     }
 
-    /// Tells of each difference, in the order of names; flags that only the target has are left out unless `destroy`.
+    /// Reports each difference, ordered by name; flags that only the target has are left out unless `destroy`.
     pub(crate) async fn each(
         &self,
         source: &Records,
         target: &Store,
         destroy: bool,
-        mut tell: impl FnMut(Difference<'_>) -> Done,
+        mut report: impl FnMut(Difference<'_>) -> Done,
     ) -> Done {
         let mut steps: Vec<(&str, Option<usize>)> =
             self.create.iter().chain(&self.change).map(|index| (source.name(*index), Some(*index))).collect();
         if destroy {
-            steps.extend(self.only_there.iter().map(|(name, _)| (name.as_str(), None)));
+            steps.extend(self.only_in_target.iter().map(|(name, _)| (name.as_str(), None)));
         }
         steps.sort_unstable_by_key(|(name, _)| *name);
         for batch in steps.chunks(ASKED_AT_ONCE) {
@@ -102,19 +99,18 @@ impl Plan {
             for ((name, index), before) in batch.iter().zip(get(target, &names).await?) {
                 let before = before.and_then(|flag| flag.record.ok());
                 let after = index.map(|index| source.record(index)).transpose()?;
-                tell(Difference { name, before: before.as_deref(), after: after.as_ref() })?;
+                report(Difference { name, before: before.as_deref(), after: after.as_ref() })?;
             }
         }
         Ok(())
     }
 }
 
-/// Whether a flag stored under this name is that one. What its text says that its name is does not count: the key does.
+/// Whether the stored flag equals the wanted one. The store's key is its name, whatever the record says.
 fn is_same(known: &FlagRecord, name: &str, wanted: &FlagRecord) -> bool {
     if known.name() == name { known == wanted } else { named(known, name) == *wanted }
 }
 
-/// The target's flags of these names, asked for at once.
 async fn get(target: &Store, names: &[&str]) -> Done<Vec<Option<Stored>>> {
     let answers = join_all(names.iter().map(|name| target.inner.get(name))).await;
     answers.into_iter().collect::<flipper::Result<_>>().map_err(|error| target.failure(&error))

@@ -1,4 +1,4 @@
-//! How far long work is, for who watches it on a terminal.
+//! Shows the progress of long work on a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -19,7 +19,6 @@ impl Progress {
         Self { what, total, shown: None, is_terminal: io::stderr().is_terminal() }
     }
 
-    /// So many are done.
     pub(crate) fn at(&mut self, done: usize) {
         if !self.is_terminal || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
             return;
@@ -31,7 +30,7 @@ impl Progress {
 
     fn show(&self, text: &str) {
         let mut stderr = io::stderr();
-        // To the beginning of the line, and away with what was there.
+        // To the start of the line, and clear it.
         let _ = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
     }
 }

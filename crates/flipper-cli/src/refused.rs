@@ -1,4 +1,4 @@
-//! Flags that a store refuses to take while it takes others.
+//! Flags that a store refuses while it accepts others.
 
 use std::collections::BTreeSet;
 
@@ -9,35 +9,34 @@ use crate::store::Store;
 use crate::text::{count, some};
 use crate::transfer::refusal;
 
-/// Each is told once, until it is taken.
+/// Each flag is reported once until it is accepted.
 #[derive(Default)]
 pub(crate) struct Refused {
     now: BTreeSet<String>,
-    told: BTreeSet<String>,
+    reported: BTreeSet<String>,
 }
 
 impl Refused {
     pub(crate) fn add(&mut self, session: &mut Session, store: &Store, name: &str, error: &Error) {
-        if self.told.insert(name.to_owned()) {
+        if self.reported.insert(name.to_owned()) {
             session.out.failure(&refusal(store, name, error));
         }
         self.now.insert(name.to_owned());
     }
 
-    /// It was taken, or is wanted no more.
+    /// It was accepted, or is no longer wanted.
     pub(crate) fn remove(&mut self, name: &str) {
         self.now.remove(name);
-        self.told.remove(name);
+        self.reported.remove(name);
     }
 
-    /// All are tried again.
+    /// All are tried again until `end`.
     pub(crate) fn begin(&mut self) {
         self.now.clear();
     }
 
-    /// All were tried.
     pub(crate) fn end(&mut self) {
-        self.told.clone_from(&self.now);
+        self.reported.clone_from(&self.now);
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -48,11 +47,11 @@ impl Refused {
         self.now.is_empty()
     }
 
-    /// `2 flags were refused by STORE, and are not there as they should be: A, B`
+    /// `2 flags were refused by STORE: A, B`
     pub(crate) fn text(&self, store: &Store) -> String {
         let what = count(self.now.len(), "flag");
-        let (was, is) = if self.now.len() == 1 { ("was", "is") } else { ("were", "are") };
+        let was = if self.now.len() == 1 { "was" } else { "were" };
         let names = some(self.now.iter().map(String::as_str));
-        format!("{what} {was} refused by {}, and {is} not there as in the other store: {names}", store.shown)
+        format!("{what} {was} refused by {}: {names}", store.shown)
     }
 }

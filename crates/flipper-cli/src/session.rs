@@ -1,4 +1,4 @@
-//! What all commands have: the streams, and the store that was chosen.
+//! What all commands share: the streams and the chosen store.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::text::thousands;
 pub(crate) struct Session {
     pub(crate) out: Output,
     store: Option<OsString>,
-    /// The worst that happened to one of several flags, told already.
+    /// The worst failure of one of several flags, already reported.
     worst: Option<Code>,
 }
 
@@ -21,7 +21,6 @@ impl Session {
         Self { out: Output::new(global.json), store: global.store, worst: None }
     }
 
-    /// Which store is used, and who says so.
     pub(crate) fn choice(&self) -> Done<Choice> {
         Choice::make(self.store.as_deref())
     }
@@ -30,9 +29,9 @@ impl Session {
         Store::open(&self.choice()?.location, purpose)
     }
 
-    /// Tells of a failure that does not keep the command from going on with other flags.
+    /// Reports a failure; the command goes on with other flags.
     pub(crate) fn go_on_after(&mut self, failure: Failure) -> Done {
-        if failure.code == Code::Unheard {
+        if failure.code == Code::OutputClosed {
             return Err(failure);
         }
         self.out.failure(&failure);
@@ -40,7 +39,7 @@ impl Session {
         Ok(())
     }
 
-    /// Does it for each flag. One that fails does not keep the others from it, unless they would fail in the same way.
+    /// Runs the work for each flag. A failure does not stop it, unless the next flags would fail in the same way.
     pub(crate) async fn each(
         &mut self,
         names: Vec<String>,
@@ -61,12 +60,10 @@ impl Session {
         Ok(())
     }
 
-    /// Takes note of an exit code other than 0.
     pub(crate) fn exit_with(&mut self, code: Code) {
         self.worst = self.worst.max(Some(code));
     }
 
-    /// Tells how it ended.
     pub(crate) fn end(mut self, done: Done) -> ExitCode {
         let done = done.and_then(|()| self.out.flush());
         if let Err(failure) = done {

@@ -1,9 +1,9 @@
 //! "Did you mean …?"
 
-/// The known name that is most like this one, if any is like it.
+/// The most similar known name, if one is similar enough to be a typing error.
 pub(crate) fn like<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
-    // One typing error for each four characters.
+    // One typing error per four characters.
     let most = (wanted.chars().count() / 4).clamp(1, 4);
     let distance = |known: &&str| strsim::damerau_levenshtein(&wanted, &known.to_lowercase());
     known
@@ -18,7 +18,7 @@ mod tests {
     use super::like;
 
     #[test]
-    fn only_what_may_be_a_typing_error() {
+    fn only_typing_errors_match() {
         let known = ["NEW_CHECKOUT", "OLD_CHECKOUT", "HORSES"];
         assert_eq!(like("NEW_CHEKOUT", known), Some("NEW_CHECKOUT"));
         assert_eq!(like("new_checkout", known), Some("NEW_CHECKOUT"));

@@ -6,10 +6,8 @@ use crate::failure::Done;
 use crate::output::{Output, STRONG, styled};
 
 const GAP: usize = 2;
-/// Columns narrower than this say nothing.
 const NARROWEST: usize = 8;
 
-/// Text in a cell, and how it looks.
 pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) style: anstyle::Style,
@@ -25,8 +23,7 @@ impl Cell {
     }
 }
 
-/// The columns come in the order of how much they matter: those for which there is no room are left out from the end, and the
-/// last that stays is cut.
+/// Columns come in order of importance: those that do not fit are dropped from the end, and the last one left is cut.
 pub(crate) fn write<const N: usize>(out: &mut Output, titles: [&str; N], rows: &[[Cell; N]]) -> Done {
     let widest = |column: usize| {
         let cells = rows.iter().map(|row| row[column].text.width());
@@ -70,7 +67,6 @@ fn line<'a>(cells: impl Iterator<Item = (&'a str, anstyle::Style, usize)>) -> St
     line
 }
 
-/// The text, or as much of it as fits.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! Names, numbers and times as people read them.
+//! Formats names, numbers and times for people.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use flipper::json::Json;
 
-/// How many names a message tells.
+/// Most names in one message.
 const NAMED: usize = 5;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// A name as a shell takes it: in quotes where it needs them.
+/// The name, quoted for a shell where it needs that.
 pub(crate) fn quoted(name: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | ',' | '+' | '@' | '%' | '=');
     if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
@@ -26,7 +26,6 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("'{}'", name.replace('\'', r"'\''"))
 }
 
-/// The first names of many.
 pub(crate) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut shown: Vec<_> = names.take(NAMED + 1).map(quoted).collect();
     if shown.len() > NAMED {
@@ -35,7 +34,7 @@ pub(crate) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     shown.join(", ")
 }
 
-/// Text that does nothing to a terminal: characters that steer it, or turn the direction of writing, are escaped.
+/// Escapes characters that control a terminal or change the writing direction.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unprintable) {
         return Cow::Borrowed(text);
@@ -55,7 +54,7 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// A file's name, the bytes of which need not be text.
+/// A file name, with bytes that are not UTF-8 escaped.
 pub(crate) fn path_text(path: impl AsRef<OsStr>) -> String {
     let mut text = String::new();
     for chunk in path.as_ref().as_encoded_bytes().utf8_chunks() {
@@ -65,7 +64,7 @@ pub(crate) fn path_text(path: impl AsRef<OsStr>) -> String {
     text
 }
 
-/// What follows this beginning, whatever its bytes are.
+/// Strips a prefix from a name that need not be UTF-8.
 pub(crate) fn after<'a>(text: &'a OsStr, beginning: &str) -> Option<&'a OsStr> {
     #[cfg(unix)]
     {
@@ -78,7 +77,7 @@ pub(crate) fn after<'a>(text: &'a OsStr, beginning: &str) -> Option<&'a OsStr> {
     }
 }
 
-/// The text without the mark that some editors put at the beginning of a file.
+/// Strips a byte order mark.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
@@ -87,7 +86,7 @@ fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A value as JSON, letters beyond ASCII as they are.
+/// JSON with letters beyond ASCII unescaped.
 pub(crate) fn value(json: &Json) -> String {
     match json {
         Json::String(text) => {
@@ -96,6 +95,17 @@ pub(crate) fn value(json: &Json) -> String {
         }
         Json::Array(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(", ")),
         other => other.to_string(),
+    }
+}
+
+pub(crate) fn json_type(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) | Json::LoneSurrogates(_) => "a string",
+        Json::Array(_) => "an array",
+        Json::Object(_) => "an object",
     }
 }
 
@@ -122,7 +132,7 @@ pub(crate) fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// How long ago a Unix time is: `now`, `5 min`, `3 h`, `12 d`, `4 y`.
+/// The age of a Unix time: `now`, `5 min`, `3 h`, `12 d`, `4 y`.
 pub(crate) fn age(since: i64) -> String {
     match u64::try_from(now().saturating_sub(since)) {
         Err(_) => "in the future".to_owned(),
@@ -134,18 +144,17 @@ pub(crate) fn age(since: i64) -> String {
     }
 }
 
-/// A Unix time as a date, in UTC.
 pub(crate) fn date(seconds: i64) -> String {
     let time =
         u64::try_from(seconds).ok().and_then(|since| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since)));
     match time {
-        // The last second that has four digits for its year.
+        // Years of five digits are not RFC 3339.
         Some(time) if seconds < 253_402_300_800 => humantime::format_rfc3339_seconds(time).to_string(),
         _ => format!("Unix time {seconds}"),
     }
 }
 
-/// A share of 1 as a percentage, without digits that say nothing.
+/// A share from 0 to 1 as a percentage, rounded to 0.0001%.
 pub(crate) fn percent(share: f64) -> String {
     let percent = (share * 100.0 * 10_000.0).round() / 10_000.0;
     format!("{percent}%")
@@ -173,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_steers_the_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(plain("a\u{1b}]0;x\u{7}\u{202e}\u{9b}b"), "a\\x1b]0;x\\x07\\u202e\\x9bb");
         assert_eq!(value(&Json::from("é\"\n\u{1b}")), "\"é\\\"\\n\\x1b\"");
     }

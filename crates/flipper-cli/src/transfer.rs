@@ -1,4 +1,4 @@
-//! Writing many flags.
+//! Writes many flags.
 
 use std::time::{Duration, Instant};
 
@@ -18,23 +18,20 @@ use crate::session::Session;
 use crate::store::Store;
 use crate::text::{count, quoted, thousands};
 
-/// So long one batch should take: an interrupt waits for it.
+/// Target duration of one batch, which an interrupt waits for.
 const BATCH_TIME: Duration = Duration::from_millis(200);
 const SMALLEST: usize = 16;
 const LARGEST: usize = 2000;
 
-/// How flags are written over those that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mode {
-    /// Also over a flag that somebody made meanwhile.
+    /// Overwrites a flag that another writer made since the comparison.
     pub(crate) overwrite: bool,
-    /// Flags that only the target has are destroyed.
     pub(crate) destroy: bool,
-    /// Also where access was refused to each flag of a batch the others are tried: one may be allowed.
+    /// Goes on even if access was refused for every flag of a batch: another flag may be allowed.
     pub(crate) persist: bool,
 }
 
-/// What was done.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) created: usize,
@@ -50,12 +47,13 @@ impl Tally {
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("{} new, {} changed", thousands(self.created), thousands(self.changed));
-        text.push_str(&format!(
-            ", {} destroyed, {} as they were",
+        let mut text = format!(
+            "{} new, {} changed, {} destroyed, {} as they were",
+            thousands(self.created),
+            thousands(self.changed),
             thousands(self.destroyed),
             thousands(self.unchanged)
-        ));
+        );
         if self.failed > 0 {
             text.push_str(&format!(", {} failed", thousands(self.failed)));
         }
@@ -79,9 +77,8 @@ impl Tally {
     }
 }
 
-/// What `plan` would do, told.
 pub(crate) async fn show(session: &mut Session, store: &Store, source: &Records, plan: &Plan, destroy: bool) -> Done {
-    let destroyed = if destroy { plan.only_there.len() } else { 0 };
+    let destroyed = if destroy { plan.only_in_target.len() } else { 0 };
     let tally = Tally {
         created: plan.create.len(),
         changed: plan.change.len(),
@@ -101,13 +98,13 @@ pub(crate) async fn show(session: &mut Session, store: &Store, source: &Records,
         object.insert("changes", changes);
         return out.value(object);
     }
-    let tell = |difference: Difference<'_>| difference.lines().into_iter().try_for_each(|line| out.line(line));
-    plan.each(source, store, destroy, tell).await?;
+    let report = |difference: Difference<'_>| difference.lines().into_iter().try_for_each(|line| out.line(line));
+    plan.each(source, store, destroy, report).await?;
     out.message(format_args!("dry run: nothing was changed in {}; it would be: {}", store.shown, tally.text()));
     Ok(())
 }
 
-/// Does it, batch by batch. Each flag is written as a whole; an interrupt lets the batch that is under way finish, if that is soon.
+/// Writes batch by batch, each flag as a whole. After an interrupt the pending batch has a moment to finish.
 pub(crate) async fn apply(
     session: &mut Session,
     store: &Store,
@@ -117,7 +114,7 @@ pub(crate) async fn apply(
     interrupt: &mut Interrupt,
     refused: &mut Refused,
 ) -> Done<Tally> {
-    let total = plan.create.len() + plan.change.len() + if mode.destroy { plan.only_there.len() } else { 0 };
+    let total = plan.create.len() + plan.change.len() + if mode.destroy { plan.only_in_target.len() } else { 0 };
     let tally = Tally { unchanged: plan.unchanged, ..Tally::default() };
     let progress = Progress::new("wrote", total);
     let mut work = Work { session, store, persist: mode.persist, interrupt, refused, tally, total, progress };
@@ -129,7 +126,7 @@ pub(crate) async fn apply(
         let mut records = take(source, &mut rest, size)?;
         while !records.is_empty() {
             let started = Instant::now();
-            // The next ones are read while the store writes these.
+            // Reads the next batch while the store writes this one.
             let batch = join(store.inner.put_all(&records, when.clone()), async { take(source, &mut rest, size) });
             let batch = work.interrupt.soon(batch).await;
             let (results, next) = batch.map_err(|code| work.stopped(code, records.len()))?;
@@ -143,7 +140,7 @@ pub(crate) async fn apply(
         }
     }
     if mode.destroy {
-        for (name, version) in &plan.only_there {
+        for (name, version) in &plan.only_in_target {
             let delete = store.inner.delete(name, Precondition::Unchanged(version.clone()));
             let result = work.interrupt.soon(delete).await.map_err(|code| work.stopped(code, 1))?;
             work.note([name.as_str()], vec![result], |tally| &mut tally.destroyed)?;
@@ -152,14 +149,12 @@ pub(crate) async fn apply(
     Ok(work.tally)
 }
 
-/// Reads the first of these flags, so many.
 fn take(source: &Records, indexes: &mut &[usize], most: usize) -> Done<Vec<FlagRecord>> {
     let (batch, rest) = indexes.split_at(most.min(indexes.len()));
     *indexes = rest;
     batch.iter().map(|index| source.record(*index)).collect()
 }
 
-/// Where writes of one kind are counted.
 type Counter = fn(&mut Tally) -> &mut usize;
 
 struct Work<'a> {
@@ -174,7 +169,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Takes note of what came of a batch; an error unless the others may be written.
+    /// Counts the results of a batch. An error stops the transfer.
     fn note<'n>(
         &mut self,
         names: impl IntoIterator<Item = &'n str>,
@@ -189,7 +184,7 @@ impl Work<'_> {
         for (name, result) in names.into_iter().zip(results) {
             match result {
                 Ok(_) => *counter(&mut self.tally) += 1,
-                // So that what did succeed in this batch is counted.
+                // Kept for later, so that the successes in this batch are counted.
                 Err(error) if all_denied || !is_refusal(&error) => {
                     unknown += usize::from(!all_denied);
                     outage.get_or_insert(error);
@@ -213,7 +208,7 @@ impl Work<'_> {
         Failure::interrupted(code).hint(self.how_far(unknown))
     }
 
-    /// `unknown`: how many were sent without an answer.
+    /// `unknown`: writes without an answer.
     fn how_far(&self, unknown: usize) -> String {
         let (done, total) = (thousands(self.tally.written()), count(self.total, "flag"));
         let unknown = match unknown {
@@ -224,7 +219,7 @@ impl Work<'_> {
     }
 }
 
-/// Whether the store does not take this flag, and may take others.
+/// Whether the store refuses this flag and may accept others.
 pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -237,12 +232,11 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
     )
 }
 
-/// What to say of a flag that was refused.
 pub(crate) fn refusal(store: &Store, name: &str, error: &Error) -> Failure {
     let name = quoted(name);
     match error.kind() {
         ErrorKind::Conflict => {
-            let message = format!("{name} was changed by somebody else meanwhile, and is left as they made it");
+            let message = format!("{name} was changed by another writer in the meantime, and was not overwritten");
             Failure::store(message).hint("look at it, and run the same command again")
         }
         ErrorKind::Unauthorized => store.failure(error).hint(format!("flag {name} was not written")),

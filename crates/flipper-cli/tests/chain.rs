@@ -1,4 +1,4 @@
-//! Store, server, server, mirror: every change reaches the end, through as many servers as there are, and nothing old is current there.
+//! Chains of a store, servers and mirrors: every change reaches the end, and no old state is live there.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
@@ -19,7 +19,7 @@ use rustix::process::Signal;
 use support::running::Running;
 use support::{flipper, succeed};
 
-/// A watch is silent for at most this before its flags are stale; see DESIGN.md.
+/// Longest silence of a watch before its flags are stale; see DESIGN.md.
 const BOUND: Duration = Duration::from_secs(9);
 
 fn serve(home: &Path, store: &str) -> (Running, String) {
@@ -34,7 +34,7 @@ fn mirror(url: &str) -> MirroredFeatureFlagStore<ThriftRpcFeatureFlagStore> {
     MirroredFeatureFlagStore::new(ThriftRpcFeatureFlagStore::from_url(url).unwrap())
 }
 
-/// Lets each connection go to the next of these servers, as a load balancer does.
+/// A load balancer: each connection goes to the next server.
 fn balance(servers: &[&str]) -> String {
     let servers: Vec<_> = servers.iter().map(|url| url.trim_start_matches("thrift://").to_owned()).collect();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -67,7 +67,7 @@ fn number(store: &impl LocalFeatureFlagStore) -> Option<i64> {
     number.and_then(|number| number.to_string().parse().ok())
 }
 
-/// Changes made by a foreign writer, each of which stands until all have it, and bursts of which the last has to arrive.
+/// A foreign writer makes changes one by one, each waited for, and then bursts, whose last change must arrive.
 fn all_changes_arrive(redis: &RedisServer, ends: &[(&str, MirroredFeatureFlagStore<ThriftRpcFeatureFlagStore>)]) {
     let write = |number: i64| redis.command(&["SET", "features/F", &record(number)]);
     write(0);
@@ -88,10 +88,10 @@ fn all_changes_arrive(redis: &RedisServer, ends: &[(&str, MirroredFeatureFlagSto
                 !there
             });
             let late: Vec<_> = missing.iter().map(|end| (ends[*end].0, number(&ends[*end].1))).collect();
-            assert!(written.elapsed() < Duration::from_secs(5), "change {change} has not come to {late:?}");
+            assert!(written.elapsed() < Duration::from_secs(5), "change {change} has not reached {late:?}");
             std::thread::yield_now();
         }
-        // At all distances to what the change before has set off.
+        // Varies the delay between changes.
         let next = Instant::now() + Duration::from_micros(fastrand_like(change));
         while Instant::now() < next {
             std::thread::yield_now();
@@ -111,7 +111,6 @@ fn all_changes_arrive(redis: &RedisServer, ends: &[(&str, MirroredFeatureFlagSto
     }
 }
 
-/// From 0 to 8 ms.
 fn fastrand_like(seed: i64) -> u64 {
     u64::try_from(seed).unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 51
 }
@@ -129,10 +128,10 @@ fn every_change_arrives_through_servers_in_a_row() {
     all_changes_arrive(&redis, &ends);
     watch.line("40009");
     watch.signal(Signal::INT);
-    let (_, said) = watch.end();
+    let (_, lines) = watch.end();
     for change in 1..400 {
-        let seen = said.iter().any(|line| line.contains(&format!("-> {change}  (")));
-        assert!(seen, "`watch` has not seen change {change}");
+        let is_printed = lines.iter().any(|line| line.contains(&format!("-> {change}  (")));
+        assert!(is_printed, "`watch` has not seen change {change}");
     }
 }
 
@@ -144,7 +143,7 @@ fn every_change_arrives_through_a_load_balancer() {
     let both = balance(&[&first, &second]);
     let (_three, third) = serve(home.path(), &both);
     let ends = [("balanced", mirror(&both)), ("balanced again", mirror(&both)), ("behind", mirror(&third))];
-    // Own reads and writes among the changes, over other connections than the watch.
+    // Reads and writes of our own, over other connections than the watch.
     let reader = ends[1].1.clone();
     let reading = std::thread::spawn(move || {
         let features = FeatureFlagClient::remote(|| async { reader }).unwrap();
@@ -165,7 +164,7 @@ fn every_change_arrives_through_a_load_balancer() {
     reading.join().unwrap();
 }
 
-/// Each reads and writes the whole flag, which grows: with 200, as with 50, none is lost, and it takes a minute.
+/// Merges per writer. Each reads and writes the whole flag, which grows: 200 take a minute.
 const MERGES: usize = 50;
 
 #[test]
@@ -196,7 +195,7 @@ fn eight_writers_through_two_servers_lose_nothing() {
     assert_eq!(record.client_data().as_object().unwrap().len(), 8 * MERGES);
 }
 
-/// A server that has stopped says nothing, and what it says when it goes on is of before.
+/// A stopped server is silent, and continues with old events.
 #[test]
 fn a_stopped_server_makes_stale_within_the_bound() {
     let Some(redis) = RedisServer::start() else { return };
@@ -207,7 +206,7 @@ fn a_stopped_server_makes_stale_within_the_bound() {
     wait_until("all is live", || ends.iter().all(|end| end.status().is_live()));
     one.signal(Signal::STOP);
     let stopped = Instant::now();
-    wait_until("both know", || ends.iter().all(|end| !end.status().is_live()));
+    wait_until("both are stale", || ends.iter().all(|end| !end.status().is_live()));
     let took = stopped.elapsed();
     assert!(took < BOUND + Duration::from_secs(3), "{took:?}");
     redis.command(&["SET", "features/F", &record(7)]);
@@ -222,7 +221,7 @@ fn a_stopped_server_makes_stale_within_the_bound() {
 }
 
 #[test]
-fn a_lost_store_is_known_at_the_end_of_the_chain_at_once() {
+fn the_end_of_a_chain_learns_of_a_lost_store_at_once() {
     let Some(mut redis) = RedisServer::start() else { return };
     let home = tempfile::tempdir().unwrap();
     redis.command(&["SET", "features/F", &record(1)]);
@@ -232,15 +231,15 @@ fn a_lost_store_is_known_at_the_end_of_the_chain_at_once() {
     wait_until("it is live", || end.status().is_live() && number(&end) == Some(1));
     redis.kill();
     let killed = Instant::now();
-    wait_until("the end knows", || !end.status().is_live());
+    wait_until("the end is stale", || !end.status().is_live());
     assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
-    // Who comes now has the flags, and knows too.
+    // A new client gets the flags, and is stale too.
     let late = mirror(&second);
     wait_until("the flags have come", || number(&late) == Some(1));
-    wait_until("it knows", || !late.status().is_live());
+    wait_until("it is stale", || !late.status().is_live());
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(1) {
-        assert!(!late.status().is_live(), "live of a store that is lost");
+        assert!(!late.status().is_live(), "live, with a lost store");
         std::thread::yield_now();
     }
     redis.restart();

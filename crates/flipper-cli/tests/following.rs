@@ -1,4 +1,4 @@
-//! `watch`, through the outages of its store.
+//! `watch`, and outages of its store.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -11,7 +11,7 @@ use support::running::Running;
 use support::{flipper, run, succeed};
 
 #[test]
-fn watch_tells_of_each_change() {
+fn watch_reports_each_change() {
     let home = tempfile::tempdir().unwrap();
     let flipper = |arguments: &[&str]| {
         let mut command = flipper(home.path(), "sqlite:flags.db");
@@ -37,14 +37,14 @@ fn watch_tells_of_each_change() {
 
     for watch in [all, one] {
         watch.signal(Signal::INT);
-        let (code, said) = watch.end();
+        let (code, lines) = watch.end();
         assert_eq!(code, Some(0));
-        assert!(!said.iter().any(|line| line.contains("\"name\": \"A\"")), "nobody asked for A: {said:?}");
+        assert!(!lines.iter().any(|line| line.contains("\"name\": \"A\"")), "only B is watched: {lines:?}");
     }
 }
 
 #[test]
-fn watch_survives_a_restart_and_says_so() {
+fn watch_reports_a_restart() {
     let Some(mut redis) = RedisServer::start() else { return };
     let home = tempfile::tempdir().unwrap();
     let url = redis.url();
@@ -60,15 +60,15 @@ fn watch_survives_a_restart_and_says_so() {
     watch.line("enabled: false -> true");
     redis.kill();
     let lost = watch.line("lost:");
-    assert!(lost.contains("is away") && lost.contains("trying on"), "{lost}");
+    assert!(lost.contains("is unreachable") && lost.contains("retrying"), "{lost}");
     redis.restart();
     watch.line("back:");
     succeed(&mut flipper(&["disable", "A"]));
     watch.line("enabled: true -> false");
     watch.signal(Signal::INT);
-    let (_, said) = watch.end();
-    let told = said.iter().filter(|line| *line == "changes are pushed").count();
-    assert_eq!(told, 1, "that stays as it is: {said:?}");
+    let (_, lines) = watch.end();
+    let count = lines.iter().filter(|line| *line == "changes are pushed").count();
+    assert_eq!(count, 1, "it has not changed: {lines:?}");
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn watch_survives_a_restart_of_consul() {
     succeed(flipper(home.path(), &url).args(["disable", "A"]));
     watch.line("enabled: true -> false");
     watch.signal(Signal::INT);
-    let (code, said) = watch.end();
+    let (code, lines) = watch.end();
     assert_eq!(code, Some(0));
-    assert!(!said.iter().any(|line| line.starts_with("warning:")), "what is told is told once: {said:?}");
+    assert!(!lines.iter().any(|line| line.starts_with("warning:")), "each outage is reported once: {lines:?}");
 }
 
 #[test]

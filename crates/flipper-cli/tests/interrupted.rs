@@ -1,5 +1,5 @@
-//! Ctrl-C, kills and outages in the middle of long work: no flag is half written, what was done is told, and the same command
-//! goes on.
+//! Interrupts, kills and outages during long work: no flag is half written, the progress is printed, and the same command
+//! continues.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -37,7 +37,7 @@ fn count(redis: &RedisServer) -> usize {
     }
 }
 
-/// Holds the command in the middle of its work; it must not have come to its end.
+/// Stops the command in the middle of its work.
 fn hold(running: &Running, redis: &RedisServer) {
     wait_until("it has begun", || count(redis) > 0);
     running.signal(Signal::STOP);
@@ -45,20 +45,19 @@ fn hold(running: &Running, redis: &RedisServer) {
     assert!(there < MANY, "it was done before it could be interrupted");
 }
 
-/// Interrupts the command in the middle, then lets it go on to the end.
 fn interrupt_and_go_on(redis: &RedisServer, signal: Signal, code: Option<i32>, command: impl Fn() -> Command) {
     let running = Running::start(&mut command());
     hold(&running, redis);
     running.signal(signal);
     running.signal(Signal::CONT);
-    let (ended, said) = running.end();
+    let (ended, lines) = running.end();
     let there = count(redis);
-    assert_eq!(ended, code, "{said:?}");
+    assert_eq!(ended, code, "{lines:?}");
     assert!(there < MANY, "nothing was interrupted");
     if code.is_some() {
-        let told = said.iter().find(|line| line.contains("interrupted")).unwrap();
+        let line = lines.iter().find(|line| line.contains("interrupted")).unwrap();
         let how_far = format!("{} of 20,000 flags were written, each as a whole; the same command", thousands(there));
-        assert!(told.contains(&how_far), "{there}: {told}");
+        assert!(line.contains(&how_far), "{there}: {line}");
     }
     let (ended, _, err) = run(&mut command());
     assert_eq!(ended, 0, "{err}");
@@ -100,7 +99,7 @@ fn sync() {
 }
 
 #[test]
-fn a_store_that_dies_meanwhile() {
+fn a_store_dies_during_an_import() {
     let (Some(mut redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
     write_many(&home.path().join("many.json"));
     let url = redis.url();
@@ -109,18 +108,18 @@ fn a_store_that_dies_meanwhile() {
     hold(&running, &redis);
     redis.kill();
     running.signal(Signal::CONT);
-    let (code, said) = running.end();
-    assert_eq!(code, Some(4), "{said:?}");
-    let told = said.iter().find(|line| line.starts_with("error:")).unwrap();
-    assert!(told.contains("of 20,000 flags were written, each as a whole, and maybe some of "), "{told}");
-    assert!(told.contains(" more; the same command goes on from there"), "{told}");
+    let (code, lines) = running.end();
+    assert_eq!(code, Some(4), "{lines:?}");
+    let line = lines.iter().find(|line| line.starts_with("error:")).unwrap();
+    assert!(line.contains("of 20,000 flags were written, each as a whole, and maybe some of "), "{line}");
+    assert!(line.contains(" more; the same command goes on from there"), "{line}");
     redis.restart();
     succeed(&mut import);
     assert_eq!(count(&redis), MANY);
 }
 
 #[test]
-fn a_store_that_freezes_keeps_nobody_waiting() {
+fn a_frozen_store_does_not_block_the_command() {
     for (signal, expected) in [(Some(Signal::INT), 130), (Some(Signal::TERM), 143), (None, 4)] {
         let (Some(redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
         write_many(&home.path().join("many.json"));
@@ -132,16 +131,16 @@ fn a_store_that_freezes_keeps_nobody_waiting() {
             running.signal(signal);
         }
         running.signal(Signal::CONT);
-        let (code, said) = running.end();
-        assert_eq!(code, Some(expected), "{said:?}");
-        let told = said.iter().find(|line| line.starts_with("error:")).unwrap();
+        let (code, lines) = running.end();
+        assert_eq!(code, Some(expected), "{lines:?}");
+        let line = lines.iter().find(|line| line.starts_with("error:")).unwrap();
         let written: usize = {
-            let (_, rest) = told.split_once("; ").unwrap();
+            let (_, rest) = line.split_once("; ").unwrap();
             rest.split(' ').next().unwrap().replace(',', "").parse().unwrap()
         };
-        assert!(told.contains(" of 20,000 flags were written, each as a whole"), "{told}");
+        assert!(line.contains(" of 20,000 flags were written, each as a whole"), "{line}");
         redis.resume();
-        assert!(written <= count(&redis), "{told}");
+        assert!(written <= count(&redis), "{line}");
         succeed(&mut import);
         assert_eq!(count(&redis), MANY);
     }
@@ -170,19 +169,19 @@ fn a_frozen_store_is_asked_once() {
 }
 
 #[test]
-fn a_store_that_starts_is_told_as_that() {
+fn a_loading_store_has_its_own_hint() {
     let (Some(mut redis), home) = (RedisServer::start(), tempfile::tempdir().unwrap()) else { return };
     write_many(&home.path().join("many.json"));
     succeed(flipper(home.path(), &redis.url()).args(["import", "many.json"]));
     redis.kill();
     redis.restart_with("key-load-delay 1000\nloading-process-events-interval-bytes 1024");
-    let mut told = String::new();
+    let mut error = String::new();
     wait_until("it is seen loading", || {
-        told = run(flipper(home.path(), &redis.url()).arg("list")).2;
-        told.contains("loading")
+        error = run(flipper(home.path(), &redis.url()).arg("list")).2;
+        error.contains("loading")
     });
-    assert!(told.contains("it has just started, and reads its data"), "{told}");
-    assert!(!told.contains("is this the right one"), "{told}");
+    assert!(error.contains("it has just started and is loading its data"), "{error}");
+    assert!(!error.contains("is this the right one"), "{error}");
 }
 
 #[test]
@@ -196,7 +195,7 @@ fn before_anything_is_written() {
     let proxy = ConsulProxy::start(consul.port(), Fault::None);
     proxy.hold("GET /v1/kv");
     let url = format!("consul://{}/flags", proxy.address());
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (&["import", "flags.json", "--replace"][..], "nothing was imported"),
         (&["import", "flags.json"], "nothing was imported"),
         (&["sync", &url, "sqlite:new.db"], "nothing was written"),
@@ -208,9 +207,9 @@ fn before_anything_is_written() {
         let running = Running::start(flipper(home.path(), &url).args(arguments));
         wait_until("it asks the store", || proxy.requests().len() > before);
         running.signal(Signal::INT);
-        let (code, said) = running.end();
-        assert_eq!(code, Some(130), "{arguments:?}: {said:?}");
-        assert!(said.contains(&format!("error: interrupted; {told}")), "{arguments:?}: {said:?}");
+        let (code, lines) = running.end();
+        assert_eq!(code, Some(130), "{arguments:?}: {lines:?}");
+        assert!(lines.contains(&format!("error: interrupted; {expected}")), "{arguments:?}: {lines:?}");
     }
     assert_eq!(fs::read_to_string(home.path().join("kept.json")).unwrap(), "what was there");
     let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -241,7 +240,7 @@ fn an_export_leaves_nothing_behind() {
     fs::write(home.path().join("out.json"), "what was there").unwrap();
     for (signal, expected) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let part = |id| home.path().join(format!("out.json.{id}.part"));
-        // The file is written in a moment, and so mostly it takes a few tries to be in the middle of it.
+        // The file is written quickly, so it takes a few tries to stop in the middle.
         let caught = (0..100).any(|_| {
             let mut running = Running::start(flipper(home.path(), "sqlite:many.db").args(["export", "out.json"]));
             let part = part(running.id());
@@ -250,11 +249,11 @@ fn an_export_leaves_nothing_behind() {
             let was_in_the_middle = part.exists();
             running.signal(signal);
             running.signal(Signal::CONT);
-            let (code, said) = running.end();
-            assert!(!part.exists(), "{said:?}");
+            let (code, lines) = running.end();
+            assert!(!part.exists(), "{lines:?}");
             let interrupted = code == Some(expected) && was_in_the_middle;
             if interrupted {
-                assert!(said.contains(&"error: interrupted; out.json is as it was".to_owned()), "{said:?}");
+                assert!(lines.contains(&"error: interrupted; out.json is as it was".to_owned()), "{lines:?}");
                 let left = fs::read_to_string(home.path().join("out.json")).unwrap();
                 assert_eq!(left, "what was there");
             }

@@ -1,4 +1,4 @@
-//! What `--json` writes is what docs/cli.schema.json says.
+//! `--json` output matches docs/cli.schema.json.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -24,7 +24,6 @@ impl Schema {
         Self { document, used: BTreeSet::new() }
     }
 
-    /// Every line is of this definition.
     #[track_caller]
     fn check(&mut self, definition: &str, lines: &str) {
         self.used.insert(definition.to_owned());
@@ -124,7 +123,6 @@ fn all_commands() {
     schema.check("followed", &sync.line("wrote"));
     sync.signal(Signal::INT);
 
-    // They are parts of others.
     schema.used.extend(["changes", "finding", "record_or_null"].map(str::to_owned));
     let defined: BTreeSet<String> = schema.document["$defs"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schema.used, defined, "every definition has its command");

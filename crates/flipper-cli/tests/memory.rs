@@ -1,4 +1,4 @@
-//! Memory of commands about many flags: of each flag its text is held, and a few hundred bytes at the most beside it.
+//! Memory of commands on many flags: per flag, its text and at most a few hundred bytes.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -12,21 +12,21 @@ use std::time::Duration;
 use support::stores::{self, Make};
 use support::{flipper, succeed};
 
-/// More than are read or written at once, and then so many more: the difference is what the flags take.
+/// More flags in the second run than in the first: the difference in memory is theirs.
 const MORE: usize = 12_000;
-/// Bytes for each flag: its text has 230, a record in memory takes 1,500.
+/// Limit in bytes per flag: the text has 230, a record in memory takes 1,500.
 const OF_ONE: u64 = 700;
 
 fn write(path: &Path, flags: usize) {
     let flag = |number| {
         format!(
-            r#"{{"feature_name": "FLAG_{number:05}", "is_enabled": true, "meta": {{"client_data": {{"description": "a flag of many", "owner": "somebody"}}, "created_date": 1700000000, "conditions": [], "bucketer": {{"type": "NoOpBucketer"}}}}}}"#
+            r#"{{"feature_name": "FLAG_{number:05}", "is_enabled": true, "meta": {{"client_data": {{"description": "a flag of many", "owner": "shop"}}, "created_date": 1700000000, "conditions": [], "bucketer": {{"type": "NoOpBucketer"}}}}}}"#
         )
     };
     fs::write(path, (0..flags).map(flag).collect::<Vec<_>>().join("\n")).unwrap();
 }
 
-/// The most memory that a command takes, in bytes.
+/// The peak memory of a command, in bytes.
 #[track_caller]
 fn peak(command: &mut Command) -> u64 {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -38,7 +38,7 @@ fn peak(command: &mut Command) -> u64 {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        // The highest is kept until the end: only what happens after the last look is missed.
+        // The kernel keeps the peak, so only growth after the last look is missed.
         std::thread::sleep(Duration::from_millis(1));
     };
     assert!(status.success(), "{command:?}: {status}");
@@ -46,18 +46,17 @@ fn peak(command: &mut Command) -> u64 {
     peak * 1024
 }
 
-/// What each command takes about so many flags.
 fn measure(make: Make, flags: usize) -> Option<Vec<(String, u64)>> {
     let home = tempfile::tempdir().unwrap();
     let store = make(home.path())?;
     write(&home.path().join("many.json"), flags);
     let at_store = |arguments: &[&str]| {
         let mut command = flipper(home.path(), &store.url);
-        // As many as there are threads, unless said: each keeps some of what was freed, by chance one more or less.
+        // One arena: by default each thread keeps freed memory in one of its own, which varies.
         command.env("MALLOC_ARENA_MAX", "1").args(arguments);
         command
     };
-    // Through the Thrift server each flag would be written to the disk on its own.
+    // Imported into the file, since the Thrift server would sync each flag to the disk.
     let served = home.path().join("served.db").exists();
     let url = if served { "sqlite:served.db" } else { &store.url };
     succeed(flipper(home.path(), url).args(["import", "many.json"]));
@@ -73,7 +72,7 @@ fn measure(make: Make, flags: usize) -> Option<Vec<(String, u64)>> {
     Some(taken.into())
 }
 
-/// `page`: how many flags are read at once.
+/// `page`: flags per read of the store.
 fn play(make: Make, page: usize) {
     let (Some(few), Some(many)) = (measure(make, page), measure(make, page + MORE)) else { return };
     for ((command, few), (_, many)) in few.into_iter().zip(many) {
@@ -94,6 +93,6 @@ fn redis() {
 
 #[test]
 fn thrift() {
-    // Two pages of its server, which are the most at once.
+    // Two pages of its server, the most per read.
     play(stores::thrift, 20_000);
 }

@@ -21,7 +21,7 @@ fn every_store_to_every_other() {
     let mut number = 0;
     for from in &stores {
         for to in stores.iter().filter(|to| to.url != from.url) {
-            // So that something is new, something is another, and something is gone.
+            // One flag is new, one differs, and one is removed.
             number += 1;
             let last = format!("LAST_{number}");
             succeed(flipper(home.path(), &from.url).args(["create", &last, "--enable"]));
@@ -37,7 +37,7 @@ fn every_store_to_every_other() {
     assert_eq!(number, stores.len() * (stores.len() - 1));
 }
 
-/// What the Python library or a hand may have put into a store, and no command of ours would make.
+/// Records that the Python library or a person may write, and the command would not.
 const ODD: [(&str, &str); 9] = [
     ("A_LIST", r#"{"feature_name": "A_LIST", "is_enabled": true, "meta": {"client_data": [1], "created_date": 1}}"#),
     ("A_STRING", r#"{"feature_name": "A_STRING", "is_enabled": 1, "meta": {"client_data": "x", "created_date": 1.5}}"#),
@@ -77,7 +77,6 @@ fn what_is_exported_can_be_imported() {
         let again = succeed(flipper(home.path(), &store.url).arg("export"));
         assert_eq!(again, std::fs::read_to_string(home.path().join("flags.json")).unwrap(), "{}", store.url);
         let (code, out, err) = run(flipper(home.path(), "").args(["diff", &redis.url(), &store.url]));
-        // Only of the one that cannot be read.
         assert!(code == 4 && out.is_empty() && err.contains("no difference: 9 flags in both"), "{out}{err}");
         let (code, _, err) = run(flipper(home.path(), "").args(["sync", &redis.url(), &store.url]));
         assert!(code == 4 && err.contains("in step but for 1 flag that cannot be read"), "{err}");

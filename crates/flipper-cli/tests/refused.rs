@@ -1,4 +1,4 @@
-//! Flags that a store refuses to take: they are told, the others go on, and nobody is told that all is well.
+//! A store refuses some flags: each is reported, the others are written, and the exit code is not 0.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -15,13 +15,13 @@ use rustix::process::Signal;
 use support::running::Running;
 use support::{flipper, run, succeed};
 
-/// Creates a flag, or replaces its data, with so many bytes.
+/// Creates a flag, or replaces its data, with this many bytes.
 fn create(home: &Path, name: &str, bytes: usize) {
     let record = format!(
         r#"{{"feature_name": "{name}", "is_enabled": true, "meta": {{"client_data": {{"pad": "{}"}}, "created_date": 1}}}}"#,
         "x".repeat(bytes)
     );
-    // Past the command, which allows half of it.
+    // Not with the command, whose limit is half of this.
     let file = SqliteFeatureFlagStore::new(home.join("from.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(file.put(&FlagRecord::from_json(record).unwrap(), Precondition::Any)).unwrap();
@@ -35,7 +35,7 @@ fn names(home: &Path, store: &str) -> Vec<String> {
 const TOO_LARGE: usize = 600 * 1024;
 
 #[test]
-fn sync_tells_what_is_too_large_and_is_not_in_step() {
+fn sync_reports_what_is_too_large_and_is_not_in_step() {
     let Some(consul) = ConsulAgent::start() else { return };
     let home = tempfile::tempdir().unwrap();
     let to = format!("consul://{}/flags", consul.address());
@@ -50,7 +50,7 @@ fn sync_tells_what_is_too_large_and_is_not_in_step() {
 }
 
 #[test]
-fn following_goes_on_with_the_others() {
+fn following_continues_with_the_other_flags() {
     let Some(mut consul) = ConsulAgent::start() else { return };
     let home = tempfile::tempdir().unwrap();
     let to = format!("consul://{}/flags", consul.address());
@@ -67,32 +67,31 @@ fn following_goes_on_with_the_others() {
     sync.line("is not in step: 1 new, 0 changed, 0 destroyed, 0 as they were, 1 failed");
     sync.line("following");
 
-    // It is another now, and taken.
     create(home.path(), "LARGE", 1);
     sync.line("wrote LARGE");
     sync.line("is in step");
-    // And one that was taken is refused; the others go on.
+    // An accepted flag is refused later.
     create(home.path(), "A", TOO_LARGE);
     sync.line("error: flag A: a flag may have 524288 bytes");
     create(home.path(), "B", 1);
     sync.line("wrote B");
 
-    // After an outage all is compared; what was refused is still.
+    // Consul refuses it in the comparison after an outage too.
     consul.kill();
     create(home.path(), "C", 1);
-    sync.line("trying on");
+    sync.line("retrying");
     consul.restart();
-    sync.line("is there again; 1 flag was refused by ");
+    sync.line("is reachable again; 1 flag was refused by ");
     wait_until("C is there", || names(home.path(), &to).contains(&"C".to_owned()));
     sync.signal(Signal::INT);
-    let (code, said) = sync.end();
-    assert_eq!(code, Some(4), "{said:?}");
-    let last = said.iter().find(|line| line.starts_with("interrupted")).unwrap();
+    let (code, lines) = sync.end();
+    assert_eq!(code, Some(4), "{lines:?}");
+    let last = lines.iter().find(|line| line.starts_with("interrupted")).unwrap();
     assert!(last.contains("1 flag was refused by ") && last.ends_with(": A"), "{last}");
-    let in_step = said.iter().filter(|line| line.ends_with("in step")).count();
-    assert_eq!(in_step, 1, "only while it was: {said:?}");
-    let told = said.iter().filter(|line| line.contains("error: flag A:")).count();
-    assert_eq!(told, 1, "each is told once: {said:?}");
+    let in_step = lines.iter().filter(|line| line.ends_with("in step")).count();
+    assert_eq!(in_step, 1, "printed once, while it was: {lines:?}");
+    let reports = lines.iter().filter(|line| line.contains("error: flag A:")).count();
+    assert_eq!(reports, 1, "reported once: {lines:?}");
 }
 
 const READER: &str = "aaaaaaaa-0000-0000-0000-00000000000a";
@@ -115,7 +114,7 @@ fn a_token_that_may_not_write() {
         command.env("CONSUL_HTTP_TOKEN", token).args(["sync", "sqlite:from.db", &to]).args(more);
         command
     };
-    // Not each of thousands of flags is told: that is an error of its own.
+    // If all flags are refused, there is one error instead of one for each.
     let (code, _, err) = run(&mut sync(READER, &[]));
     assert_eq!(code, 4);
     assert!(err.contains("refused access") && err.contains("0 of 2 flags were written"), "{err}");
@@ -127,14 +126,17 @@ fn a_token_that_may_not_write() {
     succeed(flipper(home.path(), "sqlite:from.db").args(["disable", "A"]));
     follow.line("wrote A");
     succeed(flipper(home.path(), "sqlite:from.db").args(["disable", "B"]));
-    // Told before, so it is not told again; a third one is.
+    // B was reported before and is not reported again; C is.
     succeed(flipper(home.path(), "sqlite:from.db").args(["create", "C"]));
-    let told = follow.line("refused access");
-    assert!(told.contains("flag C was not written"), "{told}");
+    let line = follow.line("refused access");
+    assert!(line.contains("flag C was not written"), "{line}");
     follow.signal(Signal::TERM);
-    let (code, said) = follow.end();
-    assert_eq!(code, Some(4), "{said:?}");
-    assert!(said.iter().any(|line| line.contains("2 flags were refused by ") && line.ends_with(": B, C")), "{said:?}");
-    assert!(!said.iter().any(|line| line.ends_with("in step")), "{said:?}");
+    let (code, lines) = follow.end();
+    assert_eq!(code, Some(4), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("2 flags were refused by ") && line.ends_with(": B, C")),
+        "{lines:?}"
+    );
+    assert!(!lines.iter().any(|line| line.ends_with("in step")), "{lines:?}");
     succeed(&mut sync(MASTER_TOKEN, &[]));
 }

@@ -1,4 +1,4 @@
-//! What commands ask of Consul: no more than they have to.
+//! Commands send Consul no more requests than they need.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -8,7 +8,7 @@ use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use support::{flipper, succeed};
 
 #[test]
-fn a_command_is_few_requests() {
+fn a_command_sends_few_requests() {
     let Some(consul) = ConsulAgent::start() else { return };
     let proxy = ConsulProxy::start(consul.port(), Fault::None);
     let home = tempfile::tempdir().unwrap();
@@ -17,10 +17,9 @@ fn a_command_is_few_requests() {
     for (arguments, expected) in [
         (&["get", "A"][..], 1),
         (&["check", "A", "user_id=7", "--json"], 1),
-        // And whether the token may read them all: Consul leaves out the others without a word.
+        // One more checks that the token may read all keys: Consul leaves the others out silently.
         (&["list"], 2),
         (&["export"], 2),
-        // Read and write.
         (&["enable", "A"], 2),
         (&["get", "A", "B"], 2),
     ] {

@@ -1,4 +1,4 @@
-//! One list of scenarios over all stores: whatever the store, the same is printed.
+//! Every scenario prints the same on every store.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! `serve`, through the outages of its store.
+//! `serve`, and outages of its store.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -32,7 +32,6 @@ fn serve_starts_from_a_snapshot_while_the_store_is_away() {
     redis.kill();
     let (_server, thrift, http) = start_server(home.path(), &redis.url(), &["--snapshot", "flags.snapshot"]);
     assert_eq!(run(flipper(home.path(), &thrift).args(["check", "A"])).0, 0);
-    // It can answer, and says how old the answers are.
     assert_eq!(ask(&http, "/readyz").0, 200);
     assert_eq!(ask(&http, "/readyz?max_stale=1h").0, 200);
     let (code, body) = ask(&http, "/readyz?max_stale=0s");
@@ -60,17 +59,17 @@ fn serve_makes_its_file() {
     assert_eq!(ask(&http, "/readyz").0, 200);
     succeed(flipper(home.path(), &thrift).args(["create", "A", "--enable"]));
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
+    let (code, lines) = server.end();
     assert_eq!(code, Some(0));
-    assert!(said.iter().any(|line| line.contains("the file was not there and has been made")), "{said:?}");
+    assert!(lines.iter().any(|line| line.contains("created a new file, without flags")), "{lines:?}");
     let (server, _, http) = start_server(home.path(), "sqlite:new.db", &[]);
     assert!(ask(&http, "/metrics").1.contains("flipper_flags 1\n"));
     server.signal(Signal::TERM);
-    assert!(!server.end().1.iter().any(|line| line.contains("has been made")));
+    assert!(!server.end().1.iter().any(|line| line.contains("created a new file")));
 }
 
 #[test]
-fn an_orderly_run_warns_of_nothing() {
+fn a_run_without_faults_logs_no_warning() {
     let homes: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
     let make = [stores::sqlite, stores::redis, stores::consul, stores::thrift];
     for (make, home) in make.iter().zip(&homes) {
@@ -80,25 +79,25 @@ fn an_orderly_run_warns_of_nothing() {
         wait_until("it is ready", || ask(&http, "/readyz?max_stale=0s").0 == 200);
         succeed(flipper(home.path(), &thrift).args(["enable", "A"]));
         server.signal(Signal::TERM);
-        let (code, said) = server.end();
+        let (code, lines) = server.end();
         assert_eq!(code, Some(0));
-        let warned: Vec<_> = said.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
-        assert!(warned.is_empty(), "{}: {warned:#?}", store.url);
+        let warnings: Vec<_> = lines.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+        assert!(warnings.is_empty(), "{}: {warnings:#?}", store.url);
     }
 }
 
 #[test]
-fn a_signal_that_comes_twice_is_one() {
+fn a_repeated_signal_counts_once() {
     let Some(redis) = RedisServer::start() else { return };
     let home = tempfile::tempdir().unwrap();
     succeed(flipper(home.path(), &redis.url()).args(["create", "A"]));
     let (server, thrift, http) = start_server(home.path(), &redis.url(), &[]);
     wait_until("it is ready", || ask(&http, "/readyz").0 == 200);
     redis.pause();
-    // One call; a second one would find the connection closed.
+    // One call: a second one would find the connection closed.
     let client = Running::start(flipper(home.path(), &thrift).args(["get", "A"]));
     wait_until("it is connected", || ask(&http, "/metrics").1.contains("flipper_thrift_connections 1\n"));
-    // Nothing shows that the call has been read, which is no later than the server has answered so many others.
+    // The server reads the call before it has answered these requests; nothing else shows that.
     for _ in 0..100 {
         ask(&http, "/healthz");
     }
@@ -106,10 +105,10 @@ fn a_signal_that_comes_twice_is_one() {
     server.signal(Signal::TERM);
     server.signal(Signal::INT);
     redis.resume();
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said:?}");
-    let (_, said) = client.end();
-    assert!(!said.iter().any(|line| line.contains("reset") || line.contains("closed")), "{said:?}");
+    let (code, lines) = server.end();
+    assert_eq!(code, Some(0), "{lines:?}");
+    let (_, lines) = client.end();
+    assert!(!lines.iter().any(|line| line.contains("reset") || line.contains("closed")), "{lines:?}");
 }
 
 #[test]
@@ -127,7 +126,6 @@ fn serve_over_consul() {
     assert_eq!(server.end().0, Some(0));
 }
 
-/// Asks for a page over HTTP: status and body.
 fn ask(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
@@ -160,7 +158,7 @@ fn started(serve: &mut Command) -> (Running, String, String) {
 }
 
 #[test]
-fn serve_answers_from_memory_and_tells_how_it_is() {
+fn serve_answers_from_memory_and_reports_its_state() {
     let Some(mut redis) = RedisServer::start() else { return };
     let home = tempfile::tempdir().unwrap();
     succeed(flipper(home.path(), &redis.url()).args(["create", "A", "--enable"]));
@@ -180,7 +178,7 @@ fn serve_answers_from_memory_and_tells_how_it_is() {
     ] {
         assert!(metrics.lines().any(|metric| metric == line), "{line} is not in\n{metrics}");
     }
-    // Each has its help and its type, as Prometheus wants them.
+    // Prometheus requires both.
     for metric in metrics.lines().filter(|line| !line.starts_with('#')) {
         let name = metric.split(['{', ' ']).next().unwrap();
         assert!(metrics.contains(&format!("# TYPE {name} ")) && metrics.contains(&format!("# HELP {name} ")), "{name}");
@@ -197,20 +195,20 @@ fn serve_answers_from_memory_and_tells_how_it_is() {
     assert!(metrics.contains("flipper_store_live 0\n") && !metrics.contains("flipper_store_stale_seconds 0\n"));
     assert!(metrics.contains("flipper_store_info{store=\""), "{metrics}");
     assert_eq!(ask(&http, "/healthz").0, 200);
-    assert_eq!(run(flipper(home.path(), &thrift).args(["check", "A"])).0, 0, "checks go on");
+    assert_eq!(run(flipper(home.path(), &thrift).args(["check", "A"])).0, 0, "checks still work");
     let (code, _, err) = run(flipper(home.path(), &thrift).args(["disable", "A"]));
     assert_eq!(code, 4, "{err}");
     redis.restart();
     wait_until("it is current again", || ask(&http, "/readyz?max_stale=0s").0 == 200);
 
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
+    let (code, lines) = server.end();
     assert_eq!(code, Some(0));
-    assert!(said.iter().any(|line| line.ends_with("stopped")), "{said:?}");
+    assert!(lines.iter().any(|line| line.ends_with("stopped")), "{lines:?}");
 }
 
 #[test]
-fn serve_does_not_wait_for_those_who_do_not_ask() {
+fn serve_does_not_wait_for_incomplete_requests() {
     let home = tempfile::tempdir().unwrap();
     let (_server, _, http) = start_server(home.path(), "memory:", &[]);
     let mut slow = TcpStream::connect(&http).unwrap();
@@ -218,11 +216,10 @@ fn serve_does_not_wait_for_those_who_do_not_ask() {
     write!(slow, "GET /healthz HTTP/1.1\r\nhost: ").unwrap();
     let mut endless = TcpStream::connect(&http).unwrap();
     endless.set_read_timeout(Some(flipper_testkit::PATIENCE)).unwrap();
-    // The server may have enough of it before all is written.
     let _ = write!(endless, "GET /healthz HTTP/1.1\r\nx: {}", "x".repeat(1 << 20));
     for stream in [&mut slow, &mut endless] {
         let mut answer = Vec::new();
-        // An end or a reset, but no time-out.
+        // The end of the stream or a reset, but no timeout.
         let ended = stream.read_to_end(&mut answer);
         assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     }
@@ -249,13 +246,13 @@ fn serve_logs_json() {
     let (server, thrift, _) = start_server(home.path(), "memory:", &["--log-format", "json"]);
     succeed(flipper(home.path(), &thrift).args(["create", "A"]));
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
+    let (code, lines) = server.end();
     assert_eq!(code, Some(0));
-    assert!(said.iter().all(|line| flipper::json::Json::parse(line).is_ok()), "{said:?}");
+    assert!(lines.iter().all(|line| flipper::json::Json::parse(line).is_ok()), "{lines:?}");
 }
 
 #[test]
-fn serve_says_what_is_in_its_way() {
+fn serve_explains_why_it_cannot_listen() {
     let home = tempfile::tempdir().unwrap();
     let (_server, thrift, http) = start_server(home.path(), "memory:", &[]);
     let thrift = thrift.strip_prefix("thrift://").unwrap();
@@ -269,7 +266,7 @@ fn serve_says_what_is_in_its_way() {
         assert_eq!(code, 4, "{err}");
         assert!(err.contains("in use") && err.contains("another program has the port"), "{err}");
     }
-    // No address of this machine, so the port has nothing to do with it.
+    // Not an address of this machine, so the port is not the reason.
     for option in ["--thrift", "--http"] {
         let arguments = ["serve", "--listen-everywhere", "--thrift", "127.0.0.1:0", option, "192.0.2.1:9090"];
         let arguments =
@@ -281,7 +278,7 @@ fn serve_says_what_is_in_its_way() {
 }
 
 #[test]
-fn serve_listens_everywhere_if_told() {
+fn serve_listens_everywhere_with_the_option() {
     let home = tempfile::tempdir().unwrap();
     let everywhere = ["--listen-everywhere", "--thrift", "0.0.0.0:0"];
     let (code, _, err) = run(flipper(home.path(), "memory:").arg("serve").args(&everywhere[1..]));
@@ -291,7 +288,7 @@ fn serve_listens_everywhere_if_told() {
 }
 
 #[test]
-fn a_token_that_consul_does_not_know() {
+fn an_unknown_consul_token() {
     let Some(consul) = ConsulAgent::options().acl().start() else { return };
     let home = tempfile::tempdir().unwrap();
     let url = format!("consul://{}", consul.address());
@@ -306,7 +303,7 @@ fn a_token_that_consul_does_not_know() {
 }
 
 #[test]
-fn serve_ends_where_it_is_refused() {
+fn serve_ends_if_access_is_refused() {
     let Some(redis) = RedisServer::options().password("sesame").start() else { return };
     let home = tempfile::tempdir().unwrap();
     let url = redis.url().replace("://", "://:wrong@");

@@ -1,4 +1,4 @@
-//! Recorded sessions: every command's output and help, and those of the documentation.
+//! Recorded sessions: output and help of every command, and the documentation.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! `sync --follow`, through the outages of both stores, and whatever others do to them.
+//! `sync --follow`: outages of both stores, and foreign writers.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -38,18 +38,18 @@ fn sync_follows_through_outages_of_both_sides() {
     succeed(&mut at(&from_url, &["enable", "A"]));
     wait_until("A is on there", || has(&to_url, "A", Some(true)));
     succeed(&mut at(&from_url, &["destroy", "B", "--yes"]));
-    wait_until("B is gone there", || has(&to_url, "B", None));
+    wait_until("B is deleted there", || has(&to_url, "B", None));
 
-    // What happens while the target is away arrives when it is back.
+    // Changes during an outage of the target are written afterwards.
     to.kill();
     succeed(&mut at(&from_url, &["disable", "A"]));
     succeed(&mut at(&from_url, &["destroy", "C", "--yes"]));
-    sync.line("trying on");
+    sync.line("retrying");
     to.restart();
     wait_until("A is off there", || has(&to_url, "A", Some(false)));
-    wait_until("C is gone there", || has(&to_url, "C", None));
+    wait_until("C is deleted there", || has(&to_url, "C", None));
 
-    // A source that comes back empty empties nothing.
+    // A source that comes back empty does not empty the target.
     from.restart_empty();
     assert!(sync.line("no longer in").contains("1 flag no longer in"));
     assert!(has(&to_url, "A", Some(false)));
@@ -61,7 +61,6 @@ fn sync_follows_through_outages_of_both_sides() {
     assert_eq!(sync.end().0, Some(0));
 }
 
-/// A command in a folder of its own.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -93,11 +92,11 @@ impl Place {
     }
 }
 
-/// Ends it by Ctrl-C: its exit code, and the last that it said.
+/// Interrupts it: the exit code and the last message.
 fn interrupt(sync: Running) -> (Option<i32>, String) {
     sync.signal(Signal::INT);
-    let (code, said) = sync.end();
-    (code, said.iter().find(|line| line.starts_with("interrupted")).unwrap_or_else(|| panic!("{said:?}")).clone())
+    let (code, lines) = sync.end();
+    (code, lines.iter().find(|line| line.starts_with("interrupted")).unwrap_or_else(|| panic!("{lines:?}")).clone())
 }
 
 #[test]
@@ -107,18 +106,17 @@ fn a_source_that_is_emptied_empties_nothing() {
     place.fill(&from.url());
     let mut sync = place.follow(&from.url(), &to.url(), &[]);
     from.command(&["FLUSHALL"]);
-    let told = sync.line("error:");
-    assert!(told.contains("12 of 12 flags in ") && told.contains("12 flags kept in "), "{told}");
-    assert!(told.contains("--delete --max-deletions 100%"), "{told}");
+    let line = sync.line("error:");
+    assert!(line.contains("12 of 12 flags in ") && line.contains("12 flags kept in "), "{line}");
+    assert!(line.contains("--delete --max-deletions 100%"), "{line}");
     assert_eq!(place.count(&to.url()), 12);
-    // The rest goes on.
     succeed(&mut place.at(&from.url(), &["create", "NEW"]));
     sync.line("wrote NEW");
     let (code, last) = interrupt(sync);
     assert_eq!(code, Some(4));
     assert!(last.contains("12 flags kept, though destroyed in "), "{last}");
 
-    // Begun again it is the same, until it is said to be meant.
+    // A new start has the same result, until the option allows it.
     let again = ["sync", &from.url(), &to.url(), "--follow", "--delete", "--yes"];
     let (code, _, err) = run(&mut place.at("memory:", &again));
     assert!(code == 2 && err.contains("12 of 13 flags in ") && err.contains("nothing was written"), "{err}");
@@ -136,10 +134,9 @@ fn a_consul_source_that_is_emptied_empties_nothing() {
     place.fill(&url);
     let mut sync = place.follow(&url, "sqlite:to.db", &[]);
     from.ask("DELETE", "/v1/kv/flags?recurse", b"");
-    let told = sync.line("error:");
-    assert!(told.contains("12 of 12 flags in "), "{told}");
+    let line = sync.line("error:");
+    assert!(line.contains("12 of 12 flags in "), "{line}");
     assert_eq!(place.count("sqlite:to.db"), 12);
-    // A flag that is there again is as any other.
     succeed(&mut place.at(&url, &["create", "FLAG_1"]));
     sync.line("wrote FLAG_1");
     let (code, last) = interrupt(sync);
@@ -160,14 +157,14 @@ fn as_many_as_are_allowed_are_destroyed() {
         if destroyed == 0 {
             sync.line("error: 1 of 12 flags in ");
         }
-        wait_until("they are gone", || place.count(&to) == 12 - destroyed);
+        wait_until("they are deleted", || place.count(&to) == 12 - destroyed);
         assert_eq!(interrupt(sync).0, Some(if destroyed == 0 { 4 } else { 0 }), "{limit}");
     }
     for limit in ["101%", "-1", "x", "1.5", "%"] {
         let limit = format!("--max-deletions={limit}");
         assert_eq!(run(&mut place.at("", &["sync", "sqlite:a", "sqlite:b", &limit])).0, 2, "{limit}");
     }
-    // Without --follow it counts where it is given.
+    // Without --follow the limit applies if it is given.
     let sync = ["sync", "sqlite:from100%.db", "sqlite:to0.db", "--delete", "--yes"];
     let (code, _, err) = run(place.at("", &sync).args(["--max-deletions", "50%"]));
     assert!(code == 2 && err.contains("12 of 12 flags in sqlite:to0.db would be destroyed"), "{err}");
@@ -182,14 +179,14 @@ fn a_source_that_comes_back_with_a_part_destroys_nothing() {
     place.fill(&from.url());
     let mut sync = place.follow(&from.url(), &to.url(), &[]);
     from.kill();
-    sync.line("trying on");
+    sync.line("retrying");
     from.restart_empty();
     succeed(&mut place.at(&from.url(), &["create", "FLAG_1"]));
     sync.line("flags no longer in ");
     wait_until("what it has is written", || run(&mut place.at(&to.url(), &["check", "FLAG_1"])).0 == 1);
     assert_eq!(place.count(&to.url()), 12);
     assert_eq!(interrupt(sync).0, Some(0));
-    // Not even if flags that are gone are to be destroyed: these are too many.
+    // With --delete these are still too many.
     let mut sync = place.follow(&from.url(), "sqlite:to.db", &["--delete", "--yes"]);
     let more: Vec<_> = (2..=12).map(|number| format!("FLAG_{number}")).collect();
     succeed(place.at(&from.url(), &["create"]).args(&more));
@@ -201,7 +198,7 @@ fn a_source_that_comes_back_with_a_part_destroys_nothing() {
 }
 
 #[test]
-fn a_target_that_others_change_is_made_right_again() {
+fn foreign_changes_of_the_target_are_undone() {
     let (Some(to), Some(consul)) = (RedisServer::start(), ConsulAgent::start()) else { return };
     let place = Place::new();
     place.fill("sqlite:from.db");
@@ -212,7 +209,7 @@ fn a_target_that_others_change_is_made_right_again() {
             let diff = run(&mut place.at("", &["diff", "sqlite:from.db", &url, "--json"])).1;
             diff.contains("\"equal\": true")
         };
-        // Another change, which comes back from the target as one's own.
+        // Our own change, which comes back from the target as an event.
         succeed(&mut place.at("sqlite:from.db", &["toggle", "FLAG_1"]));
         sync.line("wrote FLAG_1");
         succeed(&mut place.at(&url, &["disable", "FLAG_2"]));
@@ -220,33 +217,32 @@ fn a_target_that_others_change_is_made_right_again() {
         wait_until("it is as it was", is_same);
         let names: Vec<_> = (1..=12).map(|number| format!("FLAG_{number}")).collect();
         succeed(place.at(&url, &["destroy", "--yes"]).args(&names));
-        wait_until("all are there again", is_same);
+        wait_until("all exist again", is_same);
         sync.line("was changed by others");
         assert_eq!(interrupt(sync), (Some(0), "interrupted, with all changes written".to_owned()), "{url}");
     }
-    // Emptied, and broken.
     let sync = place.follow("sqlite:from.db", &to.url(), &[]);
     to.command(&["FLUSHALL"]);
-    wait_until("all are there again", || place.count(&to.url()) == 12);
+    wait_until("all exist again", || place.count(&to.url()) == 12);
     to.command(&["SET", "features/FLAG_3", "no flag"]);
     wait_until("it can be read again", || run(&mut place.at(&to.url(), &["check", "FLAG_3"])).0 == 0);
     assert_eq!(interrupt(sync).0, Some(0));
 }
 
 #[test]
-fn what_cannot_be_read_is_told_at_the_end() {
+fn unreadable_flags_are_listed_at_the_end() {
     let (Some(from), place) = (RedisServer::start(), Place::new()) else { return };
     succeed(&mut place.at(&from.url(), &["create", "A", "B"]));
-    from.command(&["SET", "features/BROKEN", "no flag"]);
+    from.command(&["SET", "features/UNREADABLE", "no flag"]);
     let mut sync = place.follow(&from.url(), "sqlite:to.db", &[]);
     let (code, last) = interrupt(sync);
     assert_eq!(code, Some(4));
-    assert!(last.starts_with("interrupted; 1 flag cannot be read in ") && last.ends_with(": BROKEN"), "{last}");
+    assert!(last.starts_with("interrupted; 1 flag cannot be read in ") && last.ends_with(": UNREADABLE"), "{last}");
 
     sync = place.follow(&from.url(), "sqlite:to.db", &[]);
     from.command(&["SET", "features/A", "no flag"]);
     sync.line("A in ");
-    succeed(&mut place.at(&from.url(), &["destroy", "A", "BROKEN", "--yes"]));
-    wait_until("A is gone", || place.count("sqlite:to.db") == 1);
+    succeed(&mut place.at(&from.url(), &["destroy", "A", "UNREADABLE", "--yes"]));
+    wait_until("A is deleted", || place.count("sqlite:to.db") == 1);
     assert_eq!(interrupt(sync), (Some(0), "interrupted, with all changes written".to_owned()));
 }

@@ -1,4 +1,4 @@
-//! What a person at a terminal sees: colours, questions, progress, narrow windows.
+//! Colours, questions, progress and narrow windows of a terminal.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -37,7 +37,7 @@ impl Home {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn colours_are_for_terminals() {
     let home = Home::new();
     let on_screen = |command: &mut Command| Terminal::start(command, 80).end().1;
     assert!(on_screen(home.flipper().arg("list")).contains(GREEN));
@@ -112,15 +112,15 @@ fn a_table_fits_the_window() {
     );
     assert_eq!(at(8), "NAME\nNEW_CHE…\nOLD\n");
     let (_, out, _) = run(home.flipper().arg("list"));
-    assert!(out.contains("everything that comes along"), "nobody counts the columns of a pipe");
+    assert!(out.contains("everything that comes along"), "a pipe has no width");
     let help = Terminal::start(home.flipper().args(["rollout", "--help"]).env("NO_COLOR", "1"), 40).end().1;
-    // clap leaves the line of usage in one piece.
+    // clap does not wrap the usage line.
     let longest = help.lines().filter(|line| !line.starts_with("Usage")).map(|line| line.chars().count()).max();
     assert!(longest <= Some(40), "{help}");
 }
 
 #[test]
-fn long_work_shows_how_far_it_is() {
+fn long_work_shows_its_progress() {
     let home = Home::new();
     let flags: Vec<_> = (0..3000)
         .map(|number| {

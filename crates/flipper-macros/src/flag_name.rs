@@ -1,10 +1,10 @@
-//! The name of a flag: checked here where it is a literal, by the compiler where it is a constant.
+//! A flag's name: a literal is checked here, a constant by the compiler.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Result};
 
-/// The most bytes a name may take; `flipper::store::validate_new_name` has the same rules, and a test compares the two.
+/// The greatest length in bytes. A test compares these rules with `flipper::store::validate_new_name`.
 const MAX: usize = 255;
 
 pub(crate) enum FlagName {
@@ -28,7 +28,7 @@ impl FlagName {
         }
     }
 
-    /// An expression of type `&'static str`, which does not compile if the name is none.
+    /// An expression of type `&'static str` that compiles only if the name is valid.
     pub(crate) fn expression(&self, flipper: &TokenStream) -> TokenStream {
         match self {
             Self::Literal(name) => quote!(#name),
@@ -37,7 +37,6 @@ impl FlagName {
     }
 }
 
-/// What is wrong with the name, and what to do.
 pub(crate) fn check(name: &str) -> std::result::Result<(), String> {
     if name.is_empty() {
         return Err("a flag's name cannot be empty: give it 1 to 255 bytes, as in `\"MY_FEATURE\"`".to_owned());
@@ -56,7 +55,7 @@ pub(crate) fn check(name: &str) -> std::result::Result<(), String> {
 mod tests {
     use super::*;
 
-    /// In a constant the compiler would refuse them by its own words; called at run time it panics.
+    /// Called at run time it panics, where the compiler would report an error.
     fn is_constant_name(name: &'static str) -> bool {
         std::panic::catch_unwind(|| flipper::__private::flag_name(name)).is_ok()
     }

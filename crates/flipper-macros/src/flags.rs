@@ -9,7 +9,7 @@ use self::parse::{Flag, Flags};
 
 pub(crate) fn expand(tokens: TokenStream) -> TokenStream {
     let mut tokens = tokens.into_iter();
-    // `flipper::flags!` puts the path of its crate in front.
+    // `flipper::flags!` passes its crate's path first.
     let flipper = match tokens.next() {
         Some(TokenTree::Group(path)) => path.stream(),
         _ => quote!(::flipper),
@@ -48,19 +48,19 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
             #[allow(dead_code)]
             #visibility const NAMES: &'static [&'static str] = &[#(#names,)*];
 
-            /// The handles of all flags. None is created by this; those that do not exist answer with their default.
+            /// The handles of all flags. Creates no flag; a missing one has its default.
             #[allow(dead_code)]
             #[must_use]
             #visibility fn new<M: #flipper::client::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {
                 Self { #(#handles,)* }
             }
 
-            /// Creates the flags that do not exist, each on or off as its default says; those that exist stay as they are.
+            /// Creates missing flags, each on or off by its default; existing ones stay as they are.
             ///
             /// # Errors
             ///
-            /// What [`create`](#flipper::FeatureFlagClient::create) says, other than that a flag exists. The flags before
-            /// that one are there then, and calling again goes on.
+            /// Those of [`create`](#flipper::FeatureFlagClient::create), except for an existing flag. The flags before the failed one have
+            /// been created, and a new call continues.
             #[allow(dead_code)]
             #visibility async fn register<M: #flipper::client::Checks>(
                 features: &#flipper::FeatureFlagClient<M>,
@@ -69,8 +69,8 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
                 ::core::result::Result::Ok(Self::new(features))
             }
 
-            /// As `register`, without waiting: flags that do not exist are created once the store can be reached, however long
-            /// that takes. Until then their defaults stand. What cannot be created is in the log.
+            /// Like `register`, without waiting: missing flags are created once the store can be reached, however long that takes.
+            /// Until then their defaults apply. Errors are logged.
             #[allow(dead_code)]
             #[must_use]
             #visibility fn register_in_background<M: #flipper::client::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {

@@ -1,4 +1,4 @@
-//! `flipper::flags!`, in a crate that lets no warning pass.
+//! `flipper::flags!`, in a crate that denies warnings.
 #![deny(warnings, missing_docs, missing_debug_implementations, clippy::all, clippy::pedantic)]
 
 use std::fmt::Debug;
@@ -80,11 +80,11 @@ fn register_touches_nothing_that_is_there() {
     assert_eq!(features.record("NEW_CHECKOUT").unwrap(), before);
 
     block_on(Flags::register(&features)).unwrap();
-    let mut told = Vec::new();
+    let mut names = Vec::new();
     while let Some(Some(Change::Set { name, .. })) = changes.next().now_or_never() {
-        told.push(name);
+        names.push(name);
     }
-    assert_eq!(told, ["Improved horse sounds", "TYPE", "search.prefix", "search.suffix", "never"]);
+    assert_eq!(names, ["Improved horse sounds", "TYPE", "search.prefix", "search.suffix", "never"]);
 }
 
 #[test]

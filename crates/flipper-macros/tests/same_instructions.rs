@@ -1,5 +1,4 @@
-//! The attribute adds nothing to the check, and a typed flag nothing to that of a handle: the assembly of a release build is the
-//! same as without them. `programs/same_instructions.rs` has both.
+//! An attribute costs no more than the check, and a typed flag no more than a handle: the assembly of a release build is the same.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -7,7 +6,7 @@ mod support;
 
 const PROGRAM: &str = include_str!("programs/same_instructions.rs");
 
-/// The instructions of each function that is compared, by the function's name.
+/// The instructions of each compared function, by its name.
 fn instructions(by_hand: bool) -> Vec<(String, Vec<String>)> {
     let (mut cargo, package) = support::cargo("same_instructions", PROGRAM, &["macros"]);
     let assembly = package.join(if by_hand { "by_hand.s" } else { "macros.s" });
@@ -27,7 +26,6 @@ fn functions(assembly: &str) -> Vec<(String, Vec<String>)> {
     for line in assembly.lines() {
         if !line.starts_with(char::is_whitespace) {
             let label = line.split(':').next().unwrap_or_default();
-            // Labels within a function begin with `.L` or `L`.
             if !label.trim_start_matches('.').starts_with('L') {
                 inside =
                     label.contains("same_instructions") && (label.contains("functions") || label.contains("polled"));
@@ -43,7 +41,7 @@ fn functions(assembly: &str) -> Vec<(String, Vec<String>)> {
     functions
 }
 
-/// Symbols end in a hash of the crate, which is another one for each build.
+/// Removes the hash of the crate, which differs in each build.
 fn without_hash(text: &str) -> String {
     let mut text = text.to_owned();
     while let Some(at) = text.find("17h").filter(|at| text.len() >= at + 20) {
@@ -52,7 +50,7 @@ fn without_hash(text: &str) -> String {
     text
 }
 
-/// Local labels are numbered through the file.
+/// Renumbers local labels, which count through the file.
 fn without_numbers(text: &str) -> String {
     let Some((before, after)) = text.split_once(".L") else { return text.to_owned() };
     let after = after.trim_start_matches(|c: char| c.is_alphanumeric() || "._".contains(c));

@@ -1,10 +1,9 @@
-//! What compiles, and what the compiler says of what does not.
+//! Programs that compile, and the errors of those that do not.
 //!
-//! In `ui/fail` the snapshots hold what is ours of each error: its message, its place and the notes of our traits. The rest changes with the
-//! compiler and with the library's source. `ui/whole` has ten mistakes whose errors are compared whole, as a newcomer sees them.
+//! A snapshot in `ui/fail` has our part of each error: message, place and notes of our traits. The rest changes with the compiler
+//! and the library's source. Snapshots in `ui/whole` are complete, as a user sees them.
 //!
-//! `TRYBUILD=overwrite cargo test -p flipper-macros --test ui` writes the snapshots; read the difference before it is
-//! committed: each message must say what to do.
+//! `TRYBUILD=overwrite cargo test -p flipper-macros --test ui` writes the snapshots. Each message must say what to do.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

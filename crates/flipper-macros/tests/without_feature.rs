@@ -1,4 +1,4 @@
-//! What the compiler says to a program that uses the macros without the feature.
+//! The error without the feature `macros`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 

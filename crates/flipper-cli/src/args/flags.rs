@@ -33,16 +33,10 @@ pub(crate) struct List {
 }
 
 #[derive(Args)]
-pub(crate) struct Get {
-    #[command(flatten)]
-    pub(crate) names: Names,
-}
-
-#[derive(Args)]
 pub(crate) struct Switch {
     #[command(flatten)]
     pub(crate) names: Names,
-    /// Creates flags that are not there
+    /// Creates missing flags
     #[arg(long)]
     pub(crate) create: bool,
     #[command(flatten)]
@@ -67,10 +61,10 @@ pub(crate) struct Create {
     /// Client data: a JSON object, or @FILE that holds one; `description` in it is shown by `list`
     #[arg(long, visible_alias = "data", value_name = "JSON|@FILE")]
     pub(crate) client_data: Option<OsString>,
-    /// A condition on an attribute that a check does not give does not hold; else it is not looked at. Python does not know this
+    /// Conditions on attributes that a check does not give do not hold, instead of being skipped. Python ignores this
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Keeps a flag that is there already as it is
+    /// Leaves an existing flag as it is
     #[arg(long)]
     pub(crate) if_missing: bool,
     #[command(flatten)]
@@ -91,17 +85,11 @@ pub(crate) struct Destroy {
 #[derive(Subcommand)]
 pub(crate) enum ClientData {
     /// Prints the client data, as JSON
-    Get(ClientDataGet),
+    Get(Names),
     /// Sets keys of the client data, and leaves the others
     Set(ClientDataSet),
     /// Removes keys of the client data
     Unset(ClientDataUnset),
-}
-
-#[derive(Args)]
-pub(crate) struct ClientDataGet {
-    #[command(flatten)]
-    pub(crate) names: Names,
 }
 
 #[derive(Args)]
@@ -127,15 +115,14 @@ pub(crate) struct ClientDataUnset {
 
 #[derive(Args)]
 #[command(after_help = "\
-A store does not keep when a flag was last changed. A flag counts as stale that was created that long ago and is off, or on for \
-everybody: no condition, no rollout below 100%, no ramp under way.")]
+A store does not record when a flag was last changed. A flag counts as stale if it was created that long ago and is off, or on for \
+all callers: no condition, no rollout below 100%, no unfinished ramp.")]
 pub(crate) struct Stale {
-    /// Created at least so long ago: 90d, 12h, 1year
+    /// Created at least this long ago: 90d, 12h, 1year
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) older_than: Duration,
 }
 
-/// A time such as `90d` or `2h 30min`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 90d, 2h or 30min"))
 }

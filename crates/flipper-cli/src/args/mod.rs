@@ -10,14 +10,13 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use flags::{
-    ClientData, ClientDataGet, ClientDataSet, ClientDataUnset, Create, Destroy, Get, List, Stale, Switch, Toggle,
+    ClientData, ClientDataSet, ClientDataUnset, Create, Destroy, List, Names, Stale, Switch, Toggle,
 };
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
 pub(crate) use targeting::{Bucketer, Check, Condition, ConditionAdd, ConditionClear, ConditionList};
 
 fn after_help() -> String {
-    // Its first letter begins a sentence here.
     let forms = crate::store::forms().replacen('a', "A", 1);
     format!("{EXIT_CODES}{forms}. {PASSWORDS}")
 }
@@ -26,18 +25,18 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  on, or done
     1  off, of `check`; or problems found, of `doctor`
-    2  the command cannot be done as it was given
+    2  the command is wrong: an option, a name, a condition, a file
     3  no such flag
-    4  the store cannot be used, or what it holds cannot
+    4  the store cannot be used, or has unreadable flags
   130  interrupted by Ctrl-C, 143 by SIGTERM, with something left to do
 
 Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or \
-in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` tells which, and whether it answers.
+in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` shows which one, and whether it answers.
 
 ";
 
 const PASSWORDS: &str = "\
-Everybody on the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
+Every user of the machine can read a command line: keep passwords in FLIPPER_STORE or flipper.toml. They are never printed.";
 
 /// Feature flags in a terminal: manage, watch, move and serve them
 #[derive(Parser)]
@@ -65,7 +64,7 @@ pub(crate) enum Command {
     /// Lists flags
     List(List),
     /// Shows flags: their state, targeting and data
-    Get(Get),
+    Get(Names),
     /// Creates flags, off unless --enable
     Create(Create),
     /// Turns flags on
@@ -105,9 +104,9 @@ pub(crate) enum Command {
     Stale(Stale),
     /// Serves the store's flags over Thrift, with health and metrics over HTTP
     Serve(Serve),
-    /// Tells which store is used, why, and whether it answers
+    /// Shows which store is used, why, and whether it answers
     Stores,
-    /// Looks at the store as an operator would: reachable, rights, how changes arrive, flags that cannot be read
+    /// Examines the store: connection, rights, how changes arrive, unreadable flags
     #[command(
         after_help = "Exit codes: 0 all is fine, 1 there are problems, 4 there is a fault: the store cannot be used."
     )]

@@ -10,9 +10,9 @@ use super::flags::DryRun;
 
 #[derive(Args)]
 #[command(after_help = "\
-Each line has the time at which the change was seen, the flag, and what is another than before. Where changes are pushed \
-they are seen within milliseconds; where the store is polled, within the time that is told at the start. While the store \
-is away this says so, and when it is back it tells what happened meanwhile. Ctrl-C ends it.")]
+Each line has the time of the change, the flag, and what differs from before. Where the store pushes changes, they \
+arrive within milliseconds; where it is polled, within the interval printed at the start. An outage is reported, and \
+the changes made meanwhile follow when the store is back. Ctrl-C ends the command.")]
 pub(crate) struct Watch {
     /// Only these flags, which need not exist; without names all
     #[arg(value_name = "NAME")]
@@ -28,18 +28,18 @@ pub(crate) struct Export {
 
 #[derive(Args)]
 #[command(after_help = "\
-The file is what `export` writes: a JSON array of flags as they are stored. Flags one after the other, as `get --json` prints \
-them, will do too. It is read to its end first: from a broken file nothing is imported.
+The file is what `export` writes: a JSON array of stored flags. One flag after the other, as `get --json` prints them, works \
+too. The whole file is checked first: from a file with a mistake nothing is imported.
 
-Without --merge or --replace nothing is written if a flag is there already and is another one. A new SQLite file is made.")]
+Without --merge or --replace nothing is written if a flag exists and differs. A new SQLite file is created.")]
 pub(crate) struct Import {
     /// The file; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Writes over flags that are there, and leaves those that are not in the file
+    /// Overwrites existing flags, and leaves those that are not in the file
     #[arg(long, conflicts_with = "replace")]
     pub(crate) merge: bool,
-    /// As --merge, and destroys flags that are not in the file; asks before
+    /// Like --merge, and destroys flags that are not in the file; asks before
     #[arg(long)]
     pub(crate) replace: bool,
     /// Does not ask
@@ -51,12 +51,12 @@ pub(crate) struct Import {
 
 #[derive(Args)]
 #[command(after_help = "\
-Flags of FROM are written over those of TO; only what differs is written, so that the same command goes on where it was \
-interrupted. A new SQLite file is made. Flags that only TO has stay, unless --delete; so do, with --follow, those that are \
-gone when FROM comes back after it was away. With --follow TO is watched too: what others change or destroy there is written again.
+Flags of FROM overwrite those of TO. Only differences are written, so the same command continues where it was \
+interrupted. A new SQLite file is created. Flags that only TO has stay, unless --delete; with --follow, so do those that \
+are missing when FROM comes back after an outage. --follow watches TO too, and writes again what others change or destroy there.
 
---max-deletions keeps a FROM that is emptied from emptying TO. If more flags than that are destroyed in FROM within a minute, they \
-are kept in TO and told, and all other changes go on. Without --follow it is looked at only if it is given.")]
+--max-deletions protects TO when FROM is emptied. If more flags than that are destroyed in FROM within a minute, they stay \
+in TO and are reported, and all other changes go on. Without --follow it applies only if it is given.")]
 pub(crate) struct Sync {
     /// The store to read, as a URL
     #[arg(value_name = "FROM")]
@@ -64,13 +64,13 @@ pub(crate) struct Sync {
     /// The store to write, as a URL
     #[arg(value_name = "TO")]
     pub(crate) to: OsString,
-    /// Goes on with each change of FROM, until Ctrl-C; flags that are destroyed there meanwhile are destroyed in TO
+    /// Continues with each change of FROM, until Ctrl-C; flags destroyed there are destroyed in TO
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) follow: bool,
     /// Destroys flags that only TO has; asks before
     #[arg(long)]
     pub(crate) delete: bool,
-    /// Destroys no more flags than this share or number of them; --follow has 50% if it is not given, and 100% is no limit
+    /// Destroys no more flags than this share or number; with --follow the default is 50%; 100% is no limit
     #[arg(long, value_name = "SHARE|N", value_parser = Limit::parse)]
     pub(crate) max_deletions: Option<Limit>,
     /// Does not ask
@@ -80,7 +80,6 @@ pub(crate) struct Sync {
     pub(crate) dry: DryRun,
 }
 
-/// How many of all flags may be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Limit {
     /// In percent.
@@ -89,9 +88,9 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    /// Of `--follow`, where none is given.
+    /// The default of `--follow`.
     pub(crate) const USUAL: Self = Self::Share(50.0);
-    /// So few are never many, whatever the usual share is.
+    /// The default limit always allows this many.
     const FEW: usize = 2;
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -105,7 +104,6 @@ impl Limit {
         }
     }
 
-    /// Whether so many of all are more than that.
     pub(crate) fn is_exceeded(self, destroyed: usize, all: usize) -> bool {
         match self {
             Self::USUAL => destroyed > Self::FEW && destroyed * 2 > all,
@@ -126,8 +124,8 @@ impl fmt::Display for Limit {
 
 #[derive(Args)]
 #[command(after_help = "\
-Lines begin with + for a flag that only B has, - for one that only A has, ~ for one that is another in B. Nothing is printed \
-for stores that have the same flags, and the exit code is 0 either way; for scripts, `equal` of --json says it.")]
+Lines begin with + for a flag that only B has, - for one that only A has, ~ for one that differs. For equal stores nothing \
+is printed. The exit code is 0 either way; scripts read `equal` with --json.")]
 pub(crate) struct Diff {
     /// A store's URL
     #[arg(value_name = "A")]

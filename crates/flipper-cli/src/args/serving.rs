@@ -8,16 +8,16 @@ use tracing::level_filters::LevelFilter;
 
 #[derive(Args)]
 #[command(after_help = "\
-Flags of a store over the network are held in memory and followed: reads are answered from there, also while the store is \
-away, and writes go to the store. Over HTTP there are
+The flags of a remote store are mirrored in memory: reads are answered from there, also while the store is \
+unreachable, and writes go to the store. HTTP paths:
   /healthz                200 while it runs
-  /readyz                 200 once it has flags to answer with, also while the store is away
-  /readyz?max_stale=30s   the same, but 503 if the store has not confirmed them for so long
+  /readyz                 200 once it has flags to answer with, also while the store is unreachable
+  /readyz?max_stale=30s   the same, but 503 if the store has not confirmed them for that long
   /metrics                in the text format of Prometheus
-SIGTERM and Ctrl-C let calls under way finish.
+SIGTERM and Ctrl-C let pending calls finish.
 
-Neither port has passwords or encryption: whoever reaches the Thrift port can change all flags. Addresses that other machines \
-can reach are refused unless --listen-everywhere is given; put a proxy with mutual TLS before it rather than that.")]
+Neither port has passwords or encryption: any client of the Thrift port can change all flags. Addresses that other machines \
+can reach are refused without --listen-everywhere; a proxy with mutual TLS is the safer choice.")]
 pub(crate) struct Serve {
     /// The address for Thrift; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
@@ -25,16 +25,16 @@ pub(crate) struct Serve {
     /// The address for health and metrics; without it there are none
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) http: Option<String>,
-    /// Keeps the last known flags in this file, for a start while the store is away; a store that is a file needs none
+    /// Keeps the last known flags in this file, for a start while the store is unreachable; an SQLite store needs none
     #[arg(long, value_name = "FILE")]
     pub(crate) snapshot: Option<PathBuf>,
     /// Allows addresses that other machines can reach, without passwords or encryption
     #[arg(long)]
     pub(crate) listen_everywhere: bool,
-    /// How much is logged
+    /// The log level
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,
-    /// How it is logged, on standard error
+    /// The log format, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
@@ -68,7 +68,7 @@ impl From<LogLevel> for LevelFilter {
 
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// Looks at this file too, which `serve --snapshot` keeps
+    /// Examines the snapshot of `serve --snapshot` too
     #[arg(long, value_name = "FILE")]
     pub(crate) snapshot: Option<PathBuf>,
 }

@@ -23,9 +23,9 @@ Expressions:
   'country = CH and age >= 18'          several checks, all of which must hold
   'id = \"7\"'                            in quotes it is a string, else JSON where it can be read as such
 
-An attribute that a check does not give is not looked at: give all that the conditions name.
+A check skips conditions on attributes that it does not give: give all that the conditions name.
 
-With --deny the flag is off wherever the condition holds, whatever else does. PYTHON DOES NOT OBEY deny conditions, and drops them when \
+With --deny the flag is off if the condition holds, whatever else holds. PYTHON IGNORES deny conditions, and drops them when \
 it writes the flag.";
 
 #[derive(Args)]
@@ -68,40 +68,40 @@ pub(crate) struct ConditionClear {
 
 #[derive(Args)]
 #[command(after_help = "\
-The bucketer is ConsistentHashPercentageBucketer, which Python programs can read: the same caller always gets the same answer. \
+The bucketer is ConsistentHashPercentageBucketer, which Python programs can read: a caller always gets the same result. \
 It does not hash the flag's name, so the same callers come first in every flag, and 10% is 11 buckets of 100.
 
   --by user_id  hashes this attribute alone; a new rollout without it hashes all that a check gives
   --salted      is SaltedPercentageBucketer: other callers in each flag, exact to 0.001%
                 PYTHON CANNOT LOAD the flag then
-  --random      is PercentageBucketer: each check is drawn anew
+  --random      is PercentageBucketer: each check draws again
 
-A flag that has a rollout keeps what is not named: `flipper bucketer NAME 60%` changes the share alone.
+What is not named stays: `flipper bucketer NAME 60%` changes only the share of an existing rollout.
 
-A flag that has conditions is decided by them alone, wherever a check gives attributes; the rollout then is not asked.")]
+In checks that give attributes, the conditions of a flag decide alone, and its rollout is not used.")]
 pub(crate) struct Bucketer {
     /// Flags; - stands for names on standard input, one a line. Then the share: 25%, or 0..100% with --over
     #[arg(value_names = ["NAME", "SHARE"], num_args = 1.., required = true)]
     pub(crate) words: Vec<String>,
-    /// The attribute that tells callers apart; may be given several times
+    /// The attribute that identifies a caller; may be given several times
     #[arg(long, value_name = "ATTRIBUTE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) by: Vec<String>,
-    /// All attributes that a check gives tell callers apart
+    /// All attributes of a check identify the caller
     #[arg(long, conflicts_with_all = ["by", "salted", "random"])]
     pub(crate) by_all: bool,
-    /// How long it takes from the first share to the last: 2h, 3d; it begins now
+    /// How long the ramp takes from the first share to the last: 2h, 3d; it begins now
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) over: Option<Duration>,
     /// Chooses other callers in each flag; needs --by. The Python library cannot load such a flag
     #[arg(long, conflicts_with = "random")]
     pub(crate) salted: bool,
-    /// Chooses the same callers in each flag again, where --salted was given before
+    /// Chooses the same callers in each flag again, after --salted
     #[arg(long, conflicts_with_all = ["salted", "random"])]
     pub(crate) unsalted: bool,
-    /// Draws anew at each check
+    /// Draws again at each check
     #[arg(long, conflicts_with = "by")]
     pub(crate) random: bool,
-    /// Takes the rollout away: the flag is on for everybody again
+    /// Removes the rollout: the flag is on for everybody again
     #[arg(long, conflicts_with_all = ["by", "by_all", "over", "salted", "unsalted", "random"])]
     pub(crate) clear: bool,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use flipper::json::Json;
 use flipper::{Bucketer, Error, ErrorKind, FlagRecord};
 
 use crate::args;
-use crate::change::{Words, change};
+use crate::change::{Messages, change};
 use crate::describe::{choice, rollout, share_of};
 use crate::failure::{Done, Failure};
 use crate::names;
@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::store::Purpose;
 use crate::text::quoted;
 
-/// Where a stored bucketer has its share.
+/// The key of the share in a stored bucketer.
 const PERCENTAGE: &str = "percentage";
 
 pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
     let store = session.open(Purpose::Existing)?;
     let roll_out = async |session: &mut Session, name: &str| {
         let quoted = quoted(name);
-        let words = |before: &FlagRecord, after: &FlagRecord| words(&quoted, before.bucketer(), after.bucketer());
+        let messages = |before: &FlagRecord, after: &FlagRecord| messages(&quoted, before.bucketer(), after.bucketer());
         let mut notes = Vec::new();
         let edit = |record: &mut FlagRecord| {
             let bucketer = match &percentage {
@@ -37,11 +37,11 @@ pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
                 notes.push(format!("{quoted} is off, and stays so until `flipper enable {quoted}`"));
             }
             if !record.conditions().is_empty() && !args.clear {
-                notes.push(format!("{quoted} has conditions: they alone decide checks that give attributes, and the rollout is not asked"));
+                notes.push(format!("{quoted} has conditions: they alone decide checks that give attributes, and the rollout is not used"));
             }
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, words, edit).await?;
+        change(session, &store, name, args.dry.dry_run, messages, edit).await?;
         if !session.out.json() {
             notes.iter().for_each(|note| session.out.note(note));
         }
@@ -50,20 +50,19 @@ pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
     session.each(names::all(given)?, roll_out).await
 }
 
-fn words(flag: &str, before: &Bucketer, after: &Bucketer) -> Words {
+fn messages(flag: &str, before: &Bucketer, after: &Bucketer) -> Messages {
     let Some(to) = rollout(after) else {
-        return Words { done: format!("took the rollout of {flag} away"), already: format!("{flag} has no rollout") };
+        return Messages { done: format!("removed the rollout of {flag}"), already: format!("{flag} has no rollout") };
     };
     let from = match (rollout(before), choice(before) == choice(after)) {
         (None, _) => format!("out to {to}"),
-        // Whom it is for is said once, where that stays.
         (Some(_), true) => format!("out: {} \u{2192} {to}", share_of(before)),
         (Some(from), false) => format!("out: {from} \u{2192} {to}"),
     };
-    Words { done: format!("rolled {flag} {from},"), already: format!("{flag} is rolled out to {to} already,") }
+    Messages { done: format!("rolled {flag} {from},"), already: format!("{flag} is rolled out to {to} already,") }
 }
 
-/// The share to set, or none to take it away; and the names it is for.
+/// The share to set, `None` to remove the rollout; and the flags' names.
 fn percentage(args: &args::Bucketer) -> Done<(Option<AnyPercentage>, &[String])> {
     if args.clear {
         return Ok((None, &args.words));
@@ -73,7 +72,7 @@ fn percentage(args: &args::Bucketer) -> Done<(Option<AnyPercentage>, &[String])>
     };
     let percentage = match (last.split_once(".."), args.over) {
         (Some((first, last)), Some(over)) => {
-            // The percent sign at the end is enough for both.
+            // One percent sign is enough for both.
             let first = share(if first.ends_with('%') { first.to_owned() } else { format!("{first}%") }.as_str())?;
             LinearRampPercentage::new(first, share(last)?, over).into()
         }
@@ -91,7 +90,7 @@ fn percentage(args: &args::Bucketer) -> Done<(Option<AnyPercentage>, &[String])>
     Ok((Some(percentage), names))
 }
 
-/// The flag's bucketer with another share. What the arguments do not name stays as it was.
+/// The bucketer with the new share; what the arguments do not name stays.
 fn next(before: &Bucketer, percentage: &AnyPercentage, args: &args::Bucketer) -> Result<Bucketer, String> {
     if args.random {
         return Ok(PercentageBucketer::new(percentage.clone()).into());
@@ -105,7 +104,7 @@ fn next(before: &Bucketer, percentage: &AnyPercentage, args: &args::Bucketer) ->
         _ if says_whom => {}
         other => {
             return Err(format!(
-                "it has the bucketer {}, which would be replaced; say by what: --by ATTRIBUTE, --by-all or --random",
+                "it has the bucketer {}, which this would replace; choose the attributes: --by ATTRIBUTE, --by-all or --random",
                 other.bucketer_type()
             ));
         }
@@ -121,14 +120,13 @@ fn next(before: &Bucketer, percentage: &AnyPercentage, args: &args::Bucketer) ->
             Ok(SaltedPercentageBucketer::new(*by, percentage.clone()).into())
         }
         [_, _, ..] if was_salted && !args.unsalted => {
-            Err("it is salted, which needs one attribute; --unsalted takes that away".to_owned())
+            Err("it is salted, which needs one attribute; --unsalted removes the salt".to_owned())
         }
         _ if args.salted => Err("--salted needs one attribute; say which: --by user_id".to_owned()),
         by => Ok(ConsistentHashPercentageBucketer::new(percentage.clone()).key_whitelist(by).into()),
     }
 }
 
-/// The same bucketer, all that it has beside the share included.
 fn with_share(before: &Bucketer, percentage: &AnyPercentage) -> Result<Bucketer, String> {
     let mut stored = before.to_json();
     let share = Bucketer::from(PercentageBucketer::new(percentage.clone())).to_json();
@@ -138,14 +136,14 @@ fn with_share(before: &Bucketer, percentage: &AnyPercentage) -> Result<Bucketer,
     Bucketer::from_json(&stored).map_err(|error| error.to_string())
 }
 
-/// `25%` as a share of 1.
+/// Parses `25%` as 0.25.
 fn share(text: &str) -> Done<f64> {
     let refuse = |what: &str| {
         Failure::usage(format!("{text:?} {what}")).hint("write it like 25% or 12.5%, and ramps like 0..100%")
     };
     let Some(number) = text.trim().strip_suffix('%') else { return Err(refuse("is no percentage")) };
     match number.trim().parse::<f64>() {
-        // By way of the text, so that 7% is 0.07 and not 0.07000000000000001.
+        // Rounded as text, so that 7% is 0.07 and not 0.07000000000000001.
         Ok(percent) if (0.0..=100.0).contains(&percent) => {
             Ok(format!("{:.8}", percent / 100.0).parse().unwrap_or(percent / 100.0))
         }

@@ -1,5 +1,7 @@
 //! `flipper check`
 
+use std::sync::Arc;
+
 use flipper::evaluation::Evaluation;
 use flipper::json::{Json, Object};
 use flipper::store::Precondition;
@@ -10,78 +12,107 @@ use crate::caller::{Attribute, Caller, warning};
 use crate::failure::{Code, Done, Failure};
 use crate::missing::{Missing, missing, note};
 use crate::names;
-use crate::output::{OFF, ON, styled};
+use crate::output::{OFF, ON, Output, styled};
 use crate::records::named;
 use crate::session::Session;
 use crate::store::Purpose;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
+    let show = async |session: &mut Session, checked: &Checked<'_>| {
+        let Checked { name, evaluation, .. } = checked;
+        if !evaluation.is_enabled {
+            session.exit_with(Code::Off);
+        }
+        if session.out.json() {
+            return session.out.value(checked.to_json());
+        }
+        let (state, types) = (state(evaluation.is_enabled), checked.caller.types());
+        session.out.line(format_args!("{} is {state}: {}{types}", quoted(name), evaluation.reason))?;
+        checked.warn(&mut session.out);
+        if let Some(note) = note(name, &checked.missing()).filter(|_| checked.record.is_enabled()) {
+            session.out.note(note);
+        }
+        Ok(())
+    };
+    each(session, args, show).await
+}
+
+pub(super) struct Checked<'a> {
+    pub(super) name: &'a str,
+    pub(super) record: Arc<FlagRecord>,
+    pub(super) caller: &'a Caller<'a>,
+    pub(super) context: &'a Context,
+    pub(super) evaluation: Evaluation,
+    /// The attributes that would flip the result if they were text.
+    type_decides: Vec<&'a Attribute<'a>>,
+}
+
+/// Checks each flag of the arguments, and shows the result.
+pub(super) async fn each(
+    session: &mut Session,
+    args: &Check,
+    mut show: impl AsyncFnMut(&mut Session, &Checked<'_>) -> Done,
+) -> Done {
     let (given, caller) = Caller::read(args)?;
-    let (keys, context) = (caller.keys(), caller.context());
-    let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
+    let context = caller.context();
     let store = session.open(Purpose::Existing)?;
     let mut is_first = true;
     let check = async |session: &mut Session, name: &str| {
         let is_first = std::mem::take(&mut is_first);
         let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
         let evaluation = evaluate(name, &record, &context).await?;
-        if !evaluation.is_enabled {
-            session.exit_with(Code::Off);
-        }
-        let missing = missing(&record, &evaluation, &keys);
-        let turning = caller.turning(name, &record, evaluation.is_enabled).await?;
-        if session.out.json() {
-            return session.out.value(to_json(name, &evaluation, &missing, &turning));
-        }
-        let state = state(evaluation.is_enabled);
-        session.out.line(format_args!("{} is {state}: {}{types}", quoted(name), evaluation.reason))?;
-        turning.iter().for_each(|attribute| session.out.note(warning(attribute, evaluation.is_enabled)));
-        if let Some(note) = note(name, &missing).filter(|_| record.is_enabled()) {
-            session.out.note(note);
-        }
-        Ok(())
+        let type_decides = caller.type_decides(name, &record, evaluation.is_enabled).await?;
+        let checked = Checked { name, record, caller: &caller, context: &context, evaluation, type_decides };
+        show(session, &checked).await
     };
     session.each(names::all(given)?, check).await
 }
 
 /// An attribute without a value looks like one more flag.
-pub(crate) fn or_attribute(failure: Failure, is_first: bool, name: &str) -> Failure {
+fn or_attribute(failure: Failure, is_first: bool, name: &str) -> Failure {
     match failure.code {
         Code::NoSuchFlag if !is_first => failure.hint(format!("if it is an attribute, write {name}=VALUE")),
         _ => failure,
     }
 }
 
-pub(crate) fn state(enabled: bool) -> String {
+pub(super) fn state(enabled: bool) -> String {
     if enabled { styled(ON, "on") } else { styled(OFF, "off") }
 }
 
-pub(crate) fn to_json(
-    name: &str,
-    evaluation: &Evaluation,
-    missing: &[Missing<'_>],
-    turning: &[&Attribute<'_>],
-) -> Object {
-    let mut object = Object::new();
-    object.insert("name", name);
-    object.insert("enabled", evaluation.is_enabled);
-    object.insert("rule", evaluation.reason.code());
-    object.insert("reason", evaluation.reason.to_string());
-    let bucket = evaluation.bucket.as_ref().map(|bucket| {
+impl Checked<'_> {
+    pub(super) fn missing(&self) -> Vec<Missing<'_>> {
+        missing(&self.record, &self.evaluation, &self.caller.keys())
+    }
+
+    pub(super) fn warn(&self, out: &mut Output) {
+        self.type_decides.iter().for_each(|attribute| out.note(warning(attribute, self.evaluation.is_enabled)));
+    }
+
+    pub(super) fn to_json(&self) -> Object {
+        let Self { name, evaluation, .. } = self;
         let mut object = Object::new();
-        object.insert("score", Json::try_from(bucket.score).unwrap_or_default());
-        object.insert("percentage", bucket.percentage.clone());
-        Json::from(object)
-    });
-    object.insert("bucket", bucket.unwrap_or_default());
-    object.insert("not_given", missing.iter().map(|missing| Json::from(missing.name)).collect::<Vec<_>>());
-    let turning: Vec<_> = turning.iter().map(|attribute| Json::from(attribute.key)).collect();
-    object.insert("type_decides", turning);
-    object
+        object.insert("name", *name);
+        object.insert("enabled", evaluation.is_enabled);
+        object.insert("rule", evaluation.reason.code());
+        object.insert("reason", evaluation.reason.to_string());
+        let bucket = evaluation.bucket.as_ref().map(|bucket| {
+            let mut object = Object::new();
+            object.insert("score", Json::try_from(bucket.score).unwrap_or_default());
+            object.insert("percentage", bucket.percentage.clone());
+            Json::from(object)
+        });
+        object.insert("bucket", bucket.unwrap_or_default());
+        let not_given = evaluation.not_given.iter().map(|name| Json::from(name.as_str()));
+        object.insert("not_given", not_given.collect::<Vec<_>>());
+        let keys = self.type_decides.iter().map(|attribute| Json::from(attribute.key));
+        object.insert("type_decides", keys.collect::<Vec<_>>());
+        object
+    }
 }
 
-/// The check of a record, as a program makes it.
+/// Checks a record as a program does.
 pub(crate) async fn evaluate(name: &str, record: &FlagRecord, context: &Context) -> Done<Evaluation> {
     let store = MemoryFeatureFlagStore::new();
     store.put(&named(record, name), Precondition::Any).await.map_err(|error| Failure::of(&error, "memory"))?;

@@ -3,8 +3,8 @@
 use flipper::json::{Json, Object};
 use flipper::{Error, ErrorKind, FlagRecord};
 
-use crate::args::{ClientData, ClientDataGet, ClientDataSet, ClientDataUnset};
-use crate::change::{Words, change};
+use crate::args::{ClientData, ClientDataSet, ClientDataUnset, Names};
+use crate::change::{Messages, change};
 use crate::failure::{Done, Failure};
 use crate::names;
 use crate::session::Session;
@@ -19,10 +19,10 @@ pub(crate) async fn run(session: &mut Session, args: &ClientData) -> Done {
     }
 }
 
-async fn get(session: &mut Session, args: &ClientDataGet) -> Done {
+async fn get(session: &mut Session, args: &Names) -> Done {
     let store = session.open(Purpose::Existing)?;
     let get = async |session: &mut Session, name: &str| session.out.line(store.record(name).await?.client_data());
-    session.each(names::all(&args.names.names)?, get).await
+    session.each(names::all(&args.names)?, get).await
 }
 
 async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
@@ -35,11 +35,11 @@ async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
     let store = session.open(Purpose::Existing)?;
     let set = async |session: &mut Session, name: &str| {
         let quoted = quoted(name);
-        let words = |_: &FlagRecord, _: &FlagRecord| Words {
+        let messages = |_: &FlagRecord, _: &FlagRecord| Messages {
             done: format!("set {keys} of {quoted}"),
             already: format!("{quoted} has {keys} like that already"),
         };
-        change(session, &store, name, args.dry.dry_run, words, |record| record.merge_client_data(&data)).await
+        change(session, &store, name, args.dry.dry_run, messages, |record| record.merge_client_data(&data)).await
     };
     session.each(names::all(names)?, set).await
 }
@@ -48,12 +48,12 @@ async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
     let store = session.open(Purpose::Existing)?;
     let unset = async |session: &mut Session, name: &str| {
         let quoted = quoted(name);
-        let words = |before: &FlagRecord, _: &FlagRecord| {
+        let messages = |before: &FlagRecord, _: &FlagRecord| {
             let (there, missing): (Vec<_>, Vec<_>) =
                 args.keys.iter().map(String::as_str).partition(|key| before.client_data().get(key).is_some());
             let missing = list(missing.into_iter());
             let besides = if missing.is_empty() { String::new() } else { format!(", which had no {missing},") };
-            Words {
+            Messages {
                 done: format!("removed {} of {quoted}{besides}", list(there.into_iter())),
                 already: format!("{quoted} has no {missing}"),
             }
@@ -68,7 +68,7 @@ async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
             record.set_client_data(data);
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, words, edit).await
+        change(session, &store, name, args.dry.dry_run, messages, edit).await
     };
     session.each(names::all(std::slice::from_ref(&args.name))?, unset).await
 }
@@ -77,7 +77,7 @@ fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {
     keys.map(quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// A value from the command line: JSON where it can be read as such, else a string.
+/// Parses a value: JSON if it is valid, else a string.
 pub(crate) fn json_or_text(text: &str) -> Json {
     Json::parse_strict(text).unwrap_or_else(|_| Json::from(text))
 }

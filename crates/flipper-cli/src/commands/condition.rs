@@ -3,7 +3,7 @@
 use flipper::{Condition, Error, ErrorKind, FlagRecord};
 
 use crate::args::{self, ConditionAdd, ConditionClear, ConditionList};
-use crate::change::{Words, change};
+use crate::change::{Messages, change};
 use crate::condition::parse;
 use crate::describe::rollout;
 use crate::failure::Done;
@@ -20,7 +20,6 @@ pub(crate) async fn run(session: &mut Session, args: &args::Condition) -> Done {
     }
 }
 
-/// The conditions of a flag, or its deny conditions.
 fn conditions(record: &FlagRecord, deny: bool) -> &[Condition] {
     if deny { record.deny_conditions() } else { record.conditions() }
 }
@@ -34,12 +33,12 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
     let store = session.open(Purpose::Existing)?;
     let add = async |session: &mut Session, name: &str| {
         let quoted = quoted(name);
-        let words = |_: &FlagRecord, _: &FlagRecord| match args.deny {
-            false => Words {
+        let messages = |_: &FlagRecord, _: &FlagRecord| match args.deny {
+            false => Messages {
                 done: format!("{quoted} now also needs `{condition}`,"),
                 already: format!("{quoted} needs `{condition}` already,"),
             },
-            true => Words {
+            true => Messages {
                 done: format!("{quoted} is now off wherever `{condition}`,"),
                 already: format!("{quoted} is off wherever `{condition}` already,"),
             },
@@ -53,7 +52,7 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
             has_rollout = rollout(record.bucketer()).is_some();
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, words, edit).await?;
+        change(session, &store, name, args.dry.dry_run, messages, edit).await?;
         if has_rollout && !args.deny && !session.out.json() {
             session.out.note(format_args!(
                 "{quoted} has a rollout too; checks that give attributes are now decided by the conditions alone"
@@ -90,7 +89,7 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
     let kind = if args.deny { "deny conditions" } else { "conditions" };
     let clear = async |session: &mut Session, name: &str| {
         let what = only.as_ref().map_or_else(|| format!("all {kind}"), |only| format!("`{only}`"));
-        let words = |_: &FlagRecord, _: &FlagRecord| Words {
+        let messages = |_: &FlagRecord, _: &FlagRecord| Messages {
             done: format!("removed {what} of {}", quoted(name)),
             already: format!("{} has no {kind}", quoted(name)),
         };
@@ -109,7 +108,7 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
             set(record, args.deny, kept);
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, words, edit).await
+        change(session, &store, name, args.dry.dry_run, messages, edit).await
     };
     session.each(names::all(std::slice::from_ref(&args.name))?, clear).await
 }

@@ -9,26 +9,24 @@ use flipper::store::validate_new_name;
 use flipper::{ErrorKind, FlagRecord};
 
 use crate::args::Create;
-use crate::change::{Words, tell};
+use crate::change::{Messages, report};
 use crate::diff::Difference;
-use crate::failure::{Done, Failure, said};
+use crate::failure::{Done, Failure, message_of};
 use crate::names;
 use crate::session::Session;
 use crate::store::{Purpose, Store};
-use crate::text::{after, now, path_text, plain, quoted, without_mark};
+use crate::text::{after, json_type, now, path_text, plain, quoted, without_mark};
 
-/// More than a flag's client data may take.
+/// In bytes, more than a store accepts.
 const LARGEST: u64 = 1 << 20;
-/// So many characters are shown of what is no JSON.
+/// Most characters shown of invalid client data.
 const SHOWN: usize = 40;
 const EXAMPLE: &str = "write it like '{\"owner\": \"me\"}', in single quotes";
 
-/// What flags are created with.
 pub(super) struct Settings {
     enable: bool,
     strict: bool,
     data: Object,
-    /// A flag that is there stays as it is.
     if_missing: bool,
     dry_run: bool,
 }
@@ -49,7 +47,7 @@ pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
     session.each(names, async |session: &mut Session, name: &str| create(session, &store, name, &settings).await).await
 }
 
-/// Refuses names that no new flag may have, before a file is made for them.
+/// Rejects invalid names, before a file is created for them.
 pub(super) fn check(names: &[String]) -> Done {
     names.iter().try_for_each(|name| validate_new_name(name)).map_err(|error| Failure::of(&error, "the store"))
 }
@@ -62,9 +60,9 @@ pub(super) async fn create(session: &mut Session, store: &Store, name: &str, set
     record.set_client_data(data.clone());
     let quoted = quoted(name);
     let state = if enable { "on" } else { "off" };
-    let words = Words {
+    let messages = Messages {
         done: format!("created {quoted}, which is {state},"),
-        already: format!("{quoted} is there already, and stays as it is,"),
+        already: format!("{quoted} exists already, and stays as it is,"),
     };
     let made = if dry_run {
         record.validate().map_err(|error| store.failure(&error))?;
@@ -79,17 +77,17 @@ pub(super) async fn create(session: &mut Session, store: &Store, name: &str, set
     if made {
         let stored = if dry_run { None } else { store.client().fetch(name).await.ok().flatten() };
         let after = stored.as_deref().unwrap_or(&record);
-        return tell(session, store, &Difference { name, before: None, after: Some(after) }, dry_run, &words);
+        return report(session, store, &Difference { name, before: None, after: Some(after) }, dry_run, &messages);
     }
     if !if_missing {
         let failure = Failure::exists(name, &store.shown);
         return Err(failure.hint(format!("`flipper enable {quoted}` turns it on, and --if-missing keeps it as it is")));
     }
     let there = store.record(name).await?;
-    tell(session, store, &Difference { name, before: Some(&there), after: Some(&there) }, dry_run, &words)
+    report(session, store, &Difference { name, before: Some(&there), after: Some(&there) }, dry_run, &messages)
 }
 
-/// Client data: an object, or `@` and the file that has it.
+/// Reads client data: an object, or `@` and the file that has it.
 fn read(given: &OsStr) -> Done<Object> {
     let (text, from) = match after(given, "@") {
         None => match given.to_str() {
@@ -111,9 +109,9 @@ fn read(given: &OsStr) -> Done<Object> {
     let text = without_mark(&text).trim();
     let found = match Json::parse_strict(text) {
         Ok(Json::Object(data)) => return Ok(data),
-        Ok(other) => format!("found {}", kind(&other)),
+        Ok(other) => format!("found {}", json_type(&other)),
         Err(error) if text.starts_with('{') => {
-            return Err(Failure::usage(format!("{from}: {}", said(&error))).hint(EXAMPLE));
+            return Err(Failure::usage(format!("{from}: {}", message_of(&error))).hint(EXAMPLE));
         }
         Err(_) if text.is_empty() => "found nothing".to_owned(),
         Err(_) => {
@@ -123,15 +121,4 @@ fn read(given: &OsStr) -> Done<Object> {
         }
     };
     Err(Failure::usage(format!("{from}: client data are a JSON object, {found}")).hint(EXAMPLE))
-}
-
-fn kind(json: &Json) -> &'static str {
-    match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::String(_) | Json::LoneSurrogates(_) => "a string",
-        Json::Array(_) => "an array",
-        Json::Object(_) => "an object",
-        _ => "a number",
-    }
 }

@@ -3,7 +3,7 @@
 use flipper::{ErrorKind, FlagRecord};
 
 use crate::args::Destroy;
-use crate::change::{Words, tell};
+use crate::change::{Messages, report};
 use crate::confirm;
 use crate::describe::targeting;
 use crate::diff::Difference;
@@ -20,7 +20,7 @@ pub(crate) async fn run(session: &mut Session, args: &Destroy) -> Done {
 }
 
 async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &str) -> Done {
-    // One that cannot be read can be destroyed all the same.
+    // An unreadable flag can be destroyed too.
     let before = match store.client().fetch(name).await {
         Ok(Some(record)) => Some(record),
         Ok(None) => return Err(store.no_such_flag(name).await),
@@ -41,10 +41,12 @@ async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &st
     {
         return Err(store.write_failure(&error, name).await);
     }
-    let words =
-        Words { done: format!("destroyed {quoted}"), already: format!("destroyed {quoted}, which could not be read,") };
+    let messages = Messages {
+        done: format!("destroyed {quoted}"),
+        already: format!("destroyed {quoted}, which could not be read,"),
+    };
     let difference = Difference { name, before: before.as_deref(), after: None };
-    tell(session, store, &difference, args.dry.dry_run, &words)
+    report(session, store, &difference, args.dry.dry_run, &messages)
 }
 
 fn state(record: &FlagRecord) -> String {

@@ -21,8 +21,8 @@ pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
     let out = &mut session.out;
     let mut changes = Vec::new();
     let mut number = 0;
-    let tell = |difference: Difference<'_>| {
-        // One that cannot be read is told below.
+    let report = |difference: Difference<'_>| {
+        // Unreadable flags are reported below.
         if !difference.is_any() {
             return Ok(());
         }
@@ -33,7 +33,7 @@ pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
         }
         difference.lines().into_iter().try_for_each(|line| out.line(line))
     };
-    plan.each(&source, &a, true, tell).await?;
+    plan.each(&source, &a, true, report).await?;
     if out.json() {
         let mut object = Object::new();
         object.insert("a", a.shown.as_str());

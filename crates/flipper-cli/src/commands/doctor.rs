@@ -17,11 +17,11 @@ use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, path_text, plain, quoted, some, thousands};
 
-/// A store that has not answered after this is not waited for.
+/// Limit for one answer of the store.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// A call that takes longer is told as a problem: a check that asks the store waits for as long.
+/// A slower call is a problem: a check that reads the store takes as long.
 const SLOW: Duration = Duration::from_millis(100);
-/// One call may be slow by chance.
+/// Calls that are timed, for their median.
 const CALLS: usize = 3;
 
 pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
@@ -76,12 +76,11 @@ pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
     Ok(())
 }
 
-/// What the store says of itself, and what can be found out by using it.
+/// The store's own checks, and those that need calls.
 async fn examine(store: &Store) -> Vec<Check> {
     let Ok(mut checks) = timeout(PATIENCE, store.inner.inspect()).await else {
         return vec![silent(store)];
     };
-    // Told above all checks.
     let place = store.inner.identity();
     checks.retain(|check| !(check.what == "identity" && check.finding == Finding::Fine && check.text == place.place()));
     if let Some(away) = checks.iter_mut().find(|check| check.what == "reachable" && check.finding == Finding::Fault) {
@@ -97,15 +96,14 @@ async fn examine(store: &Store) -> Vec<Check> {
             checks.push(Check::new(what, Finding::Fault, store.failure(&error).to_string()));
         }
         Ok(Ok(flags)) => {
-            // What is said here has more to it.
             checks.retain(|check| check.what != "flags" || check.finding > Finding::Fine);
             let text = format!("{}, read within {}", count(flags.len(), "flag"), milliseconds(started.elapsed()));
-            let broken: Vec<_> = flags.iter().filter(|flag| flag.record.is_err()).collect();
-            checks.push(match &broken[..] {
+            let unreadable: Vec<_> = flags.iter().filter(|flag| flag.record.is_err()).collect();
+            checks.push(match &unreadable[..] {
                 [] => Check::new("flags", Finding::Fine, text),
                 [first, ..] => {
-                    let names = some(broken.iter().map(|flag| flag.name.as_str()));
-                    let text = format!("{text}, of which {} cannot be read: {names}", thousands(broken.len()));
+                    let names = some(unreadable.iter().map(|flag| flag.name.as_str()));
+                    let text = format!("{text}, of which {} cannot be read: {names}", thousands(unreadable.len()));
                     let name = quoted(&first.name);
                     let hint = format!("`flipper get {name}` says why; `flipper destroy {name}` removes it");
                     Check::new("flags", Finding::Problem, text).hint(hint)
@@ -119,10 +117,9 @@ async fn examine(store: &Store) -> Vec<Check> {
 
 fn silent(store: &Store) -> Check {
     let text = format!("{} did not answer within {}", store.shown, humantime::format_duration(PATIENCE));
-    Check::new("reachable", Finding::Fault, text).hint("does it hang, or does a firewall drop what is sent to it?")
+    Check::new("reachable", Finding::Fault, text).hint("does it hang, or does a firewall drop packets?")
 }
 
-/// How long one call takes, of a few the one in the middle.
 async fn round_trip(store: &Store) -> Check {
     let mut times = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
@@ -142,12 +139,11 @@ async fn round_trip(store: &Store) -> Check {
     }
 }
 
-/// The file that `serve --snapshot` keeps.
 fn snapshot(path: &Path) -> Check {
     let shown = path_text(path);
     let check = |finding, text: String| Check::new("snapshot", finding, format!("{shown}: {text}"));
     match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => check(Finding::Problem, "is not there".to_owned())
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check(Finding::Problem, "does not exist".to_owned())
             .hint("`flipper serve --snapshot` writes it once it has the flags"),
         Err(error) => check(Finding::Fault, error.to_string()),
         Ok(found) if !found.is_file() => check(Finding::Fault, "is no file".to_owned()),

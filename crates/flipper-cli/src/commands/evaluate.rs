@@ -5,44 +5,26 @@ use flipper::evaluation::Reason;
 use flipper::json::{Json, Object};
 use flipper::{Bucketer, Condition, Context, FlagRecord};
 
-use super::check::{evaluate, or_attribute, state, to_json};
+use super::check::{Checked, each, evaluate, state};
 use crate::args::Check;
-use crate::caller::{Caller, warning};
 use crate::describe::rollout;
 use crate::failure::Done;
-use crate::missing::{Missing, missing};
-use crate::names;
+use crate::missing::Missing;
 use crate::output::{FAINT, OFF, ON, STRONG, styled};
 use crate::session::Session;
-use crate::store::Purpose;
 use crate::text::{plain, quoted, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
-    let (given, caller) = Caller::read(args)?;
-    let (keys, context) = (caller.keys(), caller.context());
-    let types = caller.types().map(|types| format!(" ({types})")).unwrap_or_default();
-    let store = session.open(Purpose::Existing)?;
-    let mut is_first = true;
-    let show = async |session: &mut Session, name: &str| {
-        let is_first = std::mem::take(&mut is_first);
-        let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
-        let evaluation = evaluate(name, &record, &context).await?;
-        let missing = missing(&record, &evaluation, &keys);
-        let mut steps = steps(name, &record, &context, &missing).await?;
-        if let (Some(last), true) =
-            (steps.last_mut(), evaluation.bucket.as_ref().is_some_and(|bucket| bucket.is_shared))
-        {
-            last.details
-                .push("all callers that give nothing to hash have this score, and are switched together".to_owned());
-        }
-        let turning = caller.turning(name, &record, evaluation.is_enabled).await?;
+    let show = async |session: &mut Session, checked: &Checked<'_>| {
+        let Checked { name, caller, evaluation, .. } = checked;
+        let steps = steps(checked).await?;
         let out = &mut session.out;
         if out.json() {
-            let mut object = to_json(name, &evaluation, &missing, &turning);
+            let mut object = checked.to_json();
             object.insert("steps", steps.iter().map(Step::to_json).collect::<Vec<_>>());
             return out.value(object);
         }
-        out.line(format_args!("{} for {}{types}", styled(STRONG, quoted(name)), caller.text()))?;
+        out.line(format_args!("{} for {}{}", styled(STRONG, quoted(name)), caller.text(), caller.types()))?;
         for (number, step) in steps.iter().enumerate() {
             out.line(format_args!("  {}. {} {}", number + 1, step.what, step.outcome))?;
             for detail in &step.details {
@@ -50,13 +32,12 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
             }
         }
         out.line(format_args!("  so it is {}: {}", state(evaluation.is_enabled), evaluation.reason))?;
-        turning.iter().for_each(|attribute| out.note(warning(attribute, evaluation.is_enabled)));
+        checked.warn(out);
         Ok(())
     };
-    session.each(names::all(given)?, show).await
+    each(session, args, show).await
 }
 
-/// One step of the evaluation.
 struct Step {
     what: &'static str,
     outcome: String,
@@ -82,7 +63,9 @@ fn unstyled(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Missing<'_>]) -> Done<Vec<Step>> {
+async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
+    let &Checked { name, ref record, context, .. } = checked;
+    let missing = checked.missing();
     let mut steps = vec![Step::new(
         "is it enabled?",
         if record.is_enabled() { "yes, so on to the next step" } else { "no, and that decides: off" },
@@ -91,8 +74,8 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
     let mut denied = Step::new("does a deny condition hold?", "it has none");
     if !record.deny_conditions().is_empty() {
         denied.outcome = outcome(&mut decided, !context.is_empty(), async || {
-            // With all else taken away, the reason tells.
-            let mut alone = record.clone();
+            // Only deny conditions are left, so one of them is the reason.
+            let mut alone = FlagRecord::clone(record);
             alone.set_conditions(Vec::new());
             alone.set_bucketer(Bucketer::NoOp);
             Ok(match evaluate(name, &alone, context).await? {
@@ -149,6 +132,10 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
                 hash.score(context)
             ));
         }
+        if checked.evaluation.bucket.as_ref().is_some_and(|bucket| bucket.is_shared) {
+            let detail = "all callers that give nothing to hash have this score, and are switched together";
+            share.details.push(detail.to_owned());
+        }
     } else if !decided {
         share.outcome = "it has none, so it is on".to_owned();
     }
@@ -156,7 +143,7 @@ async fn steps(name: &str, record: &FlagRecord, context: &Context, missing: &[Mi
     Ok(steps)
 }
 
-/// What a step about attributes comes to.
+/// The outcome of a step that needs attributes.
 async fn outcome(
     decided: &mut bool,
     has_attributes: bool,

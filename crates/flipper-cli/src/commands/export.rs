@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flipper::json::Object;
 
-use crate::apart::apart;
 use crate::args::Export;
+use crate::detached::detached;
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
 use crate::records::Records;
@@ -21,7 +21,7 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
     let store = session.open(Purpose::Existing)?;
     let file = args.file.as_deref().filter(|path| path.as_os_str() != "-");
     let corrupt = match file {
-        // Who interrupts this has the part that was written.
+        // An interrupt leaves the part that was written.
         None => {
             let (records, corrupt) = Records::of(&store).await?;
             records.write(session.out.data(), || false)?;
@@ -56,14 +56,14 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
         }
     };
     for (name, why) in corrupt {
-        let failure = Failure::store(format!("{} was left out, for it cannot be read: {}", quoted(&name), plain(&why)));
+        let failure =
+            Failure::store(format!("{} was left out, since it cannot be read: {}", quoted(&name), plain(&why)));
         session.go_on_after(failure.hint("repair or destroy it, and export again"))?;
     }
     Ok(())
 }
 
-/// Writes beside the file and puts that in its place, so that a file is never half written; the exit code if somebody wanted an end
-/// before that.
+/// Writes a temporary file and renames it, so that the file is never half written. Returns the exit code of an interrupt.
 async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut Interrupt) -> Done<Option<Code>> {
     let stop = Arc::new(AtomicBool::new(false));
     let failed = |error: io::Error| Failure::usage(format!("{}: {error}", path_text(path)));
@@ -71,13 +71,13 @@ async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut In
     let beside = is_plain.then(|| beside(&place));
     let writing = {
         let (beside, stop) = (beside.clone(), stop.clone());
-        apart(move || {
+        detached(move || {
             let stopped = || stop.load(Ordering::Relaxed);
             let Some(beside) = beside else {
                 return finish(File::options().write(true).open(place)?, &records, stopped);
             };
             let file = File::create(&beside)?;
-            // Before anything is in it.
+            // Permissions are set before any content is written.
             if let Ok(old) = fs::metadata(&place) {
                 file.set_permissions(old.permissions())?;
             }
@@ -101,7 +101,6 @@ async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut In
     if let Some(beside) = &beside
         && !matches!(written, Ok(Ok(Ok(true))))
     {
-        // What is left of it is of no use.
         let _ = fs::remove_file(beside);
     }
     match written {
@@ -110,7 +109,6 @@ async fn write(path: &Path, is_plain: bool, records: Records, interrupt: &mut In
     }
 }
 
-/// Whether all of it was written.
 fn finish(file: File, records: &Records, stopped: impl Fn() -> bool) -> io::Result<bool> {
     let mut writer = BufWriter::new(file);
     if !records.write(&mut writer, stopped)? {

@@ -3,7 +3,7 @@
 use flipper::FlagRecord;
 use flipper::json::Json;
 
-use crate::args::Get;
+use crate::args::Names;
 use crate::describe::{self, targeting};
 use crate::failure::Done;
 use crate::names;
@@ -12,13 +12,13 @@ use crate::session::Session;
 use crate::store::Purpose;
 use crate::text::{age, date, plain, value};
 
-pub(crate) async fn run(session: &mut Session, args: &Get) -> Done {
+pub(crate) async fn run(session: &mut Session, args: &Names) -> Done {
     let store = session.open(Purpose::Existing)?;
     let get = async |session: &mut Session, name: &str| {
         let record = store.record(name).await?;
         if session.out.json() { session.out.line(record.to_json()) } else { show(session, name, &record) }
     };
-    session.each(names::all(&args.names.names)?, get).await
+    session.each(names::all(&args.names)?, get).await
 }
 
 fn show(session: &mut Session, name: &str, record: &FlagRecord) -> Done {

@@ -12,11 +12,10 @@ use crate::store::{Purpose, Store};
 use crate::text::{count, some};
 use crate::transfer::{self, Mode};
 
-/// What an interrupt leaves before anything is written.
 const NOTHING: &str = "nothing was imported";
 
 pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
-    // The whole file, before anything is made or written.
+    // The whole file is checked before anything is written.
     let source = Records::read(&args.file)?;
     let mut interrupt = Interrupt::begin()?;
     let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
@@ -53,7 +52,6 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
     }
 }
 
-/// Asks whether flags that only the target has may go.
 pub(crate) async fn may_destroy(
     session: &mut Session,
     store: &Store,
@@ -61,15 +59,14 @@ pub(crate) async fn may_destroy(
     yes: bool,
     interrupt: &mut Interrupt,
 ) -> Done<bool> {
-    if yes || plan.only_there.is_empty() {
+    if yes || plan.only_in_target.is_empty() {
         return Ok(true);
     }
-    let names = some(plan.only_there.iter().map(|(name, _)| name.as_str()));
-    let what = count(plan.only_there.len(), "flag");
+    let names = some(plan.only_in_target.iter().map(|(name, _)| name.as_str()));
+    let what = count(plan.only_in_target.len(), "flag");
     let question = format!("destroy {what} that only {} has ({names})?", store.shown);
     let answer = interrupt.unless("nothing was changed", confirm::ask(&mut session.out, &question)).await;
     if interrupt.code().is_some() {
-        // Out of the question's line.
         session.out.message("");
     }
     if answer? {

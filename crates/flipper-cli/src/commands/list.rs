@@ -35,7 +35,7 @@ pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
         return session.out.value(wanted.into_iter().map(item).collect::<Vec<_>>());
     }
     if wanted.is_empty() {
-        let why = if all.is_empty() { "there are no flags" } else { "no flag is like that" };
+        let why = if all.is_empty() { "there are no flags" } else { "no flag matches" };
         session.out.message(format_args!("{why} in {}", store.shown));
         return Ok(());
     }
@@ -46,7 +46,6 @@ pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
     Ok(())
 }
 
-/// A table of flags.
 pub(crate) fn write(session: &mut Session, flags: &[&Stored]) -> Done {
     let rows: Vec<_> = flags.iter().map(|flag| row(flag)).collect();
     table::write(&mut session.out, ["NAME", "STATE", "TARGETING", "AGE", "DESCRIPTION"], &rows)
@@ -58,7 +57,7 @@ fn row(flag: &Stored) -> [Cell; 5] {
         Ok(record) => record,
         Err(why) => {
             let reason = Cell::styled(plain(why.reason()), NOTE);
-            return [name, Cell::styled("broken", NOTE), reason, Cell::new(""), Cell::new("")];
+            return [name, Cell::styled("unreadable", NOTE), reason, Cell::new(""), Cell::new("")];
         }
     };
     let state = if record.is_enabled() { Cell::styled("on", ON) } else { Cell::styled("off", OFF) };
@@ -71,7 +70,6 @@ fn row(flag: &Stored) -> [Cell; 5] {
     ]
 }
 
-/// A flag for a script.
 pub(crate) fn item(flag: &Stored) -> Json {
     let mut item = Object::new();
     item.insert("name", flag.name.as_str());

@@ -18,14 +18,12 @@ pub(crate) fn run(session: &mut Session, args: &Man) -> Done {
         let page = page(&command)?;
         return session.out.bytes(&page);
     };
-    write(&command, folder).map_err(|error| {
-        Failure::usage(format!("{}: {error}", path_text(folder))).hint("give a folder that is there")
-    })?;
+    write(&command, folder)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path_text(folder))).hint("give an existing folder"))?;
     session.out.message(format_args!("wrote the pages to {}", path_text(folder)));
     Ok(())
 }
 
-/// The pages of a command and of all below it.
 fn write(command: &Command, folder: &Path) -> io::Result<()> {
     for command in command.get_subcommands() {
         write(command, folder)?;
@@ -38,7 +36,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     let source = concat!("flipper ", env!("CARGO_PKG_VERSION"));
     clap_mangen::Man::new(command.clone()).source(source).render(&mut page)?;
-    // The generator leaves the values of options out of the synopsis.
+    // `clap_mangen` leaves out the values of options.
     let text = String::from_utf8_lossy(&page).into_owned();
     let lines = text.lines().map(|line| match line.starts_with(r"\fBflipper") {
         true => with_values(command, line),
@@ -54,7 +52,7 @@ fn with_values(command: &Command, synopsis: &str) -> String {
         let option = format!(r"\fB\-\-{}\fR", long.replace('-', r"\-"));
         let with_value = format!(r"{option} \fI<{}>\fR", names.join(" "));
         synopsis = synopsis.replace(&format!("[{option}]"), &format!("[{with_value}]"));
-        // One that has to be given needs no brackets.
+        // A required option needs no brackets.
         synopsis = synopsis.replace(&format!("<{option}>"), &with_value);
     }
     synopsis

@@ -33,7 +33,7 @@ pub(crate) async fn run(session: &mut Session, args: &Stale) -> Done {
     Ok(())
 }
 
-/// Whether the answer is the same for everybody, now and later.
+/// Whether the flag is on or off for all callers, now and later.
 fn is_settled(record: &FlagRecord) -> bool {
     if !record.is_enabled() {
         return true;

@@ -17,7 +17,7 @@ pub(crate) async fn run(session: &mut Session) -> Done {
     let listed = match Store::open(&choice.location, Purpose::Existing) {
         Ok(store) => {
             let listed = store.list().await;
-            // Where the server tells which start of it answers, it has by now.
+            // Some stores know the epoch only after the first answer.
             identity = Some(store.inner.identity());
             listed
         }
@@ -44,11 +44,11 @@ pub(crate) async fn run(session: &mut Session) -> Done {
                     label("answers"),
                     styled(ON, "yes")
                 ))?;
-                let broken = match corrupt(flags) {
+                let unreadable = match corrupt(flags) {
                     0 => String::new(),
-                    broken => styled(NOTE, format_args!(", of which {} cannot be read", thousands(broken))),
+                    number => styled(NOTE, format_args!(", of which {} cannot be read", thousands(number))),
                 };
-                out.line(format_args!("{} {}{broken}", label("flags"), count(flags.len(), "flag")))?;
+                out.line(format_args!("{} {}{unreadable}", label("flags"), count(flags.len(), "flag")))?;
             }
             Err(failure) => out.line(format_args!("{} {}: {failure}", label("answers"), styled(OFF, "no")))?,
         }

@@ -4,7 +4,7 @@ use flipper::FlagRecord;
 
 use super::create;
 use crate::args::{Switch, Toggle};
-use crate::change::{Words, change};
+use crate::change::{Messages, change};
 use crate::failure::Done;
 use crate::names;
 use crate::session::Session;
@@ -47,13 +47,13 @@ async fn set(
     becomes: impl Fn(bool) -> bool + Send + Sync,
 ) -> Done {
     let quoted = quoted(name);
-    let words = |_: &FlagRecord, record: &FlagRecord| {
+    let messages = |_: &FlagRecord, record: &FlagRecord| {
         let (verb, state) = if record.is_enabled() { ("enabled", "on") } else { ("disabled", "off") };
-        Words { done: format!("{verb} {quoted}"), already: format!("{quoted} is {state} already") }
+        Messages { done: format!("{verb} {quoted}"), already: format!("{quoted} is {state} already") }
     };
     let edit = |record: &mut FlagRecord| {
         record.set_enabled(becomes(record.is_enabled()));
         Ok(())
     };
-    change(session, store, name, dry_run, words, edit).await
+    change(session, store, name, dry_run, messages, edit).await
 }

@@ -8,8 +8,8 @@ use flipper::store::Updates;
 use crate::args::Watch;
 use crate::describe::fields;
 use crate::diff::json;
-use crate::failure::{Done, Failure, said};
-use crate::follow::{Follow, News, State};
+use crate::failure::{Done, Failure, message_of};
+use crate::follow::{Event, Follow, State};
 use crate::interrupt::Interrupt;
 use crate::output::{FAINT, NOTE, OFF, ON, Output, STRONG, styled};
 use crate::session::Session;
@@ -22,51 +22,51 @@ pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
     let mut follow = Follow::new(&store);
     let mut begun = false;
     loop {
-        let news = tokio::select! {
+        let event = tokio::select! {
             _ = interrupt.wait() => return Ok(()),
-            news = follow.next() => news,
+            event = follow.next() => event,
         };
-        match &news {
-            // A wrong address should not look like a store without changes.
-            News::Lost(error) if !begun => return Err(store.failure(error)),
-            News::Ended => return Err(Failure::store(format!("{} tells of no more changes", store.shown))),
-            News::Change { name, .. } if !args.names.is_empty() && !args.names.contains(name) => continue,
-            News::Begins => begun = true,
+        match &event {
+            // A wrong address must not look like a store without changes.
+            Event::Lost(error) if !begun => return Err(store.failure(error)),
+            Event::Ended => return Err(Failure::store(format!("{} reports no more changes", store.shown))),
+            Event::Change { name, .. } if !args.names.is_empty() && !args.names.contains(name) => continue,
+            Event::Started => begun = true,
             _ => {}
         }
-        let flags = follow.known().count();
-        tell(&mut session.out, &store, &news, flags)?;
+        let flags = follow.held().count();
+        report(&mut session.out, &store, &event, flags)?;
     }
 }
 
-fn tell(out: &mut Output, store: &Store, news: &News, flags: usize) -> Done {
+fn report(out: &mut Output, store: &Store, event: &Event, flags: usize) -> Done {
     if out.json() {
-        out.value(object(store, news, flags))?;
+        out.value(object(store, event, flags))?;
     } else {
         let shown = &store.shown;
-        match news {
-            News::Begins => {
+        match event {
+            Event::Started => {
                 out.message(format_args!("following {shown}, which has {}; Ctrl-C ends it", count(flags, "flag")));
             }
-            News::Following(updates) => out.message(arrival(*updates)),
-            News::Lost(error) => {
+            Event::Following(updates) => out.message(arrival(*updates)),
+            Event::Lost(error) => {
                 out.message(format_args!(
-                    "{} {shown} is away: {}; trying on",
+                    "{} {shown} is unreachable: {}; retrying",
                     styled(OFF, "lost:"),
-                    plain(&said(error))
+                    plain(&message_of(error))
                 ));
             }
-            News::Restored(after) => {
-                // Whole seconds, but for those that never were one.
+            Event::Restored(after) => {
+                // Whole seconds, or milliseconds below one second.
                 let unit =
                     if after.as_secs() > 0 { Duration::from_secs(after.as_secs()) } else { whole_millis(*after) };
                 let after = humantime::format_duration(unit);
-                out.message(format_args!("{} {shown} is there again, after {after}", styled(ON, "back:")));
+                out.message(format_args!("{} {shown} is reachable again, after {after}", styled(ON, "back:")));
             }
-            News::Change { name, before, after, told, .. } => {
-                out.line(line(name, before.as_ref(), after.as_ref(), *told))?;
+            Event::Change { name, before, after, reported_at, .. } => {
+                out.line(line(name, before.as_ref(), after.as_ref(), *reported_at))?;
             }
-            News::Ended => {}
+            Event::Ended => {}
         }
     }
     out.flush()
@@ -80,13 +80,13 @@ fn arrival(updates: Updates) -> String {
     match updates {
         Updates::Push | Updates::Local => "changes are pushed".to_owned(),
         Updates::Notifications { .. } => "changes are notified".to_owned(),
-        Updates::Poll { every } => format!("changes are looked for every {}", humantime::format_duration(every)),
-        _ => "changes are told".to_owned(),
+        Updates::Poll { every } => format!("changes are polled every {}", humantime::format_duration(every)),
+        _ => "changes are reported".to_owned(),
     }
 }
 
 /// `08:15:02.123Z ~ NAME enabled: false -> true  (0.4 ms)`
-fn line(name: &str, before: Option<&State>, after: Option<&State>, told: Option<Instant>) -> String {
+fn line(name: &str, before: Option<&State>, after: Option<&State>, reported_at: Option<Instant>) -> String {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time);
     let (sign, what) = match (before, after) {
@@ -98,7 +98,8 @@ fn line(name: &str, before: Option<&State>, after: Option<&State>, told: Option<
             (styled(ON, "+"), all.map(|(what, how)| format!("{what}: {how}")).collect::<Vec<_>>().join(", "))
         }
     };
-    let latency = told.map(|told| styled(FAINT, format_args!("  ({:.1} ms)", milliseconds(told)))).unwrap_or_default();
+    let latency =
+        reported_at.map(|at| styled(FAINT, format_args!("  ({:.1} ms)", milliseconds(at)))).unwrap_or_default();
     format!("{} {sign} {} {what}{latency}", styled(FAINT, time), styled(STRONG, quoted(name)))
 }
 
@@ -108,7 +109,7 @@ fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
         let new: Vec<_> = after.iter().filter(|field| field.0 == *what && !before.contains(field)).collect();
         match new[..] {
             [(_, new)] => changes.push(format!("{what}: {how} -> {new}")),
-            _ => changes.push(format!("{what} gone: {how}")),
+            _ => changes.push(format!("{what} removed: {how}")),
         }
     }
     for (what, how) in after.iter().filter(|field| !before.contains(field)) {
@@ -117,36 +118,36 @@ fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
             changes.push(format!("{what}: {how}"));
         }
     }
-    if changes.is_empty() { "written in another way".to_owned() } else { changes.join(", ") }
+    if changes.is_empty() { "the same, with another spelling".to_owned() } else { changes.join(", ") }
 }
 
 fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
 
-fn object(store: &Store, news: &News, flags: usize) -> Object {
+fn object(store: &Store, event: &Event, flags: usize) -> Object {
     let mut object = Object::new();
     object.insert("time", humantime::format_rfc3339_millis(SystemTime::now()).to_string());
     let rounded = |number: f64| Json::try_from((number * 1000.0).round() / 1000.0).unwrap_or_default();
-    match news {
-        News::Begins => {
+    match event {
+        Event::Started => {
             object.insert("event", "begin");
             object.insert("store", store.shown.as_str());
             object.insert("flags", flags);
         }
-        News::Following(updates) => {
+        Event::Following(updates) => {
             object.insert("event", "following");
             object.insert("how", arrival(*updates));
         }
-        News::Lost(error) => {
+        Event::Lost(error) => {
             object.insert("event", "lost");
-            object.insert("reason", said(error));
+            object.insert("reason", message_of(error));
         }
-        News::Restored(after) => {
+        Event::Restored(after) => {
             object.insert("event", "restored");
             object.insert("after_seconds", rounded(after.as_secs_f64()));
         }
-        News::Change { name, before, after, told, .. } => {
+        Event::Change { name, before, after, reported_at, .. } => {
             object.insert(
                 "event",
                 match after {
@@ -162,9 +163,9 @@ fn object(store: &Store, news: &News, flags: usize) -> Object {
             };
             object.insert("before", record(before));
             object.insert("after", record(after));
-            object.insert("latency_ms", told.map_or(Json::Null, |told| rounded(milliseconds(told))));
+            object.insert("latency_ms", reported_at.map_or(Json::Null, |at| rounded(milliseconds(at))));
         }
-        News::Ended => {}
+        Event::Ended => {}
     }
     object
 }

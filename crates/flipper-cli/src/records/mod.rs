@@ -1,4 +1,4 @@
-//! Many flags, as text.
+//! Many flags, held as text.
 
 mod scan;
 
@@ -14,33 +14,31 @@ use futures_util::StreamExt;
 
 use self::scan::{Place, items};
 use crate::diff::json;
-use crate::failure::{Done, Failure, said};
+use crate::failure::{Done, Failure, message_of};
 use crate::follow::State;
 use crate::store::Store;
 use crate::text::{path_text, quoted, thousands};
 
-/// Standing for standard input.
 const STDIN: &str = "-";
-/// So many problems of a file are told.
+/// Most problems of a file that are listed.
 const MOST_PROBLEMS: usize = 20;
-/// What some editors put at the beginning of a file.
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
-/// A file beyond this is none of flags.
+/// In bytes; larger files are rejected.
 const LARGEST: u64 = 1 << 30;
 
-/// Many flags, of a file or a store. They are kept as text and read again when they are needed, which takes a tenth of the memory.
+/// The flags of a file or a store, parsed again when needed: the text takes a tenth of the memory of the records.
 #[derive(Default)]
 pub(crate) struct Records {
     text: String,
-    /// Ordered by name.
+    /// Names and places in the text, ordered by name.
     items: Vec<(String, Range<usize>)>,
-    /// How many more there are that cannot be read.
+    /// Number of flags of the store that are left out because they are unreadable.
     unreadable: usize,
 }
 
 impl Records {
-    /// Those of a store that can be read, under the names that they have there; and the others with the reason.
+    /// The readable flags of a store, under the store's keys, and the unreadable ones with the reason.
     pub(crate) async fn of(store: &Store) -> Done<(Self, Vec<(String, String)>)> {
         let (mut records, mut corrupt) = (Self::default(), Vec::new());
         let mut flags = store.inner.stream();
@@ -57,8 +55,8 @@ impl Records {
         Ok((records, corrupt))
     }
 
-    /// The same of flags that are in memory.
-    pub(crate) fn known<'a>(flags: impl Iterator<Item = (&'a str, &'a State)>) -> (Self, Vec<(String, String)>) {
+    /// The same from memory.
+    pub(crate) fn of_held<'a>(flags: impl Iterator<Item = (&'a str, &'a State)>) -> (Self, Vec<(String, String)>) {
         let (mut records, mut corrupt) = (Self::default(), Vec::new());
         for (name, state) in flags {
             match state {
@@ -81,7 +79,7 @@ impl Records {
         self.items.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     }
 
-    /// Reads a file, `-` for standard input, and looks at each flag in it: an array of stored records, or one record after the other.
+    /// Reads and checks a file, `-` for standard input: an array of stored records, or one record after the other.
     pub(crate) fn read(path: &Path) -> Done<Self> {
         let shown = if path.as_os_str() == STDIN { "standard input".to_owned() } else { path_text(path) };
         let refuse = |what: String| Failure::usage(format!("{shown}: {what}")).hint("nothing was imported");
@@ -102,8 +100,7 @@ impl Records {
             };
             if let Some(first) = lines.insert(name.clone(), line) {
                 let name = quoted(&name);
-                problems
-                    .push(format!("flag {name} is there twice, in line {first} and in line {line} column {column}"));
+                problems.push(format!("flag {name} occurs twice, in line {first} and in line {line} column {column}"));
                 continue;
             }
             records.items.push((name, range));
@@ -126,19 +123,19 @@ impl Records {
     fn parse(&self, range: &Range<usize>, line: usize, column: usize) -> Result<FlagRecord, String> {
         let text = &self.text[range.clone()];
         let record = FlagRecord::from_json(text).map_err(|error| {
-            // As far down and to the right as in the file, so that the place it names is the one in the file.
+            // Padded so that the error's line and column are those in the file.
             let padded = format!("{}{}{text}", "\n".repeat(line - 1), " ".repeat(column - 1));
             match Json::parse(&padded) {
-                Err(error) => said(&error),
-                Ok(_) => format!("no flag at line {line} column {column}: {}", said(&error)),
+                Err(error) => message_of(&error),
+                Ok(_) => format!("no flag at line {line} column {column}: {}", message_of(&error)),
             }
         })?;
-        // Names and sizes that we would not make may be in a store all the same, and what we export we take back. Only a flag that
-        // could not be read once it is written is refused.
+        // A store may hold names and sizes that we would not create, and an export must be importable. Only a record that is unreadable
+        // once written is refused.
         if let Err(error) = record.validate()
             && FlagRecord::from_json(record.to_json()).is_err()
         {
-            return Err(format!("flag at line {line} column {column}: {}", said(&error)));
+            return Err(format!("flag at line {line} column {column}: {}", message_of(&error)));
         }
         Ok(record)
     }
@@ -147,7 +144,6 @@ impl Records {
         self.items.len()
     }
 
-    /// How many more there are, of a store, that cannot be read.
     pub(crate) fn unreadable(&self) -> usize {
         self.unreadable
     }
@@ -156,12 +152,11 @@ impl Records {
         &self.items[index].0
     }
 
-    /// Where the flag of this name is.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.items.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()
     }
 
-    /// Writes them, one a line, ordered by name, until it is to stop; whether all were written.
+    /// Writes one flag a line, ordered by name, until `stopped`; returns whether all were written.
     pub(crate) fn write(&self, out: &mut impl Write, stopped: impl Fn() -> bool) -> io::Result<bool> {
         out.write_all(b"[")?;
         for (index, (_, range)) in self.items.iter().enumerate() {
@@ -175,11 +170,10 @@ impl Records {
         Ok(!stopped())
     }
 
-    /// Reads the flag once more; it was read before.
     pub(crate) fn record(&self, index: usize) -> Done<FlagRecord> {
         let (name, range) = &self.items[index];
         FlagRecord::from_json(&self.text[range.clone()])
-            .map_err(|error| Failure::store(format!("flag {} cannot be read: {}", quoted(name), said(&error))))
+            .map_err(|error| Failure::store(format!("flag {} cannot be read: {}", quoted(name), message_of(&error))))
     }
 }
 
@@ -207,7 +201,7 @@ fn read(path: &Path) -> Result<String, String> {
     })
 }
 
-/// The same flag under this name. A store's key is what a flag is known by, even if its text says something else.
+/// The flag under this name. The store's key is its name, whatever the record says.
 pub(crate) fn named(record: &FlagRecord, name: &str) -> FlagRecord {
     if record.name() == name {
         return record.clone();
@@ -247,7 +241,7 @@ mod tests {
             (FLAG.to_owned(), 1),
             (format!("{FLAG}\n{other}\n"), 2),
             (format!("\u{feff}[{FLAG}]"), 1),
-            // Python makes them, and so a store may show them.
+            // The Python library creates these.
             (FLAG.replace("\"A\"", "\"a/b\\n\""), 1),
             (FLAG.replace("\"meta\": {", "\"meta\": {\"client_data\": [1], "), 1),
         ] {
@@ -256,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_told_with_its_place() {
+    fn errors_have_a_place() {
         for (text, expected) in [
             ("".to_owned(), "not JSON of flags: the file is empty; without flags it is [] at line 1 column 1"),
             ("\n  x".to_owned(), "not JSON of flags: expected a flag, which begins with `{` at line 2 column 3"),
@@ -270,7 +264,7 @@ mod tests {
                 format!("[\n{FLAG},\n  {{\"é\": 1,}}]"),
                 "not JSON: expected a key in double quotes, found '}' at line 3 column 11",
             ),
-            (format!("[{FLAG}, {FLAG}]"), "flag A is there twice, in line 1 and in line 1 column 74"),
+            (format!("[{FLAG}, {FLAG}]"), "flag A occurs twice, in line 1 and in line 1 column 74"),
             (format!("[{FLAG}] x"), "not JSON of flags: expected the end at line 1 column 74"),
             ("[\n {\"feature_name\": \"A\"}]".to_owned(), "no flag at line 2 column 2: is_enabled is missing"),
         ] {
@@ -279,28 +273,28 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told() {
-        let broken = "{\"feature_name\": \"B\"}";
-        let told = read_text(&format!("[{FLAG},\n{broken},\n  {{\"is_enabled\": 1,}},\n{FLAG}]")).unwrap_err();
-        let lines: Vec<_> = told.lines().collect();
+    fn every_problem_is_listed() {
+        let unreadable = "{\"feature_name\": \"B\"}";
+        let error = read_text(&format!("[{FLAG},\n{unreadable},\n  {{\"is_enabled\": 1,}},\n{FLAG}]")).unwrap_err();
+        let lines: Vec<_> = error.lines().collect();
         assert_eq!(
             lines,
             [
                 "3 problems",
                 "  no flag at line 2 column 1: is_enabled is missing",
                 "  not JSON: expected a key in double quotes, found '}' at line 3 column 20",
-                "  flag A is there twice, in line 1 and in line 4 column 1",
+                "  flag A occurs twice, in line 1 and in line 4 column 1",
                 "nothing was imported",
             ]
         );
-        let many = read_text(&format!("[{}]", vec![broken; 30].join(","))).unwrap_err();
+        let many = read_text(&format!("[{}]", vec![unreadable; 30].join(","))).unwrap_err();
         assert!(many.starts_with("30 problems") && many.contains("\n  and 10 more\n"), "{many}");
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn an_export_can_be_read() {
         let flags = ["B", "A"].map(|name| (name, Ok(Arc::new(FlagRecord::new(name, 7)))));
-        let (records, _) = Records::known(flags.iter().map(|(name, record)| (*name, record)));
+        let (records, _) = Records::of_held(flags.iter().map(|(name, record)| (*name, record)));
         let mut bytes = Vec::new();
         assert!(records.write(&mut bytes, || false).unwrap());
         let text = String::from_utf8(bytes).unwrap();
@@ -312,7 +306,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever is in a file, it is flags or an error.
+        /// Any text is either flags or an error.
         #[test]
         fn any_text(text in "([\\[\\]{},:\" \\\\]|\"feature_name\"|\"a\"|true|\n){0,40}") {
             let _ = read_text(&text);

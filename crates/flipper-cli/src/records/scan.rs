@@ -1,22 +1,20 @@
-//! Where the flags are in a text, without reading them.
+//! Finds the records in a text, without parsing them.
 
 use std::ops::Range;
 
-/// What is wrong, and at which byte.
 pub(super) struct Wrong {
     what: String,
     at: usize,
 }
 
 impl Wrong {
-    /// For a person.
     pub(super) fn at(&self, text: &str) -> String {
         let (line, column) = Place::default().of(text, self.at);
         format!("not JSON of flags: {} at line {line} column {column}", self.what)
     }
 }
 
-/// Where the bytes of a text are, asked for in order.
+/// Converts byte offsets, in ascending order, to lines and columns.
 #[derive(Default)]
 pub(super) struct Place {
     at: usize,
@@ -25,7 +23,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Line and column, in characters, from 1.
+    /// Line and column in characters, from 1.
     pub(super) fn of(&mut self, text: &str, at: usize) -> (usize, usize) {
         for character in text[self.at..at].chars() {
             if character == '\n' {
@@ -40,7 +38,6 @@ impl Place {
     }
 }
 
-/// Where each record is in the text.
 pub(super) fn items(text: &str) -> Result<Vec<Range<usize>>, Wrong> {
     let mut scan = Scan { text: text.as_bytes(), at: 0 };
     let mut items = Vec::new();
@@ -98,7 +95,7 @@ impl Scan<'_> {
         found
     }
 
-    /// Finds the end of an object; whether what is in it is JSON, its reader says.
+    /// Finds the end of an object. The parser checks its content later.
     fn object(&mut self) -> Result<Range<usize>, Wrong> {
         let start = self.at;
         if self.text.get(start) != Some(&b'{') {

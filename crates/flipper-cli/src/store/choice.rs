@@ -1,4 +1,4 @@
-//! Which store: the option, else the environment, else a config file, else a file of one's own.
+//! Chooses the store: the option, else the environment, else a config file, else the user's own file.
 
 use std::env;
 use std::ffi::OsStr;
@@ -15,7 +15,6 @@ use crate::text::{path_text, plain};
 
 const VARIABLE: &str = "FLIPPER_STORE";
 
-/// Who said which store to use.
 pub(crate) enum Origin {
     Option,
     Variable,
@@ -24,7 +23,6 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// For people.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Option => "the option --store".to_owned(),
@@ -34,7 +32,6 @@ impl Origin {
         }
     }
 
-    /// For scripts.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Option => "option",
@@ -45,7 +42,6 @@ impl Origin {
     }
 }
 
-/// A store, and who chose it.
 pub(crate) struct Choice {
     pub(crate) location: Location,
     pub(crate) origin: Origin,
@@ -75,14 +71,13 @@ impl Choice {
         Ok(Self { location: Location::file(path), origin: Origin::Default })
     }
 
-    /// How `stores` and `doctor` begin: which store, who chose it, and whose flags are there, where that is known.
+    /// The first lines of `stores` and `doctor`.
     pub(crate) fn lines(&self, identity: Option<&Identity>) -> Vec<String> {
         let identity = identity.map(|identity| ("identity", plain(&identity.to_string()).into_owned()));
         let lines = [("store", self.location.shown.clone()), ("chosen by", self.origin.text())];
         lines.into_iter().chain(identity).map(|(what, text)| format!("{} {text}", label(what))).collect()
     }
 
-    /// The same for scripts.
     pub(crate) fn to_json(&self, identity: Option<&Identity>) -> Object {
         let mut object = Object::new();
         object.insert("store", self.location.shown.as_str());
@@ -97,7 +92,7 @@ impl Choice {
     }
 }
 
-/// What stands at the beginning of a line of [`Choice::lines`], and of those that follow.
+/// The first column of these lines.
 pub(crate) fn label(what: &str) -> String {
     styled(FAINT, format_args!("{what:<9} "))
 }

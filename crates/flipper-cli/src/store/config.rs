@@ -11,7 +11,7 @@ use crate::failure::{Done, Failure};
 use crate::text::path_text;
 
 const NAME: &str = "flipper.toml";
-/// A file of one setting has no more.
+/// In bytes, for a file with one setting.
 const LARGEST: u64 = 64 * 1024;
 
 #[derive(Deserialize)]
@@ -20,13 +20,12 @@ struct Content {
     store: Option<String>,
 }
 
-/// A config file that names a store.
 pub(super) struct Config {
     pub(super) path: PathBuf,
     pub(super) store: String,
 }
 
-/// The nearest config file from the working folder upward, else the one in the XDG folder.
+/// The nearest config file from the working directory upward, else the one in the XDG directory.
 pub(super) fn find() -> Done<Option<Config>> {
     let here = env::current_dir().ok();
     let upward = here.iter().flat_map(|here| here.ancestors()).map(|folder| folder.join(NAME));
@@ -48,7 +47,7 @@ fn read(path: &Path) -> Done<Option<Config>> {
         _ => {}
     }
     let text = fs::read_to_string(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
-    // Not the error's own text: it shows the line, which may hold a password.
+    // The error's own text shows the line, which may hold a password.
     let content: Content = toml::from_str(&text).map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
         let line = before.matches('\n').count() + 1;
@@ -57,12 +56,12 @@ fn read(path: &Path) -> Done<Option<Config>> {
     Ok(content.store.map(|store| Config { path: path.to_owned(), store }))
 }
 
-/// Also a folder above that is none, or may not be looked into.
+/// Also if a parent is not a directory, or is not readable.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied)
 }
 
-/// A folder of the XDG specification: from its variable if that is an absolute path, else under the home folder.
+/// An XDG directory: its variable if that is an absolute path, else a path below `HOME`.
 pub(super) fn xdg(variable: &str, under_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable).or_else(|| Some(absolute("HOME")?.join(under_home)))

@@ -1,4 +1,4 @@
-//! A store's URL, and how it is shown: without what is secret.
+//! A store's URL, and the form without secrets in which it is shown.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,27 +9,22 @@ use super::shown::shown;
 use crate::failure::{Done, Failure};
 use crate::text::{after, path_text, plain};
 
-/// What there is to know of a store before it is opened.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Memory,
-    /// A file.
     Sqlite(PathBuf),
-    /// Behind a server.
     Remote,
 }
 
-/// A store's URL.
 #[derive(Clone)]
 pub(crate) struct Location {
     pub(crate) kind: Kind,
     /// May hold a password.
     pub(crate) url: String,
-    /// Holds none.
     pub(crate) shown: String,
 }
 
-/// How stores' URLs look, but for the one within one process.
+/// The forms of URLs, without `memory:`, which exists only within one process.
 pub(crate) fn forms() -> String {
     let forms: Vec<_> = STORE_KINDS.iter().map(|kind| kind.form).filter(|form| *form != "memory:").collect();
     let (last, others) = forms.split_last().unwrap_or((&"", &[]));
@@ -41,16 +36,14 @@ impl Location {
         Self::relative_to(url.as_ref(), Path::new(""))
     }
 
-    /// An SQLite file.
     pub(crate) fn file(path: PathBuf) -> Self {
         let shown = format!("sqlite:{}", path_text(&path));
         Self { kind: Kind::Sqlite(path), url: shown.clone(), shown }
     }
 
-    /// A file's path counts from this folder.
+    /// Relative paths start at this directory.
     pub(crate) fn relative_to(url: &OsStr, folder: &Path) -> Done<Self> {
         let Some(url) = url.to_str() else {
-            // A file's name need not be.
             let path = after(url, "sqlite:").ok_or_else(|| {
                 Failure::usage("what is given as the store is not UTF-8, and no sqlite:PATH").hint(forms())
             })?;
@@ -58,7 +51,7 @@ impl Location {
         };
         let url = url.trim();
         let Some((scheme, rest)) = url.split_once(':') else {
-            // It may be anything, a password too, unless there is such a file.
+            // Do not show the text, which may be a password, unless a file has that name.
             let hint =
                 if Path::new(url).exists() { format!("for the file write sqlite:{}", plain(url)) } else { forms() };
             return Err(Failure::usage("what is given as the store is no URL").hint(hint));
@@ -88,7 +81,7 @@ impl Location {
     }
 }
 
-/// The text, with the URLs of stores among the command's arguments as they are shown.
+/// Hides the secrets of URLs among the command's arguments.
 pub(crate) fn without_secrets(text: &str) -> String {
     let mut text = text.to_owned();
     for argument in std::env::args_os().skip(1) {
@@ -113,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_store() {
+    fn errors_show_no_secrets() {
         for url in ["secret", "postgres://u:secret@h", "u secret:x", "sqlite:", "/tmp/secret"] {
             let failure = Location::parse(url).err().unwrap().to_string();
             assert!(!failure.contains("secret"), "{failure}");
@@ -121,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_count_from_the_config_files_folder() {
+    fn paths_start_at_the_config_files_directory() {
         let kind = |url| Location::relative_to(OsStr::new(url), Path::new("/etc/flipper")).unwrap().kind;
         assert!(kind("sqlite:flags.db") == Kind::Sqlite(PathBuf::from("/etc/flipper/flags.db")));
         assert!(kind("sqlite:/srv/flags.db") == Kind::Sqlite(PathBuf::from("/srv/flags.db")));

@@ -1,4 +1,4 @@
-//! The store that a command works on.
+//! The store of a command.
 
 mod choice;
 mod config;

@@ -1,4 +1,4 @@
-//! Opening a store, and what is asked of it.
+//! Opens a store.
 
 use std::fs;
 use std::path::Path;
@@ -17,23 +17,19 @@ use crate::failure::{Done, Failure};
 use crate::suggest;
 use crate::text::quoted;
 
-/// What a store is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To read and change flags that are there. A file must exist: one made for a typing error in its path would be an
-    /// empty list of flags that looks like the truth.
+    /// Read and change existing flags. A file must exist: a mistyped path would otherwise look like a store without flags.
     Existing,
-    /// To make flags; a file that does not exist is made.
+    /// Create flags; a missing file is created.
     New,
-    /// To show what would become of flags; a file that does not exist is taken for an empty one, and not made.
+    /// Dry run; a missing file counts as empty and is not created.
     Rehearsal,
 }
 
-/// An open store.
 pub(crate) struct Store {
     pub(crate) shown: String,
     pub(crate) inner: Arc<dyn FeatureFlagStore>,
-    /// Asked for once, to say which may have been meant.
     names: OnceCell<Vec<String>>,
 }
 
@@ -43,7 +39,7 @@ impl Store {
         Ok(Self { shown: location.shown.clone(), inner, names: OnceCell::new() })
     }
 
-    /// Of all calls through it, none is answered from memory.
+    /// A client whose every call asks the store.
     pub(crate) fn client(&self) -> FeatureFlagClient<Remote> {
         FeatureFlagClient::remote(self.inner.clone())
     }
@@ -56,7 +52,6 @@ impl Store {
         self.inner.list().await.map_err(|error| self.failure(&error))
     }
 
-    /// A flag that must be there.
     pub(crate) async fn record(&self, name: &str) -> Done<Arc<FlagRecord>> {
         match self.client().fetch(name).await {
             Ok(Some(record)) => Ok(record),
@@ -65,7 +60,7 @@ impl Store {
         }
     }
 
-    /// The failure of a call about one flag; for one that is not there, with the name that may have been meant.
+    /// The failure of a call about one flag. A missing flag adds a suggestion.
     pub(crate) async fn failure_with(&self, error: &Error, name: &str) -> Failure {
         match error.kind() {
             ErrorKind::FlagNotFound => self.no_such_flag(name).await,
@@ -73,15 +68,16 @@ impl Store {
         }
     }
 
-    /// The same when a write was sent: one whose answer did not come may have been done all the same.
+    /// The same for a write, whose outcome is unknown if no answer came.
     pub(crate) async fn write_failure(&self, error: &Error, name: &str) -> Failure {
         let failure = self.failure_with(error, name).await;
         if error.kind() != ErrorKind::Unavailable || error.nothing_written() {
             return failure;
         }
         let name = quoted(name);
-        failure
-            .hint(format!("whether {name} was changed is not known; `flipper get {name}` tells when the store answers"))
+        failure.hint(format!(
+            "it is unknown whether {name} was changed; `flipper get {name}` shows it once the store answers"
+        ))
     }
 
     pub(crate) async fn no_such_flag(&self, name: &str) -> Failure {
@@ -95,10 +91,9 @@ impl Store {
                 "there are no flags at all; is it the right store? `flipper create {}` makes it",
                 quoted(name)
             )),
-            None => failure.hint(format!(
-                "`flipper list` shows those that are there, and `flipper create {}` makes it",
-                quoted(name)
-            )),
+            None => {
+                failure.hint(format!("`flipper list` shows all flags, and `flipper create {}` makes it", quoted(name)))
+            }
         }
     }
 }
@@ -114,7 +109,7 @@ fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>
         }
         Kind::Sqlite(path) => {
             prepare_file(path, &location.shown, purpose)?;
-            // The file's name need not be UTF-8, as a URL is.
+            // `flipper::open` takes a URL, and the file's name need not be UTF-8.
             SqliteFeatureFlagStore::new(path).map(|store| Arc::new(store) as _)
         }
         Kind::Remote => flipper::open(&location.url),
@@ -135,7 +130,7 @@ fn prepare_file(path: &Path, shown: &str, purpose: Purpose) -> Done {
             _ => failure.hint("`flipper create NAME` and `flipper import` make it; or is it the wrong path?"),
         });
     }
-    // The default's folder may be missing, somebody else's is a typing error.
+    // Creates the directory of the default file only: any other missing directory is likely a mistyped path.
     if path.ends_with("flipper/flags.db")
         && let Some(folder) = path.parent()
     {

@@ -1,4 +1,4 @@
-//! A URL without what is secret.
+//! Hides the secrets of a URL.
 
 use std::net::Ipv6Addr;
 
@@ -7,9 +7,9 @@ use url::form_urlencoded;
 
 use crate::text::plain;
 
-/// What a password, or whatever may be one, is shown as.
+/// Replaces a secret, or what may be one.
 const HIDDEN: &str = "***";
-/// The URL as it is shown; if it is not understood, its scheme alone, since the rest may be a secret.
+/// The URL without secrets. If it cannot be parsed, only its scheme: the rest may be a secret.
 pub(super) fn shown(url: &str, scheme: &str) -> String {
     match parts(url, scheme) {
         Some(shown) => plain(&shown).into_owned(),
@@ -20,7 +20,7 @@ pub(super) fn shown(url: &str, scheme: &str) -> String {
 fn parts(url: &str, scheme: &str) -> Option<String> {
     let rest = url.strip_prefix(scheme)?.strip_prefix("://")?;
     let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // An `@` there is the end of a password that was not escaped.
+    // An `@` here ends a password that was not escaped.
     if behind.contains('@') {
         return None;
     }
@@ -28,11 +28,11 @@ fn parts(url: &str, scheme: &str) -> Option<String> {
         None => (String::new(), authority),
         Some((user, hosts)) => match user.split_once(':') {
             Some((user, _)) => (format!("{user}:{HIDDEN}@"), hosts),
-            // A user without a password is a token, mostly.
+            // A user without a password is usually a token.
             None => (format!("{HIDDEN}@"), hosts),
         },
     };
-    // Else a part of it may be one of a password.
+    // Otherwise a part of the password may be in it.
     if !hosts.is_empty() && !hosts.split(',').all(is_host) {
         return None;
     }
@@ -47,7 +47,6 @@ fn parts(url: &str, scheme: &str) -> Option<String> {
     Some(shown)
 }
 
-/// Whether the parameter's value is no secret.
 fn is_shown(name: &str) -> bool {
     let names = |list: &[&str]| list.contains(&name);
     STORE_KINDS.iter().any(|kind| names(kind.parameters) && !names(kind.secret_parameters))

@@ -1,4 +1,4 @@
-//! The stores' servers and files, how our stores are opened on them, and what their own shells say of them.
+//! The stores' servers and files, how the library opens them, and what their own shells read.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,16 +20,16 @@ use crate::support::flipper;
 use crate::support::running::Running;
 use crate::watcher::number;
 
-/// May do what the policy says.
+/// A Consul token with a policy of its own.
 pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
 pub(crate) const ALLOW: &str = "key_prefix \"features\" { policy = \"write\" }";
 
-/// A store without flags of ours, which can be harmed.
+/// A store to harm, at first without flags.
 pub(crate) struct Backend {
     pub(crate) scene: Scene,
     pub(crate) home: TempDir,
     pub(crate) kind: Kind,
-    /// Before the server, where the situation wants it.
+    /// In front of the server, if the situation needs it.
     pub(crate) relay: Option<Relay>,
     pub(crate) proxy: Option<ConsulProxy>,
 }
@@ -47,13 +47,12 @@ pub(crate) enum Kind {
     },
 }
 
-/// A store as it is opened for a program that checks flags.
 pub(crate) type Local = Arc<dyn LocalFeatureFlagStore>;
-/// A store whose every call is a call of the backend.
+/// A store whose every call reaches the backend.
 pub(crate) type Bare = Arc<dyn FeatureFlagStore>;
 
 impl Backend {
-    /// Starts it; `None`, said aloud, where a program is missing.
+    /// Starts it; `None`, with a printed line, if a program is missing.
     pub(crate) fn start(scene: Scene) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let situations = scene.situations();
@@ -89,7 +88,6 @@ impl Backend {
         Some(backend)
     }
 
-    /// Starts the Thrift server, if that is what it is.
     pub(crate) fn serve(&mut self) {
         let home = self.home.path();
         if let Kind::Thrift { redis, server, port } = &mut self.kind {
@@ -98,7 +96,7 @@ impl Backend {
         }
     }
 
-    /// The port of the server itself.
+    /// The port of the server, without relay or proxy.
     pub(crate) fn port(&self) -> Option<u16> {
         match &self.kind {
             Kind::Memory(_) | Kind::Sqlite(_) => None,
@@ -108,7 +106,6 @@ impl Backend {
         }
     }
 
-    /// The port that those who watch connect to.
     fn watched_port(&self) -> u16 {
         self.relay.as_ref().map(Relay::port).or(self.port()).unwrap()
     }
@@ -120,7 +117,6 @@ impl Backend {
         }
     }
 
-    /// What the command calls this store.
     pub(crate) fn url(&self) -> String {
         match &self.kind {
             Kind::Memory(_) => "memory:".to_owned(),
@@ -131,7 +127,7 @@ impl Backend {
         }
     }
 
-    /// The command, with the secrets that this store wants.
+    /// The command, with the token that this store needs.
     pub(crate) fn command(&self, store: &str) -> Command {
         let mut command = flipper(self.home.path(), store);
         command.env("CONSUL_HTTP_TOKEN", TOKEN);
@@ -149,7 +145,7 @@ impl Backend {
         ConsulFeatureFlagStore::new(client.build().unwrap())
     }
 
-    /// The store itself, as those see it who watch.
+    /// The store as watchers see it.
     pub(crate) fn bare(&self) -> (Bare, Option<Local>) {
         match &self.kind {
             Kind::Memory(store) => (Arc::new(store.clone()), Some(Arc::new(store.clone()))),
@@ -160,12 +156,11 @@ impl Backend {
         }
     }
 
-    /// As programs hold it whose checks are reads of memory.
     pub(crate) fn mirror(&self) -> Local {
         Arc::new(MirroredFeatureFlagStore::new(self.bare().0))
     }
 
-    /// For our writer: past every proxy, so that it knows what was done.
+    /// For our writer: without relay and proxy, so that each outcome is known.
     pub(crate) fn direct(&self) -> Bare {
         match &self.kind {
             Kind::Memory(store) => Arc::new(store.clone()),
@@ -182,7 +177,6 @@ impl Backend {
         }
     }
 
-    /// What is wrong with the file itself.
     pub(crate) fn damage(&self) -> Option<String> {
         let Kind::Sqlite(path) = &self.kind else { return None };
         match sqlite3(path, "PRAGMA integrity_check") {
@@ -191,7 +185,7 @@ impl Backend {
         }
     }
 
-    /// What the store's own shell says that a flag has: its number, or that there is none.
+    /// Reads a flag with the store's own shell: its number, or `None` if it is missing.
     pub(crate) fn read(&self, flag: usize) -> Result<Option<u64>, String> {
         let name = name(flag);
         let text = match &self.kind {
@@ -221,7 +215,6 @@ impl Backend {
     }
 }
 
-/// Runs statements in the `sqlite3` shell.
 pub(crate) fn sqlite3(path: &Path, statements: &str) -> Result<String, String> {
     let output = Command::new("sqlite3").args(["-bail", "-cmd", ".timeout 5000"]).arg(path).arg(statements).output();
     let output = output.map_err(|error| format!("sqlite3: {error}"))?;
@@ -229,7 +222,7 @@ pub(crate) fn sqlite3(path: &Path, statements: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// Starts `flipper serve`, and gives its URL.
+/// Starts `flipper serve`; returns its URL too.
 pub(crate) fn serve(mut command: Command, address: &str) -> (Running, String) {
     let mut server = Running::start(command.args(["serve", "--thrift", address]));
     let line = server.line(" thrift=").replace('"', "");
@@ -238,7 +231,6 @@ pub(crate) fn serve(mut command: Command, address: &str) -> (Running, String) {
     (server, url)
 }
 
-/// Runs a future to its end, without any runtime.
 pub(crate) fn futures_executor<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }

@@ -1,6 +1,6 @@
-//! The lists that the matrix is made of, and which of their combinations cannot be.
+//! The lists whose combinations are the matrix, and the impossible combinations.
 
-/// An enum whose values are a list and have names.
+/// An enum with a list of its values and a name for each.
 macro_rules! list {
     ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $value:ident = $shown:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -18,25 +18,22 @@ macro_rules! list {
 }
 
 list! {
-    /// Where the flags are.
     Store { Memory = "memory", Sqlite = "sqlite", Redis = "redis", Consul = "consul", Thrift = "thrift" }
 }
 
 list! {
-    /// What is between the store and who watches.
     Layer {
         Bare = "bare",
         Mirror = "mirror",
         Cache = "cache",
         /// A mirror over a Thrift server over a mirror.
         Served = "served",
-        /// The same twice.
+        /// Two servers in a row.
         Twice = "served-twice",
     }
 }
 
 list! {
-    /// What happens.
     Situation {
         Flips = "flips",
         Recreate = "recreate",
@@ -48,15 +45,14 @@ list! {
         Refusing = "refusing",
         Permission = "permission",
         Cut = "cut",
-        /// Eight writers that add to one number, each many times.
+        /// Eight writers increment one number.
         Merges = "merges",
-        /// One fault after the other, at random, for minutes; only with `--soak`.
+        /// Random faults for minutes; only with `--soak`.
         Soak = "soak",
     }
 }
 
 list! {
-    /// Who writes.
     Writer {
         Ours = "ours",
         /// The Python library and the store's own shell.
@@ -65,7 +61,7 @@ list! {
     }
 }
 
-/// What all layers go through together.
+/// One store, situation and writer, for all layers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scene {
     pub(crate) store: Store,
@@ -86,7 +82,7 @@ impl Scene {
         })
     }
 
-    /// At least one scene of each store, situation and writer.
+    /// The quick selection: each store, situation and writer at least once.
     pub(crate) fn is_quick(self) -> bool {
         use Situation::{
             Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Stopped,
@@ -108,16 +104,16 @@ impl Scene {
         )
     }
 
-    /// Why a cell cannot run, if it cannot.
+    /// Why a cell is impossible, if it is.
     pub(crate) fn impossible(self, layer: Layer) -> Option<&'static str> {
         use Situation::{
             Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Soak, Stopped,
         };
         match (self.store, self.situation) {
-            (_, Merges) if self.writer != Writer::Ours => Some("others overwrite what was written in between"),
-            (_, Merges) if matches!(layer, Layer::Cache) => Some("writes go through a cache as if it were not there"),
+            (_, Merges) if self.writer != Writer::Ours => Some("foreign writers overwrite without a precondition"),
+            (_, Merges) if matches!(layer, Layer::Cache) => Some("a cache does not change writes"),
             (_, Flips | Recreate | Merges) => None,
-            (Store::Memory, _) => Some("a memory store is a part of the program: nothing can happen to it alone"),
+            (Store::Memory, _) => Some("a memory store is part of the program and cannot fail alone"),
             (Store::Sqlite, Slow) => Some("a local file answers at once or is locked, which is the cell `stopped`"),
             (Store::Sqlite, Cut) => Some("a file has no connection"),
             (Store::Sqlite, Permission) if flipper_testkit::is_root() => Some("root may read every file"),
@@ -127,14 +123,14 @@ impl Scene {
         }
     }
 
-    /// What happens to a backend in this scene: one thing, or in a soak all that one backend can go through in turn.
+    /// The situations of a scene: one, or in a soak all that a backend can go through in turn.
     pub(crate) fn situations(self) -> Vec<Situation> {
         if self.situation != Situation::Soak {
             return vec![self.situation];
         }
         let can_follow = |situation: &Situation| match (self.store, situation) {
             (_, Situation::Flips | Situation::Recreate | Situation::Merges | Situation::Soak) => false,
-            // The older copy is of the start, the rights are lost with all else.
+            // These cannot be repeated: the older copy is from the start, and an emptied Consul loses its policies.
             (Store::Sqlite, Situation::HalfLoaded) | (Store::Consul, Situation::Permission) => false,
             (_, situation) => Self { situation: *situation, ..self }.impossible(Layer::Bare).is_none(),
         };

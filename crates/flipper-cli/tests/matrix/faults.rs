@@ -1,4 +1,4 @@
-//! What is done to a backend, and undone.
+//! Causes and ends faults of a backend.
 
 use std::fs;
 use std::io::Write as _;
@@ -15,17 +15,16 @@ use crate::backends::{ALLOW, Backend, Kind, sqlite3};
 use crate::cells::Situation;
 use crate::ledger::Ledger;
 
-/// How many writes a Consul applies again that is to be met half loaded.
+/// Log entries that a restarted Consul applies again.
 const LOG: usize = 1500;
 const DENY: &str = "key_prefix \"features\" { policy = \"deny\" }";
 
-/// A fault that is there until it is ended.
 pub(crate) struct Harmed {
-    /// Holds the lock of a file.
+    /// The process that holds the lock of a file.
     holder: Option<Child>,
 }
 
-/// Whether the backend takes writes meanwhile, of those who go straight to it.
+/// Whether direct writes succeed during the fault.
 pub(crate) fn takes_writes(backend: &Backend) -> bool {
     matches!(
         (&backend.kind, backend.scene.situation),
@@ -33,22 +32,21 @@ pub(crate) fn takes_writes(backend: &Backend) -> bool {
     )
 }
 
-/// Whether nothing can be known of it meanwhile.
+/// Whether no client can read the backend during the fault.
 pub(crate) fn is_away(backend: &Backend) -> bool {
     match (&backend.kind, backend.scene.situation) {
         (Kind::Memory(_), _) | (_, Situation::Slow | Situation::Cut) => false,
-        // The shell would make a file of its own in its place, and throw away the log of the one that is to come back.
+        // The shell would create a new file in its place, and delete the log of the one that comes back.
         (Kind::Sqlite(_), situation) => situation == Situation::Refusing,
         _ => true,
     }
 }
 
-/// How long it lasts.
 pub(crate) fn lasts(situation: Situation) -> Duration {
     Duration::from_secs(if situation == Situation::Stopped { 10 } else { 2 })
 }
 
-/// What must be there before: a long log, an older copy.
+/// Prepares a long log, or an older copy.
 pub(crate) fn prepare(backend: &Backend) {
     if backend.scene.situation != Situation::HalfLoaded {
         return;
@@ -109,7 +107,7 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
             let mut holder =
                 Command::new("sqlite3").arg(&*path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
             let stdin = holder.stdin.as_mut().unwrap();
-            // Half of a change, which nobody may ever see.
+            // Half of a change, which no reader may see.
             writeln!(stdin, ".timeout 5000\nBEGIN IMMEDIATE;\nDELETE FROM flags;").unwrap();
             harmed.holder = Some(holder);
         }
@@ -177,7 +175,7 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
     }
 }
 
-/// For some seconds it refuses with LOADING.
+/// The server refuses calls with LOADING for some seconds.
 fn restart_slowly(server: &mut RedisServer) {
     server.restart_with("key-load-delay 10000\nloading-process-events-interval-bytes 1024");
     server.wait();

@@ -1,4 +1,4 @@
-//! What is between a store and who watches it.
+//! The layers between a store and its watcher.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,15 +11,13 @@ use crate::cells::{Layer, Situation, Store};
 use crate::support::running::Running;
 use crate::watcher::View;
 
-/// How long the cache's answers hold.
 const EXPIRATION: Duration = Duration::from_millis(200);
-/// A watch by Thrift is silent for at most this before its flags are stale.
+/// Longest silence of a Thrift watch before its flags are stale.
 const THRIFT: Duration = Duration::from_secs(10);
 
-/// A layer, with the servers that are in it.
 pub(crate) struct Attached {
     pub(crate) view: View,
-    /// Of its last server.
+    /// The URL of the last server.
     pub(crate) url: Option<String>,
     _servers: Vec<Box<dyn Send>>,
 }
@@ -54,7 +52,7 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
     Attached { view, url: last, _servers: servers }
 }
 
-/// Over a memory store it is in this process, as nobody else has that store.
+/// The server of a memory store runs in this process, the only one that has that store.
 fn first_server(backend: &Backend) -> (Box<dyn Send>, String) {
     if let Kind::Memory(store) = &backend.kind {
         let mirror = MirroredFeatureFlagStore::new(store.clone());
@@ -66,13 +64,13 @@ fn first_server(backend: &Backend) -> (Box<dyn Send>, String) {
     (Box::new(server), url)
 }
 
-/// How old a state may be that is called current: see "What is announced" in DESIGN.md.
+/// The greatest age of a live state: see "What is announced" in DESIGN.md.
 fn live_for(backend: &Backend, layer: Layer) -> Duration {
     let store = match backend.scene.store {
         Store::Memory => Duration::from_secs(2),
         Store::Sqlite => Duration::from_secs(5),
         Store::Redis => Duration::from_secs(8),
-        // A query waits for a minute and a sixteenth, and its answer may be late.
+        // A query waits for up to a minute and a sixteenth, and its response may be late.
         Store::Consul => Duration::from_secs(80),
         // The server follows Redis.
         Store::Thrift => THRIFT + Duration::from_secs(8),
@@ -84,7 +82,7 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
     }
 }
 
-/// How soon 99 of 100 flips are seen while all is well.
+/// Limit for 99% of the flips without a fault.
 fn bound(backend: &Backend, layer: Layer) -> Duration {
     let polled = match (backend.scene.store, layer) {
         (_, Layer::Cache) => EXPIRATION * 2,
@@ -94,7 +92,7 @@ fn bound(backend: &Backend, layer: Layer) -> Duration {
     Duration::from_secs(1) + polled + slow
 }
 
-/// Whether all are current within a while.
+/// Waits for the condition; returns whether it held within the limit.
 pub(crate) fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     while !condition() {

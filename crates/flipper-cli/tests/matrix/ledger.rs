@@ -1,32 +1,31 @@
-//! What was written, by when, and so what may be seen.
+//! Records the writes, and so which states a watcher may see.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// One write of a flag; each has a greater number than the one before, and the flag's client data say it.
+/// One write of a flag. Its number, greater than the one before, is in the flag's client data.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) number: u64,
-    /// It is a flag, or its absence.
+    /// `false`: the write deletes the flag.
     pub(crate) present: bool,
     sent: Instant,
     pub(crate) acknowledged: Option<Instant>,
-    /// No other write comes before all have seen it.
+    /// The next write waits until all watchers have seen this one.
     pub(crate) stands: bool,
-    /// The store was as always.
+    /// There was no fault.
     pub(crate) calm: bool,
 }
 
 #[derive(Debug, Default)]
 struct Flag {
     writes: Vec<Write>,
-    /// Whether a write was done is not known, so it is written no more.
+    /// A write has an unknown outcome, so there are no more.
     set_aside: bool,
-    /// The store itself went back to this number.
+    /// The store went back to this number.
     back: Option<(u64, Instant)>,
 }
 
-/// All writes of all flags.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     flags: Vec<Mutex<Flag>>,
@@ -34,12 +33,10 @@ pub(crate) struct Ledger {
     away: Mutex<Option<Instant>>,
 }
 
-/// The name of a flag by its number.
 pub(crate) fn name(flag: usize) -> String {
     format!("FLAG_{flag}")
 }
 
-/// The number of a flag by its name.
 pub(crate) fn flag_of(name: &str) -> Option<usize> {
     name.strip_prefix("FLAG_")?.parse().ok()
 }
@@ -68,9 +65,9 @@ impl Ledger {
         self.flags[flag].lock().unwrap().writes.last_mut().unwrap().acknowledged = Some(Instant::now());
     }
 
-    /// It was certainly not done.
+    /// The last write was certainly not done.
     pub(crate) fn refuse(&self, flag: usize) {
-        // The number stays used: it must never be seen.
+        // The number stays used: no watcher may see it.
         self.flags[flag].lock().unwrap().writes.last_mut().unwrap().stands = false;
     }
 
@@ -82,7 +79,6 @@ impl Ledger {
         self.flags[flag].lock().unwrap().set_aside
     }
 
-    /// The last write that was acknowledged.
     pub(crate) fn last(&self, flag: usize) -> Option<Write> {
         self.flags[flag].lock().unwrap().writes.iter().rev().find(|write| write.acknowledged.is_some()).cloned()
     }
@@ -91,14 +87,12 @@ impl Ledger {
         self.flags[flag].lock().unwrap().writes.clone()
     }
 
-    /// The store has gone back to these numbers, or is about to.
     pub(crate) fn went_back(&self, numbers: impl IntoIterator<Item = (usize, u64)>) {
         for (flag, number) in numbers {
             self.flags[flag].lock().unwrap().back = Some((number, Instant::now()));
         }
     }
 
-    /// The store has lost all, or is about to.
     pub(crate) fn empty(&self, emptied: bool) {
         *self.emptied.lock().unwrap() = emptied.then(Instant::now);
     }
@@ -107,7 +101,7 @@ impl Ledger {
         self.emptied.lock().unwrap().map(|at| at.elapsed())
     }
 
-    /// The store cannot be asked, from now on or until now.
+    /// Whether the store can be reached, from now on.
     pub(crate) fn away(&self, away: bool) {
         *self.away.lock().unwrap() = away.then(Instant::now);
     }
@@ -116,12 +110,17 @@ impl Ledger {
         self.away.lock().unwrap().map(|at| at.elapsed())
     }
 
-    /// Takes in that a flag was seen with this number, or absent, after it was seen with `before`; gives the number that this state
-    /// has, or what is wrong with it.
-    pub(crate) fn saw(&self, flag: usize, seen: Option<u64>, before: u64, may_be_empty: bool) -> Result<u64, String> {
+    /// Checks an observed number, or absence, that follows `before`. Returns the number of this state, or what is wrong with it.
+    pub(crate) fn check(
+        &self,
+        flag: usize,
+        observed: Option<u64>,
+        before: u64,
+        may_be_empty: bool,
+    ) -> Result<u64, String> {
         let (name, flag) = (name(flag), self.flags[flag].lock().unwrap());
-        let Some(number) = seen else {
-            // As the last deletion that was sent.
+        let Some(number) = observed else {
+            // Counts as the last deletion.
             let deleted = flag.writes.iter().rev().find(|write| !write.present && write.number >= before);
             return match deleted {
                 Some(write) => Ok(write.number),
@@ -139,7 +138,7 @@ impl Ledger {
         Err(format!("{name} went back from {before} to {number}"))
     }
 
-    /// How long a newer state than this one has been there, acknowledged and not undone.
+    /// How long ago a newer state was acknowledged.
     pub(crate) fn overdue(&self, flag: usize, number: u64) -> Option<Duration> {
         let flag = self.flags[flag].lock().unwrap();
         if flag.set_aside || flag.back.is_some() {
@@ -149,22 +148,22 @@ impl Ledger {
         Some(newer.acknowledged?.elapsed())
     }
 
-    /// How long a flag has been there for sure.
+    /// How long a flag has certainly existed.
     pub(crate) fn missing(&self, flag: usize) -> Option<Duration> {
         if self.is_set_aside(flag) || self.emptied_for().is_some() {
             return None;
         }
         let last = self.last(flag).filter(|write| write.present)?;
-        // A deletion under way may be done already.
-        let is_on_its_way = |write: &Write| write.number > last.number && !write.present;
-        if self.flags[flag].lock().unwrap().writes.iter().any(is_on_its_way) {
+        // A pending deletion may be done already.
+        let is_pending = |write: &Write| write.number > last.number && !write.present;
+        if self.flags[flag].lock().unwrap().writes.iter().any(is_pending) {
             return None;
         }
         last.acknowledged.map(|at| at.elapsed())
     }
 
-    /// How long after it was acknowledged a write was seen.
-    pub(crate) fn took(write: &Write, seen: Instant) -> Duration {
-        seen.saturating_duration_since(write.acknowledged.unwrap_or(write.sent))
+    /// Time from the acknowledgement to the observation.
+    pub(crate) fn took(write: &Write, at: Instant) -> Duration {
+        at.saturating_duration_since(write.acknowledged.unwrap_or(write.sent))
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::cells::{Layer, Scene, Situation};
-use self::scene::{Report, Size, hundredth};
+use self::scene::{Report, Size, percentile};
 
 const QUICK: Size = Size { flags: 8, flips: 40, faults: 1, merges: 25, soak: Duration::ZERO };
 const FULL: Size = Size { flags: 40, flips: 400, faults: 2, merges: 200, soak: Duration::ZERO };
@@ -35,7 +35,7 @@ struct Arguments {
     filter: String,
     seed: u64,
     jobs: usize,
-    /// For so long each store goes through one fault after the other, instead of all cells.
+    /// Duration of a soak of each store, instead of all cells.
     soak: Option<Duration>,
 }
 
@@ -55,7 +55,6 @@ impl Arguments {
                 "--seed" => read.seed = number(value()?)?,
                 "--soak" => read.soak = Some(Duration::from_secs(60 * number(value()?)?)),
                 "--jobs" => read.jobs = usize::try_from(number(value()?)?).unwrap_or(1),
-                // What `cargo test` hands to all tests.
                 "--quiet" | "-q" | "--nocapture" => {}
                 "--test-threads" => _ = value()?,
                 text if !text.starts_with('-') => text.clone_into(&mut read.filter),
@@ -121,7 +120,7 @@ fn main() -> ExitCode {
     summary(&reports.into_inner().unwrap(), &impossible, &arguments, began.elapsed())
 }
 
-/// One scene; what goes wrong with it as a whole is each cell's.
+/// Runs one scene. A failure of the whole scene counts for each cell.
 fn play(scene: Scene, layers: &[Layer], arguments: &Arguments) -> Vec<Report> {
     let size = if arguments.all { FULL } else { QUICK };
     let size = Size { soak: arguments.soak.unwrap_or_default(), ..size };
@@ -143,8 +142,8 @@ fn play(scene: Scene, layers: &[Layer], arguments: &Arguments) -> Vec<Report> {
         Err(panic) => failed(&format!("panicked: {}", message(&*panic))),
     };
     for report in &reports {
-        let took = |hundredths| hundredth(&report.took, hundredths).unwrap_or_default();
-        // Of the quick selection only what is wrong, as of other tests.
+        let took = |hundredths| percentile(&report.took, hundredths).unwrap_or_default();
+        // The quick selection prints only failures, as other tests do.
         if report.wrong.is_empty() && !arguments.all {
             continue;
         }
@@ -161,7 +160,6 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
-/// A row for each store and situation, and what cannot be.
 fn summary(reports: &[Report], impossible: &[(String, &str)], arguments: &Arguments, took: Duration) -> ExitCode {
     println!("\n{:<8} {:<15} {:>6} {:>6} {:>13}  not possible", "store", "situation", "cells", "failed", "flips seen");
     for store in cells::Store::ALL {
@@ -187,7 +185,7 @@ fn summary(reports: &[Report], impossible: &[(String, &str)], arguments: &Argume
     println!("\n{cells} cells in {seconds} s, {} not possible, {} failed; seed {seed}", impossible.len(), failed.len());
     for report in &failed {
         println!(
-            "again: scripts/matrix {}--seed {seed} --filter {}",
+            "repeat: scripts/matrix {}--seed {seed} --filter {}",
             if arguments.all { "" } else { "--quick " },
             report.cell
         );

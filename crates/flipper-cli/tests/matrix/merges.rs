@@ -1,4 +1,4 @@
-//! Eight writers add to one number, each by a connection of its own: none of what they add is lost.
+//! Eight writers increment one number, each over its own connection: no increment is lost.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,11 +1,11 @@
-//! Chance that can be had again.
+//! Repeatable random numbers.
 
 /// Splitmix64.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The same for the same seed and text, whatever else runs.
+    /// The same sequence for the same seed and text.
     pub(crate) fn new(seed: u64, text: &str) -> Self {
         Self(text.bytes().fold(seed, |seed, byte| seed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte)))
     }

@@ -1,4 +1,4 @@
-//! One scene: a backend, all layers that watch it, what is written, what happens, and what each layer has seen of it.
+//! One scene: a backend with all layers, the writes, the faults, and what each layer observed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,26 +12,22 @@ use crate::random::Random;
 use crate::watcher::Watcher;
 use crate::writers::{Change, Outcome, Writers};
 
-/// A flip that is not seen so long after everything is well again will never be.
+/// A flip not seen within this time without a fault counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Layers may wait for the longest of their pauses before they look again.
+/// Longest time that a layer needs after a fault: it may be in its longest pause.
 const RECOVERY: Duration = Duration::from_secs(30);
-/// How long the flips of one part of a scene may take.
 const LONGEST: Duration = Duration::from_secs(150);
 
-/// How much is done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     pub(crate) flags: usize,
     pub(crate) flips: usize,
-    /// How often the fault happens.
     pub(crate) faults: usize,
     pub(crate) merges: u64,
-    /// How long a soak lasts.
     pub(crate) soak: Duration,
 }
 
-/// What one layer has seen.
+/// The result of one cell.
 pub(crate) struct Report {
     pub(crate) cell: String,
     pub(crate) seen: usize,
@@ -40,7 +36,7 @@ pub(crate) struct Report {
     pub(crate) wrong: Vec<String>,
 }
 
-/// Runs a scene; `None` where a program is missing.
+/// Runs a scene; `None` if a program is missing.
 pub(crate) fn run(scene: Scene, layers: &[Layer], size: Size, seed: u64) -> Option<Vec<Report>> {
     let mut backend = Backend::start(scene)?;
     let ledger = Arc::new(Ledger::new(size.flags));
@@ -60,9 +56,9 @@ struct Stage {
     watchers: Vec<Watcher>,
     writers: Writers,
     random: Random,
-    /// The flags that are not there, and whose deletion nobody asked for.
+    /// Flags that are missing without a deletion of ours.
     lost: Vec<bool>,
-    /// Concerns all layers.
+    /// Errors of the scene, which count for all layers.
     wrong: Vec<String>,
 }
 
@@ -94,7 +90,6 @@ impl Stage {
         self.all_see(PATIENCE + RECOVERY);
     }
 
-    /// One fault after the other.
     fn soak(&mut self, backend: &mut Backend, size: Size) {
         let (began, situations) = (Instant::now(), self.scene.situations());
         let mut faults = 0;
@@ -102,7 +97,7 @@ impl Stage {
             let (before, at) = (self.all_wrong(), began.elapsed());
             backend.scene.situation = situations[self.random.below(situations.len())];
             if backend.scene.situation == Situation::HalfLoaded {
-                // What has been written since would take long to load.
+                // A log of all writes since the start would take long to load.
                 faults::prepare(backend);
             }
             self.suffer(backend, size);
@@ -111,7 +106,7 @@ impl Stage {
             self.wrong.extend(backend.damage());
             if self.all_wrong() > before {
                 let (store, situation) = (self.scene.store.name(), backend.scene.situation.name());
-                println!("{store}: fault {faults}, {situation}, {at:.0?} after the start: something is wrong after it");
+                println!("{store}: fault {faults}, {situation}, {at:.0?} after the start: new errors");
             }
         }
         backend.scene = self.scene;
@@ -122,7 +117,7 @@ impl Stage {
         self.wrong.len() + self.watchers.iter().map(|watcher| watcher.seen.all_wrong().len()).sum::<usize>()
     }
 
-    /// The fault, and the time until it is over for all.
+    /// Causes the fault, ends it, and waits until all layers have recovered.
     fn suffer(&mut self, backend: &mut Backend, size: Size) {
         let harmed = faults::begin(backend, &self.ledger);
         self.ledger.away(faults::is_away(backend));
@@ -135,7 +130,7 @@ impl Stage {
                     self.write(backend, flag, change, true, false);
                 }
             }
-            // What is written into an older copy is gone with it, and in an empty one all flags have to be made again.
+            // Writes into an older copy are lost with it; an empty store gets all flags again below.
             (false, Situation::Emptied | Situation::HalfLoaded) => {}
             (false, _) => {
                 for _ in 0..2 {
@@ -150,7 +145,7 @@ impl Stage {
         self.ledger.away(false);
         faults::end(backend, harmed);
         if backend.scene.situation == Situation::Emptied {
-            // Time to take the emptiness for the truth.
+            // Time for a layer to accept the empty store.
             std::thread::sleep(Duration::from_secs(3));
             self.lost.fill(true);
             // From when they are there again, a mirror that has them all is current.
@@ -189,7 +184,7 @@ impl Stage {
         }
     }
 
-    /// Writes flags whose state all have seen, until there were so many writes.
+    /// Makes `count` writes, each to a flag whose last state all watchers have seen.
     fn flips(&mut self, backend: &Backend, count: usize, calm: bool) {
         let (began, flags) = (Instant::now(), self.ledger.len());
         let patience = if calm { PATIENCE } else { RECOVERY };
@@ -225,7 +220,7 @@ impl Stage {
         self.ledger.last(flag).is_some_and(|write| write.present)
     }
 
-    /// Whether all have seen the last state of a flag that may be written again.
+    /// Whether all watchers have seen the last state of a flag that may be written again.
     fn is_seen(&self, flag: usize, patience: Duration) -> bool {
         let Some(last) = self.ledger.last(flag).filter(|_| !self.ledger.is_set_aside(flag)) else { return false };
         let age = last.acknowledged.map_or(Duration::ZERO, |at| at.elapsed());
@@ -243,7 +238,7 @@ impl Stage {
         until(patience + Duration::from_secs(1), || flags().all(|flag| self.is_seen(flag, patience)));
     }
 
-    /// Of writes in a row the last is seen.
+    /// After a series of writes the last one is seen.
     fn burst(&mut self, backend: &Backend) {
         let flags: Vec<_> = (0..self.ledger.len()).filter(|flag| !self.ledger.is_set_aside(*flag)).take(3).collect();
         for last in [false, false, false, false, false, false, false, true] {
@@ -255,7 +250,7 @@ impl Stage {
         self.all_see(PATIENCE);
     }
 
-    /// What was acknowledged is in the store, and what is in the store is seen.
+    /// Acknowledged states are in the store, and the store's states are seen.
     fn compare(&mut self, backend: &Backend) {
         let deadline = Instant::now() + PATIENCE;
         for flag in 0..self.ledger.len() {
@@ -309,7 +304,7 @@ impl Stage {
             if found < of {
                 seen.wrong(format!("{} of {of} flips were never seen", of - found));
             }
-            if let Some(late) = hundredth(&took, 99).filter(|late| *late > seen.view.bound) {
+            if let Some(late) = percentile(&took, 99).filter(|late| *late > seen.view.bound) {
                 seen.wrong(format!("p99 is {late:.1?}, and the bound {:?}", seen.view.bound));
             }
             let wrong = self.wrong.iter().take(5).cloned().chain(seen.all_wrong()).collect();
@@ -319,7 +314,6 @@ impl Stage {
     }
 }
 
-/// The value below which so many hundredths are.
-pub(crate) fn hundredth(sorted: &[Duration], hundredths: usize) -> Option<Duration> {
+pub(crate) fn percentile(sorted: &[Duration], hundredths: usize) -> Option<Duration> {
     sorted.get((sorted.len() * hundredths / 100).min(sorted.len().checked_sub(1)?)).copied()
 }

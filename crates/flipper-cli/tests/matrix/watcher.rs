@@ -1,4 +1,4 @@
-//! Who watches through a layer, and checks what is seen.
+//! Watches through a layer, and checks the observations.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,29 +14,27 @@ use crate::cells::Layer;
 use crate::ledger::{Ledger, flag_of, name};
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Every so many changes of a store that is not in memory are read again.
+/// One in this many changes is read again, if the flags are not in memory.
 const READ_EACH: usize = 5;
-/// More than these say nothing new.
 const MOST: usize = 5;
 
-/// The view of a store through a layer.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(crate) layer: Layer,
     pub(crate) store: Arc<dyn FeatureFlagStore>,
     pub(crate) local: Option<Arc<dyn LocalFeatureFlagStore>>,
-    /// The store came back without its flags: a layer that keeps flags keeps them.
+    /// The layer keeps its flags if the store comes back empty.
     pub(crate) keeps: bool,
-    /// A state older than this is never called current.
+    /// The greatest age of a live state.
     pub(crate) live_for: Duration,
-    /// A flip is seen within this, in 99 of 100 cases.
+    /// Limit for 99% of the flips.
     pub(crate) bound: Duration,
 }
 
-/// What is shared with the thread that watches.
-pub(crate) struct Seen {
+/// The observations, shared with the watching thread.
+pub(crate) struct Observed {
     pub(crate) view: View,
-    /// The number that each flag was last seen with.
+    /// The last number of each flag.
     last: Vec<AtomicU64>,
     first: Mutex<HashMap<(usize, u64), Instant>>,
     wrong: Mutex<Vec<String>>,
@@ -44,7 +42,7 @@ pub(crate) struct Seen {
     ended: AtomicBool,
 }
 
-impl Seen {
+impl Observed {
     pub(crate) fn last(&self, flag: usize) -> u64 {
         self.last[flag].load(Ordering::Acquire)
     }
@@ -64,7 +62,7 @@ impl Seen {
         self.wrong.lock().unwrap().clone()
     }
 
-    /// That a state was never seen is said once.
+    /// Reports once that a state was not seen.
     pub(crate) fn give_up(&self, flag: usize, number: u64, after: Duration) {
         if self.unseen.lock().unwrap().insert((flag, number)) {
             let last = self.last(flag);
@@ -78,7 +76,7 @@ impl Seen {
 
     fn note(&self, ledger: &Ledger, flag: usize, seen: Option<u64>) {
         let before = self.last(flag);
-        match ledger.saw(flag, seen, before, !self.view.keeps) {
+        match ledger.check(flag, seen, before, !self.view.keeps) {
             Ok(number) => {
                 self.last[flag].store(number, Ordering::Release);
                 self.first.lock().unwrap().entry((flag, number)).or_insert_with(Instant::now);
@@ -93,15 +91,14 @@ impl Seen {
     }
 }
 
-/// A thread that watches.
 pub(crate) struct Watcher {
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) seen: Arc<Observed>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watcher {
     pub(crate) fn start(view: View, ledger: &Arc<Ledger>) -> Self {
-        let seen = Arc::new(Seen {
+        let seen = Arc::new(Observed {
             view,
             last: (0..ledger.len()).map(|_| AtomicU64::new(0)).collect(),
             first: Mutex::default(),
@@ -143,10 +140,10 @@ pub(crate) fn number(stored: &Stored) -> Result<u64, String> {
     Err(format!("{} is half of one state and half of another: {}", stored.name, record.to_json()))
 }
 
-/// Asks for all flags again and again, as programs do that have a cache.
-async fn ask(seen: &Seen, ledger: &Ledger) {
+/// Reads all flags repeatedly, as programs with a cache do.
+async fn ask(seen: &Observed, ledger: &Ledger) {
     let ask_for = async |flag| {
-        // An error is no answer: the caller has its default.
+        // After an error the caller has its default.
         let Ok(found) = seen.view.store.get_cached(&name(flag)).await else { return };
         match found.as_ref().map(number).transpose() {
             Ok(number) => seen.note(ledger, flag, number),
@@ -159,7 +156,7 @@ async fn ask(seen: &Seen, ledger: &Ledger) {
     }
 }
 
-async fn follow(seen: &Seen, ledger: &Ledger) {
+async fn follow(seen: &Observed, ledger: &Ledger) {
     let store = seen.view.store.clone();
     let mut watch = store.watch();
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -218,8 +215,8 @@ async fn follow(seen: &Seen, ledger: &Ledger) {
     }
 }
 
-/// What is announced, a read that begins then shows.
-async fn read_again(seen: &Seen, ledger: &Ledger, flag: usize, announced: u64) {
+/// A read after an event returns that state or a newer one.
+async fn read_again(seen: &Observed, ledger: &Ledger, flag: usize, announced: u64) {
     let found = match &seen.view.local {
         Some(local) => local.table().get(&name(flag)),
         None => match seen.view.store.get(&name(flag)).await {
@@ -229,23 +226,23 @@ async fn read_again(seen: &Seen, ledger: &Ledger, flag: usize, announced: u64) {
     };
     let read = found.as_ref().map(number).transpose();
     let is_newer = match &read {
-        Ok(read) => ledger.saw(flag, *read, announced, !seen.view.keeps).is_ok(),
+        Ok(read) => ledger.check(flag, *read, announced, !seen.view.keeps).is_ok(),
         Err(_) => false,
     };
     if !is_newer {
-        seen.wrong(format!("{} {announced} was announced, and a read gave {read:?}", name(flag)));
+        seen.wrong(format!("{} {announced} was announced, and a read returned {read:?}", name(flag)));
     }
 }
 
-fn check_status(seen: &Seen, ledger: &Ledger) {
+fn check_status(seen: &Observed, ledger: &Ledger) {
     let Some(local) = &seen.view.local else { return };
-    // Before the status, and the flags after it, which so are of a later moment.
+    // In this order the flags are at least as new as the status, and the status as the outage.
     let away = ledger.away_for();
     if !local.status().is_live() {
         return;
     }
     if let Some(away) = away.filter(|away| *away > seen.view.live_for) {
-        seen.wrong(format!("live {away:.1?} after the store was last there"));
+        seen.wrong(format!("live {away:.1?} after the store was lost"));
     }
     for flag in 0..ledger.len() {
         let held = match local.table().get(&name(flag)).as_ref().map(number) {
@@ -253,7 +250,7 @@ fn check_status(seen: &Seen, ledger: &Ledger) {
             Some(Err(_)) => continue,
             None => {
                 if let Some(age) = ledger.missing(flag).filter(|age| *age > seen.view.live_for) {
-                    seen.wrong(format!("live without {}, which is there for {age:.1?}", name(flag)));
+                    seen.wrong(format!("live without {}, which has existed for {age:.1?}", name(flag)));
                 }
                 continue;
             }

@@ -1,4 +1,4 @@
-"""The Python library as a writer: does what each line of standard input says, and answers with a line of JSON."""
+"""A writer with the Python library: each line of standard input is one write, answered with a line."""
 
 import json
 import sys
@@ -29,23 +29,23 @@ def connect():
 
 
 def write(store, name, number):
-    if number is None:
-        store.delete(name)
-    else:
+    if number is not None:
         store.create(name, is_enabled=number % 2 == 0, client_data={"n": number})
+    else:
+        store.delete(name)
 
 
 store = None
 for line in sys.stdin:
-    said = "ok"
-    # The connection may be of before a restart. To write the same once more changes nothing.
+    answer = "ok"
+    # Retry on a new connection, since the old one may have ended with a server. Writes are idempotent.
     for _ in range(2):
         try:
             store = store or connect()
             write(store, *json.loads(line))
-            said = "ok"
+            answer = "ok"
             break
         except Exception as error:
             store = None
-            said = repr(error).replace("\n", " ")
-    print(said, flush=True)
+            answer = repr(error).replace("\n", " ")
+    print(answer, flush=True)

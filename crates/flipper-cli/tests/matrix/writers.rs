@@ -1,4 +1,4 @@
-//! Who writes: our library, the Python library, and the store's own shell.
+//! The writers: our library, the Python library, and the store's own shell.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
@@ -20,31 +20,27 @@ use crate::random::Random;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is done to a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A flag that is there gets another state.
+    /// Changes an existing flag.
     Set,
     Create,
     Destroy,
 }
 
-/// How it ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done,
-    /// It was not done.
     Refused(String),
     Unknown(String),
 }
 
-/// All who write.
 pub(crate) struct Writers {
     kind: Writer,
-    /// The first goes straight to the store, the others through the layers.
+    /// The first writes to the store directly, the others through the layers.
     ours: Vec<FeatureFlagClient<Remote>>,
     python: Option<Python>,
-    /// The only way into a memory store from outside.
+    /// Through this, Python writes to a memory store.
     _server: Option<Server>,
 }
 
@@ -68,7 +64,7 @@ impl Writers {
         Self { kind, ours, python, _server: server }
     }
 
-    /// `calm`: the layers are as always, and may be written through. `away`: the store is not there, and only our writer gives up soon.
+    /// `calm`: there is no fault, and the layers can be written through. `away`: only our writer, which fails soon, is used.
     pub(crate) fn write(
         &mut self,
         backend: &Backend,
@@ -122,7 +118,7 @@ fn ours_writes(client: &FeatureFlagClient<Remote>, name: &str, number: u64, chan
     }
 }
 
-/// What an operator would type.
+/// Writes as an operator would.
 fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
     let text = number.map(|number| {
         let mut record = FlagRecord::new(name, 1_700_000_000);
@@ -151,8 +147,8 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
                 None => command.args(["DEL", &key]),
             };
             let output = command.output().unwrap();
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            if output.status.success() { Ok(said) } else { Err(said) }
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+            if output.status.success() { Ok(printed) } else { Err(printed) }
         }
         Kind::Consul(agent) => {
             let path = format!("/v1/kv/features/{name}");
@@ -169,7 +165,7 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
     }
 }
 
-/// A Python program that writes what it is asked to, killed when dropped.
+/// A Python process that writes, killed when dropped.
 struct Python {
     process: Child,
     answers: Receiver<String>,

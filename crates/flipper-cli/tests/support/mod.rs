@@ -1,4 +1,4 @@
-//! Running the command, and recorded sessions of it.
+//! Runs the command, and recorded sessions of it.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod running;
@@ -10,10 +10,9 @@ pub(crate) mod terminal;
 use std::path::Path;
 use std::process::Command;
 
-/// The command under test.
 pub(crate) const FLIPPER: &str = env!("CARGO_BIN_EXE_flipper");
 
-/// A program in an environment that is the same on every machine.
+/// A program in the same environment on every machine.
 pub(crate) fn clean(program: &str, home: &Path) -> Command {
     let mut command = Command::new(program);
     let folder = Path::new(FLIPPER).parent().unwrap();
@@ -22,21 +21,19 @@ pub(crate) fn clean(program: &str, home: &Path) -> Command {
     command
 }
 
-/// `flipper` with a store.
 pub(crate) fn flipper(home: &Path, store: &str) -> Command {
     let mut command = clean(FLIPPER, home);
     command.env("FLIPPER_STORE", store);
     command
 }
 
-/// Runs it to its end: exit code, standard output, standard error.
 pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
     let output = command.stdin(std::process::Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-/// Runs it, and expects it to do well.
+/// Expects exit code 0; returns standard output.
 #[track_caller]
 pub(crate) fn succeed(command: &mut Command) -> String {
     let (code, out, err) = run(command);

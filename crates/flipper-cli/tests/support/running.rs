@@ -1,4 +1,4 @@
-//! A command that runs while others do.
+//! A command that runs in the background.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,17 +9,16 @@ use std::time::Instant;
 use flipper_testkit::{PATIENCE, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A running command, killed when dropped; its lines can be waited for.
+/// A running command, killed when dropped.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
-    /// Lines that nobody has waited for yet: the two outputs come in no order.
+    /// Lines not yet returned: the two outputs arrive in any order.
     waiting: Vec<String>,
 }
 
 impl Running {
-    /// Starts it. Both of its outputs are read.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -28,14 +27,14 @@ impl Running {
         for output in outputs {
             let sender = sender.clone();
             thread::spawn(move || {
-                // Fails when nobody wants to hear any more.
+                // Fails once the receiver is dropped.
                 let _ = BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
             });
         }
         Self { child, lines, seen: Vec::new(), waiting: Vec::new() }
     }
 
-    /// Waits for a line that has this in it, and gives it; each line is given once.
+    /// Waits for a line with this text. Each line is returned once.
     #[track_caller]
     pub(crate) fn line(&mut self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -48,8 +47,10 @@ impl Running {
                     self.seen.push(line.clone());
                     self.waiting.push(line);
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("waited in vain for {part:?}; it said {:#?}", self.seen),
-                Err(RecvTimeoutError::Disconnected) => panic!("it ended without {part:?}; it said {:#?}", self.seen),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no {part:?} within {PATIENCE:?}; it printed {:#?}", self.seen)
+                }
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended without {part:?}; it printed {:#?}", self.seen),
             }
         }
     }
@@ -66,7 +67,6 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits for its end, and gives its exit code and all that it said.
     #[track_caller]
     pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>) {
         let mut status: Option<ExitStatus> = None;
@@ -83,7 +83,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail when it has ended by itself.
+        // Both fail if it has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

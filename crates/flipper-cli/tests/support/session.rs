@@ -1,6 +1,6 @@
-//! Documents with recorded sessions: each block marked `console` is run again, and must print what it says.
+//! Recorded sessions: each `console` block of a document runs again, and must print the same.
 //!
-//! `SNAPSHOTS=overwrite` writes what is printed into the documents.
+//! `SNAPSHOTS=overwrite` writes new recordings.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +11,10 @@ use regex_lite::Regex;
 
 use super::clean;
 
-/// How a home folder is shown.
+/// Shown for the home directory.
 const HOME: &str = "/home/you";
 
-/// Where a document is run, and what is shown in place of what differs from run to run.
+/// Where a document runs, and the replacements for what differs between runs.
 pub(crate) struct Place {
     home: tempfile::TempDir,
     variables: BTreeMap<String, String>,
@@ -30,19 +30,16 @@ impl Place {
         self.home.path()
     }
 
-    /// Sets a variable for all commands.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Shows a text as another one.
     pub(crate) fn show(mut self, text: &str, shown: &str) -> Self {
         self.shown.push((text.to_owned(), shown.to_owned()));
         self
     }
 
-    /// Runs all sessions of a document.
     #[track_caller]
     pub(crate) fn replay(mut self, document: &Path) {
         let text = fs::read_to_string(document).unwrap();
@@ -83,10 +80,7 @@ impl Place {
             return;
         }
         let differences = differences(&text, &replayed);
-        panic!(
-            "{} says other than what is printed (SNAPSHOTS=overwrite takes that over):\n{differences}",
-            document.display()
-        );
+        panic!("{} differs from the output (SNAPSHOTS=overwrite records it):\n{differences}", document.display());
     }
 
     fn run(&mut self, command: &str) -> String {
@@ -109,7 +103,7 @@ impl Place {
         text
     }
 
-    /// What is the same on every machine and at all times.
+    /// Replaces what differs between machines and runs.
     fn normal(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (from, to) in &self.shown {
@@ -133,7 +127,6 @@ impl Place {
     }
 }
 
-/// The lines around the first difference.
 fn differences(expected: &str, actual: &str) -> String {
     let same = expected.lines().zip(actual.lines()).take_while(|(a, b)| a == b).count();
     let from = same.saturating_sub(3);

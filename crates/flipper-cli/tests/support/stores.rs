@@ -1,4 +1,4 @@
-//! The stores that scenarios are run on.
+//! The stores of the scenarios.
 
 use std::path::Path;
 
@@ -8,18 +8,17 @@ use flipper_testkit::redis::RedisServer;
 use super::flipper;
 use super::running::Running;
 
-/// A store, and what has to live as long.
 pub(crate) struct TestStore {
     pub(crate) url: String,
     _server: Option<Box<dyn std::any::Any>>,
 }
 
-/// Makes a store of its own for each scenario.
+/// Makes a new store for each scenario.
 pub(crate) type Make = fn(home: &Path) -> Option<TestStore>;
 
 pub(crate) fn sqlite(home: &Path) -> Option<TestStore> {
     let path = home.join("flags.db");
-    // Only `create` and `import` make a file; the scenarios are the same for all stores.
+    // Not every command of the scenarios creates a file.
     make_file(&path);
     Some(TestStore { url: format!("sqlite:{}", path.display()), _server: None })
 }
@@ -34,7 +33,7 @@ pub(crate) fn consul(_: &Path) -> Option<TestStore> {
     Some(TestStore { url: format!("consul://{}/flags", agent.address()), _server: Some(Box::new(agent)) })
 }
 
-/// Served by the command itself, from a file.
+/// Served by `flipper serve`, from a file.
 pub(crate) fn thrift(home: &Path) -> Option<TestStore> {
     let path = home.join("served.db");
     make_file(&path);

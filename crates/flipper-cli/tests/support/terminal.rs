@@ -13,7 +13,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// A command whose three streams are a terminal.
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
@@ -33,7 +32,7 @@ impl Terminal {
         let theirs = theirs.unwrap();
         let stream = || Stdio::from(theirs.try_clone().unwrap());
         let child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
-        // The command has their end as long as it keeps these, and then the screen would never end.
+        // `command` would keep the other end open, and the screen would never end.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         drop(theirs);
         let keyboard = File::from(ours);
@@ -41,7 +40,7 @@ impl Terminal {
         let mut reading = keyboard.try_clone().unwrap();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // An error says that the last of the other side is gone.
+            // An error means that the other end is closed.
             while let Ok(count) = reading.read(&mut bytes) {
                 if count == 0 || sender.send(bytes[..count].to_vec()).is_err() {
                     return;
@@ -51,19 +50,17 @@ impl Terminal {
         Self { child, keyboard, screen, shown: String::new() }
     }
 
-    /// Waits until this is on the screen.
     #[track_caller]
     pub(crate) fn expect(&mut self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.shown.contains(text) {
             match self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.shown.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("{text:?} does not come up on the screen:\n{}", self.shown),
+                Err(_) => panic!("{text:?} is not on the screen:\n{}", self.shown),
             }
         }
     }
 
-    /// Types.
     pub(crate) fn enter(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
@@ -72,7 +69,6 @@ impl Terminal {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for the end, and gives the exit code and all that was on the screen.
     #[track_caller]
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let mut status = None;
@@ -89,7 +85,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Both fail when it has ended by itself.
+        // Both fail if it has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The struct in `flags!`, as it is written.
+//! Parses the struct in `flags!`.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ pub(super) struct Flags {
 
 pub(super) struct Flag {
     pub(super) attributes: Vec<Attribute>,
-    /// The struct's, unless it has its own.
+    /// `None`: that of the struct.
     pub(super) visibility: Option<Visibility>,
     pub(super) field: Ident,
     pub(super) name: FlagName,
@@ -65,8 +65,7 @@ impl Parse for Flags {
     }
 }
 
-/// Names that are constants are compared by the compiler later. Those that are compiled under conditions may exclude each
-/// other, and so are left to it too.
+/// Finds duplicates among literals. The compiler compares constants, and flags under `cfg`, which may exclude each other.
 fn refuse_twice(flags: &[Flag]) -> Result<()> {
     let (mut fields, mut names) = (HashSet::new(), HashSet::new());
     for flag in flags.iter().filter(|flag| flag.cfg().next().is_none()) {
@@ -96,7 +95,7 @@ impl Parse for Flag {
         let field = input.call(Ident::parse_any)?;
         let (mut name, mut default) = (None, None);
         if input.parse::<Option<Token![:]>>()?.is_some() {
-            // `"NAME" = true` is one expression to the parser.
+            // The parser takes `"NAME" = true` as one expression.
             match input.parse()? {
                 Expr::Assign(ExprAssign { left, right, .. }) => (name, default) = (Some(*left), Some(*right)),
                 alone => name = Some(alone),
@@ -146,12 +145,10 @@ fn checked_default(default: Expr) -> Result<Expr> {
 }
 
 impl Flag {
-    /// The conditions under which the flag is compiled.
     pub(super) fn cfg(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))
     }
 
-    /// What stands below the field's own documentation.
     pub(super) fn doc(&self) -> TokenStream {
         let name = match &self.name {
             FlagName::Literal(name) => format!("The flag `{}`", name.value()),

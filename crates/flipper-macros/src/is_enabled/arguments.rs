@@ -1,4 +1,4 @@
-//! What stands in the attribute's parentheses.
+//! Parses the attribute's arguments.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -12,19 +12,17 @@ use crate::flag_name::FlagName;
 const USAGE: &str = "as in `#[flipper::is_enabled(features, \"MY_FEATURE\", redirect = old_function)]`";
 
 pub(super) struct Arguments {
-    pub(super) asked: Asked,
+    pub(super) subject: Subject,
     pub(super) off: Off,
     pub(super) context: Option<Expr>,
-    /// The path of the crate.
     pub(super) flipper: TokenStream,
 }
 
-pub(super) enum Asked {
+pub(super) enum Subject {
     Client { client: Expr, name: FlagName },
     Handle(Expr),
 }
 
-/// What happens while the flag is off.
 pub(super) enum Off {
     Redirect(ExprPath),
     Otherwise(Expr),
@@ -52,13 +50,13 @@ impl Parse for Arguments {
                 input.parse::<Token![,]>()?;
             }
         }
-        let asked = asked(positional)?;
+        let subject = subject(positional)?;
         let Keys { redirect, otherwise, context, flipper } = keys;
         let off = match (redirect, otherwise) {
             (Some(_), Some((key, _))) => {
                 return Err(Error::new_spanned(
                     key,
-                    "`redirect` and `otherwise` both say what happens while the flag is off: take out one",
+                    "`redirect` and `otherwise` both define what happens while the flag is off: remove one",
                 ));
             }
             (Some((_, path)), None) => Off::Redirect(path),
@@ -66,11 +64,11 @@ impl Parse for Arguments {
             (None, None) => Off::Default,
         };
         let flipper = flipper.map_or_else(|| quote!(::flipper), |(_, path)| quote!(#path));
-        Ok(Self { asked, off, context: context.map(|(_, context)| context), flipper })
+        Ok(Self { subject, off, context: context.map(|(_, context)| context), flipper })
     }
 }
 
-fn asked(positional: Vec<Expr>) -> Result<Asked> {
+fn subject(positional: Vec<Expr>) -> Result<Subject> {
     let mut positional = positional.into_iter();
     let Some(first) = positional.next() else {
         return Err(missing());
@@ -84,13 +82,13 @@ fn asked(positional: Vec<Expr>) -> Result<Asked> {
     }
     match (is_literal(&first), second) {
         (true, None) => {
-            Err(Error::new_spanned(first, format!("the client to ask is missing: give it before the name, {USAGE}")))
+            Err(Error::new_spanned(first, format!("the client is missing: give it before the name, {USAGE}")))
         }
         (true, Some(_)) => {
-            Err(Error::new_spanned(first, format!("first comes the client to ask, then the flag's name, {USAGE}")))
+            Err(Error::new_spanned(first, format!("the client comes first, then the flag's name, {USAGE}")))
         }
-        (false, Some(name)) => Ok(Asked::Client { client: receiver(first), name: FlagName::new(name)? }),
-        (false, None) => Ok(Asked::Handle(receiver(first))),
+        (false, Some(name)) => Ok(Subject::Client { client: receiver(first), name: FlagName::new(name)? }),
+        (false, None) => Ok(Subject::Handle(receiver(first))),
     }
 }
 
@@ -106,7 +104,7 @@ fn is_literal(expression: &Expr) -> bool {
     }
 }
 
-/// The expression as it can stand before a `.`.
+/// Adds parentheses where a method call needs them.
 fn receiver(expression: Expr) -> Expr {
     match expression {
         Expr::Call(_)
@@ -132,7 +130,7 @@ fn is_key(input: ParseStream<'_>) -> bool {
 fn parse_positional(input: ParseStream<'_>) -> Result<Expr> {
     let expression: Expr = input.parse()?;
     if !input.is_empty() && !input.peek(Token![,]) {
-        return Err(input.error(format!("expected `,`: the arguments are parted by commas, {USAGE}")));
+        return Err(input.error(format!("expected `,`: commas separate the arguments, {USAGE}")));
     }
     Ok(expression)
 }
@@ -153,7 +151,7 @@ impl Keys {
     fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
         let key = Ident::parse_any(input)?;
         if input.peek(Token![:]) {
-            return Err(input.error(format!("a key and its value are parted by `=`: write `{key} = …`")));
+            return Err(input.error(format!("`=` separates a key from its value: write `{key} = …`")));
         }
         input.parse::<Token![=]>()?;
         if input.is_empty() || input.peek(Token![,]) {
@@ -174,7 +172,7 @@ impl Keys {
 
 fn set<T>(place: &mut Option<(Ident, T)>, key: Ident, value: T) -> Result<()> {
     if place.is_some() {
-        return Err(Error::new_spanned(&key, format!("`{key}` stands here twice: take out one")));
+        return Err(Error::new_spanned(&key, format!("duplicate key `{key}`: remove one")));
     }
     *place = Some((key, value));
     Ok(())
@@ -185,7 +183,7 @@ fn redirect(expression: Expr) -> Result<ExprPath> {
         Expr::Group(group) => return redirect((*group.expr).clone()),
         Expr::Path(_) => "",
         Expr::Call(_) | Expr::MethodCall(_) => {
-            "`redirect` is the function's path alone, as in `redirect = old_function`: the arguments are passed on to it"
+            "`redirect` is the function's path alone, as in `redirect = old_function`: it receives the same arguments"
         }
         Expr::Field(_) => "`redirect` is a function's path: for a method write `redirect = Self::old_method`",
         Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {

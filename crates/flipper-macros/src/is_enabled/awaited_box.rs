@@ -1,5 +1,5 @@
-//! What `#[async_trait]` makes of an `async fn`, which it does before this attribute is expanded: a function whose body is
-//! `Box::pin(async move { … })`. The flag is then asked inside, as in any `async fn`.
+//! Functions expanded by `#[async_trait]`, which runs first and turns the body into `Box::pin(async move { … })`. The flag is
+//! checked inside, as in any `async fn`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, TokenStreamExt, quote};
@@ -9,12 +9,11 @@ use super::function::Function;
 
 pub(super) struct AwaitedBox {
     before: Vec<Stmt>,
-    /// `Box::pin()`, without its argument.
     call: ExprCall,
     block: ExprAsync,
 }
 
-/// The box, if the function is one that `#[async_trait]` has made: no other has a lifetime of that name.
+/// Finds the box. Only `#[async_trait]` creates a lifetime of that name.
 pub(super) fn find(function: &Function) -> Option<AwaitedBox> {
     if !function.signature.generics.lifetimes().any(|lifetime| lifetime.lifetime.ident == "async_trait") {
         return None;
@@ -31,7 +30,6 @@ impl AwaitedBox {
         &self.block.block.stmts
     }
 
-    /// The tokens of the function with another body in the box.
     pub(super) fn with_body(mut self, body: TokenStream) -> TokenStream {
         self.block.block.stmts = vec![Stmt::Expr(Expr::Verbatim(body), None)];
         self.call.args.push(Expr::Async(self.block));

@@ -1,4 +1,4 @@
-//! The function under the attribute. Its body is not looked into, which is quicker and lets pass what `syn` does not know.
+//! The function under the attribute. Its body is not parsed: that is faster, and allows syntax that `syn` does not know.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
@@ -23,7 +23,7 @@ impl Parse for Function {
         if !input.peek(token::Brace) {
             return Err(Error::new_spanned(
                 &signature.ident,
-                "this function has no body to put behind a flag: put the attribute on the method in the `impl`",
+                "this function has no body: put the attribute on the method in the `impl`",
             ));
         }
         let content;
@@ -56,9 +56,7 @@ fn expect_function(input: ParseStream<'_>) -> Result<()> {
     };
     Err(Error::new(
         span,
-        format!(
-            "`#[flipper::is_enabled(...)]` stands before a function or a method, and this is {what}: move it to one"
-        ),
+        format!("`#[flipper::is_enabled(...)]` is for functions and methods, and this is {what}: move it to one"),
     ))
 }
 

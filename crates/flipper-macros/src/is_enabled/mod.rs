@@ -10,12 +10,12 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Result};
 
-use self::arguments::{Arguments, Asked, Off};
+use self::arguments::{Arguments, Off, Subject};
 use self::function::Function;
 use self::parameters::Parameters;
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
-    // With the item kept, a mistake in the attribute does not make its callers errors too.
+    // The item is kept, so that its callers do not fail too.
     try_expand(arguments, item.clone()).unwrap_or_else(|error| {
         let error = error.into_compile_error();
         quote!(#error #item)
@@ -28,7 +28,7 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
     if let Some(constness) = &function.signature.constness {
         return Err(Error::new_spanned(
             constness,
-            "a `const fn` may run in the compiler, where no flag can be asked: take out the `const`",
+            "a `const fn` may run at compile time, where no flag can be checked: remove the `const`",
         ));
     }
     if let Off::Redirect(path) = &arguments.off
@@ -37,7 +37,7 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
         && path.path.segments[0].ident == "Self"
         && path.path.segments[1].ident == function.signature.ident
     {
-        return Err(Error::new_spanned(path, "this is the function itself, which would call itself for ever"));
+        return Err(Error::new_spanned(path, "this is the function itself, which would recurse forever"));
     }
 
     if let Some(boxed) = awaited_box::find(&function) {
@@ -57,7 +57,6 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
     Ok(function.into_token_stream())
 }
 
-/// The body, behind its flag.
 fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, body: &TokenStream) -> TokenStream {
     let flipper = &arguments.flipper;
     let check = check(arguments);
@@ -65,7 +64,7 @@ fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, bo
         Off::Redirect(path) => {
             let span = Span::mixed_site().located_at(path.span());
             let passed = parameters.passed_on();
-            // By a name, so that the compiler does not propose to make a call of the attribute's path.
+            // Through a variable: otherwise the compiler suggests a call in the attribute.
             let call = quote_spanned!(span=> { let redirect = #path; redirect(#(#passed),*) });
             if is_async {
                 let redirected = located(quote!(#flipper::__private::redirected), span);
@@ -84,7 +83,7 @@ fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, bo
     if parts.is_empty() {
         return quote!(if #check { #body } else { #off });
     }
-    // An `if` with a block for its condition is what clippy warns of.
+    // Clippy warns about a block as the condition of an `if`.
     let enabled = Ident::new("enabled", Span::mixed_site());
     quote! {
         let #enabled = { #parts #check };
@@ -92,7 +91,6 @@ fn if_enabled(arguments: &Arguments, parameters: &Parameters, is_async: bool, bo
     }
 }
 
-/// The tokens as if they stood there, for messages that point at them.
 fn located(tokens: TokenStream, at: Span) -> TokenStream {
     tokens
         .into_iter()
@@ -104,17 +102,17 @@ fn located(tokens: TokenStream, at: Span) -> TokenStream {
 }
 
 fn check(arguments: &Arguments) -> TokenStream {
-    let Arguments { asked, context, flipper, .. } = arguments;
+    let Arguments { subject, context, flipper, .. } = arguments;
     let context = context.as_ref().map(|context| quote!(&(#context)));
     let method = if context.is_some() { "is_enabled_with" } else { "is_enabled" };
-    match asked {
-        Asked::Client { client, name } => {
+    match subject {
+        Subject::Client { client, name } => {
             let method = Ident::new(method, Span::call_site().located_at(client.span()));
             let name = name.expression(flipper);
             let context = context.into_iter();
             quote!(#client.#method(#name #(, #context)*))
         }
-        Asked::Handle(handle) => {
+        Subject::Handle(handle) => {
             let method = Ident::new(method, Span::call_site());
             let span = Span::mixed_site().located_at(handle.span());
             let handle = quote_spanned!(span=> #flipper::__private::handle(&#handle));

@@ -1,7 +1,7 @@
-//! The function's parameters: how they are passed on whole, and what they bind until then.
+//! The function's parameters: passes them on to the redirect, and binds what their patterns bind.
 //!
-//! A pattern takes its argument apart, and the redirect needs the whole. Most patterns, such as `Path((id, name))`, read as
-//! an expression are the argument again; for the others the argument gets a name and the pattern is a `let` in the body.
+//! The redirect needs the whole argument, which a pattern takes apart. Most patterns, such as `Path((id, name))`, are also
+//! expressions that rebuild it. For the others the argument gets a name, and the pattern becomes a `let` in the body.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
@@ -13,7 +13,7 @@ pub(super) struct Parameters {
     apart: Vec<TakenApart>,
 }
 
-/// An argument with a name, and the pattern that takes it apart.
+/// A named argument, and the pattern that takes it apart.
 struct TakenApart {
     argument: Ident,
     pattern: Pat,
@@ -22,7 +22,6 @@ struct TakenApart {
 }
 
 impl Parameters {
-    /// Those of a function, whose signature is changed where an argument needs a name.
     pub(super) fn of_signature(signature: &mut Signature) -> Result<Self> {
         let mut parameters = Self::default();
         for (place, input) in signature.inputs.iter_mut().enumerate() {
@@ -37,7 +36,7 @@ impl Parameters {
             if let Some(condition) = typed.attrs.iter().find(|attribute| attribute.path().is_ident("cfg")) {
                 return Err(Error::new_spanned(
                     condition,
-                    "an argument under a condition cannot be passed on: write `otherwise = …` in place of `redirect = …`",
+                    "an argument with `cfg` cannot be passed on: write `otherwise = …` in place of `redirect = …`",
                 ));
             }
             if let Some(whole) = whole(&typed.pat, has_reference(&typed.ty)) {
@@ -53,7 +52,7 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// Those of a function that `#[async_trait]` has made: its patterns are `let`s at the top of the boxed block.
+    /// For a function expanded by `#[async_trait]`: its patterns are `let`s at the top of the boxed block.
     pub(super) fn of_block(signature: &Signature, statements: &[Stmt]) -> Self {
         let mut passed_on = Vec::new();
         let mut apart = Vec::new();
@@ -75,14 +74,12 @@ impl Parameters {
         Self { passed_on, apart }
     }
 
-    /// The expressions for the arguments as they came in.
     pub(super) fn passed_on(&self) -> &[TokenStream] {
         &self.passed_on
     }
 
-    /// Binds what the patterns bind, and uses up the arguments.
     pub(super) fn by_move(&self) -> TokenStream {
-        // What binds nothing stays where it is, and is dropped when the function ends, as before.
+        // An argument without bindings is still dropped when the function ends.
         self.apart.iter().filter(|apart| !apart.bindings.is_empty()).map(TakenApart::by_move).collect()
     }
 
@@ -92,7 +89,7 @@ impl Parameters {
         used.map(|apart| apart.unused_allowed(&apart.by_move())).collect()
     }
 
-    /// Binds what the patterns bind, where `user` may use it, and leaves the arguments whole.
+    /// Binds what `user` may use, and leaves the arguments whole.
     pub(super) fn by_reference_if_used_in(&self, user: &TokenStream) -> TokenStream {
         let used = self.apart.iter().filter(|apart| apart.is_used_in(user));
         used.map(|apart| apart.unused_allowed(&apart.by_reference())).collect()
@@ -112,14 +109,14 @@ impl TakenApart {
 
     fn by_move(&self) -> TokenStream {
         let Self { argument, pattern, .. } = self;
-        // For `_so`, which clippy takes for of no use.
+        // For names like `_volume`, which clippy rejects here.
         let allowed = matches!(pattern, Pat::Ident(_)).then(|| quote!(#[allow(clippy::no_effect_underscore_binding)]));
         quote!(#allowed let #pattern = #argument;)
     }
 
     fn by_reference(&self) -> TokenStream {
         let Self { argument, pattern, is_reference, .. } = self;
-        // What is a reference already is not used up by being looked into.
+        // Matching a reference does not move the argument.
         if *is_reference {
             return quote!(let #pattern = #argument;);
         }
@@ -133,7 +130,7 @@ impl TakenApart {
     }
 }
 
-/// A name for the argument, which documentation shows; by its span it is no other variable of that name.
+/// A name for the argument, shown by documentation. Its span keeps it distinct from other variables.
 fn argument_name(pattern: &Pat, place: usize) -> Ident {
     let name = match pattern {
         Pat::Ident(named) => named.ident.to_string().trim_start_matches('_').to_owned(),
@@ -145,14 +142,14 @@ fn argument_name(pattern: &Pat, place: usize) -> Ident {
     }
 }
 
-/// The pattern as an expression that makes the argument again; `None` where it cannot.
+/// The pattern as an expression that rebuilds the argument, if it can.
 fn whole(pattern: &Pat, has_reference: bool) -> Option<TokenStream> {
     match pattern {
-        // To use what is named `_so` is what clippy warns of.
+        // Clippy warns about the use of a name like `_volume`.
         Pat::Ident(named) if named.ident.to_string().starts_with('_') => None,
         Pat::Ident(named) if named.by_ref.is_none() && named.subpat.is_none() => Some(named.ident.to_token_stream()),
         Pat::Paren(paren) => whole(&paren.pat, has_reference),
-        // Looking through a reference binds references, which do not make the argument again.
+        // Matching through a reference binds references, which do not rebuild the argument.
         _ if has_reference => None,
         Pat::Path(path) => Some(path.to_token_stream()),
         Pat::Tuple(tuple) => {
@@ -210,7 +207,7 @@ fn pattern_of(statement: &Stmt, argument: &Ident) -> Option<Pat> {
     mentions(value.to_token_stream(), std::slice::from_ref(argument)).then(|| local.pat.clone())
 }
 
-/// Whether the tokens use one of the names; a string may, as text to be formatted.
+/// Whether the tokens, or format strings in them, use one of the names.
 fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => names.contains(&ident),
@@ -243,7 +240,7 @@ fn collect_bindings(pattern: &Pat, bindings: &mut Vec<Ident>) {
     }
 }
 
-/// Takes out `mut` and `ref`, which a pattern against a reference cannot have.
+/// Removes `mut` and `ref`, which a pattern against a reference cannot have.
 fn bind_plainly(pattern: &mut Pat) {
     match pattern {
         Pat::Ident(ident) => {

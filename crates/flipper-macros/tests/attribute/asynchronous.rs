@@ -1,4 +1,4 @@
-//! `async` functions. What they return must be as good as without the attribute: `Send` where it was, and lazy.
+//! `async` functions. Their futures stay lazy, and `Send` where they were.
 
 use std::cell::Cell;
 use std::future::Future;

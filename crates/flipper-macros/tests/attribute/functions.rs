@@ -72,7 +72,7 @@ fn greeting(user: User) -> String {
     format!("new {}", user.plan)
 }
 
-/// Not `Clone`: passing it on must not need that.
+/// Not `Clone`, which passing it on must not need.
 struct User {
     id: u64,
     plan: String,

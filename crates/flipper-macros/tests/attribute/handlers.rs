@@ -13,7 +13,7 @@ use flipper::{Condition, FeatureFlagClient, context};
 
 use crate::{FEATURES, set};
 
-/// The status and the body of the answer. Called outside the server's runtime.
+/// Status and body of the response. Called outside the server's runtime.
 fn ask(address: SocketAddr, request: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -29,7 +29,7 @@ fn ask(address: SocketAddr, request: &str, body: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// What the request is answered with the flag off, and on.
+/// The responses with the flag off, and on.
 fn answers(flag: &str, address: SocketAddr, request: &str, body: &str) -> [(u16, String); 2] {
     [false, true].map(|enabled| {
         set(flag, enabled);

@@ -1,4 +1,4 @@
-//! `#[flipper::is_enabled]` on all kinds of functions, in a crate that lets no warning pass.
+//! `#[flipper::is_enabled]` on all kinds of functions, in a crate that denies warnings.
 #![deny(warnings, missing_docs, missing_debug_implementations, clippy::all, clippy::pedantic)]
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -21,7 +21,7 @@ fn set(name: &str, enabled: bool) {
     futures_executor::block_on(FEATURES.create(name).enabled(enabled).replace().into_future()).unwrap();
 }
 
-/// What the call returns while the flag is missing, off and on.
+/// The results while the flag is missing, off and on.
 fn states<T>(name: &str, mut call: impl FnMut() -> T) -> [T; 3] {
     let missing = call();
     set(name, false);

@@ -1,11 +1,11 @@
-//! Patterns in place of arguments, which the redirect must get whole.
+//! Patterns as arguments, which the redirect must receive whole.
 #![expect(clippy::needless_pass_by_value, reason = "redirects have the arguments of their functions")]
 
 use flipper::context;
 
 use crate::{FEATURES, set, states};
 
-/// As the extractors of web frameworks. Not `Clone`.
+/// Like the extractors of web frameworks. Not `Clone`.
 struct Path<T>(T);
 
 struct Order {

@@ -1,4 +1,4 @@
-//! Names that the expansion uses may mean something else where it stands.
+//! Names in the expansion that have another meaning at the place of the attribute.
 
 use crate::{FEATURES, states};
 

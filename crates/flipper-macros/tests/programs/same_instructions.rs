@@ -1,5 +1,5 @@
-//! Compiled twice by `tests/same_instructions.rs`: as it is, with attributes and typed flags, and with `--cfg by_hand`, where the
-//! same is written without. The assembly must be the same.
+//! `tests/same_instructions.rs` compiles this with attributes and typed flags, and with `--cfg by_hand` without them. The assembly
+//! must be the same.
 #![allow(unexpected_cfgs, reason = "`by_hand` is for the test alone")]
 
 use std::future::Future;
@@ -90,7 +90,7 @@ async fn old_awaited(features: &FeatureFlagClient, number: u64) -> u64 {
     number + u64::from(features.exists("ANOTHER"))
 }
 
-/// The `async fn` in one piece: otherwise it is compiled into whoever awaits it.
+/// Keeps the `async fn` in one function instead of its callers.
 #[inline(never)]
 fn polled(features: &FeatureFlagClient, number: u64) -> Poll<u64> {
     let future = std::pin::pin!(functions::awaited(features, number));

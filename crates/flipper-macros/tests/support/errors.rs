@@ -1,4 +1,4 @@
-//! Compiles programs that are wrong, all in one run of cargo, and takes from each error what is ours.
+//! Compiles wrong programs in one run of cargo, and extracts our part of each error.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The errors of each program of a folder, by the program's file name.
+/// The errors of each program in a directory, by file name.
 pub(crate) fn of_programs_in(folder: &Path) -> BTreeMap<String, String> {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flipper");
     let mut manifest = format!(
@@ -28,10 +28,10 @@ pub(crate) fn of_programs_in(folder: &Path) -> BTreeMap<String, String> {
     let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
     fs::create_dir_all(&project).unwrap();
     fs::write(project.join("Cargo.toml"), manifest).unwrap();
-    // The same versions as in the workspace, so that nothing is fetched.
+    // The workspace's versions, so that cargo downloads nothing.
     fs::copy(library.join("../../Cargo.lock"), project.join("Cargo.lock")).unwrap();
 
-    // A build, not a check: constants of generic functions are evaluated late.
+    // Not a check, since constants of generic functions are evaluated late.
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--offline", "--bins", "--keep-going", "--message-format=json"]);
     let output = build.current_dir(&project).env("CARGO_TARGET_DIR", project.join("target")).output().unwrap();
@@ -50,19 +50,18 @@ pub(crate) fn of_programs_in(folder: &Path) -> BTreeMap<String, String> {
             String::from_utf8_lossy(&output.stderr)
         );
         errors.sort();
-        // The compiler has some errors twice, and shows them once.
+        // The compiler repeats some errors, and shows them once.
         errors.dedup();
         texts.insert(program, errors.into_iter().map(|(_, error)| error).collect::<Vec<_>>().join("\n"));
     }
     texts
 }
 
-/// The line and column, and what the snapshot holds; `None` if this is no error, or has no place.
+/// The place, and the snapshot's text; `None` without an error or a place.
 fn error(message: &Value) -> Option<((u64, u64), String)> {
     if message["level"] != "error" {
         return None;
     }
-    // Of the spans, which those of macros are among, the compiler shows one as the place.
     let place = message["rendered"].as_str()?.lines().find_map(|line| line.trim_start().strip_prefix("--> "))?;
     let place = place.rsplit('/').next()?;
     let (rest, column) = place.rsplit_once(':')?;
@@ -71,7 +70,6 @@ fn error(message: &Value) -> Option<((u64, u64), String)> {
     let code = message.pointer("/code/code").and_then(Value::as_str);
     let shown = code.map_or_else(|| "error".to_owned(), |code| format!("error[{code}]"));
     let mut text = format!("{shown}: {}\n --> {place}\n", message["message"].as_str()?);
-    // A trait that is not implemented may have notes of ours.
     if code == Some("E0277") {
         for note in message["children"].as_array()? {
             let note_text = note["message"].as_str()?;

@@ -1,4 +1,4 @@
-//! Where to listen, and where not.
+//! Addresses to listen on.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
 use crate::failure::{Done, Failure};
 
-/// The addresses of `HOST:PORT`, none of which other machines can reach unless that was asked for.
+/// Resolves `HOST:PORT`. Refuses addresses that other machines can reach unless `everywhere`.
 pub(super) fn resolve(text: &str, option: &str, everywhere: bool) -> Done<Vec<SocketAddr>> {
     let addresses: Vec<_> = text
         .to_socket_addrs()
@@ -19,12 +19,11 @@ pub(super) fn resolve(text: &str, option: &str, everywhere: bool) -> Done<Vec<So
             "{option} {text}: other machines can reach {}, and the port has neither passwords nor TLS",
             remote.ip()
         ))
-        .hint("listen on 127.0.0.1 and put a proxy with mutual TLS before it, or say --listen-everywhere")),
+        .hint("listen on 127.0.0.1 and put a proxy with mutual TLS before it, or add --listen-everywhere")),
         _ => Ok(addresses),
     }
 }
 
-/// Why nothing can listen there, in the system's own words.
 pub(super) fn cannot_listen(option: &str, text: &str, why: &str, kind: Option<io::ErrorKind>) -> Failure {
     let failure = Failure::store(format!("{option} {text}: {why}"));
     match kind {
@@ -35,7 +34,7 @@ pub(super) fn cannot_listen(option: &str, text: &str, why: &str, kind: Option<io
     }
 }
 
-/// What kind of error the system gave, somewhere below this one.
+/// The kind of the first I/O error among the causes.
 pub(super) fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     let mut causes = std::iter::successors(Some(error), |error| Error::source(*error));
     causes.find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)

@@ -1,10 +1,9 @@
-//! How often the store was asked for what.
+//! Counts calls of the store by outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flipper::{Error, ErrorKind};
 
-/// The calls that are counted.
 #[derive(Clone, Copy)]
 pub(super) enum Call {
     Get,
@@ -17,7 +16,6 @@ const CALLS: [(Call, &str); 4] =
     [(Call::Get, "get"), (Call::List, "list"), (Call::Put, "put"), (Call::Delete, "delete")];
 const OUTCOMES: [&str; 3] = ["ok", "refused", "error"];
 
-/// Counters of calls by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Calls([[AtomicU64; OUTCOMES.len()]; CALLS.len()]);
 
@@ -26,7 +24,7 @@ impl Calls {
         let outcome = match result {
             Ok(_) => 0,
             Err(error) => match error.kind() {
-                // The caller's mistake, or one that was faster.
+                // The caller's mistake, or another writer was faster.
                 ErrorKind::Conflict | ErrorKind::InvalidName | ErrorKind::InvalidInput => 1,
                 _ => 2,
             },
@@ -34,7 +32,6 @@ impl Calls {
         self.0[call as usize][outcome].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Name, outcome and number of each.
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         CALLS.iter().flat_map(move |(call, name)| {
             let counters = &self.0[*call as usize];

@@ -1,4 +1,4 @@
-//! Health and metrics.
+//! Health and metrics over HTTP.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -21,14 +21,12 @@ use super::ready;
 use super::served::Served;
 use crate::failure::{Done, Failure};
 
-/// Enough for all who look after one process.
+/// Enough for all monitors of one process.
 const MOST_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that is kept open is closed after this.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 const LARGEST_HEAD: usize = 16 * 1024;
 
-/// Answers until the task is aborted.
 pub(super) fn serve(
     listener: TcpListener,
     served: Arc<Served>,
@@ -40,7 +38,7 @@ pub(super) fn serve(
     let serving = tokio::spawn(async move {
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
-            // More connections wait in the system's queue.
+            // Further connections wait in the system's queue.
             let Ok(place) = places.clone().acquire_owned().await else { return };
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -57,7 +55,7 @@ pub(super) fn serve(
                     .header_read_timeout(HEAD_TIMEOUT)
                     .max_buf_size(LARGEST_HEAD)
                     .serve_connection(TokioIo::new(stream), answer);
-                // Whoever asked is gone, or asked nonsense.
+                // The client closed the connection, or sent no valid request.
                 let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
                 drop(place);
             });

@@ -22,7 +22,6 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
 
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, f64)]| {
-        // Writing to a string never fails.
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for (labels, value) in values {
             let _ = writeln!(text, "{name}{labels} {value}");
@@ -37,13 +36,13 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
     metric(
         "flipper_store_live",
         "gauge",
-        "1 while the store is followed, 0 while flags are stale.",
+        "1 while flags are live, 0 while they are stale.",
         &one(f64::from(u8::from(status.is_live()))),
     );
     metric(
         "flipper_store_last_sync_timestamp_seconds",
         "gauge",
-        "When the flags were last known to be the store's; 0 before the first time.",
+        "When the store last confirmed the flags; 0 before the first time.",
         &one(synced),
     );
     metric(
@@ -55,23 +54,17 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
     let identity = status.identity.unwrap_or_else(|| served.identity());
     let (place, epoch) = (label(identity.place()), label(identity.epoch().unwrap_or_default()));
     let store = format!("{{store=\"{place}\",epoch=\"{epoch}\"}}");
-    metric(
-        "flipper_store_info",
-        "gauge",
-        "Which store the flags are of, and which start of its server.",
-        &[(store, 1.0)],
-    );
+    metric("flipper_store_info", "gauge", "The store of the flags, and which start of its server.", &[(store, 1.0)]);
     metric("flipper_thrift_connections", "gauge", "Open Thrift connections.", &one(server.connections() as f64));
     let calls: Vec<_> = served
         .calls
         .all()
         .map(|(call, outcome, count)| (format!("{{call=\"{call}\",outcome=\"{outcome}\"}}"), count as f64))
         .collect();
-    metric("flipper_store_calls_total", "counter", "What Thrift calls asked of the store.", &calls);
+    metric("flipper_store_calls_total", "counter", "Calls of the store by Thrift clients.", &calls);
     text
 }
 
-/// The text as the value of a label.
 fn label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -16,7 +16,7 @@ use flipper_thrift::{Server, ServerOptions};
 
 use self::served::Served;
 use crate::args::Serve;
-use crate::failure::{Done, Failure, said};
+use crate::failure::{Done, Failure, message_of};
 use crate::interrupt::Interrupt;
 use crate::session::Session;
 use crate::store::{Kind, Location, Purpose, Store};
@@ -33,7 +33,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let options = ServerOptions::new().allow_remote(args.listen_everywhere).cached_reads(true);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
         let kind = address::io_kind(&error);
-        address::cannot_listen("--thrift", &args.thrift, &said(&error), kind)
+        address::cannot_listen("--thrift", &args.thrift, &message_of(&error), kind)
     })?;
     let server = Arc::new(server);
     let mut health = None;
@@ -51,44 +51,43 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
         _ = interrupt.wait() => Ok(()),
         failure = watch_over(&served, &location) => Err(failure),
     };
-    tracing::info!(connections = server.connections(), "stopping; calls under way finish");
+    tracing::info!(connections = server.connections(), "stopping; pending calls finish");
     let stopping = server.clone();
-    // Fails where it panicked, and then it has stopped too.
+    // Fails only if the task panicked, and then the server has stopped too.
     let _ = tokio::task::spawn_blocking(move || stopping.shutdown()).await;
     if let Some((_, serving)) = health {
         serving.abort();
     }
     if let Err(error) = served.close().await {
-        tracing::warn!(%error, "the store was not released in good order");
+        tracing::warn!(%error, "the store could not be closed");
     }
     tracing::info!("stopped");
     ended
 }
 
-/// A connection takes a file, and most systems let a program have 1,024 of them unless it asks for what it may have.
+/// Raises the limit of open files, of which each connection takes one. The usual default is 1,024.
 #[cfg(unix)]
 fn allow_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the limit of open files, and so of connections, is left as it is");
+        tracing::warn!(%error, "the limit of open files, and so of connections, could not be raised");
     }
 }
 
-/// The store with its flags in memory.
 fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn LocalFeatureFlagStore>> {
     if matches!(location.kind, Kind::Memory | Kind::Sqlite(_)) && snapshot.is_some() {
         return Err(Failure::usage(format!("{} needs no snapshot", location.shown)).hint("leave --snapshot out"));
     }
     let is_new = match &location.kind {
-        // Of use to those who reach it by Thrift, until the server ends.
+        // Thrift clients can use it until the server ends.
         Kind::Memory => return Ok(Arc::new(MemoryFeatureFlagStore::new())),
         Kind::Sqlite(path) => !path.exists(),
         _ => false,
     };
     let mut mirror = MirroredFeatureFlagStore::builder(Store::open(location, Purpose::New)?.inner);
     if is_new {
-        tracing::info!(store = location.shown, "the file was not there and has been made: it has no flags yet");
+        tracing::info!(store = location.shown, "created a new file, without flags");
     }
     if let Some(file) = snapshot {
         mirror = mirror.snapshot_file(file);
@@ -96,7 +95,7 @@ fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn LocalFeatu
     Ok(Arc::new(mirror.build()))
 }
 
-/// Returns if the flags can never become current. What happens to them meanwhile, the library logs.
+/// Returns only if the flags can never become live. The library logs outages.
 async fn watch_over(served: &Served, location: &Location) -> Failure {
     match served.ready().await {
         Ok(()) => {

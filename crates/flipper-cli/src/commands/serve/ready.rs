@@ -1,4 +1,4 @@
-//! `/readyz`: whether there are flags to answer with, and if asked for, whether they are fresh enough.
+//! `/readyz`: whether there are flags to answer with, and optionally how stale they may be.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use super::served::Served;
 use crate::text::plain;
 
-/// The parameter that says how stale the flags may be.
+/// Query parameter: how stale the flags may be.
 const MAX_STALE: &str = "max_stale";
 
 pub(super) fn answer(served: &Served, query: Option<&str>) -> (StatusCode, String) {
@@ -24,7 +24,7 @@ pub(super) fn answer(served: &Served, query: Option<&str>) -> (StatusCode, Strin
             let since = SystemTime::now().checked_sub(stale_for).unwrap_or(SystemTime::UNIX_EPOCH);
             (humantime::format_rfc3339_seconds(since).to_string(), plain(reason).into_owned())
         }
-        _ => (String::new(), "the store may not be followed".to_owned()),
+        _ => (String::new(), "the state of the store is unknown".to_owned()),
     };
     if !served.was_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("there are no flags yet: {reason}\n"));
@@ -39,12 +39,12 @@ pub(super) fn answer(served: &Served, query: Option<&str>) -> (StatusCode, Strin
     }
 }
 
-/// For how long the store has not confirmed the flags; zero while it is followed.
+/// How long ago the store last confirmed the flags; zero while they are live.
 pub(super) fn stale_for(status: &Status) -> Duration {
     match status.health {
         Health::Stale { since, .. } => {
-            let last_word = status.last_sync.map_or(since, |sync| sync.min(since));
-            SystemTime::now().duration_since(last_word).unwrap_or_default()
+            let confirmed = status.last_sync.map_or(since, |sync| sync.min(since));
+            SystemTime::now().duration_since(confirmed).unwrap_or_default()
         }
         _ => Duration::ZERO,
     }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn staleness_counts_from_the_last_word() {
+    fn staleness_counts_from_the_last_sync() {
         let ago = |seconds| SystemTime::now() - Duration::from_secs(seconds);
         let status = |health, sync| Status::new(health, sync, flipper::store::Updates::Push);
         let stale = |since| Health::Stale { since, reason: "away".into() };

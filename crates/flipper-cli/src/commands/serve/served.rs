@@ -1,4 +1,4 @@
-//! The store as it is served: counted, and read from memory by `get_cached` and `list`, but by `get` and `stream` from the store itself.
+//! The served store: counts calls; `get_cached` and `list` read from memory, `get` and `stream` from the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ impl Served {
         Self { store, ready: AtomicBool::new(false), calls: Calls::default() }
     }
 
-    /// Whether all flags were in memory once.
+    /// Whether all flags have been in memory.
     pub(super) fn was_ready(&self) -> bool {
-        // Asked for with every read, and true for ever once it is.
+        // Kept, since each read asks and it never becomes false again.
         self.ready.load(Ordering::Acquire) || {
             let ready = self.store.status().last_sync.is_some();
             self.ready.fetch_or(ready, Ordering::AcqRel) || ready
@@ -122,8 +122,8 @@ impl FeatureFlagStore for Served {
     }
 }
 
-/// A mirror reports each state as it is in memory when that is reported, so it is at least as new as all that was confirmed before; without
-/// a time it would be a hint, which each client would take up with the store.
+/// Gives each change the time of the last confirmation. A mirror reports flags as they are in memory, so they are at least that
+/// new; clients take a change without a time for a hint and read the flag from the store.
 fn with_times(events: Watch<'_>) -> Watch<'_> {
     let mut confirmed: Option<Instant> = None;
     Box::pin(events.map(move |event| match event {

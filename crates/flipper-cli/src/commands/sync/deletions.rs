@@ -1,4 +1,4 @@
-//! Flags that were destroyed in the store that is read: few are destroyed in the other one too, many are kept.
+//! Deletions in the source: a few are repeated in the target, too many are not.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,29 +7,27 @@ use tokio::time::Instant;
 
 use crate::args::Limit;
 
-/// The deletions within this count together.
+/// Deletions within this time are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
-/// What is destroyed at once is told one by one: so long after one, another may come.
+/// Wait after each deletion: flags deleted at once are reported one by one.
 const SETTLE: Duration = Duration::from_millis(300);
-/// So long the first of them waits at the most.
+/// Longest wait after the first deletion.
 const LONGEST: Duration = Duration::from_secs(2);
 
 pub(super) struct Deletions {
     limit: Limit,
-    /// Not decided yet.
     waiting: BTreeSet<String>,
     first: Option<Instant>,
     last: Instant,
-    /// When flags were destroyed in the last minute, those that were kept included.
+    /// Times of the deletions within [`WINDOW`], kept ones included.
     recent: VecDeque<Instant>,
-    /// Those that were too many.
+    /// Flags kept because too many were deleted.
     pub(super) kept: BTreeSet<String>,
 }
 
-/// What becomes of those that waited.
 pub(super) enum Verdict {
     Destroy(BTreeSet<String>),
-    /// They are too many: so many of so many within a minute.
+    /// These are too many: the second number of the third were deleted within a minute.
     Keep(BTreeSet<String>, usize, usize),
 }
 
@@ -51,7 +49,7 @@ impl Deletions {
         self.waiting.insert(name);
     }
 
-    /// The flag is there again.
+    /// The flag exists again.
     pub(super) fn remove(&mut self, name: &str) {
         self.waiting.remove(name);
         self.kept.remove(name);
@@ -61,12 +59,11 @@ impl Deletions {
         self.waiting.is_empty()
     }
 
-    /// When those that wait are decided.
     pub(super) fn due(&self) -> Instant {
         (self.last + SETTLE).min(self.first.unwrap_or(self.last) + LONGEST)
     }
 
-    /// `left`: how many flags there are.
+    /// `left`: flags that still exist.
     pub(super) fn decide(&mut self, left: usize) -> Verdict {
         let now = Instant::now();
         self.recent.retain(|at| now.duration_since(*at) < WINDOW);
@@ -112,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_a_minute_count_together() {
+    fn deletions_within_a_minute_count_together() {
         let mut deletions = None;
         let names = ["A", "B", "C", "D"];
         let done = [0, 1, 2, 3].map(|place| decide(Limit::USUAL, &names[place..=place], 3 - place, &mut deletions));

@@ -11,7 +11,7 @@ use super::target::Target;
 use super::{NOTHING, unreadable, write};
 use crate::args::{Limit, Sync};
 use crate::failure::{Done, Failure};
-use crate::follow::{Follow, News, State};
+use crate::follow::{Event, Follow, State};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::records::{Records, named};
@@ -19,10 +19,10 @@ use crate::session::Session;
 use crate::store::Store;
 use crate::text::{count, plain, quoted, some, thousands};
 
-/// From the first sign that others changed the target to the comparison: they may be in the middle of it.
+/// Delay from the first foreign change of the target to the comparison, since the writer may not be done.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// Keeps `to` in step until it is interrupted. Whatever was missed while either store was away is found by comparing all.
+/// Keeps `to` in step until an interrupt. Changes missed in an outage of either store are found by comparing all flags.
 pub(super) async fn run(
     session: &mut Session,
     args: &Sync,
@@ -33,18 +33,18 @@ pub(super) async fn run(
 ) -> Done {
     let mut follow = Follow::new(from);
     let mut target = Target::new(to, from);
-    let begins = async {
+    let start = async {
         loop {
             match follow.next().await {
-                News::Begins => return Ok(()),
-                News::Lost(error) => return Err(from.failure(&error)),
-                News::Ended => return Err(ended(from)),
+                Event::Started => return Ok(()),
+                Event::Lost(error) => return Err(from.failure(&error)),
+                Event::Ended => return Err(ended(from)),
                 _ => {}
             }
         }
     };
-    interrupt.unless(NOTHING, begins).await?;
-    let (source, corrupt) = Records::known(follow.known());
+    interrupt.unless(NOTHING, start).await?;
+    let (source, corrupt) = Records::of_held(follow.held());
     for (name, why) in &corrupt {
         session.out.failure(&unreadable(from, name, why));
         target.unreadable.insert(name.clone());
@@ -59,20 +59,20 @@ pub(super) async fn run(
     let mut echo = watched.inner.watch();
     let mut look_at: Option<Instant> = None;
     let mut deletions = Deletions::new(args.max_deletions.unwrap_or(Limit::USUAL));
-    // Flags that are gone since `from` was away; told when all of them are known.
-    let mut gone: Vec<String> = Vec::new();
+    // Flags missing since an outage of `from`; reported together.
+    let mut missing: Vec<String> = Vec::new();
     loop {
-        if !gone.is_empty() && !follow.has_more() {
+        if !missing.is_empty() && !follow.has_more() {
             session.out.note(format_args!(
-                "{} no longer in {}, which was away, and kept in {}: {}; --delete would destroy them",
-                count(gone.len(), "flag"),
+                "{} no longer in {}, which was unreachable, and kept in {}: {}; --delete would destroy them",
+                count(missing.len(), "flag"),
                 from.shown,
                 to.shown,
-                some(gone.iter().map(String::as_str))
+                some(missing.iter().map(String::as_str))
             ));
-            gone.clear();
+            missing.clear();
         }
-        let news = tokio::select! {
+        let event = tokio::select! {
             biased;
             code = interrupt.wait() => {
                 let more = follow.has_more() || !deletions.is_empty();
@@ -98,21 +98,21 @@ pub(super) async fn run(
                 }
                 continue;
             }
-            news = follow.next() => Some(news),
+            event = follow.next() => Some(event),
         };
-        match news {
+        match event {
             None => target.catch_up(session, &follow, interrupt).await?,
-            Some(News::Lost(error)) => session.out.message(format_args!("{}; trying on", from.failure(&error))),
-            Some(News::Restored(_)) => session.out.message(format_args!("{} is there again", from.shown)),
-            Some(News::Ended) => return Err(ended(from)),
-            Some(News::Begins | News::Following(_)) => {}
-            Some(News::Change { name, after, after_loss, .. }) => {
+            Some(Event::Lost(error)) => session.out.message(format_args!("{}; retrying", from.failure(&error))),
+            Some(Event::Restored(_)) => session.out.message(format_args!("{} is reachable again", from.shown)),
+            Some(Event::Ended) => return Err(ended(from)),
+            Some(Event::Started | Event::Following(_)) => {}
+            Some(Event::Change { name, after, after_loss, .. }) => {
                 deletions.remove(&name);
                 match after {
-                    // A store that came back empty must not empty the other one.
+                    // A store that comes back empty must not empty the target.
                     None if after_loss && !args.delete => {
                         target.keep(&name);
-                        gone.push(name);
+                        missing.push(name);
                     }
                     None => deletions.add(name),
                     Some(Err(why)) => {
@@ -129,7 +129,7 @@ pub(super) async fn run(
     }
 }
 
-/// Destroys what was destroyed in `from`, unless that is too much to be meant.
+/// Destroys what was destroyed in `from`, unless it is too much.
 async fn decide(
     session: &mut Session,
     from: &Store,
@@ -138,7 +138,7 @@ async fn decide(
     target: &mut Target<'_>,
     interrupt: &mut Interrupt,
 ) -> Done {
-    match deletions.decide(follow.known().count()) {
+    match deletions.decide(follow.held().count()) {
         Verdict::Destroy(names) => {
             for name in names {
                 target.destroy(session, &name, interrupt).await?;
@@ -155,14 +155,14 @@ async fn decide(
                 target.shown(),
                 some(names.iter().map(String::as_str))
             );
-            let hint = "if it is meant, begin again with `--delete --max-deletions 100%`; all other changes go on";
+            let hint = "if this is intended, start again with `--delete --max-deletions 100%`; all other changes go on";
             session.out.failure(&Failure::store(what).hint(hint));
         }
     }
     Ok(())
 }
 
-/// The target's next event. A watch never ends; if one does, there is no more to wait for.
+/// The next event of the target; pending if its watch ends.
 async fn next(echo: &mut Watch<'_>) -> WatchEvent {
     match echo.next().await {
         Some(event) => event,
@@ -170,12 +170,12 @@ async fn next(echo: &mut Watch<'_>) -> WatchEvent {
     }
 }
 
-/// Whether the target seems to have other flags than it should: what was written comes back this way too.
+/// Whether the target differs from the source after this event. Own writes come back as events too, and do not.
 async fn differs(event: &WatchEvent, follow: &Follow<'_>, to: &Store) -> bool {
     let is_other = |name: &str, there: Option<&State>| match (follow.state(name), there) {
         (Some(Ok(wanted)), Some(Ok(there))) => **there != named(wanted, name),
         (Some(Ok(_)), _) => true,
-        // Flags that only the target has stay, and so does what cannot be read in the other one.
+        // Flags that only the target has stay; so do those unreadable in the source.
         _ => false,
     };
     match event {
@@ -186,7 +186,7 @@ async fn differs(event: &WatchEvent, follow: &Follow<'_>, to: &Store) -> bool {
             Err(_) => true,
         },
         WatchEvent::Reset { flags, .. } => {
-            let wanted = follow.known().filter(|(_, state)| state.is_ok()).count();
+            let wanted = follow.held().filter(|(_, state)| state.is_ok()).count();
             let there = flags.iter().filter(|flag| follow.state(&flag.name).is_some_and(|state| state.is_ok())).count();
             there < wanted || flags.iter().any(|flag| is_other(&flag.name, Some(&flag.record)))
         }
@@ -195,5 +195,5 @@ async fn differs(event: &WatchEvent, follow: &Follow<'_>, to: &Store) -> bool {
 }
 
 fn ended(from: &Store) -> Failure {
-    Failure::store(format!("{} tells of no more changes", from.shown))
+    Failure::store(format!("{} reports no more changes", from.shown))
 }

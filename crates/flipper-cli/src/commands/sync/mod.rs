@@ -16,7 +16,6 @@ use crate::store::{Location, Purpose, Store};
 use crate::text::{count, plain, quoted, thousands};
 use crate::transfer::{self, Mode, Tally};
 
-/// What an interrupt leaves before anything is written.
 const NOTHING: &str = "nothing was written";
 
 pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
@@ -29,11 +28,11 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
         let written = Store::open(&to, target)?;
-        // A file is followed by another part of the library than it is written by.
+        // An SQLite file is watched through a second store, separate from the one that writes.
         let watched = Store::open(&to, Purpose::Existing)?;
         return follow::run(session, args, &from, &written, &watched, &mut interrupt).await;
     }
-    // Before a file is made for a store that cannot be read.
+    // Read before a file is created for the target.
     let flags = interrupt.unless(NOTHING, Records::of(&from)).await?;
     let to = Store::open(&to, target)?;
     let (source, corrupt) = flags;
@@ -47,7 +46,7 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     write(session, args, &to, &source, &plan, &mut interrupt, &mut Refused::default()).await.map(drop)
 }
 
-/// Does what was planned, and tells of it; `false` if it may not.
+/// Writes what was planned; returns `false` if a question was answered with no.
 async fn write(
     session: &mut Session,
     args: &Sync,
@@ -59,7 +58,8 @@ async fn write(
 ) -> Done<bool> {
     if args.delete {
         let limit = args.max_deletions.or(args.follow.then_some(Limit::USUAL));
-        let (destroyed, all) = (plan.only_there.len(), plan.only_there.len() + plan.change.len() + plan.unchanged);
+        let (destroyed, all) =
+            (plan.only_in_target.len(), plan.only_in_target.len() + plan.change.len() + plan.unchanged);
         if let Some(limit) = limit.filter(|limit| limit.is_exceeded(destroyed, all)) {
             return Err(Failure::usage(format!(
                 "{} of {} in {} would be destroyed, more than the {limit} that --max-deletions allows",
@@ -75,11 +75,11 @@ async fn write(
     }
     let mode = Mode { overwrite: true, destroy: args.delete, persist: false };
     let tally = transfer::apply(session, to, source, plan, mode, interrupt, refused).await?;
-    // While changes are followed it may be taken yet.
+    // With `--follow` it may still be accepted.
     if tally.failed > 0 && !args.follow {
         session.exit_with(Code::Store);
     }
-    report(session, to, source, &tally, if args.delete { 0 } else { plan.only_there.len() })?;
+    report(session, to, source, &tally, if args.delete { 0 } else { plan.only_in_target.len() })?;
     Ok(true)
 }
 

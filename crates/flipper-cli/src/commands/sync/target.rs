@@ -1,4 +1,4 @@
-//! The store that is kept in step.
+//! The target of `sync --follow`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,24 +19,23 @@ use crate::store::Store;
 use crate::text::{count, quoted, some};
 use crate::transfer::{self, Mode, Tally, is_refusal};
 
-/// Between two tries to write to a store that is away.
+/// Retry interval for an unreachable target.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// Between two tries to write what was refused: permissions and limits may change.
+/// Retry interval for refused flags: permissions and limits may change.
 const TRY_REFUSED: Duration = Duration::from_secs(30);
 
 pub(super) struct Target<'a> {
     store: &'a Store,
     from: &'a Store,
     pub(super) refused: Refused,
-    /// Flags that cannot be read in the other store, and stay as they were.
+    /// Flags unreadable in the source, left as they are.
     pub(super) unreadable: BTreeSet<String>,
-    /// Flags that were destroyed in the other store and not yet here.
+    /// Flags destroyed in the source only.
     destroyed: BTreeSet<String>,
-    /// It was away, and something was missed: all is to be compared.
+    /// All flags must be compared, after an outage.
     behind: bool,
-    /// That it is away was told.
+    /// The outage was reported.
     away: bool,
-    /// When what is not in step is tried again.
     pub(super) try_at: Instant,
 }
 
@@ -62,14 +61,13 @@ impl<'a> Target<'a> {
         !self.behind && self.destroyed.is_empty() && self.refused.is_empty()
     }
 
-    /// Leaves the flag as it is.
     pub(super) fn keep(&mut self, name: &str) {
         self.destroyed.remove(name);
         self.refused.remove(name);
         self.unreadable.remove(name);
     }
 
-    /// Writes a flag; while the store is away, nothing: that is found when it is back.
+    /// Writes a flag. During an outage the later comparison does it.
     pub(super) async fn put(&mut self, session: &mut Session, record: &FlagRecord, interrupt: &mut Interrupt) -> Done {
         let (name, was_in_step) = (record.name(), self.is_in_step());
         self.destroyed.remove(name);
@@ -80,18 +78,18 @@ impl<'a> Target<'a> {
         let put = self.store.inner.put(record, Precondition::Any);
         let result = interrupt.soon(put).await.map(|result| result.map(drop));
         self.note(session, name, "wrote", result)?;
-        self.say_if_in_step(session, was_in_step);
+        self.report_in_step(session, was_in_step);
         Ok(())
     }
 
-    /// Destroys a flag, now or when the store is back.
+    /// Destroys a flag, now or after an outage.
     pub(super) async fn destroy(&mut self, session: &mut Session, name: &str, interrupt: &mut Interrupt) -> Done {
         let was_in_step = self.is_in_step();
         self.destroyed.insert(name.to_owned());
         self.unreadable.remove(name);
         if !self.behind {
             self.delete(session, name, interrupt).await?;
-            self.say_if_in_step(session, was_in_step);
+            self.report_in_step(session, was_in_step);
         }
         Ok(())
     }
@@ -105,7 +103,6 @@ impl<'a> Target<'a> {
         self.note(session, name, "destroyed", result)
     }
 
-    /// Takes note of what came of a write.
     fn note(
         &mut self,
         session: &mut Session,
@@ -116,17 +113,17 @@ impl<'a> Target<'a> {
         match result {
             Ok(Ok(())) => {
                 self.refused.remove(name);
-                told(session, verb, name)?;
+                report(session, verb, name)?;
             }
             Ok(Err(error)) if is_refusal(&error) => self.refused.add(session, self.store, name, &error),
             Ok(Err(error)) => self.lost(session, &self.store.failure(&error)),
-            // The loop sees the interrupt, and what became of the write nobody knows.
+            // Interrupted, with an unknown outcome.
             Err(_) => self.behind = true,
         }
         Ok(())
     }
 
-    fn say_if_in_step(&self, session: &mut Session, was_in_step: bool) {
+    fn report_in_step(&self, session: &mut Session, was_in_step: bool) {
         if !was_in_step && self.is_in_step() {
             session.out.message(format_args!("{} is in step", self.store.shown));
         }
@@ -134,13 +131,12 @@ impl<'a> Target<'a> {
 
     pub(super) fn lost(&mut self, session: &mut Session, failure: &Failure) {
         if !self.away {
-            session.out.message(format_args!("{failure}; trying on"));
+            session.out.message(format_args!("{failure}; retrying"));
         }
         (self.behind, self.away) = (true, true);
         self.try_at = Instant::now() + TRY_AGAIN;
     }
 
-    /// Tries to write all that is not in step.
     pub(super) async fn catch_up(
         &mut self,
         session: &mut Session,
@@ -171,25 +167,24 @@ impl<'a> Target<'a> {
         self.try_at = Instant::now() + TRY_REFUSED;
         let shown = &self.store.shown;
         match (std::mem::take(&mut self.away), self.refused.is_empty()) {
-            (true, true) => session.out.message(format_args!("{shown} is there again, and in step")),
+            (true, true) => session.out.message(format_args!("{shown} is reachable again, and in step")),
             (true, false) => {
-                session.out.message(format_args!("{shown} is there again; {}", self.refused.text(self.store)));
+                session.out.message(format_args!("{shown} is reachable again; {}", self.refused.text(self.store)));
             }
-            // Something was refused before.
             (false, true) => session.out.message(format_args!("{shown} is in step")),
             (false, false) => {}
         }
         Ok(())
     }
 
-    /// Brings it in step by comparing all flags, but for those that were destroyed.
+    /// Compares all flags, and writes the differences. Deletions are not repeated here.
     async fn compare(
         &mut self,
         session: &mut Session,
         follow: &Follow<'_>,
         interrupt: &mut Interrupt,
     ) -> Done<Option<Tally>> {
-        let (source, _) = Records::known(follow.known());
+        let (source, _) = Records::of_held(follow.held());
         let plan = interrupt.unless("not compared", Plan::make(&source, self.store)).await?;
         if plan.is_empty() {
             return Ok(None);
@@ -200,9 +195,8 @@ impl<'a> Target<'a> {
         Ok(was_written.then_some(tally))
     }
 
-    /// Others may have changed it: writes what is not as it should be.
+    /// Undoes foreign changes.
     pub(super) async fn look(&mut self, session: &mut Session, follow: &Follow<'_>, interrupt: &mut Interrupt) -> Done {
-        // Then all is compared when it is back.
         if self.behind {
             return Ok(());
         }
@@ -210,7 +204,7 @@ impl<'a> Target<'a> {
             Ok(None) => {}
             Ok(Some(tally)) => {
                 session.out.note(format_args!(
-                    "{} was changed by others, and is made as {} again: {}",
+                    "{} was changed by others, and is restored to match {}: {}",
                     self.store.shown,
                     self.from.shown,
                     tally.text()
@@ -222,7 +216,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// What to say at the end, and the exit code; `more` changes may be known that were not written.
+    /// The last message, and the exit code; `more`: there are known changes that are not written.
     pub(super) fn end(&self, session: &mut Session, code: Code, more: bool, kept: &BTreeSet<String>) -> Done {
         let unwritten = self.destroyed.iter().any(|name| !self.refused.has(name));
         if self.behind || unwritten || more {
@@ -249,7 +243,7 @@ impl<'a> Target<'a> {
     }
 }
 
-fn told(session: &mut Session, verb: &str, name: &str) -> Done {
+fn report(session: &mut Session, verb: &str, name: &str) -> Done {
     if session.out.json() {
         let object: Object = [("event", Json::from(verb)), ("name", name.into())].into_iter().collect();
         session.out.value(object)?;

@@ -1,4 +1,4 @@
-//! The attribute and the flags as the guide has them.
+//! The attribute and the flags of the guide.
 
 use std::sync::LazyLock;
 

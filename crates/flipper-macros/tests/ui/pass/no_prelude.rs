@@ -1,4 +1,4 @@
-//! Where nothing is in scope.
+//! Without any imports.
 #![no_implicit_prelude]
 
 extern crate flipper;

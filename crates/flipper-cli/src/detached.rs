@@ -1,0 +1,18 @@
+//! Blocking work off the runtime's thread, so that signals are still handled.
+
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::failure::{Done, Failure};
+
+/// Runs the work on a thread of its own. The process does not wait for it at exit.
+pub(crate) async fn detached<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Done<T> {
+    let (done, result) = oneshot::channel();
+    let run = move || {
+        // Fails if the caller has stopped waiting.
+        let _ = done.send(work());
+    };
+    thread::Builder::new().spawn(run).map_err(|error| Failure::store(format!("cannot start a thread: {error}")))?;
+    result.await.map_err(|_panicked| Failure::store("a thread panicked"))
+}
