@@ -1,4 +1,4 @@
-//! Calls of users' code from places that a panic of it must not tear down.
+//! Calls of users' code whose panic must not unwind into this crate.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 
-/// So many different things are said once each.
+/// This many different panics are logged.
 const MOST_SAID: usize = 1000;
 
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// What the call gives, or what it panicked with.
+/// The result of the call, or the message of its panic.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    // What the call leaves half changed is the user's, and seen by the user's code alone.
+    // Only the user's own code sees what the panic left half changed.
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| text(&*panic).to_owned())
 }
 
@@ -24,7 +24,7 @@ fn text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }
 
-/// As [`guarded`] for what checks call: they go on with `instead`, and it is said once.
+/// As [`guarded`], for the code that checks call: after a panic they use `instead`, and the panic is logged once.
 pub(crate) fn guarded_or<T>(who: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
     guarded(call).unwrap_or_else(|panic| {
         let who = guarded(who).unwrap_or_else(|_| "code of the program".to_owned());
@@ -37,7 +37,7 @@ pub(crate) fn guarded_or<T>(who: impl FnOnce() -> String, call: impl FnOnce() ->
     })
 }
 
-/// A clock or a source of chance of the program's own; where it panics the system's stands in.
+/// A user's clock or random source; the system's is the substitute if it panics.
 #[derive(Debug)]
 pub(crate) struct Guarded<T>(pub(crate) T);
 

@@ -6,9 +6,9 @@ use crate::context::operand::Operand;
 use crate::json::{Json, Number, Object};
 use crate::{Error, Result};
 
-/// A fixed share: 0 is none, 0.25 a quarter, 1 all.
+/// A fixed share: 0 is no caller, 0.25 a quarter of them, 1 all.
 ///
-/// A client refuses to write a share outside 0 to 1, with `InvalidInput`. The Python library may have stored any JSON: below 0 is none,
+/// A client refuses to write a share outside 0 to 1, with `InvalidInput`. The Python library may have stored any JSON: below 0 is no caller,
 /// above 1 all, and anything but a number turns the flag off, with the reason [`TypeMismatch`](crate::Reason::TypeMismatch).
 ///
 /// ```

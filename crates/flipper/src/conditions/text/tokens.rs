@@ -1,23 +1,23 @@
-//! The words of an expression.
+//! The tokens of a condition's text.
 
 use super::Wrong;
 use crate::conditions::Operator;
 use crate::json::Json;
 
-/// A word, and where it stands.
+/// A token and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) kind: Kind,
-    /// The byte that it begins at.
+    /// The offset of its first byte.
     pub(super) at: usize,
     pub(super) len: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// As it stands.
+    /// Unquoted.
     Word(String),
-    /// In quotes, which make it a string whatever it looks like.
+    /// In quotes: always a string.
     Quoted(String),
     Operator(Operator),
     Comma,
@@ -78,7 +78,7 @@ fn next(rest: &str, first: char) -> Result<(Kind, usize), Wrong> {
     }
 }
 
-/// A string as JSON writes it.
+/// A JSON string.
 fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
     let mut escaped = false;
     for (at, c) in rest.char_indices().skip(1) {

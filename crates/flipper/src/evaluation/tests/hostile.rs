@@ -1,4 +1,4 @@
-//! Input that nobody means well.
+//! Hostile input.
 
 use std::time::Instant;
 
