@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 
 /// This many different panics are logged.
-const MOST_SAID: usize = 1000;
+const MOST_LOGGED: usize = 1000;
 
-static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// The result of the call, or the message of its panic.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
@@ -25,14 +25,14 @@ fn text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// As [`guarded`], for the code that checks call: after a panic they use `instead`, and the panic is logged once.
-pub(crate) fn guarded_or<T>(who: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
+pub(crate) fn guarded_or<T>(what: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
     guarded(call).unwrap_or_else(|panic| {
-        let who = guarded(who).unwrap_or_else(|_| "code of the program".to_owned());
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() < MOST_SAID && said.insert(who.clone()) {
-            tracing::error!(panic, "{who} panicked; said once");
+        let what = guarded(what).unwrap_or_else(|_| "code of the program".to_owned());
+        let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() < MOST_LOGGED && logged.insert(what.clone()) {
+            tracing::error!(panic, "{what} panicked; logged once");
         }
-        drop(said);
+        drop(logged);
         instead()
     })
 }
@@ -53,6 +53,6 @@ impl<C: Clock> Clock for Guarded<C> {
 
 impl<R: RandomSource> RandomSource for Guarded<R> {
     fn next(&self) -> f64 {
-        guarded_or(|| format!("the source of chance {:?}", self.0), || self.0.next(), || ThreadRandom.next())
+        guarded_or(|| format!("the random source {:?}", self.0), || self.0.next(), || ThreadRandom.next())
     }
 }

@@ -75,8 +75,8 @@ pub fn register_bucketer(
 }
 
 pub(crate) fn ask(bucketer: &dyn CustomBucketer, flag_name: &str, attributes: &dyn Attributes) -> bool {
-    let who = || format!("the bucketer {:?} of flag {flag_name:?}", bucketer.bucketer_type());
-    guarded_or(who, || bucketer.is_enabled(flag_name, attributes), || false)
+    let what = || format!("the bucketer {:?} of flag {flag_name:?}", bucketer.bucketer_type());
+    guarded_or(what, || bucketer.is_enabled(flag_name, attributes), || false)
 }
 
 pub(super) fn from_json(type_name: &str, fields: &Object) -> Result<Arc<dyn CustomBucketer>> {

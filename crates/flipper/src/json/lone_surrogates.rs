@@ -1,11 +1,11 @@
-//! Strings that Python has and Rust has not.
+//! Strings that Python has and Rust lacks.
 
 use std::fmt::{self, Write};
 
 use super::write_string;
 
 /// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which Python reads and writes and no Rust string can
-/// hold. It is kept and written back as it was; whoever asks for text gets U+FFFD in their place.
+/// hold. It is written back unchanged; as text it has U+FFFD in their place.
 ///
 /// ```
 /// use flipper::Json;
@@ -22,12 +22,12 @@ pub struct LoneSurrogates(Box<Inner>);
 struct Inner {
     /// With U+FFFD for each of them.
     text: String,
-    /// Where that is, and which one it is.
+    /// The byte offset of each U+FFFD, and the surrogate it stands for.
     lone: Vec<(usize, u16)>,
 }
 
 impl LoneSurrogates {
-    /// `lone`: where they are in the text, as U+FFFD, in order.
+    /// `lone`: the offset of each U+FFFD in the text, in order, with its surrogate.
     pub(super) fn new(text: String, lone: Vec<(usize, u16)>) -> Self {
         Self(Box::new(Inner { text, lone }))
     }

@@ -1,4 +1,4 @@
-//! A watch for stores that cannot tell of changes.
+//! A watch for stores that cannot report changes.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -11,10 +11,10 @@ use super::FeatureFlagStore;
 use crate::background;
 use crate::state::{Stored, Updates, Version, Watch, WatchEvent};
 
-/// A list may take so long, and the last one still holds.
+/// A list may take this long before the previous one expires.
 const SLOW_LIST: Duration = Duration::from_secs(10);
 
-/// Compares [`list`](FeatureFlagStore::list) with what it was, once in `every`, and tells the differences.
+/// Polls [`list`](FeatureFlagStore::list) once in `every`, and emits the differences.
 ///
 /// For stores that want [`watch`](FeatureFlagStore::watch) with another interval than the default's second:
 ///
@@ -85,7 +85,7 @@ fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
     flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
 }
 
-/// What changed since `known` was read, which then is what these flags are.
+/// The changes since `known` was read; `known` becomes these flags.
 pub(crate) fn differences(
     known: &mut Arc<BTreeMap<String, Version>>,
     flags: Vec<Stored>,

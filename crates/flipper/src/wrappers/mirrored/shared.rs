@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored, Version};
-use crate::table::{FlagTable, Told};
+use crate::table::{FlagTable, TableEvent};
 
 /// How a change came here, in the log.
 const BY_WATCH: &str = "watch";
@@ -159,7 +159,7 @@ impl Shared {
 
     fn pass_hints(&self, order: &mut Order) {
         for name in order.take_hints() {
-            self.table.pass_on(Told::Hint(name));
+            self.table.emit(TableEvent::Hint(name));
         }
     }
 

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
 use crate::state::{Updates, WatchEvent};
-use crate::table::{About, Told};
+use crate::table::{About, TableEvent};
 
 impl Shared {
     /// The events of a watch, out of memory: what is told, a read of memory shows.
@@ -55,13 +55,13 @@ impl Shared {
                     clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
                 let flags = self.order().held();
                 tracing::warn!(store = self.store, %reason, last_word_seconds_ago, flags, "flags are stale");
-                self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason)));
+                self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason)));
             }
             Turn::Current => {
                 let flags = self.order().held();
                 tracing::info!(store = self.store, flags, "flags are current");
-                self.table.pass_on(Told::Store(About::Restored));
-                self.table.pass_on(Told::Reset);
+                self.table.emit(TableEvent::Store(About::Restored));
+                self.table.emit(TableEvent::Reset);
             }
         }
     }
@@ -70,7 +70,7 @@ impl Shared {
         let turn = self.following().ended(reason);
         // An orderly end is none to warn of.
         if turn == Turn::Doubt {
-            self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason.into())));
+            self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.into())));
         }
     }
 
@@ -88,7 +88,7 @@ impl Shared {
             turn => self.note(turn),
         }
         if turn == Turn::None {
-            self.table.pass_on(Told::Store(About::Lost(error.kind(), reason.as_str().into())));
+            self.table.emit(TableEvent::Store(About::Lost(error.kind(), reason.as_str().into())));
         }
         self.first.send_if_modified(|first| match first {
             First::Waiting | First::Failed(..) if self.has_last_known => {
@@ -120,7 +120,7 @@ impl Shared {
         };
         self.note(turn);
         if let Some(Word { at, valid_for: Some(valid_for), .. }) = word {
-            self.table.pass_on(Told::Store(About::Confirmed { at, valid_for }));
+            self.table.emit(TableEvent::Store(About::Confirmed { at, valid_for }));
         }
     }
 
@@ -129,11 +129,11 @@ impl Shared {
         if before.epoch().is_some() && before != identity {
             tracing::info!(store = self.store, %before, now = %identity, "another server answers, or the same one started again");
         }
-        self.table.pass_on(Told::Store(About::Serving(identity)));
+        self.table.emit(TableEvent::Store(About::Serving(identity)));
     }
 
     pub(in crate::wrappers::mirrored) fn updates(&self, updates: Updates) {
         self.following().updates = updates;
-        self.table.pass_on(Told::Store(About::Following(updates)));
+        self.table.emit(TableEvent::Store(About::Following(updates)));
     }
 }

@@ -9,7 +9,7 @@ use super::{Shared, seen};
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::state::{Stored, Version};
-use crate::table::{About, BY_LIST, Told, warn_of_vanished};
+use crate::table::{About, BY_LIST, TableEvent, warn_of_vanished};
 
 /// Some tens of microseconds' worth of flags.
 const TAKEN_IN_AT_ONCE: usize = 64;
@@ -67,7 +67,7 @@ impl Shared {
             self.first.send_replace(First::Synced);
             if turn != Turn::Current {
                 // The versions may have begun again.
-                self.table.pass_on(Told::Reset);
+                self.table.emit(TableEvent::Reset);
             }
             self.note(turn);
         }
@@ -101,9 +101,9 @@ impl Shared {
             }
             waiting
         });
-        self.table.pass_on(Told::Reset);
+        self.table.emit(TableEvent::Reset);
         match turn {
-            Turn::None => self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason.into()))),
+            Turn::None => self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.into()))),
             turn => self.note(turn),
         }
     }
