@@ -1,4 +1,4 @@
-//! What a store shows that holds its flags in this process.
+//! What a store with its flags in this process must show.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,11 +29,11 @@ impl Local {
             panic!("{:?} is not in the table, but was put", record.name());
         };
         assert_same(&stored, record, "the table");
-        assert_eq!(&stored.version, version, "the table has another version than the put gave");
+        assert_eq!(&stored.version, version, "the table has another version than the put returned");
     }
 }
 
-/// Waits until a condition holds, for what a store learns by itself.
+/// Waits for a condition that the store fulfils on its own.
 pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + CALL_LIMIT;
     while !holds() {
