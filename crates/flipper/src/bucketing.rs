@@ -1,5 +1,3 @@
-//! Bucketers: for which share of the callers a flag is on.
-
 mod consistent_hash;
 pub(crate) mod custom;
 mod hash;

@@ -59,7 +59,6 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// The time of day, which the model of the chain sets.
 #[inline]
 pub(crate) fn time_of_day() -> SystemTime {
     #[cfg(test)]
@@ -69,12 +68,10 @@ pub(crate) fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 
-/// How long ago that was.
 pub(crate) fn age(at: Instant) -> Duration {
     instant().saturating_duration_since(at)
 }
 
-/// A clock for each thread.
 #[cfg(test)]
 pub(crate) mod model {
     use std::cell::Cell;

@@ -1,5 +1,3 @@
-//! Conditions: which attributes a caller must have.
-
 mod all;
 mod check;
 pub(crate) mod compare;

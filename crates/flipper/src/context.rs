@@ -1,5 +1,3 @@
-//! The attributes of a check: named values, on the stack or owned.
-
 mod macros;
 pub(crate) mod operand;
 mod owned;

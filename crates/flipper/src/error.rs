@@ -1,5 +1,3 @@
-//! The one error type of this crate.
-
 mod kind;
 
 use std::error::Error as StdError;

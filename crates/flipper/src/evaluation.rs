@@ -1,5 +1,3 @@
-//! The answer to a check, with its reason.
-
 mod plan;
 mod reason;
 mod verdict;
@@ -85,7 +83,6 @@ impl fmt::Display for Evaluation {
     }
 }
 
-/// The clock and randomness of an evaluation.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     pub(crate) clock: Arc<dyn Clock>,

@@ -1,5 +1,3 @@
-//! What is reported to subscribers of this client's writes.
-
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};

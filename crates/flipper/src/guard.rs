@@ -13,7 +13,6 @@ const MOST_LOGGED: usize = 1000;
 
 static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// The result of the call, or the message of its panic.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     // Only the user's own code sees what the panic left half changed.
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| text(&*panic).to_owned())

@@ -1,5 +1,3 @@
-//! The flags as one request sees them.
-
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
@@ -57,7 +55,6 @@ struct Inner {
     answers: Mutex<HashMap<Key, Remembered, RandomState>>,
 }
 
-/// The state of a flag at its first check.
 #[derive(Clone)]
 struct Remembered {
     entry: Option<Arc<Entry>>,

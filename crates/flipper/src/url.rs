@@ -1,5 +1,3 @@
-//! A store from a URL.
-
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -1,12 +1,9 @@
-//! Warnings that are logged once each.
-
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most warnings; later ones are not logged.
 const MOST: usize = 1000;
 
-/// The warnings so far. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WarnOnce(Arc<Mutex<HashSet<String>>>);
 

@@ -1,5 +1,3 @@
-//! The changes of flags, as an iterator.
-
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,3 @@
-//! `create`, ended by a call that blocks.
-
 use std::fmt;
 
 use serde::Serialize;

@@ -1,5 +1,3 @@
-//! One flag, by a handle whose calls block.
-
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -159,7 +157,6 @@ impl<M> Deref for FeatureFlag<M> {
     }
 }
 
-/// The flag's name.
 impl<M> AsRef<str> for FeatureFlag<M> {
     fn as_ref(&self) -> &str {
         self.flag.name()

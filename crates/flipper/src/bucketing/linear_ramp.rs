@@ -58,7 +58,6 @@ impl Start {
     }
 }
 
-/// The ramp in numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Line {
     first: f64,
@@ -119,7 +118,6 @@ impl LinearRampPercentage {
         Ok(if short { value } else { last })
     }
 
-    /// The first and the last value, where they are numbers.
     pub(crate) fn ends(&self) -> [Option<f64>; 2] {
         [&self.stored.initial_value, &self.stored.final_value].map(|value| number(value).ok())
     }
@@ -186,7 +184,6 @@ fn stored_start(time: &Json) -> Result<Start> {
     }
 }
 
-/// Microseconds, rounded.
 #[inline]
 fn micros(duration: Duration) -> i64 {
     // In two parts: `as_nanos()` needs a 128-bit division.

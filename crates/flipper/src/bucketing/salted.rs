@@ -64,7 +64,6 @@ impl SaltedPercentageBucketer {
         u32::try_from(bucket(flag_name, value)).ok()
     }
 
-    /// Whether this percentage includes the bucket.
     pub(crate) fn takes(bucket: u32, percentage: f64) -> bool {
         // Negative percentages become 0.
         u64::from(bucket) < (percentage * BUCKETS as f64).round() as u64

@@ -1,5 +1,3 @@
-//! A client from a URL.
-
 use std::time::Duration;
 
 use super::FeatureFlagClient;
@@ -8,7 +6,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::state::Health;
 use crate::url;
 
-/// How long [`connect`] waits for a store's flags.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A client for the store that a URL names, once all its flags are in memory; see [`open`](crate::open) for the URLs.

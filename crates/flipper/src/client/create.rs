@@ -1,5 +1,3 @@
-//! `create`, a builder that is awaited.
-
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -50,7 +48,6 @@ pub struct Create<M> {
     existing: Existing,
 }
 
-/// What to do if the flag exists.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Existing {
     Refuse,

@@ -1,5 +1,3 @@
-//! One flag, by a handle.
-
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -37,7 +35,6 @@ pub struct FeatureFlag<M = Local> {
     client: FeatureFlagClient<M>,
     name: Arc<str>,
     slot: OnceLock<Arc<Slot>>,
-    /// The answer while the flag is missing or unreadable.
     default: bool,
 }
 
@@ -79,7 +76,6 @@ impl<M> FeatureFlag<M> {
         &self.client
     }
 
-    /// Whether the flag has conditions, which a check without attributes ignores.
     #[cfg(feature = "tower")]
     pub(crate) fn has_conditions(&self) -> bool
     where
@@ -298,7 +294,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     }
 }
 
-/// The flag's name.
 impl<M> AsRef<str> for FeatureFlag<M> {
     fn as_ref(&self) -> &str {
         &self.name

@@ -1,5 +1,3 @@
-//! The client: flags by name.
-
 mod connect;
 mod create;
 mod flag;
@@ -23,7 +21,6 @@ use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 use crate::wrappers::MirroredFeatureFlagStore;
 
-/// How long a write is tried again while other writers change the same flag.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Feature flags by name. Checks are plain functions that read memory; writes are `async` and go through the store.

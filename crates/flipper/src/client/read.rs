@@ -1,5 +1,3 @@
-//! Checks and reads: from memory, or through the store.
-
 #[cfg(feature = "testing")]
 use std::any::Any;
 use std::sync::Arc;
@@ -268,7 +266,6 @@ impl<M> FeatureFlagClient<M> {
         Ok(Plan::new(record, self.core.strict).is_enabled(name, context, &self.core.environment))
     }
 
-    /// The client as one with checks.
     pub(crate) fn local(&self) -> FeatureFlagClient
     where
         M: Checks,
@@ -276,7 +273,6 @@ impl<M> FeatureFlagClient<M> {
         FeatureFlagClient { core: self.core.clone(), mode: self.mode.local().clone() }
     }
 
-    /// Whether both clients have the same flags in memory.
     #[cfg(feature = "tower")]
     pub(crate) fn has_same_flags(&self, other: &Self) -> bool
     where
@@ -289,7 +285,6 @@ impl<M> FeatureFlagClient<M> {
         &self.core.environment
     }
 
-    /// The answer of a test's override, if there is one.
     #[cfg(feature = "testing")]
     #[inline]
     pub(crate) fn overridden(&self, name: &str) -> Option<bool> {

@@ -308,7 +308,6 @@ fn check_bucketer(before: &FlagRecord, after: &FlagRecord) -> Result<()> {
     checked.or_else(|error| if before.bucketer() == after.bucketer() { Ok(()) } else { Err(error) })
 }
 
-/// Client data as an object.
 pub(super) fn object(data: &impl Serialize) -> Result<Object> {
     match Json::from_serialize(data)? {
         Json::Object(object) => Ok(object),

@@ -1,5 +1,3 @@
-//! All conditions of a flag as one.
-
 use super::{Check, Condition};
 use crate::context::Attributes;
 use crate::names::Names;
@@ -9,7 +7,6 @@ use crate::names::Names;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
     variables: Names,
-    /// For each variable, in the same order.
     checks: Vec<Vec<Check>>,
 }
 

@@ -1,5 +1,3 @@
-//! Checks a condition against the attributes of a caller.
-
 use super::compare::{self, Compared, Mismatch};
 use super::{Check, Condition, Operator};
 use crate::context::{Attributes, Value};
@@ -45,7 +43,6 @@ impl Condition {
         Some(denied)
     }
 
-    /// The first variable that the context lacks.
     pub(crate) fn first_missing<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<&str> {
         let mut given = vec![false; self.variables.len()];
         for index in 0..attributes.len() {

@@ -51,7 +51,6 @@ impl fmt::Display for ParseConditionError {
 
 impl std::error::Error for ParseConditionError {}
 
-/// `InvalidInput`.
 impl From<ParseConditionError> for Error {
     fn from(error: ParseConditionError) -> Self {
         Self::invalid_input(error.to_string())
@@ -70,7 +69,6 @@ impl FromStr for Condition {
     }
 }
 
-/// What is wrong, and in which bytes.
 #[derive(Debug)]
 struct Wrong {
     what: &'static str,

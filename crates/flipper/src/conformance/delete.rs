@@ -1,5 +1,3 @@
-//! Deleting flags.
-
 use std::sync::Arc;
 
 use super::subject::{FOREIGN_NAMES, Subject, flag, name, overlong, with_data};

@@ -1,5 +1,3 @@
-//! Reading one flag.
-
 use std::sync::Arc;
 
 use super::subject::{FOREIGN_NAMES, Subject, assert_same, at_once, flag, name, overlong, with_data};

@@ -1,5 +1,3 @@
-//! Reading all flags.
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

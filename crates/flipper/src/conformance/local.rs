@@ -33,7 +33,6 @@ impl Local {
     }
 }
 
-/// Waits for a condition that the store fulfils on its own.
 pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + CALL_LIMIT;
     while !holds() {

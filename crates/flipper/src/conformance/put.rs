@@ -1,5 +1,3 @@
-//! Writing one flag.
-
 use std::sync::Arc;
 
 use super::subject::{Subject, assert_kind, assert_same, flag, name, overlong, with_data};
@@ -262,7 +260,6 @@ pub async fn put_large_record(store: Arc<dyn FeatureFlagStore>) {
     store.expect(&changed, &version).await;
 }
 
-/// Three states of one flag.
 fn numbered(label: &str) -> [FlagRecord; 3] {
     let record = flag(label);
     [1, 2, 3].map(|number| with_data(&record, "state", number))

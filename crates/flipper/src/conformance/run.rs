@@ -21,7 +21,6 @@ use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 /// How long one test may take.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);
 
-/// How many behaviours [`failures`] tests at the same time.
 const AT_A_TIME: usize = 8;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;

@@ -142,7 +142,6 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     }
 }
 
-/// A watch, which must emit events in time.
 pub(super) struct Follow<'a, S: ?Sized> {
     subject: &'a Subject<S>,
     watch: Watch<'a>,
@@ -222,7 +221,6 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
     }
 }
 
-/// A flag with a unique name.
 pub(super) fn flag(label: &str) -> FlagRecord {
     FlagRecord::new(name(label), 1_700_000_000)
 }
@@ -231,7 +229,6 @@ pub(super) fn name(label: &str) -> String {
     format!("{label}-{:016x}", fastrand::u64(..))
 }
 
-/// The same flag with other client data.
 pub(super) fn with_data(record: &FlagRecord, key: &str, value: impl Into<crate::Json>) -> FlagRecord {
     let mut record = record.clone();
     let mut data = Object::new();

@@ -1,5 +1,3 @@
-//! Watches.
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +10,6 @@ use crate::record::FlagRecord;
 use crate::state::{Precondition, WatchEvent};
 use crate::store::FeatureFlagStore;
 
-/// How many watches begin during writes.
 const WATCHES: usize = 5;
 
 /// See [`FeatureFlagStore::watch`].

@@ -11,7 +11,6 @@ pub(crate) enum Operand<'a> {
     Null,
     Bool(bool),
     Int(i128),
-    /// The digits of an integer of more than [`I128_DIGITS`] digits.
     Big(&'a str),
     Float(f64),
     Str(&'a str),

@@ -88,7 +88,6 @@ impl ErrorKind {
     }
 }
 
-/// The [code](ErrorKind::code).
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.code())

@@ -1,5 +1,3 @@
-//! A flag prepared for checks.
-
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
@@ -15,13 +13,11 @@ use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
 use crate::record::FlagRecord;
 
-/// The context of a check that has none.
 pub(crate) const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
 
 /// The largest score of the bucketer that is compatible with Python.
 const LAST_SCORE: f64 = 0.99;
 
-/// A flag prepared for checks, once for each version of its record.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     enabled: bool,
@@ -106,7 +102,6 @@ impl Plan {
         self.decide(flag_name, attributes, environment, || environment.clock.recent()).enabled()
     }
 
-    /// The answer and its reason.
     pub(crate) fn evaluate<A: Attributes + ?Sized>(
         &self,
         flag_name: &str,
@@ -238,7 +233,6 @@ impl Plan {
         }
     }
 
-    /// The caller's place in the bucketer, whatever decides.
     fn bucket<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
         let (score, is_shared) = match &self.bucketer {
             Bucketer::ConsistentHash(bucketer) => (bucketer.score(attributes), !bucketer.hashes_any(attributes)),

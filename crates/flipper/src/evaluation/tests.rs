@@ -27,7 +27,6 @@ fn environment(now: f64, random: f64) -> Environment {
     Environment { clock: Arc::new(Fixed { now, random }), random: Arc::new(Fixed { now, random }) }
 }
 
-/// A flag with these fields in `meta`.
 fn plan(meta: &str) -> Plan {
     let text = format!(r#"{{"feature_name": "F", "is_enabled": true, "meta": {{"created_date": 1, {meta}}}}}"#);
     Plan::new(&FlagRecord::from_json(text).unwrap(), false)

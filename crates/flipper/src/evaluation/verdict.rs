@@ -1,5 +1,3 @@
-//! A decision without allocations.
-
 use super::Reason;
 use crate::conditions::Operator;
 use crate::conditions::compare::Mismatch;
@@ -49,7 +47,6 @@ pub(super) enum Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// For a percentage of another type.
     pub(super) fn not_a_number(actual: ValueType) -> Self {
         let types = Mismatch { actual, expected: ValueType::Float };
         Self::TypeMismatch { variable: "percentage", operator: Operator::Gte, types }

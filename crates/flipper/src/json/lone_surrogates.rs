@@ -1,5 +1,3 @@
-//! Strings that Python has and Rust lacks.
-
 use std::fmt::{self, Write};
 
 use super::write_string;
@@ -38,7 +36,6 @@ impl LoneSurrogates {
         &self.0.text
     }
 
-    /// The code points, as Python has them.
     pub(crate) fn code_points(&self) -> impl Iterator<Item = u32> {
         let mut lone = self.0.lone.iter().peekable();
         self.0.text.char_indices().map(move |(at, c)| match lone.next_if(|(place, _)| *place == at) {

@@ -188,7 +188,6 @@ impl Json {
         deepest
     }
 
-    /// The type, for messages.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",

@@ -1,5 +1,3 @@
-//! Numbers: integers of any size, and floats, as in Python.
-
 use std::fmt::{self, Write};
 
 use crate::stack_text::StackText;
@@ -26,7 +24,6 @@ enum Repr {
     Float(f64),
 }
 
-/// A [`Number`] opened for evaluation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NumberRef<'a> {
     Int(i64),

@@ -1,5 +1,3 @@
-//! Objects whose keys keep their order.
-
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
@@ -28,7 +26,6 @@ pub struct Object {
     places: Option<Box<Places>>,
 }
 
-/// The index of each key.
 #[derive(Clone, Default)]
 struct Places {
     texts: HashMap<String, usize, RandomState>,

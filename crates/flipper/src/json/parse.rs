@@ -15,7 +15,6 @@ pub(crate) fn parse_str(text: &str) -> Parsed<Json> {
     parse_text(text, false, |parser| parser.value(0))
 }
 
-/// Refuses what only Python accepts as JSON.
 pub(super) fn parse_strict(text: &str) -> Parsed<Json> {
     parse_text(text, true, |parser| parser.value(0))
 }
@@ -114,7 +113,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads the value of a key, and adds both to the object.
     pub(crate) fn entry(&mut self, object: &mut Object, key: &str, depth: usize) -> Parsed<()> {
         if self.lone.is_empty() {
             object.insert(key, self.value(depth)?);
@@ -162,7 +160,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Skips this text, if it comes next.
     #[inline]
     pub(crate) fn skip(&mut self, text: &str) -> bool {
         let found = self.text[self.at..].starts_with(text);
@@ -294,7 +291,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The text before the next quote, escape or control character.
     fn plain(&mut self) -> &'a str {
         let start = self.at;
         self.skip_while(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
@@ -318,7 +314,6 @@ impl<'a> Parser<'a> {
         Ok(simple)
     }
 
-    /// Reads `\u` and four hex digits, or two of these for a character beyond 0xffff.
     fn unicode_escape(&mut self, place: usize) -> Parsed<char> {
         let start = self.at;
         let unit = self.code_unit()?;

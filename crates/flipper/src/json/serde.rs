@@ -1,5 +1,3 @@
-//! `Json` in serde's formats.
-
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -85,12 +83,10 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// Reads the raw text from `serde_json`, or the value from formats without raw text.
 #[derive(Clone, Copy)]
 struct Reader {
     /// Whether a map may be the wrapper of raw text.
     raw: bool,
-    /// The number of containers around the value.
     depth: usize,
 }
 

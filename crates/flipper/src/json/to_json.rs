@@ -34,7 +34,6 @@ type Done<T = Json> = Result<T, Failed>;
 
 #[derive(Clone, Copy)]
 struct ToJson {
-    /// The number of containers around the value.
     depth: usize,
 }
 
@@ -223,7 +222,6 @@ array!(
 
 struct Map {
     object: Object,
-    /// The key of the next value.
     key: String,
     each: ToJson,
     variant: Option<&'static str>,

@@ -1,12 +1,9 @@
-//! Where an override holds.
-
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use tokio::task;
 
-/// What an override is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     Task(task::Id),
@@ -15,7 +12,6 @@ pub(crate) enum Holder {
     Carrier(u64),
 }
 
-/// The overrides that a future or closure inherited.
 #[derive(Debug)]
 pub(crate) struct Carried {
     /// Whose overrides it sees; the last holder is bound to it alone.
@@ -56,12 +52,10 @@ fn innermost<T>(get: impl FnOnce(&Carried) -> T) -> Option<T> {
     RUNNING.try_with(|running| running.borrow().last().map(|carried| get(carried))).ok().flatten()
 }
 
-/// What a new override is bound to here.
 pub(crate) fn current() -> Holder {
     innermost(|carried| carried.holders.last().copied()).flatten().unwrap_or_else(task_or_thread)
 }
 
-/// Whose overrides hold here.
 pub(crate) fn visible() -> Vec<Holder> {
     let mut holders = innermost(|carried| carried.holders.clone()).unwrap_or_default();
     holders.extend(task::try_id().map(Holder::Task));

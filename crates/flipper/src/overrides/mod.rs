@@ -40,7 +40,6 @@ pub struct OverrideGuard {
     answers: Arc<[(String, bool)]>,
 }
 
-/// Overrides these flags for all clients that share them.
 pub(crate) fn add(flags: Arc<dyn Any + Send + Sync>, answers: Arc<[(String, bool)]>) -> OverrideGuard {
     let guard = OverrideGuard { number: next_number(), holder: holders::current(), answers: answers.clone() };
     let new = Override { number: guard.number, flags: Flags(flags), answers };

@@ -45,7 +45,6 @@ impl FlagRecord {
     }
 }
 
-/// Counts the bytes written to it.
 struct Size(usize);
 
 impl Write for Size {
@@ -61,7 +60,6 @@ pub(crate) fn validate_name(name: &str) -> Result<()> {
     short_enough(name, MAX_NAME)
 }
 
-/// Checks the name of a flag that a user creates.
 pub(crate) fn validate_new_name(name: &str) -> Result<()> {
     if name.is_empty() {
         return refuse(name, "flag name is empty".to_owned());

@@ -1,5 +1,3 @@
-//! How current the flags in memory are.
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

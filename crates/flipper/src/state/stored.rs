@@ -1,5 +1,3 @@
-//! A flag as stores hold it, readable or not.
-
 use std::sync::Arc;
 
 use super::Version;

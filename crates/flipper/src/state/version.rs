@@ -1,5 +1,3 @@
-//! The version of a flag, and the precondition of a write.
-
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 

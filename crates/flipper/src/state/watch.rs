@@ -1,5 +1,3 @@
-//! The events of a watch.
-
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,5 +1,3 @@
-//! Stores that hold their flags in this process.
-
 use std::sync::Arc;
 
 use async_trait::async_trait;

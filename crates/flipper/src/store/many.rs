@@ -12,7 +12,6 @@ use crate::state::{Stored, Version};
 /// The flags of [`FeatureFlagStore::stream`].
 pub type FlagStream<'a> = Pin<Box<dyn Stream<Item = Result<Stored>> + Send + 'a>>;
 
-/// A stream of the whole list.
 pub(crate) fn whole<S: FeatureFlagStore + ?Sized>(store: &S) -> FlagStream<'_> {
     pages((), move |()| async move { Ok((store.list().await?, None)) })
 }

@@ -1,5 +1,3 @@
-//! A watch for stores that cannot report changes.
-
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -103,7 +103,6 @@ impl fmt::Debug for Changes {
     }
 }
 
-/// What the table emits to its receivers.
 #[derive(Clone, Debug)]
 pub(crate) enum TableEvent {
     Change(Change),

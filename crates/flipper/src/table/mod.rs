@@ -1,5 +1,3 @@
-//! The flags of this process, in memory.
-
 mod changes;
 mod index;
 mod slot;
@@ -110,7 +108,6 @@ impl FlagTable {
         self.put(&mut writer, &name, entry, way);
     }
 
-    /// Reads all flags as strict ones from now on.
     pub(crate) fn read_strictly(&self) {
         let mut writer = self.lock();
         writer.strict = true;
@@ -128,7 +125,6 @@ impl FlagTable {
         self.index.make_room(flags);
     }
 
-    /// As [`replace`](Self::replace), with `None` for a deleted flag.
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {
         match state {
             Some(flag) => self.replace(flag, way),
@@ -318,7 +314,6 @@ impl FlagTable {
     }
 }
 
-/// `held`: the number of flags before.
 pub(crate) fn warn_of_vanished(held: usize, vanished: usize) {
     if vanished * 2 > held {
         tracing::warn!(held, vanished, "more than half of the flags are gone");

@@ -1,5 +1,3 @@
-//! The slot of one flag, which handles hold and checks read.
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -17,7 +15,6 @@ pub(crate) struct Answer(u8);
 
 /// The shift of the answers with attributes. They are the top bits, so that no mask is needed.
 const WITH_CONTEXT: u8 = 6;
-/// Whether the flag is enabled and has conditions.
 const HAS_CONDITIONS: u8 = 1 << 2;
 
 impl Answer {
@@ -47,7 +44,6 @@ impl Answer {
     }
 }
 
-/// One immutable state of a flag.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) version: Version,
@@ -66,7 +62,6 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// For the log.
     pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Absent => "gone",
@@ -173,7 +168,6 @@ impl Slot {
         self.name.as_bytes() == name.as_bytes()
     }
 
-    /// Whether the flag exists, even if it is unreadable.
     pub(crate) fn exists(&self) -> bool {
         self.entry().as_ref().is_some_and(|entry| !entry.is_absent())
     }
@@ -188,7 +182,6 @@ impl Slot {
         Answer(self.answers.load(Ordering::Acquire) >> WITH_CONTEXT)
     }
 
-    /// Whether the flag is enabled and has conditions, which a check without attributes ignores.
     #[cfg(feature = "tower")]
     pub(crate) fn has_conditions(&self) -> bool {
         self.answers.load(Ordering::Acquire) & HAS_CONDITIONS != 0

@@ -1,5 +1,3 @@
-//! Passing overrides on to tasks and threads.
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

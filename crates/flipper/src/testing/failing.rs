@@ -1,5 +1,3 @@
-//! A store that fails on command.
-
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -302,7 +300,6 @@ impl<S: LocalFeatureFlagStore> LocalFeatureFlagStore for FailingStore<S> {
 struct Following<'a, S> {
     store: &'a FailingStore<S>,
     connection: watch::Receiver<Connection>,
-    /// The losses that were reported.
     losses: u64,
     events: Option<Watch<'a>>,
 }

@@ -1,5 +1,3 @@
-//! A store that records its calls.
-
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,3 @@
-//! A scope as an argument of axum's handlers.
-
 use std::convert::Infallible;
 use std::fmt;
 

@@ -1,5 +1,3 @@
-//! The response futures, without a box.
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

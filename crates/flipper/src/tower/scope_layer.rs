@@ -1,5 +1,3 @@
-//! A scope for each request.
-
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};

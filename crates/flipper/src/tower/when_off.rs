@@ -1,5 +1,3 @@
-//! How a gate responds while its flag is off.
-
 use std::fmt;
 use std::future::{Future, Ready, ready};
 

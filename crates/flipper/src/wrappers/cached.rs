@@ -1,5 +1,3 @@
-//! The recently read flags in this process's memory, each for a limited time.
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,7 +85,6 @@ impl Failed {
 
 #[derive(Debug)]
 enum Time {
-    /// Time since this moment.
     Monotonic(Instant),
     Clock(Arc<dyn Clock>),
 }

@@ -1,5 +1,3 @@
-//! All flags of a store in this process's memory, kept current by the store's watch.
-
 mod builder;
 #[cfg(all(test, feature = "thrift"))]
 mod chain_model;

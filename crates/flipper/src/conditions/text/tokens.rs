@@ -1,21 +1,16 @@
-//! The tokens of a condition's text.
-
 use super::Wrong;
 use crate::conditions::Operator;
 use crate::json::Json;
 
-/// A token and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) kind: Kind,
-    /// The offset of its first byte.
     pub(super) at: usize,
     pub(super) len: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// Unquoted.
     Word(String),
     /// In quotes: always a string.
     Quoted(String),
@@ -26,7 +21,6 @@ pub(super) enum Kind {
     End,
 }
 
-/// What ends a word.
 fn ends_word(c: char) -> bool {
     c.is_whitespace() || ",=!<>[]()\"'".contains(c)
 }
@@ -78,7 +72,6 @@ fn next(rest: &str, first: char) -> Result<(Kind, usize), Wrong> {
     }
 }
 
-/// A JSON string.
 fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
     let mut escaped = false;
     for (at, c) in rest.char_indices().skip(1) {

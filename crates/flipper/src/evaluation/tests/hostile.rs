@@ -1,5 +1,3 @@
-//! Hostile input.
-
 use std::time::Instant;
 
 use super::*;

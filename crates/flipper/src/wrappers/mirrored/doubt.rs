@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::clock;
 
-/// The default time.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]

@@ -9,7 +9,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::state::{Health, Status, Updates};
 
-/// The most confirmations that wait.
 const MOST_CONFIRMATIONS: usize = 8;
 const BEING_READ: &str = "flags are being read again";
 const NOT_YET: &str = "the store's flags have not arrived yet";
@@ -66,7 +65,6 @@ pub(super) struct Confirmation {
     pub(super) at: Instant,
     /// How long until the next one is due, if the store sends them.
     pub(super) valid_for: Option<Duration>,
-    /// When it arrived.
     came: Instant,
 }
 
@@ -77,7 +75,6 @@ pub(super) enum Turn {
     Doubt,
     /// They are current again.
     Current,
-    /// Neither.
     None,
 }
 
@@ -108,7 +105,6 @@ impl Following {
         }
     }
 
-    /// A confirmation of the store has arrived.
     pub(super) fn heard(&mut self, at: Instant, valid_for: Option<Duration>) {
         if self.lost.is_none() {
             if self.confirmations.len() == MOST_CONFIRMATIONS {
@@ -120,7 +116,6 @@ impl Following {
         self.valid_for = self.valid_for.or(valid_for);
     }
 
-    /// Whether confirmations wait.
     pub(super) fn has_confirmations(&self) -> bool {
         self.doubted.is_none() && !self.confirmations.is_empty()
     }
@@ -165,7 +160,6 @@ impl Following {
         self.lost.is_some()
     }
 
-    /// Why the store is lost, if it reported that.
     pub(super) fn reported_loss(&self) -> Option<Arc<str>> {
         self.lost.clone().filter(|reason| **reason != *NOT_YET)
     }
@@ -244,7 +238,6 @@ impl Following {
         }
     }
 
-    /// When the flags were last known to be the store's.
     pub(super) fn last_sync(&self) -> Option<SystemTime> {
         let confirmed = self.confirmed?;
         Some(self.since.unwrap_or(confirmed).to_system())
@@ -257,7 +250,6 @@ impl Following {
         }
     }
 
-    /// Since when they are stale, and why.
     pub(super) fn stale(&self) -> Option<(SystemTime, Arc<str>)> {
         Some((self.since?.to_system(), self.reason()?.clone()))
     }

@@ -121,7 +121,6 @@ impl Shared {
         synced.then(|| self.following().last_sync()).flatten()
     }
 
-    /// Waits for the turn to write this flag.
     pub(super) async fn turn(&self, name: &str) -> WriteTurn<'_> {
         self.turns.take(name).await
     }
@@ -239,7 +238,6 @@ impl Shared {
         self.order().sent(clock::instant())
     }
 
-    /// Takes in the result of a caller's read.
     pub(super) fn found(&self, name: &str, sent: Sent, state: Option<&Stored>) {
         let mut order = self.order();
         if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {

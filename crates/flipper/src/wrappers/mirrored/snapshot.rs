@@ -35,7 +35,6 @@ const RETRY: Duration = Duration::from_secs(30);
 /// Temporary files this old are of a process that was killed.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
 
-/// The flags of a snapshot file.
 #[derive(Debug)]
 pub(crate) struct LastKnown {
     pub(crate) flags: Vec<Stored>,
@@ -43,11 +42,9 @@ pub(crate) struct LastKnown {
     pub(crate) synced: SystemTime,
 }
 
-/// A file for the last known flags of one store.
 #[derive(Clone, Debug)]
 pub(crate) struct SnapshotFile {
     path: PathBuf,
-    /// The store's `Display`, for a person.
     store: String,
     /// A digest of the identity's place, which may be confidential.
     place: String,

@@ -56,7 +56,6 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
     shared.ended("store is closed");
 }
 
-/// Why following ended.
 enum End {
     Watch,
     /// Flags missing after a loss were kept for long enough.

@@ -1,5 +1,3 @@
-//! Own writes to one flag take turns.
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +7,6 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<HashMap<Box<str>, Arc<AsyncMutex<()>>>>);
 
-/// The turn to write one flag, until it is dropped.
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
     name: Box<str>,

@@ -116,7 +116,6 @@ pub(super) fn content(flag: Option<&Stored>) -> usize {
     record.and_then(|record| record.created_date()).map_or(0, |content| content as usize)
 }
 
-/// A mirror's past.
 #[derive(Default)]
 pub(super) struct Past {
     /// The oldest states that the shown contents may be.
@@ -128,7 +127,6 @@ pub(super) struct Past {
 }
 
 impl World {
-    /// Checks a mirror after each step.
     pub(super) fn check(&self, node: &Node) {
         let past = &mut *node.past.borrow_mut();
         let truth = self.truth.borrow();
@@ -180,7 +178,6 @@ impl World {
         }
     }
 
-    /// An own write has returned.
     pub(super) fn acknowledged(&self, node: &Node, made: Made) {
         let name = self.truth.borrow().get(made).name;
         {
@@ -227,7 +224,6 @@ impl World {
         }
     }
 
-    /// The first difference from the store.
     pub(super) fn difference(&self) -> Option<String> {
         let (truth, store) = (self.truth.borrow(), self.store.borrow().present());
         let nodes = self.nodes.borrow();

@@ -29,7 +29,6 @@ const NAMES: [&str; 4] = ["A", "B", "C", "D"];
 /// How long flags that are missing after a loss are kept.
 const DOUBT: Duration = Duration::from_secs(300);
 
-/// The kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Ordered versions and blocking queries, as Consul; after a start it first answers from its past.
@@ -56,7 +55,6 @@ struct Setup {
     repeats: bool,
     /// Whether the store may come back without flags, or with an old state.
     may_forget: bool,
-    /// Whether nothing fails.
     is_quiet: bool,
 }
 
@@ -151,7 +149,6 @@ fn act(world: &Rc<World>) {
     }
 }
 
-/// The seeds of each of the four chains.
 fn seeds() -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (seed, runs) = (number("FLIPPER_MODEL_SEED"), number("FLIPPER_MODEL_RUNS"));
@@ -255,7 +252,6 @@ fn the_model_finds_replays_that_are_believed() {
     assert!(back > 30);
 }
 
-/// In how many runs each rule is broken.
 #[test]
 #[ignore = "for work on the rules"]
 fn what_is_broken() {

@@ -59,7 +59,6 @@ impl Node {
         }
     }
 
-    /// Writes the snapshot file.
     pub(super) fn save(&self) {
         if let Some(synced) = self.shared.synced() {
             *self.saved.borrow_mut() = Some((self.shared.table.list(), synced));
@@ -67,7 +66,6 @@ impl Node {
     }
 }
 
-/// Starts the process of a mirror, with the content of the snapshot file.
 pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>, SystemTime)>) -> Rc<Node> {
     world.starts.set(world.starts.get() + 1);
     let (start, has_server) = (world.starts.get(), level < world.setup.mirrors);
@@ -103,7 +101,6 @@ pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>,
     node
 }
 
-/// Kills the process of a mirror and starts it again.
 pub(super) fn restart(world: &Rc<World>, level: usize) {
     let old = world.node(level);
     old.is_up.set(false);
@@ -113,7 +110,6 @@ pub(super) fn restart(world: &Rc<World>, level: usize) {
     world.nodes.borrow_mut()[level - 1] = new;
 }
 
-/// Follows the store or the server.
 fn listen(world: &Rc<World>, node: &Rc<Node>) {
     let watch = node.watch.get();
     let target = node.clone();
@@ -183,7 +179,6 @@ fn take_in(world: &World, node: &Node, event: WatchEvent) {
 
 pub(super) type GetResult = Result<Option<Stored>, Failed>;
 
-/// The answer of the store under this mirror to `get`.
 pub(super) fn get_upstream(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Local<GetResult> {
     let (place, name) = (world.clone(), name.to_owned());
     let upstream = node.upstream(world);

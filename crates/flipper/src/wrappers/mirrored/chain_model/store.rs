@@ -12,7 +12,6 @@ use super::{Kind, NAMES};
 /// How long a query waits for a change.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// The current state of each name.
 pub(super) type Flags = [Made; NAMES.len()];
 
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +114,6 @@ impl Store {
     }
 }
 
-/// The state that a write made.
 pub(super) fn write(world: &World, name: usize, present: bool) -> Result<Made, Failed> {
     let store = &mut *world.store.borrow_mut();
     store.answers()?;

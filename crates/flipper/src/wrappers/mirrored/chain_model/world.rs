@@ -23,7 +23,6 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// How a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
     /// It had no effect.
@@ -50,7 +49,6 @@ pub(super) struct World {
     pub(super) nodes: RefCell<Vec<Rc<Node>>>,
     spawned: RefCell<Vec<Task>>,
     progress: Cell<u64>,
-    /// No more faults.
     pub(super) is_calm: Cell<bool>,
     pub(super) starts: Cell<u64>,
     pub(super) broken: RefCell<Vec<(Rule, String)>>,
@@ -83,7 +81,6 @@ impl World {
         self.setup.design
     }
 
-    /// Since a moment before the run.
     pub(super) fn now(&self) -> Duration {
         self.now.get()
     }
@@ -197,7 +194,6 @@ pub(super) async fn turn() {
     poll_fn(|_| if std::mem::replace(&mut is_here, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-/// The target of a call.
 #[derive(Clone)]
 pub(super) enum Upstream {
     /// This start of the store.

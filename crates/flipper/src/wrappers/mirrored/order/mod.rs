@@ -33,7 +33,6 @@ const FEW_NAMES: usize = 1024;
 /// A state of a flag, as far as order matters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
-    /// Whether the flag exists.
     pub(crate) present: bool,
     /// The number of its version, or of its absence, if the store counts.
     pub(crate) number: Option<u64>,
@@ -43,7 +42,6 @@ impl Observed {
     pub(crate) const ABSENT: Self = Self { present: false, number: None };
 }
 
-/// A pending own write.
 #[derive(Debug)]
 pub(crate) struct Write {
     epoch: u64,
@@ -52,10 +50,8 @@ pub(crate) struct Write {
     comparable: bool,
 }
 
-/// How an own write ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
-    /// It is in the store.
     Done(Observed),
     /// It is certainly not in the store.
     Refused,
@@ -63,14 +59,12 @@ pub(crate) enum Outcome {
     Unknown,
 }
 
-/// When a read was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     at: Instant,
     epoch: u64,
 }
 
-/// A read that must be made.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) name: Box<str>,
@@ -83,7 +77,6 @@ impl Order {
         self.names.entry(name.into()).or_default().present = true;
     }
 
-    /// Before an own write is sent.
     pub(crate) fn start_write(&mut self, name: &str) -> Write {
         self.prune(Instant::now());
         let epoch = self.epoch;
@@ -167,7 +160,6 @@ impl Order {
         self.judge(name, Observed::ABSENT, read_at, Source::Reset, now) == Verdict::Newer
     }
 
-    /// The next read to send.
     pub(crate) fn start_read(&mut self, now: Instant) -> Option<Read> {
         let sent = self.sent(now);
         loop {
@@ -203,7 +195,6 @@ impl Order {
         newer
     }
 
-    /// The pending reads of [`start_read`](Self::start_read) will not end.
     pub(crate) fn abandon_reads(&mut self) {
         let reading = self.names.iter_mut().filter(|(_, known)| known.reading);
         let names: Vec<_> = reading
@@ -215,7 +206,6 @@ impl Order {
         names.iter().for_each(|name| self.schedule(name));
     }
 
-    /// A caller's read is sent now.
     pub(crate) fn sent(&self, now: Instant) -> Sent {
         Sent { at: now, epoch: self.epoch }
     }
@@ -250,7 +240,6 @@ impl Order {
         sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
     }
 
-    /// The number of held flags.
     pub(crate) fn held(&self) -> usize {
         self.names.values().filter(|known| known.present).count()
     }
@@ -269,7 +258,6 @@ impl Order {
         self.prune_at = self.names.len() * 2;
     }
 
-    /// How many flags could not be read again.
     pub(crate) fn failing(&self) -> usize {
         self.failing
     }

@@ -16,7 +16,6 @@ pub(super) struct Name {
     pub(super) epoch: Option<u64>,
     /// Whether a read found the flag deleted, at a time that no number shows.
     pub(super) deleted_at_unknown_number: bool,
-    /// Pending own writes.
     pub(super) writes: u32,
     /// When the last own write ended, or the result of the last own read was taken in.
     pub(super) own: Option<Instant>,
@@ -48,7 +47,6 @@ pub(super) enum Source {
     Read,
 }
 
-/// Whether a state is newer than the held one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Newer,
@@ -80,7 +78,6 @@ impl Name {
         !busy && last.is_none_or(|last| now.saturating_duration_since(last) > LATE)
     }
 
-    /// Whether a state is newer than the one taken in.
     pub(super) fn verdict(&self, observed: Observed, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
         let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };
         if let (Some(new), Some(old)) = (observed.number, self.number)
@@ -120,7 +117,6 @@ impl Name {
         source == Source::Read && read_at > last
     }
 
-    /// Notes that a state was taken in.
     pub(super) fn enter(&mut self, observed: Observed, read_at: Option<Instant>, source: Source, epoch: u64, now: Instant) {
         self.known = true;
         self.present = observed.present;
