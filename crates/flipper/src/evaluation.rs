@@ -32,7 +32,7 @@ use crate::json::Json;
 /// - Rule 4 is final: the bucketer is ignored, even if no condition names an attribute of the context. With the conditions
 ///   `is_admin == true` and a bucketer of 10 %, the context `user_id: 2` is on, since no check on its attributes fails. For such a flag
 ///   only a check without attributes reaches the bucketer.
-/// - In a condition, all checks must hold whose attribute the context has. The others are ignored, or fail if the flag is
+/// - In a condition, all checks on attributes of the context must hold. The others are ignored, or fail if the flag is
 ///   [strict](crate::FlagRecord::is_strict). **The Python library has no strict flags.** Attributes are checked in the context's order, and
 ///   the first that fails or cannot be compared is the reason.
 /// - A deny condition denies when the context has all of its attributes and all of its checks hold. A check that cannot be compared denies
@@ -74,7 +74,7 @@ impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", if self.is_enabled { "on" } else { "off" }, self.reason)?;
         if matches!(self.reason, Reason::Bucket { .. }) && self.bucket.as_ref().is_some_and(|bucket| bucket.is_shared) {
-            f.write_str(", which all callers have that give nothing to hash")?;
+            f.write_str(", shared by all callers with nothing to hash")?;
         }
         for (index, name) in self.not_given.iter().enumerate() {
             write!(f, "{}{name:?}", if index == 0 { "; not given: " } else { ", " })?;

@@ -176,7 +176,7 @@ pub fn register_in_background<M: Checks>(features: &FeatureFlagClient<M>, flags:
                 register_one(&features, flag, enabled).await;
             }
         })),
-        Err(error) => tracing::error!(error, "flags are not registered, as no thread could be had"),
+        Err(error) => tracing::error!(error, "flags are not registered: the thread cannot be started"),
     }
 }
 
@@ -190,14 +190,14 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
                     tracing::warn!(
                         flag,
                         error = error.chain(),
-                        "flag is not registered yet; its default stands meanwhile"
+                        "flag is not registered yet; its default is used until then"
                     );
                 }
                 background::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(error) => {
-                tracing::error!(flag, error = error.chain(), "flag cannot be registered; its default stands");
+                tracing::error!(flag, error = error.chain(), "flag cannot be registered; its default is used");
                 return;
             }
         }

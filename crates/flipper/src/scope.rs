@@ -24,7 +24,7 @@ const EXPECTED_FLAGS: usize = 7;
 /// changes. Made by [`FeatureFlagClient::scope`].
 ///
 /// The first check of a flag fixes its state: the draw of a random bucketer, the time of a ramp, the client data, and that a flag is
-/// missing. A scope is for one request or job: it sees no changes, and remembers every name that it was asked for, even of missing flags.
+/// missing. A scope is for one request or job: it sees no changes, and remembers every name that it checks, even of missing flags.
 ///
 /// Cheap to clone; clones share the answers, so concurrent parts of a request agree.
 ///

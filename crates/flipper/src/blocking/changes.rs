@@ -28,7 +28,7 @@ impl Changes {
         Self { changes }
     }
 
-    /// The next change; `None` if none comes within this time, or the last client of these flags is gone.
+    /// The next change; `None` if none comes within this time, or the last client of these flags is dropped.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Change> {
         self.next_until(Instant::now().checked_add(timeout))
     }

@@ -187,7 +187,7 @@ impl ClientBuilder {
     /// let features = FeatureFlagClient::builder().strict(true).build(MemoryFeatureFlagStore::new());
     /// features.create("PRO").enabled(true).await?;
     /// features.add_condition("PRO", Condition::new().eq("plan", "pro")).await?;
-    /// assert!(!features.is_enabled_with("PRO", &context! { user_id: 7 }), "no plan is given");
+    /// assert!(!features.is_enabled_with("PRO", &context! { user_id: 7 }), "the context has no plan");
     /// # Ok::<(), flipper::Error>(()) }).unwrap();
     /// ```
     #[must_use]
@@ -207,7 +207,7 @@ impl ClientBuilder {
         FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
     }
 
-    /// The client, whose every read is a call of the store.
+    /// The client, which reads through the store each time.
     #[must_use]
     pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
         FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None)), mode: Remote(()) }

@@ -33,7 +33,7 @@ async fn planted<S: FeatureFlagStore + ?Sized>(store: &Subject<S>, name: &str) -
     let stored = store.existing(name).await;
     match &stored.record {
         Ok(record) => panic!("`get` of a value that is no flag returned {record:?}"),
-        Err(corrupt) => assert!(!corrupt.reason().is_empty(), "the reason of a corrupt flag must say something"),
+        Err(corrupt) => assert!(!corrupt.reason().is_empty(), "the reason of a corrupt flag must not be empty"),
     }
     stored
 }
@@ -135,7 +135,7 @@ pub async fn corrupt_status(store: Arc<dyn LocalFeatureFlagStore>, plant: Plant)
         plant.value(name, b"{").await;
         until("a value that is no flag coming into the status", || named(name)).await;
     }
-    assert!(store.0.status().is_live(), "one value that is no flag makes no store stale");
+    assert!(store.0.status().is_live(), "one value that is no flag must not make the store stale");
     store.put(&FlagRecord::new(&replaced, 0), Precondition::Any).await;
     assert!(!named(&replaced), "the status names a flag that was replaced");
     store.delete(&deleted, Precondition::Any).await;

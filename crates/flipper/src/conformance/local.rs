@@ -46,7 +46,7 @@ pub async fn table_is_one(store: Arc<dyn LocalFeatureFlagStore>) {
     let before = store.table().clone();
     let store = Local::ready(store).await;
     store.put(&flag("ONE"), Precondition::Any).await;
-    assert!(Arc::ptr_eq(&before, store.0.table()), "clients keep the table that they were given at first");
+    assert!(Arc::ptr_eq(&before, store.0.table()), "clients keep the first table");
 }
 
 /// See [`LocalFeatureFlagStore::table`].
@@ -101,7 +101,7 @@ pub async fn table_agrees_with_list(store: Arc<dyn LocalFeatureFlagStore>) {
     let table: Vec<_> = store.0.table().list().into_iter().filter_map(state).collect();
     let listed: Vec<_> = store.list().await.into_iter().filter_map(state).collect();
     assert_eq!(table.len(), 9, "the table must have the flags that were put and not deleted");
-    assert_eq!(table, listed, "the table must have what `list` gives");
+    assert_eq!(table, listed, "the table must equal `list`");
 }
 
 /// See [`LocalFeatureFlagStore::table`].

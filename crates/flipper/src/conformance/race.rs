@@ -75,7 +75,7 @@ fn winners<T>(outcomes: Vec<(Result<Version>, T)>, call: &str) -> Vec<(Version, 
     let winner = |(outcome, what): (Result<Version>, T)| match outcome {
         Ok(version) => Some((version, what)),
         Err(error) if error.kind() == ErrorKind::Conflict => None,
-        Err(error) => panic!("{call} at the same time as others must be a `Conflict` or succeed: {error:?}"),
+        Err(error) => panic!("{call} concurrent with others must be a `Conflict` or succeed: {error:?}"),
     };
     outcomes.into_iter().filter_map(winner).collect()
 }

@@ -303,14 +303,14 @@ fn bounded(name: &str, limit: Duration, test: impl AsyncFnOnce() + Send + 'stati
         // Dropped at the end, also by a panic.
         let _running = running;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.unwrap_or_else(|error| panic!("no runtime for the test could be made: {error}"));
+        let runtime = runtime.unwrap_or_else(|error| panic!("the runtime of the test cannot be made: {error}"));
         let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test())));
         // Without waiting: a blocking call of the store may never return.
         runtime.shutdown_background();
         outcome.unwrap_or_else(|panic| resume_unwind(panic));
     };
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
-    let thread = thread.unwrap_or_else(|error| panic!("no thread for the test could be had: {error}"));
+    let thread = thread.unwrap_or_else(|error| panic!("the thread of the test cannot be started: {error}"));
     if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(limit) {
         panic!("{name} did not end within {limit:?}: a call of the store holds up its thread");
     }

@@ -123,7 +123,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     pub(super) async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         // No limit of its own: it is as many calls as there are flags.
         let results = self.0.put_all(records, when).await;
-        assert_eq!(results.len(), records.len(), "`put_all` must give one result for each flag");
+        assert_eq!(results.len(), records.len(), "`put_all` must return one result for each flag");
         results
     }
 
@@ -266,7 +266,7 @@ where
 {
     // Drivers look for the runtime that they were made on; without a runtime of the caller, this crate's own is used.
     let handle = Handle::try_current().ok().or_else(|| background::handle().ok().cloned());
-    let handle = handle.unwrap_or_else(|| panic!("no thread could be had"));
+    let handle = handle.unwrap_or_else(|| panic!("the thread cannot be started"));
     let tasks: Vec<F> = tasks.into_iter().collect();
     let start = Arc::new(Barrier::new(tasks.len()));
     let test = thread::current().name().unwrap_or("conformance").to_owned();
@@ -281,7 +281,7 @@ where
                 let _ = send.send(handle.block_on(task));
             };
             let thread = thread::Builder::new().name(test.clone()).spawn(run);
-            (thread.unwrap_or_else(|error| panic!("no thread could be had: {error}")), receive)
+            (thread.unwrap_or_else(|error| panic!("the thread cannot be started: {error}")), receive)
         })
         .collect();
     let mut results = Vec::with_capacity(threads.len());

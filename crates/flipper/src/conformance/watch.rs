@@ -131,7 +131,7 @@ pub async fn watch_removes_nothing_else(store: Arc<dyn FeatureFlagStore>) {
                 _ => continue,
             };
             let state =
-                state.unwrap_or_else(|| panic!("`watch` reported {:?} as gone, which was changed", record.name()));
+                state.unwrap_or_else(|| panic!("`watch` reported {:?} as deleted, which was changed", record.name()));
             if state.version == version {
                 break;
             }

@@ -54,8 +54,8 @@ impl Write for Size {
     }
 }
 
-/// Checks a name before a flag is written under it. The Python library allows any name, and its flags can be written, copied and destroyed
-/// as others.
+/// Checks a name before a flag is written under it. Any name of the Python library passes, so that its flags can be written, copied and
+/// destroyed.
 pub(crate) fn validate_name(name: &str) -> Result<()> {
     short_enough(name, MAX_NAME)
 }

@@ -41,7 +41,7 @@ pub struct Version(Repr);
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Ordered(u64),
-    /// The length, and up to this many bytes, such as a digest, without memory of its own.
+    /// The length and the bytes, stored inline; long enough for a digest.
     Short(u8, [u8; SHORT]),
     Long(Arc<[u8]>),
 }

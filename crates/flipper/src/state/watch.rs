@@ -16,7 +16,7 @@ pub type Watch<'a> = Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WatchEvent {
-    /// These are all the flags; forget the others.
+    /// The complete set of flags; drop all others.
     Reset {
         /// All flags, in no order. Of two with the same name the last counts.
         flags: Vec<Stored>,

@@ -83,7 +83,7 @@ fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
     flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
 }
 
-/// The changes since `known` was read; `known` becomes these flags.
+/// The changes since `known`, which then becomes these flags.
 pub(crate) fn differences(
     known: &mut Arc<BTreeMap<String, Version>>,
     flags: Vec<Stored>,

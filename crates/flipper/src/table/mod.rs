@@ -21,7 +21,7 @@ use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// How a change arrived, for the log.
 pub(crate) const BY_LIST: &str = "list of all flags";
-/// The version of an absence that the store gave no version for: older than any other.
+/// The version of a deletion without a version of the store; older than any other.
 const UNKNOWN: Version = Version::ordered(0);
 /// How many changes a receiver may be behind before it lags.
 const CHANGES_KEPT: usize = 1024;
@@ -42,7 +42,7 @@ const CHANGES_KEPT: usize = 1024;
 /// let stored = |number| Stored { name: "CHECKOUT".into(), version: Version::ordered(number), record: Ok(record.clone().into()) };
 ///
 /// assert!(table.apply(stored(7)));
-/// assert!(!table.apply(stored(6)), "older than what is there");
+/// assert!(!table.apply(stored(6)), "older than the present state");
 /// assert_eq!(table.get("CHECKOUT").unwrap().version, Version::ordered(7));
 /// ```
 ///
@@ -132,7 +132,7 @@ impl FlagTable {
         }
     }
 
-    /// Removes the flag whatever its version. `number`: that of its absence, if the store counts and it is known.
+    /// Removes the flag whatever its version. `number`: the number of the deletion, if it is known.
     pub(crate) fn take_away(&self, name: &str, number: Option<u64>, way: &'static str) {
         // An unknown name needs no tombstone.
         if let Some(slot) = self.index.get(name) {
@@ -294,7 +294,7 @@ impl FlagTable {
                 writer.corrupt.insert(name.to_owned(), corrupt.clone());
                 tracing::warn!(flag = name, reason = corrupt.reason(), "flag cannot be read, and is off");
             }
-            _ if was_corrupt => tracing::info!(flag = name, "flag can be read again, or is gone"),
+            _ if was_corrupt => tracing::info!(flag = name, "flag can be read again, or was deleted"),
             _ => {}
         }
         tracing::debug!(flag = name, state = entry.state.describe(), way, "flag has changed");
@@ -316,7 +316,7 @@ impl FlagTable {
 
 pub(crate) fn warn_of_vanished(held: usize, vanished: usize) {
     if vanished * 2 > held {
-        tracing::warn!(held, vanished, "more than half of the flags are gone");
+        tracing::warn!(held, vanished, "more than half of the flags are missing");
     }
 }
 

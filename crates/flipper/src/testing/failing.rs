@@ -95,7 +95,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         self.faults().delay = delay;
     }
 
-    /// Loses the connection. Calls are `Unavailable`, also pending ones, whose writes may have happened; watches emit `Lost`.
+    /// Loses the connection. Calls are `Unavailable`, also pending ones, which may have written; watches emit `Lost`.
     pub fn disconnect(&self) {
         self.shared.connection.send_if_modified(|connection| {
             let was_connected = connection.lost_since.is_none();

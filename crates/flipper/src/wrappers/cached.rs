@@ -161,7 +161,7 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
                 Ok(flag)
             }
             (Err(error), Some(flag)) if self.stale_while_down && error.kind() == ErrorKind::Unavailable => {
-                tracing::debug!(flag = name, error = &error as &dyn std::error::Error, "an expired flag is given");
+                tracing::debug!(flag = name, error = &error as &dyn std::error::Error, "an expired answer is reused");
                 loading.end(entry(Some(flag.clone()), None, self.expiration.min(RETRY_AFTER)));
                 Ok(flag)
             }

@@ -88,7 +88,7 @@ impl<S: FeatureFlagStore> Inner<S> {
             let Some(pause) = pause.next_before(deadline) else { break };
             background::sleep(pause).await;
         }
-        let message = "the store was lost during the write, and whether it still has it is not known";
+        let message = "the store was lost during the write, whose outcome is unknown";
         Err(Error::new(ErrorKind::Unavailable).with_message(message).with_flag(name).with_store(&self.store))
     }
 }
@@ -280,7 +280,7 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
         }
         match &*self.inner.shared.first.borrow() {
             First::Waiting => {
-                let message = "the flags of the store had not arrived when the mirror ended";
+                let message = "the mirror ended before the flags of the store arrived";
                 Err(Error::new(ErrorKind::Unavailable).with_message(message).with_transient(false).with_store(self))
             }
             first => first.result().map_err(|error| error.with_store(self)),

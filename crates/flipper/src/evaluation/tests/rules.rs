@@ -165,7 +165,7 @@ fn what_is_not_given_is_named() {
     let deny = condition(&Condition::new().eq("country", "XX"));
     let limited = plan(&format!(r#""conditions": [{pro}], "deny_conditions": [{deny}], {BY_USER}"#));
     let not_given = |attributes: &dyn Attributes| evaluate(&limited, attributes).not_given;
-    assert_eq!(not_given(&context! { plan: "pro" }), ["country", "horses"], "the bucketer is not asked");
+    assert_eq!(not_given(&context! { plan: "pro" }), ["country", "horses"], "the bucketer is ignored");
     assert_eq!(not_given(&context! { plan: "pro", horses: 4, country: "CH", other: 1 }), [""; 0]);
     assert_eq!(not_given(&context! {}), ["country", "horses", "plan", "user_id"]);
     let text = evaluate(&limited, &context! { plan: "pro" }).to_string();
@@ -180,7 +180,7 @@ fn a_strict_flag_needs_all_attributes_of_its_conditions() {
     assert_eq!(reason(&strict, &context! { plan: "pro", horses: 4 }), (true, Reason::ConditionsMet));
     assert_eq!(reason(&strict, &context! { plan: "pro" }), not_given("horses"));
     assert_eq!(reason(&strict, &context! { user_id: 1 }), not_given("plan"));
-    assert_eq!(reason(&strict, &context! {}), not_given("plan"), "the bucketer is not asked");
+    assert_eq!(reason(&strict, &context! {}), not_given("plan"), "the bucketer is ignored");
     let failed = Reason::ConditionFailed { variable: "plan".into(), operator: Operator::Eq };
     assert_eq!(reason(&strict, &context! { plan: "free" }), (false, failed));
     assert_eq!(strict.settled_without_context(), Some(false));
@@ -190,13 +190,13 @@ fn a_strict_flag_needs_all_attributes_of_its_conditions() {
 }
 
 #[test]
-fn a_score_that_all_have_is_said_to_be_one() {
+fn a_score_that_all_have_is_reported_as_shared() {
     let by_user = plan(BY_USER);
     let anonymous = evaluate(&by_user, &context! { other: 1 });
     assert!(anonymous.bucket.as_ref().unwrap().is_shared);
     assert_eq!(
         anonymous.to_string(),
-        r#"on: score 0.32 at a percentage of 0.5, which all callers have that give nothing to hash; not given: "user_id""#
+        r#"on: score 0.32 at a percentage of 0.5, shared by all callers with nothing to hash; not given: "user_id""#
     );
     let known = evaluate(&by_user, &context! { user_id: 1 });
     assert_eq!((known.bucket.unwrap().is_shared, known.not_given), (false, Vec::new()));

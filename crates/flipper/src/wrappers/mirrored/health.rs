@@ -96,7 +96,7 @@ impl Following {
         }
     }
 
-    /// All flags of the store have arrived. The next confirmation makes them current: it says that they were read.
+    /// All flags of the store have arrived. They are current from the next confirmation on.
     pub(super) fn synced(&mut self) {
         (self.lost, self.doubted) = (None, None);
         self.confirmations.clear();

@@ -1,5 +1,5 @@
-//! The last known flags in a file, for a process that starts while its store is unreachable. It depends on a table and no store, so that
-//! every store with a table can use it.
+//! The last known flags in a file, for a process that starts while its store is unreachable. It depends only on a
+//! table, so that every store with a table can use it.
 //!
 //! The file is one line, `flipper-snapshot 2 SHA1`, and a JSON text with that checksum: the store's `Display`, a digest of the place of its
 //! flags, the time of the last sync in Unix seconds, and for each flag its name, its version (a number, or bytes in hexadecimal) and its

@@ -85,7 +85,7 @@ impl Shared {
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
         drop(doubt);
         self.settle(self.order());
-        tracing::error!(store = self.store, reason, "flags vanished while the store was away");
+        tracing::error!(store = self.store, reason, "flags are missing since the store was lost");
         let turn = {
             let mut following = self.following();
             let turn = following.doubted(Some(&reason));
