@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 512;
 pub(super) struct Hasher {
     pending: [u8; 256],
     len: usize,
-    /// The full buffers so far, if there are any.
+    /// The text before the buffer, if any.
     hashed: Option<Sha1>,
 }
 

@@ -29,7 +29,7 @@ where
     Box::pin(pages.try_flatten())
 }
 
-/// Whether the last of many writes failed because the store is unavailable. Then the remaining writes fail with the same error.
+/// If the last result is `Unavailable`, fills in the same error for the remaining writes; returns whether it did.
 pub(crate) fn give_up(results: &mut Vec<Result<Version>>, records: &[FlagRecord]) -> bool {
     let Some(Err(error)) = results.last().filter(|_| results.len() < records.len()) else { return false };
     if error.kind() != ErrorKind::Unavailable {

@@ -94,9 +94,9 @@ pub(crate) fn differences(
     let old = std::mem::replace(known, versions.clone());
     let changed = flags.into_iter().filter(|flag| old.get(&flag.name) != Some(&flag.version));
     let changed = changed.map(|flag| WatchEvent::Changed { flag, read_at });
-    let gone = old.keys().filter(|name| !versions.contains_key(*name));
-    let gone = gone.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at });
-    let mut events: Vec<_> = changed.chain(gone).collect();
+    let removed = old.keys().filter(|name| !versions.contains_key(*name));
+    let removed = removed.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at });
+    let mut events: Vec<_> = changed.chain(removed).collect();
     events.push(WatchEvent::Compared { versions });
     events
 }

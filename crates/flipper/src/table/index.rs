@@ -175,14 +175,14 @@ const fn tag(hash: u64) -> u64 {
     (hash >> 57) | 0x80
 }
 
-/// Sets the high bit of each byte that equals this tag. By carry, the byte above such a one may be set wrongly; names are compared anyway.
+/// The high bit of each byte that equals this tag. By carry, the byte above such a one may have it too; names are compared anyway.
 #[inline]
 const fn bytes_equal(tags: u64, tag: u64) -> u64 {
     let differing = tags ^ (LOW_BITS * tag);
     differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS
 }
 
-/// Sets the high bit of each byte that is 0.
+/// The high bit of each cell's tag that is 0.
 #[inline]
 const fn empty_bytes(tags: u64) -> u64 {
     !tags & (HIGH_BITS >> 8)

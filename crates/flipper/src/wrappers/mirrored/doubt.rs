@@ -30,7 +30,7 @@ impl Doubt {
         self.missing.contains(name)
     }
 
-    /// A newer state of the flag has arrived. Whether no flag is left.
+    /// Removes a flag of which a newer state arrived; returns whether it was the last.
     pub(super) fn settle(&mut self, name: &str) -> bool {
         self.missing.remove(name) && self.missing.is_empty()
     }

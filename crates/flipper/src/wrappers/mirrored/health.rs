@@ -43,7 +43,7 @@ impl Moment {
 /// What is wrong, if anything; each cause comes and goes on its own.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last confirmation before anything was wrong, while it is.
+    /// The last confirmation before something went wrong; `None` while nothing is wrong.
     since: Option<Moment>,
     ended: Option<Arc<str>>,
     lost: Option<Arc<str>>,

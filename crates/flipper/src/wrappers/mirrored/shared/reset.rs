@@ -15,7 +15,7 @@ use crate::table::{About, BY_LIST, TableEvent, warn_of_vanished};
 const TAKEN_IN_AT_ONCE: usize = 64;
 
 impl Shared {
-    /// A few flags at a time, so that own writes need not wait for all of them.
+    /// Takes in all flags, a few at a time, so that own writes need not wait for all of them.
     pub(in crate::wrappers::mirrored) fn reset(
         &self,
         flags: Vec<Stored>,
