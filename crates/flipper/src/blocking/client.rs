@@ -66,7 +66,7 @@ impl FeatureFlagClient {
     ///
     /// # Errors
     ///
-    /// The closure's, and `Unsupported` on flipper's own thread.
+    /// The closure's error, and `Unsupported` on flipper's own thread.
     pub fn try_new<F, S: FeatureFlagStore>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output = Result<S>>,
@@ -101,7 +101,7 @@ impl<M: Checks> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more.
+    /// If they can no longer arrive.
     pub fn ready(&self) -> Result<()> {
         wait(self.client.ready())
     }
@@ -110,7 +110,7 @@ impl<M: Checks> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more, and `Unavailable` after this time; the store keeps trying.
+    /// If they can no longer arrive, and `Unavailable` after this time; the store keeps trying.
     pub fn ready_timeout(&self, timeout: Duration) -> Result<()> {
         // A deadline beyond the clock's range is no deadline.
         wait_until(Instant::now().checked_add(timeout), self.client.ready())?.unwrap_or_else(|| {
@@ -147,7 +147,7 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// The store's, and `Corrupt` if the stored flag is unreadable.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         wait(self.client.fetch(name))
     }
@@ -156,7 +156,7 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// The store's, and `Corrupt` if the stored flag is unreadable.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         wait(self.client.fetch_enabled(name, context))
     }
@@ -254,7 +254,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and the closure's.
+    /// As [`enable`](Self::enable), and the closure's error.
     pub fn update(&self, name: &str, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.client.update(name, change))
     }

@@ -59,7 +59,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
     ///
     /// # Errors
     ///
-    /// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's.
+    /// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's errors.
     pub fn wait(self) -> Result<FeatureFlag<M>> {
         wait(self.create).map(FeatureFlag::from)
     }

@@ -34,7 +34,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 ///
-/// The future's, and `Unsupported` on flipper's own thread.
+/// The future's error, and `Unsupported` on flipper's own thread.
 pub fn wait<T>(future: impl IntoFuture<Output = Result<T>>) -> Result<T> {
     match wait_until(None, future.into_future())? {
         Some(result) => result,

@@ -21,7 +21,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// As [`open`](crate::open), the store's, and `Unavailable` if its flags do not arrive within 10 s.
+/// As [`open`](crate::open), the store's errors, and `Unavailable` if its flags do not arrive within 10 s.
 pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
     let features = FeatureFlagClient::new(url::open(url)?);
     match background::within(CONNECT_WITHIN, features.ready()).await {

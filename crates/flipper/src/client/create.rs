@@ -37,7 +37,7 @@ use crate::state::Precondition;
 ///
 /// # Errors
 ///
-/// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's.
+/// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's errors.
 #[must_use = "nothing is created until this is awaited"]
 pub struct Create<M> {
     client: FeatureFlagClient<M>,

@@ -206,7 +206,7 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more.
+    /// If they can no longer arrive.
     pub async fn ready(&self) -> Result<()>
     where
         M: Checks,
@@ -237,7 +237,7 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// The store's, and `Corrupt` if the stored flag is unreadable.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub async fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         let stored = self.core.store.get(name).await?;
         stored.map(|stored| self.readable(name, Some(stored))).transpose()
@@ -247,7 +247,7 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// The store's, and `Corrupt` if the stored flag is unreadable.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub async fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         self.fetch_enabled_or(name, context, false).await
     }

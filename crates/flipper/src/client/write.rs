@@ -180,7 +180,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and the closure's.
+    /// As [`enable`](Self::enable), and the closure's error.
     pub async fn update(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.change(name, move |record| {
             change(record)?;
@@ -194,7 +194,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// `Conflict` if the precondition does not hold, `InvalidName`, `Vetoed`, and the store's.
+    /// `Conflict` if the precondition does not hold, `InvalidName`, `Vetoed`, and the store's errors.
     pub async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         let verb = match when {
             Precondition::Unchanged(_) => Verb::Update,

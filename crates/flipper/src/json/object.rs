@@ -41,7 +41,7 @@ impl Places {
     }
 }
 
-/// As large as a string.
+/// No larger than a `String`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Text(String),

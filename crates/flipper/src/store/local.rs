@@ -48,7 +48,7 @@ pub trait LocalFeatureFlagStore: FeatureFlagStore {
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more: the store was closed before, or its configuration cannot work.
+    /// If they can no longer arrive: the store was closed before, or its configuration cannot work.
     async fn ready(&self) -> Result<()>;
 }
 
