@@ -1,5 +1,3 @@
-//! What a store reports about itself to an operator.
-
 /// One finding of [`FeatureFlagStore::inspect`](crate::FeatureFlagStore::inspect).
 ///
 /// ```

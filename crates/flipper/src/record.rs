@@ -34,11 +34,9 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlagRecord {
     name: String,
-    /// A bool, unless another program stored something else.
+    // JSON, since other programs may store any type: usually a bool, an object and an integer.
     is_enabled: Json,
-    /// An object, unless another program stored something else.
     client_data: Json,
-    /// An integer, unless another program stored something else.
     created_date: Json,
     conditions: Vec<Condition>,
     /// Boxed: most flags have none, and take little more than half the memory without it.

@@ -8,7 +8,6 @@ const MOST: usize = 1000;
 pub(crate) struct WarnOnce(Arc<Mutex<HashSet<String>>>);
 
 impl WarnOnce {
-    /// Whether to log this warning: the first time, up to the limit.
     pub(crate) fn is_due(&self, what: &str) -> bool {
         let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         warned.len() < MOST && warned.insert(what.to_owned())

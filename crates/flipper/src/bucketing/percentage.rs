@@ -93,7 +93,6 @@ impl AnyPercentage {
         }
     }
 
-    /// The value, if it is constant.
     pub(crate) fn fixed(&self) -> Option<Result<f64, ValueType>> {
         match self {
             Self::Fixed(percentage) => Some(number(&percentage.stored)),
@@ -101,7 +100,6 @@ impl AnyPercentage {
         }
     }
 
-    /// The field `percentage` of a bucketer.
     pub(crate) fn from_fields(fields: &Object) -> Result<Self> {
         let fields = match fields.get("percentage") {
             None | Some(Json::Null) => return Ok(Self::default()),

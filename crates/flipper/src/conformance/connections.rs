@@ -1,5 +1,3 @@
-//! The whole suite over two connections to one place.
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,3 @@
-//! Opening a store again.
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

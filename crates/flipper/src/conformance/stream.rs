@@ -1,5 +1,3 @@
-//! Reading all flags one by one.
-
 use std::sync::Arc;
 
 use super::race::is_complete;

@@ -25,7 +25,6 @@ use crate::store::FeatureFlagStore;
 /// How long one call of a store may take, and how long a change may take until a watch reports it.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// A name longer than a flag's can be.
 pub(super) fn overlong() -> String {
     "x".repeat(4097)
 }

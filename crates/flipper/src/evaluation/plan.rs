@@ -78,7 +78,6 @@ impl Plan {
         self.without_context
     }
 
-    /// The answer to all checks with attributes, if it is constant.
     pub(crate) fn settled_with_context(&self) -> Option<bool> {
         self.with_context
     }

@@ -25,7 +25,6 @@ struct Inner {
 }
 
 impl LoneSurrogates {
-    /// `lone`: the offset of each U+FFFD in the text, in order, with its surrogate.
     pub(super) fn new(text: String, lone: Vec<(usize, u16)>) -> Self {
         Self(Box::new(Inner { text, lone }))
     }

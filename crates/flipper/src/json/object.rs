@@ -108,7 +108,6 @@ impl Object {
         None
     }
 
-    /// Adds the entries of another object, including keys with lone surrogates.
     pub(crate) fn append(&mut self, other: &Self) {
         for (key, value) in &other.entries {
             self.insert_key(key.clone(), value.clone());

@@ -1,5 +1,3 @@
-//! Writes the text of Python's `json.dumps`.
-
 use std::fmt::{self, Write};
 
 use super::{Json, object};

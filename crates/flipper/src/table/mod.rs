@@ -57,7 +57,6 @@ pub struct FlagTable {
 struct Writer {
     slots: usize,
     corrupt: BTreeMap<String, Corrupt>,
-    /// Whether all flags are read as strict ones.
     strict: bool,
 }
 

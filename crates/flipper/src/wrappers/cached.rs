@@ -69,7 +69,6 @@ struct Entry {
 /// The store's answer: a flag, or that it is missing.
 type Flag = Option<Stored>;
 
-/// An error for several callers.
 #[derive(Clone, Debug)]
 struct Failed {
     kind: ErrorKind,

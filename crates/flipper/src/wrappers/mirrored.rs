@@ -288,7 +288,6 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
     }
 }
 
-/// Whether the flag has to be read before the write counts as done.
 fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) -> bool {
     match written {
         Ok(version) => return write.put(record, version),

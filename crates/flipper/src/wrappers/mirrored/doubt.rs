@@ -17,7 +17,6 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// Whether too many flags are missing at once.
     pub(super) fn is_due(held: usize, missing: usize) -> bool {
         missing * 2 > held
     }

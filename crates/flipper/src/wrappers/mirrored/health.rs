@@ -280,7 +280,6 @@ impl First {
         !matches!(self, Self::Waiting)
     }
 
-    /// Whether there are flags, even old ones.
     pub(super) fn has_flags(&self) -> bool {
         matches!(self, Self::Synced | Self::LastKnown)
     }

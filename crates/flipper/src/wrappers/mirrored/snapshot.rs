@@ -30,7 +30,6 @@ const MAX_SIZE: usize = 64 * 1024 * 1024;
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// How often the file is written without changes, so that it shows about when the flags were current.
 const REFRESH: Duration = Duration::from_secs(300);
-/// After a failure.
 const RETRY: Duration = Duration::from_secs(30);
 /// Temporary files this old are of a process that was killed.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);

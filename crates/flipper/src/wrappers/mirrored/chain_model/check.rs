@@ -209,7 +209,6 @@ impl World {
         }
     }
 
-    /// Before the list of all flags is taken in.
     pub(super) fn before_reset(&self, node: &Node, flags: &[Stored], after_loss: bool) {
         let held = node.shared.table.list();
         let missing: Vec<_> = held.iter().filter(|held| !flags.iter().any(|flag| flag.name == held.name)).collect();

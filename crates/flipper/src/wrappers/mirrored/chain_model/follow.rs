@@ -69,7 +69,6 @@ impl Follower {
         (self.emit)(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for: Some(VALID_FOR) });
     }
 
-    /// Every change up to then has been reported.
     fn confirm(&self, at: std::time::Instant) {
         (self.emit)(WatchEvent::Confirmed { at, valid_for: VALID_FOR });
     }

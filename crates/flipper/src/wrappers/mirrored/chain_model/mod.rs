@@ -26,7 +26,6 @@ use self::world::{Task, World};
 use crate::clock;
 
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];
-/// How long flags that are missing after a loss are kept.
 const DOUBT: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

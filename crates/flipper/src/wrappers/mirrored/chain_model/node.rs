@@ -19,7 +19,6 @@ use crate::wrappers::mirrored::shared::Shared;
 use crate::wrappers::mirrored::snapshot::LastKnown;
 use crate::wrappers::mirrored::task;
 
-/// How often an expired doubt is checked.
 const LOOK: Duration = Duration::from_secs(60);
 /// How many changes are kept for a receiver that is behind.
 const KEPT: usize = 8;
@@ -211,7 +210,6 @@ fn take_read(world: &World, node: &Node, name: &str, sent: Sent, found: Option<&
     let here = node.shared.table.get(name);
     // While the store is lost, the mirror takes nothing in, so a doubt goes on.
     if found.is_some() && !node.is_lost.get() && content(here.as_ref()) == content(found) {
-        // The store has it again.
         world.heard_of(node, name);
     }
     world.check(node);

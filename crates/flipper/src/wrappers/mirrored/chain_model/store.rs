@@ -9,7 +9,6 @@ use super::check::Made;
 use super::world::{Failed, World, turn};
 use super::{Kind, NAMES};
 
-/// How long a query waits for a change.
 const WAIT: Duration = Duration::from_secs(5);
 
 pub(super) type Flags = [Made; NAMES.len()];

@@ -93,7 +93,6 @@ impl World {
         at.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.start.0))
     }
 
-    /// The same for a time of day.
     pub(super) fn since_start(&self, time: SystemTime) -> Duration {
         time.duration_since(self.start.1).unwrap_or_default()
     }
@@ -144,7 +143,6 @@ impl World {
         self.progress.set(self.progress.get() + 1);
     }
 
-    /// Before a failed call is tried again.
     pub(super) async fn pause(&self) {
         self.hop().await;
         let end = self.now() + PAUSE;
@@ -153,7 +151,6 @@ impl World {
         }
     }
 
-    /// One poll of any task.
     pub(super) fn step(&self, tasks: &mut Vec<Task>) {
         tasks.append(&mut self.spawned.take());
         let at = self.below(tasks.len());
@@ -188,7 +185,6 @@ impl World {
     }
 }
 
-/// Waits for this task's next turn.
 pub(super) async fn turn() {
     let mut is_here = false;
     poll_fn(|_| if std::mem::replace(&mut is_here, true) { Poll::Ready(()) } else { Poll::Pending }).await;

@@ -131,7 +131,6 @@ impl Order {
         self.judge(name, observed, read_at, Source::Event, now) == Verdict::Newer
     }
 
-    /// The flag may have changed.
     pub(crate) fn hint(&mut self, name: &str, now: Instant) {
         self.name(name).mark(now);
         self.schedule(name);

@@ -127,7 +127,6 @@ impl Shared {
         self.doubt().as_ref().is_some_and(|doubt| doubt.is_of(name))
     }
 
-    /// When the doubt ends.
     pub(in crate::wrappers::mirrored) fn doubt_ends(&self) -> Option<Instant> {
         self.doubt().as_ref().map(|doubt| doubt.until)
     }
