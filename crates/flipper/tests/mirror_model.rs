@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use order::{Order, Outcome, Read, Observed, Sent, Verdict, Write};
+use order::{Observed, Order, Outcome, Read, Sent, Verdict, Write};
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
 

@@ -137,7 +137,10 @@ impl From<About> for WatchEvent {
 }
 
 /// The events after a subscription: all of them, or `Lagged` and a `Snapshot` instead of the missed ones.
-pub(crate) fn table_events(table: Weak<FlagTable>, receiver: Receiver<TableEvent>) -> impl Stream<Item = TableEvent> + Send + 'static {
+pub(crate) fn table_events(
+    table: Weak<FlagTable>,
+    receiver: Receiver<TableEvent>,
+) -> impl Stream<Item = TableEvent> + Send + 'static {
     let source = Source { table, receiver, lagged: false };
     stream::unfold(source, |mut source| async move { Some((source.recv().await?, source)) })
 }

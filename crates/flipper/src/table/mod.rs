@@ -222,9 +222,9 @@ impl FlagTable {
                 TableEvent::Change(Change::Lagged { .. }) => None,
                 TableEvent::Hint(name) => Some(WatchEvent::Hint { name: name.into() }),
                 TableEvent::Store(about) => Some(about.into()),
-                TableEvent::Change(Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name }) => {
-                    table.upgrade().and_then(|table| table.event(name))
-                }
+                TableEvent::Change(
+                    Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name },
+                ) => table.upgrade().and_then(|table| table.event(name)),
             };
             std::future::ready(event)
         })

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::doubt::Doubt;
 use super::health::{First, Following};
-use super::order::{Order, Outcome, Read, Observed, Sent, Verdict, Write};
+use super::order::{Observed, Order, Outcome, Read, Sent, Verdict, Write};
 use super::snapshot::LastKnown;
 use super::turns::{Turn as WriteTurn, Turns};
 use crate::clock;
@@ -134,8 +134,8 @@ impl Shared {
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) -> bool {
         let mut order = self.order();
         let verdict = order.end_write(name, write, outcome, clock::instant());
-        let is_new_state = matches!(outcome, Outcome::Done(observed) if verdict != Verdict::Unclear || !observed.present);
-        let settled = is_new_state && self.settle_doubt(name);
+        let is_new = matches!(outcome, Outcome::Done(observed) if verdict != Verdict::Unclear || !observed.present);
+        let settled = is_new && self.settle_doubt(name);
         if verdict == Verdict::Newer {
             match (state, outcome) {
                 (None, Outcome::Done(observed)) => self.table.take_away(name, observed.number, BY_WRITE),

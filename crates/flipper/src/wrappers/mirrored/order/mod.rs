@@ -95,17 +95,17 @@ impl Order {
         let verdict = match outcome {
             // A list arrived meanwhile. It may be older than the write, or of a store that counts again from a lower number.
             Outcome::Done(_) if write.epoch != epoch => Verdict::Unclear,
-            Outcome::Done(observed) => {
+            Outcome::Done(state) => {
                 // Lower than the number before the write: the store counts again from a lower number, and a reset will come.
-                let went_back = matches!((observed.number, write.before), (Some(new), Some(before)) if new < before);
+                let went_back = matches!((state.number, write.before), (Some(new), Some(before)) if new < before);
                 // A foreign write followed, and the watch was faster than our answer.
-                let overtaken = matches!((observed.number, known.number), (Some(new), Some(current)) if new < current)
+                let overtaken = matches!((state.number, known.number), (Some(new), Some(current)) if new < current)
                     && known.epoch == Some(epoch);
                 if went_back || !overtaken {
                     known.known = true;
-                    known.present = observed.present;
-                    known.deleted_at_unknown_number = !observed.present && observed.number.is_none();
-                    known.number = observed.number;
+                    known.present = state.present;
+                    known.deleted_at_unknown_number = !state.present && state.number.is_none();
+                    known.number = state.number;
                     known.epoch = (write.comparable && !went_back).then_some(epoch);
                     Verdict::Newer
                 } else {
@@ -127,8 +127,8 @@ impl Order {
     }
 
     /// An event of the watch; returns whether to take it in. `read_at` is when the read of it was sent.
-    pub(crate) fn event(&mut self, name: &str, observed: Observed, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, observed, read_at, Source::Event, now) == Verdict::Newer
+    pub(crate) fn event(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
+        self.judge(name, state, read_at, Source::Event, now) == Verdict::Newer
     }
 
     pub(crate) fn hint(&mut self, name: &str, now: Instant) {
@@ -144,8 +144,8 @@ impl Order {
     }
 
     /// A flag of a reset; returns whether to take it in.
-    pub(crate) fn listed(&mut self, name: &str, observed: Observed, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, observed, read_at, Source::Reset, now) == Verdict::Newer
+    pub(crate) fn listed(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
+        self.judge(name, state, read_at, Source::Reset, now) == Verdict::Newer
     }
 
     /// The held flags that the reset did not contain.
@@ -173,14 +173,14 @@ impl Order {
     }
 
     /// The result of a read of [`start_read`](Self::start_read), `None` if it failed; returns whether to take it in.
-    pub(crate) fn end_read(&mut self, read: &Read, observed: Option<Observed>, now: Instant) -> bool {
+    pub(crate) fn end_read(&mut self, read: &Read, state: Option<Observed>, now: Instant) -> bool {
         let epoch = self.epoch;
         let known = self.name(&read.name);
         known.reading = false;
-        let newer = match observed {
+        let newer = match state {
             // The read spans a reset, so its epoch is unknown.
             Some(_) if read.sent.epoch != epoch => false,
-            Some(observed) => self.judge(&read.name, observed, Some(read.sent.at), Source::Read, now) == Verdict::Newer,
+            Some(state) => self.judge(&read.name, state, Some(read.sent.at), Source::Read, now) == Verdict::Newer,
             // Another state has arrived meanwhile, so the flag is not read again, and the failure does not matter.
             None if known.marked.is_none() => false,
             None => {
@@ -211,13 +211,13 @@ impl Order {
 
     /// The result of a caller's read; returns whether it is newer than the held state. If that is unclear nothing is lost: the watch reports the
     /// same state.
-    pub(crate) fn found(&mut self, name: &str, sent: Sent, observed: Observed, now: Instant) -> Verdict {
-        let nothing_new = !observed.present && !self.names.contains_key(name);
+    pub(crate) fn found(&mut self, name: &str, sent: Sent, state: Observed, now: Instant) -> Verdict {
+        let nothing_new = !state.present && !self.names.contains_key(name);
         if sent.epoch != self.epoch || nothing_new {
             return Verdict::NotNewer;
         }
         let marked = self.name(name).marked;
-        let verdict = self.judge(name, observed, Some(sent.at), Source::Read, now);
+        let verdict = self.judge(name, state, Some(sent.at), Source::Read, now);
         if marked.is_none() {
             self.name(name).unmark();
         }
@@ -261,15 +261,22 @@ impl Order {
         self.failing
     }
 
-    fn judge(&mut self, name: &str, observed: Observed, read_at: Option<Instant>, source: Source, now: Instant) -> Verdict {
+    fn judge(
+        &mut self,
+        name: &str,
+        state: Observed,
+        read_at: Option<Instant>,
+        source: Source,
+        now: Instant,
+    ) -> Verdict {
         let epoch = self.epoch;
         let known = self.name(name);
         if source == Source::Reset {
             known.listed = epoch;
         }
-        let verdict = known.verdict(observed, read_at, source, epoch);
+        let verdict = known.verdict(state, read_at, source, epoch);
         match verdict {
-            Verdict::Newer => known.enter(observed, read_at, source, epoch, now),
+            Verdict::Newer => known.enter(state, read_at, source, epoch, now),
             Verdict::NotNewer => {}
             Verdict::Unclear => known.mark(now),
         }

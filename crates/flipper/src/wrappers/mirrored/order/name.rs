@@ -78,9 +78,9 @@ impl Name {
         !busy && last.is_none_or(|last| now.saturating_duration_since(last) > LATE)
     }
 
-    pub(super) fn verdict(&self, observed: Observed, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
+    pub(super) fn verdict(&self, state: Observed, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
         let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };
-        if let (Some(new), Some(old)) = (observed.number, self.number)
+        if let (Some(new), Some(old)) = (state.number, self.number)
             && self.epoch == Some(epoch)
         {
             return match new > old {
@@ -93,14 +93,14 @@ impl Name {
         if !self.known {
             // No state of the store is held that could be newer. A pending own write will compare.
             let untouched = self.writes == 0 && self.own.is_none();
-            if observed.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
+            if state.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
                 return Verdict::Newer;
             }
         }
         let Some(at) = read_at else {
             // A number of an earlier epoch: if it is lower now, the store may count again from a lower number. After a read found the flag
             // deleted, no number shows whether the event is from before that.
-            let higher = matches!((observed.number, self.number), (Some(new), Some(old)) if new >= old);
+            let higher = matches!((state.number, self.number), (Some(new), Some(old)) if new >= old);
             return newer_if(higher && self.epoch.is_some() && !self.deleted_at_unknown_number);
         };
         let after_event = self.last_event.is_none_or(|event| match source {
@@ -117,18 +117,27 @@ impl Name {
         source == Source::Read && read_at > last
     }
 
-    pub(super) fn enter(&mut self, observed: Observed, read_at: Option<Instant>, source: Source, epoch: u64, now: Instant) {
+    pub(super) fn enter(
+        &mut self,
+        state: Observed,
+        read_at: Option<Instant>,
+        source: Source,
+        epoch: u64,
+        now: Instant,
+    ) {
         self.known = true;
-        self.present = observed.present;
-        self.deleted_at_unknown_number = !observed.present && observed.number.is_none();
+        self.present = state.present;
+        self.deleted_at_unknown_number = !state.present && state.number.is_none();
         // An absence without a number keeps the previous one, as a tombstone against late events.
-        if observed.number.is_some() || self.epoch != Some(epoch) {
-            self.number = observed.number;
+        if state.number.is_some() || self.epoch != Some(epoch) {
+            self.number = state.number;
         }
         self.epoch = Some(epoch);
         match source {
             Source::Read => self.own = Some(now),
-            Source::Event | Source::Reset => self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now), at: now }),
+            Source::Event | Source::Reset => {
+                self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now), at: now })
+            }
         }
     }
 }

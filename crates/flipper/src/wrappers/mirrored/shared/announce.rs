@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, Stream, StreamExt};
 
-use super::super::health::{First, Turn, Confirmation};
+use super::super::health::{Confirmation, First, Turn};
 use super::Shared;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
