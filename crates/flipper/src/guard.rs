@@ -15,12 +15,12 @@ static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     // Only the user's own code sees what the panic left half changed.
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| text(&*panic).to_owned())
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panic_text(&*panic).to_owned())
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 /// As [`guarded`], for the code that checks call: after a panic they use `instead`, and the panic is logged once.

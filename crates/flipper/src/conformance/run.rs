@@ -1,6 +1,5 @@
 //! Runs a behaviour, with its own store, its own runtime, and a time limit.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{self, Write};
@@ -16,6 +15,7 @@ use std::{env, fmt};
 use tokio::runtime::Builder;
 
 use super::reopen::Reopen;
+use crate::guard::guarded;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
 /// How long one test may take.
@@ -159,9 +159,9 @@ fn failing<S: ?Sized>(
     let failed = Mutex::new(BTreeMap::new());
     let work = || {
         while let Some((number, (name, behavior))) = at(behaviors, next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(name, *behavior))) {
+            if let Err(panic) = guarded(|| run(name, *behavior)) {
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                failed.insert(number, (*name, message(&*panic)));
+                failed.insert(number, (*name, panic));
             }
         }
     };
@@ -171,11 +171,6 @@ fn failing<S: ?Sized>(
 
 fn at<T>(all: &[T], number: usize) -> Option<(usize, &T)> {
     Some((number, all.get(number)?))
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panicked").to_owned()
 }
 
 fn report(failed: &[(&str, String)]) {

@@ -1,6 +1,5 @@
 //! The background task of a mirror: follows the store and reads flags again, and survives failures of both.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -15,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
+use crate::guard::panic_text;
 use crate::pause::Pause;
 use crate::state::WatchEvent;
 use crate::store::FeatureFlagStore;
@@ -43,7 +43,7 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
             // What the next list of all flags lacks is deleted.
             Either::Right((Ok(End::DoubtIsOver), _)) => continue,
             Either::Right((Ok(End::Watch), _)) => "the store's watch ended".to_owned(),
-            Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", message(&*panic)),
+            Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", panic_text(&*panic)),
         };
         if began.elapsed() > pause.longest() {
             pause.reset();
@@ -166,9 +166,4 @@ pub(super) fn take_in(shared: &Shared, event: WatchEvent) {
         WatchEvent::Confirmed { at, valid_for } => shared.confirmed(at, valid_for),
         WatchEvent::Serving(identity) => shared.serving(identity),
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
