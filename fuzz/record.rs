@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flipper::{Clock, Context, FeatureFlagClient, FlagRecord, Json, MemoryFeatureFlagStore, RandomSource, Reason};
+use flipper::evaluation::{Clock, RandomSource, Reason};
+use flipper::json::Json;
+use flipper::{Context, FeatureFlagClient, FlagRecord, MemoryFeatureFlagStore};
 
 #[derive(Debug)]
 struct Fixed;

@@ -6,8 +6,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
+use flipper::Condition;
 use flipper::blocking::FeatureFlagClient;
-use flipper::{Condition, Percentage, SaltedPercentageBucketer};
+use flipper::bucketing::{Percentage, SaltedPercentageBucketer};
 use flipper_testkit::{PATIENCE, wait_until, within};
 use tempfile::TempDir;
 

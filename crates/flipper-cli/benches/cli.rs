@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, SqliteFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{FeatureFlagStore, FlagRecord, RedisFeatureFlagStore, SqliteFeatureFlagStore};
 use flipper_testkit::program;
 use flipper_testkit::redis::RedisServer;
 

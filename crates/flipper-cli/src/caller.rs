@@ -1,6 +1,8 @@
 //! Who asks for a flag: attributes from the command line, and the types that they are taken to have.
 
-use flipper::{Bucketer, Context, FlagRecord, Json, Reason};
+use flipper::evaluation::Reason;
+use flipper::json::Json;
+use flipper::{Bucketer, Context, FlagRecord};
 
 use crate::args::Check;
 use crate::commands::{evaluate, json_or_text};

@@ -1,6 +1,7 @@
 //! Changing one flag, or showing what a change would be.
 
-use flipper::{FlagRecord, Json, Result};
+use flipper::json::Json;
+use flipper::{FlagRecord, Result};
 
 use crate::diff::Difference;
 use crate::failure::{Done, Failure};

@@ -11,7 +11,7 @@ const FORMS: &str =
 
 /// Reads a condition; what is wrong is marked in the text.
 pub(crate) fn parse(text: &str) -> Done<Condition> {
-    text.parse().map_err(|error: flipper::ParseConditionError| {
+    text.parse().map_err(|error: flipper::evaluation::ParseConditionError| {
         // Escaped like the text, so that it is as wide.
         let width = |part: &str| plain(part).width();
         let wrong = error.span();

@@ -1,6 +1,7 @@
 //! A flag in the words of a person.
 
-use flipper::{Bucketer, FlagRecord, Json};
+use flipper::json::Json;
+use flipper::{Bucketer, FlagRecord};
 
 use crate::text::{date, now, percent, plain, value};
 

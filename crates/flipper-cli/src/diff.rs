@@ -1,6 +1,7 @@
 //! What differs between two states of a flag.
 
-use flipper::{FlagRecord, Json, Object};
+use flipper::FlagRecord;
+use flipper::json::{Json, Object};
 
 use crate::describe::fields;
 use crate::output::{OFF, ON, STRONG, styled};

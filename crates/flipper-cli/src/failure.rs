@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use flipper::{Error, ErrorKind, Object};
+use flipper::json::Object;
+use flipper::{Error, ErrorKind};
 
 use crate::text::quoted;
 

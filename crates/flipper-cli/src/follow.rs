@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flipper::{Corrupt, Error, FlagRecord, Stored, Updates, Watch, WatchEvent};
+use flipper::store::{Corrupt, Stored, Updates, Watch, WatchEvent};
+use flipper::{Error, FlagRecord};
 use futures_util::StreamExt;
 
 use crate::failure::said;

@@ -1,6 +1,7 @@
 //! Attributes that a flag looks at, and that a check does not give.
 
-use flipper::{Bucketer, Condition, Evaluation, FlagRecord};
+use flipper::evaluation::Evaluation;
+use flipper::{Bucketer, Condition, FlagRecord};
 
 use crate::suggest;
 use crate::text::{plain, quoted};

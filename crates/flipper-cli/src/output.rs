@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use flipper::Json;
+use flipper::json::Json;
 
 use crate::failure::{Done, Failure};
 use crate::store::without_secrets;

@@ -1,6 +1,7 @@
 //! What has to be done so that one set of flags becomes another.
 
-use flipper::{FlagRecord, Stored, Version};
+use flipper::FlagRecord;
+use flipper::store::{Stored, Version};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 

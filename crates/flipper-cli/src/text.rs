@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use flipper::Json;
+use flipper::json::Json;
 
 /// How many names a message tells.
 const NAMED: usize = 5;

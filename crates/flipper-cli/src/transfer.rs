@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{Error, ErrorKind, FlagRecord, Json, Object, Precondition, Version};
+use flipper::json::{Json, Object};
+use flipper::store::{Precondition, Version};
+use flipper::{Error, ErrorKind, FlagRecord};
 use futures_util::future::join;
 
 use crate::diff::Difference;

@@ -10,10 +10,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use flipper::blocking::FeatureFlagClient;
-use flipper::{
-    FlagRecord, LocalFeatureFlagStore, MirroredFeatureFlagStore, Object, RedisFeatureFlagStore,
-    ThriftRpcFeatureFlagStore,
-};
+use flipper::json::Object;
+use flipper::store::LocalFeatureFlagStore;
+use flipper::{FlagRecord, MirroredFeatureFlagStore, RedisFeatureFlagStore, ThriftRpcFeatureFlagStore};
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::wait_until;
 use rustix::process::Signal;

@@ -7,7 +7,8 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use flipper::{FeatureFlagStore, FlagRecord, Precondition, SqliteFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{FeatureFlagStore, FlagRecord, SqliteFeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, MASTER_TOKEN};
 use flipper_testkit::wait_until;
 use rustix::process::Signal;

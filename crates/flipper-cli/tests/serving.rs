@@ -251,7 +251,7 @@ fn serve_logs_json() {
     server.signal(Signal::TERM);
     let (code, said) = server.end();
     assert_eq!(code, Some(0));
-    assert!(said.iter().all(|line| flipper::Json::parse(line).is_ok()), "{said:?}");
+    assert!(said.iter().all(|line| flipper::json::Json::parse(line).is_ok()), "{said:?}");
 }
 
 #[test]

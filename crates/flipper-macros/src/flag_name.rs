@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Result};
 
-/// The most bytes a name may take; `flipper::validate_new_name` has the same rules, and a test compares the two.
+/// The most bytes a name may take; `flipper::store::validate_new_name` has the same rules, and a test compares the two.
 const MAX: usize = 255;
 
 pub(crate) enum FlagName {
@@ -67,7 +67,7 @@ mod tests {
         names.extend((0..=0x2100).filter_map(char::from_u32).map(|c| format!("a{c}b")));
         names.extend((0..=0x2100).filter_map(char::from_u32).map(String::from));
         for name in names {
-            let allowed = flipper::validate_new_name(&name).is_ok();
+            let allowed = flipper::store::validate_new_name(&name).is_ok();
             assert_eq!(check(&name).is_ok(), allowed, "{name:?}");
             assert_eq!(is_constant_name(name.clone().leak()), allowed, "{name:?}");
         }

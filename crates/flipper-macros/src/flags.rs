@@ -51,7 +51,7 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
             /// The handles of all flags. None is created by this; those that do not exist answer with their default.
             #[allow(dead_code)]
             #[must_use]
-            #visibility fn new<M: #flipper::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {
+            #visibility fn new<M: #flipper::client::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {
                 Self { #(#handles,)* }
             }
 
@@ -62,7 +62,7 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
             /// What [`create`](#flipper::FeatureFlagClient::create) says, other than that a flag exists. The flags before
             /// that one are there then, and calling again goes on.
             #[allow(dead_code)]
-            #visibility async fn register<M: #flipper::Checks>(
+            #visibility async fn register<M: #flipper::client::Checks>(
                 features: &#flipper::FeatureFlagClient<M>,
             ) -> #flipper::Result<Self> {
                 #flipper::__private::register(features, &[#(#defaults,)*]).await?;
@@ -73,7 +73,7 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
             /// that takes. Until then their defaults stand. What cannot be created is in the log.
             #[allow(dead_code)]
             #[must_use]
-            #visibility fn register_in_background<M: #flipper::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {
+            #visibility fn register_in_background<M: #flipper::client::Checks>(features: &#flipper::FeatureFlagClient<M>) -> Self {
                 #flipper::__private::register_in_background(features, &[#(#later,)*]);
                 Self::new(features)
             }

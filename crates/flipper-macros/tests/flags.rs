@@ -3,7 +3,9 @@
 
 use std::fmt::Debug;
 
-use flipper::{Change, Condition, FeatureFlagClient, MemoryFeatureFlagStore, Reason, context};
+use flipper::evaluation::Reason;
+use flipper::events::Change;
+use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use futures_executor::block_on;
 use futures_util::{FutureExt, StreamExt};
 

@@ -1,6 +1,7 @@
 //! OpenFeature's context as attributes.
 
-use flipper::{Context, Json, Object};
+use flipper::Context;
+use flipper::json::{Json, Object};
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationErrorCode, EvaluationResult, StructValue, Value,
 };
@@ -36,7 +37,7 @@ pub(crate) fn attributes(context: &EvaluationContext, targeting_key: &str) -> Ev
                     return Err(error(
                         EvaluationErrorCode::InvalidContext,
                         format!(
-                            "the struct in the field {name:?} is of an unknown type: use flipper::Json, flipper::Object, \
+                            "the struct in the field {name:?} is of an unknown type: use flipper::json::Json, flipper::json::Object, \
                              open_feature::Value or open_feature::StructValue"
                         ),
                     ));
@@ -56,7 +57,7 @@ fn to_json(value: &Value) -> Json {
         Value::Bool(value) => Json::from(*value),
         Value::Int(value) => Json::from(*value),
         // JSON has no NaN and no infinities.
-        Value::Float(value) => flipper::Number::from_f64(*value).map_or(Json::Null, Json::Number),
+        Value::Float(value) => flipper::json::Number::from_f64(*value).map_or(Json::Null, Json::Number),
         Value::String(value) => Json::from(value.as_str()),
         Value::Array(items) => Json::Array(items.iter().map(to_json).collect()),
         Value::Struct(value) => struct_to_json(value),

@@ -42,7 +42,7 @@
 //!
 //! The targeting key becomes the attribute `targeting_key`, or what [`targeting_key_as`](FlipperProvider::targeting_key_as) says;
 //! custom fields become attributes of their names, in the order of the names. A date is seconds since 1970, an integer. A struct
-//! may hold a [`flipper::Json`], [`flipper::Object`], `open_feature::Value` or `open_feature::StructValue`. Any other type is an
+//! may hold a [`flipper::json::Json`], [`flipper::json::Object`], `open_feature::Value` or `open_feature::StructValue`. Any other type is an
 //! `INVALID_CONTEXT` error, since a condition on an attribute that is left out would not be looked at.
 //!
 //! # Reasons and errors
@@ -64,7 +64,7 @@
 //! With an error the SDK's client gives no value; take what the flag is when it is off.
 //!
 //! A flag's metadata has its client data, as far as they are strings, numbers or booleans, and `flipper.reason`,
-//! [`flipper.reason_code`](flipper::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and
+//! [`flipper.reason_code`](flipper::evaluation::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and
 //! `flipper.not_given`: attributes that the flag looks at and the context lacks, so that **conditions on them were not looked at**.
 
 mod context;

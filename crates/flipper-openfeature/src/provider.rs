@@ -1,6 +1,8 @@
 //! The provider itself.
 
-use flipper::{ErrorKind, FeatureFlagClient, Health, Json, Scope};
+use flipper::json::Json;
+use flipper::store::Health;
+use flipper::{ErrorKind, FeatureFlagClient, Scope};
 use open_feature::provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails};
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationResult, StructValue, async_trait,

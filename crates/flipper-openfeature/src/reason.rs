@@ -1,6 +1,10 @@
 //! Flipper's reasons as OpenFeature's reasons, errors and metadata.
 
-use flipper::{Attributes, Condition, Context, Evaluation, Health, Json, Reason, Scope};
+use flipper::context::Attributes;
+use flipper::evaluation::{Evaluation, Reason};
+use flipper::json::Json;
+use flipper::store::Health;
+use flipper::{Condition, Context, Scope};
 use open_feature::provider::ResolutionDetails;
 use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue};
 

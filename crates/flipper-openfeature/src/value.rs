@@ -1,6 +1,6 @@
 //! Values out of a flag's client data.
 
-use flipper::Json;
+use flipper::json::Json;
 use open_feature::{StructValue, Value};
 
 /// What is there under this path of keys.

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use flipper::bucketing::{ConsistentHashPercentageBucketer, Percentage, PercentageBucketer, SaltedPercentageBucketer};
+use flipper::json::{Json, Object};
 use flipper::testing::FailingStore;
 use flipper::{
-    Condition, ConsistentHashPercentageBucketer, FeatureFlagClient, Json, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, Object, Percentage, PercentageBucketer, SaltedPercentageBucketer, context,
-    override_flags,
+    Condition, FeatureFlagClient, MemoryFeatureFlagStore, MirroredFeatureFlagStore, context, override_flags,
 };
 use flipper_openfeature::FlipperProvider;
 use futures_executor::block_on;

@@ -18,7 +18,8 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use flipper::ThriftRpcFeatureFlagStore;
-use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, WatchEvent};
+use flipper::store::{Precondition, WatchEvent};
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use flipper_thrift_protocol::feature_flag_store as t;
 use futures_util::StreamExt;
 use support::{Python, Raw, block_on};

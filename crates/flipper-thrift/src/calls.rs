@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::__thrift as convert;
-use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, Precondition, Remote, Result, Stored};
+use flipper::client::Remote;
+use flipper::store::{Precondition, Stored};
+use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, Result};
 use flipper_thrift_protocol::feature_flag_store::{
     ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState,
     FlagVersion, JSON, ServerDescription, WatchResult, WritePrecondition,

@@ -7,7 +7,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use flipper::{Error, ErrorKind, FeatureFlagStore, Result, WatchEvent};
+use flipper::store::WatchEvent;
+use flipper::{Error, ErrorKind, FeatureFlagStore, Result};
 use flipper_thrift_protocol::feature_flag_store::WatchResult;
 use futures_util::{FutureExt, StreamExt};
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Remote, Result};
+use flipper::client::Remote;
+use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Result};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::sync::oneshot;
 

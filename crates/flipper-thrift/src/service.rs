@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use flipper::{ClientBuilder, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Remote, Result, Stored};
+use flipper::client::{ClientBuilder, Remote};
+use flipper::store::Stored;
+use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Result};
 use futures_util::TryStreamExt;
 use tokio::runtime::{EnterGuard, Handle};
 

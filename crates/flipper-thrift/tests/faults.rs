@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use flipper::store::{Finding, Precondition, Stored, Updates, Version, Watch, WatchEvent};
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Finding, FlagRecord, MemoryFeatureFlagStore, Precondition,
-    SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore, Updates, Version, Watch, WatchEvent,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, SqliteFeatureFlagStore,
+    ThriftRpcFeatureFlagStore,
 };
 use flipper_testkit::{PATIENCE, wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
@@ -73,7 +74,7 @@ impl FeatureFlagStore for Moody {
         self.inner.list().await
     }
     fn watch(&self) -> Watch<'_> {
-        flipper::watch_by_polling(self, Duration::from_millis(20))
+        flipper::store::watch_by_polling(self, Duration::from_millis(20))
     }
 }
 
@@ -252,7 +253,7 @@ fn eight_writers_lose_nothing() {
             std::thread::spawn(move || {
                 let features = FeatureFlagClient::remote(store_at(address));
                 for number in 0..50 {
-                    let data: flipper::Object = [(format!("{writer}-{number}"), 1)].into_iter().collect();
+                    let data: flipper::json::Object = [(format!("{writer}-{number}"), 1)].into_iter().collect();
                     block_on(features.set_client_data("F", data)).unwrap();
                 }
             })
@@ -286,7 +287,7 @@ fn eight_writers_by_python_s_calls_lose_nothing_of_set_client_data() {
         writer.join().unwrap();
     }
     let item = first.call(|client| client.get(Some("F".into()))).unwrap();
-    let data = flipper::Json::parse(&item.meta.unwrap().client_data.unwrap()).unwrap();
+    let data = flipper::json::Json::parse(&item.meta.unwrap().client_data.unwrap()).unwrap();
     assert_eq!(data.as_object().unwrap().len(), 400);
 }
 

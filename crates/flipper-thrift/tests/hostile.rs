@@ -8,7 +8,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, ThriftRpcFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, ThriftRpcFeatureFlagStore};
 use flipper_testkit::{PATIENCE, wait_until, within};
 use flipper_thrift::{Server, ServerOptions};
 use support::{block_on, call, string};

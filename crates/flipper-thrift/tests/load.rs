@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition};
+use flipper::store::Precondition;
+use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use flipper_testkit::{Child, can_open, child_role, resident_memory, wait_until};
 use support::{Raw, block_on, call};
 

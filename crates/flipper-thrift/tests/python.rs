@@ -4,10 +4,10 @@
 
 mod support;
 
-use flipper::{
-    Condition, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition,
-};
-use flipper::{ThriftRpcFeatureFlagStore, Updates, WatchEvent, context};
+use flipper::store::Precondition;
+use flipper::store::{Updates, WatchEvent};
+use flipper::{Condition, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
+use flipper::{ThriftRpcFeatureFlagStore, context};
 use flipper_thrift::Server;
 use futures_util::StreamExt;
 use support::{Python, block_on};
@@ -120,10 +120,10 @@ servers! {
 async fn flags_behind_a_python_server(store: ThriftRpcFeatureFlagStore) {
     let features = FeatureFlagClient::remote(store.clone());
     assert!(!features.fetch_enabled("F", &context! {}).await.unwrap());
-    features.create("F").client_data([("team", "é")].into_iter().collect::<flipper::Object>()).await.unwrap();
+    features.create("F").client_data([("team", "é")].into_iter().collect::<flipper::json::Object>()).await.unwrap();
     features.enable("F").await.unwrap();
     features.add_condition("F", Condition::new().gt("age", 17).eq("plan", "pro")).await.unwrap();
-    features.set_bucketer("F", flipper::PercentageBucketer::new(1.0)).await.unwrap();
+    features.set_bucketer("F", flipper::bucketing::PercentageBucketer::new(1.0)).await.unwrap();
     assert!(features.fetch_enabled("F", &context! { age: 18, plan: "pro" }).await.unwrap());
     assert!(!features.fetch_enabled("F", &context! { age: 17, plan: "pro" }).await.unwrap());
     assert_eq!(features.create("F").await.unwrap_err().kind(), ErrorKind::FlagExists);

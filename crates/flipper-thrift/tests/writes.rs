@@ -6,9 +6,10 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use flipper::events::{Post, Pre, Verb, WriteEvent};
+use flipper::store::Precondition;
 use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Post, Pre, Precondition,
-    ThriftRpcFeatureFlagStore, Verb, WriteEvent,
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, ThriftRpcFeatureFlagStore,
 };
 use flipper_thrift::Server;
 use flipper_thrift_protocol::feature_flag_store::FeatureFlagStoreMeta;

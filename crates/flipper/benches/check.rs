@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version};
+use flipper::store::{FlagTable, Version};
+use flipper::{FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore};
 use foldhash::fast::RandomState;
 use futures_executor::block_on;
 

@@ -17,9 +17,10 @@ use std::task::{Context, Poll, Wake};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use flipper::events::Change;
+use flipper::store::{LocalFeatureFlagStore, Precondition};
 use flipper::{
-    Change, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord,
-    LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition,
+    ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore,
 };
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::{Child, child_role};

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use flipper::{
-    Attributes, Bucketer, Condition, ConsistentHashPercentageBucketer, FeatureFlagClient, LinearRampPercentage,
-    MemoryFeatureFlagStore, PercentageBucketer, SaltedPercentageBucketer, context,
+use flipper::bucketing::{
+    ConsistentHashPercentageBucketer, LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
+use flipper::context::Attributes;
+use flipper::{Bucketer, Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use futures_executor::block_on;
 use sha1::{Digest, Sha1};
 

@@ -8,9 +8,10 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use flipper::store::{LocalFeatureFlagStore, Precondition, WatchEvent};
 use flipper::{
-    FeatureFlagClient, FeatureFlagStore, FlagRecord, LocalFeatureFlagStore, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, Precondition, RedisFeatureFlagStore, WatchEvent,
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
+    RedisFeatureFlagStore,
 };
 use flipper_testkit::redis::RedisServer;
 use futures_util::StreamExt;

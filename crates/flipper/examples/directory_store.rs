@@ -11,10 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Precondition, Result, Stored, Version, Watch,
-    validate_name, watch_by_polling,
-};
+use flipper::store::{Precondition, Stored, Version, Watch, validate_name, watch_by_polling};
+use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Result};
 use tokio::sync::oneshot;
 
 const POLL_EVERY: Duration = Duration::from_millis(100);

@@ -1,3 +1,5 @@
+//! Bucketers: for which share of the callers a flag is on.
+
 mod consistent_hash;
 pub(crate) mod custom;
 mod hash;
@@ -36,7 +38,8 @@ pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 /// Each percentage is a fixed [`Percentage`] or a [`LinearRampPercentage`].
 ///
 /// ```
-/// use flipper::{Bucketer, ConsistentHashPercentageBucketer};
+/// use flipper::Bucketer;
+/// use flipper::bucketing::ConsistentHashPercentageBucketer;
 ///
 /// let bucketer = Bucketer::from(ConsistentHashPercentageBucketer::new(0.1).key_whitelist(["user_id"]));
 /// assert_eq!(bucketer.bucketer_type(), "ConsistentHashPercentageBucketer");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use flipper::Clock;
+/// use flipper::evaluation::Clock;
 ///
 /// #[derive(Debug)]
 /// struct Frozen;

@@ -1,8 +1,11 @@
+//! The attributes of a check: named values, on the stack or owned.
+
 mod macros;
 pub(crate) mod operand;
 mod owned;
 mod value;
 
+#[doc(hidden)]
 pub use macros::{strip_raw, value};
 pub use owned::Context;
 pub use value::{Value, ValueType};
@@ -20,7 +23,8 @@ mod sealed {
 /// values are checked, both are hashed. [`Context`] keeps only the last one.
 ///
 /// ```
-/// use flipper::{Attributes, Context, context};
+/// use flipper::{Context, context};
+/// use flipper::context::Attributes;
 ///
 /// fn names(attributes: &(impl Attributes + ?Sized)) -> Vec<&str> {
 ///     (0..attributes.len()).map(|index| attributes.attribute(index).0).collect()

@@ -1,3 +1,5 @@
+//! The answer to a check with its reason, and what it depends on: operators, clock, randomness.
+
 mod plan;
 mod reason;
 mod verdict;
@@ -11,7 +13,8 @@ use std::sync::Arc;
 pub(crate) use plan::{NO_ATTRIBUTES, Plan};
 pub use reason::Reason;
 
-use crate::clock::{Clock, RandomSource};
+pub use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
+pub use crate::conditions::{Operator, ParseConditionError};
 use crate::json::Json;
 
 /// The answer to a check, with its reason.
@@ -56,7 +59,7 @@ pub struct Evaluation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Bucket {
-    /// The caller's score: 0.00 to 0.99, or 0.00000 to 0.99999 with a [`SaltedPercentageBucketer`](crate::SaltedPercentageBucketer).
+    /// The caller's score: 0.00 to 0.99, or 0.00000 to 0.99999 with a [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer).
     pub score: f64,
     /// The percentage now: as stored, which should be a number; a ramp's is computed.
     pub percentage: Json,

@@ -1,3 +1,5 @@
+//! Changes of flags, by any writer; and the writes of this client, for its subscribers.
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -7,6 +9,7 @@ use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::guarded;
 use crate::json::{Json, Object};
+pub use crate::table::{Change, Changes};
 
 /// A write of this client to one flag.
 #[derive(Clone, Debug)]
@@ -87,9 +90,10 @@ pub trait Subscriber: Send + Sync + 'static {
 /// Makes a closure a [`Subscriber`] that is called before each write, and may veto it.
 ///
 /// ```
-/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Pre, Verb};
+/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+/// # use flipper::events::{Pre, Verb};
 /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
-/// let _subscription = features.subscribe(Pre(|event: &flipper::WriteEvent| match event.verb() {
+/// let _subscription = features.subscribe(Pre(|event: &flipper::events::WriteEvent| match event.verb() {
 ///     Verb::Destroy => Err("flags are not destroyed here".into()),
 ///     _ => Ok(()),
 /// }));
@@ -109,9 +113,10 @@ where
 /// Makes a closure a [`Subscriber`] that is called after each write.
 ///
 /// ```
-/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Post};
+/// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+/// # use flipper::events::Post;
 /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
-/// let _subscription = features.subscribe(Post(|event: &flipper::WriteEvent| {
+/// let _subscription = features.subscribe(Post(|event: &flipper::events::WriteEvent| {
 ///     println!("{}: {:?}", event.name(), event.verb());
 /// }));
 /// ```

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// no token, no user.
 ///
 /// ```
-/// use flipper::Identity;
+/// use flipper::store::Identity;
 ///
 /// let redis = Identity::new("redis://10.0.0.7:6379/3?base_key=features");
 /// assert_eq!(redis.to_string(), "redis://10.0.0.7:6379/3?base_key=features");

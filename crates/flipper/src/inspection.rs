@@ -1,7 +1,7 @@
 /// One finding of [`FeatureFlagStore::inspect`](crate::FeatureFlagStore::inspect).
 ///
 /// ```
-/// use flipper::{Check, Finding};
+/// use flipper::store::{Check, Finding};
 ///
 /// let check = Check::new("push", Finding::Problem, "changes are polled once a second").hint("allow `CLIENT TRACKING`");
 /// assert_eq!(check.what, "push");

@@ -80,20 +80,20 @@ pub mod __private;
 pub mod _guide;
 mod background;
 pub mod blocking;
-mod bucketing;
-mod client;
+pub mod bucketing;
+pub mod client;
 mod clock;
 mod conditions;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod context;
+pub mod context;
 mod error;
-mod evaluation;
-mod events;
+pub mod evaluation;
+pub mod events;
 mod guard;
 mod identity;
 mod inspection;
-mod json;
+pub mod json;
 mod names;
 #[cfg(feature = "testing")]
 mod overrides;
@@ -102,8 +102,8 @@ mod record;
 mod scope;
 mod stack_text;
 mod state;
-mod store;
-mod stores;
+pub mod store;
+pub mod stores;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -114,43 +114,28 @@ mod url;
 mod warn_once;
 mod wrappers;
 
-pub use bucketing::{
-    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage,
-    PercentageBucketer, SaltedPercentageBucketer, register_bucketer,
-};
-pub use client::{Checks, ClientBuilder, Create, FeatureFlag, FeatureFlagClient, Local, Remote, connect};
-pub use clock::{Clock, RandomSource, SystemClock, ThreadRandom};
-pub use conditions::{Condition, Operator, ParseConditionError};
-pub use context::{Attributes, Context, Value, ValueType};
+pub use bucketing::Bucketer;
+pub use client::{FeatureFlag, FeatureFlagClient, connect};
+pub use conditions::Condition;
+pub use context::Context;
 pub use error::{Error, ErrorKind, Result};
-pub use evaluation::{Bucket, Evaluation, Reason};
-pub use events::{Post, Pre, Subscriber, Subscription, Verb, WriteEvent};
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
-pub use identity::Identity;
-pub use inspection::{Check, Finding};
-pub use json::{Json, LoneSurrogates, Number, Object};
 pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
-pub use state::{Corrupt, Health, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent};
-pub use store::{
-    FeatureFlagStore, FlagStream, LocalFeatureFlagStore, validate_name, validate_new_name, watch_by_polling,
-};
+pub use store::FeatureFlagStore;
+pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]
 pub use stores::ThriftRpcFeatureFlagStore;
 #[cfg(feature = "consul")]
-pub use stores::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
-pub use stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
+pub use stores::{ConsulClient, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
-pub use table::{Change, Changes, FlagTable};
 pub use url::open;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
 
-#[doc(hidden)]
-pub use context::{strip_raw as __strip_raw, value as __value};
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
 pub use stores::thrift::convert as __thrift;

@@ -15,7 +15,7 @@ use crate::error::Result;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Refuses an invalid flag name at compile time, by the rules of [`validate_new_name`](crate::validate_new_name).
+/// Refuses an invalid flag name at compile time, by the rules of [`validate_new_name`](crate::store::validate_new_name).
 #[must_use]
 pub const fn flag_name(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();

@@ -5,7 +5,8 @@ mod read;
 
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
-use crate::{Error, Json, Object, Result};
+use crate::json::{Json, Object};
+use crate::{Error, Result};
 
 pub(crate) use limits::{validate_name, validate_new_name};
 

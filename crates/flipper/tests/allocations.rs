@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use allocation_counter::{AllocationInfo, measure};
-use flipper::{FeatureFlag, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Version, context};
+use flipper::store::{FlagTable, Version};
+use flipper::{FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use flipper_testkit::block_on;
 
 const NONE: AllocationInfo =
@@ -125,8 +126,9 @@ fn a_write_allocates_the_same_for_any_number_of_flags() {
                 block_on(features.disable("FLAG_000001")).unwrap();
             }
         });
-        let data =
-            measure(|| block_on(flag.set_client_data([("a", 1)].into_iter().collect::<flipper::Object>())).unwrap());
+        let data = measure(|| {
+            block_on(flag.set_client_data([("a", 1)].into_iter().collect::<flipper::json::Object>())).unwrap()
+        });
         let creation = measure(|| drop(block_on(features.create("NEW_FLAG")).unwrap()));
         let end = measure(|| block_on(features.destroy("NEW_FLAG")).unwrap());
         [flips, data, creation, end]

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flipper::blocking::{self, FeatureFlagClient};
+use flipper::events::{Change, Post, WriteEvent};
+use flipper::store::{Precondition, Stored, Version, Watch, watch_by_polling};
 use flipper::{
-    Change, Condition, ErrorKind, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, Post,
-    Precondition, Result, SqliteFeatureFlagStore, Stored, Version, Watch, WriteEvent, context, watch_by_polling,
+    Condition, ErrorKind, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, Result,
+    SqliteFeatureFlagStore, context,
 };
 use flipper_testkit::block_on;
 use flipper_testkit::redis::RedisServer;

@@ -11,9 +11,11 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use flipper::evaluation::Clock;
+use flipper::store::{Precondition, WatchEvent};
 use flipper::{
-    CachedFeatureFlagStore, Clock, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, Precondition, WatchEvent, context,
+    CachedFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
+    MirroredFeatureFlagStore, context,
 };
 use flipper_testkit::block_on;
 use futures_util::StreamExt;

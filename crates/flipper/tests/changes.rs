@@ -3,10 +3,9 @@
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use flipper::{
-    Change, Changes, Corrupt, FeatureFlagClient, FeatureFlagStore, FlagRecord, LocalFeatureFlagStore,
-    MemoryFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
-};
+use flipper::events::{Change, Changes};
+use flipper::store::{Corrupt, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent};
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use flipper_testkit::block_on;
 use futures_util::StreamExt;
 

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use flipper::{
-    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, ErrorKind, FeatureFlagClient, FeatureFlagStore,
-    FlagRecord, LinearRampPercentage, MemoryFeatureFlagStore, Percentage, PercentageBucketer, Precondition,
-    SaltedPercentageBucketer, context,
+use flipper::bucketing::{
+    AnyPercentage, ConsistentHashPercentageBucketer, LinearRampPercentage, Percentage, PercentageBucketer,
+    SaltedPercentageBucketer,
 };
+use flipper::store::Precondition;
+use flipper::{Bucketer, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, context};
 use flipper_testkit::block_on;
 use serde_json::json;
 
@@ -322,7 +323,10 @@ fn a_strict_client_reads_all_flags_strictly() {
         let (nothing, other) = (context! {}, context! { user_id: 7 });
         assert!(!strict.is_enabled(name) && !strict.get(name).is_enabled_with(&other), "{name}");
         assert!(!strict.scope(other).is_enabled(name) && !block_on(strict.fetch_enabled(name, &nothing)).unwrap());
-        assert_eq!(strict.evaluate(name, &nothing).reason, flipper::Reason::NotGiven { variable: "plan".into() });
+        assert_eq!(
+            strict.evaluate(name, &nothing).reason,
+            flipper::evaluation::Reason::NotGiven { variable: "plan".into() }
+        );
         assert!(strict.is_enabled_with(name, &context! { plan: "pro" }));
     }
     let remote = FeatureFlagClient::builder().strict(true).build_remote(store);

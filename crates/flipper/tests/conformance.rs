@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use flipper::conformance::{self, TwoConnections};
-use flipper::{FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored, Version};
+use flipper::store::{LocalFeatureFlagStore, Stored, Version};
+use flipper::{FeatureFlagStore, MemoryFeatureFlagStore};
 
 flipper::local_store_conformance_tests!(memory, async || MemoryFeatureFlagStore::new());
 flipper::local_store_conformance_tests!(memory_in_an_arc, async || Arc::new(MemoryFeatureFlagStore::new()));

@@ -5,10 +5,8 @@
 #[path = "support/python.rs"]
 mod python;
 
-use flipper::{
-    Condition, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FlagRecord, Percentage, PercentageBucketer,
-    context,
-};
+use flipper::bucketing::{Percentage, PercentageBucketer};
+use flipper::{Condition, ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FlagRecord, context};
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::wait_until;
 use serde_json::{Value, json};

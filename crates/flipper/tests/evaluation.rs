@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flipper::{
-    Attributes, Bucketer, Clock, Context, FeatureFlagClient, Json, Local, MemoryFeatureFlagStore, RandomSource, Reason,
-    context,
-};
+use flipper::client::Local;
+use flipper::context::Attributes;
+use flipper::evaluation::{Clock, RandomSource, Reason};
+use flipper::json::Json;
+use flipper::{Bucketer, Context, FeatureFlagClient, MemoryFeatureFlagStore, context};
 
 const NAME: &str = "FLAG";
 

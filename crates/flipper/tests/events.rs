@@ -4,10 +4,9 @@
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, MemoryFeatureFlagStore, Post, Pre, Precondition, Subscriber, Verb,
-    WriteEvent,
-};
+use flipper::events::{Post, Pre, Subscriber, Verb, WriteEvent};
+use flipper::store::Precondition;
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, MemoryFeatureFlagStore};
 use flipper_testkit::block_on;
 use serde_json::json;
 
@@ -21,7 +20,7 @@ impl Recorder {
             Verb::Create { is_enabled, client_data } => {
                 format!("create {is_enabled} {}", client_data.as_ref().map_or("-".to_owned(), ToString::to_string))
             }
-            Verb::SetClientData(data) => format!("set_client_data {}", flipper::Json::from(data.clone())),
+            Verb::SetClientData(data) => format!("set_client_data {}", flipper::json::Json::from(data.clone())),
             verb => format!("{verb:?}").to_lowercase(),
         };
         self.1.lock().unwrap().push(format!("{}{when} {} {verb}", self.0, event.name()));
@@ -179,7 +178,10 @@ fn a_panic_before_a_write_vetoes_it() {
 mod panicking {
     use std::time::SystemTime;
 
-    use flipper::{Attributes, Clock, CustomBucketer, Object, RandomSource};
+    use flipper::bucketing::CustomBucketer;
+    use flipper::context::Attributes;
+    use flipper::evaluation::{Clock, RandomSource};
+    use flipper::json::Object;
 
     #[derive(Debug)]
     pub(crate) struct Panics;
@@ -213,7 +215,8 @@ mod panicking {
 
 #[test]
 fn checks_outlive_panics_of_what_they_call() {
-    use flipper::{Bucketer, LinearRampPercentage, Percentage, PercentageBucketer, context};
+    use flipper::bucketing::{LinearRampPercentage, Percentage, PercentageBucketer};
+    use flipper::{Bucketer, context};
     use panicking::Panics;
 
     let features = FeatureFlagClient::builder().clock(Panics).random(Panics).build(MemoryFeatureFlagStore::new());
@@ -234,7 +237,7 @@ fn checks_outlive_panics_of_what_they_call() {
 
 #[test]
 fn a_factory_that_panics_makes_its_flags_unreadable_and_no_more() {
-    flipper::register_bucketer("PanickingFactory", |_| panic!("a test asked for it")).unwrap();
+    flipper::bucketing::register_bucketer("PanickingFactory", |_| panic!("a test asked for it")).unwrap();
     let text = r#"{"feature_name": "X", "is_enabled": true, "meta": {"created_date": 1, "bucketer": {"type": "PanickingFactory"}}}"#;
     assert_eq!(flipper::FlagRecord::from_json(text).unwrap_err().kind(), ErrorKind::Corrupt);
 }

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use flipper::{FlagRecord, Json};
+use flipper::FlagRecord;
+use flipper::json::Json;
 
 #[test]
 fn json_is_pythons() {

@@ -15,10 +15,13 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use flipper::events::Change;
+use flipper::store::{
+    Health, LocalFeatureFlagStore, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent,
+};
 use flipper::{
-    Change, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore,
-    MemoryFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Result, Status, Stored, Updates, Version, Watch,
-    WatchEvent,
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
+    Result,
 };
 use flipper_testkit::block_on;
 use scripted::{Scripted, Tell, until};
@@ -255,7 +258,7 @@ impl FeatureFlagStore for Polled {
         self.0.list().await
     }
     fn watch(&self) -> Watch<'_> {
-        flipper::watch_by_polling(self, Duration::from_millis(200))
+        flipper::store::watch_by_polling(self, Duration::from_millis(200))
     }
 }
 

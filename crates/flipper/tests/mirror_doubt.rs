@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use flipper::store::{Health, LocalFeatureFlagStore, Precondition, Stored, WatchEvent};
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore,
-    MemoryFeatureFlagStore, MirroredFeatureFlagStore, Precondition, Stored, WatchEvent,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
 };
 use flipper_testkit::block_on;
 use futures_util::StreamExt;

@@ -7,9 +7,10 @@ mod python;
 
 use std::sync::Arc;
 
+use flipper::store::Precondition;
 use flipper::{
     ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, Precondition, RedisFeatureFlagStore, SqliteFeatureFlagStore,
+    MirroredFeatureFlagStore, RedisFeatureFlagStore, SqliteFeatureFlagStore,
 };
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::redis::RedisServer;
@@ -34,7 +35,7 @@ async fn all_ways(
         python.ask(&json!(["create", name, true, {"name": name}]));
     }
     names.sort_unstable();
-    let listed = |flags: Vec<flipper::Stored>| flags.into_iter().map(|flag| flag.name).collect::<Vec<_>>();
+    let listed = |flags: Vec<flipper::store::Stored>| flags.into_iter().map(|flag| flag.name).collect::<Vec<_>>();
     assert_eq!(listed(store.list().await.unwrap()), names);
     let mut streamed = listed(store.stream().try_collect().await.unwrap());
     streamed.sort_unstable();

@@ -6,11 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Barrier, LazyLock};
 use std::thread;
 
+use flipper::evaluation::Reason;
+use flipper::store::{Precondition, Stored, Version};
 use flipper::testing::{OverrideGuard, Overrides, override_flags, spawn, spawn_blocking, spawn_thread};
-use flipper::{
-    FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Reason, Stored, Version,
-    context, override_flags,
-};
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, context, override_flags};
 use flipper_testkit::block_on;
 use tokio::task::yield_now;
 

@@ -5,7 +5,8 @@
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use flipper::{Error, ErrorKind, FlagRecord, Json, Number, Object};
+use flipper::json::{Json, Number, Object};
+use flipper::{Error, ErrorKind, FlagRecord};
 use proptest::prelude::*;
 
 const PLAIN: &str = r#"{"feature_name": "F", "is_enabled": true, "meta": {"client_data": {}, "created_date": 1, "conditions": [], "bucketer": {"type": "NoOpBucketer"}}}"#;

@@ -4,9 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{
-    Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, RedisFeatureFlagStore, Stored, Watch, WatchEvent,
-};
+use flipper::store::{Precondition, Stored, Watch, WatchEvent};
+use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore, Result, Updates};
+use flipper::store::Updates;
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore, Result};
 use flipper_testkit::block_on;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::{Child, Role, child_role, run_together, wait_until};

@@ -5,10 +5,9 @@
 #[path = "support/python.rs"]
 mod python;
 
-use flipper::{
-    Condition, FeatureFlagClient, FeatureFlagStore, Percentage, PercentageBucketer, RedisFeatureFlagStore, WatchEvent,
-    context,
-};
+use flipper::bucketing::{Percentage, PercentageBucketer};
+use flipper::store::WatchEvent;
+use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore, context};
 use flipper_testkit::redis::RedisServer;
 use futures_util::StreamExt;
 use serde_json::json;

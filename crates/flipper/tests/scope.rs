@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use allocation_counter::measure;
-use flipper::{
-    Attributes, Bucketer, Clock, Condition, ConsistentHashPercentageBucketer, Context, CustomBucketer, ErrorKind,
-    FeatureFlagClient, LinearRampPercentage, MemoryFeatureFlagStore, Percentage, PercentageBucketer, RandomSource,
-    Reason, Scope, context,
+use flipper::bucketing::{
+    ConsistentHashPercentageBucketer, CustomBucketer, LinearRampPercentage, Percentage, PercentageBucketer,
 };
+use flipper::context::Attributes;
+use flipper::evaluation::{Clock, RandomSource, Reason};
+use flipper::{Bucketer, Condition, Context, ErrorKind, FeatureFlagClient, MemoryFeatureFlagStore, Scope, context};
 use flipper_testkit::block_on;
 
 fn client() -> FeatureFlagClient {
@@ -199,8 +200,8 @@ impl CustomBucketer for Asking {
         self.0.get().is_some_and(|scope| scope.is_enabled("OTHER"))
     }
 
-    fn fields(&self) -> flipper::Object {
-        flipper::Object::new()
+    fn fields(&self) -> flipper::json::Object {
+        flipper::json::Object::new()
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use flipper::{Corrupt, FeatureFlagStore, FlagRecord, FlagTable, MemoryFeatureFlagStore, Stored, Version};
+use flipper::store::{Corrupt, FlagTable, Stored, Version};
+use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 
 fn flag(name: &str, version: u64, enabled: bool) -> Stored {
     let mut record = FlagRecord::new(name, 1_700_000_000);
@@ -123,8 +124,8 @@ fn asking_adds_nothing() {
         let name = format!("FLAG_{number}");
         assert!(!features.is_enabled(&name) && !features.get(name.as_str()).is_enabled());
         assert!(features.is_enabled_or(&name, true) && features.get(name.as_str()).is_enabled_or(true));
-        futures_executor::block_on(store.delete(&name, flipper::Precondition::Any)).unwrap();
+        futures_executor::block_on(store.delete(&name, flipper::store::Precondition::Any)).unwrap();
     }
-    let table: &FlagTable = flipper::LocalFeatureFlagStore::table(&store);
+    let table: &FlagTable = flipper::store::LocalFeatureFlagStore::table(&store);
     assert_eq!(format!("{table:?}"), "FlagTable { names: 0, .. }");
 }

@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use flipper::{Condition, FeatureFlagClient, FlagTable, MemoryFeatureFlagStore, Stored, Version, context};
+use flipper::store::{FlagTable, Stored, Version};
+use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use flipper_testkit::block_on;
 
 /// What the slot's word says: the answer of a state, or that the entry must be looked at.

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flipper::store::{Health, Precondition, WatchEvent};
 use flipper::testing::{Call, FailingStore, RecordingStore};
 use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, Precondition, WatchEvent, context,
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
+    context,
 };
 use flipper_testkit::block_on;
 use flipper_testkit::wait_until;

@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use allocation_counter::measure;
+use flipper::bucketing::{Percentage, PercentageBucketer};
 use flipper::tower::{FeatureGate, ScopeLayer};
-use flipper::{
-    Condition, Context, FeatureFlagClient, MemoryFeatureFlagStore, Percentage, PercentageBucketer, Scope, context,
-};
+use flipper::{Condition, Context, FeatureFlagClient, MemoryFeatureFlagStore, Scope, context};
 use flipper_testkit::block_on;
 use http::{Request, Response, StatusCode};
 use tower_layer::Layer;

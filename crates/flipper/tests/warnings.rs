@@ -7,10 +7,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use flipper::{
-    Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Precondition, Result,
-    SaltedPercentageBucketer, Stored, Version,
-};
+use flipper::bucketing::SaltedPercentageBucketer;
+use flipper::store::{Capabilities, Precondition, Stored, Version};
+use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Result};
 use flipper_testkit::block_on;
 
 /// A store as Redis is: others read it.
@@ -41,8 +40,8 @@ impl FeatureFlagStore for Shared {
         self.0.list().await
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        self.1
+    fn capabilities(&self) -> Capabilities {
+        if self.1 { Capabilities::default().shared_with_python() } else { Capabilities::default() }
     }
 }
 

@@ -1,9 +1,10 @@
 //! `flipper bucketer`
 
-use flipper::{
-    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, Error, ErrorKind, FlagRecord, Json,
-    LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
+use flipper::bucketing::{
+    AnyPercentage, ConsistentHashPercentageBucketer, LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
+use flipper::json::Json;
+use flipper::{Bucketer, Error, ErrorKind, FlagRecord};
 
 use crate::args;
 use crate::change::{Words, change};

@@ -1,9 +1,9 @@
 //! `flipper check`
 
-use flipper::{
-    Context, Evaluation, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, MemoryFeatureFlagStore, Object,
-    Precondition,
-};
+use flipper::evaluation::Evaluation;
+use flipper::json::{Json, Object};
+use flipper::store::Precondition;
+use flipper::{Context, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 
 use crate::args::Check;
 use crate::caller::{Attribute, Caller, warning};

@@ -1,6 +1,7 @@
 //! `flipper client-data`
 
-use flipper::{Error, ErrorKind, FlagRecord, Json, Object};
+use flipper::json::{Json, Object};
+use flipper::{Error, ErrorKind, FlagRecord};
 
 use crate::args::{ClientData, ClientDataGet, ClientDataSet, ClientDataUnset};
 use crate::change::{Words, change};

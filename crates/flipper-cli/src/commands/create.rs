@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 
-use flipper::{ErrorKind, FlagRecord, Json, Object, validate_new_name};
+use flipper::json::{Json, Object};
+use flipper::store::validate_new_name;
+use flipper::{ErrorKind, FlagRecord};
 
 use crate::args::Create;
 use crate::change::{Words, tell};

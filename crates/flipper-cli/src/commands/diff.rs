@@ -1,6 +1,6 @@
 //! `flipper diff`
 
-use flipper::{Json, Object};
+use flipper::json::{Json, Object};
 
 use crate::args::Diff;
 use crate::diff::Difference;

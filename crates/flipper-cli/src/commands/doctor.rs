@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flipper::{Check, ErrorKind, Finding, Json, Object};
+use flipper::ErrorKind;
+use flipper::json::{Json, Object};
+use flipper::store::{Check, Finding};
 use tokio::time::timeout;
 
 use crate::args::Doctor;

@@ -1,6 +1,9 @@
 //! `flipper evaluate`
 
-use flipper::{Attributes, Bucketer, Condition, Context, FlagRecord, Json, Object, Reason};
+use flipper::context::Attributes;
+use flipper::evaluation::Reason;
+use flipper::json::{Json, Object};
+use flipper::{Bucketer, Condition, Context, FlagRecord};
 
 use super::check::{evaluate, or_attribute, state, to_json};
 use crate::args::Check;
@@ -186,7 +189,7 @@ async fn check(
         return Ok((format!("{single}: {says}"), !strict));
     };
     let given = match given {
-        flipper::Value::Json(json) => value(json),
+        flipper::context::Value::Json(json) => value(json),
         other => format!("{other:?}"),
     };
     let mut alone = FlagRecord::new(name, 0);

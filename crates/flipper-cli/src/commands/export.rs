@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flipper::Object;
+use flipper::json::Object;
 
 use crate::apart::apart;
 use crate::args::Export;

@@ -1,6 +1,7 @@
 //! `flipper get`
 
-use flipper::{FlagRecord, Json};
+use flipper::FlagRecord;
+use flipper::json::Json;
 
 use crate::args::Get;
 use crate::describe::{self, targeting};

@@ -1,6 +1,7 @@
 //! `flipper list`
 
-use flipper::{Json, Object, Stored};
+use flipper::json::{Json, Object};
+use flipper::store::Stored;
 
 use crate::args::List;
 use crate::describe::{description, targeting};

@@ -1,6 +1,8 @@
 //! `flipper stale`
 
-use flipper::{Bucketer, FlagRecord, Json, Stored};
+use flipper::json::Json;
+use flipper::store::Stored;
+use flipper::{Bucketer, FlagRecord};
 
 use super::list;
 use crate::args::Stale;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use flipper::Json;
+use flipper::json::Json;
 
 use crate::failure::{Code, Done};
 use crate::output::{NOTE, OFF, ON, styled};
@@ -24,7 +24,7 @@ pub(crate) async fn run(session: &mut Session) -> Done {
         Err(failure) => Err(failure),
     };
     let milliseconds = (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
-    let corrupt = |flags: &Vec<flipper::Stored>| flags.iter().filter(|flag| flag.record.is_err()).count();
+    let corrupt = |flags: &Vec<flipper::store::Stored>| flags.iter().filter(|flag| flag.record.is_err()).count();
     let out = &mut session.out;
     if out.json() {
         let mut object = choice.to_json(identity.as_ref());

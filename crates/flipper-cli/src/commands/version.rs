@@ -1,6 +1,6 @@
 //! `flipper version`
 
-use flipper::Object;
+use flipper::json::Object;
 
 use crate::failure::Done;
 use crate::session::Session;

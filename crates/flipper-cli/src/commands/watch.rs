@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use flipper::{Json, Object, Updates};
+use flipper::json::{Json, Object};
+use flipper::store::Updates;
 
 use crate::args::Watch;
 use crate::describe::fields;

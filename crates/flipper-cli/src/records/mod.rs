@@ -8,7 +8,8 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
-use flipper::{FlagRecord, Json};
+use flipper::FlagRecord;
+use flipper::json::Json;
 use futures_util::StreamExt;
 
 use self::scan::{Place, items};

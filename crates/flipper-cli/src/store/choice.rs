@@ -4,7 +4,8 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use flipper::{Identity, Json, Object};
+use flipper::json::{Json, Object};
+use flipper::store::Identity;
 
 use super::Location;
 use super::config;

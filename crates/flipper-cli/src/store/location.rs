@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use flipper::{STORE_KINDS, StoreKind};
+use flipper::stores::{STORE_KINDS, StoreKind};
 
 use super::shown::shown;
 use crate::failure::{Done, Failure};

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use flipper::client::Remote;
+use flipper::store::Stored;
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Remote,
-    SqliteFeatureFlagStore, Stored,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, SqliteFeatureFlagStore,
 };
 
 use tokio::sync::OnceCell;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use flipper::STORE_KINDS;
+use flipper::stores::STORE_KINDS;
 use url::form_urlencoded;
 
 use crate::text::plain;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use flipper::store::{LocalFeatureFlagStore, Stored, Version};
 use flipper::{
-    ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore,
-    MirroredFeatureFlagStore, RedisFeatureFlagStore, SqliteFeatureFlagStore, Stored, ThriftRpcFeatureFlagStore,
-    Version,
+    ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
+    RedisFeatureFlagStore, SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::redis::{RedisServer, Reply};

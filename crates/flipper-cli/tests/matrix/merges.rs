@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, Json, Object, ThriftRpcFeatureFlagStore};
+use flipper::json::{Json, Object};
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, ThriftRpcFeatureFlagStore};
 
 use crate::backends::{Backend, futures_executor};
 use crate::cells::{Layer, Scene};

@@ -153,6 +153,8 @@ impl Stage {
             // Time to take the emptiness for the truth.
             std::thread::sleep(Duration::from_secs(3));
             self.lost.fill(true);
+            // From when they are there again, a mirror that has them all is current.
+            self.ledger.empty(true);
             self.create_all(backend);
             self.ledger.empty(false);
         }

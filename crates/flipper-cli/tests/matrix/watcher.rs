@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, LocalFeatureFlagStore, Stored, WatchEvent};
+use flipper::FeatureFlagStore;
+use flipper::store::{LocalFeatureFlagStore, Stored, WatchEvent};
 use futures_util::StreamExt;
 
 use crate::cells::Layer;
@@ -133,7 +134,8 @@ impl Drop for Watcher {
 
 pub(crate) fn number(stored: &Stored) -> Result<u64, String> {
     let record = stored.record.as_ref().map_err(|corrupt| format!("{} cannot be read: {corrupt}", stored.name))?;
-    let number = record.client_data().get("n").and_then(flipper::Json::as_i64).and_then(|n| u64::try_from(n).ok());
+    let number =
+        record.client_data().get("n").and_then(flipper::json::Json::as_i64).and_then(|n| u64::try_from(n).ok());
     let number = number.ok_or_else(|| format!("{} has no number: {}", stored.name, record.to_json()))?;
     if record.is_enabled() == (number % 2 == 0) {
         return Ok(number);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Object, Remote};
+use flipper::client::Remote;
+use flipper::json::Object;
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord};
 use flipper_testkit::consul::MASTER_TOKEN;
 use flipper_thrift::Server;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flipper::__thrift as convert;
-use flipper::{Stored, Version, WatchEvent};
+use flipper::store::{Stored, Version, WatchEvent};
 use flipper_thrift_protocol::feature_flag_store::{FlagState, WatchResult};
 
 use super::doubt::Doubt;

@@ -67,10 +67,11 @@ impl Drop for Python {
 pub use flipper_testkit::block_on;
 
 /// The events about flags, and losses, without who serves them and how current they are.
-pub fn about_flags(events: flipper::Watch<'_>) -> flipper::Watch<'_> {
+pub fn about_flags(events: flipper::store::Watch<'_>) -> flipper::store::Watch<'_> {
     use futures_util::StreamExt;
     Box::pin(events.filter(|event| {
-        let other = matches!(event, flipper::WatchEvent::Serving(_) | flipper::WatchEvent::Confirmed { .. });
+        let other =
+            matches!(event, flipper::store::WatchEvent::Serving(_) | flipper::store::WatchEvent::Confirmed { .. });
         std::future::ready(!other)
     }))
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flipper::{
-    Bucketer, Clock, Context, FeatureFlagClient, FlagRecord, Json, MemoryFeatureFlagStore, Object, RandomSource, Reason,
-};
+use flipper::evaluation::{Clock, RandomSource, Reason};
+use flipper::json::{Json, Object};
+use flipper::{Bucketer, Context, FeatureFlagClient, FlagRecord, MemoryFeatureFlagStore};
 
 use crate::{Difference, field, same, with_sorted_whitelist};
 

@@ -12,7 +12,8 @@ use std::io::{self, Read};
 use std::process::ExitCode;
 
 use flate2::read::MultiGzDecoder;
-use flipper::{Bucketer, Json, Object};
+use flipper::Bucketer;
+use flipper::json::{Json, Object};
 
 /// How many differing cases are printed.
 const SHOWN: usize = 20;

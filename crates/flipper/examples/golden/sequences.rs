@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use flipper::evaluation::Reason;
+use flipper::events::{Subscriber, Verb, WriteEvent};
+use flipper::json::{Json, Object};
+use flipper::store::Precondition;
 use flipper::{
-    Bucketer, Condition, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Json,
-    MemoryFeatureFlagStore, Object, Precondition, Reason, Subscriber, Verb, WriteEvent,
+    Bucketer, Condition, Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
 };
 use futures_executor::block_on;
 

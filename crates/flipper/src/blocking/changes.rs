@@ -8,7 +8,7 @@ use crate::table::Change;
 /// Every change of a flag, own or foreign: an iterator that waits for the next one, and ends with the last client.
 ///
 /// ```
-/// use flipper::Change;
+/// use flipper::events::Change;
 ///
 /// # let features = flipper::blocking::connect("memory:")?;
 /// let mut changes = features.changes();

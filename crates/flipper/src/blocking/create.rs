@@ -38,7 +38,7 @@ impl<M> Create<M> {
         Self::new(self.create.client_data(data))
     }
 
-    /// Whether the new flag is strict; see [`Create::strict`](crate::Create::strict).
+    /// Whether the new flag is strict; see [`Create::strict`](crate::client::Create::strict).
     pub fn strict(self, strict: bool) -> Self {
         Self::new(self.create.strict(strict))
     }

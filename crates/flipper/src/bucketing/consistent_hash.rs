@@ -22,7 +22,8 @@ const FEW: usize = 8;
 /// is on when the score is at most the percentage.
 ///
 /// ```
-/// use flipper::{ConsistentHashPercentageBucketer, context};
+/// use flipper::context;
+/// use flipper::bucketing::ConsistentHashPercentageBucketer;
 ///
 /// let bucketer = ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["user_id"]);
 /// let context = context! { plan: "pro", user_id: 1 };
@@ -43,7 +44,7 @@ const FEW: usize = 8;
 /// - `1`, `1.0` and `"1"` are different users.
 /// - An attribute named `randomizer` is never hashed.
 ///
-/// [`SaltedPercentageBucketer`](crate::SaltedPercentageBucketer) has none of these, for flags that Python does not read.
+/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer) has none of these, for flags that Python does not read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsistentHashPercentageBucketer {
     percentage: AnyPercentage,

@@ -31,7 +31,10 @@ static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new(
 ///
 /// ```
 /// use std::sync::Arc;
-/// use flipper::{Attributes, Bucketer, CustomBucketer, Object, Value, register_bucketer};
+/// use flipper::Bucketer;
+/// use flipper::bucketing::{CustomBucketer, register_bucketer};
+/// use flipper::context::{Attributes, Value};
+/// use flipper::json::Object;
 ///
 /// #[derive(Debug)]
 /// struct EvenIds;

@@ -17,7 +17,7 @@ const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_3
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use flipper::{LinearRampPercentage, PercentageBucketer};
+/// use flipper::bucketing::{LinearRampPercentage, PercentageBucketer};
 ///
 /// let day = Duration::from_secs(86_400);
 /// let ramp = LinearRampPercentage::new(0.0, 1.0, day).starting_at(SystemTime::now() + day);

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// above 1 all, and anything but a number turns the flag off, with the reason [`TypeMismatch`](crate::Reason::TypeMismatch).
 ///
 /// ```
-/// use flipper::Percentage;
+/// use flipper::bucketing::Percentage;
 ///
 /// assert_eq!(Percentage::percent(25.0), Percentage::new(0.25));
 /// ```

@@ -5,7 +5,8 @@ use crate::json::Object;
 /// A share of all checks, drawn at each check: the same caller may be in at one and out at the next.
 ///
 /// ```
-/// use flipper::{Bucketer, PercentageBucketer};
+/// use flipper::Bucketer;
+/// use flipper::bucketing::PercentageBucketer;
 ///
 /// let bucketer = Bucketer::from(PercentageBucketer::new(0.3));
 /// ```

@@ -16,7 +16,8 @@ const BUCKETS: u64 = 100_000;
 /// the flag.
 ///
 /// ```
-/// use flipper::{Bucketer, SaltedPercentageBucketer};
+/// use flipper::Bucketer;
+/// use flipper::bucketing::SaltedPercentageBucketer;
 ///
 /// let bucketer = Bucketer::from(SaltedPercentageBucketer::new("user_id", 0.125));
 /// ```

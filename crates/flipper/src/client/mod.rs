@@ -1,3 +1,5 @@
+//! The client: flags by name.
+
 mod connect;
 mod create;
 mod flag;

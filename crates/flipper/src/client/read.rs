@@ -90,7 +90,8 @@ impl<M> FeatureFlagClient<M> {
     /// The check, with the reason for its answer.
     ///
     /// ```
-    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Reason};
+    /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+    /// # use flipper::evaluation::Reason;
     /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
     /// use flipper::context;
     ///

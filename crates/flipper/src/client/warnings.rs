@@ -7,7 +7,7 @@ use crate::store::FeatureFlagStore;
 
 /// Warns of what the Python library would do to this flag, if the store is shared with it.
 pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
-    if !store.is_shared_with_python() {
+    if !store.capabilities().shared_with_python {
         return;
     }
     if !record.deny_conditions().is_empty() {

@@ -25,7 +25,7 @@ impl Operator {
     /// The stored symbol; equality has none.
     ///
     /// ```
-    /// use flipper::Operator;
+    /// use flipper::evaluation::Operator;
     ///
     /// assert_eq!(Operator::NotIn.symbol(), Some("not_in"));
     /// assert_eq!(Operator::Eq.symbol(), None);

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 /// Two connections to one place, used as one store: what one writes, the other reads. The suite then proves what two processes see of each
@@ -84,8 +84,8 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
         self.reader().get_cached(name).await
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        self.writer().is_shared_with_python()
+    fn capabilities(&self) -> Capabilities {
+        self.writer().capabilities()
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

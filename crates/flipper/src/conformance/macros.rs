@@ -21,7 +21,7 @@ macro_rules! store_conformance_tests {
 }
 
 /// As [`store_conformance_tests!`](crate::store_conformance_tests), with the behaviours of a
-/// [`LocalFeatureFlagStore`](crate::LocalFeatureFlagStore) added.
+/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) added.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -46,7 +46,8 @@ macro_rules! local_store_conformance_tests {
 /// bypassing the store: by the driver, as another program would.
 ///
 /// ```
-/// use flipper::{LocalFeatureFlagStore, MemoryFeatureFlagStore, Stored, Version};
+/// use flipper::MemoryFeatureFlagStore;
+/// use flipper::store::{LocalFeatureFlagStore, Stored, Version};
 ///
 /// flipper::corrupt_conformance_tests!(
 ///     memory_with_values_that_are_no_flags,
@@ -68,7 +69,7 @@ macro_rules! corrupt_conformance_tests {
 }
 
 /// As [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests), with the behaviours of a
-/// [`LocalFeatureFlagStore`](crate::LocalFeatureFlagStore) added.
+/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) added.
 #[macro_export]
 macro_rules! local_corrupt_conformance_tests {
     ($name:ident, $make:expr, $plant:expr $(,)?) => {
@@ -124,7 +125,7 @@ macro_rules! __store_behaviors {
     ($($how:tt)*) => {
         $crate::__behaviors! { [$($how)*]
             get_missing get_after_put get_is_authoritative get_is_whole get_foreign_name
-            put_any put_absent put_unchanged put_same_again put_version_is_read_back put_new_version put_aba put_is_atomic
+            put_any put_absent put_unchanged put_same_again put_version_is_read_back put_new_version put_ordered_versions put_aba put_is_atomic
             put_no_lost_update put_invalid_name put_names_of_python put_touches_one put_unicode_and_long_names put_large_record put_dropped
             delete_existing delete_missing delete_unchanged delete_absent delete_aba delete_is_atomic delete_then_create
             delete_touches_one delete_foreign_name delete_dropped

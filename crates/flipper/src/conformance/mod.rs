@@ -35,7 +35,7 @@
 //!   unreadable values.
 //!
 //! [`FeatureFlagStore`]: crate::FeatureFlagStore
-//! [`LocalFeatureFlagStore`]: crate::LocalFeatureFlagStore
+//! [`LocalFeatureFlagStore`]: crate::store::LocalFeatureFlagStore
 
 mod close;
 mod connections;
@@ -69,7 +69,8 @@ pub use self::local::{
 };
 pub use self::put::{
     put_aba, put_absent, put_any, put_invalid_name, put_large_record, put_names_of_python, put_new_version,
-    put_same_again, put_touches_one, put_unchanged, put_unicode_and_long_names, put_version_is_read_back,
+    put_ordered_versions, put_same_again, put_touches_one, put_unchanged, put_unicode_and_long_names,
+    put_version_is_read_back,
 };
 pub use self::put_all::{put_all_each, put_all_results};
 pub use self::race::{

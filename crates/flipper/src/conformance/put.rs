@@ -163,6 +163,25 @@ pub async fn put_names_of_python(store: Arc<dyn FeatureFlagStore>) {
 }
 
 /// See [`FeatureFlagStore::put`].
+pub async fn put_ordered_versions(store: Arc<dyn FeatureFlagStore>) {
+    if !store.capabilities().ordered_versions {
+        return;
+    }
+    let store = Subject(store);
+    let record = flag("ORDERED");
+    let mut last = None;
+    for round in 0..6 {
+        let version = store.put(&with_data(&record, "round", round), Precondition::Any).await;
+        let number = version.as_ordered();
+        assert!(number > last, "`put` returned {version:?} after the number {last:?}");
+        last = number;
+        if round % 2 == 1 {
+            store.delete(record.name(), Precondition::Any).await;
+        }
+    }
+}
+
+/// See [`FeatureFlagStore::put`].
 pub async fn put_touches_one(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let [left, middle, right] = ["A", "B", "C"].map(|label| flag(&format!("ONE-{label}")));

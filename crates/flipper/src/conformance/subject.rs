@@ -228,7 +228,7 @@ pub(super) fn name(label: &str) -> String {
     format!("{label}-{:016x}", fastrand::u64(..))
 }
 
-pub(super) fn with_data(record: &FlagRecord, key: &str, value: impl Into<crate::Json>) -> FlagRecord {
+pub(super) fn with_data(record: &FlagRecord, key: &str, value: impl Into<crate::json::Json>) -> FlagRecord {
     let mut record = record.clone();
     let mut data = Object::new();
     data.insert(key, value);

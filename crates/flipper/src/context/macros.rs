@@ -3,7 +3,8 @@ use super::Value;
 /// The attributes of a check, as an array of `(&str, Value)` on the stack.
 ///
 /// ```
-/// use flipper::{Attributes, context};
+/// use flipper::context;
+/// use flipper::context::Attributes;
 ///
 /// let plan = String::from("pro");
 /// let context = context! {
@@ -18,12 +19,12 @@ use super::Value;
 /// ```
 ///
 /// A name is an identifier (`r#type` means `type`) or a string literal. A value is a list in brackets, or any expression that converts into
-/// a [`Value`](crate::Value). Names may repeat, see [`Attributes`](crate::Attributes). From about a hundred attributes on, use
+/// a [`Value`](crate::context::Value). Names may repeat, see [`Attributes`](crate::context::Attributes). From about a hundred attributes on, use
 /// [`Context`](crate::Context).
 #[macro_export]
 macro_rules! context {
     () => {{
-        let nothing: [(&'static str, $crate::Value<'static>); 0] = [];
+        let nothing: [(&'static str, $crate::context::Value<'static>); 0] = [];
         nothing
     }};
     ($($attributes:tt)+) => {
@@ -41,17 +42,17 @@ macro_rules! __context {
         $crate::__context!(@pairs [$($done)* ($crate::__context!(@name $name), $crate::__context!(@list [] $($item)*)),] $($($rest)*)?)
     };
     (@pairs [$($done:tt)*] $name:tt : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__context!(@pairs [$($done)* ($crate::__context!(@name $name), $crate::__value($value)),] $($($rest)*)?)
+        $crate::__context!(@pairs [$($done)* ($crate::__context!(@name $name), $crate::context::value($value)),] $($($rest)*)?)
     };
-    (@list [$($done:tt)*]) => { $crate::Value::List { 0: &[$($done)*] } };
+    (@list [$($done:tt)*]) => { $crate::context::Value::List { 0: &[$($done)*] } };
     (@list [$($done:tt)*] [$($item:tt)*] $(, $($rest:tt)*)?) => {
         $crate::__context!(@list [$($done)* $crate::__context!(@list [] $($item)*),] $($($rest)*)?)
     };
     (@list [$($done:tt)*] $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__context!(@list [$($done)* $crate::__value($value),] $($($rest)*)?)
+        $crate::__context!(@list [$($done)* $crate::context::value($value),] $($($rest)*)?)
     };
     (@name $name:ident) => {{
-        const NAME: &str = $crate::__strip_raw(::core::stringify!($name));
+        const NAME: &str = $crate::context::strip_raw(::core::stringify!($name));
         NAME
     }};
     (@name $name:literal) => {{
@@ -97,7 +98,7 @@ pub fn value<'a>(value: impl IntoValue<'a>) -> Value<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Attributes, Value};
+    use crate::context::{Attributes, Value};
 
     fn text(context: &dyn Attributes) -> String {
         let pairs: Vec<String> = (0..context.len())

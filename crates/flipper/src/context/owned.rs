@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// [`context!`](crate::context!) makes attributes on the stack, without allocating.
 ///
 /// ```
-/// use flipper::{Attributes, Context};
+/// use flipper::Context;
+/// use flipper::context::Attributes;
 ///
 /// let context = Context::new().with("user_id", 7).with("plan", "pro");
 /// assert_eq!(context.len(), 2);

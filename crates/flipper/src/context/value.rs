@@ -7,7 +7,7 @@ use crate::json::{Json, Number};
 /// Numbers, strings and `bool`s convert by `From`. So do `Option`s (`None` is null), and references to [`Json`], which can hold objects.
 ///
 /// ```
-/// use flipper::Value;
+/// use flipper::context::Value;
 ///
 /// assert!(matches!(Value::from(7), Value::Int(7)));
 /// assert!(matches!(Value::from(Some("pro")), Value::Str("pro")));

@@ -79,7 +79,7 @@ impl Reason {
     /// The stable name, for logs, scripts and other programs: the variant's, in `snake_case`. Newer versions keep it, and may add others.
     ///
     /// ```
-    /// use flipper::Reason;
+    /// use flipper::evaluation::Reason;
     ///
     /// assert_eq!(Reason::ConditionsMet.code(), "conditions_met");
     /// ```

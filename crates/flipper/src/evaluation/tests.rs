@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::{Attributes, Condition, Context, FlagRecord, Object, Operator, Value, ValueType, context};
+use crate::context::{Attributes, Value, ValueType};
+use crate::evaluation::Operator;
+use crate::json::Object;
+use crate::{Condition, Context, FlagRecord, context};
 
 #[derive(Debug)]
 struct Fixed {

@@ -6,7 +6,7 @@ use super::write_string;
 /// hold. It is written back unchanged; as text it has U+FFFD in their place.
 ///
 /// ```
-/// use flipper::Json;
+/// use flipper::json::Json;
 ///
 /// let json = Json::parse(r#""a\ud800b""#)?;
 /// assert_eq!(json.as_str(), Some("a\u{fffd}b"));

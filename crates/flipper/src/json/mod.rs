@@ -38,7 +38,7 @@ pub(crate) const MAX_DEPTH: usize = 512;
 /// `1`, `1.0` and `true` are three different values, and the order of keys does not count. Flag conditions compare numbers by value.
 ///
 /// ```
-/// use flipper::Json;
+/// use flipper::json::Json;
 ///
 /// let json = Json::parse(r#"{"plan": "é", "limit": 123456789012345678901234567890, "ratio": 1e-7}"#)?;
 /// assert_eq!(json.get("plan").and_then(Json::as_str), Some("é"));
@@ -98,7 +98,7 @@ impl Json {
     /// Converts anything that serde can serialize, including a nested `Json`, without losing digits or order.
     ///
     /// ```
-    /// use flipper::Json;
+    /// use flipper::json::Json;
     ///
     /// let json = Json::from_serialize(&(u128::MAX, "a", 0.5))?;
     /// assert_eq!(json.to_string(), r#"[340282366920938463463374607431768211455, "a", 0.5]"#);

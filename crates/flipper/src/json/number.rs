@@ -6,7 +6,7 @@ use crate::stack_text::StackText;
 /// they are read and written back.
 ///
 /// ```
-/// use flipper::Number;
+/// use flipper::json::Number;
 ///
 /// assert_eq!(Number::from(7).to_string(), "7");
 /// assert_eq!(Number::from(u128::MAX).as_i64(), None);

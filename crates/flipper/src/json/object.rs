@@ -13,7 +13,7 @@ const FEW: usize = 8;
 /// A JSON object. Keys keep their insertion order, which equality ignores.
 ///
 /// ```
-/// use flipper::{Json, Object};
+/// use flipper::json::{Json, Object};
 ///
 /// let mut object: Object = [("b", 1), ("a", 2)].into_iter().collect();
 /// object.insert("b", 3);

@@ -100,7 +100,7 @@ pub(crate) fn write_string(text: &str, out: &mut impl Write) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Object;
+    use crate::json::Object;
 
     #[test]
     fn text_is_pythons() {

@@ -86,7 +86,7 @@ fn refuse(name: &str, what: String) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Json;
+    use crate::json::Json;
 
     fn message(error: &Error, kind: ErrorKind) -> String {
         assert_eq!(error.kind(), kind);

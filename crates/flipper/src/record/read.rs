@@ -3,8 +3,9 @@
 use super::{FlagRecord, boxed};
 use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
+use crate::json::{Json, Object};
 use crate::json::{Parsed, Parser, parse};
-use crate::{Error, Json, Object, Result};
+use crate::{Error, Result};
 
 impl FlagRecord {
     /// Reads the stored text of this crate, or of any version of the Python library.

@@ -1,10 +1,12 @@
 //! What stores report of flags: the stored flag, its version, its changes, and how current all flags are.
 
+mod capabilities;
 mod status;
 mod stored;
 mod version;
 mod watch;
 
+pub use self::capabilities::Capabilities;
 pub use self::status::{Health, Status, Updates};
 pub use self::stored::{Corrupt, Stored};
 pub use self::version::{Precondition, Version};

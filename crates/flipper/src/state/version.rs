@@ -17,7 +17,7 @@ impl Precondition {
     /// Whether it holds for a flag of this version; `None`: the flag is missing.
     ///
     /// ```
-    /// use flipper::{Precondition, Version};
+    /// use flipper::store::{Precondition, Version};
     ///
     /// let version = Version::ordered(7);
     /// assert!(Precondition::Unchanged(version.clone()).holds(Some(&version)));

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 
 macro_rules! forward_store {
     ($($pointer:ident),+) => {$(
@@ -34,8 +34,8 @@ macro_rules! forward_store {
             async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
                 (**self).get_cached(name).await
             }
-            fn is_shared_with_python(&self) -> bool {
-                (**self).is_shared_with_python()
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
             }
             async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
                 (**self).put_all(records, when).await

@@ -1,4 +1,4 @@
-//! The contract between flags and whatever keeps them.
+//! The contract of stores, and what they exchange: stored flags, versions, events, status.
 
 mod forward;
 mod local;
@@ -20,16 +20,28 @@ pub(crate) use self::many::{give_up, whole};
 pub(crate) use self::polling::differences;
 pub use self::polling::watch_by_polling;
 use crate::error::Result;
-use crate::identity::Identity;
-use crate::inspection::{Check, Finding};
+pub use crate::identity::Identity;
+pub use crate::inspection::{Check, Finding};
 use crate::record::{self, FlagRecord};
-use crate::state::{Precondition, Stored, Version, Watch};
+pub use crate::state::{
+    Capabilities, Corrupt, Health, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent,
+};
+pub use crate::table::FlagTable;
 
 /// How often [`FeatureFlagStore::watch`] asks a store that does not report changes.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps flags. Four methods make a store: [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) and
-/// [`list`](Self::list); the others have a default.
+/// [`list`](Self::list). Each of the others has a default, and adds one thing:
+///
+/// | method | what it adds |
+/// |---|---|
+/// | [`watch`](Self::watch) | changes are emitted when they happen, not once a second |
+/// | [`capabilities`](Self::capabilities) | what sets this store apart |
+/// | [`stream`](Self::stream), [`put_all`](Self::put_all) | many flags with little memory, or in few round trips |
+/// | [`identity`](Self::identity), [`inspect`](Self::inspect) | what operators read |
+/// | [`get_cached`](Self::get_cached), [`local`](Self::local) | for wrappers: a copy, or all flags in memory |
+/// | [`close`](Self::close) | an orderly end |
 ///
 /// Every sentence under `# Behavior` has a test of that name in the conformance suite (feature `conformance`), which proves
 /// a store right: see `store_conformance_tests!`. Those that begin with `corrupt_` are about values that somebody else put
@@ -72,6 +84,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `put_same_again`: a put of what is there already succeeds as any other, and its version holds.
     /// - `put_version_is_read_back`: the version returned is the one that `get` and `list` give until the next write.
     /// - `put_new_version`: a put that makes the flag another one than before gives another version than before.
+    /// - `put_ordered_versions`: if [`capabilities`](Self::capabilities) has ordered versions, each put of a flag that changes it returns a
+    ///   higher number than the one before, even if it was deleted in between.
     /// - `put_aba`: a version read before a delete and a new creation with other content does not hold any more.
     /// - `put_is_atomic`: of several writers with the same version, or that want to create the same flag, one succeeds and
     ///   the others get a `Conflict`.
@@ -135,14 +149,14 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
 
     /// Reports changes, no matter who makes them. The default compares `list` once a second.
     ///
-    /// Errors are reported as [`WatchEvent::Lost`](crate::WatchEvent::Lost), and the stream goes on trying.
+    /// Errors are reported as [`WatchEvent::Lost`](crate::store::WatchEvent::Lost), and the stream goes on trying.
     ///
     /// # Behavior
     ///
-    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`](crate::WatchEvent::Reset) with all flags, or `Serving` and then that; of a
+    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`](crate::store::WatchEvent::Reset) with all flags, or `Serving` and then that; of a
     ///   wrapper that holds flags, with all that it holds.
-    /// - `watch_put`: a put is reported as [`WatchEvent::Changed`](crate::WatchEvent::Changed), or as a [`WatchEvent::Hint`](crate::WatchEvent::Hint) or a new `Reset`.
-    /// - `watch_delete`: a delete is reported as [`WatchEvent::Removed`](crate::WatchEvent::Removed), or as a `Hint` or a new `Reset`.
+    /// - `watch_put`: a put is reported as [`WatchEvent::Changed`](crate::store::WatchEvent::Changed), or as a [`WatchEvent::Hint`](crate::store::WatchEvent::Hint) or a new `Reset`.
+    /// - `watch_delete`: a delete is reported as [`WatchEvent::Removed`](crate::store::WatchEvent::Removed), or as a `Hint` or a new `Reset`.
     /// - `watch_no_gap`: what is written after the call of `watch` is reported, even if in the first `Reset`.
     /// - `watch_no_gap_at_start`: that holds for what is written while the watch begins, too: between a list and a subscription, say.
     /// - `watch_removes_nothing_else`: a flag that changes is never reported as gone in between.
@@ -166,10 +180,9 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         self.get(name).await
     }
 
-    /// Whether the Python library `flipper-client` may read and write the same flags. If so, a write warns (by `tracing`) of
-    /// what Python cannot load or would drop. `false` by default; a wrapper says what its store says.
-    fn is_shared_with_python(&self) -> bool {
-        false
+    /// What this store offers, and who shares its flags. A wrapper returns what its store does.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 
     /// Puts many flags under one precondition, one result each, in order. Once one finds the store `Unavailable`, the rest may be

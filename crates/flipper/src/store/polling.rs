@@ -17,10 +17,11 @@ const SLOW_LIST: Duration = Duration::from_secs(10);
 /// For stores that want [`watch`](FeatureFlagStore::watch) with another interval than the default's second:
 ///
 /// ```
-/// # use flipper::{FeatureFlagStore, Watch};
+/// # use flipper::FeatureFlagStore;
+/// # use flipper::store::Watch;
 /// # use std::time::Duration;
 /// fn watch<S: FeatureFlagStore>(store: &S) -> Watch<'_> {
-///     flipper::watch_by_polling(store, Duration::from_millis(200))
+///     flipper::store::watch_by_polling(store, Duration::from_millis(200))
 /// }
 /// ```
 pub fn watch_by_polling<S: FeatureFlagStore + ?Sized>(store: &S, every: Duration) -> Watch<'_> {

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Health, Precondition, Status, Stored, Updates, Version, Watch};
+use crate::state::{Capabilities, Health, Precondition, Status, Stored, Updates, Version, Watch};
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
@@ -134,6 +134,10 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
 
     fn watch(&self) -> Watch<'_> {
         self.shared.table.watch()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_push().with_ordered_versions()
     }
 
     fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {

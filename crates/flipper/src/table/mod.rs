@@ -35,7 +35,8 @@ const CHANGES_KEPT: usize = 1024;
 /// missing name adds nothing.
 ///
 /// ```
-/// use flipper::{FlagRecord, FlagTable, Stored, Version};
+/// use flipper::FlagRecord;
+/// use flipper::store::{FlagTable, Stored, Version};
 ///
 /// let table = FlagTable::new();
 /// let record = FlagRecord::new("CHECKOUT", 1_700_000_000);
@@ -46,7 +47,7 @@ const CHANGES_KEPT: usize = 1024;
 /// assert_eq!(table.get("CHECKOUT").unwrap().version, Version::ordered(7));
 /// ```
 ///
-/// [`LocalFeatureFlagStore`]: crate::LocalFeatureFlagStore
+/// [`LocalFeatureFlagStore`]: crate::store::LocalFeatureFlagStore
 pub struct FlagTable {
     index: Index,
     writer: Mutex<Writer>,

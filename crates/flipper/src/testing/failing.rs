@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Health, Precondition, Status, Stored, Version, Watch, WatchEvent};
+use crate::state::{Capabilities, Health, Precondition, Status, Stored, Version, Watch, WatchEvent};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
@@ -229,8 +229,8 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         self.end(losses, self.store.get_cached(name).await)?
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        self.store.is_shared_with_python()
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Precondition, Status, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Status, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
@@ -189,8 +189,8 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
         self.store.get_cached(name).await
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        self.store.is_shared_with_python()
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

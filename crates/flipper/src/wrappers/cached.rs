@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch, WatchEvent};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
@@ -312,8 +312,8 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         }
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        self.store.is_shared_with_python()
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

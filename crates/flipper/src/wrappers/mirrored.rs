@@ -29,7 +29,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::pause::Pause;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Status, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Status, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
@@ -200,8 +200,8 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.get_cached(name).await
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        self.inner.store.is_shared_with_python()
+    fn capabilities(&self) -> Capabilities {
+        self.inner.store.capabilities()
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flipper::{
-    Error, ErrorKind, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, LocalFeatureFlagStore,
-    MemoryFeatureFlagStore, Precondition, Result, Stored, Version, Watch, WatchEvent, validate_name, watch_by_polling,
+use flipper::store::{
+    Capabilities, FlagStream, FlagTable, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
+    validate_name, watch_by_polling,
 };
+use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Result};
 use futures_util::{Stream, StreamExt, stream};
 
 use super::Fault as F;
@@ -337,6 +338,10 @@ impl FeatureFlagStore for Faulty {
             _ => {}
         }
         Box::pin(stream::iter(flags.into_iter().map(|stored| Ok(self.told(stored)))))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.right.capabilities()
     }
 
     async fn close(&self) -> Result<()> {

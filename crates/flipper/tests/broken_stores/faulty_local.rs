@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use flipper::{Error, ErrorKind, FlagTable, Health, LocalFeatureFlagStore, Result, Status, Updates};
+use flipper::store::{FlagTable, Health, LocalFeatureFlagStore, Status, Updates};
+use flipper::{Error, ErrorKind, Result};
 
 use super::Fault as F;
 use super::faulty::Faulty;

@@ -134,6 +134,7 @@ faults! { store_suite_finds: run
     put_same_again: PutOfTheSameConflicts,
     put_version_is_read_back: PutTellsAnotherVersion,
     put_new_version: VersionIsConstant,
+    put_ordered_versions: VersionCountsPerLife,
     put_aba: VersionCountsPerLife,
     put_is_atomic: PutChecksThenWrites,
     put_no_lost_update: PutChecksThenWrites,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore, Precondition};
+use flipper::store::Precondition;
+use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
 use flipper_testkit::wait_until;
 use futures_util::StreamExt;
@@ -74,7 +75,7 @@ async fn narrowed_while_watching() {
         }
         wait_until_refused(&store);
         assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unauthorized, "none is not all");
-        assert_eq!(names(&flipper::LocalFeatureFlagStore::table(&store).list()), ["F", "G"]);
+        assert_eq!(names(&flipper::store::LocalFeatureFlagStore::table(&store).list()), ["F", "G"]);
         // The query that was under way when the policy changed still has the old rights.
         assert!(state(&store, "F").is_some());
         agent.policy("flags", READ);
@@ -97,7 +98,7 @@ async fn narrowed_while_watching() {
     wait_for(&store, "F", None);
     agent.delete("features/G");
     wait_for(&store, "G", None);
-    assert!(flipper::LocalFeatureFlagStore::status(&store).is_live());
+    assert!(flipper::store::LocalFeatureFlagStore::status(&store).is_live());
 }
 
 #[tokio::test]
@@ -140,7 +141,7 @@ async fn without_the_right_to_the_hint() {
     wait_for(&reader, "F0", None);
     let gone = writer.delete("F0", Precondition::Unchanged(version)).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::Conflict);
-    assert!(flipper::LocalFeatureFlagStore::status(&reader).is_live());
+    assert!(flipper::store::LocalFeatureFlagStore::status(&reader).is_live());
 }
 
 /// Consul leaves out what the token may not read: before 1.11 without a word.

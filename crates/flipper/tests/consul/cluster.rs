@@ -1,9 +1,8 @@
 //! Three servers, and the loss of their leader.
 
-use flipper::{
-    ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
-    LocalFeatureFlagStore, Precondition,
-};
+use flipper::store::{LocalFeatureFlagStore, Precondition};
+use flipper::stores::ConsulConsistency;
+use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore};
 use flipper_testkit::consul::ConsulCluster;
 use flipper_testkit::wait_until;
 use futures_util::{FutureExt, StreamExt};

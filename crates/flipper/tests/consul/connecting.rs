@@ -3,10 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use flipper::{
-    Check, ConsulClient, ConsulConsistency, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore,
-    Finding, LocalFeatureFlagStore, Precondition,
-};
+use flipper::store::{Check, Finding, LocalFeatureFlagStore, Precondition};
+use flipper::stores::ConsulConsistency;
+use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
 use flipper_testkit::{PATIENCE, wait_until, within};
 
@@ -25,7 +24,7 @@ async fn the_key_is_the_base_key_and_the_name() {
     let index = version.as_ordered().unwrap();
     let there = agent.ask("GET", &format!("/v1/kv/{base}/F?pretty"), b"").body;
     assert!(there.contains(&format!("\"ModifyIndex\": {index}")), "{there}");
-    assert!(store.is_shared_with_python());
+    assert!(store.capabilities().shared_with_python);
     assert_eq!(store.to_string(), format!("Mirrored(Consul({base}))"));
 }
 
@@ -50,12 +49,13 @@ async fn by_url() {
 async fn tls_with_an_authority_and_a_certificate_of_ones_own() {
     let Some(agent) = ConsulAgent::options().tls().start() else { return };
     let client = || ConsulClient::builder().address(agent.tls_address());
-    let with_certificate = |client: flipper::ConsulClientBuilder| {
+    let with_certificate = |client: flipper::stores::ConsulClientBuilder| {
         client.client_cert(agent.file("client.crt")).client_key(agent.file("client.key"))
     };
-    let connect =
-        async |client: flipper::ConsulClientBuilder| ConsulFeatureFlagStore::new(client.build()?).connect().await;
-    let refused = async |client: flipper::ConsulClientBuilder| {
+    let connect = async |client: flipper::stores::ConsulClientBuilder| {
+        ConsulFeatureFlagStore::new(client.build()?).connect().await
+    };
+    let refused = async |client: flipper::stores::ConsulClientBuilder| {
         let store = ConsulFeatureFlagStore::new(client.build().unwrap());
         let error = store.connect_within(Duration::from_secs(1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);

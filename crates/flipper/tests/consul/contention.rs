@@ -1,6 +1,7 @@
 //! Many writers of one flag.
 
-use flipper::{FeatureFlagClient, FeatureFlagStore, Precondition};
+use flipper::store::Precondition;
+use flipper::{FeatureFlagClient, FeatureFlagStore};
 use flipper_testkit::{Child, Role, run_together};
 use serde_json::json;
 

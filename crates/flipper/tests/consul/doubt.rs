@@ -3,7 +3,8 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, Precondition, Watch, WatchEvent};
+use flipper::store::{Precondition, Watch, WatchEvent};
+use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore};
 use flipper_testkit::PATIENCE;
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use futures_util::StreamExt;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition};
+use flipper::store::Precondition;
+use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::{PATIENCE, wait_until};
 
@@ -185,7 +186,7 @@ async fn a_flag_that_is_too_large() {
     let store = bare(&proxy.address()).base_key(&base).unwrap().connect().await.unwrap();
     let with = |bytes: usize| {
         let mut record = flag("F", true);
-        let mut data = flipper::Object::new();
+        let mut data = flipper::json::Object::new();
         data.insert("text", "x".repeat(bytes));
         record.set_client_data(data);
         record

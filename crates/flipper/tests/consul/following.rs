@@ -1,6 +1,8 @@
 //! What others write, and what this process writes itself.
 
-use flipper::{Change, FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Precondition, Updates};
+use flipper::events::Change;
+use flipper::store::{LocalFeatureFlagStore, Precondition, Updates};
+use flipper::{FeatureFlagClient, FeatureFlagStore};
 use flipper_testkit::consul::{ConsulProxy, Fault};
 use flipper_testkit::{Child, Role, wait_until};
 use futures_util::StreamExt;
@@ -76,7 +78,7 @@ async fn an_older_state_never_replaces_an_own_write() {
     loop {
         match changes.next().await.unwrap() {
             Change::Set { name, record } if name == "F" => {
-                let round = record.client_data().get("round").and_then(flipper::Json::as_i64).unwrap_or(0);
+                let round = record.client_data().get("round").and_then(flipper::json::Json::as_i64).unwrap_or(0);
                 assert!(round >= last, "{round} after {last}");
                 last = round;
             }

@@ -1,6 +1,7 @@
 //! Keys and values that are no flags of ours.
 
-use flipper::{FeatureFlagStore, LocalFeatureFlagStore, Precondition};
+use flipper::FeatureFlagStore;
+use flipper::store::{LocalFeatureFlagStore, Precondition};
 
 use crate::{agent, flag, names, random_base, state, store, wait_for};
 

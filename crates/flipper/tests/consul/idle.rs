@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, Precondition};
+use flipper::FeatureFlagStore;
+use flipper::store::Precondition;
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::wait_until;
 

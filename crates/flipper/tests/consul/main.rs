@@ -19,9 +19,9 @@ mod restarts;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flipper::store::{Health, LocalFeatureFlagStore, Stored};
 use flipper::{
-    ConsulClient, ConsulFeatureFlagStore, Error, FeatureFlagClient, FlagRecord, Health, LocalFeatureFlagStore,
-    MirroredFeatureFlagStore, Stored, blocking,
+    ConsulClient, ConsulFeatureFlagStore, Error, FeatureFlagClient, FlagRecord, MirroredFeatureFlagStore, blocking,
 };
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::{Child, Shared, child_role, wait_until};

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, Precondition};
+use flipper::store::Precondition;
+use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::wait_until;
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flipper::{FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, Stored, Version, WatchEvent};
+use flipper::store::{LocalFeatureFlagStore, Stored, Version, WatchEvent};
+use flipper::{FeatureFlagClient, FeatureFlagStore};
 use flipper_testkit::consul::ConsulAgent;
 use flipper_testkit::wait_until;
 use futures_util::{FutureExt, StreamExt};
@@ -28,7 +29,7 @@ fn write(agent: &ConsulAgent, rounds: &mut u64, more: u64) {
         let flags: Vec<_> = (0..FLAGS)
             .map(|number| {
                 let mut record = flag(&format!("F{number}"), true);
-                let mut data = flipper::Object::new();
+                let mut data = flipper::json::Object::new();
                 data.insert("round", *rounds);
                 record.set_client_data(data);
                 (format!("features/F{number}"), record.to_json())
@@ -40,7 +41,7 @@ fn write(agent: &ConsulAgent, rounds: &mut u64, more: u64) {
 
 fn round(flag: &Stored) -> u64 {
     let record = flag.record.as_ref().unwrap();
-    record.client_data().get("round").and_then(flipper::Json::as_i64).unwrap().cast_unsigned()
+    record.client_data().get("round").and_then(flipper::json::Json::as_i64).unwrap().cast_unsigned()
 }
 
 /// Reads as commands do that have just begun.

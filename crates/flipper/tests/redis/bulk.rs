@@ -1,6 +1,7 @@
 //! Many writes in one go.
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{ErrorKind, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::redis::{RedisCluster, RedisServer};
 use redis::ProtocolVersion;

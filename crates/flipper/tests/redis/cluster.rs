@@ -1,6 +1,7 @@
 //! A cluster of three primaries.
 
-use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent};
+use flipper::store::{Precondition, Updates, WatchEvent};
+use flipper::{FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisCluster;
 use redis::ProtocolVersion;
 use redis::cluster::ClusterClient;
@@ -193,11 +194,11 @@ async fn no_flag_vanishes_while_its_slot_moves() {
     tokio::join!(moves, writer, lister, futures_util::future::join_all(followers));
 }
 
-fn is_on(flag: &flipper::Stored) -> bool {
+fn is_on(flag: &flipper::store::Stored) -> bool {
     flag.record.as_ref().unwrap().is_enabled()
 }
 
-fn flipper_names(flags: &[flipper::Stored]) -> Vec<&str> {
+fn flipper_names(flags: &[flipper::store::Stored]) -> Vec<&str> {
     let names: std::collections::BTreeSet<_> = flags.iter().map(|flag| flag.name.as_str()).collect();
     names.into_iter().collect()
 }

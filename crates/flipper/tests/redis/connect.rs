@@ -3,9 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates, WatchEvent,
-};
+use flipper::store::{Precondition, Updates, WatchEvent};
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisServer, Reply};
 use futures_util::StreamExt;
 use redis::{Client, TlsCertificates};

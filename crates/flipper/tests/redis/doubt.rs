@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore, WatchEvent};
+use flipper::store::{Precondition, WatchEvent};
+use flipper::{ErrorKind, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisSentinel, RedisServer, Reply};
 
 use crate::{Follow, eventually, flag, names};
 
 /// The reason of the loss, and whose flags came then, and which. No change may be reported in between.
-async fn doubted(follow: &mut Follow<'_>) -> (flipper::Error, Option<flipper::Identity>, Vec<String>) {
+async fn doubted(follow: &mut Follow<'_>) -> (flipper::Error, Option<flipper::store::Identity>, Vec<String>) {
     let (mut reason, mut serving) = (None, None);
     loop {
         match follow.next().await {
@@ -30,7 +31,7 @@ async fn doubted(follow: &mut Follow<'_>) -> (flipper::Error, Option<flipper::Id
 }
 
 /// Of the numbered flags each other one is on.
-fn is_as_put(flag: &flipper::Stored) -> bool {
+fn is_as_put(flag: &flipper::store::Stored) -> bool {
     let number = flag.name.strip_prefix('F').and_then(|number| number.parse::<u32>().ok());
     number.is_some_and(|number| flag.record.as_ref().is_ok_and(|record| record.is_enabled() == (number % 2 == 0)))
 }
@@ -46,7 +47,7 @@ async fn undoubted(follow: &mut Follow<'_>) -> Vec<String> {
     }
 }
 
-async fn serving(follow: &mut Follow<'_>) -> flipper::Identity {
+async fn serving(follow: &mut Follow<'_>) -> flipper::store::Identity {
     loop {
         if let WatchEvent::Serving(identity) = follow.next().await {
             return identity;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisServer, Reply};
 
 use crate::{Follow, flag, names, store};

@@ -1,6 +1,7 @@
 //! What the store finds out about its server.
 
-use flipper::{Check, FeatureFlagStore, Finding, RedisFeatureFlagStore};
+use flipper::store::{Check, Finding};
+use flipper::{FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisCluster, RedisServer};
 
 fn find<'a>(checks: &'a [Check], what: &str) -> &'a Check {

@@ -1,6 +1,7 @@
 //! Who we are at the server, and by which way we came.
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{ErrorKind, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::{RedisCluster, RedisSentinel, RedisServer, Reply};
 use redis::Client;
 use redis::cluster::ClusterClient;

@@ -17,7 +17,8 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, FlagRecord, RedisFeatureFlagStore, Stored, Updates, Watch, WatchEvent};
+use flipper::store::{Stored, Updates, Watch, WatchEvent};
+use flipper::{FeatureFlagStore, FlagRecord, RedisFeatureFlagStore};
 use futures_util::StreamExt;
 
 /// A base key that no other test has.

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use flipper::{Error, ErrorKind, FeatureFlagStore, Precondition, RedisFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{Error, ErrorKind, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisServer;
 
 use crate::{eventually, flag};

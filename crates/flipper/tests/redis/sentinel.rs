@@ -1,6 +1,7 @@
 //! A primary that Sentinels name.
 
-use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisSentinel;
 use redis::sentinel::{SentinelClient, SentinelServerType};
 

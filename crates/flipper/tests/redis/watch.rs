@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use flipper::{FeatureFlagStore, Precondition, RedisFeatureFlagStore, Updates};
+use flipper::store::{Precondition, Updates};
+use flipper::{FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisServer;
 
 use crate::{Follow, flag, store};

@@ -1,6 +1,7 @@
 //! Rows that are no flags.
 
-use flipper::{ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, Precondition};
+use flipper::store::{LocalFeatureFlagStore, Precondition};
+use flipper::{ErrorKind, FeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
 

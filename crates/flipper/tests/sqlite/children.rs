@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Object,
-    Precondition, Stored,
-};
+use flipper::json::Object;
+use flipper::store::{LocalFeatureFlagStore, Precondition, Stored};
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, MirroredFeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::{Role, wait_until};
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use flipper::{ErrorKind, FeatureFlagStore, Precondition, SqliteFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{ErrorKind, FeatureFlagStore, SqliteFeatureFlagStore};
 use flipper_testkit::block_on;
 
 use super::{Folder, assert_intact, bare, put, record};
@@ -96,13 +97,13 @@ fn says_what_an_operator_wants_to_know() {
     put(&store, "X", true).unwrap();
     let file = bare(&folder.database);
     let checks = block_on(file.inspect());
-    assert!(checks.iter().all(|check| check.finding == flipper::Finding::Fine), "{checks:?}");
+    assert!(checks.iter().all(|check| check.finding == flipper::store::Finding::Fine), "{checks:?}");
     assert!(checks.iter().any(|check| check.what == "flags" && check.text == "1"), "{checks:?}");
     assert_eq!(block_on(store.inspect()), checks);
     assert_eq!(store.identity(), file.identity());
     assert_eq!(store.identity().place(), format!("sqlite:{}", folder.text()));
     fs::remove_file(&folder.database).unwrap();
-    assert_eq!(block_on(store.inspect())[0].finding, flipper::Finding::Fault);
-    assert_eq!(block_on(file.inspect())[0].finding, flipper::Finding::Fault);
+    assert_eq!(block_on(store.inspect())[0].finding, flipper::store::Finding::Fault);
+    assert_eq!(block_on(file.inspect())[0].finding, flipper::store::Finding::Fault);
     assert!(!folder.database.exists());
 }

@@ -4,9 +4,8 @@ use std::error::Error;
 use std::fs;
 use std::time::Duration;
 
-use flipper::{
-    ErrorKind, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition, SqliteFeatureFlagStore,
-};
+use flipper::store::{LocalFeatureFlagStore, Precondition};
+use flipper::{ErrorKind, FeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::{SmallDisk, skip, wait_until};
 

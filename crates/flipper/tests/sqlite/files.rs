@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flipper::{ErrorKind, FeatureFlagStore, Health, LocalFeatureFlagStore, Precondition, Watch, WatchEvent};
+use flipper::store::{Health, LocalFeatureFlagStore, Precondition, Watch, WatchEvent};
+use flipper::{ErrorKind, FeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::wait_until;
 use futures_util::StreamExt;

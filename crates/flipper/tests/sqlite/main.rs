@@ -18,10 +18,8 @@ mod store;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flipper::{
-    FeatureFlagClient, FeatureFlagStore, FlagRecord, Health, LocalFeatureFlagStore, MirroredFeatureFlagStore,
-    Precondition, SqliteFeatureFlagStore, Version,
-};
+use flipper::store::{Health, LocalFeatureFlagStore, Precondition, Version};
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, SqliteFeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::{Child, child_role};
 use tempfile::TempDir;

@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use flipper::{Change, FeatureFlagStore, LocalFeatureFlagStore};
+use flipper::FeatureFlagStore;
+use flipper::events::Change;
+use flipper::store::LocalFeatureFlagStore;
 use flipper_testkit::block_on;
 use flipper_testkit::{Child, is_root, skip, wait_until, within};
 
@@ -62,7 +64,7 @@ fn a_file_moved_away_and_back_under_four_processes_stays_whole() {
     assert_intact(&folder.database);
     for (number, done) in counts.iter().enumerate() {
         let flag = block_on(store.get(&format!("FLAG_{number}"))).unwrap().unwrap().record.unwrap();
-        let kept = flag.client_data().get("count").and_then(flipper::Json::as_i64);
+        let kept = flag.client_data().get("count").and_then(flipper::json::Json::as_i64);
         // A last write whose answer was lost may be there.
         assert!(kept == Some(*done) || kept == Some(done + 1), "{done} were acknowledged, and the file has {kept:?}");
     }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use flipper::{
-    ErrorKind, FeatureFlagClient, FeatureFlagStore, LocalFeatureFlagStore, MirroredFeatureFlagStore, Precondition,
-    Stored, Updates, Version, WatchEvent,
-};
+use flipper::store::{LocalFeatureFlagStore, Precondition, Stored, Updates, Version, WatchEvent};
+use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, MirroredFeatureFlagStore};
 use flipper_testkit::block_on;
 use flipper_testkit::{wait_until, within};
 use futures_util::StreamExt;

@@ -8,10 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flipper::{
-    Error, ErrorKind, FeatureFlagStore, FlagRecord, Precondition, Result, Stored, Version, Watch, WatchEvent,
-    validate_name,
-};
+use flipper::store::{Precondition, Stored, Version, Watch, WatchEvent, validate_name};
+use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Result};
 use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::UNIX_EPOCH;
 
-use flipper::{FeatureFlagStore, LocalFeatureFlagStore};
+use flipper::FeatureFlagStore;
+use flipper::store::LocalFeatureFlagStore;
 use flipper_thrift::Server;
 
 use super::ready::stale_for;

@@ -10,7 +10,8 @@ mod served;
 use std::path::Path;
 use std::sync::Arc;
 
-use flipper::{FeatureFlagStore, LocalFeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore};
+use flipper::store::LocalFeatureFlagStore;
+use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore};
 use flipper_thrift::{Server, ServerOptions};
 
 use self::served::Served;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flipper::{Health, LocalFeatureFlagStore, Status};
+use flipper::store::{Health, LocalFeatureFlagStore, Status};
 use hyper::StatusCode;
 
 use super::served::Served;
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn staleness_counts_from_the_last_word() {
         let ago = |seconds| SystemTime::now() - Duration::from_secs(seconds);
-        let status = |health, sync| Status::new(health, sync, flipper::Updates::Push);
+        let status = |health, sync| Status::new(health, sync, flipper::store::Updates::Push);
         let stale = |since| Health::Stale { since, reason: "away".into() };
         assert_eq!(stale_for(&status(Health::Live, Some(ago(9)))), Duration::ZERO);
         assert_eq!(stale_for(&status(stale(ago(5)), Some(ago(9)))).as_secs(), 9);

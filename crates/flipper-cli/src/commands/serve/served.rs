@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use flipper::{
-    Check, FeatureFlagStore, FlagRecord, FlagStream, FlagTable, Identity, LocalFeatureFlagStore, Precondition, Result,
-    Status, Stored, Version, Watch, WatchEvent,
+use flipper::store::{
+    Capabilities, Check, FlagStream, FlagTable, Identity, LocalFeatureFlagStore, Precondition, Status, Stored, Version,
+    Watch, WatchEvent,
 };
+use flipper::{FeatureFlagStore, FlagRecord, Result};
 use futures_util::StreamExt;
 
 use super::calls::{Call, Calls};
@@ -89,8 +90,8 @@ impl FeatureFlagStore for Served {
         result
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        self.store.is_shared_with_python()
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flipper::{Watch, WatchEvent};
+use flipper::store::{Watch, WatchEvent};
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep_until};
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flipper::{FlagRecord, Json, Object, Precondition};
+use flipper::FlagRecord;
+use flipper::json::{Json, Object};
+use flipper::store::Precondition;
 use tokio::time::Instant;
 
 use crate::failure::{Code, Done, Failure};

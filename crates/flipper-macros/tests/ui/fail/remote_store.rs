@@ -1,6 +1,6 @@
 use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
 
-fn remote() -> FeatureFlagClient<flipper::Remote> {
+fn remote() -> FeatureFlagClient<flipper::client::Remote> {
     FeatureFlagClient::remote(MemoryFeatureFlagStore::new())
 }
 

@@ -131,7 +131,7 @@ fn registered_bucketers_decide() {
     #[derive(Debug)]
     struct ByFlag(Object);
 
-    impl crate::CustomBucketer for ByFlag {
+    impl crate::bucketing::CustomBucketer for ByFlag {
         fn bucketer_type(&self) -> &str {
             "ByFlag"
         }
@@ -150,9 +150,11 @@ fn registered_bucketers_decide() {
     let stored = r#""bucketer": {"type": "ByFlag", "flag": "F"}"#;
     let text = format!(r#"{{"feature_name": "F", "is_enabled": true, "meta": {{"created_date": 1, {stored}}}}}"#);
     assert_eq!(FlagRecord::from_json(&text).unwrap_err().kind(), crate::ErrorKind::Corrupt);
-    crate::register_bucketer("ByFlag", |fields| Ok(Arc::new(ByFlag(fields.clone())))).unwrap();
-    assert!(crate::register_bucketer("ByFlag", |fields| Ok(Arc::new(ByFlag(fields.clone())))).is_err());
-    assert!(crate::register_bucketer("NoOpBucketer", |fields| Ok(Arc::new(ByFlag(fields.clone())))).is_err());
+    crate::bucketing::register_bucketer("ByFlag", |fields| Ok(Arc::new(ByFlag(fields.clone())))).unwrap();
+    assert!(crate::bucketing::register_bucketer("ByFlag", |fields| Ok(Arc::new(ByFlag(fields.clone())))).is_err());
+    assert!(
+        crate::bucketing::register_bucketer("NoOpBucketer", |fields| Ok(Arc::new(ByFlag(fields.clone())))).is_err()
+    );
     let decided = |enabled| (enabled, Reason::CustomBucketer { bucketer_type: "ByFlag".into() });
     assert_eq!(reason(&plan(stored), &context! { a: 1 }), decided(true));
     assert_eq!(reason(&plan(stored), &context! {}), decided(false));

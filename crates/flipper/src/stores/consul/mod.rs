@@ -69,7 +69,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::stores::feed::feed;
@@ -332,8 +332,8 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
         feed(store.to_string(), move |events, lost| follow::follow(store.clone(), events, lost))
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        true
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_push().with_ordered_versions().shared_with_python()
     }
 
     fn identity(&self) -> Identity {

@@ -74,7 +74,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream};
 use crate::stores::deeper::{is_deeper, is_ours, taken};
 use crate::warn_once::WarnOnce;
@@ -307,8 +307,8 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
         watch::watch(self)
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        true
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_push().shared_with_python()
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {

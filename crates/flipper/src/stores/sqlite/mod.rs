@@ -72,7 +72,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::{Check, Finding};
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -280,6 +280,10 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
             let next = flags.last().filter(|_| flags.len() == PAGE).map(|flag| Some(flag.name.clone()));
             Ok((flags, next))
         })
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_push().with_ordered_versions()
     }
 
     fn identity(&self) -> Identity {

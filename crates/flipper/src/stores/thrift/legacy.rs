@@ -97,7 +97,7 @@ impl ThriftRpcFeatureFlagStore {
 
     /// Finds changes by polling.
     pub(super) fn legacy_watch(&self) -> Watch<'_> {
-        crate::watch_by_polling(self as &dyn FeatureFlagStore, std::time::Duration::from_secs(1))
+        crate::store::watch_by_polling(self as &dyn FeatureFlagStore, std::time::Duration::from_secs(1))
     }
 }
 

@@ -51,7 +51,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
 
 /// So long a server is taken to know only Python's calls.
@@ -333,8 +333,8 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
         watch::watch(self)
     }
 
-    fn is_shared_with_python(&self) -> bool {
-        true
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_push().shared_with_python()
     }
 
     fn identity(&self) -> Identity {

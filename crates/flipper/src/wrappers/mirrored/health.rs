@@ -215,9 +215,15 @@ impl Following {
             .then(|| format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into())
     }
 
-    /// The store's last confirmation to this process, and how long it holds, if the store sends them.
+    /// The store's last confirmation, and how long it holds, if the store sends them.
     pub(super) fn holds(&self) -> (Option<Instant>, Option<Duration>) {
-        (self.confirmation(), self.valid_for)
+        let at = self.confirmed.and_then(|moment| match moment {
+            Moment::Here { at, .. } => Some(at),
+            Moment::Elsewhere(time) => {
+                clock::instant().checked_sub(clock::time_of_day().duration_since(time).unwrap_or_default())
+            }
+        });
+        (at, self.valid_for)
     }
 
     fn reason(&self) -> Option<&Arc<str>> {

@@ -38,7 +38,8 @@ pub(super) struct Shared {
     doubt_for: Duration,
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,
-    has_last_known: bool,
+    /// When the snapshot file that this process began with was written.
+    saved: Option<SystemTime>,
     turns: Turns,
     process: u32,
     /// The store's `Display`, for the log.
@@ -59,7 +60,7 @@ impl Shared {
     ) -> Self {
         let mut order = Order::default();
         let synced = last_known.as_ref().map(|known| known.synced);
-        let has_last_known = last_known.is_some();
+        let saved = last_known.as_ref().map(|known| known.saved);
         for flag in last_known.into_iter().flat_map(|known| known.flags) {
             order.last_known(&flag.name);
             table.replace(flag, "snapshot file");
@@ -72,7 +73,7 @@ impl Shared {
             doubt_for,
             following: Mutex::new(Following::new(synced, identity)),
             first: watch::Sender::new(First::Waiting),
-            has_last_known,
+            saved,
             turns: Turns::default(),
             process: std::process::id(),
             store,
@@ -159,6 +160,9 @@ impl Shared {
         for name in order.take_hints() {
             self.table.emit(TableEvent::Hint(name));
         }
+        if order.take_renumbered() {
+            self.table.emit(TableEvent::Reset);
+        }
     }
 
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
@@ -220,9 +224,11 @@ impl Shared {
                 // It is still held, and is removed when the doubt ends.
                 order.last_known(&read.name);
             } else {
-                self.table.replace_or_remove(&read.name, state.flatten(), BY_READ);
+                self.table.replace_or_remove(&read.name, state.clone().flatten(), BY_READ);
             }
         }
+        let is_held = state.flatten().is_some_and(|found| self.holds(&read.name, Some(&found)));
+        let settled = is_held && order.is_of_this_epoch(read.sent) && self.settle_doubt(&read.name);
         let could = error.is_none();
         if !self.settle(order)
             && let Some(error) = error
@@ -231,6 +237,7 @@ impl Shared {
             let turn = self.following().unread(Some(reason.into()));
             self.note(turn);
         }
+        self.end_doubt_if(settled);
         could
     }
 
@@ -243,19 +250,21 @@ impl Shared {
         if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {
             return;
         }
-        let mut settled = false;
-        match order.found(name, sent, state.map_or(Observed::ABSENT, observed), clock::instant()) {
-            Verdict::Newer => {
-                settled = self.settle_doubt(name);
-                self.table.replace_or_remove(name, state.cloned(), BY_READ);
-            }
-            Verdict::Unclear if self.table.get(name).map(|held| held.version) != state.map(|it| it.version.clone()) => {
-                order.give_out(name);
-            }
-            Verdict::Unclear | Verdict::NotNewer => {}
+        let verdict = order.found(name, sent, state.map_or(Observed::ABSENT, observed), clock::instant());
+        if verdict == Verdict::Newer {
+            self.table.replace_or_remove(name, state.cloned(), BY_READ);
         }
+        let is_held = self.holds(name, state);
+        if verdict == Verdict::Unclear && !is_held {
+            order.give_out(name);
+        }
+        let settled = is_held && order.is_of_this_epoch(sent) && self.settle_doubt(name);
         self.settle(order);
         self.end_doubt_if(settled);
+    }
+
+    fn holds(&self, name: &str, state: Option<&Stored>) -> bool {
+        self.table.get(name).map(|held| held.version) == state.map(|state| state.version.clone())
     }
 
     /// After each decision. When no flag waits for a failed read, clears that cause of staleness; returns whether that is so.

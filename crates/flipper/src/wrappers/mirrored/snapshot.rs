@@ -39,6 +39,8 @@ pub(crate) struct LastKnown {
     pub(crate) flags: Vec<Stored>,
     /// When they were the store's.
     pub(crate) synced: SystemTime,
+    /// When the file was written, which is later than the last confirmation in it.
+    pub(crate) saved: SystemTime,
 }
 
 #[derive(Clone, Debug)]
@@ -95,11 +97,15 @@ impl SnapshotFile {
                 false => format!("it has the flags of {store}, not of {}", self.store),
             }));
         }
-        let seconds = body.get("synced").and_then(Json::as_i64).and_then(|seconds| u64::try_from(seconds).ok());
-        let synced = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+        let time = |key| {
+            let seconds = u64::try_from(body.get(key).and_then(Json::as_i64)?).ok()?;
+            Some(UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?.min(SystemTime::now()))
+        };
         let flags = body.get("flags").and_then(Json::as_array).map(|flags| flags.iter().map(parse_flag).collect());
-        match (synced, flags) {
-            (Some(synced), Some(Some(flags))) => Ok(LastKnown { flags, synced: synced.min(SystemTime::now()) }),
+        match (time("synced"), flags) {
+            (Some(synced), Some(Some(flags))) => {
+                Ok(LastKnown { flags, synced, saved: time("saved").unwrap_or(synced) })
+            }
             _ => Err(invalid("its fields are not those of a snapshot")),
         }
     }
@@ -109,8 +115,11 @@ impl SnapshotFile {
         let mut body = Object::new();
         body.insert("store", self.store.as_str());
         body.insert("place", self.place.as_str());
-        let seconds = synced.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        body.insert("synced", i64::try_from(seconds).unwrap_or(i64::MAX));
+        let seconds = |time: SystemTime| {
+            i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
+        };
+        body.insert("synced", seconds(synced));
+        body.insert("saved", seconds(SystemTime::now()));
         body.insert("flags", flags.iter().filter_map(flag_to_json).collect::<Vec<_>>());
         let body = Json::Object(body).to_string();
         if HEAD.len() + 41 + body.len() > MAX_SIZE {

@@ -11,6 +11,7 @@ use super::hub::state::State;
 use super::store::{self, Read};
 use super::world::{Failed, Local, PAUSE, Upstream, World, call, turn};
 use super::{Kind, NAMES, follow, serve};
+use crate::clock;
 use crate::identity::Identity;
 use crate::state::{Stored, Version, WatchEvent};
 use crate::table::FlagTable;
@@ -38,12 +39,14 @@ pub(super) struct Node {
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
+    /// The number of lists taken in.
+    lists: Cell<u64>,
     /// Until then nothing is read again.
     paused: Cell<Duration>,
     /// When the last list was read.
     pub(super) listed: Cell<Duration>,
     pub(super) past: RefCell<Past>,
-    saved: RefCell<Option<(Vec<Stored>, SystemTime)>>,
+    saved: RefCell<Option<(Vec<Stored>, SystemTime, SystemTime)>>,
 }
 
 impl Node {
@@ -60,15 +63,15 @@ impl Node {
 
     pub(super) fn save(&self) {
         if let Some(synced) = self.shared.synced() {
-            *self.saved.borrow_mut() = Some((self.shared.table.list(), synced));
+            *self.saved.borrow_mut() = Some((self.shared.table.list(), synced, clock::time_of_day()));
         }
     }
 }
 
-pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>, SystemTime)>) -> Rc<Node> {
+pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>, SystemTime, SystemTime)>) -> Rc<Node> {
     world.starts.set(world.starts.get() + 1);
     let (start, has_server) = (world.starts.get(), level < world.setup.mirrors);
-    let known = saved.clone().map(|(flags, synced)| LastKnown { flags, synced });
+    let known = saved.clone().map(|(flags, synced, saved)| LastKnown { flags, synced, saved });
     let shared = Shared::in_table(FlagTable::keeping(KEPT), String::new(), Identity::new("store"), known, super::DOUBT);
     let node = Rc::new(Node {
         level,
@@ -81,6 +84,7 @@ pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>,
         watching: Cell::new(0),
         calling: Cell::new(0),
         is_lost: Cell::new(true),
+        lists: Cell::new(0),
         paused: Cell::default(),
         listed: Cell::default(),
         past: RefCell::default(),
@@ -133,10 +137,17 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
                 move || node.is_up() && node.watch.get() == watch
             };
             world.clone().spawn(is_wanted, async move {
+                let lists = node.lists.get();
                 let found = get_upstream(&world, &node, &read.name).await;
                 world.note(|| format!("mirror {}: read {} as {:?}", node.level, read.name, shown(&found)));
+                let is_current = lists == node.lists.get() && !node.is_lost.get();
+                let there = found.as_ref().ok().and_then(Option::as_ref).map(|flag| content(Some(flag)));
                 if !node.shared.end_read(&read, found.map_err(|_| error("read"))) {
                     node.paused.set(world.now() + PAUSE);
+                }
+                if is_current && there == Some(content(node.shared.table.get(&read.name).as_ref())) {
+                    // The store has it again.
+                    world.heard_of(&node, &read.name);
                 }
                 world.check(&node);
             });
@@ -163,8 +174,10 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
 fn take_in(world: &World, node: &Node, event: WatchEvent) {
     world.note(|| format!("mirror {}: takes in {}", node.level, describe(&event)));
     match &event {
+        WatchEvent::Reset { read_at, valid_for, .. } if node.shared.is_outdated(*read_at, *valid_for) => {}
         WatchEvent::Reset { flags, read_at, .. } => {
             node.listed.set(world.since(*read_at));
+            node.lists.set(node.lists.get() + 1);
             world.before_reset(node, flags, node.is_lost.replace(false));
         }
         WatchEvent::Lost(_) => node.is_lost.set(true),
@@ -197,19 +210,20 @@ pub(super) fn get_upstream(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Lo
 /// `MirroredFeatureFlagStore::get`.
 pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<GetResult> {
     Box::pin(async move {
-        let sent = node.shared.sent();
+        let (sent, lists) = (node.shared.sent(), node.lists.get());
         let found = get_upstream(&world, &node, &name).await?;
         world.note(|| format!("mirror {}: a caller read {name} as {}", node.level, content(found.as_ref())));
-        take_read(&world, &node, &name, sent, found.as_ref());
+        take_read(&world, &node, &name, (sent, lists), found.as_ref());
         Ok(found)
     })
 }
 
-fn take_read(world: &World, node: &Node, name: &str, sent: Sent, found: Option<&Stored>) {
+fn take_read(world: &World, node: &Node, name: &str, (sent, lists): (Sent, u64), found: Option<&Stored>) {
     node.shared.found(name, sent, found);
     let here = node.shared.table.get(name);
-    // While the store is lost, the mirror takes nothing in, so a doubt goes on.
-    if found.is_some() && !node.is_lost.get() && content(here.as_ref()) == content(found) {
+    // The mirror takes in nothing while the store is lost, so a doubt goes on, and no read from before its last list.
+    let is_current = lists == node.lists.get() && !node.is_lost.get();
+    if found.is_some() && is_current && content(here.as_ref()) == content(found) {
         world.heard_of(node, name);
     }
     world.check(node);
@@ -264,9 +278,9 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
 /// As the mirror does.
 async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(), Failed> {
     for _ in 0..3 {
-        let sent = node.shared.sent();
+        let (sent, lists) = (node.shared.sent(), node.lists.get());
         let found = get_upstream(world, node, name).await?;
-        take_read(world, node, name, sent, found.as_ref());
+        take_read(world, node, name, (sent, lists), found.as_ref());
         if !node.shared.is_unclear(name, sent) {
             return Ok(());
         }

@@ -23,6 +23,8 @@ pub(crate) struct Order {
     failing: usize,
     /// Names whose state at watchers of this mirror may differ from the held one.
     hints: Vec<Box<str>>,
+    /// Whether a lower number replaced one from before the last reset: for watchers of this mirror the numbers start again.
+    renumbered: bool,
     /// The number of names at which those of flags deleted long ago are forgotten.
     prune_at: usize,
 }
@@ -68,7 +70,7 @@ pub(crate) struct Sent {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) name: Box<str>,
-    sent: Sent,
+    pub(crate) sent: Sent,
 }
 
 impl Order {
@@ -89,6 +91,7 @@ impl Order {
     /// After an own write; returns whether it is newer than the held state.
     pub(crate) fn end_write(&mut self, name: &str, write: &Write, outcome: Outcome, now: Instant) -> Verdict {
         let epoch = self.epoch;
+        let mut renumbered = false;
         let known = self.name(name);
         known.writes = known.writes.saturating_sub(1);
         known.own = Some(now);
@@ -102,6 +105,7 @@ impl Order {
                 let overtaken = matches!((state.number, known.number), (Some(new), Some(current)) if new < current)
                     && known.epoch == Some(epoch);
                 if went_back || !overtaken {
+                    renumbered = known.is_renumbered_by(state, epoch);
                     known.known = true;
                     known.present = state.present;
                     known.deleted_at_unknown_number = !state.present && state.number.is_none();
@@ -122,6 +126,7 @@ impl Order {
         } else if std::mem::take(&mut known.given_out) {
             self.hints.push(name.into());
         }
+        self.renumbered |= renumbered;
         self.schedule(name);
         verdict
     }
@@ -234,6 +239,16 @@ impl Order {
         std::mem::take(&mut self.hints)
     }
 
+    /// Whether watchers of this mirror must start again, since they hold a higher number from before the last reset.
+    pub(crate) fn take_renumbered(&mut self) -> bool {
+        std::mem::take(&mut self.renumbered)
+    }
+
+    /// Whether a read that was sent then belongs to the last list of all flags.
+    pub(crate) fn is_of_this_epoch(&self, sent: Sent) -> bool {
+        sent.epoch == self.epoch
+    }
+
     /// Whether a read that was sent then does not decide which state is the newest.
     pub(crate) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
@@ -275,8 +290,13 @@ impl Order {
             known.listed = epoch;
         }
         let verdict = known.verdict(state, read_at, source, epoch);
+        let mut renumbered = false;
         match verdict {
-            Verdict::Newer => known.enter(state, read_at, source, epoch, now),
+            Verdict::Newer => {
+                // After a reset, watchers of this mirror compare no number with one from before.
+                renumbered = source != Source::Reset && known.is_renumbered_by(state, epoch);
+                known.enter(state, read_at, source, epoch, now);
+            }
             Verdict::NotNewer => {}
             Verdict::Unclear => known.mark(now),
         }
@@ -289,6 +309,7 @@ impl Order {
         if (source != Source::Event || !marked) && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }
+        self.renumbered |= renumbered;
         if marked && source != Source::Read {
             self.schedule(name);
         }

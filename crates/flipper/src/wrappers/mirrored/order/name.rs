@@ -117,6 +117,11 @@ impl Name {
         source == Source::Read && read_at > last
     }
 
+    /// Whether a number of an earlier epoch is held that is not below this state's.
+    pub(super) fn is_renumbered_by(&self, state: Observed, epoch: u64) -> bool {
+        self.epoch != Some(epoch) && self.number.is_some_and(|old| state.number.is_none_or(|new| new <= old))
+    }
+
     pub(super) fn enter(
         &mut self,
         state: Observed,

@@ -22,6 +22,9 @@ impl Shared {
         read_at: Option<Instant>,
         valid_for: Option<Duration>,
     ) {
+        if self.is_outdated(read_at, valid_for) {
+            return self.fill(flags, read_at);
+        }
         // Anything sent from now on is answered after these.
         let now = clock::instant();
         let after_loss = self.following().is_lost();
@@ -71,6 +74,31 @@ impl Shared {
             }
             self.note(turn);
         }
+    }
+
+    /// Whether a server in doubt lists flags older than those of the snapshot file: it may have begun with an older file.
+    pub(in crate::wrappers::mirrored) fn is_outdated(
+        &self,
+        read_at: Option<Instant>,
+        valid_for: Option<Duration>,
+    ) -> bool {
+        let (Some(saved), Some(read_at)) = (self.saved, read_at) else { return false };
+        let is_synced = matches!(*self.first.borrow(), First::Synced);
+        !is_synced
+            && valid_for == Some(Duration::ZERO)
+            && clock::time_of_day().checked_sub(clock::age(read_at)) < Some(saved)
+    }
+
+    /// Takes in only new flags. The others wait for a list that the store confirms.
+    fn fill(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
+        let mut order = self.order();
+        order.start_reset(0);
+        for flag in flags.into_iter().filter(|flag| self.table.get(&flag.name).is_none()) {
+            if order.event(&flag.name, observed(&flag), read_at, clock::instant()) {
+                self.table.replace(flag, BY_LIST);
+            }
+        }
+        self.settle(order);
     }
 
     pub(super) fn begin_doubt(

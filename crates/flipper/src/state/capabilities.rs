@@ -1,0 +1,42 @@
+/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is a store of one program
+/// that is polled.
+///
+/// ```
+/// use flipper::store::Capabilities;
+///
+/// let capabilities = Capabilities::default().with_push().with_ordered_versions();
+/// assert!(capabilities.push && capabilities.ordered_versions && !capabilities.shared_with_python);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// [`watch`](crate::FeatureFlagStore::watch) emits a change when it happens, without polling, as far as the server permits.
+    pub push: bool,
+    /// Every version has a number, and a newer version a higher one; see [`Version::ordered`](crate::store::Version::ordered).
+    pub ordered_versions: bool,
+    /// The Python library `flipper-client` may read and write the same flags. A write then warns of what Python cannot load or would drop.
+    pub shared_with_python: bool,
+}
+
+impl Capabilities {
+    /// Changes are pushed.
+    #[must_use]
+    pub const fn with_push(mut self) -> Self {
+        self.push = true;
+        self
+    }
+
+    /// Versions are ordered.
+    #[must_use]
+    pub const fn with_ordered_versions(mut self) -> Self {
+        self.ordered_versions = true;
+        self
+    }
+
+    /// Python programs share the flags.
+    #[must_use]
+    pub const fn shared_with_python(mut self) -> Self {
+        self.shared_with_python = true;
+        self
+    }
+}
