@@ -46,7 +46,7 @@ const DELIMITER: &str = "__";
 ///   than the float `2⁵³`. Strings compare by code point, lists element by element, objects for equality only.
 /// - `one_of` looks for an equal element in a list; the operator `in` also finds a part of a string and a key of an object.
 /// - Values that the operator cannot compare (`3 > "a"`) make the check fail, with the reason
-///   [`TypeMismatch`](crate::Reason::TypeMismatch). The Python library raises `TypeError`.
+///   [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch). The Python library raises `TypeError`.
 /// - A variable may have any name. When the Python library loads a name with `__`, it splits it (`a__gt` becomes `a` with the operator
 ///   `gt`) or fails: choose other names for flags that Python reads.
 /// - JSON has no NaN and no infinities: as a condition's value, a NaN becomes null and an infinity the largest float.

@@ -40,7 +40,7 @@ const FEW: usize = 8;
 /// - The flag's name is **not** hashed: the same users come first in every flag, and bear all early roll-outs.
 /// - All attributes count. Without a whitelist an additional attribute moves the user to another bucket.
 /// - A check with no attribute of the whitelist hashes `[]`, whose score is 0.32. All such callers are switched together, and
-///   [`Bucket::is_shared`](crate::Bucket::is_shared) reports it.
+///   [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) reports it.
 /// - `1`, `1.0` and `"1"` are different users.
 /// - An attribute named `randomizer` is never hashed.
 ///
@@ -56,7 +56,7 @@ pub struct ConsistentHashPercentageBucketer {
 impl ConsistentHashPercentageBucketer {
     pub(crate) const TYPE: &str = "ConsistentHashPercentageBucketer";
 
-    /// This share of all callers, from 0 to 1; [`Percentage::percent`](crate::Percentage::percent) takes 0 to 100.
+    /// This share of all callers, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), ..Self::default() }

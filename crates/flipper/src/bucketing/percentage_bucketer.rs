@@ -18,7 +18,7 @@ pub struct PercentageBucketer {
 impl PercentageBucketer {
     pub(crate) const TYPE: &str = "PercentageBucketer";
 
-    /// This share of all checks, from 0 to 1; [`Percentage::percent`](crate::Percentage::percent) takes 0 to 100.
+    /// This share of all checks, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into() }

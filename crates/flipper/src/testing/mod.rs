@@ -28,7 +28,7 @@
 //!
 //! It holds for the clients of one set of flags: clones of the client, handles, scopes, and other clients of the same store in memory. It is
 //! the answer of every check, whatever the attributes, including `fetch_enabled`; [`evaluate`] returns
-//! [`Reason::Overridden`](crate::Reason::Overridden). The flag itself is not changed, and need not exist.
+//! [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The flag itself is not changed, and need not exist.
 //!
 //! [`evaluate`]: crate::FeatureFlagClient::evaluate
 

@@ -34,7 +34,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     /// [`build`](Self::build) reads the file. It is replaced as a whole within about a second of a change, and holds up to 64 MiB. A file that
     /// is invalid or of another store is ignored with a warning.
     ///
-    /// The flags of the file are in memory at once, and `Stale`. [`ready`](crate::LocalFeatureFlagStore::ready) still waits for those of the
+    /// The flags of the file are in memory at once, and `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) still waits for those of the
     /// store, but returns if the store is unreachable.
     #[must_use]
     pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
