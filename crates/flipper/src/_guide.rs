@@ -1,7 +1,7 @@
-//! The guides: the files of `docs/` as pages. They are no part of the API, and exist in the documentation alone.
+//! The guides: the files of `docs/` as pages of the documentation. They are not part of the API.
 
-/// A page, whose examples are tests where the condition holds. Its links have definitions at the end of the file, which lead to files. Of two
-/// definitions the first counts, so these lead to pages.
+/// A page. Its examples are tests where the condition holds. The file defines its links as paths of files; the definitions here come
+/// first, so they win, and lead to pages.
 macro_rules! page {
     ($name:ident: $file:literal if $($condition:tt)+) => {
         #[doc = "[benchmarks]: crate::_guide::benchmarks"]
@@ -22,12 +22,12 @@ page!(evaluation: "evaluation.md" if all());
 page!(stores: "stores.md" if all());
 page!(using_flags: "using-flags.md" if any(not(doctest), feature = "macros"));
 
-// The examples of these need other crates, which test them.
+// Other crates test the examples of these.
 page!(cli: "cli.md" if not(doctest));
 page!(in_application: "in-application.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));
 
-// These have none.
+// These have no examples.
 page!(benchmarks: "benchmarks.md" if not(doctest));
 page!(benchmarks_consul: "benchmarks-consul.md" if not(doctest));
 page!(benchmarks_evaluation: "benchmarks-evaluation.md" if not(doctest));

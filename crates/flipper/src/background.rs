@@ -1,4 +1,4 @@
-//! The one thread that this crate starts for timers and background tasks, so that no caller needs a runtime of their own.
+//! The one thread that this crate starts for timers and background tasks, so that callers need no runtime.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -14,12 +14,12 @@ thread_local! {
     static IS_THIS_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The runtime of the process's flipper thread, which starts with the first call.
+/// The runtime of the process's flipper thread. The first call starts it.
 pub(crate) fn handle() -> Result<&'static Handle, &'static str> {
     HANDLE.get_or_init(|| start().map_err(|error| error.to_string())).as_ref().map_err(String::as_str)
 }
 
-/// Whether this is the flipper thread, on which nothing may wait for what the thread itself has to do.
+/// Whether this is the flipper thread, which must not block: it would wait for itself.
 pub(crate) fn is_this_thread() -> bool {
     IS_THIS_THREAD.get()
 }
@@ -34,24 +34,24 @@ fn start() -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// Sleeps under any executor. A tokio timer of the caller's would panic where the caller has no runtime, or one without time.
+/// Sleeps under any executor. A tokio timer panics if the caller has no runtime, or one without timers.
 pub(crate) async fn sleep(duration: Duration) {
     let slept = match handle() {
         Ok(handle) => handle.spawn(async move { tokio::time::sleep(duration).await }).await.is_ok(),
         Err(_) => false,
     };
     if !slept {
-        // No thread could be had: holding this one for the short while of a back-off is better than spinning.
+        // There is no thread: to block for a short back-off is better than to spin.
         std::thread::sleep(duration);
     }
 }
 
-/// Runs a future with the timer and the sockets of the flipper thread, whatever polls it, and not longer than `limit`: tasks
-/// that it starts run on that thread and outlive the runtime of the caller.
+/// Runs a future for at most `limit`, with the timer and sockets of the flipper thread, whatever polls it. Tasks that it starts run on
+/// that thread and outlive the caller's runtime.
 ///
 /// # Errors
 ///
-/// `TimedOut`, or why there is no such thread.
+/// `TimedOut`, or the reason why the thread is missing.
 pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> io::Result<T> {
     let handle = handle().map_err(io::Error::other)?;
     let timed = {

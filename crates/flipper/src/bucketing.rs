@@ -1,4 +1,4 @@
-//! Bucketers: which part of the callers a flag is on for.
+//! Bucketers: for which share of the callers a flag is on.
 
 mod consistent_hash;
 pub(crate) mod custom;
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 
 const TYPE: &str = "type";
 const NO_OP: &str = "NoOpBucketer";
-/// What it is written as; nearly every flag has it.
+/// The stored text of `NoOp`, which nearly every flag has.
 pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 
 /// Decides for which callers a flag is on, where no conditions do.
@@ -30,7 +30,7 @@ pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 /// | bucketer | same caller, same answer | choice differs from flag to flag | Python can load it |
 /// |---|---|---|---|
 /// | `NoOp` | on for everybody | | yes |
-/// | [`PercentageBucketer`] | no, each check is drawn anew | yes | yes |
+/// | [`PercentageBucketer`] | no, each check draws | yes | yes |
 /// | [`ConsistentHashPercentageBucketer`] | yes | **no** | yes |
 /// | [`SaltedPercentageBucketer`] | yes | yes | **no** |
 /// | a type of your own, see [`register_bucketer`] | yours | yours | if it is registered there too |
@@ -47,21 +47,21 @@ pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Bucketer {
-    /// Everybody.
+    /// On for everybody.
     #[default]
     NoOp,
-    /// A part of all checks.
+    /// A share of all checks.
     Percentage(PercentageBucketer),
-    /// A part of all callers, the same ones as the Python library chooses.
+    /// A share of all callers, the same callers as in the Python library.
     ConsistentHash(ConsistentHashPercentageBucketer),
-    /// A part of all callers, chosen anew for each flag.
+    /// A share of all callers, independent from flag to flag.
     Salted(SaltedPercentageBucketer),
-    /// A type of the program's own.
+    /// A type of your own.
     Custom(Arc<dyn CustomBucketer>),
 }
 
 impl Bucketer {
-    /// The type name it is stored by.
+    /// The stored type name.
     #[must_use]
     pub fn bucketer_type(&self) -> &str {
         match self {
@@ -77,7 +77,7 @@ impl Bucketer {
     ///
     /// # Errors
     ///
-    /// `Corrupt`, if the type is neither known nor registered, or its fields cannot be read.
+    /// `Corrupt` if the type is not registered, or its fields are unreadable.
     pub fn from_json(json: &Json) -> Result<Self> {
         if json.is_null() {
             return Ok(Self::NoOp);

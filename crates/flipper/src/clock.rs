@@ -1,9 +1,9 @@
-//! Time and chance, injected so that ramps and random buckets can be tested.
+//! Time and randomness, injected so that ramps and random buckets can be tested.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Tells the time of day.
+/// A source of the time of day.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -22,7 +22,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> SystemTime;
 
-    /// The time that checks go by: `now`, unless there is one that is cheaper to read and at most some milliseconds old.
+    /// The time for checks: `now`, or one that is cheaper to read and at most some milliseconds old.
     fn recent(&self) -> SystemTime {
         self.now()
     }
@@ -37,8 +37,7 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
-    /// On Linux the time of the kernel's last tick, at most 10 ms ago: read from memory, where `now` waits for a counter of
-    /// the processor.
+    /// On Linux, the time of the kernel's last tick, at most 10 ms ago. It is read from memory, while `now` waits for a counter of the CPU.
     #[cfg(target_os = "linux")]
     #[inline]
     fn recent(&self) -> SystemTime {
@@ -50,7 +49,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The present moment, which the model of the chain sets.
+/// The current time, which the model of the chain sets.
 #[inline]
 pub(crate) fn instant() -> Instant {
     #[cfg(test)]
@@ -60,7 +59,6 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// The time of day, which the model of the chain sets.
 #[inline]
 pub(crate) fn time_of_day() -> SystemTime {
     #[cfg(test)]
@@ -70,12 +68,10 @@ pub(crate) fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 
-/// How long ago that was.
 pub(crate) fn age(at: Instant) -> Duration {
     instant().saturating_duration_since(at)
 }
 
-/// A clock of the thread's own.
 #[cfg(test)]
 pub(crate) mod model {
     use std::cell::Cell;
@@ -92,7 +88,7 @@ pub(crate) mod model {
     }
 }
 
-/// Gives numbers in `0.0..1.0`.
+/// A source of random numbers in `0.0..1.0`.
 pub trait RandomSource: Debug + Send + Sync + 'static {
     /// The next number, at least 0 and less than 1.
     fn next(&self) -> f64;
@@ -117,7 +113,7 @@ mod tests {
         let before = SystemClock.now();
         let recent = SystemClock.recent();
         assert!(recent <= SystemClock.now());
-        // A hundred ticks, for the tick of a virtual machine may be late.
+        // A hundred ticks: the tick of a virtual machine may be late.
         assert!(recent >= before - std::time::Duration::from_secs(1));
     }
 }

@@ -1,5 +1,3 @@
-//! Conditions: which attributes a caller must have.
-
 mod all;
 mod check;
 pub(crate) mod compare;
@@ -35,23 +33,22 @@ const DELIMITER: &str = "__";
 /// `FromStr` reads, and `Display` writes, `attribute operator value`, several joined by `and`:
 ///
 /// - The operators are `=` (or `==`), `!=` (`<>`), `<`, `<=`, `>`, `>=`, `in` and `not in`, the last two with a list: `plan in pro,team`.
-/// - A value is JSON where it can be read as such (a number, `true`, `false`, `null`), else a string; quotes make anything a string.
-/// - An attribute needs quotes where it is no single word, is `and`, `or`, `in` or `not`, or has `__` in it.
-/// - A condition without checks, and what the grammar has no form for (a list as the value of `=`, a text as that of `in`), is
-///   written for people, and cannot be read back.
+/// - A value is JSON if it parses as such (a number, `true`, `false`, `null`), else a string; quotes always make a string.
+/// - An attribute needs quotes if it is not a single word, is `and`, `or`, `in` or `not`, or contains `__`.
+/// - Some conditions print as text that does not parse: one without checks, and those that the grammar cannot express (a list as the value
+///   of `=`, a string as that of `in`).
 ///
 /// # Behavior
 ///
-/// - An attribute that no check names is not looked at, and neither is a check whose attribute the context lacks. A
-///   condition without checks holds.
+/// - A check is ignored if the context lacks its attribute. An attribute that no check names is ignored. A condition without checks holds.
 /// - A variable may have several checks. The same variable and operator again replace the value.
 /// - Numbers compare by their exact value whatever their type: `true`, `1` and `1.0` are equal, `2⁵³ + 1` is greater
 ///   than the float `2⁵³`. Strings compare by code point, lists element by element, objects for equality only.
 /// - `one_of` looks for an equal element in a list; the operator `in` also finds a part of a string and a key of an object.
 /// - Values that the operator cannot compare (`3 > "a"`) make the check fail, with the reason
 ///   [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch). The Python library raises `TypeError`.
-/// - A variable may be named anything. The Python library, though, takes one with `__` in its name apart when it loads it
-///   (`a__gt` becomes `a` with the operator `gt`) or cannot load it at all: choose other names where Python reads along.
+/// - A variable may have any name. When the Python library loads a name with `__`, it splits it (`a__gt` becomes `a` with the operator
+///   `gt`) or fails: choose other names for flags that Python reads.
 /// - JSON has no NaN and no infinities: as a condition's value, a NaN becomes null and an infinity the largest float.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Condition {
@@ -83,8 +80,8 @@ impl Condition {
         Self::default()
     }
 
-    /// A condition with one check in the Python library's spelling: `name` for equality, `name__operator` for the
-    /// operators `ne`, `gt`, `gte`, `lt`, `lte`, `in` and `not_in`.
+    /// A condition with one check in the Python library's spelling: `name` for equality, or `name__operator` with `ne`, `gt`, `gte`, `lt`,
+    /// `lte`, `in` or `not_in`.
     ///
     /// ```
     /// use flipper::Condition;
@@ -96,8 +93,7 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if there is no such operator, or more than one `__`. (The Python library takes `a__b__gt` for a
-    /// variable of that name.)
+    /// `InvalidInput` for an unknown operator, or more than one `__`. (The Python library takes `a__b__gt` for a variable of that name.)
     pub fn parse<'a>(key: &str, value: impl Into<Value<'a>>) -> Result<Self> {
         Self::new().and(key, value)
     }
@@ -181,7 +177,7 @@ impl Condition {
         self.variables.is_empty()
     }
 
-    /// Variable, operator and value of each check, those of a variable together.
+    /// Variable, operator and value of each check, grouped by variable.
     pub fn checks(&self) -> impl Iterator<Item = (&str, Operator, &Json)> {
         self.variables
             .iter()

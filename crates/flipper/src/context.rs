@@ -1,4 +1,4 @@
-//! What a check knows about its caller: named values, on the stack or owned.
+//! The attributes of a check: named values, on the stack or owned.
 
 mod macros;
 pub(crate) mod operand;
@@ -14,14 +14,13 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The attributes of one check, in the order in which they were given.
+/// The attributes of one check, in the order in which they were passed.
 ///
 /// It is implemented for arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes), for
 /// [`Context`], and for references to them. It cannot be implemented elsewhere.
 ///
-/// Giving no attributes, by an empty context, is the same as giving no context: conditions are not looked at, the
-/// bucketer decides. A name given twice counts twice: both values are checked, both are hashed. [`Context`] keeps the
-/// last one only.
+/// An empty context is the same as no context: conditions are ignored, and the bucketer decides. A name that occurs twice counts twice: both
+/// values are checked, both are hashed. [`Context`] keeps only the last one.
 ///
 /// ```
 /// use flipper::{Context, context};
@@ -49,7 +48,7 @@ pub trait Attributes: sealed::Sealed {
         self.len() == 0
     }
 
-    /// The name and the value at this place, counted from 0.
+    /// The name and the value at this index, from 0.
     ///
     /// # Panics
     ///

@@ -1,5 +1,3 @@
-//! The one error type of this crate.
-
 mod kind;
 
 use std::error::Error as StdError;
@@ -14,8 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of a flag, a store or an argument.
 ///
-/// [`kind`](Self::kind) is for programs; `Display` says what happened at this level, with the flag and the store where
-/// they are known; [`source`](StdError::source) has the cause.
+/// [`kind`](Self::kind) is for programs. `Display` says what happened at this level, with the flag and the store where they are known.
+/// [`source`](StdError::source) has the cause.
 ///
 /// ```
 /// use flipper::{Error, ErrorKind};
@@ -37,9 +35,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind. `Conflict` and `Unavailable` begin as transient, the others do not. `Conflict`, `FlagExists`,
-    /// `FlagNotFound`, `InvalidInput`, `InvalidName`, `Unsupported` and `Vetoed` begin as errors after which
-    /// [nothing was written](Self::nothing_written).
+    /// An error of this kind. `Conflict` and `Unavailable` begin as transient. After `Conflict`, `FlagExists`, `FlagNotFound`,
+    /// `InvalidInput`, `InvalidName`, `Unsupported` and `Vetoed`, [nothing was written](Self::nothing_written) by default.
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner {
@@ -62,14 +59,14 @@ impl Error {
         }))
     }
 
-    /// Replaces the kind's general words by these; lower case, no full stop.
+    /// Replaces the kind's general message; lower case, no full stop.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.0.message = Some(message.into());
         self
     }
 
-    /// Names the store. The name must hold no secret.
+    /// Names the store. The name must contain no secret.
     #[must_use]
     pub fn with_store(mut self, store: impl fmt::Display) -> Self {
         self.0.store = Some(store.to_string());
@@ -90,14 +87,14 @@ impl Error {
         self
     }
 
-    /// Says whether the same call may succeed later without anybody changing anything.
+    /// Sets whether the same call may succeed later without any intervention.
     #[must_use]
     pub fn with_transient(mut self, transient: bool) -> Self {
         self.0.transient = transient;
         self
     }
 
-    /// Says whether it is certain that the call wrote nothing.
+    /// Sets whether the call certainly wrote nothing.
     #[must_use]
     pub fn with_nothing_written(mut self, certain: bool) -> Self {
         self.0.nothing_written = certain;
@@ -110,19 +107,19 @@ impl Error {
         self.0.kind
     }
 
-    /// The store, where one took part.
+    /// The store, if one is involved.
     #[must_use]
     pub fn store(&self) -> Option<&str> {
         self.0.store.as_deref()
     }
 
-    /// The flag, where one took part.
+    /// The flag, if one is involved.
     #[must_use]
     pub fn flag(&self) -> Option<&str> {
         self.0.flag.as_deref()
     }
 
-    /// This error and all that is behind it, in one text, for where a text is all there is room for.
+    /// This error and its causes in one text, for where only a text fits.
     ///
     /// ```
     /// # use flipper::{Error, ErrorKind};
@@ -135,7 +132,7 @@ impl Error {
         let mut cause = self.source();
         while let Some(error) = cause {
             let next = error.to_string();
-            // Drivers repeat what their own source says.
+            // Drivers repeat the text of their own source.
             if !text.contains(&next) {
                 text.push_str(": ");
                 text.push_str(&next);
@@ -145,14 +142,14 @@ impl Error {
         text
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without any intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
 
-    /// Whether it is certain that the call wrote nothing: the store refused it, or it was never sent. Otherwise a write may have
-    /// been done, or may be done a little later.
+    /// Whether the call certainly wrote nothing: the store refused it, or it was never sent. Otherwise the outcome is unknown: a write may
+    /// have been done, or may be done a little later.
     ///
     /// ```
     /// use flipper::{Error, ErrorKind};
@@ -166,7 +163,7 @@ impl Error {
         self.0.nothing_written
     }
 
-    /// Another copy, for others who wait for the same answer. Of its causes it has the text of the first.
+    /// A copy for other waiters on the same result. It keeps only the text of the first cause.
     pub(crate) fn copy(&self) -> Self {
         let Inner { kind, ref message, ref store, ref flag, transient, nothing_written, .. } = *self.0;
         let source = self.source().map(|source| source.to_string().into());

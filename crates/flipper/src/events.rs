@@ -18,15 +18,15 @@ pub struct WriteEvent {
     verb: Verb,
 }
 
-/// What a write does, with what it was given.
+/// What a write does, with its arguments.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Verb {
-    /// `create`, where it writes.
+    /// `create`, if it writes.
     Create {
         /// Whether the new flag is enabled.
         is_enabled: bool,
-        /// Its client data; `None` if none was given.
+        /// Its client data, if any was passed.
         client_data: Option<Json>,
     },
     /// `enable`.
@@ -35,7 +35,7 @@ pub enum Verb {
     Disable,
     /// `destroy`.
     Destroy,
-    /// `set_client_data`, with what the client data is then, the new merged into the old.
+    /// `set_client_data`, with the whole client data after the merge.
     SetClientData(Object),
     /// `add_condition`.
     AddCondition(Condition),
@@ -65,17 +65,17 @@ impl WriteEvent {
     }
 }
 
-/// Hears of every write of a client, before and after it. Both methods have a default that does nothing.
+/// Is called before and after every write of a client. Both methods do nothing by default.
 ///
-/// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed. One
-/// that panics is an error in the log: before a write it vetoes it, after it nothing else comes of it.
+/// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed. A panic is
+/// logged as an error: before a write it is a veto, after it has no effect.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Called once before a write, after the flag was read and before anything is written. An error vetoes it: the caller of
-    /// the write gets [`ErrorKind::Vetoed`] with this error as its source.
+    /// Called once before a write, after the flag was read. An error vetoes the write: the caller gets [`ErrorKind::Vetoed`] with this
+    /// error as its source.
     ///
     /// # Errors
     ///
-    /// Whatever should keep the write from happening.
+    /// The reason for the veto.
     fn pre(&self, event: &WriteEvent) -> Result<(), Box<dyn StdError + Send + Sync>> {
         let _ = event;
         Ok(())
@@ -188,7 +188,7 @@ impl Subscribers {
         }
     }
 
-    /// A copy, so that no lock is held while subscribers run: they may subscribe, or write flags themselves.
+    /// A copy, so that no lock is held while subscribers run: they may subscribe, or write flags.
     fn list(&self) -> Vec<Arc<dyn Subscriber>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! Calls of users' code from places that a panic of it must not tear down.
+//! Calls of users' code whose panic must not unwind into this crate.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -8,36 +8,35 @@ use std::time::SystemTime;
 
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 
-/// So many different things are said once each.
-const MOST_SAID: usize = 1000;
+/// This many different panics are logged.
+const MOST_LOGGED: usize = 1000;
 
-static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// What the call gives, or what it panicked with.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    // What the call leaves half changed is the user's, and seen by the user's code alone.
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| text(&*panic).to_owned())
+    // Only the user's own code sees what the panic left half changed.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panic_text(&*panic).to_owned())
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// As [`guarded`] for what checks call: they go on with `instead`, and it is said once.
-pub(crate) fn guarded_or<T>(who: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
+/// As [`guarded`], for the code that checks call: after a panic they use `instead`, and the panic is logged once.
+pub(crate) fn guarded_or<T>(what: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
     guarded(call).unwrap_or_else(|panic| {
-        let who = guarded(who).unwrap_or_else(|_| "code of the program".to_owned());
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() < MOST_SAID && said.insert(who.clone()) {
-            tracing::error!(panic, "{who} panicked; said once");
+        let what = guarded(what).unwrap_or_else(|_| "code of the program".to_owned());
+        let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() < MOST_LOGGED && logged.insert(what.clone()) {
+            tracing::error!(panic, "{what} panicked; logged once");
         }
-        drop(said);
+        drop(logged);
         instead()
     })
 }
 
-/// A clock or a source of chance of the program's own; where it panics the system's stands in.
+/// A user's clock or random source; the system's is the substitute if it panics.
 #[derive(Debug)]
 pub(crate) struct Guarded<T>(pub(crate) T);
 
@@ -53,6 +52,6 @@ impl<C: Clock> Clock for Guarded<C> {
 
 impl<R: RandomSource> RandomSource for Guarded<R> {
     fn next(&self) -> f64 {
-        guarded_or(|| format!("the source of chance {:?}", self.0), || self.0.next(), || ThreadRandom.next())
+        guarded_or(|| format!("the random source {:?}", self.0), || self.0.next(), || ThreadRandom.next())
     }
 }

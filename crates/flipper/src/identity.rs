@@ -1,12 +1,12 @@
-//! Which store this is, so that nothing of one is ever taken for another's.
+//! Which store this is, so that the flags of one store are never taken for another's.
 
 use std::fmt;
 use std::sync::Arc;
 
 /// Which store this is: where its flags are, and which server instance answers for them.
 ///
-/// A snapshot file, a place in a watch, or a version is worth something for the same identity only. The text holds no
-/// secrets: no password, no token, no user.
+/// A snapshot file, a position in a watch, and a version are valid for the same identity only. The text contains no secrets: no password,
+/// no token, no user.
 ///
 /// ```
 /// use flipper::store::Identity;
@@ -24,14 +24,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `place`: all that decides which flags these are, without secrets: kind, address, database, datacenter, namespace, base
-    /// key; or the whole path of a file.
+    /// `place`: all that determines which flags these are, without secrets: kind, address, database, datacenter, namespace, base key; or
+    /// the full path of a file.
     #[must_use]
     pub fn new(place: impl AsRef<str>) -> Self {
         Self { place: place.as_ref().into(), epoch: None }
     }
 
-    /// Sets what tells one start of the server from the next: Redis's `run_id`, a file's inode, a Thrift server's start id.
+    /// Sets what distinguishes one start of the server from the next: Redis's `run_id`, a file's inode, a Thrift server's start id.
     #[must_use]
     pub fn with_epoch(mut self, epoch: impl AsRef<str>) -> Self {
         self.epoch = Some(epoch.as_ref().into());
@@ -44,7 +44,7 @@ impl Identity {
         &self.place
     }
 
-    /// Which start of the server answers, where that is known.
+    /// Which start of the server answers, if that is known.
     #[must_use]
     pub fn epoch(&self) -> Option<&str> {
         self.epoch.as_deref()

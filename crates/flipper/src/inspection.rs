@@ -1,6 +1,4 @@
-//! What can be found out about a store by asking it, for an operator.
-
-/// One thing that was looked at, of [`FeatureFlagStore::inspect`](crate::FeatureFlagStore::inspect).
+/// One finding of [`FeatureFlagStore::inspect`](crate::FeatureFlagStore::inspect).
 ///
 /// ```
 /// use flipper::store::{Check, Finding};
@@ -11,8 +9,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// One word, the same for each store where it means the same: `reachable`, `rights`, `kind`, `push`, `version`, `clock`,
-    /// `identity`, `flags`.
+    /// One word, the same in all stores for the same check: `reachable`, `rights`, `kind`, `push`, `version`, `clock`, `identity`,
+    /// `flags`.
     pub what: &'static str,
     /// How it is.
     pub finding: Finding,
@@ -37,13 +35,13 @@ impl Check {
     }
 }
 
-/// How something is.
+/// How good a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Finding {
     /// As it should be.
     Fine,
-    /// It works, with less than there could be.
+    /// It works, but worse than it could.
     Problem,
     /// It does not work.
     Fault,

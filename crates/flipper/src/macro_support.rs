@@ -1,5 +1,4 @@
-//! What the expansions of `#[flipper::is_enabled]` and `flags!` call. No part of the public interface: it may change with any
-//! release.
+//! What the expansions of `#[flipper::is_enabled]` and `flags!` call. Not part of the public API: any release may change it.
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
@@ -12,11 +11,11 @@ use crate::client::FeatureFlag;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::error::Result;
 
-/// Between two tries to register a flag.
+/// Between two attempts to register a flag.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Refuses, in the compiler, what is no name for a flag; the rules are those of [`validate_new_name`](crate::store::validate_new_name).
+/// Refuses an invalid flag name at compile time, by the rules of [`validate_new_name`](crate::store::validate_new_name).
 #[must_use]
 pub const fn flag_name(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();
@@ -25,7 +24,7 @@ pub const fn flag_name(name: &'static str) -> &'static str {
     let mut at = 0;
     while at < bytes.len() {
         assert!(bytes[at] != b'/', "a flag's name cannot have a `/`: write `_`, `-` or `.` instead");
-        // Those above 0x7f are U+0080 to U+009F, in UTF-8.
+        // U+0080 to U+009F, in UTF-8.
         let is_control = bytes[at].is_ascii_control() || (bytes[at] == 0xc2 && bytes[at + 1] < 0xa0);
         assert!(!is_control, "a flag's name cannot have control characters: take them out");
         at += 1;
@@ -33,7 +32,7 @@ pub const fn flag_name(name: &'static str) -> &'static str {
     name
 }
 
-/// Refuses, in the compiler, two fields that are the same flag.
+/// Refuses two fields for the same flag at compile time.
 pub const fn assert_distinct(names: &[&str]) {
     let mut first = 0;
     while first < names.len() {
@@ -58,7 +57,7 @@ const fn is_equal(left: &str, right: &str) -> bool {
     at == left.len() && at == right.len()
 }
 
-/// What an attribute without the name of a flag takes.
+/// The argument of the attribute when it has no flag name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no flag, and the attribute names none",
     label = "which flag of it is asked?",
@@ -102,7 +101,7 @@ pub fn handle<H: Handle + ?Sized>(handle: &H) -> &FeatureFlag {
     handle.handle()
 }
 
-/// What a function without `redirect` and `otherwise` returns while its flag is off.
+/// The result of a function without `redirect` and `otherwise` while its flag is off.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no default value to return while the flag is off",
     label = "say here what to return while the flag is off",
@@ -128,7 +127,7 @@ pub fn returned_when_off<T: ReturnedWhenOff>() -> T {
     T::value()
 }
 
-/// What the redirect of an `async fn` returns.
+/// The result of an `async fn`'s redirect.
 #[diagnostic::on_unimplemented(
     message = "the redirect of an `async fn` must be async, and this one returns `{Self}`, which cannot be awaited",
     label = "not an `async fn`",
@@ -154,7 +153,7 @@ pub fn flag<M: Checks>(features: &FeatureFlagClient<M>, name: &'static str, defa
     features.local().get(name).with_default(default)
 }
 
-/// Creates the flags that the store does not have.
+/// Creates the flags that the store lacks.
 ///
 /// # Errors
 ///
@@ -162,13 +161,13 @@ pub fn flag<M: Checks>(features: &FeatureFlagClient<M>, name: &'static str, defa
 pub async fn register<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'static str, bool)]) -> Result<()> {
     let features = features.local();
     for &(name, enabled) in flags {
-        // The store is asked, not memory, which may not have heard of the flag yet.
+        // `or_get` asks the store: memory may lag behind it.
         features.create(name).enabled(enabled).or_get().await?;
     }
     Ok(())
 }
 
-/// Creates the flags that the store does not have, by a task on flipper's thread that goes on until all are there.
+/// Creates the flags that the store lacks, by a task on flipper's thread that runs until all exist.
 pub fn register_in_background<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'static str, bool)]) {
     let (features, flags) = (features.local(), flags.to_vec());
     match background::handle() {
@@ -177,7 +176,7 @@ pub fn register_in_background<M: Checks>(features: &FeatureFlagClient<M>, flags:
                 register_one(&features, flag, enabled).await;
             }
         })),
-        Err(error) => tracing::error!(error, "flags are not registered, as no thread could be had"),
+        Err(error) => tracing::error!(error, "flags are not registered: the thread cannot be started"),
     }
 }
 
@@ -191,21 +190,21 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
                     tracing::warn!(
                         flag,
                         error = error.chain(),
-                        "flag is not registered yet; its default stands meanwhile"
+                        "flag is not registered yet; its default is used until then"
                     );
                 }
                 background::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(error) => {
-                tracing::error!(flag, error = error.chain(), "flag cannot be registered; its default stands");
+                tracing::error!(flag, error = error.chain(), "flag cannot be registered; its default is used");
                 return;
             }
         }
     }
 }
 
-/// A struct with a handle for each flag: the compiler checks the names, and a check is that of a handle.
+/// Defines a struct with a handle for each flag: the compiler checks the names, and each check is that of a handle.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -233,20 +232,20 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// After a `:` stands the flag's name, a string or a constant; without it, it is the field's in upper case. After a `=` stands
-/// the default, `false` without it: the answer while the flag does not exist or cannot be read, and what it is created as.
-/// Fields are as visible as the struct, unless they have a visibility of their own; attributes and documentation are kept.
+/// After `:` comes the flag's name, a string or a constant; by default it is the field's name in upper case. After `=` comes the default,
+/// `false` if omitted: the answer while the flag is missing or unreadable, and the state in which it is created. Fields have the struct's
+/// visibility or their own; attributes and documentation are kept.
 ///
 /// The struct has:
 ///
 /// - its fields, each a [`FeatureFlag`];
-/// - `new(&features)`, which makes the handles and no flags;
-/// - `register(&features).await`, which also creates the flags that do not exist, and leaves the others as they are; it fails
-///   while the store is away;
-/// - `register_in_background(&features)`, which does not wait: the flags are created once the store can be reached;
+/// - `new(&features)`, which makes the handles and creates no flags;
+/// - `register(&features).await`, which also creates missing flags and leaves existing ones as they are; it fails while the store is
+///   unreachable;
+/// - `register_in_background(&features)`, which does not wait: it creates missing flags once the store is reachable;
 /// - `NAMES`, in the order of the fields.
 ///
-/// It is `Clone` and `Debug`, unless it has a `#[derive(…)]` of its own. `features` must be a client with checks from memory.
+/// It is `Clone` and `Debug`, unless it has its own `#[derive(…)]`. `features` must be a client with checks from memory.
 #[macro_export]
 macro_rules! flags {
     ($($tokens:tt)*) => { $crate::__private::flags! { ($crate) $($tokens)* } };

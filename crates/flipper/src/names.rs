@@ -1,8 +1,8 @@
-//! The place of a name in a list of names, found without looking at all of them.
+//! Finds the index of a name in a list of names.
 
 use std::collections::HashMap;
 
-/// Up to so many names are looked at one by one, which is faster than hashing.
+/// Up to this many names are searched one by one, which is faster than hashing.
 const FEW: usize = 8;
 
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ impl Names {
         self.names.iter().position(|known| **known == *name)
     }
 
-    /// As [`place`](Self::place), looking at the place `guess` first.
+    /// As [`place`](Self::place), trying `guess` first.
     #[inline(always)]
     pub(crate) fn place_near(&self, name: &str, guess: usize) -> Option<usize> {
         match self.names.get(guess) {
@@ -46,7 +46,7 @@ impl Names {
         }
     }
 
-    /// The place of the name, which is added when it is new.
+    /// The place of the name, which is added if it is new.
     pub(crate) fn add(&mut self, name: &str) -> usize {
         if let Some(place) = self.place(name) {
             return place;

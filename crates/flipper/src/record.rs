@@ -10,15 +10,15 @@ use crate::{Error, Result};
 
 pub(crate) use limits::{validate_name, validate_new_name};
 
-/// Kept among the fields that nobody knows, which other versions keep too.
+/// Stored among the unknown fields, which other versions preserve too.
 const STRICT: &str = "strict_conditions";
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
-/// A flag as a store holds it: name, switch and meta data.
+/// A flag as a store holds it: name, switch and metadata.
 ///
-/// Every store keeps the same text, which is also what the Python library reads and writes. Fields that this version
-/// does not know are kept and written back, after those it does.
+/// Every store holds the same text, which the Python library reads and writes too. Fields that this version does not know are written back,
+/// after the known ones.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -35,14 +35,12 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlagRecord {
     name: String,
-    /// A bool, unless someone else stored something else.
+    // JSON, since other programs may store any type: usually a bool, an object and an integer.
     is_enabled: Json,
-    /// An object, unless someone else stored something else.
     client_data: Json,
-    /// An integer, unless someone else stored something else.
     created_date: Json,
     conditions: Vec<Condition>,
-    /// Apart, for the sake of the many flags without one, which are little more than half as large so.
+    /// Boxed: most flags have none, and take little more than half the memory without it.
     bucketer: Option<Box<Bucketer>>,
     deny_conditions: Vec<Condition>,
     unknown: Object,
@@ -66,13 +64,13 @@ impl FlagRecord {
         }
     }
 
-    /// The fields outside of the meta data that nobody here knows.
+    /// The unknown fields outside of the metadata.
     #[cfg(feature = "thrift")]
     pub(crate) fn unknown(&self) -> &Object {
         &self.unknown
     }
 
-    /// The text to store: what the Python library would write, byte for byte, then what it does not know.
+    /// The text to store: what the Python library would write, byte for byte, then the fields it does not know.
     #[must_use]
     pub fn to_json(&self) -> String {
         let known = [
@@ -91,14 +89,14 @@ impl FlagRecord {
         &self.name
     }
 
-    /// For stores in which a flag may lie under another name than the text says; theirs counts.
+    /// For stores whose key may differ from the name in the text; the key counts.
     pub(crate) fn set_name(&mut self, name: &str) {
         if self.name() != name {
             name.clone_into(&mut self.name);
         }
     }
 
-    /// Whether the flag is on. Anything stored but `false` counts as on, `null` and `0` too, as in the Python library.
+    /// Whether the flag is on. Any stored value but `false` counts as on, even `null` and `0`, as in the Python library.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !matches!(self.is_enabled, Json::Bool(false))
@@ -109,7 +107,7 @@ impl FlagRecord {
         self.is_enabled = enabled.into();
     }
 
-    /// The client data, an object unless another program stored something else.
+    /// The client data; an object, unless another program stored something else.
     #[must_use]
     pub fn client_data(&self) -> &Json {
         &self.client_data
@@ -120,7 +118,7 @@ impl FlagRecord {
         self.client_data = data.into();
     }
 
-    /// Sets these keys of the client data and leaves the others. Objects at a key are replaced, not merged.
+    /// Sets these keys of the client data and leaves the others. An object at a key is replaced, not merged.
     ///
     /// # Errors
     ///
@@ -134,7 +132,7 @@ impl FlagRecord {
         Ok(())
     }
 
-    /// When the flag was created, as Unix time in seconds, if an integer is stored.
+    /// When the flag was created, in seconds of Unix time, if an integer is stored.
     #[must_use]
     pub fn created_date(&self) -> Option<i64> {
         self.created_date.as_i64()
@@ -156,7 +154,7 @@ impl FlagRecord {
         self.conditions = conditions;
     }
 
-    /// Adds a condition after those there are.
+    /// Adds a condition after the existing ones.
     pub fn add_condition(&mut self, condition: Condition) {
         self.conditions.push(condition);
     }
@@ -172,7 +170,7 @@ impl FlagRecord {
         self.bucketer = boxed(bucketer);
     }
 
-    /// The deny conditions. The Python library does not know them and drops them when it writes the flag.
+    /// The deny conditions. The Python library ignores them, and drops them when it writes the flag.
     #[must_use]
     pub fn deny_conditions(&self) -> &[Condition] {
         &self.deny_conditions
@@ -183,14 +181,14 @@ impl FlagRecord {
         self.deny_conditions = conditions;
     }
 
-    /// Whether a condition on an attribute that a check does not give does **not** hold. Otherwise it is not looked at, as in the
-    /// Python library, which does not know this and drops it when it writes the flag.
+    /// Whether a condition fails on an attribute that the check lacks. Otherwise it is ignored, as in the Python library, which does not
+    /// know strict flags, and drops this field when it writes the flag.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()
     }
 
-    /// Sets [that](Self::is_strict).
+    /// Sets [strictness](Self::is_strict).
     pub fn set_strict(&mut self, strict: bool) {
         if strict {
             self.unknown_meta.insert(STRICT, true);
@@ -199,7 +197,7 @@ impl FlagRecord {
         }
     }
 
-    /// The meta data as it is stored: client data, creation time, conditions, bucketer, then the rest.
+    /// The stored metadata: client data, creation time, conditions, bucketer, then the rest.
     #[must_use]
     pub fn meta(&self) -> Json {
         let mut meta = Object::new();

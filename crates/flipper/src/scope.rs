@@ -1,5 +1,3 @@
-//! The flags as one request sees them.
-
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
@@ -19,17 +17,16 @@ use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::table::{Entry, Slot, State};
 
-/// For so many flags the memory is taken when the scope is made, so that the checks of most requests allocate nothing.
+/// Memory for this many flags is reserved with the scope, so that the checks of most requests do not allocate.
 const EXPECTED_FLAGS: usize = 7;
 
-/// The flags as one request sees them: its attributes are given once, and a flag has the same answer for as long as the scope
-/// lives, whatever becomes of the flag meanwhile. Made by [`FeatureFlagClient::scope`].
+/// The flags as one request sees them. Its attributes are set once, and a flag has the same answer for the scope's life, even if the flag
+/// changes. Made by [`FeatureFlagClient::scope`].
 ///
-/// A flag is looked at when it is first asked for, and that state is kept: also the draw of a random bucketer, the moment of a
-/// ramp, the client data, and that there is no such flag. Scopes are for one request or job; one that is kept for long does not
-/// see changes, and keeps what it was asked for in memory, names that no flag has included.
+/// The first check of a flag fixes its state: the draw of a random bucketer, the time of a ramp, the client data, and that a flag is
+/// missing. A scope is for one request or job: it sees no changes, and remembers every name that it checks, even of missing flags.
 ///
-/// Cheap to clone; clones share the answers, so parts of a request that run at the same time agree.
+/// Cheap to clone; clones share the answers, so concurrent parts of a request agree.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, context};
@@ -58,11 +55,10 @@ struct Inner {
     answers: Mutex<HashMap<Key, Remembered, RandomState>>,
 }
 
-/// What a flag was when it was first asked for.
 #[derive(Clone)]
 struct Remembered {
     entry: Option<Arc<Entry>>,
-    /// `None`: there is no flag that can be read, and the answer is the default of the check.
+    /// `None`: the flag is missing or unreadable, and the answer is the default of the check.
     answer: Option<bool>,
     is_override: bool,
 }
@@ -83,21 +79,20 @@ impl<M: Checks> FeatureFlagClient<M> {
 }
 
 impl Scope {
-    /// Whether the flag is enabled for this request; `false`, or the default of the handle, if it does not exist or cannot be
-    /// read.
+    /// Whether the flag is enabled for this request; if it is missing or unreadable, `false` or the handle's default.
     #[must_use]
     pub fn is_enabled(&self, flag: impl FlagName) -> bool {
         self.answer(flag.name(), flag.default_answer())
     }
 
-    /// Whether the flag is enabled for this request; `default` if it does not exist or cannot be read.
+    /// Whether the flag is enabled for this request; `default` if it is missing or unreadable.
     #[must_use]
     pub fn is_enabled_or(&self, flag: impl FlagName, default: bool) -> bool {
         self.answer(flag.name(), default)
     }
 
-    /// The answer of [`is_enabled`](Self::is_enabled) with its reason, which is worked out at each call: for it chance, and a
-    /// bucketer of your own, is asked again.
+    /// The answer of [`is_enabled`](Self::is_enabled) with its reason. Each call computes the reason: it draws again, or calls your bucketer
+    /// again.
     #[must_use]
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
@@ -108,24 +103,24 @@ impl Scope {
         }
         let Inner { context, environment, .. } = &*self.inner;
         let evaluation = Entry::evaluate(entry.as_deref(), name, context, environment, is_enabled);
-        // Where chance decides, it was drawn before.
+        // Keep the first draw.
         Evaluation { is_enabled, ..evaluation }
     }
 
-    /// What was stored with the flag, as it was when this scope first asked for the flag.
+    /// The data stored with the flag, as at this scope's first check of it.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn client_data(&self, flag: impl FlagName) -> Result<Json> {
         Ok(self.record(flag)?.client_data().clone())
     }
 
-    /// The whole flag, as it was when this scope first asked for it.
+    /// The whole flag, as at this scope's first check of it.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn record(&self, flag: impl FlagName) -> Result<Arc<FlagRecord>> {
         let name = flag.name();
         let entry = self.remembered(name, |remembered| remembered.entry.clone());
@@ -139,7 +134,7 @@ impl Scope {
         &self.inner.context
     }
 
-    /// The client that the scope was made of.
+    /// The client of this scope.
     #[must_use]
     pub fn client(&self) -> &FeatureFlagClient {
         &self.inner.client
@@ -149,14 +144,14 @@ impl Scope {
         self.remembered(name, |remembered| remembered.answer).unwrap_or(default)
     }
 
-    /// The flag as this scope knows it; the first time, as it is now.
+    /// The remembered state of the flag; the first call remembers the current one.
     fn remembered<T>(&self, name: &str, get: impl Fn(&Remembered) -> T) -> T {
         if let Some(remembered) = self.answers().get(name) {
             return get(remembered);
         }
-        // Without the lock: a bucketer of the program's own may ask this scope for another flag.
+        // Without the lock: a user's bucketer may check another flag of this scope.
         let (key, looked_at) = self.look_at(name);
-        // Who comes first decides, or two that ask at once could have different answers.
+        // The first of two concurrent checks decides, so that both have the same answer.
         get(self.answers().entry(key).or_insert(looked_at))
     }
 
@@ -177,7 +172,7 @@ impl Scope {
     }
 
     fn answers(&self) -> MutexGuard<'_, HashMap<Key, Remembered, RandomState>> {
-        // A map that a panic left behind is whole.
+        // A panic leaves the map whole.
         self.inner.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -191,14 +186,14 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// What a [`Scope`] is asked by: a flag's name, or a handle, of which it takes the name and the default.
+/// How a [`Scope`] takes a flag: by its name, or by a handle, of which it uses the name and the default.
 ///
-/// It is implemented for strings, handles, and references to them, and cannot be implemented elsewhere.
+/// Implemented for strings, handles, and references to them; it cannot be implemented elsewhere.
 pub trait FlagName: sealed::Sealed {
     /// The flag's name.
     fn name(&self) -> &str;
 
-    /// The answer if there is no flag that can be read.
+    /// The answer if the flag is missing or unreadable.
     fn default_answer(&self) -> bool {
         false
     }
@@ -233,7 +228,7 @@ names! {
     [T: FlagName + ?Sized] &T: |flag| (**flag).name(), |flag| (**flag).default_answer();
 }
 
-/// A flag's name; that of a flag which is or was there takes no memory of its own.
+/// A flag's name. The name of a flag that exists or existed takes no additional memory.
 enum Key {
     Slot(Arc<Slot>),
     Name(Box<str>),
@@ -264,7 +259,7 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-/// The time at which a scope first asked for it, so that a ramp stands still for one request.
+/// The time of the scope's first check of the flag, so that a ramp stands still for one request.
 #[derive(Debug)]
 struct Moment {
     clock: Arc<dyn Clock>,

@@ -1,5 +1,3 @@
-//! A short text on the stack.
-
 use std::fmt;
 
 /// Refuses what does not fit.

@@ -1,12 +1,10 @@
-//! A store from a URL.
-
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::FeatureFlagStore;
 use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 
-/// The store that a URL names. Nothing is sent yet, but a file is opened.
+/// The store that a URL names. It sends nothing yet, but opens a file.
 ///
 /// | URL | store | feature |
 /// |---|---|---|
@@ -30,8 +28,8 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 ///
 /// # Errors
 ///
-/// `InvalidInput` for what is no such URL, `Unsupported` for a store that this build leaves out, and what opening the store says.
-/// Messages never hold more of the URL than its scheme and, for a file, its path.
+/// `InvalidInput` for an invalid URL, `Unsupported` for a store that this build lacks, and the store's error when it is opened. Messages
+/// contain only the scheme of the URL and, for a file, its path.
 pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
     match StoreKind::of(url) {
         Some(kind) => open_kind(kind, url),

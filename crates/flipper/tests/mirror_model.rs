@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use order::{Order, Outcome, Read, Seen, Sent, Verdict, Write};
+use order::{Observed, Order, Outcome, Read, Sent, Verdict, Write};
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
@@ -323,8 +323,8 @@ impl Model {
             }
             Job::Write { name, write: Some(write), landed: Some(flag), set_back, .. } => {
                 let known = self.rng.u32(0..8) > 0;
-                let seen = self.seen(flag);
-                let outcome = if known { Outcome::Done(seen) } else { Outcome::Unknown };
+                let observed = self.observed(flag);
+                let outcome = if known { Outcome::Done(observed) } else { Outcome::Unknown };
                 match self.order.end_write(name, &write, outcome, now) {
                     _ if !known => {}
                     Verdict::Unclear => self.read_back(name, flag, set_back),
@@ -356,8 +356,8 @@ impl Model {
             Job::Read { read, served: Some(flag) } => {
                 let name = NAMES.into_iter().find(|name| **name == *read.name).unwrap();
                 let failed = self.rng.u32(0..6) == 0;
-                let seen = if flag.present { self.seen(flag) } else { Seen::ABSENT };
-                if self.order.end_read(&read, (!failed).then_some(seen), now) || (self.naive && !failed) {
+                let observed = if flag.present { self.observed(flag) } else { Observed::ABSENT };
+                if self.order.end_read(&read, (!failed).then_some(observed), now) || (self.naive && !failed) {
                     self.take_in(name, flag);
                 }
             }
@@ -380,8 +380,8 @@ impl Model {
             Job::List { reset, at, served: Some(flags) } => self.listed(reset, at, flags),
             Job::Event { name, flag: None, .. } => self.order.hint(name, now),
             Job::Event { name, flag: Some(flag), at } => {
-                let seen = self.seen(flag);
-                if self.order.event(name, seen, at, now) || self.naive {
+                let observed = self.observed(flag);
+                if self.order.event(name, observed, at, now) || self.naive {
                     self.take_in(name, flag);
                 }
             }
@@ -390,8 +390,8 @@ impl Model {
     }
 
     fn found(&mut self, name: &'static str, sent: Sent, flag: Flag) {
-        let seen = if flag.present { self.seen(flag) } else { Seen::ABSENT };
-        if self.order.found(name, sent, seen, self.now) == Verdict::Newer {
+        let observed = if flag.present { self.observed(flag) } else { Observed::ABSENT };
+        if self.order.found(name, sent, observed, self.now) == Verdict::Newer {
             self.take_in(name, flag);
         }
     }
@@ -431,8 +431,8 @@ impl Model {
     fn reset(&mut self, flags: &Flags, at: Option<Instant>) {
         self.order.start_reset(flags.len());
         for (name, flag) in flags.iter().filter(|(_, flag)| flag.present) {
-            let seen = self.seen(*flag);
-            if self.order.listed(name, seen, at, self.now) || self.naive {
+            let observed = self.observed(*flag);
+            if self.order.listed(name, observed, at, self.now) || self.naive {
                 self.take_in(name, *flag);
             }
         }
@@ -444,8 +444,8 @@ impl Model {
         }
     }
 
-    fn seen(&self, flag: Flag) -> Seen {
-        Seen { present: flag.present, number: self.watch.is_ordered().then_some(flag.number) }
+    fn observed(&self, flag: Flag) -> Observed {
+        Observed { present: flag.present, number: self.watch.is_ordered().then_some(flag.number) }
     }
 
     fn take_in(&mut self, name: &'static str, flag: Flag) {

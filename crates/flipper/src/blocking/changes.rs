@@ -1,5 +1,3 @@
-//! The stream of changes, as an iterator.
-
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -7,7 +5,7 @@ use super::wait::wait_until;
 use crate::table;
 use crate::table::Change;
 
-/// Every change of a flag, whoever makes it; an iterator that waits for the next one, and ends with the last client.
+/// Every change of a flag, own or foreign: an iterator that waits for the next one, and ends with the last client.
 ///
 /// ```
 /// use flipper::events::Change;
@@ -19,7 +17,7 @@ use crate::table::Change;
 /// # Ok::<(), flipper::Error>(())
 /// ```
 ///
-/// On flipper's own thread it ends at once, see the [module](super).
+/// On flipper's own thread it ends at once; see the [module](super).
 #[must_use = "an iterator does nothing unless it is read"]
 pub struct Changes {
     changes: table::Changes,
@@ -30,7 +28,7 @@ impl Changes {
         Self { changes }
     }
 
-    /// The next change, if one comes within this time; `None` too once the last client of these flags is gone.
+    /// The next change; `None` if none comes within this time, or the last client of these flags is dropped.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Change> {
         self.next_until(Instant::now().checked_add(timeout))
     }

@@ -1,4 +1,4 @@
-//! The client, with calls that wait.
+//! The blocking client.
 
 use std::fmt;
 use std::future::Future;
@@ -20,8 +20,8 @@ use crate::record::FlagRecord;
 use crate::state::{Precondition, Version};
 use crate::store::FeatureFlagStore;
 
-/// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls wait, instead of being awaited. Checks, and all else that is no
-/// `async` function there, are those of that client, to which this one dereferences.
+/// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block instead of being awaited. It dereferences to that client, which
+/// has the checks and everything else that is not `async`.
 ///
 /// ```
 /// use flipper::blocking::FeatureFlagClient;
@@ -34,13 +34,13 @@ use crate::store::FeatureFlagStore;
 /// # Ok::<(), flipper::Error>(())
 /// ```
 ///
-/// Cheap to clone; clones share flags and subscribers. Made of a client by `From` too; then a store of your own must not need
-/// the runtime that it was made in, if calls are to be made on that runtime's only thread. The stores of this crate need none.
+/// Cheap to clone; clones share flags and subscribers. `From` converts an async client. A store of your own must then work without the
+/// runtime that it was made in, if that runtime's only thread makes blocking calls. The stores of this crate do.
 pub struct FeatureFlagClient<M = Local> {
     client: client::FeatureFlagClient<M>,
 }
 
-/// A client for the store that a URL names, when its flags are in memory; see [`flipper::connect`](crate::connect).
+/// A client for the store that a URL names, once its flags are in memory; see [`flipper::connect`](crate::connect).
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
 }
 
 impl FeatureFlagClient {
-    /// A client of the store that the closure makes, in a place that has tokio's timers and sockets.
+    /// A client of the store that the closure makes. The closure runs where tokio's timers and sockets work.
     ///
     /// # Errors
     ///
@@ -62,11 +62,11 @@ impl FeatureFlagClient {
         Self::try_new(|| async { Ok(make().await) })
     }
 
-    /// The same for a store whose making can fail.
+    /// As [`new`](Self::new), for a closure that can fail.
     ///
     /// # Errors
     ///
-    /// The closure's, and `Unsupported` on flipper's own thread.
+    /// The closure's error, and `Unsupported` on flipper's own thread.
     pub fn try_new<F, S: FeatureFlagStore>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output = Result<S>>,
@@ -97,22 +97,22 @@ impl<M: Checks> FeatureFlagClient<M> {
         self.client.list().into_iter().map(FeatureFlag::from).collect()
     }
 
-    /// Waits until the store's flags are in memory for the first time, for as long as that takes.
+    /// Waits, without a limit, until the store's flags are in memory for the first time.
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more.
+    /// If they can no longer arrive.
     pub fn ready(&self) -> Result<()> {
         wait(self.client.ready())
     }
 
-    /// Waits until the store's flags are in memory for the first time, but not for longer than this.
+    /// Waits until the store's flags are in memory for the first time, for at most this time.
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more, and `Unavailable` when the time is over; the store goes on trying.
+    /// If they can no longer arrive, and `Unavailable` after this time; the store keeps trying.
     pub fn ready_timeout(&self, timeout: Duration) -> Result<()> {
-        // A time beyond what the clock can tell is as good as none.
+        // A deadline beyond the clock's range is no deadline.
         wait_until(Instant::now().checked_add(timeout), self.client.ready())?.unwrap_or_else(|| {
             Err(Error::new(ErrorKind::Unavailable)
                 .with_message(format!("the store's flags did not come within {timeout:?}")))
@@ -123,19 +123,19 @@ impl<M: Checks> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// If something could not be released in good order.
+    /// If something could not be released cleanly.
     pub fn close(&self) -> Result<()> {
         wait(self.client.close())
     }
 
-    /// Every change from now on, whoever makes it: an iterator that waits for the next one.
+    /// Every change from now on, own or foreign: an iterator that waits for the next one.
     pub fn changes(&self) -> Changes {
         Changes::new(self.client.changes())
     }
 }
 
 impl<M: Clone> FeatureFlagClient<M> {
-    /// A handle for the flag of this name. The flag need not exist, and nothing is created.
+    /// A handle for the flag of this name. The flag need not exist, and is not created.
     #[must_use]
     pub fn get(&self, name: impl Into<String>) -> FeatureFlag<M> {
         self.client.get(name).into()
@@ -147,23 +147,23 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// What the store says, and `Corrupt` if the stored flag cannot be read.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         wait(self.client.fetch(name))
     }
 
-    /// The check through the store; a cache in front of it may answer. `false` if the flag does not exist.
+    /// The check through the store; a cache in front of it may answer. `false` if the flag is missing.
     ///
     /// # Errors
     ///
-    /// What the store says, and `Corrupt` if the stored flag cannot be read.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         wait(self.client.fetch_enabled(name, context))
     }
 }
 
 impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
-    /// Creates a flag, disabled unless [`enabled(true)`](Create::enabled) is said, when [`wait`](Create::wait) is called.
+    /// Creates a flag when [`wait`](Create::wait) is called. It is disabled without [`enabled(true)`](Create::enabled).
     pub fn create(&self, name: impl Into<String>) -> Create<M> {
         Create::new(self.client.create(name))
     }
@@ -172,7 +172,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`FeatureFlagClient::enable`](crate::FeatureFlagClient::enable); so have all writes.
+    /// As [`FeatureFlagClient::enable`](crate::FeatureFlagClient::enable); the same for all writes.
     pub fn enable(&self, name: &str) -> Result<()> {
         wait(self.client.enable(name))
     }
@@ -186,7 +186,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.disable(name))
     }
 
-    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    /// Enables a disabled flag, and disables an enabled one; returns the new state.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.toggle(name))
     }
 
-    /// Destroys the flag, also one that cannot be read.
+    /// Destroys the flag, even an unreadable one.
     ///
     /// # Errors
     ///
@@ -204,7 +204,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.destroy(name))
     }
 
-    /// Merges the top-level keys of `data` into the flag's client data; a value that is there is replaced.
+    /// Merges the top-level keys of `data` into the flag's client data; existing values are replaced.
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.set_client_data(name, data))
     }
 
-    /// As [`set_client_data`](Self::set_client_data), with data that may hold what serde cannot.
+    /// As [`set_client_data`](Self::set_client_data), for data that serde cannot represent.
     ///
     /// # Errors
     ///
@@ -249,12 +249,12 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.set_bucketer(name, bucketer))
     }
 
-    /// Changes several things of a flag in one atomic write; see
+    /// Changes several properties of a flag in one atomic write; see
     /// [`FeatureFlagClient::update`](crate::FeatureFlagClient::update).
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and the closure's.
+    /// As [`enable`](Self::enable), and the closure's error.
     pub fn update(&self, name: &str, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.client.update(name, change))
     }
@@ -278,8 +278,8 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     }
 }
 
-/// Every check and read, and what takes a client of the other kind: `override_flags!`, `flags!`, layers.
-// Not for brevity alone: two hand-kept lists of methods would drift apart.
+/// All checks and reads; and the argument for `override_flags!`, `flags!` and layers, which take an async client.
+// A second list of methods would drift apart from the first.
 impl<M> Deref for FeatureFlagClient<M> {
     type Target = client::FeatureFlagClient<M>;
 

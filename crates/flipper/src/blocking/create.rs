@@ -1,5 +1,3 @@
-//! `create`, with an end that waits.
-
 use std::fmt;
 
 use serde::Serialize;
@@ -9,8 +7,7 @@ use super::wait::wait;
 use crate::client;
 use crate::error::Result;
 
-/// The creation of a flag; made by [`FeatureFlagClient::create`](super::FeatureFlagClient::create), and done by
-/// [`wait`](Self::wait).
+/// A flag to be created; made by [`FeatureFlagClient::create`](super::FeatureFlagClient::create), and created by [`wait`](Self::wait).
 ///
 /// ```
 /// # let features = flipper::blocking::connect("memory:")?;
@@ -31,12 +28,12 @@ impl<M> Create<M> {
         Self { create }
     }
 
-    /// Whether the new flag is enabled; not unless said.
+    /// Whether the new flag is enabled; `false` by default.
     pub fn enabled(self, enabled: bool) -> Self {
         Self::new(self.create.enabled(enabled))
     }
 
-    /// Data of your own to keep with the flag: anything that serialises to a JSON object.
+    /// Your own data to store with the flag: anything that serialises to a JSON object.
     pub fn client_data(self, data: impl Serialize) -> Self {
         Self::new(self.create.client_data(data))
     }
@@ -46,7 +43,7 @@ impl<M> Create<M> {
         Self::new(self.create.strict(strict))
     }
 
-    /// Keeps an existing flag as it is: for start-up code that must not undo what somebody has set.
+    /// Leaves an existing flag as it is: for start-up code that must not undo foreign changes.
     pub fn or_get(self) -> Self {
         Self::new(self.create.or_get())
     }
@@ -62,8 +59,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
     ///
     /// # Errors
     ///
-    /// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is no object or over 256 KiB, `Vetoed`, or what the
-    /// store says.
+    /// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's errors.
     pub fn wait(self) -> Result<FeatureFlag<M>> {
         wait(self.create).map(FeatureFlag::from)
     }

@@ -1,5 +1,3 @@
-//! One flag, by a handle whose calls wait.
-
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,8 +13,8 @@ use crate::error::Result;
 use crate::record::FlagRecord;
 use crate::scope::{FlagName, sealed};
 
-/// A flag, bound to its name; made by [`FeatureFlagClient::get`](super::FeatureFlagClient::get). Its checks are those of
-/// [`flipper::FeatureFlag`](crate::FeatureFlag), to which it dereferences.
+/// A flag, bound to its name; made by [`FeatureFlagClient::get`](super::FeatureFlagClient::get). It dereferences to
+/// [`flipper::FeatureFlag`](crate::FeatureFlag), which has the checks.
 ///
 /// ```
 /// # let features = flipper::blocking::connect("memory:")?;
@@ -31,7 +29,7 @@ pub struct FeatureFlag<M = Local> {
 }
 
 impl<M> FeatureFlag<M> {
-    /// The handle with another answer for a flag that does not exist or cannot be read; without this it is `false`.
+    /// The handle with another answer for a flag that is missing or unreadable; `false` by default.
     #[must_use]
     pub fn with_default(self, default: bool) -> Self {
         self.flag.with_default(default).into()
@@ -73,7 +71,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     ///
     /// # Errors
     ///
-    /// As [`FeatureFlagClient::enable`](crate::FeatureFlagClient::enable); so have all writes.
+    /// As [`FeatureFlagClient::enable`](crate::FeatureFlagClient::enable); the same for all writes.
     pub fn enable(&self) -> Result<()> {
         wait(self.flag.enable())
     }
@@ -87,7 +85,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         wait(self.flag.disable())
     }
 
-    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    /// Enables a disabled flag, and disables an enabled one; returns the new state.
     ///
     /// # Errors
     ///
@@ -96,7 +94,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         wait(self.flag.toggle())
     }
 
-    /// Destroys the flag. The handle stays of use: it finds a flag that is created anew under the name.
+    /// Destroys the flag. The handle stays valid: it finds a flag that is created again under the name.
     ///
     /// # Errors
     ///
@@ -141,7 +139,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         wait(self.flag.set_bucketer(bucketer))
     }
 
-    /// Changes several things in one atomic write.
+    /// Changes several properties in one atomic write.
     ///
     /// # Errors
     ///
@@ -159,7 +157,6 @@ impl<M> Deref for FeatureFlag<M> {
     }
 }
 
-/// The flag's name.
 impl<M> AsRef<str> for FeatureFlag<M> {
     fn as_ref(&self) -> &str {
         self.flag.name()

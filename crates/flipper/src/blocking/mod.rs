@@ -1,4 +1,4 @@
-//! The same without `async`: for programs without a runtime, and for the code of those with one that is not `async`.
+//! The API without `async`: for programs without a runtime, and for code that is not `async` in programs with one.
 //!
 //! ```
 //! use flipper::blocking;
@@ -13,15 +13,13 @@
 //! }
 //! ```
 //!
-//! What waits in the other API with `.await` waits here in the call. Checks and reads are those of
-//! [`flipper::FeatureFlagClient`](crate::FeatureFlagClient), to which the client here dereferences; they never wait, and have
-//! no part in what follows.
+//! A call blocks where the other API awaits. Checks and reads never block: the client dereferences to
+//! [`flipper::FeatureFlagClient`](crate::FeatureFlagClient), which has them.
 //!
-//! A call runs on the calling thread, which sleeps while the store works. Timers and connections of the store live on flipper's
-//! own thread, which is started when it is first needed. So a call works anywhere: in a plain thread, within a runtime of
-//! either kind, in its `block_on`, `spawn_blocking` and tasks. But it holds up its thread, and within a task all other tasks of
-//! that thread: use the other API there, or `spawn_blocking`. The one place where nothing can wait is flipper's own thread, on
-//! which the code of a store may find itself; a call there is an error, `Unsupported`.
+//! A call runs on the calling thread, which sleeps while the store works. The store's timers and connections live on flipper's own
+//! thread, started on first use. So a call works anywhere: in a plain thread, and in a runtime of either kind, in its `block_on`,
+//! `spawn_blocking` and tasks. In a task it blocks all other tasks of the thread: use the other API there, or `spawn_blocking`. On
+//! flipper's own thread, where the code of a store may run, a call returns the error `Unsupported`.
 
 mod changes;
 mod client;

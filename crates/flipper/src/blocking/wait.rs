@@ -1,4 +1,4 @@
-//! Waiting for a future on the calling thread, whatever that is.
+//! Blocking the calling thread, whatever it is, until a future completes.
 
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
@@ -13,12 +13,12 @@ use tokio::task::coop;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Within a task of the caller's runtime, how long it takes at most until the future is polled once more, woken or not. There
-/// `yield_now` wakes when the caller's task has ended its turn, which it does not while it waits here.
+/// In a task of the caller's runtime, the longest pause between two polls of the future. `yield_now` wakes there only after the caller's
+/// task has ended its turn, and the task does not end it while it blocks here.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Waits for an `async` function of this crate that has no counterpart here, such as the `register` of `flags!`; from anywhere,
-/// as the [module](super) says.
+/// Blocks until an `async` function of this crate returns that has no blocking counterpart, such as the `register` of `flags!`. It works
+/// anywhere, as the [module](super) explains.
 ///
 /// ```
 /// # let features = flipper::blocking::connect("memory:")?;
@@ -34,19 +34,19 @@ const ASK_AGAIN: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 ///
-/// The future's, and `Unsupported` on flipper's own thread.
+/// The future's error, and `Unsupported` on flipper's own thread.
 pub fn wait<T>(future: impl IntoFuture<Output = Result<T>>) -> Result<T> {
     match wait_until(None, future.into_future())? {
         Some(result) => result,
-        // Without a deadline there is no end before the future's.
+        // Unreachable: without a deadline the wait ends with the future.
         None => Err(Error::new(ErrorKind::Unavailable)),
     }
 }
 
-/// Waits for a future, and gives `None` if the deadline comes first.
+/// Waits for a future; returns `None` if the deadline comes first.
 ///
-/// Not `Handle::block_on`, which panics within any runtime. Polled here and not on flipper's own thread, so that closures and
-/// contexts need not outlive the call, and what a subscriber does holds up nobody else.
+/// `Handle::block_on` would panic within any runtime. The future is polled here, not on flipper's thread: closures and contexts need not
+/// outlive the call, and a slow subscriber delays only this caller.
 pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Result<Option<T>> {
     if background::is_this_thread() {
         return Err(Error::new(ErrorKind::Unsupported).with_message(
@@ -56,20 +56,19 @@ pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Outpu
     let signal = Arc::new(Signal { thread: thread::current(), is_set: AtomicBool::new(false) });
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
-    // Where tokio defers it, this does not wake at once.
+    // Where tokio defers the wake-up, `yield_now` does not wake at once.
     let _ = pin!(tokio::task::yield_now()).poll(&mut context);
     let again = (!signal.is_set.swap(false, Ordering::Acquire)).then_some(ASK_AGAIN);
-    // Timers and sockets that the future makes belong to flipper's thread, which drives them while this one sleeps. Where no
-    // thread can be had, a future that needs none still comes to its end.
+    // The future's timers and sockets register with flipper's thread, which drives them while this thread sleeps. If that thread cannot
+    // start, a future without timers and sockets still completes.
     let _entered = background::handle().ok().map(|handle| handle.enter());
-    // Within a task of the caller's, tokio would count these polls against the task's budget, and when that is used up nothing
-    // would become ready any more.
+    // In the caller's task, tokio would count these polls against the task's budget. Once it is used up nothing becomes ready.
     let mut future = pin!(coop::unconstrained(future));
     loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return Ok(Some(value));
         }
-        // Somebody else may have used up the thread's token, or left one behind; the signal says what is so.
+        // Other code may have consumed the thread's token or left one behind; only the signal counts.
         while !signal.is_set.swap(false, Ordering::Acquire) {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match left.into_iter().chain(again).min() {

@@ -9,13 +9,13 @@ use crate::json::{Json, Object, write_string};
 use crate::names::Names;
 use crate::{Error, Result};
 
-/// An argument of the bucketer in Python, which so never sees it as an attribute.
+/// Python's bucketer has an argument of this name, so Python never sees it as an attribute.
 const NOT_HASHED: &str = "randomizer";
 
-/// So many attributes are sorted on the stack.
+/// Up to this many attributes are sorted on the stack.
 const FEW: usize = 8;
 
-/// A part of all callers, by a hash of their attributes: the same caller, the same answer, in Python and Rust.
+/// A share of all callers, by a hash of their attributes: the same caller gets the same answer, in Python and Rust.
 ///
 /// The attributes (those of the whitelist, if there is one), sorted by name, are written as Python writes them in JSON,
 /// `[["plan", "pro"], ["user_id", 7]]`, and hashed by SHA-1. The hash modulo 100, divided by 100, is the score; the flag
@@ -31,38 +31,38 @@ const FEW: usize = 8;
 /// assert_eq!(bucketer.score(&context), 0.48);
 /// ```
 ///
-/// # What to know about it
+/// # Known weaknesses
 ///
-/// It is as the Python library has it, so that a mixed fleet agrees, not as one would wish it:
+/// It copies the Python library exactly, so that a mixed fleet agrees:
 ///
-/// - Scores are 0.00 to 0.99 and one that equals the percentage is in, so 10 % turns on **11** of 100 buckets, 50 % 51
-///   of them, 99 % everybody, and 0.5 % one of a hundred. Only 0 is nobody.
-/// - The flag's name is **not** hashed: the same users come first in every flag, and they bear all early roll-outs.
-/// - All attributes count. Without a whitelist another attribute puts the same user into another bucket.
-/// - A check without any of the whitelist's attributes hashes `[]`, whose score is 0.32, for everybody: all such callers are
-///   switched together, and [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) says so.
+/// - Scores are 0.00 to 0.99, and a score equal to the percentage is in. So 10 % turns on **11** of 100 buckets, 50 % turns on 51, 99 %
+///   all, and 0.5 % one. Only 0 turns on none.
+/// - The flag's name is **not** hashed: the same users come first in every flag, and bear all early roll-outs.
+/// - All attributes count. Without a whitelist an additional attribute moves the user to another bucket.
+/// - A check with no attribute of the whitelist hashes `[]`, whose score is 0.32. All such callers are switched together, and
+///   [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) reports it.
 /// - `1`, `1.0` and `"1"` are different users.
-/// - An attribute of the name `randomizer` is never hashed.
+/// - An attribute named `randomizer` is never hashed.
 ///
-/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer) is free of all that, where no Python reads the flag.
+/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer) has none of these, for flags that Python does not read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsistentHashPercentageBucketer {
     percentage: AnyPercentage,
     whitelist: Names,
-    /// What else is stored in the whitelist: it matches no attribute, but makes the whitelist not empty.
+    /// Other stored elements of the whitelist: they match no attribute, but make the whitelist non-empty.
     others: Vec<Json>,
 }
 
 impl ConsistentHashPercentageBucketer {
     pub(crate) const TYPE: &str = "ConsistentHashPercentageBucketer";
 
-    /// This part of all callers, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
+    /// This share of all callers, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), ..Self::default() }
     }
 
-    /// Adds the names of the attributes to hash. With none, all are hashed.
+    /// Adds names of attributes to hash. Without any, all are hashed.
     #[must_use]
     pub fn key_whitelist<K: AsRef<str>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         for key in keys {
@@ -71,18 +71,18 @@ impl ConsistentHashPercentageBucketer {
         self
     }
 
-    /// The part.
+    /// The share.
     #[must_use]
     pub fn percentage(&self) -> &AnyPercentage {
         &self.percentage
     }
 
-    /// The names of the attributes to hash; with none, all are hashed.
+    /// The names of the attributes to hash; if empty, all are hashed.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.whitelist.iter()
     }
 
-    /// The caller's score, of 0.00 to 0.99.
+    /// The caller's score, from 0.00 to 0.99.
     #[must_use]
     pub fn score(&self, attributes: &(impl Attributes + ?Sized)) -> f64 {
         let mut hasher = Hasher::new();
@@ -104,7 +104,6 @@ impl ConsistentHashPercentageBucketer {
         text
     }
 
-    /// The attributes that are hashed.
     fn hashed<'a>(
         &'a self,
         attributes: &'a (impl Attributes + ?Sized),
@@ -115,7 +114,7 @@ impl ConsistentHashPercentageBucketer {
             .filter(move |(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
     }
 
-    /// Whether there is anything to hash: callers that give nothing have all the same score.
+    /// Whether there is anything to hash: callers without such attributes all have the same score.
     pub(crate) fn hashes_any(&self, attributes: &(impl Attributes + ?Sized)) -> bool {
         self.hashed(attributes).next().is_some()
     }
@@ -150,7 +149,7 @@ impl ConsistentHashPercentageBucketer {
         out.write_str("]")
     }
 
-    /// The whitelist is what Python makes a set of: a list, a string (of its characters), an object (of its keys).
+    /// Reads the whitelist as Python's `set()` does: a list, a string (its characters), an object (its keys).
     pub(crate) fn from_json(fields: &Object) -> Result<Self> {
         let mut bucketer = Self { percentage: AnyPercentage::from_fields(fields)?, ..Self::default() };
         match fields.get("key_whitelist") {

@@ -8,15 +8,15 @@ use crate::guard::{guarded, guarded_or};
 use crate::json::Object;
 use crate::{Error, Result};
 
-/// A bucketer of the program's own, see [`register_bucketer`].
+/// A bucketer of your own; see [`register_bucketer`].
 pub trait CustomBucketer: Debug + Send + Sync + 'static {
-    /// The type name it is registered and stored by.
+    /// The type name that it is registered and stored by.
     fn bucketer_type(&self) -> &str;
 
     /// The stored fields, without the type.
     fn fields(&self) -> Object;
 
-    /// Whether the flag is on for this caller. There may be no attributes. Where it panics the flag is off, which is logged once.
+    /// Whether the flag is on for this caller. The attributes may be empty. After a panic the flag is off; the panic is logged once.
     fn is_enabled(&self, flag_name: &str, attributes: &dyn Attributes) -> bool;
 }
 
@@ -24,11 +24,10 @@ type Factory = Arc<dyn Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + S
 
 static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new());
 
-/// Makes a type of bucketers known to this process, so that flags that have one can be loaded.
+/// Registers a type of bucketers in this process, so that flags with it can be loaded.
 ///
-/// A stored flag with a type that is not registered is `Corrupt`: checks of that one give their default, the rest of
-/// the flags goes on. So register before the first client is made. The factory is given the stored fields, the type
-/// included.
+/// Register before the first client is made: a stored flag whose type is not registered is `Corrupt`, and checks of it return their
+/// default. Other flags are not affected. The factory receives the stored fields, the type included.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,7 +63,7 @@ static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new(
 ///
 /// # Errors
 ///
-/// `InvalidInput` if the name is one of this crate's own or is registered already.
+/// `InvalidInput` if the name is one of this crate's or is registered already.
 pub fn register_bucketer(
     type_name: &str,
     factory: impl Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + Sync + 'static,
@@ -79,8 +78,8 @@ pub fn register_bucketer(
 }
 
 pub(crate) fn ask(bucketer: &dyn CustomBucketer, flag_name: &str, attributes: &dyn Attributes) -> bool {
-    let who = || format!("the bucketer {:?} of flag {flag_name:?}", bucketer.bucketer_type());
-    guarded_or(who, || bucketer.is_enabled(flag_name, attributes), || false)
+    let what = || format!("the bucketer {:?} of flag {flag_name:?}", bucketer.bucketer_type());
+    guarded_or(what, || bucketer.is_enabled(flag_name, attributes), || false)
 }
 
 pub(super) fn from_json(type_name: &str, fields: &Object) -> Result<Arc<dyn CustomBucketer>> {

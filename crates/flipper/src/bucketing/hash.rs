@@ -10,11 +10,11 @@ use crate::json::{write_float, write_string};
 
 const MAX_DEPTH: usize = 512;
 
-/// Collects the pieces, most of which are short: a text of one buffer is hashed at once.
+/// Collects the pieces, most of them short: a text that fits one buffer is hashed in one call.
 pub(super) struct Hasher {
     pending: [u8; 256],
     len: usize,
-    /// What went before, if there was more than the buffer holds.
+    /// The text before the buffer, if any.
     hashed: Option<Sha1>,
 }
 
@@ -61,12 +61,12 @@ impl Write for Hasher {
     }
 }
 
-/// Writes what `json.dumps` writes; NaN and the infinities, which JSON does not have, too.
+/// Writes what `json.dumps` writes, including NaN and the infinities, which JSON lacks.
 pub(super) fn write_value(value: Value<'_>, out: &mut impl Write) -> fmt::Result {
     write_operand(value.into(), out, 0)
 }
 
-/// Most integers have few digits, and the formatting machinery takes longer than they do.
+/// Most integers are short, and the formatting machinery takes longer than their digits.
 fn write_int(value: i128, out: &mut impl Write) -> fmt::Result {
     let Ok(mut rest) = u64::try_from(value.unsigned_abs()) else { return write!(out, "{value}") };
     let mut digits = [0; 20];
@@ -87,7 +87,7 @@ fn write_int(value: i128, out: &mut impl Write) -> fmt::Result {
 
 fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt::Result {
     if depth > MAX_DEPTH {
-        // Stored JSON cannot be so deep; a list made in code has its end cut off.
+        // Stored JSON cannot nest so deep; a list made in code is cut off.
         return out.write_str("null");
     }
     match value {

@@ -6,14 +6,14 @@ use crate::json::{Json, Number, Object};
 use crate::{Error, Result};
 
 const MICROS: f64 = 1_000_000.0;
-/// The years 1 to 9999, the times that Python can load, in microseconds.
+/// The years 1 to 9999, which Python can load, in microseconds.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
-/// A percentage that goes in a straight line from one value to another.
+/// A percentage that changes linearly from one value to another.
 ///
-/// Before its start it has the initial value, and after its end the final one. A ramp whose duration is zero or less
-/// has the final value at all times. It may go up or down, and it runs in UTC. (In the Python library ramps down jump
-/// to their end at once, and daylight saving shifts ramps.)
+/// Before its start it has the initial value, after its end the final one. A duration of zero or less means the final value at all
+/// times. It may go up or down, and runs in UTC. (In the Python library ramps down jump to their end at once, and daylight saving
+/// shifts ramps.)
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -33,7 +33,7 @@ pub struct LinearRampPercentage {
     line: Result<Line, ValueType>,
 }
 
-/// The values as they are stored, which need not be numbers.
+/// The values as stored, which need not be numbers.
 #[derive(Clone, Debug, PartialEq)]
 struct Stored {
     initial_value: Json,
@@ -53,12 +53,11 @@ impl Start {
         let distance = Duration::from_micros(micros.unsigned_abs());
         let epoch = SystemTime::UNIX_EPOCH;
         let time = if micros < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
-        // Within the years 1 to 9999 a system's time has no end.
+        // `SystemTime` reaches beyond the years 1 to 9999.
         Self { time: time.unwrap_or(epoch), micros }
     }
 }
 
-/// The ramp in numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Line {
     first: f64,
@@ -71,13 +70,13 @@ struct Line {
 impl LinearRampPercentage {
     pub(crate) const TYPE: &str = "LinearRampPercentage";
 
-    /// A ramp that starts now, between parts of a hundred.
+    /// A ramp that starts now, between percentages from 0 to 100.
     #[must_use]
     pub fn percent(initial_value: f64, final_value: f64, ramp_duration: Duration) -> Self {
         Self::new(of_percent(initial_value), of_percent(final_value), ramp_duration)
     }
 
-    /// A ramp that starts now, between parts from 0 to 1.
+    /// A ramp that starts now, between shares from 0 to 1.
     #[must_use]
     pub fn new(initial_value: f64, final_value: f64, ramp_duration: Duration) -> Self {
         let seconds = if ramp_duration.subsec_nanos() == 0 {
@@ -90,7 +89,7 @@ impl LinearRampPercentage {
         Self::of(stored, None).starting_at(SystemTime::now())
     }
 
-    /// The same ramp, starting at this time.
+    /// The same ramp with this start.
     #[must_use]
     pub fn starting_at(mut self, initial_time: SystemTime) -> Self {
         let micros = match initial_time.duration_since(SystemTime::UNIX_EPOCH) {
@@ -113,13 +112,12 @@ impl LinearRampPercentage {
         if elapsed > end {
             return Ok(last);
         }
-        // Python's own steps, so that the last bit is the same: that of a ramp down at its very end as well.
+        // Python's own steps, so that the last bit is the same, even at the very end of a ramp down.
         let value = slope * (elapsed as f64 / MICROS) + first;
         let short = if first <= last || elapsed == end { value < last } else { value > last };
         Ok(if short { value } else { last })
     }
 
-    /// Its first and its last value, where they are numbers.
     pub(crate) fn ends(&self) -> [Option<f64>; 2] {
         [&self.stored.initial_value, &self.stored.final_value].map(|value| number(value).ok())
     }
@@ -127,7 +125,7 @@ impl LinearRampPercentage {
     fn of(stored: Stored, initial_time: Option<Start>) -> Self {
         let line = number(&stored.ramp_duration).and_then(|duration| {
             let last = number(&stored.final_value)?;
-            // Python does not look at the initial value of a ramp without duration.
+            // Python ignores the initial value of a ramp without duration.
             let first = if duration <= 0.0 { last } else { number(&stored.initial_value)? };
             let end = if duration <= 0.0 { -1 } else { (duration * MICROS) as i64 };
             Ok(Line { first, last, end, slope: (last - first) / duration })
@@ -135,7 +133,7 @@ impl LinearRampPercentage {
         Self { stored: Box::new(stored), initial_time, line }
     }
 
-    /// The value as JSON; null where it cannot be computed. The final value is shown as it is stored.
+    /// The value as JSON; null where it cannot be computed. The final value is shown as stored.
     pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
         let value = self.value(now).ok();
         let over = number(&self.stored.ramp_duration).is_ok_and(|duration| duration <= 0.0);
@@ -168,7 +166,7 @@ impl LinearRampPercentage {
     }
 }
 
-/// The nearest number JSON has; a NaN is 0.
+/// The nearest JSON number; 0 for a NaN.
 fn float(value: f64) -> Json {
     let value = if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) };
     Number::from_f64(value).map_or(Json::Null, Json::Number)
@@ -177,7 +175,7 @@ fn float(value: f64) -> Json {
 fn stored_start(time: &Json) -> Result<Start> {
     let seconds = number(time).map_err(|_| Error::corrupt("initial_time of a ramp is not a number"))?;
     let micros = seconds.trunc() * MICROS + (seconds.fract() * MICROS).round_ties_even();
-    // The range is far within what a float has exactly, and a value out of it stays out of it.
+    // Floats are exact in this range and well beyond it, so a value outside stays outside.
     let micros = micros as i64;
     if TIMES.contains(&micros) {
         Ok(Start::of(micros))
@@ -186,10 +184,9 @@ fn stored_start(time: &Json) -> Result<Start> {
     }
 }
 
-/// Microseconds, to the nearest.
 #[inline]
 fn micros(duration: Duration) -> i64 {
-    // In parts, for as_nanos() needs a division of 128 bits.
+    // In two parts: `as_nanos()` needs a 128-bit division.
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     seconds.saturating_mul(1_000_000).saturating_add(i64::from((duration.subsec_nanos() + 500) / 1000))
 }
@@ -238,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_told() {
+    fn a_value_that_is_no_number_is_reported() {
         let ramp = ramp(r#"{"final_value": "1", "initial_time": 5}"#).unwrap();
         assert_eq!(ramp.value(SystemTime::now), Err(ValueType::Str));
     }

@@ -6,11 +6,10 @@ use crate::context::operand::Operand;
 use crate::json::{Json, Number, Object};
 use crate::{Error, Result};
 
-/// A fixed part: 0 is nobody, 0.25 a quarter, 1 everybody.
+/// A fixed share: 0 is no caller, 0.25 a quarter of them, 1 all.
 ///
-/// A part that is not from 0 to 1 is refused with `InvalidInput` when a client writes the flag. One that the Python library has
-/// stored may be anything JSON has: less than 0 is nobody, more than 1 is everybody, and what is not a number turns the flag off,
-/// with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
+/// A client refuses to write a share outside 0 to 1, with `InvalidInput`. The Python library may have stored any JSON: below 0 is no caller,
+/// above 1 all, and anything but a number turns the flag off, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
 ///
 /// ```
 /// use flipper::bucketing::Percentage;
@@ -25,20 +24,20 @@ pub struct Percentage {
 impl Percentage {
     pub(crate) const TYPE: &str = "Percentage";
 
-    /// So many of a hundred: 25 is a quarter.
+    /// This percentage, from 0 to 100: 25 is a quarter.
     #[must_use]
     pub fn percent(percent: f64) -> Self {
         Self::new(of_percent(percent))
     }
 
-    /// This part, from 0 to 1. A NaN is nobody.
+    /// This share, from 0 to 1. A NaN turns the flag off for all callers.
     #[must_use]
     pub fn new(value: f64) -> Self {
         let value = if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) };
         Self { stored: Number::from_f64(value).map_or(Json::Null, Json::Number) }
     }
 
-    /// The value as it is stored.
+    /// The value as stored.
     #[must_use]
     pub fn value(&self) -> &Json {
         &self.stored
@@ -56,14 +55,14 @@ impl Default for Percentage {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum AnyPercentage {
-    /// Always the same.
+    /// Constant.
     Fixed(Percentage),
     /// Growing or shrinking with time.
     Ramp(LinearRampPercentage),
 }
 
 impl AnyPercentage {
-    /// The value at the time that `now` tells; a fixed one does not ask.
+    /// The value at the time of `now`, which a fixed one does not call.
     #[inline]
     pub(crate) fn value(&self, now: impl FnOnce() -> SystemTime) -> Result<f64, ValueType> {
         match self {
@@ -72,7 +71,7 @@ impl AnyPercentage {
         }
     }
 
-    /// The value as JSON: as it is stored, or as the ramp has it now.
+    /// The value as JSON: as stored, or the ramp's current one.
     pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
         match self {
             Self::Fixed(percentage) => percentage.stored.clone(),
@@ -80,7 +79,7 @@ impl AnyPercentage {
         }
     }
 
-    /// Refuses parts that are numbers and no parts, such as 25 for 25 %.
+    /// Refuses numbers outside 0 to 1, such as 25 for 25 %.
     pub(crate) fn check(&self) -> Result<()> {
         let values = match self {
             Self::Fixed(percentage) => [number(&percentage.stored).ok(), None],
@@ -94,7 +93,6 @@ impl AnyPercentage {
         }
     }
 
-    /// The value, if it is always the same.
     pub(crate) fn fixed(&self) -> Option<Result<f64, ValueType>> {
         match self {
             Self::Fixed(percentage) => Some(number(&percentage.stored)),
@@ -102,7 +100,6 @@ impl AnyPercentage {
         }
     }
 
-    /// The field `percentage` of a bucketer.
     pub(crate) fn from_fields(fields: &Object) -> Result<Self> {
         let fields = match fields.get("percentage") {
             None | Some(Json::Null) => return Ok(Self::default()),
@@ -158,12 +155,12 @@ impl From<LinearRampPercentage> for AnyPercentage {
     }
 }
 
-/// A part of a hundred as one of 1, without digits that the division would add.
+/// A percentage as a share, without the digits that a division would add.
 pub(super) fn of_percent(percent: f64) -> f64 {
     (percent * 1e6).round() / 1e8
 }
 
-/// What Python can compare with a float, or what it is instead.
+/// The number, if Python can compare it with a float; else the type.
 #[inline]
 pub(super) fn number(json: &Json) -> Result<f64, ValueType> {
     match Operand::from(json) {

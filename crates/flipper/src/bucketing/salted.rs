@@ -6,14 +6,14 @@ use crate::context::{Attributes, Value};
 use crate::json::{Json, Object, write_string};
 use crate::{Error, Result};
 
-/// The buckets, of 0.001 % each.
+/// The number of buckets, of 0.001 % each.
 const BUCKETS: u64 = 100_000;
 
-/// A part of all callers, by a hash of one attribute and the flag's name. **The Python library cannot load it.**
+/// A share of all callers, by a hash of one attribute and the flag's name. **The Python library cannot load it.**
 ///
-/// Each flag chooses its callers independently of every other flag, in steps of 0.001 %; raising the percentage never
-/// turns anybody off; 10 % is 10 %. For the Python library a flag with this bucketer is one with an
-/// `InvalidBucketerTypeError`: use it where no Python reads the flag.
+/// Each flag chooses its callers independently of other flags, in steps of 0.001 %. Raising the percentage never turns a caller off, and
+/// 10 % is 10 %. The Python library raises `InvalidBucketerTypeError` for a flag with this bucketer: use it where Python does not read
+/// the flag.
 ///
 /// ```
 /// use flipper::Bucketer;
@@ -28,9 +28,8 @@ const BUCKETS: u64 = 100_000;
 /// (`["CHECKOUT", 7]`), are hashed by SHA-1. The first 8 bytes of the hash, as a big-endian integer, modulo 100,000 are
 /// the bucket; the flag is on when the bucket is less than the percentage times 100,000, rounded to the nearest integer.
 ///
-/// In a context without the attribute the flag is on at 100 % only, with the reason
-/// [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and `"7"` are different callers. Two flags of one name
-/// under different base keys choose the same callers.
+/// Without the attribute the flag is on at 100 % only, with the reason [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and
+/// `"7"` are different callers. Flags of one name under different base keys choose the same callers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaltedPercentageBucketer {
     percentage: AnyPercentage,
@@ -40,25 +39,25 @@ pub struct SaltedPercentageBucketer {
 impl SaltedPercentageBucketer {
     pub(crate) const TYPE: &str = "SaltedPercentageBucketer";
 
-    /// This part of all callers, from 0 to 1, told apart by this attribute.
+    /// This share of all callers, from 0 to 1, distinguished by this attribute.
     #[must_use]
     pub fn new(bucket_by: impl Into<String>, percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), bucket_by: bucket_by.into() }
     }
 
-    /// The part.
+    /// The share.
     #[must_use]
     pub fn percentage(&self) -> &AnyPercentage {
         &self.percentage
     }
 
-    /// The attribute by which callers are told apart.
+    /// The attribute that distinguishes callers.
     #[must_use]
     pub fn bucket_by(&self) -> &str {
         &self.bucket_by
     }
 
-    /// The caller's bucket, of 0 to 99,999, if the context has the attribute.
+    /// The caller's bucket, from 0 to 99,999, if the context has the attribute.
     #[must_use]
     pub fn bucket(&self, flag_name: &str, attributes: &(impl Attributes + ?Sized)) -> Option<u32> {
         let mut attributes = (0..attributes.len()).map(|index| attributes.attribute(index));
@@ -66,9 +65,8 @@ impl SaltedPercentageBucketer {
         u32::try_from(bucket(flag_name, value)).ok()
     }
 
-    /// Whether this percentage takes the bucket in.
     pub(crate) fn takes(bucket: u32, percentage: f64) -> bool {
-        // Negative ones become 0.
+        // Negative percentages become 0.
         u64::from(bucket) < (percentage * BUCKETS as f64).round() as u64
     }
 
@@ -76,7 +74,7 @@ impl SaltedPercentageBucketer {
         (percentage * BUCKETS as f64).round() >= BUCKETS as f64
     }
 
-    /// The bucket as a number of 0 to 0.99999, for people.
+    /// The bucket as a number from 0 to 0.99999, for display.
     pub(crate) fn score(bucket: u32) -> f64 {
         f64::from(bucket) / BUCKETS as f64
     }
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn raising_the_percentage_turns_nobody_off() {
+    fn raising_the_percentage_turns_no_caller_off() {
         for bucket in [0, 1, 499, 50_000, 99_999] {
             let mut was = false;
             for step in 0..=100_000 {

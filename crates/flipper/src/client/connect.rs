@@ -1,5 +1,3 @@
-//! A client from a URL.
-
 use std::time::Duration;
 
 use super::FeatureFlagClient;
@@ -8,10 +6,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::state::Health;
 use crate::url;
 
-/// How long [`connect`] waits for a store's flags.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A client for the store that a URL names, when all its flags are in memory; see [`open`](crate::open) for the URLs.
+/// A client for the store that a URL names, once all its flags are in memory; see [`open`](crate::open) for the URLs.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -20,18 +17,18 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// A program that must start whether or not the store can be reached makes its client of [`open`](crate::open) instead.
+/// A program that must also start while the store is unreachable makes its client of [`open`](crate::open) instead.
 ///
 /// # Errors
 ///
-/// As [`open`](crate::open), what the store says, and `Unavailable` if its flags do not arrive within 10 s.
+/// As [`open`](crate::open), the store's errors, and `Unavailable` if its flags do not arrive within 10 s.
 pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
     let features = FeatureFlagClient::new(url::open(url)?);
     match background::within(CONNECT_WITHIN, features.ready()).await {
         Ok(ready) => ready?,
         Err(_) => {
             let status = features.status();
-            // Those that arrived just now are flags.
+            // With a `last_sync` the flags arrived just now.
             if let (Health::Stale { reason, .. }, None) = (status.health, status.last_sync) {
                 let message = format!("the store's flags did not arrive within {CONNECT_WITHIN:?}: {reason}");
                 return Err(Error::new(ErrorKind::Unavailable).with_message(message));

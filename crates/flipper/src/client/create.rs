@@ -1,5 +1,3 @@
-//! `create`, a builder that is awaited.
-
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -16,7 +14,7 @@ use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_new_name};
 use crate::state::Precondition;
 
-/// The creation of a flag; made by [`FeatureFlagClient::create`], and awaited.
+/// A flag to be created, by awaiting this; made by [`FeatureFlagClient::create`].
 ///
 /// ```
 /// # use flipper::{ErrorKind, FeatureFlagClient, MemoryFeatureFlagStore};
@@ -35,12 +33,11 @@ use crate::state::Precondition;
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// Where a future is wanted and not an `await`, as by `tokio::spawn` or `block_on`, [`into_future`](IntoFuture::into_future) gives it.
+/// [`into_future`](IntoFuture::into_future) returns the future, for `tokio::spawn`, `block_on` and the like.
 ///
 /// # Errors
 ///
-/// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is no object or over 256 KiB, `Vetoed`, or what the
-/// store says.
+/// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's errors.
 #[must_use = "nothing is created until this is awaited"]
 pub struct Create<M> {
     client: FeatureFlagClient<M>,
@@ -51,7 +48,6 @@ pub struct Create<M> {
     existing: Existing,
 }
 
-/// What to do with a flag that is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Existing {
     Refuse,
@@ -64,26 +60,25 @@ impl<M> Create<M> {
         Self { client, name, enabled: false, strict: false, client_data: None, existing: Existing::Refuse }
     }
 
-    /// Whether the new flag is enabled; not unless said.
+    /// Whether the new flag is enabled; `false` by default.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// Data of your own to keep with the flag: anything that serialises to a JSON object.
+    /// Your own data to store with the flag: anything that serialises to a JSON object.
     pub fn client_data(mut self, data: impl Serialize) -> Self {
         self.client_data = Some(object(&data));
         self
     }
 
-    /// Whether the new flag is [strict](FlagRecord::is_strict): a condition on an attribute that a check does not give does not hold.
-    /// Not unless said.
+    /// Whether the new flag is [strict](FlagRecord::is_strict): a condition on an attribute that the check lacks fails. `false` by default.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// Keeps an existing flag as it is: for start-up code that must not undo what somebody has set.
+    /// Leaves an existing flag as it is: for start-up code that must not undo foreign changes.
     pub fn or_get(mut self) -> Self {
         self.existing = Existing::Keep;
         self
@@ -120,7 +115,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
         let handle = || client.get(name.as_str());
         let event =
             WriteEvent::new(&name, Verb::Create { is_enabled: enabled, client_data: client_data.map(Json::Object) });
-        // A write that will not happen must not be announced; without subscribers the put alone finds out.
+        // Subscribers must not be notified of a write that will not happen. Without subscribers the put alone reports `FlagExists`.
         if existing != Existing::Replace && !core.subscribers.is_empty() && client.there(&name).await? {
             return if existing == Existing::Keep {
                 Ok(handle())
@@ -147,7 +142,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
 }
 
 impl<M> FeatureFlagClient<M> {
-    /// The record of a flag that is to be created now, disabled. It writes nothing; [`put`](Self::put) does.
+    /// The record of a new, disabled flag, created now. It is not written; [`put`](Self::put) does that.
     ///
     /// # Errors
     ///

@@ -1,5 +1,3 @@
-//! What users call: one flag, by a handle.
-
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -15,10 +13,10 @@ use crate::json::Json;
 use crate::record::FlagRecord;
 use crate::table::Slot;
 
-/// A flag, bound to its name; made by [`FeatureFlagClient::get`]. It has the client's verbs without the name.
+/// A flag, bound to its name; made by [`FeatureFlagClient::get`]. It has the client's methods without the name.
 ///
-/// The flag need not exist: the handle finds it once it does, and again after it was destroyed and created anew. From then
-/// on a check is one atomic load, without the search for the name.
+/// The flag need not exist: the handle finds it once it does, also when it is destroyed and created again. From then on a check is one
+/// atomic load, without a lookup by name.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -37,7 +35,6 @@ pub struct FeatureFlag<M = Local> {
     client: FeatureFlagClient<M>,
     name: Arc<str>,
     slot: OnceLock<Arc<Slot>>,
-    /// The answer while there is no flag that can be read.
     default: bool,
 }
 
@@ -50,7 +47,7 @@ impl<M> FeatureFlag<M> {
         Self { client, name: slot.name().into(), slot: OnceLock::from(slot), default: false }
     }
 
-    /// The handle with another answer for a flag that does not exist or cannot be read; without this it is `false`.
+    /// The handle with another answer for a flag that is missing or unreadable; `false` by default.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -79,7 +76,6 @@ impl<M> FeatureFlag<M> {
         &self.client
     }
 
-    /// Whether there are conditions that a check without attributes does not look at.
     #[cfg(feature = "tower")]
     pub(crate) fn has_conditions(&self) -> bool
     where
@@ -108,8 +104,7 @@ impl<M> FeatureFlag<M> {
         Some(self.slot.get_or_init(|| slot.clone()))
     }
 
-    /// Whether the flag is enabled; the [default](Self::with_default) if it does not exist or cannot be read. Conditions are
-    /// not looked at.
+    /// Whether the flag is enabled; the [default](Self::with_default) if it is missing or unreadable. Conditions are ignored.
     #[inline]
     pub fn is_enabled(&self) -> bool
     where
@@ -118,7 +113,7 @@ impl<M> FeatureFlag<M> {
         self.is_enabled_or(self.default)
     }
 
-    /// Whether the flag is enabled; `default` if it does not exist or cannot be read.
+    /// Whether the flag is enabled; `default` if it is missing or unreadable.
     #[inline]
     pub fn is_enabled_or(&self, default: bool) -> bool
     where
@@ -130,8 +125,8 @@ impl<M> FeatureFlag<M> {
         self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
-    /// Whether the flag is enabled for these attributes; the [default](Self::with_default) if it does not exist or cannot be
-    /// read. A condition on an attribute that is not given is not looked at.
+    /// Whether the flag is enabled for these attributes; the [default](Self::with_default) if it is missing or unreadable. A condition on
+    /// an attribute that the context lacks is ignored.
     #[inline]
     pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where
@@ -144,7 +139,7 @@ impl<M> FeatureFlag<M> {
         self.slot().map_or(default, |slot| self.client.check_with(&self.name, slot, context, default))
     }
 
-    /// The check with the reason for its answer.
+    /// The check, with the reason for its answer.
     pub fn evaluate(&self, context: &(impl Attributes + ?Sized)) -> Evaluation
     where
         M: Checks,
@@ -152,7 +147,7 @@ impl<M> FeatureFlag<M> {
         self.client.evaluate_or(&self.name, context, self.default)
     }
 
-    /// Whether the flag exists, be it that it cannot be read.
+    /// Whether the flag exists, even if it is unreadable.
     #[must_use]
     pub fn exists(&self) -> bool
     where
@@ -165,7 +160,7 @@ impl<M> FeatureFlag<M> {
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn meta(&self) -> Result<Json>
     where
         M: Checks,
@@ -173,11 +168,11 @@ impl<M> FeatureFlag<M> {
         self.client.meta(&self.name)
     }
 
-    /// What was stored with the flag by `set_client_data` and `create`.
+    /// The data that `create` and `set_client_data` stored with the flag.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn client_data(&self) -> Result<Json>
     where
         M: Checks,
@@ -185,11 +180,11 @@ impl<M> FeatureFlag<M> {
         self.client.client_data(&self.name)
     }
 
-    /// The whole flag, as memory has it.
+    /// The whole flag, from memory.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn record(&self) -> Result<Arc<FlagRecord>>
     where
         M: Checks,
@@ -221,7 +216,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     ///
     /// # Errors
     ///
-    /// As [`FeatureFlagClient::enable`]; so have all writes.
+    /// As [`FeatureFlagClient::enable`]; the same for all writes.
     pub async fn enable(&self) -> Result<()> {
         self.client.enable(&self.name).await
     }
@@ -235,7 +230,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.disable(&self.name).await
     }
 
-    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    /// Enables a disabled flag, and disables an enabled one; returns the new state.
     ///
     /// # Errors
     ///
@@ -244,7 +239,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.toggle(&self.name).await
     }
 
-    /// Destroys the flag. The handle stays of use: it finds a flag that is created anew under the name.
+    /// Destroys the flag. The handle stays valid: it finds a flag that is created again under the name.
     ///
     /// # Errors
     ///
@@ -289,7 +284,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.set_bucketer(&self.name, bucketer).await
     }
 
-    /// Changes several things in one atomic write; see [`FeatureFlagClient::update`].
+    /// Changes several properties in one atomic write; see [`FeatureFlagClient::update`].
     ///
     /// # Errors
     ///
@@ -299,7 +294,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     }
 }
 
-/// The flag's name.
 impl<M> AsRef<str> for FeatureFlag<M> {
     fn as_ref(&self) -> &str {
         &self.name

@@ -1,4 +1,4 @@
-//! What users call: flags by name.
+//! The client: flags by name.
 
 mod connect;
 mod create;
@@ -23,10 +23,9 @@ use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 use crate::wrappers::MirroredFeatureFlagStore;
 
-/// How long a write goes on trying while others change the same flag.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Feature flags by name. Checks are plain functions and read memory; writes are `async` and go through the store.
+/// Feature flags by name. Checks are plain functions that read memory; writes are `async` and go through the store.
 ///
 /// Cheap to clone; clones share flags and subscribers.
 ///
@@ -44,8 +43,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// The type parameter says where checks are answered: [`Local`] from memory, [`Remote`] nowhere, since each would be a call
-/// over the network; there are [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled) for that.
+/// The type parameter says where checks are answered. [`Local`]: from memory. [`Remote`]: not at all, since each check would be a call
+/// over the network; use [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled) there.
 pub struct FeatureFlagClient<M = Local> {
     core: Arc<Core>,
     mode: M,
@@ -64,7 +63,7 @@ pub struct Remote(());
 
 struct Core {
     store: Arc<dyn FeatureFlagStore>,
-    /// The flags in memory, if the store holds any there.
+    /// The flags in memory, if the store holds them there.
     table: Option<Arc<FlagTable>>,
     subscribers: Arc<Subscribers>,
     environment: Environment,
@@ -75,9 +74,9 @@ struct Core {
 impl FeatureFlagClient<Local> {
     /// A client of any store, with all its flags in memory.
     ///
-    /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself for other than
-    /// its default settings, such as a snapshot file. The flags come in the background, and [`ready`](Self::ready) waits for them; those of
-    /// a file are there when this returns.
+    /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself for non-default
+    /// settings, such as a snapshot file. The flags arrive in the background, and [`ready`](Self::ready) waits for them. Those of a snapshot
+    /// file are in memory when this returns.
     #[must_use]
     pub fn new(store: impl FeatureFlagStore) -> Self {
         Self::builder().build(store)
@@ -96,7 +95,7 @@ impl FeatureFlagClient<Remote> {
     /// # Ok(()) }
     /// ```
     ///
-    /// It has no checks from memory, and the compiler says so:
+    /// It has no checks, so this does not compile:
     ///
     /// ```compile_fail
     /// # use flipper::{FeatureFlagClient, FeatureFlagStore};
@@ -111,7 +110,7 @@ impl FeatureFlagClient<Remote> {
 }
 
 impl FeatureFlagClient {
-    /// A client with other than the default settings.
+    /// A client with non-default settings.
     #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
@@ -119,20 +118,20 @@ impl FeatureFlagClient {
 }
 
 impl<M: Clone> FeatureFlagClient<M> {
-    /// A handle for the flag of this name. The flag need not exist, and nothing is created.
+    /// A handle for the flag of this name. The flag need not exist, and is not created.
     #[must_use]
     pub fn get(&self, name: impl Into<String>) -> FeatureFlag<M> {
         FeatureFlag::new(self.clone(), name.into())
     }
 
-    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped. It does
-    /// **not** hear of what others change; [`changes`](Self::changes) does.
+    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped. Foreign changes
+    /// are **not** reported to it; they are to [`changes`](Self::changes).
     pub fn subscribe(&self, subscriber: impl Subscriber) -> Subscription {
         self.core.subscribers.add(Arc::new(subscriber))
     }
 }
 
-/// Makes a [`FeatureFlagClient`] with other than the default settings.
+/// Makes a [`FeatureFlagClient`] with non-default settings.
 ///
 /// ```
 /// use std::time::Duration;
@@ -158,30 +157,30 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The clock for creation dates and ramps; the system's by default, and where it panics.
+    /// The clock for creation dates and ramps. The system's is the default, and the substitute if this one panics.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(Guarded(clock));
         self
     }
 
-    /// The source of chance for random percentages; where it panics the default stands in.
+    /// The random numbers for percentages. The system's are the default, and the substitute if this source panics.
     #[must_use]
     pub fn random(mut self, random: impl RandomSource) -> Self {
         self.random = Arc::new(Guarded(random));
         self
     }
 
-    /// How long a write goes on trying while others change the same flag, before it is a `Conflict`; 10 s by default. A
-    /// single call of the store is bounded by the store itself.
+    /// How long a write is tried again while other writers change the same flag, before it is a `Conflict`; 10 s by default. The store
+    /// itself limits a single call.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones: a condition on an attribute that a check does not give does not
-    /// hold. All clients of the same flags in memory then read them so.
+    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones: a condition on an attribute that the check lacks fails. This holds
+    /// for all clients of the same flags in memory.
     ///
     /// ```
     /// use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
@@ -190,7 +189,7 @@ impl ClientBuilder {
     /// let features = FeatureFlagClient::builder().strict(true).build(MemoryFeatureFlagStore::new());
     /// features.create("PRO").enabled(true).await?;
     /// features.add_condition("PRO", Condition::new().eq("plan", "pro")).await?;
-    /// assert!(!features.is_enabled_with("PRO", &context! { user_id: 7 }), "no plan is given");
+    /// assert!(!features.is_enabled_with("PRO", &context! { user_id: 7 }), "the context has no plan");
     /// # Ok::<(), flipper::Error>(()) }).unwrap();
     /// ```
     #[must_use]
@@ -210,7 +209,7 @@ impl ClientBuilder {
         FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
     }
 
-    /// The client, with every read a call of the store.
+    /// The client, which reads through the store each time.
     #[must_use]
     pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
         FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None)), mode: Remote(()) }

@@ -1,5 +1,3 @@
-//! Checks and reads: from memory where the client is local, through the store where asked.
-
 #[cfg(feature = "testing")]
 use std::any::Any;
 use std::sync::Arc;
@@ -16,7 +14,7 @@ use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
 use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
 
-/// Where a client's checks are answered. Only [`Local`] answers them.
+/// Where a client's checks are answered. Only [`Local`] has checks.
 #[diagnostic::on_unimplemented(
     message = "this client has no flags in memory to check",
     label = "checks need flags in memory, and this client reads through its store each time",
@@ -43,7 +41,7 @@ mod sealed {
 }
 
 impl<M> FeatureFlagClient<M> {
-    /// Whether the flag is enabled; `false` if it does not exist or cannot be read. Conditions are not looked at.
+    /// Whether the flag is enabled; `false` if it is missing or unreadable. Conditions are ignored.
     #[inline]
     pub fn is_enabled(&self, name: &str) -> bool
     where
@@ -52,7 +50,7 @@ impl<M> FeatureFlagClient<M> {
         self.is_enabled_or(name, false)
     }
 
-    /// Whether the flag is enabled; `default` if it does not exist or cannot be read.
+    /// Whether the flag is enabled; `default` if it is missing or unreadable.
     #[inline]
     pub fn is_enabled_or(&self, name: &str, default: bool) -> bool
     where
@@ -64,10 +62,10 @@ impl<M> FeatureFlagClient<M> {
         self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
     }
 
-    /// Whether the flag is enabled for these attributes; `false` if it does not exist or cannot be read.
+    /// Whether the flag is enabled for these attributes; `false` if it is missing or unreadable.
     ///
-    /// **A condition on an attribute that is not given is not looked at**, unless flags are read [strictly](super::ClientBuilder::strict): give
-    /// all that the conditions name.
+    /// **A condition on an attribute that the context lacks is ignored**, unless flags are read [strictly](super::ClientBuilder::strict):
+    /// pass all attributes that the conditions name.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -89,7 +87,7 @@ impl<M> FeatureFlagClient<M> {
         self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
     }
 
-    /// The check with the reason for its answer.
+    /// The check, with the reason for its answer.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -120,7 +118,7 @@ impl<M> FeatureFlagClient<M> {
         Entry::evaluate(entry, name, context, &self.core.environment, default)
     }
 
-    /// Whether the flag exists, be it that it cannot be read.
+    /// Whether the flag exists, even if it is unreadable.
     #[must_use]
     pub fn exists(&self, name: &str) -> bool
     where
@@ -129,11 +127,11 @@ impl<M> FeatureFlagClient<M> {
         self.table().slot(name).is_some_and(|slot| slot.exists())
     }
 
-    /// All metadata of the flag: `client_data`, `created_date`, `conditions`, `bucketer`, and what others have added.
+    /// All metadata of the flag: `client_data`, `created_date`, `conditions`, `bucketer`, and foreign fields.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn meta(&self, name: &str) -> Result<Json>
     where
         M: Checks,
@@ -141,11 +139,11 @@ impl<M> FeatureFlagClient<M> {
         Ok(self.record(name)?.meta())
     }
 
-    /// What was stored with the flag by `set_client_data` and `create`.
+    /// The data that `create` and `set_client_data` stored with the flag.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn client_data(&self, name: &str) -> Result<Json>
     where
         M: Checks,
@@ -153,11 +151,11 @@ impl<M> FeatureFlagClient<M> {
         Ok(self.record(name)?.client_data().clone())
     }
 
-    /// The whole flag, as memory has it.
+    /// The whole flag, from memory.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag cannot be read.
+    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn record(&self, name: &str) -> Result<Arc<FlagRecord>>
     where
         M: Checks,
@@ -192,7 +190,7 @@ impl<M> FeatureFlagClient<M> {
         slots.into_iter().map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
     }
 
-    /// How current the flags in memory are, and which cannot be read.
+    /// How current the flags in memory are, and which are unreadable.
     #[must_use]
     pub fn status(&self) -> Status
     where
@@ -201,15 +199,15 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.status()
     }
 
-    /// Waits until the store's flags are in memory for the first time, be it from a snapshot file: then they may be
+    /// Waits until the store's flags are in memory for the first time. Those of a snapshot file count; they may be
     /// [stale](Self::status).
     ///
-    /// **It may wait for ever**: while the store cannot be reached it goes on trying. Give it a limit, such as `tokio::time::timeout`, if
-    /// the program should start without its flags; checks answer with their defaults then.
+    /// **It may wait for ever**: while the store is unreachable, it is tried again. Set a limit, such as `tokio::time::timeout`, if the
+    /// program should start without its flags; checks return their defaults until the flags arrive.
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more.
+    /// If they can no longer arrive.
     pub async fn ready(&self) -> Result<()>
     where
         M: Checks,
@@ -217,18 +215,18 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.ready().await
     }
 
-    /// Closes the store: ends its background work, and releases its connections and files. Checks go on with the last known flags;
-    /// writes are `Unavailable` from then on.
+    /// Closes the store: ends its background work, and releases its connections and files. Checks go on with the last known flags; writes
+    /// are `Unavailable`.
     ///
     /// # Errors
     ///
-    /// If something could not be released in good order.
+    /// If something could not be released cleanly.
     pub async fn close(&self) -> Result<()> {
         self.core.store.close().await
     }
 
-    /// Every change from now on, whoever makes it: this client, another one, another process. To hear of this client's own writes alone,
-    /// and to veto them, [`subscribe`](Self::subscribe).
+    /// Every change from now on: by this client, another one, or another process. [`subscribe`](Self::subscribe) reports only this client's
+    /// own writes, and can veto them.
     pub fn changes(&self) -> Changes
     where
         M: Checks,
@@ -240,17 +238,17 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// What the store says, and `Corrupt` if the stored flag cannot be read.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub async fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         let stored = self.core.store.get(name).await?;
         stored.map(|stored| self.readable(name, Some(stored))).transpose()
     }
 
-    /// The check through the store; a cache in front of it may answer. `false` if the flag does not exist.
+    /// The check through the store; a cache in front of it may answer. `false` if the flag is missing.
     ///
     /// # Errors
     ///
-    /// What the store says, and `Corrupt` if the stored flag cannot be read.
+    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub async fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         self.fetch_enabled_or(name, context, false).await
     }
@@ -269,7 +267,6 @@ impl<M> FeatureFlagClient<M> {
         Ok(Plan::new(record, self.core.strict).is_enabled(name, context, &self.core.environment))
     }
 
-    /// The client with its type known: nothing else has checks.
     pub(crate) fn local(&self) -> FeatureFlagClient
     where
         M: Checks,
@@ -277,7 +274,6 @@ impl<M> FeatureFlagClient<M> {
         FeatureFlagClient { core: self.core.clone(), mode: self.mode.local().clone() }
     }
 
-    /// Whether this is a client of the same flags in memory.
     #[cfg(feature = "tower")]
     pub(crate) fn has_same_flags(&self, other: &Self) -> bool
     where
@@ -290,7 +286,6 @@ impl<M> FeatureFlagClient<M> {
         &self.core.environment
     }
 
-    /// What a test says the flag is, whatever it is.
     #[cfg(feature = "testing")]
     #[inline]
     pub(crate) fn overridden(&self, name: &str) -> Option<bool> {
@@ -304,7 +299,7 @@ impl<M> FeatureFlagClient<M> {
         None
     }
 
-    /// What all clients of these flags have in common, and no others.
+    /// The object that all clients of these flags share, and no other clients.
     #[cfg(feature = "testing")]
     pub(crate) fn flags(&self) -> Arc<dyn Any + Send + Sync> {
         match &self.core.table {

@@ -1,11 +1,11 @@
-//! What is said in the log of a flag that is written.
+//! What is logged of a flag that is written.
 
 use crate::bucketing::Bucketer;
 use crate::record::FlagRecord;
 use crate::state::Stored;
 use crate::store::FeatureFlagStore;
 
-/// Says what a Python program would do to this flag, where one may come upon it.
+/// Warns of what the Python library would do to this flag, if the store is shared with it.
 pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
     if !store.capabilities().shared_with_python {
         return;
@@ -32,12 +32,12 @@ pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) 
     }
 }
 
-/// Says that conditions alone decide, when a flag gets both: the bucketer is not asked where they hold.
+/// Warns when a flag gets both conditions and a bucketer: where the conditions hold, the bucketer is ignored.
 pub(super) fn warn_of_conditions(before: &Stored, after: &FlagRecord) {
     let has_both =
         |record: &FlagRecord| !record.conditions().is_empty() && !matches!(record.bucketer(), Bucketer::NoOp);
     if has_both(after) && !before.record.as_ref().is_ok_and(|before| has_both(before)) {
-        // A target of its own, for programs that say it themselves.
+        // A target of its own, for programs that print this warning themselves.
         tracing::warn!(
             target: "flipper::conditions",
             flag = after.name(),

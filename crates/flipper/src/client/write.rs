@@ -1,4 +1,4 @@
-//! Writes: each reads the flag, changes it, and puts it back if it is still the same, until that is so.
+//! Writes: each reads the flag, changes it, and puts it back if it is unchanged, until that succeeds.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::store::FeatureFlagStore;
 const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
-    /// Creates a flag, disabled unless [`enabled(true)`](Create::enabled) is said. Await the returned value.
+    /// Creates a flag; await the returned value. The flag is disabled without [`enabled(true)`](Create::enabled).
     ///
     /// An existing flag is `FlagExists` and stays as it is; see [`Create::or_get`] and [`Create::replace`].
     pub fn create(&self, name: impl Into<String>) -> Create<M> {
@@ -33,7 +33,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, `Corrupt`, `Conflict` after the write timeout, `Vetoed`, or what the store says. All writes have these.
+    /// `FlagNotFound`, `Corrupt`, `Conflict` after the write timeout, `Vetoed`, and the store's. The same for all writes.
     pub async fn enable(&self, name: &str) -> Result<()> {
         self.change(name, |record| {
             record.set_enabled(true);
@@ -55,7 +55,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Enables the flag if it is disabled, and disables it if it is enabled; gives what it is now.
+    /// Enables a disabled flag, and disables an enabled one; returns the new state.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         Ok(enabled)
     }
 
-    /// Destroys the flag, also one that cannot be read.
+    /// Destroys the flag, even an unreadable one.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         self.write(name, |_| Ok((Verb::Destroy, None))).await
     }
 
-    /// Merges the top-level keys of `data` into the flag's client data; a value that is there is replaced.
+    /// Merges the top-level keys of `data` into the flag's client data; existing values are replaced.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -96,16 +96,16 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and `InvalidInput` if `data` is not an object, cannot be JSON, or the flag's client data
-    /// would be over 256 KiB.
+    /// As [`enable`](Self::enable), and `InvalidInput` if `data` is not an object, cannot be JSON, or makes the client data larger than
+    /// 256 KiB.
     pub async fn set_client_data(&self, name: &str, data: impl Serialize) -> Result<()> {
         let object = object(&data).map_err(|error| error.with_flag(name))?;
-        // Now, so that the future can be sent between threads when `data` can't.
+        // Dropped before the first await: the future is `Send` even if `data` is not.
         drop(data);
         self.merge_client_data(name, &object).await
     }
 
-    /// As [`set_client_data`](Self::set_client_data), with data that may hold what serde cannot: `NaN`, lone surrogates.
+    /// As [`set_client_data`](Self::set_client_data), for data that serde cannot represent: `NaN`, lone surrogates.
     ///
     /// # Errors
     ///
@@ -160,8 +160,8 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Changes several things of a flag in one atomic write. The closure may be called again, with a newer record, if
-    /// somebody else changed the flag in between; an error of the closure ends the write with nothing written.
+    /// Changes several properties of a flag in one atomic write. If the flag changes in between, the closure is called again with the newer
+    /// record. An error of the closure ends the write; nothing is written.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Condition};
@@ -180,7 +180,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and the closure's.
+    /// As [`enable`](Self::enable), and the closure's error.
     pub async fn update(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.change(name, move |record| {
             change(record)?;
@@ -189,12 +189,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Writes a record as it is, if the precondition holds: what a server does for its clients. Of the record only the name is
-    /// checked. Subscribers get a [`Verb::Update`] with `Precondition::Unchanged`, otherwise a [`Verb::Create`].
+    /// Writes a record as it is, if the precondition holds: what a server does for its clients. Only the record's name is checked.
+    /// Subscribers get a [`Verb::Update`] with `Precondition::Unchanged`, otherwise a [`Verb::Create`].
     ///
     /// # Errors
     ///
-    /// `Conflict` if the precondition does not hold, `InvalidName`, `Vetoed`, or what the store says.
+    /// `Conflict` if the precondition does not hold, `InvalidName`, `Vetoed`, and the store's errors.
     pub async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         let verb = match when {
             Precondition::Unchanged(_) => Verb::Update,
@@ -211,7 +211,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Deletes the flag, also one that cannot be read, if the precondition holds.
+    /// Deletes the flag, even an unreadable one, if the precondition holds.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         self.write(name, move |stored| {
             let before = stored.readable()?;
             let mut record = FlagRecord::clone(before);
-            // The key is what the flag is known by; a stored name that differs would send the write elsewhere.
+            // The key is the flag's name. A different name in the stored text would send the write to another flag.
             record.set_name(name);
             let verb = change(&mut record)?;
             record.validate()?;
@@ -243,8 +243,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Reads the flag and writes what `change` makes of it (`None`: deletes it), until nobody wrote in between or the time is
-    /// over.
+    /// Reads the flag and writes the result of `change` (`None`: deletes it), until no other write comes in between or the write times out.
     async fn write(
         &self,
         name: &str,
@@ -253,12 +252,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
-        // A time beyond what the clock can tell is as good as no limit; a day is.
+        // A deadline beyond the clock's range is no deadline; a day is enough.
         let now = Instant::now();
         let deadline = now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400));
         let mut pause = PAUSE;
         let mut announced = false;
-        // What memory has will mostly do, and saves a call of the store; if it is old, that is a conflict like others.
+        // The state in memory usually suffices, and saves a call of the store. If it is old, the put is a conflict.
         let mut known = self.known(name).await?;
         loop {
             let stored = match known.take() {
@@ -267,7 +266,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             };
             let (verb, record) = change(&stored).map_err(place)?;
             let event = WriteEvent::new(name, verb);
-            // Once, however often the write is tried.
+            // Only once, however often the write is tried.
             if !std::mem::replace(&mut announced, true) {
                 core.subscribers.pre(&event)?;
             }
@@ -303,13 +302,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 }
 
-/// Refuses a new bucketer whose percentage is none. What other programs have stored stays as it is.
+/// Refuses a new bucketer with a percentage outside 0 to 1. Foreign ones stay as they are.
 fn check_bucketer(before: &FlagRecord, after: &FlagRecord) -> Result<()> {
     let checked = after.bucketer().percentage().map_or(Ok(()), AnyPercentage::check);
     checked.or_else(|error| if before.bucketer() == after.bucketer() { Ok(()) } else { Err(error) })
 }
 
-/// Client data as an object.
 pub(super) fn object(data: &impl Serialize) -> Result<Object> {
     match Json::from_serialize(data)? {
         Json::Object(object) => Ok(object),

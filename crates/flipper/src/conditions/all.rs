@@ -1,15 +1,12 @@
-//! All conditions of a flag as one.
-
 use super::{Check, Condition};
 use crate::context::Attributes;
 use crate::names::Names;
 
-/// The checks of all conditions of a flag, by variable. Whether all of them hold does not depend on their order; which
-/// one is the first that does not is left to [`Condition::check`].
+/// The checks of all conditions of a flag, by variable. Their order does not matter for whether all hold; [`Condition::check`] finds the
+/// first that fails.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
     variables: Names,
-    /// For each variable, in the same order.
     checks: Vec<Vec<Check>>,
 }
 
@@ -28,10 +25,10 @@ impl AllChecks {
         all
     }
 
-    /// Whether all checks on the attributes hold; one that cannot be made does not.
+    /// Whether all checks on the attributes hold; one that cannot be compared does not.
     #[inline]
     pub(crate) fn hold<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
-        // Callers often name the attributes in the order of the conditions.
+        // Callers often pass the attributes in the order of the conditions.
         let mut guess = 0;
         for index in 0..attributes.len() {
             let (name, value) = attributes.attribute(index);

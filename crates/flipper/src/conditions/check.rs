@@ -1,5 +1,3 @@
-//! A condition meets the attributes of a check.
-
 use super::compare::{self, Compared, Mismatch};
 use super::{Check, Condition, Operator};
 use crate::context::{Attributes, Value};
@@ -13,7 +11,7 @@ pub(crate) enum Outcome<'a> {
 }
 
 impl Condition {
-    /// Looks at the attributes in their order; the first check that fails, or cannot be made, decides.
+    /// Goes through the attributes in order; the first check that fails or cannot be compared decides.
     pub(crate) fn check<A: Attributes + ?Sized>(&self, attributes: &A) -> Outcome<'_> {
         for index in 0..attributes.len() {
             let (name, value) = attributes.attribute(index);
@@ -26,8 +24,8 @@ impl Condition {
         Outcome::Holds
     }
 
-    /// The outcome as a deny condition. It must have checks, and the context an attribute for each variable. A check
-    /// that fails, wherever it stands, lets the caller pass; one that cannot be made does not.
+    /// The outcome as a deny condition. It denies only if it has checks and the context has all its attributes. Any check that fails lets
+    /// the caller pass; one that cannot be compared does not.
     pub(crate) fn check_deny<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Outcome<'_>> {
         if self.is_empty() || self.variables.len() > attributes.len() || !self.all_given(attributes) {
             return None;
@@ -45,7 +43,6 @@ impl Condition {
         Some(denied)
     }
 
-    /// The first attribute that is named here and not given.
     pub(crate) fn first_missing<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<&str> {
         let mut given = vec![false; self.variables.len()];
         for index in 0..attributes.len() {
@@ -56,7 +53,7 @@ impl Condition {
         given.iter().position(|given| !given).map(|place| self.variables.get(place))
     }
 
-    /// In one pass for each 64 variables.
+    /// One pass for each 64 variables.
     pub(crate) fn all_given<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
         (0..self.variables.len()).step_by(64).all(|first| {
             let count = (self.variables.len() - first).min(64);

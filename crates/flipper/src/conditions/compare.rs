@@ -9,7 +9,7 @@ use crate::context::ValueType;
 use crate::context::operand::Operand;
 use crate::stack_text::StackText;
 
-/// The containers a comparison enters. Stored JSON nests no deeper; a deeper list in a context has no answer.
+/// How deep a comparison goes into containers. Stored JSON nests no deeper; a deeper list in a context has no answer.
 const MAX_DEPTH: usize = 512;
 
 /// Two values that the operator cannot compare; Python raises `TypeError`.
@@ -91,7 +91,7 @@ fn ordered(left: Operand<'_>, operator: Operator, right: Operand<'_>, depth: usi
     }
 }
 
-/// Those of a string, for where one of two has what only Python's strings have.
+/// The code points of a string; used if one of two strings has lone surrogates.
 fn code_points(operand: Operand<'_>) -> Option<Vec<u32>> {
     match operand {
         Operand::Str(text) => Some(text.chars().map(u32::from).collect()),
@@ -104,7 +104,7 @@ fn decide(ordering: Ordering, operator: Operator) -> bool {
     by_order(ordering, operator).unwrap_or_default()
 }
 
-/// What the order of two values says; nothing about one being in the other.
+/// Whether the order of two values satisfies the operator; `None` for `in` and `not in`.
 #[inline]
 pub(crate) fn by_order(ordering: Ordering, operator: Operator) -> Option<bool> {
     match operator {
@@ -179,7 +179,7 @@ fn bigs(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// Of digits without leading zeros.
+/// Compares digits without leading zeros.
 fn magnitudes(left: &str, right: &str) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
@@ -209,7 +209,7 @@ fn big_with_float(big: &str, float: f64) -> Option<Ordering> {
     }
     // The digits of the largest float, and a sign.
     let mut digits = StackText::<310>::new();
-    // A float of 39 or more digits has no fraction, and its digits are written exactly; a shorter one is shorter.
+    // A float of 39 or more digits has no fraction, and its digits are written exactly; a shorter one is smaller.
     if !float.is_finite() || write!(digits, "{:.0}", float.trunc()).is_err() {
         return Some(if float > 0.0 { Ordering::Less } else { Ordering::Greater });
     }

@@ -22,7 +22,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// The symbol it is stored by; equality has none.
+    /// The stored symbol; equality has none.
     ///
     /// ```
     /// use flipper::evaluation::Operator;

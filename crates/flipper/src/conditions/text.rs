@@ -36,7 +36,7 @@ impl ParseConditionError {
         self.message
     }
 
-    /// The bytes of the text that are wrong; none where something is missing at the end.
+    /// The byte range that is wrong; empty if something is missing at the end.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
@@ -51,7 +51,6 @@ impl fmt::Display for ParseConditionError {
 
 impl std::error::Error for ParseConditionError {}
 
-/// `InvalidInput`.
 impl From<ParseConditionError> for Error {
     fn from(error: ParseConditionError) -> Self {
         Self::invalid_input(error.to_string())
@@ -70,7 +69,6 @@ impl FromStr for Condition {
     }
 }
 
-/// What is wrong, and in which bytes.
 #[derive(Debug)]
 struct Wrong {
     what: &'static str,
@@ -146,7 +144,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever is typed, it is a condition that can be shown and read again, or an error with a place in the text.
+        /// Any text is either a condition that prints and parses again, or an error with a place in the text.
         #[test]
         fn any_text(text in "[a-z\"'\\\\ =!<>,()\\[\\]0-9é_-]{0,24}|\\PC{0,16}") {
             match text.parse::<Condition>() {
@@ -155,7 +153,7 @@ mod tests {
             }
         }
 
-        /// Any name and text can be shown and read again.
+        /// Any name and text print and parse again.
         #[test]
         fn any_check(variable in ".{0,8}", value in ".{0,8}") {
             let condition = Condition::new().eq(&variable, &*value).one_of(&variable, [&*value]);

@@ -1,5 +1,3 @@
-//! What `close` does.
-
 use std::sync::Arc;
 
 use super::subject::{Subject, flag};

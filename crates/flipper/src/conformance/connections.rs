@@ -1,5 +1,3 @@
-//! The whole suite over two connections to one place.
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +11,8 @@ use crate::record::FlagRecord;
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
-/// Two connections to one place, taken for one store: what one of them writes, the other reads. The suite then proves
-/// what two processes see of each other: that each reads what the other wrote, and is told of it.
+/// Two connections to one place, used as one store: what one writes, the other reads. The suite then proves what two processes see of each
+/// other: each reads what the other wrote, and its watch reports it.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -38,7 +36,7 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> TwoConnections<A, B> {
         Self { first, second, writes: AtomicUsize::new(0) }
     }
 
-    /// They take turns in writing.
+    /// Alternates between the two.
     fn writer(&self) -> &dyn FeatureFlagStore {
         self.pick(self.writes.fetch_add(1, Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! Values that are no flags, put where the flags are by somebody else.
+//! Unreadable values, stored by a foreign writer.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::record::FlagRecord;
 use crate::state::{Precondition, Stored};
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
-/// Empty, cut short, another shape, not JSON, not text.
+/// Empty, truncated, of another shape, not JSON, not text.
 const VALUES: [&[u8]; 6] =
     [b"", br#"{"feature_name": "X", "is_ena"#, b"[1, 2]", br#"{"feature_name": 7}"#, b"hello", b"\xff\x00\xfe"];
 
@@ -23,17 +23,17 @@ pub async fn corrupt_get(store: Arc<dyn FeatureFlagStore>, plant: Plant) {
         assert_eq!(
             planted(&store, &name).await.version,
             first.version,
-            "a value that nobody changes keeps its version"
+            "a value that is not changed keeps its version"
         );
     }
 }
 
-/// Waits for the value: it came past the store, which may have to be told.
+/// Waits for the value: the store may learn of a foreign write late.
 async fn planted<S: FeatureFlagStore + ?Sized>(store: &Subject<S>, name: &str) -> Stored {
     let stored = store.existing(name).await;
     match &stored.record {
-        Ok(record) => panic!("`get` of a value that is no flag gave {record:?}"),
-        Err(corrupt) => assert!(!corrupt.reason().is_empty(), "the reason of a corrupt flag must say something"),
+        Ok(record) => panic!("`get` of a value that is no flag returned {record:?}"),
+        Err(corrupt) => assert!(!corrupt.reason().is_empty(), "the reason of a corrupt flag must not be empty"),
     }
     stored
 }
@@ -95,7 +95,7 @@ pub async fn corrupt_list(store: Arc<dyn FeatureFlagStore>, plant: Plant) {
         match good.iter().find(|record| record.name() == stored.name) {
             Some(record) => assert_same(stored, record, "`list`"),
             None => {
-                assert!(stored.record.is_err(), "`list` gave a value that is no flag as one: {stored:?}");
+                assert!(stored.record.is_err(), "`list` returned a value that is no flag as one: {stored:?}");
                 let got = planted(&store, &stored.name).await;
                 assert_eq!(
                     (&stored.version, &stored.record),
@@ -135,7 +135,7 @@ pub async fn corrupt_status(store: Arc<dyn LocalFeatureFlagStore>, plant: Plant)
         plant.value(name, b"{").await;
         until("a value that is no flag coming into the status", || named(name)).await;
     }
-    assert!(store.0.status().is_live(), "one value that is no flag makes no store stale");
+    assert!(store.0.status().is_live(), "one value that is no flag must not make the store stale");
     store.put(&FlagRecord::new(&replaced, 0), Precondition::Any).await;
     assert!(!named(&replaced), "the status names a flag that was replaced");
     store.delete(&deleted, Precondition::Any).await;

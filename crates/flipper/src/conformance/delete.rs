@@ -1,5 +1,3 @@
-//! Deleting flags.
-
 use std::sync::Arc;
 
 use super::subject::{FOREIGN_NAMES, Subject, flag, name, overlong, with_data};
@@ -92,7 +90,7 @@ pub async fn delete_then_create(store: Arc<dyn FeatureFlagStore>) {
 pub async fn delete_touches_one(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let record = flag("ONE");
-    // Names of which one is the beginning of the other are what a delete by pattern or by prefix would hit.
+    // A delete by pattern or prefix would hit a name that begins with another.
     let longer = crate::FlagRecord::new(format!("{}-LONGER", record.name()), 1);
     let other = flag("OTHER");
     store.put(&record, Precondition::Any).await;

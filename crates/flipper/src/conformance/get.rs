@@ -1,5 +1,3 @@
-//! Reading one flag.
-
 use std::sync::Arc;
 
 use super::subject::{FOREIGN_NAMES, Subject, assert_same, at_once, flag, name, overlong, with_data};
@@ -11,7 +9,7 @@ use crate::store::FeatureFlagStore;
 pub async fn get_missing(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     store.expect_missing(&name("MISSING")).await;
-    // And beside one that begins alike.
+    // Also when another name begins with this one.
     let there = flag("THERE");
     store.put(&there, Precondition::Any).await;
     store.expect_missing(&there.name()[..there.name().len() - 1]).await;
@@ -32,8 +30,8 @@ pub async fn get_after_put(store: Arc<dyn FeatureFlagStore>) {
     store.expect(&full, &version).await;
 }
 
-/// A flag with something in every field, and what stores may stumble over: quotes, text beyond ASCII, integers beyond 64 bits, floats
-/// to the last digit, keys that are not sorted, fields that nobody knows.
+/// A flag with a value in every field, and difficult content: quotes, text beyond ASCII, integers beyond 64 bits, floats to the last digit,
+/// unsorted keys, unknown fields.
 fn full(name: &str) -> FlagRecord {
     let text = format!(
         r#"{{"feature_name": "{name}", "is_enabled": true, "meta": {{"client_data": {{
@@ -85,7 +83,7 @@ pub async fn get_cached_asks_the_store(store: Arc<dyn FeatureFlagStore>) {
     for (name, there) in [(record.name(), true), (&name("MISSING"), false)] {
         let cached = store.0.get_cached(name).await;
         let cached = cached.unwrap_or_else(|error| panic!("`get_cached` of {name:?} failed: {error:?}"));
-        assert_eq!(cached.is_some(), there, "`get_cached` of {name:?} gave {cached:?}");
+        assert_eq!(cached.is_some(), there, "`get_cached` of {name:?} returned {cached:?}");
         if let Some(stored) = cached {
             assert_same(&stored, &record, "`get_cached`");
         }

@@ -1,5 +1,3 @@
-//! Reading all flags.
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,7 +11,7 @@ pub async fn list_empty(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let listed = store.list().await;
     assert!(listed.is_empty(), "the list must be empty; each test needs a store of its own, without flags: {listed:?}");
-    // Empty again is as empty as at first.
+    // Empty again after its only flag was deleted.
     let record = flag("GONE");
     store.put(&record, Precondition::Any).await;
     store.delete(record.name(), Precondition::Any).await;
@@ -25,13 +23,13 @@ pub async fn list_empty(store: Arc<dyn FeatureFlagStore>) {
 pub async fn list_ordered(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let own = name("");
-    // Neither the order of writing, nor that of a language, nor that of UTF-16.
+    // Neither the order of writing, nor of a language, nor of UTF-16.
     let names =
         ["b", "a", "B", "~", "é", "Z", "10", "9", "\u{ff5e}", "🐴", "", "-", "aa"].map(|first| format!("{first}{own}"));
     for name in &names {
         store.put(&FlagRecord::new(name, 0), Precondition::Any).await;
     }
-    // Replaced and created anew: not to be found at the end.
+    // Replaced, and created again: both must keep their place.
     store.put(&with_data(&FlagRecord::new(&names[1], 0), "n", 1), Precondition::Any).await;
     store.delete(&names[2], Precondition::Any).await;
     store.put(&FlagRecord::new(&names[2], 0), Precondition::Any).await;
@@ -83,7 +81,7 @@ pub async fn list_is_authoritative(store: Arc<dyn FeatureFlagStore>) {
         let listed = store.list_of(&[record.name()]).await;
         assert_eq!(listed.len(), 1, "`list` must have the flag that was just put");
         assert_same(&listed[0], &written, "`list`");
-        assert_eq!(listed[0].version, version, "`list` gave another version than the put");
+        assert_eq!(listed[0].version, version, "`list` returned another version than the put");
 
         store.delete(record.name(), Precondition::Any).await;
         let listed = store.list_of(&[record.name()]).await;

@@ -1,4 +1,4 @@
-//! What a store shows that holds its flags in this process.
+//! What a store with its flags in this process must show.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,11 +29,10 @@ impl Local {
             panic!("{:?} is not in the table, but was put", record.name());
         };
         assert_same(&stored, record, "the table");
-        assert_eq!(&stored.version, version, "the table has another version than the put gave");
+        assert_eq!(&stored.version, version, "the table has another version than the put returned");
     }
 }
 
-/// Waits until a condition holds, for what a store learns by itself.
 pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + CALL_LIMIT;
     while !holds() {
@@ -47,7 +46,7 @@ pub async fn table_is_one(store: Arc<dyn LocalFeatureFlagStore>) {
     let before = store.table().clone();
     let store = Local::ready(store).await;
     store.put(&flag("ONE"), Precondition::Any).await;
-    assert!(Arc::ptr_eq(&before, store.0.table()), "clients keep the table that they were given at first");
+    assert!(Arc::ptr_eq(&before, store.0.table()), "clients keep the first table");
 }
 
 /// See [`LocalFeatureFlagStore::table`].
@@ -102,7 +101,7 @@ pub async fn table_agrees_with_list(store: Arc<dyn LocalFeatureFlagStore>) {
     let table: Vec<_> = store.0.table().list().into_iter().filter_map(state).collect();
     let listed: Vec<_> = store.list().await.into_iter().filter_map(state).collect();
     assert_eq!(table.len(), 9, "the table must have the flags that were put and not deleted");
-    assert_eq!(table, listed, "the table must have what `list` gives");
+    assert_eq!(table, listed, "the table must equal `list`");
 }
 
 /// See [`LocalFeatureFlagStore::table`].

@@ -2,7 +2,7 @@
 
 /// Makes a module of tests, one for each behaviour that every store must show.
 ///
-/// The closure gives a store without flags, or one and what must live as long; see [`conformance`](crate::conformance).
+/// The closure returns a store without flags, alone or with a guard that must live as long; see [`conformance`](crate::conformance).
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -20,8 +20,8 @@ macro_rules! store_conformance_tests {
     };
 }
 
-/// As [`store_conformance_tests!`](crate::store_conformance_tests), and the behaviours of a
-/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) besides.
+/// As [`store_conformance_tests!`](crate::store_conformance_tests), with the behaviours of a
+/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) added.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -40,10 +40,10 @@ macro_rules! local_store_conformance_tests {
     };
 }
 
-/// Makes a module of tests, one for each behaviour of a store that holds values which are no flags.
+/// Makes a module of tests, one for each behaviour of a store with unreadable values.
 ///
-/// The first closure is as in [`store_conformance_tests!`](crate::store_conformance_tests); the second puts bytes where the
-/// store keeps the flag of that name, past the store: by the driver, as another program would.
+/// The first closure is as in [`store_conformance_tests!`](crate::store_conformance_tests). The second writes bytes to the place of that flag,
+/// bypassing the store: by the driver, as another program would.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -68,8 +68,8 @@ macro_rules! corrupt_conformance_tests {
     };
 }
 
-/// As [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests), and the behaviours of a
-/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) besides.
+/// As [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests), with the behaviours of a
+/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) added.
 #[macro_export]
 macro_rules! local_corrupt_conformance_tests {
     ($name:ident, $make:expr, $plant:expr $(,)?) => {
@@ -84,8 +84,8 @@ macro_rules! local_corrupt_conformance_tests {
 
 /// Makes a module of tests, one for each behaviour of a store that is opened again.
 ///
-/// The first closure gives a store and what its flags are kept in, as in
-/// [`store_conformance_tests!`](crate::store_conformance_tests); the second opens that again, when the first store was dropped.
+/// The first closure returns a store and what holds its flags, as in [`store_conformance_tests!`](crate::store_conformance_tests). The second
+/// opens it again after the first store was dropped.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -93,7 +93,7 @@ macro_rules! local_corrupt_conformance_tests {
 /// flipper::reopened_conformance_tests!(
 ///     memory_kept,
 ///     async || {
-///         // In place of a folder: clones share their flags.
+///         // Instead of a folder: clones share their flags.
 ///         let folder = MemoryFeatureFlagStore::new();
 ///         (folder.clone(), folder)
 ///     },

@@ -1,5 +1,5 @@
-//! Proves a store right: one test for each sentence under `# Behavior` of [`FeatureFlagStore`] and
-//! [`LocalFeatureFlagStore`], made by one macro, for the stores of this crate and for yours.
+//! Proves that a store is correct: one macro makes a test of each sentence under `# Behavior` of [`FeatureFlagStore`] and
+//! [`LocalFeatureFlagStore`], for the stores of this crate and for yours.
 //!
 //! ```
 //! // tests/my_store.rs, with `flipper-client = { version = "…", features = ["conformance"] }` under [dev-dependencies]
@@ -15,24 +15,24 @@
 //! flipper::conformance::prove(async || MemoryFeatureFlagStore::new());
 //! ```
 //!
-//! The closure is called once for each test and gives **a store without flags, of its own**: another base key, another
-//! file, another table. Where something must live as long as the store, such as a temporary folder or a server, it gives
-//! both: `(store, folder)`; where a server may be missing, an `Option`; see [`TestStore`]. It runs inside a tokio runtime, so a driver that needs one finds it; the
-//! tests need none, nor a dependency besides this crate. They use flag names of their own and never clear a store.
+//! The closure is called once for each test and returns **a store of its own, without flags**: another base key, another file, another table.
+//! If something must live as long as the store, such as a temporary folder or a server, it returns both: `(store, folder)`; if a server may
+//! be missing, an `Option`; see [`TestStore`]. It runs inside a tokio runtime, for drivers that need one. The tests need no runtime, and no
+//! dependency besides this crate. They use flag names of their own and never clear a store.
 //!
-//! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): a store that hangs fails
-//! by name. A store whose `watch` polls should be tested with an interval well below that.
+//! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): if a store hangs, the named test fails. Test
+//! a store whose `watch` polls with an interval well below that.
 //!
 //! # What to run
 //!
 //! - [`store_conformance_tests!`](crate::store_conformance_tests): for every store.
 //! - The same over [`TwoConnections`] to one place: for every store that several processes share.
-//! - [`reopened_conformance_tests!`](crate::reopened_conformance_tests): for every store that keeps flags beyond its process.
-//! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): for a [`LocalFeatureFlagStore`], instead of
-//!   the first; it has those behaviours too.
+//! - [`reopened_conformance_tests!`](crate::reopened_conformance_tests): for every store whose flags outlive its process.
+//! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): for a [`LocalFeatureFlagStore`], instead of the first, which it
+//!   includes.
 //! - [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) and
-//!   [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests): for every store in which others can put
-//!   values that are no flags.
+//!   [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests): for every store in which another program can store
+//!   unreadable values.
 //!
 //! [`FeatureFlagStore`]: crate::FeatureFlagStore
 //! [`LocalFeatureFlagStore`]: crate::store::LocalFeatureFlagStore

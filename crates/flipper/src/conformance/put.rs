@@ -1,5 +1,3 @@
-//! Writing one flag.
-
 use std::sync::Arc;
 
 use super::subject::{Subject, assert_kind, assert_same, flag, name, overlong, with_data};
@@ -46,7 +44,7 @@ pub async fn put_unchanged(store: Arc<dyn FeatureFlagStore>) {
     for version in [first, second] {
         store.put_conflicts(&three, Precondition::Unchanged(version.clone())).await;
         store.expect_missing(three.name()).await;
-        // Nor for a flag that never was.
+        // Nor for a flag that never existed.
         let never = flag("NEVER");
         store.put_conflicts(&never, Precondition::Unchanged(version)).await;
         store.expect_missing(never.name()).await;
@@ -107,7 +105,7 @@ pub async fn put_aba(store: Arc<dyn FeatureFlagStore>) {
     for recreated in [&two, &three] {
         store.delete(one.name(), Precondition::Any).await;
         let version = store.put(recreated, Precondition::Absent).await;
-        assert_ne!(version, read, "a flag that was deleted and created anew has a version of its former life");
+        assert_ne!(version, read, "a flag that was deleted and created again has a version of its former life");
         store.put_conflicts(&with_data(&one, "late", true), Precondition::Unchanged(read.clone())).await;
         store.expect(recreated, &version).await;
     }
@@ -195,7 +193,7 @@ pub async fn put_touches_one(store: Arc<dyn FeatureFlagStore>) {
         store.expect(&left, &left_version).await;
         store.expect(&right, &right_version).await;
     }
-    // What was read of them before still holds.
+    // Their versions from before still hold.
     store.put(&with_data(&left, "n", 1), Precondition::Unchanged(left_version)).await;
     store.put(&with_data(&right, "n", 1), Precondition::Unchanged(right_version)).await;
 }
@@ -204,7 +202,7 @@ pub async fn put_touches_one(store: Arc<dyn FeatureFlagStore>) {
 pub async fn put_unicode_and_long_names(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let own = name("N");
-    // Upper and lower case, composed and not, patterns, escapes, spaces, dots, the longest and those that differ at their end.
+    // Upper and lower case, composed and not, patterns, escapes, spaces, dots, the longest names and those that differ at their end.
     let endings = [
         "é",
         "e\u{301}",
@@ -249,7 +247,7 @@ pub async fn put_unicode_and_long_names(store: Arc<dyn FeatureFlagStore>) {
     for (number, name) in names.iter().enumerate() {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let record = with_data(&FlagRecord::new(name, number), "name", name.as_str());
-        // `Absent`: none of them may be taken for another.
+        // `Absent`: no name may be mistaken for another.
         let version = store.put(&record, Precondition::Absent).await;
         written.push((record, version));
     }
@@ -281,7 +279,6 @@ pub async fn put_large_record(store: Arc<dyn FeatureFlagStore>) {
     store.expect(&changed, &version).await;
 }
 
-/// Three states of one flag.
 fn numbered(label: &str) -> [FlagRecord; 3] {
     let record = flag(label);
     [1, 2, 3].map(|number| with_data(&record, "state", number))

@@ -1,5 +1,3 @@
-//! Writing many flags.
-
 use std::sync::Arc;
 
 use super::subject::{Subject, flag, overlong, with_data};

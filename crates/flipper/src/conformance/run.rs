@@ -1,6 +1,5 @@
-//! Running a behaviour: a store of its own, a runtime of its own, and an end.
+//! Runs a behaviour, with its own store, its own runtime, and a time limit.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{self, Write};
@@ -16,12 +15,12 @@ use std::{env, fmt};
 use tokio::runtime::Builder;
 
 use super::reopen::Reopen;
+use crate::guard::guarded;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
 /// How long one test may take.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);
 
-/// How many behaviours [`failures`] looks for at the same time.
 const AT_A_TIME: usize = 8;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
@@ -30,9 +29,9 @@ type Behavior<S> = (&'static str, fn(Arc<S>) -> LocalFuture);
 const STORE: &[Behavior<dyn FeatureFlagStore>] = crate::__store_behaviors!(functions);
 const LOCAL: &[Behavior<dyn LocalFeatureFlagStore>] = crate::__local_behaviors!(functions);
 
-/// What the closures of the macros return: a store, or `(store, guard)` where the guard is dropped after the store. Or an `Option` of
-/// either, where `None` says that there is nothing to test on this machine: the test prints a line that begins with `SKIP`, and fails if
-/// the environment variable `CI` is set.
+/// What the closures of the macros return: a store, or `(store, guard)`, whose guard is dropped after the store. Or an `Option` of either:
+/// with `None` there is nothing to test on this machine, and the test prints a line that begins with `SKIP`, or fails if the environment
+/// variable `CI` is set.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -40,7 +39,7 @@ const LOCAL: &[Behavior<dyn LocalFeatureFlagStore>] = crate::__local_behaviors!(
 ///
 /// prove(async || {
 ///     let folder = tempfile::tempdir().unwrap();
-///     // A store in that folder; this one would do without.
+///     // A store in that folder; this one needs none.
 ///     (MemoryFeatureFlagStore::new(), folder)
 /// });
 /// ```
@@ -81,11 +80,11 @@ impl<T: TestStore> TestStore for Option<T> {
     }
 }
 
-/// Puts values where a store keeps its flags, past the store.
+/// Writes values to the place of a store's flags, bypassing the store.
 pub struct Plant(Box<dyn Fn(String, Vec<u8>) -> LocalFuture>);
 
 impl Plant {
-    /// Puts values into this store by this function.
+    /// Writes to this store by this function.
     pub fn new<S: FeatureFlagStore>(store: Arc<S>, put: impl AsyncFn(&S, &str, &[u8]) + 'static) -> Self {
         let put = Arc::new(put);
         Self(Box::new(move |name, value| {
@@ -114,7 +113,7 @@ pub fn prove<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static) {
     report(&failures(make));
 }
 
-/// As [`prove`], with the behaviours of a [`LocalFeatureFlagStore`] besides.
+/// As [`prove`], with the behaviours of a [`LocalFeatureFlagStore`] added.
 ///
 /// # Panics
 ///
@@ -130,7 +129,7 @@ where
     report(&failed);
 }
 
-/// The behaviours that a store does not show, by name, each with what was seen instead.
+/// The behaviours that a store does not show, by name, each with the failure.
 pub fn failures<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static) -> Vec<(&'static str, String)> {
     let make = Arc::new(make);
     failing(STORE, |name, behavior| {
@@ -139,7 +138,7 @@ pub fn failures<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static)
     })
 }
 
-/// Those of a [`LocalFeatureFlagStore`] alone that a store does not show.
+/// As [`failures`], for the behaviours of a [`LocalFeatureFlagStore`] alone.
 pub fn local_failures<T>(make: impl AsyncFn() -> T + Send + Sync + 'static) -> Vec<(&'static str, String)>
 where
     T: TestStore<Store: LocalFeatureFlagStore>,
@@ -160,9 +159,9 @@ fn failing<S: ?Sized>(
     let failed = Mutex::new(BTreeMap::new());
     let work = || {
         while let Some((number, (name, behavior))) = at(behaviors, next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(name, *behavior))) {
+            if let Err(panic) = guarded(|| run(name, *behavior)) {
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                failed.insert(number, (*name, message(&*panic)));
+                failed.insert(number, (*name, panic));
             }
         }
     };
@@ -172,11 +171,6 @@ fn failing<S: ?Sized>(
 
 fn at<T>(all: &[T], number: usize) -> Option<(usize, &T)> {
     Some((number, all.get(number)?))
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panicked").to_owned()
 }
 
 fn report(failed: &[(&str, String)]) {
@@ -221,7 +215,7 @@ pub fn run_local<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = 
     });
 }
 
-/// Runs one behaviour of stores with values that are no flags, as the tests of
+/// Runs one behaviour of stores with unreadable values, as the tests of
 /// [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) do.
 ///
 /// # Panics
@@ -261,7 +255,7 @@ pub fn run_reopened<T: TestStore<Guard: 'static>, S: FeatureFlagStore, F: Future
     });
 }
 
-/// Runs one behaviour of local stores with values that are no flags, as the tests of
+/// Runs one behaviour of local stores with unreadable values, as the tests of
 /// [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests) do.
 ///
 /// # Panics
@@ -282,7 +276,7 @@ pub fn run_local_corrupt<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<O
     });
 }
 
-/// The name of the test with its modules, for which the test harness names its threads.
+/// The name of the test with its modules; the test harness names its threads so.
 fn test_name(behavior: &str) -> String {
     match thread::current().name() {
         Some(test) if test.ends_with(&format!("::{behavior}")) => test.to_owned(),
@@ -290,28 +284,28 @@ fn test_name(behavior: &str) -> String {
     }
 }
 
-/// A test that passes without having run must be seen to have done so, and must not pass where everything has to run.
+/// A test that passes without having run must say so, and must fail where everything has to run.
 fn skip(test: &str, everything_must_run: bool) {
     assert!(!everything_must_run, "{test}: there is no store to test, and `CI` is set");
-    // Past the test harness, which captures what is printed; in one piece, for other tests write too.
+    // The test harness captures `print!`, so this writes past it, and in one piece, since other tests write too.
     let _ = io::stderr().write_all(format!("SKIP {test}: there is no store to test\n").as_bytes());
 }
 
-/// On a thread of its own, since a store may hold up the thread that polls it, and no timer would run there then.
+/// On a thread of its own: a store may block the thread that polls it, and no timer would run there.
 fn bounded(name: &str, limit: Duration, test: impl AsyncFnOnce() + Send + 'static) {
     let (running, ended) = mpsc::channel::<()>();
     let run = move || {
-        // Dropped when this ends, by a panic too.
+        // Dropped at the end, also by a panic.
         let _running = running;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.unwrap_or_else(|error| panic!("no runtime for the test could be made: {error}"));
+        let runtime = runtime.unwrap_or_else(|error| panic!("the runtime of the test cannot be made: {error}"));
         let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test())));
-        // Waits for nobody: a blocking call of the store may never come back.
+        // Without waiting: a blocking call of the store may never return.
         runtime.shutdown_background();
         outcome.unwrap_or_else(|panic| resume_unwind(panic));
     };
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
-    let thread = thread.unwrap_or_else(|error| panic!("no thread for the test could be had: {error}"));
+    let thread = thread.unwrap_or_else(|error| panic!("the thread of the test cannot be started: {error}"));
     if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(limit) {
         panic!("{name} did not end within {limit:?}: a call of the store holds up its thread");
     }

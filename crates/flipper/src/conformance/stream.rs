@@ -1,5 +1,3 @@
-//! Reading all flags one by one.
-
 use std::sync::Arc;
 
 use super::race::is_complete;
@@ -49,7 +47,7 @@ pub async fn corrupt_stream(store: Arc<dyn FeatureFlagStore>, plant: Plant) {
     store.put(&good, Precondition::Any).await;
     let corrupt = name("CORRUPT");
     plant.value(&corrupt, b"[1, 2]").await;
-    // It came past the store, which may have to be told.
+    // The store may learn of a foreign write late.
     let got = store.existing(&corrupt).await;
     let streamed = store.stream().await;
     let find = |name: &str| streamed.iter().find(|stored| stored.name == name);

@@ -1,4 +1,4 @@
-//! The store under test: calls that answer in time or fail by name, flags of its own, and writers at the same time.
+//! The store under test: calls with a time limit, flags of its own, and concurrent writers.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -25,18 +25,17 @@ use crate::store::FeatureFlagStore;
 /// How long one call of a store may take, and how long a change may take until a watch reports it.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// More bytes than a flag's name can have.
 pub(super) fn overlong() -> String {
     "x".repeat(4097)
 }
 
-/// Names that no flag can be created with, some of them traps for stores that make paths, keys or patterns of them.
+/// Names that no flag can be created with. Some are traps for stores that make paths, keys or patterns of names.
 pub(super) const FOREIGN_NAMES: [&str; 9] =
     ["", "/", "a/b", "../escaped", "/etc/passwd", "a\nb", "\0", "a\u{7f}", "\u{85}"];
 
 pub(super) struct Subject<S: ?Sized = dyn FeatureFlagStore>(pub(super) Arc<S>);
 
-// Not derived: that would ask for `S: Clone`.
+// Not derived: that would require `S: Clone`.
 impl<S: ?Sized> Clone for Subject<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -53,7 +52,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
         let got = self.answer("get", name, self.0.get(name)).await;
         let got = got.unwrap_or_else(|error| panic!("`get` of {name:?} failed: {error:?}"));
         if let Some(stored) = &got {
-            assert_eq!(stored.name, name, "`get` of {name:?} gave a flag of another name");
+            assert_eq!(stored.name, name, "`get` of {name:?} returned a flag of another name");
         }
         got
     }
@@ -62,16 +61,16 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
         self.get(name).await.unwrap_or_else(|| panic!("`get` of {name:?} is `None`, but the flag was put"))
     }
 
-    /// Fails unless `get` gives exactly this flag in this version.
+    /// Fails unless `get` returns exactly this flag in this version.
     pub(super) async fn expect(&self, record: &FlagRecord, version: &Version) {
         let stored = self.existing(record.name()).await;
         assert_same(&stored, record, "`get`");
-        assert_eq!(&stored.version, version, "`get` of {:?} gave another version than the write", record.name());
+        assert_eq!(&stored.version, version, "`get` of {:?} returned another version than the write", record.name());
     }
 
     pub(super) async fn expect_missing(&self, name: &str) {
         let got = self.get(name).await;
-        assert!(got.is_none(), "{name:?} should not exist, but `get` gave {got:?}");
+        assert!(got.is_none(), "{name:?} should not exist, but `get` returned {got:?}");
     }
 
     pub(super) async fn put(&self, record: &FlagRecord, when: Precondition) -> Version {
@@ -108,7 +107,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
         listed.unwrap_or_else(|error| panic!("`list` failed: {error:?}"))
     }
 
-    /// Those flags of the list that have one of these names, in the list's order: others may be at work in the same store.
+    /// The flags of the list with these names, in the list's order: other tests may use the same store.
     pub(super) async fn list_of(&self, names: &[impl AsRef<str>]) -> Vec<Stored> {
         let mut listed = self.list().await;
         listed.retain(|stored| names.iter().any(|name| name.as_ref() == stored.name));
@@ -123,13 +122,13 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     pub(super) async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         // No limit of its own: it is as many calls as there are flags.
         let results = self.0.put_all(records, when).await;
-        assert_eq!(results.len(), records.len(), "`put_all` must give one result for each flag");
+        assert_eq!(results.len(), records.len(), "`put_all` must return one result for each flag");
         results
     }
 
     pub(super) async fn follow(&self) -> Follow<'_, S> {
         let mut follow = Follow::new(self);
-        // A store that polls or connects begins with the first poll, and nothing may be missed from then on.
+        // A store that polls or connects begins with the first poll, and must report everything from then on.
         match follow.next().await {
             first @ WatchEvent::Reset { .. } => follow.first = Some(first),
             other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),
@@ -142,11 +141,10 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     }
 }
 
-/// A watch, which must tell of things in time.
 pub(super) struct Follow<'a, S: ?Sized> {
     subject: &'a Subject<S>,
     watch: Watch<'a>,
-    /// The list that the watch began with, until it is looked at: it may have a flag already, or not yet.
+    /// The list that the watch began with, until it is read. It may lack a recent flag.
     pub(super) first: Option<WatchEvent>,
 }
 
@@ -155,7 +153,7 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         Self { subject, watch: subject.0.watch(), first: None }
     }
 
-    /// Whose flags they are does not matter here.
+    /// The next event, except `Serving`.
     pub(super) async fn next(&mut self) -> WatchEvent {
         if let Some(first) = self.first.take() {
             return first;
@@ -169,21 +167,21 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         }
     }
 
-    /// Reads events until one says that the flag is this one, or gone.
+    /// Reads events until one shows this flag, or its deletion.
     pub(super) async fn until(&mut self, name: &str, expected: Option<(&FlagRecord, &Version)>) {
-        let told = async {
+        let matching = async {
             loop {
-                let told = match self.next().await {
+                let state = match self.next().await {
                     WatchEvent::Reset { flags, .. } => flags.into_iter().find(|flag| flag.name == name),
                     WatchEvent::Changed { flag, .. } if flag.name == name => Some(flag),
                     WatchEvent::Removed { name: removed, .. } if removed == name => None,
                     WatchEvent::Hint { name: hinted } if hinted == name => self.subject.get(name).await,
                     _ => continue,
                 };
-                let matches = match (&told, expected) {
+                let matches = match (&state, expected) {
                     (None, None) => true,
-                    (Some(told), Some((record, version))) => {
-                        told.version == *version && told.record.as_ref().is_ok_and(|told| **told == *record)
+                    (Some(state), Some((record, version))) => {
+                        state.version == *version && state.record.as_ref().is_ok_and(|state| **state == *record)
                     }
                     _ => false,
                 };
@@ -192,11 +190,11 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
                 }
             }
         };
-        let what = if expected.is_some() { "is as it was put" } else { "is gone" };
-        within(format!("`watch` telling that {name:?} {what}"), told).await;
+        let what = if expected.is_some() { "is as it was put" } else { "is deleted" };
+        within(format!("`watch` reporting that {name:?} {what}"), matching).await;
     }
 
-    /// Reads events until each of these flags was reported as it was put, in whatever order.
+    /// Reads events until each of these flags was reported as it was put, in any order.
     pub(super) async fn until_all(&mut self, expected: Vec<(FlagRecord, Version)>) {
         let mut left: HashMap<String, Version> =
             expected.into_iter().map(|(record, version)| (record.name().to_owned(), version)).collect();
@@ -222,7 +220,6 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
     }
 }
 
-/// A flag of a name that nobody else uses.
 pub(super) fn flag(label: &str) -> FlagRecord {
     FlagRecord::new(name(label), 1_700_000_000)
 }
@@ -231,7 +228,6 @@ pub(super) fn name(label: &str) -> String {
     format!("{label}-{:016x}", fastrand::u64(..))
 }
 
-/// The same flag with other client data.
 pub(super) fn with_data(record: &FlagRecord, key: &str, value: impl Into<crate::json::Json>) -> FlagRecord {
     let mut record = record.clone();
     let mut data = Object::new();
@@ -242,7 +238,7 @@ pub(super) fn with_data(record: &FlagRecord, key: &str, value: impl Into<crate::
 
 pub(super) fn assert_same(stored: &Stored, record: &FlagRecord, call: impl Display) {
     match &stored.record {
-        Ok(read) => assert_eq!(read.to_json(), record.to_json(), "{call} gave another flag than was put"),
+        Ok(read) => assert_eq!(read.to_json(), record.to_json(), "{call} returned another flag than was put"),
         Err(corrupt) => panic!("{call} of {:?} cannot read what was put: {corrupt}", stored.name),
     }
 }
@@ -261,15 +257,15 @@ pub(super) async fn within<T>(what: impl Display, future: impl Future<Output = T
     }
 }
 
-/// Runs the tasks at the same time, each on a thread of its own, and gives what they gave.
+/// Runs the tasks concurrently, each on its own thread, and returns their results.
 pub(super) async fn at_once<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    // Drivers look for the runtime that they were made on; where the caller has none, this crate's own will do.
+    // Drivers look for the runtime that they were made on; without a runtime of the caller, this crate's own is used.
     let handle = Handle::try_current().ok().or_else(|| background::handle().ok().cloned());
-    let handle = handle.unwrap_or_else(|| panic!("no thread could be had"));
+    let handle = handle.unwrap_or_else(|| panic!("the thread cannot be started"));
     let tasks: Vec<F> = tasks.into_iter().collect();
     let start = Arc::new(Barrier::new(tasks.len()));
     let test = thread::current().name().unwrap_or("conformance").to_owned();
@@ -280,11 +276,11 @@ where
             let (send, receive) = oneshot::channel();
             let run = move || {
                 start.wait();
-                // Nobody receives where another task has failed the test already.
+                // Fails if another task has failed the test already.
                 let _ = send.send(handle.block_on(task));
             };
             let thread = thread::Builder::new().name(test.clone()).spawn(run);
-            (thread.unwrap_or_else(|error| panic!("no thread could be had: {error}")), receive)
+            (thread.unwrap_or_else(|error| panic!("the thread cannot be started: {error}")), receive)
         })
         .collect();
     let mut results = Vec::with_capacity(threads.len());
@@ -300,7 +296,7 @@ where
     results
 }
 
-/// Polls a future so many times at the most and drops it: `None` if it was not done by then.
+/// Polls a future at most this many times, then drops it: `None` if it was not done.
 pub(super) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = times;

@@ -18,9 +18,9 @@ use super::Value;
 /// assert_eq!(context.attribute(3).0, "type");
 /// ```
 ///
-/// A name is an identifier (`r#type` gives `type`) or a string literal; a value is a list in brackets or any expression
-/// that converts into a [`Value`](crate::context::Value). Names are not checked for being unique, see
-/// [`Attributes`](crate::context::Attributes). From about a hundred attributes on, use [`Context`](crate::Context).
+/// A name is an identifier (`r#type` means `type`) or a string literal. A value is a list in brackets, or any expression that converts into
+/// a [`Value`](crate::context::Value). Names may repeat, see [`Attributes`](crate::context::Attributes). From about a hundred attributes on, use
+/// [`Context`](crate::Context).
 #[macro_export]
 macro_rules! context {
     () => {{
@@ -32,8 +32,8 @@ macro_rules! context {
     };
 }
 
-/// The steps of [`context!`](crate::context!). `Value::List { 0: … }` and not `Value::List(…)`, for the borrowed list
-/// then lives as long as the array it is part of.
+/// The steps of [`context!`](crate::context!). It uses `Value::List { 0: … }`, not `Value::List(…)`, so that the borrowed list lives as
+/// long as the array that contains it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __context {
@@ -61,7 +61,7 @@ macro_rules! __context {
     }};
 }
 
-/// `r#type` is spelled with its prefix by `stringify!`.
+/// Removes the `r#` prefix that `stringify!` keeps.
 #[doc(hidden)]
 #[must_use]
 pub const fn strip_raw(name: &str) -> &str {
@@ -71,7 +71,7 @@ pub const fn strip_raw(name: &str) -> &str {
     }
 }
 
-/// What [`context!`](crate::context!) takes as a value.
+/// What [`context!`](crate::context!) accepts as a value.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an attribute's value",

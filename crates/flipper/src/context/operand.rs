@@ -1,9 +1,9 @@
-//! A borrowed attribute and a stored JSON value, seen as one and the same kind of thing.
+//! A borrowed attribute or a stored JSON value, as one type.
 
 use super::{Value, ValueType};
 use crate::json::{Json, LoneSurrogates, NumberRef, Object};
 
-/// The digits that surely fit into an `i128`.
+/// Up to this many digits surely fit into an `i128`.
 const I128_DIGITS: usize = 38;
 
 #[derive(Clone, Copy)]
@@ -11,7 +11,6 @@ pub(crate) enum Operand<'a> {
     Null,
     Bool(bool),
     Int(i128),
-    /// The digits of an integer of more than [`I128_DIGITS`] of them.
     Big(&'a str),
     Float(f64),
     Str(&'a str),

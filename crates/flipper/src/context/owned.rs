@@ -4,9 +4,9 @@ use super::{Attributes, Value, sealed};
 use crate::json::{Json, Object};
 use crate::{Error, Result};
 
-/// Attributes that own their names and values, for contexts that are built at run time or kept.
+/// Attributes that own their names and values, for contexts that are built at run time or stored.
 ///
-/// [`context!`](crate::context!) makes attributes on the stack, without allocating; this is for all other cases.
+/// [`context!`](crate::context!) makes attributes on the stack, without allocating.
 ///
 /// ```
 /// use flipper::Context;
@@ -20,8 +20,7 @@ use crate::{Error, Result};
 /// # Ok::<(), flipper::Error>(())
 /// ```
 ///
-/// A NaN or an infinity stays what it is, but inside a list, where a NaN becomes null and an infinity the largest
-/// float.
+/// A NaN or an infinity is kept. Inside a list, a NaN becomes null and an infinity the largest float.
 #[derive(Clone, Debug, Default)]
 pub struct Context(IndexMap<String, Owned>);
 
@@ -39,14 +38,14 @@ impl Context {
         Self::default()
     }
 
-    /// Adds an attribute, or replaces its value at its place.
+    /// Adds an attribute, or replaces its value in place.
     #[must_use]
     pub fn with<'a>(mut self, name: impl Into<String>, value: impl Into<Value<'a>>) -> Self {
         self.insert(name, value);
         self
     }
 
-    /// Adds an attribute, or replaces its value at its place.
+    /// Adds an attribute, or replaces its value in place.
     pub fn insert<'a>(&mut self, name: impl Into<String>, value: impl Into<Value<'a>>) {
         let value = match value.into() {
             Value::Float(value) if !value.is_finite() => Owned::NotFinite(value),
@@ -62,7 +61,7 @@ impl<K: Into<String>> FromIterator<(K, Json)> for Context {
     }
 }
 
-/// What [`context!`](crate::context!) makes, copied; of a name given twice, the last.
+/// A copy of what [`context!`](crate::context!) makes; of a name that occurs twice, the last value.
 impl<const N: usize> From<[(&str, Value<'_>); N]> for Context {
     fn from(attributes: [(&str, Value<'_>); N]) -> Self {
         Self::from(attributes.as_slice())

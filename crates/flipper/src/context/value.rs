@@ -4,8 +4,7 @@ use crate::json::{Json, Number};
 
 /// One attribute's value, borrowed.
 ///
-/// Numbers, strings and `bool`s convert by `From`; so do `Option`s (`None` is null) and references to [`Json`], which
-/// is the way to pass an object.
+/// Numbers, strings and `bool`s convert by `From`. So do `Option`s (`None` is null), and references to [`Json`], which can hold objects.
 ///
 /// ```
 /// use flipper::context::Value;
@@ -17,7 +16,7 @@ use crate::json::{Json, Number};
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub enum Value<'a> {
-    /// Nothing; equal to null only.
+    /// Null; equal to null only.
     #[default]
     Null,
     /// True or false; as a number 1 or 0, as in Python.
@@ -32,12 +31,12 @@ pub enum Value<'a> {
     Str(&'a str),
     /// A list.
     List(&'a [Value<'a>]),
-    /// Anything JSON has, integers of any size and objects included.
+    /// Any JSON, including integers of any size and objects.
     Json(&'a Json),
 }
 
 impl Value<'_> {
-    /// The same as JSON, which has no NaN (null) and no infinities (the largest float).
+    /// The value as JSON, which has no NaN (becomes null) and no infinities (become the largest float).
     pub(crate) fn to_json(self) -> Json {
         match self {
             Self::Null => Json::Null,
@@ -136,7 +135,7 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
-/// What sort of value it is, for messages.
+/// The type of a value, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ValueType {

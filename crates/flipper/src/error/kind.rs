@@ -3,10 +3,10 @@ use std::str::FromStr;
 
 use super::{Error, Result};
 
-/// What went wrong, for programs that want to decide by it.
+/// What went wrong, for programs that decide by it.
 ///
-/// Each kind has a [code](Self::code): text that stays the same in all later versions, for logs, scripts and other programs.
-/// `Display` writes it, and `FromStr` reads it.
+/// Each kind has a [code](Self::code), a text that is stable across versions, for logs, scripts and other programs. `Display` writes it, and
+/// `FromStr` reads it.
 ///
 /// ```
 /// use flipper::ErrorKind;
@@ -22,22 +22,22 @@ pub enum ErrorKind {
     FlagNotFound,
     /// The flag exists already.
     FlagExists,
-    /// The name cannot be a new flag's: it is empty, longer than 255 bytes, or has a `/` or a control character. Or the store
-    /// cannot keep it.
+    /// The name cannot be a new flag's: it is empty, longer than 255 bytes, or contains a `/` or a control character. Or the store cannot
+    /// store it.
     InvalidName,
-    /// An argument cannot be used: a URL, client data, a condition, a bucketer.
+    /// An argument is invalid: a URL, client data, a condition, a bucketer.
     InvalidInput,
-    /// What the store holds for the flag cannot be read.
+    /// The stored flag is unreadable.
     Corrupt,
-    /// The flag was changed by somebody else in between, again and again until the time for the write was over.
+    /// Other writers changed the flag in between, again and again until the write timed out.
     Conflict,
     /// A subscriber refused the write.
     Vetoed,
-    /// The store cannot be reached, did not answer in time, or cannot take the write now.
+    /// The store is unreachable, did not answer in time, or cannot accept the write now.
     Unavailable,
     /// The store refused the credentials, or they do not allow the operation.
     Unauthorized,
-    /// The store, or this build of the crate, cannot do that.
+    /// The store, or this build of the crate, does not support it.
     Unsupported,
 }
 
@@ -79,7 +79,7 @@ impl ErrorKind {
             Self::InvalidName => "invalid flag name",
             Self::InvalidInput => "invalid input",
             Self::Corrupt => "stored flag cannot be read",
-            Self::Conflict => "flag was changed by somebody else at the same time",
+            Self::Conflict => "flag was changed concurrently",
             Self::Vetoed => "write was vetoed by a subscriber",
             Self::Unavailable => "store is unavailable",
             Self::Unauthorized => "store refused access",
@@ -88,7 +88,6 @@ impl ErrorKind {
     }
 }
 
-/// The [code](ErrorKind::code).
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.code())
@@ -102,7 +101,7 @@ impl FromStr for ErrorKind {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for any other text, such as the code of a later version.
+    /// `InvalidInput` for any other text, such as the code of a newer version.
     fn from_str(code: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|kind| kind.code() == code);
         found.ok_or_else(|| Error::invalid_input(format!("{code:?} is not the code of an error kind")))

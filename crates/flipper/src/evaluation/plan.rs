@@ -1,5 +1,3 @@
-//! A flag made ready for checks.
-
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
@@ -15,21 +13,19 @@ use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
 use crate::record::FlagRecord;
 
-/// The context of a check that has none.
 pub(crate) const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
 
 /// The largest score of the bucketer that is compatible with Python.
 const LAST_SCORE: f64 = 0.99;
 
-/// A flag made ready for checks, once for each version of its record.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
     all_checks: AllChecks,
-    /// Whether an attribute that is not given fails the conditions that name it.
+    /// Whether a condition on an attribute that the context lacks fails.
     strict: bool,
-    /// Whether nothing but the conditions decides a check with attributes.
+    /// Whether only the conditions decide a check with attributes.
     conditions_decide: bool,
     deny_conditions: Vec<Condition>,
     bucketer: Bucketer,
@@ -37,7 +33,7 @@ pub(crate) struct Plan {
     with_context: Option<bool>,
 }
 
-/// Those of flags that are off, and on, for everybody.
+/// The plans of flags that are off, and on, for everybody.
 static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
     [false, true].map(|enabled| {
         let mut record = FlagRecord::new("", 0);
@@ -47,7 +43,7 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
 });
 
 impl Plan {
-    /// The plan of this flag, which counts as a strict one where `strict` says so; most flags are plain and share theirs, which saves a quarter of their memory.
+    /// The plan of this flag; `strict` makes it a strict one. Most flags are plain and share a plan, which saves a quarter of their memory.
     pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
         let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
@@ -77,22 +73,21 @@ impl Plan {
         }
     }
 
-    /// The answer to all checks without attributes, if it is always the same.
+    /// The answer to all checks without attributes, if it is constant.
     pub(crate) fn settled_without_context(&self) -> Option<bool> {
         self.without_context
     }
 
-    /// The answer to all checks with attributes, if it is always the same.
     pub(crate) fn settled_with_context(&self) -> Option<bool> {
         self.with_context
     }
 
-    /// Whether the flag is enabled and has conditions that a check without attributes does not look at.
+    /// Whether the flag is enabled and has conditions, which a check without attributes ignores.
     pub(crate) fn has_conditions(&self) -> bool {
         self.enabled && !self.strict && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
     }
 
-    /// The answer alone. Allocates nothing, unless more than eight attributes have to be sorted for a hash.
+    /// The answer alone. It allocates only to sort more than eight attributes for a hash.
     #[inline]
     pub(crate) fn is_enabled<A: Attributes + ?Sized>(
         &self,
@@ -106,7 +101,6 @@ impl Plan {
         self.decide(flag_name, attributes, environment, || environment.clock.recent()).enabled()
     }
 
-    /// The answer and its reason.
     pub(crate) fn evaluate<A: Attributes + ?Sized>(
         &self,
         flag_name: &str,
@@ -124,12 +118,12 @@ impl Plan {
         Evaluation { is_enabled: verdict.enabled(), reason: verdict.reason(score), not_given, bucket }
     }
 
-    /// The attributes that are looked at and that are not there, in order.
+    /// The attributes that the flag uses and the context lacks, in order.
     fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
         let conditions = self.deny_conditions.iter().chain(&self.conditions);
         let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
         match &self.bucketer {
-            // Which is not asked then.
+            // The bucketer is ignored then.
             _ if !self.conditions.is_empty() && !attributes.is_empty() => {}
             Bucketer::ConsistentHash(bucketer) => names.extend(bucketer.keys()),
             Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
@@ -138,7 +132,7 @@ impl Plan {
         if names.is_empty() {
             return Vec::new();
         }
-        // A set, for there may be thousands of both.
+        // A set: there may be thousands of both.
         let given: HashSet<&str, RandomState> =
             (0..attributes.len()).map(|index| attributes.attribute(index).0).collect();
         names.retain(|name| !given.contains(name));
@@ -179,7 +173,7 @@ impl Plan {
         })
     }
 
-    /// The first check that does not hold, in the order of the conditions, and within one of the attributes.
+    /// The first check that fails, in the order of the conditions, and within one in that of the attributes.
     fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
@@ -238,7 +232,6 @@ impl Plan {
         }
     }
 
-    /// Where the caller stands, whatever decides.
     fn bucket<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
         let (score, is_shared) = match &self.bucketer {
             Bucketer::ConsistentHash(bucketer) => (bucketer.score(attributes), !bucketer.hashes_any(attributes)),
@@ -252,7 +245,7 @@ impl Plan {
     }
 }
 
-/// The time of one check, read once and only if it is needed.
+/// The time of one check, read at most once, when needed.
 struct Moment<'a> {
     clock: &'a dyn Clock,
     read: Cell<Option<SystemTime>>,
@@ -270,7 +263,7 @@ impl<'a> Moment<'a> {
     }
 }
 
-/// What the bucketer says to everybody, if it is the same.
+/// The bucketer's answer, if it is the same for all callers.
 fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
     if matches!(bucketer, Bucketer::NoOp) {
         return Some(true);

@@ -11,7 +11,7 @@ use crate::context::ValueType;
 pub enum Reason {
     /// There is no such flag; the answer is the check's default.
     NoSuchFlag,
-    /// What is stored cannot be read; the answer is the check's default.
+    /// The stored flag is unreadable; the answer is the check's default.
     Corrupt,
     /// The flag is disabled.
     Disabled,
@@ -23,7 +23,7 @@ pub enum Reason {
     ConditionFailed {
         /// The attribute.
         variable: String,
-        /// How it was compared.
+        /// The operator.
         operator: Operator,
     },
     /// The context lacks an attribute that a condition names, and the flag is [strict](crate::FlagRecord::is_strict).
@@ -33,14 +33,14 @@ pub enum Reason {
     },
     /// A deny condition holds.
     Denied {
-        /// Its place among the deny conditions, from 0.
+        /// Its index among the deny conditions, from 0.
         index: usize,
     },
     /// The values cannot be compared, or the percentage is not a number; the Python library raises `TypeError`.
     TypeMismatch {
         /// The attribute, or `percentage`.
         variable: String,
-        /// How it was to be compared.
+        /// The operator.
         operator: Operator,
         /// The type of the attribute, or the percentage; within lists, of the element.
         actual: ValueType,
@@ -54,30 +54,29 @@ pub enum Reason {
         /// The percentage now.
         percentage: f64,
     },
-    /// Chance decided.
+    /// A random number decided.
     Random {
         /// The percentage now.
         percentage: f64,
     },
-    /// The context lacks the attribute that tells callers apart: on at 100 % only.
+    /// The context lacks the attribute that distinguishes callers: on at 100 % only.
     NoBucketAttribute {
         /// The attribute.
         attribute: String,
         /// The percentage now.
         percentage: f64,
     },
-    /// A bucketer of the program's own decided.
+    /// A bucketer of your own decided.
     CustomBucketer {
         /// Its type.
         bucketer_type: String,
     },
-    /// A test has said what the flag is, by `flipper::testing` (feature `testing`).
+    /// A test overrides the flag, by `flipper::testing` (feature `testing`).
     Overridden,
 }
 
 impl Reason {
-    /// The stable name, for logs, scripts and other programs: the variant's, in `snake_case`. It stays the same in all later
-    /// versions, which may add others.
+    /// The stable name, for logs, scripts and other programs: the variant's, in `snake_case`. Newer versions keep it, and may add others.
     ///
     /// ```
     /// use flipper::evaluation::Reason;

@@ -1,4 +1,4 @@
-//! Plans; their answers are compared with Python's in `tests/evaluation.rs`.
+//! Plans. `tests/evaluation.rs` compares their answers with Python's.
 
 use std::time::{Duration, SystemTime};
 
@@ -30,7 +30,6 @@ fn environment(now: f64, random: f64) -> Environment {
     Environment { clock: Arc::new(Fixed { now, random }), random: Arc::new(Fixed { now, random }) }
 }
 
-/// A flag whose meta data has these fields.
 fn plan(meta: &str) -> Plan {
     let text = format!(r#"{{"feature_name": "F", "is_enabled": true, "meta": {{"created_date": 1, {meta}}}}}"#);
     Plan::new(&FlagRecord::from_json(text).unwrap(), false)

@@ -1,17 +1,15 @@
-//! A decision before it is put into words.
-
 use super::Reason;
 use crate::conditions::Operator;
 use crate::conditions::compare::Mismatch;
 use crate::context::ValueType;
 
-/// A decision that owns nothing: [`Reason`] is made of it where somebody asks.
+/// A decision that owns nothing. [`Reason`] is made of it on demand.
 #[derive(Clone, Copy)]
 pub(super) enum Verdict<'a> {
     Disabled,
     Enabled,
     ConditionsMet,
-    /// Which one failed is looked for where somebody asks.
+    /// `evaluate` replaces this with the first failing check.
     ConditionsNotMet,
     ConditionFailed {
         variable: &'a str,
@@ -49,7 +47,6 @@ pub(super) enum Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// The percentage is something else.
     pub(super) fn not_a_number(actual: ValueType) -> Self {
         let types = Mismatch { actual, expected: ValueType::Float };
         Self::TypeMismatch { variable: "percentage", operator: Operator::Gte, types }
@@ -77,7 +74,7 @@ impl Verdict<'_> {
             Self::Disabled => Reason::Disabled,
             Self::Enabled => Reason::Enabled,
             Self::ConditionsMet => Reason::ConditionsMet,
-            // Not met by whom nobody can tell: it has been replaced by the first failure.
+            // Unreachable: `evaluate` replaces this with the first failing check.
             Self::ConditionsNotMet => Reason::ConditionFailed { variable: String::new(), operator: Operator::Eq },
             Self::ConditionFailed { variable, operator } => {
                 Reason::ConditionFailed { variable: variable.to_owned(), operator }

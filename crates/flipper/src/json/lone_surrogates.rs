@@ -1,11 +1,9 @@
-//! Strings that Python has and Rust has not.
-
 use std::fmt::{self, Write};
 
 use super::write_string;
 
 /// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which Python reads and writes and no Rust string can
-/// hold. It is kept and written back as it was; whoever asks for text gets U+FFFD in their place.
+/// hold. It is written back unchanged; as text it has U+FFFD in their place.
 ///
 /// ```
 /// use flipper::json::Json;
@@ -22,12 +20,11 @@ pub struct LoneSurrogates(Box<Inner>);
 struct Inner {
     /// With U+FFFD for each of them.
     text: String,
-    /// Where that is, and which one it is.
+    /// The byte offset of each U+FFFD, and the surrogate it stands for.
     lone: Vec<(usize, u16)>,
 }
 
 impl LoneSurrogates {
-    /// `lone`: where they are in the text, as U+FFFD, in order.
     pub(super) fn new(text: String, lone: Vec<(usize, u16)>) -> Self {
         Self(Box::new(Inner { text, lone }))
     }
@@ -38,7 +35,6 @@ impl LoneSurrogates {
         &self.0.text
     }
 
-    /// The code points, as Python has them.
     pub(crate) fn code_points(&self) -> impl Iterator<Item = u32> {
         let mut lone = self.0.lone.iter().peekable();
         self.0.text.char_indices().map(move |(at, c)| match lone.next_if(|(place, _)| *place == at) {

@@ -1,7 +1,7 @@
-//! JSON as the stored records have it: integers of any size, keys in order, and the text Python's `json.dumps` writes.
+//! JSON as the stored records have it: integers of any size, keys in order, and the text that Python's `json.dumps` writes.
 //!
-//! `serde_json::Value` cannot stand in: without `arbitrary_precision` it turns large integers into floats, and without
-//! `preserve_order` it sorts keys. Both are features that change the crate for everybody else in the build.
+//! `serde_json::Value` lacks this: without `arbitrary_precision` it turns large integers into floats, and without `preserve_order` it
+//! sorts keys. Both features would change `serde_json` for every crate of the build.
 
 mod lone_surrogates;
 mod number;
@@ -29,14 +29,13 @@ pub(crate) use write::write_string;
 
 static NULL: Json = Json::Null;
 
-/// How deep arrays and objects may nest. Python's own parser stops short of 1,000.
+/// How deep arrays and objects may nest. Python's parser allows less than 1,000.
 pub(crate) const MAX_DEPTH: usize = 512;
 
-/// A JSON value that keeps what a stored flag says exactly: integers of any size and the order of keys.
+/// A JSON value that keeps a stored flag exactly: integers of any size and the order of keys.
 ///
-/// `Display` gives the text Python's `json.dumps` gives, byte for byte; the hash buckets of a mixed fleet depend on it.
-/// Equality is structural: `1`, `1.0` and `true` are three different values, and the order of keys does not count.
-/// Flag conditions compare numbers by value instead.
+/// `Display` writes the text of Python's `json.dumps`, byte for byte; the hash buckets of a mixed fleet depend on it. Equality is structural:
+/// `1`, `1.0` and `true` are three different values, and the order of keys does not count. Flag conditions compare numbers by value.
 ///
 /// ```
 /// use flipper::json::Json;
@@ -68,28 +67,26 @@ pub enum Json {
 }
 
 impl Json {
-    /// Reads JSON text, as Python does: of a key given twice the last value counts, at the place of the first; control characters
-    /// in strings are refused; `NaN`, `Infinity` and `-Infinity` are floats, as is `1e999`, which is infinite; a string may have
-    /// [lone surrogates](LoneSurrogates).
+    /// Parses JSON text, as Python does. The last of equal keys counts, at the place of the first. Control characters in strings are
+    /// refused. `NaN`, `Infinity` and `-Infinity` are floats; `1e999` is infinite. Strings may have [lone surrogates](LoneSurrogates).
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, with line and column (in characters, from 1), if the text is not JSON or nests deeper than 512.
+    /// `InvalidInput` with line and column (in characters, from 1) if the text is not JSON or nests deeper than 512.
     pub fn parse(text: &str) -> Result<Self> {
         parse_str(text).map_err(Error::invalid_input)
     }
 
-    /// As [`parse`](Self::parse), without what other readers of JSON refuse: a float that is not finite, and lone surrogates. For
-    /// what users type.
+    /// As [`parse`](Self::parse), without what other JSON parsers refuse: floats that are not finite, and lone surrogates. For user input.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`parse`](Self::parse).
     pub fn parse_strict(text: &str) -> Result<Self> {
         parse_strict(text).map_err(Error::invalid_input)
     }
 
-    /// Reads JSON text from bytes, which must be UTF-8 without a byte order mark.
+    /// Parses JSON text from bytes, which must be UTF-8 without a byte order mark.
     ///
     /// # Errors
     ///
@@ -98,7 +95,7 @@ impl Json {
         parse_slice(bytes).map_err(Error::invalid_input)
     }
 
-    /// Makes JSON of anything serde can serialize, a `Json` inside it included, without losing digits or order.
+    /// Converts anything that serde can serialize, including a nested `Json`, without losing digits or order.
     ///
     /// ```
     /// use flipper::json::Json;
@@ -111,15 +108,14 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it holds a float that is not finite, a map key that is neither string, number, bool nor char,
-    /// or nests deeper than 512.
+    /// `InvalidInput` if it has a float that is not finite, a map key that is not a string, number, bool or char, or nests deeper than 512.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         to_json::to_json(value)
     }
 
-    /// The same as a `serde_json::Value`, which cannot hold all of it: keys may be sorted, and an integer outside
-    /// `i64` and `u64` becomes the nearest float, or the string of its digits where there is none; a float that is not finite
-    /// becomes null, and a lone surrogate U+FFFD. So they do in all formats of serde that have no such floats.
+    /// The value as a `serde_json::Value`, with losses: keys may be sorted; an integer outside `i64` and `u64` becomes the nearest float, or
+    /// the string of its digits if there is no such float; a float that is not finite becomes null, and a lone surrogate U+FFFD. The same
+    /// holds for all serde formats without such floats.
     #[must_use]
     pub fn to_serde(&self) -> serde_json::Value {
         serde::to_serde(self)
@@ -137,13 +133,13 @@ impl Json {
         if let Self::Bool(value) = self { Some(*value) } else { None }
     }
 
-    /// The integer, if it is one within `i64`. A float is none, even `1.0`.
+    /// The integer, if it is one within `i64`. A float is not an integer, not even `1.0`.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         if let Self::Number(number) = self { number.as_i64() } else { None }
     }
 
-    /// The number as the nearest `f64`, if it is one: a NaN or an infinity too, but no integer beyond the range of `f64`.
+    /// The number as the nearest `f64`, including NaN and infinities; `None` for an integer beyond the range of `f64`.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         if let Self::Number(number) = self { number.as_f64() } else { None }
@@ -171,13 +167,13 @@ impl Json {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
 
-    /// The value at a key, if it is an object that has it.
+    /// The value at a key, if it is an object with that key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.as_object()?.get(key)
     }
 
-    /// How deep its containers nest: 0 for a scalar. Not recursive, as the value may be deeper than the stack bears.
+    /// How deep its containers nest: 0 for a scalar. Not recursive: the value may nest deeper than the stack allows.
     pub(crate) fn depth(&self) -> usize {
         let mut deepest = 0;
         let mut open = vec![(self, 1)];
@@ -192,7 +188,6 @@ impl Json {
         deepest
     }
 
-    /// What it is, for messages.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -272,7 +267,7 @@ impl TryFrom<f64> for Json {
     }
 }
 
-/// The value of a key; null where there is none, or this is no object.
+/// The value of a key; null if there is no such key, or this is not an object.
 impl Index<&str> for Json {
     type Output = Self;
 
@@ -281,7 +276,7 @@ impl Index<&str> for Json {
     }
 }
 
-/// The element at this place; null where there is none, or this is no array.
+/// The element at this index; null if there is no such element, or this is not an array.
 impl Index<usize> for Json {
     type Output = Self;
 

@@ -1,11 +1,9 @@
-//! Numbers: integers of any size apart from finite floats, as Python has them.
-
 use std::fmt::{self, Write};
 
 use crate::stack_text::StackText;
 
-/// A JSON number: an integer of any size, or a float. One that is not finite is none in JSON, but Python writes `NaN` and
-/// `Infinity`, and it is read and written back.
+/// A JSON number: an integer of any size, or a float. Floats that are not finite are not JSON, but Python writes `NaN` and `Infinity`, and
+/// they are read and written back.
 ///
 /// ```
 /// use flipper::json::Number;
@@ -21,16 +19,15 @@ pub struct Number(Repr);
 #[derive(Clone)]
 enum Repr {
     Int(i64),
-    /// Canonical decimal digits, perhaps after a `-`, of an integer outside `i64`.
+    /// Canonical decimal digits, with or without a `-`, of an integer outside `i64`.
     Big(Box<str>),
     Float(f64),
 }
 
-/// A [`Number`] opened for evaluation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NumberRef<'a> {
     Int(i64),
-    /// Canonical decimal digits, perhaps after a `-`, of an integer outside `i64`.
+    /// Canonical decimal digits, with or without a `-`, of an integer outside `i64`.
     Big(&'a str),
     Float(f64),
 }
@@ -42,13 +39,13 @@ impl Number {
         value.is_finite().then_some(Self(Repr::Float(value)))
     }
 
-    /// The integer, if it is one within `i64`. A float is none, even `1.0`.
+    /// The integer, if it is one within `i64`. A float is not an integer, not even `1.0`.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         if let Repr::Int(value) = self.0 { Some(value) } else { None }
     }
 
-    /// The nearest `f64`, if there is one: a NaN or an infinity too, but none for an integer beyond the range of `f64`.
+    /// The nearest `f64`, including NaN and infinities; `None` for an integer beyond the range of `f64`.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match self.as_ref() {
@@ -67,18 +64,18 @@ impl Number {
     }
 
     pub(super) fn of_python(value: f64) -> Self {
-        // One NaN is as good as another, and equal to it where values are compared by their text.
+        // All NaNs are equal, as their texts are.
         Self(Repr::Float(if value.is_nan() { f64::NAN } else { value }))
     }
 
-    /// Takes the text of a JSON integer: digits without leading zeros, perhaps after a `-`.
+    /// Takes the text of a JSON integer: digits without leading zeros, with or without a `-`.
     pub(super) fn from_integer_text(text: &str) -> Self {
-        // What i64 refuses is out of its range, "-0" is not, so the digits are canonical already.
+        // `i64` refuses only numbers out of its range, and accepts "-0", so the digits are canonical.
         text.parse().map_or_else(|_| Self(Repr::Big(text.into())), |value| Self(Repr::Int(value)))
     }
 }
 
-/// Integers are equal to integers and floats to floats, and `-0.0` is not `0.0`: equal numbers have the same text.
+/// An integer equals only integers and a float only floats, and `-0.0` is not `0.0`: equal numbers have the same text.
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -108,8 +105,7 @@ impl fmt::Debug for Number {
     }
 }
 
-/// Writes Python's `repr` of a float: the shortest digits that read back as the same float, with an exponent when that
-/// is below -4 or above 15.
+/// Writes Python's `repr` of a float: the shortest digits that parse to the same float, with an exponent below -4 or above 15.
 pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
     if !value.is_finite() {
         let sign = if value < 0.0 { "-" } else { "" };
@@ -136,8 +132,8 @@ pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
     }
 }
 
-/// The shortest digits that read back as the same float, and of those the nearest to it. Where two are equally near,
-/// which takes 16 digits at least, Python has the even one and Rust the larger: 955681697806163.25 is `….2`.
+/// The shortest digits that parse to the same float, and of those the nearest to it. Of two equally near ones, which have at least 16
+/// digits, Python takes the even one and Rust the larger: 955681697806163.25 is `….2`.
 fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
     let mut text = StackText::new();
     write!(text, "{value:e}")?;
@@ -145,7 +141,7 @@ fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
     if digits < 16 {
         return Ok(text);
     }
-    // Rounds half to even, but at a power of two may come out too far below.
+    // Rounds half to even, but may come out too low at a power of two.
     let mut even = StackText::new();
     write!(even, "{value:.*e}", digits - 1)?;
     Ok(if even.as_str().parse() == Ok(value) { even } else { text })

@@ -1,5 +1,3 @@
-//! Objects whose keys keep their order.
-
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
@@ -8,11 +6,11 @@ use foldhash::fast::RandomState;
 
 use super::{Json, LoneSurrogates, write_string};
 
-/// Up to so many keys are looked at one by one. Nearly all objects of flags are so small, and a list without an index is read
-/// in a fraction of the time and memory.
+/// Up to this many keys are searched one by one. Nearly all objects of flags are smaller, and a list without an index is read in a fraction
+/// of the time and memory.
 const FEW: usize = 8;
 
-/// A JSON object. Keys keep the order they were inserted in; equality does not look at it.
+/// A JSON object. Keys keep their insertion order, which equality ignores.
 ///
 /// ```
 /// use flipper::json::{Json, Object};
@@ -28,7 +26,6 @@ pub struct Object {
     places: Option<Box<Places>>,
 }
 
-/// Where the keys are.
 #[derive(Clone, Default)]
 struct Places {
     texts: HashMap<String, usize, RandomState>,
@@ -44,7 +41,7 @@ impl Places {
     }
 }
 
-/// As large as a string.
+/// No larger than a `String`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Text(String),
@@ -86,7 +83,7 @@ impl Object {
         self.place(key).map(|place| &self.entries[place].1)
     }
 
-    /// Sets a key and returns the value it had. A key that is there keeps its place.
+    /// Sets a key and returns its previous value. An existing key keeps its place.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Json>) -> Option<Json> {
         let key = key.into();
         self.set(self.place(&key), Key::Text(key), value.into())
@@ -111,14 +108,13 @@ impl Object {
         None
     }
 
-    /// Adds the keys of another object, those with lone surrogates as they are.
     pub(crate) fn append(&mut self, other: &Self) {
         for (key, value) in &other.entries {
             self.insert_key(key.clone(), value.clone());
         }
     }
 
-    /// Removes a key and returns its value; the keys after it move up. Takes time in proportion to their number.
+    /// Removes a key and returns its value; the keys after it move up, which takes time in proportion to their number.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         let (_, value) = self.entries.remove(self.place(key)?);
         self.index();
@@ -150,7 +146,7 @@ impl Object {
         self.places = Some(places);
     }
 
-    /// Whether the key is there.
+    /// Whether the key exists.
     #[must_use]
     pub fn contains_key(&self, key: &str) -> bool {
         self.place(key).is_some()
@@ -168,7 +164,7 @@ impl Object {
         self.entries.is_empty()
     }
 
-    /// The keys, in order; with U+FFFD for lone surrogates, by which they are not found.
+    /// The keys, in order. Lone surrogates appear as U+FFFD; such a key cannot be looked up.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
@@ -186,7 +182,7 @@ impl Object {
         self.entries.iter()
     }
 
-    /// Whether one has the keys of the other, and `same` holds for their values.
+    /// Whether both have the same keys, and `same` holds for their values.
     pub(crate) fn matches<E>(
         &self,
         other: &Self,

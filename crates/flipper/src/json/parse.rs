@@ -1,10 +1,10 @@
-//! Reading JSON text: recursive descent in linear time, of bounded depth.
+//! A JSON parser: recursive descent in linear time, of bounded depth.
 
 use std::borrow::Cow;
 
 use super::{Json, Key, LoneSurrogates, MAX_DEPTH, Number, Object};
 
-/// What was wrong, with line and column.
+/// The error is a message with line and column.
 pub(crate) type Parsed<T> = Result<T, String>;
 
 pub(crate) fn parse_slice(bytes: &[u8]) -> Parsed<Json> {
@@ -15,12 +15,11 @@ pub(crate) fn parse_str(text: &str) -> Parsed<Json> {
     parse_text(text, false, |parser| parser.value(0))
 }
 
-/// Refuses what only Python takes for JSON.
 pub(super) fn parse_strict(text: &str) -> Parsed<Json> {
     parse_text(text, true, |parser| parser.value(0))
 }
 
-/// Reads one value, in whichever way `read` does, with nothing before and after it.
+/// Reads one value by `read`, with nothing before and after it.
 pub(crate) fn parse<'a, T>(bytes: &'a [u8], read: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> Parsed<T> {
     match std::str::from_utf8(bytes) {
         Ok(text) => parse_text(text, false, read),
@@ -48,7 +47,7 @@ pub(crate) struct Parser<'a> {
     /// Always at a character boundary of `text`.
     at: usize,
     strict: bool,
-    /// Those of the string that was read last, and where they are in it.
+    /// The lone surrogates of the string that was read last, with their offsets.
     lone: Vec<(usize, u16)>,
 }
 
@@ -91,7 +90,7 @@ impl<'a> Parser<'a> {
         self.error_at(self.at, &format!("expected {wanted}, found {found}"))
     }
 
-    /// The value here, with so many containers around it.
+    /// The value here, inside this many containers.
     pub(crate) fn value(&mut self, depth: usize) -> Parsed<Json> {
         match self.peek() {
             Some(b'"') => {
@@ -114,7 +113,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads the value of the key that was read, and adds both to the object.
     pub(crate) fn entry(&mut self, object: &mut Object, key: &str, depth: usize) -> Parsed<()> {
         if self.lone.is_empty() {
             object.insert(key, self.value(depth)?);
@@ -162,7 +160,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Goes past this text, if it stands here to the letter.
     #[inline]
     pub(crate) fn skip(&mut self, text: &str) -> bool {
         let found = self.text[self.at..].starts_with(text);
@@ -174,7 +171,7 @@ impl<'a> Parser<'a> {
         self.peek() == Some(b'{')
     }
 
-    /// The object here; `entry` is called after each key, and reads the value.
+    /// Reads an object; `entry` is called after each key, and reads the value.
     pub(crate) fn object(
         &mut self,
         depth: usize,
@@ -183,8 +180,8 @@ impl<'a> Parser<'a> {
         self.object_of(&[], depth, entry)
     }
 
-    /// The object here, which is expected to begin with these keys: each in quotes, with the colon and the space behind it. To see
-    /// that one is there takes less time than to read it.
+    /// Reads an object that probably begins with these keys, each in quotes, with the colon and the space after it. Comparing a key takes
+    /// less time than reading it.
     pub(crate) fn object_of(
         &mut self,
         expected: &[&'static str],
@@ -268,7 +265,7 @@ impl<'a> Parser<'a> {
         if self.at == start { Err(self.unexpected("a digit")) } else { Ok(()) }
     }
 
-    /// Borrowed where it has no escapes, as nearly all have none.
+    /// Borrowed if it has no escapes, as most strings.
     fn string(&mut self) -> Parsed<Cow<'a, str>> {
         let start = self.at;
         self.at += 1;
@@ -294,14 +291,13 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What comes before the next quote, escape or control character.
     fn plain(&mut self) -> &'a str {
         let start = self.at;
         self.skip_while(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
         &self.text[start..self.at]
     }
 
-    /// The character of the escape here; `place`: where it goes in the string.
+    /// Reads an escape; `place`: where its character goes in the string.
     fn escape(&mut self, place: usize) -> Parsed<char> {
         let start = self.at;
         let simple = match self.bytes.get(start + 1) {
@@ -318,7 +314,6 @@ impl<'a> Parser<'a> {
         Ok(simple)
     }
 
-    /// Reads `\u` and four hex digits, or two of these for a character beyond 0xffff.
     fn unicode_escape(&mut self, place: usize) -> Parsed<char> {
         let start = self.at;
         let unit = self.code_unit()?;
@@ -329,7 +324,7 @@ impl<'a> Parser<'a> {
             Some(Ok(c)) => Ok(c),
             _ if self.strict => Err(self.error_at(start, "half a surrogate pair in a string")),
             _ => {
-                // What follows is a character of its own.
+                // The second escape is a character of its own.
                 self.at = after;
                 self.lone.push((place, unit));
                 Ok(char::REPLACEMENT_CHARACTER)

@@ -1,5 +1,3 @@
-//! `Json` in other people's formats.
-
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -9,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{Json, MAX_DEPTH, Number, NumberRef, Object, parse_str};
 
-/// The name by which `serde_json` knows its `RawValue`. It is the only way past its own numbers, on both sides; other
-/// formats do not know the name and see a plain value when reading.
+/// The name by which `serde_json` recognises its `RawValue`, the only way to bypass its own numbers, in both directions. Other formats do
+/// not recognise it, and read a plain value.
 pub(super) const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 pub(super) fn to_serde(json: &Json) -> serde_json::Value {
@@ -85,12 +83,10 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// Takes the raw text that `serde_json` gives, or, where the format gives none, the value.
 #[derive(Clone, Copy)]
 struct Reader {
-    /// Whether a map may be the wrapping of raw text.
+    /// Whether a map may be the wrapper of raw text.
     raw: bool,
-    /// How many containers are around the value.
     depth: usize,
 }
 

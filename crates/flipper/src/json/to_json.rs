@@ -12,7 +12,7 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Json> {
     value.serialize(ToJson { depth: 0 }).map_err(|Failed(message)| Error::invalid_input(message))
 }
 
-/// The error while serializing. Apart from [`Error`], so that that need not implement serde's trait in public.
+/// The error while serializing. A type of its own, so that [`Error`] need not implement serde's trait in public.
 #[derive(Debug)]
 struct Failed(String);
 
@@ -34,7 +34,6 @@ type Done<T = Json> = Result<T, Failed>;
 
 #[derive(Clone, Copy)]
 struct ToJson {
-    /// How many containers are around the value.
     depth: usize,
 }
 
@@ -112,7 +111,7 @@ impl Serializer for ToJson {
     }
 
     fn serialize_f32(self, value: f32) -> Done {
-        // The float that 0.1_f32 means is 0.1, as it is in serde_json's text, not 0.10000000149011612.
+        // 0.1_f32 becomes 0.1, as in serde_json's text, not 0.10000000149011612.
         value.to_string().parse().map_or_else(|_| self.serialize_f64(value.into()), |value| self.serialize_f64(value))
     }
 
@@ -223,7 +222,6 @@ array!(
 
 struct Map {
     object: Object,
-    /// The key whose value comes next.
     key: String,
     each: ToJson,
     variant: Option<&'static str>,

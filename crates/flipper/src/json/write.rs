@@ -1,11 +1,8 @@
-//! The text Python's `json.dumps` writes.
-
 use std::fmt::{self, Write};
 
 use super::{Json, object};
 
-/// A container that is being written. They wait on a stack of their own: a value built in code may nest deeper than the
-/// thread's stack bears.
+/// A container that is being written. They wait on an explicit stack: a value built in code may nest deeper than the thread's stack allows.
 enum Open<'a> {
     Array(std::slice::Iter<'a, Json>),
     Object(object::Entries<'a>),
@@ -20,7 +17,7 @@ impl fmt::Display for Json {
 pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
     let mut stack = Vec::new();
     start(value, out, &mut stack)?;
-    // A container that was just opened takes its first element without a comma before it.
+    // The first element of a container has no comma before it.
     let mut first = true;
     while let Some(open) = stack.last_mut() {
         let next = match open {
@@ -45,7 +42,7 @@ pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// Writes a scalar, or opens a container and says so.
+/// Writes a scalar, or opens a container; returns whether it opened one.
 fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -> Result<bool, fmt::Error> {
     match value {
         Json::Null => out.write_str("null")?,

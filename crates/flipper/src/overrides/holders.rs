@@ -1,43 +1,39 @@
-//! For whom an override holds.
-
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use tokio::task;
 
-/// What an override can be bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     Task(task::Id),
     Thread(ThreadId),
-    /// A future or closure that overrides were handed on to, by its number.
+    /// A future or closure that inherited overrides, by its number.
     Carrier(u64),
 }
 
-/// What was handed on to a future or closure.
 #[derive(Debug)]
 pub(crate) struct Carried {
-    /// Whose overrides it sees; the last is the one that is bound to it alone.
+    /// Whose overrides it sees; the last holder is bound to it alone.
     holders: Vec<Holder>,
 }
 
 thread_local! {
-    /// The futures and closures that run on this thread right now, each within the one before.
+    /// The futures and closures that run on this thread now, each inside the previous one.
     static RUNNING: RefCell<Vec<Arc<Carried>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Carried {
-    /// Sees what this place sees, and has overrides of its own under this number.
+    /// Sees the overrides of this place, and has its own under this number.
     pub(crate) fn here(number: u64) -> Self {
         let mut holders = visible();
         holders.push(Holder::Carrier(number));
         Self { holders }
     }
 
-    /// Until the returned value is dropped, this thread runs what the overrides were handed on to.
+    /// Makes this thread see these overrides until the returned value is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
-        // Where a thread is ending there is nothing to see any more.
+        // Fails in a thread that is ending, where no override matters any more.
         let _ = RUNNING.try_with(|running| running.borrow_mut().push(self.clone()));
         Entered(())
     }
@@ -56,12 +52,10 @@ fn innermost<T>(get: impl FnOnce(&Carried) -> T) -> Option<T> {
     RUNNING.try_with(|running| running.borrow().last().map(|carried| get(carried))).ok().flatten()
 }
 
-/// What a new override is bound to here.
 pub(crate) fn current() -> Holder {
     innermost(|carried| carried.holders.last().copied()).flatten().unwrap_or_else(task_or_thread)
 }
 
-/// Whose overrides hold here.
 pub(crate) fn visible() -> Vec<Holder> {
     let mut holders = innermost(|carried| carried.holders.clone()).unwrap_or_default();
     holders.extend(task::try_id().map(Holder::Task));

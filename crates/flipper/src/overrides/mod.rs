@@ -1,4 +1,4 @@
-//! Flags that are what a test says: what checks ask. [`flipper::testing`](crate::testing) is how tests say it.
+//! Overrides of flags by tests, which all checks consult. [`flipper::testing`](crate::testing) is the API for tests.
 
 pub(crate) mod holders;
 
@@ -10,9 +10,9 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use self::holders::Holder;
 
-/// How many guards there are: what a check looks at, so that it costs next to nothing where nothing is overridden.
+/// The number of guards. A check reads only this while nothing is overridden, at nearly no cost.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// The later one has the greater number.
+/// A newer override has a greater number.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 static OVERRIDES: LazyLock<RwLock<HashMap<Holder, Vec<Override>>>> = LazyLock::new(RwLock::default);
 
@@ -22,7 +22,7 @@ struct Override {
     answers: Arc<[(String, bool)]>,
 }
 
-/// The flags that clients have in common. Held, so that no later ones can have the address.
+/// The flags that clients share. Held, so that no other flags can get the same address.
 struct Flags(Arc<dyn Any + Send + Sync>);
 
 impl Flags {
@@ -32,7 +32,7 @@ impl Flags {
 }
 
 /// Overrides some flags for as long as it lives, for this test alone; made by [`override_flags!`](crate::override_flags!). The
-/// [module](crate::testing) says what that means.
+/// [module](crate::testing) explains where.
 #[must_use = "the override ends when this is dropped: `let _overrides = override_flags!(…);`"]
 pub struct OverrideGuard {
     number: u64,
@@ -40,7 +40,6 @@ pub struct OverrideGuard {
     answers: Arc<[(String, bool)]>,
 }
 
-/// Overrides these flags, in what all their clients have in common.
 pub(crate) fn add(flags: Arc<dyn Any + Send + Sync>, answers: Arc<[(String, bool)]>) -> OverrideGuard {
     let guard = OverrideGuard { number: next_number(), holder: holders::current(), answers: answers.clone() };
     let new = Override { number: guard.number, flags: Flags(flags), answers };
@@ -55,7 +54,7 @@ pub(crate) fn next_number() -> u64 {
 
 impl Drop for OverrideGuard {
     fn drop(&mut self) {
-        // Dropped after the lock: it may be the last to hold a store, whose end may ask for a flag.
+        // Dropped after the lock: it may be the last owner of a store, whose drop may check a flag.
         let mut _ended = None;
         let mut all = OVERRIDES.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(list) = all.get_mut(&self.holder) {
@@ -74,13 +73,13 @@ impl fmt::Debug for OverrideGuard {
     }
 }
 
-/// Relaxed: whoever should see an override was started after it was made, or made it.
+/// Relaxed: code that should see an override made it, or was started after it was made.
 #[inline]
 pub(crate) fn is_anything_overridden() -> bool {
     LIVE.load(Ordering::Relaxed) != 0
 }
 
-/// What the flag of this name is here by an override, among the flags at this address.
+/// The answer of an override of this flag here, among the flags at this address.
 #[cold]
 #[inline(never)]
 pub(crate) fn overridden(address: usize, name: &str) -> Option<bool> {
@@ -88,7 +87,7 @@ pub(crate) fn overridden(address: usize, name: &str) -> Option<bool> {
     let here = holders::visible().into_iter().filter_map(|holder| all.get(&holder)).flatten();
     let mine = here.filter(|other| other.flags.address() == address);
     let answers = mine.filter_map(|other| {
-        // Of a name given twice, the last.
+        // The last of equal names.
         let answer = other.answers.iter().rev().find(|(overridden, _)| overridden == name)?;
         Some((other.number, answer.1))
     });

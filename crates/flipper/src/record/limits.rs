@@ -6,22 +6,22 @@ use super::{FlagRecord, conditions_to_json};
 use crate::json::MAX_DEPTH;
 use crate::{Error, ErrorKind, Result};
 
-/// The most bytes a flag's client data may take as JSON text.
+/// The longest client data, in bytes of JSON text.
 const MAX_CLIENT_DATA: usize = 256 * 1024;
 
-/// The most bytes the name of a new flag may take.
+/// The longest name of a new flag, in bytes.
 const MAX_NEW_NAME: usize = 255;
 
-/// The most bytes the name of any flag may take.
+/// The longest name of any flag, in bytes.
 const MAX_NAME: usize = 4096;
 
 impl FlagRecord {
-    /// Checks what must hold before the flag is written: that every reader can read it back. The client's writes do; call it
-    /// before a record goes to a store by another way.
+    /// Checks that every reader can read the flag back. The client's writes call it; call it yourself before a record reaches a store by
+    /// another way.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the client data is no object or takes over 256 KiB as JSON text, or the flag nests deeper than 512.
+    /// `InvalidInput` if the client data is not an object or takes over 256 KiB as JSON text, or the flag nests deeper than 512.
     pub fn validate(&self) -> Result<()> {
         let refuse = |message: String| Err(Error::invalid_input(message).with_flag(&self.name));
         if self.client_data.as_object().is_none() {
@@ -36,7 +36,7 @@ impl FlagRecord {
         let written =
             [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
         let deepest = written.into_iter().fold(self.client_data.depth(), usize::max);
-        // Around them are meta and the record.
+        // `meta` and the record are two more levels.
         let depth = deepest + 2;
         if depth > MAX_DEPTH {
             return refuse(format!("flag nests {depth} levels deep, more than the {MAX_DEPTH} allowed"));
@@ -45,7 +45,6 @@ impl FlagRecord {
     }
 }
 
-/// Counts the bytes written to it.
 struct Size(usize);
 
 impl Write for Size {
@@ -55,13 +54,12 @@ impl Write for Size {
     }
 }
 
-/// Checks a name before a flag is written under it; what is stored already is read under any. The Python library takes any
-/// text for a name, and its flags are written, copied and destroyed as others are.
+/// Checks a name before a flag is written under it. Any name of the Python library passes, so that its flags can be written, copied and
+/// destroyed.
 pub(crate) fn validate_name(name: &str) -> Result<()> {
     short_enough(name, MAX_NAME)
 }
 
-/// Checks the name of a flag that a user creates.
 pub(crate) fn validate_new_name(name: &str) -> Result<()> {
     if name.is_empty() {
         return refuse(name, "flag name is empty".to_owned());

@@ -1,4 +1,4 @@
-//! Reading a stored flag, of both eras of the Python library.
+//! Reads a stored flag, of both formats of the Python library.
 
 use super::{FlagRecord, boxed};
 use crate::bucketing::{Bucketer, NO_OP_JSON};
@@ -8,16 +8,16 @@ use crate::json::{Parsed, Parser, parse};
 use crate::{Error, Result};
 
 impl FlagRecord {
-    /// Reads the stored text, of this crate or of any version of the Python library.
+    /// Reads the stored text of this crate, or of any version of the Python library.
     ///
     /// # Errors
     ///
     /// `Corrupt`, naming the field, if the text is not JSON or not a flag.
     pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
-        let mut found = Found::<Item>::default();
-        parse(bytes.as_ref(), |parser| found.read(parser, 0)).map_err(Error::corrupt)?;
-        found.must_be_object("flag")?;
-        let item = found.fields;
+        let mut record = ObjectField::<Item>::default();
+        parse(bytes.as_ref(), |parser| record.read(parser, 0)).map_err(Error::corrupt)?;
+        record.must_be_object("flag")?;
+        let item = record.fields;
         let Json::String(name) = required(item.feature_name, "feature_name")? else {
             return Err(Error::corrupt("feature_name is not a string"));
         };
@@ -43,10 +43,10 @@ impl FlagRecord {
     }
 }
 
-/// The fields as they were found: what is wrong with them counts after all that is wrong with the text. They go where they
-/// belong as they are read, since making an object of them first took most of the time that it takes to read a flag.
+/// Fields that are read straight to their place: an intermediate object took most of the time of reading a flag. An error in a field is
+/// reported only if the text itself is valid.
 trait Fields: Default {
-    /// As they are nearly always written: in this order.
+    /// The usual order of the keys.
     const KEYS: &[&str];
 
     /// Reads the value of this key; the last of equal keys counts.
@@ -57,7 +57,7 @@ trait Fields: Default {
 struct Item {
     feature_name: Option<Json>,
     is_enabled: Option<Json>,
-    meta: Found<Meta>,
+    meta: ObjectField<Meta>,
     unknown: Object,
 }
 
@@ -94,7 +94,7 @@ impl Fields for Meta {
             "created_date" => &mut self.created_date,
             "conditions" => &mut self.conditions,
             "bucketer" => {
-                // Which most flags have, written like this.
+                // Most flags have exactly this text.
                 let none = parser.skip(NO_OP_JSON);
                 self.bucketer = if none { None } else { Some(parser.value(depth)?) };
                 return Ok(());
@@ -107,16 +107,16 @@ impl Fields for Meta {
     }
 }
 
-/// What is where an object is to be.
+/// A value that should be an object.
 #[derive(Default)]
-struct Found<T> {
+struct ObjectField<T> {
     /// The type of the last value there.
     type_name: Option<&'static str>,
     fields: T,
 }
 
-impl<T: Fields> Found<T> {
-    /// In place: to move as large a thing takes its time.
+impl<T: Fields> ObjectField<T> {
+    /// In place: moving a value of this size takes time.
     fn read(&mut self, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
         if self.type_name.is_some() {
             self.fields = T::default();
@@ -152,7 +152,7 @@ fn corrupt(path: &str, cause: Error) -> Error {
     Error::corrupt(format!("{path} cannot be read")).with_source(cause)
 }
 
-/// Whether Python takes the value for nothing, and so the default instead.
+/// Whether Python treats the value as empty, and uses the default.
 fn is_empty(json: &Json) -> bool {
     match json {
         Json::Null => true,
@@ -170,7 +170,7 @@ fn conditions(field: Option<Json>, key: &str) -> Result<Vec<Condition>> {
         None => return Ok(Vec::new()),
         Some(Json::Array(items)) if items.is_empty() => return Ok(Vec::new()),
         Some(Json::Array(items)) => items,
-        // Python only goes through it, and finds nothing to trip over.
+        // Python iterates over it, and finds nothing.
         Some(Json::String(text)) if text.is_empty() => return Ok(Vec::new()),
         Some(Json::Object(object)) if object.is_empty() => return Ok(Vec::new()),
         Some(other) => return Err(Error::corrupt(format!("meta.{key} is {}, not an array", other.type_name()))),

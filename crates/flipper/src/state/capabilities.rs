@@ -1,7 +1,5 @@
-//! What sets stores apart.
-
-/// What a store offers beyond its four methods, and who shares its flags; see
-/// [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is a store of one program that is polled.
+/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is a store of one program
+/// that is polled.
 ///
 /// ```
 /// use flipper::store::Capabilities;
@@ -14,9 +12,9 @@
 pub struct Capabilities {
     /// [`watch`](crate::FeatureFlagStore::watch) emits a change when it happens, without polling, as far as the server permits.
     pub push: bool,
-    /// Every version has a number, and a later write of a flag a higher one: see [`Version::ordered`](crate::store::Version::ordered).
+    /// Every version has a number, and a newer version a higher one; see [`Version::ordered`](crate::store::Version::ordered).
     pub ordered_versions: bool,
-    /// The Python library `flipper-client` may read and write the same flags. A write then logs what Python cannot load or would drop.
+    /// The Python library `flipper-client` may read and write the same flags. A write then warns of what Python cannot load or would drop.
     pub shared_with_python: bool,
 }
 

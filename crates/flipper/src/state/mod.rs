@@ -1,4 +1,4 @@
-//! What stores and those above them say to each other of flags: a flag as it is kept, its version, what changes, and how current all are.
+//! What stores report of flags: the stored flag, its version, its changes, and how current all flags are.
 
 mod capabilities;
 mod status;

@@ -1,5 +1,3 @@
-//! How current the flags in memory are.
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,13 +13,13 @@ use crate::identity::Identity;
 pub struct Status {
     /// Whether the store is being followed.
     pub health: Health,
-    /// When the flags in memory were last known to be those of the store; `None` before the first time.
+    /// When the flags in memory were last known to be the store's; `None` before the first time.
     pub last_sync: Option<SystemTime>,
-    /// How changes that others make arrive.
+    /// How foreign changes arrive.
     pub updates: Updates,
-    /// The flags whose stored value cannot be read, by name, and why.
+    /// The unreadable flags by name, and why they are.
     pub corrupt: BTreeMap<String, Corrupt>,
-    /// Whose flags these are; with the epoch of the server where the store tells it.
+    /// Which store these flags are of; with the epoch of the server, if the store has one.
     pub identity: Option<Identity>,
 }
 
@@ -39,18 +37,18 @@ impl Status {
         self
     }
 
-    /// Sets whose flags these are.
+    /// Sets which store the flags are of.
     #[must_use]
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// How long ago the flags in memory were last known to be those of the store; `None` before the first time. For limits on how
-    /// old flags may be: while the store is followed this is mostly below a second, and counts up while it is not.
+    /// How long ago the flags in memory were last known to be the store's; `None` before the first time. For limits on the age of flags: it is
+    /// mostly below a second while the store is followed, and grows while it is not.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        // A clock that was set back makes no flag older.
+        // A clock that was set back does not make flags older.
         self.last_sync.map(|at| at.elapsed().unwrap_or_default())
     }
 
@@ -76,28 +74,28 @@ pub enum Health {
     },
 }
 
-/// How changes that others make arrive.
+/// How foreign changes arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Updates {
-    /// Nobody else can change these flags.
+    /// There are none: only this process can change these flags.
     Local,
-    /// The store tells of each change.
+    /// The store reports each change.
     Push,
-    /// The store tells of each change of a flag, but not of all being deleted at once; that is asked for, so often.
+    /// The store reports each change of a flag, but not the deletion of all flags; it is polled for that at this interval.
     Notifications {
-        /// The time between two questions.
+        /// The time between two polls.
         check_every: Duration,
     },
-    /// The store is asked, so often.
+    /// The store is polled at this interval.
     Poll {
-        /// The time between two questions.
+        /// The time between two polls.
         every: Duration,
     },
 }
 
-/// For a page that shows it: `health` (`live` or `stale`), since when and why it is stale, `last_sync` and `stale_since` as Unix time in
-/// seconds, how changes arrive, the corrupt flags by name, and whose flags these are.
+/// For status pages: `health` (`live` or `stale`), since when and why it is stale, `last_sync` and `stale_since` in seconds of Unix time,
+/// how changes arrive, the unreadable flags by name, and which store the flags are of.
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (health, since, reason) = match &self.health {

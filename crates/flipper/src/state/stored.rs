@@ -1,5 +1,3 @@
-//! A flag as stores hold it, readable or not.
-
 use std::sync::Arc;
 
 use super::Version;
@@ -11,21 +9,21 @@ use crate::record::FlagRecord;
 pub struct Stored {
     /// The name that it is stored under.
     pub name: String,
-    /// Which of its states this is.
+    /// Which of the flag's states this is.
     pub version: Version,
-    /// The flag, or why what is stored cannot be read as one. That is this flag's problem alone.
+    /// The flag, or why it is unreadable, which affects no other flag.
     pub record: Result<Arc<FlagRecord>, Corrupt>,
 }
 
 impl Stored {
-    /// Reads a stored value; one that is no flag becomes a [`Corrupt`] record.
+    /// Reads a stored value; an unreadable one becomes a [`Corrupt`] record.
     #[must_use]
     pub fn from_json(name: impl Into<String>, version: Version, value: &[u8]) -> Self {
         let record = FlagRecord::from_json(value).map(Arc::new).map_err(|error| Corrupt::new(error.to_string()));
         Self { name: name.into(), version, record }
     }
 
-    /// The record, for a caller who cannot do without.
+    /// The record, or an error.
     ///
     /// # Errors
     ///
@@ -35,7 +33,7 @@ impl Stored {
     }
 }
 
-/// Why a stored value cannot be read as a flag.
+/// Why a stored value is unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Corrupt {
@@ -43,13 +41,13 @@ pub struct Corrupt {
 }
 
 impl Corrupt {
-    /// The reason says what was wrong and where; lower case, no full stop.
+    /// `reason`: what is wrong and where; lower case, no full stop.
     #[must_use]
     pub fn new(reason: impl AsRef<str>) -> Self {
         Self { reason: Arc::from(reason.as_ref()) }
     }
 
-    /// What was wrong, and where.
+    /// What is wrong, and where.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason

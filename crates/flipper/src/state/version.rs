@@ -1,5 +1,3 @@
-//! Which state of a flag: its version, and what a write asks of it.
-
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
@@ -9,14 +7,14 @@ use std::sync::Arc;
 pub enum Precondition {
     /// Always.
     Any,
-    /// If there is no such flag.
+    /// If the flag is missing.
     Absent,
     /// If the flag exists and has this version.
     Unchanged(Version),
 }
 
 impl Precondition {
-    /// Whether it holds for a flag of this version; `None` where there is no flag.
+    /// Whether it holds for a flag of this version; `None`: the flag is missing.
     ///
     /// ```
     /// use flipper::store::{Precondition, Version};
@@ -36,19 +34,19 @@ impl Precondition {
     }
 }
 
-/// One state of one flag, as its store tells states apart.
+/// One state of one flag, as its store distinguishes states.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Version(Repr);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Ordered(u64),
-    /// Up to so many bytes, and their number: a digest has no memory of its own.
+    /// The length and the bytes, stored inline; long enough for a digest.
     Short(u8, [u8; SHORT]),
     Long(Arc<[u8]>),
 }
 
-/// With these a version is no larger than without.
+/// The largest size with which `Version` does not grow.
 const SHORT: usize = 22;
 
 impl Debug for Version {
@@ -61,14 +59,14 @@ impl Debug for Version {
 }
 
 impl Version {
-    /// For stores that count their writes: the greater is the newer. A number must never be used twice for one name, across
-    /// deletion and re-creation too: count for the store, not for the flag.
+    /// For stores that count their writes: a greater number is newer. A number must never be used twice for one name, even across deletion
+    /// and re-creation: count per store, not per flag.
     #[must_use]
     pub const fn ordered(number: u64) -> Self {
         Self(Repr::Ordered(number))
     }
 
-    /// For stores that can only compare content: equal bytes mean equal content, and nothing says which is newer.
+    /// For stores that only compare content: equal bytes mean equal content, and do not say which is newer.
     #[must_use]
     pub fn opaque(bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();

@@ -1,5 +1,3 @@
-//! What a store reports of changes.
-
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,13 +16,13 @@ pub type Watch<'a> = Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WatchEvent {
-    /// These are all the flags; forget the others.
+    /// The complete set of flags; drop all others.
     Reset {
-        /// All flags, in no order. Of two with the same name the later one counts.
+        /// All flags, in no order. Of two with the same name the last counts.
         flags: Vec<Stored>,
-        /// When the read of them was sent, at the earliest; needed with opaque versions.
+        /// When the read of them was sent, at the earliest; required with opaque versions.
         read_at: Option<Instant>,
-        /// How long after `read_at` they may be called current without a [`WatchEvent::Confirmed`], where the store sends those.
+        /// How long after `read_at` they may be called current without a [`WatchEvent::Confirmed`], if the store sends those.
         valid_for: Option<Duration>,
     },
     /// This flag is new or has changed.
@@ -34,11 +32,11 @@ pub enum WatchEvent {
         /// When the read of it was sent, at the earliest. With an opaque version and no such time, the event is only a hint.
         read_at: Option<Instant>,
     },
-    /// This flag is gone.
+    /// This flag was deleted.
     Removed {
         /// Its name.
         name: String,
-        /// The version of its absence, where the store counts.
+        /// The version of its absence, if the store counts.
         version: Option<Version>,
         /// As in [`WatchEvent::Changed`].
         read_at: Option<Instant>,
@@ -48,28 +46,28 @@ pub enum WatchEvent {
         /// Its name.
         name: String,
     },
-    /// A doubt begins: what was reported before may not be so any more. The connection is lost, an index went back, another server
-    /// answers. The watch goes on trying. Emitted again when the reason is another one.
+    /// A doubt begins: flags reported before may have changed. The connection is lost, an index went back, another server answers. The watch
+    /// keeps trying. Emitted again when the reason changes.
     Lost(Error),
-    /// The store can be followed again, and a [`WatchEvent::Reset`] comes next.
+    /// The store can be followed again; a [`WatchEvent::Reset`] comes next.
     Restored,
-    /// A store that polls has read all flags: these are their versions, and every difference from what it had read before was
-    /// reported. Who holds something else read it in between, or wrote it, and reads that flag again.
+    /// A polling store has read all flags; these are their versions. Every difference from the previous read was reported. A watcher that
+    /// holds a different version read or wrote that flag in between, and must read it again.
     Compared {
         /// The versions by the flags' names.
         versions: Arc<BTreeMap<String, Version>>,
     },
-    /// Every change that was made before `at` has been reported. A store that pushes says so each time it hears of its server,
-    /// changes or not; who holds flags calls them stale once `valid_for` is over without the next such word. Before a
-    /// [`WatchEvent::Reset`] that ends a doubt, it says for how long that list may be called current.
+    /// Every change made before `at` has been reported. A store that pushes emits this whenever it hears from its server, with or without
+    /// changes. A watcher reports its flags as stale when `valid_for` passes without the next such event. Before a [`WatchEvent::Reset`] that
+    /// ends a doubt, it says how long that list may be called current.
     Confirmed {
-        /// When the request was sent, or the push came, that shows it.
+        /// When the request was sent, or the push arrived, that confirms it.
         at: Instant,
-        /// How long that may be taken to hold.
+        /// How long it holds.
         valid_for: Duration,
     },
-    /// Which server answers from here on, its epoch included; emitted before a [`WatchEvent::Reset`].
+    /// Which server answers from now on, with its epoch; emitted before a [`WatchEvent::Reset`].
     Serving(Identity),
-    /// This is how changes arrive from here on; emitted after a [`WatchEvent::Reset`] by stores that have several ways.
+    /// How changes arrive from now on; emitted after a [`WatchEvent::Reset`] by stores with several ways.
     Following(Updates),
 }

@@ -1,5 +1,3 @@
-//! Stores that hold their flags in this process.
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,48 +7,48 @@ use crate::error::Result;
 use crate::state::Status;
 use crate::table::FlagTable;
 
-/// A store that holds all its flags in this process, in a [`FlagTable`], and keeps that table current, so that checks are reads of
-/// memory: the memory store, and a mirror of any other store.
+/// A store that holds all its flags in this process, in a [`FlagTable`] that it keeps current, so that checks read memory: the memory store,
+/// and a mirror of any other store.
 ///
 /// The sentences under `# Behavior` are proved by `local_store_conformance_tests!`.
 ///
 /// # Behavior
 ///
-/// - `close_keeps_flags`: after [`close`](FeatureFlagStore::close) the table has the flags that it had.
-/// - `close_refuses_writes`: puts and deletes are `Unavailable` from then on, and the table stays as it is.
-/// - `close_is_stale`: the status is `Stale` from then on.
+/// - `close_keeps_flags`: after [`close`](FeatureFlagStore::close) the table has the same flags as before.
+/// - `close_refuses_writes`: then puts and deletes are `Unavailable`, and the table stays as it is.
+/// - `close_is_stale`: then the status is `Stale`.
 #[async_trait]
 pub trait LocalFeatureFlagStore: FeatureFlagStore {
-    /// The flags as this process knows them.
+    /// The flags in this process's memory.
     ///
     /// # Behavior
     ///
     /// - `table_is_one`: it is the same table each time.
     /// - `table_shows_put`: a put of this store is in the table, with its version, before it returns.
-    /// - `table_shows_delete`: a flag that this store deletes is gone from the table before the delete returns.
-    /// - `table_shows_put_all`: as `table_shows_put`, for all of them.
-    /// - `table_agrees_with_list`: once ready, and with nobody writing, it has what `list` gives, versions included.
-    /// - `table_keeps_order`: after writers at the same time it has the last state, never an older one.
-    /// - `corrupt_table`: a value that cannot be read is in the table, with the reason, and the other flags go on.
+    /// - `table_shows_delete`: a delete of this store removes the flag from the table before it returns.
+    /// - `table_shows_put_all`: as `table_shows_put`, for all flags.
+    /// - `table_agrees_with_list`: once ready, and without concurrent writes, it equals `list`, versions included.
+    /// - `table_keeps_order`: after concurrent writes it has the last state, never an older one.
+    /// - `corrupt_table`: an unreadable value is in the table, with the reason; other flags are not affected.
     fn table(&self) -> &Arc<FlagTable>;
 
     /// How current they are.
     ///
     /// # Behavior
     ///
-    /// - `status_is_live`: once ready it is `Live`, with the time of a sync that is not in the future, and no corrupt flags.
-    /// - `corrupt_status`: a value that cannot be read is named, until it is replaced or deleted.
+    /// - `status_is_live`: once ready it is `Live`, with the time of a sync that is not in the future, and no unreadable flags.
+    /// - `corrupt_status`: an unreadable value is named until it is replaced or deleted.
     fn status(&self) -> Status;
 
-    /// Waits until the first full set of flags is in.
+    /// Waits for the first complete set of flags.
     ///
     /// # Behavior
     ///
-    /// - `ready_again`: it returns for all who wait, however often it is called.
+    /// - `ready_again`: it returns for every caller, however often it is called.
     ///
     /// # Errors
     ///
-    /// If that cannot happen any more: the store was closed before, or what it was given cannot work.
+    /// If they can no longer arrive: the store was closed before, or its configuration cannot work.
     async fn ready(&self) -> Result<()>;
 }
 

@@ -1,5 +1,3 @@
-//! A watch for stores that cannot tell of changes.
-
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,10 +9,10 @@ use super::FeatureFlagStore;
 use crate::background;
 use crate::state::{Stored, Updates, Version, Watch, WatchEvent};
 
-/// A list may take so long, and the last one still holds.
+/// A list may take this long before the previous one expires.
 const SLOW_LIST: Duration = Duration::from_secs(10);
 
-/// Compares [`list`](FeatureFlagStore::list) with what it was, once in `every`, and tells the differences.
+/// Polls [`list`](FeatureFlagStore::list) once in `every`, and emits the differences.
 ///
 /// For stores that want [`watch`](FeatureFlagStore::watch) with another interval than the default's second:
 ///
@@ -86,7 +84,7 @@ fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
     flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
 }
 
-/// What changed since `known` was read, which then is what these flags are.
+/// The changes since `known`, which then becomes these flags.
 pub(crate) fn differences(
     known: &mut Arc<BTreeMap<String, Version>>,
     flags: Vec<Stored>,
@@ -97,9 +95,9 @@ pub(crate) fn differences(
     let old = std::mem::replace(known, versions.clone());
     let changed = flags.into_iter().filter(|flag| old.get(&flag.name) != Some(&flag.version));
     let changed = changed.map(|flag| WatchEvent::Changed { flag, read_at });
-    let gone = old.keys().filter(|name| !versions.contains_key(*name));
-    let gone = gone.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at });
-    let mut events: Vec<_> = changed.chain(gone).collect();
+    let removed = old.keys().filter(|name| !versions.contains_key(*name));
+    let removed = removed.map(|name| WatchEvent::Removed { name: name.clone(), version: None, read_at });
+    let mut events: Vec<_> = changed.chain(removed).collect();
     events.push(WatchEvent::Compared { versions });
     events
 }

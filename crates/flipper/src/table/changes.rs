@@ -1,4 +1,4 @@
-//! The stream of every change, whoever made it.
+//! The stream of every change, own or foreign.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,23 +15,23 @@ use crate::identity::Identity;
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Updates, WatchEvent};
 
-/// One change of a flag, as [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) tells it.
+/// One change of a flag, as [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) reports it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Change {
-    /// The flag was created, or is another than before.
+    /// The flag was created or changed.
     Set {
         /// Its name.
         name: String,
-        /// What it is now.
+        /// Its new state.
         record: Arc<FlagRecord>,
     },
-    /// The flag is gone.
+    /// The flag was deleted.
     Removed {
         /// Its name.
         name: String,
     },
-    /// What is stored under the name cannot be read as a flag any more.
+    /// The stored flag has become unreadable.
     Corrupt {
         /// Its name.
         name: String,
@@ -40,10 +40,10 @@ pub enum Change {
     },
     /// This receiver was too slow, and changes were dropped. A [`Change::Snapshot`] comes next.
     Lagged {
-        /// How many were dropped, at the least.
+        /// The number of dropped changes, at least.
         missed: u64,
     },
-    /// All flags as they are now, ordered by name; what comes after is newer.
+    /// All flags as they are now, ordered by name; all following changes are newer.
     Snapshot(Vec<Stored>),
 }
 
@@ -67,23 +67,23 @@ impl Change {
     }
 }
 
-/// The stream of changes; it holds up to 1024 of them for a receiver that is behind, and ends with the last client.
+/// The stream of changes. It holds up to 1024 for a receiver that is behind, and ends with the last client.
 ///
 /// A `futures` stream; [`recv`](Self::recv) needs no further crate.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Changes(Pin<Box<dyn Stream<Item = Change> + Send>>);
 
 impl Changes {
-    pub(crate) fn new(table: Weak<FlagTable>, receiver: Receiver<Told>) -> Self {
-        Self(Box::pin(told(table, receiver).filter_map(|told| {
-            std::future::ready(match told {
-                Told::Change(change) => Some(change),
-                Told::Reset | Told::Hint(_) | Told::Store(_) => None,
+    pub(crate) fn new(table: Weak<FlagTable>, receiver: Receiver<TableEvent>) -> Self {
+        Self(Box::pin(table_events(table, receiver).filter_map(|event| {
+            std::future::ready(match event {
+                TableEvent::Change(change) => Some(change),
+                TableEvent::Reset | TableEvent::Hint(_) | TableEvent::Store(_) => None,
             })
         })))
     }
 
-    /// The next change; `None` once the last client of these flags is gone.
+    /// The next change; `None` once the last client of these flags is dropped.
     pub async fn recv(&mut self) -> Option<Change> {
         self.0.next().await
     }
@@ -103,19 +103,18 @@ impl fmt::Debug for Changes {
     }
 }
 
-/// What the table tells those who follow it.
 #[derive(Clone, Debug)]
-pub(crate) enum Told {
+pub(crate) enum TableEvent {
     Change(Change),
-    /// The versions before are no measure for those after; the changes that came with it were told one by one.
+    /// Versions from before cannot be compared with those after. The changes of the reset were emitted one by one.
     Reset,
-    /// Somebody may hold another state of this flag than the table has.
+    /// A watcher may hold another state of this flag than the table.
     Hint(Box<str>),
-    /// What is known of the store changed, between the changes before and after it.
+    /// The status of the store changed, at this place among the changes.
     Store(About),
 }
 
-/// What a mirror passes on of its store, besides flags.
+/// What a mirror passes on about its store, besides flags.
 #[derive(Clone, Debug)]
 pub(crate) enum About {
     Lost(ErrorKind, Arc<str>),
@@ -137,32 +136,35 @@ impl From<About> for WatchEvent {
     }
 }
 
-/// What comes after a subscription: all of it, or `Lagged` and then a `Snapshot` in place of what was missed.
-pub(crate) fn told(table: Weak<FlagTable>, receiver: Receiver<Told>) -> impl Stream<Item = Told> + Send + 'static {
+/// The events after a subscription: all of them, or `Lagged` and a `Snapshot` instead of the missed ones.
+pub(crate) fn table_events(
+    table: Weak<FlagTable>,
+    receiver: Receiver<TableEvent>,
+) -> impl Stream<Item = TableEvent> + Send + 'static {
     let source = Source { table, receiver, lagged: false };
     stream::unfold(source, |mut source| async move { Some((source.recv().await?, source)) })
 }
 
 struct Source {
     table: Weak<FlagTable>,
-    receiver: Receiver<Told>,
+    receiver: Receiver<TableEvent>,
     lagged: bool,
 }
 
 impl Source {
-    async fn recv(&mut self) -> Option<Told> {
+    async fn recv(&mut self) -> Option<TableEvent> {
         if self.lagged {
-            // What the receiver still holds is older than the snapshot, so it begins anew.
+            // The receiver's remaining changes are older than the snapshot, so it is replaced.
             let (flags, receiver) = self.table.upgrade()?.snapshot_and_changes();
             self.receiver = receiver;
             self.lagged = false;
-            return Some(Told::Change(Change::Snapshot(flags)));
+            return Some(TableEvent::Change(Change::Snapshot(flags)));
         }
         match self.receiver.recv().await {
-            Ok(told) => Some(told),
+            Ok(event) => Some(event),
             Err(RecvError::Lagged(missed)) => {
                 self.lagged = true;
-                Some(Told::Change(Change::Lagged { missed }))
+                Some(TableEvent::Change(Change::Lagged { missed }))
             }
             Err(RecvError::Closed) => None,
         }

@@ -1,4 +1,4 @@
-//! The map from a name to its slot: wait-free to read, and names are only ever added.
+//! The map from a name to its slot: reads are wait-free, and names are never removed.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,11 +11,11 @@ use super::slot::Slot;
 const FIRST_GROUPS: usize = 8;
 /// More doublings than memory has room for.
 const GENERATIONS: usize = 40;
-/// How many cells share one word of tags, so that both together fill two cache lines.
+/// The number of cells per word of tags; both together fill two cache lines.
 const GROUP: usize = 7;
 
-/// Open addressing in generations of doubling size. A full generation is copied into the next one, and stays: a reader may
-/// still be in it. All old ones together are as large as the current one.
+/// Open addressing in generations of doubling size. A full generation is copied into the next one and kept, since a reader may still be in
+/// it. All old ones together are as large as the current one.
 ///
 /// On cache lines of its own: the table's lock, which every write writes to, must not slow down reads.
 #[derive(Debug)]
@@ -40,18 +40,18 @@ impl Index {
     #[inline]
     pub(super) fn get(&self, name: &str) -> Option<&Arc<Slot>> {
         let hash = self.hasher.hash_one(name);
-        // Acquire: whoever sees a generation's number sees all that was copied into it.
+        // Acquire: a reader that sees a generation's number sees everything copied into it.
         find(self.generations[self.current.load(Ordering::Acquire)].get()?, hash, name)
     }
 
-    /// Adds a slot for a name that has none. One writer at a time: `len` is how many slots there are.
+    /// Adds a slot for a new name. One writer at a time; `len` is the number of slots.
     pub(super) fn insert(&self, slot: Arc<Slot>, len: usize) {
         self.make_room(len + 1);
         let generation = self.generation(self.current.load(Ordering::Relaxed));
         place(generation, self.hasher.hash_one(slot.name()), slot);
     }
 
-    /// Makes room for so many names in all, so that they come in without a generation for each doubling. One writer at a time.
+    /// Makes room for this many names in all, without a generation for each doubling. One writer at a time.
     pub(super) fn make_room(&self, len: usize) {
         let current = self.current.load(Ordering::Relaxed);
         let mut wanted = current;
@@ -60,7 +60,7 @@ impl Index {
         }
         if wanted > current {
             let new = self.generation(wanted);
-            // Some are read before any is cloned: a clone waits for all reads before it, and then each would wait for memory alone.
+            // Some slots are read before any is cloned: a clone waits for all reads before it, so single reads would each wait for memory.
             let mut slots = self.slots().map(|slot| (self.hasher.hash_one(slot.name()), slot));
             let mut batch = Vec::with_capacity(COPIED_AT_ONCE);
             loop {
@@ -91,8 +91,8 @@ const COPIED_AT_ONCE: usize = 64;
 
 type Generation = [Group];
 
-/// A few cells, with a word of tags that says which of them may have a name: a byte of its hash for each, or 0 for an empty
-/// one. So a look at one cache line, or two neighbours, finds the slot, or that there is none.
+/// A few cells, with a word of tags: for each cell a byte of its name's hash, or 0 if it is empty. So one cache line, or two neighbours, show
+/// the slot, or that it is missing.
 #[derive(Debug)]
 #[repr(C, align(128))]
 struct Group {
@@ -107,8 +107,8 @@ impl Group {
     }
 }
 
-/// How many names there may be at most: five eighths. Then few groups are full, and nearly every search ends in its first
-/// group. With three quarters a search for a missing name took twice as long; with half, nothing was faster.
+/// The most names: five eighths of the cells. Then few groups are full, and nearly every search ends in its first group. With three quarters
+/// a search for a missing name took twice as long; with half, nothing was faster.
 const fn most(groups: usize) -> usize {
     groups * GROUP / 8 * 5
 }
@@ -120,7 +120,7 @@ fn find<'a>(generation: &'a Generation, hash: u64, name: &str) -> Option<&'a Arc
     // Ends, since some cells are always empty.
     loop {
         let group = &generation[at];
-        // Acquire: whoever sees a tag sees its cell.
+        // Acquire: a reader that sees a tag sees its cell.
         let tags = group.tags.load(Ordering::Acquire);
         let mut found = bytes_equal(tags, wanted);
         while found != 0 {
@@ -144,7 +144,7 @@ fn place(generation: &Generation, hash: u64, slot: Arc<Slot>) {
         let group = &generation[at];
         let tags = group.tags.load(Ordering::Relaxed);
         if let Some(cell) = group.cells.get(first_byte(empty_bytes(tags))) {
-            // Without the tag nobody else has been here, so this sets it.
+            // The cell has no tag yet, so it is empty, and this sets it.
             cell.get_or_init(|| slot);
             group.tags.store(tags | (tag(hash) << (first_byte(empty_bytes(tags)) * 8)), Ordering::Release);
             return;
@@ -169,20 +169,20 @@ fn next(generation: &Generation, at: usize) -> usize {
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = LOW_BITS << 7;
 
-/// Never 0. Of the high bits, since the low ones say where.
+/// Never 0. From the high bits, since the low ones choose the group.
 #[inline]
 const fn tag(hash: u64) -> u64 {
     (hash >> 57) | 0x80
 }
 
-/// The high bit of each byte that is this tag. One above a true one may be there too, by carry; names are compared anyway.
+/// The high bit of each byte that equals this tag. By carry, the byte above such a one may have it too; names are compared anyway.
 #[inline]
 const fn bytes_equal(tags: u64, tag: u64) -> u64 {
     let differing = tags ^ (LOW_BITS * tag);
     differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS
 }
 
-/// The high bit of each byte of a cell that is 0.
+/// The high bit of each cell's tag that is 0.
 #[inline]
 const fn empty_bytes(tags: u64) -> u64 {
     !tags & (HIGH_BITS >> 8)
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_one_hash_are_told_apart_across_groups() {
+    fn names_with_one_hash_are_distinguished_across_groups() {
         let generation: Vec<_> = std::iter::repeat_with(Group::new).take(4).collect();
         let names: Vec<_> = (0..21).map(|number| format!("FLAG_{number}")).collect();
         for (number, name) in names.iter().enumerate() {

@@ -1,5 +1,3 @@
-//! The flags of this process, in memory.
-
 mod changes;
 mod index;
 mod slot;
@@ -15,26 +13,26 @@ use tokio::sync::broadcast;
 
 pub(crate) use self::changes::About;
 pub use self::changes::{Change, Changes};
-pub(crate) use self::changes::{Told, told};
+pub(crate) use self::changes::{TableEvent, table_events};
 use self::index::Index;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
-/// How a change came here, in the log.
+/// How a change arrived, for the log.
 pub(crate) const BY_LIST: &str = "list of all flags";
-/// Of an absence, where the store did not say since when: older than everything.
+/// The version of a deletion without a version of the store; older than any other.
 const UNKNOWN: Version = Version::ordered(0);
-/// How many changes a subscriber may be behind before it is told that it lagged.
+/// How many changes a receiver may be behind before it lags.
 const CHANGES_KEPT: usize = 1024;
 
-/// The flags of this process, in memory: what checks read, and what a [`LocalFeatureFlagStore`] keeps current.
+/// The flags in this process's memory: checks read it, and a [`LocalFeatureFlagStore`] keeps it current.
 ///
-/// Reads take no lock and write to no memory that others read. Writers take turns, and the cost of a write does not grow with
-/// the number of flags; only a new name for which there is no room makes the table twice as large, while other writes wait.
+/// Reads take no lock and write to no shared memory. Writers take turns, and the cost of a write does not grow with the number of flags,
+/// except that a new name without room doubles the table, while other writes wait.
 ///
-/// Names are never taken out: one that was ever there takes 180 to 230 bytes, and itself if it is longer than 30, also when its
-/// flag is gone. Asking for a name adds nothing.
+/// Names are never removed: each takes 180 to 230 bytes, plus its length if that is over 30, even after its flag was deleted. Reading a
+/// missing name adds nothing.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -45,7 +43,7 @@ const CHANGES_KEPT: usize = 1024;
 /// let stored = |number| Stored { name: "CHECKOUT".into(), version: Version::ordered(number), record: Ok(record.clone().into()) };
 ///
 /// assert!(table.apply(stored(7)));
-/// assert!(!table.apply(stored(6)), "older than what is there");
+/// assert!(!table.apply(stored(6)), "older than the present state");
 /// assert_eq!(table.get("CHECKOUT").unwrap().version, Version::ordered(7));
 /// ```
 ///
@@ -53,14 +51,13 @@ const CHANGES_KEPT: usize = 1024;
 pub struct FlagTable {
     index: Index,
     writer: Mutex<Writer>,
-    changes: broadcast::Sender<Told>,
+    changes: broadcast::Sender<TableEvent>,
 }
 
 #[derive(Default)]
 struct Writer {
     slots: usize,
     corrupt: BTreeMap<String, Corrupt>,
-    /// Whether all flags are read as strict ones.
     strict: bool,
 }
 
@@ -71,13 +68,13 @@ impl FlagTable {
         Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(CHANGES_KEPT) }
     }
 
-    /// For subscribers that lag sooner.
+    /// With another limit for receivers that lag.
     #[cfg(all(test, feature = "thrift"))]
     pub(crate) fn keeping(changes: usize) -> Self {
         Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(changes) }
     }
 
-    /// The flag of this name as the table has it.
+    /// The flag of this name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Stored> {
         self.index.get(name)?.entry().as_ref()?.to_stored(name)
@@ -91,22 +88,19 @@ impl FlagTable {
         all
     }
 
-    /// Takes in a state of a flag, and says whether it did: with ordered versions only a newer one than what is there.
-    ///
-    /// With opaque versions the caller decides what is newer, before the call.
+    /// Takes in a state of a flag, if its ordered version is newer than the table's; returns whether it did. Opaque versions are always taken
+    /// in: the caller decides before the call which is newer.
     pub fn apply(&self, stored: Stored) -> bool {
         let Stored { name, version, record } = stored;
         self.take_newer(&name, version, Some(record))
     }
 
-    /// Takes in that a flag is gone, by the same rule as [`apply`](Self::apply).
+    /// Takes in the deletion of a flag, by the same rule as [`apply`](Self::apply).
     pub fn remove(&self, name: &str, version: Version) -> bool {
         self.take_newer(name, version, None)
     }
 
-    /// Takes in a state whatever the versions say: the caller has decided that it is the newer one.
-    ///
-    /// `way`: how it came here, for the log.
+    /// Takes in a state whatever its version: the caller has decided that it is newer. `way`: how it arrived, for the log.
     pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
         let mut writer = self.lock();
@@ -114,7 +108,6 @@ impl FlagTable {
         self.put(&mut writer, &name, entry, way);
     }
 
-    /// Reads all flags as strict ones from now on.
     pub(crate) fn read_strictly(&self) {
         let mut writer = self.lock();
         writer.strict = true;
@@ -126,13 +119,12 @@ impl FlagTable {
         }
     }
 
-    /// Makes room for so many flags in all, ahead of as many calls of [`replace`](Self::replace).
+    /// Makes room for this many flags in all, before as many calls of [`replace`](Self::replace).
     pub(crate) fn make_room(&self, flags: usize) {
         let _writer = self.lock();
         self.index.make_room(flags);
     }
 
-    /// As [`replace`](Self::replace), with `None` for a flag that is gone.
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {
         match state {
             Some(flag) => self.replace(flag, way),
@@ -140,23 +132,22 @@ impl FlagTable {
         }
     }
 
-    /// The flag is gone, whatever the version was; `number`: that of its absence, where the store counts and it is known.
+    /// Removes the flag whatever its version. `number`: the number of the deletion, if it is known.
     pub(crate) fn take_away(&self, name: &str, number: Option<u64>, way: &'static str) {
-        // A name that never was needs no tombstone.
+        // An unknown name needs no tombstone.
         if let Some(slot) = self.index.get(name) {
             let version = number.map_or(UNKNOWN, Version::ordered);
             self.set(&mut self.lock(), slot, Entry::absent(version), way);
         }
     }
 
-    /// Reports something about the store in the order of the changes.
-    pub(crate) fn pass_on(&self, told: Told) {
+    /// Emits an event about the store, in order with the changes.
+    pub(crate) fn emit(&self, event: TableEvent) {
         let _writer = self.lock();
-        self.send(|| told);
+        self.send(|| event);
     }
 
-    /// Makes these all the flags there are, whatever the versions: for a store that was replaced or restarted empty, in which
-    /// numbers may begin anew.
+    /// Replaces all flags by these, whatever their versions: for a store that was replaced or restarted empty, whose numbers may start again.
     pub fn reset(&self, flags: Vec<Stored>) {
         let mut writer = self.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();
@@ -168,11 +159,11 @@ impl FlagTable {
             if kept.contains(slot.name()) {
                 continue;
             }
-            // No tombstone: its number could be above what the store will count next.
+            // No tombstone: its number could be above the store's next number.
             slot.set(None);
             if existed {
                 vanished += 1;
-                self.tell(&mut writer, slot.name(), &gone, BY_LIST);
+                self.report(&mut writer, slot.name(), &gone, BY_LIST);
             }
         }
         drop(kept);
@@ -181,10 +172,10 @@ impl FlagTable {
             self.put(&mut writer, &name, entry, BY_LIST);
         }
         warn_of_vanished(held, vanished);
-        self.send(|| Told::Reset);
+        self.send(|| TableEvent::Reset);
     }
 
-    /// The flags that cannot be read, by name.
+    /// The unreadable flags, by name.
     #[must_use]
     pub fn corrupt(&self) -> Vec<(String, Corrupt)> {
         self.lock().corrupt.iter().map(|(name, corrupt)| (name.clone(), corrupt.clone())).collect()
@@ -212,29 +203,29 @@ impl FlagTable {
         )
     }
 
-    /// What a receiver gets, as events of a watch. Each shows the table as it is when it is taken, never an older state.
+    /// The events of a receiver as those of a watch. Each shows the table's state at the time it is received, never an older one.
     ///
-    /// `confirmed`: up to when the table has all changes of the store, and how long that holds.
+    /// `confirmed`: the time up to which the table has all changes of the store, and how long that holds.
     pub(crate) fn events<F: Fn() -> (Option<Instant>, Option<Duration>) + Send>(
         self: &Arc<Self>,
-        receiver: broadcast::Receiver<Told>,
+        receiver: broadcast::Receiver<TableEvent>,
         confirmed: F,
     ) -> impl Stream<Item = WatchEvent> + Send + use<F> {
         let table = Arc::downgrade(self);
-        told(table.clone(), receiver).filter_map(move |told| {
-            let event = match told {
-                // After a reset versions begin anew.
-                Told::Change(Change::Snapshot(_)) | Told::Reset => {
-                    // In this order: the list has all that was confirmed by then.
+        table_events(table.clone(), receiver).filter_map(move |event| {
+            let event = match event {
+                // Versions start again after a reset.
+                TableEvent::Change(Change::Snapshot(_)) | TableEvent::Reset => {
+                    // In this order: the list has everything confirmed until then.
                     let (read_at, valid_for) = confirmed();
                     table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at, valid_for })
                 }
-                Told::Change(Change::Lagged { .. }) => None,
-                Told::Hint(name) => Some(WatchEvent::Hint { name: name.into() }),
-                Told::Store(about) => Some(about.into()),
-                Told::Change(Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name }) => {
-                    table.upgrade().and_then(|table| table.event(name))
-                }
+                TableEvent::Change(Change::Lagged { .. }) => None,
+                TableEvent::Hint(name) => Some(WatchEvent::Hint { name: name.into() }),
+                TableEvent::Store(about) => Some(about.into()),
+                TableEvent::Change(
+                    Change::Set { name, .. } | Change::Corrupt { name, .. } | Change::Removed { name },
+                ) => table.upgrade().and_then(|table| table.event(name)),
             };
             std::future::ready(event)
         })
@@ -246,20 +237,20 @@ impl FlagTable {
         Some(match entry.to_stored(&name) {
             Some(flag) => WatchEvent::Changed { flag, read_at: None },
             None => {
-                // Not known is no number: as one it would be older than any.
+                // `UNKNOWN` is not a number of the store's, and would be older than any.
                 let version = Some(entry.version.clone()).filter(|version| *version != UNKNOWN);
                 WatchEvent::Removed { name, version, read_at: None }
             }
         })
     }
 
-    /// The flags of one moment, and a receiver of all that comes after it.
-    pub(crate) fn snapshot_and_changes(&self) -> (Vec<Stored>, broadcast::Receiver<Told>) {
+    /// All flags at one moment, and a receiver of everything after it.
+    pub(crate) fn snapshot_and_changes(&self) -> (Vec<Stored>, broadcast::Receiver<TableEvent>) {
         let _no_change_in_between = self.lock();
         (self.list(), self.changes.subscribe())
     }
 
-    /// `record`: none of a flag that is gone.
+    /// `record`: `None` for a deletion.
     fn take_newer(&self, name: &str, version: Version, record: Option<Result<Arc<FlagRecord>, Corrupt>>) -> bool {
         let mut writer = self.lock();
         let old = self.index.get(name).map(|slot| slot.entry());
@@ -283,7 +274,7 @@ impl FlagTable {
         self.index.insert(Arc::new(Slot::new(name, Some(entry.clone()))), writer.slots);
         writer.slots += 1;
         if !entry.is_absent() {
-            self.tell(writer, name, &entry, way);
+            self.report(writer, name, &entry, way);
         }
     }
 
@@ -292,41 +283,40 @@ impl FlagTable {
         let entry = Arc::new(entry);
         slot.set(Some(entry.clone()));
         if !unchanged {
-            self.tell(writer, slot.name(), &entry, way);
+            self.report(writer, slot.name(), &entry, way);
         }
     }
 
-    fn tell(&self, writer: &mut Writer, name: &str, entry: &Entry, way: &'static str) {
+    fn report(&self, writer: &mut Writer, name: &str, entry: &Entry, way: &'static str) {
         let was_corrupt = !writer.corrupt.is_empty() && writer.corrupt.remove(name).is_some();
         match &entry.state {
             State::Corrupt(corrupt) => {
                 writer.corrupt.insert(name.to_owned(), corrupt.clone());
                 tracing::warn!(flag = name, reason = corrupt.reason(), "flag cannot be read, and is off");
             }
-            _ if was_corrupt => tracing::info!(flag = name, "flag can be read again, or is gone"),
+            _ if was_corrupt => tracing::info!(flag = name, "flag can be read again, or was deleted"),
             _ => {}
         }
         tracing::debug!(flag = name, state = entry.state.describe(), way, "flag has changed");
-        self.send(|| Told::Change(Change::of(name, entry)));
+        self.send(|| TableEvent::Change(Change::of(name, entry)));
     }
 
-    fn send(&self, told: impl FnOnce() -> Told) {
+    fn send(&self, event: impl FnOnce() -> TableEvent) {
         if self.changes.receiver_count() > 0 {
-            // Fails where the last receiver has gone in between, and then nobody misses it.
-            let _ = self.changes.send(told());
+            // Fails if the last receiver was dropped in between.
+            let _ = self.changes.send(event());
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
-        // Nothing that can panic leaves the writer's data half changed.
+        // No panic leaves the writer's data half changed.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `held`: how many there were.
 pub(crate) fn warn_of_vanished(held: usize, vanished: usize) {
     if vanished * 2 > held {
-        tracing::warn!(held, vanished, "more than half of the flags are gone");
+        tracing::warn!(held, vanished, "more than half of the flags are missing");
     }
 }
 

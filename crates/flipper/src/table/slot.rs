@@ -1,5 +1,3 @@
-//! The place of one flag, which handles keep and checks read.
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -10,22 +8,21 @@ use crate::evaluation::{Environment, Evaluation, Plan, Reason};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
 
-/// What a check finds out by one atomic load. Numbers, so that the answer is worked out without a jump: which flags are on is
-/// what no processor can foretell.
+/// The result of a check by one atomic load. Encoded as an integer, so that the answer is computed without a branch, which the CPU would
+/// mispredict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer(u8);
 
-/// Where the answers with attributes begin, at the top, so that nothing has to be masked.
+/// The shift of the answers with attributes. They are the top bits, so that no mask is needed.
 const WITH_CONTEXT: u8 = 6;
-/// Whether the flag is enabled and has conditions.
 const HAS_CONDITIONS: u8 = 1 << 2;
 
 impl Answer {
-    /// No flag that could be read: the default of the call.
+    /// The flag is missing or unreadable: use the default of the call.
     const ABSENT: Self = Self(0);
     const OFF: Self = Self(1);
     const ON: Self = Self(2);
-    /// It depends: on the attributes, the time, or chance. Or the flag is being changed right now.
+    /// It depends on attributes, time or randomness. Or the flag is being changed.
     pub(crate) const EVALUATE: Self = Self(3);
 
     fn settled(answer: Option<bool>) -> Self {
@@ -40,14 +37,13 @@ impl Answer {
         without_context.0 | (with_context.0 << WITH_CONTEXT)
     }
 
-    /// The answer of one that is not `EVALUATE`.
+    /// The answer, if it is not `EVALUATE`.
     #[inline]
     pub(crate) fn is_on(self, default: bool) -> bool {
         (self == Self::ON) | ((self == Self::ABSENT) & default)
     }
 }
 
-/// One state of a flag, never changed after it was made.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) version: Version,
@@ -56,7 +52,7 @@ pub(crate) struct Entry {
 
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Deleted. The version stays, so that an older state that arrives late is known as such.
+    /// Deleted. The version is kept to recognise an older state that arrives late.
     Absent,
     Present {
         record: Arc<FlagRecord>,
@@ -66,7 +62,6 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// For the log.
     pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Absent => "gone",
@@ -90,7 +85,7 @@ impl Entry {
         Self { version, state: State::Absent }
     }
 
-    /// Whether somebody who sees states, but not versions, would see no difference.
+    /// Whether both states differ at most in their versions.
     pub(super) fn is_same_state(&self, other: &Self) -> bool {
         match (&self.state, &other.state) {
             (State::Absent, State::Absent) => true,
@@ -113,7 +108,7 @@ impl Entry {
         Some(Stored { name: name.to_owned(), version: self.version.clone(), record })
     }
 
-    /// The answer with its reason; `default` where there is no flag that can be read.
+    /// The answer with its reason; `default` if the flag is missing or unreadable.
     pub(crate) fn evaluate(
         entry: Option<&Self>,
         name: &str,
@@ -142,11 +137,11 @@ impl Entry {
 
 /// The state of one name.
 ///
-/// A new entry is set in three steps, each whole in itself: `answers` says to evaluate, `entry` is replaced, `answers` says what
-/// it is now. So a check that needs the entry may find a newer one than its word was made from, never an older one; and
-/// whoever has seen the new entry will not be answered from the old word any more. `tests/table_model.rs` tries all orders.
+/// A new entry is set in three steps, each valid on its own: `answers` becomes `EVALUATE`, `entry` is replaced, `answers` becomes the new
+/// answers. So a check that needs the entry may find a newer one than its `answers`, never an older one. A reader that has seen the new entry
+/// never gets the old `answers` again. `tests/table_model.rs` tries all orders.
 #[derive(Debug)]
-// In this order behind the counts of the `Arc`, so that a search by name reads one cache line or two neighbours.
+// In this order after the counts of the `Arc`, so that a search by name reads one cache line or two neighbours.
 #[repr(C)]
 pub(crate) struct Slot {
     answers: AtomicU8,
@@ -155,7 +150,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// With its entry at once: to set one costs more, for readers may be there.
+    /// With its first entry: setting one later costs more, since there may be readers.
     pub(crate) fn new(name: &str, entry: Option<Arc<Entry>>) -> Self {
         Self {
             answers: AtomicU8::new(answers(entry.as_deref())),
@@ -173,7 +168,6 @@ impl Slot {
         self.name.as_bytes() == name.as_bytes()
     }
 
-    /// Whether there is a flag, be it that it cannot be read.
     pub(crate) fn exists(&self) -> bool {
         self.entry().as_ref().is_some_and(|entry| !entry.is_absent())
     }
@@ -188,7 +182,6 @@ impl Slot {
         Answer(self.answers.load(Ordering::Acquire) >> WITH_CONTEXT)
     }
 
-    /// Whether the flag is enabled and has conditions, which a check without attributes does not look at.
     #[cfg(feature = "tower")]
     pub(crate) fn has_conditions(&self) -> bool {
         self.answers.load(Ordering::Acquire) & HAS_CONDITIONS != 0
@@ -198,7 +191,7 @@ impl Slot {
         self.entry.load()
     }
 
-    /// One writer at a time. `None`: as if there had never been a flag of this name.
+    /// One writer at a time. `None`: as if the name had never been used.
     pub(super) fn set(&self, entry: Option<Arc<Entry>>) {
         let answers = answers(entry.as_deref());
         self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
@@ -211,7 +204,7 @@ fn answers(entry: Option<&Entry>) -> u8 {
     entry.map_or(Answer::pair(Answer::ABSENT, Answer::ABSENT), Entry::answers)
 }
 
-/// A name, next to the rest of the slot if it is not long.
+/// A name, stored inside the slot if it is not long.
 #[derive(Debug)]
 enum Name {
     Short { len: u8, bytes: [u8; Self::SHORT] },
@@ -219,7 +212,7 @@ enum Name {
 }
 
 impl Name {
-    /// With these, the slot and the counts of its `Arc` take 64 bytes.
+    /// With this many bytes, the slot and the counts of its `Arc` take 64 bytes.
     const SHORT: usize = 30;
 
     fn new(name: &str) -> Self {
@@ -243,7 +236,7 @@ impl Name {
 
     fn as_str(&self) -> &str {
         match self {
-            // Whole text went in.
+            // Only whole strings are stored.
             Self::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
             Self::Long(name) => name,
         }

@@ -1,5 +1,3 @@
-//! Handing overrides on to tasks and threads.
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +10,7 @@ use tokio::task::{self, JoinHandle};
 use crate::overrides::holders::Carried;
 use crate::overrides::next_number;
 
-/// The overrides that hold here, to be handed on to where they would not: another task or thread.
+/// The overrides that hold here, to pass on to another task or thread, where they would not hold.
 ///
 /// ```
 /// use flipper::testing::Overrides;
@@ -28,7 +26,7 @@ use crate::overrides::next_number;
 /// });
 /// ```
 ///
-/// They are handed on as they are, not as a copy: when a guard is dropped, its override ends there too.
+/// They are shared, not copied: when a guard is dropped, its override ends everywhere.
 #[derive(Clone)]
 pub struct Overrides(Arc<Carried>);
 
@@ -39,14 +37,14 @@ impl Overrides {
         Self(Arc::new(Carried::here(next_number())))
     }
 
-    /// Runs a function under them. What the function overrides itself holds for these `Overrides` alone.
+    /// Runs a function under them. Overrides that the function makes hold for these `Overrides` alone.
     pub fn run<T>(&self, function: impl FnOnce() -> T) -> T {
         let _entered = self.0.enter();
         function()
     }
 
-    /// The future, which runs under them wherever it is polled. What it overrides itself holds for it alone: for futures that
-    /// are parts of one task, as in `join!`.
+    /// The future, which runs under them wherever it is polled. Overrides that it makes hold for it alone: for futures that are parts of one
+    /// task, as in `join!`.
     ///
     /// ```
     /// use flipper::testing::Overrides;
@@ -78,7 +76,7 @@ impl fmt::Debug for Overrides {
 
 struct Attached<F> {
     carried: Arc<Carried>,
-    /// In a box, so that no pin must be projected; tests can afford it.
+    /// Boxed, so that no pin must be projected; tests can afford it.
     future: Pin<Box<F>>,
 }
 
@@ -122,7 +120,7 @@ where
 ///
 /// # Panics
 ///
-/// As `std::thread::spawn`, where the system gives no thread.
+/// As `std::thread::spawn`, if the system cannot start a thread.
 pub fn spawn_thread<F, T>(function: F) -> thread::JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -1,5 +1,3 @@
-//! A store that fails on command.
-
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -19,8 +17,8 @@ use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 
-/// Another store, with the faults of a network: it fails, is slow, and loses its connection on command. Clones share store and
-/// faults; without a command it is as the store within.
+/// A store with the faults of a network: it fails, is slow, and loses its connection on command. Otherwise it behaves as the wrapped store.
+/// Clones share store and faults.
 ///
 /// ```
 /// use flipper::testing::FailingStore;
@@ -41,8 +39,8 @@ use crate::table::FlagTable;
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// In a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore) it shows what your program does while a store over the
-/// network is away.
+/// Wrapped in a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore), it shows what your program does while a networked store is
+/// unreachable.
 pub struct FailingStore<S = MemoryFeatureFlagStore> {
     store: Arc<S>,
     shared: Arc<Shared>,
@@ -50,21 +48,20 @@ pub struct FailingStore<S = MemoryFeatureFlagStore> {
 
 struct Shared {
     faults: Mutex<Faults>,
-    /// Watches follow it.
     connection: watch::Sender<Connection>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Connection {
     lost_since: Option<SystemTime>,
-    /// How often it was lost: who was under way meanwhile has lost it too, though it may be back.
+    /// How often it was lost: a call fails if this grew during the call, even if the connection is back.
     losses: u64,
 }
 
 #[derive(Default)]
 struct Faults {
     every_call: Option<ErrorKind>,
-    /// The next calls, so many of them.
+    /// How many of the next calls fail, and how.
     next_calls: Option<(usize, ErrorKind)>,
     answers_lost: usize,
     delay: Duration,
@@ -78,27 +75,27 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         Self { store: Arc::new(store), shared: Arc::new(shared) }
     }
 
-    /// Every call fails with this kind of error, and does nothing, until [`recover`](Self::recover).
+    /// Makes every call fail with this kind of error, without effect, until [`recover`](Self::recover).
     pub fn fail(&self, kind: ErrorKind) {
         self.faults().every_call = Some(kind);
     }
 
-    /// The next calls fail, so many of them, and do nothing.
+    /// Makes this many calls fail, without effect.
     pub fn fail_next(&self, calls: usize, kind: ErrorKind) {
         self.faults().next_calls = Some((calls, kind));
     }
 
-    /// The next writes happen, so many of them, but their answer is lost: an `Unavailable` after which the caller cannot know.
+    /// Loses the answers of this many writes: each happens, and returns an `Unavailable` with an unknown outcome.
     pub fn lose_next_answers(&self, writes: usize) {
         self.faults().answers_lost = writes;
     }
 
-    /// Every call takes this much longer.
+    /// Makes every call take this much longer.
     pub fn delay(&self, delay: Duration) {
         self.faults().delay = delay;
     }
 
-    /// Loses the connection: calls are `Unavailable`, also those under way, whose writes may have happened; watches are told.
+    /// Loses the connection. Calls are `Unavailable`, also pending ones, which may have written; watches emit `Lost`.
     pub fn disconnect(&self) {
         self.shared.connection.send_if_modified(|connection| {
             let was_connected = connection.lost_since.is_none();
@@ -109,7 +106,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         });
     }
 
-    /// Has the connection back.
+    /// Restores the connection.
     pub fn reconnect(&self) {
         self.shared.connection.send_if_modified(|connection| connection.lost_since.take().is_some());
     }
@@ -128,7 +125,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         *self.shared.connection.borrow()
     }
 
-    /// Before a call: waits as commanded, and fails as commanded. Gives what [`end`](Self::end) wants to know.
+    /// Before a call: waits and fails as commanded. Returns the argument of [`end`](Self::end).
     async fn begin(&self) -> Result<u64> {
         let losses = self.connection().losses;
         let delay = self.faults().delay;
@@ -145,7 +142,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         }
     }
 
-    /// After a call: what the connection has not lost meanwhile.
+    /// After a call: fails if the connection was lost meanwhile.
     fn end<T>(&self, losses: u64, result: T) -> Result<T> {
         let connection = self.connection();
         let is_whole = connection.lost_since.is_none() && connection.losses == losses;
@@ -216,11 +213,11 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         let mut following = Following {
             store: self,
             connection: self.shared.connection.subscribe(),
-            // Before it is told that the connection was lost.
+            // One less while the connection is lost, so that `Lost` is emitted first.
             losses: connection.losses - u64::from(connection.lost_since.is_some()),
             events: None,
         };
-        // From here on, not from the first read on.
+        // The watch begins now, not with its first poll.
         if connection.lost_since.is_none() {
             following.events = Some(self.store.watch());
         }
@@ -303,7 +300,6 @@ impl<S: LocalFeatureFlagStore> LocalFeatureFlagStore for FailingStore<S> {
 struct Following<'a, S> {
     store: &'a FailingStore<S>,
     connection: watch::Receiver<Connection>,
-    /// The losses that were told.
     losses: u64,
     events: Option<Watch<'a>>,
 }
@@ -325,13 +321,13 @@ impl<S: FeatureFlagStore> Following<'_, S> {
             match &mut self.events {
                 Some(events) => match future::select(events.next(), changed).await {
                     Either::Left((Some(event), _)) => return event,
-                    // A watch never ends by itself; if one does, only the connection can bring another.
+                    // A watch never ends by itself; if one does, only a new connection can replace it.
                     Either::Left((None, changed)) => {
                         let _ = changed.await;
                     }
                     Either::Right(_) => {}
                 },
-                // The sender lives as long as the store that this borrows.
+                // Cannot fail: the sender lives as long as the store.
                 None => {
                     let _ = changed.await;
                 }

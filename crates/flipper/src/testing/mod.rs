@@ -1,5 +1,4 @@
-//! For the tests of programs that use flags (feature `testing`): flags that are what a test says, and stores that tell what was
-//! asked of them or fail on command.
+//! For the tests of programs that use flags (feature `testing`): overrides of flags, and stores that record their calls or fail on command.
 //!
 //! ```
 //! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, override_flags};
@@ -16,20 +15,20 @@
 //! assert_eq!(sound(&features), "Neigh");
 //! ```
 //!
-//! # Whom an override holds for
+//! # Where an override holds
 //!
-//! Tests run at the same time and often share one client, in a `static` of the program. So an override holds only
+//! Tests run concurrently and often share one client, in a `static` of the program. So an override holds only
 //!
-//! - for the tokio task that made it, on whatever thread that runs;
-//! - made outside of a task (a plain `#[test]`, or the body of a `#[tokio::test]`): for this thread, and so for all tasks of a
-//!   runtime that lives on this thread, which is what `#[tokio::test]` makes unless told otherwise;
-//! - for what one of these starts by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or hands on with [`Overrides`].
+//! - for the tokio task that made it, on any thread;
+//! - outside of a task (a plain `#[test]`, or the body of a `#[tokio::test]`): for the thread that made it, and for all tasks of a runtime on
+//!   this thread, as `#[tokio::test]` makes by default;
+//! - for what one of these starts by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or passes on with [`Overrides`].
 //!
-//! It ends with its guard, by a panic too, in all those places at once. Of two that concern the same flag the later one holds.
+//! It ends with its guard, also by a panic, in all those places at once. Of two overrides of one flag the newer one holds.
 //!
-//! It holds for the clients of one set of flags: for clones of the client, handles, scopes, and other clients of the same store
-//! in memory. It is the answer of every check, whatever the attributes, also by `fetch_enabled`; [`evaluate`] gives
-//! [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The flag itself is not touched, and need not exist.
+//! It holds for the clients of one set of flags: clones of the client, handles, scopes, and other clients of the same store in memory. It is
+//! the answer of every check, whatever the attributes, including `fetch_enabled`; [`evaluate`] returns
+//! [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The flag itself is not changed, and need not exist.
 //!
 //! [`evaluate`]: crate::FeatureFlagClient::evaluate
 

@@ -1,11 +1,11 @@
-//! How a test says what flags are.
+//! How a test overrides flags.
 
 use std::sync::Arc;
 
 use crate::client::FeatureFlagClient;
 use crate::overrides::{self, OverrideGuard};
 
-/// What [`override_flags!`](crate::override_flags!) does, for names and answers that are made at run time.
+/// [`override_flags!`](crate::override_flags!) for names and answers that are made at run time.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -35,8 +35,8 @@ pub fn override_flags<M, N: AsRef<str>>(
 /// assert!(!features.is_enabled_or("OLD_CHECKOUT", true));
 /// ```
 ///
-/// The first argument is a client, or what dereferences to one, such as a `LazyLock` of one; a name is a string or a
-/// [`FeatureFlag`](crate::FeatureFlag). [`flipper::testing`](crate::testing) says where an override holds.
+/// The first argument is a client, or something that dereferences to one, such as a `LazyLock`; a name is a string or a
+/// [`FeatureFlag`](crate::FeatureFlag). [`flipper::testing`](crate::testing) explains where an override holds.
 #[macro_export]
 macro_rules! override_flags {
     ($features:expr, $($name:expr => $answer:expr),+ $(,)?) => {

@@ -1,5 +1,3 @@
-//! A store that tells what was asked of it.
-
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +12,7 @@ use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 
-/// Keeps a list of the calls of another store, in the order in which they began. Clones share store and list.
+/// Records the calls of another store, in the order in which they began. Clones share store and list.
 ///
 /// ```
 /// use flipper::testing::RecordingStore;
@@ -53,14 +51,14 @@ pub enum Call {
     },
     /// [`FeatureFlagStore::put`].
     Put {
-        /// What was to be written.
+        /// What to write.
         record: Arc<FlagRecord>,
         /// Under what condition.
         when: Precondition,
     },
     /// [`FeatureFlagStore::put_all`].
     PutAll {
-        /// What was to be written.
+        /// What to write.
         records: Vec<FlagRecord>,
         /// Under what condition each.
         when: Precondition,
@@ -85,7 +83,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// Whether it was to change something.
+    /// Whether the call writes.
     #[must_use]
     pub fn is_write(&self) -> bool {
         matches!(self, Self::Put { .. } | Self::PutAll { .. } | Self::Delete { .. })
@@ -125,7 +123,7 @@ impl<S> RecordingStore<S> {
         self.list_of_calls().clone()
     }
 
-    /// The calls since the last time; the list begins anew.
+    /// The calls since the last time; the list starts empty again.
     #[must_use]
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *self.list_of_calls())

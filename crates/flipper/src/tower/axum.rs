@@ -1,5 +1,3 @@
-//! A scope as an argument of axum's handlers.
-
 use std::convert::Infallible;
 use std::fmt;
 
@@ -28,7 +26,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     }
 }
 
-/// A handler takes a [`Scope`](crate::Scope), and no [`ScopeLayer`](super::ScopeLayer) is around it; the response is 500.
+/// The rejection of a [`Scope`](crate::Scope) argument without a [`ScopeLayer`](super::ScopeLayer) around the handler; the response is 500.
 #[derive(Clone, Copy, Debug)]
 pub struct NoScope(());
 

@@ -1,5 +1,3 @@
-//! The responses to come, without a box.
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 pin_project! {
-    /// The response to come of a [`Gated`](super::Gated) service.
+    /// The response future of a [`Gated`](super::Gated) service.
     pub struct ResponseFuture<F, G> {
         #[pin]
         either: Either<F, G>,
@@ -42,7 +40,7 @@ impl<F, G> fmt::Debug for ResponseFuture<F, G> {
 }
 
 pin_project! {
-    /// The response to come of a service that must first become ready.
+    /// The response future of a service that must first become ready.
     pub struct Oneshot<T: Service<R>, R> {
         #[pin]
         step: Step<T, R, T::Future>,
@@ -72,7 +70,7 @@ impl<T: Service<R>, R> Future for Oneshot<T, R> {
             match step.as_mut().project() {
                 StepProjection::Waiting { service, request } => {
                     ready!(service.poll_ready(context))?;
-                    // There until the next line puts the call in its place.
+                    // Present until the next line replaces it by the call.
                     let Some(request) = request.take() else { return Poll::Pending };
                     let future = service.call(request);
                     step.set(Step::Called { future });

@@ -1,4 +1,4 @@
-//! A service that is there while a flag is on.
+//! A service that is available while a flag is on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::client::FeatureFlag;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::scope::Scope;
 
-/// A layer that lets requests through to the service while a flag is on. While it is off they get 404 with an empty body, or
-/// what [`or_service`](Self::or_service) or [`or_response`](Self::or_response) says.
+/// A layer that passes requests to the service while a flag is on. While it is off, the response is 404 with an empty body, or that of
+/// [`or_service`](Self::or_service) or [`or_response`](Self::or_response).
 ///
-/// A request that has a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, is asked there: with its
-/// attributes, and with the answer that its handler gets too. Others are checked without attributes: **conditions are not looked at
-/// then**, and a flag for a few is on for all. The first such request is a warning in the log.
+/// If the request has a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, the scope is checked: with its
+/// attributes, and with the same answer as in the handler. Other requests are checked without attributes: **conditions are ignored**, and a
+/// flag for a few callers is on for all. The first such request is logged as a warning.
 ///
 /// ```
 /// use flipper::tower::FeatureGate;
@@ -62,13 +62,13 @@ impl FeatureGate {
 
     /// While the flag is off, requests go to this service.
     ///
-    /// It is cloned for each such request, and waited for if it is not ready; requests for the other one never wait for it.
+    /// It is cloned for each such request, and waited for if it is not ready; requests for the gated service never wait for it.
     #[must_use]
     pub fn or_service<T>(self, service: T) -> FeatureGate<OrService<T>> {
         FeatureGate { gate: self.gate, when_off: OrService::new(service) }
     }
 
-    /// While the flag is off, the response is what this closure makes of the request's parts.
+    /// While the flag is off, this closure makes the response from the request's parts.
     #[must_use]
     pub fn or_response<F, B>(self, respond: F) -> FeatureGate<OrResponse<F>>
     where
@@ -101,7 +101,7 @@ pub struct Gated<S, O = NotFound> {
 }
 
 impl Gate {
-    /// Once.
+    /// Only once.
     fn warn_of_conditions(&self) {
         if self.flag.has_conditions() && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(

@@ -1,5 +1,3 @@
-//! A scope for each request.
-
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,11 +10,11 @@ use tower_service::Service;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::context;
 
-/// A layer that puts a [`Scope`](crate::Scope) into the extensions of each request, with the attributes that a closure makes of
-/// the request's parts.
+/// A layer that puts a [`Scope`](crate::Scope) into the extensions of each request, with the attributes that a closure makes of the request's
+/// parts.
 ///
-/// It must be around the [`FeatureGate`](super::FeatureGate)s and handlers that are to see it, and within the layers that put
-/// what the closure reads into the request, such as authentication. A scope that is there already is replaced.
+/// Put it around the [`FeatureGate`](super::FeatureGate)s and handlers that use the scope, and inside the layers that add what the closure
+/// reads, such as authentication. It replaces an existing scope.
 ///
 /// ```
 /// use flipper::tower::ScopeLayer;

@@ -1,5 +1,3 @@
-//! What a gate does with a request while its flag is off.
-
 use std::fmt;
 use std::future::{Future, Ready, ready};
 
@@ -9,10 +7,9 @@ use tower_service::Service;
 
 use super::future::Oneshot;
 
-/// What a [`FeatureGate`](super::FeatureGate) does with a request while its flag is off: [`NotFound`], [`OrService`] or
-/// [`OrResponse`].
+/// How a [`FeatureGate`](super::FeatureGate) responds while its flag is off: [`NotFound`], [`OrService`] or [`OrResponse`].
 pub trait WhenOff<B, Response, Error>: sealed::Sealed {
-    /// The response to come.
+    /// The response future.
     type Future: Future<Output = Result<Response, Error>>;
 
     /// Responds to a request.
@@ -57,8 +54,7 @@ impl<B, T: Service<Request<B>> + Clone> WhenOff<B, T::Response, T::Error> for Or
     type Future = Oneshot<T, Request<B>>;
 
     fn respond(&mut self, request: Request<B>) -> Self::Future {
-        // A clone that is asked for readiness only now: one that had been made ready ahead, and then is not called since the flag
-        // is on, could keep a place that others wait for.
+        // A new clone, made ready on demand: polling it ready without calling it could hold a permit of a concurrency limit.
         Oneshot::new(self.service.clone(), request)
     }
 }

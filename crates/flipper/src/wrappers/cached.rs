@@ -1,5 +1,3 @@
-//! The flags that were asked for lately, in this process's memory, each for a set time.
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,12 +18,11 @@ use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;
-/// How long an expired answer holds once more after the store could not be reached, so that not every check waits for that.
+/// How long an expired answer is reused after the store could not be reached, so that not every check waits for the store.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Answers [`get_cached`](FeatureFlagStore::get_cached), and so
-/// [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), from memory for a while after each call of another store, as the
-/// cache of the Python library does.
+/// Answers [`get_cached`](FeatureFlagStore::get_cached), and so [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), from memory for a
+/// while after each call of another store, as the cache of the Python library does.
 ///
 /// ```
 /// # use flipper::{FeatureFlagStore, Result};
@@ -41,10 +38,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// #     .block_on(example(flipper::MemoryFeatureFlagStore::new())).unwrap();
 /// ```
 ///
-/// Changes that others make are seen when the answer in memory expires; where that is too late, and all flags fit into
-/// memory, take a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). That a flag does not exist is remembered
-/// like any other answer. However many ask for a flag at once, the store is asked once. Everything but `get_cached` goes
-/// through to the store, and the end of a write, whatever it is, makes the answer in memory void.
+/// A foreign change is visible when the answer in memory expires. If that is too late, and all flags fit into memory, use a
+/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). A missing flag is cached like any other answer. Concurrent callers for one
+/// flag share one call of the store. Everything but `get_cached` goes to the store, and the end of a write, even a failed one, drops the
+/// answer in memory.
 pub struct CachedFeatureFlagStore<S> {
     store: S,
     cache: Entries,
@@ -61,18 +58,17 @@ type Guard<'a> =
 #[derive(Debug)]
 struct Entry {
     flag: Option<Flag>,
-    /// For those who waited for the load that failed, and nobody else.
+    /// Only for the callers that waited for the failed load.
     failed: Option<Failed>,
     loaded: Duration,
     expires: Duration,
-    /// The load that this is of; they are counted as they end.
+    /// The number of its load; loads are counted as they end.
     number: u64,
 }
 
-/// What the store said: a flag, or that there is none.
+/// The store's answer: a flag, or that it is missing.
 type Flag = Option<Stored>;
 
-/// An error that can be given to several.
 #[derive(Clone, Debug)]
 struct Failed {
     kind: ErrorKind,
@@ -88,7 +84,6 @@ impl Failed {
 
 #[derive(Debug)]
 enum Time {
-    /// Since this moment.
     Monotonic(Instant),
     Clock(Arc<dyn Clock>),
 }
@@ -116,37 +111,37 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         }
     }
 
-    /// How long an answer of the store is given again; 15 minutes by default.
+    /// How long an answer of the store is reused; 15 minutes by default.
     #[must_use]
     pub fn expiration(mut self, expiration: Duration) -> Self {
         self.expiration = expiration;
         self
     }
 
-    /// How many flags are held at the most, missing ones included; 1024 by default, and at least 1. Beyond it, those are
-    /// dropped that are not asked for.
+    /// How many flags are held at most, missing ones included; 1024 by default, and at least 1. Beyond it, flags that are not read are
+    /// dropped.
     #[must_use]
     pub fn max_size(mut self, flags: usize) -> Self {
         self.cache = entries(flags.max(1));
         self
     }
 
-    /// Whether an answer that has expired is given again while the store is `Unavailable`, which is then asked about once a
-    /// second; on by default. If not, that is the caller's error.
+    /// Whether an expired answer is reused while the store is `Unavailable`, which is then tried about once a second; on by default. If off,
+    /// the caller gets the error.
     #[must_use]
     pub fn stale_while_down(mut self, stale: bool) -> Self {
         self.stale_while_down = stale;
         self
     }
 
-    /// Takes the time from this clock instead of one that never jumps: for tests.
+    /// Takes the time from this clock instead of a monotonic one: for tests.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.time = Time::Clock(Arc::new(clock));
         self
     }
 
-    /// How many flags are held, expired ones included.
+    /// How many flags are held, including expired ones.
     #[must_use]
     pub fn size(&self) -> usize {
         self.cache.len()
@@ -165,7 +160,7 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
                 Ok(flag)
             }
             (Err(error), Some(flag)) if self.stale_while_down && error.kind() == ErrorKind::Unavailable => {
-                tracing::debug!(flag = name, error = &error as &dyn std::error::Error, "an expired flag is given");
+                tracing::debug!(flag = name, error = &error as &dyn std::error::Error, "an expired answer is reused");
                 loading.end(entry(Some(flag.clone()), None, self.expiration.min(RETRY_AFTER)));
                 Ok(flag)
             }
@@ -183,14 +178,14 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
 
 fn entries(size: usize) -> Entries {
     let capacity = u64::try_from(size).unwrap_or(u64::MAX);
-    // One shard, or the bound would be for each of them.
+    // One shard: otherwise the limit would apply to each shard.
     let options =
         OptionsBuilder::new().shards(1).estimated_items_capacity(size.min(MAX_SIZE)).weight_capacity(capacity).build();
     match options {
         Ok(options) => {
             Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
         }
-        // Only if one of the settings above were missing.
+        // Unreachable: it fails only if one of the settings above is missing.
         Err(_) => Cache::new(size),
     }
 }
@@ -210,7 +205,7 @@ impl Entry {
     }
 }
 
-/// A load under way. Dropped, it leaves the expired answer to the next who asks.
+/// A pending load. If it is dropped, the expired answer is left to the next caller.
 struct Loading<'a> {
     guard: Option<Guard<'a>>,
     old: Option<Arc<Entry>>,
@@ -220,7 +215,7 @@ impl Loading<'_> {
     fn end(&mut self, entry: Entry) {
         self.old = None;
         if let Some(guard) = self.guard.take() {
-            // Fails if the flag was written meanwhile: what was loaded may be of before that.
+            // Fails if the flag was written meanwhile: the loaded state may be older than the write.
             let _ = guard.insert(Arc::new(entry));
         }
     }
@@ -234,7 +229,7 @@ impl Drop for Loading<'_> {
     }
 }
 
-/// Drops the answer in memory at the end of a write, whatever that is, and whatever load is under way.
+/// Drops the answer in memory at the end of a write, whatever its outcome and any pending load.
 struct Void<'a> {
     cache: &'a Entries,
     name: &'a str,
@@ -282,7 +277,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.list().await
     }
 
-    /// What it reports is dropped from the cache first, so that who reads on it is not given the state before.
+    /// Drops each flag from the cache before its event is emitted, so that a reader of the event does not get the previous state.
     fn watch(&self) -> Watch<'_> {
         Box::pin(self.store.watch().inspect(|event| match event {
             WatchEvent::Changed { flag: Stored { name, .. }, .. }
@@ -294,7 +289,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
-        // Before anything else: a load that ends after this is an answer to this call, expired or failed as it may be.
+        // First of all: a load that ends after this answers this call, even if it is expired or failed.
         let before = self.loads.load(Ordering::Acquire);
         if let Some(entry) = self.cache.get(name)
             && entry.is_fresh(self.time.now())
@@ -312,7 +307,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
             EntryResult::Retained(entry) => entry.give(),
             EntryResult::Replaced(guard, old) => self.load(name, Loading { guard: Some(guard), old: Some(old) }).await,
             EntryResult::Vacant(guard) => self.load(name, Loading { guard: Some(guard), old: None }).await,
-            // What neither the closure nor the call above ever asks for.
+            // Unreachable: neither the closure nor the call above produces these.
             EntryResult::Removed(..) | EntryResult::Timeout => self.store.get(name).await,
         }
     }
@@ -330,7 +325,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.stream()
     }
 
-    /// The cache is no memory of all flags: a client of it holds a mirror of it.
+    /// The cache does not hold all flags: a client of it holds a mirror of it.
     fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
         None
     }

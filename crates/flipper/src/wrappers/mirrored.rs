@@ -1,5 +1,3 @@
-//! All flags of a store in this process's memory, kept current by what the store tells.
-
 mod builder;
 #[cfg(all(test, feature = "thrift"))]
 mod chain_model;
@@ -35,12 +33,12 @@ use crate::state::{Capabilities, Precondition, Status, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
-/// Holds all flags of another store in memory, so that checks are reads of memory, and follows that store's
+/// Holds all flags of another store in memory, so that checks read memory, and follows that store's
 /// [`watch`](FeatureFlagStore::watch) to keep them current.
 ///
-/// Writes go through to the store, and are in memory when they return. Changes that others make arrive as fast as the store
-/// tells of them. While the store is down, checks go on with the last known flags, and [`status`](LocalFeatureFlagStore::status)
-/// says since when; the mirror comes back by itself.
+/// Writes go to the store, and are in memory when they return. Foreign changes arrive as fast as the store reports them. While the store is
+/// unreachable, checks go on with the last known flags, and [`status`](LocalFeatureFlagStore::status) says since when. The mirror reconnects
+/// on its own.
 ///
 /// ```
 /// # use flipper::{FeatureFlagStore, Result};
@@ -55,27 +53,27 @@ use crate::table::FlagTable;
 /// #     .block_on(example(flipper::MemoryFeatureFlagStore::new())).unwrap();
 /// ```
 ///
-/// Its background task runs on a thread that this crate starts once per process, and ends when the last clone is dropped or
+/// Its background task runs on a thread that this crate starts once per process. It ends when the last clone is dropped or
 /// [closed](FeatureFlagStore::close).
 pub struct MirroredFeatureFlagStore<S> {
     inner: Arc<Inner<S>>,
 }
 
-/// For so long a flag is read again after a write during which lists came in, or the store was lost.
+/// How long a flag is read again after a write during which a list arrived or the store was lost.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 struct Inner<S> {
     store: Arc<S>,
     shared: Arc<Shared>,
-    /// Ends the task when it says so, or is dropped.
+    /// Ends the task when it is true, or dropped.
     closing: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
     closed: AtomicBool,
 }
 
 impl<S: FeatureFlagStore> Inner<S> {
-    /// After a write during which a list of all flags came in. Which of the two is newer only a read says, and memory has the write when the
-    /// call returns.
+    /// After a write during which a list of all flags arrived. Only a read shows which of the two is newer, and memory must have the write
+    /// before the call returns.
     async fn read_back(&self, name: &str) -> Result<()> {
         let deadline = Instant::now() + READ_BACK_WITHIN;
         let mut pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
@@ -86,17 +84,17 @@ impl<S: FeatureFlagStore> Inner<S> {
             if !self.shared.is_unclear(name, sent) {
                 return Ok(());
             }
-            // A doubt is mostly over at once: the store has to say again what it has.
+            // A doubt is mostly short: it ends when the store sends its flags again.
             let Some(pause) = pause.next_before(deadline) else { break };
             background::sleep(pause).await;
         }
-        let message = "the store was lost during the write, and whether it still has it is not known";
+        let message = "the store was lost during the write, whose outcome is unknown";
         Err(Error::new(ErrorKind::Unavailable).with_message(message).with_flag(name).with_store(&self.store))
     }
 }
 
 impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
-    /// Mirrors a store, and starts to follow it at once.
+    /// Mirrors a store, and follows it from now on.
     #[must_use]
     pub fn new(store: S) -> Self {
         Self::builder(store).build()
@@ -159,7 +157,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
 
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         let (inner, name) = (&self.inner, record.name());
-        // A name that no flag can have needs no turn.
+        // An invalid name needs no turn.
         validate_name(name)?;
         let _turn = inner.shared.turn(name).await;
         self.refuse_if_closed()?;
@@ -193,7 +191,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.list().await
     }
 
-    /// Out of memory, so that a read of it shows what was told.
+    /// From memory, so that a read of memory shows every emitted change.
     fn watch(&self) -> Watch<'_> {
         Box::pin(self.inner.shared.clone().watch())
     }
@@ -208,7 +206,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let shared = &self.inner.shared;
-        // In one order everywhere, so that two such calls cannot wait for each other.
+        // In the same order everywhere, so that two such calls cannot deadlock.
         let names: BTreeSet<_> =
             records.iter().map(FlagRecord::name).filter(|name| validate_name(name).is_ok()).collect();
         let mut turns = Vec::with_capacity(names.len());
@@ -242,7 +240,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.closed.store(true, Ordering::Release);
         self.inner.closing.send_replace(true);
         if !self.inner.shared.is_forked() {
-            // An error says that the task is gone.
+            // An error means that the task has ended.
             let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
         }
         self.inner.store.close().await
@@ -271,18 +269,18 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
     async fn ready(&self) -> Result<()> {
         let (mut first, mut ended) = (self.inner.shared.first.subscribe(), self.inner.ended.clone());
         let over = pin!(async {
-            // An error says that the task is gone, which ends it as well.
+            // An error means that the task has ended.
             let _ = ended.wait_for(|ended| *ended).await;
         });
-        let told = pin!(async {
+        let first_flags = pin!(async {
             let _ = first.wait_for(First::is_over).await;
         });
         if !self.inner.shared.is_forked() {
-            select(told, over).await;
+            select(first_flags, over).await;
         }
         match &*self.inner.shared.first.borrow() {
             First::Waiting => {
-                let message = "the flags of the store had not arrived when the mirror ended";
+                let message = "the mirror ended before the flags of the store arrived";
                 Err(Error::new(ErrorKind::Unavailable).with_message(message).with_transient(false).with_store(self))
             }
             first => first.result().map_err(|error| error.with_store(self)),
@@ -290,7 +288,6 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
     }
 }
 
-/// Says whether the flag has to be read before the write counts as done.
 fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) -> bool {
     match written {
         Ok(version) => return write.put(record, version),

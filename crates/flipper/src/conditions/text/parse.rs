@@ -30,7 +30,7 @@ struct Parser {
 
 impl Parser {
     fn peek(&self) -> &Token {
-        // The last one is the end, which is never left behind.
+        // The last token is the end, and is never consumed.
         &self.tokens[self.next.min(self.tokens.len() - 1)]
     }
 
@@ -103,7 +103,7 @@ impl Parser {
     }
 }
 
-/// A number, `true`, `false` or `null`; else the word is a string.
+/// A number, `true`, `false` or `null`; any other word is a string.
 fn scalar(word: &str) -> Json {
     Json::parse_strict(word).unwrap_or_else(|_| Json::from(word))
 }

@@ -1,4 +1,4 @@
-//! A condition, written as it can be read.
+//! Prints a condition so that it parses again.
 
 use std::fmt::{self, Write};
 
@@ -26,7 +26,7 @@ impl fmt::Display for Condition {
                 Operator::In => " in ",
                 Operator::NotIn => " not in ",
             })?;
-            // Other programs store them; `in` has a meaning for them that no expression has.
+            // Other programs store these; the grammar has no form for this meaning of `in`.
             f.write_str(match (operator, value) {
                 (Operator::In | Operator::NotIn, Json::String(_)) => "the text ",
                 (Operator::In | Operator::NotIn, Json::Object(_)) => "the keys of ",
@@ -45,7 +45,7 @@ fn write_variable(variable: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if is_word && !is_odd { f.write_str(variable) } else { write_text(variable, f) }
 }
 
-/// As JSON, with letters beyond ASCII as they are.
+/// As JSON, with letters beyond ASCII unescaped.
 fn write_value(value: &Json, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match value {
         Json::String(text) => write_text(text, f),
@@ -61,7 +61,7 @@ fn write_value(value: &Json, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// In quotes. What would steer a terminal, or turn the direction of writing, is escaped.
+/// In quotes. Characters that would control a terminal or change the writing direction are escaped.
 fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('"')?;
     for c in text.chars() {

@@ -1,23 +1,18 @@
-//! The words of an expression.
-
 use super::Wrong;
 use crate::conditions::Operator;
 use crate::json::Json;
 
-/// A word, and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) kind: Kind,
-    /// The byte that it begins at.
     pub(super) at: usize,
     pub(super) len: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// As it stands.
     Word(String),
-    /// In quotes, which make it a string whatever it looks like.
+    /// In quotes: always a string.
     Quoted(String),
     Operator(Operator),
     Comma,
@@ -26,7 +21,6 @@ pub(super) enum Kind {
     End,
 }
 
-/// What ends a word.
 fn ends_word(c: char) -> bool {
     c.is_whitespace() || ",=!<>[]()\"'".contains(c)
 }
@@ -78,7 +72,6 @@ fn next(rest: &str, first: char) -> Result<(Kind, usize), Wrong> {
     }
 }
 
-/// A string as JSON writes it.
 fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
     let mut escaped = false;
     for (at, c) in rest.char_indices().skip(1) {

@@ -1,5 +1,3 @@
-//! Input that nobody means well.
-
 use std::time::Instant;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Which rule decides, and the reason that is given.
+//! Which rule decides, and the reason that is returned.
 
 use super::*;
 
@@ -68,9 +68,9 @@ fn deny_always_wins() {
     let denied = (false, Reason::Denied { index: 1 });
     assert_eq!(reason(&plan, &context! { is_admin: true, age: 17, country: "XX" }), denied);
     assert_eq!(reason(&plan, &context! { is_admin: true, age: 17, country: "YY" }), (true, Reason::ConditionsMet));
-    // Not all of its attributes are there.
+    // The context lacks one of its attributes.
     assert_eq!(reason(&plan, &context! { is_admin: true, country: "XX" }), (true, Reason::ConditionsMet));
-    // Nobody gets past it by a wrong type.
+    // A wrong type does not let a caller pass.
     let mismatch = Reason::TypeMismatch {
         variable: "age".into(),
         operator: Operator::Lt,
@@ -167,7 +167,7 @@ fn what_is_not_given_is_named() {
     let deny = condition(&Condition::new().eq("country", "XX"));
     let limited = plan(&format!(r#""conditions": [{pro}], "deny_conditions": [{deny}], {BY_USER}"#));
     let not_given = |attributes: &dyn Attributes| evaluate(&limited, attributes).not_given;
-    assert_eq!(not_given(&context! { plan: "pro" }), ["country", "horses"], "the bucketer is not asked");
+    assert_eq!(not_given(&context! { plan: "pro" }), ["country", "horses"], "the bucketer is ignored");
     assert_eq!(not_given(&context! { plan: "pro", horses: 4, country: "CH", other: 1 }), [""; 0]);
     assert_eq!(not_given(&context! {}), ["country", "horses", "plan", "user_id"]);
     let text = evaluate(&limited, &context! { plan: "pro" }).to_string();
@@ -182,23 +182,23 @@ fn a_strict_flag_needs_all_attributes_of_its_conditions() {
     assert_eq!(reason(&strict, &context! { plan: "pro", horses: 4 }), (true, Reason::ConditionsMet));
     assert_eq!(reason(&strict, &context! { plan: "pro" }), not_given("horses"));
     assert_eq!(reason(&strict, &context! { user_id: 1 }), not_given("plan"));
-    assert_eq!(reason(&strict, &context! {}), not_given("plan"), "the bucketer is not asked");
+    assert_eq!(reason(&strict, &context! {}), not_given("plan"), "the bucketer is ignored");
     let failed = Reason::ConditionFailed { variable: "plan".into(), operator: Operator::Eq };
     assert_eq!(reason(&strict, &context! { plan: "free" }), (false, failed));
     assert_eq!(strict.settled_without_context(), Some(false));
-    // Without conditions there is nothing to be strict about.
+    // Without conditions strictness has no effect.
     let plain = plan(r#""strict_conditions": true"#);
     assert_eq!(reason(&plain, &context! {}), (true, Reason::Enabled));
 }
 
 #[test]
-fn a_score_that_all_have_is_said_to_be_one() {
+fn a_score_that_all_have_is_reported_as_shared() {
     let by_user = plan(BY_USER);
     let anonymous = evaluate(&by_user, &context! { other: 1 });
     assert!(anonymous.bucket.as_ref().unwrap().is_shared);
     assert_eq!(
         anonymous.to_string(),
-        r#"on: score 0.32 at a percentage of 0.5, which all callers have that give nothing to hash; not given: "user_id""#
+        r#"on: score 0.32 at a percentage of 0.5, shared by all callers with nothing to hash; not given: "user_id""#
     );
     let known = evaluate(&by_user, &context! { user_id: 1 });
     assert_eq!((known.bucket.unwrap().is_shared, known.not_given), (false, Vec::new()));

@@ -1,4 +1,4 @@
-//! How a mirror is made and its background work started.
+//! Makes a mirror and starts its background work.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::{Inner, MirroredFeatureFlagStore, task};
 use crate::background;
 use crate::store::FeatureFlagStore;
 
-/// Makes a [`MirroredFeatureFlagStore`] with other than the default settings.
+/// Makes a [`MirroredFeatureFlagStore`] with non-default settings.
 #[derive(Debug)]
 pub struct MirrorBuilder<S> {
     store: S,
@@ -30,29 +30,28 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         Self { store, snapshot_file: None, doubt_for: KEPT_FOR }
     }
 
-    /// Keeps the last known flags in this file too, so that a process which starts while the store is down has them; none
-    /// by default. The file is read by [`build`](Self::build), replaced as a whole within about a second of a change, and
-    /// holds up to 64 MiB. One that is broken, or of another store, is ignored with a warning.
+    /// Stores the last known flags in this file too, for a process that starts while the store is unreachable; none by default.
+    /// [`build`](Self::build) reads the file. It is replaced as a whole within about a second of a change, and holds up to 64 MiB. A file that
+    /// is invalid or of another store is ignored with a warning.
     ///
-    /// The flags of the file are there at once, and `Stale`.
-    /// [`ready`](crate::store::LocalFeatureFlagStore::ready) still waits for those of the store, but returns when the store cannot be
-    /// reached.
+    /// The flags of the file are in memory at once, and `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) still waits for those of the
+    /// store, but returns if the store is unreachable.
     #[must_use]
     pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot_file = Some(path.into());
         self
     }
 
-    /// How long flags are kept that are missing when the store comes back after an outage without more than half of them; 5
-    /// minutes by default, and zero for not at all. Until then the status is `Stale`, and the snapshot file stays as it is. It ends
-    /// sooner when the store has them again, when they are deleted, or all of them at once, while it is followed.
+    /// How long missing flags are kept when the store comes back after an outage without more than half of them; 5 minutes by default, and
+    /// zero to turn it off. Until then the status is `Stale`, and the snapshot file is not written. It ends sooner when the store has them
+    /// again, or when it reports the deletion of these flags, or of all flags.
     #[must_use]
     pub fn doubt_for(mut self, time: Duration) -> Self {
         self.doubt_for = time;
         self
     }
 
-    /// The mirror, which starts to follow the store at once.
+    /// The mirror, which follows the store from now on.
     #[must_use]
     pub fn build(self) -> MirroredFeatureFlagStore<S> {
         let Self { store, snapshot_file, doubt_for } = self;
@@ -60,18 +59,18 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         let file = snapshot_file.map(|path| SnapshotFile::new(path, store.to_string(), &identity));
         let last_known = file.as_ref().and_then(SnapshotFile::load);
         let shared = Arc::new(Shared::new(store.to_string(), identity, last_known, doubt_for));
-        let (closing, closing_told) = watch::channel(false);
+        let (closing, closing_receiver) = watch::channel(false);
         let (ended_teller, ended) = watch::channel(false);
         let store = Arc::new(store);
         match background::handle() {
             Ok(handle) => {
-                let mut also_closing = closing_told.clone();
-                let task = task::run(store.clone(), shared.clone(), closing_told);
+                let mut also_closing = closing_receiver.clone();
+                let task = task::run(store.clone(), shared.clone(), closing_receiver);
                 let (keeping, over) = (shared.clone(), shared.clone());
                 let mut work = Box::pin(async move {
                     let _ended = Ended(over, ended_teller);
                     let closed = async move {
-                        // An error says that the last handle is gone.
+                        // An error means that the last handle is dropped.
                         let _ = also_closing.wait_for(|closing| *closing).await;
                     };
                     let keep = async {
@@ -81,7 +80,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
                     };
                     join(task, keep).await;
                 });
-                // Its first step is taken here: the flags that the store has at hand are in memory when this returns.
+                // The first step runs here: flags that the store has at hand are in memory when this returns.
                 let first = {
                     let _entered = handle.enter();
                     work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
@@ -102,7 +101,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     }
 }
 
-/// Says that the background work is over, whatever ended it.
+/// Reports the end of the background work, whatever its cause.
 struct Ended(Arc<Shared>, watch::Sender<bool>);
 
 impl Drop for Ended {

@@ -1,24 +1,22 @@
-//! Flags that a store does not have any more after it was lost. It may have come back empty, or with a part of what it had:
-//! they are kept for a while, unless something says that they were deleted.
+//! Flags that are missing when a lost store comes back, perhaps empty or with a part of its data. They are kept for a while, unless the store
+//! shows that they were deleted.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::clock;
 
-/// How long by default.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
 pub(super) struct Doubt {
     missing: HashSet<Box<str>>,
-    /// How many flags there were.
+    /// The number of flags before.
     held: usize,
     pub(super) until: Instant,
 }
 
 impl Doubt {
-    /// Whether so many flags are too many to be gone at once.
     pub(super) fn is_due(held: usize, missing: usize) -> bool {
         missing * 2 > held
     }
@@ -31,7 +29,7 @@ impl Doubt {
         self.missing.contains(name)
     }
 
-    /// Something newer is known of the flag. Says whether none is left.
+    /// Removes a flag of which a newer state arrived; returns whether it was the last.
     pub(super) fn settle(&mut self, name: &str) -> bool {
         self.missing.remove(name) && self.missing.is_empty()
     }

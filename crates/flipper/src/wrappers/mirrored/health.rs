@@ -1,4 +1,4 @@
-//! How current a mirror is: what is wrong, since when by the store's last word, and for how long that word holds.
+//! How current a mirror is: what is wrong, since which confirmation by the store, and how long that confirmation holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,19 +9,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::state::{Health, Status, Updates};
 
-/// So many words wait at the most.
-const WORDS: usize = 8;
+const MOST_CONFIRMATIONS: usize = 8;
 const BEING_READ: &str = "flags are being read again";
 const NOT_YET: &str = "the store's flags have not arrived yet";
-/// Clocks of one machine drift less apart than this between two words of a store.
+/// Between two confirmations, clocks of one machine drift less apart than this.
 const JUMP: Duration = Duration::from_secs(5);
 
-/// A moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Moment {
     /// Of this process.
     Here { at: Instant, clock: SystemTime },
-    /// Of another one.
+    /// Of another process.
     Elsewhere(SystemTime),
 }
 
@@ -42,43 +40,41 @@ impl Moment {
     }
 }
 
-/// What is wrong, if anything is; each cause comes and goes by itself.
+/// What is wrong, if anything; each cause comes and goes on its own.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last word of the store while anything is wrong.
+    /// The last confirmation before something went wrong; `None` while nothing is wrong.
     since: Option<Moment>,
     ended: Option<Arc<str>>,
     lost: Option<Arc<str>>,
     doubted: Option<Arc<str>>,
     unread: Option<Arc<str>>,
     silent: Option<Arc<str>>,
-    /// The store's last word: up to here everything that changed has been reported.
+    /// The last confirmation: every change up to here has been reported.
     confirmed: Option<Moment>,
     valid_for: Option<Duration>,
-    /// Words of the store that count once all is read that was reported before them, the oldest first.
-    words: VecDeque<Word>,
+    /// Confirmations that take effect once everything reported before them is read, the oldest first.
+    confirmations: VecDeque<Confirmation>,
     pub(super) updates: Updates,
     pub(super) identity: Identity,
 }
 
-/// All changes up to then were reported.
+/// Every change up to `at` was reported.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Word {
+pub(super) struct Confirmation {
     pub(super) at: Instant,
-    /// Until the next such word is due, where the store gives them.
+    /// How long until the next one is due, if the store sends them.
     pub(super) valid_for: Option<Duration>,
-    /// When it was heard.
     came: Instant,
 }
 
-/// What a cause that came or went has made of the whole.
+/// How a cause that came or went changed the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The flags were current and are not any more.
+    /// The flags were current and no longer are.
     Doubt,
     /// They are current again.
     Current,
-    /// Neither.
     None,
 }
 
@@ -94,58 +90,56 @@ impl Following {
             silent: None,
             confirmed: last_known.map(Moment::Elsewhere),
             valid_for: None,
-            words: VecDeque::new(),
+            confirmations: VecDeque::new(),
             updates: Updates::Push,
             identity,
         }
     }
 
-    /// All flags of the store have come. Whether they are current its next word says: that they were read.
+    /// All flags of the store have arrived. They are current from the next confirmation on.
     pub(super) fn synced(&mut self) {
         (self.lost, self.doubted) = (None, None);
-        self.words.clear();
+        self.confirmations.clear();
         if self.since.is_some() {
             self.silent = Some(BEING_READ.into());
         }
     }
 
-    /// A word of the store has come.
     pub(super) fn heard(&mut self, at: Instant, valid_for: Option<Duration>) {
         if self.lost.is_none() {
-            if self.words.len() == WORDS {
-                self.words.pop_back();
+            if self.confirmations.len() == MOST_CONFIRMATIONS {
+                self.confirmations.pop_back();
             }
-            self.words.push_back(Word { at, valid_for, came: clock::instant() });
+            self.confirmations.push_back(Confirmation { at, valid_for, came: clock::instant() });
         }
-        // The last one that counts holds for no longer than the store says of its words.
+        // The last confirmation in effect holds no longer than the store now announces.
         self.valid_for = self.valid_for.or(valid_for);
     }
 
-    /// Whether words wait.
-    pub(super) fn has_words(&self) -> bool {
-        self.doubted.is_none() && !self.words.is_empty()
+    pub(super) fn has_confirmations(&self) -> bool {
+        self.doubted.is_none() && !self.confirmations.is_empty()
     }
 
-    /// Takes in the words that came before the flag did that waits longest for a read: what was reported before them is here.
-    pub(super) fn settle(&mut self, waiting_since: Option<Instant>) -> (Turn, Option<Word>) {
+    /// Takes in the confirmations that arrived before the flag that waits longest for a read was reported. Everything up to them is here.
+    pub(super) fn settle(&mut self, waiting_since: Option<Instant>) -> (Turn, Option<Confirmation>) {
         let mut last = None;
         if self.doubted.is_none() {
-            let counts = |word: &Word| waiting_since.is_none_or(|since| word.came < since);
-            while let Some(word) = self.words.front().copied().filter(counts) {
-                self.words.pop_front();
-                // A word that was late is no step back.
-                if !matches!(self.confirmed, Some(Moment::Here { at, .. }) if at > word.at) {
-                    // Before the first word there was only the start of this process to count from.
+            let counts = |confirmation: &Confirmation| waiting_since.is_none_or(|since| confirmation.came < since);
+            while let Some(confirmation) = self.confirmations.front().copied().filter(counts) {
+                self.confirmations.pop_front();
+                // A late confirmation does not go back.
+                if !matches!(self.confirmed, Some(Moment::Here { at, .. }) if at > confirmation.at) {
+                    // Before the first confirmation, staleness was counted from the start of this process.
                     if self.confirmed.is_none() {
-                        self.since = self.since.map(|_| Moment::of(word.at));
+                        self.since = self.since.map(|_| Moment::of(confirmation.at));
                     }
-                    self.confirmed = Some(Moment::of(word.at));
+                    self.confirmed = Some(Moment::of(confirmation.at));
                 }
-                self.valid_for = word.valid_for.or(self.valid_for);
+                self.valid_for = confirmation.valid_for.or(self.valid_for);
                 self.silent = None;
-                last = Some(word);
+                last = Some(confirmation);
             }
-            // A word that came too late makes nothing current, not even for a moment.
+            // A confirmation that arrives after its time makes nothing current, not even for a moment.
             if last.is_some() {
                 self.silent = self.silence();
             }
@@ -155,9 +149,9 @@ impl Following {
 
     pub(super) fn lost(&mut self, reason: &str) -> Turn {
         self.lost = Some(reason.into());
-        // The next word may come from a server with other habits.
+        // The next confirmation may come from a server with another interval.
         (self.valid_for, self.silent) = (None, None);
-        self.words.clear();
+        self.confirmations.clear();
         self.turn()
     }
 
@@ -166,25 +160,24 @@ impl Following {
         self.lost.is_some()
     }
 
-    /// Why the store is lost, if it said so.
     pub(super) fn reported_loss(&self) -> Option<Arc<str>> {
         self.lost.clone().filter(|reason| **reason != *NOT_YET)
     }
 
-    /// Flags are missing from what the store has after a loss, and are kept for now.
+    /// Flags are missing after a loss, and are kept for now. `None`: not any more.
     pub(super) fn doubted(&mut self, reason: Option<&str>) -> Turn {
         self.doubted = reason.map(Into::into);
         if self.doubted.is_some() {
             (self.lost, self.silent) = (None, None);
         } else if self.since.is_some() {
-            // What was in doubt may have to be read first.
+            // Flags that were in doubt may have to be read first.
             self.silent = Some(BEING_READ.into());
-            self.words.iter_mut().for_each(|word| word.came = clock::instant());
+            self.confirmations.iter_mut().for_each(|confirmation| confirmation.came = clock::instant());
         }
         self.turn()
     }
 
-    /// Single flags that had to be read again could not be; `None`: all could.
+    /// Some flags could not be read again; `None`: all could.
     pub(super) fn unread(&mut self, reason: Option<Arc<str>>) -> Turn {
         self.unread = reason;
         self.turn()
@@ -195,7 +188,7 @@ impl Following {
         self.turn()
     }
 
-    /// Looks at how long ago the last word was. While that holds, says when it will not any more.
+    /// Checks the age of the last confirmation. While it holds, returns when it expires.
     pub(super) fn look(&mut self) -> (Turn, Option<Instant>) {
         let (Some(Moment::Here { at, clock }), Some(valid_for)) = (self.confirmed, self.valid_for) else {
             return (self.turn(), None);
@@ -205,7 +198,7 @@ impl Following {
         if let Some(silence) = self.silence() {
             self.silent = Some(silence);
         } else if by_clock > age + JUMP {
-            // A machine that slept, and whose monotonic clock slept with it, or a clock that was set: nothing tells them apart.
+            // The machine slept, and its monotonic clock with it, or the clock was set: these cannot be distinguished.
             self.confirmed = Some(Moment::of(at));
             let jump = (by_clock - age).as_secs_f64();
             self.silent = Some(
@@ -215,14 +208,14 @@ impl Following {
         (self.turn(), at.checked_add(valid_for))
     }
 
-    /// What is wrong if the last word does not hold any more.
+    /// The reason if the last confirmation has expired.
     fn silence(&self) -> Option<Arc<str>> {
-        let age = clock::age(self.word()?);
+        let age = clock::age(self.confirmation()?);
         (age >= self.valid_for?)
             .then(|| format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into())
     }
 
-    /// The store's last word, and for how long it holds, where the store gives such words.
+    /// The store's last confirmation, and how long it holds, if the store sends them.
     pub(super) fn holds(&self) -> (Option<Instant>, Option<Duration>) {
         let at = self.confirmed.and_then(|moment| match moment {
             Moment::Here { at, .. } => Some(at),
@@ -251,20 +244,18 @@ impl Following {
         }
     }
 
-    /// When the flags were last known to be the store's.
     pub(super) fn last_sync(&self) -> Option<SystemTime> {
         let confirmed = self.confirmed?;
         Some(self.since.unwrap_or(confirmed).to_system())
     }
 
-    fn word(&self) -> Option<Instant> {
+    fn confirmation(&self) -> Option<Instant> {
         match self.confirmed? {
             Moment::Here { at, .. } => Some(at),
             Moment::Elsewhere(_) => None,
         }
     }
 
-    /// Since when they are stale, and why.
     pub(super) fn stale(&self) -> Option<(SystemTime, Arc<str>)> {
         Some((self.since?.to_system(), self.reason()?.clone()))
     }
@@ -282,11 +273,11 @@ impl Following {
 #[derive(Clone, Debug)]
 pub(super) enum First {
     Waiting,
-    /// The store's flags are in.
+    /// The store's flags have arrived.
     Synced,
-    /// The store could not be reached, and those of the snapshot file are in.
+    /// The store is unreachable, and the flags are those of the snapshot file.
     LastKnown,
-    /// It will not be for as long as nobody changes anything.
+    /// Permanent failure: the configuration or credentials must change first.
     Failed(ErrorKind, Arc<str>),
 }
 
@@ -295,7 +286,6 @@ impl First {
         !matches!(self, Self::Waiting)
     }
 
-    /// Whether flags are in, even if old ones.
     pub(super) fn has_flags(&self) -> bool {
         matches!(self, Self::Synced | Self::LastKnown)
     }
@@ -329,15 +319,15 @@ mod tests {
     }
 
     #[test]
-    fn staleness_counts_from_the_last_word() {
+    fn staleness_counts_from_the_last_confirmation() {
         let mut following = followed();
-        let word = Instant::now() - Duration::from_secs(40);
-        following.confirmed = Some(Moment::of(word));
+        let confirmation = Instant::now() - Duration::from_secs(40);
+        following.confirmed = Some(Moment::of(confirmation));
         assert_eq!(following.lost("gone"), Turn::Doubt);
         let age = following.stale().unwrap().0.elapsed().unwrap();
         assert!((39..42).contains(&age.as_secs()), "{age:?}");
         assert_eq!(following.last_sync(), Some(following.stale().unwrap().0));
-        // What is heard in between of a store that is lost says nothing of the flags.
+        // While the store is lost, confirmations are ignored.
         hear(&mut following, Instant::now(), None);
         assert_eq!(following.lost("still gone"), Turn::None);
         assert!(following.stale().unwrap().0.elapsed().unwrap() >= age);
@@ -346,12 +336,12 @@ mod tests {
     }
 
     #[test]
-    fn a_word_holds_for_as_long_as_the_store_said() {
+    fn a_confirmation_holds_for_as_long_as_the_store_said() {
         let mut following = followed();
-        let word = Instant::now() - Duration::from_secs(2);
+        let confirmation = Instant::now() - Duration::from_secs(2);
         following.confirmed = None;
-        hear(&mut following, word, Some(Duration::from_secs(3)));
-        assert_eq!(following.look(), (Turn::None, Some(word + Duration::from_secs(3))));
+        hear(&mut following, confirmation, Some(Duration::from_secs(3)));
+        assert_eq!(following.look(), (Turn::None, Some(confirmation + Duration::from_secs(3))));
         following.valid_for = Some(Duration::from_secs(1));
         assert_eq!(following.look().0, Turn::Doubt);
         assert!(following.stale().unwrap().1.contains("not been heard of for 2 s"));
@@ -361,20 +351,20 @@ mod tests {
     #[test]
     fn a_list_holds_as_long_as_it_says() {
         let mut following = Following::new(None, Identity::new("test"));
-        let word = Instant::now() - Duration::from_secs(10);
+        let confirmation = Instant::now() - Duration::from_secs(10);
         following.synced();
         // Of a server that is in doubt itself.
-        assert_eq!(hear(&mut following, word, Some(Duration::ZERO)), Turn::None);
+        assert_eq!(hear(&mut following, confirmation, Some(Duration::ZERO)), Turn::None);
         assert!(following.stale().unwrap().1.contains("not been heard of for 10 s"));
         assert_eq!(following.last_sync(), Some(following.stale().unwrap().0));
         let age = following.last_sync().unwrap().elapsed().unwrap();
-        assert!((9..12).contains(&age.as_secs()), "it counts from the word: {age:?}");
-        assert_eq!(hear(&mut following, word, Some(Duration::from_secs(9))), Turn::None, "it came too late");
+        assert!((9..12).contains(&age.as_secs()), "it counts from the confirmation: {age:?}");
+        assert_eq!(hear(&mut following, confirmation, Some(Duration::from_secs(9))), Turn::None, "it came too late");
         assert_eq!(hear(&mut following, Instant::now(), Some(Duration::from_secs(9))), Turn::Current);
     }
 
     #[test]
-    fn a_clock_that_jumps_is_a_doubt_until_the_next_word() {
+    fn a_clock_that_jumps_is_a_doubt_until_the_next_confirmation() {
         let mut following = followed();
         hear(&mut following, Instant::now(), Some(Duration::from_secs(60)));
         following.confirmed =
@@ -387,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_counts_when_all_is_read_that_was_reported_before_it() {
+    fn a_confirmation_counts_when_all_is_read_that_was_reported_before_it() {
         let (mut following, before) = (followed(), Instant::now());
         let at = before + Duration::from_nanos(1);
         following.lost("gone");
@@ -396,6 +386,6 @@ mod tests {
         assert_eq!(following.settle(Some(before)).0, Turn::None);
         assert!(following.stale().unwrap().1.contains("being read"));
         assert_eq!(following.settle(Some(Instant::now() + Duration::from_secs(1))).0, Turn::Current);
-        assert_eq!(following.word(), Some(at));
+        assert_eq!(following.confirmation(), Some(at));
     }
 }

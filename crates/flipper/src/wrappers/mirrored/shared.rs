@@ -1,4 +1,4 @@
-//! What a mirror and its task share: the flags, what is known of their order, and how current they are.
+//! What a mirror and its task share: the flags, their order, and how current they are.
 
 mod announce;
 mod reset;
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::doubt::Doubt;
 use super::health::{First, Following};
-use super::order::{Order, Outcome, Read, Seen, Sent, Verdict, Write};
+use super::order::{Observed, Order, Outcome, Read, Sent, Verdict, Write};
 use super::snapshot::LastKnown;
 use super::turns::{Turn as WriteTurn, Turns};
 use crate::clock;
@@ -18,9 +18,9 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored, Version};
-use crate::table::{FlagTable, Told};
+use crate::table::{FlagTable, TableEvent};
 
-/// How a change came here, in the log.
+/// How a change arrived, for the log.
 const BY_WATCH: &str = "watch";
 const BY_READ: &str = "read";
 const BY_WRITE: &str = "own write";
@@ -28,21 +28,21 @@ const BY_WRITE: &str = "own write";
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) table: Arc<FlagTable>,
-    /// Held from each decision until the table has what was decided, so that no other decision gets between.
+    /// Held from each decision until the table has its result, so that no other decision comes in between.
     order: Mutex<Order>,
-    /// There is a name to read again.
+    /// A name must be read again.
     pub(super) wake: Notify,
-    /// Locked with `order` held, or alone.
+    /// Locked alone, or with `order` held.
     doubt: Mutex<Option<Doubt>>,
-    /// How long flags are kept that the store came back without.
+    /// How long flags that are missing after a loss are kept.
     doubt_for: Duration,
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,
-    /// When the snapshot file was written whose flags this process began with.
+    /// When the snapshot file that this process began with was written.
     saved: Option<SystemTime>,
     turns: Turns,
     process: u32,
-    /// What the store prints, for the log.
+    /// The store's `Display`, for the log.
     store: String,
 }
 
@@ -81,7 +81,7 @@ impl Shared {
     }
 
     fn order(&self) -> MutexGuard<'_, Order> {
-        // A panic in there is a defect; the next reset puts right what it left.
+        // A panic with the lock held is a defect; the next reset repairs what it left.
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,68 +109,66 @@ impl Shared {
         self.following().status().with_corrupt(self.table.corrupt())
     }
 
-    /// Whether the store's last word still holds; while it does, when that has to be looked at again.
+    /// Whether the store's last confirmation still holds; if so, when to check again.
     pub(super) fn look(&self) -> Option<Instant> {
         let (turn, due) = self.following().look();
         self.note(turn);
         due
     }
 
-    /// When the flags here were last known to be the store's; `None` before the store has told them, and while it is in doubt that
-    /// it still has them.
+    /// When the flags here were last known to be the store's; `None` before the first list, and while flags are in doubt.
     pub(super) fn synced(&self) -> Option<SystemTime> {
-        let told = matches!(*self.first.borrow(), First::Synced) && self.doubt().is_none();
-        told.then(|| self.following().last_sync()).flatten()
+        let synced = matches!(*self.first.borrow(), First::Synced) && self.doubt().is_none();
+        synced.then(|| self.following().last_sync()).flatten()
     }
 
-    /// Waits for the turn to write this flag.
     pub(super) async fn turn(&self, name: &str) -> WriteTurn<'_> {
         self.turns.take(name).await
     }
 
-    /// Marks an own write as under way, until the guard is told its end or dropped.
+    /// Marks an own write as pending, until the guard is ended or dropped.
     pub(super) fn start_write<'a>(&'a self, name: &'a str) -> InFlight<'a> {
         InFlight { shared: self, name, write: Some(self.order().start_write(name)) }
     }
 
-    /// Says whether the flag has to be read before the write counts as done.
+    /// Whether the flag has to be read before the write counts as done.
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) -> bool {
         let mut order = self.order();
         let verdict = order.end_write(name, write, outcome, clock::instant());
-        let is_news = matches!(outcome, Outcome::Done(seen) if verdict != Verdict::Unclear || !seen.present);
-        let settled = is_news && self.settle_doubt(name);
+        let is_new = matches!(outcome, Outcome::Done(observed) if verdict != Verdict::Unclear || !observed.present);
+        let settled = is_new && self.settle_doubt(name);
         if verdict == Verdict::Newer {
             match (state, outcome) {
-                (None, Outcome::Done(seen)) => self.table.take_away(name, seen.number, BY_WRITE),
+                (None, Outcome::Done(observed)) => self.table.take_away(name, observed.number, BY_WRITE),
                 (state, _) => self.table.replace_or_remove(name, state, BY_WRITE),
             }
         }
         self.pass_hints(&mut order);
         drop(order);
         self.end_doubt_if(settled);
-        self.take_words();
+        self.take_confirmations();
         self.wake.notify_one();
         verdict == Verdict::Unclear
     }
 
-    /// Whether a read that was sent then leaves open which state is the newest, or another one than that is kept.
+    /// Whether a read that was sent then does not decide which state is the newest, or a flag in doubt is kept instead.
     pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         self.following().is_lost() || self.order().is_unclear(name, sent) || self.is_doubted(name)
     }
 
     fn pass_hints(&self, order: &mut Order) {
         for name in order.take_hints() {
-            self.table.pass_on(Told::Hint(name));
+            self.table.emit(TableEvent::Hint(name));
         }
         if order.take_renumbered() {
-            self.table.pass_on(Told::Reset);
+            self.table.emit(TableEvent::Reset);
         }
     }
 
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
         let mut order = self.order();
         let settled = self.settle_doubt(&flag.name);
-        if order.event(&flag.name, seen(&flag), read_at, clock::instant()) {
+        if order.event(&flag.name, observed(&flag), read_at, clock::instant()) {
             self.table.replace(flag, BY_WATCH);
         }
         self.settle(order);
@@ -178,7 +176,7 @@ impl Shared {
     }
 
     pub(super) fn removed(&self, name: &str, version: Option<&Version>, read_at: Option<Instant>) {
-        let gone = Seen { present: false, number: version.and_then(Version::as_ordered) };
+        let gone = Observed { present: false, number: version.and_then(Version::as_ordered) };
         let mut order = self.order();
         let settled = self.settle_doubt(name);
         if order.event(name, gone, read_at, clock::instant()) {
@@ -196,12 +194,12 @@ impl Shared {
         self.end_doubt_if(settled);
     }
 
-    /// The watch begins anew, and the reads under way were dropped.
+    /// The watch starts again, and the pending reads were dropped.
     pub(super) fn abandon_reads(&self) {
         self.order().abandon_reads();
     }
 
-    /// While the store is lost nothing is read: what it answers before it has said what it has may be of any time.
+    /// Reads nothing while the store is lost: until it sends its flags, its answers may be of any age.
     pub(super) fn next_read(&self) -> Option<Read> {
         if self.following().is_lost() {
             return None;
@@ -209,7 +207,7 @@ impl Shared {
         self.order().start_read(clock::instant())
     }
 
-    /// Takes in what a read found, and says whether it could be made.
+    /// Takes in the result of a read; returns whether the read succeeded.
     pub(super) fn end_read(&self, read: &Read, found: Result<Option<Stored>>) -> bool {
         let mut order = self.order();
         let now = clock::instant();
@@ -219,11 +217,11 @@ impl Shared {
             Ok(state) => (Some(state), None),
             Err(error) => (None, Some(error)),
         };
-        let what = state.as_ref().map(|state| state.as_ref().map_or(Seen::ABSENT, seen));
+        let what = state.as_ref().map(|state| state.as_ref().map_or(Observed::ABSENT, observed));
         let is_kept = |state: &Option<Stored>| state.is_none() && self.is_doubted(&read.name);
         if order.end_read(read, what, now) {
             if state.as_ref().is_some_and(is_kept) {
-                // It is still held, and goes when the doubt is over.
+                // It is still held, and is removed when the doubt ends.
                 order.last_known(&read.name);
             } else {
                 self.table.replace_or_remove(&read.name, state.clone().flatten(), BY_READ);
@@ -247,13 +245,12 @@ impl Shared {
         self.order().sent(clock::instant())
     }
 
-    /// Takes in what a caller's read found.
     pub(super) fn found(&self, name: &str, sent: Sent, state: Option<&Stored>) {
         let mut order = self.order();
         if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {
             return;
         }
-        let verdict = order.found(name, sent, state.map_or(Seen::ABSENT, seen), clock::instant());
+        let verdict = order.found(name, sent, state.map_or(Observed::ABSENT, observed), clock::instant());
         if verdict == Verdict::Newer {
             self.table.replace_or_remove(name, state.cloned(), BY_READ);
         }
@@ -266,12 +263,11 @@ impl Shared {
         self.end_doubt_if(settled);
     }
 
-    /// Whether this state of the flag is the one held.
     fn holds(&self, name: &str, state: Option<&Stored>) -> bool {
         self.table.get(name).map(|held| held.version) == state.map(|state| state.version.clone())
     }
 
-    /// After each decision: where no flag waits for a read that failed, none is reported. Says whether that is so.
+    /// After each decision. When no flag waits for a failed read, clears that cause of staleness; returns whether that is so.
     fn settle(&self, mut order: MutexGuard<'_, Order>) -> bool {
         self.pass_hints(&mut order);
         let all_read = order.failing() == 0;
@@ -280,12 +276,12 @@ impl Shared {
             let turn = self.following().unread(None);
             self.note(turn);
         }
-        self.take_words();
+        self.take_confirmations();
         all_read
     }
 }
 
-/// An own write under way. Dropped, its outcome is unknown, and the flag is read again.
+/// A pending own write. If it is dropped, its outcome is unknown, and the flag is read again.
 pub(super) struct InFlight<'a> {
     shared: &'a Shared,
     name: &'a str,
@@ -293,15 +289,15 @@ pub(super) struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// Says, as `deleted` does, whether the flag has to be read before the write counts as done.
+    /// Whether the flag has to be read before the write counts as done; `deleted` returns the same.
     pub(super) fn put(mut self, record: &FlagRecord, version: &Version) -> bool {
         let flag =
             Stored { name: self.name.to_owned(), version: version.clone(), record: Ok(Arc::new(record.clone())) };
-        self.end(Outcome::Done(seen(&flag)), Some(flag))
+        self.end(Outcome::Done(observed(&flag)), Some(flag))
     }
 
     pub(super) fn deleted(mut self, version: &Version) -> bool {
-        self.end(Outcome::Done(Seen { present: false, number: version.as_ordered() }), None)
+        self.end(Outcome::Done(Observed { present: false, number: version.as_ordered() }), None)
     }
 
     pub(super) fn refused(mut self) {
@@ -319,6 +315,6 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn seen(flag: &Stored) -> Seen {
-    Seen { present: true, number: flag.version.as_ordered() }
+fn observed(flag: &Stored) -> Observed {
+    Observed { present: true, number: flag.version.as_ordered() }
 }

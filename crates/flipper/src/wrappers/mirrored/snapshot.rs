@@ -1,9 +1,9 @@
-//! The last known flags in a file, for a process that starts while its store is down. It knows a table and no store, so
-//! that every store that fills a table can use it.
+//! The last known flags in a file, for a process that starts while its store is unreachable. It depends only on a
+//! table, so that every store with a table can use it.
 //!
-//! The file is one line, `flipper-snapshot 2 SHA1`, and a JSON text with that checksum: what the store prints, a digest of the
-//! place that its flags are in, the time of the last sync in Unix seconds, and for each flag its name, its version (a number, or
-//! bytes in hexadecimal) and its record as a store has it. Flags that could not be read are left out.
+//! The file is one line, `flipper-snapshot 2 SHA1`, and a JSON text with that checksum: the store's `Display`, a digest of the place of its
+//! flags, the time of the last sync in Unix seconds, and for each flag its name, its version (a number, or bytes in hexadecimal) and its
+//! record as a store has it. Unreadable flags are left out.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -24,34 +24,30 @@ use crate::state::{Stored, Version};
 use crate::table::FlagTable;
 
 const HEAD: &str = "flipper-snapshot 2 ";
-/// A file that is larger is neither written nor read.
+/// A larger file is neither written nor read.
 const MAX_SIZE: usize = 64 * 1024 * 1024;
-/// Changes within this time are written at once.
+/// Changes within this time are written together.
 const DEBOUNCE: Duration = Duration::from_secs(1);
-/// How often the file is written when nothing changes, so that it tells about when the flags were current.
+/// How often the file is written without changes, so that it shows about when the flags were current.
 const REFRESH: Duration = Duration::from_secs(300);
-/// After a failure.
 const RETRY: Duration = Duration::from_secs(30);
 /// Temporary files this old are of a process that was killed.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
 
-/// The flags of a snapshot file.
 #[derive(Debug)]
 pub(crate) struct LastKnown {
     pub(crate) flags: Vec<Stored>,
     /// When they were the store's.
     pub(crate) synced: SystemTime,
-    /// When the file was written. A flag may have changed since the store's last word.
+    /// When the file was written, which is later than the last confirmation in it.
     pub(crate) saved: SystemTime,
 }
 
-/// A file for the last known flags of one store.
 #[derive(Clone, Debug)]
 pub(crate) struct SnapshotFile {
     path: PathBuf,
-    /// What the store prints, for a person.
     store: String,
-    /// Of its identity, which may be nobody else's to know.
+    /// A digest of the identity's place, which may be confidential.
     place: String,
 }
 
@@ -61,7 +57,7 @@ impl SnapshotFile {
         Self { path, store, place: hex(&Sha1::digest(identity.place().as_bytes())) }
     }
 
-    /// What is in the file. One that is missing is nothing; one that cannot be used is nothing too, with a warning.
+    /// The content of the file. `None` if it is missing, or, with a warning, if it is invalid.
     pub(crate) fn load(&self) -> Option<LastKnown> {
         match self.read() {
             Ok(known) => Some(known),
@@ -114,7 +110,7 @@ impl SnapshotFile {
         }
     }
 
-    /// Puts these flags in place of what is in the file, whole or not at all.
+    /// Replaces the content of the file by these flags, atomically.
     pub(crate) fn save(&self, flags: &[Stored], synced: SystemTime) -> io::Result<()> {
         let mut body = Object::new();
         body.insert("store", self.store.as_str());
@@ -146,11 +142,11 @@ impl SnapshotFile {
             fs::rename(&temporary, &self.path)
         })();
         if written.is_err() {
-            // What matters is why it was not written.
+            // The caller needs only the error of the write.
             let _ = fs::remove_file(&temporary);
             return written;
         }
-        // Without it the new name may be gone after a loss of power; not every system can do it, and the old file is whole.
+        // Without it a power failure may undo the rename. Not every system can do it, and then the old file is whole.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
@@ -162,7 +158,7 @@ impl SnapshotFile {
         name.into()
     }
 
-    /// Removes what processes left that were killed while they wrote.
+    /// Removes the temporary files of processes that were killed while they wrote.
     fn tidy(&self) {
         let pattern = self.temporary("");
         let (Some(folder), Some(pattern)) = (self.path.parent(), pattern.file_name().and_then(|name| name.to_str()))
@@ -182,8 +178,8 @@ impl SnapshotFile {
     }
 }
 
-/// Keeps the file as the table is, until `closed`, and once more then. `synced` tells when the table was last known to be
-/// current; while it is `None`, the file is better than the table and stays.
+/// Keeps the file current with the table until `closed`, and writes it once more then. `synced` returns when the table was last known to be
+/// current. While it is `None`, the file is better than the table and is not written.
 pub(crate) async fn keep(
     file: SnapshotFile,
     table: Arc<FlagTable>,
@@ -192,7 +188,7 @@ pub(crate) async fn keep(
 ) {
     let mut closed = pin!(closed);
     let (_, mut changes) = table.snapshot_and_changes();
-    // The flags may have come before this began, and no change then says that they are to be written.
+    // The flags may have arrived before this began, and then no change causes a write.
     let mut dirty = true;
     let mut failed = false;
     let mut tidied = false;
@@ -201,7 +197,7 @@ pub(crate) async fn keep(
         if failed || !dirty || synced().is_none() {
             let wait = if failed || dirty { RETRY } else { REFRESH };
             let changed = pin!(timeout(wait, async {
-                // A broken file is not tried again with each change.
+                // After a failure, further changes do not trigger another attempt.
                 if failed {
                     std::future::pending::<()>().await;
                 }
@@ -212,7 +208,7 @@ pub(crate) async fn keep(
         if !over {
             over = matches!(select(closed.as_mut(), pin!(sleep(DEBOUNCE))).await, Either::Left(_));
         }
-        // What has happened up to here is in what is written next.
+        // The next write includes every change up to here.
         changes = changes.resubscribe();
         dirty = true;
         if let Some(synced) = synced() {
@@ -274,7 +270,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?)).collect()
 }
 
-/// Client data may be for nobody else's eyes.
+/// Readable by the owner only: client data may be confidential.
 fn new_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,6 +1,5 @@
-//! The background task of a mirror: follows the store, reads again what must be, and never dies of either.
+//! The background task of a mirror: follows the store and reads flags again, and survives failures of both.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -15,23 +14,24 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
+use crate::guard::panic_text;
 use crate::pause::Pause;
 use crate::state::WatchEvent;
 use crate::store::FeatureFlagStore;
 
-/// How many flags are read again at the same time, at the most.
+/// The most concurrent reads.
 const READS: usize = 32;
-/// Stores have limits of their own; this is for those that break their word.
+/// Stores have time limits of their own; this is for stores that exceed them.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-/// How often the clock is looked at while the store says nothing of how long its word holds.
+/// How often the clock is checked if the store does not say how long its confirmation holds.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
-/// After so many steps without a wait the other tasks of the thread have a turn.
+/// After this many steps without a wait, the other tasks of the thread get a turn.
 const STEPS: u32 = 64;
 
-/// Until `closing` is true or its sender is gone.
+/// Runs until `closing` is true or its sender is dropped.
 pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>, mut closing: Receiver<bool>) {
     let mut closed = pin!(async move {
-        // An error says that the last handle is gone, which ends it as well.
+        // An error means that the last handle is dropped.
         let _ = closing.wait_for(|closing| *closing).await;
     });
     let mut pause = Pause::default();
@@ -40,10 +40,10 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
         let following = pin!(AssertUnwindSafe(follow(&*store, &shared)).catch_unwind());
         let reason = match select(closed.as_mut(), following).await {
             Either::Left(_) => break,
-            // What the next list of all flags lacks is gone.
+            // What the next list of all flags lacks is deleted.
             Either::Right((Ok(End::DoubtIsOver), _)) => continue,
             Either::Right((Ok(End::Watch), _)) => "the store's watch ended".to_owned(),
-            Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", message(&*panic)),
+            Either::Right((Err(panic), _)) => format!("the store's watch panicked: {}", panic_text(&*panic)),
         };
         if began.elapsed() > pause.longest() {
             pause.reset();
@@ -56,10 +56,9 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
     shared.ended("store is closed");
 }
 
-/// Why following ended.
 enum End {
     Watch,
-    /// Flags that the store came back without were kept for long enough.
+    /// Flags missing after a loss were kept for long enough.
     DoubtIsOver,
 }
 
@@ -133,11 +132,11 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
     }
 }
 
-/// When the store's last word, or the time for which flags in doubt are kept, is over.
+/// When the store's last confirmation expires, or the doubt ends.
 fn next_look(shared: &Shared) -> tokio::time::Instant {
     let now = Instant::now();
     let next = [shared.look(), shared.doubt_ends()].into_iter().flatten().min();
-    // What is over already has been dealt with.
+    // An expiry in the past has been handled.
     next.filter(|next| *next > now).unwrap_or(now + LONGEST_LOOK).into()
 }
 
@@ -160,16 +159,11 @@ pub(super) fn take_in(shared: &Shared, event: WatchEvent) {
         WatchEvent::Removed { name, version, read_at } => shared.removed(&name, version.as_ref(), read_at),
         WatchEvent::Hint { name } => shared.hint(&name),
         WatchEvent::Lost(error) => shared.lost(&error),
-        // The flags that come next make it current again.
+        // The following reset makes the flags current again.
         WatchEvent::Restored => {}
         WatchEvent::Compared { versions } => shared.compared(&versions),
         WatchEvent::Following(updates) => shared.updates(updates),
         WatchEvent::Confirmed { at, valid_for } => shared.confirmed(at, valid_for),
         WatchEvent::Serving(identity) => shared.serving(identity),
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

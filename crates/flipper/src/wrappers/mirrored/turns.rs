@@ -1,15 +1,12 @@
-//! Own writes to one flag take turns.
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// One lock for each name that is being written; names that are not take no memory.
+/// A lock for each name with a pending write; other names take no memory.
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<HashMap<Box<str>, Arc<AsyncMutex<()>>>>);
 
-/// The turn to write one flag, until it is dropped.
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
     name: Box<str>,
@@ -19,7 +16,7 @@ pub(super) struct Turn<'a> {
 impl Turns {
     pub(super) async fn take(&self, name: &str) -> Turn<'_> {
         let lock = self.locks().entry(name.into()).or_default().clone();
-        // From here on dropping the future tidies up as well.
+        // From here on, dropping the future tidies up as well.
         let mut turn = Turn { turns: self, name: name.into(), guard: None };
         turn.guard = Some(lock.lock_owned().await);
         turn

@@ -1,4 +1,4 @@
-//! What must hold.
+//! The rules.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,40 +11,40 @@ use super::{Kind, NAMES};
 use crate::record::FlagRecord;
 use crate::state::{Health, Stored, Version};
 
-/// The number of a state, in the order in which they were made; 0: there never was such a flag.
+/// The number of a state, in the order in which they were made; 0: the flag never existed.
 pub(super) type Made = usize;
 
-/// For how long flags are called live without a word of the store, for each part of the chain.
+/// How long flags are called live without a confirmation by the store, for each part of the chain.
 const LIVE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// At rest a mirror has what the store has.
+    /// At rest a mirror has the store's flags.
     AtRest,
-    /// A mirror never shows an older state than it showed.
+    /// A mirror never shows an older state than before.
     GoesBack,
-    /// An own write is there when it returns.
+    /// An own write is visible when it returns.
     OwnWrite,
-    /// What is announced can be read.
+    /// An announced state can be read.
     Announced,
-    /// All that changed before the last word of the store is there.
+    /// Every change before the store's last confirmation is visible.
     LastWord,
-    /// Live is called what the store has confirmed lately.
+    /// Flags are live only if the store has confirmed them recently.
     Live,
-    /// Flags in doubt stay.
+    /// Flags in doubt are kept.
     Kept,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     name: usize,
-    /// 0: there is no flag.
+    /// 0: the flag is missing.
     pub(super) content: usize,
     pub(super) number: u64,
     at: Duration,
 }
 
-/// All states that ever were, and which of them stood when.
+/// All states that ever existed, and when each was current.
 #[derive(Default)]
 pub(super) struct Truth {
     states: Vec<State>,
@@ -72,7 +72,7 @@ impl Truth {
         self.get(made).content > 0
     }
 
-    /// The first state from there on that looks so.
+    /// The first state from there on with this content.
     fn first(&self, name: usize, content: usize, from: Made) -> Option<Made> {
         if from == 0 && content == 0 {
             return Some(0);
@@ -82,7 +82,7 @@ impl Truth {
         states[begin..].iter().copied().find(|made| self.get(*made).content == content)
     }
 
-    /// What stood before that moment.
+    /// The current state before that moment.
     fn before(&self, name: usize, time: Duration) -> Made {
         let states = &self.by_name[name];
         let end = states.partition_point(|made| self.get(*made).at < time);
@@ -110,35 +110,33 @@ fn record(name: usize, content: usize) -> Arc<FlagRecord> {
     })
 }
 
-/// 0 for no flag.
+/// 0 for a missing flag.
 pub(super) fn content(flag: Option<&Stored>) -> usize {
     let record = flag.and_then(|flag| flag.record.as_ref().ok());
     record.and_then(|record| record.created_date()).map_or(0, |content| content as usize)
 }
 
-/// What is known of a mirror's past.
 #[derive(Default)]
 pub(super) struct Past {
-    /// The oldest states that they may have been.
+    /// The oldest states that the shown contents may be.
     shown: [Made; NAMES.len()],
     /// The last own writes that were acknowledged.
     own: [Made; NAMES.len()],
-    /// Until when the flag is to be kept.
+    /// Until when the flag must be kept.
     kept: [Option<Duration>; NAMES.len()],
 }
 
 impl World {
-    /// Looks at a mirror after anything was done to it.
     pub(super) fn check(&self, node: &Node) {
         let past = &mut *node.past.borrow_mut();
         let truth = self.truth.borrow();
-        // Of a store that counts anew the numbers say nothing until its list is here.
+        // When a store counts again from a lower number, its numbers mean nothing until its list has arrived.
         if self.setup.kind == Kind::Counting && self.store.borrow().counts_since >= node.listed.get() {
             (past.shown, past.own) = Default::default();
         }
         let status = node.shared.present_status();
         let word = status.last_sync.map(|time| self.since_start(time));
-        // What is under way belongs together: flags, and for how long they may be called live.
+        // Pending events belong together: flags, and how long they are live.
         if status.health == Health::Live && node.events.borrow().is_empty() {
             let age = word.map(|word| self.now().saturating_sub(word));
             if age.is_none_or(|age| age > LIVE * node.level as u32) {
@@ -148,25 +146,25 @@ impl World {
         for (name, text) in NAMES.into_iter().enumerate() {
             let flag = node.shared.table.get(text);
             let content = content(flag.as_ref());
-            let told = |what: &str| format!("{text} at mirror {} is {content} {what}", node.level);
+            let described = |what: &str| format!("{text} at mirror {} is {content} {what}", node.level);
             let newest = *truth.by_name[name].last().unwrap_or(&0);
             let shown = truth.first(name, content, past.shown[name]);
             let last = past.shown[name];
             match shown {
                 Some(shown) => past.shown[name] = shown,
                 None => {
-                    self.breaks(Rule::GoesBack, told(&format!("after {last}, newest {newest}")));
+                    self.breaks(Rule::GoesBack, described(&format!("after {last}, newest {newest}")));
                     past.shown[name] = truth.first(name, content, 0).unwrap_or(0);
                 }
             }
             if truth.first(name, content, past.own[name]).is_none() {
-                self.breaks(Rule::OwnWrite, told(&format!("after an own write made {}", past.own[name])));
+                self.breaks(Rule::OwnWrite, described(&format!("after an own write made {}", past.own[name])));
                 past.own[name] = 0;
             }
             if let Some(word) = word {
                 let stood = truth.before(name, word);
                 if truth.first(name, content, stood).is_none() && content != truth.get(stood).content {
-                    self.breaks(Rule::LastWord, told(&format!("and {stood} stood at the last word, {word:?}")));
+                    self.breaks(Rule::LastWord, described(&format!("and {stood} stood at the last word, {word:?}")));
                 }
             }
             if let Some(until) = past.kept[name]
@@ -174,13 +172,12 @@ impl World {
             {
                 past.kept[name] = None;
                 if self.now() < until {
-                    self.breaks(Rule::Kept, told(&format!("though it was to be kept until {until:?}")));
+                    self.breaks(Rule::Kept, described(&format!("though it was to be kept until {until:?}")));
                 }
             }
         }
     }
 
-    /// An own write has returned.
     pub(super) fn acknowledged(&self, node: &Node, made: Made) {
         let name = self.truth.borrow().get(made).name;
         {
@@ -191,7 +188,7 @@ impl World {
         self.check(node);
     }
 
-    /// A server takes in that a flag is in this state, and will report it.
+    /// A server takes in this state of a flag, and will report it.
     pub(super) fn announced(&self, node: &Node, text: &str, content: usize) {
         let Some(name) = index_of(text) else { return };
         let truth = self.truth.borrow();
@@ -205,14 +202,13 @@ impl World {
         }
     }
 
-    /// Something is reported of a flag.
+    /// An event about a flag has arrived.
     pub(super) fn heard_of(&self, node: &Node, text: &str) {
         if let Some(name) = index_of(text) {
             node.past.borrow_mut().kept[name] = None;
         }
     }
 
-    /// Before the list of all flags is taken in.
     pub(super) fn before_reset(&self, node: &Node, flags: &[Stored], after_loss: bool) {
         let held = node.shared.table.list();
         let missing: Vec<_> = held.iter().filter(|held| !flags.iter().any(|flag| flag.name == held.name)).collect();
@@ -227,7 +223,6 @@ impl World {
         }
     }
 
-    /// What is not as in the store.
     pub(super) fn difference(&self) -> Option<String> {
         let (truth, store) = (self.truth.borrow(), self.store.borrow().present());
         let nodes = self.nodes.borrow();

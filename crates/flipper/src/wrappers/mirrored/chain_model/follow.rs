@@ -1,4 +1,4 @@
-//! How the stores follow their backends: as Consul's and Redis's watches do.
+//! How the stores follow their backends: as the watches of Consul and Redis do.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use super::world::{Failed, Upstream, World, call, turn};
 use super::{Kind, NAMES};
 use crate::state::{Version, WatchEvent};
 
-/// Between two heartbeats, or for how long a query waits.
+/// Between two heartbeats, and how long a query waits.
 const BEAT: Duration = Duration::from_secs(5);
-/// From when the question was sent.
+/// From when the request was sent.
 const VALID_FOR: Duration = Duration::from_secs(18);
 
-pub(super) type Tell = Rc<dyn Fn(WatchEvent)>;
+pub(super) type Emit = Rc<dyn Fn(WatchEvent)>;
 
-pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
-    let mut follower = Follower { world, node, tell, is_lost: false, has_flags: false };
+pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, emit: Emit) {
+    let mut follower = Follower { world, node, emit, is_lost: false, has_flags: false };
     if follower.node.level > 1 {
-        return serve::follow(follower.world, follower.node, follower.tell).await;
+        return serve::follow(follower.world, follower.node, follower.emit).await;
     }
     loop {
         let _ = match follower.world.setup.kind {
@@ -34,7 +34,7 @@ pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
 struct Follower {
     world: Rc<World>,
     node: Rc<Node>,
-    tell: Tell,
+    emit: Emit,
     is_lost: bool,
     has_flags: bool,
 }
@@ -42,7 +42,7 @@ struct Follower {
 impl Follower {
     fn lose(&mut self, reason: &str) {
         if !std::mem::replace(&mut self.is_lost, true) {
-            (self.tell)(WatchEvent::Lost(error(reason)));
+            (self.emit)(WatchEvent::Lost(error(reason)));
         }
     }
 
@@ -61,27 +61,26 @@ impl Follower {
 
     fn reset(&mut self, listing: Listing, read_at: std::time::Instant) {
         if std::mem::take(&mut self.is_lost) {
-            (self.tell)(WatchEvent::Restored);
+            (self.emit)(WatchEvent::Restored);
         }
         self.has_flags = true;
         let truth = self.world.truth.borrow();
         let flags = listing.flags.iter().filter_map(|made| truth.stored(self.world.setup.kind, *made)).collect();
-        (self.tell)(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for: Some(VALID_FOR) });
+        (self.emit)(WatchEvent::Reset { flags, read_at: Some(read_at), valid_for: Some(VALID_FOR) });
     }
 
-    /// All that was there at that moment has been reported.
     fn confirm(&self, at: std::time::Instant) {
-        (self.tell)(WatchEvent::Confirmed { at, valid_for: VALID_FOR });
+        (self.emit)(WatchEvent::Confirmed { at, valid_for: VALID_FOR });
     }
 
     fn change(&self, name: usize, made: usize, index: Option<u64>, read_at: Option<std::time::Instant>) {
-        (self.tell)(match self.world.truth.borrow().stored(self.world.setup.kind, made) {
+        (self.emit)(match self.world.truth.borrow().stored(self.world.setup.kind, made) {
             Some(flag) => WatchEvent::Changed { flag, read_at },
             None => WatchEvent::Removed { name: NAMES[name].to_owned(), version: index.map(Version::ordered), read_at },
         });
     }
 
-    /// One query after the other, each for what is newer than the last.
+    /// One query after another, each for changes since the last.
     async fn queries(&mut self) -> Result<(), Failed> {
         let believes = self.world.design().believes_replays;
         let mut known: Option<Listing> = None;
@@ -111,7 +110,7 @@ impl Follower {
         new.flags != known.flags && new.index <= known.index
     }
 
-    /// Until a query fails, or the index goes back; what was known then.
+    /// Until a query fails or the index goes back; returns the last listing.
     async fn changes(&self, upstream: &Upstream, mut known: Listing) -> Listing {
         loop {
             let (asked, index) = (self.world.instant(), known.index);
@@ -131,7 +130,7 @@ impl Follower {
         }
     }
 
-    /// One connection that is told the names of what changes.
+    /// One connection that receives the names of changed flags.
     async fn pushes(&mut self) -> Result<(), Failed> {
         let upstream = self.node.upstream(&self.world);
         let ended = self.connection(&upstream).await;
@@ -153,12 +152,12 @@ impl Follower {
                 self.world.hop().await;
                 self.pushed(upstream, push).await?;
             } else if self.world.now() >= heard + BEAT || self.world.fails_once_in(64) {
-                // What was pushed before the answer comes before it.
+                // Names pushed before the answer come before it.
                 let asked = self.world.instant();
-                let told = pushes.clone();
+                let received = pushes.clone();
                 let ping = async move |world: Rc<World>| {
                     world.store.borrow().list(Read::Default)?;
-                    Ok(told.0.borrow().iter().copied().collect::<Vec<_>>())
+                    Ok(received.0.borrow().iter().copied().collect::<Vec<_>>())
                 };
                 let before = self.ask(upstream, ping).await?;
                 for _ in before {

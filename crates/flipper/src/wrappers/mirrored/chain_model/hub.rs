@@ -1,4 +1,4 @@
-//! What the hub of `flipper-thrift` decides.
+//! The decisions of `flipper-thrift`'s hub.
 
 #[path = "../../../../../flipper-thrift/src/hub/doubt.rs"]
 pub(super) mod doubt;

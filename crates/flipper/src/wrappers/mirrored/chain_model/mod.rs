@@ -1,9 +1,9 @@
-//! The model of the chain: store → mirror → server → mirror, and two servers in a row, through random interleavings of writes,
-//! calls and answers that are lost, restarts, and connections that run apart.
+//! The model of the chain: store → mirror → server → mirror, and two servers in a row, through random interleavings of writes, lost calls and
+//! answers, restarts, and connections of different speed.
 //!
-//! The mirrors, their watch, their order, doubt and health are the real ones, and so are the decisions of the Thrift server's hub. Around
-//! them are models: a store with its past, the network, processes, a clock, and a scheduler that takes any task next. The rules are
-//! in `check.rs`. A run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` so many, from that seed on.
+//! The mirrors, their watch, order, doubt and health are the real ones, and so are the decisions of the Thrift server's hub. Around them are
+//! models: a store with its past, the network, processes, a clock, and a scheduler that takes any task next. The rules are in `check.rs`. A
+//! run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` runs that many, from that seed on.
 
 mod check;
 mod follow;
@@ -26,24 +26,22 @@ use self::world::{Task, World};
 use crate::clock;
 
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];
-/// For how long flags are kept that the store came back without.
 const DOUBT: Duration = Duration::from_secs(300);
 
-/// What the store is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Ordered versions and queries that wait, as Consul has them; after a start it answers from its past at first.
+    /// Ordered versions and blocking queries, as Consul; after a start it first answers from its past.
     Counting,
-    /// Versions that are content, and names that are pushed, as Redis has them; after a start it says that it loads.
+    /// Versions that are content, and pushed names, as Redis; after a start it reports that it loads.
     Content,
 }
 
-/// The code of today, or as it was.
+/// The current design, or former ones.
 #[derive(Clone, Copy, Debug, Default)]
 struct Design {
-    /// The server reports what a subscription of its own hears, and answers from the mirror's memory.
+    /// The server reports from a subscription of its own, and answers from the mirror's memory.
     second_subscription: bool,
-    /// What the store answers is believed, whatever it was before.
+    /// The store's answers are believed, whatever it was before.
     believes_replays: bool,
 }
 
@@ -54,13 +52,12 @@ struct Setup {
     design: Design,
     /// Whether the same states come again.
     repeats: bool,
-    /// Whether the store may come back without flags, or as it was long ago.
+    /// Whether the store may come back without flags, or with an old state.
     may_forget: bool,
-    /// Whether nothing fails.
     is_quiet: bool,
 }
 
-/// Runs so many actions of this seed, and says what was broken.
+/// Runs this many actions of this seed; returns the broken rules and the trace.
 fn run(seed: u64, setup: Setup, actions: usize, traced: bool) -> (Vec<(Rule, String)>, Vec<String>) {
     let world = World::new(seed, setup, traced);
     let mut tasks = Vec::new();
@@ -84,7 +81,7 @@ fn run(seed: u64, setup: Setup, actions: usize, traced: bool) -> (Vec<(Rule, Str
     (world.broken.take(), world.trace())
 }
 
-/// Nothing fails any more, and all comes to rest.
+/// No more faults; runs until all is at rest.
 fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
     world.is_calm.set(true);
     world.note(|| "no more faults".to_owned());
@@ -112,7 +109,7 @@ fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
     }
 }
 
-/// Somebody does something, or something fails.
+/// A write, a read or a fault.
 fn act(world: &Rc<World>) {
     let (name, present) = (world.below(NAMES.len()), world.below(4) > 0);
     let node = world.node(1 + world.below(world.setup.mirrors));
@@ -151,7 +148,6 @@ fn act(world: &Rc<World>) {
     }
 }
 
-/// The seeds of each of the four chains.
 fn seeds() -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (seed, runs) = (number("FLIPPER_MODEL_SEED"), number("FLIPPER_MODEL_RUNS"));
@@ -205,7 +201,7 @@ fn all_hold(kind: Kind, mirrors: usize) {
     }
 }
 
-/// What happens in the shortest run that breaks the same rule.
+/// The trace of the shortest run that breaks the same rule.
 fn shortest(seed: u64, setup: Setup, rule: Rule) -> Vec<String> {
     let breaks = |actions: &usize| run(seed, setup, *actions, false).0.iter().any(|broken| broken.0 == rule);
     let actions = (0..80).find(breaks).unwrap_or(usize::MAX);

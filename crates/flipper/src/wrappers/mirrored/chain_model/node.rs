@@ -20,27 +20,26 @@ use crate::wrappers::mirrored::shared::Shared;
 use crate::wrappers::mirrored::snapshot::LastKnown;
 use crate::wrappers::mirrored::task;
 
-/// How often it is looked whether a doubt is over.
 const LOOK: Duration = Duration::from_secs(60);
-/// So many changes are kept for who is behind.
+/// How many changes are kept for a receiver that is behind.
 const KEPT: usize = 8;
 
 pub(super) struct Node {
-    /// How many calls away the store is.
+    /// The number of calls to the store.
     pub(super) level: usize,
     pub(super) start: u64,
     is_up: Cell<bool>,
     pub(super) shared: Arc<Shared>,
     pub(super) hub: RefCell<State>,
-    /// Under way from the watch to the mirror.
+    /// Pending from the watch to the mirror.
     pub(super) events: RefCell<VecDeque<WatchEvent>>,
-    /// Counts the watches; only the last one is listened to.
+    /// The number of the current watch; earlier ones are ignored.
     watch: Cell<u64>,
-    /// Count the connections, of the watch and of the other calls.
+    /// The numbers of the connections, of the watch and of the other calls.
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
-    /// Counts the lists of all flags that were taken in.
+    /// The number of lists taken in.
     lists: Cell<u64>,
     /// Until then nothing is read again.
     paused: Cell<Duration>,
@@ -62,7 +61,6 @@ impl Node {
         }
     }
 
-    /// Writes the snapshot file.
     pub(super) fn save(&self) {
         if let Some(synced) = self.shared.synced() {
             *self.saved.borrow_mut() = Some((self.shared.table.list(), synced, clock::time_of_day()));
@@ -70,7 +68,6 @@ impl Node {
     }
 }
 
-/// Starts the process of a mirror, with what the snapshot file had.
 pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>, SystemTime, SystemTime)>) -> Rc<Node> {
     world.starts.set(world.starts.get() + 1);
     let (start, has_server) = (world.starts.get(), level < world.setup.mirrors);
@@ -107,17 +104,15 @@ pub(super) fn start(world: &Rc<World>, level: usize, saved: Option<(Vec<Stored>,
     node
 }
 
-/// Kills the process of a mirror and starts it again.
 pub(super) fn restart(world: &Rc<World>, level: usize) {
     let old = world.node(level);
     old.is_up.set(false);
     let saved = if world.below(2) == 0 { old.saved.take() } else { None };
-    // Its connections are free for another one at once.
+    // Its connections can be used again at once.
     let new = start(world, level, saved);
     world.nodes.borrow_mut()[level - 1] = new;
 }
 
-/// Begins to follow the store or the server.
 fn listen(world: &Rc<World>, node: &Rc<Node>) {
     let watch = node.watch.get();
     let target = node.clone();
@@ -125,11 +120,11 @@ fn listen(world: &Rc<World>, node: &Rc<Node>) {
         let node = node.clone();
         move || node.is_up() && node.watch.get() == watch
     };
-    let tell = move |event| target.events.borrow_mut().push_back(event);
-    world.spawn(is_wanted, follow::follow(world.clone(), node.clone(), Rc::new(tell)));
+    let emit = move |event| target.events.borrow_mut().push_back(event);
+    world.spawn(is_wanted, follow::follow(world.clone(), node.clone(), Rc::new(emit)));
 }
 
-/// As `task::run` does, but that each thing that is ready may be the next.
+/// As `task::run`, but any ready event may be next.
 async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
     let mut looked = Duration::ZERO;
     loop {
@@ -158,13 +153,13 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
             });
         }
         if !node.events.borrow().is_empty() {
-            // Until it is taken in, it is under way: what was sent together is looked at together.
+            // It is pending until it is taken in: events that were sent together are checked together.
             world.hop().await;
             let event = node.events.borrow_mut().pop_front();
             event.into_iter().for_each(|event| take_in(&world, &node, event));
         } else if world.now() >= looked + LOOK && node.shared.is_doubt_over() {
             looked = world.now();
-            // The watch is dropped, and with it what is under way.
+            // The watch is dropped, with its pending events.
             world.note(|| format!("mirror {}: the doubt is over", node.level));
             node.watch.set(node.watch.get() + 1);
             node.events.borrow_mut().clear();
@@ -194,13 +189,12 @@ fn take_in(world: &World, node: &Node, event: WatchEvent) {
     world.check(node);
 }
 
-pub(super) type Found = Result<Option<Stored>, Failed>;
+pub(super) type GetResult = Result<Option<Stored>, Failed>;
 
-/// What the store under this mirror answers to `get`.
-pub(super) fn get_upstream(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Local<Found> {
+pub(super) fn get_upstream(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Local<GetResult> {
     let (place, name) = (world.clone(), name.to_owned());
     let upstream = node.upstream(world);
-    let serve: Local<Found> = match &upstream {
+    let serve: Local<GetResult> = match &upstream {
         Upstream::Store(_) => Box::pin(async move {
             place.hop().await;
             let read = if place.design().believes_replays { Read::Default } else { Read::Confirmed };
@@ -214,23 +208,22 @@ pub(super) fn get_upstream(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Lo
 }
 
 /// `MirroredFeatureFlagStore::get`.
-pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<Found> {
+pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<GetResult> {
     Box::pin(async move {
         let (sent, lists) = (node.shared.sent(), node.lists.get());
         let found = get_upstream(&world, &node, &name).await?;
         world.note(|| format!("mirror {}: a caller read {name} as {}", node.level, content(found.as_ref())));
-        take_found(&world, &node, &name, (sent, lists), found.as_ref());
+        take_read(&world, &node, &name, (sent, lists), found.as_ref());
         Ok(found)
     })
 }
 
-fn take_found(world: &World, node: &Node, name: &str, (sent, lists): (Sent, u64), found: Option<&Stored>) {
+fn take_read(world: &World, node: &Node, name: &str, (sent, lists): (Sent, u64), found: Option<&Stored>) {
     node.shared.found(name, sent, found);
     let here = node.shared.table.get(name);
-    // While the store is lost the mirror takes nothing in, so a doubt goes on; nor what was read before its last list.
+    // The mirror takes in nothing while the store is lost, so a doubt goes on, and no read from before its last list.
     let is_current = lists == node.lists.get() && !node.is_lost.get();
     if found.is_some() && is_current && content(here.as_ref()) == content(found) {
-        // The store has it again.
         world.heard_of(node, name);
     }
     world.check(node);
@@ -287,7 +280,7 @@ async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(),
     for _ in 0..3 {
         let (sent, lists) = (node.shared.sent(), node.lists.get());
         let found = get_upstream(world, node, name).await?;
-        take_found(world, node, name, (sent, lists), found.as_ref());
+        take_read(world, node, name, (sent, lists), found.as_ref());
         if !node.shared.is_unclear(name, sent) {
             return Ok(());
         }
@@ -299,7 +292,7 @@ pub(super) fn error(what: &str) -> crate::Error {
     crate::Error::new(crate::ErrorKind::Unavailable).with_message(what)
 }
 
-fn shown(found: &Found) -> Result<usize, Failed> {
+fn shown(found: &GetResult) -> Result<usize, Failed> {
     found.as_ref().map(|flag| content(flag.as_ref())).map_err(|failed| *failed)
 }
 

@@ -1,4 +1,4 @@
-//! The server over a mirror, with the real decisions of its hub; and its client, as `stores/thrift/watch.rs` has it.
+//! The server over a mirror, with the real decisions of its hub; and its client, as in `stores/thrift/watch.rs`.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -8,20 +8,20 @@ use flipper_thrift_protocol::feature_flag_store::WatchResult;
 use futures_util::{FutureExt, StreamExt};
 
 use super::check::content;
-use super::follow::{self, Tell};
+use super::follow::{self, Emit};
 use super::hub::state::Answer;
-use super::node::{self, Found, Node, describe, error};
+use super::node::{self, GetResult, Node, describe, error};
 use super::world::{Failed, Local, Upstream, World, call, turn};
 use crate::identity::Identity;
 use crate::state::{Stored, WatchEvent};
 use crate::stores::thrift::answers::{AnswerTime, Times, WAIT};
 
-/// What the mirror reports goes to those who wait.
+/// Passes the mirror's events to the waiting clients.
 pub(super) async fn feed(world: Rc<World>, node: Rc<Node>) {
     if world.design().second_subscription {
         let (place, server) = (world.clone(), node.clone());
-        let tell = move |event| take(&place, &server, without_time(event));
-        return follow::follow(world, node, Rc::new(tell)).await;
+        let emit = move |event| take(&place, &server, without_time(event));
+        return follow::follow(world, node, Rc::new(emit)).await;
     }
     let mut confirmed = None;
     let events = node.shared.clone().watch().map(move |event| with_time(event, &mut confirmed));
@@ -49,7 +49,7 @@ fn take(world: &World, node: &Node, event: WatchEvent) {
     node.hub.borrow_mut().take(event);
 }
 
-/// As the command's `serve` does.
+/// As the command's `serve`.
 fn with_time(event: WatchEvent, confirmed: &mut Option<Instant>) -> WatchEvent {
     match event {
         WatchEvent::Confirmed { at, .. } | WatchEvent::Reset { read_at: Some(at), .. } => {
@@ -64,7 +64,7 @@ fn with_time(event: WatchEvent, confirmed: &mut Option<Instant>) -> WatchEvent {
     }
 }
 
-/// As it was: content without a number is read again.
+/// As the former design: content without a number is read again.
 fn without_time(event: WatchEvent) -> WatchEvent {
     match event {
         WatchEvent::Changed { flag, .. } => WatchEvent::Changed { flag, read_at: None },
@@ -74,7 +74,7 @@ fn without_time(event: WatchEvent) -> WatchEvent {
 }
 
 /// `ReadFlag`.
-pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<Found> {
+pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<GetResult> {
     Box::pin(async move {
         world.hop().await;
         if world.design().second_subscription {
@@ -105,9 +105,9 @@ async fn list(world: Rc<World>, node: Rc<Node>) -> Result<Vec<Stored>, Failed> {
     has_flags.then(|| node.shared.table.list()).ok_or(Failed::Refused)
 }
 
-pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
+pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, emit: Emit) {
     let mut client =
-        Client { world, node, tell, cursor: None, lost: None, server: None, has_flags: false, times: Times::default() };
+        Client { world, node, emit, cursor: None, lost: None, server: None, has_flags: false, times: Times::default() };
     loop {
         if client.round().await.is_err() {
             client.cursor = None;
@@ -120,7 +120,7 @@ pub(super) async fn follow(world: Rc<World>, node: Rc<Node>, tell: Tell) {
 struct Client {
     world: Rc<World>,
     node: Rc<Node>,
-    tell: Tell,
+    emit: Emit,
     cursor: Option<String>,
     lost: Option<String>,
     server: Option<String>,
@@ -149,19 +149,19 @@ impl Client {
         if self.server != result.server {
             self.server.clone_from(&result.server);
             let identity = Identity::new("server").with_epoch(result.server.as_deref().unwrap_or_default());
-            (self.tell)(WatchEvent::Serving(identity));
+            (self.emit)(WatchEvent::Serving(identity));
         }
         let doubt_is_over = self.lost.is_some() && result.lost.is_none();
         if result.reset.unwrap_or_default() || doubt_is_over {
             self.reset(server, result.lost.is_none(), heard).await?;
         }
         for event in self.times.events(result.changes.unwrap_or_default(), heard) {
-            (self.tell)(event);
+            (self.emit)(event);
         }
         match result.lost {
             Some(reason) => self.lose(reason),
             None if self.lost.is_none() => {
-                (self.tell)(WatchEvent::Confirmed { at: heard.confirmed, valid_for: heard.valid_for() });
+                (self.emit)(WatchEvent::Confirmed { at: heard.confirmed, valid_for: heard.valid_for() });
             }
             None => {}
         }
@@ -181,11 +181,11 @@ impl Client {
         self.times.listed();
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
-            (self.tell)(WatchEvent::Restored);
+            (self.emit)(WatchEvent::Restored);
         }
         self.has_flags = true;
         let valid_for = Some(if is_confirmed { heard.valid_for() } else { Duration::ZERO });
-        (self.tell)(WatchEvent::Reset { flags, read_at: Some(heard.confirmed), valid_for });
+        (self.emit)(WatchEvent::Reset { flags, read_at: Some(heard.confirmed), valid_for });
         if !is_confirmed {
             self.lost = None;
         }
@@ -194,7 +194,7 @@ impl Client {
 
     fn lose(&mut self, reason: String) {
         if self.lost.as_ref() != Some(&reason) {
-            (self.tell)(WatchEvent::Lost(error(&reason)));
+            (self.emit)(WatchEvent::Lost(error(&reason)));
             self.lost = Some(reason);
         }
     }

@@ -1,4 +1,4 @@
-//! The store: its flags, its past, and how it goes away and comes back.
+//! The store: its flags, its past, and how it fails and comes back.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -9,10 +9,8 @@ use super::check::Made;
 use super::world::{Failed, World, turn};
 use super::{Kind, NAMES};
 
-/// How long a query waits for a change.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Which state of each name is there.
 pub(super) type Flags = [Made; NAMES.len()];
 
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +19,11 @@ pub(super) struct Listing {
     pub(super) flags: Flags,
 }
 
-/// What a connection that follows is told, in order.
+/// What a following connection receives, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Push {
     Name(usize),
-    /// Everything was deleted at once.
+    /// All flags were deleted at once.
     All,
 }
 
@@ -34,13 +32,13 @@ pub(super) struct Pushes(pub(super) RefCell<VecDeque<Push>>);
 
 pub(super) struct Store {
     kind: Kind,
-    /// All that it was, the present last.
+    /// All its listings, the current one last.
     past: Vec<Listing>,
-    /// Up to where its log is applied.
+    /// How far its log is applied.
     applied: usize,
-    /// So many more questions are answered by "loading".
+    /// How many more requests it answers with "loading".
     loading: Cell<u32>,
-    /// Another one with each start.
+    /// A new one with each start.
     pub(super) generation: u64,
     followers: Vec<Rc<Pushes>>,
     /// When its count went back for good.
@@ -49,9 +47,9 @@ pub(super) struct Store {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// By a server that knows that it has all.
+    /// By a server that is known to be up to date.
     Confirmed,
-    /// As the server has it.
+    /// From the server's current state.
     Default,
 }
 
@@ -115,7 +113,6 @@ impl Store {
     }
 }
 
-/// The state that a write has made.
 pub(super) fn write(world: &World, name: usize, present: bool) -> Result<Made, Failed> {
     let store = &mut *world.store.borrow_mut();
     store.answers()?;
@@ -128,7 +125,7 @@ pub(super) fn write(world: &World, name: usize, present: bool) -> Result<Made, F
         return Err(Failed::Refused);
     }
     now.index += 1 + world.below(2) as u64;
-    // Sometimes a state that there was before.
+    // Sometimes with the content of a former state.
     let fresh = truth.next();
     let content = match (present, world.setup.repeats && world.below(2) == 0) {
         (false, _) => 0,
@@ -154,7 +151,7 @@ pub(super) async fn wait(world: Rc<World>, index: u64) -> Result<Listing, Failed
     }
 }
 
-/// Everything is deleted at once, by somebody who means it.
+/// All flags are deleted at once, on purpose.
 pub(super) fn flush(world: &World) {
     let store = &mut *world.store.borrow_mut();
     if !store.is_whole() || store.loading.get() > 0 {
@@ -178,7 +175,7 @@ fn empty(world: &World, now: &mut Listing, mut is_gone: impl FnMut(usize) -> boo
     }
 }
 
-/// Killed, and started with all that it had acknowledged. One kind answers from its past at first, the other says that it loads.
+/// Killed, and started with all acknowledged writes. One kind first answers from its past, the other reports that it loads.
 pub(super) fn restart(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -193,7 +190,7 @@ fn come_back(world: &World, store: &mut Store) {
     }
 }
 
-/// Started from an old backup, and so it stays.
+/// Started from an old backup, for good.
 pub(super) fn set_back(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -221,7 +218,7 @@ pub(super) fn lose_flags(world: &World) {
     store.restart();
     let (mut now, all) = (store.present(), world.below(2) == 0);
     let gone: [bool; NAMES.len()] = std::array::from_fn(|_| all || world.below(2) == 0);
-    // It counts on from the flags that it still has.
+    // It counts on from its remaining flags.
     let kept =
         (0..NAMES.len()).filter(|name| !gone[*name]).map(|name| world.truth.borrow().get(now.flags[name]).number);
     now.index = kept.max().unwrap_or(1).max(1);

@@ -1,4 +1,4 @@
-//! The machine: a clock, processes, calls that are lost, and a scheduler that takes any task next.
+//! The machine: a clock, processes, lost calls, and a scheduler that takes any task next.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -18,24 +18,23 @@ use crate::clock;
 /// No call waits longer.
 const CALL_LIMIT: Duration = Duration::from_secs(14);
 
-/// Between two attempts. While there are faults, any task may be slow as it is.
+/// Between two attempts. While there are faults, any task may be slow anyway.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// How a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
-    /// Nothing was done.
+    /// It had no effect.
     Refused,
-    /// Whether it was done is not known.
+    /// The outcome is unknown.
     Lost,
 }
 
 pub(super) struct Task {
     is_wanted: Box<dyn Fn() -> bool>,
     future: Local<()>,
-    /// It is its turn once in so many times.
+    /// It gets one turn out of this many.
     slow: usize,
 }
 
@@ -46,11 +45,10 @@ pub(super) struct World {
     now: Cell<Duration>,
     pub(super) store: RefCell<Store>,
     pub(super) truth: RefCell<Truth>,
-    /// The mirrors as they run now, from the store on.
+    /// The running mirrors, from the store on.
     pub(super) nodes: RefCell<Vec<Rc<Node>>>,
     spawned: RefCell<Vec<Task>>,
     progress: Cell<u64>,
-    /// No more faults.
     pub(super) is_calm: Cell<bool>,
     pub(super) starts: Cell<u64>,
     pub(super) broken: RefCell<Vec<(Rule, String)>>,
@@ -83,7 +81,6 @@ impl World {
         self.setup.design
     }
 
-    /// Since a moment before the run.
     pub(super) fn now(&self) -> Duration {
         self.now.get()
     }
@@ -96,7 +93,6 @@ impl World {
         at.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.start.0))
     }
 
-    /// The same count for a time of day.
     pub(super) fn since_start(&self, time: SystemTime) -> Duration {
         time.duration_since(self.start.1).unwrap_or_default()
     }
@@ -110,7 +106,7 @@ impl World {
         self.rng.borrow_mut().usize(0..limit)
     }
 
-    /// Once in so many times; never when no more faults are to come.
+    /// One time out of this many; never after the last fault.
     pub(super) fn fails_once_in(&self, times: usize) -> bool {
         !self.setup.is_quiet && !self.is_calm.get() && self.below(times) == 0
     }
@@ -139,15 +135,14 @@ impl World {
         self.spawned.borrow_mut().push(Task { is_wanted: Box::new(is_wanted), future: Box::pin(future), slow });
     }
 
-    /// Something happens, now that it is this task's turn again.
+    /// A step of this task.
     pub(super) async fn hop(&self) {
-        // At both ends: while it is under way, there is no rest.
+        // At both ends: there is no rest while it is pending.
         self.progress.set(self.progress.get() + 1);
         turn().await;
         self.progress.set(self.progress.get() + 1);
     }
 
-    /// Before what failed is tried again.
     pub(super) async fn pause(&self) {
         self.hop().await;
         let end = self.now() + PAUSE;
@@ -156,7 +151,6 @@ impl World {
         }
     }
 
-    /// One poll of any task.
     pub(super) fn step(&self, tasks: &mut Vec<Task>) {
         tasks.append(&mut self.spawned.take());
         let at = self.below(tasks.len());
@@ -165,7 +159,7 @@ impl World {
         }
     }
 
-    /// One poll of each task; says whether anything happened.
+    /// One poll of each task; returns whether anything happened.
     pub(super) fn sweep(&self, tasks: &mut Vec<Task>) -> bool {
         let before = self.progress.get();
         tasks.append(&mut self.spawned.take());
@@ -191,13 +185,11 @@ impl World {
     }
 }
 
-/// Waits for this task's next turn.
 pub(super) async fn turn() {
     let mut is_here = false;
     poll_fn(|_| if std::mem::replace(&mut is_here, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-/// Where a call goes.
 #[derive(Clone)]
 pub(super) enum Upstream {
     /// This start of the store.
@@ -214,7 +206,7 @@ impl Upstream {
     }
 }
 
-/// A call of a node over one of its connections; `serve` runs to its end whether or not anybody waits for it.
+/// A call of a node over one of its connections; `serve` completes whether or not the caller waits.
 pub(super) async fn call<T: 'static>(
     world: Rc<World>,
     node: Rc<Node>,

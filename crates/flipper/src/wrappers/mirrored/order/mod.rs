@@ -1,7 +1,5 @@
-//! Which of two states of a flag is the newer one, and which flags must be read again: decisions alone, without I/O or a
-//! clock, so that a model test can drive them through any interleaving (`tests/mirror_model.rs`).
-//!
-//! The rules, and why nothing less will do, are in DESIGN.md, "The mirror".
+//! Decides which of two states of a flag is newer, and which flags must be read again. It has no I/O and no clock, so that a model test can
+//! drive it through any interleaving (`tests/mirror_model.rs`). DESIGN.md, "The mirror", has the rules and their reasons.
 
 mod name;
 
@@ -13,7 +11,7 @@ use foldhash::fast::RandomState;
 pub(crate) use self::name::Verdict;
 use self::name::{Name, Source};
 
-/// What is known of every name.
+/// The state of every name.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// Counts the resets; numbers are compared within one epoch only.
@@ -21,60 +19,54 @@ pub(crate) struct Order {
     names: HashMap<Box<str>, Name, RandomState>,
     /// Names to read again, each once.
     queue: VecDeque<Box<str>>,
-    /// How many names could not be read when they had to be.
+    /// How many names could not be read again.
     failing: usize,
-    /// Names of which those who follow this mirror may have another state than is held.
+    /// Names whose state at watchers of this mirror may differ from the held one.
     hints: Vec<Box<str>>,
-    /// Whether a state with a lower number replaced one of before the last reset: for those who follow this mirror the numbers begin again.
+    /// Whether a lower number replaced one from before the last reset: for watchers of this mirror the numbers start again.
     renumbered: bool,
-    /// At so many names, those of flags long gone are forgotten.
+    /// The number of names at which those of flags deleted long ago are forgotten.
     prune_at: usize,
 }
 
-/// Not worth forgetting any.
+/// Up to this many names, none are forgotten.
 const FEW_NAMES: usize = 1024;
 
-/// A state of a flag, as far as order goes.
+/// A state of a flag, as far as order matters.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    /// Whether there is a flag.
+pub(crate) struct Observed {
     pub(crate) present: bool,
-    /// The number of its version, or of its absence, where the store counts.
+    /// The number of its version, or of its absence, if the store counts.
     pub(crate) number: Option<u64>,
 }
 
-impl Seen {
+impl Observed {
     pub(crate) const ABSENT: Self = Self { present: false, number: None };
 }
 
-/// An own write in flight.
 #[derive(Debug)]
 pub(crate) struct Write {
     epoch: u64,
-    /// The number before it, if later ones of this epoch can be compared with it.
+    /// The number before it, if newer ones of this epoch can be compared with it.
     before: Option<u64>,
     comparable: bool,
 }
 
-/// How an own write ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
-    /// It is in the store.
-    Done(Seen),
-    /// It is not, for certain.
+    Done(Observed),
+    /// It is certainly not in the store.
     Refused,
-    /// Nobody knows: it failed on the way, or nobody waited for its end.
+    /// It failed without an answer, or its future was dropped.
     Unknown,
 }
 
-/// When a read of our own was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     at: Instant,
     epoch: u64,
 }
 
-/// A read that the order asks for.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) name: Box<str>,
@@ -82,12 +74,11 @@ pub(crate) struct Read {
 }
 
 impl Order {
-    /// A flag from before this process began. Whatever the store says replaces it.
+    /// A flag from before this process began. Any state from the store replaces it.
     pub(crate) fn last_known(&mut self, name: &str) {
         self.names.entry(name.into()).or_default().present = true;
     }
 
-    /// Before an own write is sent.
     pub(crate) fn start_write(&mut self, name: &str) -> Write {
         self.prune(Instant::now());
         let epoch = self.epoch;
@@ -97,7 +88,7 @@ impl Order {
         Write { epoch, before, comparable: !known.known || known.epoch.is_some() }
     }
 
-    /// After an own write; says whether what was written is newer than what is held.
+    /// After an own write; returns whether it is newer than the held state.
     pub(crate) fn end_write(&mut self, name: &str, write: &Write, outcome: Outcome, now: Instant) -> Verdict {
         let epoch = self.epoch;
         let mut renumbered = false;
@@ -105,20 +96,20 @@ impl Order {
         known.writes = known.writes.saturating_sub(1);
         known.own = Some(now);
         let verdict = match outcome {
-            // A list came in meanwhile. It may be of before the write, or of a store that counts anew.
+            // A list arrived meanwhile. It may be older than the write, or of a store that counts again from a lower number.
             Outcome::Done(_) if write.epoch != epoch => Verdict::Unclear,
-            Outcome::Done(seen) => {
-                // A lower number than there was before the write began: the store counts anew, and a reset is to come.
-                let went_back = matches!((seen.number, write.before), (Some(new), Some(before)) if new < before);
-                // Somebody wrote after us, and the watch was faster than our answer.
-                let overtaken = matches!((seen.number, known.number), (Some(new), Some(current)) if new < current)
+            Outcome::Done(state) => {
+                // Lower than the number before the write: the store counts again from a lower number, and a reset will come.
+                let went_back = matches!((state.number, write.before), (Some(new), Some(before)) if new < before);
+                // A foreign write followed, and the watch was faster than our answer.
+                let overtaken = matches!((state.number, known.number), (Some(new), Some(current)) if new < current)
                     && known.epoch == Some(epoch);
                 if went_back || !overtaken {
-                    renumbered = known.is_renumbered_by(seen, epoch);
+                    renumbered = known.is_renumbered_by(state, epoch);
                     known.known = true;
-                    known.present = seen.present;
-                    known.gone_at_no_number = !seen.present && seen.number.is_none();
-                    known.number = seen.number;
+                    known.present = state.present;
+                    known.deleted_at_unknown_number = !state.present && state.number.is_none();
+                    known.number = state.number;
                     known.epoch = (write.comparable && !went_back).then_some(epoch);
                     Verdict::Newer
                 } else {
@@ -140,41 +131,39 @@ impl Order {
         verdict
     }
 
-    /// An event of the watch; says whether the state must be taken in. `read_at` is when the read of it was sent.
-    pub(crate) fn event(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, seen, read_at, Source::Event, now) == Verdict::Newer
+    /// An event of the watch; returns whether to take it in. `read_at` is when the read of it was sent.
+    pub(crate) fn event(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
+        self.judge(name, state, read_at, Source::Event, now) == Verdict::Newer
     }
 
-    /// Something happened to this flag.
     pub(crate) fn hint(&mut self, name: &str, now: Instant) {
         self.name(name).mark(now);
         self.schedule(name);
     }
 
-    /// A reset begins, with so many flags; each of them goes to [`listed`](Self::listed), then each of [`not_listed`](Self::not_listed) to
+    /// Starts a reset with this many flags. Pass each flag to [`listed`](Self::listed), then each of [`not_listed`](Self::not_listed) to
     /// [`missing`](Self::missing).
     pub(crate) fn start_reset(&mut self, flags: usize) {
         self.epoch += 1;
         self.names.reserve(flags.saturating_sub(self.names.len()));
     }
 
-    /// A flag of a reset; says whether it must be taken in.
-    pub(crate) fn listed(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, seen, read_at, Source::Reset, now) == Verdict::Newer
+    /// A flag of a reset; returns whether to take it in.
+    pub(crate) fn listed(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
+        self.judge(name, state, read_at, Source::Reset, now) == Verdict::Newer
     }
 
-    /// The flags that are held here and were not in the reset.
+    /// The held flags that the reset did not contain.
     pub(crate) fn not_listed(&self) -> Vec<Box<str>> {
         let missing = self.names.iter().filter(|(_, known)| known.present && known.listed != self.epoch);
         missing.map(|(name, _)| name.clone()).collect()
     }
 
-    /// A flag that the reset did not have; says whether its absence must be taken in.
+    /// A flag that the reset did not contain; returns whether to take in its absence.
     pub(crate) fn missing(&mut self, name: &str, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, Seen::ABSENT, read_at, Source::Reset, now) == Verdict::Newer
+        self.judge(name, Observed::ABSENT, read_at, Source::Reset, now) == Verdict::Newer
     }
 
-    /// The next read to be sent.
     pub(crate) fn start_read(&mut self, now: Instant) -> Option<Read> {
         let sent = self.sent(now);
         loop {
@@ -188,16 +177,16 @@ impl Order {
         }
     }
 
-    /// What a read of [`start_read`](Self::start_read) found, `None` if it failed; says whether it must be taken in.
-    pub(crate) fn end_read(&mut self, read: &Read, seen: Option<Seen>, now: Instant) -> bool {
+    /// The result of a read of [`start_read`](Self::start_read), `None` if it failed; returns whether to take it in.
+    pub(crate) fn end_read(&mut self, read: &Read, state: Option<Observed>, now: Instant) -> bool {
         let epoch = self.epoch;
         let known = self.name(&read.name);
         known.reading = false;
-        let newer = match seen {
-            // Which epoch the store was in when it answered, nobody knows.
+        let newer = match state {
+            // The read spans a reset, so its epoch is unknown.
             Some(_) if read.sent.epoch != epoch => false,
-            Some(seen) => self.judge(&read.name, seen, Some(read.sent.at), Source::Read, now) == Verdict::Newer,
-            // If something else has answered meanwhile, it is not read again, and nothing is wrong.
+            Some(state) => self.judge(&read.name, state, Some(read.sent.at), Source::Read, now) == Verdict::Newer,
+            // Another state has arrived meanwhile, so the flag is not read again, and the failure does not matter.
             None if known.marked.is_none() => false,
             None => {
                 if !std::mem::replace(&mut known.failing, true) {
@@ -210,7 +199,6 @@ impl Order {
         newer
     }
 
-    /// No read of [`start_read`](Self::start_read) that is under way will end.
     pub(crate) fn abandon_reads(&mut self) {
         let reading = self.names.iter_mut().filter(|(_, known)| known.reading);
         let names: Vec<_> = reading
@@ -222,37 +210,36 @@ impl Order {
         names.iter().for_each(|name| self.schedule(name));
     }
 
-    /// Notes when a read that somebody else asked for is sent.
     pub(crate) fn sent(&self, now: Instant) -> Sent {
         Sent { at: now, epoch: self.epoch }
     }
 
-    /// What such a read found; says whether it is newer than what is held. The watch reports the same, so that nothing is lost here where
-    /// this cannot be decided.
-    pub(crate) fn found(&mut self, name: &str, sent: Sent, seen: Seen, now: Instant) -> Verdict {
-        let nothing_new = !seen.present && !self.names.contains_key(name);
+    /// The result of a caller's read; returns whether it is newer than the held state. If that is unclear nothing is lost: the watch reports the
+    /// same state.
+    pub(crate) fn found(&mut self, name: &str, sent: Sent, state: Observed, now: Instant) -> Verdict {
+        let nothing_new = !state.present && !self.names.contains_key(name);
         if sent.epoch != self.epoch || nothing_new {
             return Verdict::NotNewer;
         }
         let marked = self.name(name).marked;
-        let verdict = self.judge(name, seen, Some(sent.at), Source::Read, now);
+        let verdict = self.judge(name, state, Some(sent.at), Source::Read, now);
         if marked.is_none() {
             self.name(name).unmark();
         }
         verdict
     }
 
-    /// Another state than the one held was given to who asked for it: a mirror of this one, perhaps, which learns of changes here only.
+    /// A caller received another state than the held one. It may be a mirror of this one, which learns of changes only from here.
     pub(crate) fn give_out(&mut self, name: &str) {
         self.name(name).given_out = true;
     }
 
-    /// Names of which something else may have been given out before than is held, now that this is clear.
+    /// Names of which callers may have received another state than the held one, now that the order is clear.
     pub(crate) fn take_hints(&mut self) -> Vec<Box<str>> {
         std::mem::take(&mut self.hints)
     }
 
-    /// Whether those who follow this mirror must begin again, since they hold a higher number of before the last reset.
+    /// Whether watchers of this mirror must start again, since they hold a higher number from before the last reset.
     pub(crate) fn take_renumbered(&mut self) -> bool {
         std::mem::take(&mut self.renumbered)
     }
@@ -262,23 +249,21 @@ impl Order {
         sent.epoch == self.epoch
     }
 
-    /// Whether a read that was sent then leaves open which state is the newest.
+    /// Whether a read that was sent then does not decide which state is the newest.
     pub(crate) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
     }
 
-    /// How many flags are held here.
     pub(crate) fn held(&self) -> usize {
         self.names.values().filter(|known| known.present).count()
     }
 
-    /// Since when the flag that waits longest for a read waits; reads under way count.
+    /// Since when the flag that waits longest for a read waits, pending reads included.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         self.names.values().filter_map(|known| known.waiting).min()
     }
 
-    /// Forgets names whose flags are gone for so long that no late word of them can come. Their number is so bounded by that of
-    /// the flags.
+    /// Forgets names whose flags were deleted so long ago that no late event can come. This bounds their number by that of the flags.
     fn prune(&mut self, now: Instant) {
         if self.names.len() < self.prune_at.max(FEW_NAMES) {
             return;
@@ -287,24 +272,30 @@ impl Order {
         self.prune_at = self.names.len() * 2;
     }
 
-    /// How many flags could not be read when they had to be.
     pub(crate) fn failing(&self) -> usize {
         self.failing
     }
 
-    fn judge(&mut self, name: &str, seen: Seen, read_at: Option<Instant>, source: Source, now: Instant) -> Verdict {
+    fn judge(
+        &mut self,
+        name: &str,
+        state: Observed,
+        read_at: Option<Instant>,
+        source: Source,
+        now: Instant,
+    ) -> Verdict {
         let epoch = self.epoch;
         let known = self.name(name);
         if source == Source::Reset {
             known.listed = epoch;
         }
-        let verdict = known.verdict(seen, read_at, source, epoch);
+        let verdict = known.verdict(state, read_at, source, epoch);
         let mut renumbered = false;
         match verdict {
             Verdict::Newer => {
-                // After a reset those who follow this mirror compare no number with one of before.
-                renumbered = source != Source::Reset && known.is_renumbered_by(seen, epoch);
-                known.enter(seen, read_at, source, epoch, now);
+                // After a reset, watchers of this mirror compare no number with one from before.
+                renumbered = source != Source::Reset && known.is_renumbered_by(state, epoch);
+                known.enter(state, read_at, source, epoch, now);
             }
             Verdict::NotNewer => {}
             Verdict::Unclear => known.mark(now),
@@ -314,7 +305,7 @@ impl Order {
             known.unmark();
         }
         let marked = known.marked.is_some();
-        // Read after all, whether or not it said anything new; or something else has answered, and no read is wanted any more.
+        // The flag was read after all, or another state has arrived and no read is needed any more.
         if (source != Source::Event || !marked) && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }
@@ -322,7 +313,7 @@ impl Order {
         if marked && source != Source::Read {
             self.schedule(name);
         }
-        // After a reset those who follow this mirror read all flags.
+        // After a reset, watchers of this mirror read all flags.
         if verdict != Verdict::Unclear && std::mem::take(&mut self.name(name).given_out) && source != Source::Reset {
             self.hints.push(name.into());
         }

@@ -1,42 +1,41 @@
-//! What is known of one name, and how a state of it is judged.
+//! The state of one name, and how another state is compared with it.
 
 use std::time::{Duration, Instant};
 
-use super::Seen;
+use super::Observed;
 
 #[derive(Debug, Default)]
 pub(super) struct Name {
-    /// Whether any state of the store's was taken in.
+    /// Whether any state of the store was taken in.
     pub(super) known: bool,
-    /// Whether the state that was taken in last is a flag, not its absence.
+    /// Whether that state is a flag, not its absence.
     pub(super) present: bool,
-    /// The ordered version of what was taken in last, or of what was there before it was gone.
+    /// The ordered version of the state, or the last one before a deletion without a number.
     pub(super) number: Option<u64>,
-    /// The epoch that `number` belongs to; `None` if it can be compared with no other.
+    /// The epoch of `number`; `None` if it cannot be compared with any other.
     pub(super) epoch: Option<u64>,
-    /// Whether a read found it gone, which no number says the time of.
-    pub(super) gone_at_no_number: bool,
-    /// Own writes in flight.
+    /// Whether a read found the flag deleted, at a time that no number shows.
+    pub(super) deleted_at_unknown_number: bool,
     pub(super) writes: u32,
     /// When the last own write ended, or the result of the last own read was taken in.
     pub(super) own: Option<Instant>,
-    told: Option<Told>,
-    /// The last reset that had this name, or was found not to have it.
+    last_event: Option<EventTimes>,
+    /// The last reset that contained this name, or was found not to.
     pub(super) listed: u64,
-    /// When it was found out that the name must be read again.
+    /// When it last became necessary to read the name again.
     pub(super) marked: Option<Instant>,
-    /// When that was found out first, of what no read has answered yet.
+    /// When that first became necessary, since the last answer.
     pub(super) waiting: Option<Instant>,
     pub(super) reading: bool,
     pub(super) queued: bool,
     pub(super) failing: bool,
-    /// Whether another state was given to who asked, and nothing said since which is the newer one.
+    /// Whether a caller received another state, and it is still unclear which is newer.
     pub(super) given_out: bool,
 }
 
 /// The last event of the watch that was taken in.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct EventTimes {
     read_at: Instant,
     at: Instant,
 }
@@ -48,22 +47,21 @@ pub(super) enum Source {
     Read,
 }
 
-/// Whether a state is newer than the one held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Newer,
     NotNewer,
-    /// Only a read that is sent from now on says.
+    /// Only a read sent from now on decides.
     Unclear,
 }
 
-/// Longer than any read or event can be under way.
+/// No read or event is pending for longer.
 const LATE: Duration = Duration::from_secs(120);
 
 impl Name {
     /// It must be read again.
     pub(super) fn mark(&mut self, now: Instant) {
-        // Not earlier than it was: a write may have ended since `now`.
+        // Never earlier than before: a write may have ended since `now`.
         self.marked = self.marked.max(Some(now));
         self.waiting.get_or_insert(now);
     }
@@ -72,72 +70,79 @@ impl Name {
         (self.marked, self.waiting) = (None, None);
     }
 
-    /// Whether there is no flag, nothing is under way for it, and nothing late can come.
+    /// Whether the flag is deleted, nothing is pending for it, and nothing late can arrive.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let busy =
             self.present || self.writes > 0 || self.reading || self.queued || self.failing || self.marked.is_some();
-        let last = self.own.max(self.told.map(|told| told.at));
+        let last = self.own.max(self.last_event.map(|event| event.at));
         !busy && last.is_none_or(|last| now.saturating_duration_since(last) > LATE)
     }
 
-    /// Whether a state is newer than what was taken in.
-    pub(super) fn verdict(&self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
+    pub(super) fn verdict(&self, state: Observed, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
         let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };
-        if let (Some(new), Some(old)) = (seen.number, self.number)
+        if let (Some(new), Some(old)) = (state.number, self.number)
             && self.epoch == Some(epoch)
         {
             return match new > old {
-                // It may be of before it was gone, unless it was read after that was known.
-                true if self.gone_at_no_number && !self.is_later_read(read_at, source) => Verdict::Unclear,
+                // It may be from before the deletion, unless it was read after the deletion was known.
+                true if self.deleted_at_unknown_number && !self.is_later_read(read_at, source) => Verdict::Unclear,
                 true => Verdict::Newer,
                 false => Verdict::NotNewer,
             };
         }
         if !self.known {
-            // Nothing of the store's is here that could be newer; an own write that is under way will compare.
+            // No state of the store is held that could be newer. A pending own write will compare.
             let untouched = self.writes == 0 && self.own.is_none();
-            if seen.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
+            if state.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
                 return Verdict::Newer;
             }
         }
         let Some(at) = read_at else {
-            // A number of an earlier epoch: if it is lower now, the store may be counting anew. After a read found no flag, no number
-            // says whether the event is of before that.
-            let higher = matches!((seen.number, self.number), (Some(new), Some(old)) if new >= old);
-            return newer_if(higher && self.epoch.is_some() && !self.gone_at_no_number);
+            // A number of an earlier epoch: if it is lower now, the store may count again from a lower number. After a read found the flag
+            // deleted, no number shows whether the event is from before that.
+            let higher = matches!((state.number, self.number), (Some(new), Some(old)) if new >= old);
+            return newer_if(higher && self.epoch.is_some() && !self.deleted_at_unknown_number);
         };
-        let after_told = self.told.is_none_or(|told| match source {
-            // The watch's events are in order among themselves, as the reads behind them are.
-            Source::Event | Source::Reset => at > told.read_at,
-            Source::Read => at > told.at,
+        let after_event = self.last_event.is_none_or(|event| match source {
+            // The watch's events are ordered among themselves, as are the reads behind them.
+            Source::Event | Source::Reset => at > event.read_at,
+            Source::Read => at > event.at,
         });
-        newer_if(self.writes == 0 && after_told && self.own.is_none_or(|own| at > own))
+        newer_if(self.writes == 0 && after_event && self.own.is_none_or(|own| at > own))
     }
 
     /// Whether it was read after everything else was taken in.
     fn is_later_read(&self, read_at: Option<Instant>, source: Source) -> bool {
-        let last = self.own.max(self.told.map(|told| told.at));
+        let last = self.own.max(self.last_event.map(|event| event.at));
         source == Source::Read && read_at > last
     }
 
-    /// Whether a number of an earlier epoch is held, which this state's numbers cannot be compared with.
-    pub(super) fn is_renumbered_by(&self, seen: Seen, epoch: u64) -> bool {
-        self.epoch != Some(epoch) && self.number.is_some_and(|old| seen.number.is_none_or(|new| new <= old))
+    /// Whether a number of an earlier epoch is held that is not below this state's.
+    pub(super) fn is_renumbered_by(&self, state: Observed, epoch: u64) -> bool {
+        self.epoch != Some(epoch) && self.number.is_some_and(|old| state.number.is_none_or(|new| new <= old))
     }
 
-    /// Notes that a state was taken in.
-    pub(super) fn enter(&mut self, seen: Seen, read_at: Option<Instant>, source: Source, epoch: u64, now: Instant) {
+    pub(super) fn enter(
+        &mut self,
+        state: Observed,
+        read_at: Option<Instant>,
+        source: Source,
+        epoch: u64,
+        now: Instant,
+    ) {
         self.known = true;
-        self.present = seen.present;
-        self.gone_at_no_number = !seen.present && seen.number.is_none();
-        // An absence without a number keeps the one before it: as a tombstone, for what is told late.
-        if seen.number.is_some() || self.epoch != Some(epoch) {
-            self.number = seen.number;
+        self.present = state.present;
+        self.deleted_at_unknown_number = !state.present && state.number.is_none();
+        // An absence without a number keeps the previous one, as a tombstone against late events.
+        if state.number.is_some() || self.epoch != Some(epoch) {
+            self.number = state.number;
         }
         self.epoch = Some(epoch);
         match source {
             Source::Read => self.own = Some(now),
-            Source::Event | Source::Reset => self.told = Some(Told { read_at: read_at.unwrap_or(now), at: now }),
+            Source::Event | Source::Reset => {
+                self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now), at: now })
+            }
         }
     }
 }

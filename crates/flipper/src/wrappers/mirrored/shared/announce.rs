@@ -1,31 +1,31 @@
-//! What a mirror says of its store: to the log, to `ready`, and to those who watch the mirror.
+//! What a mirror reports of its store: in the log, to `ready`, and to its watchers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, Stream, StreamExt};
 
-use super::super::health::{First, Turn, Word};
+use super::super::health::{Confirmation, First, Turn};
 use super::Shared;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
 use crate::state::{Updates, WatchEvent};
-use crate::table::{About, Told};
+use crate::table::{About, TableEvent};
 
 impl Shared {
-    /// The events of a watch, out of memory: what is told, a read of memory shows.
+    /// The events of a watch, from memory: a read of memory shows every emitted change.
     pub(in crate::wrappers::mirrored) fn watch(self: Arc<Self>) -> impl Stream<Item = WatchEvent> + Send {
         let (_, receiver) = self.table.snapshot_and_changes();
-        // In this order: a list of before the first flags came would be an empty one.
+        // In this order: a list from before the first flags would be empty.
         let has_flags = self.first.borrow().has_flags();
         let first = has_flags.then(|| {
-            // In this order: the list has all that was confirmed by then.
+            // In this order: the list has everything confirmed until then.
             let (read_at, valid_for) = self.following().holds();
             WatchEvent::Reset { flags: self.table.list(), read_at, valid_for }
         });
         let shared = self.clone();
-        // Who comes after the loss was reported hears of it too.
+        // A watcher that comes after the loss was emitted gets it too.
         let lost = if has_flags { None } else { self.following().reported_loss() };
         let first = first.or_else(|| Some(About::Lost(ErrorKind::Unavailable, lost?).into()));
         let mut begun = false;
@@ -34,43 +34,43 @@ impl Shared {
             let is_reset = matches!(event, WatchEvent::Reset { .. });
             let begins = is_reset && !begun;
             begun |= is_reset;
-            // The first reset will have the rest.
+            // The first reset will contain the rest.
             let event = (begun || matches!(event, WatchEvent::Lost(_))).then_some(event);
             let following = self.following();
             let updates = begins.then_some(WatchEvent::Following(following.updates));
-            // Who lagged may have missed that the store was lost.
+            // A receiver that lagged may have missed the loss.
             let stale = is_reset.then(|| following.stale()).flatten();
             let lost = stale.map(|(_, reason)| About::Lost(ErrorKind::Unavailable, reason).into());
             stream::iter(event.into_iter().chain(updates).chain(lost))
         })
     }
 
-    /// Logs that the flags became stale or current, and passes it on.
+    /// Logs that the flags became stale or current, and emits it.
     pub(super) fn note(&self, turn: Turn) {
         match turn {
             Turn::None => {}
             Turn::Doubt => {
                 let Some((since, reason)) = self.following().stale() else { return };
-                let last_word_seconds_ago =
+                let last_confirmed_seconds_ago =
                     clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
                 let flags = self.order().held();
-                tracing::warn!(store = self.store, %reason, last_word_seconds_ago, flags, "flags are stale");
-                self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason)));
+                tracing::warn!(store = self.store, %reason, last_confirmed_seconds_ago, flags, "flags are stale");
+                self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason)));
             }
             Turn::Current => {
                 let flags = self.order().held();
                 tracing::info!(store = self.store, flags, "flags are current");
-                self.table.pass_on(Told::Store(About::Restored));
-                self.table.pass_on(Told::Reset);
+                self.table.emit(TableEvent::Store(About::Restored));
+                self.table.emit(TableEvent::Reset);
             }
         }
     }
 
     pub(in crate::wrappers::mirrored) fn ended(&self, reason: &str) {
         let turn = self.following().ended(reason);
-        // An orderly end is none to warn of.
+        // A regular end is no reason for a warning.
         if turn == Turn::Doubt {
-            self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason.into())));
+            self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.into())));
         }
     }
 
@@ -88,7 +88,7 @@ impl Shared {
             turn => self.note(turn),
         }
         if turn == Turn::None {
-            self.table.pass_on(Told::Store(About::Lost(error.kind(), reason.as_str().into())));
+            self.table.emit(TableEvent::Store(About::Lost(error.kind(), reason.as_str().into())));
         }
         self.first.send_if_modified(|first| match first {
             First::Waiting | First::Failed(..) if self.saved.is_some() => {
@@ -103,24 +103,24 @@ impl Shared {
         });
     }
 
-    /// The store's word that all changes up to then were reported.
+    /// The store confirms that every change up to then was reported.
     pub(in crate::wrappers::mirrored) fn confirmed(&self, at: Instant, valid_for: Duration) {
         self.following().heard(at, Some(valid_for));
-        self.take_words();
+        self.take_confirmations();
     }
 
-    /// What was reported before a word and is not read yet is not here.
-    pub(super) fn take_words(&self) {
-        if !self.following().has_words() {
+    /// Applies the confirmations before which everything reported has been read.
+    pub(super) fn take_confirmations(&self) {
+        if !self.following().has_confirmations() {
             return;
         }
-        let (turn, word) = {
+        let (turn, confirmation) = {
             let order = self.order();
             self.following().settle(order.waiting_since())
         };
         self.note(turn);
-        if let Some(Word { at, valid_for: Some(valid_for), .. }) = word {
-            self.table.pass_on(Told::Store(About::Confirmed { at, valid_for }));
+        if let Some(Confirmation { at, valid_for: Some(valid_for), .. }) = confirmation {
+            self.table.emit(TableEvent::Store(About::Confirmed { at, valid_for }));
         }
     }
 
@@ -129,11 +129,11 @@ impl Shared {
         if before.epoch().is_some() && before != identity {
             tracing::info!(store = self.store, %before, now = %identity, "another server answers, or the same one started again");
         }
-        self.table.pass_on(Told::Store(About::Serving(identity)));
+        self.table.emit(TableEvent::Store(About::Serving(identity)));
     }
 
     pub(in crate::wrappers::mirrored) fn updates(&self, updates: Updates) {
         self.following().updates = updates;
-        self.table.pass_on(Told::Store(About::Following(updates)));
+        self.table.emit(TableEvent::Store(About::Following(updates)));
     }
 }

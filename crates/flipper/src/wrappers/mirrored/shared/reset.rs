@@ -1,21 +1,21 @@
-//! All flags of the store at once, and those that it came back without.
+//! All flags of the store at once, and those that are missing after a loss.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::super::doubt::Doubt;
 use super::super::health::{First, Turn};
-use super::{Shared, seen};
+use super::{Shared, observed};
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::state::{Stored, Version};
-use crate::table::{About, BY_LIST, Told, warn_of_vanished};
+use crate::table::{About, BY_LIST, TableEvent, warn_of_vanished};
 
-/// Some tens of microseconds' worth of flags.
+/// Takes some tens of microseconds.
 const TAKEN_IN_AT_ONCE: usize = 64;
 
 impl Shared {
-    /// A few flags at a time, so that own writes need not wait for all of them.
+    /// Takes in all flags, a few at a time, so that own writes need not wait for all of them.
     pub(in crate::wrappers::mirrored) fn reset(
         &self,
         flags: Vec<Stored>,
@@ -25,7 +25,7 @@ impl Shared {
         if self.is_outdated(read_at, valid_for) {
             return self.fill(flags, read_at);
         }
-        // Whatever is sent from now on is answered after these.
+        // Anything sent from now on is answered after these.
         let now = clock::instant();
         let after_loss = self.following().is_lost();
         let held = {
@@ -39,7 +39,7 @@ impl Shared {
         while flags.peek().is_some() {
             let mut order = self.order();
             for flag in flags.by_ref().take(TAKEN_IN_AT_ONCE) {
-                if order.listed(&flag.name, seen(&flag), read_at, now) {
+                if order.listed(&flag.name, observed(&flag), read_at, now) {
                     self.table.replace(flag, BY_LIST);
                 }
             }
@@ -69,14 +69,14 @@ impl Shared {
             };
             self.first.send_replace(First::Synced);
             if turn != Turn::Current {
-                // The versions may have begun again.
-                self.table.pass_on(Told::Reset);
+                // The versions may have started again.
+                self.table.emit(TableEvent::Reset);
             }
             self.note(turn);
         }
     }
 
-    /// Whether a server that has lost its store lists flags of before those of the snapshot file: it may have begun with an older one.
+    /// Whether a server in doubt lists flags older than those of the snapshot file: it may have begun with an older file.
     pub(in crate::wrappers::mirrored) fn is_outdated(
         &self,
         read_at: Option<Instant>,
@@ -89,12 +89,12 @@ impl Shared {
             && clock::time_of_day().checked_sub(clock::age(read_at)) < Some(saved)
     }
 
-    /// Takes in what is not held. The rest waits for a list that the store confirms.
+    /// Takes in only new flags. The others wait for a list that the store confirms.
     fn fill(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
         let mut order = self.order();
         order.start_reset(0);
         for flag in flags.into_iter().filter(|flag| self.table.get(&flag.name).is_none()) {
-            if order.event(&flag.name, seen(&flag), read_at, clock::instant()) {
+            if order.event(&flag.name, observed(&flag), read_at, clock::instant()) {
                 self.table.replace(flag, BY_LIST);
             }
         }
@@ -113,15 +113,15 @@ impl Shared {
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
         drop(doubt);
         self.settle(self.order());
-        tracing::error!(store = self.store, reason, "flags vanished while the store was away");
+        tracing::error!(store = self.store, reason, "flags are missing since the store was lost");
         let turn = {
             let mut following = self.following();
             let turn = following.doubted(Some(&reason));
-            // Counts when the doubt is over.
+            // Takes effect when the doubt ends.
             following.heard(read_at, valid_for);
             turn
         };
-        // Who waits for the first flags has those of the snapshot file, without which none could be missing.
+        // Callers of `ready` get the flags of the snapshot file: without it no flag could be missing before the first list.
         self.first.send_if_modified(|first| {
             let waiting = !matches!(first, First::Synced);
             if waiting {
@@ -129,14 +129,14 @@ impl Shared {
             }
             waiting
         });
-        self.table.pass_on(Told::Reset);
+        self.table.emit(TableEvent::Reset);
         match turn {
-            Turn::None => self.table.pass_on(Told::Store(About::Lost(ErrorKind::Unavailable, reason.into()))),
+            Turn::None => self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.into()))),
             turn => self.note(turn),
         }
     }
 
-    /// Something happened to the flag since the store came back. Says whether no flag is in doubt any more.
+    /// The flag changed since the store came back. Whether no flag is in doubt any more.
     pub(super) fn settle_doubt(&self, name: &str) -> bool {
         self.doubt().as_mut().is_some_and(|doubt| doubt.settle(name))
     }
@@ -144,10 +144,10 @@ impl Shared {
     pub(super) fn end_doubt_if(&self, settled: bool) {
         if settled {
             *self.doubt() = None;
-            // The turn is that of the words that came meanwhile.
+            // This is the turn of the confirmations that arrived meanwhile.
             let turn = self.following().doubted(None);
             self.note(turn);
-            self.take_words();
+            self.take_confirmations();
         }
     }
 
@@ -155,18 +155,17 @@ impl Shared {
         self.doubt().as_ref().is_some_and(|doubt| doubt.is_of(name))
     }
 
-    /// Until when flags are kept that the store came back without.
     pub(in crate::wrappers::mirrored) fn doubt_ends(&self) -> Option<Instant> {
         self.doubt().as_ref().map(|doubt| doubt.until)
     }
 
-    /// Whether those were kept for long enough, and the store can say once more what it has.
+    /// Whether the flags in doubt were kept for long enough, and the store can send its flags again.
     pub(in crate::wrappers::mirrored) fn is_doubt_over(&self) -> bool {
         !self.following().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
-    /// What is held and is not what the store had is read again. A state that came and went between two polls, by an own write or
-    /// read, no poll tells of.
+    /// Re-reads every flag whose version differs from the poll. A state that appeared and vanished between two polls, by an own write or
+    /// read, is visible in no poll.
     pub(in crate::wrappers::mirrored) fn compared(&self, versions: &BTreeMap<String, Version>) {
         let held = self.table.list();
         let others = held.iter().filter(|flag| versions.get(&flag.name) != Some(&flag.version));
