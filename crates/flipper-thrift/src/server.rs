@@ -1,4 +1,4 @@
-//! The server: who is let in, and how it ends.
+//! The server: accepts connections, limits them, and shuts down.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,20 +18,19 @@ use crate::connection;
 use crate::options::ServerOptions;
 use crate::service::Service;
 
-/// Of a connection's thread. Memory is taken for what is used of it only; reading JSON nested 512 deep takes most.
-const STACK: usize = 1 << 20;
+/// A connection's stack, of which only used pages take memory. JSON nested 512 deep needs most.
 
-/// Connections that wait to be let in. Beyond that the system makes clients try again after a second, and the standard
-/// library's 128 are soon there when a fleet starts.
+/// The queue of the listening socket. When it is full a client retries after a second; the standard library's 128 are too few for a
+/// fleet that starts.
 const BACKLOG: i32 = 1024;
 
-/// After an error such as a lack of file descriptors, which would come again at once.
+/// Pause after an error that would repeat at once, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A Thrift server over a store. It serves from [`start`](Self::start) until [`shutdown`](Self::shutdown), or until it is dropped, which
-/// does the same. It has threads of its own, and needs no runtime.
+/// A Thrift server over a store, from [`start`](Self::start) until [`shutdown`](Self::shutdown) or drop, which does the same.
+/// It has its own threads, and needs no runtime.
 ///
-/// Buffered and framed transport, and the binary and compact protocol, are told apart by the first bytes of each connection.
+/// The first bytes of a connection select buffered or framed transport, and the binary or compact protocol.
 pub struct Server {
     inner: Arc<Inner>,
     threads: Mutex<Option<Threads>>,
@@ -49,7 +48,7 @@ struct Inner {
     address: SocketAddr,
     closing: AtomicBool,
     connections: Mutex<Connections>,
-    /// Told when a connection ends while the server closes.
+    /// Notified when a connection ends while the server closes.
     ended: Condvar,
 }
 
@@ -60,7 +59,7 @@ struct Connections {
 }
 
 impl Server {
-    /// Serves the store's flags on a loopback address, with the default options. Port 0 takes any that is free.
+    /// Serves the store's flags on a loopback address, with the default options. Port 0 picks a free one.
     ///
     /// # Errors
     ///
@@ -97,7 +96,7 @@ impl Server {
         });
         let (end_runtime, ended) = oneshot::channel();
         let runtime = spawn("flipper-thrift-runtime", move || {
-            // An error is the sender's end, which is the same.
+            // Fails when the sender is dropped, which ends it too.
             let _ = runtime.block_on(ended);
         })?;
         let accepting = inner.clone();
@@ -112,7 +111,7 @@ impl Server {
         self.inner.address
     }
 
-    /// The client that the calls write through: who subscribes to it hears of every write of the server's clients, and may veto it.
+    /// The client that all calls write through: its subscribers receive every write of the server's clients, and may veto it.
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient<Remote> {
         &self.inner.service.features
@@ -124,8 +123,8 @@ impl Server {
         self.inner.lock().open.len()
     }
 
-    /// Lets nobody in any more, ends connections that wait for a call, lets calls under way finish and be answered, and returns when
-    /// all that is done, or after the [`shutdown_timeout`](ServerOptions::shutdown_timeout). Blocks.
+    /// Stops accepting, closes idle connections, and lets pending calls finish. Blocks until that is done, or for the
+    /// [`shutdown_timeout`](ServerOptions::shutdown_timeout).
     pub fn shutdown(&self) {
         let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         self.inner.close();
@@ -172,7 +171,7 @@ fn listen(address: impl ToSocketAddrs, options: &ServerOptions) -> Result<TcpLis
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // For a restart on the same port; elsewhere than on Unix it means something else.
+    // For a restart on the same port; the option has another meaning on other systems.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -217,11 +216,9 @@ impl Inner {
     /// Starts a thread for the connection, or drops it.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let options = &self.options;
-        {
-            let open = self.lock().open.len();
-            if open >= options.max_connections {
-                return Err(io::Error::other(format!("all {} connections are in use", options.max_connections)));
-            }
+        let open = self.lock().open.len();
+        if open >= options.max_connections {
+            return Err(io::Error::other(format!("all {open} connections are in use")));
         }
         stream.set_nodelay(true)?;
         stream.set_read_timeout(options.idle_timeout)?;
@@ -257,7 +254,7 @@ impl Inner {
         self.closing.store(true, Ordering::SeqCst);
         self.service.hub().close();
         // Wakes the thread that waits for connections; if that fails, it woke for another reason.
-        let ip = match self.address.ip() {
+        // Wakes the accepting thread; on failure another connection has woken it.
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             ip => ip,
@@ -266,11 +263,11 @@ impl Inner {
     }
 
     /// Waits for the connections to end: first those that wait for a call are ended, after the time-out all.
-    fn drain(&self) {
+    /// Closes idle connections, and after the timeout all.
         let mut connections = self.lock();
         for stream in connections.open.values() {
             // Fails for one that has ended by itself.
-            let _ = stream.shutdown(Shutdown::Read);
+            // Fails if it is already closed.
         }
         let deadline = Instant::now() + self.options.shutdown_timeout;
         while !connections.open.is_empty() {
@@ -278,7 +275,7 @@ impl Inner {
             if left.is_zero() {
                 let open = connections.open.len();
                 tracing::warn!(open, "connections with calls under way are cut off");
-                for stream in connections.open.values() {
+                tracing::warn!(open, "connections with pending calls are cut off");
                     let _ = stream.shutdown(Shutdown::Both);
                 }
                 return;
@@ -289,12 +286,12 @@ impl Inner {
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
         // Nothing that can panic leaves it half changed.
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        // No code that can panic leaves it half changed.
     }
 }
 
 /// Counts a connection out, even if its thread panicked or never started.
-struct Leave {
+/// Removes a connection, even if its thread panicked or never started.
     inner: Arc<Inner>,
     number: u64,
 }
@@ -307,7 +304,7 @@ impl Drop for Leave {
 }
 
 /// One line a second, however many are refused.
-#[derive(Default)]
+/// Logs at most one line a second.
 struct Refused {
     logged: Option<Instant>,
     since: u64,
