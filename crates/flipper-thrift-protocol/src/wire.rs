@@ -55,7 +55,7 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// `InvalidData` if it is none of these, and those of the reader.
+    /// `InvalidData` for an unknown encoding, and the errors of the reader.
     pub fn detect<S: Source>(reader: &mut MessageReader<S>) -> io::Result<Self> {
         let wire = |transport, protocol| Ok(Self { transport, protocol });
         match reader.peek(1)?[0] {

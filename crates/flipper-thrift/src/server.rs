@@ -19,6 +19,7 @@ use crate::options::ServerOptions;
 use crate::service::Service;
 
 /// A connection's stack, of which only used pages take memory. JSON nested 512 deep needs most.
+const STACK: usize = 1 << 20;
 
 /// The queue of the listening socket. When it is full a client retries after a second; the standard library's 128 are too few for a
 /// fleet that starts.
@@ -253,8 +254,8 @@ impl Inner {
     fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.service.hub().close();
-        // Wakes the thread that waits for connections; if that fails, it woke for another reason.
         // Wakes the accepting thread; on failure another connection has woken it.
+        let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             ip => ip,
@@ -262,20 +263,20 @@ impl Inner {
         let _ = TcpStream::connect_timeout(&(ip, self.address.port()).into(), Duration::from_secs(1));
     }
 
-    /// Waits for the connections to end: first those that wait for a call are ended, after the time-out all.
     /// Closes idle connections, and after the timeout all.
+    fn drain(&self) {
         let mut connections = self.lock();
         for stream in connections.open.values() {
-            // Fails for one that has ended by itself.
             // Fails if it is already closed.
+            let _ = stream.shutdown(Shutdown::Read);
         }
         let deadline = Instant::now() + self.options.shutdown_timeout;
         while !connections.open.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let open = connections.open.len();
-                tracing::warn!(open, "connections with calls under way are cut off");
                 tracing::warn!(open, "connections with pending calls are cut off");
+                for stream in connections.open.values() {
                     let _ = stream.shutdown(Shutdown::Both);
                 }
                 return;
@@ -285,13 +286,13 @@ impl Inner {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        // Nothing that can panic leaves it half changed.
         // No code that can panic leaves it half changed.
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts a connection out, even if its thread panicked or never started.
 /// Removes a connection, even if its thread panicked or never started.
+struct Leave {
     inner: Arc<Inner>,
     number: u64,
 }
@@ -303,8 +304,8 @@ impl Drop for Leave {
     }
 }
 
-/// One line a second, however many are refused.
 /// Logs at most one line a second.
+#[derive(Default)]
 struct Refused {
     logged: Option<Instant>,
     since: u64,

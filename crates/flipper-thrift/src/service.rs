@@ -20,8 +20,8 @@ const WAY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Service {
     store: Arc<dyn FeatureFlagStore>,
-    /// What writes, and is subscribed to.
     /// All calls write through it, and its subscribers receive every write.
+    pub(crate) features: FeatureFlagClient<Remote>,
     runtime: Handle,
     call_timeout: Duration,
     answer_within: Duration,
