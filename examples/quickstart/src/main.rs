@@ -1,4 +1,4 @@
-//! Creates a flag in an SQLite file, flips it and checks it. Run it twice: the second run knows the flag.
+//! Creates a flag in an SQLite file, flips it and checks it. Run it twice: the second run finds the flag.
 //!
 //! `cargo run -p quickstart [FILE]`; the file is `flipper-quickstart.db` here by default.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
