@@ -78,7 +78,6 @@ impl FlipperProvider {
             return Err(error(EvaluationErrorCode::General("FLAG_OFF".into()), message));
         }
         let data = scope.client_data(name).map_err(|failure| {
-            // An overridden flag need not exist.
             let code = match failure.kind() {
                 ErrorKind::FlagNotFound => EvaluationErrorCode::FlagNotFound,
                 _ => EvaluationErrorCode::ParseError,
@@ -93,7 +92,6 @@ impl FlipperProvider {
     }
 }
 
-/// The key of a value if none was given.
 const VALUE: Option<&str> = Some("value");
 
 #[async_trait]

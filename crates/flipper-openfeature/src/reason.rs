@@ -10,7 +10,6 @@ use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, Flag
 
 use crate::provider::error;
 
-/// The answer of an existing flag.
 pub(crate) struct Resolved {
     pub(crate) enabled: bool,
     pub(crate) explanation: String,
@@ -29,7 +28,6 @@ impl Resolved {
     }
 }
 
-/// The flag's answer in this scope.
 pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
     let evaluation = scope.evaluate(name);
     let explanation = evaluation.reason.to_string();
@@ -89,7 +87,7 @@ fn failed(code: EvaluationErrorCode, name: &str, explanation: &str) -> open_feat
 
 fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &str) -> FlagMetadata {
     let mut metadata = FlagMetadata::default();
-    // An overridden flag need not exist.
+    // An override may have no flag.
     if let Ok(record) = scope.record(name) {
         for (key, value) in record.client_data().as_object().into_iter().flat_map(|data| data.iter()) {
             if let Some(value) = plain(value) {

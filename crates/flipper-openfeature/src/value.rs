@@ -3,7 +3,6 @@
 use flipper::json::Json;
 use open_feature::{StructValue, Value};
 
-/// The value at this path of keys.
 pub(crate) fn at<'a>(data: &'a Json, path: &str) -> Result<&'a Json, String> {
     path.split('/').try_fold(data, Json::get).ok_or_else(|| format!("the client data have nothing under {path:?}"))
 }

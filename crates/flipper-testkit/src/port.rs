@@ -1,3 +1,5 @@
+//! Free ports.
+
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 use std::net::TcpListener;

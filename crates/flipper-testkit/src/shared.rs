@@ -1,3 +1,5 @@
+//! Servers that tests share.
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// One server for all tests that run in parallel, dropped by the last of them.

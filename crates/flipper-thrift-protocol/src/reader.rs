@@ -1,4 +1,4 @@
-//! Reads messages from a connection, each within its limits.
+//! Messages from a connection.
 
 use std::io::{self, Read};
 
@@ -27,7 +27,7 @@ pub struct MessageReader<S> {
 }
 
 impl<S: Source> MessageReader<S> {
-    /// Reads from this source.
+    /// A reader of this source.
     pub fn new(source: S) -> Self {
         Self { source, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, left: 0, framed: false }
     }

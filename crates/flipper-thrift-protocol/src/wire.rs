@@ -37,9 +37,9 @@ pub enum Protocol {
 /// Transport and protocol of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
-    /// Whether messages come with their length before them.
+    /// Buffered or framed.
     pub transport: Transport,
-    /// How values become bytes.
+    /// Binary or compact.
     pub protocol: Protocol,
 }
 

@@ -71,7 +71,6 @@ fn serve_ours() {
     wait_for_parent();
 }
 
-/// Ends with the parent.
 fn wait_for_parent() {
     let _ = std::io::stdin().read(&mut [0]);
 }

@@ -18,10 +18,8 @@ use crate::service::Service;
 const PAGE_FLAGS: usize = 10_000;
 const PAGE_BYTES: usize = 4 << 20;
 
-/// The longest that `Watch` waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// One call.
 pub(crate) struct Call<'a> {
     service: &'a Service,
     deadline: Instant,
@@ -58,7 +56,6 @@ fn log(error: &Error) {
     }
 }
 
-/// The result of one of the additional calls.
 fn reply<T>(result: Result<T>) -> thrift::Result<T> {
     result.map_err(|error| {
         log(&error);
@@ -229,7 +226,6 @@ impl Call<'_> {
         self.service.wait(self.deadline, future)
     }
 
-    /// Creates a missing flag.
     async fn set(&self, name: &str, is_enabled: bool) -> Result<()> {
         loop {
             let result = match is_enabled {
@@ -241,7 +237,7 @@ impl Call<'_> {
                 result => return result,
             }
             match self.features().create(name).enabled(is_enabled).await {
-                // Another writer has just created it.
+                // Another writer created it.
                 Err(error) if error.kind() == ErrorKind::FlagExists => {}
                 result => return result.map(drop),
             }

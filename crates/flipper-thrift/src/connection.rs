@@ -78,7 +78,7 @@ fn linger(reader: &mut MessageReader<Socket>) {
     let socket = reader.source_mut();
     socket.deadline = Some(Instant::now() + LINGER);
     let mut scratch = [0; 4096];
-    // Both fail if the client has closed the connection.
+    // Fails if the client has closed the connection.
     let _ = socket.stream.shutdown(Shutdown::Write);
     for _ in 0..64 {
         if !matches!(socket.read(&mut scratch), Ok(1..)) {
@@ -125,7 +125,6 @@ impl Socket {
         Self { stream, idle: options.idle_timeout, message: options.message_timeout, between: true, deadline: None }
     }
 
-    /// Whether unread bytes have arrived.
     fn has_more(&self) -> io::Result<bool> {
         self.stream.set_nonblocking(true)?;
         let peeked = self.stream.peek(&mut [0]);

@@ -17,7 +17,6 @@ use crate::strings::Strings;
 
 /// How a connection continues after a message.
 pub(crate) enum Next {
-    /// With the next message.
     Go,
     /// With the next message, if the client still waits for this response. It does not number its calls, and takes the next
     /// response for this one; after `until` it may have stopped waiting.
@@ -42,7 +41,6 @@ pub(crate) fn answer<S: Source>(
     let mut input = Strings::new(wire.input(&mut *reader, limits));
     let ident = match input.read_message_begin() {
         Ok(ident) => ident,
-        // There is no call to answer.
         Err(error) => return Ok(Next::Close(describe(error)?)),
     };
     let began = Instant::now();

@@ -22,7 +22,7 @@ const RESTART: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Hub {
-    /// Identifies this start of the server.
+    /// One for each start of the server.
     id: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -91,7 +91,6 @@ impl Hub {
         self.lock().store.get_or_insert(store);
     }
 
-    /// Lets all waiting calls return.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();

@@ -214,7 +214,6 @@ impl Inner {
         }
     }
 
-    /// Starts a thread for the connection, or drops it.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let options = &self.options;
         let open = self.lock().open.len();
@@ -244,7 +243,6 @@ impl Inner {
                 Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut) => {
                     tracing::warn!(%peer, %error, "connection is closed");
                 }
-                // The client went away.
                 Err(error) => tracing::debug!(%peer, %error, "connection ended"),
             }
         })?;

@@ -44,7 +44,6 @@ impl Service {
         self.answer_within
     }
 
-    /// The store's time for a call.
     pub(crate) fn limit(&self, is_numbered: bool) -> Duration {
         match is_numbered {
             true => self.call_timeout,
@@ -84,12 +83,11 @@ impl Service {
         })
     }
 
-    /// Reads from the store.
     pub(crate) fn get(&self, name: &str, deadline: Instant) -> Result<Option<Stored>> {
         self.wait(deadline, self.store.get(name))
     }
 
-    /// Reads from memory if possible.
+    /// From memory if possible.
     pub(crate) fn get_known(&self, name: &str, deadline: Instant) -> Result<Option<Stored>> {
         match self.cached_reads {
             true => self.wait(deadline, self.store.get_cached(name)),
@@ -97,7 +95,7 @@ impl Service {
         }
     }
 
-    /// Reads all flags from the store, ordered by name.
+    /// From the store, ordered by name.
     pub(crate) fn list(&self, deadline: Instant) -> Result<Vec<Stored>> {
         if !self.cached_reads {
             return self.list_known(deadline);
@@ -107,7 +105,7 @@ impl Service {
         Ok(flags)
     }
 
-    /// Reads all flags from memory if possible, ordered by name.
+    /// From memory if possible, ordered by name.
     pub(crate) fn list_known(&self, deadline: Instant) -> Result<Vec<Stored>> {
         self.wait(deadline, self.store.list())
     }

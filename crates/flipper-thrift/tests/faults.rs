@@ -32,7 +32,6 @@ struct Faulty {
     inner: MemoryFeatureFlagStore,
     down: Arc<AtomicBool>,
     hung: Arc<AtomicBool>,
-    /// Whether a call hangs now.
     waits: Arc<AtomicBool>,
 }
 
@@ -141,7 +140,6 @@ fn no_server() {
     }
     assert!(started.elapsed() > Duration::from_millis(100), "attempts are spread out");
 
-    // Now one starts.
     let server = Server::start(address, MemoryFeatureFlagStore::new()).unwrap();
     assert!(block_on(store.get("F")).unwrap().is_none());
     drop(server);
@@ -351,7 +349,7 @@ fn shutdown_finishes_what_is_running() {
     wait_until("the watch follows", || follows.load(Ordering::SeqCst));
     let shutdown = std::thread::spawn(move || {
         server.shutdown();
-        // A second one has no effect.
+        // Without effect.
         server.shutdown();
     });
     wait_until("the server takes no more connections", || std::net::TcpStream::connect(address).is_err());

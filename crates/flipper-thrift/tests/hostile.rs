@@ -92,7 +92,6 @@ fn random_bytes() {
     for _ in 0..300 {
         let length = random.usize(1..2000);
         let mut bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
-        // Most pass the detection.
         match random.u8(0..4) {
             0 => bytes.splice(..0, [0x80, 1, 0, 1]).for_each(drop),
             1 => bytes.splice(..0, [0x82, 0x21]).for_each(drop),

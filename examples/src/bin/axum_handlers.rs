@@ -34,7 +34,6 @@ fn routes(features: &FeatureFlagClient) -> Router {
     let flags = Flags::new(features);
     Router::new()
         .route("/sound", get(sound))
-        // 404 while the flag is off.
         .route("/beta", get(async || "welcome to the beta\n").layer(FeatureGate::on(flags.beta.clone())))
         .route("/checkout", get(checkout))
         .with_state(flags)

@@ -1,4 +1,4 @@
-//! One agent.
+//! A Consul agent.
 
 use std::fs;
 use std::path::{Path, PathBuf};

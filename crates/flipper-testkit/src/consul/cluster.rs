@@ -1,3 +1,5 @@
+//! A Consul cluster.
+
 use super::agent::{ConsulAgent, ConsulOptions};
 use crate::port::free_port;
 use crate::wait_until;

@@ -1,3 +1,5 @@
+//! A Redis cluster.
+
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
 use crate::port::free_port;

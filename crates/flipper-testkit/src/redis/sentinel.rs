@@ -1,3 +1,5 @@
+//! Redis Sentinels.
+
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
 use crate::wait_until;

@@ -1,3 +1,5 @@
+//! A Redis server.
+
 use std::fs;
 use std::process::Command;
 

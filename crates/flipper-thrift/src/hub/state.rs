@@ -97,7 +97,6 @@ impl State {
     pub(crate) fn take(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Reset { read_at, valid_for, .. } => {
-                // A client reads the flags on its next request.
                 self.new_epoch();
                 self.doubt.reset(read_at, valid_for);
             }
