@@ -135,8 +135,8 @@ impl<S: Source> Read for MessageReader<S> {
         }
         if self.left == 0 {
             return Err(match self.framed {
-                true => invalid("message goes on after the end of its frame"),
-                false => invalid("message is over the size allowed"),
+                true => invalid("message exceeds its frame"),
+                false => invalid("message exceeds the size allowed"),
             });
         }
         let wanted = out.len().min(self.left);

@@ -52,7 +52,7 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// An error if the client may have given up on the response: it would take it for that of its next call, and so on for every call after.
+/// An error if the client may have stopped waiting for the response: it would take it for that of its next call, and so on for every call after.
 /// A closed connection is unambiguous.
 fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: Option<Instant>) -> io::Result<()> {
     let took = began.elapsed();
@@ -61,11 +61,11 @@ fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: O
     }
     if until.is_some_and(|until| Instant::now() > until) {
         return Err(slow(&format!(
-            "answer took {took:.1?}, and a client that does not number its calls may have given up on it"
+            "answer took {took:.1?}, and a client that does not number its calls may have stopped waiting"
         )));
     }
     if reader.has_more() || reader.source().has_more()? {
-        return Err(slow("client has given up on a call, and would take the answer for that to its next one"));
+        return Err(slow("client stopped waiting for a call, and would take the answer for that of its next call"));
     }
     Ok(())
 }
@@ -156,13 +156,13 @@ impl Read for Socket {
             let deadline = *self.deadline.get_or_insert(now + self.message);
             let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
-                return Err(slow("message did not come whole in time"));
+                return Err(slow("message was not complete in time"));
             }
             self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         }
         (&*self.stream).read(buffer).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if between => slow("client was idle for too long"),
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => slow("message did not come whole in time"),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => slow("message was not complete in time"),
             _ => error,
         })
     }

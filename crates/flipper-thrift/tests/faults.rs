@@ -345,7 +345,7 @@ fn shutdown_finishes_what_is_running() {
         })
     });
     wait_until("all three are there", || server.connections() == 3);
-    wait_until("the write is under way", || flags.writing.load(Ordering::SeqCst));
+    wait_until("the write is pending", || flags.writing.load(Ordering::SeqCst));
     wait_until("the watch follows", || follows.load(Ordering::SeqCst));
     let shutdown = std::thread::spawn(move || {
         server.shutdown();
