@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Consul: a recursive delete of `features` removes all that a blocking query on `features/` watches, and does not wake it.
+# Consul: a recursive delete of `features` removes everything that a blocking query on `features/` watches, and does not wake it.
 # Versions: Consul 1.8.7 (Debian bullseye), one agent in development mode.
-# One would guess: the query returns at once with 404, as after a recursive delete of `features/`.
-# Seen: if any key under `features/` had been deleted in the quarter of an hour before, the query stays until its wait ends, 5
-# minutes by default. A plain read answers 404, with an index *lower* than the one of the query: the tombstone of the old deletion is all
-# that is left of the prefix, and the new tombstone, of `features`, is not under it.
-# What follows: a service goes on with flags that are gone. Watch the prefix without the slash (and leave out `features-old`
-# and the like), keep `wait` short, and begin from 0 when an index goes back.
+# Expected: the query returns at once with 404, as after a recursive delete of `features/`.
+# Seen: if any key under `features/` was deleted in the previous quarter of an hour, the query runs until its wait ends, 5
+# minutes by default. A plain read answers 404, with an index *lower* than the query's: only the tombstone of the old deletion
+# remains under the prefix, and the new tombstone, of `features`, is not under it.
+# Consequence: a service continues with deleted flags. Watch the prefix without the slash (and ignore `features-old`
+# and the like), keep `wait` short, and restart from 0 when an index goes back.
 source "$(dirname "$0")/support/common.sh"
 
-program=$(consul) || cannot "Consul 1.8.7 cannot be had"
+program=$(consul) || cannot "Consul 1.8.7 is unavailable"
 version "$("$program" version | head -1)"
 agent() {
   http=$(free_port); lan=$(free_port); rpc=$(free_port)
@@ -20,7 +20,7 @@ agent() {
   wait_for curl -sf -X PUT -d 1 "$kv/ready"
 }
 index() { curl -s -o /dev/null -D - "$kv/features/?recurse" | tr -d '\r' | awk 'tolower($1) == "x-consul-index:" { print $2 }'; }
-# DELETED: how long a blocking query on `features/` takes when this is deleted half a second after it began.
+# DELETED: how long a blocking query on `features/` takes if this is deleted half a second after its start.
 waited() {
   for flag in a b c; do curl -s -X PUT -d on "$kv/features/$flag" >/dev/null; done
   before=$(index)

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Consul: a blocking query whose index is higher than any of the server hears nothing, however often the key changes.
+# Consul: a blocking query with an index higher than the server's does not return, however often the key changes.
 # Versions: Consul 1.8.7 (Debian bullseye), one agent in development mode.
-# One would guess: the query returns at once (the documentation asks clients to begin from 0 when an index goes back), or at the
+# Expected: the query returns at once (the documentation asks clients to restart from 0 when an index goes back), or at the
 # next change of the key.
-# Seen: it returns when its wait ends, 5 minutes by default, though the key changes all the time. Only then does the client
+# Seen: it returns when its wait ends, 5 minutes by default, although the key changes. Only then does the client
 # see a lower index and can follow that advice.
-# What follows: after a data centre was set up again, each watcher that reconnects with its old index hears nothing for up to
-# 5 minutes, and serves the flags of the old one. After each lost connection read without an index first.
+# Consequence: after a data centre was rebuilt, each watcher that reconnects with its old index receives nothing for up to
+# 5 minutes, and serves old flags. After each lost connection read without an index first.
 source "$(dirname "$0")/support/common.sh"
 
-program=$(consul) || cannot "Consul 1.8.7 cannot be had"
+program=$(consul) || cannot "Consul 1.8.7 is unavailable"
 version "$("$program" version | head -1)"
 http=$(free_port)
-agent() { # an agent of this kind keeps nothing: the second one is a new data centre
+agent() { # a development agent keeps no data: the second one is a new data centre
   "$program" agent -dev -bind=127.0.0.1 -log-level=err -http-port="$http" -server-port="$(free_port)" -serf-lan-port="$(free_port)" \
     -serf-wan-port=-1 -dns-port=-1 -grpc-port=-1 >"$home/agent.log" 2>&1 &
   started+=($!); disown

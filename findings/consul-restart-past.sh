@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Consul: a single server that restarts with its data answers reads before it has applied its log: older values, fewer keys.
 # Versions: Consul 1.8.7 (Debian bullseye), one server with a data folder.
-# One would guess: "default" consistency of the leader shows every acknowledged write: the documentation names only a partitioned old leader.
-# Seen: after kill -9 and a restart the server leads, and answers 200 with values and indexes of long ago, or 404, until
+# Expected: "default" consistency of the leader shows every acknowledged write; the documentation excepts only a partitioned old leader.
+# Seen: after kill -9 and a restart the server leads, and answers 200 with outdated values and indexes, or 404, until
 # the log is applied. `?consistent` waits for that, and never showed an old value.
-# What follows: flags flap back, deleted ones return, new ones are missing, as if somebody had written that. Use `?consistent` for the first
-# read after a lost connection and wherever an index goes back. (Issue 2644 was closed; the fix is for `?consistent` alone.)
+# Consequence: flags flap back, deleted ones return, new ones are missing, as if they had been written so. Use `?consistent` for the first
+# read after a lost connection and whenever an index goes back. (Issue 2644 was closed; the fix covers only `?consistent`.)
 source "$(dirname "$0")/support/common.sh"
 
-program=$(consul) || cannot "Consul 1.8.7 cannot be had"
+program=$(consul) || cannot "Consul 1.8.7 is unavailable"
 version "$("$program" version | head -1)"
 http=$(free_port) rpc=$(free_port) lan=$(free_port)
 server() {
@@ -31,7 +31,7 @@ if what == "write":  # 3000 transactions that set 20 keys to the number of the t
         value = base64.b64encode(str(number).encode()).decode()
         operations = [{"KV": {"Verb": "set", "Key": f"features/f{key}", "Value": value}} for key in range(20)]
         assert ask(connection, "PUT", "/v1/txn", json.dumps(operations))[0] == 200
-else:  # reads of both kinds, each on its own, until the consistent ones have come
+else:  # reads of both kinds in parallel, until enough consistent ones came
     def reads(query, found, done):
         while not done() and time.time() < end:
             try:

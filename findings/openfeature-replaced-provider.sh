@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# OpenFeature: to replace a provider that works takes all flags to the callers' defaults until the new one is ready.
+# OpenFeature: replacing a ready provider gives callers their defaults for all flags until the new one is ready.
 # Versions: PyPI openfeature-sdk 0.10.0 (0.8.4 is the same), npm @openfeature/server-sdk 1.23.0.
-# One would guess: the old provider answers until the new one is ready, at least with `set_provider_and_wait`.
-# Seen: the old provider is out at once. While the new one is being initialized, by whichever of the two calls, every other thread or
-# request is answered with its default and PROVIDER_NOT_READY.
-# What follows: a service that reloads its provider while it runs (a new configuration, a renewed token) turns features off, or
-# on, in production for as long as that takes. Make the new provider ready before it is given to OpenFeature.
+# Expected: the old provider answers until the new one is ready, at least with `set_provider_and_wait`.
+# Seen: the old provider is removed at once. While the new one initializes, with either call, every other thread or
+# request gets its default and PROVIDER_NOT_READY.
+# Consequence: a service that reloads its provider while it runs (a new configuration, a renewed token) turns features off, or
+# on, in production for that long. Make the new provider ready before passing it to OpenFeature.
 source "$(dirname "$0")/support/common.sh"
 
 cat >"$home/probe.py" <<'PY'

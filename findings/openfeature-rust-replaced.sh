@@ -1,29 +1,16 @@
 #!/usr/bin/env bash
-# OpenFeature for Rust: while a provider is being replaced, evaluations wait, or are answered by another provider.
+# OpenFeature for Rust: while a provider is being replaced, evaluations wait, or another provider answers them.
 # Versions: crate open-feature 0.3.0, tokio 1.
-# One would guess: the old provider answers until the new one is ready, or PROVIDER_NOT_READY comes at once, as in other languages.
-# Seen: `set_provider` holds the lock of the providers while it awaits `initialize`. Each evaluation by each client, of other
-# providers too, waits for that long. `set_named_provider` takes the old provider out first: until the new one is
-# ready, clients of that name are answered by the default provider, without an error.
-# What follows: an `initialize` that waits for a server stops all requests that look at a flag, for as long as the server takes; with
-# named providers they see the flags of another part. Keep `initialize` empty: make the provider ready before it is given.
+# Expected: the old provider answers until the new one is ready, or PROVIDER_NOT_READY comes at once, as in other languages.
+# Seen: `set_provider` holds the lock of the providers while it awaits `initialize`. Each evaluation by each client, even of other
+# providers, waits for that long. `set_named_provider` removes the old provider first: until the new one is
+# ready, the default provider answers clients of that name, without an error.
+# Consequence: an `initialize` that waits for a server blocks all requests that check a flag, for as long as the server takes; with
+# named providers they get the flags of another part. Keep `initialize` empty: make the provider ready before passing it.
 source "$(dirname "$0")/support/common.sh"
 
-command -v cargo >/dev/null || cannot "cargo is missing"
-mkdir -p "$home/crate/src"
-cat >"$home/crate/Cargo.toml" <<'TOML'
-[package]
-name = "probe"
-version = "0.0.0"
-edition = "2021"
-[dependencies]
-async-trait = "0.1"
-open-feature = "=0.3.0"
-tokio = { version = "1", features = ["macros", "rt-multi-thread", "time"] }
-[profile.dev]
-debug = false
-TOML
-cat >"$home/crate/src/main.rs" <<'RUST'
+rust_probe 'async-trait = "0.1"' 'open-feature = "=0.3.0"' \
+  'tokio = { version = "1", features = ["macros", "rt-multi-thread", "time"] }' <<'RUST'
 use open_feature::provider::{FeatureProvider, ProviderMetadata, ResolutionDetails};
 use open_feature::{Client, EvaluationContext, EvaluationResult, OpenFeature, StructValue};
 use std::time::{Duration, Instant};
@@ -81,9 +68,7 @@ async fn main() {
     println!("set_named_provider, the client of \"shop\": {answer}");
 }
 RUST
-cargo build -q --manifest-path "$home/crate/Cargo.toml" --target-dir "$home/target" || cannot "cargo build"
-version "$(cargo --version), crate open-feature 0.3.0"
-timeout 30 "$home/target/debug/probe" >"$home/out"
+timeout 30 "$probe" >"$home/out"
 expected "\"default\" or \"shop\" of the client's own, or an error, at once"
 while read -r line; do seen "$line"; done <"$home/out"
 [ "$(cat "$home/out")" = 'set_provider, its own client: default late

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# py-consul: a token that is given as an argument is not used where CONSUL_HTTP_TOKEN is set.
+# py-consul: a token argument is ignored if CONSUL_HTTP_TOKEN is set.
 # Versions: PyPI py-consul 1.8.0. A small HTTP server on loopback shows what is sent.
-# One would guess: an argument wins over the environment, as it does for `host` and `port` in the same call (since 1.5.4), for the
+# Expected: an argument overrides the environment, as it does for `host` and `port` in the same call (since 1.5.4), for the
 # flags of `consul`, and in Consul's Go client.
-# Seen: `Consul(host=…, port=…, token="argument")` goes to that host and port, and sends the environment's token there. A token
+# Seen: `Consul(host=…, port=…, token="argument")` uses that host and port, and sends the environment's token there. A token
 # for a single call, `kv.get(name, token=…)`, is used.
-# What follows: a process with two clients, one to read and one to write, has one token for both; and a client that is
-# made for another data centre's address sends it the token of this one. Give the token to each call, or take it out of the environment.
+# Consequence: a process with two clients, one to read and one to write, has one token for both; and a client
+# for another data centre's address sends it the token of this one. Pass the token to each call, or remove it from the environment.
 source "$(dirname "$0")/support/common.sh"
 
 python_packages py-consul==1.8.0 requests==2.34.2 urllib3==2.8.0 idna==3.20 certifi==2026.10.19.post1 charset-normalizer==3.5.3

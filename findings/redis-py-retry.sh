@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# redis-py 8 sends a write again that may have been carried out, and returns the second answer as if it were the first.
-# Versions: PyPI redis 8.1.0; server Valkey 8.1.8. The client has its defaults, which repeat each command up to 10 times, but for
-# a socket_timeout of 0.5 s: the default is 5 s, and the script would be slow.
-# One would guess: a write whose answer is late raises TimeoutError, as with redis 5.0.8 and the same socket_timeout.
-# Seen: the server is busy for 1 s, once. `set(name, value, nx=True)` returns None, "there was one already", and the stored value is the
+# redis-py 8 repeats a write that may have succeeded, and returns the second reply as if it were the first.
+# Versions: PyPI redis 8.1.0; server Valkey 8.1.8. The client has its defaults, which repeat each command up to 10 times, except
+# a socket_timeout of 0.5 s: the default of 5 s would slow the script down.
+# Expected: a write with a late reply raises TimeoutError, as with redis 5.0.8 and the same socket_timeout.
+# Seen: the server is busy for 1 s, once. `set(name, value, nx=True)` returns None, "existed already", and the stored value is the
 # caller's own. `incr` of a new counter returns 2. Nothing is raised or logged.
-# What follows: a lock that was taken looks as if it was not, a flag that was created as if it had been there, a compare-and-set by a
-# script as a conflict. For such writes give the client `retry=Retry(NoBackoff(), 0)`, and look at what is stored after an error.
+# Consequence: a lock that was taken looks as if it was not, a created flag as if it had existed, a successful compare-and-set by a
+# script as a conflict. For such writes configure `retry=Retry(NoBackoff(), 0)`, and read the stored value after an error.
 source "$(dirname "$0")/support/common.sh"
 
 serve "$(valkey)"

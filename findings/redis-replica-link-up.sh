@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A replica that hears nothing of its primary answers old data and says `master_link_status:up`, for a minute.
+# A replica that is cut off from its primary answers old data and reports `master_link_status:up`, for a minute.
 # Versions: Valkey 8.1.8 with its defaults, as primary and as replica; a small proxy between them that is stopped.
-# One would guess: `master_link_status:up` means that the replica has what the primary acknowledged a moment ago, and that a cut is
+# Expected: `master_link_status:up` means that the replica has all that the primary acknowledged just before, and that a cut is
 # noticed within a ping or two (`repl-ping-replica-period` is 10 s).
-# Seen: the link stays up until `repl-timeout`, 60 s by default. Reads give the old value, `replica-serve-stale-data no` does not help, and
-# the primary still lists the replica as online. Only `master_last_io_seconds_ago` tells; it may be 10 in health.
-# What follows: a health check on the link's status passes while flags are a minute old. Look at the seconds, or lower repl-timeout.
+# Seen: the link stays up until `repl-timeout`, 60 s by default. Reads return the old value, `replica-serve-stale-data no` does not help, and
+# the primary still lists the replica as online. Only `master_last_io_seconds_ago` reveals it; up to 10 is healthy.
+# Consequence: a health check of the link's status passes while flags are a minute old. Check the seconds, or lower repl-timeout.
 source "$(dirname "$0")/support/common.sh"
 
 program=$(valkey)
@@ -26,7 +26,7 @@ PY
 between=$(free_port)
 python3 "$home/proxy.py" "$between" "$primary" & started+=($!); disown
 proxy=$!
-wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $between))"
+wait_for_port "$between"
 serve "$program" --dir "$home/replica" --replica-serve-stale-data no --replicaof 127.0.0.1 "$between"
 replica=$port
 ask() { "${program%-server}-cli" -p "$@" | tr -d '\r'; }
@@ -36,7 +36,7 @@ wait_for has old
 kill -STOP "$proxy"
 ask "$primary" SET flag new >/dev/null
 expected "within 15 s the link is down, and a read is refused"
-sleep 15 # what is waited for is that nothing happens
+sleep 15 # the absence of a change is under test
 link=$(ask "$replica" INFO replication | grep -E 'master_link_status|master_last_io' | xargs)
 value=$(ask "$replica" GET flag)
 state=$(ask "$primary" INFO replication | grep -o 'state=[a-z]*')

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Client tracking in broadcast mode reports names at the end of a round of the server's loop, but a flush at once.
 # Versions: Valkey 8.1.8, and Redis 7.0.15 where it is installed.
-# One would guess: reports come in the order of the writes; with NOLOOP only one's own writes are left out.
+# Expected: reports come in the order of the writes; NOLOOP omits only the client's own writes.
 # Seen: SET f/old, FLUSHDB, SET f/new in one pipeline is reported as "everything is gone", then f/old and f/new.
-# And with NOLOOP a client is not shown another client's SET if its own EXPIRE (or GETEX) of the key runs in the same round.
-# What follows: a cache that applies reports in order, without reading, ends with f/old; a cache with NOLOOP keeps an old
-# value for good, and says nothing. Read each name after a flush, and do not use NOLOOP.
+# And NOLOOP omits another client's SET if the client's own EXPIRE (or GETEX) of the key runs in the same round.
+# Consequence: a cache that applies reports in order, without reading, ends with f/old; a cache with NOLOOP silently keeps an old
+# value forever. Read each name after a flush, and do not use NOLOOP.
 source "$(dirname "$0")/support/common.sh"
 
 check() {

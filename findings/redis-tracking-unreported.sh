@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What client tracking in broadcast mode does not report, or late.
+# Changes that client tracking in broadcast mode reports late, or never.
 # Versions: Valkey 8.1.8, and Redis 7.0.15 where it is installed.
-# One would guess: whenever a GET gives another answer than before, a client that tracks the key gets a report, and at once.
-# Seen: SWAPDB replaces the whole database and is not reported at all. (FLUSHDB is, and of *any* database.)
-# 400,000 keys that expire at one moment: a read says that a key is gone, but those that are not read are reported as they
-# are deleted in the background, the last of them one to several seconds late, the later the busier the machine.
-# What follows: a cache that believes in tracking serves the swapped-out database until each key is written, and flags with
-# an end longer than they hold. Do not restore a database by SWAPDB under such clients, or restart them; keep the time in the flag.
+# Expected: whenever the result of a GET changes, a client that tracks the key gets a report, at once.
+# Seen: SWAPDB replaces the whole database and is not reported at all. (FLUSHDB is, of *any* database.)
+# 400,000 keys that expire together: a read finds a key missing, but unread keys are reported as they
+# are deleted in the background, the last of them one to several seconds late, later on a busy machine.
+# Consequence: a cache that relies on tracking serves the swapped-out database until each key is written, and expired flags
+# too long. Do not restore a database by SWAPDB under such clients, or restart them; store the expiry in the flag.
 source "$(dirname "$0")/support/common.sh"
 
 check() {

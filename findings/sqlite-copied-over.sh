@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# SQLite does not notice that its database file was copied over: an open connection answers from the old pages, for good.
+# SQLite does not notice a copy over its database file: an open connection answers from the old pages from then on.
 # Versions: the SQLite of the Python that runs this (the script prints it); seen with 3.40.1.
-# One would guess: `PRAGMA data_version` changes, or the next SELECT reads the new file. (mv is known to be no better: it leaves
-# the connection with the old file. cp writes into the very file that the connection has open.)
-# Seen: in WAL mode data_version and the rows stay the old ones, whatever the new file is. With a rollback journal they stay if
+# Expected: `PRAGMA data_version` changes, or the next SELECT reads the new file. (mv is no better: it leaves
+# the connection with the old file. cp writes into the open file itself.)
+# Seen: in WAL mode data_version and the rows stay unchanged, whatever the new file is. With a rollback journal they stay if
 # the new file has the same change counter, that is, as many commits: two files made by the same deploy script, for example.
 # A new connection in another process reads the new rows.
-# What follows: a service that polls data_version serves the old flags until it restarts. Restore with `.restore` or the backup
-# API, which write as a connection does. (Here no connection writes while the file is copied: that can spoil the file.)
+# Consequence: a service that polls data_version serves the old flags until it restarts. Restore with `.restore` or the backup
+# API, which write as a connection does. (Here no connection writes during the copy, which could damage the file.)
 source "$(dirname "$0")/support/common.sh"
 
 version "Python $(python3 -c 'import platform, sqlite3; print(platform.python_version() + ", SQLite " + sqlite3.sqlite_version)')"

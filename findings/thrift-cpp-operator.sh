@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The Thrift compiler takes field names that C++ does not, writes C++ that no compiler takes, and exits with 0.
+# The Thrift compiler accepts field names that are C++ keywords, generates invalid C++, and exits with 0.
 # Versions: thrift-compiler 0.17.0 (Debian bookworm).
-# One would guess: a refusal, as for its own list of reserved words (`class` is refused for every language), or a renamed field.
+# Expected: a refusal, as for its own list of reserved words (`class` is refused for every language), or a renamed field.
 # Seen: `operator`, `template` and `explicit` pass without a warning into declarations such as `std::string operator;`.
-# What follows: an IDL that works in nine languages cannot be used from C++ at all, and its authors learn it from others. Keep
+# Consequence: an IDL that works in nine languages cannot be used from C++, and its authors notice last. Keep
 # the reserved words of every language out of an IDL, and compile the generated code of each language in CI.
 source "$(dirname "$0")/support/common.sh"
 
-compiler=$(thrift_compiler) || cannot "thrift-compiler 0.17.0 cannot be had"
+compiler=$(thrift_compiler) || cannot "thrift-compiler 0.17.0 is unavailable"
 command -v g++ >/dev/null || cannot "g++ is missing"
 version "$("$compiler" -version), $(g++ --version | head -1)"
 expected "either thrift refuses the name, or the declaration that it writes compiles"

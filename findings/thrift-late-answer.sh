@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Python's Thrift clients hand the late answer of one call to the next call, and stay one answer behind for good.
+# Python's Thrift clients return the late response of one call to the next call, and stay one response behind from then on.
 # Versions: PyPI thrift 0.25.0 (code by thrift-compiler 0.17.0) and thriftpy2 0.7.1, binary protocol, buffered transport.
-# One would guess: after a read timeout the client is unusable, or the next call gets its own answer: each message has a name
+# Expected: after a read timeout the client is unusable, or the next call gets its own response: each message has a name
 # and a sequence number for that.
 # Seen: the server takes 1 s for the first call, the client waits 0.5 s. The call raises a timeout. The next call, get("b"),
-# returns the answer for "a", the one after that, get("c"), the one for "b". No error. All calls send number 0, and nothing is compared.
-# What follows: a flag is given the state of another flag. Close the connection after *any* error of a call, and let answers say
-# what they are answers to. (Known for thriftpy2, closed as "wontfix": issue 130; Ruby, Perl, PHP and C++ clients do the same.)
+# returns the response for "a", the one after that, get("c"), that for "b". No error. All calls send number 0, and nothing is compared.
+# Consequence: a flag gets the state of another flag. Close the connection after *any* error of a call, and let responses name
+# their request. (Known for thriftpy2, closed as "wontfix": issue 130; Ruby, Perl, PHP and C++ clients do the same.)
 source "$(dirname "$0")/support/common.sh"
 
-compiler=$(thrift_compiler) || cannot "thrift-compiler 0.17.0 cannot be had"
+compiler=$(thrift_compiler) || cannot "thrift-compiler 0.17.0 is unavailable"
 python_packages thrift==0.25.0 thriftpy2==0.7.1 ply==3.11 ijson==3.6.0
 version "$("$compiler" -version)"
 cat >"$home/flags.thrift" <<'IDL'
@@ -61,7 +61,7 @@ for name in "bcd":
 PY
 port=$(free_port)
 python3 "$home/server.py" "$port" & started+=($!); disown
-wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $port))"
+wait_for_port "$port"
 expected "timeout, then an error or: b -> state of b c -> state of c d -> state of d"
 for kind in thrift thriftpy2; do
   answers=$(timeout 30 python3 "$home/client.py" "$kind" "$port" "$home/flags.thrift" | xargs)

@@ -1,4 +1,4 @@
-//! What must hold for any stored text and any attributes. Run by the fuzzer, and by a test over the kept corpus.
+//! Properties of any stored text and any attributes. Run by the fuzzer, and by a test over the corpus.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ impl RandomSource for Fixed {
     }
 }
 
-/// The stored text up to the first line break, which no text that we write has; then the attributes as a JSON object.
+/// The stored text up to the first line break, which none of our texts has; then the attributes as a JSON object.
 pub(crate) fn check(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     let text = parts.next().unwrap_or_default();

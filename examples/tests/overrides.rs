@@ -1,4 +1,4 @@
-//! How the tests of a program say what its flags are.
+//! How a program's tests override its flags.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use flipper::tower::FeatureGate;
 use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, override_flags};
 use tower::ServiceExt;
 
-// The program: one client for all of it, and so for all tests.
+// The program: one client, which all tests share.
 
 static FEATURES: LazyLock<FeatureFlagClient> = LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
 
@@ -28,7 +28,7 @@ fn app() -> Router {
     Router::new().route("/sound", get(async || sound()).layer(FeatureGate::new(&FEATURES, "SOUNDS")))
 }
 
-// Its tests, which run at the same time.
+// Its tests, which run in parallel.
 
 #[test]
 fn new_sound() {
@@ -64,7 +64,7 @@ async fn a_route_and_what_it_calls() {
 async fn tasks_on_other_threads() {
     let _overrides = override_flags!(FEATURES, "IMPROVED_HORSE_SOUNDS" => true);
     assert_eq!(testing::spawn(async { sound() }).await.unwrap(), "whinny");
-    // A task that the program starts by itself is handed them by whoever can reach it.
+    // A task outside of the test's own gets the overrides explicitly.
     let overrides = Overrides::current();
     assert_eq!(tokio::spawn(overrides.attach(async { sound() })).await.unwrap(), "whinny");
 }

@@ -1,6 +1,6 @@
-//! The programs, each as a process of its own: asked over a socket while another process, this one, flips their flags.
+//! Runs each program as a process, and sends requests while another process, this one, flips its flags.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use flipper::bucketing::{Percentage, SaltedPercentageBucketer};
 use flipper_testkit::{PATIENCE, wait_until, within};
 use tempfile::TempDir;
 
-/// A program that runs, and its flags.
+/// A running program, and its flags.
 struct Program {
     process: Child,
     address: SocketAddr,
@@ -29,12 +29,12 @@ impl Program {
         let line = within(PATIENCE, || BufReader::new(stdout).lines().next());
         let line = line.unwrap().unwrap();
         let address = line.strip_prefix("listening on ").unwrap().parse().unwrap();
-        // After the program, which makes the flags.
+        // After the program, which creates the flags.
         let features = flipper::blocking::connect(&url).unwrap();
         Self { process, address, features, _folder: folder }
     }
 
-    /// The status and the body of the answer to a user.
+    /// The status and the body of the response to a user.
     fn get(&self, path: &str, user: &str) -> (u16, String) {
         let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -45,7 +45,7 @@ impl Program {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.trim_end().to_owned())
     }
 
-    /// Waits for this answer: a flip takes a moment from process to process.
+    /// Waits for this answer: a flip takes a moment between processes.
     fn becomes(&self, path: &str, user: &str, status: u16, body: &str) {
         let expected = (status, body.to_owned());
         wait_until(&format!("{path} is {expected:?}"), || self.get(path, user) == expected);
@@ -59,7 +59,7 @@ impl Drop for Program {
     }
 }
 
-/// What both programs with handlers do.
+/// The behaviour of both programs with handlers.
 fn handlers(program: &Program) {
     let features = &program.features;
     for on in [false, true, false] {
@@ -101,7 +101,7 @@ fn old_and_new_service() {
     program.becomes("/orders/1", "7", 200, "order 1, by the new service");
     program.becomes("/stock", "7", 200, "only the new service has a stock");
 
-    // Half of the users, each of them always the same way.
+    // Half of the users, each with a constant answer.
     features.set_bucketer("NEW_SERVICE", SaltedPercentageBucketer::new("user", Percentage::new(0.5))).unwrap();
     wait_until("some get the old service", || (0..50).any(|user| program.get("/stock", &user.to_string()).0 == 404));
     let statuses: Vec<u16> = (0..50).map(|user| program.get("/stock", &user.to_string()).0).collect();

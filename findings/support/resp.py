@@ -1,4 +1,4 @@
-"""A connection that speaks RESP3 and shows pushes in the order in which they come."""
+"""A RESP3 connection that returns pushes in order of arrival."""
 import socket
 import time
 
@@ -36,12 +36,12 @@ class Connection:
         raise ValueError(line)
 
     def ask(self, *commands):
-        """For connections that track nothing: the answers."""
+        """The replies. Only for connections without tracking."""
         self.send(*commands)
         return [self.read() for _ in commands]
 
     def pushes(self):
-        """What was reported up to now: a list of names each, or None for "everything is gone"."""
+        """The reports so far: a list of names each, or None for "everything is gone"."""
         time.sleep(0.2)  # a later round of the server's loop
         self.send("PING")
         found = []

@@ -1,4 +1,4 @@
-//! What a Thrift client may send, from the detection of its protocol to the answer.
+//! A Thrift client's bytes, from the detection of its protocol to the response.
 
 #![no_main]
 

@@ -8,11 +8,11 @@ use open_feature::{
 
 use crate::provider::error;
 
-/// What the targeting key is called unless told otherwise.
+/// The default attribute for the targeting key.
 pub(crate) const TARGETING_KEY: &str = "targeting_key";
 
-/// The custom fields in the order of their names, so that every call gives the same, and the targeting key last, since it counts
-/// where a field has its name.
+/// The custom fields, sorted by name to make calls repeatable, and the targeting key last, since it replaces
+/// a field of its name.
 pub(crate) fn attributes(context: &EvaluationContext, targeting_key: &str) -> EvaluationResult<Context> {
     let mut fields: Vec<_> = context.custom_fields.iter().collect();
     fields.sort_unstable_by_key(|(name, _)| *name);

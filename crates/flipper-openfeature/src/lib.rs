@@ -26,46 +26,46 @@
 //!
 //! # Flags and values
 //!
-//! A flag of OpenFeature is asked for by a key, and a type:
+//! OpenFeature reads a flag by a key and a type:
 //!
-//! | asked for | key | value |
+//! | type | key | value |
 //! |---|---|---|
 //! | bool | `FLAG` | the flag's answer for this context, as by [`evaluate`](flipper::FeatureFlagClient::evaluate) |
-//! | string, int, float, struct | `FLAG/KEY` | what the flag's client data have under `KEY`; `FLAG/KEY/INNER` goes into objects |
-//! | string, int, float | `FLAG` | what they have under `value` |
+//! | string, int, float, struct | `FLAG/KEY` | `KEY` in the flag's client data; `FLAG/KEY/INNER` for nested objects |
+//! | string, int, float | `FLAG` | `value` in the client data |
 //! | struct | `FLAG` | all of the client data |
 //!
-//! A value is there while the flag is on for the context; while it is off there is the error `FLAG_OFF`, so that the caller's
-//! own default applies. An integer is a float too, where a float is asked for. A null in an object is left out.
+//! There is a value while the flag is on for the context, else the error `FLAG_OFF`, so that the caller's
+//! default applies. A float may be stored as an integer. A null in an object is omitted.
 //!
 //! # Context
 //!
-//! The targeting key becomes the attribute `targeting_key`, or what [`targeting_key_as`](FlipperProvider::targeting_key_as) says;
-//! custom fields become attributes of their names, in the order of the names. A date is seconds since 1970, an integer. A struct
+//! The targeting key becomes the attribute `targeting_key`, or the one set by [`targeting_key_as`](FlipperProvider::targeting_key_as);
+//! custom fields become attributes of their names, sorted by name. A date is seconds since 1970, an integer. A struct
 //! may hold a [`flipper::json::Json`], [`flipper::json::Object`], `open_feature::Value` or `open_feature::StructValue`. Any other type is an
-//! `INVALID_CONTEXT` error, since a condition on an attribute that is left out would not be looked at.
+//! `INVALID_CONTEXT` error, since a condition on a missing attribute would be skipped.
 //!
 //! # Reasons and errors
 //!
 //! | reason of Flipper | OpenFeature | variant |
 //! |---|---|---|
-//! | enabled for everybody | `STATIC` | `on` |
+//! | enabled for everyone | `STATIC` | `on` |
 //! | disabled | `DISABLED` | `off` |
-//! | conditions, of whose attributes the context has none | `DEFAULT` | `on` |
-//! | conditions, deny conditions, a bucketer of your own | `TARGETING_MATCH` | `on`, `off` |
+//! | conditions, all on attributes that the context lacks | `DEFAULT` | `on` |
+//! | conditions, deny conditions, a custom bucketer | `TARGETING_MATCH` | `on`, `off` |
 //! | bucket, random | `SPLIT` | `on`, `off` |
 //! | overridden by a test | `OVERRIDDEN` | `on`, `off` |
-//! | no such flag | error `FLAG_NOT_FOUND`; before the store's flags are in memory, `PROVIDER_NOT_READY` | |
-//! | the stored flag cannot be read, or its percentage is no number | error `PARSE_ERROR` | |
-//! | an attribute's type does not go with a condition | error `INVALID_CONTEXT` | |
-//! | off, as the attribute is missing that tells callers apart | error `TARGETING_KEY_MISSING` | |
-//! | the value has another type, or there is none under the key | error `TYPE_MISMATCH` | |
+//! | missing flag | error `FLAG_NOT_FOUND`; before the store's flags are in memory, `PROVIDER_NOT_READY` | |
+//! | the stored flag is unreadable, or its percentage is no number | error `PARSE_ERROR` | |
+//! | an attribute's type does not match a condition | error `INVALID_CONTEXT` | |
+//! | off, since the attribute to hash is missing | error `TARGETING_KEY_MISSING` | |
+//! | the value has another type, or the key is missing | error `TYPE_MISMATCH` | |
 //!
-//! With an error the SDK's client gives no value; take what the flag is when it is off.
+//! With an error the SDK's client returns no value; fall back to that of a flag that is off.
 //!
-//! A flag's metadata has its client data, as far as they are strings, numbers or booleans, and `flipper.reason`,
+//! A flag's metadata has the strings, numbers and booleans of its client data, and `flipper.reason`,
 //! [`flipper.reason_code`](flipper::evaluation::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and
-//! `flipper.not_given`: attributes that the flag looks at and the context lacks, so that **conditions on them were not looked at**.
+//! `flipper.not_given`: attributes that the flag uses and the context lacks, so that **conditions on them were skipped**.
 
 mod context;
 mod provider;

@@ -1,4 +1,4 @@
-//! The provider itself.
+//! The provider.
 
 use flipper::json::Json;
 use flipper::store::Health;
@@ -12,9 +12,9 @@ use crate::context::{TARGETING_KEY, attributes};
 use crate::reason::{Resolved, resolve};
 use crate::value;
 
-/// Answers OpenFeature's questions from Flipper's flags in memory; see the [crate](crate).
+/// Answers OpenFeature from Flipper's flags in memory; see the [crate](crate).
 ///
-/// It does not wait for the store's flags when it is set as the provider. Where they are not there at once, wait before:
+/// Setting the provider does not wait for the store's flags. If they are not there at once, wait first:
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -23,7 +23,7 @@ use crate::value;
 ///
 /// # futures_executor::block_on(async {
 /// # let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
-/// features.ready().await?; // with a time limit, if the program should start without its flags
+/// features.ready().await?; // with a timeout, if the program should start without its flags
 /// OpenFeature::singleton_mut().await.set_provider(FlipperProvider::new(&features)).await;
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
@@ -45,21 +45,21 @@ impl FlipperProvider {
         }
     }
 
-    /// What attribute the targeting key becomes: what conditions and bucketers call it, such as `user_id`.
+    /// Names the attribute for the targeting key, as in conditions and bucketers, such as `user_id`.
     #[must_use]
     pub fn targeting_key_as(mut self, attribute: impl Into<String>) -> Self {
         self.targeting_key = attribute.into();
         self
     }
 
-    /// The answer, with a view of the flag as it was then.
+    /// The answer, and a scope with the flag as evaluated.
     fn resolve(&self, name: &str, context: &EvaluationContext) -> EvaluationResult<(Scope, Resolved)> {
         let scope = self.features.scope(attributes(context, &self.targeting_key)?);
         let resolved = resolve(&scope, name)?;
         Ok((scope, resolved))
     }
 
-    /// The value under a key, as a type that `convert` knows.
+    /// The value under a key, as a type that `convert` supports.
     fn value<T>(
         &self,
         flag_key: &str,
@@ -78,7 +78,6 @@ impl FlipperProvider {
             return Err(error(EvaluationErrorCode::General("FLAG_OFF".into()), message));
         }
         let data = scope.client_data(name).map_err(|failure| {
-            // An overridden flag need not exist.
             let code = match failure.kind() {
                 ErrorKind::FlagNotFound => EvaluationErrorCode::FlagNotFound,
                 _ => EvaluationErrorCode::ParseError,
@@ -93,7 +92,6 @@ impl FlipperProvider {
     }
 }
 
-/// Where a value of a flag is that no key was given for.
 const VALUE: Option<&str> = Some("value");
 
 #[async_trait]

@@ -10,7 +10,6 @@ use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, Flag
 
 use crate::provider::error;
 
-/// An answer of a flag that is there.
 pub(crate) struct Resolved {
     pub(crate) enabled: bool,
     pub(crate) explanation: String,
@@ -29,14 +28,13 @@ impl Resolved {
     }
 }
 
-/// The flag's answer in this scope.
 pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
     let evaluation = scope.evaluate(name);
     let explanation = evaluation.reason.to_string();
     let reason = match &evaluation.reason {
         Reason::NoSuchFlag => return Err(not_found(scope, name)),
         Reason::Corrupt => return Err(failed(EvaluationErrorCode::ParseError, name, &explanation)),
-        // It was not the context's: it is the percentage, which should be a number.
+        // Not an attribute of the context: the variable is the percentage, which should be a number.
         Reason::TypeMismatch { variable, .. } if !has(scope.context(), variable) => {
             return Err(failed(EvaluationErrorCode::ParseError, name, &explanation));
         }
@@ -45,7 +43,7 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
             return Err(failed(EvaluationErrorCode::TargetingKeyMissing, name, &explanation));
         }
         Reason::Disabled => EvaluationReason::Disabled,
-        // Conditions, and none was looked at.
+        // All conditions were skipped.
         Reason::Enabled | Reason::ConditionsMet if is_untargeted(scope, name, &evaluation) => EvaluationReason::Default,
         Reason::Enabled => EvaluationReason::Static,
         Reason::ConditionsMet
@@ -54,14 +52,14 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
         | Reason::Denied { .. }
         | Reason::CustomBucketer { .. } => EvaluationReason::TargetingMatch,
         Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => EvaluationReason::Split,
-        // OpenFeature has no word for it.
+        // OpenFeature has no such reason.
         other => EvaluationReason::Other(other.code().to_ascii_uppercase()),
     };
     let metadata = metadata(scope, name, &evaluation, &explanation);
     Ok(Resolved { enabled: evaluation.is_enabled, explanation, reason, metadata })
 }
 
-/// Whether the flag has conditions, and the context no attribute that they name.
+/// Whether the flag has conditions, all on attributes that the context lacks.
 fn is_untargeted(scope: &Scope, name: &str, evaluation: &Evaluation) -> bool {
     let Ok(record) = scope.record(name) else { return false };
     let conditions = record.conditions().iter().chain(record.deny_conditions());
@@ -89,7 +87,7 @@ fn failed(code: EvaluationErrorCode, name: &str, explanation: &str) -> open_feat
 
 fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &str) -> FlagMetadata {
     let mut metadata = FlagMetadata::default();
-    // An overridden flag need not exist.
+    // An override may have no flag.
     if let Ok(record) = scope.record(name) {
         for (key, value) in record.client_data().as_object().into_iter().flat_map(|data| data.iter()) {
             if let Some(value) = plain(value) {
@@ -100,7 +98,7 @@ fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &st
             metadata.add_value("flipper.created_date", created);
         }
     }
-    // After the client data, whose keys may be any.
+    // After the client data, so that its keys cannot replace these.
     metadata.add_value("flipper.reason", explanation);
     metadata.add_value("flipper.reason_code", evaluation.reason.code());
     if !evaluation.not_given.is_empty() {

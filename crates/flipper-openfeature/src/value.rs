@@ -1,9 +1,8 @@
-//! Values out of a flag's client data.
+//! Values in a flag's client data.
 
 use flipper::json::Json;
 use open_feature::{StructValue, Value};
 
-/// What is there under this path of keys.
 pub(crate) fn at<'a>(data: &'a Json, path: &str) -> Result<&'a Json, String> {
     path.split('/').try_fold(data, Json::get).ok_or_else(|| format!("the client data have nothing under {path:?}"))
 }

@@ -1,6 +1,6 @@
 //! The provider through the SDK's own client.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn features() -> FeatureFlagClient {
     FeatureFlagClient::new(MemoryFeatureFlagStore::new())
 }
 
-/// A client of an API of its own, since tests run at the same time.
+/// A client with its own API object, since tests run in parallel.
 fn client(features: &FeatureFlagClient) -> Client {
     let mut api = OpenFeature::default();
     block_on(api.set_provider(FlipperProvider::new(features).targeting_key_as("user_id")));
@@ -34,7 +34,7 @@ fn ask(client: &Client, flag: &str, context: &EvaluationContext) -> EvaluationRe
     block_on(client.get_bool_details(flag, Some(context), None))
 }
 
-fn nobody() -> EvaluationContext {
+fn anonymous() -> EvaluationContext {
     EvaluationContext::default()
 }
 
@@ -42,7 +42,7 @@ fn code<T: std::fmt::Debug>(result: EvaluationResult<T>) -> Code {
     result.unwrap_err().code
 }
 
-/// A flag that was stored so.
+/// A flag with this stored metadata.
 fn stored(meta: &str) -> FeatureFlagClient {
     let store = MemoryFeatureFlagStore::new();
     store.put_text(
@@ -56,29 +56,29 @@ fn stored(meta: &str) -> FeatureFlagClient {
 fn a_bool_is_the_flags_answer_with_its_reason() {
     let features = features();
     let client = client(&features);
-    assert_eq!(code(ask(&client, "FLAG", &nobody())), Code::FlagNotFound);
+    assert_eq!(code(ask(&client, "FLAG", &anonymous())), Code::FlagNotFound);
 
     block_on(features.create("FLAG").into_future()).unwrap();
-    let details = ask(&client, "FLAG", &nobody()).unwrap();
+    let details = ask(&client, "FLAG", &anonymous()).unwrap();
     assert_eq!((details.value, details.reason), (false, Some(EvaluationReason::Disabled)));
     assert_eq!((details.variant.as_deref(), details.flag_key.as_str()), (Some("off"), "FLAG"));
 
     block_on(features.enable("FLAG")).unwrap();
-    let details = ask(&client, "FLAG", &nobody()).unwrap();
+    let details = ask(&client, "FLAG", &anonymous()).unwrap();
     assert_eq!((details.value, details.reason), (true, Some(EvaluationReason::Static)));
     assert_eq!(details.variant.as_deref(), Some("on"));
 
     block_on(features.add_condition("FLAG", Condition::new().eq("plan", "pro"))).unwrap();
     for (plan, on) in [("pro", true), ("free", false)] {
-        let details = ask(&client, "FLAG", &nobody().with_custom_field("plan", plan)).unwrap();
+        let details = ask(&client, "FLAG", &anonymous().with_custom_field("plan", plan)).unwrap();
         assert_eq!((details.value, details.reason), (on, Some(EvaluationReason::TargetingMatch)));
     }
-    for nobody in [nobody(), nobody().with_custom_field("Plan", "free")] {
-        let details = ask(&client, "FLAG", &nobody).unwrap();
+    for context in [anonymous(), anonymous().with_custom_field("Plan", "free")] {
+        let details = ask(&client, "FLAG", &context).unwrap();
         assert_eq!(
             (details.value, details.reason),
             (true, Some(EvaluationReason::Default)),
-            "no condition is looked at"
+            "all conditions are skipped"
         );
         let not_given = &details.flag_metadata.values["flipper.not_given"];
         assert_eq!(*not_given, FlagMetadataValue::String("plan".into()));
@@ -94,7 +94,7 @@ fn buckets_and_chance_are_a_split() {
     block_on(features.set_bucketer("FLAG", ConsistentHashPercentageBucketer::new(half()))).unwrap();
     for user in 0..50 {
         let user = user.to_string();
-        let details = ask(&client, "FLAG", &nobody().with_targeting_key(&user)).unwrap();
+        let details = ask(&client, "FLAG", &anonymous().with_targeting_key(&user)).unwrap();
         assert_eq!(details.reason, Some(EvaluationReason::Split));
         let evaluation = features.evaluate("FLAG", &context! { user_id: &user });
         assert_eq!(details.value, evaluation.is_enabled, "the targeting key is the attribute `user_id`");
@@ -102,28 +102,28 @@ fn buckets_and_chance_are_a_split() {
         assert_eq!(details.flag_metadata.values.get("flipper.bucket_score"), Some(&score));
     }
     block_on(features.set_bucketer("FLAG", PercentageBucketer::new(half()))).unwrap();
-    assert_eq!(ask(&client, "FLAG", &nobody()).unwrap().reason, Some(EvaluationReason::Split));
+    assert_eq!(ask(&client, "FLAG", &anonymous()).unwrap().reason, Some(EvaluationReason::Split));
 
     block_on(features.set_bucketer("FLAG", SaltedPercentageBucketer::new("user_id", half()))).unwrap();
-    let error = ask(&client, "FLAG", &nobody()).unwrap_err();
+    let error = ask(&client, "FLAG", &anonymous()).unwrap_err();
     assert_eq!(error.code, Code::TargetingKeyMissing);
     assert!(error.message.unwrap().contains("user_id"));
-    assert_eq!(ask(&client, "FLAG", &nobody().with_targeting_key("7")).unwrap().reason, Some(EvaluationReason::Split));
+    assert_eq!(ask(&client, "FLAG", &anonymous().with_targeting_key("7")).unwrap().reason, Some(EvaluationReason::Split));
     block_on(features.set_bucketer("FLAG", SaltedPercentageBucketer::new("user_id", Percentage::new(1.0)))).unwrap();
-    assert!(ask(&client, "FLAG", &nobody()).unwrap().value, "everybody, known or not");
+    assert!(ask(&client, "FLAG", &anonymous()).unwrap().value, "everyone, with or without the attribute");
 }
 
 #[test]
-fn what_cannot_be_read_is_a_parse_error() {
+fn an_unreadable_flag_is_a_parse_error() {
     let store = MemoryFeatureFlagStore::new();
     store.put_text("FLAG", "{");
-    assert_eq!(code(ask(&client(&FeatureFlagClient::new(store)), "FLAG", &nobody())), Code::ParseError);
+    assert_eq!(code(ask(&client(&FeatureFlagClient::new(store)), "FLAG", &anonymous())), Code::ParseError);
 
     for bucketer in ["PercentageBucketer", "ConsistentHashPercentageBucketer"] {
         let percentage = r#"{"type": "Percentage", "value": "half"}"#;
         let features = stored(&format!(r#", "bucketer": {{"type": "{bucketer}", "percentage": {percentage}}}"#));
-        let somebody = nobody().with_targeting_key("7");
-        assert_eq!(code(ask(&client(&features), "FLAG", &somebody)), Code::ParseError, "{bucketer}");
+        let user = anonymous().with_targeting_key("7");
+        assert_eq!(code(ask(&client(&features), "FLAG", &user)), Code::ParseError, "{bucketer}");
     }
 }
 
@@ -133,10 +133,10 @@ fn an_attribute_of_the_wrong_type_is_an_invalid_context() {
     block_on(features.create("FLAG").enabled(true).into_future()).unwrap();
     block_on(features.add_condition("FLAG", Condition::new().gt("percentage", 3))).unwrap();
     let client = client(&features);
-    let error = ask(&client, "FLAG", &nobody().with_custom_field("percentage", "many")).unwrap_err();
+    let error = ask(&client, "FLAG", &anonymous().with_custom_field("percentage", "many")).unwrap_err();
     assert_eq!(error.code, Code::InvalidContext);
     assert!(error.message.unwrap().contains("a string"));
-    assert!(ask(&client, "FLAG", &nobody().with_custom_field("percentage", 4)).unwrap().value);
+    assert!(ask(&client, "FLAG", &anonymous().with_custom_field("percentage", 4)).unwrap().value);
 }
 
 #[test]
@@ -195,13 +195,13 @@ fn values_are_in_the_client_data() {
 }
 
 #[test]
-fn a_value_is_there_while_the_flag_is_on_for_the_context() {
+fn a_value_exists_while_the_flag_is_on_for_the_context() {
     let features = features();
     block_on(features.create("FLAG").enabled(true).client_data(json!({ "value": "green" })).into_future()).unwrap();
     block_on(features.add_condition("FLAG", Condition::new().eq("plan", "pro"))).unwrap();
     let client = client(&features);
     let value = |plan| {
-        let context = nobody().with_custom_field("plan", plan);
+        let context = anonymous().with_custom_field("plan", plan);
         block_on(client.get_string_value("FLAG", Some(&context), None))
     };
     assert_eq!(value("pro").as_deref(), Ok("green"));
@@ -212,12 +212,12 @@ fn a_value_is_there_while_the_flag_is_on_for_the_context() {
 }
 
 #[test]
-fn metadata_tells_of_provider_and_flag() {
+fn metadata_describes_provider_and_flag() {
     let features = stored(r#", "client_data": {"owner": "horses", "ttl": 3600, "ratio": 0.5, "on": true, "list": []}"#);
     let mut api = OpenFeature::default();
     block_on(api.set_named_provider("flags", FlipperProvider::new(&features)));
     assert_eq!(block_on(api.named_provider_metadata("flags")).unwrap().name, "flipper");
-    let details = ask(&api.create_named_client("flags"), "FLAG", &nobody()).unwrap();
+    let details = ask(&api.create_named_client("flags"), "FLAG", &anonymous()).unwrap();
     let values = details.flag_metadata.values;
     assert_eq!(values["owner"], FlagMetadataValue::String("horses".into()));
     assert_eq!(values["ttl"], FlagMetadataValue::Int(3600));
@@ -249,31 +249,31 @@ fn every_type_of_field_becomes_an_attribute() {
     ];
     for (field, json) in fields {
         block_on(features.set_conditions("FLAG", [Condition::new().eq("a", &json)])).unwrap();
-        let details = ask(&client, "FLAG", &nobody().with_custom_field("a", field.clone())).unwrap();
+        let details = ask(&client, "FLAG", &anonymous().with_custom_field("a", field.clone())).unwrap();
         assert!(details.value, "{field:?} is {json}");
         block_on(features.set_conditions("FLAG", [Condition::new().eq("a", "something else")])).unwrap();
-        assert!(!ask(&client, "FLAG", &nobody().with_custom_field("a", field)).unwrap().value);
+        assert!(!ask(&client, "FLAG", &anonymous().with_custom_field("a", field)).unwrap().value);
     }
 
     struct Unknown;
     let unknown = EvaluationContextFieldValue::new_struct(Unknown);
-    let error = ask(&client, "FLAG", &nobody().with_custom_field("a", unknown)).unwrap_err();
+    let error = ask(&client, "FLAG", &anonymous().with_custom_field("a", unknown)).unwrap_err();
     assert_eq!(error.code, Code::InvalidContext);
     assert!(error.message.unwrap().contains("\"a\""));
 }
 
 #[test]
-fn the_targeting_key_has_a_name_of_its_own() {
+fn the_targeting_key_has_a_default_attribute() {
     let features = features();
     block_on(features.create("FLAG").enabled(true).into_future()).unwrap();
     block_on(features.add_condition("FLAG", Condition::new().eq("targeting_key", "7"))).unwrap();
     let mut api = OpenFeature::default();
     block_on(api.set_provider(FlipperProvider::new(&features)));
     let client = api.create_client();
-    assert!(ask(&client, "FLAG", &nobody().with_targeting_key("7")).unwrap().value);
-    assert!(!ask(&client, "FLAG", &nobody().with_targeting_key("8")).unwrap().value);
-    let both = nobody().with_targeting_key("7").with_custom_field("targeting_key", "8");
-    assert!(ask(&client, "FLAG", &both).unwrap().value, "the targeting key counts");
+    assert!(ask(&client, "FLAG", &anonymous().with_targeting_key("7")).unwrap().value);
+    assert!(!ask(&client, "FLAG", &anonymous().with_targeting_key("8")).unwrap().value);
+    let both = anonymous().with_targeting_key("7").with_custom_field("targeting_key", "8");
+    assert!(ask(&client, "FLAG", &both).unwrap().value, "the targeting key wins");
 }
 
 #[test]
@@ -283,15 +283,15 @@ fn without_flags_it_is_not_ready_and_after_a_loss_it_is_stale() {
     let features = FeatureFlagClient::new(MirroredFeatureFlagStore::new(store.clone()));
     let (provider, client) = (FlipperProvider::new(&features), client(&features));
     assert_eq!(provider.status(), ProviderStatus::NotReady);
-    assert_eq!(code(ask(&client, "FLAG", &nobody())), Code::ProviderNotReady);
+    assert_eq!(code(ask(&client, "FLAG", &anonymous())), Code::ProviderNotReady);
 
     store.reconnect();
     block_on(features.ready()).unwrap();
     assert_eq!(provider.status(), ProviderStatus::Ready);
-    assert_eq!(code(ask(&client, "FLAG", &nobody())), Code::FlagNotFound);
+    assert_eq!(code(ask(&client, "FLAG", &anonymous())), Code::FlagNotFound);
     block_on(features.close()).unwrap();
     assert_eq!(provider.status(), ProviderStatus::STALE);
-    assert_eq!(code(ask(&client, "FLAG", &nobody())), Code::FlagNotFound);
+    assert_eq!(code(ask(&client, "FLAG", &anonymous())), Code::FlagNotFound);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_test_overrides_a_flag() {
     let value = || block_on(client.get_string_value("FLAG/color", None, None));
     assert_eq!(code(value()), Code::FlagNotFound);
     let _overrides = override_flags!(features, "FLAG" => true);
-    assert_eq!(code(value()), Code::FlagNotFound, "on, but with no client data to take the value from");
-    let details = ask(&client, "FLAG", &nobody()).unwrap();
+    assert_eq!(code(value()), Code::FlagNotFound, "on, but without client data");
+    let details = ask(&client, "FLAG", &anonymous()).unwrap();
     assert_eq!((details.value, details.reason), (true, Some(EvaluationReason::Other("OVERRIDDEN".into()))));
 }

@@ -1,4 +1,4 @@
-//! Other processes: the test program itself, started anew in a role.
+//! Child processes: the test program itself, restarted with a role.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{self, Command, ExitStatus, Stdio};
@@ -10,13 +10,13 @@ use crate::PATIENCE;
 
 const ROLE: &str = "FLIPPER_TEST_ROLE";
 const ARGUMENTS: &str = "FLIPPER_TEST_ARGUMENTS";
-/// Marks the lines that are meant for the parent; the test harness prints others.
+/// Marks lines for the parent among the test harness's own.
 const MARK: char = '@';
 
-/// Another process, killed when it is dropped.
+/// A child process, killed when dropped.
 ///
-/// It runs the test called `child` of the same test program, which does what [`child_role`] says; without a role that test
-/// starts a child itself, and so tests that this works.
+/// It runs the test `child` of the same test program, which acts by its [`child_role`]. Without a role that test
+/// starts a child itself, and so tests this.
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
@@ -31,7 +31,7 @@ impl Child {
         Self::start(&mut command(role, arguments))
     }
 
-    /// Starts one that runs as another user, which takes root.
+    /// Starts one that runs as another user, which needs root.
     #[cfg(unix)]
     #[must_use]
     #[track_caller]
@@ -47,60 +47,44 @@ impl Child {
         if let Some(stdout) = process.stdout.take() {
             thread::spawn(move || {
                 let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-                let said = lines.filter_map(|line| Some(line.split_once(MARK)?.1.to_owned()));
-                // Fails when nobody wants to hear any more.
-                let _ = { said }.try_for_each(|line| sender.send(line));
+                let marked = lines.filter_map(|line| Some(line.split_once(MARK)?.1.to_owned()));
+                // Fails when the receiver is dropped.
+                let _ = { marked }.try_for_each(|line| sender.send(line));
             });
         }
         Self { process, lines }
     }
 
-    /// The next line that it says, or `None` when it has ended.
-    ///
-    /// # Panics
-    ///
-    /// If it says nothing for [`PATIENCE`].
+    /// The next line from the child, or `None` when it has ended. Panics after [`PATIENCE`].
     #[track_caller]
     pub fn line(&self) -> Option<String> {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the child said nothing for {PATIENCE:?}"),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the child sent nothing for {PATIENCE:?}"),
         }
     }
 
-    /// Waits for this line.
-    ///
-    /// # Panics
-    ///
-    /// If it says another one, or none.
+    /// Waits for this line. Panics at another one.
     #[track_caller]
     pub fn expect(&self, line: &str) {
-        assert_eq!(self.line().as_deref(), Some(line), "what the child says");
+        assert_eq!(self.line().as_deref(), Some(line), "the line from the child");
     }
 
-    /// Says something to it.
-    ///
-    /// # Panics
-    ///
-    /// If it does not listen any more.
+    /// Sends it a line.
     #[track_caller]
     pub fn say(&mut self, line: &str) {
-        let said = self.process.stdin.as_mut().map(|stdin| writeln!(stdin, "{line}").and_then(|()| stdin.flush()));
-        assert!(matches!(said, Some(Ok(()))), "the child does not listen");
+        let sent = self.process.stdin.as_mut().map(|stdin| writeln!(stdin, "{line}").and_then(|()| stdin.flush()));
+        assert!(matches!(sent, Some(Ok(()))), "the child does not read");
     }
 
-    /// Kills it with SIGKILL, and gives what it had said and nobody has read.
+    /// Kills it with SIGKILL, and returns its unread lines.
     pub fn kill(mut self) -> Vec<String> {
         self.stop();
         self.lines.iter().collect()
     }
 
     /// Sends it a signal, such as `STOP`.
-    ///
-    /// # Panics
-    ///
-    /// If that cannot be done.
     #[cfg(unix)]
     #[track_caller]
     pub fn signal(&self, name: &str) {
@@ -108,11 +92,7 @@ impl Child {
         assert!(status.is_ok_and(|status| status.success()), "no signal {name} could be sent");
     }
 
-    /// Waits for its end.
-    ///
-    /// # Panics
-    ///
-    /// If it did not end well, or not within [`PATIENCE`].
+    /// Waits for its successful end.
     #[track_caller]
     pub fn succeed(mut self) {
         drop(self.process.stdin.take());
@@ -147,12 +127,8 @@ impl Drop for Child {
     }
 }
 
-/// Lets children go at once, when each has said `ready`, and waits for their ends. They say `on it` as long as they get on, which on a
-/// busy machine takes its time.
-///
-/// # Panics
-///
-/// If one says something else, or does not end well.
+/// Starts children at the same time, once each has sent `ready`, and waits for their ends. They send `on it` while they make
+/// progress, which restarts the timeout on a busy machine.
 #[track_caller]
 pub fn run_together(mut children: Vec<Child>) {
     for child in &children {
@@ -163,7 +139,7 @@ pub fn run_together(mut children: Vec<Child>) {
     }
     for child in children {
         while let Some(line) = child.line() {
-            assert_eq!(line, "on it", "what the child says");
+            assert_eq!(line, "on it", "the line from the child");
         }
         child.succeed();
     }
@@ -178,7 +154,7 @@ fn command(role: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a child is to do.
+/// The task of a child.
 #[derive(Debug)]
 pub struct Role {
     /// Its name.
@@ -188,10 +164,6 @@ pub struct Role {
 }
 
 /// The role of this process, if it is a child.
-///
-/// # Panics
-///
-/// If it has a role and no arguments.
 #[must_use]
 pub fn child_role() -> Option<Role> {
     let name = std::env::var(ROLE).ok()?;
@@ -200,14 +172,14 @@ pub fn child_role() -> Option<Role> {
 }
 
 impl Role {
-    /// Says a line to the parent.
+    /// Sends a line to the parent.
     pub fn say(&self, line: &str) {
         let mut stdout = io::stdout().lock();
-        // Fails when the parent is gone, and then nothing matters.
+        // Fails when the parent has ended, which kills this process too.
         let _ = writeln!(stdout, "{MARK}{line}").and_then(|()| stdout.flush());
     }
 
-    /// Waits for the next line of the parent; `None` when it has no more to say.
+    /// Waits for the next line of the parent; `None` at the end of its input.
     pub fn hear(&self) -> Option<String> {
         io::stdin().lock().lines().next()?.ok()
     }

@@ -1,4 +1,4 @@
-//! What fuzzing found worth keeping.
+//! The corpus of the fuzz targets.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,10 +8,6 @@ use flate2::read::GzDecoder;
 use tar::Archive;
 
 /// The inputs of `fuzz/corpus/NAME.tar.gz`, which `scripts/fuzz` packs.
-///
-/// # Panics
-///
-/// If there is no such archive, or it is damaged.
 #[must_use]
 pub fn corpus(name: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(format!("{name}.tar.gz"));

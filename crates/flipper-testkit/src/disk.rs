@@ -1,22 +1,18 @@
-//! A disk that is soon full.
+//! A disk that fills up quickly.
 
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A file system of its own in memory, unmounted when it is dropped.
+/// A file system in memory, unmounted when dropped.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// Mounts one of so many KiB, or says why not. Takes root and Linux.
-    ///
-    /// # Errors
-    ///
-    /// What `mount` says.
+    /// Mounts one of this size. Needs root and Linux.
     pub fn mount(kibibytes: u32) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let size = format!("size={kibibytes}k");
@@ -37,7 +33,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, since a test that panicked may have files open.
+        // Lazily, since a test that panicked may have open files.
         let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
     }
 }

@@ -1,4 +1,5 @@
-//! Test support for Flipper: child processes, servers, small disks and waiting, all of which clean up after themselves.
+//! Test support for Flipper: child processes, servers, small disks and waiting. All clean up after themselves, and panic on failure.
+//! Servers whose program is missing print `SKIP` and return `None`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,25 +30,21 @@ pub use shared::Shared;
 pub use tls::write as write_certificates;
 pub use wait::{PATIENCE, block_on, wait_until, within};
 
-/// Says visibly that a test did not run, and why. Where `CI` is set everything must run, and this panics.
-///
-/// # Panics
-///
-/// If the environment variable `CI` is set.
+/// Prints that a test did not run, and why. Panics if `CI` is set, since everything must run there.
 pub fn skip(what: &str, why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what} must not be skipped where CI is set: {why}");
-    // Past the test harness, which captures what is printed; in one piece, for other tests write too.
+    // Bypasses the test harness, which captures prints; in one piece, since tests run in parallel.
     let _ = std::io::stderr().write_all(format!("SKIP {what}: {why}\n").as_bytes());
 }
 
-/// Where a program is, if it is installed.
+/// The path of a program, if it is installed.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-/// Whether this process may do everything.
+/// Whether this process is root.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn is_root() -> bool {

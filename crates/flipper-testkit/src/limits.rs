@@ -1,13 +1,13 @@
-//! What a process may use, and does.
+//! Limits and memory of a process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Lets this process and its children have as many files and connections open as the system allows. Where those are fewer than `files`,
-/// says that `test` is skipped.
+/// Raises the limit of open files and connections to the system's, for this process and its children. Skips `test` if that is less
+/// than `files`.
 #[must_use]
 pub fn can_open(files: u64, test: &str) -> bool {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // The same for all tests, which run at the same time.
+    // The same for all tests, which run in parallel.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let enough = raised.is_ok() && maximum.is_none_or(|maximum| maximum >= files);
     if !enough {
@@ -16,11 +16,7 @@ pub fn can_open(files: u64, test: &str) -> bool {
     enough
 }
 
-/// How many bytes of memory a process has.
-///
-/// # Panics
-///
-/// If there is no such process.
+/// A process's resident memory in bytes.
 #[must_use]
 #[track_caller]
 pub fn resident_memory(process: u32) -> u64 {

@@ -1,14 +1,10 @@
-//! Ports of one's own.
+//! Free ports.
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 use std::net::TcpListener;
 
-/// A port that was free a moment ago.
-///
-/// # Panics
-///
-/// If there is none.
+/// A port that was free just now.
 #[must_use]
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

@@ -1,4 +1,4 @@
-//! A program that a test runs.
+//! A program under test.
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -15,7 +15,7 @@ use crate::wait_until;
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// Starts it; what it prints goes into the file.
+    /// Starts it, with its output in the file.
     pub(crate) fn start(command: &mut Command, output: &Path) -> Self {
         let output = File::create(output).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
@@ -26,11 +26,11 @@ impl Process {
         self.0.try_wait().unwrap().is_some()
     }
 
-    /// `kill -STOP`, until it has stopped.
+    /// `kill -STOP`, and waits until it has stopped.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
         let id = self.0.id();
-        // A thread that has the processor goes on until the signal has reached it.
+        // A running thread continues until the signal reaches it.
         let stopped =
             |status: String| status.lines().any(|line| line.starts_with("State:") && line.contains("(stopped)"));
         let threads = || fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();

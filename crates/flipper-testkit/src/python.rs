@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::skip;
 
-/// The interpreter of the environment with `flipper-client` 1.3.2; `None`, said aloud, where there is none.
+/// The interpreter with `flipper-client` 1.3.2. Prints `SKIP` and returns `None` without it.
 #[must_use]
 pub fn interpreter() -> Option<PathBuf> {
     let python = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/python/bin/python"));

@@ -1,4 +1,4 @@
-//! A proxy for any protocol, before any server, that can be made to do harm.
+//! A proxy for any protocol and server, with faults.
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What a relay does.
+/// The fault of a relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Harm {
-    /// It passes everything on.
+    /// It forwards everything.
     #[default]
     None,
-    /// It keeps each piece of an answer back for so long.
+    /// It delays each piece of a response.
     Delay(Duration),
-    /// Of every so many pieces of answers, on average, it passes on half of one, and then closes that connection.
+    /// On average every nth piece of a response it forwards half of one, and closes that connection.
     Cut(usize),
     /// It closes each connection at once.
     Refuse,
@@ -33,7 +33,7 @@ pub struct Relay {
 #[derive(Debug, Default)]
 struct State {
     harm: Harm,
-    /// Both ends of each, by its number.
+    /// Both sockets of each connection, by its number.
     connections: HashMap<usize, [TcpStream; 2]>,
     connected: usize,
     pieces: usize,
@@ -42,11 +42,7 @@ struct State {
 }
 
 impl Relay {
-    /// Starts one before the server at this port of this machine.
-    ///
-    /// # Panics
-    ///
-    /// If no port can be had.
+    /// Starts one for the local server at this port.
     #[must_use]
     pub fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -62,7 +58,7 @@ impl Relay {
                     return;
                 }
                 if !refuses {
-                    // Fails where the server is away, and then the client is closed.
+                    // Fails if the server is down, which closes the client.
                     let _ = connect(client, server, &serving);
                 }
             }
@@ -76,7 +72,7 @@ impl Relay {
         self.port
     }
 
-    /// Does this from now on. [`Harm::Refuse`] breaks what is connected.
+    /// Sets the fault. [`Harm::Refuse`] breaks open connections.
     pub fn harm(&self, harm: Harm) {
         let mut state = lock(&self.state);
         state.harm = harm;
@@ -87,7 +83,7 @@ impl Relay {
         }
     }
 
-    /// How many connections it has cut.
+    /// The number of connections it has cut.
     #[must_use]
     pub fn cuts(&self) -> usize {
         lock(&self.state).cuts
@@ -168,7 +164,7 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, state: &Mutex<State>) 
     }
 }
 
-/// No pattern: a client that tries again with as many pieces each time would be cut each time.
+/// Without a pattern: a client that repeats the same pieces must not be cut each time.
 fn scattered(number: usize) -> usize {
     let word = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     usize::try_from((word ^ (word >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33).unwrap_or_default()

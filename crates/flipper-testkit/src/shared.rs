@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// One for all tests that run at the same time, gone with the last of them.
+/// One server for all tests that run in parallel, dropped by the last of them.
 #[derive(Debug)]
 pub struct Shared<T>(Mutex<Weak<T>>);
 
@@ -14,7 +14,7 @@ impl<T> Shared<T> {
         Self(Mutex::new(Weak::new()))
     }
 
-    /// The one that runs, or a new one.
+    /// The running one, or a new one.
     pub fn get(&self, start: impl FnOnce() -> Option<T>) -> Option<Arc<T>> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = shared.upgrade() {

@@ -1,4 +1,4 @@
-//! A certificate authority of the test's own.
+//! A certificate authority for tests.
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -7,15 +7,11 @@ use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-/// Writes `server.crt` and `server.key` for `localhost` and `127.0.0.1`, `client.crt` and `client.key`, and `ca.crt`; the
+/// Writes `server.crt` and `server.key` for `localhost` and `127.0.0.1`, `client.crt` and `client.key`, and `ca.crt`. Returns the
 /// authority's certificate as PEM.
-///
-/// # Panics
-///
-/// If that does not work.
 pub fn write(dir: &Path) -> String {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    // With the name of those that it vouches for, OpenSSL would take them for their own authorities.
+    // With the same name as its certificates, OpenSSL would take those for their own authorities.
     authority.distinguished_name.push(DnType::CommonName, "an authority for tests");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

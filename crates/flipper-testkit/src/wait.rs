@@ -5,19 +5,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Long enough for anything that does happen, on a busy machine too.
+/// Longer than any expected delay, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs whatever can be awaited, without any runtime.
+/// Awaits a future without a runtime.
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     futures_executor::block_on(future.into_future())
 }
 
-/// Waits until `condition` holds.
-///
-/// # Panics
-///
-/// After [`PATIENCE`].
+/// Waits until `condition` holds. Panics after [`PATIENCE`].
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -27,11 +23,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Runs `work` on a thread of its own, and gives what it gives.
-///
-/// # Panics
-///
-/// If that takes longer than `limit`, or panics.
+/// Runs `work` on its own thread, and returns its result. Panics after `limit`.
 #[track_caller]
 pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();

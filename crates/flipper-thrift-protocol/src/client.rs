@@ -13,27 +13,27 @@ pub trait Exchange: Source {
     ///
     /// # Errors
     ///
-    /// As the connection has them.
+    /// As of the connection.
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 }
 
-/// The numbers of calls are apart, so that the answer to one is never taken for that to another, and none is 0, by which a server
-/// knows clients that do not number their calls. So many may be made one after the other.
+/// Each client's calls have their own numbers, so that a response is never taken for that of another call. None is 0, which marks clients that
+/// do not number their calls. One client makes at most this many calls.
 const NUMBERS: i32 = 16;
 static NUMBER: AtomicI32 = AtomicI32::new(0);
 
-/// Makes one call, or several one after the other. After an error other than `User` the connection must not be used any more.
+/// Makes one call, or several in sequence. After an error other than `User` the connection must not be used again.
 ///
 /// # Errors
 ///
-/// What the server answered, or what befell the connection.
+/// The server's error, or that of the connection.
 pub fn call<S: Exchange, T>(
     connection: &mut MessageReader<S>,
     wire: Wire,
     limits: &Limits,
     call: impl FnOnce(&mut dyn TFeatureFlagStoreSyncClient) -> thrift::Result<T>,
 ) -> thrift::Result<T> {
-    // The generated client wants its two directions apart.
+    // The generated client needs its two directions as separate values.
     let connection = RefCell::new(connection);
     let begun = Cell::new(false);
     let request = Request { connection: &connection, begun: &begun, wire, message: Vec::new() };

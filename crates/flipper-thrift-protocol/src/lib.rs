@@ -1,7 +1,7 @@
-//! What Flipper's Thrift store (feature `thrift` of `flipper-client`) and Thrift server (`flipper-thrift`) share. A crate of its own
-//! because the server needs the store trait of `flipper-client`, which in turn needs this for its client.
+//! The part of Thrift that Flipper's store (feature `thrift` of `flipper-client`) and server (`flipper-thrift`) share. The server depends on
+//! `flipper-client`, which in turn depends on this crate.
 //!
-//! Programs use those two. This crate has no promise of stability.
+//! For those two crates only: this one promises no stability.
 
 #[rustfmt::skip]
 #[allow(

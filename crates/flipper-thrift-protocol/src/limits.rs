@@ -1,8 +1,8 @@
-//! How much a message may be.
+//! Limits of a message.
 
 use thrift::TConfiguration;
 
-/// How much a message from the other side may be. Beyond that it is refused before memory is set aside for it.
+/// Limits of a received message. A larger one is refused before memory is allocated for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a message, framed or not.
@@ -14,7 +14,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How deep structs may nest; the service's own go six deep.
+    /// The depth of nested structs; the service's own are six deep.
     const DEPTH: usize = 32;
 
     pub(crate) fn configuration(&self) -> TConfiguration {
@@ -24,7 +24,7 @@ impl Limits {
             .max_string_size(Some(self.string.min(self.message)))
             .max_container_size(Some(self.container))
             .max_recursion_depth(Some(Self::DEPTH));
-        // The one error there is, a frame larger than a message, cannot be.
+        // The only possible error, a frame larger than a message, cannot occur.
         builder.build().unwrap_or_default()
     }
 }

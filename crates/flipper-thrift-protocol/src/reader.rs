@@ -1,4 +1,4 @@
-//! Reads messages from a connection, each within its limits.
+//! Messages from a connection.
 
 use std::io::{self, Read};
 
@@ -6,43 +6,43 @@ use crate::{Limits, Transport};
 
 const BUFFER: usize = 2048;
 
-/// Where bytes come from, told when the reader waits for a message and when it is within one.
+/// A source of bytes, notified before each message.
 pub trait Source: Read {
-    /// The next message begins. `arrived` says whether its first bytes were read together with the message before it.
+    /// The next message begins. `arrived`: its first bytes were read together with the previous message.
     fn next_message(&mut self, _arrived: bool) {}
 }
 
 impl Source for &[u8] {}
 
-/// Reads messages from a connection, each within its limits; nothing is set aside for bytes that are not there yet.
+/// Reads messages from a connection, each within its limits, and allocates nothing for bytes that have not arrived.
 #[derive(Debug)]
 pub struct MessageReader<S> {
     source: S,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// What the message may still take; in a frame, what is left of it.
+    /// The bytes that the message, or the rest of the frame, may still have.
     left: usize,
     framed: bool,
 }
 
 impl<S: Source> MessageReader<S> {
-    /// Reads from this source.
+    /// A reader of this source.
     pub fn new(source: S) -> Self {
         Self { source, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, left: 0, framed: false }
     }
 
-    /// Where the bytes come from.
+    /// The source.
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// Where the bytes come from.
+    /// The source.
     pub fn source_mut(&mut self) -> &mut S {
         &mut self.source
     }
 
-    /// Whether something of the next message has been read already.
+    /// Whether bytes of the next message have been read.
     pub fn has_more(&self) -> bool {
         self.start < self.end
     }
@@ -51,7 +51,7 @@ impl<S: Source> MessageReader<S> {
     ///
     /// # Errors
     ///
-    /// As the source has them.
+    /// As of the source.
     pub fn wait(&mut self) -> io::Result<bool> {
         let arrived = self.start < self.end;
         self.source.next_message(arrived);
@@ -64,11 +64,11 @@ impl<S: Source> MessageReader<S> {
         Ok(self.end > 0)
     }
 
-    /// The next bytes, so many of them at least, which stay unread. For few bytes only, between messages.
+    /// At least the next `count` bytes, which stay unread. Only for a few, between messages.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof`, and as the source has them.
+    /// `UnexpectedEof`, and those of the source.
     pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         if self.start + count > self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -84,11 +84,11 @@ impl<S: Source> MessageReader<S> {
         Ok(&self.buffer[self.start..self.end])
     }
 
-    /// Begins a message: reads the frame's length, where there are frames.
+    /// Begins a message, and reads the length of a frame.
     ///
     /// # Errors
     ///
-    /// `InvalidData` for a length that is negative or over the limit, and as the source has them.
+    /// `InvalidData` for a length that is negative or over the limit, and those of the source.
     pub fn begin(&mut self, transport: Transport, limits: &Limits) -> io::Result<()> {
         self.framed = transport == Transport::Framed;
         self.left = limits.message;
@@ -106,11 +106,11 @@ impl<S: Source> MessageReader<S> {
         Ok(())
     }
 
-    /// Passes over what is left of the frame. Without frames there is no telling where a message ends that was not read to its end.
+    /// Skips the rest of the frame. Without frames the end of a message that was not read to its end is unknown.
     ///
     /// # Errors
     ///
-    /// As the source has them.
+    /// As of the source.
     pub fn finish_frame(&mut self) -> io::Result<()> {
         if self.framed {
             let mut scratch = [0; 512];
@@ -122,7 +122,7 @@ impl<S: Source> MessageReader<S> {
         Ok(())
     }
 
-    /// Whether what comes next is known to be the beginning of a message, even if this one could not be read.
+    /// Whether the next message can be found even if this one is invalid.
     pub fn is_framed(&self) -> bool {
         self.framed
     }
@@ -135,8 +135,8 @@ impl<S: Source> Read for MessageReader<S> {
         }
         if self.left == 0 {
             return Err(match self.framed {
-                true => invalid("message goes on after the end of its frame"),
-                false => invalid("message is over the size allowed"),
+                true => invalid("message exceeds its frame"),
+                false => invalid("message exceeds the size allowed"),
             });
         }
         let wanted = out.len().min(self.left);

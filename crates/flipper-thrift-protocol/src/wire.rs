@@ -1,4 +1,4 @@
-//! Which of Thrift's encodings a connection speaks.
+//! The Thrift encoding of a connection.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use thrift::protocol::{
 use crate::reader::{MessageReader, Source};
 use crate::{Limits, reader};
 
-/// Whether messages come with their length before them.
+/// Whether a length precedes each message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
     /// One message after the other (`TBufferedTransport`).
@@ -22,7 +22,7 @@ pub enum Transport {
     Framed,
 }
 
-/// How values become bytes.
+/// The encoding of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// `TBinaryProtocol`, with the version at the beginning of each message.
@@ -37,9 +37,9 @@ pub enum Protocol {
 /// Transport and protocol of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
-    /// Whether messages come with their length before them.
+    /// Buffered or framed.
     pub transport: Transport,
-    /// How values become bytes.
+    /// Binary or compact.
     pub protocol: Protocol,
 }
 
@@ -47,15 +47,15 @@ const STRICT_BINARY: u8 = 0x80;
 const COMPACT: u8 = 0x82;
 
 impl Wire {
-    /// Finds out from the first five bytes of a connection, which stay unread.
+    /// Detects both from the first five bytes of a connection, which stay unread.
     ///
-    /// A message begins with 0x80 (binary, strict), 0x82 (compact), or the length of the method's name in four bytes (binary, not
-    /// strict). A frame begins with its length, of which the first byte is small too; what follows tells the two apart, since
+    /// A message begins with 0x80 (binary, strict), 0x82 (compact), or four bytes with the length of the method's name (binary, not
+    /// strict). A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them, since
     /// a name begins with a letter.
     ///
     /// # Errors
     ///
-    /// `InvalidData` if it is none of these, and what the reader says.
+    /// `InvalidData` for an unknown encoding, and the errors of the reader.
     pub fn detect<S: Source>(reader: &mut MessageReader<S>) -> io::Result<Self> {
         let wire = |transport, protocol| Ok(Self { transport, protocol });
         match reader.peek(1)?[0] {
@@ -69,7 +69,7 @@ impl Wire {
             STRICT_BINARY => wire(Transport::Framed, Protocol::Binary),
             COMPACT => wire(Transport::Framed, Protocol::Compact),
             0 => wire(Transport::Framed, Protocol::NonStrictBinary),
-            // The service's longest name is far below 256 bytes; a length over that is some other program's.
+            // The service's longest name is far below 256 bytes; a greater length comes from another program.
             b'A'..=b'Z' | b'a'..=b'z' | b'_' if first[..3] == [0, 0, 0] => {
                 wire(Transport::Buffered, Protocol::NonStrictBinary)
             }
@@ -81,7 +81,7 @@ impl Wire {
     pub fn input<'a, R: io::Read + 'a>(self, reader: R, limits: &Limits) -> Box<dyn TInputProtocol + 'a> {
         let configuration = limits.configuration();
         match self.protocol {
-            // Not strict: it then takes messages of both kinds.
+                // Not strict: it accepts messages of both kinds.
             Protocol::Binary | Protocol::NonStrictBinary => {
                 Box::new(TBinaryInputProtocol::with_config(reader, false, configuration))
             }
@@ -98,7 +98,7 @@ impl Wire {
         }
     }
 
-    /// Makes place for a frame's length before the message that comes next.
+    /// Reserves space for the length of a frame.
     pub fn begin_message(self, out: &mut Vec<u8>) {
         out.clear();
         if self.transport == Transport::Framed {
@@ -106,11 +106,11 @@ impl Wire {
         }
     }
 
-    /// Fills in the frame's length, where there are frames.
+    /// Fills in the length of a frame.
     ///
     /// # Errors
     ///
-    /// `InvalidData` for a message too long for one.
+    /// `InvalidData` for a message that is too long.
     pub fn end_message(self, out: &mut [u8]) -> io::Result<()> {
         if self.transport == Transport::Framed {
             let length = i32::try_from(out.len() - 4)

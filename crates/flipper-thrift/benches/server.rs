@@ -1,8 +1,8 @@
-//! The server against a bare `thrift`-crate server and Python's `TThreadedServer`, the same client for all; idle connections; how soon a
-//! change is heard; memory over many requests. Each server has a process of its own.
+//! The server against a bare `thrift`-crate server and Python's `TThreadedServer`, with the same client; idle connections; the delay of
+//! a change; memory over many requests. Each server has its own process.
 //!
-//! `cargo bench --package flipper-thrift --bench server -- [rates] [idle] [watch] [flat]`; `flat` makes 10 million requests and is left out
-//! unless it is named.
+//! `cargo bench --package flipper-thrift --bench server -- [rates] [idle] [watch] [flat]`; `flat` makes 10 million requests and runs
+//! only if it is named.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people, which may fail")]
 
@@ -44,7 +44,7 @@ fn main() {
     let asked =
         |what: &str| arguments.is_empty() && what != "flat" || arguments.iter().any(|argument| argument == what);
     if !whole {
-        // `cargo test` only asks whether this runs.
+        // `cargo test` only checks that this runs.
         return watch();
     }
     if asked("rates") {
@@ -71,7 +71,6 @@ fn serve_ours() {
     wait_for_parent();
 }
 
-/// Ends when the parent does.
 fn wait_for_parent() {
     let _ = std::io::stdin().read(&mut [0]);
 }
@@ -143,7 +142,7 @@ impl t::FeatureFlagStoreSyncHandler for Bare {
     }
 }
 
-/// What the compiler generates for it, and the patch takes away.
+/// The generated processor, which the patch removes.
 struct BareProcessor(Bare);
 
 impl TProcessor for BareProcessor {
@@ -159,7 +158,7 @@ impl TProcessor for BareProcessor {
 }
 
 fn serve_bare() {
-    // TServer cannot tell which free port it got.
+    // TServer does not report which free port it got.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     println!("@{port}");
     let mut server = TServer::new(
@@ -211,7 +210,7 @@ impl Drop for Server {
 fn cpu(process: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    // In ticks of 10 ms, on every Linux there is.
+    // In ticks of 10 ms, as on every Linux.
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
 }
 
@@ -223,7 +222,7 @@ fn wait_for(address: SocketAddr) {
     }
 }
 
-/// Gets a second by all connections together, and the latencies' 99th percentile.
+/// Calls of Get per second over all connections, and the 99th percentile of their latency.
 fn load(address: SocketAddr, run: Duration) -> (f64, Duration) {
     let stop = Arc::new(AtomicBool::new(false));
     let total = Arc::new(AtomicU64::new(0));
@@ -301,7 +300,7 @@ fn rates() {
         };
         let (mut our_cpu, mut its_cpu) = (vec![], vec![]);
         for round in 0..ROUNDS {
-            // Turn about, since a machine warms up and slows down, and has other things to do.
+            // In turns, since the machine's speed varies.
             let (our, its) = if round % 2 == 0 {
                 let our = measure(ours.address, ours.process.id());
                 (our, measure(other, process))
@@ -335,7 +334,7 @@ fn idle() {
     for _ in 0..ROUNDS {
         let (without, p99_without) = load(server.address, RUN);
         let before = server.resident();
-        // Each has made a call, as a client that checks now and then.
+        // Each has made a call, like a client that checks now and then.
         let connections: Vec<_> = (0..IDLE)
             .map(|number| {
                 let mut raw = Raw::connect(server.address);
@@ -368,13 +367,13 @@ fn watch() {
     let server = Server::start("serve-ours");
     fill(server.address);
     let store = || ThriftRpcFeatureFlagStore::new("127.0.0.1", server.address.port());
-    let (sender, heard) = std::sync::mpsc::channel();
+    let (sender, received) = std::sync::mpsc::channel();
     let watching = store();
     std::thread::spawn(move || {
         block_on(async {
             let mut events = watching.watch();
             while let Some(event) = events.next().await {
-                // Who serves, and that nothing changed, is no news.
+                // Events without a change.
                 let is_about_flags = matches!(event, WatchEvent::Reset { .. } | WatchEvent::Changed { .. });
                 if is_about_flags && sender.send((Instant::now(), event)).is_err() {
                     break;
@@ -382,14 +381,14 @@ fn watch() {
             }
         });
     });
-    heard.recv().unwrap();
+    received.recv().unwrap();
     let features = FeatureFlagClient::remote(store());
     let mut took: Vec<_> = (0..2000)
         .map(|round| {
             let started = Instant::now();
             block_on(async { if round % 2 == 0 { features.disable("F0").await } else { features.enable("F0").await } })
                 .unwrap();
-            let (at, event) = heard.recv().unwrap();
+            let (at, event) = received.recv().unwrap();
             assert!(matches!(event, WatchEvent::Changed { .. }));
             at.duration_since(started)
         })

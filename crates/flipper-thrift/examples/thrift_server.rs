@@ -1,4 +1,4 @@
-//! Serves the flags of a SQLite file over Thrift, until its input ends or a line comes:
+//! Serves the flags of an SQLite file over Thrift, until its input ends or has a line:
 //!
 //! ```text
 //! cargo run --package flipper-thrift --example thrift_server -- flags.db 127.0.0.1:9090
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     out.flush()?;
 
     std::io::stdin().lock().lines().next();
-    // Calls under way are finished and answered.
+    // Pending calls finish first.
     server.shutdown();
     writeln!(out, "stopped")?;
     Ok(())

@@ -1,17 +1,16 @@
-"""Patches what `thrift --gen rs` writes; called by scripts/generate-thrift with the file's path.
+"""Patches the output of `thrift --gen rs`; called by scripts/generate-thrift with the file's path.
 
-Each step fails if it finds nothing to change, so that another compiler cannot slip past unnoticed. Why each is needed:
+Each step fails if it finds nothing to change, so that another compiler version is noticed. The reason of each:
 
-1. Arguments are optional. Python's clients leave out an argument that is None (`limit` of List, always), and the generated
+1. Arguments are optional. Python's clients omit an argument that is None (`limit` of List, always), and the generated
    code refuses that with an error that ends the connection.
-2. A field of another type than the IDL's is skipped, as it is in every other language. The generated code looks at the field's
-   number alone and reads whatever comes next as the type it expects.
-3. The capacity of a list is not taken from the sender's word.
-4. The processor goes: on an unknown method it leaves the arguments in the stream, and it needs the crate's thread pool. The
+2. A field of another type than the IDL's is skipped, as in every other language. The generated code checks only the field's
+   number and reads the expected type whatever follows.
+3. A list's declared length does not set its capacity.
+4. The processor is removed: on an unknown method it leaves the arguments in the stream, and it needs the crate's thread pool. The
    server has its own; the `process_*` functions stay.
-5. A client's sequence number can be set: each call makes a client anew, and a late answer must not have the number of the next.
-6. The structs have no `Default`: it would set optional fields to empty strings and zeros, which is not the same as leaving them out.
-"""
+5. A client's sequence number can be set: each call makes a new client, and a late response must not have the next call's number.
+6. The structs have no `Default`: it would set optional fields to empty strings and zeros, which differ from missing ones.
 
 import re
 import sys

@@ -14,14 +14,12 @@ use thrift::{ApplicationError, ApplicationErrorKind};
 
 use crate::service::Service;
 
-/// The most flags, and about the most bytes, of one page of `ReadFlags`.
+/// The most flags, and approximately the most bytes, of one page of `ReadFlags`.
 const PAGE_FLAGS: usize = 10_000;
 const PAGE_BYTES: usize = 4 << 20;
 
-/// The longest that `Watch` waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// One call.
 pub(crate) struct Call<'a> {
     service: &'a Service,
     deadline: Instant,
@@ -58,7 +56,6 @@ fn log(error: &Error) {
     }
 }
 
-/// The answer to a call of our own.
 fn reply<T>(result: Result<T>) -> thrift::Result<T> {
     result.map_err(|error| {
         log(&error);
@@ -66,8 +63,8 @@ fn reply<T>(result: Result<T>) -> thrift::Result<T> {
     })
 }
 
-/// The answer to a call of the Python library. Its clients know one code; Ruby's, and Python's with enums, break off in the middle of an
-/// answer with another, and an exception without a code is NOT_FOUND to those of C++, Go and Perl.
+/// The result of a Python library's call. Its clients support one code: with another, Ruby's, and Python's with enums, stop in the middle of
+/// a response. An exception without a code is NOT_FOUND in C++, Go and Perl.
 fn python_reply<T>(result: Result<T>) -> thrift::Result<T> {
     result.map_err(|error| {
         log(&error);
@@ -125,11 +122,11 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
 
     fn handle_list(&self, limit: Option<i64>, offset: Option<i64>) -> thrift::Result<Vec<FeatureFlagStoreItem>> {
         python_reply((|| {
-            // Clients of Java and C++ cannot leave it out, and send 0.
+            // Clients in Java and C++ cannot omit it, and send 0.
             let limit = count(limit.filter(|limit| *limit != 0), "limit", usize::MAX)?;
             let offset = count(offset, "offset", 0)?;
             let flags = self.service.list_known(self.deadline)?;
-            // One flag that cannot be read must not keep a client from all others; Get says what is wrong with it.
+            // An unreadable flag must not hide the others; Get returns its reason.
             let readable = flags.iter().filter_map(|stored| Some((&stored.name, stored.record.as_ref().ok()?)));
             Ok(readable.skip(offset).take(limit).map(|(name, record)| convert::to_item(name, record)).collect())
         })())
@@ -199,7 +196,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         let hub = self.service.follow();
         let timeout = Duration::from_millis(u64::try_from(timeout_ms.unwrap_or_default()).unwrap_or_default());
         reply(match cursor {
-            // The first call only waits until the store is followed.
+            // The first call waits only until the store is followed.
             None => hub.watch(None, self.deadline.saturating_duration_since(Instant::now())),
             Some(cursor) => hub.watch(Some(&cursor), timeout.min(LONGEST_WAIT)),
         })
@@ -229,7 +226,6 @@ impl Call<'_> {
         self.service.wait(self.deadline, future)
     }
 
-    /// Creates the flag where there is none.
     async fn set(&self, name: &str, is_enabled: bool) -> Result<()> {
         loop {
             let result = match is_enabled {
@@ -241,7 +237,7 @@ impl Call<'_> {
                 result => return result,
             }
             match self.features().create(name).enabled(is_enabled).await {
-                // By another writer, just now.
+                // Another writer created it.
                 Err(error) if error.kind() == ErrorKind::FlagExists => {}
                 result => return result.map(drop),
             }

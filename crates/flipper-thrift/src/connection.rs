@@ -1,4 +1,4 @@
-//! A connection: message after message, each within its time.
+//! A connection: one message after the other, each with its timeouts.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,17 +11,16 @@ use crate::dispatch::{Next, answer};
 use crate::options::ServerOptions;
 use crate::service::Service;
 
-/// An answer's memory beyond this is given back.
+/// A larger output buffer is freed after its message.
 const KEPT: usize = 64 << 10;
 
-/// A client that has sent its next call so soon after the one before may send several ahead, and waits for all of them. Nobody gives
-/// up so early.
+/// A client whose next call arrives within this time pipelines its calls and waits for every response: no read timeout is so short.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// For the client to read why it is cut off.
+/// The time for the client to read the reason before the connection closes.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves a connection to its end; says why it ended if that is not the client's doing.
+/// Serves a connection to its end. Returns an error unless the client closed it.
 pub(crate) fn serve(
     stream: &Arc<TcpStream>,
     service: &Service,
@@ -53,8 +52,8 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// An error if the client may have given up on the answer: it would take it for that to its next call, and the next for that to the one
-/// after. A closed connection it notices.
+/// An error if the client may have stopped waiting for the response: it would take it for that of its next call, and so on for every call after.
+/// A closed connection is unambiguous.
 fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: Option<Instant>) -> io::Result<()> {
     let took = began.elapsed();
     if took < PATIENCE {
@@ -62,24 +61,24 @@ fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: O
     }
     if until.is_some_and(|until| Instant::now() > until) {
         return Err(slow(&format!(
-            "answer took {took:.1?}, and a client that does not number its calls may have given up on it"
+            "answer took {took:.1?}, and a client that does not number its calls may have stopped waiting"
         )));
     }
     if reader.has_more() || reader.source().has_more()? {
-        return Err(slow("client has given up on a call, and would take the answer for that to its next one"));
+        return Err(slow("client stopped waiting for a call, and would take the answer for that of its next call"));
     }
     Ok(())
 }
 
-/// Reads on for a moment: closed with bytes unread, the connection would be reset, and the client's system throw the answer away.
+/// Reads on for a moment: with unread bytes, closing would reset the connection and the client's system would drop the response.
 ///
-/// On its own: inlined, its buffer would be a page of stack for each connection that is idle.
+/// Not inlined: its buffer would add a page of stack to each idle connection.
 #[inline(never)]
 fn linger(reader: &mut MessageReader<Socket>) {
     let socket = reader.source_mut();
     socket.deadline = Some(Instant::now() + LINGER);
     let mut scratch = [0; 4096];
-    // Both fail if the client has gone, which is as well.
+    // Fails if the client has closed the connection.
     let _ = socket.stream.shutdown(Shutdown::Write);
     for _ in 0..64 {
         if !matches!(socket.read(&mut scratch), Ok(1..)) {
@@ -110,14 +109,14 @@ fn send(stream: &TcpStream, mut message: &[u8], timeout: Duration) -> io::Result
     Ok(())
 }
 
-/// The reading side: a message's first byte may take as long as the connection may be idle, the rest has a deadline.
+/// The reading side: the idle timeout applies to a message's first byte, a deadline to the rest.
 struct Socket {
     stream: Arc<TcpStream>,
     idle: Option<Duration>,
     message: Duration,
-    /// Whether the first byte of a message is awaited.
+    /// Whether the next byte is the first of a message.
     between: bool,
-    /// Of the message under way, once one read was not enough for it.
+    /// Of the current message, if one read was not enough for it.
     deadline: Option<Instant>,
 }
 
@@ -125,10 +124,7 @@ impl Socket {
     fn new(stream: Arc<TcpStream>, options: &ServerOptions) -> Self {
         Self { stream, idle: options.idle_timeout, message: options.message_timeout, between: true, deadline: None }
     }
-}
 
-impl Socket {
-    /// Whether bytes have come that are not read yet.
     fn has_more(&self) -> io::Result<bool> {
         self.stream.set_nonblocking(true)?;
         let peeked = self.stream.peek(&mut [0]);
@@ -140,7 +136,7 @@ impl Socket {
 impl Source for Socket {
     fn next_message(&mut self, arrived: bool) {
         self.between = !arrived;
-        // Each message has its own; that there is one says that the socket's time-out is to be set back.
+        // A deadline here means that the socket's timeout was changed; `read` resets it.
         if let Some(deadline) = &mut self.deadline {
             *deadline = Instant::now() + self.message;
         }
@@ -151,7 +147,7 @@ impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let between = std::mem::take(&mut self.between);
         if between {
-            // Most messages come with one read, and no time-out is set for them.
+            // Most messages come with one read and need no timeout.
             if self.deadline.take().is_some() {
                 self.stream.set_read_timeout(self.idle)?;
             }
@@ -160,13 +156,13 @@ impl Read for Socket {
             let deadline = *self.deadline.get_or_insert(now + self.message);
             let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
-                return Err(slow("message did not come whole in time"));
+                return Err(slow("message was not complete in time"));
             }
             self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         }
         (&*self.stream).read(buffer).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if between => slow("client was idle for too long"),
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => slow("message did not come whole in time"),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => slow("message was not complete in time"),
             _ => error,
         })
     }

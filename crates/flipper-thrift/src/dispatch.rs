@@ -1,4 +1,4 @@
-//! One message: which call it is, and what is answered if it is none.
+//! One message: selects its call, or answers with an error.
 
 use std::io;
 use std::sync::Arc;
@@ -15,22 +15,21 @@ use crate::options::ServerOptions;
 use crate::service::Service;
 use crate::strings::Strings;
 
-/// How a connection goes on after a message.
+/// How a connection continues after a message.
 pub(crate) enum Next {
-    /// With the next message.
     Go,
-    /// With the next message, if the client still waits for the answer to this one. It does not number its calls, and takes whatever
-    /// comes first for the answer; after this moment, if there is one, it may have ceased to wait.
+    /// With the next message, if the client still waits for this response. It does not number its calls, and takes the next
+    /// response for this one; after `until` it may have stopped waiting.
     GoIfAwaited { began: Instant, until: Option<Instant> },
-    /// Not at all, once the answer is sent.
+    /// The connection closes after the response.
     Close(String),
 }
 
-/// Reads the message that has begun, and puts the answer, ready to be sent, into `out`.
+/// Reads the message that has begun, and puts the complete response into `out`.
 ///
 /// # Errors
 ///
-/// If the connection broke, or was too slow, before the message was whole.
+/// If the connection broke or timed out within the message.
 pub(crate) fn answer<S: Source>(
     reader: &mut MessageReader<S>,
     wire: Wire,
@@ -42,7 +41,6 @@ pub(crate) fn answer<S: Source>(
     let mut input = Strings::new(wire.input(&mut *reader, limits));
     let ident = match input.read_message_begin() {
         Ok(ident) => ident,
-        // There is no call to answer.
         Err(error) => return Ok(Next::Close(describe(error)?)),
     };
     let began = Instant::now();
@@ -52,7 +50,7 @@ pub(crate) fn answer<S: Source>(
     drop(input);
     let go = || match is_numbered {
         true => Next::Go,
-        // How long that takes the client has chosen.
+        // The client chose its duration.
         false if ident.name == "Watch" => Next::GoIfAwaited { began, until: None },
         false => Next::GoIfAwaited { began, until: Some(began + service.answer_within()) },
     };
@@ -65,9 +63,9 @@ pub(crate) fn answer<S: Source>(
             };
             wire.begin_message(out);
             let message = error.message.clone();
-            // What is written to memory cannot fail.
+            // Writing to memory cannot fail.
             let _ = write_error(&ident, &error, &mut *wire.output(&mut *out));
-            // A frame says where the next message begins; without frames there is no telling.
+            // Without frames the start of the next message is unknown.
             if is_whole || reader.is_framed() { go() } else { Next::Close(message) }
         }
     };
@@ -128,7 +126,7 @@ fn write_error(
     o.flush()
 }
 
-/// What is wrong with the message; an error if it is the connection.
+/// The problem with the message; an error if the connection failed.
 fn describe(error: thrift::Error) -> io::Result<String> {
     match error {
         thrift::Error::Transport(error) => match error.kind {
@@ -144,8 +142,8 @@ fn describe(error: thrift::Error) -> io::Result<String> {
     }
 }
 
-/// Feeds bytes to the decoder as a connection would, until they are used up or refused, with an empty memory store behind; gives
-/// the number of messages that were read whole. For the fuzz target.
+/// Decodes bytes as a connection would, over an empty memory store, until they end or are refused. Returns
+/// the number of complete messages. For the fuzz target.
 pub fn feed(bytes: &[u8]) -> usize {
     let options = ServerOptions::new().call_timeout(Duration::from_millis(1));
     let limits = options.limits;

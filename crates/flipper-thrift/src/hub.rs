@@ -1,4 +1,4 @@
-//! The changes of the store, followed once for all clients that wait in `Watch`.
+//! The changes of the store, watched once for all clients that wait in `Watch`.
 
 mod doubt;
 mod state;
@@ -14,15 +14,15 @@ use futures_util::{FutureExt, StreamExt};
 
 use self::state::{Answer, State, random};
 
-/// So many changes are kept; a client further behind reads all flags anew.
+/// The number of changes kept; a client further behind reads all flags.
 const KEPT: usize = 4096;
 
-/// After the watch of the store broke off, which it never should.
+/// Pause after the watch of the store ended, which it never should.
 const RESTART: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Hub {
-    /// This start of the server; another one has another.
+    /// One for each start of the server.
     id: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -40,13 +40,13 @@ impl Hub {
         &self.id
     }
 
-    /// Follows the store, and anew should its watch break off.
+    /// Follows the store, and restarts a watch that ends.
     pub(crate) async fn follow(&self, store: &dyn FeatureFlagStore) {
         loop {
             let mut events = store.watch();
             let taken = async {
                 while let Some(event) = events.next().await {
-                    // What is ready belongs together: flags, and that they are doubted.
+                    // Events that are ready belong together, such as flags and the doubt about them.
                     let mut state = self.lock();
                     state.take(event);
                     while let Some(Some(event)) = events.next().now_or_never() {
@@ -80,18 +80,17 @@ impl Hub {
         }
     }
 
-    /// Which store is behind, why its flags are doubted, and how old its last word is.
+    /// The store's identity, the reason of a doubt, and the age of the last confirmation.
     pub(crate) fn describe(&self) -> (Option<String>, Option<String>, i64) {
         let (state, now) = (self.lock(), Instant::now());
         (state.store.clone(), state.doubt.reason(now), state.doubt.confirmed_ms_ago(now))
     }
 
-    /// Says which store is behind, until the store itself does.
+    /// The store's identity, until the store itself reports one.
     pub(crate) fn set_store(&self, store: String) {
         self.lock().store.get_or_insert(store);
     }
 
-    /// Lets all waiting calls return.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -103,7 +102,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that can panic leaves it half changed.
+        // No code that can panic leaves it half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

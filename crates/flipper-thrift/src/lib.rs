@@ -1,6 +1,6 @@
 //! A Thrift server for feature flags in any of Flipper's stores. Clients of the Python library `flipper-client`, and clients generated
-//! from its IDL in any language, talk to it unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also hears
-//! of changes and loses no write.
+//! from its IDL in any language, work with it unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also watches
+//! changes and loses no write.
 //!
 //! ```no_run
 //! use flipper::MemoryFeatureFlagStore;
@@ -9,7 +9,7 @@
 //! # fn main() -> flipper::Result<()> {
 //! let server = Server::start("127.0.0.1:9090", MemoryFeatureFlagStore::new())?;
 //! println!("serving flags on {}", server.local_addr());
-//! // ... until the program is told to stop:
+//! // ... until the program ends:
 //! server.shutdown();
 //! # Ok(()) }
 //! ```

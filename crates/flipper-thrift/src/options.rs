@@ -1,10 +1,10 @@
-//! What a server allows.
+//! Options of a server.
 
 use std::time::Duration;
 
 use flipper_thrift_protocol::Limits;
 
-/// What a server allows its clients, and who they may be.
+/// The limits of a server, and who may connect.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,67 +51,67 @@ impl ServerOptions {
         Self::default()
     }
 
-    /// Allows an address that other machines can reach. The protocol has neither passwords nor encryption: whoever reaches the
-    /// port can read and change all flags. Off by default, and then such an address is refused.
+    /// Allows an address that other machines can reach. The protocol has neither passwords nor encryption: every program that reaches the
+    /// port can read and change all flags. Off by default: such an address is refused.
     #[must_use]
     pub fn allow_remote(mut self, allow: bool) -> Self {
         self.allow_remote = allow;
         self
     }
 
-    /// How many connections may be open at once; each takes a thread and a file descriptor. More are closed as they come, with a
-    /// line in the log. 4,096 by default.
+    /// The most open connections; each takes a thread and a file descriptor. Further ones are closed at once and logged. 4,096 by
+    /// default.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Ends a connection on which nothing came for so long. Without limit by default, as Python's client does not connect again; dead
-    /// clients are found by TCP keepalive.
+    /// Closes a connection that is idle this long. No limit by default, since Python's client does not reconnect; TCP keepalive detects
+    /// dead clients.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
         self
     }
 
-    /// How long a message may take from its first byte to its last; 10 s by default.
+    /// The longest time from a message's first byte to its last; 10 s by default.
     #[must_use]
     pub fn message_timeout(mut self, timeout: Duration) -> Self {
         self.message_timeout = timeout;
         self
     }
 
-    /// How long a client may take to accept an answer; 10 s by default.
+    /// How long a client may take to accept a response; 10 s by default.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// How long the store may take for a call, before the client gets an error; 10 s by default. See
-    /// [`answer_within`](Self::answer_within) for clients that do not wait so long.
+    /// How long the store may take for a call before the client gets an error; 10 s by default. See
+    /// [`answer_within`](Self::answer_within) for clients with shorter timeouts.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
         self
     }
 
-    /// How long a call may take of a client that does not number its calls; 700 ms by default. Most generated clients do not: Python's,
-    /// Ruby's, Perl's, PHP's, C++'s. After a read time-out they take the late answer for that of their next call, and give wrong flags
-    /// from then on. So the store has a little less than this before they get an error, and an answer that is later still is not sent
-    /// and the connection is closed.
+    /// The limit for a call of a client that does not number its calls; 700 ms by default. Most generated clients do not: Python's,
+    /// Ruby's, Perl's, PHP's, C++'s. After a read timeout they take the late response for that of their next call, and return wrong flags
+    /// from then on. So the store has slightly less time before the client gets an error; a response that is still later
+    /// is not sent and closes the connection.
     ///
-    /// It has to be shorter than the read time-outs of the clients; PHP's default of 750 ms is the shortest that is known.
+    /// It must be shorter than the clients' read timeouts; PHP's default of 750 ms is the shortest known.
     #[must_use]
     pub fn answer_within(mut self, timeout: Duration) -> Self {
         self.answer_within = timeout;
         self
     }
 
-    /// Whether `Get`, `List` and the reads that may be answered from memory use the store's
-    /// [`get_cached`](flipper::FeatureFlagStore::get_cached) and [`list`](flipper::FeatureFlagStore::list), and only the others its `get` and
-    /// `stream`. For a store of which the first two show each change before its watch reports it. Off by default: then all
+    /// Lets `Get`, `List`, `ReadKnownFlag` and `ReadKnownFlags` use the store's
+    /// [`get_cached`](flipper::FeatureFlagStore::get_cached) and [`list`](flipper::FeatureFlagStore::list), and the other reads `get` and
+    /// `stream`. Only for a store whose first two show each change before its watch reports it. Off by default: all
     /// reads ask the store.
     #[must_use]
     pub fn cached_reads(mut self, cached: bool) -> Self {
@@ -119,14 +119,14 @@ impl ServerOptions {
         self
     }
 
-    /// How long [`Server::shutdown`](crate::Server::shutdown) waits for calls under way; 10 s by default.
+    /// How long [`Server::shutdown`](crate::Server::shutdown) waits for pending calls; 10 s by default.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// After how long without traffic TCP asks whether the client is still there; 60 s by default.
+    /// The idle time after which TCP probes the client; 60 s by default.
     #[must_use]
     pub fn keepalive(mut self, interval: Duration) -> Self {
         self.keepalive = interval;

@@ -1,4 +1,4 @@
-//! The server: who is let in, and how it ends.
+//! The server: accepts connections, limits them, and shuts down.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,20 +18,20 @@ use crate::connection;
 use crate::options::ServerOptions;
 use crate::service::Service;
 
-/// Of a connection's thread. Memory is taken for what is used of it only; reading JSON nested 512 deep takes most.
+/// A connection's stack, of which only used pages take memory. JSON nested 512 deep needs most.
 const STACK: usize = 1 << 20;
 
-/// Connections that wait to be let in. Beyond that the system makes clients try again after a second, and the standard
-/// library's 128 are soon there when a fleet starts.
+/// The queue of the listening socket. When it is full a client retries after a second; the standard library's 128 are too few for a
+/// fleet that starts.
 const BACKLOG: i32 = 1024;
 
-/// After an error such as a lack of file descriptors, which would come again at once.
+/// Pause after an error that would repeat at once, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A Thrift server over a store. It serves from [`start`](Self::start) until [`shutdown`](Self::shutdown), or until it is dropped, which
-/// does the same. It has threads of its own, and needs no runtime.
+/// A Thrift server over a store, from [`start`](Self::start) until [`shutdown`](Self::shutdown) or drop, which does the same.
+/// It has its own threads, and needs no runtime.
 ///
-/// Buffered and framed transport, and the binary and compact protocol, are told apart by the first bytes of each connection.
+/// The first bytes of a connection select buffered or framed transport, and the binary or compact protocol.
 pub struct Server {
     inner: Arc<Inner>,
     threads: Mutex<Option<Threads>>,
@@ -49,7 +49,7 @@ struct Inner {
     address: SocketAddr,
     closing: AtomicBool,
     connections: Mutex<Connections>,
-    /// Told when a connection ends while the server closes.
+    /// Notified when a connection ends while the server closes.
     ended: Condvar,
 }
 
@@ -60,7 +60,7 @@ struct Connections {
 }
 
 impl Server {
-    /// Serves the store's flags on a loopback address, with the default options. Port 0 takes any that is free.
+    /// Serves the store's flags on a loopback address, with the default options. Port 0 picks a free one.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl Server {
         });
         let (end_runtime, ended) = oneshot::channel();
         let runtime = spawn("flipper-thrift-runtime", move || {
-            // An error is the sender's end, which is the same.
+            // Fails when the sender is dropped, which ends it too.
             let _ = runtime.block_on(ended);
         })?;
         let accepting = inner.clone();
@@ -112,7 +112,7 @@ impl Server {
         self.inner.address
     }
 
-    /// The client that the calls write through: who subscribes to it hears of every write of the server's clients, and may veto it.
+    /// The client that all calls write through: its subscribers receive every write of the server's clients, and may veto it.
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient<Remote> {
         &self.inner.service.features
@@ -124,8 +124,8 @@ impl Server {
         self.inner.lock().open.len()
     }
 
-    /// Lets nobody in any more, ends connections that wait for a call, lets calls under way finish and be answered, and returns when
-    /// all that is done, or after the [`shutdown_timeout`](ServerOptions::shutdown_timeout). Blocks.
+    /// Stops accepting, closes idle connections, and lets pending calls finish. Blocks until that is done, or for the
+    /// [`shutdown_timeout`](ServerOptions::shutdown_timeout).
     pub fn shutdown(&self) {
         let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         self.inner.close();
@@ -172,7 +172,7 @@ fn listen(address: impl ToSocketAddrs, options: &ServerOptions) -> Result<TcpLis
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // For a restart on the same port; elsewhere than on Unix it means something else.
+    // For a restart on the same port; the option has another meaning on other systems.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -214,14 +214,11 @@ impl Inner {
         }
     }
 
-    /// Starts a thread for the connection, or drops it.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let options = &self.options;
-        {
-            let open = self.lock().open.len();
-            if open >= options.max_connections {
-                return Err(io::Error::other(format!("all {} connections are in use", options.max_connections)));
-            }
+        let open = self.lock().open.len();
+        if open >= options.max_connections {
+            return Err(io::Error::other(format!("all {open} connections are in use")));
         }
         stream.set_nodelay(true)?;
         stream.set_read_timeout(options.idle_timeout)?;
@@ -246,7 +243,6 @@ impl Inner {
                 Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut) => {
                     tracing::warn!(%peer, %error, "connection is closed");
                 }
-                // The client went away.
                 Err(error) => tracing::debug!(%peer, %error, "connection ended"),
             }
         })?;
@@ -256,7 +252,7 @@ impl Inner {
     fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.service.hub().close();
-        // Wakes the thread that waits for connections; if that fails, it woke for another reason.
+        // Wakes the accepting thread; on failure another connection has woken it.
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -265,11 +261,11 @@ impl Inner {
         let _ = TcpStream::connect_timeout(&(ip, self.address.port()).into(), Duration::from_secs(1));
     }
 
-    /// Waits for the connections to end: first those that wait for a call are ended, after the time-out all.
+    /// Closes idle connections, and after the timeout all.
     fn drain(&self) {
         let mut connections = self.lock();
         for stream in connections.open.values() {
-            // Fails for one that has ended by itself.
+            // Fails if it is already closed.
             let _ = stream.shutdown(Shutdown::Read);
         }
         let deadline = Instant::now() + self.options.shutdown_timeout;
@@ -277,7 +273,7 @@ impl Inner {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let open = connections.open.len();
-                tracing::warn!(open, "connections with calls under way are cut off");
+                tracing::warn!(open, "connections with pending calls are cut off");
                 for stream in connections.open.values() {
                     let _ = stream.shutdown(Shutdown::Both);
                 }
@@ -288,12 +284,12 @@ impl Inner {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        // Nothing that can panic leaves it half changed.
+        // No code that can panic leaves it half changed.
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts a connection out, even if its thread panicked or never started.
+/// Removes a connection, even if its thread panicked or never started.
 struct Leave {
     inner: Arc<Inner>,
     number: u64,
@@ -306,7 +302,7 @@ impl Drop for Leave {
     }
 }
 
-/// One line a second, however many are refused.
+/// Logs at most one line a second.
 #[derive(Default)]
 struct Refused {
     logged: Option<Instant>,

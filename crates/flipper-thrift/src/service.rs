@@ -1,4 +1,4 @@
-//! The store as the calls use it, each within its time.
+//! The store as the calls use it, with their timeouts.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,12 +15,12 @@ use tokio::runtime::{EnterGuard, Handle};
 use crate::hub::Hub;
 use crate::options::ServerOptions;
 
-/// For the way of an error to a client that does not wait longer.
+/// The time for an error to reach a client with a read timeout.
 const WAY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Service {
     store: Arc<dyn FeatureFlagStore>,
-    /// What writes, and is subscribed to.
+    /// All calls write through it, and its subscribers receive every write.
     pub(crate) features: FeatureFlagClient<Remote>,
     runtime: Handle,
     call_timeout: Duration,
@@ -39,21 +39,20 @@ impl Service {
         Self { store, features, runtime, call_timeout, answer_within, cached_reads, hub, followed: OnceLock::new() }
     }
 
-    /// How long a call may take of a client that does not number its calls.
+    /// The limit for a call of a client that does not number its calls.
     pub(crate) fn answer_within(&self) -> Duration {
         self.answer_within
     }
 
-    /// How long the store may take for a call.
     pub(crate) fn limit(&self, is_numbered: bool) -> Duration {
         match is_numbered {
             true => self.call_timeout,
-            // An error in time leaves the client its connection.
+            // An error in time saves the client its connection.
             false => self.call_timeout.min(self.answer_within.saturating_sub(WAY.min(self.answer_within / 4))),
         }
     }
 
-    /// For a thread that answers calls: stores whose driver looks for a runtime find one.
+    /// For threads that answer calls: some drivers need a current runtime.
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
@@ -62,7 +61,7 @@ impl Service {
         &self.hub
     }
 
-    /// Follows the store, from the first call on.
+    /// Follows the store, starting with the first call.
     pub(crate) fn follow(&self) -> &Hub {
         self.followed.get_or_init(|| {
             let (store, hub) = (self.store.clone(), self.hub.clone());
@@ -71,10 +70,10 @@ impl Service {
         &self.hub
     }
 
-    /// Waits for the store, on this thread, but not for ever.
+    /// Blocks for the store, until the deadline.
     pub(crate) fn wait<T>(&self, deadline: Instant, future: impl Future<Output = Result<T>>) -> Result<T> {
         let mut future = pin!(future);
-        // What is in memory is there at once, and needs no timer.
+        // Memory answers at once, without a timer.
         if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return result;
         }
@@ -84,12 +83,11 @@ impl Service {
         })
     }
 
-    /// As the store has it.
     pub(crate) fn get(&self, name: &str, deadline: Instant) -> Result<Option<Stored>> {
         self.wait(deadline, self.store.get(name))
     }
 
-    /// As it is in memory, if it is there.
+    /// From memory if possible.
     pub(crate) fn get_known(&self, name: &str, deadline: Instant) -> Result<Option<Stored>> {
         match self.cached_reads {
             true => self.wait(deadline, self.store.get_cached(name)),
@@ -97,7 +95,7 @@ impl Service {
         }
     }
 
-    /// All flags as the store has them, by name.
+    /// From the store, ordered by name.
     pub(crate) fn list(&self, deadline: Instant) -> Result<Vec<Stored>> {
         if !self.cached_reads {
             return self.list_known(deadline);
@@ -107,7 +105,7 @@ impl Service {
         Ok(flags)
     }
 
-    /// All flags as they are in memory, if they are there, by name.
+    /// From memory if possible, ordered by name.
     pub(crate) fn list_known(&self, deadline: Instant) -> Result<Vec<Stored>> {
         self.wait(deadline, self.store.list())
     }

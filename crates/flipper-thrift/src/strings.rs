@@ -1,4 +1,4 @@
-//! Strings that are not UTF-8, which clients of some languages send.
+//! Strings that are not UTF-8, which clients in some languages send.
 
 use thrift::protocol::{
     TFieldIdentifier, TInputProtocol, TListIdentifier, TMapIdentifier, TMessageIdentifier, TSetIdentifier,
@@ -6,8 +6,8 @@ use thrift::protocol::{
 };
 use thrift::{ApplicationError, ApplicationErrorKind, Error, Result};
 
-/// Reads the arguments of a call to their end even if a string of theirs is not UTF-8, and refuses them only then: so the
-/// connection can go on with the next call.
+/// Refuses a string that is not UTF-8 only after it has read all arguments of the call, so that the connection can continue with the
+/// next call.
 pub(crate) struct Strings<'a> {
     inner: Box<dyn TInputProtocol + 'a>,
     depth: usize,

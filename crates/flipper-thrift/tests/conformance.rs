@@ -1,4 +1,4 @@
-//! The store, over our server, shows every behaviour of the contract.
+//! The store over our server passes the conformance suite.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 

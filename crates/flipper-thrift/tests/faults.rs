@@ -1,4 +1,4 @@
-//! What breaks: the server, the network, the store behind the server. Nothing hangs, and no write is lost.
+//! Faults of the server, the network, and the store behind the server: no call hangs, and no write is lost.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
@@ -26,18 +26,17 @@ fn store_at(address: SocketAddr) -> ThriftRpcFeatureFlagStore {
     ThriftRpcFeatureFlagStore::new(address.ip().to_string(), address.port()).framed().timeout(Duration::from_secs(2))
 }
 
-/// A store whose every call fails, or waits for ever, while it is told to.
+/// A store whose calls all fail, or all hang, on demand.
 #[derive(Clone, Debug, Default)]
-struct Moody {
+struct Faulty {
     inner: MemoryFeatureFlagStore,
     down: Arc<AtomicBool>,
     hung: Arc<AtomicBool>,
-    /// Whether a call waits.
     waits: Arc<AtomicBool>,
 }
 
-impl Moody {
-    async fn mood(&self) -> flipper::Result<()> {
+impl Faulty {
+    async fn fail_or_hang(&self) -> flipper::Result<()> {
         if self.hung.load(Ordering::SeqCst) {
             self.waits.store(true, Ordering::SeqCst);
             std::future::pending::<()>().await;
@@ -49,28 +48,28 @@ impl Moody {
     }
 }
 
-impl fmt::Display for Moody {
+impl fmt::Display for Faulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Moody")
+        f.write_str("Faulty")
     }
 }
 
 #[async_trait]
-impl FeatureFlagStore for Moody {
+impl FeatureFlagStore for Faulty {
     async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
-        self.mood().await?;
+        self.fail_or_hang().await?;
         self.inner.get(name).await
     }
     async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
-        self.mood().await?;
+        self.fail_or_hang().await?;
         self.inner.put(record, when).await
     }
     async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
-        self.mood().await?;
+        self.fail_or_hang().await?;
         self.inner.delete(name, when).await
     }
     async fn list(&self) -> flipper::Result<Vec<Stored>> {
-        self.mood().await?;
+        self.fail_or_hang().await?;
         self.inner.list().await
     }
     fn watch(&self) -> Watch<'_> {
@@ -80,48 +79,48 @@ impl FeatureFlagStore for Moody {
 
 #[test]
 fn a_store_that_is_down_is_a_transient_error() {
-    let moody = Moody::default();
-    let server = Server::start("127.0.0.1:0", moody.clone()).unwrap();
+    let faulty = Faulty::default();
+    let server = Server::start("127.0.0.1:0", faulty.clone()).unwrap();
     let store = store_at(server.local_addr());
-    moody.down.store(true, Ordering::SeqCst);
+    faulty.down.store(true, Ordering::SeqCst);
     let error = block_on(store.get("F")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.is_transient() && error.to_string().contains("Moody"), "{error}");
+    assert!(error.is_transient() && error.to_string().contains("Faulty"), "{error}");
     assert_eq!(block_on(store.list()).unwrap_err().kind(), ErrorKind::Unavailable);
     let error = block_on(store.put(&FlagRecord::new("F", 1), Precondition::Any)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    moody.down.store(false, Ordering::SeqCst);
+    faulty.down.store(false, Ordering::SeqCst);
     assert!(block_on(store.get("F")).unwrap().is_none());
 }
 
 #[test]
 fn a_store_that_hangs_is_a_transient_error() {
-    let moody = Moody::default();
+    let faulty = Faulty::default();
     let options = ServerOptions::new().call_timeout(Duration::from_millis(200));
-    let server = Server::start_with("127.0.0.1:0", moody.clone(), options).unwrap();
+    let server = Server::start_with("127.0.0.1:0", faulty.clone(), options).unwrap();
     let store = store_at(server.local_addr());
-    moody.hung.store(true, Ordering::SeqCst);
+    faulty.hung.store(true, Ordering::SeqCst);
     let error = within(Duration::from_secs(5), move || block_on(store.get("F")).unwrap_err());
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("did not answer in time"), "{error}");
 }
 
 #[test]
-fn the_watch_tells_when_the_server_loses_its_store() {
-    let moody = Moody::default();
-    let server = Server::start("127.0.0.1:0", moody.clone()).unwrap();
+fn the_watch_reports_that_the_server_lost_its_store() {
+    let faulty = Faulty::default();
+    let server = Server::start("127.0.0.1:0", faulty.clone()).unwrap();
     let store = store_at(server.local_addr());
     within(Duration::from_secs(20), move || {
         block_on(async {
             let mut events = about_flags(store.watch());
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
-            moody.down.store(true, Ordering::SeqCst);
+            faulty.down.store(true, Ordering::SeqCst);
             assert!(matches!(events.next().await, Some(WatchEvent::Lost(_))));
-            moody.inner.put(&FlagRecord::new("F", 1), Precondition::Any).await.unwrap();
-            moody.down.store(false, Ordering::SeqCst);
+            faulty.inner.put(&FlagRecord::new("F", 1), Precondition::Any).await.unwrap();
+            faulty.down.store(false, Ordering::SeqCst);
             assert!(matches!(events.next().await, Some(WatchEvent::Restored)));
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { flags, .. }) if flags.len() == 1));
-            moody.inner.put(&FlagRecord::new("G", 1), Precondition::Any).await.unwrap();
+            faulty.inner.put(&FlagRecord::new("G", 1), Precondition::Any).await.unwrap();
             assert!(matches!(events.next().await, Some(WatchEvent::Changed { flag, .. }) if flag.name == "G"));
         });
     });
@@ -141,7 +140,6 @@ fn no_server() {
     }
     assert!(started.elapsed() > Duration::from_millis(100), "attempts are spread out");
 
-    // And then there is one.
     let server = Server::start(address, MemoryFeatureFlagStore::new()).unwrap();
     assert!(block_on(store.get("F")).unwrap().is_none());
     drop(server);
@@ -154,7 +152,7 @@ fn a_server_that_never_answers() {
     let store = ThriftRpcFeatureFlagStore::new("127.0.0.1", address.port());
     let store = store.timeout(Duration::from_millis(300)).max_connections(1);
     let error = within(Duration::from_secs(5), move || {
-        // The second stands in the queue behind the first.
+        // The second waits in the queue behind the first.
         let (first, second) = block_on(async { futures_util::future::join(store.get("F"), store.get("G")).await });
         assert!(first.is_err());
         second.unwrap_err()
@@ -210,7 +208,7 @@ fn a_restarted_server_is_found_again() {
         server.shutdown();
         assert!(block_on(store.get("F")).is_err());
         server = Server::start(address, flags.clone()).unwrap();
-        // An outage that was seen is told; one that was over before the next call of the watch is a reset alone.
+        // An outage that was observed is reported; one that ended before the watch's next call is only a reset.
         match next() {
             WatchEvent::Lost(_) => {
                 assert!(matches!(next(), WatchEvent::Restored));
@@ -218,7 +216,7 @@ fn a_restarted_server_is_found_again() {
             }
             event => assert!(matches!(event, WatchEvent::Reset { .. }), "{event:?}"),
         }
-        // The connections of the pool are the old ones, and yet a write, which is never made twice, gets through.
+        // The pool's connections are closed, and yet a write, which is never retried, succeeds.
         block_on(store.put(&FlagRecord::new("F", 100 + round), Precondition::Any)).unwrap();
         assert!(matches!(next(), WatchEvent::Changed { .. }));
     }
@@ -232,7 +230,7 @@ fn a_dropped_watch_ends_its_thread_and_connection() {
     block_on(events.next()).unwrap();
     assert_eq!(server.connections(), 1);
     drop(events);
-    // The server's own end waits in Watch; it notices when it answers, at the latest then.
+    // The server's side waits in Watch until its timeout.
     drop(store);
     server.shutdown();
     wait_until("no thread of the watch is left", || {
@@ -291,7 +289,7 @@ fn eight_writers_by_python_s_calls_lose_nothing_of_set_client_data() {
     assert_eq!(data.as_object().unwrap().len(), 400);
 }
 
-/// A store whose writes wait until the test lets them go.
+/// A store whose writes wait until the test releases them.
 #[derive(Clone, Debug)]
 struct Held {
     store: MemoryFeatureFlagStore,
@@ -327,7 +325,7 @@ impl FeatureFlagStore for Held {
 fn shutdown_finishes_what_is_running() {
     let released = Arc::new(Semaphore::new(0));
     let flags = Held { store: MemoryFeatureFlagStore::new(), writing: Arc::default(), released: released.clone() };
-    // Idle clients and watches are not waited for: that would take an hour.
+    // Idle clients and watches must not delay it: that would take an hour.
     let options = ServerOptions::new().shutdown_timeout(Duration::from_secs(3600));
     let server = Server::start_with("127.0.0.1:0", flags.clone(), options).unwrap();
     let address = server.local_addr();
@@ -347,18 +345,18 @@ fn shutdown_finishes_what_is_running() {
         })
     });
     wait_until("all three are there", || server.connections() == 3);
-    wait_until("the write is under way", || flags.writing.load(Ordering::SeqCst));
+    wait_until("the write is pending", || flags.writing.load(Ordering::SeqCst));
     wait_until("the watch follows", || follows.load(Ordering::SeqCst));
     let shutdown = std::thread::spawn(move || {
         server.shutdown();
-        // A second one has nothing to do.
+        // Without effect.
         server.shutdown();
     });
     wait_until("the server takes no more connections", || std::net::TcpStream::connect(address).is_err());
-    assert!(!shutdown.is_finished(), "the write under way is waited for");
+    assert!(!shutdown.is_finished(), "the pending write is waited for");
     released.add_permits(1);
     within(PATIENCE, move || shutdown.join().unwrap());
-    assert!(write.join().unwrap().is_ok(), "the write under way was answered");
+    assert!(write.join().unwrap().is_ok(), "the pending write was answered");
     assert!(block_on(flags.get("F")).unwrap().is_some());
     assert!(matches!(watch.join().unwrap(), Some(WatchEvent::Changed { .. } | WatchEvent::Lost(_))));
     drop(idle);
@@ -366,25 +364,25 @@ fn shutdown_finishes_what_is_running() {
 
 #[test]
 fn shutdown_does_not_wait_for_ever() {
-    let moody = Moody::default();
-    moody.hung.store(true, Ordering::SeqCst);
+    let faulty = Faulty::default();
+    faulty.hung.store(true, Ordering::SeqCst);
     let options =
         ServerOptions::new().call_timeout(Duration::from_secs(5)).shutdown_timeout(Duration::from_millis(200));
-    let server = Server::start_with("127.0.0.1:0", moody.clone(), options).unwrap();
+    let server = Server::start_with("127.0.0.1:0", faulty.clone(), options).unwrap();
     let store = store_at(server.local_addr());
     let call = std::thread::spawn(move || block_on(store.get("F")));
-    wait_until("the call waits for the store", || moody.waits.load(Ordering::SeqCst));
+    wait_until("the call waits for the store", || faulty.waits.load(Ordering::SeqCst));
     within(Duration::from_secs(3), move || server.shutdown());
     assert!(call.join().unwrap().is_err());
 }
 
 #[test]
-fn a_change_is_heard_at_once() {
+fn a_change_is_reported_at_once() {
     let server = Server::start("127.0.0.1:0", MemoryFeatureFlagStore::new()).unwrap();
     let address = server.local_addr();
     let features = FeatureFlagClient::remote(store_at(address));
     block_on(async { features.create("F").await }).unwrap();
-    let (sender, heard) = std::sync::mpsc::channel();
+    let (sender, received) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let store = store_at(address);
         block_on(async {
@@ -396,19 +394,19 @@ fn a_change_is_heard_at_once() {
             }
         });
     });
-    heard.recv().unwrap();
+    received.recv().unwrap();
     let mut took: Vec<_> = (0..200)
         .map(|round| {
             let started = Instant::now();
             block_on(async { if round % 2 == 0 { features.enable("F").await } else { features.disable("F").await } }).unwrap();
-            let (at, event) = heard.recv_timeout(Duration::from_secs(5)).unwrap();
+            let (at, event) = received.recv_timeout(Duration::from_secs(5)).unwrap();
             assert!(matches!(event, WatchEvent::Changed { flag, .. } if flag.record.as_ref().unwrap().is_enabled() == (round % 2 == 0)));
             at.duration_since(started)
         })
         .collect();
     took.sort();
     println!("enable() to Watch: p50 {:?}, p99 {:?}", took[100], took[198]);
-    // Polling would take a second; the benchmark has the figure.
+    // Polling would take a second; the benchmark measures the delay.
     assert!(took[100] < Duration::from_millis(300), "{:?}", took[100]);
 }
 
@@ -427,7 +425,7 @@ fn a_client_by_url_checks_from_memory_through_a_restart() {
         one.create("F").enabled(true).await.unwrap();
     });
     assert!(one.is_enabled("F"));
-    wait_until("the other is told", || other.is_enabled("F"));
+    wait_until("the other client is notified", || other.is_enabled("F"));
     assert_eq!(other.status().updates, Updates::Push);
 
     server.shutdown();
@@ -438,13 +436,13 @@ fn a_client_by_url_checks_from_memory_through_a_restart() {
     let _server = serve(&address.to_string()).unwrap();
     wait_until("both follow again", || one.status().is_live() && other.status().is_live());
     block_on(async { one.disable("F").await }).unwrap();
-    wait_until("the other is told", || !other.is_enabled("F"));
+    wait_until("the other client is notified", || !other.is_enabled("F"));
 }
 
 #[test]
 fn who_serves_and_what_is_behind() {
-    let moody = Moody::default();
-    let server = Server::start("127.0.0.1:0", moody.clone()).unwrap();
+    let faulty = Faulty::default();
+    let server = Server::start("127.0.0.1:0", faulty.clone()).unwrap();
     let address = server.local_addr();
     let store = store_at(address);
     assert_eq!(store.identity().to_string(), format!("thrift://{address}"));
@@ -458,7 +456,7 @@ fn who_serves_and_what_is_behind() {
     };
     let first = serving(&store);
     assert_eq!(first.place(), store.identity().place());
-    assert!(first.epoch().unwrap().contains("Moody"), "{first}");
+    assert!(first.epoch().unwrap().contains("Faulty"), "{first}");
     assert_eq!(serving(&store), first);
 
     let found = |what: &str| {
@@ -468,18 +466,18 @@ fn who_serves_and_what_is_behind() {
     for what in ["reachable", "kind", "version", "identity", "flags", "push", "clock"] {
         assert_eq!(found(what).finding, Finding::Fine, "{what}");
     }
-    moody.down.store(true, Ordering::SeqCst);
+    faulty.down.store(true, Ordering::SeqCst);
     wait_until("the server has lost its store", || found("flags").finding == Finding::Fault);
     drop(server);
     assert_eq!(found("reachable").finding, Finding::Fault);
-    let server = Server::start(address, moody.clone()).unwrap();
-    moody.down.store(false, Ordering::SeqCst);
+    let server = Server::start(address, faulty.clone()).unwrap();
+    faulty.down.store(false, Ordering::SeqCst);
     wait_until("it answers", || found("reachable").finding == Finding::Fine);
     assert_ne!(serving(&store), first, "another start");
     drop(server);
 }
 
-/// What is confirmed is never newer than the store's own word, and a store that falls silent is reported while the call waits.
+/// A confirmation is never newer than the store's own, and a store that becomes silent is reported during the call.
 #[test]
 fn a_store_that_falls_silent() {
     #[derive(Debug)]

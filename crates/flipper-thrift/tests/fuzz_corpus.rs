@@ -1,4 +1,4 @@
-//! The inputs that fuzzing found worth keeping; see `scripts/fuzz`.
+//! The inputs that `scripts/fuzz` kept.
 
 #[test]
 fn the_decoder_survives_the_corpus() {

@@ -1,4 +1,4 @@
-//! Clients that send rubbish, too much, too little or too slowly. The server says why it closes, and serves the others.
+//! Clients that send invalid data, too much, too little or too slowly. The server logs why it closes, and serves the others.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
@@ -26,10 +26,10 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Sends bytes, and nothing after them, and gives what comes back until the server closes.
+/// Sends bytes, and returns the response until the server closes.
 fn send(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(server);
-    // Fails if the server has had enough before all is sent.
+    // Fails if the server closes before all is sent.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
@@ -40,7 +40,7 @@ fn send(server: &Server, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// As `send`, but the server has to close by itself.
+/// As `send`, but the server must close first.
 fn send_and_wait(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(server);
     let _ = stream.write_all(bytes);
@@ -92,7 +92,6 @@ fn random_bytes() {
     for _ in 0..300 {
         let length = random.usize(1..2000);
         let mut bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
-        // Most get past the detection.
         match random.u8(0..4) {
             0 => bytes.splice(..0, [0x80, 1, 0, 1]).for_each(drop),
             1 => bytes.splice(..0, [0x82, 0x21]).for_each(drop),
@@ -129,7 +128,7 @@ fn truncated_messages() {
 }
 
 #[test]
-fn lengths_that_cannot_be() {
+fn impossible_lengths() {
     let server = serve(ServerOptions::new());
     for length in [-1, i32::MIN, i32::MAX, 5 << 20] {
         let length = i32::to_be_bytes(length);
@@ -147,7 +146,7 @@ fn lengths_that_cannot_be() {
         let answer = send_and_wait(&server, &call("Get", &argument));
         assert!(contains(&answer, "size"), "{}", String::from_utf8_lossy(&answer));
 
-        // A list of conditions, and a list in a field that is passed over.
+        // A list of conditions, and a list in a field that is skipped.
         for id in [3, 99] {
             let mut meta = vec![12, 0, 2, 15, 0, id, 13];
             meta.extend(length);
@@ -178,7 +177,7 @@ fn deep_nesting() {
 }
 
 #[test]
-fn unknown_methods_leave_the_connection_up() {
+fn unknown_methods_leave_the_connection_open() {
     let server = serve(ServerOptions::new());
     for framing in [false, true] {
         let mut stream = connect(&server);
@@ -197,9 +196,9 @@ fn unknown_methods_leave_the_connection_up() {
 }
 
 #[test]
-fn wrong_types_are_passed_over() {
+fn wrong_types_are_skipped() {
     let server = serve(ServerOptions::new());
-    // A number for the name; a string for the switch; a map for the meta data.
+    // A number for the name; a string for the switch; a map for the metadata.
     let number = [10, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0];
     let answer = send(&server, &[call("Get", &number), get("F")].concat());
     assert!(contains(&answer, "feature_name is missing"), "{}", String::from_utf8_lossy(&answer));
@@ -214,7 +213,7 @@ fn wrong_types_are_passed_over() {
     let answer = send(&server, &[call("SetMeta", &map), get("F")].concat());
     assert!(contains(&answer, "meta is missing"), "{}", String::from_utf8_lossy(&answer));
 
-    // Elements of another type than the list's cannot be read, and without frames the connection ends with that.
+    // Elements of another type than the list's are unreadable, and without frames that ends the connection.
     let elements = [&name[..], &[12, 0, 2, 15, 0, 3, 8, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0]].concat();
     for bytes in [call("SetMeta", &elements), framed(&call("SetMeta", &elements))] {
         send(&server, &bytes);
@@ -236,15 +235,15 @@ fn what_is_not_utf8() {
     let text = String::from_utf8_lossy(&answer);
     assert_eq!(text.matches("a string is not valid utf-8").count(), 2, "{text}");
     assert!(text.contains("unknown method"), "{text}");
-    assert!(text.contains("NoOpBucketer"), "the connection stays up: {text}");
+    assert!(text.contains("NoOpBucketer"), "the connection stays open: {text}");
     assert_serves(&server);
 }
 
 #[test]
-fn in_a_frame_a_bad_message_leaves_the_connection_up() {
+fn in_a_frame_a_bad_message_leaves_the_connection_open() {
     let server = serve(ServerOptions::new());
     let bad = framed(&call("Get", &[11, 0, 1, 0, 0, 0, 2, 0xff, 0xfe, 0]));
-    // And one whose string goes beyond the frame.
+    // Another one's string exceeds the frame.
     let beyond = framed(&call("Get", &[11, 0, 1, 0, 0, 1, 0, b'x']));
     let answer = send(&server, &[bad, beyond, framed(&get("F"))].concat());
     assert!(
@@ -265,7 +264,7 @@ fn a_byte_at_a_time_is_cut_off() {
                 if stream.write_all(&[*byte]).is_err() {
                     break;
                 }
-                // The pace is the thing under test: bytes come all the time, but no message is whole within its time.
+                // The pace is under test: bytes keep coming, but no message is complete within its timeout.
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
@@ -273,7 +272,7 @@ fn a_byte_at_a_time_is_cut_off() {
     assert_serves(&server);
 }
 
-/// Each message has its own time, though no read ends where a message does.
+/// Each message has its own timeout, even if reads do not end at messages.
 #[test]
 fn calls_ahead_of_their_answers_are_served_as_long_as_they_come() {
     let limit = Duration::from_secs(1);
@@ -284,7 +283,7 @@ fn calls_ahead_of_their_answers_are_served_as_long_as_they_come() {
     stream.write_all(first).unwrap();
     let started = Instant::now();
     while started.elapsed() < 3 * limit {
-        // Elapsed time is the thing under test: all of it together is more than one message has.
+        // Elapsed time is under test: the total exceeds the timeout of one message.
         std::thread::sleep(limit / 10);
         stream.write_all(&[second, first].concat()).unwrap();
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0, "cut off after {:?}", started.elapsed());
@@ -307,7 +306,7 @@ fn slow_but_whole_is_served() {
     for message in [get("F"), get("F")] {
         for byte in message {
             stream.write_all(&[byte]).unwrap();
-            // The pace is the thing under test; it gives each byte a packet of its own.
+            // The pace is under test; each byte gets its own packet.
             std::thread::sleep(Duration::from_millis(2));
         }
         let mut answer = vec![0; 8];
@@ -318,10 +317,10 @@ fn slow_but_whole_is_served() {
 }
 
 #[test]
-fn idle_connections_stay_unless_told_otherwise() {
+fn idle_connections_stay_by_default() {
     let server = serve(ServerOptions::new().message_timeout(Duration::from_millis(100)));
     let mut stream = connect(&server);
-    // The time of a message has passed since, four times, for others.
+    // Meanwhile four message timeouts have passed.
     for _ in 0..4 {
         send_and_wait(&server, &get("F")[..10]);
     }
@@ -388,7 +387,7 @@ fn addresses_that_others_can_reach_are_refused() {
     assert!(error.to_string().contains("cannot be listened on"), "{error}");
 }
 
-/// What the fuzz target does, from seeds that are right and then changed.
+/// As the fuzz target does, from valid messages with changes.
 #[test]
 fn changed_messages_do_no_harm() {
     let meta = [

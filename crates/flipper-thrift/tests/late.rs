@@ -1,5 +1,5 @@
-//! Late answers. Most generated clients take whatever comes first for the answer to what they asked last, so after a time-out of theirs no
-//! answer may come any more.
+//! Late responses. Most generated clients take the next response for that of their last call, so after a client's timeout none
+//! may follow.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ use flipper_testkit::{PATIENCE, within};
 use flipper_thrift::{Server, ServerOptions};
 use support::{Python, block_on, call, string};
 
-/// A server that asks Redis for every flag, and the flags A, B and C.
+/// A server that reads every flag from Redis, and the flags A, B and C.
 fn serve(options: ServerOptions) -> Option<(RedisServer, Server)> {
     let redis = RedisServer::start()?;
     let store = RedisFeatureFlagStore::from_url(&redis.url()).unwrap();
@@ -29,13 +29,13 @@ fn serve(options: ServerOptions) -> Option<(RedisServer, Server)> {
     Some((redis, Server::start_with("127.0.0.1:0", store, options).unwrap()))
 }
 
-/// What a name may be answered with: itself, or an error. Never another flag.
+/// The answer for a name is the name itself, or an error, but never another flag.
 fn assert_own(name: &str, answer: &str) {
     assert!(!["A", "B", "C", "missing"].contains(&answer) || answer == name, "{name} was asked for, and {answer} came");
 }
 
-/// `timeout_ms`: of the client's reads. It asks on at once after each failure, as a program with its next request does.
-fn no_flag_is_given_for_another(timeout_ms: u64, answer_within: Duration) {
+/// `timeout_ms`: of the client's reads. It repeats at once after each failure, like a program with its next request.
+fn no_flag_is_returned_for_another(timeout_ms: u64, answer_within: Duration) {
     let Some((redis, server)) = serve(ServerOptions::new().answer_within(answer_within)) else { return };
     let port = server.local_addr().port().to_string();
     let Some(mut client) = Python::start("late.py", &[&port, &timeout_ms.to_string()], false) else { return };
@@ -59,17 +59,17 @@ fn no_flag_is_given_for_another(timeout_ms: u64, answer_within: Duration) {
 /// PHP's default.
 #[test]
 fn a_client_that_waits_for_750_ms() {
-    no_flag_is_given_for_another(750, Duration::from_millis(700));
+    no_flag_is_returned_for_another(750, Duration::from_millis(700));
 }
 
 #[test]
 fn a_client_that_waits_for_less_than_the_server_takes() {
-    no_flag_is_given_for_another(300, Duration::from_millis(700));
+    no_flag_is_returned_for_another(300, Duration::from_millis(700));
 }
 
 #[test]
 fn a_server_that_takes_its_time() {
-    no_flag_is_given_for_another(750, Duration::from_secs(60));
+    no_flag_is_returned_for_another(750, Duration::from_secs(60));
 }
 
 /// thriftpy2's default.
@@ -85,7 +85,7 @@ fn a_client_that_waits_long_gets_an_error_and_keeps_its_connection() {
     assert!(answer.starts_with("error: ") && answer.contains("did not answer in time"), "{answer}");
     assert!(started.elapsed() < Duration::from_secs(2));
     redis.resume();
-    // The store may still find its connections broken.
+    // The store may still have broken connections.
     within(PATIENCE, move || {
         let mut answer = client.ask("get B");
         while answer.starts_with("error") {
@@ -105,7 +105,7 @@ fn get(name: &str, number: u8) -> Vec<u8> {
     message
 }
 
-/// npm's client numbers its calls, may send many ahead, and finds the answer to each.
+/// npm's client numbers its calls, may pipeline many, and finds the response of each.
 #[test]
 fn numbered_calls_are_answered_however_late_and_many() {
     let Some((redis, server)) = serve(ServerOptions::new()) else { return };
@@ -126,7 +126,7 @@ fn numbered_calls_are_answered_however_late_and_many() {
     });
 }
 
-/// Calls sent ahead without numbers, which some programs do, go on while answers are quick.
+/// Pipelined calls without numbers, which some programs send, work while responses are quick.
 #[test]
 fn quick_calls_ahead_without_numbers_are_answered() {
     let Some((_redis, server)) = serve(ServerOptions::new()) else { return };
@@ -139,7 +139,7 @@ fn quick_calls_ahead_without_numbers_are_answered() {
     assert_eq!(String::from_utf8_lossy(&answers).matches("NoOpBucketer").count(), 3);
 }
 
-/// A server whose answers come for the call before: what the store makes of them is an error, and then a new connection.
+/// A server whose responses are for the previous call: the store returns an error, and opens a new connection.
 #[test]
 fn our_own_client_takes_no_answer_for_another() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -158,7 +158,7 @@ fn our_own_client_takes_no_answer_for_another() {
                     let Ok(count @ 1..) = client.read(&mut buffer) else { return };
                     server.write_all(&buffer[..count]).unwrap();
                     let count = server.read(&mut buffer).unwrap();
-                    // The first answer is given at once, and from then on always the one before.
+                    // The first response is immediate; from then on it is that of the previous call.
                     let answer = held.replace(buffer[..count].to_vec()).unwrap_or_else(|| buffer[..count].to_vec());
                     if client.write_all(&answer).is_err() {
                         return;
@@ -172,7 +172,6 @@ fn our_own_client_takes_no_answer_for_another() {
     for _ in 0..3 {
         for name in ["A", "B", "C"] {
             for read in [block_on(store.get(name)), block_on(store.get_cached(name))] {
-                // An error is as good.
                 assert!(read.is_err() || read.is_ok_and(|found| found.is_some_and(|flag| flag.name == name)));
             }
         }

@@ -1,4 +1,4 @@
-//! Many connections, to a server in a process of its own.
+//! Many connections, to a server in its own process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use flipper_testkit::{Child, can_open, child_role, resident_memory, wait_until};
 use support::{Raw, block_on, call};
 
-/// In a child: the server, until the parent has no more to say.
+/// In a child: the server, until the parent closes the input.
 #[test]
 fn child() {
     let Some(role) = child_role() else {
@@ -96,7 +96,7 @@ fn ten_thousand_connections() {
     for mut stream in &refused {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let _ = (&mut stream).write(&[0x80]);
-        // Closed, and if a byte of ours was still unread, with a reset.
+        // Closed, by a reset if a byte of ours was unread.
         assert!(!matches!(stream.read(&mut [0]), Ok(1..)));
     }
     assert!(served.iter_mut().all(get), "the others are served");

@@ -1,4 +1,4 @@
-//! The Python library and ours: its client and our server, its server and our client, in all pairs of transport and protocol.
+//! The Python library's client with our server, and its server with our client, in all pairs of transport and protocol.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
@@ -165,7 +165,7 @@ fn changes_behind_a_python_server_are_polled() {
     });
 }
 
-/// What is lost with a server that has only the Python library's calls, as the store's documentation says; nothing else may be.
+/// Lost with a server that has only the Python library's calls, as documented for the store; everything else must hold.
 #[test]
 fn contract_behind_a_python_server() {
     if Python::start("server.py", &["buffered", "binary"], false).is_none() {
@@ -177,13 +177,13 @@ fn contract_behind_a_python_server() {
     });
     let failed: Vec<_> = failures.iter().map(|(name, _)| *name).collect();
     let allowed = [
-        // Fields of later versions are refused.
+        // Fields of newer versions are refused.
         "get_after_put",
         // There is no compare-and-set.
         "delete_is_atomic",
         "put_is_atomic",
         "put_no_lost_update",
-        // Nor anything that keeps a dropped write, still under way, from the flag as others have written it since.
+        // A dropped, pending write may overwrite a newer one.
         "delete_dropped",
         "put_dropped",
         // A write is two calls.
@@ -192,5 +192,5 @@ fn contract_behind_a_python_server() {
     ];
     let unexpected: Vec<_> = failures.iter().filter(|(name, _)| !allowed.contains(name)).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}\nall: {failed:?}");
-    assert!(failed.contains(&"put_no_lost_update"), "the documentation says more than is so: {failed:?}");
+    assert!(failed.contains(&"put_no_lost_update"), "the documentation claims a defect that is absent: {failed:?}");
 }

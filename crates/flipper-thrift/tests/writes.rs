@@ -1,4 +1,4 @@
-//! The writes of all clients go through one client of the server's, to which one can subscribe.
+//! The writes of all clients go through one client of the server, which has subscribers.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,30 +23,30 @@ fn serve() -> (Server, Raw, ThriftRpcFeatureFlagStore) {
 }
 
 #[test]
-fn subscribers_of_the_server_hear_of_every_write() {
+fn subscribers_of_the_server_receive_every_write() {
     let (server, mut raw, ours) = serve();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let list = heard.clone();
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let list = received.clone();
     let _subscription = server.features().subscribe(Post(move |event: &WriteEvent| {
         list.lock().unwrap().push(format!("{} {:?}", event.name(), event.verb()));
     }));
-    let heard = || std::mem::take(&mut *heard.lock().unwrap());
+    let received = || std::mem::take(&mut *received.lock().unwrap());
     let (flag, data) = (|| Some("F".to_owned()), |text: &str| Some(text.to_owned()));
 
     let made = raw.call(|client| client.create(flag(), Some(true), data(r#"{"a": 1}"#))).unwrap();
     assert!(made.meta.unwrap().created_date > Some(1_700_000_000));
-    let [created] = &heard()[..] else { panic!("not one") };
+    let [created] = &received()[..] else { panic!("not one") };
     assert!(created.starts_with("F Create { is_enabled: true, client_data: Some("), "{created}");
     raw.call(|client| client.set(flag(), Some(false))).unwrap();
     raw.call(|client| client.set(Some("NEW".to_owned()), Some(true))).unwrap();
-    assert_eq!(heard(), ["F Disable", "NEW Create { is_enabled: true, client_data: None }"]);
+    assert_eq!(received(), ["F Disable", "NEW Create { is_enabled: true, client_data: None }"]);
     raw.call(|client| client.set_meta(flag(), Some(FeatureFlagStoreMeta::new(None, None, None, None)))).unwrap();
-    assert_eq!(heard(), ["F Update"]);
+    assert_eq!(received(), ["F Update"]);
     raw.call(|client| client.set_client_data(flag(), data(r#"{"b": NaN}"#))).unwrap();
-    let [merged] = &heard()[..] else { panic!("not one") };
+    let [merged] = &received()[..] else { panic!("not one") };
     assert!(merged.starts_with("F SetClientData(") && merged.contains("NaN"), "{merged}");
     raw.call(|client| client.delete(flag())).unwrap();
-    assert_eq!(heard(), ["F Destroy"]);
+    assert_eq!(received(), ["F Destroy"]);
 
     block_on(async {
         let version = ours.put(&FlagRecord::new("F", 1), Precondition::Absent).await.unwrap();
@@ -54,9 +54,9 @@ fn subscribers_of_the_server_hear_of_every_write() {
         ours.put(&FlagRecord::new("F", 3), Precondition::Absent).await.unwrap_err();
         ours.delete("F", Precondition::Unchanged(version)).await.unwrap();
     });
-    let heard = heard();
-    assert!(heard[0].starts_with("F Create {"), "{heard:?}");
-    assert_eq!(heard[1..], ["F Update", "F Destroy"]);
+    let received = received();
+    assert!(received[0].starts_with("F Create {"), "{received:?}");
+    assert_eq!(received[1..], ["F Update", "F Destroy"]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn old_horse_sound(request: &str) -> String {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    println!("{}", new_horse_sound("nobody made the flag"));
+    println!("{}", new_horse_sound("missing"));
     FEATURES.create(FEATURE_IMPROVED_HORSE_SOUNDS).await?;
     println!("{}", new_horse_sound("disabled"));
     FEATURES.enable(FEATURE_IMPROVED_HORSE_SOUNDS).await?;

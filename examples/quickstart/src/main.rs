@@ -1,4 +1,4 @@
-//! Creates a flag in an SQLite file, flips it and checks it. Run it twice: the second run knows the flag.
+//! Creates a flag in an SQLite file, flips it and checks it. Run it twice: the second run finds the flag.
 //!
 //! `cargo run -p quickstart [FILE]`; the file is `flipper-quickstart.db` here by default.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
@@ -16,7 +16,7 @@ async fn main() -> Result<()> {
     println!("flags are kept in {}", std::path::absolute(&file).unwrap_or(file).display());
 
     if features.exists(MY_FEATURE) {
-        println!("{MY_FEATURE} is there from an earlier run, and is {}", state(&features));
+        println!("{MY_FEATURE} exists from an earlier run, and is {}", state(&features));
     } else {
         features.create(MY_FEATURE).await?;
         println!("created {MY_FEATURE}; it is {}", state(&features));

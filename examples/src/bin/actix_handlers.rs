@@ -5,8 +5,8 @@
 //! curl -H 'x-user: 7' localhost:3000/checkout
 //! ```
 //!
-//! actix-web has middleware of its own kind, not `tower`'s; a few lines make a scope there.
-#![expect(clippy::print_stdout, reason = "it says where it listens")]
+//! actix-web has another kind of middleware than `tower`; a few lines create a scope there.
+#![expect(clippy::print_stdout, reason = "it prints its address")]
 
 use std::env;
 use std::error::Error;
@@ -24,14 +24,14 @@ flipper::flags! {
     struct Flags {
         /// Louder horses.
         improved_horse_sounds,
-        /// Pages that are not for everybody yet.
+        /// Pages that are not public yet.
         beta,
-        /// The checkout that is being rolled out, user by user.
+        /// The checkout that is rolled out user by user.
         new_checkout,
     }
 }
 
-/// A route with it is there while the flag is on; else the next one that fits, or 404.
+/// A route with this guard exists while the flag is on; otherwise the next match answers, or 404.
 struct WhileOn(FeatureFlag);
 
 impl Guard for WhileOn {
@@ -50,7 +50,7 @@ fn routes(flags: Flags) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-/// Puts a scope into the request, with what flags may depend on.
+/// Adds a scope to the request, with the attributes for its flags.
 async fn scope(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -79,7 +79,7 @@ async fn old_sound(_: Data<Flags>) -> &'static str {
 
 #[get("/checkout")]
 async fn checkout(flags: Data<Flags>, scope: ReqData<Scope>) -> String {
-    // However often the request asks, it is told the same.
+    // Every check in the request gets the same answer.
     let page = if scope.is_enabled(&flags.new_checkout) { "new checkout" } else { "old checkout" };
     let reason = scope.evaluate(&flags.new_checkout).reason;
     format!("{page}: {reason}\n")

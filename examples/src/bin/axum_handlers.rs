@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Flags are in the file, where another process can flip them; the next request sees it.
-#![expect(clippy::print_stdout, reason = "it says where it listens")]
+#![expect(clippy::print_stdout, reason = "it prints its address")]
 
 use std::env;
 use std::error::Error;
@@ -23,9 +23,9 @@ flipper::flags! {
     struct Flags {
         /// Louder horses.
         improved_horse_sounds,
-        /// Pages that are not for everybody yet.
+        /// Pages that are not public yet.
         beta,
-        /// The checkout that is being rolled out, user by user.
+        /// The checkout that is rolled out user by user.
         new_checkout,
     }
 }
@@ -34,15 +34,14 @@ fn routes(features: &FeatureFlagClient) -> Router {
     let flags = Flags::new(features);
     Router::new()
         .route("/sound", get(sound))
-        // 404 while the flag is off.
         .route("/beta", get(async || "welcome to the beta\n").layer(FeatureGate::on(flags.beta.clone())))
         .route("/checkout", get(checkout))
         .with_state(flags)
-        // Around all that is above: the last layer comes first.
+        // Around everything above: the last layer runs first.
         .layer(ScopeLayer::new(features, attributes))
 }
 
-/// What flags may depend on; asked once for each request.
+/// The attributes for flags, once for each request.
 fn attributes(parts: &Parts) -> Context {
     let user = parts.headers.get("x-user").and_then(|user| user.to_str().ok());
     let context = Context::new().with("path", parts.uri.path());
@@ -62,7 +61,7 @@ async fn old_sound(_: State<Flags>) -> &'static str {
 }
 
 async fn checkout(State(flags): State<Flags>, scope: Scope) -> String {
-    // However often the request asks, it is told the same.
+    // Every check in the request gets the same answer.
     let page = if scope.is_enabled(&flags.new_checkout) { "new checkout" } else { "old checkout" };
     let reason = scope.evaluate(&flags.new_checkout).reason;
     format!("{page}: {reason}\n")

@@ -1,12 +1,12 @@
-//! Two whole services, the new one and the one it replaces: a flag decides, request by request, which of them answers.
+//! Two whole services, a new one and its predecessor: a flag decides, request by request, which of them answers.
 //!
 //! ```sh
 //! cargo run --package flipper-examples --bin old_and_new_service -- sqlite:flags.db 127.0.0.1:3000
 //! curl -H 'x-user: 7' localhost:3000/orders/7
 //! ```
 //!
-//! With a percentage on the flag, users move over little by little, and none of them back and forth.
-#![expect(clippy::print_stdout, reason = "it says where it listens")]
+//! With a percentage on the flag, users move over gradually, and none of them back and forth.
+#![expect(clippy::print_stdout, reason = "it prints its address")]
 
 use std::env;
 use std::error::Error;
@@ -34,7 +34,7 @@ fn service(features: &FeatureFlagClient) -> Router {
     Router::new()
         .fallback_service(new_service())
         .layer(gate)
-        // Around the gate: the last layer comes first.
+        // Around the gate: the last layer runs first.
         .layer(ScopeLayer::new(features, attributes))
 }
 

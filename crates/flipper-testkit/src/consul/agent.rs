@@ -1,4 +1,4 @@
-//! One agent.
+//! A Consul agent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::port::free_port;
 use crate::process::Process;
 use crate::{tls, wait_until};
 
-/// The token that may do everything, where ACLs are on.
+/// The token with all rights, if ACLs are on.
 pub const MASTER_TOKEN: &str = "11111111-2222-3333-4444-555555555555";
 
-/// How an agent is started.
+/// Options of an agent.
 #[derive(Clone, Debug, Default)]
 pub struct ConsulOptions {
     acl: bool,
@@ -32,21 +32,21 @@ impl ConsulOptions {
         self
     }
 
-    /// Listens for TLS too, on a port of its own, and wants a certificate of the client's there.
+    /// Also listens for TLS, on its own port, and requires a client certificate there.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Keeps all in memory: `consul agent -dev`. It cannot be restarted with its data.
+    /// Keeps all data in memory: `consul agent -dev`. A restart loses them.
     #[must_use]
     pub fn dev(mut self) -> Self {
         self.dev = true;
         self
     }
 
-    /// Listens at a Unix socket too.
+    /// Also listens at a Unix socket.
     #[must_use]
     pub fn socket(mut self) -> Self {
         self.socket = true;
@@ -58,15 +58,11 @@ impl ConsulOptions {
         self
     }
 
-    /// Starts it and waits until it takes writes; `None`, said aloud, where Consul is not installed.
-    ///
-    /// # Panics
-    ///
-    /// If it does not start.
+    /// Starts it and waits until it accepts writes; `None` without Consul.
     #[must_use]
     pub fn start(self) -> Option<ConsulAgent> {
         let mut log = String::new();
-        // Another process may take a port between looking and starting.
+        // Another process may take the port before Consul does.
         for _ in 0..5 {
             let mut agent = self.clone().launch(free_port())?;
             if agent.is_up() {
@@ -98,10 +94,10 @@ struct Ports {
     serf: u16,
 }
 
-/// A server agent that keeps its data in a folder, killed when dropped.
+/// A server agent with its data in a folder, killed when dropped.
 #[derive(Debug)]
 pub struct ConsulAgent {
-    // The first to be dropped: it writes into the folder.
+    // Dropped first, since it writes into the folder.
     process: Option<Process>,
     program: PathBuf,
     options: ConsulOptions,
@@ -110,13 +106,13 @@ pub struct ConsulAgent {
 }
 
 impl ConsulAgent {
-    /// An agent with nothing special about it; `None`, said aloud, where Consul is not installed.
+    /// An agent with default options; `None` without Consul.
     #[must_use]
     pub fn start() -> Option<Self> {
         ConsulOptions::default().start()
     }
 
-    /// For an agent with something special about it.
+    /// Options, for [`start`](ConsulOptions::start).
     #[must_use]
     pub fn options() -> ConsulOptions {
         ConsulOptions::default()
@@ -135,10 +131,6 @@ impl ConsulAgent {
     }
 
     /// The address with TLS.
-    ///
-    /// # Panics
-    ///
-    /// If it was started without.
     #[must_use]
     pub fn tls_address(&self) -> String {
         format!("https://localhost:{}", self.ports.https.expect("an agent with TLS"))
@@ -150,11 +142,7 @@ impl ConsulAgent {
         self.dir.path().join(name)
     }
 
-    /// Asks the agent, with the token that may do everything.
-    ///
-    /// # Panics
-    ///
-    /// If there is no answer.
+    /// Sends a request with all rights.
     pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> Reply {
         self.try_ask(method, path, body).unwrap()
     }
@@ -163,17 +151,13 @@ impl ConsulAgent {
         ask(self.ports.http, self.options.acl.then_some(MASTER_TOKEN), method, path, body)
     }
 
-    /// Sets a key; it must need no escapes.
-    ///
-    /// # Panics
-    ///
-    /// If that does not work.
+    /// Sets a key, which must need no escapes.
     pub fn put(&self, key: &str, value: &[u8]) {
         let reply = self.ask("PUT", &format!("/v1/kv/{key}"), value);
         assert_eq!((reply.status, reply.body.trim()), (200, "true"), "{reply:?}");
     }
 
-    /// A key's value as it is; `None` where there is no such key.
+    /// A key's value, or `None`.
     pub fn get(&self, key: &str) -> Option<String> {
         let reply = self.ask("GET", &format!("/v1/kv/{key}?raw"), b"");
         (reply.status == 200).then_some(reply.body)
@@ -184,11 +168,7 @@ impl ConsulAgent {
         self.ask("DELETE", &format!("/v1/kv/{key}"), b"");
     }
 
-    /// Makes or changes a policy, by the rules in it.
-    ///
-    /// # Panics
-    ///
-    /// If that does not work.
+    /// Creates or changes a policy.
     pub fn policy(&self, name: &str, rules: &str) {
         let rules = rules.replace('"', "\\\"");
         let found = self.ask("GET", &format!("/v1/acl/policy/name/{name}"), b"");
@@ -198,11 +178,7 @@ impl ConsulAgent {
         assert_eq!(reply.status, 200, "{reply:?}");
     }
 
-    /// Makes a token with this policy.
-    ///
-    /// # Panics
-    ///
-    /// If that does not work.
+    /// Creates a token with this policy.
     pub fn token(&self, secret: &str, policy: &str) {
         let body = format!("{{\"SecretID\": \"{secret}\", \"Policies\": [{{\"Name\": \"{policy}\"}}]}}");
         let reply = self.ask("PUT", "/v1/acl/token", body.as_bytes());
@@ -210,10 +186,6 @@ impl ConsulAgent {
     }
 
     /// Deletes a token.
-    ///
-    /// # Panics
-    ///
-    /// If that does not work.
     pub fn revoke(&self, secret: &str) {
         let found = ask(self.ports.http, Some(secret), "GET", "/v1/acl/token/self", b"").unwrap();
         let accessor = field(&found.body, "AccessorID").expect("a token");
@@ -221,11 +193,7 @@ impl ConsulAgent {
         assert_eq!(reply.status, 200, "{reply:?}");
     }
 
-    /// Sets many keys, some at a time, so that few steps of the log make much work.
-    ///
-    /// # Panics
-    ///
-    /// If that does not work.
+    /// Sets many keys in batches, so that each step of the log has much work.
     pub fn put_all(&self, keys: &[(String, String)]) {
         for some in keys.chunks(64) {
             let operations: Vec<_> = some
@@ -240,7 +208,7 @@ impl ConsulAgent {
         }
     }
 
-    /// Whether it takes writes.
+    /// Whether it accepts writes.
     #[must_use]
     pub fn takes_writes(&self) -> bool {
         let set = self.try_ask("PUT", "/v1/kv/ready", b"");
@@ -259,25 +227,21 @@ impl ConsulAgent {
         self.process = None;
     }
 
-    /// Starts again after [`kill`](Self::kill), on the same ports with the same data, and waits until it takes writes.
+    /// Restarts it with the same ports and data, and waits until it accepts writes.
     pub fn restart(&mut self) {
         self.kill();
         self.spawn();
         self.wait();
     }
 
-    /// As [`restart`](Self::restart), with nothing in it.
+    /// Restarts it without data.
     pub fn restart_empty(&mut self) {
         self.kill();
         let _ = fs::remove_dir_all(self.file("data"));
         self.restart();
     }
 
-    /// `kill -STOP`: connections stay open and nobody answers.
-    ///
-    /// # Panics
-    ///
-    /// If it does not stop.
+    /// `kill -STOP`: connections stay open, and requests hang.
     pub fn pause(&self) {
         self.process().pause();
     }
@@ -295,7 +259,7 @@ impl ConsulAgent {
         assert!(self.is_up(), "consul ended: {}", self.log());
     }
 
-    /// Waits until it takes writes; `false` if it has ended instead.
+    /// Waits until it accepts writes; `false` if it has ended instead.
     pub(super) fn is_up(&mut self) -> bool {
         let mut ended = false;
         wait_until("the Consul agent takes writes", || {
@@ -335,7 +299,7 @@ impl ConsulAgent {
                  \"dns\": -1, \"grpc\": -1}}",
                 ports.http, ports.server, ports.serf
             ),
-            // Elections within a second or so; and all tests of a machine are one client.
+            // Elections within about a second; all tests of a machine count as one client.
             "\"performance\": {\"raft_multiplier\": 1}, \"limits\": {\"http_max_conns_per_client\": 2000}".to_owned(),
         ];
         if !self.options.dev {

@@ -1,4 +1,4 @@
-//! Three servers.
+//! A Consul cluster.
 
 use super::agent::{ConsulAgent, ConsulOptions};
 use crate::port::free_port;
@@ -11,15 +11,11 @@ pub struct ConsulCluster {
 }
 
 impl ConsulCluster {
-    /// Starts it; `None`, said aloud, where Consul is not installed.
-    ///
-    /// # Panics
-    ///
-    /// If it does not start.
+    /// Starts it; `None` without Consul.
     #[must_use]
     pub fn start() -> Option<Self> {
         let mut log = String::new();
-        // Another process may take a port between looking and starting.
+        // Another process may take a port before Consul does.
         for _ in 0..5 {
             let serf: Vec<_> = (0..3).map(|_| free_port()).collect();
             let options = ConsulOptions::default().cluster(serf.clone());
@@ -39,16 +35,12 @@ impl ConsulCluster {
         &self.agents
     }
 
-    /// One of the servers, to do harm to it.
+    /// One of the servers, to kill or pause it.
     pub fn agent_mut(&mut self, index: usize) -> &mut ConsulAgent {
         &mut self.agents[index]
     }
 
-    /// Waits until there is a leader among these, and says which it is.
-    ///
-    /// # Panics
-    ///
-    /// If there is none in time.
+    /// Waits for a leader among these, and returns its index.
     #[must_use]
     pub fn leader(&self, among: &[usize]) -> usize {
         let mut leader = None;

@@ -1,11 +1,11 @@
-//! Requests to an agent, past the library that is tested.
+//! Requests to an agent that bypass the library under test.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use crate::PATIENCE;
 
-/// What an agent answers.
+/// An agent's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The status code.
@@ -18,7 +18,7 @@ pub(super) fn ask(port: u16, token: Option<&str>, method: &str, path: &str, body
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let token = token.map(|token| format!("X-Consul-Token: {token}\r\n")).unwrap_or_default();
-    // The older version, so that the answer is not cut into chunks.
+    // The older version has no chunked responses.
     let head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n{token}\r\n", body.len());
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;

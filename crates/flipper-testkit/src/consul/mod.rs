@@ -1,5 +1,5 @@
-//! Real Consul agents: single, cluster, with ACLs, TLS or a Unix socket. Each on free ports, in a directory of its own, killed
-//! when dropped. And a proxy to put before one.
+//! Real Consul agents: single, cluster, with ACLs, TLS or a Unix socket. Each has free ports and its own directory, and is killed
+//! when dropped. And a proxy with faults.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a test's report")]
 
@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 use crate::{program, skip};
 
-/// The program: that of `CONSUL_BIN`, the one on the `PATH`, or the one that `scripts/setup` has fetched. `None`, said aloud,
-/// where there is none.
+/// The program: `CONSUL_BIN`, or the one on the `PATH`, or the one that `scripts/setup` fetched. Otherwise prints `SKIP` and
+/// returns `None`.
 #[must_use]
 pub fn consul() -> Option<PathBuf> {
     let named = std::env::var_os("CONSUL_BIN").map(PathBuf::from);

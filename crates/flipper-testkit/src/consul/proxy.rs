@@ -1,4 +1,4 @@
-//! A proxy that counts what goes through it, and that can be told to do harm.
+//! A proxy that counts requests, and injects faults.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -7,25 +7,25 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What a proxy does instead of asking the agent.
+/// A fault of a proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: it asks the agent.
+    /// None: it forwards everything.
     #[default]
     None,
-    /// It answers this: a status, header lines each with its `\r\n`, a text.
+    /// It sends this response: a status, header lines each with its `\r\n`, a text.
     Answer(u16, String, String),
-    /// It passes on the first half of the agent's text, as if that were all.
+    /// It sends the first half of the agent's text as the whole.
     Half,
-    /// It says nothing.
+    /// It sends nothing.
     Silence,
-    /// It asks the agent, but ends queries that wait for a change after so long: with this status, or by closing the connection.
+    /// It forwards, but ends blocking queries after this time: with this status, or by closing the connection.
     EndWaits(Duration, Option<u16>),
-    /// It passes on the agent's answers with these header lines, each with its `\r\n`.
+    /// It adds these header lines, each with its `\r\n`, to the agent's responses.
     Headers(String),
 }
 
-/// A proxy on a free port before an agent, over whole requests.
+/// A proxy for an agent, on a free port, by whole requests.
 #[derive(Debug)]
 pub struct ConsulProxy {
     port: u16,
@@ -44,21 +44,17 @@ struct State {
     fault: Fault,
     requests: Vec<String>,
     bodies: Vec<String>,
-    /// What each client's connection holds open, by its number.
+    /// The sockets of each client's connection, by its number.
     connections: HashMap<usize, Vec<TcpStream>>,
-    /// How many clients have connected.
+    /// The number of clients that have connected.
     connected: usize,
-    /// Answers to requests with this text are kept back.
+    /// Responses to requests with this text are held back.
     held: Option<String>,
     ended: bool,
 }
 
 impl ConsulProxy {
-    /// Starts one before the agent at this port; with a fault that never asks it, there need be none.
-    ///
-    /// # Panics
-    ///
-    /// If no port can be had.
+    /// Starts one for the agent at this port, which need not exist if the fault never forwards.
     #[must_use]
     pub fn start(agent: u16, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -77,7 +73,7 @@ impl ConsulProxy {
                 let number = state.connected;
                 state.connections.insert(number, stream.try_clone().into_iter().collect());
                 drop(state);
-                // Fails when one side has gone, and that is all there is to it.
+                // Fails when one side has closed.
                 thread::spawn(move || {
                     let ended = shared.serve(&stream, number);
                     shared.lock().connections.remove(&number);
@@ -100,7 +96,7 @@ impl ConsulProxy {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Does this from now on, and breaks what is under way.
+    /// Sets the fault, and breaks open connections.
     pub fn fault(&self, fault: Fault) {
         let mut state = self.shared.lock();
         state.fault = fault;
@@ -109,30 +105,30 @@ impl ConsulProxy {
         }
     }
 
-    /// How many connections were made to it.
+    /// The number of connections so far.
     #[must_use]
     pub fn connected(&self) -> usize {
         self.shared.lock().connected
     }
 
-    /// The texts of all requests, as [`requests`](Self::requests).
+    /// The bodies of all requests, ordered as [`requests`](Self::requests).
     #[must_use]
     pub fn bodies(&self) -> Vec<String> {
         self.shared.lock().bodies.clone()
     }
 
-    /// Keeps back the answers to all requests whose head has this text, those under way included.
+    /// Holds back the responses to all requests with this text in their head, including pending ones.
     pub fn hold(&self, text: &str) {
         self.shared.lock().held = Some(text.to_owned());
     }
 
-    /// Lets them go.
+    /// Sends the held responses.
     pub fn release(&self) {
         self.shared.lock().held = None;
         self.shared.released.notify_all();
     }
 
-    /// The heads of all requests, the oldest first.
+    /// The heads of all requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.shared.lock().requests.clone()
@@ -174,12 +170,12 @@ impl Shared {
                 continue;
             }
             if fault == Fault::Silence {
-                // Until the connection is broken.
+                // Until the connection breaks.
                 let _ = from_client.read(&mut [0]);
                 return Ok(());
             }
             let from_agent = match &mut agent {
-                // As proxies do: one that the agent has closed since is not used again.
+                // Like real proxies, it does not reuse a connection that the agent has closed.
                 Some(agent) if is_open(agent.get_ref()) => agent,
                 _ => {
                     let stream = TcpStream::connect(("127.0.0.1", self.agent))?;
@@ -218,7 +214,7 @@ impl Shared {
     }
 }
 
-/// Whether the other side has not closed it.
+/// Whether the other side has it still open.
 fn is_open(stream: &TcpStream) -> bool {
     let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
     let is_waiting = matches!(&peeked, Err(error) if is_timeout(error));
@@ -229,7 +225,7 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// The head with the empty line at its end.
+/// The head, including the empty line.
 fn read_head(stream: &mut impl BufRead) -> io::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Three primaries.
+//! A Redis cluster.
 
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
@@ -14,16 +14,12 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// Starts it; `None`, said aloud, where Redis is not installed.
-    ///
-    /// # Panics
-    ///
-    /// If it does not start.
+    /// Starts it; `None` without Redis.
     #[must_use]
     pub fn start() -> Option<Self> {
         let mut nodes = Vec::new();
         for _ in 0..3 {
-            // The default bus port may be beyond the last one.
+            // The default bus port may exceed the highest port.
             let options = RedisOptions::default()
                 .config("cluster-enabled yes")
                 .config(format!("cluster-port {}", free_port()))
@@ -35,7 +31,7 @@ impl RedisCluster {
             let range = |index: usize| index * usize::from(SLOTS) / 3;
             let (first, last) = (range(index).to_string(), (range(index + 1) - 1).to_string());
             assert_eq!(node.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]).text(), "OK");
-            // Without one of its own, nodes do not agree whose claim is newer.
+            // Without their own epochs, the nodes disagree whose claim is newer.
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
         }
         for other in &cluster.nodes[1..] {
@@ -59,7 +55,7 @@ impl RedisCluster {
         &self.nodes
     }
 
-    /// One of the nodes, to do harm to it.
+    /// One of the nodes, to kill or pause it.
     pub fn node_mut(&mut self, index: usize) -> &mut RedisServer {
         &mut self.nodes[index]
     }
@@ -70,22 +66,14 @@ impl RedisCluster {
         self.nodes.iter().map(RedisServer::url).collect()
     }
 
-    /// The node that has a key.
-    ///
-    /// # Panics
-    ///
-    /// If none has.
+    /// The node with this key.
     #[must_use]
     pub fn node_of(&self, key: &str) -> &RedisServer {
         let has = |node: &&RedisServer| !matches!(node.command(&["GET", key]), Reply::Error(_));
         self.nodes.iter().find(has).expect("a node for each key")
     }
 
-    /// Moves a slot, with what is in it, to another node.
-    ///
-    /// # Panics
-    ///
-    /// If the cluster refuses.
+    /// Moves a slot, with its keys, to another node.
     pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
         let (from, to) = (&self.nodes[from], &self.nodes[to]);
         let id = |node: &RedisServer| node.command(&["CLUSTER", "MYID"]).text().to_owned();

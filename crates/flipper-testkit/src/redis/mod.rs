@@ -1,4 +1,4 @@
-//! Real Redis servers: single, cluster, Sentinel. Each on free ports, in a directory of its own, killed when dropped.
+//! Real Redis servers: single, cluster, Sentinel. Each has free ports and its own directory, and is killed when dropped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a test's report")]
 

@@ -1,30 +1,26 @@
-//! Just enough of the protocol to prepare servers and look into them, apart from the driver under test.
+//! The part of the protocol that tests need, independent of the driver under test.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A server's answer.
+/// A server's reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A status or a string; lossy UTF-8.
     Text(String),
     /// A number.
     Number(i64),
-    /// Nothing.
+    /// Nil.
     Nil,
-    /// Several.
+    /// An array.
     List(Vec<Reply>),
     /// An error, with its code.
     Error(String),
 }
 
 impl Reply {
-    /// The text of a text.
-    ///
-    /// # Panics
-    ///
-    /// If it is none.
+    /// The text, or a panic.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {

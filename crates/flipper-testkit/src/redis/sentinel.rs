@@ -1,10 +1,10 @@
-//! A primary, a replica, and three Sentinels that watch them.
+//! Redis Sentinels.
 
 use super::reply::Reply;
 use super::server::{RedisOptions, RedisServer};
 use crate::wait_until;
 
-/// The name that the Sentinels know the servers under.
+/// The Sentinels' name for the servers.
 const SERVICE: &str = "flags";
 
 /// A primary, a replica, and three Sentinels that watch them.
@@ -16,11 +16,7 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// Starts them; `None`, said aloud, where Redis is not installed.
-    ///
-    /// # Panics
-    ///
-    /// If they do not start.
+    /// Starts them; `None` without Redis.
     #[must_use]
     pub fn start() -> Option<Self> {
         let primary = RedisServer::start()?;
@@ -74,7 +70,7 @@ impl RedisSentinel {
         &self.servers[1]
     }
 
-    /// Waits until the Sentinels have made the replica the primary.
+    /// Waits until the Sentinels have promoted the replica.
     pub fn wait_for_failover(&self) {
         wait_until(
             "the replica is the primary",

@@ -1,4 +1,4 @@
-//! One server.
+//! A Redis server.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::port::free_port;
 use crate::process::Process;
 use crate::{program, skip, tls, wait_until};
 
-/// How a server is started.
+/// Options of a server.
 #[derive(Clone, Debug, Default)]
 pub struct RedisOptions {
     config: Vec<String>,
@@ -27,14 +27,14 @@ impl RedisOptions {
         self
     }
 
-    /// Demands this password of the default user.
+    /// Sets the default user's password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self.config(format!("requirepass {password}"))
     }
 
-    /// Listens for TLS too, on a port of its own.
+    /// Also listens for TLS, on its own port.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
@@ -46,11 +46,7 @@ impl RedisOptions {
         self
     }
 
-    /// Starts it; `None`, said aloud, where Redis is not installed.
-    ///
-    /// # Panics
-    ///
-    /// If it does not start.
+    /// Starts it; prints `SKIP` and returns `None` without Redis.
     #[must_use]
     pub fn start(self) -> Option<RedisServer> {
         if program("redis-server").is_none() {
@@ -59,7 +55,7 @@ impl RedisOptions {
         }
         let dir = tempfile::tempdir().unwrap();
         let ca = self.tls.then(|| tls::write(dir.path()));
-        // Another process may take the port between looking and starting.
+        // Another process may take the port before Redis does.
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), self.tls.then(free_port));
             let mut server =
@@ -77,7 +73,7 @@ impl RedisOptions {
 /// killed when dropped.
 #[derive(Debug)]
 pub struct RedisServer {
-    // The first to be dropped: it writes into the folder.
+    // Dropped first, since it writes into the folder.
     process: Option<Process>,
     dir: Option<TempDir>,
     options: RedisOptions,
@@ -87,13 +83,13 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// A server with nothing special about it; `None`, said aloud, where Redis is not installed.
+    /// A server with default options; `None` without Redis.
     #[must_use]
     pub fn start() -> Option<Self> {
         RedisOptions::default().start()
     }
 
-    /// For a server with something special about it.
+    /// Options, for [`start`](RedisOptions::start).
     #[must_use]
     pub fn options() -> RedisOptions {
         RedisOptions::default()
@@ -111,22 +107,14 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// The URL with TLS, and the certificate of the authority that vouches for it, as PEM.
-    ///
-    /// # Panics
-    ///
-    /// If it was started without TLS.
+    /// The URL with TLS, and its authority's certificate as PEM.
     #[must_use]
     pub fn tls(&self) -> (String, &str) {
         let port = self.tls_port.expect("a server with TLS");
         (format!("rediss://localhost:{port}"), self.ca.as_deref().expect("a server with TLS"))
     }
 
-    /// A client's certificate and its key that the server's authority vouches for, as PEM.
-    ///
-    /// # Panics
-    ///
-    /// If it was started without TLS.
+    /// A client's certificate and key of the same authority, as PEM.
     #[must_use]
     pub fn client_certificate(&self) -> (String, String) {
         let read = |name: &str| fs::read_to_string(self.path().join(name)).expect("a server with TLS");
@@ -134,15 +122,11 @@ impl RedisServer {
     }
 
     /// Sends a command as the default user.
-    ///
-    /// # Panics
-    ///
-    /// If there is no answer.
     pub fn command(&self, command: &[&str]) -> Reply {
         ask(self.port, self.options.password.as_deref(), command).unwrap()
     }
 
-    /// How often the server has run this command, scripts' own calls included.
+    /// The number of calls of this command, including those by scripts.
     #[must_use]
     pub fn calls(&self, command: &str) -> u64 {
         let stats = self.command(&["INFO", "commandstats"]);
@@ -156,7 +140,7 @@ impl RedisServer {
         self.process = None;
     }
 
-    /// Starts again after [`kill`](Self::kill), on the same port with the same data, and waits until it answers.
+    /// Restarts it with the same port and data, and waits until it answers.
     pub fn restart(&mut self) {
         self.start_again();
         self.wait();
@@ -167,7 +151,7 @@ impl RedisServer {
         wait_until("the server answers", || self.answers());
     }
 
-    /// As [`restart`](Self::restart), with nothing in it.
+    /// Restarts it without data.
     pub fn restart_empty(&mut self) {
         self.kill();
         let dir = self.path();
@@ -176,18 +160,14 @@ impl RedisServer {
         self.restart();
     }
 
-    /// As [`restart`](Self::restart) with one more line of `redis.conf` until the next start, without waiting.
+    /// Restarts it with one more line of `redis.conf`, only this time, without waiting.
     pub fn restart_with(&mut self, line: &str) {
         self.options.config.push(line.to_owned());
         self.start_again();
         self.options.config.pop();
     }
 
-    /// `kill -STOP`: connections stay open and nobody answers.
-    ///
-    /// # Panics
-    ///
-    /// If it does not stop.
+    /// `kill -STOP`: connections stay open, and commands hang.
     pub fn pause(&self) {
         self.process().pause();
     }

@@ -1,27 +1,26 @@
-//! Whether the flags that the server serves are those of its store, and by which word of the store.
+//! Whether the server's flags are those of its store, and since which confirmation.
 
 use std::time::{Duration, Instant};
 
-/// What is known of the store.
 #[derive(Debug, Default)]
 pub(crate) struct Doubt {
     lost: Option<String>,
-    /// All changes up to then have been reported; none for a store that gives no such word.
+    /// All changes before it were reported; none for a store that never confirms.
     confirmed: Option<Instant>,
-    /// For how long that word holds, where the store gives one again and again.
+    /// How long a confirmation holds, if the store confirms regularly.
     valid_for: Option<Duration>,
 }
 
 impl Doubt {
-    /// All flags have been read, by a request that was sent then if that is known, and hold for so long.
+    /// All flags were read at `read_at`, if known, and hold for `valid_for`.
     pub(crate) fn reset(&mut self, read_at: Option<Instant>, valid_for: Option<Duration>) {
         self.lost = None;
-        // A store that gives neither a time nor words is taken to report each change at once.
-        let gives_words = std::mem::replace(&mut self.valid_for, valid_for).is_some();
-        self.confirmed = read_at.or(self.confirmed.filter(|_| gives_words));
+        // A store without times and confirmations is assumed to report each change at once.
+        let confirms = std::mem::replace(&mut self.valid_for, valid_for).is_some();
+        self.confirmed = read_at.or(self.confirmed.filter(|_| confirms));
     }
 
-    /// Says whether the reason is a new one.
+    /// Returns whether the reason is new.
     pub(crate) fn lost(&mut self, reason: &str) -> bool {
         self.confirmed.get_or_insert_with(Instant::now);
         let is_new = self.lost.as_deref() != Some(reason);
@@ -30,14 +29,14 @@ impl Doubt {
     }
 
     pub(crate) fn confirmed(&mut self, at: Instant, valid_for: Duration) {
-        // A word that was late is no step back, and none counts while the store is lost.
+        // A late confirmation moves nothing back, and none counts while the store is lost.
         if self.lost.is_none() {
             self.confirmed = self.confirmed.max(Some(at));
             self.valid_for = Some(valid_for);
         }
     }
 
-    /// When the store's last word will not hold any more.
+    /// When the last confirmation expires.
     pub(crate) fn begins(&self) -> Option<Instant> {
         self.confirmed?.checked_add(self.valid_for?)
     }
@@ -52,7 +51,7 @@ impl Doubt {
         (now >= begins).then(|| format!("store has not been heard of for {silence} s"))
     }
 
-    /// How old the last word is, rounded up; 0 for a store that is followed and gives none.
+    /// The age of the last confirmation, rounded up; 0 for a store that never confirms.
     pub(crate) fn confirmed_ms_ago(&self, now: Instant) -> i64 {
         let age = self.confirmed.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         i64::try_from(age.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_grows_old_is_a_doubt_until_the_next() {
+    fn an_expired_confirmation_is_a_doubt_until_the_next() {
         let (mut doubt, now) = (Doubt::default(), Instant::now());
         doubt.reset(None, None);
         assert_eq!((doubt.reason(now), doubt.confirmed_ms_ago(now + Duration::from_secs(9))), (None, 0));
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_counts_from_the_last_word_and_no_word_ends_it() {
+    fn a_loss_counts_from_the_last_confirmation_and_only_a_reset_ends_it() {
         let (mut doubt, word) = (Doubt::default(), Instant::now());
         doubt.confirmed(word, Duration::from_secs(5));
         assert!(doubt.lost("closed") && !doubt.lost("closed") && doubt.lost("refused"));

@@ -1,5 +1,4 @@
-//! What changed, and what a client that waits in `Watch` is told of it: decisions alone, without I/O, which the model of the chain in
-//! `flipper-client` drives too.
+//! What changed, and the answers to `Watch`: pure decisions, which the model of the chain in `flipper-client` also runs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,26 +12,26 @@ use super::doubt::Doubt;
 
 #[derive(Debug)]
 pub(crate) struct State {
-    /// Another one after each reset, and for each start of a server; 0 until the store is followed.
+    /// New after each reset, and for each start of a server; 0 until the store is followed.
     epoch: u64,
     /// The number of the oldest change kept.
     first: u64,
-    /// The names that changed; none where only the doubt did.
+    /// The names that changed; none if only the doubt did.
     changes: VecDeque<Option<Arc<str>>>,
     /// The last change of each name in `changes`.
     last: HashMap<Arc<str>, Change>,
     pub(super) doubt: Doubt,
     pub(super) store: Option<String>,
     pub(super) closed: bool,
-    /// So many changes are kept; a client further behind reads all flags anew.
+    /// The number of changes kept; a client further behind reads all flags.
     kept: usize,
 }
 
-/// How a call of `Watch` goes on.
+/// How a call of `Watch` continues.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Now(Box<WatchResult>),
-    /// With the next event, or then.
+    /// At the next event, or at this time.
     Later(Instant),
     Unavailable(String),
 }
@@ -41,14 +40,14 @@ pub(crate) enum Answer {
 struct Change {
     number: u64,
     what: What,
-    /// When the read of it was sent, at the earliest.
+    /// The read was sent at this time or later.
     read_at: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum What {
     Flag(Stored),
-    Gone(Option<Version>),
+    Missing(Option<Version>),
     Unknown,
 }
 
@@ -58,7 +57,7 @@ impl State {
         Self { epoch: 0, first: 0, changes, last, doubt: Doubt::default(), store: None, closed: false, kept }
     }
 
-    /// What is said at this moment to a call of `Watch` that came then and waits until `deadline`.
+    /// The answer at `now` to a call of `Watch` that came at `came` and waits until `deadline`.
     pub(crate) fn answer(&self, cursor: Option<&str>, came: Instant, deadline: Instant, now: Instant) -> Answer {
         let is_over = now >= deadline || self.closed;
         let lost = self.doubt.reason(now);
@@ -75,7 +74,7 @@ impl State {
             && doubted == lost.is_some()
             && !is_over
         {
-            // A word of the store that grows too old is a doubt, which nothing else would wake the call for.
+            // An expired confirmation is a doubt, and no event wakes the call for it.
             let begins = self.doubt.begins().filter(|begins| *begins > now);
             return Answer::Later(begins.map_or(deadline, |begins| begins.min(deadline)));
         }
@@ -98,19 +97,18 @@ impl State {
     pub(crate) fn take(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Reset { read_at, valid_for, .. } => {
-                // The flags are read when a client asks for them.
                 self.new_epoch();
                 self.doubt.reset(read_at, valid_for);
             }
             WatchEvent::Changed { flag, read_at } => {
                 let name = Arc::from(&*flag.name);
-                // Content that no time goes with says that something happened, and not what is there now.
+                // Content without a time or an ordered version shows that the flag changed, but not to what.
                 let is_known = read_at.is_some() || flag.version.as_ordered().is_some();
                 self.push(name, if is_known { What::Flag(flag) } else { What::Unknown }, read_at);
             }
             WatchEvent::Removed { name, version, read_at } => {
                 let is_known = read_at.is_some() || version.as_ref().is_some_and(|it| it.as_ordered().is_some());
-                self.push(name.into(), if is_known { What::Gone(version) } else { What::Unknown }, read_at);
+                self.push(name.into(), if is_known { What::Missing(version) } else { What::Unknown }, read_at);
             }
             WatchEvent::Hint { name } => self.push(name.into(), What::Unknown, None),
             WatchEvent::Lost(error) => {
@@ -120,13 +118,13 @@ impl State {
                     self.note(None);
                 }
             }
-            // The reset that comes next ends the doubt.
+            // The following reset ends the doubt.
             WatchEvent::Restored => tracing::info!("store can be followed again"),
             WatchEvent::Confirmed { at, valid_for } => self.doubt.confirmed(at, valid_for),
             WatchEvent::Serving(identity) => self.store = Some(identity.to_string()),
-            // How the server hears of changes is nothing to its clients: they wait in `Watch` either way.
+            // Clients wait in `Watch` however the server receives changes.
             WatchEvent::Following(_) | WatchEvent::Compared { .. } => {}
-            // Of a kind that this version does not know: whatever it was, a reset covers it.
+            // Unknown to this version: a reset covers any event.
             _ => self.new_epoch(),
         }
     }
@@ -139,7 +137,7 @@ impl State {
     }
 
     fn push(&mut self, name: Arc<str>, what: What, read_at: Option<Instant>) {
-        // Before the first reset nobody has a cursor yet.
+        // Before the first reset no client has a cursor.
         if self.epoch != 0 {
             self.note(Some(name.clone()));
             self.last.insert(name, Change { number: self.next() - 1, what, read_at });
@@ -165,8 +163,8 @@ impl State {
         format!("{:x}:{:x}{}", self.epoch, self.next(), if doubted { "?" } else { "" })
     }
 
-    /// Where in the changes the cursor stands, and whether its holder knows of a doubt; none if it is of another epoch, or what came
-    /// after it is forgotten.
+    /// The cursor's position in the changes, and whether the client was informed of a doubt; none for a cursor of another epoch, or one
+    /// before the oldest change.
     fn place(&self, cursor: &str) -> Option<(u64, bool)> {
         let (epoch, seen) = cursor.split_once(':')?;
         let (seen, doubted) = seen.strip_suffix('?').map_or((seen, false), |seen| (seen, true));
@@ -178,7 +176,7 @@ impl State {
     fn since(&self, seen: u64, now: Instant) -> Option<Vec<FlagState>> {
         let skipped = usize::try_from(seen - self.first).unwrap_or(usize::MAX);
         let names = self.changes.iter().zip(self.first..).skip(skipped);
-        // Of several changes of a flag the last counts.
+        // Only the last change of each flag counts.
         let last = names.filter_map(|(name, number)| {
             let name = name.as_ref()?;
             self.last.get(name).filter(|change| change.number == number).map(|change| change.to_state(name, now))
@@ -192,7 +190,7 @@ impl Change {
     fn to_state(&self, name: &str, now: Instant) -> FlagState {
         let state = match &self.what {
             What::Flag(flag) => convert::to_state(flag),
-            What::Gone(version) => convert::absent_state(name.to_owned(), version.as_ref()),
+            What::Missing(version) => convert::absent_state(name.to_owned(), version.as_ref()),
             What::Unknown => FlagState { unknown: Some(true), ..convert::absent_state(name.to_owned(), None) },
         };
         FlagState { read_us_ago: self.read_at.map(|at| micros(now.saturating_duration_since(at))), ..state }
@@ -203,7 +201,7 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Unlike that of any server before on this address.
+/// Differs from that of every earlier server on this address.
 pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::SystemTime::now()).max(1)

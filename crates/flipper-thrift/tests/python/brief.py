@@ -1,4 +1,4 @@
-"""The client of the Python library's documentation, word for word but for the port."""
+"""The example client of the Python library's documentation, with another port."""
 
 import sys
 

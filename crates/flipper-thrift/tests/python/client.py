@@ -1,4 +1,4 @@
-"""The Python library's client against our server: flipper-client 1.3.2 with its own generated code. Says "ok" at the end."""
+"""The Python library's client against our server: flipper-client 1.3.2 with its own generated code. Prints "ok" at the end."""
 
 import sys
 import threading
@@ -102,7 +102,7 @@ def store(thrift_client, prefix):
 
 
 def bad_input(thrift_client, prefix):
-    """Each is answered by an exception with a message that every client can read, and the connection stays up."""
+    """An exception with a message that every client can read answers each call, and the connection stays open."""
     name = prefix + "-bad"
     thrift_client.Create(name, True, "{}")
 
@@ -139,7 +139,7 @@ def bad_input(thrift_client, prefix):
         (thrift_client.SetMeta, (name, condition(value="{"))),
         (thrift_client.SetMeta, (name, condition(value=None))),
         (thrift_client.SetMeta, (name, condition(variable=None))),
-        # What JavaScript makes of a Map, of decimal text, of Infinity and of Date.now().
+        # JavaScript's conversions of a Map, of decimal text, of Infinity and of Date.now().
         (thrift_client.SetMeta, (name, meta(conditions=[{}]))),
         (thrift_client.SetMeta, (name, meta(conditions=[{"v": []}]))),
         (thrift_client.SetMeta, (name, ttypes.FeatureFlagStoreMeta(created_date=98784247808))),
@@ -151,9 +151,9 @@ def bad_input(thrift_client, prefix):
         assert error.message, (call, arguments[1:])
         assert "\n" not in error.message, error.message
         if isinstance(error, ttypes.FlipperException):
-            assert error.code == ttypes.ErrorCode.NOT_FOUND, (error, "the one code that all clients know")
+            assert error.code == ttypes.ErrorCode.NOT_FOUND, (error, "the one code that all clients support")
         print("#", type(error).__name__, error.message[:150])
-        # Nothing was written.
+        # No call wrote anything.
         item = thrift_client.Get(name)
         assert item.is_enabled and item.meta.client_data == "{}" and item.meta.conditions == []
 

@@ -1,4 +1,4 @@
-"""The code generated from our IDL, as a client in another language would be; run with it first in the path."""
+"""The code generated from our IDL, as a client in another language would use it; run with it first in the path."""
 
 import json
 import sys
@@ -45,7 +45,7 @@ try:
 except ttypes.FlipperException as error:
     assert error.code == ttypes.ErrorCode.INVALID_INPUT, error
 
-# Python's own calls leave alone what they have no field for.
+# Python's own calls keep fields that they lack.
 client.Set("F", False)
 client.SetMeta("F", ttypes.FeatureFlagStoreMeta(client_data="{}"))
 assert json.loads(client.ReadFlag("F").record)["from_the_future"] == [1]
@@ -56,9 +56,9 @@ assert [flag.feature_name for flag in page.flags] == ["F"] and not page.more, pa
 now = client.ReadFlag("F").record
 changes = client.Watch(first.cursor, 5000)
 while changes.changes[0].record != now:
-    # The last of the changes may come after a call was answered.
+    # The last change may come after a call was answered.
     changes = client.Watch(changes.cursor, 5000)
-    assert changes.changes, "the last change was not told"
+    assert changes.changes, "the last change was not reported"
 assert not changes.reset and [flag.feature_name for flag in changes.changes] == ["F"], changes
 nothing = client.Watch(changes.cursor, 10)
 assert nothing.cursor == changes.cursor and not nothing.changes, nothing

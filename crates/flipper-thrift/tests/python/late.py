@@ -1,4 +1,4 @@
-"""A client whose read times out while the store behind the server is frozen. It reports each step, and goes on when told to."""
+"""A client whose read times out while the store behind the server is frozen. It reports each step, and continues on command."""
 
 import sys
 
@@ -20,7 +20,7 @@ def connect():
 
 
 def get(name):
-    """The name of the flag that came, or why none did."""
+    """The name of the returned flag, or why none came."""
     try:
         return client.Get(name).feature_name
     except ttypes.FlipperException as error:

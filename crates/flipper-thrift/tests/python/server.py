@@ -1,4 +1,4 @@
-"""A server as a user of the Python library writes it: TThreadedServer, and a handler with the six calls. Says its port."""
+"""A server as a user of the Python library writes it: TThreadedServer, and a handler with the six calls. Prints its port."""
 
 import json
 import sys
@@ -49,7 +49,7 @@ class Handler:
 
 
 class LibraryHandler:
-    """As `Handler`, over a store of the library, whose flags it converts: what our server does."""
+    """As `Handler`, over a store of the library, whose flags it converts, as our server does."""
 
     def __init__(self):
         self.store = MemoryFeatureFlagStore()
@@ -78,7 +78,7 @@ def main(transport, protocol, handler="dict"):
     }
     socket = TSocket.TServerSocket(host="127.0.0.1", port=0)
     socket.listen()
-    # Or it would listen once more, on another port.
+    # A second call would listen on another port.
     socket.listen = lambda: None
     print("@%d" % socket.handle.getsockname()[1], flush=True)
     processor = TFeatureFlagStore.Processor(LibraryHandler() if handler == "library" else Handler())

@@ -14,7 +14,7 @@ pub struct Python {
 }
 
 impl Python {
-    /// None, said aloud, where there is no Python library. `ours` puts the code generated from our IDL before that of the library.
+    /// `None`, and a printed `SKIP`, without the Python library. With `ours` the code generated from our IDL replaces the library's.
     pub fn start(program: &str, arguments: &[&str], ours: bool) -> Option<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(flipper_testkit::python::interpreter()?);
@@ -29,20 +29,20 @@ impl Python {
         Some(Self { process, lines, input })
     }
 
-    /// Tells the program to do something, and gives what comes of it.
+    /// Sends a command, and returns its result.
     pub fn ask(&mut self, line: &str) -> String {
         std::io::Write::write_all(&mut self.input, format!("{line}\n").as_bytes()).unwrap();
         self.line()
     }
 
-    /// The next line that is for us.
+    /// The next marked line.
     pub fn line(&self) -> String {
         let mut line = String::new();
         loop {
             line.clear();
             assert!(self.lines.lock().unwrap().read_line(&mut line).unwrap() > 0, "the Python program ended early");
-            if let Some(said) = line.trim_end().strip_prefix('@') {
-                return said.to_owned();
+            if let Some(marked) = line.trim_end().strip_prefix('@') {
+                return marked.to_owned();
             }
         }
     }
@@ -66,7 +66,7 @@ impl Drop for Python {
 
 pub use flipper_testkit::block_on;
 
-/// The events about flags, and losses, without who serves them and how current they are.
+/// The events about flags, and losses.
 pub fn about_flags(events: flipper::store::Watch<'_>) -> flipper::store::Watch<'_> {
     use futures_util::StreamExt;
     Box::pin(events.filter(|event| {
@@ -76,7 +76,7 @@ pub fn about_flags(events: flipper::store::Watch<'_>) -> flipper::store::Watch<'
     }))
 }
 
-/// What the process logs while this lives; for one test of a program.
+/// Collects the process's log; for a program with one test.
 pub struct Log {
     lines: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
 }
