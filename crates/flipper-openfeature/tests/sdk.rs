@@ -108,7 +108,10 @@ fn buckets_and_chance_are_a_split() {
     let error = ask(&client, "FLAG", &anonymous()).unwrap_err();
     assert_eq!(error.code, Code::TargetingKeyMissing);
     assert!(error.message.unwrap().contains("user_id"));
-    assert_eq!(ask(&client, "FLAG", &anonymous().with_targeting_key("7")).unwrap().reason, Some(EvaluationReason::Split));
+    assert_eq!(
+        ask(&client, "FLAG", &anonymous().with_targeting_key("7")).unwrap().reason,
+        Some(EvaluationReason::Split)
+    );
     block_on(features.set_bucketer("FLAG", SaltedPercentageBucketer::new("user_id", Percentage::new(1.0)))).unwrap();
     assert!(ask(&client, "FLAG", &anonymous()).unwrap().value, "everyone, with or without the attribute");
 }

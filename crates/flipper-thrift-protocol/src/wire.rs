@@ -81,7 +81,7 @@ impl Wire {
     pub fn input<'a, R: io::Read + 'a>(self, reader: R, limits: &Limits) -> Box<dyn TInputProtocol + 'a> {
         let configuration = limits.configuration();
         match self.protocol {
-                // Not strict: it accepts messages of both kinds.
+            // Not strict: it accepts messages of both kinds.
             Protocol::Binary | Protocol::NonStrictBinary => {
                 Box::new(TBinaryInputProtocol::with_config(reader, false, configuration))
             }

@@ -20,7 +20,10 @@ pub(crate) enum Next {
     Go,
     /// With the next message, if the client still waits for this response. It does not number its calls, and takes the next
     /// response for this one; after `until` it may have stopped waiting.
-    GoIfAwaited { began: Instant, until: Option<Instant> },
+    GoIfAwaited {
+        began: Instant,
+        until: Option<Instant>,
+    },
     /// The connection closes after the response.
     Close(String),
 }

@@ -21,7 +21,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most characters of an escaped name that go into one file name; file systems allow 255.
 const PART: usize = 200;
 
-/// Keeps each flag in a JSON file of its own. Needs a file system that tells upper from lower case.
+/// Keeps each flag in a JSON file of its own. Needs a case-sensitive file system.
 #[derive(Clone, Debug)]
 pub struct DirectoryStore {
     folder: PathBuf,
@@ -35,7 +35,7 @@ impl DirectoryStore {
         Ok(store)
     }
 
-    /// Does blocking work on a thread of its own, whole, also if nobody waits for it any more.
+    /// Does blocking work on a thread of its own, to its end, even if the future is dropped.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
         let (done, result) = oneshot::channel();
         let store = self.clone();

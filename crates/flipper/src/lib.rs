@@ -11,7 +11,7 @@
 //! features.enable("MY_FEATURE").await?;
 //!
 //! if features.is_enabled("MY_FEATURE") {
-//!     // sync, cannot fail; `false` for a flag that nobody made
+//!     // sync, cannot fail; `false` for a missing flag
 //! }
 //! let flag = features.get("MY_FEATURE"); // a handle: its check is one atomic load
 //! assert!(flag.is_enabled_with(&context! { user_id: 7 }));

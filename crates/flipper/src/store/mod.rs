@@ -44,11 +44,11 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// | [`close`](Self::close) | an orderly end |
 ///
 /// Every sentence under `# Behavior` has a test of that name in the conformance suite (feature `conformance`), which proves
-/// a store right: see `store_conformance_tests!`. Those that begin with `corrupt_` are about values that somebody else put
-/// where the flags are, and `corrupt_conformance_tests!` has them.
+/// a store correct: see `store_conformance_tests!`. Those that begin with `corrupt_` are about foreign values
+/// in the place of flags; `corrupt_conformance_tests!` runs them.
 ///
-/// A store is shared by threads and tasks. Futures may be dropped at any point: a write that was under way then either
-/// happened whole or not at all, even if a little later. No method may wait without a limit, or hold up its thread for long.
+/// A store is shared by threads and tasks. Futures may be dropped at any point: a pending write is then either
+/// applied whole, possibly later, or has no effect. No method may wait without a limit, or block its thread for long.
 ///
 /// `Display` prints what a person should read in a log, without secrets: `Redis(features)`; a wrapper prints what it wraps
 /// too: `Mirrored(Redis(features))`.
@@ -62,10 +62,10 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `get_after_put`: what was put is read back equal, in every field and to the digit, unknown fields included.
     /// - `get_is_authoritative`: a `get` that begins after a write has returned sees that write, from any thread and through
     ///   any clone or connection.
-    /// - `get_is_whole`: a `get` while others write the flag is one of the flags they put, whole, and never `None`.
-    /// - `get_foreign_name`: a name that is odd, such as an empty one or one with a slash, is `None` where no flag has it, not an
+    /// - `get_is_whole`: a `get` concurrent with puts of the flag returns one of the flags put, whole, and never `None`.
+    /// - `get_foreign_name`: an unusual name, such as an empty one or one with a slash, is `None` if no flag has it, not an
     ///   error.
-    /// - `corrupt_get`: a value that cannot be read as a flag is there, with a version, and its record is the reason.
+    /// - `corrupt_get`: an unreadable value is returned with its version; its record is the error.
     ///
     /// # Errors
     ///
@@ -81,9 +81,9 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `put_absent`: with [`Precondition::Absent`] it is created; if it exists, that is a `Conflict` and nothing changes.
     /// - `put_unchanged`: with [`Precondition::Unchanged`] it is replaced if it still has that version; otherwise, or if it is
     ///   gone, that is a `Conflict` and nothing changes.
-    /// - `put_same_again`: a put of what is there already succeeds as any other, and its version holds.
+    /// - `put_same_again`: putting the stored content again succeeds and returns a valid version.
     /// - `put_version_is_read_back`: the version returned is the one that `get` and `list` give until the next write.
-    /// - `put_new_version`: a put that makes the flag another one than before gives another version than before.
+    /// - `put_new_version`: a put that changes the flag returns a new version.
     /// - `put_ordered_versions`: if [`capabilities`](Self::capabilities) has ordered versions, each put of a flag that changes it returns a
     ///   higher number than the one before, even if it was deleted in between.
     /// - `put_aba`: a version read before a delete and a new creation with other content does not hold any more.
@@ -96,8 +96,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `put_touches_one`: other flags, and their versions, stay as they are.
     /// - `put_unicode_and_long_names`: names that can be created, of up to 255 bytes, are kept apart, byte for byte.
     /// - `put_large_record`: a flag with 200 KiB of client data is kept whole.
-    /// - `corrupt_put`: a value that cannot be read is there for the precondition, and is replaced as any other.
-    /// - `put_dropped`: a put that is dropped half-way happened whole or not at all, and others can write the flag then.
+    /// - `corrupt_put`: an unreadable value counts as existing for the precondition, and is replaced as any other.
+    /// - `put_dropped`: a put that is dropped half-way is applied whole or not at all, and does not block other writes of the flag.
     /// - `reopen_keeps_flags`: a store that keeps its flags beyond the process has them when it is opened again, and not those that
     ///   were deleted.
     /// - `reopen_keeps_versions`: a version read before still holds then, and one that did not hold does not.
@@ -119,11 +119,11 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `delete_absent`: with [`Precondition::Absent`] an existing flag is a `Conflict` and a missing one is no error.
     /// - `delete_aba`: as `put_aba`.
     /// - `delete_is_atomic`: of several deletes and puts with the same version one succeeds and the others get a `Conflict`.
-    /// - `delete_then_create`: the name can be created anew, and has nothing of the old flag.
+    /// - `delete_then_create`: the name can be created again, without anything of the deleted flag.
     /// - `delete_touches_one`: other flags, and their versions, stay as they are.
-    /// - `delete_foreign_name`: a name that is odd, and that no flag has, is as a missing flag.
-    /// - `delete_dropped`: a delete that is dropped half-way happened or did not, and others can write the flag then.
-    /// - `corrupt_delete`: a value that cannot be read is deleted as any other.
+    /// - `delete_foreign_name`: an unusual name that no flag has is treated as a missing flag.
+    /// - `delete_dropped`: a delete that is dropped half-way is applied or not, and does not block other writes of the flag.
+    /// - `corrupt_delete`: an unreadable value is deleted as any other.
     ///
     /// # Errors
     ///
@@ -138,9 +138,9 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `list_ordered`: the order is that of the names' bytes.
     /// - `list_agrees_with_get`: every flag is there once, as `get` gives it.
     /// - `list_is_authoritative`: a `list` that begins after a write has returned sees that write.
-    /// - `list_is_complete`: a `list` while others write has every flag that is there all the time, once.
+    /// - `list_is_complete`: a `list` concurrent with writes has every flag that exists throughout, once.
     /// - `list_many`: the list has no greatest length; 1,100 flags are there.
-    /// - `corrupt_list`: a value that cannot be read is in the list, as `get` gives it, and does not keep the others from it.
+    /// - `corrupt_list`: an unreadable value is in the list, as `get` returns it, and hides no other flag.
     ///
     /// # Errors
     ///
@@ -157,12 +157,12 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///   wrapper that holds flags, with all that it holds.
     /// - `watch_put`: a put is reported as [`WatchEvent::Changed`](crate::store::WatchEvent::Changed), or as a [`WatchEvent::Hint`](crate::store::WatchEvent::Hint) or a new `Reset`.
     /// - `watch_delete`: a delete is reported as [`WatchEvent::Removed`](crate::store::WatchEvent::Removed), or as a `Hint` or a new `Reset`.
-    /// - `watch_no_gap`: what is written after the call of `watch` is reported, even if in the first `Reset`.
-    /// - `watch_no_gap_at_start`: that holds for what is written while the watch begins, too: between a list and a subscription, say.
+    /// - `watch_no_gap`: every write made after the call of `watch` is reported, at the latest in the first `Reset`.
+    /// - `watch_no_gap_at_start`: so is a write made while the watch begins, for example between a list and a subscription.
     /// - `watch_removes_nothing_else`: a flag that changes is never reported as gone in between.
     /// - `watch_last_state`: changes in a row may be reported as one, but the last state is always reported.
-    /// - `watch_is_independent`: each watch reports every change; that one is dropped does not concern the others.
-    /// - `watch_never_ends`: the stream goes on for as long as it is held.
+    /// - `watch_is_independent`: each watch reports every change, also after another one is dropped.
+    /// - `watch_never_ends`: the stream never ends by itself.
     fn watch(&self) -> Watch<'_> {
         watch_by_polling(self, POLL_EVERY)
     }
@@ -171,7 +171,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// # Behavior
     ///
-    /// - `get_cached_asks_the_store`: a flag that no copy is held of is what `get` gives.
+    /// - `get_cached_asks_the_store`: without a copy the answer is that of `get`.
     ///
     /// # Errors
     ///
@@ -213,8 +213,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `stream_agrees_with_list`: every flag is there once, as `list` gives it, however many there are.
-    /// - `stream_is_complete`: a stream while others write has every flag that is there all the time, once.
-    /// - `corrupt_stream`: a value that cannot be read is there, as `get` gives it, and does not keep the others from it.
+    /// - `stream_is_complete`: a stream concurrent with writes has every flag that exists throughout, once.
+    /// - `corrupt_stream`: an unreadable value is in the stream, as `get` returns it, and hides no other flag.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ impl Shared {
         valid_for: Option<Duration>,
     ) {
         if self.is_outdated(read_at, valid_for) {
-            return self.fill(flags, read_at);
+            return;
         }
         // Anything sent from now on is answered after these.
         let now = clock::instant();
@@ -87,18 +87,6 @@ impl Shared {
         !is_synced
             && valid_for == Some(Duration::ZERO)
             && clock::time_of_day().checked_sub(clock::age(read_at)) < Some(saved)
-    }
-
-    /// Takes in only new flags. The others wait for a list that the store confirms.
-    fn fill(&self, flags: Vec<Stored>, read_at: Option<Instant>) {
-        let mut order = self.order();
-        order.start_reset(0);
-        for flag in flags.into_iter().filter(|flag| self.table.get(&flag.name).is_none()) {
-            if order.event(&flag.name, observed(&flag), read_at, clock::instant()) {
-                self.table.replace(flag, BY_LIST);
-            }
-        }
-        self.settle(order);
     }
 
     pub(super) fn begin_doubt(
