@@ -8,7 +8,7 @@ use flipper::store::{Corrupt, Stored, Updates, Watch, WatchEvent};
 use flipper::{Error, FlagRecord};
 use futures_util::StreamExt;
 
-use crate::failure::said;
+use crate::failure::message_of;
 use crate::store::Store;
 
 pub(crate) type State = Result<Arc<FlagRecord>, Corrupt>;
@@ -108,7 +108,7 @@ impl<'a> Follow<'a> {
             WatchEvent::Lost(error) => {
                 self.in_doubt = true;
                 self.lost.get_or_insert_with(Instant::now);
-                let reason = said(&error);
+                let reason = message_of(&error);
                 if self.reason.as_ref() != Some(&reason) {
                     self.reason = Some(reason);
                     self.queue.push_back(Event::Lost(error));

@@ -25,18 +25,18 @@ pub struct ErrorCode(pub i32);
 
 impl ErrorCode {
   pub const NOT_FOUND: ErrorCode = ErrorCode(0);
-  /// The flag is not in the state that CompareAndSet asks for.
+  /// The flag does not meet the precondition of CompareAndSet.
   pub const CONFLICT: ErrorCode = ErrorCode(1);
   pub const INVALID_NAME: ErrorCode = ErrorCode(2);
   pub const INVALID_INPUT: ErrorCode = ErrorCode(3);
-  /// What is stored for the flag cannot be read.
+  /// The stored flag is unreadable.
   pub const CORRUPT: ErrorCode = ErrorCode(4);
-  /// The store behind the server cannot be reached or did not answer in time; the same call may succeed later.
+  /// The store behind the server is unreachable or did not answer in time; the same call may succeed later.
   pub const UNAVAILABLE: ErrorCode = ErrorCode(5);
   pub const UNAUTHORIZED: ErrorCode = ErrorCode(6);
   pub const UNSUPPORTED: ErrorCode = ErrorCode(7);
   pub const INTERNAL: ErrorCode = ErrorCode(8);
-  /// A subscriber of the server's refused the write.
+  /// A subscriber of the server vetoed the write.
   pub const VETOED: ErrorCode = ErrorCode(9);
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NOT_FOUND,
@@ -253,7 +253,7 @@ impl TSerializable for ConditionOperator {
 pub struct ConditionCheck {
   pub variable: Option<String>,
   pub value: Option<JSON>,
-  /// `operator` in the Python library's IDL, which is a word of C++ and Swift. On the wire a field has no name.
+  /// `operator` in the Python library's IDL, a keyword of C++ and Swift. Names of fields are not sent.
   pub comparison: Option<ConditionOperator>,
 }
 
@@ -545,10 +545,10 @@ impl TSerializable for FeatureFlagStoreItem {
 // FlagVersion
 //
 
-/// One state of a flag. One of the two is set; neither stands for a version that is not known.
+/// One state of a flag. One of the two is set; neither means that the version is unknown.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FlagVersion {
-  /// The greater is the newer; to be taken as unsigned.
+  /// The greater is newer; unsigned.
   pub ordered: Option<i64>,
   /// Equal bytes mean equal content.
   pub opaque: Option<Vec<u8>>,
@@ -618,19 +618,19 @@ impl TSerializable for FlagVersion {
 // FlagState
 //
 
-/// A flag as its store has it. With neither record nor corrupt there is no such flag.
+/// A flag as its store has it. Without record and corrupt the flag is missing.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FlagState {
   pub feature_name: Option<String>,
-  /// Of the flag, or of its absence where the store counts.
+  /// Of the flag, or of its deletion if the store counts.
   pub version: Option<FlagVersion>,
-  /// The flag as all of Flipper's stores keep it, fields of later versions included.
+  /// The flag as all of Flipper's stores keep it, including fields of newer versions.
   pub record: Option<JSON>,
-  /// Why what is stored cannot be read.
+  /// Why the stored flag is unreadable.
   pub corrupt: Option<String>,
-  /// Something happened to the flag and this does not say what: read it again by ReadFlag.
+  /// The flag changed, but its state is unknown: read it again by ReadFlag.
   pub unknown: Option<bool>,
-  /// In an answer of Watch: the state was read from the store at most so long before the answer was put together.
+  /// In a response of Watch: the longest time between the read of the store and this response, in microseconds.
   pub read_us_ago: Option<i64>,
 }
 
@@ -749,7 +749,7 @@ impl TSerializable for FlagState {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FlagPage {
   pub flags: Option<Vec<FlagState>>,
-  /// Whether there are more after these.
+  /// Whether more flags follow.
   pub more: Option<bool>,
 }
 
@@ -827,10 +827,10 @@ impl TSerializable for FlagPage {
 // WritePrecondition
 //
 
-/// What must be so for a write to happen; nothing set: it always may.
+/// A write happens only if this holds; if nothing is set, always.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WritePrecondition {
-  /// There is no such flag.
+  /// The flag is missing.
   pub absent: Option<bool>,
   /// The flag exists and has this version.
   pub unchanged: Option<FlagVersion>,
@@ -904,18 +904,18 @@ impl TSerializable for WritePrecondition {
 pub struct WatchResult {
   /// For the next call, to the same server.
   pub cursor: Option<String>,
-  /// The changes since the last call are not known: read all flags by ReadKnownFlags, after this call, on the same connection.
+  /// The changes since the last call are unknown: read all flags by ReadKnownFlags, after this call, on the same connection.
   pub reset: Option<bool>,
-  /// In order; each flag once, as it is now.
+  /// In order; each flag once, in its current state.
   pub changes: Option<Vec<FlagState>>,
-  /// Why the server's flags may not be those of its store any more. It is in each answer for as long as that lasts; a call that
-  /// waits is answered when it begins, when it ends, and when the reason changes.
+  /// Why the server's flags may differ from those of its store. Each response has it while the doubt lasts; a waiting
+  /// call is answered when the doubt begins, when it ends, and when the reason changes.
   pub lost: Option<String>,
-  /// The start of the server: another one for each. Absent from servers that tell `lost` once.
+  /// Identifies the start of the server. Absent from servers that report `lost` once.
   pub server: Option<String>,
-  /// How long after the call had come this answer was put together.
+  /// The time from the arrival of the call to this response.
   pub waited_us: Option<i64>,
-  /// All changes that the store had up to so long before this answer was put together have been reported.
+  /// All changes of the store up to this long before this response have been reported.
   pub confirmed_ms_ago: Option<i64>,
   /// The store behind the server, without secrets.
   pub store: Option<String>,
@@ -1067,15 +1067,15 @@ impl TSerializable for WatchResult {
 // ServerDescription
 //
 
-/// What an operator wants to know of a server.
+/// A server, for its operator.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ServerDescription {
-  /// As in WatchResult, and the next three too.
+  /// This and the next three are as in WatchResult.
   pub server: Option<String>,
   pub store: Option<String>,
   pub lost: Option<String>,
   pub confirmed_ms_ago: Option<i64>,
-  /// Of the server's program.
+  /// The version of the server's program.
   pub version: Option<String>,
   /// The server's clock, Unix time in milliseconds.
   pub clock_ms: Option<i64>,
@@ -1194,32 +1194,32 @@ impl TSerializable for ServerDescription {
 //
 
 pub trait TFeatureFlagStoreSyncClient {
-  /// A flag of this name that exists is replaced.
+  /// Replaces an existing flag.
   fn create(&mut self, feature_name: Option<String>, is_enabled: Option<bool>, client_data: Option<JSON>) -> thrift::Result<FeatureFlagStoreItem>;
   fn get(&mut self, feature_name: Option<String>) -> thrift::Result<FeatureFlagStoreItem>;
-  /// A flag that does not exist is created.
+  /// Creates a missing flag.
   fn set(&mut self, feature_name: Option<String>, is_enabled: Option<bool>) -> thrift::Result<()>;
-  /// A flag that does not exist is no error.
+  /// A missing flag is no error.
   fn delete(&mut self, feature_name: Option<String>) -> thrift::Result<()>;
-  /// Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
+  /// Ordered by name. Without a limit, or with the 0 that Java and C++ send for none, all flags.
   fn list(&mut self, limit: Option<i64>, offset: Option<i64>) -> thrift::Result<Vec<FeatureFlagStoreItem>>;
   fn set_meta(&mut self, feature_name: Option<String>, meta: Option<FeatureFlagStoreMeta>) -> thrift::Result<()>;
-  /// Merges the top-level keys into the client data that is there. For clients of the IDL of 2018.
+  /// Merges the top-level keys into the stored client data. For clients of the 2018 IDL.
   fn set_client_data(&mut self, feature_name: Option<String>, client_data: Option<JSON>) -> thrift::Result<()>;
-  /// As the store has it: the server asks the store.
+  /// The flag from the store.
   fn read_flag(&mut self, feature_name: Option<String>) -> thrift::Result<FlagState>;
-  /// Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+  /// Flags from the store, ordered by the bytes of their names, starting after the given name. The server may send fewer
   /// than the limit.
   fn read_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
-  /// Writes the whole flag, or deletes it where no record is given, if the precondition holds.
+  /// Writes the whole flag, or deletes it if there is no record, if the precondition holds.
   fn compare_and_set(&mut self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>) -> thrift::Result<FlagVersion>;
-  /// Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
-  /// What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
-  /// connection of its own, with a read time-out well above timeout_ms.
+  /// Waits for changes after the cursor, at most for the timeout; the server may wait less. Without a cursor: a reset, at once.
+  /// Any read that begins after the response shows what it reports. Later calls on the same connection wait: give Watch its
+  /// own connection, with a read timeout well above timeout_ms.
   fn watch(&mut self, cursor: Option<String>, timeout_ms: Option<i64>) -> thrift::Result<WatchResult>;
-  /// As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+  /// As ReadFlag, but from the server's memory if that holds all flags; never older than the last report of Watch on this server.
   fn read_known_flag(&mut self, feature_name: Option<String>) -> thrift::Result<FlagState>;
-  /// As ReadFlags, in the same way.
+  /// As ReadFlags, but from memory like ReadKnownFlag.
   fn read_known_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   fn describe(&mut self) -> thrift::Result<ServerDescription>;
 }
@@ -1633,32 +1633,32 @@ impl <C: TThriftClient + TFeatureFlagStoreSyncClientMarker> TFeatureFlagStoreSyn
 //
 
 pub trait FeatureFlagStoreSyncHandler {
-  /// A flag of this name that exists is replaced.
+  /// Replaces an existing flag.
   fn handle_create(&self, feature_name: Option<String>, is_enabled: Option<bool>, client_data: Option<JSON>) -> thrift::Result<FeatureFlagStoreItem>;
   fn handle_get(&self, feature_name: Option<String>) -> thrift::Result<FeatureFlagStoreItem>;
-  /// A flag that does not exist is created.
+  /// Creates a missing flag.
   fn handle_set(&self, feature_name: Option<String>, is_enabled: Option<bool>) -> thrift::Result<()>;
-  /// A flag that does not exist is no error.
+  /// A missing flag is no error.
   fn handle_delete(&self, feature_name: Option<String>) -> thrift::Result<()>;
-  /// Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
+  /// Ordered by name. Without a limit, or with the 0 that Java and C++ send for none, all flags.
   fn handle_list(&self, limit: Option<i64>, offset: Option<i64>) -> thrift::Result<Vec<FeatureFlagStoreItem>>;
   fn handle_set_meta(&self, feature_name: Option<String>, meta: Option<FeatureFlagStoreMeta>) -> thrift::Result<()>;
-  /// Merges the top-level keys into the client data that is there. For clients of the IDL of 2018.
+  /// Merges the top-level keys into the stored client data. For clients of the 2018 IDL.
   fn handle_set_client_data(&self, feature_name: Option<String>, client_data: Option<JSON>) -> thrift::Result<()>;
-  /// As the store has it: the server asks the store.
+  /// The flag from the store.
   fn handle_read_flag(&self, feature_name: Option<String>) -> thrift::Result<FlagState>;
-  /// Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+  /// Flags from the store, ordered by the bytes of their names, starting after the given name. The server may send fewer
   /// than the limit.
   fn handle_read_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
-  /// Writes the whole flag, or deletes it where no record is given, if the precondition holds.
+  /// Writes the whole flag, or deletes it if there is no record, if the precondition holds.
   fn handle_compare_and_set(&self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>) -> thrift::Result<FlagVersion>;
-  /// Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
-  /// What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
-  /// connection of its own, with a read time-out well above timeout_ms.
+  /// Waits for changes after the cursor, at most for the timeout; the server may wait less. Without a cursor: a reset, at once.
+  /// Any read that begins after the response shows what it reports. Later calls on the same connection wait: give Watch its
+  /// own connection, with a read timeout well above timeout_ms.
   fn handle_watch(&self, cursor: Option<String>, timeout_ms: Option<i64>) -> thrift::Result<WatchResult>;
-  /// As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+  /// As ReadFlag, but from the server's memory if that holds all flags; never older than the last report of Watch on this server.
   fn handle_read_known_flag(&self, feature_name: Option<String>) -> thrift::Result<FlagState>;
-  /// As ReadFlags, in the same way.
+  /// As ReadFlags, but from memory like ReadKnownFlag.
   fn handle_read_known_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   fn handle_describe(&self) -> thrift::Result<ServerDescription>;
 }

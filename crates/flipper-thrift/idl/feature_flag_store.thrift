@@ -163,8 +163,8 @@ service FeatureFlagStore {
     /** The flag from the store. */
     FlagState ReadFlag(1: string feature_name) throws (1: FlipperException error),
 
+    /**
      * Flags from the store, ordered by the bytes of their names, starting after the given name. The server may send fewer
-     * than the limit.
      * than the limit.
      */
     FlagPage ReadFlags(1: string after, 2: i64 limit) throws (1: FlipperException error),

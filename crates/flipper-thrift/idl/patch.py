@@ -11,6 +11,7 @@ Each step fails if it finds nothing to change, so that another compiler version 
    server has its own; the `process_*` functions stay.
 5. A client's sequence number can be set: each call makes a new client, and a late response must not have the next call's number.
 6. The structs have no `Default`: it would set optional fields to empty strings and zeros, which differ from missing ones.
+"""
 
 import re
 import sys

@@ -1,7 +1,7 @@
 //! A store of your own: a folder with one JSON file for each flag, which several processes may share.
 //!
 //! `cargo run --example directory_store`; `tests/custom_store.rs` proves it with the conformance suite.
-#![allow(clippy::print_stdout, reason = "an example tells what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints what it does")]
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};

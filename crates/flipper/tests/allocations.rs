@@ -125,7 +125,7 @@ fn a_write_allocates_the_same_for_any_number_of_flags() {
             }
         });
         let data = measure(|| {
-            block_on(flag.set_client_data([("a", 1)].into_iter().collect::<flipper::json::Object>())).unwrap()
+            block_on(flag.set_client_data([("a", 1)].into_iter().collect::<flipper::json::Object>())).unwrap();
         });
         let creation = measure(|| drop(block_on(features.create("NEW_FLAG")).unwrap()));
         let end = measure(|| block_on(features.destroy("NEW_FLAG")).unwrap());

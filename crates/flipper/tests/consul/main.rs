@@ -1,3 +1,5 @@
+//! The Consul store: contract, faults and foreign writers.
+
 #![expect(clippy::unwrap_used, reason = "also in what the tests have in common")]
 
 mod access;

@@ -1,3 +1,5 @@
+//! The Redis store: contract, faults and foreign writers.
+
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
 
 mod bulk;

@@ -1,3 +1,5 @@
+//! The SQLite store: contract, faults and foreign writers.
+
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

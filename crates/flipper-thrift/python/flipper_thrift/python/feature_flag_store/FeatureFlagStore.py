@@ -21,7 +21,7 @@ all_structs = []
 class Iface(object):
     def Create(self, feature_name, is_enabled, client_data):
         """
-        A flag of this name that exists is replaced.
+        Replaces an existing flag.
 
         Parameters:
          - feature_name
@@ -41,7 +41,7 @@ class Iface(object):
 
     def Set(self, feature_name, is_enabled):
         """
-        A flag that does not exist is created.
+        Creates a missing flag.
 
         Parameters:
          - feature_name
@@ -52,7 +52,7 @@ class Iface(object):
 
     def Delete(self, feature_name):
         """
-        A flag that does not exist is no error.
+        A missing flag is no error.
 
         Parameters:
          - feature_name
@@ -62,7 +62,7 @@ class Iface(object):
 
     def List(self, limit, offset):
         """
-        Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
+        Ordered by name. Without a limit, or with the 0 that Java and C++ send for none, all flags.
 
         Parameters:
          - limit
@@ -82,7 +82,7 @@ class Iface(object):
 
     def SetClientData(self, feature_name, client_data):
         """
-        Merges the top-level keys into the client data that is there. For clients of the IDL of 2018.
+        Merges the top-level keys into the stored client data. For clients of the 2018 IDL.
 
         Parameters:
          - feature_name
@@ -93,7 +93,7 @@ class Iface(object):
 
     def ReadFlag(self, feature_name):
         """
-        As the store has it: the server asks the store.
+        The flag from the store.
 
         Parameters:
          - feature_name
@@ -103,7 +103,7 @@ class Iface(object):
 
     def ReadFlags(self, after, limit):
         """
-        Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+        Flags from the store, ordered by the bytes of their names, starting after the given name. The server may send fewer
         than the limit.
 
         Parameters:
@@ -115,7 +115,7 @@ class Iface(object):
 
     def CompareAndSet(self, feature_name, precondition, record):
         """
-        Writes the whole flag, or deletes it where no record is given, if the precondition holds.
+        Writes the whole flag, or deletes it if there is no record, if the precondition holds.
 
         Parameters:
          - feature_name
@@ -127,9 +127,9 @@ class Iface(object):
 
     def Watch(self, cursor, timeout_ms):
         """
-        Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
-        What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
-        connection of its own, with a read time-out well above timeout_ms.
+        Waits for changes after the cursor, at most for the timeout; the server may wait less. Without a cursor: a reset, at once.
+        Any read that begins after the response shows what it reports. Later calls on the same connection wait: give Watch its
+        own connection, with a read timeout well above timeout_ms.
 
         Parameters:
          - cursor
@@ -140,7 +140,7 @@ class Iface(object):
 
     def ReadKnownFlag(self, feature_name):
         """
-        As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+        As ReadFlag, but from the server's memory if that holds all flags; never older than the last report of Watch on this server.
 
         Parameters:
          - feature_name
@@ -150,7 +150,7 @@ class Iface(object):
 
     def ReadKnownFlags(self, after, limit):
         """
-        As ReadFlags, in the same way.
+        As ReadFlags, but from memory like ReadKnownFlag.
 
         Parameters:
          - after
@@ -172,7 +172,7 @@ class Client(Iface):
 
     def Create(self, feature_name, is_enabled, client_data):
         """
-        A flag of this name that exists is replaced.
+        Replaces an existing flag.
 
         Parameters:
          - feature_name
@@ -246,7 +246,7 @@ class Client(Iface):
 
     def Set(self, feature_name, is_enabled):
         """
-        A flag that does not exist is created.
+        Creates a missing flag.
 
         Parameters:
          - feature_name
@@ -282,7 +282,7 @@ class Client(Iface):
 
     def Delete(self, feature_name):
         """
-        A flag that does not exist is no error.
+        A missing flag is no error.
 
         Parameters:
          - feature_name
@@ -316,7 +316,7 @@ class Client(Iface):
 
     def List(self, limit, offset):
         """
-        Ordered by name. Without limit, or with the 0 that Java and C++ send for none: all.
+        Ordered by name. Without a limit, or with the 0 that Java and C++ send for none, all flags.
 
         Parameters:
          - limit
@@ -388,7 +388,7 @@ class Client(Iface):
 
     def SetClientData(self, feature_name, client_data):
         """
-        Merges the top-level keys into the client data that is there. For clients of the IDL of 2018.
+        Merges the top-level keys into the stored client data. For clients of the 2018 IDL.
 
         Parameters:
          - feature_name
@@ -424,7 +424,7 @@ class Client(Iface):
 
     def ReadFlag(self, feature_name):
         """
-        As the store has it: the server asks the store.
+        The flag from the store.
 
         Parameters:
          - feature_name
@@ -460,7 +460,7 @@ class Client(Iface):
 
     def ReadFlags(self, after, limit):
         """
-        Flags ordered by the bytes of their names, from the first after this name on, as the store has them; the server may send fewer
+        Flags from the store, ordered by the bytes of their names, starting after the given name. The server may send fewer
         than the limit.
 
         Parameters:
@@ -499,7 +499,7 @@ class Client(Iface):
 
     def CompareAndSet(self, feature_name, precondition, record):
         """
-        Writes the whole flag, or deletes it where no record is given, if the precondition holds.
+        Writes the whole flag, or deletes it if there is no record, if the precondition holds.
 
         Parameters:
          - feature_name
@@ -539,9 +539,9 @@ class Client(Iface):
 
     def Watch(self, cursor, timeout_ms):
         """
-        Waits for changes after the cursor, but not longer than this; the server may wait less. Without cursor: a reset, at once.
-        What is in the answer, a read of any kind that begins now shows too. Calls behind it on the same connection wait: give it a
-        connection of its own, with a read time-out well above timeout_ms.
+        Waits for changes after the cursor, at most for the timeout; the server may wait less. Without a cursor: a reset, at once.
+        Any read that begins after the response shows what it reports. Later calls on the same connection wait: give Watch its
+        own connection, with a read timeout well above timeout_ms.
 
         Parameters:
          - cursor
@@ -579,7 +579,7 @@ class Client(Iface):
 
     def ReadKnownFlag(self, feature_name):
         """
-        As ReadFlag, but from the server's memory where it has all flags there; never older than what Watch reported on this server.
+        As ReadFlag, but from the server's memory if that holds all flags; never older than the last report of Watch on this server.
 
         Parameters:
          - feature_name
@@ -615,7 +615,7 @@ class Client(Iface):
 
     def ReadKnownFlags(self, after, limit):
         """
-        As ReadFlags, in the same way.
+        As ReadFlags, but from memory like ReadKnownFlag.
 
         Parameters:
          - after

@@ -203,7 +203,7 @@ class ConditionCheck(object):
     Attributes:
      - variable
      - value
-     - operator: `operator` in the Python library's IDL, which is a word of C++ and Swift. On the wire a field has no name.
+     - operator: `operator` in the Python library's IDL, a keyword of C++ and Swift. Names of fields are not sent.
 
     """
 
@@ -477,10 +477,10 @@ class FeatureFlagStoreItem(object):
 
 class FlagVersion(object):
     """
-    One state of a flag. One of the two is set; neither stands for a version that is not known.
+    One state of a flag. One of the two is set; neither means that the version is unknown.
 
     Attributes:
-     - ordered: The greater is the newer; to be taken as unsigned.
+     - ordered: The greater is newer; unsigned.
      - opaque: Equal bytes mean equal content.
 
     """
@@ -547,15 +547,15 @@ class FlagVersion(object):
 
 class FlagState(object):
     """
-    A flag as its store has it. With neither record nor corrupt there is no such flag.
+    A flag as its store has it. Without record and corrupt the flag is missing.
 
     Attributes:
      - feature_name
-     - version: Of the flag, or of its absence where the store counts.
-     - record: The flag as all of Flipper's stores keep it, fields of later versions included.
-     - corrupt: Why what is stored cannot be read.
-     - unknown: Something happened to the flag and this does not say what: read it again by ReadFlag.
-     - read_us_ago: In an answer of Watch: the state was read from the store at most so long before the answer was put together.
+     - version: Of the flag, or of its deletion if the store counts.
+     - record: The flag as all of Flipper's stores keep it, including fields of newer versions.
+     - corrupt: Why the stored flag is unreadable.
+     - unknown: The flag changed, but its state is unknown: read it again by ReadFlag.
+     - read_us_ago: In a response of Watch: the longest time between the read of the store and this response, in microseconds.
 
     """
 
@@ -664,7 +664,7 @@ class FlagPage(object):
     """
     Attributes:
      - flags
-     - more: Whether there are more after these.
+     - more: Whether more flags follow.
 
     """
 
@@ -739,10 +739,10 @@ class FlagPage(object):
 
 class WritePrecondition(object):
     """
-    What must be so for a write to happen; nothing set: it always may.
+    A write happens only if this holds; if nothing is set, always.
 
     Attributes:
-     - absent: There is no such flag.
+     - absent: The flag is missing.
      - unchanged: The flag exists and has this version.
 
     """
@@ -812,13 +812,13 @@ class WatchResult(object):
     """
     Attributes:
      - cursor: For the next call, to the same server.
-     - reset: The changes since the last call are not known: read all flags by ReadKnownFlags, after this call, on the same connection.
-     - changes: In order; each flag once, as it is now.
-     - lost: Why the server's flags may not be those of its store any more. It is in each answer for as long as that lasts; a call that
-    waits is answered when it begins, when it ends, and when the reason changes.
-     - server: The start of the server: another one for each. Absent from servers that tell `lost` once.
-     - waited_us: How long after the call had come this answer was put together.
-     - confirmed_ms_ago: All changes that the store had up to so long before this answer was put together have been reported.
+     - reset: The changes since the last call are unknown: read all flags by ReadKnownFlags, after this call, on the same connection.
+     - changes: In order; each flag once, in its current state.
+     - lost: Why the server's flags may differ from those of its store. Each response has it while the doubt lasts; a waiting
+    call is answered when the doubt begins, when it ends, and when the reason changes.
+     - server: Identifies the start of the server. Absent from servers that report `lost` once.
+     - waited_us: The time from the arrival of the call to this response.
+     - confirmed_ms_ago: All changes of the store up to this long before this response have been reported.
      - store: The store behind the server, without secrets.
 
     """
@@ -954,14 +954,14 @@ class WatchResult(object):
 
 class ServerDescription(object):
     """
-    What an operator wants to know of a server.
+    A server, for its operator.
 
     Attributes:
-     - server: As in WatchResult, and the next three too.
+     - server: This and the next three are as in WatchResult.
      - store
      - lost
      - confirmed_ms_ago
-     - version: Of the server's program.
+     - version: The version of the server's program.
      - clock_ms: The server's clock, Unix time in milliseconds.
 
     """

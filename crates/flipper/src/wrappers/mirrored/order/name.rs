@@ -141,7 +141,7 @@ impl Name {
         match source {
             Source::Read => self.own = Some(now),
             Source::Event | Source::Reset => {
-                self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now), at: now })
+                self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now), at: now });
             }
         }
     }
