@@ -149,14 +149,14 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
 
     /// Reports changes, no matter who makes them. The default compares `list` once a second.
     ///
-    /// Errors are reported as [`WatchEvent::Lost`](crate::store::WatchEvent::Lost), and the stream goes on trying.
+    /// Errors are reported as [`WatchEvent::Lost`], and the stream goes on trying.
     ///
     /// # Behavior
     ///
-    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`](crate::store::WatchEvent::Reset) with all flags, or `Serving` and then that; of a
+    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`] with all flags, or `Serving` and then that; of a
     ///   wrapper that holds flags, with all that it holds.
-    /// - `watch_put`: a put is reported as [`WatchEvent::Changed`](crate::store::WatchEvent::Changed), or as a [`WatchEvent::Hint`](crate::store::WatchEvent::Hint) or a new `Reset`.
-    /// - `watch_delete`: a delete is reported as [`WatchEvent::Removed`](crate::store::WatchEvent::Removed), or as a `Hint` or a new `Reset`.
+    /// - `watch_put`: a put is reported as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
+    /// - `watch_delete`: a delete is reported as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
     /// - `watch_no_gap`: every write made after the call of `watch` is reported, at the latest in the first `Reset`.
     /// - `watch_no_gap_at_start`: so is a write made while the watch begins, for example between a list and a subscription.
     /// - `watch_removes_nothing_else`: a flag that changes is never reported as gone in between.
