@@ -54,8 +54,8 @@
 //!
 //! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call. [`blocking`]: the same without `async`.
 //! - [`Scope`]: the flags as one request sees them.
-//! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`]: the answer, with its reason.
-//! - [`Status`]: how current the flags in memory are. [`Changes`]: the stream of changes. [`Subscriber`]: is called before and after writes.
+//! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`](evaluation::Evaluation): the answer, with its reason.
+//! - [`Status`](store::Status): how current the flags in memory are. [`Changes`](events::Changes): the stream of changes. [`Subscriber`](events::Subscriber): is called before and after writes.
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
 //!

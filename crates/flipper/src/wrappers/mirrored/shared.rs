@@ -254,17 +254,25 @@ impl Shared {
         if verdict == Verdict::Newer {
             self.table.replace_or_remove(name, state.cloned(), BY_READ);
         }
-        let is_held = self.holds(name, state);
-        if verdict == Verdict::Unclear && !is_held {
+        if verdict == Verdict::Unclear && !self.holds(name, state) {
             order.give_out(name);
         }
-        let settled = is_held && order.is_of_this_epoch(sent) && self.settle_doubt(name);
+        let is_confirmed = order.is_of_this_epoch(sent) && self.is_doubted(name) && self.holds(name, state);
+        let settled = is_confirmed && self.settle_doubt(name);
         self.settle(order);
         self.end_doubt_if(settled);
     }
 
+    /// Whether this state of the flag is the one held. After a restart of the store an equal number may be that of another state.
     fn holds(&self, name: &str, state: Option<&Stored>) -> bool {
-        self.table.get(name).map(|held| held.version) == state.map(|state| state.version.clone())
+        match (self.table.get(name), state) {
+            (None, None) => true,
+            (Some(held), Some(state)) => {
+                held.version == state.version
+                    && matches!((&held.record, &state.record), (Ok(held), Ok(state)) if held == state)
+            }
+            _ => false,
+        }
     }
 
     /// After each decision. When no flag waits for a failed read, clears that cause of staleness; returns whether that is so.
