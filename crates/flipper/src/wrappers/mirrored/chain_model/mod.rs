@@ -171,7 +171,7 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
 #[expect(clippy::print_stdout, reason = "what the script shows")]
 fn all_hold(kind: Kind, mirrors: usize) {
     let Range { start, end } = seeds();
-    let counts = std::env::var_os("FLIPPER_MODEL_COUNT").is_some();
+    let runs_all = std::env::var_os("FLIPPER_MODEL_COUNT").is_some();
     let setup = |seed| setup(seed, kind, mirrors, Design::default());
     let (next, broken) = (AtomicU64::new(start), Mutex::new(BTreeMap::new()));
     let work = || loop {
@@ -181,7 +181,7 @@ fn all_hold(kind: Kind, mirrors: usize) {
         }
         let Some(first) = run(seed, setup(seed), usize::MAX, false).0.into_iter().next() else { continue };
         broken.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, first);
-        if !counts {
+        if !runs_all {
             next.store(end, Ordering::Relaxed);
         }
     };
@@ -193,12 +193,13 @@ fn all_hold(kind: Kind, mirrors: usize) {
     for (seed, (rule, _)) in &broken {
         seeds_of.entry(format!("{rule:?}")).or_default().push(seed);
     }
-    for (rule, seeds) in seeds_of {
-        println!("{} runs break {rule}, the first with seeds {:?}", seeds.len(), &seeds[..seeds.len().min(10)]);
-    }
-    if let Some((seed, (rule, what))) = broken.into_iter().next() {
-        let trace = shortest(seed, setup(seed), rule).join("\n");
-        panic!("{kind:?}, {mirrors} mirrors, seed {seed}: {rule:?}: {what}\n{trace}");
+    let report = |(rule, seeds): (&String, &Vec<&u64>)| {
+        format!("{} runs break {rule}, the first with seeds {:?}", seeds.len(), &seeds[..seeds.len().min(10)])
+    };
+    let counts = seeds_of.iter().map(report).collect::<Vec<_>>().join("\n");
+    if let Some((seed, (rule, what))) = broken.first_key_value() {
+        let trace = shortest(*seed, setup(*seed), *rule).join("\n");
+        panic!("{kind:?}, {mirrors} mirrors: {counts}\nseed {seed}: {rule:?}: {what}\n{trace}");
     }
 }
 
