@@ -1,7 +1,7 @@
 //! A Redis server.
 
-use std::fs;
 use std::process::Command;
+use std::{fs, io};
 
 use tempfile::TempDir;
 
@@ -123,7 +123,11 @@ impl RedisServer {
 
     /// Sends a command as the default user.
     pub fn command(&self, command: &[&str]) -> Reply {
-        ask(self.port, self.options.password.as_deref(), command).unwrap()
+        self.try_command(command).unwrap()
+    }
+
+    pub(super) fn try_command(&self, command: &[&str]) -> io::Result<Reply> {
+        ask(self.port, self.options.password.as_deref(), command)
     }
 
     /// The number of calls of this command, including those by scripts.

@@ -242,7 +242,7 @@ async fn no_agent_at_the_start() {
     let page = Fault::Answer(404, String::new(), "<html>not found</html>".to_owned());
     let proxy = ConsulProxy::start(1, page);
     let error = bare(&proxy.address()).connect_within(Duration::from_secs(1)).unwrap_err();
-    assert!(error.to_string().contains("no Consul agent"), "{error}");
+    assert!(error.to_string().contains("not from a Consul agent"), "{error}");
 }
 
 #[tokio::test]
