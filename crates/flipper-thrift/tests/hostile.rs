@@ -247,7 +247,7 @@ fn in_a_frame_a_bad_message_leaves_the_connection_open() {
     let beyond = framed(&call("Get", &[11, 0, 1, 0, 0, 1, 0, b'x']));
     let answer = send(&server, &[bad, beyond, framed(&get("F"))].concat());
     assert!(
-        contains(&answer, "utf-8") && contains(&answer, "end of its frame"),
+        contains(&answer, "utf-8") && contains(&answer, "exceeds its frame"),
         "{}",
         String::from_utf8_lossy(&answer)
     );
