@@ -39,6 +39,8 @@ pub(crate) struct Observed {
     first: Mutex<HashMap<(usize, u64), Instant>>,
     wrong: Mutex<Vec<String>>,
     unseen: Mutex<BTreeSet<(usize, u64)>>,
+    /// Whether a watch without a mirror has lost its store.
+    lost: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -71,7 +73,10 @@ impl Observed {
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.view.local.as_ref().is_none_or(|local| local.status().is_live())
+        match &self.view.local {
+            Some(local) => local.status().is_live(),
+            None => !self.lost.load(Ordering::Acquire),
+        }
     }
 
     fn note(&self, ledger: &Ledger, flag: usize, seen: Option<u64>) {
@@ -104,6 +109,7 @@ impl Watcher {
             first: Mutex::default(),
             wrong: Mutex::default(),
             unseen: Mutex::default(),
+            lost: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         });
         let (watching, ledger) = (seen.clone(), ledger.clone());
@@ -178,6 +184,7 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
         };
         match event {
             Some(WatchEvent::Reset { flags, .. }) => {
+                seen.lost.store(false, Ordering::Release);
                 let mut states = vec![None; ledger.len()];
                 for stored in &flags {
                     match (flag_of(&stored.name), number(stored)) {
@@ -209,6 +216,7 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
                 }
             }
             Some(WatchEvent::Hint { name }) => hints.extend(flag_of(&name)),
+            Some(WatchEvent::Lost(_)) => seen.lost.store(true, Ordering::Release),
             Some(_) => {}
             None => return seen.wrong("the watch ended".to_owned()),
         }

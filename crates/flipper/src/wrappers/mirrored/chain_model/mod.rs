@@ -234,6 +234,21 @@ fn two_servers_over_a_store_of_contents() {
     all_hold(Kind::Content, 3);
 }
 
+/// Runs that broke a rule once: by numbers that began again, by a doubt that a read should have ended, or an equal number should not
+/// have, and by an older snapshot file of the server.
+#[test]
+fn runs_that_broke_a_rule() {
+    for (kind, mirrors, seed) in [
+        (Kind::Counting, 2, 1_795_934_428),
+        (Kind::Counting, 3, 1_795_975_230),
+        (Kind::Counting, 2, 77_029_184),
+        (Kind::Counting, 2, 77_209_454),
+    ] {
+        let broken = run(seed, setup(seed, kind, mirrors, Design::default()), usize::MAX, false).0;
+        assert!(broken.is_empty(), "{kind:?}, {mirrors} mirrors, seed {seed}: {broken:?}");
+    }
+}
+
 /// In how many of 200 runs the rule is broken.
 fn broken(rule: Rule, setup: impl Fn(u64) -> Setup) -> usize {
     let is_broken = |seed: &u64| run(*seed, setup(*seed), usize::MAX, false).0.iter().any(|broken| broken.0 == rule);
