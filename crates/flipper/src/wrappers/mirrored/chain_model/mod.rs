@@ -168,7 +168,6 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
 }
 
 /// Runs all seeds on all cores until one breaks a rule; to the end if `FLIPPER_MODEL_COUNT` is set.
-#[expect(clippy::print_stdout, reason = "what the script shows")]
 fn all_hold(kind: Kind, mirrors: usize) {
     let Range { start, end } = seeds();
     let runs_all = std::env::var_os("FLIPPER_MODEL_COUNT").is_some();
