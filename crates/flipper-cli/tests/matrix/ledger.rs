@@ -26,10 +26,15 @@ struct Flag {
     back: Option<(u64, Instant)>,
 }
 
+/// Well above the expiration of the cache.
+const CACHED_FOR: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(crate) struct Ledger {
     flags: Vec<Mutex<Flag>>,
     emptied: Mutex<Option<Instant>>,
+    /// The end of the last emptiness.
+    refilled: Mutex<Option<Instant>>,
     away: Mutex<Option<Instant>>,
 }
 
@@ -46,6 +51,7 @@ impl Ledger {
         Self {
             flags: (0..flags).map(|_| Mutex::default()).collect(),
             emptied: Mutex::default(),
+            refilled: Mutex::default(),
             away: Mutex::default(),
         }
     }
@@ -94,11 +100,20 @@ impl Ledger {
     }
 
     pub(crate) fn empty(&self, emptied: bool) {
+        if !emptied {
+            *self.refilled.lock().unwrap() = Some(Instant::now());
+        }
         *self.emptied.lock().unwrap() = emptied.then(Instant::now);
     }
 
     pub(crate) fn emptied_for(&self) -> Option<Duration> {
         self.emptied.lock().unwrap().map(|at| at.elapsed())
+    }
+
+    /// Whether a read may miss a flag because the store was empty; a cache shows that until its answer expires.
+    fn may_be_empty(&self) -> bool {
+        let refilled = self.refilled.lock().unwrap().is_some_and(|at| at.elapsed() < CACHED_FOR);
+        refilled || self.emptied_for().is_some()
     }
 
     /// Whether the store can be reached, from now on.
@@ -124,7 +139,7 @@ impl Ledger {
             let deleted = flag.writes.iter().rev().find(|write| !write.present && write.number >= before);
             return match deleted {
                 Some(write) => Ok(write.number),
-                None if before == 0 || may_be_empty && self.emptied_for().is_some() => Ok(before),
+                None if before == 0 || may_be_empty && self.may_be_empty() => Ok(before),
                 None => Err(format!("{name} vanished after {before}")),
             };
         };
