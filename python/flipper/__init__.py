@@ -1,0 +1,20 @@
+"""Feature flags: a check reads memory, and no write is lost."""
+
+from . import decorators
+from .client import FeatureFlagClient
+from .conditions import Condition
+from .contrib import CachedFeatureFlagStore, MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
+from .exceptions import FlagDoesNotExistError, FlipperError
+from .flag import FeatureFlag
+
+__all__ = [
+    "CachedFeatureFlagStore",
+    "Condition",
+    "FeatureFlag",
+    "FeatureFlagClient",
+    "FlagDoesNotExistError",
+    "FlipperError",
+    "MemoryFeatureFlagStore",
+    "ReplicatedFeatureFlagStore",
+    "decorators",
+]

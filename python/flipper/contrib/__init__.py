@@ -1,0 +1,7 @@
+"""Stores."""
+
+from .cached import CachedFeatureFlagStore
+from .memory import MemoryFeatureFlagStore
+from .replicated import ReplicatedFeatureFlagStore
+
+__all__ = ["CachedFeatureFlagStore", "MemoryFeatureFlagStore", "ReplicatedFeatureFlagStore"]
