@@ -9,7 +9,12 @@ from typing import Any
 from flipper import _flipper
 from flipper.bucketing import BucketerFactory, NoOpBucketer
 from flipper.conditions import Condition
-from flipper.exceptions import FlagDoesNotExistError, InvalidBucketerTypeError, UnreadableFlagError
+from flipper.exceptions import (
+    FlagDoesNotExistError,
+    InvalidBucketerTypeError,
+    InvalidInputError,
+    UnreadableFlagError,
+)
 
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
@@ -87,6 +92,7 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore):
         self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
     ) -> FeatureFlagStoreItem:
         """Creates a flag, or overwrites it."""
+        _check_name(feature_name)
         new = FeatureFlagStoreItem(feature_name, bool(is_enabled), FeatureFlagStoreMeta(date.now()))
         draft = Draft(json.dumps(new.to_dict()), None)
         draft.client_data = client_data or {}
@@ -173,6 +179,15 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._flags!r})"
+
+
+def _check_name(feature_name: Any) -> None:
+    if not isinstance(feature_name, str):
+        raise TypeError(f"a flag's name is a str, not {type(feature_name).__name__}")
+    try:
+        feature_name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("a flag's name is text that UTF-8 can hold") from error
 
 
 def _item(text: str, objects: FeatureFlagStoreMeta | None) -> FeatureFlagStoreItem:
