@@ -9,8 +9,9 @@
 //! - The thread is attached to the interpreter during the call.
 //! - What is returned is owned by the caller: a new reference, or null with an exception set.
 //!
-//! The fast way borrows its arguments and makes no object. It runs no Python code: only values of the built-in types themselves
-//! are read, and everything else is left to [`by_python`]. No panic leaves the file.
+//! The fast way borrows its arguments and makes no object. It runs no Python code, but for a metaclass that some client's class may
+//! have: only values of the built-in types themselves are read, and everything else is left to [`by_python`]. No panic leaves the
+//! file.
 #![expect(unsafe_code, reason = "Python's own calling convention")]
 
 use std::ffi::CStr;

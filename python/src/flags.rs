@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::errors::OrRaise;
-use crate::objects::{keep, text_and_objects};
+use crate::objects::{free_dead, keep, text_and_objects};
 
 /// A flag as Python reads it: its stored text, and its rules where those are objects that no text can hold.
 type Flag = (String, Option<Py<PyAny>>);
@@ -37,6 +37,14 @@ impl Flags {
     #[inline]
     pub(crate) fn checked(&self) -> Option<&FeatureFlagClient> {
         (!self.replaced.load(Ordering::Relaxed)).then_some(&*self.client)
+    }
+
+    /// Writes. Other threads of Python run meanwhile, but not while memory is written: that takes no time, and they would only make
+    /// each other's changes begin again.
+    fn write<T: Send>(&self, py: Python<'_>, write: impl FnOnce() -> T + Send) -> T {
+        let written = if self.memory.is_some() { write() } else { py.detach(write) };
+        free_dead();
+        written
     }
 
     fn record(&self, py: Python<'_>, text: &str, objects: Option<Py<PyAny>>) -> PyResult<FlagRecord> {
@@ -121,7 +129,7 @@ impl Flags {
     fn put(&self, py: Python<'_>, text: &str, objects: Option<Py<PyAny>>) -> PyResult<()> {
         let record = self.record(py, text, objects)?;
         record.validate().or_raise(py)?;
-        py.detach(|| self.client.put(&record, Precondition::Any)).or_raise(py)?;
+        self.write(py, || self.client.put(&record, Precondition::Any)).or_raise(py)?;
         Ok(())
     }
 
@@ -137,7 +145,7 @@ impl Flags {
     fn update(&self, py: Python<'_>, name: &str, change: &Bound<'_, PyAny>) -> PyResult<()> {
         let change = change.as_unbound();
         let mut raised = None;
-        let written = py.detach(|| {
+        let written = self.write(py, || {
             self.client.update(name, |record| {
                 let changed = Python::attach(|py| {
                     let (text, objects): Flag = change.bind(py).call1(text_and_objects(py, record))?.extract()?;
@@ -163,7 +171,7 @@ impl Flags {
     fn delete(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<()> {
         let Ok(name) = name.to_cow() else { return Ok(()) };
         let name = &*name;
-        match py.detach(|| self.client.delete(name, Precondition::Any)) {
+        match self.write(py, || self.client.delete(name, Precondition::Any)) {
             Err(error) if error.kind() != ErrorKind::FlagNotFound => Err(error).or_raise(py),
             _ => Ok(()),
         }

@@ -59,6 +59,8 @@ struct Objects {
 struct Kept {
     last: u64,
     objects: HashMap<u64, Py<PyAny>>,
+    /// Those of flags that are no more.
+    dead: Vec<Py<PyAny>>,
 }
 
 // A custom bucketer cannot be asked for the object within it; its number is found here.
@@ -84,10 +86,17 @@ impl CustomBucketer for Objects {
 
 impl Drop for Objects {
     fn drop(&mut self) {
-        // Dropped after the lock is released: an object's own `__del__` may come here again.
-        let object = kept().objects.remove(&self.number);
-        drop(object);
+        // Not freed yet: a lock of the flags may be held, and `__del__` of an object may do anything.
+        let mut kept = kept();
+        let object = kept.objects.remove(&self.number);
+        kept.dead.extend(object);
     }
+}
+
+/// Frees the objects of flags that are no more, where no lock is held.
+pub(crate) fn free_dead() {
+    let dead = std::mem::take(&mut kept().dead);
+    drop(dead);
 }
 
 /// Puts the objects in the place of the record's conditions and bucketer.
