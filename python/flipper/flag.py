@@ -19,7 +19,7 @@ class FeatureFlag(_flipper.Flag):
     def __init__(self, feature_name: str, client: FeatureFlagClient) -> None:
         self._name = feature_name
         self._client = client
-        if isinstance(client, _flipper.Client) and "is_enabled" not in vars(client):
+        if isinstance(client, _flipper.Client):
             self._check(client, feature_name)
 
     @property

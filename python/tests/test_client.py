@@ -103,7 +103,7 @@ def test_create_overwrites(client):
     assert (meta["client_data"], meta["conditions"], meta["bucketer"]) == ({}, [], {"type": "NoOpBucketer"})
 
 
-def test_client_data_is_merged_and_nobody_elses(client):
+def test_client_data_is_merged_and_copied(client):
     mine = {"a": {"deep": 1}}
     client.create("F", client_data=mine)
     client.set_client_data("F", {"b": [1]})

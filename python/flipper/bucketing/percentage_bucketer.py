@@ -11,7 +11,7 @@ from .percentage import AbstractPercentage, Percentage, PercentageFactory
 
 
 class PercentageBucketer(AbstractBucketer):
-    """A part of all checks, drawn anew with each: one caller is in at one check and out at the next."""
+    """A part of all checks, drawn again with each: one caller is in at one check and out at the next."""
 
     def __init__(self, percentage: AbstractPercentage | float | None = None) -> None:
         if percentage is None:

@@ -55,7 +55,7 @@ class ExpiringCache:
 
 
 class CachedFeatureFlagStore(AbstractFeatureFlagStore):
-    """Asks the cache first, then the store, and holds the answer, be it that there is no such flag.
+    """Asks the cache first, then the store, and holds the answer, also that there is no such flag.
 
     `size`, or `max_size`: how many flags are held. `ttl`, or `expiration`: for how many seconds; 15 minutes, and `None` is for
     ever. Writes through it are seen at once, those of other processes when the flag expires. While the store raises, flags that

@@ -38,4 +38,4 @@ class AbstractFeatureFlagStore(metaclass=ABCMeta):
 
     @abstractmethod
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> Any:
-        """Replaces a flag's meta data; `FlagDoesNotExistError` if there is none."""
+        """Replaces a flag's meta data; `FlagDoesNotExistError` if it does not exist."""

@@ -8,7 +8,7 @@ from .base import AbstractPercentage
 
 
 class Percentage(AbstractPercentage):
-    """0 is none, 0.25 a quarter, 1 all."""
+    """0 is no one, 0.25 a quarter, 1 all."""
 
     def __init__(self, value: float | None = 1.0) -> None:
         self._value = value
