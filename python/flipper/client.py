@@ -64,8 +64,8 @@ class FeatureFlagClient(_flipper.Client):
     # `is_enabled` is the base class's. It calls this where it has no answer: for a store in Python, a value of a class of the
     # program's own, a comparison that raises.
     def _is_enabled(self, feature_name: str, default: Any, conditions: dict[str, Any]) -> Any:
-        native = self._native()
-        item = self._store.get(feature_name) if native is None else native.shared_item(feature_name)
+        native = None if self._flags is None else self._native()
+        item = self._backend.get(feature_name) if native is None else native.shared_item(feature_name)
         return default if item is None else item.is_enabled(**conditions)
 
     def create(

@@ -1,6 +1,8 @@
 //! The flags of one store of the Rust library.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flipper::evaluation::Clock;
@@ -26,11 +28,21 @@ pub(crate) struct Flags {
     name: String,
     /// Whether some of the store's methods are Python code, so that checks must call them.
     replaced: AtomicBool,
+    /// Flags as Python objects, for checks that Rust leaves to Python.
+    items: Mutex<HashMap<String, (Arc<FlagRecord>, Py<PyAny>)>>,
 }
 
 impl Flags {
-    fn new(client: FeatureFlagClient, memory: Option<MemoryFeatureFlagStore>, name: String) -> Self {
-        Self { client: client.into(), memory, name, replaced: AtomicBool::new(false) }
+    fn new(
+        client: impl Into<blocking::FeatureFlagClient>,
+        memory: Option<MemoryFeatureFlagStore>,
+        name: String,
+    ) -> Self {
+        Self { client: client.into(), memory, name, replaced: AtomicBool::new(false), items: Mutex::default() }
+    }
+
+    fn items(&self) -> MutexGuard<'_, HashMap<String, (Arc<FlagRecord>, Py<PyAny>)>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What answers checks, unless Python code must.
@@ -82,7 +94,7 @@ impl Flags {
         let client = py.detach(|| blocking::connect(url)).or_raise(py)?;
         // The URL may hold a password; its scheme does not.
         let name = url.split(':').next().unwrap_or_default().to_owned();
-        Ok(Self { client, memory: None, name, replaced: AtomicBool::new(false) })
+        Ok(Self::new(client, None, name))
     }
 
     /// Whether rules may be objects that JSON cannot hold.
@@ -111,6 +123,28 @@ impl Flags {
             Err(error) if error.kind() == ErrorKind::FlagNotFound => Ok(None),
             error => Ok(Some(text_and_objects(py, &*error.or_raise(py)?))),
         }
+    }
+
+    /// What `make(text, objects)` makes of the flag, made once for each state of it; `None` for one that cannot be read.
+    fn item(&self, py: Python<'_>, name: &Bound<'_, PyString>, make: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let Ok(name) = name.to_cow() else { return Ok(None) };
+        let Ok(record) = self.client.record(&name) else { return Ok(None) };
+        if let Some((of, item)) = self.items().get(&*name)
+            && Arc::ptr_eq(of, &record)
+        {
+            return Ok(Some(item.clone_ref(py)));
+        }
+        let flag = text_and_objects(py, &record);
+        let has_objects = flag.1.is_some();
+        let item = make.call1(flag)?.unbind();
+        if has_objects {
+            // Held here they would outlive their flag.
+            return Ok(Some(item));
+        }
+        let old = self.items().insert(name.into_owned(), (record, item.clone_ref(py)));
+        // Freed after the lock is released, for an object's own `__del__` may come here again.
+        drop(old);
+        Ok(Some(item))
     }
 
     /// Whether the flag exists, readable or not.

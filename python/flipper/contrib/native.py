@@ -13,7 +13,6 @@ from flipper.exceptions import (
     FlagDoesNotExistError,
     InvalidBucketerTypeError,
     InvalidInputError,
-    UnreadableFlagError,
 )
 
 from .interface import AbstractFeatureFlagStore
@@ -81,7 +80,6 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore):
 
     def __init__(self, flags: _flipper.Flags) -> None:
         self._flags = flags
-        self._items: dict[str, tuple[str, FeatureFlagStoreItem]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -149,19 +147,8 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore):
 
     def shared_item(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """As `get`, for checks: the same object until the flag changes, and `None` for a flag that cannot be read."""
-        try:
-            stored = self._flags.get(feature_name)
-        except UnreadableFlagError:
-            stored = None
-        if stored is None:
-            return None
-        text, objects = stored
-        if objects is not None:
-            return _item(text, objects)
-        known = self._items.get(feature_name)
-        if known is None or known[0] != text:
-            known = self._items[feature_name] = text, _item(text, None)
-        return known[1]
+        item: FeatureFlagStoreItem | None = self._flags.item(feature_name, _item)
+        return item
 
     def switch(self, feature_name: str, is_enabled: bool) -> None:
         """Enables or disables a flag that exists."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flipper.bucketing import NoOpBucketer
+from flipper.bucketing import NoOpBucketer, SaltedPercentageBucketer
 from flipper.conditions import Condition
 
 from .meta import FeatureFlagStoreMeta
@@ -59,33 +59,21 @@ class FeatureFlagStoreItem:
 
     def is_enabled(self, **conditions: Any) -> bool:
         """Whether the flag is on for these conditions."""
-        if self._is_enabled is False or self._is_denied(conditions):
+        if self._is_enabled is False:
             return False
         meta = self._meta
-        strict = bool(meta.conditions) and meta._others.get("strict_conditions") is True
-        if strict and not all(name in conditions for condition in meta.conditions for name in condition.checks):
+        # `flipper-client` knows neither, and most flags have none.
+        if meta._others and (_is_denied(meta, conditions) or _misses(meta, conditions)):
             return False
-        if meta.conditions and (conditions or strict):
+        if conditions and meta.conditions:
             return all(condition.check(**conditions) for condition in meta.conditions)
         bucketer: Any = meta.bucketer
         if bucketer.get_type() == NoOpBucketer.get_type():
             return True
-        if bucketer.get_type() == "SaltedPercentageBucketer":
-            return bool(bucketer.check_flag(self.feature_name, conditions))
+        if isinstance(bucketer, SaltedPercentageBucketer):
+            return bucketer.check_flag(self.feature_name, conditions)
         answer: bool = bucketer.check(**conditions)
         return answer
-
-    def _is_denied(self, conditions: dict[str, Any]) -> bool:
-        for stored in self._meta._others.get("deny_conditions", ()):
-            condition = Condition.from_dict(stored)
-            if conditions and all(name in conditions for name in condition.checks):
-                try:
-                    if condition.check(**conditions):
-                        return True
-                except TypeError:
-                    # A value of a wrong type is no way past it.
-                    return True
-        return False
 
     def __eq__(self, other: object) -> bool:
         return self.to_dict() == other.to_dict() if isinstance(other, FeatureFlagStoreItem) else NotImplemented
@@ -102,3 +90,30 @@ def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copied(each) for key, each in value.items()}
     return [_copied(each) for each in value] if isinstance(value, list) else value
+
+
+def _misses(meta: FeatureFlagStoreMeta, conditions: dict[str, Any]) -> bool:
+    """Whether the flag is strict and a condition names what is not given."""
+    if meta._others.get("strict_conditions") is not True:
+        return False
+    return not all(name in conditions for condition in meta.conditions for name in condition._checks)
+
+
+def _is_denied(meta: FeatureFlagStoreMeta, conditions: dict[str, Any]) -> bool:
+    """Whether all attributes of a deny condition are given, and none of its checks fails."""
+    stored = meta._others.get("deny_conditions", ())
+    return bool(conditions) and any(_denies(Condition.from_dict(each), conditions) for each in stored)
+
+
+def _denies(condition: Condition, conditions: dict[str, Any]) -> bool:
+    checks = [check for each in condition._checks.values() for check in each]
+    if not checks or not all(check.variable in conditions for check in checks):
+        return False
+    for check in checks:
+        try:
+            if check.check(conditions[check.variable]) is False:
+                return False
+        except TypeError:
+            # A value of a wrong type is no way past it.
+            continue
+    return True
