@@ -61,7 +61,7 @@ class FeatureFlagClient(_flipper.Client):
 
     events = property(get_events, set_events)
 
-    # `is_enabled` is the base class's. It calls this where it has no answer: for a store in Python, a value of a class of the
+    # `is_enabled` is added below. It calls this where it has no answer: for a store in Python, a value of a class of the
     # program's own, a comparison that raises.
     def _is_enabled(self, feature_name: str, default: Any, conditions: dict[str, Any]) -> Any:
         native = None if self._flags is None else self._native()
@@ -217,3 +217,6 @@ class FeatureFlagClient(_flipper.Client):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._backend!r})"
+
+
+_flipper.add_checks(FeatureFlagClient, FeatureFlag)

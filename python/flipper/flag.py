@@ -27,7 +27,7 @@ class FeatureFlag(_flipper.Flag):
         """The flag's name."""
         return self._name
 
-    # `is_enabled` is the base class's. It calls this where the client's own check is not the one to ask.
+    # `is_enabled` is added with the client's. It calls this where the client's own check is not the one to ask.
     def _is_enabled(self, default: Any, conditions: dict[str, Any]) -> Any:
         return self._client.is_enabled(self._name, default=default, **conditions)
 

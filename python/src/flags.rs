@@ -18,6 +18,9 @@ use crate::objects::{free_dead, keep, text_and_objects};
 /// A flag as Python reads it: its stored text, and its rules where those are objects that no text can hold.
 type Flag = (String, Option<Py<PyAny>>);
 
+/// What was made of a state of a flag, by name.
+type Items = HashMap<String, (Arc<FlagRecord>, Py<PyAny>)>;
+
 /// The flags of a store, all of them in memory; what `flipper.contrib` wraps. Calls that write wait, and let other threads of
 /// Python run.
 #[pyclass(frozen, module = "flipper._flipper")]
@@ -29,7 +32,7 @@ pub(crate) struct Flags {
     /// Whether some of the store's methods are Python code, so that checks must call them.
     replaced: AtomicBool,
     /// Flags as Python objects, for checks that Rust leaves to Python.
-    items: Mutex<HashMap<String, (Arc<FlagRecord>, Py<PyAny>)>>,
+    items: Mutex<Items>,
 }
 
 impl Flags {
@@ -41,7 +44,7 @@ impl Flags {
         Self { client: client.into(), memory, name, replaced: AtomicBool::new(false), items: Mutex::default() }
     }
 
-    fn items(&self) -> MutexGuard<'_, HashMap<String, (Arc<FlagRecord>, Py<PyAny>)>> {
+    fn items(&self) -> MutexGuard<'_, Items> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

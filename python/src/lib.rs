@@ -11,17 +11,12 @@ use pyo3::prelude::*;
 /// The flags and the check of the package; what users call is in `flipper`.
 #[pymodule(gil_used = false)]
 mod _flipper {
-    use pyo3::prelude::*;
-
+    #[pymodule_export]
+    use crate::check::add_checks;
     #[pymodule_export]
     use crate::client::{Client, Flag};
     #[pymodule_export]
     use crate::flags::Flags;
     #[pymodule_export]
     use crate::objects::register_bucketer;
-
-    #[pymodule_init]
-    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::check::add_methods(module.py())
-    }
 }
