@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flipper::evaluation::Clock;
-use flipper::store::Precondition;
-use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, MemoryFeatureFlagStore, blocking};
+use flipper::store::{Health, Precondition};
+use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, blocking};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::errors::OrRaise;
 use crate::objects::{free_dead, keep, text_and_objects};
+
+/// So long a store of a client object is waited for, which may be away when a program starts.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A flag as Python reads it: its stored text, and its rules where those are objects that no text can hold.
 type Flag = (String, Option<Py<PyAny>>);
@@ -46,6 +49,24 @@ impl Flags {
 
     fn items(&self) -> MutexGuard<'_, Items> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of a store of this URL, in memory if it is waited for, unless that takes so long that the program should start without
+    /// them.
+    pub(crate) fn of_store(py: Python<'_>, store: impl FeatureFlagStore, url: &str, waits: bool) -> PyResult<Self> {
+        let opened = py.detach(|| {
+            let client = blocking::FeatureFlagClient::new(|| async { store })?;
+            match client.ready_timeout(if waits { PATIENCE } else { Duration::ZERO }) {
+                Err(error) if error.kind() != ErrorKind::Unavailable => Err(error),
+                _ => Ok(client),
+            }
+        });
+        Ok(Self::new(opened.or_raise(py)?, None, scheme(url)))
+    }
+
+    /// Whether the flags in memory may not be the store's.
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self.client.status().health, Health::Stale { .. })
     }
 
     /// What answers checks, unless Python code must.
@@ -95,9 +116,7 @@ impl Flags {
             return Ok(Self::memory(None));
         }
         let client = py.detach(|| blocking::connect(url)).or_raise(py)?;
-        // The URL may hold a password; its scheme does not.
-        let name = url.split(':').next().unwrap_or_default().to_owned();
-        Ok(Self::new(client, None, name))
+        Ok(Self::new(client, None, scheme(url)))
     }
 
     /// Whether rules may be objects that JSON cannot hold.
@@ -214,6 +233,15 @@ impl Flags {
         }
     }
 
+    /// Why the flags in memory may not be the store's, if so.
+    #[getter]
+    fn trouble(&self) -> Option<String> {
+        match self.client.status().health {
+            Health::Stale { reason, .. } => Some(reason.to_string()),
+            _ => None,
+        }
+    }
+
     /// Ends the background work; checks go on with the flags in memory.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.client.close()).or_raise(py)
@@ -222,6 +250,11 @@ impl Flags {
     fn __repr__(&self) -> &str {
         &self.name
     }
+}
+
+/// The URL may hold a password; its scheme does not.
+fn scheme(url: &str) -> String {
+    url.split(':').next().unwrap_or_default().to_owned()
 }
 
 #[derive(Debug)]

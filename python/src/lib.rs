@@ -5,6 +5,7 @@ mod client;
 mod errors;
 mod flags;
 mod objects;
+mod stores;
 
 use pyo3::prelude::*;
 
@@ -19,4 +20,6 @@ mod _flipper {
     use crate::flags::Flags;
     #[pymodule_export]
     use crate::objects::register_bucketer;
+    #[pymodule_export]
+    use crate::stores::{open_consul, open_lax_redis, open_redis, open_url};
 }

@@ -13,6 +13,7 @@ from flipper.exceptions import (
     FlagDoesNotExistError,
     InvalidBucketerTypeError,
     InvalidInputError,
+    UnreadableFlagError,
 )
 
 from .interface import AbstractFeatureFlagStore
@@ -117,7 +118,10 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore):
     def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlagStoreItem]:
         """All flags that can be read, ordered by name."""
         for name in self.names(limit, offset):
-            item = self.get(name)
+            try:
+                item = self.get(name)
+            except UnreadableFlagError:
+                continue
             if item is not None:
                 yield item
 
