@@ -347,7 +347,8 @@ def test_cluster(tmp_path, base_key):
 
 
 def test_clients_for_asyncio_are_refused():
-    for client in (redis.asyncio.Redis(), redis.asyncio.RedisCluster(host="localhost")):
+    asynchronous = pytest.importorskip("redis.asyncio")
+    for client in (asynchronous.Redis(), asynchronous.RedisCluster(host="localhost")):
         with pytest.raises(TypeError, match="asyncio"):
             RedisFeatureFlagStore(client)
 

@@ -1,6 +1,5 @@
 """Flags behind a Thrift service: `flipper serve`, servers in Python, and clients that are called."""
 
-import contextlib
 import threading
 
 import pytest
@@ -180,7 +179,6 @@ class Processor(FeatureFlagStore.Processor):
             del self._processMap[name]
 
 
-@contextlib.contextmanager
 def simple_server(handler):
     """A server that has one connection at a time."""
     port = free_port()
@@ -189,15 +187,13 @@ def simple_server(handler):
     server = TServer.TSimpleServer(Processor(handler), listener, *factories)
     listener.listen()
     threading.Thread(target=server.serve, daemon=True).start()
-    yield port
-    listener.close()
+    return port
 
 
 def test_a_server_with_the_original_calls_is_called():
-    with simple_server(Handler(MemoryFeatureFlagStore())) as port:
-        store = ThriftRPCFeatureFlagStore(client_of(port))
-        assert not is_served(store)
-        use(store)
+    store = ThriftRPCFeatureFlagStore(client_of(simple_server(Handler(MemoryFeatureFlagStore()))))
+    assert not is_served(store)
+    use(store)
 
 
 def test_a_server_that_is_down_at_first():

@@ -9,12 +9,7 @@ from typing import Any
 from flipper import _flipper
 from flipper.bucketing import BucketerFactory, NoOpBucketer
 from flipper.conditions import Condition
-from flipper.exceptions import (
-    FlagDoesNotExistError,
-    InvalidBucketerTypeError,
-    InvalidInputError,
-    UnreadableFlagError,
-)
+from flipper.exceptions import FlagDoesNotExistError, InvalidBucketerTypeError, InvalidInputError, UnreadableFlagError
 
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
