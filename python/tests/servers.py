@@ -1,6 +1,7 @@
 """Real servers, each a process of a test's own. Without the program a test is skipped, and fails where `CI` is set."""
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -20,7 +21,15 @@ PATIENCE = 30
 def missing(what, why):
     if os.environ.get("CI"):
         pytest.fail(f"{what} must not be skipped where CI is set: {why}")
-    pytest.skip(f"{what}: {why}")
+    pytest.skip(f"{what}: {why}", allow_module_level=True)
+
+
+def package(name):
+    """A package of clients, which users of the other stores need not have."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing(name, "the package is not installed")
 
 
 def wait_until(condition, what="the condition"):

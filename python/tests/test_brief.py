@@ -19,7 +19,7 @@ import pytest
 
 import flipper
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
-from servers import consul_agent, free_port, redis_server
+from servers import consul_agent, free_port, package, redis_server
 
 MY_FEATURE = "MY_FEATURE"
 
@@ -136,7 +136,7 @@ def test_memory():
 
 
 def test_consul(tmp_path):
-    consul = pytest.importorskip("consul")
+    consul = package("consul")
     from flipper import ConsulFeatureFlagStore, FeatureFlagClient
 
     with consul_agent(tmp_path) as agent:
@@ -152,7 +152,7 @@ def test_consul(tmp_path):
 
 
 def test_redis(tmp_path):
-    redis = pytest.importorskip("redis")
+    redis = package("redis")
     from flipper import FeatureFlagClient, RedisFeatureFlagStore
 
     with redis_server(tmp_path) as server:
@@ -168,7 +168,7 @@ def test_redis(tmp_path):
 
 
 def test_redis_and_cache(tmp_path):
-    redis = pytest.importorskip("redis")
+    redis = package("redis")
     from flipper import CachedFeatureFlagStore, FeatureFlagClient, RedisFeatureFlagStore
 
     with redis_server(tmp_path) as server:
@@ -183,7 +183,7 @@ def test_redis_and_cache(tmp_path):
 
 
 def test_thrift():
-    pytest.importorskip("thrift")
+    package("thrift")
     from flipper_thrift.python.feature_flag_store import FeatureFlagStore as TFeatureFlagStore
     from thrift.protocol import TBinaryProtocol
     from thrift.server import TServer

@@ -8,8 +8,9 @@ import pytest
 from flipper.contrib._clients import consul as consul_clients
 from flipper.contrib._clients import redis as redis_clients
 from flipper.contrib._clients import thrift as thrift_clients
+from servers import package
 
-redis = pytest.importorskip("redis")
+redis = package("redis")
 
 
 def test_packages_of_clients_are_not_imported():
@@ -136,7 +137,7 @@ def test_sentinels():
 
 
 def test_fakes_of_redis():
-    fakeredis = pytest.importorskip("fakeredis")
+    fakeredis = package("fakeredis")
     for fake in (
         fakeredis.FakeStrictRedis(),
         fakeredis.FakeRedis(host="h", port=1),
@@ -158,7 +159,7 @@ def test_clients_that_a_test_has_changed(monkeypatch):
 
 
 def test_valkey():
-    valkey = pytest.importorskip("valkey")
+    valkey = package("valkey")
     assert url_of(valkey.Valkey(host="h", port=1, db=2, password="p")) == "redis://:p@h:1/2"
     assert url_of(valkey.Valkey.from_url("valkey://h")) == "redis://h:6379/0"
 
@@ -174,7 +175,7 @@ def consul(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    return pytest.importorskip("consul")
+    return package("consul")
 
 
 def test_addresses_in_consul(consul):
@@ -241,7 +242,7 @@ def test_clients_of_consul_that_are_called(consul, monkeypatch):
 
 @pytest.fixture
 def thrift(monkeypatch):
-    thrift = pytest.importorskip("thrift")
+    thrift = package("thrift")
     # The question to a server; there is none.
     monkeypatch.setattr(thrift_clients, "_has_our_calls", lambda *_: True)
     return thrift

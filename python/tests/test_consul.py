@@ -7,9 +7,9 @@ from flipper import Condition, ConsulFeatureFlagStore, FeatureFlagClient, FlagDo
 from flipper.contrib.native import NativeFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidInputError
-from servers import TOKEN, consul_agent, free_port, wait_until
+from servers import TOKEN, consul_agent, free_port, package, wait_until
 
-consul = pytest.importorskip("consul")
+consul = package("consul")
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError, RedisFe
 from flipper.contrib.native import NativeFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidInputError, UnreadableFlagError
-from servers import free_port, redis_server, wait_until
+from servers import free_port, package, redis_server, wait_until
 
-redis = pytest.importorskip("redis")
+redis = package("redis")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def raw(server):
 
 @pytest.fixture
 def fake():
-    fakeredis = pytest.importorskip("fakeredis")
+    fakeredis = package("fakeredis")
     return fakeredis.FakeStrictRedis(server=fakeredis.FakeServer())
 
 
@@ -148,14 +148,14 @@ def test_subclasses_are_called(server, base_key):
 
 @pytest.mark.parametrize("decodes", [False, True])
 def test_fakes_are_called(decodes):
-    fakeredis = pytest.importorskip("fakeredis")
+    fakeredis = package("fakeredis")
     store = RedisFeatureFlagStore(fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=decodes))
     assert not is_served(store)
     use(store)
 
 
 def test_a_fake_with_the_address_of_a_real_server_stays_a_fake(server, raw, base_key):
-    fakeredis = pytest.importorskip("fakeredis")
+    fakeredis = package("fakeredis")
     for fake in (
         fakeredis.FakeStrictRedis(host="localhost", port=server.port),
         fakeredis.FakeStrictRedis.from_url(f"redis://localhost:{server.port}"),
@@ -174,6 +174,14 @@ def test_a_client_whose_methods_a_test_has_replaced_is_called(server, base_key, 
     store = RedisFeatureFlagStore(client, base_key)
     assert not is_served(store) and store.get("F") is None
     assert calls == [f"{base_key}/F"]
+
+
+def test_a_store_whose_methods_a_test_has_replaced_calls_them(monkeypatch):
+    from flipper.contrib.redis import RedisFeatureFlagStore
+
+    monkeypatch.setattr(RedisFeatureFlagStore, "get", lambda self, name: None)
+    store = RedisFeatureFlagStore(redis.Redis(port=1))
+    assert not is_served(store) and not FeatureFlagClient(store).is_enabled("F")
 
 
 def test_what_others_have_stored_is_kept_or_skipped(fake):
@@ -315,7 +323,7 @@ def test_a_unix_socket(tmp_path, base_key):
 
 
 def test_valkey(server, base_key):
-    valkey = pytest.importorskip("valkey")
+    valkey = package("valkey")
     store = RedisFeatureFlagStore(valkey.Valkey(port=server.port), base_key)
     assert is_served(store)
     use(store)
@@ -347,7 +355,7 @@ def test_cluster(tmp_path, base_key):
 
 
 def test_clients_for_asyncio_are_refused():
-    asynchronous = pytest.importorskip("redis.asyncio")
+    asynchronous = package("redis.asyncio")
     for client in (asynchronous.Redis(), asynchronous.RedisCluster(host="localhost")):
         with pytest.raises(TypeError, match="asyncio"):
             RedisFeatureFlagStore(client)

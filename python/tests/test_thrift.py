@@ -14,9 +14,9 @@ from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.contrib.native import NativeFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.exceptions import InvalidInputError
-from servers import flipper_serve, free_port, wait_until
+from servers import flipper_serve, free_port, package, wait_until
 
-pytest.importorskip("thrift")
+package("thrift")
 
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore, ttypes  # noqa: E402
 from thrift.protocol import TBinaryProtocol, TCompactProtocol  # noqa: E402

@@ -15,6 +15,7 @@ from flipper import _flipper
 from flipper.exceptions import FlagDoesNotExistError, FlipperError, InvalidInputError
 
 from ._clients import consul as clients
+from ._clients import methods_of
 from .interface import AbstractFeatureFlagStore
 from .native import NativeFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
@@ -39,7 +40,8 @@ class ConsulFeatureFlagStore(AbstractFeatureFlagStore):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> ConsulFeatureFlagStore:
         """The store that suits the client."""
-        flags = _open(*args, **kwargs) if cls is ConsulFeatureFlagStore else None
+        is_own = cls is ConsulFeatureFlagStore and methods_of(cls) == _METHODS
+        flags = _open(*args, **kwargs) if is_own else None
         if flags is None:
             return super().__new__(cls)
         served = super().__new__(_Served)
@@ -48,7 +50,7 @@ class ConsulFeatureFlagStore(AbstractFeatureFlagStore):
 
     def __init__(self, consul: Any, base_key: str = BASE_KEY) -> None:
         if isinstance(consul, str):
-            raise TypeError("a subclass of ConsulFeatureFlagStore takes a client")
+            raise TypeError("a ConsulFeatureFlagStore whose methods are replaced takes a client")
         clients.refuse_asyncio(consul)
         self._consul = consul
         self.base_key = base_key
@@ -195,6 +197,9 @@ def _follow(reference: weakref.ref[ConsulFeatureFlagStore]) -> None:
 def _number(index: Any) -> int:
     """Clients return it as text or as a number; fakes may return anything."""
     return int(index) if isinstance(index, (int, str)) and str(index).isdecimal() else 0
+
+
+_METHODS = methods_of(ConsulFeatureFlagStore)
 
 
 class _Served(NativeFeatureFlagStore, ConsulFeatureFlagStore):

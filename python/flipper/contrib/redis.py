@@ -18,6 +18,7 @@ from flipper.exceptions import (
 )
 
 from ._clients import redis as clients
+from ._clients import methods_of
 from .interface import AbstractFeatureFlagStore
 from .native import NativeFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
@@ -41,7 +42,8 @@ class RedisFeatureFlagStore(AbstractFeatureFlagStore):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> RedisFeatureFlagStore:
         """The store that suits the client."""
-        flags = _open(*args, **kwargs) if cls is RedisFeatureFlagStore else None
+        is_own = cls is RedisFeatureFlagStore and methods_of(cls) == _METHODS
+        flags = _open(*args, **kwargs) if is_own else None
         if flags is None:
             return super().__new__(cls)
         served = super().__new__(_Served)
@@ -55,7 +57,7 @@ class RedisFeatureFlagStore(AbstractFeatureFlagStore):
         list_method_batch_size: int = DEFAULT_LIST_METHOD_BATCH_SIZE,
     ) -> None:
         if isinstance(redis, str):
-            raise TypeError("a subclass of RedisFeatureFlagStore takes a client")
+            raise TypeError("a RedisFeatureFlagStore whose methods are replaced takes a client")
         clients.refuse_asyncio(redis)
         self._redis = redis
         self.base_key = base_key
@@ -130,6 +132,9 @@ class RedisFeatureFlagStore(AbstractFeatureFlagStore):
     def __repr__(self) -> str:
         # That of a client may hold a password.
         return f"RedisFeatureFlagStore({self.base_key!r})"
+
+
+_METHODS = methods_of(RedisFeatureFlagStore)
 
 
 class _Served(NativeFeatureFlagStore, RedisFeatureFlagStore):

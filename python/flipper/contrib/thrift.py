@@ -14,6 +14,7 @@ from flipper.conditions import Condition
 from flipper.exceptions import FlagDoesNotExistError, InvalidInputError
 
 from ._clients import thrift as clients
+from ._clients import methods_of
 from .interface import AbstractFeatureFlagStore
 from .native import NativeFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
@@ -33,7 +34,8 @@ class ThriftRPCFeatureFlagStore(AbstractFeatureFlagStore):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> ThriftRPCFeatureFlagStore:
         """The store that suits the client."""
-        flags = _open(*args, **kwargs) if cls is ThriftRPCFeatureFlagStore else None
+        is_own = cls is ThriftRPCFeatureFlagStore and methods_of(cls) == _METHODS
+        flags = _open(*args, **kwargs) if is_own else None
         if flags is None:
             return super().__new__(cls)
         served = super().__new__(_Served)
@@ -42,7 +44,7 @@ class ThriftRPCFeatureFlagStore(AbstractFeatureFlagStore):
 
     def __init__(self, client: Any, ttypes: Any = None) -> None:
         if isinstance(client, str):
-            raise TypeError("a subclass of ThriftRPCFeatureFlagStore takes a client")
+            raise TypeError("a ThriftRPCFeatureFlagStore whose methods are replaced takes a client")
         self._client = client
         self._ttypes = _types() if ttypes is None else ttypes
         # A client has one connection, and the answers on it are in order.
@@ -152,6 +154,9 @@ def _condition(stored: dict[str, list[Any]]) -> Condition:
             for variable, checks in stored.items()
         }
     )
+
+
+_METHODS = methods_of(ThriftRPCFeatureFlagStore)
 
 
 class _Served(NativeFeatureFlagStore, ThriftRPCFeatureFlagStore):
