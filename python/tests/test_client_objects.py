@@ -243,7 +243,7 @@ def test_clients_of_consul_that_are_called(consul, monkeypatch):
 @pytest.fixture
 def thrift(monkeypatch):
     thrift = package("thrift")
-    # The question to a server; there is none.
+    # It would ask a server, which does not exist.
     monkeypatch.setattr(thrift_clients, "_has_our_calls", lambda *_: True)
     return thrift
 

@@ -270,7 +270,7 @@ def test_a_user_who_may_only_read_is_served(server, raw, base_key):
 
 
 def test_a_wrong_password_raises_what_the_client_raises(server, base_key):
-    store = RedisFeatureFlagStore(redis.Redis(port=server.port, username="nobody", password="s3cr3t"), base_key)
+    store = RedisFeatureFlagStore(redis.Redis(port=server.port, username="unknown", password="s3cr3t"), base_key)
     with pytest.raises(redis.exceptions.AuthenticationError):
         store.get("F")
 
