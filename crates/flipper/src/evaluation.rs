@@ -86,6 +86,20 @@ impl fmt::Display for Evaluation {
     }
 }
 
+/// A check's answer where `false` would say too little: for bindings to languages in which some checks raise an error.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exact {
+    /// On.
+    On,
+    /// Off.
+    Off,
+    /// There is no flag that can be read.
+    Missing,
+    /// A value cannot be compared, a percentage is no number, or a custom bucketer decides.
+    Undecided,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     pub(crate) clock: Arc<dyn Clock>,

@@ -6,7 +6,7 @@ use super::FeatureFlag;
 use super::{FeatureFlagClient, Local};
 use crate::context::Attributes;
 use crate::error::{Error, Result};
-use crate::evaluation::{Environment, Evaluation, NO_ATTRIBUTES, Plan, Reason};
+use crate::evaluation::{Environment, Evaluation, Exact, NO_ATTRIBUTES, Plan, Reason};
 use crate::json::Json;
 #[cfg(feature = "testing")]
 use crate::overrides;
@@ -85,6 +85,29 @@ impl<M> FeatureFlagClient<M> {
             return answer;
         }
         self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
+    }
+
+    /// The check, where `false` would say too little.
+    #[doc(hidden)]
+    #[inline]
+    pub fn check_exactly(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Exact
+    where
+        M: Checks,
+    {
+        if let Some(answer) = self.overridden(name) {
+            return if answer { Exact::On } else { Exact::Off };
+        }
+        let Some(slot) = self.table().slot(name) else { return Exact::Missing };
+        let answer = if context.is_empty() { slot.answer_without_context() } else { slot.answer_with_context() };
+        match answer {
+            Answer::ABSENT => Exact::Missing,
+            Answer::OFF => Exact::Off,
+            Answer::ON => Exact::On,
+            _ => match slot.entry().as_ref().map(|entry| &entry.state) {
+                Some(State::Present { plan, .. }) => plan.exact(name, context, &self.core.environment),
+                Some(State::Absent | State::Corrupt(_)) | None => Exact::Missing,
+            },
+        }
     }
 
     /// The check, with the reason for its answer.

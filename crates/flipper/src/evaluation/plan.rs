@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use foldhash::fast::RandomState;
 
 use super::verdict::Verdict;
-use super::{Bucket, Environment, Evaluation};
+use super::{Bucket, Environment, Evaluation, Exact};
 use crate::bucketing::{Bucketer, SaltedPercentageBucketer, custom};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
@@ -99,6 +99,24 @@ impl Plan {
             return self.all_checks.hold(attributes);
         }
         self.decide(flag_name, attributes, environment, || environment.clock.recent()).enabled()
+    }
+
+    /// The answer, if it is one. Allocates as little as [`is_enabled`](Self::is_enabled).
+    pub(crate) fn exact<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> Exact {
+        let verdict = match self.decide(flag_name, attributes, environment, || environment.clock.recent()) {
+            Verdict::ConditionsNotMet => self.first_failure(attributes),
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::TypeMismatch { .. } | Verdict::CustomBucketer { .. } => Exact::Undecided,
+            verdict if verdict.enabled() => Exact::On,
+            _ => Exact::Off,
+        }
     }
 
     pub(crate) fn evaluate<A: Attributes + ?Sized>(
@@ -268,7 +286,8 @@ fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
     if matches!(bucketer, Bucketer::NoOp) {
         return Some(true);
     }
-    let Ok(percentage) = bucketer.percentage()?.fixed()? else { return Some(false) };
+    // What is no number is off, and each check finds that out, for the reason.
+    let percentage = bucketer.percentage()?.fixed()?.ok()?;
     match bucketer {
         Bucketer::NoOp | Bucketer::Custom(_) => None,
         _ if percentage <= 0.0 => Some(false),

@@ -19,9 +19,9 @@ const HAS_CONDITIONS: u8 = 1 << 2;
 
 impl Answer {
     /// The flag is missing or unreadable: use the default of the call.
-    const ABSENT: Self = Self(0);
-    const OFF: Self = Self(1);
-    const ON: Self = Self(2);
+    pub(crate) const ABSENT: Self = Self(0);
+    pub(crate) const OFF: Self = Self(1);
+    pub(crate) const ON: Self = Self(2);
     /// It depends on attributes, time or randomness. Or the flag is being changed.
     pub(crate) const EVALUATE: Self = Self(3);
 

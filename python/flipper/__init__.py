@@ -1,0 +1,30 @@
+"""Feature flags: a check reads memory, and no write is lost."""
+
+from . import decorators
+from .client import FeatureFlagClient
+from .conditions import Condition
+from .contrib import (
+    CachedFeatureFlagStore,
+    ConsulFeatureFlagStore,
+    MemoryFeatureFlagStore,
+    RedisFeatureFlagStore,
+    ReplicatedFeatureFlagStore,
+    ThriftRPCFeatureFlagStore,
+)
+from .exceptions import FlagDoesNotExistError, FlipperError
+from .flag import FeatureFlag
+
+__all__ = [
+    "CachedFeatureFlagStore",
+    "Condition",
+    "ConsulFeatureFlagStore",
+    "FeatureFlag",
+    "FeatureFlagClient",
+    "FlagDoesNotExistError",
+    "FlipperError",
+    "MemoryFeatureFlagStore",
+    "RedisFeatureFlagStore",
+    "ReplicatedFeatureFlagStore",
+    "ThriftRPCFeatureFlagStore",
+    "decorators",
+]

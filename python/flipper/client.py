@@ -1,0 +1,222 @@
+"""What programs call: flags by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from . import _flipper
+from .bucketing.base import AbstractBucketer
+from .conditions import Condition
+from .contrib.interface import AbstractFeatureFlagStore
+from .contrib.native import Draft, NativeFeatureFlagStore, store_of
+from .contrib.storage import FeatureFlagStoreMeta
+from .events import EventType, FlipperEventEmitter, IEventEmitter
+from .exceptions import FlagDoesNotExistError
+from .flag import FeatureFlag
+
+
+class FeatureFlagClient(_flipper.Client):
+    """Feature flags by name, in any store.
+
+    The checks of a store of the Rust library read memory. Of any other store each check and each write is a call of its
+    methods.
+    """
+
+    def __init__(self, store: AbstractFeatureFlagStore) -> None:
+        self._backend = store
+        self._flags = store_of(store)
+        if self._flags is not None:
+            self._check(self._flags)
+        self._event_emitter: IEventEmitter = FlipperEventEmitter()
+
+    @classmethod
+    def connect(cls, url: str) -> FeatureFlagClient:
+        """A client of the store that a URL names, such as `redis://localhost/0`, when its flags are in memory."""
+        return cls(NativeFeatureFlagStore(_flipper.Flags.connect(url)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "is_enabled" and self._flags is not None:
+            # Flags of this client must call it, too.
+            self._flags.replace()
+
+    @property
+    def _store(self) -> AbstractFeatureFlagStore:
+        return self._backend
+
+    @_store.setter
+    def _store(self, store: AbstractFeatureFlagStore) -> None:
+        if self._flags is not None:
+            self._flags.replace()
+        self._backend = store
+
+    def get_events(self) -> IEventEmitter:
+        """What calls subscribers before and after each write of this client."""
+        return self._event_emitter
+
+    def set_events(self, event_emitter: IEventEmitter) -> None:
+        """Replaces that."""
+        self._event_emitter = event_emitter
+
+    events = property(get_events, set_events)
+
+    # `is_enabled` is added below. It calls this where it has no answer: for a store in Python, a value of a class of the
+    # program's own, a comparison that raises.
+    def _is_enabled(self, feature_name: str, default: Any, conditions: dict[str, Any]) -> Any:
+        native = None if self._flags is None else self._native()
+        item = self._backend.get(feature_name) if native is None else native.shared_item(feature_name)
+        return default if item is None else item.is_enabled(**conditions)
+
+    def create(
+        self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
+    ) -> FeatureFlag:
+        """Creates a flag. An existing one is overwritten."""
+        payload = {"is_enabled": is_enabled, "client_data": client_data}
+        self._event_emitter.emit(EventType.PRE_CREATE, feature_name, **payload)
+        self._store.create(feature_name, is_enabled=is_enabled, client_data=client_data)
+        self._event_emitter.emit(EventType.POST_CREATE, feature_name, **payload)
+        return self.get(feature_name)
+
+    def exists(self, feature_name: str) -> bool:
+        """Whether there is such a flag."""
+        native = self._native()
+        return self._store.get(feature_name) is not None if native is None else native.exists(feature_name)
+
+    def get(self, feature_name: str) -> FeatureFlag:
+        """A handle for the flag of this name, which need not exist."""
+        return FeatureFlag(feature_name, self)
+
+    def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlag]:
+        """Handles of all flags."""
+        native = self._native()
+        if native is not None:
+            for name in native.names(limit, offset):
+                yield self.get(name)
+            return
+        for item in self._store.list(limit=limit, offset=offset):
+            yield self.get(item.feature_name)
+
+    def enable(self, feature_name: str) -> None:
+        """Enables the flag."""
+        self._set(feature_name, True, EventType.PRE_ENABLE, EventType.POST_ENABLE)
+
+    def disable(self, feature_name: str) -> None:
+        """Disables the flag."""
+        self._set(feature_name, False, EventType.PRE_DISABLE, EventType.POST_DISABLE)
+
+    def destroy(self, feature_name: str) -> None:
+        """Destroys the flag."""
+        self._must_exist(feature_name)
+        self._event_emitter.emit(EventType.PRE_DESTROY, feature_name)
+        self._store.delete(feature_name)
+        self._event_emitter.emit(EventType.POST_DESTROY, feature_name)
+
+    def add_condition(self, feature_name: str, condition: Condition) -> None:
+        """Adds a condition; all conditions of a flag must hold."""
+
+        def change(meta: Draft | FeatureFlagStoreMeta) -> Any:
+            meta.conditions.append(condition)
+            return condition
+
+        self._change(feature_name, change, EventType.PRE_ADD_CONDITION, EventType.POST_ADD_CONDITION)
+
+    def set_conditions(self, feature_name: str, conditions: Iterable[Condition]) -> None:
+        """Replaces all conditions."""
+        new: list[Condition] | None = None
+
+        def change(meta: Draft | FeatureFlagStoreMeta) -> Any:
+            nonlocal new
+            if new is None:
+                new = [*conditions]
+            meta.conditions = [*new]
+            return conditions
+
+        self._change(feature_name, change, EventType.PRE_SET_CONDITIONS, EventType.POST_SET_CONDITIONS)
+
+    def set_bucketer(self, feature_name: str, bucketer: AbstractBucketer) -> None:
+        """Sets for which part of the checks or callers the flag is on."""
+
+        def change(meta: Draft | FeatureFlagStoreMeta) -> Any:
+            meta.bucketer = bucketer
+            return bucketer
+
+        self._change(feature_name, change, EventType.PRE_SET_BUCKETER, EventType.POST_SET_BUCKETER)
+
+    def set_client_data(self, feature_name: str, client_data: dict[str, Any]) -> None:
+        """Merges keys into the client data."""
+
+        def change(meta: Draft | FeatureFlagStoreMeta) -> Any:
+            meta.update(client_data=client_data)
+            return meta.client_data
+
+        self._change(feature_name, change, EventType.PRE_SET_CLIENT_DATA, EventType.POST_SET_CLIENT_DATA)
+
+    def get_client_data(self, feature_name: str) -> dict[str, Any]:
+        """The client data, a copy."""
+        data: dict[str, Any] = self.get_meta(feature_name)["client_data"]
+        return data
+
+    def get_meta(self, feature_name: str) -> dict[str, Any]:
+        """All meta data, a copy: client data, creation date, conditions and bucketer."""
+        native = self._native()
+        if native is not None:
+            return native.meta(feature_name)
+        item = self._store.get(feature_name)
+        if item is None:
+            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist")
+        return item.meta
+
+    def _native(self) -> NativeFeatureFlagStore | None:
+        """The store, unless some of its methods are Python code."""
+        if self._flags is None or self._flags.is_replaced:
+            return None
+        store = self._backend
+        return store if isinstance(store, NativeFeatureFlagStore) else None
+
+    def _must_exist(self, feature_name: str) -> None:
+        if not self.exists(feature_name):
+            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist")
+
+    def _set(self, feature_name: str, is_enabled: bool, pre: EventType, post: EventType) -> None:
+        self._must_exist(feature_name)
+        self._event_emitter.emit(pre, feature_name)
+        native = self._native()
+        if native is None:
+            self._store.set(feature_name, is_enabled)
+        else:
+            native.switch(feature_name, is_enabled)
+        self._event_emitter.emit(post, feature_name)
+
+    def _change(
+        self,
+        feature_name: str,
+        change: Callable[[Draft | FeatureFlagStoreMeta], Any],
+        pre: EventType,
+        post: EventType,
+    ) -> None:
+        """Changes a flag's meta data. `change` returns what subscribers get."""
+        announced: list[Any] = []
+
+        def announce(draft: Draft | FeatureFlagStoreMeta) -> None:
+            payload = change(draft)
+            # Once, though a change is made again where another writer was faster.
+            if not announced:
+                announced.append(payload)
+                self._event_emitter.emit(pre, feature_name, payload)
+
+        native = self._native()
+        if native is not None:
+            native.change(feature_name, announce)
+        else:
+            self._must_exist(feature_name)
+            meta = FeatureFlagStoreMeta.from_dict(self.get_meta(feature_name))
+            announce(meta)
+            self._store.set_meta(feature_name, meta)
+        self._event_emitter.emit(post, feature_name, announced[0])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._backend!r})"
+
+
+_flipper.add_checks(FeatureFlagClient, FeatureFlag)

@@ -1,0 +1,198 @@
+"""Stores of the Rust library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from flipper import _flipper
+from flipper.bucketing import BucketerFactory, NoOpBucketer
+from flipper.conditions import Condition
+from flipper.exceptions import FlagDoesNotExistError, InvalidBucketerTypeError, InvalidInputError, UnreadableFlagError
+
+from .interface import AbstractFeatureFlagStore
+from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from .util import date
+
+_METHODS = ("create", "get", "set", "delete", "list", "set_meta")
+
+
+class Draft:
+    """A flag that is being changed. What is not changed stays as it is stored."""
+
+    def __init__(self, text: str, objects: FeatureFlagStoreMeta | None) -> None:
+        self._fields: dict[str, Any] = json.loads(text)
+        meta = self._fields["meta"]
+        if objects is not None:
+            meta.update(created_date=objects.created_date)
+        self.client_data: dict[str, Any] = meta["client_data"] if objects is None else {**objects.client_data}
+        self.conditions: list[Any] = meta["conditions"] if objects is None else [*objects.conditions]
+        self.bucketer: Any = meta["bucketer"] if objects is None else objects.bucketer
+
+    def switch(self, is_enabled: bool) -> None:
+        """Enables or disables the flag."""
+        self._fields["is_enabled"] = bool(is_enabled)
+
+    def update(self, *, client_data: dict[str, Any] | None) -> None:
+        """Merges keys into the client data."""
+        if client_data is not None:
+            self.client_data.update(client_data)
+
+    def replace(self, meta: FeatureFlagStoreMeta) -> None:
+        """Replaces the meta data."""
+        self._fields["meta"].update(meta._others, created_date=meta.created_date)
+        self.client_data, self.conditions, self.bucketer = meta.client_data, [*meta.conditions], meta.bucketer
+
+    def finish(self, keeps_objects: bool) -> tuple[str, FeatureFlagStoreMeta | None]:
+        """What to write: the text, and the meta data as it is where JSON cannot hold it, if the store can keep that."""
+        meta = self._fields["meta"]
+        try:
+            bucketer = _fields(self.bucketer)
+            if bucketer.get("type") not in BucketerFactory.BUCKETER_MAP:
+                raise InvalidBucketerTypeError(f"Bucketer type not supported: {bucketer.get('type')}")
+            conditions = [_fields(condition) for condition in self.conditions]
+            meta.update(client_data=self.client_data, conditions=conditions, bucketer=bucketer)
+            return json.dumps(self._fields), None
+        except (TypeError, InvalidBucketerTypeError):
+            if not keeps_objects:
+                raise
+        objects = FeatureFlagStoreMeta(
+            meta["created_date"],
+            self.client_data,
+            [Condition.from_dict(each) if isinstance(each, dict) else each for each in self.conditions],
+            BucketerFactory.create(self.bucketer) if isinstance(self.bucketer, dict) else self.bucketer,
+        )
+        meta.update(client_data={}, created_date=0, conditions=[], bucketer=NoOpBucketer().to_dict())
+        return json.dumps(self._fields), objects
+
+
+def _fields(rule: Any) -> Any:
+    return rule if isinstance(rule, dict) else rule.to_dict()
+
+
+class NativeFeatureFlagStore(AbstractFeatureFlagStore):
+    """A store of the Rust library, by the methods of a Python store. All its flags are in memory, and reads are answered there."""
+
+    def __init__(self, flags: _flipper.Flags) -> None:
+        self._flags = flags
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _METHODS:
+            self._flags.replace()
+
+    def create(
+        self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
+    ) -> FeatureFlagStoreItem:
+        """Creates a flag, or overwrites it."""
+        _check_name(feature_name)
+        new = FeatureFlagStoreItem(feature_name, bool(is_enabled), FeatureFlagStoreMeta(date.now()))
+        draft = Draft(json.dumps(new.to_dict()), None)
+        draft.client_data = client_data or {}
+        stored = draft.finish(self._flags.keeps_objects)
+        self._flags.put(*stored)
+        return _item(*stored)
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """The flag of this name, or `None`."""
+        stored = self._flags.get(feature_name)
+        return None if stored is None else _item(*stored)
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Enables or disables a flag, which is created if it does not exist."""
+        try:
+            self.switch(feature_name, is_enabled)
+        except FlagDoesNotExistError:
+            self.create(feature_name, is_enabled)
+
+    def delete(self, feature_name: str) -> None:
+        """Deletes the flag, if there is one."""
+        self._flags.delete(feature_name)
+
+    def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlagStoreItem]:
+        """All flags that can be read, ordered by name."""
+        for name in self.names(limit, offset):
+            try:
+                item = self.get(name)
+            except UnreadableFlagError:
+                continue
+            if item is not None:
+                yield item
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        """Replaces a flag's meta data."""
+        self.change(feature_name, lambda draft: draft.replace(meta))
+
+    def names(self, limit: int | None = None, offset: int = 0) -> Sequence[str]:
+        """The names of all flags, in order."""
+        names = self._flags.names()[offset:]
+        return names if limit is None else names[:limit]
+
+    def exists(self, feature_name: str) -> bool:
+        """Whether there is such a flag, readable or not."""
+        return self._flags.exists(feature_name)
+
+    def meta(self, feature_name: str) -> dict[str, Any]:
+        """The flag's meta data, a copy."""
+        stored = self._flags.get(feature_name)
+        if stored is None:
+            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist")
+        text, objects = stored
+        if objects is not None:
+            return _item(text, objects).meta
+        meta: dict[str, Any] = json.loads(text)["meta"]
+        return meta
+
+    def shared_item(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """As `get`, for checks: the same object until the flag changes, and `None` for a flag that cannot be read."""
+        item: FeatureFlagStoreItem | None = self._flags.item(feature_name, _item)
+        return item
+
+    def switch(self, feature_name: str, is_enabled: bool) -> None:
+        """Enables or disables a flag that exists."""
+        self.change(feature_name, lambda draft: draft.switch(is_enabled))
+
+    def change(self, feature_name: str, change: Callable[[Draft], None]) -> None:
+        """Writes what `change` makes of the flag. It is called again if another writer was faster."""
+
+        def apply(text: str, objects: FeatureFlagStoreMeta | None) -> tuple[str, FeatureFlagStoreMeta | None]:
+            draft = Draft(text, objects)
+            change(draft)
+            return draft.finish(self._flags.keeps_objects)
+
+        self._flags.update(feature_name, apply)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._flags!r})"
+
+
+def _check_name(feature_name: Any) -> None:
+    if not isinstance(feature_name, str):
+        raise TypeError(f"a flag's name is a str, not {type(feature_name).__name__}")
+    try:
+        feature_name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("a flag's name is text that UTF-8 can hold") from error
+
+
+def _item(text: str, objects: FeatureFlagStoreMeta | None) -> FeatureFlagStoreItem:
+    item = FeatureFlagStoreItem._from_dict(json.loads(text))
+    if objects is not None:
+        objects._others = item._meta._others
+        item._meta = objects
+    return item
+
+
+def store_of(store: Any) -> _flipper.Flags | None:
+    """The Rust store of a Python object, by which a client checks and writes; `None` for one whose methods must be called.
+
+    A URL names a store. A store of this package is one, unless a subclass or a test has replaced some of its methods.
+    """
+    if isinstance(store, str):
+        return _flipper.Flags.connect(store)
+    if not isinstance(store, NativeFeatureFlagStore):
+        return None
+    if any(getattr(type(store), name) is not getattr(NativeFeatureFlagStore, name) for name in _METHODS):
+        return None
+    return store._flags

@@ -1,0 +1,7 @@
+"""Calls before and after each write of a client."""
+
+from .emitter import FlipperEventEmitter, IEventEmitter
+from .subscriber import FlipperEventSubscriber
+from .types import EventType
+
+__all__ = ["EventType", "FlipperEventEmitter", "FlipperEventSubscriber", "IEventEmitter"]

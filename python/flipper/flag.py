@@ -1,0 +1,76 @@
+"""One flag, by a handle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import _flipper
+from .bucketing.base import AbstractBucketer
+from .conditions import Condition
+
+if TYPE_CHECKING:
+    from .client import FeatureFlagClient
+
+
+class FeatureFlag(_flipper.Flag):
+    """A flag, bound to its name: the client's methods without it. The flag need not exist."""
+
+    def __init__(self, feature_name: str, client: FeatureFlagClient) -> None:
+        self._name = feature_name
+        self._client = client
+        if isinstance(client, _flipper.Client):
+            self._check(client, feature_name)
+
+    @property
+    def name(self) -> str:
+        """The flag's name."""
+        return self._name
+
+    # `is_enabled` is added with the client's. It calls this where the client's own check is not the one to ask.
+    def _is_enabled(self, default: Any, conditions: dict[str, Any]) -> Any:
+        return self._client.is_enabled(self._name, default=default, **conditions)
+
+    def exists(self) -> bool:
+        """Whether there is such a flag."""
+        return self._client.exists(self._name)
+
+    def enable(self) -> None:
+        """Enables the flag."""
+        self._client.enable(self._name)
+
+    def disable(self) -> None:
+        """Disables the flag."""
+        self._client.disable(self._name)
+
+    def destroy(self) -> None:
+        """Destroys the flag."""
+        self._client.destroy(self._name)
+
+    def add_condition(self, condition: Condition) -> None:
+        """Adds a condition; all conditions of a flag must hold."""
+        self._client.add_condition(self._name, condition)
+
+    def set_conditions(self, conditions: Iterable[Condition]) -> None:
+        """Replaces all conditions."""
+        self._client.set_conditions(self._name, conditions)
+
+    def set_bucketer(self, bucketer: AbstractBucketer) -> None:
+        """Sets for which part of the checks or callers the flag is on."""
+        self._client.set_bucketer(self._name, bucketer)
+
+    def set_client_data(self, client_data: dict[str, Any]) -> None:
+        """Merges keys into the client data."""
+        self._client.set_client_data(self._name, client_data)
+
+    def get_client_data(self) -> dict[str, Any]:
+        """The client data."""
+        data: dict[str, Any] = self.get_meta()["client_data"]
+        return data
+
+    def get_meta(self) -> dict[str, Any]:
+        """All meta data: client data, creation date, conditions and bucketer."""
+        return self._client.get_meta(self._name)
+
+    def __repr__(self) -> str:
+        return f"FeatureFlag({self._name!r})"

@@ -1,0 +1,25 @@
+//! `flipper._flipper`: the Rust core, as the Python package sees it.
+
+mod check;
+mod client;
+mod errors;
+mod flags;
+mod objects;
+mod stores;
+
+use pyo3::prelude::*;
+
+/// The flags and the check of the package; what users call is in `flipper`.
+#[pymodule(gil_used = false)]
+mod _flipper {
+    #[pymodule_export]
+    use crate::check::add_checks;
+    #[pymodule_export]
+    use crate::client::{Client, Flag};
+    #[pymodule_export]
+    use crate::flags::Flags;
+    #[pymodule_export]
+    use crate::objects::register_bucketer;
+    #[pymodule_export]
+    use crate::stores::{open_consul, open_lax_redis, open_redis, open_url};
+}

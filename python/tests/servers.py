@@ -1,0 +1,210 @@
+"""Real servers, each a process of a test's own. Without the program a test is skipped, and fails where `CI` is set."""
+
+import contextlib
+import importlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# In seconds; tests wait for a condition, and never so long.
+PATIENCE = 30
+
+
+def missing(what, why):
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} must not be skipped where CI is set: {why}")
+    pytest.skip(f"{what}: {why}", allow_module_level=True)
+
+
+def package(name):
+    """A package of clients, which users of the other stores need not have."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing(name, "the package is not installed")
+
+
+def wait_until(condition, what="the condition"):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{what} does not come about")
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@contextlib.contextmanager
+def process(command, log, **options):
+    """A program, ended when the test is over."""
+    with open(log, "wb") as output:
+        running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+def answers(port, running):
+    assert running.poll() is None, "the server ended"
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+class Redis:
+    """A server, and its ports."""
+
+    def __init__(self, folder, port, tls_port, running):
+        self.folder, self.port, self.tls_port, self.running = folder, port, tls_port, running
+
+    def file(self, name):
+        return str(self.folder / name)
+
+
+@contextlib.contextmanager
+def redis_server(folder, *lines, port=None, tls=False, sentinel=False):
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis", "redis-server is not installed; scripts/setup installs it")
+    port = port or free_port()
+    config = [f"port {port}", "bind 127.0.0.1", f"dir {folder}", *lines]
+    if not sentinel:
+        config.append('save ""')
+    tls_port = None
+    if tls:
+        write_certificates(folder)
+        tls_port = free_port()
+        config += [f"tls-port {tls_port}", f"tls-cert-file {folder}/server.crt", f"tls-key-file {folder}/server.key"]
+        config += [f"tls-ca-cert-file {folder}/ca.crt", "tls-auth-clients optional"]
+    path = folder / f"redis-{port}.conf"
+    path.write_text("\n".join(config) + "\n")
+    command = [program, str(path), *(["--sentinel"] if sentinel else [])]
+    with process(command, folder / f"redis-{port}.log") as running:
+        wait_until(lambda: answers(port, running), "redis-server answers")
+        yield Redis(folder, port, tls_port, running)
+
+
+class Consul:
+    """An agent, and its ports."""
+
+    def __init__(self, folder, port, tls_port):
+        self.folder, self.port, self.tls_port = folder, port, tls_port
+
+    def file(self, name):
+        return str(self.folder / name)
+
+
+TOKEN = "11111111-2222-3333-4444-555555555555"
+
+
+@contextlib.contextmanager
+def consul_agent(folder, *, acl=False, tls=False):
+    fetched = ROOT / ".cache/consul/consul"
+    program = os.environ.get("CONSUL_BIN") or shutil.which("consul") or (str(fetched) if fetched.exists() else None)
+    if program is None:
+        missing("consul", "there is no consul; scripts/setup fetches it, or set CONSUL_BIN")
+    port, tls_port = free_port(), free_port() if tls else -1
+    ports = {
+        "http": port,
+        "https": tls_port,
+        "server": free_port(),
+        "serf_lan": free_port(),
+        "serf_wan": -1,
+        "dns": -1,
+        "grpc": -1,
+    }
+    config = {
+        "node_name": f"node-{port}",
+        "server": True,
+        "bootstrap": True,
+        "bind_addr": "127.0.0.1",
+        "log_level": "warn",
+    }
+    config |= {"disable_update_check": True, "data_dir": str(folder / "data"), "ports": ports}
+    config |= {"performance": {"raft_multiplier": 1}, "addresses": {"http": "127.0.0.1", "https": "127.0.0.1"}}
+    if acl:
+        config["acl"] = {"enabled": True, "default_policy": "deny", "tokens": {"master": TOKEN}}
+    if tls:
+        write_certificates(folder)
+        config |= {
+            "ca_file": f"{folder}/ca.crt",
+            "cert_file": f"{folder}/server.crt",
+            "key_file": f"{folder}/server.key",
+        }
+        config["verify_incoming_https"] = True
+    (folder / "agent.json").write_text(json.dumps(config))
+
+    def takes_writes(method, data=None):
+        assert running.poll() is None, (folder / "consul.log").read_text()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/kv/ready", data, {"X-Consul-Token": TOKEN}, method=method
+        )
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status == 200
+        return False
+
+    command = [program, "agent", "-config-file", str(folder / "agent.json")]
+    with process(command, folder / "consul.log", env={}, cwd=folder) as running:
+        wait_until(lambda: takes_writes("PUT", b"") and takes_writes("DELETE"), "the agent takes writes")
+        yield Consul(folder, port, tls_port)
+
+
+@contextlib.contextmanager
+def flipper_serve(folder, store="memory:"):
+    """The port of `flipper serve`."""
+    targets = [os.environ.get("CARGO_TARGET_DIR", ""), str(ROOT / "target")]
+    built = [Path(target) / profile / "flipper" for target in targets if target for profile in ("release", "debug")]
+    found = [str(program) for program in built if program.exists()]
+    program = os.environ.get("FLIPPER_BIN") or next(iter(found), None) or shutil.which("flipper")
+    if program is None:
+        missing("flipper", "there is no program flipper: cargo build -p flipper-cli, or set FLIPPER_BIN")
+    port = free_port()
+    command = [program, "--store", store, "serve", "--thrift", f"127.0.0.1:{port}"]
+    with process(command, folder / "flipper.log") as running:
+        wait_until(lambda: answers(port, running), "flipper serve answers")
+        yield port
+
+
+def write_certificates(folder):
+    """`ca.crt`, and certificates for localhost and for a client, by an authority of the test's own."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        missing("TLS", "openssl is not installed")
+
+    def run(*arguments):
+        subprocess.run([openssl, *arguments], check=True, capture_output=True, cwd=folder)
+
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    run(
+        "req",
+        "-x509",
+        *new_key,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=an authority for tests",
+    )
+    for name, extension in [("server", "subjectAltName=DNS:localhost"), ("client", "subjectAltName=DNS:client")]:
+        (folder / f"{name}.ext").write_text(extension)
+        run("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext"]
+        run("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.crt")
