@@ -186,6 +186,8 @@ def simple_server(handler):
     factories = TTransport.TBufferedTransportFactory(), TBinaryProtocol.TBinaryProtocolFactory()
     server = TServer.TSimpleServer(Processor(handler), listener, *factories)
     listener.listen()
+    # `serve` listens again, on another socket: the connections that wait at the first one would be reset.
+    listener.listen = lambda: None
     threading.Thread(target=server.serve, daemon=True).start()
     return port
 
