@@ -232,8 +232,9 @@ def test_thrift():
     tfactory = TTransport.TBufferedTransportFactory()
     pfactory = TBinaryProtocol.TBinaryProtocolFactory()
     running = TServer.TSimpleServer(processor, transport, tfactory, pfactory)
-    # By `serve()` too; here, so that the client does not come too soon.
+    # Here, so that the client does not come too soon. `serve` would listen again, on another socket.
     transport.listen()
+    transport.listen = lambda: None
     threading.Thread(target=running.serve, daemon=True).start()
 
     transport = TSocket.TSocket("localhost", port)
