@@ -77,7 +77,7 @@ fn no_writer_starves_among_sixteen_processes() {
     children.iter().for_each(|child| child.expect("open"));
     children.iter_mut().for_each(|child| child.say("go"));
     let longest = children.iter().map(|child| child.line().unwrap().parse::<u64>().unwrap()).max().unwrap();
-    println!("sqlite: 16 processes write 100 times each, and no write takes more than {longest} ms");
+    println!("sqlite: 16 processes write 50 times each, and no write takes more than {longest} ms");
     children.into_iter().for_each(Child::succeed);
     assert_eq!(block_on(folder.open().list()).unwrap().len(), 16);
 }
