@@ -11,7 +11,7 @@ use crate::cells::{Layer, Situation, Store};
 use crate::support::running::Running;
 use crate::watcher::View;
 
-const EXPIRATION: Duration = Duration::from_millis(200);
+pub(crate) const EXPIRATION: Duration = Duration::from_millis(200);
 /// Longest silence of a Thrift watch before its flags are stale.
 const THRIFT: Duration = Duration::from_secs(10);
 

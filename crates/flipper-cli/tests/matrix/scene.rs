@@ -64,7 +64,7 @@ struct Stage {
 
 impl Stage {
     fn play(&mut self, backend: &mut Backend, size: Size) {
-        self.create_all(backend);
+        self.create_all(backend, true);
         faults::prepare(backend);
         match self.scene.situation {
             Situation::Flips | Situation::Recreate => self.flips(backend, size.flips, true),
@@ -81,11 +81,14 @@ impl Stage {
         self.compare(backend);
     }
 
-    fn create_all(&mut self, backend: &Backend) {
+    fn create_all(&mut self, backend: &Backend, calm: bool) {
         for flag in 0..self.ledger.len() {
             if self.lost[flag] {
-                self.write(backend, flag, Change::Create, true, true);
+                self.write(backend, flag, Change::Create, true, calm);
             }
+        }
+        if self.lost.contains(&true) {
+            self.wrong.push("not all flags could be created".to_owned());
         }
         self.all_see(PATIENCE + RECOVERY);
     }
@@ -144,13 +147,15 @@ impl Stage {
         std::thread::sleep(faults::lasts(backend.scene.situation).saturating_sub(began.elapsed()));
         self.ledger.away(false);
         faults::end(backend, harmed);
+        self.watchers.iter().for_each(|watcher| watcher.seen.may_be_lost());
         if backend.scene.situation == Situation::Emptied {
             // Time for a layer to accept the empty store.
             std::thread::sleep(Duration::from_secs(3));
             self.lost.fill(true);
             // From when they are there again, a mirror that has them all is current.
             self.ledger.empty(true);
-            self.create_all(backend);
+            // Not calm: a layer that doubts the empty store may still ask it again.
+            self.create_all(backend, false);
             self.ledger.empty(false);
         }
         self.all_see(PATIENCE + RECOVERY);

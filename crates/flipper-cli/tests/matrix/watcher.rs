@@ -11,6 +11,7 @@ use flipper::store::{LocalFeatureFlagStore, Stored, WatchEvent};
 use futures_util::StreamExt;
 
 use crate::cells::Layer;
+use crate::layers::EXPIRATION;
 use crate::ledger::{Ledger, flag_of, name};
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -39,7 +40,7 @@ pub(crate) struct Observed {
     first: Mutex<HashMap<(usize, u64), Instant>>,
     wrong: Mutex<Vec<String>>,
     unseen: Mutex<BTreeSet<(usize, u64)>>,
-    /// Whether a watch without a mirror has lost its store.
+    /// Whether a watch without a mirror, or a cache, has lost its store.
     lost: AtomicBool,
     ended: AtomicBool,
 }
@@ -77,6 +78,11 @@ impl Observed {
             Some(local) => local.status().is_live(),
             None => !self.lost.load(Ordering::Acquire),
         }
+    }
+
+    /// A fault has ended. A cache must prove that it reaches the store again; the other layers notice by themselves.
+    pub(crate) fn may_be_lost(&self) {
+        self.lost.fetch_or(self.view.layer == Layer::Cache, Ordering::AcqRel);
     }
 
     fn note(&self, ledger: &Ledger, flag: usize, seen: Option<u64>) {
@@ -150,14 +156,27 @@ pub(crate) fn number(stored: &Stored) -> Result<u64, String> {
 async fn ask(seen: &Observed, ledger: &Ledger) {
     let ask_for = async |flag| {
         // After an error the caller has its default.
-        let Ok(found) = seen.view.store.get_cached(&name(flag)).await else { return };
+        let Ok(found) = seen.view.store.get_cached(&name(flag)).await else { return false };
         match found.as_ref().map(number).transpose() {
             Ok(number) => seen.note(ledger, flag, number),
             Err(what) => seen.wrong(what),
         }
+        true
     };
+    // Since when every answer came while the store may be lost.
+    let mut answers_since = None;
     while !seen.ended.load(Ordering::Acquire) {
-        futures_util::future::join_all((0..ledger.len()).map(ask_for)).await;
+        let began = Instant::now();
+        let was_lost = seen.lost.load(Ordering::Acquire);
+        let answers = futures_util::future::join_all((0..ledger.len()).map(ask_for)).await;
+        let since = answers_since.take().filter(|_| was_lost).unwrap_or(began);
+        if was_lost && answers.into_iter().all(|is_answer| is_answer) {
+            answers_since = Some(since);
+            // Until then the cache may have answered by itself.
+            if since.elapsed() > EXPIRATION * 2 {
+                seen.lost.store(false, Ordering::Release);
+            }
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
