@@ -165,7 +165,7 @@ class AsyncFeatureFlagClient:
             try:
                 loop.call_soon_threadsafe(finish, result, error)
             except RuntimeError:
-                # The loop was closed meanwhile: nobody waits.
+                # The loop was closed meanwhile: no task waits.
                 pass
 
         lanes = self._own_lanes()
