@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
+import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Protocol, TypeVar, cast
@@ -18,6 +18,7 @@ class Checks(Protocol):
     @property
     def is_enabled(self) -> Callable[..., bool]:
         """Whether a flag is on."""
+        ...
 
 
 def is_enabled(
@@ -30,8 +31,9 @@ def is_enabled(
     """
 
     def decorator(function: F) -> F:
-        if isinstance(function, (staticmethod, classmethod)):
-            return cast(F, type(function)(decorator(function.__func__)))
+        kind: Any = type(function)
+        if kind in (staticmethod, classmethod):
+            return cast(F, kind(decorator(cast(Any, function).__func__)))
 
         def chosen() -> Callable[..., Any] | None:
             return function if flags.is_enabled(feature_name) else redirect
@@ -65,8 +67,9 @@ def _dressed(wrapper: Any, function: Any) -> Any:
 def _is_async(function: Any) -> bool:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
         return True
-    # Before Python 3.12 frameworks mark a plain function that returns an awaitable by asyncio's own object.
-    marker = getattr(asyncio.coroutines, "_is_coroutine", None)
+    # Before Python 3.12 frameworks mark a plain function that returns an awaitable by asyncio's own object. It is not imported for
+    # those who do not use it.
+    marker = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)
     return marker is not None and getattr(function, "_is_coroutine", None) is marker
 
 
@@ -120,7 +123,8 @@ def _generator(chosen: Chosen) -> Callable[..., Any]:
         target = chosen()
         if target is None:
             return None
-        return (yield from target(*args, **kwargs))
+        generator: Generator[Any, Any, Any] = target(*args, **kwargs)
+        return (yield from generator)
 
     return wrapper
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, current_app, g
 
@@ -29,7 +29,7 @@ class Flipper:
 
     def init_app(self, app: Flask) -> None:
         """Adds the flags to an app."""
-        setting: Any = app.config.get("FLIPPER")
+        setting = cast(dict[str, Any], app.config).get("FLIPPER")
         if not isinstance(setting, (str, FeatureFlagClient)):
             raise TypeError(f'app.config["FLIPPER"] must be a URL or a FeatureFlagClient, not {type(setting).__name__}')
         app.extensions["flipper"] = setting

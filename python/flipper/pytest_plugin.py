@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -14,5 +15,8 @@ from .testing import override_flags
 def flag_overrides() -> Iterator[Callable[..., override_flags]]:
     """Overrides flags until the test ends: `flag_overrides(features, NEW_CHECKOUT=True)`; as a `with`, until that ends."""
     with ExitStack() as overrides:
-        # What takes the fixture's arguments is documented once.
-        yield lambda client, answers=None, /, **flags: overrides.enter_context(override_flags(client, answers, **flags))
+
+        def start(client: Any, answers: Any = None, /, **flags: bool) -> override_flags:
+            return overrides.enter_context(override_flags(client, answers, **flags))
+
+        yield start

@@ -19,7 +19,7 @@ def at(data: Any, keys: Sequence[str]) -> Any:
     for key in keys:
         if not isinstance(data, dict) or key not in data:
             raise Mismatch(f"the client data have nothing under {'/'.join(keys)!r}")
-        data = data[key]
+        data = cast(Any, data[key])
     return data
 
 
@@ -43,9 +43,11 @@ def to_float(value: Any) -> float:
 
 def to_object(value: Any) -> ObjectValue:
     if isinstance(value, dict):
-        return {key: _any(each) for key, each in value.items() if each is not None}
+        fields: dict[str, Any] = value
+        return {key: _any(each) for key, each in fields.items() if each is not None}
     if isinstance(value, list):
-        return [_any(each) for each in value]
+        items: list[Any] = value
+        return [_any(each) for each in items]
     raise _mismatch("an object", value)
 
 
@@ -56,5 +58,5 @@ def _any(value: Any) -> FlagValueType:
 
 
 def _mismatch(wanted: str, value: Any) -> Mismatch:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return Mismatch(f"its client data have {names.get(type(value), 'a number')} where {wanted} is asked for")
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return Mismatch(f"its client data have {names.get(value.__class__, 'a number')} where {wanted} is asked for")
