@@ -52,7 +52,8 @@ def is_enabled(
 
 
 def _dressed(wrapper: Any, function: Any) -> Any:
-    """The wrapper for who does not look through `__wrapped__`: older FastAPI reads annotations in the wrapper's module, Celery its signature."""
+    """The wrapper, for what does not look through `__wrapped__`: older FastAPI looks for annotations among its globals, Celery reads its
+    signature."""
     namespace = getattr(function, "__globals__", None)
     if namespace is not None:
         wrapper = types.FunctionType(wrapper.__code__, namespace, closure=wrapper.__closure__)

@@ -45,8 +45,8 @@ _REASONS = {
 class FlipperProvider(AbstractProvider):
     """Answers OpenFeature from Flipper's flags in memory. A store of your own is called, by the async methods in a thread.
 
-    `targeting_key`: the attribute that the targeting key becomes. `poll_seconds`: so often it looks for flags that changed, and for
-    a store that is lost or back, to emit the provider's events; 0 for never, as for a store of your own.
+    `targeting_key`: the attribute that the targeting key becomes. `poll_seconds`: how long it waits before it looks again for flags
+    that changed, and for a store that is lost or back, to emit the provider's events; 0 for never, as for a store of your own.
     """
 
     def __init__(

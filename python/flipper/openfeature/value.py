@@ -43,10 +43,10 @@ def to_float(value: Any) -> float:
 
 def to_object(value: Any) -> ObjectValue:
     if isinstance(value, dict):
-        fields: dict[str, Any] = value
+        fields = cast("dict[str, Any]", value)
         return {key: _any(each) for key, each in fields.items() if each is not None}
     if isinstance(value, list):
-        items: list[Any] = value
+        items = cast("list[Any]", value)  # type: ignore[redundant-cast]
         return [_any(each) for each in items]
     raise _mismatch("an object", value)
 
