@@ -164,15 +164,21 @@ def consul_agent(folder, *, acl=False, tls=False):
         yield Consul(folder, port, tls_port)
 
 
-@contextlib.contextmanager
-def flipper_serve(folder, store="memory:"):
-    """The port of `flipper serve`."""
+def flipper_program():
+    """The path of `flipper`."""
     targets = [os.environ.get("CARGO_TARGET_DIR", ""), str(ROOT / "target")]
     built = [Path(target) / profile / "flipper" for target in targets if target for profile in ("release", "debug")]
     found = [str(program) for program in built if program.exists()]
     program = os.environ.get("FLIPPER_BIN") or next(iter(found), None) or shutil.which("flipper")
     if program is None:
         missing("flipper", "there is no program flipper: cargo build -p flipper-cli, or set FLIPPER_BIN")
+    return program
+
+
+@contextlib.contextmanager
+def flipper_serve(folder, store="memory:"):
+    """The port of `flipper serve`."""
+    program = flipper_program()
     port = free_port()
     command = [program, "--store", store, "serve", "--thrift", f"127.0.0.1:{port}"]
     with process(command, folder / "flipper.log") as running:

@@ -28,12 +28,14 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
     def check(self, randomizer: Any = None, **checks: Any) -> bool:
         """Whether this caller is in."""
         percentage = self._percentage.value
-        if percentage == 0:
-            return False
+        return percentage != 0 and self.score(checks) <= percentage
+
+    def score(self, checks: dict[str, Any]) -> float:
+        """Where this caller is, from 0 to 1; the lowest come first."""
         keys = self._key_whitelist
         hashed = [(key, checks[key]) for key in sorted(checks) if not keys or key in keys]
         digest = hashlib.sha1(json.dumps(hashed).encode(), usedforsecurity=False).digest()
-        return int.from_bytes(digest, "big") % 100 / 100 <= percentage
+        return int.from_bytes(digest, "big") % 100 / 100
 
     def to_dict(self) -> dict[str, Any]:
         """The stored form."""

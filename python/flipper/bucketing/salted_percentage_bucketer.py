@@ -38,9 +38,16 @@ class SaltedPercentageBucketer(PercentageBucketer):
         limit = max(0, round(self._percentage.value * _BUCKETS))
         if self._bucket_by not in checks:
             return limit >= _BUCKETS
+        return self._bucket(feature_name, checks) < limit
+
+    def score(self, feature_name: str, checks: dict[str, Any]) -> float:
+        """Where this caller is, for this flag, from 0 to 1; the lowest come first."""
+        return self._bucket(feature_name, checks) / _BUCKETS
+
+    def _bucket(self, feature_name: str, checks: dict[str, Any]) -> int:
         text = json.dumps([feature_name, checks[self._bucket_by]])
         digest = hashlib.sha1(text.encode(), usedforsecurity=False).digest()
-        return int.from_bytes(digest[:8], "big") % _BUCKETS < limit
+        return int.from_bytes(digest[:8], "big") % _BUCKETS
 
     def to_dict(self) -> dict[str, Any]:
         """The stored form."""
