@@ -19,6 +19,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # In seconds; tests wait for a condition, and never so long.
 PATIENCE = 30
+# Any but root, and without rights.
+NO_USER = 65534
 
 
 def missing(what, why):
@@ -226,8 +228,8 @@ def postgresql_server():
         (folder / "password").write_text(PostgreSQL.password)
         if os.geteuid() == 0:
             # It does not run as root.
-            user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-            shutil.chown(folder, "nobody", "nogroup")
+            user = {"user": NO_USER, "group": NO_USER, "extra_groups": []}
+            shutil.chown(folder, NO_USER, NO_USER)
             (folder / "password").chmod(0o644)
         server = PostgreSQL(folder, user, free_port())
         options = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", "password", "-E", "UTF8", "--no-sync"]

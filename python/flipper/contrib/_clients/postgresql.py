@@ -153,7 +153,7 @@ def _connect(options: dict[str, Any]) -> Connection:
 
 
 def _is_open(pgconn: PGconn) -> bool:
-    """Whether an idle connection is usable: a server that has something to say says that it closes."""
+    """Whether an idle connection is usable. All that a server sends on one is that it closes."""
     if pgconn.status != _driver().pq.ConnStatus.OK:
         return False
     with selectors.DefaultSelector() as selector:
