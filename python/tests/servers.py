@@ -235,7 +235,7 @@ def postgresql_server():
         server = PostgreSQL(folder, user, free_port())
         options = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", "password", "-E", "UTF8", "--no-sync"]
         made = server.run([initdb, "-D", "data", *options], "initdb.log")
-        assert made.wait(PATIENCE) == 0, (folder / "initdb.log").read_text()
+        assert made.wait(4 * PATIENCE) == 0, (folder / "initdb.log").read_text()
         try:
             server.start()
             yield server
