@@ -6,16 +6,19 @@ import multiprocessing
 import os
 import pickle
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 from flipper import CachedFeatureFlagStore, Condition, FeatureFlagClient, FlagDoesNotExistError, ReplicatedFeatureFlagStore
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
+from flipper.contrib import comparing
 from flipper.contrib._clients import postgresql as connections
-from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore
+from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore, PostgresNotEnabled
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import (
+    ConflictError,
     FlipperError,
     InvalidInputError,
     StoreUnavailableError,
@@ -331,6 +334,15 @@ def test_a_transaction_that_loses_against_another_is_repeated(server, store, tab
     assert len(store.get("F").meta["client_data"]) == 80
 
 
+def test_a_write_ends_that_others_always_outrun(store, monkeypatch):
+    monkeypatch.setattr(comparing, "PATIENCE", 0.05)
+    monkeypatch.setattr(store, "_replace", lambda *arguments: False)
+    store.create("F")
+    for write in (lambda: store.set("F", True), lambda: FeatureFlagClient(store).set_client_data("F", {"a": 1})):
+        with pytest.raises(ConflictError):
+            write()
+
+
 # Faults
 
 
@@ -386,8 +398,23 @@ def test_a_lock_that_another_holds_is_not_waited_for_long(server, raw, table):
 def test_threads_share_few_connections(server, store, raw, table):
     store.create("F", is_enabled=True)
     assert in_threads(40, lambda _: [store.get("F") for _ in range(10)]) == []
+    assert connections_of(raw, table) <= connections.MAX_CONNECTIONS
+
+
+def connections_of(raw, table):
     listed = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND pid != pg_backend_pid()"
-    assert raw.execute(listed, [f'%"{table}"%']).fetchone()[0] <= connections.MAX_CONNECTIONS
+    return raw.execute(listed, [f'%"{table}"%']).fetchone()[0]
+
+
+def test_connections_are_closed_with_the_store(server, store, raw, table):
+    store.create("F", is_enabled=True)
+    other = PostgreSQLFeatureFlagStore(server.url(), table)
+    assert other.get("F").is_enabled()
+    assert connections_of(raw, table) == 2
+    store.close()
+    del other
+    wait_until(lambda: connections_of(raw, table) == 0)
+    assert store.get("F").is_enabled()
 
 
 def test_a_child_process_has_connections_of_its_own(store):
@@ -452,6 +479,12 @@ def test_wrong_arguments(server, table):
         PostgreSQLFeatureFlagStore(f"postgresql://127.0.0.1:{free_port()}/d", timeout=2)
     # Without the table's creation nothing is asked.
     PostgreSQLFeatureFlagStore(f"postgresql://127.0.0.1:{free_port()}/d", run_migrations=False)
+
+
+def test_without_the_driver(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(PostgresNotEnabled, match="psycopg"):
+        PostgreSQLFeatureFlagStore("postgresql://h/d")
 
 
 def test_errors_pass_between_processes(store):

@@ -18,7 +18,7 @@ from flipper.exceptions import (
 )
 
 from ._clients.errors import both
-from .comparing import ComparingFeatureFlagStore, can_be_stored, item_of, new_item
+from .comparing import ComparingFeatureFlagStore, can_be_stored, new_item
 from .storage import FeatureFlagStoreItem
 
 log = logging.getLogger(__name__)

@@ -76,6 +76,10 @@ class Server:
             if error.sqlstate not in _REPEATED or time.monotonic() > end:
                 raise error
 
+    def close(self) -> None:
+        """Closes the connections of this process that are idle. The next query opens another."""
+        self._connections.close()
+
 
 class _Connections:
     def __init__(self) -> None:
@@ -100,20 +104,29 @@ class _Connections:
             self._free.release()
 
     def _take(self) -> Connection | None:
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return None
+        while (connection := self._pop()) is not None:
             if _is_open(connection.pgconn):
                 return connection
             connection.close()
+        return None
+
+    def _pop(self) -> Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def close(self) -> None:
+        if self.process == os.getpid():
+            while (connection := self._pop()) is not None:
+                connection.close()
+
+    __del__ = close
 
 
 def _driver() -> Any:
     try:
         import psycopg
-        import psycopg.conninfo
     except ImportError as error:
         raise PostgresNotEnabled(f"PostgreSQL needs the package psycopg, and libpq: {error}") from error
     return psycopg
