@@ -141,9 +141,9 @@ def _options(conninfo: str, timeout: float) -> dict[str, Any]:
         options: dict[str, Any] = driver.conninfo.conninfo_to_dict(conninfo)
     except driver.Error:
         options = {"port": "?"}
-    # Of a URL with an unescaped `@` or `/` in the password, this would be a part of it, and be shown.
-    ports = str(options.get("port") or "").split(",")
-    if "@" in str(options.get("host") or "") or not all(port.isdigit() or not port for port in ports):
+    # Of a URL with an unescaped `@` or `/` in the password, this would be a part of it, and be shown. Sockets may begin with `@`.
+    hosts, ports = (str(options.get(name) or "").split(",") for name in ("host", "port"))
+    if any("@" in host[1:] for host in hosts) or not all(port.isdigit() or not port for port in ports):
         message = "the connection string cannot be read; in a URL, a password's special characters are written as %40 and so on"
         raise both(InvalidInputError, driver.ProgrammingError, message, _fields(None)) from None
     options["client_encoding"] = "UTF8"
