@@ -7,8 +7,10 @@ from .contrib import (
     CachedFeatureFlagStore,
     ConsulFeatureFlagStore,
     MemoryFeatureFlagStore,
+    PostgreSQLFeatureFlagStore,
     RedisFeatureFlagStore,
     ReplicatedFeatureFlagStore,
+    S3FeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
 from .exceptions import FlagDoesNotExistError, FlipperError
@@ -23,8 +25,10 @@ __all__ = [
     "FlagDoesNotExistError",
     "FlipperError",
     "MemoryFeatureFlagStore",
+    "PostgreSQLFeatureFlagStore",
     "RedisFeatureFlagStore",
     "ReplicatedFeatureFlagStore",
+    "S3FeatureFlagStore",
     "ThriftRPCFeatureFlagStore",
     "decorators",
 ]

@@ -8,11 +8,11 @@ from typing import Any
 from . import _flipper
 from .bucketing.base import AbstractBucketer
 from .conditions import Condition
-from .contrib.interface import AbstractFeatureFlagStore
+from .contrib.interface import AbstractFeatureFlagStore, change_flag
 from .contrib.native import Draft, NativeFeatureFlagStore, store_of
 from .contrib.storage import FeatureFlagStoreMeta
 from .events import EventType, FlipperEventEmitter, IEventEmitter
-from .exceptions import FlagDoesNotExistError
+from .exceptions import FlagDoesNotExistError, UnreadableFlagError
 from .flag import FeatureFlag
 
 
@@ -65,7 +65,10 @@ class FeatureFlagClient(_flipper.Client):
     # program's own, a comparison that raises.
     def _is_enabled(self, feature_name: str, default: Any, conditions: dict[str, Any]) -> Any:
         native = None if self._flags is None else self._native()
-        item = self._backend.get(feature_name) if native is None else native.shared_item(feature_name)
+        try:
+            item = self._backend.get(feature_name) if native is None else native.shared_item(feature_name)
+        except UnreadableFlagError:
+            item = None
         return default if item is None else item.is_enabled(**conditions)
 
     def create(
@@ -209,10 +212,7 @@ class FeatureFlagClient(_flipper.Client):
         if native is not None:
             native.change(feature_name, announce)
         else:
-            self._must_exist(feature_name)
-            meta = FeatureFlagStoreMeta.from_dict(self.get_meta(feature_name))
-            announce(meta)
-            self._store.set_meta(feature_name, meta)
+            change_flag(self._store, feature_name, announce)
         self._event_emitter.emit(post, feature_name, announced[0])
 
     def __repr__(self) -> str:

