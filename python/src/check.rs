@@ -1,7 +1,7 @@
 //! `is_enabled` of clients and flags, written by hand: pyo3's own reading of `(name, default=…, **conditions)` takes several times
 //! as long as the check.
 //!
-//! The one file with `unsafe`. What it relies on:
+//! What the `unsafe` here relies on:
 //!
 //! - Python calls the two functions by their [`definition`]s only, so with `METH_FASTCALL | METH_KEYWORDS`: `arguments` has
 //!   `positional` values, then one for each name in the tuple `names`, which is null for none. `this` is of the class that the
