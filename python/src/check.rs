@@ -28,6 +28,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use pyo3::{Borrowed, ffi, intern};
 
+use crate::calls;
 use crate::client::{Client, Flag};
 
 const NAME: &CStr = c"is_enabled";
@@ -308,7 +309,7 @@ fn by_python(call: &Call<'_, '_>, parameters: &[&str]) -> *mut ffi::PyObject {
                 let class = name.get_type().qualname()?;
                 return Err(PyTypeError::new_err(format!("a flag's name is a str, not {class}")));
             }
-            call.this.call_method1(intern!(py, "_is_enabled"), arguments)
+            calls::call(&call.this.getattr(intern!(py, "_is_enabled"))?, &arguments)
         });
         match answer {
             Ok(answer) => answer.into_ptr(),

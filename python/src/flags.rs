@@ -16,6 +16,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::calls::call;
 use crate::errors::{OrRaise, uncopied};
 use crate::forks::{PerProcess, Turn};
 use crate::objects::{free_dead, keep, text_and_objects};
@@ -268,7 +269,7 @@ impl Flags {
         }
         let flag = text_and_objects(py, &record);
         let has_objects = flag.1.is_some();
-        let item = make.call1(flag)?.unbind();
+        let item = call(make, &flag.into_pyobject(py)?)?.unbind();
         if has_objects {
             // Held here they would outlive their flag.
             return Ok(Some(item));
@@ -316,7 +317,8 @@ impl Flags {
         let written = self.write(py, || {
             client.update(name, |record| {
                 let changed = Python::attach(|py| {
-                    let (text, objects): Flag = change.bind(py).call1(text_and_objects(py, record))?.extract()?;
+                    let (text, objects): Flag =
+                        call(change.bind(py), &text_and_objects(py, record).into_pyobject(py)?)?.extract()?;
                     if self.served.own().is_none() {
                         // It would go on over the parent's connections.
                         return Err(PyRuntimeError::new_err("the process was forked in the middle of a write"));

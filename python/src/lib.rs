@@ -1,5 +1,6 @@
 //! `flipper._flipper`: the Rust core, as the Python package sees it.
 
+mod calls;
 mod check;
 mod client;
 mod errors;

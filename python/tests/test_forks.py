@@ -333,6 +333,11 @@ UWSGI = [str(Path(sys.executable).parent / "uwsgi"), "--master", "--processes", 
 UWSGI += ["--wsgi-file", "application.py", "--home", sys.prefix, "--die-on-term"]
 
 
+def end_group(running):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
+
+
 @pytest.mark.parametrize(
     "command, forks_after",
     [
@@ -368,7 +373,7 @@ def test_web_servers(url, tmp_path, command, forks_after):
             process(command, log, cwd=tmp_path, env=environment, start_new_session=True)
         )
         # Of all its processes.
-        stack.callback(lambda: os.killpg(running.pid, signal.SIGKILL))
+        stack.callback(end_group, running)
 
         def answers(path):
             """Of both workers, each by its process."""
@@ -388,9 +393,7 @@ def test_web_servers(url, tmp_path, command, forks_after):
         assert [*answers("check/F").values()] == [False, False]
         flipped = time.monotonic()
         client.enable("F")
-        when(lambda: all(answer for _, _, answer in threads.map(lambda _: ask("check/F"), range(8))))
-        assert time.monotonic() - flipped < 1
-        assert [*answers("check/F").values()] == [True, True]
+        assert when(lambda: all(answers("check/F").values())) - flipped < 1
         answers("enable/A")
         wait_until(lambda: client.is_enabled("A"))
         client.disable("A")
@@ -451,7 +454,7 @@ def test_a_child_that_ends_at_once(url):
             assert child.next() is False
 
 
-@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.deepcopy, copy.copy])
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.deepcopy])
 def test_no_copies(url, duplicate):
     client = FeatureFlagClient.connect(url)
     for each in (client, client.get("F"), client._store, FeatureFlagClient(MemoryFeatureFlagStore())):
