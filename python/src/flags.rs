@@ -126,14 +126,32 @@ impl Flags {
     /// What answers checks, unless Python code must.
     #[inline]
     pub(crate) fn checked(&self) -> Option<&FeatureFlagClient> {
-        if self.replaced.load(Ordering::Relaxed) != 0 {
-            return None;
+        match self.served.published() {
+            Some(served) => Some(&served.client),
+            None => self.checked_after_a_change(),
         }
-        self.read().map(|client| &**client)
+    }
+
+    /// A method was replaced, or the process was forked.
+    #[cold]
+    fn checked_after_a_change(&self) -> Option<&FeatureFlagClient> {
+        let client = if self.is_replaced() { None } else { self.read().map(|client| &**client) };
+        self.publish();
+        client
+    }
+
+    /// Has the own flags found by the next check, unless that must call Python code.
+    fn publish(&self) {
+        if !self.is_replaced() {
+            self.served.publish();
+        }
+        // Or it was replaced meanwhile.
+        if self.is_replaced() {
+            self.served.conceal();
+        }
     }
 
     /// What answers reads.
-    #[inline]
     fn read(&self) -> Option<&blocking::FeatureFlagClient> {
         match self.served.own() {
             Some(served) => Some(&served.client),
@@ -142,7 +160,6 @@ impl Flags {
     }
 
     /// The parent's flags in a forked process, which follows the store again in the background.
-    #[cold]
     fn inherited(&self) -> Option<&blocking::FeatureFlagClient> {
         match &self.open {
             Some(open) if !self.closed.load(Ordering::Relaxed) => {
@@ -230,21 +247,23 @@ impl Flags {
     /// Whether some of the store's methods are Python code.
     #[getter]
     fn is_replaced(&self) -> bool {
-        self.replaced.load(Ordering::Relaxed) != 0
+        self.replaced.load(Ordering::SeqCst) != 0
     }
 
     /// Some of the store's methods are Python code from now on: checks must call them.
     fn replace(&self) {
-        self.replaced.fetch_or(REPLACED, Ordering::Relaxed);
+        self.replaced.fetch_or(REPLACED, Ordering::SeqCst);
+        self.served.conceal();
     }
 
     /// As `replace`, as long as a test patches the store's class.
     fn patch(&self, is_patched: bool) {
         if is_patched {
-            self.replaced.fetch_or(PATCHED, Ordering::Relaxed);
+            self.replaced.fetch_or(PATCHED, Ordering::SeqCst);
         } else {
-            self.replaced.fetch_and(!PATCHED, Ordering::Relaxed);
+            self.replaced.fetch_and(!PATCHED, Ordering::SeqCst);
         }
+        self.publish();
     }
 
     /// The flag of this name.

@@ -15,6 +15,8 @@ use flipper::{FlagRecord, MemoryFeatureFlagStore};
 /// How often this process and those before it were forked. A number, since the process's id costs a system call.
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 
+const NEVER: usize = usize::MAX;
+
 /// Counts forks from now on. A handler of Python's would not do: not every server in C that forks runs those.
 pub(crate) fn count() {
     // What exists once for all stores is made now. A fork in the middle would leave it half made.
@@ -37,6 +39,10 @@ unsafe extern "C" fn forked() {
 /// A value that each process makes for itself. Until then it has the inherited one, which is never dropped: that would end what is
 /// the parent's.
 pub(crate) struct PerProcess<T: 'static> {
+    /// How often the process was forked that has made `own`, or `NEVER`.
+    forks: AtomicUsize,
+    /// Within one of the turns.
+    own: AtomicPtr<T>,
     /// From an `Arc`, one count of which is this one's.
     latest: AtomicPtr<Turn<T>>,
 }
@@ -61,7 +67,6 @@ impl<T> Turn<T> {
         }
     }
 
-    #[inline]
     fn is_own(&self) -> bool {
         self.forks.load(Ordering::Relaxed) == FORKS.load(Ordering::Relaxed)
     }
@@ -91,17 +96,39 @@ impl<T> PerProcess<T> {
     pub(crate) fn new(value: T) -> Self {
         let turn = Turn::new(None);
         let _ = turn.value.set(value);
-        Self { latest: AtomicPtr::new(Arc::into_raw(Arc::new(turn)).cast_mut()) }
+        let latest = AtomicPtr::new(Arc::into_raw(Arc::new(turn)).cast_mut());
+        let new = Self { forks: AtomicUsize::new(NEVER), own: AtomicPtr::default(), latest };
+        new.publish();
+        new
     }
 
+    /// As `own`, in two loads, and `None` until `publish`.
     #[inline]
+    pub(crate) fn published(&self) -> Option<&T> {
+        if self.forks.load(Ordering::Acquire) != FORKS.load(Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: `publish` has stored it before the number. It is within a turn, and those are kept until `Drop`.
+        unsafe { self.own.load(Ordering::Relaxed).as_ref() }
+    }
+
+    pub(crate) fn publish(&self) {
+        if let Some(own) = self.own() {
+            self.own.store(ptr::from_ref(own).cast_mut(), Ordering::Relaxed);
+            self.forks.store(FORKS.load(Ordering::Relaxed), Ordering::SeqCst);
+        }
+    }
+
+    pub(crate) fn conceal(&self) {
+        self.forks.store(NEVER, Ordering::SeqCst);
+    }
+
     fn latest(&self) -> &Turn<T> {
         // SAFETY: it is from `Arc::into_raw`, and has a count that is given back by `Drop` alone: what replaces it keeps that.
         unsafe { &*self.latest.load(Ordering::Acquire) }
     }
 
     /// The value, if this process has made it.
-    #[inline]
     pub(crate) fn own(&self) -> Option<&T> {
         let latest = self.latest();
         if latest.is_own() { latest.value.get() } else { None }

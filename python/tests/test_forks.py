@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore, RedisFeatureFlagStore
+from flipper.events import EventType
 from servers import PATIENCE, consul_agent, flipper_serve, free_port, missing, package, process, redis_server, wait_until
 
 redis = package("redis")
@@ -220,6 +221,33 @@ def test_a_child_whose_server_is_away_checks_what_it_inherited(tmp_path):
             child.next()
 
 
+def test_a_fork_in_the_middle_of_a_write(url):
+    """As by a listener. It is the parent's write, and the child may write again."""
+    client = FeatureFlagClient.connect(url)
+    client.create("F")
+    children = []
+
+    def listener(*_):
+        children.append(os.fork())
+
+    client.events.on(EventType.PRE_SET_CLIENT_DATA, listener)
+    try:
+        client.set_client_data("F", {"a": 1})
+        raised = False
+    except RuntimeError:
+        raised = True
+    if children == [0]:
+        try:
+            signal.alarm(PATIENCE)
+            client.events.remove_listener(EventType.PRE_SET_CLIENT_DATA, listener)
+            client.set_client_data("F", {"b": 2})
+            os._exit(0 if raised else 2)
+        finally:
+            os._exit(1)
+    assert not raised and os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+    wait_until(lambda: client.get_client_data("F") == {"a": 1, "b": 2})
+
+
 def test_a_server_sees_no_goodbye(server, url):
     raw = redis.Redis(port=server.port)
     before = {each["id"] for each in raw.client_list()}
@@ -407,6 +435,7 @@ def test_web_servers(url, tmp_path, command, forks_after):
 EXITS = """
 import sys, threading
 from flipper import FeatureFlagClient
+from flipper.events import EventType
 
 client = FeatureFlagClient.connect(sys.argv[1])
 client.create("F")
@@ -424,11 +453,6 @@ def write():
         client.enable("G")
         client.set_client_data("F", {"a": 1})
 
-@client.events.on("pre_enable")
-def called(name):
-    pass
-
-from flipper.events import EventType
 begun = threading.Event()
 client.events.on(EventType.PRE_ENABLE, lambda name: begun.set() or sum(range(1000)))
 for work in (check, check, write, write):
