@@ -267,8 +267,11 @@ def test_a_server_sees_no_goodbye(server, url):
     assert connections and connections <= {each["id"] for each in raw.client_list()}
 
 
-def test_flips_and_forks_beside_writers(url):
-    client = FeatureFlagClient.connect(url)
+# SQLite writes to the disk each time.
+@pytest.mark.parametrize("store, flips", [("redis", 1000), ("sqlite", 200)])
+def test_flips_and_forks_beside_writers(request, tmp_path, store, flips):
+    file = tmp_path / "flags.db"
+    client = FeatureFlagClient.connect(request.getfixturevalue("url") if store == "redis" else f"sqlite:{file}")
     for name in ("F", "W0", "W1"):
         client.create(name)
     ends, counts, failures = threading.Event(), [0, 0], []
@@ -285,11 +288,11 @@ def test_flips_and_forks_beside_writers(url):
     for writer in writers:
         writer.start()
     children = 0
-    for number in range(1000):
+    for number in range(flips):
         is_on = number % 2 == 0
         (client.enable if is_on else client.disable)("F")
         assert client.is_enabled("F") is is_on
-        if number % 25:
+        if number % (flips // 40):
             continue
 
         def work(report, name=f"C{children}", is_on=is_on):
@@ -309,6 +312,31 @@ def test_flips_and_forks_beside_writers(url):
     wait_until(lambda: all(client.exists(f"C{number}") for number in range(children)))
     for index, count in enumerate(counts):
         assert max(client.get_client_data(f"W{index}").values()) == count - 1
+    if store == "sqlite":
+        # In a process of its own: two SQLites in one process take each other's locks.
+        check = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check'))"
+        assert subprocess.check_output([sys.executable, "-c", check, file], text=True) == "('ok',)\n"
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="this system does not list its locks")
+def test_a_child_has_locks_of_its_own_on_the_file(tmp_path):
+    """SQLite would take those of the parent for its own, of which a child has none."""
+    file = tmp_path / "flags.db"
+    client = FeatureFlagClient.connect(f"sqlite:{file}")
+    client.create("F")
+
+    def work(report):
+        client.enable("F")
+        report(os.getpid())
+        wait_until(lambda: client.exists("DONE"))
+
+    with Child(work) as child:
+        holder = str(child.next())
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        inodes = {str(Path(f"{file}{suffix}").stat().st_ino) for suffix in ("", "-shm")}
+        held = {place.rsplit(":", 1)[1] for *_, pid, place, _, _ in locks if pid == holder}
+        client.create("DONE")
+    assert inodes <= held
 
 
 INHERITED = []
