@@ -20,7 +20,7 @@ const NEVER: usize = usize::MAX;
 /// Counts forks from now on. A handler of Python's would not do: not every server in C that forks runs those.
 pub(crate) fn count() {
     // What exists once for all stores is made now. A fork in the middle would leave it half made.
-    MemoryFeatureFlagStore::new().put_text("", &FlagRecord::new("", 0).to_json());
+    MemoryFeatureFlagStore::new().put_text("", FlagRecord::new("", 0).to_json());
     #[cfg(unix)]
     // SAFETY: the handler is a function, and may be called after any fork: it only adds to a number. It fails without memory,
     // and forks are not seen then.
