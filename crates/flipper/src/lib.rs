@@ -94,6 +94,7 @@ mod guard;
 mod identity;
 mod inspection;
 pub mod json;
+mod lock;
 mod names;
 #[cfg(feature = "testing")]
 mod overrides;
@@ -110,7 +111,6 @@ pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod url;
-#[cfg(any(feature = "consul", feature = "redis"))]
 mod warn_once;
 mod wrappers;
 

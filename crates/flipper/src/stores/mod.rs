@@ -4,7 +4,7 @@
 mod consul;
 #[cfg(any(feature = "consul", feature = "redis"))]
 mod deeper;
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "redis", feature = "sqlite"))]
 mod feed;
 mod kinds;
 mod memory;

@@ -7,9 +7,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
+
+use crate::lock::Mutex;
 
 /// A list of up to this many bytes, some 120 flags, is as fast as a hint and a read, so there are no hints then.
 pub(super) const SMALL: usize = 40 * 1024;
@@ -61,7 +62,7 @@ impl Hints {
         if self.small.load(Ordering::Relaxed) || !self.are_allowed() || !fits_in_a_hint(name) {
             return None;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.count = state.count.wrapping_add(1);
         let id = u64::from(self.writer) << 32 | u64::from(state.count);
         state.push(id, name);
@@ -78,7 +79,7 @@ impl Hints {
         let lines = std::str::from_utf8(value).unwrap_or_default().lines();
         let hinted: Vec<_> = lines.take(KEPT).filter_map(parse).collect();
         let mut names = Vec::new();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for (id, name) in hinted.iter().rev() {
             if u32::try_from(id >> 32) == Ok(self.writer) || seen.contains(id) {
                 continue;
@@ -115,7 +116,7 @@ impl Hints {
     }
 
     pub(super) fn deleted(&self, name: &str, index: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.deleted.len() >= MOST_OWN {
             state.deleted.clear();
         }
@@ -126,13 +127,13 @@ impl Hints {
 
     /// Whether an own write deleted this flag; `true` once.
     pub(super) fn was_deleted_here(&self, name: &str, known: u64) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.deleted.remove(name).is_some_and(|index| index > known)
     }
 
     /// The change with this index is known, or will be in a moment.
     pub(super) fn explain(&self, index: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.explained.push_front(index);
         state.explained.truncate(EXPLAINED);
         drop(state);
@@ -140,7 +141,7 @@ impl Hints {
     }
 
     pub(super) fn is_explained(&self, index: u64) -> bool {
-        self.lock().explained.contains(&index)
+        self.state.lock().explained.contains(&index)
     }
 
     pub(super) async fn explained(&self, index: u64) {
@@ -151,10 +152,6 @@ impl Hints {
             }
             explaining.await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -71,7 +71,7 @@ use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 use crate::stores::deeper::{is_deeper, is_ours, taken};
-use crate::stores::feed::feed;
+use crate::stores::feed::feed_by_task;
 use crate::warn_once::WarnOnce;
 
 /// Consul allows ten minutes; a shorter wait detects a silently dead connection sooner.
@@ -322,7 +322,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
 
     fn watch(&self) -> Watch<'_> {
         let store = self.clone();
-        feed(store.to_string(), move |events, lost| follow::follow(store.clone(), events, lost))
+        feed_by_task(store.to_string(), move |events, lost| follow::follow(store.clone(), events, lost))
     }
 
     fn capabilities(&self) -> Capabilities {

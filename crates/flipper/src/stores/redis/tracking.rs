@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::cluster_async::ClusterConnection;
@@ -20,6 +20,7 @@ use super::keys::Keys;
 use super::link::within;
 use super::list::{list_on, mget};
 use super::state::State;
+use crate::lock::Mutex;
 use crate::state::{Updates, WatchEvent};
 
 const BATCH: usize = 500;
@@ -227,7 +228,7 @@ struct Pending {
 
 impl Pushed {
     fn take_in(&self, push: PushInfo, keys: &Keys) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         match push.kind {
             PushKind::Disconnection => pending.lost = true,
             PushKind::Invalidate => match push.data.into_iter().next() {
@@ -244,10 +245,10 @@ impl Pushed {
     }
 
     fn all(&self) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+        self.pending.lock().all = true;
     }
 
     fn take(&self) -> Pending {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.pending.lock())
     }
 }

@@ -1,8 +1,9 @@
 //! The flags that this store is writing, or has just written.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::lock::Mutex;
 
 /// How long a write counts as pending after its answer, while its caller records the version.
 const AFTERWARDS: Duration = Duration::from_millis(50);
@@ -29,7 +30,7 @@ impl Writes {
 
 impl Writing {
     pub(super) fn begin<'a>(&'a self, name: &'a str) -> Write<'a> {
-        let mut names = self.lock();
+        let mut names = self.0.lock();
         if names.len() > FEW {
             names.retain(|_, writes| writes.count());
         }
@@ -38,11 +39,7 @@ impl Writing {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.lock().get(name).is_some_and(Writes::count)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Writes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().get(name).is_some_and(Writes::count)
     }
 }
 
@@ -53,7 +50,7 @@ pub(super) struct Write<'a> {
 
 impl Drop for Write<'_> {
     fn drop(&mut self) {
-        if let Some(writes) = self.writing.lock().get_mut(self.name) {
+        if let Some(writes) = self.writing.0.lock().get_mut(self.name) {
             writes.pending -= 1;
             writes.ended = Some(Instant::now());
         }

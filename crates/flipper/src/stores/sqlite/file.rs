@@ -174,16 +174,17 @@ impl Place {
     }
 }
 
-/// Checkpoints the -wal file; whether all of it is now in the database file.
+/// Whether all of the -wal file is now in the database file.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+}
+
+/// As [`checkpoint`].
 pub(super) fn empty_wal(connection: &Connection, identity: &Identity) -> bool {
-    if is_read_only(connection) {
-        return false;
-    }
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    if let Err(error) = &busy {
+    !is_read_only(connection) && checkpoint(connection).unwrap_or_else(|error| {
         tracing::warn!(file = %identity.files.main.display(), %error, "the old database file lacks its last changes");
-    }
-    matches!(busy, Ok(0))
+        false
+    })
 }
 
 fn metadata(path: &Path) -> Result<Option<Metadata>> {
@@ -206,12 +207,6 @@ fn content_of(metadata: &Metadata) -> Content {
     (metadata.len(), metadata.modified().ok())
 }
 
-fn identify(files: Files, mode: Mode, content: Content) -> Result<Identity> {
-    let main = id(&existing(&files.main)?);
-    let wal = metadata(&files.wal)?.as_ref().map(id);
-    Ok(Identity { files, main, wal, unlocked: matches!(mode, Mode::WithoutLocks).then_some(content) })
-}
-
 fn open(files: &Files, mode: Mode, patience: Duration) -> Result<(Connection, Identity, Content)> {
     let mut content = content_of(&existing(&files.main)?);
     let mut connection = connect(files, mode, patience)?;
@@ -222,7 +217,9 @@ fn open(files: &Files, mode: Mode, patience: Duration) -> Result<(Connection, Id
     }
     // SQLite creates the -wal file at the first read.
     schema::data_version(&connection).map_err(from_sqlite)?;
-    Ok((connection, identify(files.clone(), mode, content)?, content))
+    let (main, wal) = (id(&existing(&files.main)?), metadata(&files.wal)?.as_ref().map(id));
+    let unlocked = matches!(mode, Mode::WithoutLocks).then_some(content);
+    Ok((connection, Identity { files: files.clone(), main, wal, unlocked }, content))
 }
 
 fn connect(files: &Files, mode: Mode, busy_timeout: Duration) -> Result<Connection> {

@@ -64,7 +64,7 @@ use rusqlite::Connection;
 use tokio::time::sleep;
 
 use self::batch::Batch;
-use self::errors::{Named, closed, unavailable};
+use self::errors::{Named, closed, from_sqlite, unavailable};
 use self::file::Place;
 use self::followers::Followers;
 use self::link::File;
@@ -128,7 +128,7 @@ impl SqliteFeatureFlagStore {
         let open = || {
             let file = File::new(Place::new(path)?);
             // Detects a damaged file.
-            file.with(&file.writer, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map(drop))?;
+            file.with(&file.writer, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map_err(from_sqlite))?;
             let shared = Shared {
                 file: Arc::new(file),
                 resting: AtomicBool::new(false),
@@ -251,7 +251,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
-        self.read(|connection| Ok(schema::read_all(connection)?.flags)).await
+        self.read(|connection| Ok(schema::read_all(connection)?.0)).await
     }
 
     fn watch(&self) -> Watch<'_> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flipper_thrift_protocol::feature_flag_store::{FlipperException, TFeatureFlagStoreSyncClient};
@@ -12,6 +12,7 @@ use thrift::ApplicationErrorKind;
 use super::Target;
 use super::convert::from_exception;
 use crate::error::{Error, ErrorKind};
+use crate::lock::Mutex;
 use crate::pause::{NextAttempt, Pause};
 
 /// A list of all flags is one message.
@@ -48,12 +49,8 @@ impl Default for BackOff {
 }
 
 impl BackOff {
-    fn lock(&self) -> MutexGuard<'_, NextAttempt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn wait(&self, deadline: Instant) {
-        let attempt = self.lock().at();
+        let attempt = self.0.lock().at();
         if let Some(attempt) = attempt {
             std::thread::sleep(attempt.min(deadline).saturating_duration_since(Instant::now()));
         }
@@ -98,13 +95,13 @@ impl Caller {
         self.target.back_off.wait(deadline);
         match connect(&self.target, deadline) {
             Ok(stream) => {
-                self.target.back_off.lock().succeeded();
+                self.target.back_off.0.lock().succeeded();
                 let stream = Arc::new(stream);
                 (self.on_connect)(&stream);
                 Ok(Socket { stream, deadline })
             }
             Err(error) => {
-                self.target.back_off.lock().failed();
+                self.target.back_off.0.lock().failed();
                 Err(error)
             }
         }

@@ -36,8 +36,8 @@ mod url;
 mod watch;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -50,6 +50,7 @@ use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
+use crate::lock::Mutex;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
@@ -228,7 +229,7 @@ impl ThriftRpcFeatureFlagStore {
     }
 
     fn is_legacy(&self) -> bool {
-        let until = self.shared.legacy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = self.shared.legacy_until.lock();
         until.is_some_and(|until| Instant::now() < until)
     }
 
@@ -237,7 +238,7 @@ impl ThriftRpcFeatureFlagStore {
             store = %self,
             "server knows only the calls of the Python library: writes of several clients at once can be lost, and changes are polled"
         );
-        let mut until = self.shared.legacy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut until = self.shared.legacy_until.lock();
         *until = Some(Instant::now() + ASK_AGAIN);
     }
 

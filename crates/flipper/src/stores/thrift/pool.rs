@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::time::{Duration, Instant};
 
 use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient;
@@ -12,6 +12,7 @@ use super::Target;
 use super::connection::{CallError, Caller};
 use crate::background;
 use crate::error::{Error, ErrorKind};
+use crate::lock::Mutex;
 
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -82,19 +83,14 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        self.shared.state.lock().closed = true;
         self.shared.work.notify_all();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No job runs while it is locked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn add(self: &Arc<Self>, job: Job) -> Result<(), Error> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.jobs.push_back(job);
         if state.jobs.len() > state.idle && state.threads < self.target.max_connections {
             let shared = self.clone();
@@ -124,7 +120,7 @@ impl Shared {
         while let Some(job) = self.next() {
             // During a call the connection is not in `caller`, so a panic loses only that.
             let deliver = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
-            self.lock().idle += 1;
+            self.state.lock().idle += 1;
             if let Ok(deliver) = deliver {
                 deliver();
             }
@@ -133,7 +129,7 @@ impl Shared {
 
     /// The next job; `None` to end the thread, which then no longer counts, so that no job waits for it.
     fn next(&self) -> Option<Job> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut waited_out = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {

@@ -2,7 +2,7 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
 use flipper_thrift_protocol::feature_flag_store::WatchResult;
@@ -14,6 +14,7 @@ use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
 use crate::error::{Error, ErrorKind};
+use crate::lock::Mutex;
 use crate::state::{Stored, Watch, WatchEvent};
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -82,12 +83,8 @@ struct Ending {
 }
 
 impl Ending {
-    fn lock(&self) -> MutexGuard<'_, (bool, Option<Arc<TcpStream>>)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_ended(&self) -> bool {
-        self.lock().0
+        self.state.lock().0
     }
 
     fn connections(&self) -> usize {
@@ -96,7 +93,7 @@ impl Ending {
 
     fn connected(&self, stream: &Arc<TcpStream>) {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.1 = Some(stream.clone());
         if state.0 {
             // Fails if the connection is closed already.
@@ -105,7 +102,7 @@ impl Ending {
     }
 
     fn wait(&self, pause: Duration) {
-        let state = self.lock();
+        let state = self.state.lock();
         // Spurious wake-ups only shorten the pause.
         drop(self.ended.wait_timeout_while(state, pause, |state| !state.0));
     }
@@ -115,7 +112,7 @@ struct EndOnDrop(Arc<Ending>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.0 = true;
         if let Some(stream) = state.1.take() {
             // Fails if the connection is closed already.

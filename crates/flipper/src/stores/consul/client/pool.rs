@@ -1,6 +1,6 @@
 //! Idle connections, for the next request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use http_body_util::Full;
@@ -11,6 +11,7 @@ use hyper::http::response::Parts;
 use super::connection::Connection;
 use super::connector::Connector;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 
 /// How long to keep them; an agent keeps them for longer.
 const IDLE: Duration = Duration::from_secs(90);
@@ -75,7 +76,7 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         let old = idle.partition_point(|(_, since)| since.elapsed() > IDLE);
         idle.drain(..old);
         idle

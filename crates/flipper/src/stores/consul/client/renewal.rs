@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
 use std::time::SystemTime;
 
 use hyper::header::HeaderValue;
 
 use crate::error::{Error, Result};
+use crate::lock::Mutex;
 
 /// Changes when a file is written or replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Token {
     }
 
     fn look(&self, anyhow: bool) -> Option<HeaderValue> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if let Some(file) = &self.file {
             let stamp = Stamp::of(file);
             if anyhow || stamp != state.stamp {
