@@ -71,8 +71,7 @@ impl WriteEvent {
 /// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed. A panic is
 /// logged as an error: before a write it is a veto, after it has no effect.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Called once before a write, after the flag was read. An error vetoes the write: the caller gets [`ErrorKind::Vetoed`] with this
-    /// error as its source.
+    /// Called once before a write, after the flag was read. An error vetoes it: the caller gets [`ErrorKind::Vetoed`], with it as source.
     ///
     /// # Errors
     ///

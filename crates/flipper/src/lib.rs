@@ -1,5 +1,4 @@
-//! Feature flags on the infrastructure you already run: a check is a read of memory, a flip reaches every process, and no
-//! write is lost.
+//! Feature flags on the infrastructure you already run: a check is a read of memory, a flip reaches every process, and no write is lost.
 //!
 //! ```
 //! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, context};
@@ -18,8 +17,7 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! Writing is `async` and returns `Result`; checking, and reading what is in memory, are plain functions. No executor in
-//! particular is needed.
+//! Writing is `async` and returns `Result`; checking, and reading what is in memory, are plain functions. Any executor will do.
 //!
 //! # Stores
 //!

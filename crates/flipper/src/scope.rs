@@ -7,8 +7,7 @@ use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
-use crate::client::FeatureFlag;
-use crate::client::{Checks, FeatureFlagClient};
+use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::Result;
@@ -92,8 +91,7 @@ impl Scope {
         self.answer(flag.name(), default)
     }
 
-    /// The answer of [`is_enabled`](Self::is_enabled) with its reason. Each call computes the reason: it draws again, or calls your bucketer
-    /// again.
+    /// The answer of [`is_enabled`](Self::is_enabled) with its reason. Each call computes it: draws again, or calls your bucketer again.
     #[must_use]
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
@@ -145,7 +143,6 @@ impl Scope {
         self.remembered(name, |remembered| remembered.answer).unwrap_or(default)
     }
 
-    /// The remembered state of the flag; the first call remembers the current one.
     fn remembered<T>(&self, name: &str, get: impl Fn(&Remembered) -> T) -> T {
         if let Some(remembered) = self.inner.answers.lock().get(name) {
             return get(remembered);

@@ -11,9 +11,8 @@ const BUCKETS: u64 = 100_000;
 
 /// A share of all callers, by a hash of one attribute and the flag's name. **The Python library cannot load it.**
 ///
-/// Each flag chooses its callers independently of other flags, in steps of 0.001 %. Raising the percentage never turns a caller off, and
-/// 10 % is 10 %. The Python library raises `InvalidBucketerTypeError` for a flag with this bucketer: use it where Python does not read
-/// the flag.
+/// Each flag chooses its callers independently of other flags, in steps of 0.001 %. Raising the percentage never turns a caller off, and 10
+/// % is 10 %. The Python library raises `InvalidBucketerTypeError` for it: use it where Python does not read the flag.
 ///
 /// ```
 /// use flipper::Bucketer;

@@ -171,8 +171,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a write is tried again while other writers change the same flag, before it is a `Conflict`; 10 s by default. The store
-    /// itself limits a single call.
+    /// How long a write is tried while others change the flag, before it is a `Conflict`; 10 s by default. The store limits each call.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;

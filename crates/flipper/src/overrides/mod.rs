@@ -33,8 +33,8 @@ impl Flags {
     }
 }
 
-/// Overrides some flags for as long as it lives, for this test alone; made by [`override_flags!`](crate::override_flags!). The
-/// [module](crate::testing) explains where.
+/// Overrides some flags while it lives, for this test alone, as the [module](crate::testing) explains; made by
+/// [`override_flags!`](crate::override_flags!).
 #[must_use = "the override ends when this is dropped: `let _overrides = override_flags!(…);`"]
 pub struct OverrideGuard {
     number: u64,

@@ -1,5 +1,4 @@
-/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is a store of one program
-/// that is polled.
+/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). By default polled, and unshared.
 ///
 /// ```
 /// use flipper::store::Capabilities;

@@ -52,8 +52,7 @@ impl MemoryFeatureFlagStore {
         Self::default()
     }
 
-    /// Stores this text under this name, unchecked; text that is no flag becomes a corrupt flag. For tests with another store's
-    /// data.
+    /// Stores this text under this name, unchecked; text that is no flag becomes a corrupt flag. For tests with another store's data.
     ///
     /// ```
     /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -76,11 +75,7 @@ impl MemoryFeatureFlagStore {
         let table = &self.shared.table;
         let mut writes = self.shared.writes.lock();
         if writes.closed.is_some() {
-            return Err(Error::new(ErrorKind::Unavailable)
-                .with_message("store is closed")
-                .with_transient(false)
-                .with_store(self)
-                .with_flag(name));
+            return Err(Error::unavailable("store is closed").with_transient(false).with_store(self).with_flag(name));
         }
         let current = table.get(name).map(|stored| stored.version);
         if !when.holds(current.as_ref()) {

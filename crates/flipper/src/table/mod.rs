@@ -32,8 +32,7 @@ const CHANGES_KEPT: usize = 1024;
 /// Reads take no lock and write to no shared memory. Writers take turns, and the cost of a write does not grow with the number of flags,
 /// except that a new name without room doubles the table, while other writes wait.
 ///
-/// Names are never removed: each takes 180 to 230 bytes, plus its length if that is over 30, even after its flag was deleted. Reading a
-/// missing name adds nothing.
+/// Names are never removed: each takes 180 to 230 bytes, plus its length if over 30, even deleted. Reading a missing name adds nothing.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -120,7 +119,6 @@ impl FlagTable {
         }
     }
 
-    /// Makes room for this many flags in all, before as many calls of [`replace`](Self::replace).
     pub(crate) fn make_room(&self, flags: usize) {
         let _writer = self.writer.lock();
         self.index.make_room(flags);
@@ -142,7 +140,6 @@ impl FlagTable {
         }
     }
 
-    /// Emits an event about the store, in order with the changes.
     pub(crate) fn emit(&self, event: TableEvent) {
         let _writer = self.writer.lock();
         self.send(|| event);
@@ -310,8 +307,13 @@ impl FlagTable {
     }
 }
 
+/// A store that lost its data, rather than one whose flags were deleted.
+pub(crate) fn lacks_most(held: usize, missing: usize) -> bool {
+    missing * 2 > held
+}
+
 pub(crate) fn warn_of_vanished(held: usize, vanished: usize) {
-    if vanished * 2 > held {
+    if lacks_most(held, vanished) {
         tracing::warn!(held, vanished, "more than half of the flags are missing");
     }
 }

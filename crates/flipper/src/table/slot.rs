@@ -8,8 +8,7 @@ use crate::evaluation::{Environment, Evaluation, Plan, Reason};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
 
-/// The result of a check by one atomic load. Encoded as an integer, so that the answer is computed without a branch, which the CPU would
-/// mispredict.
+/// The result of a check by one atomic load. An integer, so that the answer is computed without a branch, which the CPU would mispredict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer(u8);
 
@@ -37,7 +36,6 @@ impl Answer {
         without_context.0 | (with_context.0 << WITH_CONTEXT)
     }
 
-    /// The answer, if it is not `EVALUATE`.
     #[inline]
     pub(crate) fn is_on(self, default: bool) -> bool {
         (self == Self::ON) | ((self == Self::ABSENT) & default)

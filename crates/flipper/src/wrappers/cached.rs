@@ -118,16 +118,15 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         self
     }
 
-    /// How many flags are held at most, missing ones included; 1024 by default, and at least 1. Beyond it, flags that are not read are
-    /// dropped.
+    /// How many flags are held at most, missing ones included; 1024 by default, at least 1. Beyond it, flags that are not read are dropped.
     #[must_use]
     pub fn max_size(mut self, flags: usize) -> Self {
         self.cache = entries(flags.max(1));
         self
     }
 
-    /// Whether an expired answer is reused while the store is `Unavailable`, which is then tried about once a second; on by default. If off,
-    /// the caller gets the error.
+    /// Whether an expired answer is reused while the store is `Unavailable`, and tried about once a second; on by default. If off, it is an
+    /// error.
     #[must_use]
     pub fn stale_while_down(mut self, stale: bool) -> Self {
         self.stale_while_down = stale;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use redis::cluster::ClusterClient;
-use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
     RedisResult, TlsCertificates, TlsMode,
@@ -13,9 +13,16 @@ use redis::{
 use tokio::sync::Mutex;
 
 use super::errors::refusal;
-use super::kind::Kind;
 use super::shown::{encoded, shown};
 use crate::stores::url_parts::Host;
+
+#[derive(Clone)]
+pub(super) enum Kind {
+    Node(Box<Client>),
+    Cluster(Box<ClusterClient>),
+    // Finding the primary needs `&mut`.
+    Sentinel(Arc<Mutex<SentinelClient>>),
+}
 
 pub(super) struct Place {
     pub(super) form: Form,

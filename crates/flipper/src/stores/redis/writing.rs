@@ -11,8 +11,7 @@ const AFTERWARDS: Duration = Duration::from_millis(50);
 /// Above this many names, finished ones are removed.
 const FEW: usize = 64;
 
-/// A pushed change cannot be ordered against a pending write of our own: the mirror would have to read again after the write.
-/// So the watch emits only a `Hint`.
+/// A pushed change cannot be ordered against a pending own write, after which the mirror must read again: the watch emits only a `Hint`.
 #[derive(Default)]
 pub(super) struct Writing(Mutex<HashMap<String, Writes>>);
 

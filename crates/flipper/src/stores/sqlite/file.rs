@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::errors::{from_io, from_sqlite, unavailable};
+use super::errors::{from_io, from_sqlite};
 use super::schema;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -91,9 +91,11 @@ impl Place {
         let folder = absolute.parent().unwrap_or(&absolute);
         match fs::metadata(folder) {
             Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err(unavailable("folder of the database file is not a folder").with_transient(false)),
+            Ok(_) => {
+                return Err(Error::unavailable("folder of the database file is not a folder").with_transient(false));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(unavailable("folder of the database file does not exist")
+                return Err(Error::unavailable("folder of the database file does not exist")
                     .with_transient(false)
                     .with_source(error));
             }
@@ -124,21 +126,21 @@ impl Place {
                 return Ok(opened);
             }
         }
-        Err(unavailable("database file is being replaced again and again"))
+        Err(Error::unavailable("database file is being replaced again and again"))
     }
 
     /// Fails if the path no longer leads to these files; returns the content of the database file.
     pub(super) fn look(&self, identity: &Identity) -> Result<Content> {
         let main = existing(&self.path)?;
         if id(&main) != identity.main {
-            return Err(unavailable("database file was replaced"));
+            return Err(Error::unavailable("database file was replaced"));
         }
         if metadata(&identity.files.wal)?.as_ref().map(id) != identity.wal {
-            return Err(unavailable("database's -wal file was deleted or replaced"));
+            return Err(Error::unavailable("database's -wal file was deleted or replaced"));
         }
         let content = content_of(&main);
         if identity.unlocked.is_some_and(|known| known != content) {
-            return Err(unavailable("database file was changed while it was read without locks"));
+            return Err(Error::unavailable("database file was changed while it was read without locks"));
         }
         Ok(content)
     }
@@ -179,7 +181,6 @@ pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
 
-/// As [`checkpoint`].
 pub(super) fn empty_wal(connection: &Connection, identity: &Identity) -> bool {
     !is_read_only(connection) && checkpoint(connection).unwrap_or_else(|error| {
         tracing::warn!(file = %identity.files.main.display(), %error, "the old database file lacks its last changes");
@@ -259,7 +260,7 @@ pub(super) fn is_read_only(connection: &Connection) -> bool {
 }
 
 fn deleted() -> Error {
-    unavailable("database file was deleted")
+    Error::unavailable("database file was deleted")
 }
 
 pub(super) fn leave(connection: Connection) {

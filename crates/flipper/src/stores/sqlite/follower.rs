@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::errors::{Named, from_sqlite, unavailable};
+use super::errors::{Named, from_sqlite};
 use super::file::leave;
 use super::followers::{Registered, Request};
 use super::hint::Hint;
@@ -38,8 +38,7 @@ pub(super) struct Follower {
     sender: Sender<Request>,
     session: Option<Session>,
     hint: Option<Hint>,
-    /// When the last notification came. It reports the write of the -wal file; the change becomes visible after a sync of the
-    /// disk.
+    /// When the last notification came. It reports the write of the -wal file; the change becomes visible after a sync of the disk.
     hinted: Option<Instant>,
     unhinted: u32,
     lost: Option<Arc<str>>,
@@ -168,7 +167,7 @@ impl Follower {
         let found = found.unwrap_or_else(|_| {
             // Starts over, since the session may be inconsistent.
             self.end_session();
-            Err(unavailable("the thread that reads the database panicked"))
+            Err(Error::unavailable("the thread that reads the database panicked"))
         });
         match found {
             Ok(changes) => {

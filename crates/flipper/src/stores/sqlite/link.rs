@@ -34,7 +34,6 @@ impl Link {
         self.content = (content, is_past(content));
     }
 
-    /// As [`Place::look`].
     pub(super) fn look(&mut self, place: &Place) -> Result<Content> {
         let content = place.look(&self.identity)?;
         self.emptied = false;
@@ -83,8 +82,7 @@ impl Link {
 /// The state after a panic is checked before use.
 pub(super) type Holder = Mutex<Option<Link>>;
 
-/// The file, and all connections of a store to it. SQLite's state beside the file is shared: no connection may stay at a
-/// replaced file while another is opened.
+/// The file, and all connections of a store to it: none may stay at a replaced file while another is opened, since they share state.
 pub(super) struct File {
     pub(super) place: Place,
     /// Separate, so that a waiting write does not block reads.
@@ -175,8 +173,8 @@ impl File {
         Ok(())
     }
 
-    /// Checkpoints the -wal file unless other processes are writing. A copy of the database file alone is then complete, and a
-    /// file copied over it finds no old -wal file.
+    /// Checkpoints the -wal file unless others write: a copy of the database file is then complete, and one copied over it finds no -wal
+    /// file.
     pub(super) fn empty_log(&self, rest: Duration) -> Result<bool> {
         let mut held = self.writer.lock();
         let Some(link) = held.as_mut() else { return Ok(true) };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 
-use super::errors::{from_sqlite, unavailable};
+use super::errors::from_sqlite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pause::Pause;
 use crate::state::{Corrupt, Precondition, Stored, Version};
@@ -15,7 +15,6 @@ use crate::state::{Corrupt, Precondition, Stored, Version};
 const APPLICATION_ID: i64 = 0x466c_7046;
 const LAYOUT: i64 = 1;
 
-/// How many deletions are kept for followers.
 const KEPT_DELETIONS: u32 = 1000;
 /// Older deletions are pruned at about one in this many deletes.
 const PRUNE_ONCE_IN: u32 = 256;
@@ -72,7 +71,7 @@ fn has_tables(connection: &Connection) -> Result<bool> {
         (0, 0) if objects == 0 => Ok(false),
         (APPLICATION_ID, LAYOUT) if ours == 5 => Ok(true),
         (APPLICATION_ID, LAYOUT) => {
-            Err(unavailable("a table or trigger of this store is missing").with_transient(false))
+            Err(Error::unavailable("a table or trigger of this store is missing").with_transient(false))
         }
         (APPLICATION_ID, newer) => Err(Error::new(ErrorKind::Unsupported)
             .with_message(format!("database has the layout {newer}, this version of the crate knows {LAYOUT}"))),
@@ -251,8 +250,7 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write all the time: some
-/// would starve.
+/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write: some would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
     connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     let mut pause = PAUSE;

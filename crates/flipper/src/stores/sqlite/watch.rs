@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
-use super::errors::{Named, closed, unavailable};
+use super::errors::{Named, closed};
 use super::follower::Follower;
 use super::followers::{Followers, Request};
 use super::link::File;
@@ -19,7 +19,7 @@ pub(super) fn watch(file: Arc<File>, poll_every: Option<Duration>, followers: Ar
     let (name, closing) = (Named(&file.place.path).to_string(), followers.clone());
     let ended = move || match closing.closed.load(Ordering::Acquire) {
         true => closed(),
-        false => unavailable("the thread that reads the database ended"),
+        false => Error::unavailable("the thread that reads the database ended"),
     };
     feed(name, ended, move |lost| start(&file, poll_every, &followers, lost))
 }
@@ -33,8 +33,7 @@ impl Drop for End {
     }
 }
 
-/// Starts the thread. All flags are read before, on the polling thread, so that they are available at once; but not on the flipper
-/// thread, which must not wait for a disk.
+/// Starts the thread. The polling thread reads all flags before, to have them at once; but the flipper thread must not wait for a disk.
 fn start(file: &Arc<File>, poll_every: Option<Duration>, followers: &Arc<Followers>, lost: bool) -> Result<Source> {
     let (sender, requests) = mpsc::channel();
     let registered = followers.register(sender.clone());
@@ -48,6 +47,6 @@ fn start(file: &Arc<File>, poll_every: Option<Duration>, followers: &Arc<Followe
     let (events_in, events) = tokio::sync::mpsc::channel(QUEUE);
     let run = move || follower.run(begun, &events_in);
     let thread = thread::Builder::new().name("flipper-sqlite".to_owned()).spawn(run);
-    thread.map_err(|error| unavailable("no thread can be started").with_source(error))?;
+    thread.map_err(|error| Error::unavailable("no thread can be started").with_source(error))?;
     Ok(Source { first: first.into_iter(), events, _end: Box::new(End(sender)) })
 }

@@ -116,16 +116,14 @@ impl Caller {
             thrift::Error::Application(error) if error.kind == ApplicationErrorKind::UnknownMethod => {
                 return CallError::UnknownMethod;
             }
-            thrift::Error::Application(error) => {
-                Error::new(ErrorKind::Unavailable).with_message(format!("server failed: {}", error.message))
-            }
+            thrift::Error::Application(error) => Error::unavailable(format!("server failed: {}", error.message)),
             // A retry does not help a client that speaks another protocol than the server.
             thrift::Error::Protocol(error) => Error::new(ErrorKind::Unavailable)
                 .with_transient(false)
                 .with_message(format!("answer is no {} Thrift message: {}", self.target.wire, error.message)),
             thrift::Error::Transport(error) => {
                 let message = format!("server cannot be reached: {}", error.message);
-                Error::new(ErrorKind::Unavailable).with_message(message).with_nothing_written(!self.sent)
+                Error::unavailable(message).with_nothing_written(!self.sent)
             }
         };
         CallError::Failed(error.with_store(&*self.target))
@@ -147,7 +145,6 @@ fn connect(target: &Target, deadline: Instant) -> io::Result<TcpStream> {
     Err(failed)
 }
 
-/// Whether the server has not closed the idle connection.
 fn is_alive(connection: &MessageReader<Socket>) -> bool {
     let stream = &connection.source().stream;
     let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));

@@ -19,8 +19,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Lets the thread report its own timeout, which is more precise.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Makes the call and returns what delivers its result. The result is delivered after the thread counts as idle, so that a
-/// sequential caller stays on one thread.
+/// Makes the call and returns what delivers its result, once the thread counts as idle: so a sequential caller stays on one thread.
 type Job = Box<dyn FnOnce(&mut Caller) -> Deliver + Send>;
 type Deliver = Box<dyn FnOnce() + Send>;
 
@@ -72,7 +71,7 @@ impl Pool {
             Ok(Err(_)) => "thread of the call ended early".to_owned(),
             Err(error) => format!("call has not ended in time: {error}"),
         };
-        let error = Error::new(ErrorKind::Unavailable).with_message(message);
+        let error = Error::unavailable(message);
         Err(CallError::Failed(error.with_store(&*self.shared.target)))
     }
 
@@ -102,8 +101,7 @@ impl Shared {
                 }
                 Err(error) if state.threads == 0 => {
                     state.jobs.pop_back();
-                    return Err(Error::new(ErrorKind::Unavailable)
-                        .with_message("no thread can be started for the call")
+                    return Err(Error::unavailable("no thread can be started for the call")
                         .with_store(&*self.target)
                         .with_source(error));
                 }

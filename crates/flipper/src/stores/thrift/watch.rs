@@ -44,9 +44,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     let thread = Thread::new(store.target().clone(), sender, ending.clone());
     let started = std::thread::Builder::new().name("flipper-thrift-watch".to_owned()).spawn(move || thread.run());
     if let Err(error) = started {
-        let error = Error::new(ErrorKind::Unavailable)
-            .with_message("no thread can be started for the watch")
-            .with_source(error);
+        let error = Error::unavailable("no thread can be started for the watch").with_source(error);
         let lost = WatchEvent::Lost(error.with_store(store));
         return Box::pin(stream::once(std::future::ready(lost)).chain(store.legacy_watch()));
     }
@@ -65,7 +63,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
         }
     });
     // The thread never ends by itself: it has panicked.
-    let broken = Error::new(ErrorKind::Unavailable).with_message("thread that follows the server panicked");
+    let broken = Error::unavailable("thread that follows the server panicked");
     let again = async move {
         background::sleep(RESTART).await;
         follow(store)
@@ -197,7 +195,7 @@ impl Thread {
         }
         match result.lost {
             Some(reason) => {
-                let error = Error::new(ErrorKind::Unavailable).with_message(format!("server lost its store: {reason}"));
+                let error = Error::unavailable(format!("server lost its store: {reason}"));
                 self.lose(error.with_store(&*self.target))?;
             }
             None if self.lost.is_none() => {
@@ -232,7 +230,7 @@ impl Thread {
         let flags = self.read_all()?;
         if connection != self.ending.connections() {
             // Another server may have answered, to which the cursor does not belong.
-            let error = Error::new(ErrorKind::Unavailable).with_message("connection ended while flags were read");
+            let error = Error::unavailable("connection ended while flags were read");
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
         self.times.listed();

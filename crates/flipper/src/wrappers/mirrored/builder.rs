@@ -64,15 +64,11 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         let store = Arc::new(store);
         match background::handle() {
             Ok(handle) => {
-                let mut also_closing = closing_receiver.clone();
+                let closed = task::until(closing_receiver.clone());
                 let task = task::run(store.clone(), shared.clone(), closing_receiver);
                 let (keeping, over) = (shared.clone(), shared.clone());
                 let mut work = Box::pin(async move {
                     let _ended = Ended(over, ended_teller);
-                    let closed = async move {
-                        // An error means that the last handle is dropped.
-                        let _ = also_closing.wait_for(|closing| *closing).await;
-                    };
                     let keep = async {
                         if let Some(file) = file {
                             snapshot::keep(file, keeping.table.clone(), || keeping.synced(), closed).await;

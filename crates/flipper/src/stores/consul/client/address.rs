@@ -12,12 +12,7 @@ const FORM: &str = "a Consul address is `HOST[:PORT]`, `http://HOST[:PORT]`, `ht
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// `path` is the prefix of every path.
-    Tcp {
-        tls: bool,
-        authority: String,
-        path: String,
-    },
+    Tcp { tls: bool, authority: String, path: String },
     Unix(PathBuf),
 }
 

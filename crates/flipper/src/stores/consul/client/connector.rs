@@ -120,5 +120,5 @@ fn connector(
 }
 
 fn unreachable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-    Error::new(ErrorKind::Unavailable).with_message("server cannot be reached").with_source(error)
+    Error::unavailable("server cannot be reached").with_source(error)
 }

@@ -69,7 +69,6 @@ impl Answer {
     }
 }
 
-/// Whether Consul refuses access with this text.
 pub(crate) fn is_refusal(text: &str) -> bool {
     text.contains("Permission denied") || text.contains("ACL not found")
 }
@@ -77,7 +76,6 @@ pub(crate) fn is_refusal(text: &str) -> bool {
 pub(super) struct Http {
     pool: Pool,
     base: String,
-    /// The prefix of every path.
     path: String,
     headers: HeaderMap,
     token: Token,
@@ -114,9 +112,9 @@ impl Http {
             }
             Ok(answer)
         });
-        answered.await.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Unavailable).with_message("store did not answer in time").with_source(error))
-        })
+        answered
+            .await
+            .unwrap_or_else(|error| Err(Error::unavailable("store did not answer in time").with_source(error)))
     }
 
     async fn exchange(&self, request: &Request, token: Option<HeaderValue>) -> Result<Answer> {

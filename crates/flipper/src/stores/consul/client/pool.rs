@@ -33,8 +33,7 @@ impl Pool {
     pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, most: usize) -> Result<(Parts, Bytes)> {
         // Requests would share the parent process's sockets.
         if self.process != std::process::id() {
-            return Err(Error::new(ErrorKind::Unavailable)
-                .with_message("the process was forked, and the connections to the store are not its own")
+            return Err(Error::unavailable("the process was forked, and the connections to the store are not its own")
                 .with_transient(false));
         }
         if self.connector.is_renewed() {

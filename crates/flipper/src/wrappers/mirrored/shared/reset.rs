@@ -9,7 +9,7 @@ use super::{Shared, observed};
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::state::{Stored, Version};
-use crate::table::{About, BY_LIST, TableEvent, warn_of_vanished};
+use crate::table::{About, BY_LIST, TableEvent, lacks_most, warn_of_vanished};
 
 /// Takes some tens of microseconds.
 const TAKEN_IN_AT_ONCE: usize = 64;
@@ -46,7 +46,7 @@ impl Shared {
         }
         let missing = self.order.lock().not_listed();
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
-        if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
+        if after_loss && !kept_long_enough && lacks_most(held, missing.len()) {
             self.begin_doubt(missing, held, read_at.unwrap_or(now), valid_for);
         } else {
             *self.doubt.lock() = None;
@@ -152,8 +152,7 @@ impl Shared {
         !self.following.lock().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
-    /// Re-reads every flag whose version differs from the poll. A state that appeared and vanished between two polls, by an own write or
-    /// read, is visible in no poll.
+    /// Re-reads every flag whose version differs from the poll: a state of an own write or read that vanished between two polls is in none.
     pub(in crate::wrappers::mirrored) fn compared(&self, versions: &BTreeMap<String, Version>) {
         let held = self.table.list();
         let others = held.iter().filter(|flag| versions.get(&flag.name) != Some(&flag.version));
