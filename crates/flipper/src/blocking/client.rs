@@ -14,7 +14,7 @@ use crate::bucketing::Bucketer;
 use crate::client::{self, Checks, Local, Remote};
 use crate::conditions::Condition;
 use crate::context::Attributes;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
 use crate::state::{Precondition, Version};

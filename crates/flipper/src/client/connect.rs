@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::FeatureFlagClient;
 use crate::background;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::state::Health;
 use crate::url;
 

@@ -106,6 +106,14 @@ impl<'de> DeserializeSeed<'de> for Reader {
     }
 }
 
+macro_rules! scalars {
+    ($($method:ident: $type:ty;)*) => {$(
+        fn $method<E: de::Error>(self, value: $type) -> Result<Json, E> {
+            Ok(value.into())
+        }
+    )*};
+}
+
 impl<'de> Visitor<'de> for Reader {
     type Value = Json;
 
@@ -129,36 +137,18 @@ impl<'de> Visitor<'de> for Reader {
         self.deserialize(deserializer)
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Json, E> {
-        Ok(value.into())
+    scalars! {
+        visit_bool: bool;
+        visit_i64: i64;
+        visit_u64: u64;
+        visit_i128: i128;
+        visit_u128: u128;
+        visit_str: &str;
+        visit_string: String;
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json, E> {
         value.try_into().map_err(E::custom)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json, E> {
-        Ok(text.into())
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Json, E> {
-        Ok(text.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {

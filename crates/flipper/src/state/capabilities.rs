@@ -1,4 +1,4 @@
-/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). By default polled, and unshared.
+/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is polled.
 ///
 /// ```
 /// use flipper::store::Capabilities;

@@ -193,6 +193,14 @@ impl Parameters {
     }
 }
 
+/// Calls a builder's setter if there is a value.
+pub(crate) fn set<B, V>(builder: B, value: Option<V>, setter: impl FnOnce(B, V) -> B) -> B {
+    match value {
+        Some(value) => setter(builder, value),
+        None => builder,
+    }
+}
+
 /// A name that can be no secret; other characters may be part of a password.
 fn quoted(name: &str) -> String {
     match name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {

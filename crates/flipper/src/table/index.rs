@@ -107,8 +107,8 @@ impl Group {
     }
 }
 
-/// The most names: five eighths of the cells. Then few groups are full, and nearly every search ends in its first group. With three quarters
-/// a search for a missing name took twice as long; with half, nothing was faster.
+/// The most names: five eighths of the cells. Then nearly every search ends in its first group. With three quarters a search for a missing
+/// name took twice as long; with half, nothing was faster.
 const fn most(groups: usize) -> usize {
     groups * GROUP / 8 * 5
 }

@@ -88,8 +88,8 @@ impl FlagTable {
         all
     }
 
-    /// Takes in a state of a flag, if its ordered version is newer than the table's; returns whether it did. Opaque versions are always taken
-    /// in: the caller decides before the call which is newer.
+    /// Takes in a state of a flag, if its ordered version is newer than the table's; returns whether it did. Opaque versions are always
+    /// taken in: the caller decides before the call which is newer.
     pub fn apply(&self, stored: Stored) -> bool {
         let Stored { name, version, record } = stored;
         self.take_newer(&name, version, Some(record))
@@ -145,7 +145,7 @@ impl FlagTable {
         self.send(|| event);
     }
 
-    /// Replaces all flags by these, whatever their versions: for a store that was replaced or restarted empty, whose numbers may start again.
+    /// Replaces all flags by these, whatever their versions: for a store that was replaced or restarted empty, whose numbers start again.
     pub fn reset(&self, flags: Vec<Stored>) {
         let mut writer = self.writer.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();

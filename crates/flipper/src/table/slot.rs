@@ -136,8 +136,8 @@ impl Entry {
 /// The state of one name.
 ///
 /// A new entry is set in three steps, each valid on its own: `answers` becomes `EVALUATE`, `entry` is replaced, `answers` becomes the new
-/// answers. So a check that needs the entry may find a newer one than its `answers`, never an older one. A reader that has seen the new entry
-/// never gets the old `answers` again. `tests/table_model.rs` tries all orders.
+/// answers. So a check may find a newer entry than its `answers`, never an older one, and a reader of the new entry never gets the old
+/// `answers` again. `tests/table_model.rs` tries all orders.
 #[derive(Debug)]
 // In this order after the counts of the `Arc`, so that a search by name reads one cache line or two neighbours.
 #[repr(C)]

@@ -21,8 +21,8 @@ const MAX_SIZE: usize = 1024;
 /// How long an expired answer is reused after the store could not be reached, so that not every check waits for the store.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Answers [`get_cached`](FeatureFlagStore::get_cached), and so [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), from memory for a
-/// while after each call of another store, as the cache of the Python library does.
+/// Answers [`get_cached`](FeatureFlagStore::get_cached) from memory for a while after each call of another store, and so
+/// [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), as the cache of the Python library does.
 ///
 /// ```
 /// # use flipper::{FeatureFlagStore, Result};
@@ -39,9 +39,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// ```
 ///
 /// A foreign change is visible when the answer in memory expires. If that is too late, and all flags fit into memory, use a
-/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). A missing flag is cached like any other answer. Concurrent callers for one
-/// flag share one call of the store. Everything but `get_cached` goes to the store, and the end of a write, even a failed one, drops the
-/// answer in memory.
+/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). A missing flag is cached too. Concurrent callers for one flag share one
+/// call of the store. All but `get_cached` goes to the store, and the end of a write, even a failed one, drops the answer.
 pub struct CachedFeatureFlagStore<S> {
     store: S,
     cache: Entries,

@@ -25,7 +25,7 @@ use self::health::First;
 use self::shared::{InFlight, Shared};
 use self::task::until;
 use crate::background;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::pause::Pause;

@@ -1,9 +1,8 @@
-//! A task on the flipper thread that follows all keys under the base key.
+//! A task on the flipper thread that follows all keys under the base key: by a blocking query of the prefix, which reports every change by any
+//! writer, and if its answers are large by another of the hint (`hinted.rs`).
 //!
-//! A blocking query of the prefix reports every change by any writer. If its answers are large, a second one follows the hint.
-//!
-//! A failed query, or an index that goes back, begins a doubt, since a server that has just started answers from an older state until its
-//! log is applied. A confirmed list of all flags ends the doubt (`start.rs`); if it takes too long, the watch emits `Lost`.
+//! A failed query, or an index that goes back, begins a doubt. A confirmed list of all flags ends it (`start.rs`); if it takes too long, the
+//! watch emits `Lost`.
 
 mod hinted;
 mod known;
@@ -224,18 +223,12 @@ impl Follower {
 
     async fn own(&self, mut puts: Receiver<(String, u64)>) -> Result<Infallible, End> {
         loop {
-            match puts.recv().await {
-                Ok((name, index)) => {
-                    let mut known = self.known.lock().await;
-                    if known.put(name.clone(), index) {
-                        self.remove(name, known.listed()).await?;
-                    }
-                }
-                // Not `Closed`: the store has the sender.
-                Err(_) => {
-                    let message = "more was written than could be followed";
-                    return Err(Error::unavailable(message).into());
-                }
+            // Not `Closed`: the store has the sender.
+            let lagged = |_| Error::unavailable("more was written than could be followed");
+            let (name, index) = puts.recv().await.map_err(lagged)?;
+            let mut known = self.known.lock().await;
+            if known.put(name.clone(), index) {
+                self.remove(name, known.listed()).await?;
             }
         }
     }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::client::{Answer, ConsulClient, ConsulConsistency, Request};
 use super::{errors, keys};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// The limit for one value in base64 with its names: far more than Consul's default.
 const MOST_OF_ONE: usize = 16 * 1024 * 1024;
@@ -223,7 +223,7 @@ impl ConsulClient {
             path.push_str(&format!("&index={}&wait={}ms", wait.index, wait.time.as_millis()));
             time = wait.longest();
         }
-        let request = Request { method: Method::GET, path, body: Bytes::new(), wait: time, limit };
+        let request = Request { wait: time, ..Request::new(Method::GET, path, Bytes::new(), limit) };
         let answer = self.send(request).await?;
         match answer.status {
             StatusCode::OK => Ok(answer),
@@ -236,9 +236,7 @@ impl ConsulClient {
     pub(super) async fn put(&self, key: &str, value: Vec<u8>, unchanged: Option<u64>) -> Result<bool> {
         let cas = unchanged.map(|index| format!("&cas={index}")).unwrap_or_default();
         let path = format!("/v1/kv/{}?{}{cas}", keys::encode(key), self.inner.query);
-        let request =
-            Request { method: Method::PUT, path, body: value.into(), wait: Duration::ZERO, limit: MOST_OF_ONE };
-        let answer = self.send(request).await?;
+        let answer = self.send(Request::new(Method::PUT, path, value, MOST_OF_ONE)).await?;
         match answer.status {
             StatusCode::OK => serde_json::from_slice(&answer.body).map_err(errors::unreadable),
             _ => Err(errors::of(&answer)),
@@ -263,9 +261,7 @@ impl ConsulClient {
         let wrapped: Vec<_> = operations.iter().map(|operation| Wrapped { kv: operation }).collect();
         let body = serde_json::to_vec(&wrapped).map_err(errors::unreadable)?;
         let path = format!("/v1/txn?{}{parameters}", self.inner.query);
-        let request =
-            Request { method: Method::PUT, path, body: body.into(), wait: Duration::ZERO, limit: MOST_OF_ONE };
-        let answer = self.send(request).await?;
+        let answer = self.send(Request::new(Method::PUT, path, body, MOST_OF_ONE)).await?;
         if answer.status != StatusCode::OK && answer.status != StatusCode::CONFLICT {
             return Err(errors::of(&answer));
         }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::ConsulFeatureFlagStore;
 use super::kv::{self, Entry, Listing};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::state::{Stored, Version};
 use crate::stores::base_key::is_deeper;
 

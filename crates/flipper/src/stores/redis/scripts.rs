@@ -85,5 +85,5 @@ pub(super) fn version(content: &[u8]) -> Version {
 }
 
 pub(super) fn digest(text: &[u8]) -> String {
-    format!("{:x}", Sha1::digest(text))
+    version(text).opaque_hex()
 }

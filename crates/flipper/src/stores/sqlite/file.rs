@@ -275,10 +275,7 @@ fn immutable_uri(path: &Path) -> String {
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(*byte)),
-            other => {
-                uri.push('%');
-                uri.push_str(&format!("{other:02X}"));
-            }
+            other => uri.push_str(&format!("%{other:02X}")),
         }
     }
     uri + "?immutable=1"

@@ -11,7 +11,7 @@ use super::follower::Follower;
 use super::followers::{Followers, Request};
 use super::link::File;
 use crate::background;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::state::Watch;
 use crate::stores::feed::{QUEUE, Source, feed};
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Target;
 use super::connection::{CallError, Caller};
 use crate::background;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::lock::Mutex;
 
 const IDLE: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ use super::answers::{AnswerTime, SLACK, Times, WAIT};
 use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::lock::Mutex;
 use crate::state::{Stored, Watch, WatchEvent};
 

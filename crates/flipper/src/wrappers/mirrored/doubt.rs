@@ -10,7 +10,6 @@ pub(super) const KEPT_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Doubt {
     missing: HashSet<Box<str>>,
-    /// The number of flags before.
     held: usize,
     pub(super) until: Instant,
 }

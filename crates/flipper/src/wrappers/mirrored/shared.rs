@@ -35,7 +35,6 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Locked alone, or with `order` held.
     doubt: Mutex<Option<Doubt>>,
-    /// How long flags that are missing after a loss are kept.
     doubt_for: Duration,
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,

@@ -156,7 +156,6 @@ impl SnapshotFile {
         name.into()
     }
 
-    /// Removes the temporary files of processes that were killed while they wrote.
     fn tidy(&self) {
         let pattern = self.temporary("");
         let (Some(folder), Some(pattern)) = (self.path.parent(), pattern.file_name().and_then(|name| name.to_str()))
@@ -255,7 +254,7 @@ fn parse_flag(fields: &Json) -> Option<Stored> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    format!("{:x}", Sha1::digest(bytes))
+    Version::opaque(Sha1::digest(bytes)).opaque_hex()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -13,14 +13,13 @@ use tokio::sync::watch::Receiver;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::shared::Shared;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::guard::panic_text;
 use crate::pause::Pause;
 use crate::state::WatchEvent;
 use crate::store::FeatureFlagStore;
 
-/// The most concurrent reads.
-const READS: usize = 32;
+const MOST_READS: usize = 32;
 /// Stores have time limits of their own; this is for stores that exceed them.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// How often the clock is checked if the store does not say how long its confirmation holds.
@@ -74,7 +73,7 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
     let mut steps = 0;
     loop {
         while paused.is_none()
-            && reads.len() < READS
+            && reads.len() < MOST_READS
             && let Some(read) = shared.next_read()
         {
             reads.push(async move {

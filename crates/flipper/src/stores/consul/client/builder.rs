@@ -229,17 +229,13 @@ impl ConsulClientBuilder {
         }
         let token = Token::new(self.token_file, self.token)?;
         let auth = self.auth.map(|auth| secret(&format!("Basic {}", STANDARD.encode(auth)), "basic authentication"));
-        let mut query = String::new();
         let parameters = [("dc", &self.datacenter), ("ns", &self.namespace), ("partition", &self.partition)];
-        for (name, value) in parameters {
-            if let Some(value) = value {
-                query.push_str(&format!("{name}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC)));
-            }
-        }
+        let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let query = parameters.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
         Ok(ConsulClient {
             inner: Arc::new(Inner {
                 http: Http::new(&address, self.tls, token, auth.transpose()?)?,
-                query: query.trim_end_matches('&').to_owned(),
+                query: query.collect::<Vec<_>>().join("&"),
                 namespace: self.namespace,
                 partition: self.partition,
                 consistency: self.consistency,

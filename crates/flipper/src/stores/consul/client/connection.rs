@@ -1,7 +1,4 @@
-//! A connection, driven by the requesting task.
-//!
-//! hyper expects each connection to run as a spawned task, which costs a thread wake-up per request and per response: much of
-//! the latency of a change. Polling it from the requesting task avoids both.
+//! A connection, driven by the requesting task: in a task of its own, as hyper expects, each request and response would wake a thread.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

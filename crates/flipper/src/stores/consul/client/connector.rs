@@ -18,7 +18,7 @@ use super::address::Address;
 use super::connection::Connection;
 use super::renewal::Stamp;
 use super::tls::{self, Tls};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lock::Mutex;
 
 const CONNECT: Duration = Duration::from_secs(3);

@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::renewal::Token;
 use super::tls::Tls;
 use crate::background;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";
@@ -34,6 +34,12 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, path: String, body: impl Into<Bytes>, limit: usize) -> Self {
+        Self { method, path, body: body.into(), wait: Duration::ZERO, limit }
+    }
 }
 
 impl Answer {

@@ -10,7 +10,7 @@ use hyper::http::response::Parts;
 
 use super::connection::Connection;
 use super::connector::Connector;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lock::Mutex;
 
 /// How long to keep them; an agent keeps them for longer.

@@ -40,12 +40,10 @@ struct State {
 impl Token {
     /// `fixed`: used without a file, or while the file is empty.
     pub(super) fn new(file: Option<PathBuf>, fixed: Option<String>) -> Result<Self> {
-        let mut stamp = Stamp::default();
-        let mut value = None;
-        if let Some(file) = &file {
-            stamp = Stamp::of(file);
-            value = read(file)?;
-        }
+        let (stamp, value) = match &file {
+            Some(file) => (Stamp::of(file), read(file)?),
+            None => (Stamp::default(), None),
+        };
         let value = match (value, fixed) {
             (None, Some(fixed)) => Some(secret(&fixed, "the Consul token")?),
             (value, _) => value,

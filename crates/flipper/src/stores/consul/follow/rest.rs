@@ -47,8 +47,6 @@ fn for_each(flags: usize) -> Duration {
 impl Follower {
     /// Pauses the list while this library writes. After a hinted change it returns with nothing new, and delays the next hint; with
     /// frequent writes Consul would do little else. Meanwhile a query of one line reports changes; the first unexplained one ends the rest.
-    ///
-    /// `index`: of the last answer.
     pub(super) async fn rest(&self, flags: usize, mut index: u64) -> Result<(), End> {
         let began = Instant::now();
         let mut over = None;

@@ -11,7 +11,6 @@ use foldhash::fast::RandomState;
 pub(crate) use self::name::Verdict;
 use self::name::{Name, Source};
 
-/// The state of every name.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// Counts the resets; numbers are compared within one epoch only.

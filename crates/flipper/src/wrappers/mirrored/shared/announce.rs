@@ -103,7 +103,6 @@ impl Shared {
         });
     }
 
-    /// The store confirms that every change up to then was reported.
     pub(in crate::wrappers::mirrored) fn confirmed(&self, at: Instant, valid_for: Duration) {
         self.following.lock().heard(at, Some(valid_for));
         self.take_confirmations();
