@@ -114,8 +114,8 @@ impl Json {
     }
 
     /// The value as a `serde_json::Value`, with losses: keys may be sorted; an integer outside `i64` and `u64` becomes the nearest float,
-    /// or the string of its digits; a float that is not finite becomes null, and a lone surrogate U+FFFD. So it is in all such serde
-    /// formats.
+    /// or beyond `f64` a string of digits; a float that is not finite becomes null, a lone surrogate U+FFFD. The same holds for other serde
+    /// formats without these.
     #[must_use]
     pub fn to_serde(&self) -> serde_json::Value {
         serde::to_serde(self)

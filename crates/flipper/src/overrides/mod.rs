@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use self::holders::Holder;
-
 use crate::lock::RwLock;
 
 /// The number of guards. A check reads only this while nothing is overridden, at nearly no cost.

@@ -4,7 +4,7 @@ use crate::stores::base_key::BaseKey;
 
 impl BaseKey {
     pub(super) fn name_of(&self, key: Vec<u8>) -> Option<String> {
-        self.flag_key(key).map(|key| self.cut(key))
+        self.flag_key(key).and_then(|key| self.name(&key).map(str::to_owned))
     }
 
     /// The key if it may be a flag's of this base key; for a deeper key its value decides.

@@ -189,8 +189,8 @@ impl RedisFeatureFlagStore {
         self
     }
 
-    /// How often `watch` lists the flags without pushes; 1 s by default. With keyspace notifications, which omit `FLUSHDB`, every tenth
-    /// time.
+    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. With keyspace notifications, which do not report
+    /// `FLUSHDB`, a tenth as often.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = every;
