@@ -124,8 +124,10 @@ pub(super) struct Position {
 pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position)> {
     let read = || -> rusqlite::Result<_> {
         let snapshot = connection.unchecked_transaction()?;
+        // Read first: where another file is copied over this one meanwhile, older marks make the next look read again.
+        let marks = marks(&snapshot)?;
         let flags = read_flags(&snapshot, None, usize::MAX)?;
-        Ok((flags, Position { marks: marks(&snapshot)?, data_version: data_version(&snapshot)? }))
+        Ok((flags, Position { marks, data_version: data_version(&snapshot)? }))
     };
     read().map_err(from_sqlite)
 }
