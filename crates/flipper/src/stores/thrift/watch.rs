@@ -113,7 +113,6 @@ impl Drop for EndOnDrop {
         let mut state = self.0.state.lock();
         state.0 = true;
         if let Some(stream) = state.1.take() {
-            // Fails if the connection is closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         self.0.ended.notify_all();

@@ -77,7 +77,6 @@ impl Follower {
         let wait = self.store.wait;
         let waited = asked.elapsed() >= wait;
         let mut confirmed = self.confirmed.lock().await;
-        // Limits the rate during frequent changes.
         if !waited && confirmed.is_some_and(|last| last.elapsed() < SECOND) {
             return Ok(());
         }
