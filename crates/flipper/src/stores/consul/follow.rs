@@ -1,8 +1,8 @@
-//! A task on the flipper thread that follows all keys under the base key: by a blocking query of the prefix, which reports every change by any
-//! writer, and if its answers are large by another of the hint (`hinted.rs`).
+//! A task on the flipper thread that follows all keys under the base key: by a blocking query of the prefix, which reports every change
+//! by any writer, and if its answers are large by another of the hint (`hinted.rs`).
 //!
-//! A failed query, or an index that goes back, begins a doubt. A confirmed list of all flags ends it (`start.rs`); if it takes too long, the
-//! watch emits `Lost`.
+//! A failed query, or an index that goes back, begins a doubt. A confirmed list of all flags ends it (`start.rs`); if it takes too long,
+//! the watch emits `Lost`.
 
 mod hinted;
 mod known;
