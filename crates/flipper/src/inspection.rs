@@ -3,7 +3,7 @@
 /// ```
 /// use flipper::store::{Check, Finding};
 ///
-/// let check = Check::problem("push", "changes are polled once a second").hint("allow `CLIENT TRACKING`");
+/// let check = Check::new("push", Finding::Problem, "changes are polled once a second").hint("allow `CLIENT TRACKING`");
 /// assert_eq!(check.what, "push");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
