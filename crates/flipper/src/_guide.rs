@@ -1,7 +1,6 @@
 //! The guides: the files of `docs/` as pages of the documentation. They are not part of the API.
 
-/// A page. Its examples are tests where the condition holds. The file defines its links as paths of files; the definitions here come
-/// first, so they win, and lead to pages.
+/// A page. Its examples are tests where the condition holds. Of two definitions of a link the first counts: these lead to pages.
 macro_rules! page {
     ($name:ident: $file:literal if $($condition:tt)+) => {
         #[doc = "[benchmarks]: crate::_guide::benchmarks"]

@@ -69,8 +69,7 @@ pub(crate) async fn sleep(duration: Duration) {
     }
 }
 
-/// Runs a future for at most `limit`, with the timer and sockets of the flipper thread, whatever polls it. Tasks that it starts run on
-/// that thread and outlive the caller's runtime.
+/// Runs a future for at most `limit` with the flipper thread's timer and sockets, whatever polls it. Tasks that it starts run there.
 ///
 /// # Errors
 ///

@@ -35,8 +35,7 @@ const DELIMITER: &str = "__";
 /// - The operators are `=` (or `==`), `!=` (`<>`), `<`, `<=`, `>`, `>=`, `in` and `not in`, the last two with a list: `plan in pro,team`.
 /// - A value is JSON if it parses as such (a number, `true`, `false`, `null`), else a string; quotes always make a string.
 /// - An attribute needs quotes if it is not a single word, is `and`, `or`, `in` or `not`, or contains `__`.
-/// - Some conditions print as text that does not parse: one without checks, and those that the grammar cannot express (a list as the value
-///   of `=`, a string as that of `in`).
+/// - Text without a form in the grammar does not parse again: no checks, a list as the value of `=`, a string as that of `in`.
 ///
 /// # Behavior
 ///
@@ -80,8 +79,7 @@ impl Condition {
         Self::default()
     }
 
-    /// A condition with one check in the Python library's spelling: `name` for equality, or `name__operator` with `ne`, `gt`, `gte`, `lt`,
-    /// `lte`, `in` or `not_in`.
+    /// One check in Python's spelling: `name` for equality, or `name__operator` with `ne`, `gt`, `gte`, `lt`, `lte`, `in`, `not_in`.
     ///
     /// ```
     /// use flipper::Condition;

@@ -16,11 +16,11 @@ mod sealed {
 
 /// The attributes of one check, in the order in which they were passed.
 ///
-/// It is implemented for arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes), for
-/// [`Context`], and for references to them. It cannot be implemented elsewhere.
+/// It is implemented for arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes), for [`Context`], and for
+/// references to them. It cannot be implemented elsewhere.
 ///
-/// An empty context is the same as no context: conditions are ignored, and the bucketer decides. A name that occurs twice counts twice: both
-/// values are checked, both are hashed. [`Context`] keeps only the last one.
+/// An empty context is the same as no context: conditions are ignored, and the bucketer decides. A name that occurs twice counts twice, in
+/// conditions and hashes. [`Context`] keeps only the last one.
 ///
 /// ```
 /// use flipper::{Context, context};

@@ -186,6 +186,10 @@ impl Error {
         Self::new(ErrorKind::Corrupt).with_message(message)
     }
 
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable).with_message(message)
+    }
+
     pub(crate) fn not_found(flag: &str) -> Self {
         Self::new(ErrorKind::FlagNotFound).with_flag(flag)
     }

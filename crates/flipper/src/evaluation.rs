@@ -32,15 +32,13 @@ use crate::json::Json;
 /// | 5 | the flag has a bucketer | the bucketer's |
 /// | 6 | | on |
 ///
-/// - Rule 4 is final: the bucketer is ignored, even if no condition names an attribute of the context. With the conditions
-///   `is_admin == true` and a bucketer of 10 %, the context `user_id: 2` is on, since no check on its attributes fails. For such a flag
-///   only a check without attributes reaches the bucketer.
+/// - Rule 4 is final, even if no condition names an attribute of the context. With the condition `is_admin == true` and a bucketer of 10 %,
+///   the context `user_id: 2` is on, since no check on its attributes fails: only a check without attributes reaches the bucketer.
 /// - In a condition, all checks on attributes of the context must hold. The others are ignored, or fail if the flag is
 ///   [strict](crate::FlagRecord::is_strict). **The Python library has no strict flags.** Attributes are checked in the context's order, and
 ///   the first that fails or cannot be compared is the reason.
 /// - A deny condition denies when the context has all of its attributes and all of its checks hold. A check that cannot be compared denies
-///   too, so that a wrong type does not let a caller pass. **The Python library has no deny conditions**: it ignores them, and drops them
-///   when it writes the flag.
+///   too: a wrong type lets no caller pass. **The Python library has no deny conditions**: it ignores them, and drops them on a write.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -48,8 +46,7 @@ pub struct Evaluation {
     pub is_enabled: bool,
     /// Why.
     pub reason: Reason,
-    /// The attributes that the flag's conditions, or its bucketer if it decides, use and the context lacks, in order. Conditions on them
-    /// were **ignored**.
+    /// The attributes that the flag's conditions, or its deciding bucketer, use and the context lacks: conditions on them were **ignored**.
     pub not_given: Vec<String>,
     /// The caller's place in the flag's bucketer, even if something else decided; for bucketers that hash.
     pub bucket: Option<Bucket>,
@@ -59,7 +56,7 @@ pub struct Evaluation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Bucket {
-    /// The caller's score: 0.00 to 0.99, or 0.00000 to 0.99999 with a [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer).
+    /// 0.00 to 0.99, or 0.00000 to 0.99999 with a [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer).
     pub score: f64,
     /// The percentage now: as stored, which should be a number; a ramp's is computed.
     pub percentage: Json,

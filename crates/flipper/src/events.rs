@@ -2,13 +2,14 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::guarded;
 use crate::json::{Json, Object};
+use crate::lock::RwLock;
 pub use crate::table::{Change, Changes};
 
 /// A write of this client to one flag.
@@ -70,8 +71,7 @@ impl WriteEvent {
 /// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed. A panic is
 /// logged as an error: before a write it is a veto, after it has no effect.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Called once before a write, after the flag was read. An error vetoes the write: the caller gets [`ErrorKind::Vetoed`] with this
-    /// error as its source.
+    /// Called once before a write, after the flag was read. An error vetoes it: the caller gets [`ErrorKind::Vetoed`], with it as source.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ pub struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some(subscribers) = self.subscribers.upgrade() {
-            let mut list = subscribers.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut list = subscribers.0.write();
             list.retain(|other| !Arc::ptr_eq(other, &self.subscriber));
         }
     }
@@ -156,12 +156,12 @@ pub(crate) struct Subscribers(RwLock<Vec<Arc<dyn Subscriber>>>);
 
 impl Subscribers {
     pub(crate) fn add(self: &Arc<Self>, subscriber: Arc<dyn Subscriber>) -> Subscription {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(subscriber.clone());
+        self.0.write().push(subscriber.clone());
         Subscription { subscribers: Arc::downgrade(self), subscriber }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.0.read().is_empty()
     }
 
     pub(crate) fn pre(&self, event: &WriteEvent) -> Result<()> {
@@ -190,7 +190,7 @@ impl Subscribers {
 
     /// A copy, so that no lock is held while subscribers run: they may subscribe, or write flags.
     fn list(&self) -> Vec<Arc<dyn Subscriber>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 }
 

@@ -1,17 +1,14 @@
 //! Calls of users' code whose panic must not unwind into this crate.
 
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
+use crate::warn_once::WarnOnce;
 
-/// This many different panics are logged.
-const MOST_LOGGED: usize = 1000;
-
-static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static LOGGED: LazyLock<WarnOnce> = LazyLock::new(WarnOnce::default);
 
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     // Only the user's own code sees what the panic left half changed.
@@ -27,11 +24,9 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 pub(crate) fn guarded_or<T>(what: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
     guarded(call).unwrap_or_else(|panic| {
         let what = guarded(what).unwrap_or_else(|_| "code of the program".to_owned());
-        let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.len() < MOST_LOGGED && logged.insert(what.clone()) {
+        if LOGGED.is_due(&what) {
             tracing::error!(panic, "{what} panicked; logged once");
         }
-        drop(logged);
         instead()
     })
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 /// Which store this is: where its flags are, and which server instance answers for them.
 ///
-/// A snapshot file, a position in a watch, and a version are valid for the same identity only. The text contains no secrets: no password,
-/// no token, no user.
+/// A snapshot file, a position in a watch, and a version are valid for the same identity only. It contains no password, token or user.
 ///
 /// ```
 /// use flipper::store::Identity;
@@ -24,8 +23,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `place`: all that determines which flags these are, without secrets: kind, address, database, datacenter, namespace, base key; or
-    /// the full path of a file.
+    /// `place`: what determines which flags these are, without secrets: kind, address, database, datacenter, namespace, base key; a file's
+    /// path.
     #[must_use]
     pub fn new(place: impl AsRef<str>) -> Self {
         Self { place: place.as_ref().into(), epoch: None }

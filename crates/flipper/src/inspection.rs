@@ -9,8 +9,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// One word, the same in all stores for the same check: `reachable`, `rights`, `kind`, `push`, `version`, `clock`, `identity`,
-    /// `flags`.
+    /// One word, the same in all stores for the same check: `reachable`, `rights`, `kind`, `push`, `version`, `clock`, `identity`, `flags`.
     pub what: &'static str,
     /// How it is.
     pub finding: Finding,
@@ -25,6 +24,19 @@ impl Check {
     #[must_use]
     pub fn new(what: &'static str, finding: Finding, text: impl Into<String>) -> Self {
         Self { what, finding, text: text.into(), hint: None }
+    }
+
+    pub(crate) fn fine(what: &'static str, text: impl Into<String>) -> Self {
+        Self::new(what, Finding::Fine, text)
+    }
+
+    #[cfg(any(feature = "consul", feature = "redis", feature = "sqlite", feature = "thrift"))]
+    pub(crate) fn problem(what: &'static str, text: impl Into<String>) -> Self {
+        Self::new(what, Finding::Problem, text)
+    }
+
+    pub(crate) fn fault(what: &'static str, text: impl Into<String>) -> Self {
+        Self::new(what, Finding::Fault, text)
     }
 
     /// Sets what to do about it.

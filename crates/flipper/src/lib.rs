@@ -1,5 +1,4 @@
-//! Feature flags on the infrastructure you already run: a check is a read of memory, a flip reaches every process, and no
-//! write is lost.
+//! Feature flags on the infrastructure you already run: a check is a read of memory, a flip reaches every process, and no write is lost.
 //!
 //! ```
 //! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, context};
@@ -18,8 +17,7 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! Writing is `async` and returns `Result`; checking, and reading what is in memory, are plain functions. No executor in
-//! particular is needed.
+//! Writing is `async` and returns `Result`; checking, and reading what is in memory, are plain functions. Any executor will do.
 //!
 //! # Stores
 //!
@@ -33,9 +31,9 @@
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
 //! | [`CachedFeatureFlagStore`] | | in another store, and in memory those that were asked for lately |
 //!
-//! [`FeatureFlagClient::new`] holds all flags of any store in memory, [`FeatureFlagClient::remote`] none;
-//! [choosing a store](_guide::stores) compares them. [`connect`] makes a client from a URL. A [store of your own](_guide::custom_store) is four
-//! methods of [`FeatureFlagStore`], and a test suite proves it right.
+//! [`FeatureFlagClient::new`] holds all flags of any store in memory, [`FeatureFlagClient::remote`] none; [choosing a
+//! store](_guide::stores) compares them. [`connect`] makes a client from a URL. A [store of your own](_guide::custom_store) is four methods
+//! of [`FeatureFlagStore`], and a test suite proves it right.
 //!
 //! # Features
 //!
@@ -55,7 +53,8 @@
 //! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call. [`blocking`]: the same without `async`.
 //! - [`Scope`]: the flags as one request sees them.
 //! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`](evaluation::Evaluation): the answer, with its reason.
-//! - [`Status`](store::Status): how current the flags in memory are. [`Changes`](events::Changes): the stream of changes. [`Subscriber`](events::Subscriber): is called before and after writes.
+//! - [`Status`](store::Status): how current the flags in memory are. [`Changes`](events::Changes): the stream of changes.
+//! - [`Subscriber`](events::Subscriber): is called before and after writes.
 //! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
 //! - [`FeatureFlagStore`]: the contract of stores.
 //!
@@ -94,6 +93,7 @@ mod guard;
 mod identity;
 mod inspection;
 pub mod json;
+mod lock;
 mod names;
 #[cfg(feature = "testing")]
 mod overrides;
@@ -110,7 +110,6 @@ pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod url;
-#[cfg(any(feature = "consul", feature = "redis"))]
 mod warn_once;
 mod wrappers;
 

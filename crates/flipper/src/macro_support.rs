@@ -7,13 +7,12 @@ use std::time::Duration;
 pub use flipper_macros::flags;
 
 use crate::background;
-use crate::client::FeatureFlag;
-use crate::client::{Checks, FeatureFlagClient};
+use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::error::Result;
+use crate::pause::Pause;
 
 /// Between two attempts to register a flag.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(10));
 
 /// Refuses an invalid flag name at compile time, by the rules of [`validate_new_name`](crate::store::validate_new_name).
 #[must_use]
@@ -181,20 +180,19 @@ pub fn register_in_background<M: Checks>(features: &FeatureFlagClient<M>, flags:
 }
 
 async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled: bool) {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut has_warned) = (PAUSE, false);
     loop {
         match features.create(flag).enabled(enabled).or_get().await {
             Ok(_) => return,
             Err(error) if error.is_transient() => {
-                if pause == FIRST_PAUSE {
+                if !std::mem::replace(&mut has_warned, true) {
                     tracing::warn!(
                         flag,
                         error = error.chain(),
                         "flag is not registered yet; its default is used until then"
                     );
                 }
-                background::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                background::sleep(pause.next()).await;
             }
             Err(error) => {
                 tracing::error!(flag, error = error.chain(), "flag cannot be registered; its default is used");
@@ -240,8 +238,7 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
 ///
 /// - its fields, each a [`FeatureFlag`];
 /// - `new(&features)`, which makes the handles and creates no flags;
-/// - `register(&features).await`, which also creates missing flags and leaves existing ones as they are; it fails while the store is
-///   unreachable;
+/// - `register(&features).await`, which also creates missing flags and leaves others as they are; it fails while the store is unreachable;
 /// - `register_in_background(&features)`, which does not wait: it creates missing flags once the store is reachable;
 /// - `NAMES`, in the order of the fields.
 ///

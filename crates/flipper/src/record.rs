@@ -17,8 +17,7 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
 /// A flag as a store holds it: name, switch and metadata.
 ///
-/// Every store holds the same text, which the Python library reads and writes too. Fields that this version does not know are written back,
-/// after the known ones.
+/// Every store holds the same text, which the Python library reads and writes too. Unknown fields are written back, after the known ones.
 ///
 /// ```
 /// use flipper::FlagRecord;

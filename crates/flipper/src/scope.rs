@@ -2,18 +2,18 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
-use crate::client::FeatureFlag;
-use crate::client::{Checks, FeatureFlagClient};
+use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::Result;
 use crate::evaluation::{Environment, Evaluation, Reason};
 use crate::json::Json;
+use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::table::{Entry, Slot, State};
 
@@ -91,8 +91,7 @@ impl Scope {
         self.answer(flag.name(), default)
     }
 
-    /// The answer of [`is_enabled`](Self::is_enabled) with its reason. Each call computes the reason: it draws again, or calls your bucketer
-    /// again.
+    /// The answer of [`is_enabled`](Self::is_enabled) with its reason. Each call computes it: draws again, or calls your bucketer again.
     #[must_use]
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
@@ -144,15 +143,14 @@ impl Scope {
         self.remembered(name, |remembered| remembered.answer).unwrap_or(default)
     }
 
-    /// The remembered state of the flag; the first call remembers the current one.
     fn remembered<T>(&self, name: &str, get: impl Fn(&Remembered) -> T) -> T {
-        if let Some(remembered) = self.answers().get(name) {
+        if let Some(remembered) = self.inner.answers.lock().get(name) {
             return get(remembered);
         }
         // Without the lock: a user's bucketer may check another flag of this scope.
         let (key, looked_at) = self.look_at(name);
         // The first of two concurrent checks decides, so that both have the same answer.
-        get(self.answers().entry(key).or_insert(looked_at))
+        get(self.inner.answers.lock().entry(key).or_insert(looked_at))
     }
 
     fn look_at(&self, name: &str) -> (Key, Remembered) {
@@ -169,11 +167,6 @@ impl Scope {
             Some(State::Absent | State::Corrupt(_)) | None => None,
         });
         (key, Remembered { entry, answer, is_override: overridden.is_some() })
-    }
-
-    fn answers(&self) -> MutexGuard<'_, HashMap<Key, Remembered, RandomState>> {
-        // A panic leaves the map whole.
-        self.inner.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,7 @@
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use crate::lock::Mutex;
 
 /// The most warnings; later ones are not logged.
 const MOST: usize = 1000;
@@ -9,7 +11,7 @@ pub(crate) struct WarnOnce(Arc<Mutex<HashSet<String>>>);
 
 impl WarnOnce {
     pub(crate) fn is_due(&self, what: &str) -> bool {
-        let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.0.lock();
         warned.len() < MOST && warned.insert(what.to_owned())
     }
 }

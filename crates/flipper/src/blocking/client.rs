@@ -14,7 +14,7 @@ use crate::bucketing::Bucketer;
 use crate::client::{self, Checks, Local, Remote};
 use crate::conditions::Condition;
 use crate::context::Attributes;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
 use crate::state::{Precondition, Version};
@@ -36,6 +36,10 @@ use crate::store::FeatureFlagStore;
 ///
 /// Cheap to clone; clones share flags and subscribers. `From` converts an async client. A store of your own must then work without the
 /// runtime that it was made in, if that runtime's only thread makes blocking calls. The stores of this crate do.
+///
+/// # Errors
+///
+/// Those of the `async` methods of the same names, and `Unsupported` on flipper's own thread.
 pub struct FeatureFlagClient<M = Local> {
     client: client::FeatureFlagClient<M>,
 }
@@ -76,8 +80,7 @@ impl FeatureFlagClient {
 }
 
 impl FeatureFlagClient<Remote> {
-    /// A client that reads through the store each time; see
-    /// [`FeatureFlagClient::remote`](crate::FeatureFlagClient::remote).
+    /// A client that reads through the store each time; see [`FeatureFlagClient::remote`](crate::FeatureFlagClient::remote).
     ///
     /// # Errors
     ///
@@ -113,10 +116,8 @@ impl<M: Checks> FeatureFlagClient<M> {
     /// If they can no longer arrive, and `Unavailable` after this time; the store keeps trying.
     pub fn ready_timeout(&self, timeout: Duration) -> Result<()> {
         // A deadline beyond the clock's range is no deadline.
-        wait_until(Instant::now().checked_add(timeout), self.client.ready())?.unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::Unavailable)
-                .with_message(format!("the store's flags did not come within {timeout:?}")))
-        })
+        wait_until(Instant::now().checked_add(timeout), self.client.ready())?
+            .unwrap_or_else(|| Err(Error::unavailable(format!("the store's flags did not come within {timeout:?}"))))
     }
 
     /// Ends the store's background work; see [`FeatureFlagClient::close`](crate::FeatureFlagClient::close).
@@ -144,19 +145,11 @@ impl<M: Clone> FeatureFlagClient<M> {
 
 impl<M> FeatureFlagClient<M> {
     /// The flag as the store has it, or `None`.
-    ///
-    /// # Errors
-    ///
-    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         wait(self.client.fetch(name))
     }
 
     /// The check through the store; a cache in front of it may answer. `false` if the flag is missing.
-    ///
-    /// # Errors
-    ///
-    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
     pub fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         wait(self.client.fetch_enabled(name, context))
     }
@@ -169,110 +162,61 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     }
 
     /// Enables the flag.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`](crate::FeatureFlagClient::enable); the same for all writes.
     pub fn enable(&self, name: &str) -> Result<()> {
         wait(self.client.enable(name))
     }
 
     /// Disables the flag.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn disable(&self, name: &str) -> Result<()> {
         wait(self.client.disable(name))
     }
 
     /// Enables a disabled flag, and disables an enabled one; returns the new state.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn toggle(&self, name: &str) -> Result<bool> {
         wait(self.client.toggle(name))
     }
 
     /// Destroys the flag, even an unreadable one.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn destroy(&self, name: &str) -> Result<()> {
         wait(self.client.destroy(name))
     }
 
     /// Merges the top-level keys of `data` into the flag's client data; existing values are replaced.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::set_client_data`](crate::FeatureFlagClient::set_client_data).
     pub fn set_client_data(&self, name: &str, data: impl Serialize) -> Result<()> {
         wait(self.client.set_client_data(name, data))
     }
 
     /// As [`set_client_data`](Self::set_client_data), for data that serde cannot represent.
-    ///
-    /// # Errors
-    ///
-    /// As [`set_client_data`](Self::set_client_data).
     pub fn merge_client_data(&self, name: &str, data: &Object) -> Result<()> {
         wait(self.client.merge_client_data(name, data))
     }
 
     /// Adds a condition; all conditions of a flag must hold.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn add_condition(&self, name: &str, condition: Condition) -> Result<()> {
         wait(self.client.add_condition(name, condition))
     }
 
     /// Replaces all conditions.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn set_conditions(&self, name: &str, conditions: impl IntoIterator<Item = Condition>) -> Result<()> {
         wait(self.client.set_conditions(name, conditions))
     }
 
     /// Sets the bucketer, which decides for which share of the checks or users the flag is on.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn set_bucketer(&self, name: &str, bucketer: impl Into<Bucketer>) -> Result<()> {
         wait(self.client.set_bucketer(name, bucketer))
     }
 
-    /// Changes several properties of a flag in one atomic write; see
-    /// [`FeatureFlagClient::update`](crate::FeatureFlagClient::update).
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable), and the closure's error.
+    /// Changes several properties of a flag in one atomic write; see [`FeatureFlagClient::update`](crate::FeatureFlagClient::update).
     pub fn update(&self, name: &str, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.client.update(name, change))
     }
 
     /// Writes a record as it is, if the precondition holds; see [`FeatureFlagClient::put`](crate::FeatureFlagClient::put).
-    ///
-    /// # Errors
-    ///
-    /// As there.
     pub fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         wait(self.client.put(record, when))
     }
 
     /// Deletes the flag if the precondition holds; see [`FeatureFlagClient::delete`](crate::FeatureFlagClient::delete).
-    ///
-    /// # Errors
-    ///
-    /// As there.
     pub fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         wait(self.client.delete(name, when))
     }

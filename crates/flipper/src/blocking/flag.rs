@@ -23,6 +23,10 @@ use crate::scope::{FlagName, sealed};
 /// assert!(flag.is_enabled());
 /// # Ok::<(), flipper::Error>(())
 /// ```
+///
+/// # Errors
+///
+/// Those of the `async` methods of the same names, and `Unsupported` on flipper's own thread.
 #[derive(Clone)]
 pub struct FeatureFlag<M = Local> {
     flag: client::FeatureFlag<M>,
@@ -36,19 +40,11 @@ impl<M> FeatureFlag<M> {
     }
 
     /// The flag as the store has it, or `None`.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::fetch`](super::FeatureFlagClient::fetch).
     pub fn fetch(&self) -> Result<Option<Arc<FlagRecord>>> {
         wait(self.flag.fetch())
     }
 
     /// The check through the store.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::fetch_enabled`](super::FeatureFlagClient::fetch_enabled).
     pub fn fetch_enabled(&self, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         wait(self.flag.fetch_enabled(context))
     }
@@ -68,82 +64,46 @@ impl<M> FlagName for FeatureFlag<M> {
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     /// Enables the flag.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`](crate::FeatureFlagClient::enable); the same for all writes.
     pub fn enable(&self) -> Result<()> {
         wait(self.flag.enable())
     }
 
     /// Disables the flag.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn disable(&self) -> Result<()> {
         wait(self.flag.disable())
     }
 
     /// Enables a disabled flag, and disables an enabled one; returns the new state.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn toggle(&self) -> Result<bool> {
         wait(self.flag.toggle())
     }
 
     /// Destroys the flag. The handle stays valid: it finds a flag that is created again under the name.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn destroy(&self) -> Result<()> {
         wait(self.flag.destroy())
     }
 
     /// Merges top-level keys into the client data.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::set_client_data`](crate::FeatureFlagClient::set_client_data).
     pub fn set_client_data(&self, data: impl Serialize) -> Result<()> {
         wait(self.flag.set_client_data(data))
     }
 
     /// Adds a condition; all conditions of a flag must hold.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn add_condition(&self, condition: Condition) -> Result<()> {
         wait(self.flag.add_condition(condition))
     }
 
     /// Replaces all conditions.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn set_conditions(&self, conditions: impl IntoIterator<Item = Condition>) -> Result<()> {
         wait(self.flag.set_conditions(conditions))
     }
 
     /// Sets the bucketer.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub fn set_bucketer(&self, bucketer: impl Into<Bucketer>) -> Result<()> {
         wait(self.flag.set_bucketer(bucketer))
     }
 
     /// Changes several properties in one atomic write.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::update`](crate::FeatureFlagClient::update).
     pub fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.flag.update(change))
     }

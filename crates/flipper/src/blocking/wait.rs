@@ -17,8 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// task has ended its turn, and the task does not end it while it blocks here.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Blocks until an `async` function of this crate returns that has no blocking counterpart, such as the `register` of `flags!`. It works
-/// anywhere, as the [module](super) explains.
+/// Blocks until an `async` function of this crate returns that has no blocking counterpart, such as the `register` of `flags!`.
 ///
 /// ```
 /// # let features = flipper::blocking::connect("memory:")?;

@@ -17,9 +17,8 @@ const FEW: usize = 8;
 
 /// A share of all callers, by a hash of their attributes: the same caller gets the same answer, in Python and Rust.
 ///
-/// The attributes (those of the whitelist, if there is one), sorted by name, are written as Python writes them in JSON,
-/// `[["plan", "pro"], ["user_id", 7]]`, and hashed by SHA-1. The hash modulo 100, divided by 100, is the score; the flag
-/// is on when the score is at most the percentage.
+/// The attributes (those of the whitelist, if there is one), sorted by name, are hashed by SHA-1 as Python writes them in JSON, `[["plan",
+/// "pro"], ["user_id", 7]]`. The hash modulo 100, divided by 100, is the score; the flag is on when the score is at most the percentage.
 ///
 /// ```
 /// use flipper::context;

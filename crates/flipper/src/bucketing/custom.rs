@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::{ConsistentHashPercentageBucketer, NO_OP, PercentageBucketer, SaltedPercentageBucketer, TYPE};
 use crate::context::Attributes;
 use crate::guard::{guarded, guarded_or};
 use crate::json::Object;
+use crate::lock::RwLock;
 use crate::{Error, Result};
 
 /// A bucketer of your own; see [`register_bucketer`].
@@ -69,7 +70,7 @@ pub fn register_bucketer(
     factory: impl Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + Sync + 'static,
 ) -> Result<()> {
     let own = [NO_OP, PercentageBucketer::TYPE, ConsistentHashPercentageBucketer::TYPE, SaltedPercentageBucketer::TYPE];
-    let mut factories = FACTORIES.write().unwrap_or_else(PoisonError::into_inner);
+    let mut factories = FACTORIES.write();
     if own.contains(&type_name) || factories.contains_key(type_name) {
         return Err(Error::invalid_input(format!("bucketer type {type_name:?} is registered already")));
     }
@@ -83,7 +84,7 @@ pub(crate) fn ask(bucketer: &dyn CustomBucketer, flag_name: &str, attributes: &d
 }
 
 pub(super) fn from_json(type_name: &str, fields: &Object) -> Result<Arc<dyn CustomBucketer>> {
-    let factory = FACTORIES.read().unwrap_or_else(PoisonError::into_inner).get(type_name).cloned();
+    let factory = FACTORIES.read().get(type_name).cloned();
     let factory = factory.ok_or_else(|| Error::corrupt(format!("bucketer {TYPE} {type_name:?} is unknown")))?;
     let made =
         guarded(|| factory(fields)).unwrap_or_else(|panic| Err(Error::corrupt(format!("factory panicked: {panic}"))));

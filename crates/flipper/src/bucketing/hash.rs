@@ -14,7 +14,6 @@ const MAX_DEPTH: usize = 512;
 pub(super) struct Hasher {
     pending: [u8; 256],
     len: usize,
-    /// The text before the buffer, if any.
     hashed: Option<Sha1>,
 }
 

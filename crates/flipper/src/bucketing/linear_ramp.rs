@@ -11,9 +11,8 @@ const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_3
 
 /// A percentage that changes linearly from one value to another.
 ///
-/// Before its start it has the initial value, after its end the final one. A duration of zero or less means the final value at all
-/// times. It may go up or down, and runs in UTC. (In the Python library ramps down jump to their end at once, and daylight saving
-/// shifts ramps.)
+/// Before its start it has the initial value, after its end the final one. A duration of zero or less means the final value at all times.
+/// It may go up or down, and runs in UTC. (In the Python library ramps down jump to their end at once, and daylight saving shifts ramps.)
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -44,7 +43,6 @@ struct Stored {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Start {
     time: SystemTime,
-    /// The same in microseconds since 1970.
     micros: i64,
 }
 

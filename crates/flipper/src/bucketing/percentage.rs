@@ -8,8 +8,8 @@ use crate::{Error, Result};
 
 /// A fixed share: 0 is no caller, 0.25 a quarter of them, 1 all.
 ///
-/// A client refuses to write a share outside 0 to 1, with `InvalidInput`. The Python library may have stored any JSON: below 0 is no caller,
-/// above 1 all, and anything but a number turns the flag off, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
+/// A client refuses to write a share outside 0 to 1. The Python library may have stored any JSON: below 0 is no caller, above 1 all, and
+/// anything but a number turns the flag off, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
 ///
 /// ```
 /// use flipper::bucketing::Percentage;

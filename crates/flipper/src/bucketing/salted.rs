@@ -11,9 +11,8 @@ const BUCKETS: u64 = 100_000;
 
 /// A share of all callers, by a hash of one attribute and the flag's name. **The Python library cannot load it.**
 ///
-/// Each flag chooses its callers independently of other flags, in steps of 0.001 %. Raising the percentage never turns a caller off, and
-/// 10 % is 10 %. The Python library raises `InvalidBucketerTypeError` for a flag with this bucketer: use it where Python does not read
-/// the flag.
+/// Each flag chooses its callers independently of other flags, in steps of 0.001 %. Raising the percentage never turns a caller off, and 10
+/// % is 10 %. The Python library raises `InvalidBucketerTypeError` for it: use it where Python does not read the flag.
 ///
 /// ```
 /// use flipper::Bucketer;
@@ -28,8 +27,8 @@ const BUCKETS: u64 = 100_000;
 /// (`["CHECKOUT", 7]`), are hashed by SHA-1. The first 8 bytes of the hash, as a big-endian integer, modulo 100,000 are
 /// the bucket; the flag is on when the bucket is less than the percentage times 100,000, rounded to the nearest integer.
 ///
-/// Without the attribute the flag is on at 100 % only, with the reason [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and
-/// `"7"` are different callers. Flags of one name under different base keys choose the same callers.
+/// Without the attribute the flag is on at 100 % only: [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and `"7"`
+/// are different callers. Flags of one name under different base keys choose the same callers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaltedPercentageBucketer {
     percentage: AnyPercentage,

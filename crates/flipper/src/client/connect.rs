@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::FeatureFlagClient;
 use crate::background;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::state::Health;
 use crate::url;
 
@@ -31,7 +31,7 @@ pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
             // With a `last_sync` the flags arrived just now.
             if let (Health::Stale { reason, .. }, None) = (status.health, status.last_sync) {
                 let message = format!("the store's flags did not arrive within {CONNECT_WITHIN:?}: {reason}");
-                return Err(Error::new(ErrorKind::Unavailable).with_message(message));
+                return Err(Error::unavailable(message));
             }
         }
     }

@@ -5,9 +5,8 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
-use super::FeatureFlag;
-use super::FeatureFlagClient;
 use super::write::object;
+use super::{FeatureFlag, FeatureFlagClient};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
 use crate::json::{Json, Object};

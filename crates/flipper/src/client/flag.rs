@@ -15,8 +15,7 @@ use crate::table::Slot;
 
 /// A flag, bound to its name; made by [`FeatureFlagClient::get`]. It has the client's methods without the name.
 ///
-/// The flag need not exist: the handle finds it once it does, also when it is destroyed and created again. From then on a check is one
-/// atomic load, without a lookup by name.
+/// The flag need not exist: the handle finds it once it does, also after it was destroyed. From then on a check is one atomic load.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -30,6 +29,10 @@ use crate::table::Slot;
 /// assert!(flag.is_enabled());
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
+///
+/// # Errors
+///
+/// Each method has those of the client's method of the same name, such as [`FeatureFlagClient::enable`].
 #[derive(Clone)]
 pub struct FeatureFlag<M = Local> {
     client: FeatureFlagClient<M>,
@@ -157,10 +160,6 @@ impl<M> FeatureFlag<M> {
     }
 
     /// All metadata of the flag; see [`FeatureFlagClient::meta`].
-    ///
-    /// # Errors
-    ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn meta(&self) -> Result<Json>
     where
         M: Checks,
@@ -169,10 +168,6 @@ impl<M> FeatureFlag<M> {
     }
 
     /// The data that `create` and `set_client_data` stored with the flag.
-    ///
-    /// # Errors
-    ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn client_data(&self) -> Result<Json>
     where
         M: Checks,
@@ -181,10 +176,6 @@ impl<M> FeatureFlag<M> {
     }
 
     /// The whole flag, from memory.
-    ///
-    /// # Errors
-    ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
     pub fn record(&self) -> Result<Arc<FlagRecord>>
     where
         M: Checks,
@@ -193,19 +184,11 @@ impl<M> FeatureFlag<M> {
     }
 
     /// The flag as the store has it, or `None`.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::fetch`].
     pub async fn fetch(&self) -> Result<Option<Arc<FlagRecord>>> {
         self.client.fetch(&self.name).await
     }
 
     /// The check through the store.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::fetch_enabled`].
     pub async fn fetch_enabled(&self, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         self.client.fetch_enabled_or(&self.name, context, self.default).await
     }
@@ -213,82 +196,46 @@ impl<M> FeatureFlag<M> {
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
     /// Enables the flag.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`]; the same for all writes.
     pub async fn enable(&self) -> Result<()> {
         self.client.enable(&self.name).await
     }
 
     /// Disables the flag.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`].
     pub async fn disable(&self) -> Result<()> {
         self.client.disable(&self.name).await
     }
 
     /// Enables a disabled flag, and disables an enabled one; returns the new state.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`].
     pub async fn toggle(&self) -> Result<bool> {
         self.client.toggle(&self.name).await
     }
 
     /// Destroys the flag. The handle stays valid: it finds a flag that is created again under the name.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::destroy`].
     pub async fn destroy(&self) -> Result<()> {
         self.client.destroy(&self.name).await
     }
 
     /// Merges top-level keys into the client data; see [`FeatureFlagClient::set_client_data`].
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::set_client_data`].
     pub async fn set_client_data(&self, data: impl Serialize) -> Result<()> {
         self.client.set_client_data(&self.name, data).await
     }
 
     /// Adds a condition; all conditions of a flag must hold.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`].
     pub async fn add_condition(&self, condition: Condition) -> Result<()> {
         self.client.add_condition(&self.name, condition).await
     }
 
     /// Replaces all conditions.
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`].
     pub async fn set_conditions(&self, conditions: impl IntoIterator<Item = Condition>) -> Result<()> {
         self.client.set_conditions(&self.name, conditions).await
     }
 
     /// Sets the bucketer; see [`FeatureFlagClient::set_bucketer`].
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::enable`].
     pub async fn set_bucketer(&self, bucketer: impl Into<Bucketer>) -> Result<()> {
         self.client.set_bucketer(&self.name, bucketer).await
     }
 
     /// Changes several properties in one atomic write; see [`FeatureFlagClient::update`].
-    ///
-    /// # Errors
-    ///
-    /// As [`FeatureFlagClient::update`].
     pub async fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.client.update(&self.name, change).await
     }

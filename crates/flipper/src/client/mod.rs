@@ -74,9 +74,9 @@ struct Core {
 impl FeatureFlagClient<Local> {
     /// A client of any store, with all its flags in memory.
     ///
-    /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself for non-default
-    /// settings, such as a snapshot file. The flags arrive in the background, and [`ready`](Self::ready) waits for them. Those of a snapshot
-    /// file are in memory when this returns.
+    /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself to set a
+    /// snapshot file. The flags arrive in the background, and [`ready`](Self::ready) waits for them; those of a snapshot file are there at
+    /// once.
     #[must_use]
     pub fn new(store: impl FeatureFlagStore) -> Self {
         Self::builder().build(store)
@@ -171,8 +171,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a write is tried again while other writers change the same flag, before it is a `Conflict`; 10 s by default. The store
-    /// itself limits a single call.
+    /// How long a write is tried while others change the flag, before it is a `Conflict`; 10 s by default. The store limits each call.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;

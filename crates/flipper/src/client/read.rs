@@ -2,8 +2,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::FeatureFlag;
-use super::{FeatureFlagClient, Local};
+use super::{FeatureFlag, FeatureFlagClient, Local};
 use crate::context::Attributes;
 use crate::error::{Error, Result};
 use crate::evaluation::{Environment, Evaluation, Exact, NO_ATTRIBUTES, Plan, Reason};
@@ -222,8 +221,7 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.status()
     }
 
-    /// Waits until the store's flags are in memory for the first time. Those of a snapshot file count; they may be
-    /// [stale](Self::status).
+    /// Waits until the store's flags are in memory for the first time. Those of a snapshot file count; they may be [stale](Self::status).
     ///
     /// **It may wait for ever**: while the store is unreachable, it is tried again. Set a limit, such as `tokio::time::timeout`, if the
     /// program should start without its flags; checks return their defaults until the flags arrive.
@@ -238,8 +236,8 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.ready().await
     }
 
-    /// Closes the store: ends its background work, and releases its connections and files. Checks go on with the last known flags; writes
-    /// are `Unavailable`.
+    /// Closes the store: ends its background work, releases connections and files. Checks go on with the last flags; writes are
+    /// `Unavailable`.
     ///
     /// # Errors
     ///
@@ -248,8 +246,7 @@ impl<M> FeatureFlagClient<M> {
         self.core.store.close().await
     }
 
-    /// Every change from now on: by this client, another one, or another process. [`subscribe`](Self::subscribe) reports only this client's
-    /// own writes, and can veto them.
+    /// Every change from now on, by any writer; [`subscribe`](Self::subscribe) reports only this client's own writes, and can veto them.
     pub fn changes(&self) -> Changes
     where
         M: Checks,

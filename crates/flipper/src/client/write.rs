@@ -43,10 +43,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     /// Disables the flag.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub async fn disable(&self, name: &str) -> Result<()> {
         self.change(name, |record| {
             record.set_enabled(false);
@@ -56,10 +52,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     /// Enables a disabled flag, and disables an enabled one; returns the new state.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub async fn toggle(&self, name: &str) -> Result<bool> {
         let mut enabled = false;
         self.change(name, |record| {
@@ -72,10 +64,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     /// Destroys the flag, even an unreadable one.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub async fn destroy(&self, name: &str) -> Result<()> {
         self.write(name, |_| Ok((Verb::Destroy, None))).await
     }
@@ -96,8 +84,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and `InvalidInput` if `data` is not an object, cannot be JSON, or makes the client data larger than
-    /// 256 KiB.
+    /// As [`enable`](Self::enable), and `InvalidInput` if `data` is not an object, cannot be JSON, or makes the client data exceed 256 KiB.
     pub async fn set_client_data(&self, name: &str, data: impl Serialize) -> Result<()> {
         let object = object(&data).map_err(|error| error.with_flag(name))?;
         // Dropped before the first await: the future is `Send` even if `data` is not.
@@ -120,10 +107,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     /// Adds a condition; all conditions of a flag must hold.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub async fn add_condition(&self, name: &str, condition: Condition) -> Result<()> {
         self.change(name, move |record| {
             record.add_condition(condition.clone());
@@ -133,10 +116,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     /// Replaces all conditions.
-    ///
-    /// # Errors
-    ///
-    /// As [`enable`](Self::enable).
     pub async fn set_conditions(&self, name: &str, conditions: impl IntoIterator<Item = Condition>) -> Result<()> {
         let conditions: Vec<_> = conditions.into_iter().collect();
         self.change(name, move |record| {
@@ -266,7 +245,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             };
             let (verb, record) = change(&stored).map_err(place)?;
             let event = WriteEvent::new(name, verb);
-            // Only once, however often the write is tried.
             if !std::mem::replace(&mut announced, true) {
                 core.subscribers.pre(&event)?;
             }

@@ -2,8 +2,7 @@ use super::{Check, Condition};
 use crate::context::Attributes;
 use crate::names::Names;
 
-/// The checks of all conditions of a flag, by variable. Their order does not matter for whether all hold; [`Condition::check`] finds the
-/// first that fails.
+/// The checks of all conditions of a flag, by variable: for whether all hold, their order does not matter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
     variables: Names,

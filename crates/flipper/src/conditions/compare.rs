@@ -1,5 +1,4 @@
-//! Python's comparisons: numbers by their exact value, whatever their type, strings by code point, lists element by
-//! element, objects for equality only.
+//! Python's comparisons: numbers by exact value whatever their type, strings by code point, lists by element, objects for equality only.
 
 use std::cmp::Ordering;
 use std::fmt::Write;

@@ -42,7 +42,7 @@ macro_rules! local_store_conformance_tests {
 
 /// Makes a module of tests, one for each behaviour of a store with unreadable values.
 ///
-/// The first closure is as in [`store_conformance_tests!`](crate::store_conformance_tests). The second writes bytes to the place of that flag,
+/// The first closure is as in [`store_conformance_tests!`](crate::store_conformance_tests). The second writes bytes to the place of a flag,
 /// bypassing the store: by the driver, as another program would.
 ///
 /// ```
@@ -84,8 +84,8 @@ macro_rules! local_corrupt_conformance_tests {
 
 /// Makes a module of tests, one for each behaviour of a store that is opened again.
 ///
-/// The first closure returns a store and what holds its flags, as in [`store_conformance_tests!`](crate::store_conformance_tests). The second
-/// opens it again after the first store was dropped.
+/// The first closure returns a store and what holds its flags, as [`store_conformance_tests!`](crate::store_conformance_tests) explains.
+/// The second opens it again after the first store was dropped.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;

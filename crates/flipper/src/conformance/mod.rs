@@ -15,21 +15,20 @@
 //! flipper::conformance::prove(async || MemoryFeatureFlagStore::new());
 //! ```
 //!
-//! The closure is called once for each test and returns **a store of its own, without flags**: another base key, another file, another table.
-//! If something must live as long as the store, such as a temporary folder or a server, it returns both: `(store, folder)`; if a server may
-//! be missing, an `Option`; see [`TestStore`]. It runs inside a tokio runtime, for drivers that need one. The tests need no runtime, and no
+//! The closure is called once for each test and returns **a store of its own, without flags**: another base key, file or table. If
+//! something must live as long as the store, such as a temporary folder or a server, it returns both: `(store, folder)`; if a server may be
+//! missing, an `Option`; see [`TestStore`]. It runs inside a tokio runtime, for drivers that need one. The tests need no runtime, and no
 //! dependency besides this crate. They use flag names of their own and never clear a store.
 //!
-//! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): if a store hangs, the named test fails. Test
-//! a store whose `watch` polls with an interval well below that.
+//! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): if a store hangs, the named test fails.
+//! Test a store whose `watch` polls with an interval well below that.
 //!
 //! # What to run
 //!
 //! - [`store_conformance_tests!`](crate::store_conformance_tests): for every store.
 //! - The same over [`TwoConnections`] to one place: for every store that several processes share.
 //! - [`reopened_conformance_tests!`](crate::reopened_conformance_tests): for every store whose flags outlive its process.
-//! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): for a [`LocalFeatureFlagStore`], instead of the first, which it
-//!   includes.
+//! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): the first and more, for a [`LocalFeatureFlagStore`].
 //! - [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) and
 //!   [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests): for every store in which another program can store
 //!   unreadable values.

@@ -18,9 +18,8 @@ use super::Value;
 /// assert_eq!(context.attribute(3).0, "type");
 /// ```
 ///
-/// A name is an identifier (`r#type` means `type`) or a string literal. A value is a list in brackets, or any expression that converts into
-/// a [`Value`](crate::context::Value). Names may repeat, see [`Attributes`](crate::context::Attributes). From about a hundred attributes on, use
-/// [`Context`](crate::Context).
+/// A name is an identifier (`r#type` means `type`) or a string; names may repeat, see [`Attributes`](crate::context::Attributes). A value
+/// is a list in brackets, or converts into a [`Value`](crate::context::Value). From about a hundred on, use [`Context`](crate::Context).
 #[macro_export]
 macro_rules! context {
     () => {{
@@ -32,8 +31,7 @@ macro_rules! context {
     };
 }
 
-/// The steps of [`context!`](crate::context!). It uses `Value::List { 0: … }`, not `Value::List(…)`, so that the borrowed list lives as
-/// long as the array that contains it.
+/// The steps of [`context!`](crate::context!). With `Value::List { 0: … }`, not `Value::List(…)`, the borrowed list lives long enough.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __context {

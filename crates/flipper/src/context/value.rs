@@ -51,17 +51,24 @@ impl Value<'_> {
     }
 }
 
-macro_rules! from_int {
-    ($($int:ty)*) => {$(
-        impl From<$int> for Value<'_> {
-            fn from(value: $int) -> Self {
-                Self::Int(i64::from(value))
+macro_rules! from {
+    ($($variant:ident: $($type:ty),*;)*) => {$($(
+        impl<'a> From<$type> for Value<'a> {
+            fn from(value: $type) -> Self {
+                Self::$variant(value.into())
             }
         }
-    )*};
+    )*)*};
 }
 
-from_int!(i8 i16 i32 i64 u8 u16 u32);
+from! {
+    Bool: bool;
+    Int: i8, i16, i32, i64, u8, u16, u32;
+    Float: f64, f32;
+    Str: &'a str;
+    List: &'a [Value<'a>];
+    Json: &'a Json;
+}
 
 impl From<u64> for Value<'_> {
     fn from(value: u64) -> Self {
@@ -81,51 +88,15 @@ impl From<isize> for Value<'_> {
     }
 }
 
-impl From<f64> for Value<'_> {
-    fn from(value: f64) -> Self {
-        Self::Float(value)
-    }
-}
-
-impl From<f32> for Value<'_> {
-    fn from(value: f32) -> Self {
-        Self::Float(f64::from(value))
-    }
-}
-
-impl From<bool> for Value<'_> {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(value: &'a str) -> Self {
-        Self::Str(value)
-    }
-}
-
 impl<'a> From<&'a String> for Value<'a> {
     fn from(value: &'a String) -> Self {
         Self::Str(value)
     }
 }
 
-impl<'a> From<&'a [Value<'a>]> for Value<'a> {
-    fn from(value: &'a [Value<'a>]) -> Self {
-        Self::List(value)
-    }
-}
-
 impl<'a, const N: usize> From<&'a [Value<'a>; N]> for Value<'a> {
     fn from(value: &'a [Value<'a>; N]) -> Self {
         Self::List(value)
-    }
-}
-
-impl<'a> From<&'a Json> for Value<'a> {
-    fn from(value: &'a Json) -> Self {
-        Self::Json(value)
     }
 }
 

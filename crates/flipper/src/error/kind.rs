@@ -5,8 +5,7 @@ use super::{Error, Result};
 
 /// What went wrong, for programs that decide by it.
 ///
-/// Each kind has a [code](Self::code), a text that is stable across versions, for logs, scripts and other programs. `Display` writes it, and
-/// `FromStr` reads it.
+/// Each kind has a [code](Self::code) that is stable across versions, for logs and programs. `Display` writes it, and `FromStr` reads it.
 ///
 /// ```
 /// use flipper::ErrorKind;
@@ -22,8 +21,7 @@ pub enum ErrorKind {
     FlagNotFound,
     /// The flag exists already.
     FlagExists,
-    /// The name cannot be a new flag's: it is empty, longer than 255 bytes, or contains a `/` or a control character. Or the store cannot
-    /// store it.
+    /// The name cannot be a new flag's (empty, over 255 bytes, with a `/` or a control character), or the store cannot store it.
     InvalidName,
     /// An argument is invalid: a URL, client data, a condition, a bucketer.
     InvalidInput,

@@ -34,8 +34,8 @@ pub(crate) const MAX_DEPTH: usize = 512;
 
 /// A JSON value that keeps a stored flag exactly: integers of any size and the order of keys.
 ///
-/// `Display` writes the text of Python's `json.dumps`, byte for byte; the hash buckets of a mixed fleet depend on it. Equality is structural:
-/// `1`, `1.0` and `true` are three different values, and the order of keys does not count. Flag conditions compare numbers by value.
+/// `Display` writes the text of Python's `json.dumps`, byte for byte; hash buckets depend on it. Equality is structural: `1`, `1.0` and
+/// `true` are different values, and the order of keys does not count. Flag conditions compare numbers by value.
 ///
 /// ```
 /// use flipper::json::Json;
@@ -113,9 +113,9 @@ impl Json {
         to_json::to_json(value)
     }
 
-    /// The value as a `serde_json::Value`, with losses: keys may be sorted; an integer outside `i64` and `u64` becomes the nearest float, or
-    /// the string of its digits if there is no such float; a float that is not finite becomes null, and a lone surrogate U+FFFD. The same
-    /// holds for all serde formats without such floats.
+    /// The value as a `serde_json::Value`, with losses: keys may be sorted; an integer outside `i64` and `u64` becomes the nearest float,
+    /// or beyond `f64` a string of digits; a float that is not finite becomes null, a lone surrogate U+FFFD. The same holds for other serde
+    /// formats without these.
     #[must_use]
     pub fn to_serde(&self) -> serde_json::Value {
         serde::to_serde(self)
@@ -208,52 +208,27 @@ impl std::str::FromStr for Json {
     }
 }
 
-impl From<bool> for Json {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
-}
-
-impl From<&str> for Json {
-    fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
-    }
-}
-
-impl From<String> for Json {
-    fn from(text: String) -> Self {
-        Self::String(text)
-    }
-}
-
-impl From<Number> for Json {
-    fn from(number: Number) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<Object> for Json {
-    fn from(object: Object) -> Self {
-        Self::Object(object)
-    }
-}
-
 impl<T: Into<Json>> From<Vec<T>> for Json {
     fn from(items: Vec<T>) -> Self {
         Self::Array(items.into_iter().map(Into::into).collect())
     }
 }
 
-macro_rules! from_integers {
-    ($($integer:ty),*) => {$(
-        impl From<$integer> for Json {
-            fn from(value: $integer) -> Self {
-                Self::Number(value.into())
+macro_rules! from {
+    ($($variant:ident: $($type:ty),*;)*) => {$($(
+        impl From<$type> for Json {
+            fn from(value: $type) -> Self {
+                Self::$variant(value.into())
             }
         }
-    )*};
+    )*)*};
 }
-from_integers!(i32, i64, u32, u64, usize, i128, u128);
+from! {
+    Bool: bool;
+    Number: Number, i32, i64, u32, u64, usize, i128, u128;
+    String: &str, String;
+    Object: Object;
+}
 
 impl TryFrom<f64> for Json {
     type Error = Error;

@@ -2,8 +2,7 @@ use std::fmt::{self, Write};
 
 use crate::stack_text::StackText;
 
-/// A JSON number: an integer of any size, or a float. Floats that are not finite are not JSON, but Python writes `NaN` and `Infinity`, and
-/// they are read and written back.
+/// A JSON number: an integer of any size, or a float. `NaN` and `Infinity` are not JSON, but read and written, as Python does.
 ///
 /// ```
 /// use flipper::json::Number;

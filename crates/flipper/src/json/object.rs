@@ -6,8 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::{Json, LoneSurrogates, write_string};
 
-/// Up to this many keys are searched one by one. Nearly all objects of flags are smaller, and a list without an index is read in a fraction
-/// of the time and memory.
+/// Up to this many keys are searched one by one. Nearly all objects are smaller; without an index they take a fraction of time and memory.
 const FEW: usize = 8;
 
 /// A JSON object. Keys keep their insertion order, which equality ignores.

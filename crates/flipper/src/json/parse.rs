@@ -180,8 +180,8 @@ impl<'a> Parser<'a> {
         self.object_of(&[], depth, entry)
     }
 
-    /// Reads an object that probably begins with these keys, each in quotes, with the colon and the space after it. Comparing a key takes
-    /// less time than reading it.
+    /// Reads an object that probably begins with these keys, each in quotes, with colon and space: comparing a key is faster than reading
+    /// it.
     pub(crate) fn object_of(
         &mut self,
         expected: &[&'static str],

@@ -7,8 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Json, MAX_DEPTH, Number, NumberRef, Object, parse_str};
 
-/// The name by which `serde_json` recognises its `RawValue`, the only way to bypass its own numbers, in both directions. Other formats do
-/// not recognise it, and read a plain value.
+/// The name by which `serde_json` recognises its `RawValue`, the only way around its own numbers. Other formats read a plain value.
 pub(super) const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 pub(super) fn to_serde(json: &Json) -> serde_json::Value {
@@ -107,6 +106,14 @@ impl<'de> DeserializeSeed<'de> for Reader {
     }
 }
 
+macro_rules! scalars {
+    ($($method:ident: $type:ty;)*) => {$(
+        fn $method<E: de::Error>(self, value: $type) -> Result<Json, E> {
+            Ok(value.into())
+        }
+    )*};
+}
+
 impl<'de> Visitor<'de> for Reader {
     type Value = Json;
 
@@ -130,36 +137,18 @@ impl<'de> Visitor<'de> for Reader {
         self.deserialize(deserializer)
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Json, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Json, E> {
-        Ok(value.into())
+    scalars! {
+        visit_bool: bool;
+        visit_i64: i64;
+        visit_u64: u64;
+        visit_i128: i128;
+        visit_u128: u128;
+        visit_str: &str;
+        visit_string: String;
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json, E> {
         value.try_into().map_err(E::custom)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json, E> {
-        Ok(text.into())
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Json, E> {
-        Ok(text.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {

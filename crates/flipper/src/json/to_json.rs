@@ -65,9 +65,9 @@ fn wrap(variant: Option<&str>, value: Json) -> Json {
 }
 
 macro_rules! scalars {
-    ($($method:ident: $type:ty),*) => {$(
+    ($($method:ident: $type:ty => $json:ty;)*) => {$(
         fn $method(self, value: $type) -> Done {
-            Ok(value.into())
+            Ok(<$json>::from(value).into())
         }
     )*};
 }
@@ -83,31 +83,20 @@ impl Serializer for ToJson {
     type SerializeStruct = Struct;
     type SerializeStructVariant = Map;
 
-    scalars!(
-        serialize_bool: bool,
-        serialize_i32: i32,
-        serialize_i64: i64,
-        serialize_i128: i128,
-        serialize_u32: u32,
-        serialize_u64: u64,
-        serialize_u128: u128,
-        serialize_str: &str
-    );
-
-    fn serialize_i8(self, value: i8) -> Done {
-        Ok(i32::from(value).into())
-    }
-
-    fn serialize_i16(self, value: i16) -> Done {
-        Ok(i32::from(value).into())
-    }
-
-    fn serialize_u8(self, value: u8) -> Done {
-        Ok(u32::from(value).into())
-    }
-
-    fn serialize_u16(self, value: u16) -> Done {
-        Ok(u32::from(value).into())
+    scalars! {
+        serialize_bool: bool => bool;
+        serialize_i8: i8 => i32;
+        serialize_i16: i16 => i32;
+        serialize_i32: i32 => i32;
+        serialize_i64: i64 => i64;
+        serialize_i128: i128 => i128;
+        serialize_u8: u8 => u32;
+        serialize_u16: u16 => u32;
+        serialize_u32: u32 => u32;
+        serialize_u64: u64 => u64;
+        serialize_u128: u128 => u128;
+        serialize_char: char => String;
+        serialize_str: &str => String;
     }
 
     fn serialize_f32(self, value: f32) -> Done {
@@ -117,10 +106,6 @@ impl Serializer for ToJson {
 
     fn serialize_f64(self, value: f64) -> Done {
         Number::from_f64(value).map(Json::Number).ok_or_else(|| Failed(format!("{value} is not a JSON number")))
-    }
-
-    fn serialize_char(self, value: char) -> Done {
-        Ok(value.to_string().into())
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Done {

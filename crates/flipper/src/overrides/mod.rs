@@ -6,9 +6,10 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
 
 use self::holders::Holder;
+use crate::lock::RwLock;
 
 /// The number of guards. A check reads only this while nothing is overridden, at nearly no cost.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -31,8 +32,8 @@ impl Flags {
     }
 }
 
-/// Overrides some flags for as long as it lives, for this test alone; made by [`override_flags!`](crate::override_flags!). The
-/// [module](crate::testing) explains where.
+/// Overrides some flags while it lives, for this test alone, as the [module](crate::testing) explains; made by
+/// [`override_flags!`](crate::override_flags!).
 #[must_use = "the override ends when this is dropped: `let _overrides = override_flags!(…);`"]
 pub struct OverrideGuard {
     number: u64,
@@ -43,7 +44,7 @@ pub struct OverrideGuard {
 pub(crate) fn add(flags: Arc<dyn Any + Send + Sync>, answers: Arc<[(String, bool)]>) -> OverrideGuard {
     let guard = OverrideGuard { number: next_number(), holder: holders::current(), answers: answers.clone() };
     let new = Override { number: guard.number, flags: Flags(flags), answers };
-    OVERRIDES.write().unwrap_or_else(PoisonError::into_inner).entry(guard.holder).or_default().push(new);
+    OVERRIDES.write().entry(guard.holder).or_default().push(new);
     LIVE.fetch_add(1, Ordering::Relaxed);
     guard
 }
@@ -56,7 +57,7 @@ impl Drop for OverrideGuard {
     fn drop(&mut self) {
         // Dropped after the lock: it may be the last owner of a store, whose drop may check a flag.
         let mut _ended = None;
-        let mut all = OVERRIDES.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = OVERRIDES.write();
         if let Some(list) = all.get_mut(&self.holder) {
             _ended = list.iter().position(|other| other.number == self.number).map(|at| list.remove(at));
             if list.is_empty() {
@@ -83,7 +84,7 @@ pub(crate) fn is_anything_overridden() -> bool {
 #[cold]
 #[inline(never)]
 pub(crate) fn overridden(address: usize, name: &str) -> Option<bool> {
-    let all = OVERRIDES.read().unwrap_or_else(PoisonError::into_inner);
+    let all = OVERRIDES.read();
     let here = holders::visible().into_iter().filter_map(|holder| all.get(&holder)).flatten();
     let mine = here.filter(|other| other.flags.address() == address);
     let answers = mine.filter_map(|other| {

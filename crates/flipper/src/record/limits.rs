@@ -16,8 +16,7 @@ const MAX_NEW_NAME: usize = 255;
 const MAX_NAME: usize = 4096;
 
 impl FlagRecord {
-    /// Checks that every reader can read the flag back. The client's writes call it; call it yourself before a record reaches a store by
-    /// another way.
+    /// Checks that every reader can read the flag back. The client's writes call it; so must other code that writes a record to a store.
     ///
     /// # Errors
     ///
@@ -54,8 +53,7 @@ impl Write for Size {
     }
 }
 
-/// Checks a name before a flag is written under it. Any name of the Python library passes, so that its flags can be written, copied and
-/// destroyed.
+/// Checks a name before a flag is written under it. Any name of the Python library passes, so that its flags can be changed.
 pub(crate) fn validate_name(name: &str) -> Result<()> {
     short_enough(name, MAX_NAME)
 }

@@ -43,8 +43,7 @@ impl FlagRecord {
     }
 }
 
-/// Fields that are read straight to their place: an intermediate object took most of the time of reading a flag. An error in a field is
-/// reported only if the text itself is valid.
+/// Fields read straight to their place: an intermediate object took most of the time. Their errors count only if the text itself is valid.
 trait Fields: Default {
     /// The usual order of the keys.
     const KEYS: &[&str];

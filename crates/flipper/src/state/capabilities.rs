@@ -1,5 +1,4 @@
-/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is a store of one program
-/// that is polled.
+/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is polled.
 ///
 /// ```
 /// use flipper::store::Capabilities;

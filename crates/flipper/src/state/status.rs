@@ -44,8 +44,8 @@ impl Status {
         self
     }
 
-    /// How long ago the flags in memory were last known to be the store's; `None` before the first time. For limits on the age of flags: it is
-    /// mostly below a second while the store is followed, and grows while it is not.
+    /// How long ago the flags in memory were last known to be the store's; `None` before the first time. Mostly below a second while the
+    /// store is followed; it grows while it is not.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         // A clock that was set back does not make flags older.

@@ -89,6 +89,10 @@ impl Version {
         }
     }
 
+    pub(crate) fn opaque_hex(&self) -> String {
+        self.as_opaque().unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The bytes of an opaque version.
     #[must_use]
     pub fn as_opaque(&self) -> Option<&[u8]> {

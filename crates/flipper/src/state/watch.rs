@@ -46,20 +46,20 @@ pub enum WatchEvent {
         /// Its name.
         name: String,
     },
-    /// A doubt begins: flags reported before may have changed. The connection is lost, an index went back, another server answers. The watch
-    /// keeps trying. Emitted again when the reason changes.
+    /// A doubt begins: flags reported before may have changed, since the connection is lost, an index went back, or another server answers.
+    /// The watch keeps trying. Emitted again when the reason changes.
     Lost(Error),
     /// The store can be followed again; a [`WatchEvent::Reset`] comes next.
     Restored,
-    /// A polling store has read all flags; these are their versions. Every difference from the previous read was reported. A watcher that
-    /// holds a different version read or wrote that flag in between, and must read it again.
+    /// A polling store has read all flags, and reported every difference from the previous read. A watcher that holds a version other than
+    /// these read or wrote that flag in between, and must read it again.
     Compared {
         /// The versions by the flags' names.
         versions: Arc<BTreeMap<String, Version>>,
     },
-    /// Every change made before `at` has been reported. A store that pushes emits this whenever it hears from its server, with or without
-    /// changes. A watcher reports its flags as stale when `valid_for` passes without the next such event. Before a [`WatchEvent::Reset`] that
-    /// ends a doubt, it says how long that list may be called current.
+    /// Every change made before `at` has been reported. A store that pushes emits this whenever it hears from its server. A watcher reports
+    /// its flags as stale when `valid_for` passes without the next such event. Before a [`WatchEvent::Reset`] that ends a doubt, it says
+    /// how long that list may be called current.
     Confirmed {
         /// When the request was sent, or the push arrived, that confirms it.
         at: Instant,

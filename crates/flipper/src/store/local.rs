@@ -7,8 +7,7 @@ use crate::error::Result;
 use crate::state::Status;
 use crate::table::FlagTable;
 
-/// A store that holds all its flags in this process, in a [`FlagTable`] that it keeps current, so that checks read memory: the memory store,
-/// and a mirror of any other store.
+/// A store with all its flags in a [`FlagTable`] that it keeps current, so that checks read memory: the memory store, or a mirror.
 ///
 /// The sentences under `# Behavior` are proved by `local_store_conformance_tests!`.
 ///

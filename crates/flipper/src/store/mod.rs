@@ -16,9 +16,9 @@ pub use self::many::FlagStream;
 #[cfg(any(feature = "sqlite", feature = "redis", feature = "consul", feature = "thrift"))]
 pub(crate) use self::many::pages;
 pub(crate) use self::many::{give_up, whole};
-#[cfg(feature = "redis")]
-pub(crate) use self::polling::differences;
 pub use self::polling::watch_by_polling;
+#[cfg(feature = "redis")]
+pub(crate) use self::polling::{differences, versions};
 use crate::error::Result;
 pub use crate::identity::Identity;
 pub use crate::inspection::{Check, Finding};
@@ -43,15 +43,14 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// | [`get_cached`](Self::get_cached), [`local`](Self::local) | for wrappers: a copy, or all flags in memory |
 /// | [`close`](Self::close) | an orderly end |
 ///
-/// Every sentence under `# Behavior` has a test of that name in the conformance suite (feature `conformance`), which proves
-/// a store correct: see `store_conformance_tests!`. Those that begin with `corrupt_` are about foreign values
-/// in the place of flags; `corrupt_conformance_tests!` runs them.
+/// Every sentence under `# Behavior` has a test of that name in the conformance suite (feature `conformance`): see
+/// `store_conformance_tests!`. Those that begin with `corrupt_` are about foreign values in the place of flags: see
+/// `corrupt_conformance_tests!`.
 ///
 /// A store is shared by threads and tasks. Futures may be dropped at any point: a pending write is then either
 /// applied whole, possibly later, or has no effect. No method may wait without a limit, or block its thread for long.
 ///
-/// `Display` prints what a person should read in a log, without secrets: `Redis(features)`; a wrapper prints what it wraps
-/// too: `Mirrored(Redis(features))`.
+/// `Display` prints what a person should read in a log, without secrets: `Redis(features)`, or in a wrapper `Mirrored(Redis(features))`.
 #[async_trait]
 pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// The flag of this name, or `None`.
@@ -60,17 +59,14 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// - `get_missing`: a flag that does not exist is `None`, not an error.
     /// - `get_after_put`: what was put is read back equal, in every field and to the digit, unknown fields included.
-    /// - `get_is_authoritative`: a `get` that begins after a write has returned sees that write, from any thread and through
-    ///   any clone or connection.
+    /// - `get_is_authoritative`: a `get` that begins after a write has returned sees that write, from any thread, clone or connection.
     /// - `get_is_whole`: a `get` concurrent with puts of the flag returns one of the flags put, whole, and never `None`.
-    /// - `get_foreign_name`: an unusual name, such as an empty one or one with a slash, is `None` if no flag has it, not an
-    ///   error.
+    /// - `get_foreign_name`: an unusual name, such as an empty one or one with a slash, is `None` if no flag has it, not an error.
     /// - `corrupt_get`: an unreadable value is returned with its version; its record is the error.
     ///
     /// # Errors
     ///
-    /// `Unavailable` or `Unauthorized` as the store has it. A value that cannot be read is no error of the call: it is in
-    /// [`Stored::record`].
+    /// `Unavailable` or `Unauthorized`. A value that cannot be read is no error of the call: it is in [`Stored::record`].
     async fn get(&self, name: &str) -> Result<Option<Stored>>;
 
     /// Writes the whole flag if `when` holds, and gives its new version.
@@ -79,27 +75,26 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// - `put_any`: with [`Precondition::Any`] the flag is created or replaced.
     /// - `put_absent`: with [`Precondition::Absent`] it is created; if it exists, that is a `Conflict` and nothing changes.
-    /// - `put_unchanged`: with [`Precondition::Unchanged`] it is replaced if it still has that version; otherwise, or if it is
-    ///   gone, that is a `Conflict` and nothing changes.
+    /// - `put_unchanged`: with [`Precondition::Unchanged`] it is replaced if it has that version; else that is a `Conflict`: nothing
+    ///   changes.
     /// - `put_same_again`: putting the stored content again succeeds and returns a valid version.
     /// - `put_version_is_read_back`: the version returned is the one that `get` and `list` give until the next write.
     /// - `put_new_version`: a put that changes the flag returns a new version.
     /// - `put_ordered_versions`: if [`capabilities`](Self::capabilities) has ordered versions, each put of a flag that changes it returns a
     ///   higher number than the one before, even if it was deleted in between.
     /// - `put_aba`: a version read before a delete and a new creation with other content does not hold any more.
-    /// - `put_is_atomic`: of several writers with the same version, or that want to create the same flag, one succeeds and
-    ///   the others get a `Conflict`.
+    /// - `put_is_atomic`: of several writers with the same version, or that create the same flag, one succeeds; the others get a
+    ///   `Conflict`.
     /// - `put_no_lost_update`: writers that read, change and put, and retry on `Conflict`, lose nothing.
     /// - `put_invalid_name`: a name over 4 KiB is `InvalidName` and nothing is written.
-    /// - `put_names_of_python`: a name of any other text, as the Python library may have given it, is kept byte for byte, or is
-    ///   `InvalidName` and nothing is written.
+    /// - `put_names_of_python`: any other name, as the Python library may give it, is kept to the byte, or is `InvalidName`: nothing is
+    ///   written.
     /// - `put_touches_one`: other flags, and their versions, stay as they are.
     /// - `put_unicode_and_long_names`: names that can be created, of up to 255 bytes, are kept apart, byte for byte.
     /// - `put_large_record`: a flag with 200 KiB of client data is kept whole.
     /// - `corrupt_put`: an unreadable value counts as existing for the precondition, and is replaced as any other.
     /// - `put_dropped`: a put that is dropped half-way is applied whole or not at all, and does not block other writes of the flag.
-    /// - `reopen_keeps_flags`: a store that keeps its flags beyond the process has them when it is opened again, and not those that
-    ///   were deleted.
+    /// - `reopen_keeps_flags`: a store that keeps flags beyond the process has them when it is opened again, without the deleted ones.
     /// - `reopen_keeps_versions`: a version read before still holds then, and one that did not hold does not.
     ///
     /// # Errors
@@ -114,8 +109,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// - `delete_existing`: the flag is gone from `get` and `list`.
     /// - `delete_missing`: with [`Precondition::Any`] a missing flag is no error, and nothing changes.
-    /// - `delete_unchanged`: with [`Precondition::Unchanged`] it is deleted if it still has that version; otherwise, or if it is
-    ///   gone, that is a `Conflict` and nothing changes.
+    /// - `delete_unchanged`: with [`Precondition::Unchanged`] it is deleted if it has that version; else that is a `Conflict`: nothing
+    ///   changes.
     /// - `delete_absent`: with [`Precondition::Absent`] an existing flag is a `Conflict` and a missing one is no error.
     /// - `delete_aba`: as `put_aba`.
     /// - `delete_is_atomic`: of several deletes and puts with the same version one succeeds and the others get a `Conflict`.
@@ -153,8 +148,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// # Behavior
     ///
-    /// - `watch_begins_with_reset`: the first event is [`WatchEvent::Reset`] with all flags, or `Serving` and then that; of a
-    ///   wrapper that holds flags, with all that it holds.
+    /// - `watch_begins_with_reset`: first, or after `Serving`, comes [`WatchEvent::Reset`] with all flags, or all that a wrapper holds.
     /// - `watch_put`: a put is reported as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
     /// - `watch_delete`: a delete is reported as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
     /// - `watch_no_gap`: every write made after the call of `watch` is reported, at the latest in the first `Reset`.
@@ -207,8 +201,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         results
     }
 
-    /// All flags one by one, in no order: of many flags only a part is in memory at once. An error ends the stream. The default
-    /// reads [`list`](Self::list) whole.
+    /// All flags one by one, unordered, with only a part in memory. An error ends the stream. The default reads [`list`](Self::list).
     ///
     /// # Behavior
     ///
@@ -223,9 +216,9 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         whole(self)
     }
 
-    /// This store as one that holds its flags in this process, if it does: a client then checks what it holds, and wraps every other
-    /// store in a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). `None` by default; a wrapper that holds nothing gives
-    /// what its store gives, wrapped.
+    /// This store as one that holds its flags in this process, if it does: a client then checks these, and wraps any other store in a
+    /// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). `None` by default; a wrapper that holds nothing wraps what its store
+    /// gives.
     fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
         None
     }
@@ -244,8 +237,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Which store this is, without asking it: no epoch. The default is what it prints, which is enough where that names the
-    /// whole place.
+    /// Which store this is, without asking it: no epoch. The default is what it prints, which is enough where that names the whole place.
     fn identity(&self) -> Identity {
         Identity::new(self.to_string())
     }
@@ -254,8 +246,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// how changes arrive, how its clock goes. It changes nothing that is kept. The default lists all flags.
     async fn inspect(&self) -> Vec<Check> {
         vec![match self.list().await {
-            Ok(flags) => Check::new("flags", Finding::Fine, flags.len().to_string()),
-            Err(error) => Check::new("reachable", Finding::Fault, error.chain()),
+            Ok(flags) => Check::fine("flags", flags.len().to_string()),
+            Err(error) => Check::fault("reachable", error.chain()),
         }]
     }
 }

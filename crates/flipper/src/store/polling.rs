@@ -80,7 +80,7 @@ impl<S: FeatureFlagStore + ?Sized> Polling<'_, S> {
     }
 }
 
-fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
+pub(crate) fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
     flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
 }
 

@@ -1,84 +1,101 @@
-//! A watch whose events come from a task on the flipper thread.
+//! A watch whose events come from a task or a thread.
 
+#[cfg(any(feature = "consul", feature = "redis"))]
 use std::future::Future;
 use std::time::Duration;
+use std::vec;
 
 use futures_util::stream;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::Receiver;
+#[cfg(any(feature = "consul", feature = "redis"))]
+use tokio::sync::mpsc::{Sender, channel};
+#[cfg(any(feature = "consul", feature = "redis"))]
+use tokio::task::JoinSet;
 
 use crate::background;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, Result};
 use crate::state::{Watch, WatchEvent};
 
 /// How many events may wait for the reader of the stream.
-const QUEUE: usize = 64;
-
+pub(super) const QUEUE: usize = 64;
 const RESTART: Duration = Duration::from_secs(1);
 
-/// Starts the task when the watch is first read, ends it with the watch, and restarts it if it panics. `follow` gets the sender
-/// of its events, and whether the last event was `Lost`; it ends when the receiver is dropped.
-pub(super) fn feed<F>(store: String, follow: impl Fn(Sender<WatchEvent>, bool) -> F + Send + 'static) -> Watch<'static>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let feed = Feed { store, follow, task: None, lost: false };
+pub(super) struct Source {
+    /// Emitted before `events`.
+    pub(super) first: vec::IntoIter<WatchEvent>,
+    pub(super) events: Receiver<WatchEvent>,
+    /// Ends the task or thread when it is dropped.
+    pub(super) _end: Box<dyn Send>,
+}
+
+/// Starts the source when the watch is first read, and again when it ends, with the reason `ended`: then it has panicked, or the store is
+/// closed. `start` gets whether the last event was `Lost`.
+pub(super) fn feed(
+    store: String,
+    ended: impl Fn() -> Error + Send + 'static,
+    start: impl FnMut(bool) -> Result<Source> + Send + 'static,
+) -> Watch<'static> {
+    let feed = Feed { store, ended, start, source: None, lost: false };
     Box::pin(stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await;
+        match event {
+            WatchEvent::Lost(_) => feed.lost = true,
+            WatchEvent::Restored => feed.lost = false,
+            _ => {}
+        }
         Some((event, feed))
     }))
 }
 
-struct Feed<G> {
+/// A feed from a task on the flipper thread. `follow` gets the sender of its events, and whether the last event was `Lost`.
+#[cfg(any(feature = "consul", feature = "redis"))]
+pub(super) fn feed_by_task<F: Future<Output = ()> + Send + 'static>(
     store: String,
-    follow: G,
-    task: Option<(Receiver<WatchEvent>, Task)>,
+    follow: impl Fn(Sender<WatchEvent>, bool) -> F + Send + 'static,
+) -> Watch<'static> {
+    let ended = || Error::unavailable("the task that follows the store panicked");
+    feed(store, ended, move |lost| {
+        let handle = background::handle().map_err(Error::unavailable)?;
+        let (sender, events) = channel(QUEUE);
+        let mut task = JoinSet::new();
+        task.spawn_on(follow(sender, lost), handle);
+        Ok(Source { first: Vec::new().into_iter(), events, _end: Box::new(task) })
+    })
+}
+
+struct Feed<E, S> {
+    store: String,
+    ended: E,
+    start: S,
+    source: Option<Source>,
     lost: bool,
 }
 
-struct Task(JoinHandle<()>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl<G, F> Feed<G>
-where
-    G: Fn(Sender<WatchEvent>, bool) -> F,
-    F: Future<Output = ()> + Send + 'static,
-{
+impl<E: Fn() -> Error, S: FnMut(bool) -> Result<Source>> Feed<E, S> {
     async fn next(&mut self) -> WatchEvent {
         loop {
-            if let Some((events, _)) = &mut self.task {
-                if let Some(event) = events.recv().await {
-                    match event {
-                        WatchEvent::Lost(_) => self.lost = true,
-                        WatchEvent::Restored => self.lost = false,
-                        _ => {}
-                    }
+            let error = if let Some(source) = &mut self.source {
+                if let Some(event) = source.first.next() {
                     return event;
                 }
-                // The task never ends by itself: it has panicked.
-                self.task = None;
-                if !std::mem::replace(&mut self.lost, true) {
-                    return self.broken("the task that follows the store panicked");
+                if let Some(event) = source.events.recv().await {
+                    return event;
                 }
-                background::sleep(RESTART).await;
-            }
-            match background::handle() {
-                Ok(handle) => {
-                    let (sender, events) = mpsc::channel(QUEUE);
-                    self.task = Some((events, Task(handle.spawn((self.follow)(sender, self.lost)))));
+                self.source = None;
+                (self.ended)()
+            } else {
+                match (self.start)(self.lost) {
+                    Ok(source) => {
+                        self.source = Some(source);
+                        continue;
+                    }
+                    Err(error) => error,
                 }
-                Err(reason) if !std::mem::replace(&mut self.lost, true) => return self.broken(reason),
-                Err(_) => background::sleep(RESTART).await,
+            };
+            if !self.lost {
+                return WatchEvent::Lost(error.with_store(&self.store));
             }
+            background::sleep(RESTART).await;
         }
-    }
-
-    fn broken(&self, reason: &str) -> WatchEvent {
-        WatchEvent::Lost(Error::new(ErrorKind::Unavailable).with_message(reason).with_store(&self.store))
     }
 }

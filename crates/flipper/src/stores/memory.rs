@@ -14,12 +14,13 @@
 //! ```
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Health, Precondition, Status, Stored, Updates, Version, Watch};
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
@@ -51,8 +52,7 @@ impl MemoryFeatureFlagStore {
         Self::default()
     }
 
-    /// Stores this text under this name, unchecked; text that is no flag becomes a corrupt flag. For tests with another store's
-    /// data.
+    /// Stores this text under this name, unchecked; text that is no flag becomes a corrupt flag. For tests with another store's data.
     ///
     /// ```
     /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -73,13 +73,9 @@ impl MemoryFeatureFlagStore {
 
     fn write(&self, name: &str, when: &Precondition, write: impl FnOnce(&FlagTable, Version)) -> Result<Version> {
         let table = &self.shared.table;
-        let mut writes = self.writes();
+        let mut writes = self.shared.writes.lock();
         if writes.closed.is_some() {
-            return Err(Error::new(ErrorKind::Unavailable)
-                .with_message("store is closed")
-                .with_transient(false)
-                .with_store(self)
-                .with_flag(name));
+            return Err(Error::unavailable("store is closed").with_transient(false).with_store(self).with_flag(name));
         }
         let current = table.get(name).map(|stored| stored.version);
         if !when.holds(current.as_ref()) {
@@ -89,11 +85,6 @@ impl MemoryFeatureFlagStore {
         let version = Version::ordered(writes.last);
         write(table, version.clone());
         Ok(version)
-    }
-
-    fn writes(&self) -> MutexGuard<'_, Writes> {
-        // No panic leaves the counter behind the table.
-        self.shared.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,7 +134,7 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
     }
 
     async fn close(&self) -> Result<()> {
-        self.writes().closed.get_or_insert_with(SystemTime::now);
+        self.shared.writes.lock().closed.get_or_insert_with(SystemTime::now);
         Ok(())
     }
 }
@@ -155,7 +146,7 @@ impl LocalFeatureFlagStore for MemoryFeatureFlagStore {
     }
 
     fn status(&self) -> Status {
-        let (health, last_sync) = match self.writes().closed {
+        let (health, last_sync) = match self.shared.writes.lock().closed {
             None => (Health::Live, SystemTime::now()),
             Some(since) => (Health::Stale { since, reason: "store is closed".into() }, since),
         };

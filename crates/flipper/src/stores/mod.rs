@@ -1,10 +1,10 @@
 //! The stores, one file each.
 
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod base_key;
 #[cfg(feature = "consul")]
 mod consul;
-#[cfg(any(feature = "consul", feature = "redis"))]
-mod deeper;
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "redis", feature = "sqlite"))]
 mod feed;
 mod kinds;
 mod memory;

@@ -14,7 +14,6 @@ pub(crate) struct Parts {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
     has_login: bool,
-    /// As given: one host, several, or none.
     authority: String,
     /// Percent-encoded, with its leading slash.
     pub(crate) path: String,
@@ -28,7 +27,6 @@ pub(crate) struct Host {
 }
 
 impl Parts {
-    /// `form`: the form of such a URL, for the error.
     pub(crate) fn parse(url: &str, schemes: &[&str], form: &str) -> Result<Self> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| Error::invalid_input(form))?;
         if !schemes.contains(&scheme) {
@@ -187,12 +185,19 @@ impl Parameters {
         number.map(Some).ok_or_else(|| Error::invalid_input(format!("`{name}` in a store's URL is no number in range")))
     }
 
-    /// Refuses parameters that were not taken.
     pub(crate) fn refuse_rest(self, known: &[&str]) -> Result<()> {
         let Some(name) = self.0.into_keys().next() else { return Ok(()) };
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
         let message = format!("a store's URL has no parameter {} here; there are {}", quoted(&name), known.join(", "));
         Err(Error::invalid_input(message))
+    }
+}
+
+/// Calls a builder's setter if there is a value.
+pub(crate) fn set<B, V>(builder: B, value: Option<V>, setter: impl FnOnce(B, V) -> B) -> B {
+    match value {
+        Some(value) => setter(builder, value),
+        None => builder,
     }
 }
 

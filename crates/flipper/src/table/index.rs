@@ -91,8 +91,8 @@ const COPIED_AT_ONCE: usize = 64;
 
 type Generation = [Group];
 
-/// A few cells, with a word of tags: for each cell a byte of its name's hash, or 0 if it is empty. So one cache line, or two neighbours, show
-/// the slot, or that it is missing.
+/// A few cells, with a word of tags: a byte of each name's hash, or 0 for an empty cell. One or two cache lines show a slot, or its
+/// absence.
 #[derive(Debug)]
 #[repr(C, align(128))]
 struct Group {
@@ -107,8 +107,8 @@ impl Group {
     }
 }
 
-/// The most names: five eighths of the cells. Then few groups are full, and nearly every search ends in its first group. With three quarters
-/// a search for a missing name took twice as long; with half, nothing was faster.
+/// The most names: five eighths of the cells. Then nearly every search ends in its first group. With three quarters a search for a missing
+/// name took twice as long; with half, nothing was faster.
 const fn most(groups: usize) -> usize {
     groups * GROUP / 8 * 5
 }

@@ -4,7 +4,7 @@ mod slot;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -16,6 +16,7 @@ pub use self::changes::{Change, Changes};
 pub(crate) use self::changes::{TableEvent, table_events};
 use self::index::Index;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
+use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
@@ -31,8 +32,7 @@ const CHANGES_KEPT: usize = 1024;
 /// Reads take no lock and write to no shared memory. Writers take turns, and the cost of a write does not grow with the number of flags,
 /// except that a new name without room doubles the table, while other writes wait.
 ///
-/// Names are never removed: each takes 180 to 230 bytes, plus its length if that is over 30, even after its flag was deleted. Reading a
-/// missing name adds nothing.
+/// Names are never removed: each takes 180 to 230 bytes, plus its length if over 30, even deleted. Reading a missing name adds nothing.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -88,8 +88,8 @@ impl FlagTable {
         all
     }
 
-    /// Takes in a state of a flag, if its ordered version is newer than the table's; returns whether it did. Opaque versions are always taken
-    /// in: the caller decides before the call which is newer.
+    /// Takes in a state of a flag, if its ordered version is newer than the table's; returns whether it did. Opaque versions are always
+    /// taken in: the caller decides before the call which is newer.
     pub fn apply(&self, stored: Stored) -> bool {
         let Stored { name, version, record } = stored;
         self.take_newer(&name, version, Some(record))
@@ -103,13 +103,13 @@ impl FlagTable {
     /// Takes in a state whatever its version: the caller has decided that it is newer. `way`: how it arrived, for the log.
     pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
-        let mut writer = self.lock();
+        let mut writer = self.writer.lock();
         let entry = Entry::new(version, record, writer.strict);
         self.put(&mut writer, &name, entry, way);
     }
 
     pub(crate) fn read_strictly(&self) {
-        let mut writer = self.lock();
+        let mut writer = self.writer.lock();
         writer.strict = true;
         for slot in self.index.slots() {
             let strict = slot.entry().as_ref().and_then(|entry| entry.to_stored(slot.name()));
@@ -119,9 +119,8 @@ impl FlagTable {
         }
     }
 
-    /// Makes room for this many flags in all, before as many calls of [`replace`](Self::replace).
     pub(crate) fn make_room(&self, flags: usize) {
-        let _writer = self.lock();
+        let _writer = self.writer.lock();
         self.index.make_room(flags);
     }
 
@@ -137,19 +136,18 @@ impl FlagTable {
         // An unknown name needs no tombstone.
         if let Some(slot) = self.index.get(name) {
             let version = number.map_or(UNKNOWN, Version::ordered);
-            self.set(&mut self.lock(), slot, Entry::absent(version), way);
+            self.set(&mut self.writer.lock(), slot, Entry::absent(version), way);
         }
     }
 
-    /// Emits an event about the store, in order with the changes.
     pub(crate) fn emit(&self, event: TableEvent) {
-        let _writer = self.lock();
+        let _writer = self.writer.lock();
         self.send(|| event);
     }
 
-    /// Replaces all flags by these, whatever their versions: for a store that was replaced or restarted empty, whose numbers may start again.
+    /// Replaces all flags by these, whatever their versions: for a store that was replaced or restarted empty, whose numbers start again.
     pub fn reset(&self, flags: Vec<Stored>) {
-        let mut writer = self.lock();
+        let mut writer = self.writer.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();
         let gone = Entry::absent(UNKNOWN);
         let (mut held, mut vanished) = (0, 0);
@@ -178,7 +176,7 @@ impl FlagTable {
     /// The unreadable flags, by name.
     #[must_use]
     pub fn corrupt(&self) -> Vec<(String, Corrupt)> {
-        self.lock().corrupt.iter().map(|(name, corrupt)| (name.clone(), corrupt.clone())).collect()
+        self.writer.lock().corrupt.iter().map(|(name, corrupt)| (name.clone(), corrupt.clone())).collect()
     }
 
     #[inline]
@@ -246,13 +244,13 @@ impl FlagTable {
 
     /// All flags at one moment, and a receiver of everything after it.
     pub(crate) fn snapshot_and_changes(&self) -> (Vec<Stored>, broadcast::Receiver<TableEvent>) {
-        let _no_change_in_between = self.lock();
+        let _no_change_in_between = self.writer.lock();
         (self.list(), self.changes.subscribe())
     }
 
     /// `record`: `None` for a deletion.
     fn take_newer(&self, name: &str, version: Version, record: Option<Result<Arc<FlagRecord>, Corrupt>>) -> bool {
-        let mut writer = self.lock();
+        let mut writer = self.writer.lock();
         let old = self.index.get(name).map(|slot| slot.entry());
         let old = old.as_ref().and_then(|old| old.as_ref());
         if old.is_some_and(|old| is_older_or_same(&version, &old.version)) {
@@ -307,15 +305,15 @@ impl FlagTable {
             let _ = self.changes.send(event());
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Writer> {
-        // No panic leaves the writer's data half changed.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A store that lost its data, rather than one whose flags were deleted.
+pub(crate) fn lacks_most(held: usize, missing: usize) -> bool {
+    missing * 2 > held
 }
 
 pub(crate) fn warn_of_vanished(held: usize, vanished: usize) {
-    if vanished * 2 > held {
+    if lacks_most(held, vanished) {
         tracing::warn!(held, vanished, "more than half of the flags are missing");
     }
 }
@@ -332,6 +330,6 @@ impl Default for FlagTable {
 
 impl fmt::Debug for FlagTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlagTable").field("names", &self.lock().slots).finish_non_exhaustive()
+        f.debug_struct("FlagTable").field("names", &self.writer.lock().slots).finish_non_exhaustive()
     }
 }

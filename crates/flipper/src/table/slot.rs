@@ -8,8 +8,7 @@ use crate::evaluation::{Environment, Evaluation, Plan, Reason};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
 
-/// The result of a check by one atomic load. Encoded as an integer, so that the answer is computed without a branch, which the CPU would
-/// mispredict.
+/// The result of a check by one atomic load. An integer, so that the answer is computed without a branch, which the CPU would mispredict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer(u8);
 
@@ -37,7 +36,6 @@ impl Answer {
         without_context.0 | (with_context.0 << WITH_CONTEXT)
     }
 
-    /// The answer, if it is not `EVALUATE`.
     #[inline]
     pub(crate) fn is_on(self, default: bool) -> bool {
         (self == Self::ON) | ((self == Self::ABSENT) & default)
@@ -138,8 +136,8 @@ impl Entry {
 /// The state of one name.
 ///
 /// A new entry is set in three steps, each valid on its own: `answers` becomes `EVALUATE`, `entry` is replaced, `answers` becomes the new
-/// answers. So a check that needs the entry may find a newer one than its `answers`, never an older one. A reader that has seen the new entry
-/// never gets the old `answers` again. `tests/table_model.rs` tries all orders.
+/// answers. So a check may find a newer entry than its `answers`, never an older one, and a reader of the new entry never gets the old
+/// `answers` again. `tests/table_model.rs` tries all orders.
 #[derive(Debug)]
 // In this order after the counts of the `Arc`, so that a search by name reads one cache line or two neighbours.
 #[repr(C)]

@@ -43,8 +43,8 @@ impl Overrides {
         function()
     }
 
-    /// The future, which runs under them wherever it is polled. Overrides that it makes hold for it alone: for futures that are parts of one
-    /// task, as in `join!`.
+    /// The future, which runs under them wherever it is polled. Overrides that it makes hold for it alone: for parts of one task, as in
+    /// `join!`.
     ///
     /// ```
     /// use flipper::testing::Overrides;

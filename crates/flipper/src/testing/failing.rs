@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
+use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::state::{Capabilities, Health, Precondition, Status, Stored, Version, Watch, WatchEvent};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
@@ -118,7 +119,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
-        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.faults.lock()
     }
 
     fn connection(&self) -> Connection {

@@ -20,14 +20,14 @@
 //! Tests run concurrently and often share one client, in a `static` of the program. So an override holds only
 //!
 //! - for the tokio task that made it, on any thread;
-//! - outside of a task (a plain `#[test]`, or the body of a `#[tokio::test]`): for the thread that made it, and for all tasks of a runtime on
-//!   this thread, as `#[tokio::test]` makes by default;
+//! - outside of a task (a plain `#[test]`, or the body of a `#[tokio::test]`): for the thread that made it, and for all tasks of a runtime
+//!   on it, as `#[tokio::test]` makes by default;
 //! - for what one of these starts by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or passes on with [`Overrides`].
 //!
 //! It ends with its guard, also by a panic, in all those places at once. Of two overrides of one flag the newer one holds.
 //!
-//! It holds for the clients of one set of flags: clones of the client, handles, scopes, and other clients of the same store in memory. It is
-//! the answer of every check, whatever the attributes, including `fetch_enabled`; [`evaluate`] returns
+//! It holds for the clients of one set of flags: clones of the client, handles, scopes, and clients of the same store in memory. It is the
+//! answer of every check, whatever the attributes, including `fetch_enabled`; [`evaluate`] returns
 //! [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The flag itself is not changed, and need not exist.
 //!
 //! [`evaluate`]: crate::FeatureFlagClient::evaluate

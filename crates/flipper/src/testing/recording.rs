@@ -1,11 +1,12 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
+use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::state::{Capabilities, Precondition, Status, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
@@ -134,7 +135,7 @@ impl<S> RecordingStore<S> {
     }
 
     fn list_of_calls(&self) -> MutexGuard<'_, Vec<Call>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 }
 

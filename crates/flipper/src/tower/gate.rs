@@ -12,8 +12,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::when_off::{NotFound, OrResponse, OrService, WhenOff};
-use crate::client::FeatureFlag;
-use crate::client::{Checks, FeatureFlagClient};
+use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::scope::Scope;
 
 /// A layer that passes requests to the service while a flag is on. While it is off, the response is 404 with an empty body, or that of
@@ -101,7 +100,6 @@ pub struct Gated<S, O = NotFound> {
 }
 
 impl Gate {
-    /// Only once.
     fn warn_of_conditions(&self) {
         if self.flag.has_conditions() && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(

@@ -1,8 +1,7 @@
 //! Flags in HTTP services made of `tower` layers (feature `tower`): axum, tonic, hyper.
 //!
 //! - [`FeatureGate`]: a service that is available while a flag is on; else 404, another service, or a response of your own.
-//! - [`ScopeLayer`]: a [`Scope`] for each request, with attributes taken from it, for the gates and handlers inside it. Handlers of axum take
-//!   it as an argument (feature `axum`).
+//! - [`ScopeLayer`]: a [`Scope`] for each request, for the gates and handlers inside it. Handlers of axum take it as argument.
 //!
 //! ```
 //! use flipper::tower::{FeatureGate, ScopeLayer};

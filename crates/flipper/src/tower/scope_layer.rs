@@ -10,8 +10,7 @@ use tower_service::Service;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::context;
 
-/// A layer that puts a [`Scope`](crate::Scope) into the extensions of each request, with the attributes that a closure makes of the request's
-/// parts.
+/// A layer that puts a [`Scope`](crate::Scope) into the extensions of each request, with the attributes that a closure makes of its parts.
 ///
 /// Put it around the [`FeatureGate`](super::FeatureGate)s and handlers that use the scope, and inside the layers that add what the closure
 /// reads, such as authentication. It replaces an existing scope.

@@ -21,8 +21,8 @@ const MAX_SIZE: usize = 1024;
 /// How long an expired answer is reused after the store could not be reached, so that not every check waits for the store.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Answers [`get_cached`](FeatureFlagStore::get_cached), and so [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), from memory for a
-/// while after each call of another store, as the cache of the Python library does.
+/// Answers [`get_cached`](FeatureFlagStore::get_cached) from memory for a while after each call of another store, and so
+/// [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), as the cache of the Python library does.
 ///
 /// ```
 /// # use flipper::{FeatureFlagStore, Result};
@@ -39,9 +39,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// ```
 ///
 /// A foreign change is visible when the answer in memory expires. If that is too late, and all flags fit into memory, use a
-/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). A missing flag is cached like any other answer. Concurrent callers for one
-/// flag share one call of the store. Everything but `get_cached` goes to the store, and the end of a write, even a failed one, drops the
-/// answer in memory.
+/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). A missing flag is cached too. Concurrent callers for one flag share one
+/// call of the store. All but `get_cached` goes to the store, and the end of a write, even a failed one, drops the answer.
 pub struct CachedFeatureFlagStore<S> {
     store: S,
     cache: Entries,
@@ -118,16 +117,15 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         self
     }
 
-    /// How many flags are held at most, missing ones included; 1024 by default, and at least 1. Beyond it, flags that are not read are
-    /// dropped.
+    /// How many flags are held at most, missing ones included; 1024 by default, at least 1. Beyond it, flags that are not read are dropped.
     #[must_use]
     pub fn max_size(mut self, flags: usize) -> Self {
         self.cache = entries(flags.max(1));
         self
     }
 
-    /// Whether an expired answer is reused while the store is `Unavailable`, which is then tried about once a second; on by default. If off,
-    /// the caller gets the error.
+    /// Whether an expired answer is reused while the store is `Unavailable`, and tried about once a second; on by default. If off, it is an
+    /// error.
     #[must_use]
     pub fn stale_while_down(mut self, stale: bool) -> Self {
         self.stale_while_down = stale;

@@ -23,8 +23,9 @@ use tokio::sync::watch;
 pub use self::builder::MirrorBuilder;
 use self::health::First;
 use self::shared::{InFlight, Shared};
+use self::task::until;
 use crate::background;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::pause::Pause;
@@ -33,12 +34,10 @@ use crate::state::{Capabilities, Precondition, Status, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
-/// Holds all flags of another store in memory, so that checks read memory, and follows that store's
-/// [`watch`](FeatureFlagStore::watch) to keep them current.
+/// Holds all flags of another store in memory, where checks read them, and follows its [`watch`](FeatureFlagStore::watch).
 ///
-/// Writes go to the store, and are in memory when they return. Foreign changes arrive as fast as the store reports them. While the store is
-/// unreachable, checks go on with the last known flags, and [`status`](LocalFeatureFlagStore::status) says since when. The mirror reconnects
-/// on its own.
+/// Writes go to the store, and are in memory when they return. Foreign changes arrive as fast as the store reports them. While it is
+/// unreachable, checks go on with the last known flags, and [`status`](LocalFeatureFlagStore::status) says since when.
 ///
 /// ```
 /// # use flipper::{FeatureFlagStore, Result};
@@ -53,8 +52,7 @@ use crate::table::FlagTable;
 /// #     .block_on(example(flipper::MemoryFeatureFlagStore::new())).unwrap();
 /// ```
 ///
-/// Its background task runs on a thread that this crate starts once per process. It ends when the last clone is dropped or
-/// [closed](FeatureFlagStore::close).
+/// Its task runs on a thread that this crate starts once per process, until the last clone is dropped or [closed](FeatureFlagStore::close).
 pub struct MirroredFeatureFlagStore<S> {
     inner: Arc<Inner<S>>,
 }
@@ -72,8 +70,7 @@ struct Inner<S> {
 }
 
 impl<S: FeatureFlagStore> Inner<S> {
-    /// After a write during which a list of all flags arrived. Only a read shows which of the two is newer, and memory must have the write
-    /// before the call returns.
+    /// After a write during which a list arrived. Only a read shows which is newer, and memory must have the write before the call returns.
     async fn read_back(&self, name: &str) -> Result<()> {
         let deadline = Instant::now() + READ_BACK_WITHIN;
         let mut pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
@@ -89,7 +86,7 @@ impl<S: FeatureFlagStore> Inner<S> {
             background::sleep(pause).await;
         }
         let message = "the store was lost during the write, whose outcome is unknown";
-        Err(Error::new(ErrorKind::Unavailable).with_message(message).with_flag(name).with_store(&self.store))
+        Err(Error::unavailable(message).with_flag(name).with_store(&self.store))
     }
 }
 
@@ -116,14 +113,10 @@ impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
     }
 
     fn refuse_if_closed(&self) -> Result<()> {
-        if !self.inner.closed.load(Ordering::Acquire) {
-            return Ok(());
+        match self.inner.closed.load(Ordering::Acquire) {
+            true => Err(Error::unavailable("store is closed").with_transient(false).with_store(self)),
+            false => Ok(()),
         }
-        Err(self.closed())
-    }
-
-    fn closed(&self) -> Error {
-        Error::new(ErrorKind::Unavailable).with_message("store is closed").with_transient(false).with_store(self)
     }
 }
 
@@ -163,7 +156,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.refuse_if_closed()?;
         let write = inner.shared.start_write(name);
         let written = inner.store.put(record, when).await;
-        if end_put(write, record, &written) {
+        if end(write, Some(record), &written) {
             inner.read_back(name).await?;
         }
         written
@@ -175,14 +168,8 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.refuse_if_closed()?;
         let write = inner.shared.start_write(name);
         let deleted = inner.store.delete(name, when).await;
-        match &deleted {
-            Ok(version) => {
-                if write.deleted(version) {
-                    inner.read_back(name).await?;
-                }
-            }
-            Err(error) if error.nothing_written() => write.refused(),
-            Err(_) => drop(write),
+        if end(write, None, &deleted) {
+            inner.read_back(name).await?;
         }
         deleted
     }
@@ -213,13 +200,13 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         for name in names {
             turns.push(shared.turn(name).await);
         }
-        if self.refuse_if_closed().is_err() {
-            return records.iter().map(|record| Err(self.closed().with_flag(record.name()))).collect();
+        if let Err(error) = self.refuse_if_closed() {
+            return records.iter().map(|record| Err(error.copy().with_flag(record.name()))).collect();
         }
         let writes: Vec<_> = records.iter().map(|record| shared.start_write(record.name())).collect();
         let mut written = self.inner.store.put_all(records, when).await;
         for ((write, record), written) in writes.into_iter().zip(records).zip(&mut written) {
-            if end_put(write, record, written)
+            if end(write, Some(record), written)
                 && let Err(error) = self.inner.read_back(record.name()).await
             {
                 *written = Err(error);
@@ -240,8 +227,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.closed.store(true, Ordering::Release);
         self.inner.closing.send_replace(true);
         if !self.inner.shared.is_forked() {
-            // An error means that the task has ended.
-            let _ = self.inner.ended.clone().wait_for(|ended| *ended).await;
+            until(self.inner.ended.clone()).await;
         }
         self.inner.store.close().await
     }
@@ -267,30 +253,27 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
     }
 
     async fn ready(&self) -> Result<()> {
-        let (mut first, mut ended) = (self.inner.shared.first.subscribe(), self.inner.ended.clone());
-        let over = pin!(async {
-            // An error means that the task has ended.
-            let _ = ended.wait_for(|ended| *ended).await;
-        });
-        let first_flags = pin!(async {
-            let _ = first.wait_for(First::is_over).await;
-        });
         if !self.inner.shared.is_forked() {
-            select(first_flags, over).await;
+            let mut first = self.inner.shared.first.subscribe();
+            select(pin!(first.wait_for(First::is_over)), pin!(until(self.inner.ended.clone()))).await;
         }
         match &*self.inner.shared.first.borrow() {
             First::Waiting => {
                 let message = "the mirror ended before the flags of the store arrived";
-                Err(Error::new(ErrorKind::Unavailable).with_message(message).with_transient(false).with_store(self))
+                Err(Error::unavailable(message).with_transient(false).with_store(self))
             }
             first => first.result().map_err(|error| error.with_store(self)),
         }
     }
 }
 
-fn end_put(write: InFlight<'_>, record: &FlagRecord, written: &Result<Version>) -> bool {
+/// `record`: `None` after a delete. Whether the flag has to be read before the write counts as done.
+fn end(write: InFlight<'_>, record: Option<&FlagRecord>, written: &Result<Version>) -> bool {
     match written {
-        Ok(version) => return write.put(record, version),
+        Ok(version) => match record {
+            Some(record) => return write.put(record, version),
+            None => return write.deleted(version),
+        },
         Err(error) if error.nothing_written() => write.refused(),
         Err(_) => drop(write),
     }

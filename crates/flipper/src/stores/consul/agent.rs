@@ -1,7 +1,5 @@
 //! What an agent reports of itself.
 
-use std::time::Duration;
-
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
@@ -41,14 +39,7 @@ impl ConsulClient {
     }
 
     pub(super) async fn ask(&self, path: &str) -> Result<Answer> {
-        let request = Request {
-            method: Method::GET,
-            path: path.to_owned(),
-            body: Bytes::new(),
-            wait: Duration::ZERO,
-            limit: MOST,
-        };
-        let answer = self.send(request).await?;
+        let answer = self.send(Request::new(Method::GET, path.to_owned(), Bytes::new(), MOST)).await?;
         if answer.status == StatusCode::OK { Ok(answer) } else { Err(errors::of(&answer)) }
     }
 }

@@ -25,7 +25,6 @@ fn error(status: StatusCode, text: String) -> Error {
     use ErrorKind::{InvalidInput, Unauthorized, Unavailable, Unsupported};
 
     let (kind, message) = match status {
-        // Older agents use another status when they forward another server's refusal.
         _ if is_refusal(&text) => (Unauthorized, "the Consul token is unknown, or does not allow the key"),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => (Unauthorized, "store refused access"),
         StatusCode::BAD_REQUEST => (Unsupported, "the Consul agent does not take the request"),
@@ -44,17 +43,13 @@ pub(super) fn of_operation(what: &str) -> Error {
 
 /// Not JSON, or not of the expected shape. A proxy may have truncated it, so a retry may succeed.
 pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Unavailable).with_message("the Consul agent's answer cannot be read").with_source(error)
+    Error::unavailable("the Consul agent's answer cannot be read").with_source(error)
 }
 
-/// Every answer of Consul has an index.
 pub(super) fn without_index() -> Error {
-    Error::new(ErrorKind::Unavailable)
-        .with_message("the answer has no X-Consul-Index, so it is not from a Consul agent")
+    Error::unavailable("the answer has no X-Consul-Index, so it is not from a Consul agent")
 }
 
-/// The index is lower than before: the server has an older state than the previous one, or another store's.
 pub(super) fn went_back(of: &str) -> Error {
-    Error::new(ErrorKind::Unavailable)
-        .with_message(format!("the index of the {of} went back: the server has an older state"))
+    Error::unavailable(format!("the index of the {of} went back: the server has an older state"))
 }

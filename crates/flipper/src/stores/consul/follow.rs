@@ -1,11 +1,8 @@
-//! A task on the flipper thread that follows all keys under the base key.
+//! A task on the flipper thread that follows all keys under the base key: by a blocking query of the prefix, which reports every change
+//! by any writer, and if its answers are large by another of the hint (`hinted.rs`).
 //!
-//! A blocking query of the prefix is authoritative: it reports every change by any writer. If its answers are large, a second
-//! query follows the hint (`hinted.rs`).
-//!
-//! A failed query, or an index that goes back, begins a doubt, since a server that has just started answers from an older state
-//! until its log is applied. A confirmed list of all flags ends the doubt (`start.rs`); if it takes too long, the watch emits
-//! `Lost`.
+//! A failed query, or an index that goes back, begins a doubt. A confirmed list of all flags ends it (`start.rs`); if it takes too long,
+//! the watch emits `Lost`.
 
 mod hinted;
 mod known;
@@ -32,7 +29,7 @@ use super::kv::{Listing, Read, Wait};
 use super::rows::Rows;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Stored, Version, WatchEvent};
-use crate::stores::deeper::is_deeper;
+use crate::stores::base_key::is_deeper;
 
 /// How many deleted flags are checked, one by one, for whether they are still readable.
 const ASKED_FOR: usize = 8;
@@ -141,12 +138,10 @@ impl Follower {
 
     /// Waits for an answer, unless another request fails: this one may have lost its connection unnoticed.
     async fn unless_trouble<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
-        let trouble = pin!(self.store.client.trouble().notified());
+        let trouble = pin!(self.store.client.inner.trouble.notified());
         match select(pin!(answer), trouble).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(_) => {
-                Err(Error::new(ErrorKind::Unavailable).with_message("another request to the store failed"))
-            }
+            Either::Right(_) => Err(Error::unavailable("another request to the store failed")),
         }
     }
 
@@ -202,7 +197,7 @@ impl Follower {
             try_join_all(keys.map(|key| async move { self.store.client.get(&key, Read::Leader).await })).await?;
         if found.iter().any(|found| found.entry.is_some()) {
             let message = "the list of all flags left out one that exists";
-            return Err(Error::new(ErrorKind::Unavailable).with_message(message));
+            return Err(Error::unavailable(message));
         }
         Ok(())
     }
@@ -228,18 +223,12 @@ impl Follower {
 
     async fn own(&self, mut puts: Receiver<(String, u64)>) -> Result<Infallible, End> {
         loop {
-            match puts.recv().await {
-                Ok((name, index)) => {
-                    let mut known = self.known.lock().await;
-                    if known.put(name.clone(), index) {
-                        self.remove(name, known.listed()).await?;
-                    }
-                }
-                // Not `Closed`: the store has the sender.
-                Err(_) => {
-                    let message = "more was written than could be followed";
-                    return Err(Error::new(ErrorKind::Unavailable).with_message(message).into());
-                }
+            // Not `Closed`: the store has the sender.
+            let lagged = |_| Error::unavailable("more was written than could be followed");
+            let (name, index) = puts.recv().await.map_err(lagged)?;
+            let mut known = self.known.lock().await;
+            if known.put(name.clone(), index) {
+                self.remove(name, known.listed()).await?;
             }
         }
     }
@@ -252,7 +241,6 @@ impl Follower {
         self.events.send(event).await.map_err(|_| End::Unwatched)
     }
 
-    /// Emits a new reason too, so that the status shows the current one.
     async fn lose(&mut self, error: Error) -> Result<(), End> {
         let error = error.with_store(&self.store);
         let reason = error.chain();

@@ -1,15 +1,14 @@
 //! Hints: in the transaction of each write, this library names the changed flag at one key.
 //!
-//! Listing all flags takes Consul longer the more there are, 80 ms for 10,000; waiting for one key and reading one flag does
-//! not. The value has a line for each of the last changes, newest first: an id in hexadecimal, a space, the flag's name. It
-//! keeps several, so that a reader who sees only every other value misses none.
+//! The value has a line for each of the last changes, newest first: an id in hexadecimal, a space, the flag's name. It has several, so that
+//! a reader who sees only every other value misses none.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
+
+use crate::lock::Mutex;
 
 /// A list of up to this many bytes, some 120 flags, is as fast as a hint and a read, so there are no hints then.
 pub(super) const SMALL: usize = 40 * 1024;
@@ -61,16 +60,12 @@ impl Hints {
         if self.small.load(Ordering::Relaxed) || !self.are_allowed() || !fits_in_a_hint(name) {
             return None;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.count = state.count.wrapping_add(1);
         let id = u64::from(self.writer) << 32 | u64::from(state.count);
         state.push(id, name);
-        let mut value = String::new();
-        for (id, name) in &state.recent {
-            // Writing to a string never fails.
-            let _ = writeln!(value, "{id:x} {name}");
-        }
-        Some(value.into_bytes())
+        let lines = state.recent.iter().map(|(id, name)| format!("{id:x} {name}\n"));
+        Some(lines.collect::<String>().into_bytes())
     }
 
     /// The flags that a value names and others changed; `seen` has the ids of the previous value.
@@ -78,7 +73,7 @@ impl Hints {
         let lines = std::str::from_utf8(value).unwrap_or_default().lines();
         let hinted: Vec<_> = lines.take(KEPT).filter_map(parse).collect();
         let mut names = Vec::new();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for (id, name) in hinted.iter().rev() {
             if u32::try_from(id >> 32) == Ok(self.writer) || seen.contains(id) {
                 continue;
@@ -115,7 +110,7 @@ impl Hints {
     }
 
     pub(super) fn deleted(&self, name: &str, index: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.deleted.len() >= MOST_OWN {
             state.deleted.clear();
         }
@@ -126,13 +121,13 @@ impl Hints {
 
     /// Whether an own write deleted this flag; `true` once.
     pub(super) fn was_deleted_here(&self, name: &str, known: u64) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.deleted.remove(name).is_some_and(|index| index > known)
     }
 
     /// The change with this index is known, or will be in a moment.
     pub(super) fn explain(&self, index: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.explained.push_front(index);
         state.explained.truncate(EXPLAINED);
         drop(state);
@@ -140,7 +135,7 @@ impl Hints {
     }
 
     pub(super) fn is_explained(&self, index: u64) -> bool {
-        self.lock().explained.contains(&index)
+        self.state.lock().explained.contains(&index)
     }
 
     pub(super) async fn explained(&self, index: u64) {
@@ -151,10 +146,6 @@ impl Hints {
             }
             explaining.await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

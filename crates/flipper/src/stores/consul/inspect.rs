@@ -19,21 +19,20 @@ pub(super) async fn inspect(store: &ConsulFeatureFlagStore) -> Vec<Check> {
     let began = Instant::now();
     let read = store.client.get(store.keys.prefix(), Read::Confirmed).await;
     let took = began.elapsed();
-    let mut checks = vec![transport(store), Check::new("identity", Finding::Fine, store.identity().to_string())];
+    let mut checks = vec![transport(store), Check::fine("identity", store.identity().to_string())];
     match &read {
         Err(error) if error.kind() != ErrorKind::Unauthorized => {
-            checks.insert(0, Check::new("reachable", Finding::Fault, error.chain()));
+            checks.insert(0, Check::fault("reachable", error.chain()));
             return checks;
         }
-        _ => checks.insert(0, Check::new("reachable", Finding::Fine, format!("{} ms", took.as_millis()))),
+        _ => checks.insert(0, Check::fine("reachable", format!("{} ms", took.as_millis()))),
     }
     let agent = store.client.agent().await;
     checks.push(version(&agent));
     checks.push(kind(store, &agent).await);
     checks.push(rights(store, read.is_ok()).await);
-    checks.push(Check::new(
+    checks.push(Check::fine(
         "push",
-        Finding::Fine,
         format!("blocking queries, answered after {} s at the latest", store.wait.as_secs_f32()),
     ));
     checks.extend(clock(store).await);
@@ -46,7 +45,7 @@ fn transport(store: &ConsulFeatureFlagStore) -> Check {
     let (finding, text) = match (address.starts_with("http://"), store.client.has_token()) {
         (false, _) => (Finding::Fine, "TLS, or a Unix socket"),
         (true, false) => (Finding::Fine, "no TLS, and no token"),
-        (true, true) if store.client.is_private() => (Finding::Fine, "no TLS, within this host"),
+        (true, true) if store.client.inner.is_private => (Finding::Fine, "no TLS, within this host"),
         (true, true) => (Finding::Problem, "the token goes to another host in the clear"),
     };
     let check = Check::new("transport", finding, text);
@@ -55,10 +54,8 @@ fn transport(store: &ConsulFeatureFlagStore) -> Check {
 
 fn version(agent: &Result<Agent, Error>) -> Check {
     match agent {
-        Ok(agent) => Check::new("version", Finding::Fine, format!("Consul {}", agent.version)),
-        Err(_) => {
-            Check::new("version", Finding::Fine, "not known: the token does not allow `agent_prefix \"\"` to be read")
-        }
+        Ok(agent) => Check::fine("version", format!("Consul {}", agent.version)),
+        Err(_) => Check::fine("version", "not known: the token does not allow `agent_prefix \"\"` to be read"),
     }
 }
 
@@ -75,16 +72,16 @@ async fn kind(store: &ConsulFeatureFlagStore, agent: &Result<Agent, Error>) -> C
     let servers = text("/v1/status/peers").await.map_or(0, |peers| peers.matches(':').count());
     let leader = text("/v1/status/leader").await.is_some_and(|leader| leader.contains(':'));
     match (leader, servers) {
-        (false, _) => Check::new("kind", Finding::Fault, format!("{who}, which knows of no leader")),
-        (true, 1) => Check::new("kind", Finding::Fine, format!("{who}, one server in all")),
-        (true, servers) => Check::new("kind", Finding::Fine, format!("{who}, {servers} servers")),
+        (false, _) => Check::fault("kind", format!("{who}, which knows of no leader")),
+        (true, 1) => Check::fine("kind", format!("{who}, one server in all")),
+        (true, servers) => Check::fine("kind", format!("{who}, {servers} servers")),
     }
 }
 
 /// By an impossible transaction: without the right to write, Consul refuses it before it fails. Nothing is written.
 async fn rights(store: &ConsulFeatureFlagStore, reads: bool) -> Check {
     if !reads {
-        return Check::new("rights", Finding::Fault, "the token may not read the base key")
+        return Check::fault("rights", "the token may not read the base key")
             .hint(format!("allow `key_prefix \"{}\"` with the policy `read`", store.keys.prefix()));
     }
     let key = store.keys.prefix();
@@ -99,7 +96,7 @@ async fn rights(store: &ConsulFeatureFlagStore, reads: bool) -> Check {
         Some(false) => "may read, not write",
         None => "may read; whether it may write is not known",
     };
-    Check::new("rights", Finding::Fine, text)
+    Check::fine("rights", text)
 }
 
 async fn clock(store: &ConsulFeatureFlagStore) -> Option<Check> {
@@ -111,10 +108,10 @@ async fn clock(store: &ConsulFeatureFlagStore) -> Option<Check> {
     let ahead = there > here;
     let apart = here.duration_since(there).or_else(|_| there.duration_since(here)).ok()?;
     if apart <= SKEW {
-        return Some(Check::new("clock", Finding::Fine, "as here, within 5 s"));
+        return Some(Check::fine("clock", "as here, within 5 s"));
     }
     let text = format!("the agent's clock is {} s {} ours", apart.as_secs(), if ahead { "ahead of" } else { "behind" });
-    Some(Check::new("clock", Finding::Problem, text).hint("set both by NTP"))
+    Some(Check::problem("clock", text).hint("set both by NTP"))
 }
 
 async fn flags(store: &ConsulFeatureFlagStore) -> Check {
@@ -124,6 +121,6 @@ async fn flags(store: &ConsulFeatureFlagStore) -> Check {
             let finding = if unreadable == 0 { Finding::Fine } else { Finding::Problem };
             Check::new("flags", finding, format!("{}, of which {unreadable} cannot be read", flags.len()))
         }
-        Err(error) => Check::new("flags", Finding::Fault, error.chain()),
+        Err(error) => Check::fault("flags", error.chain()),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::client::{Answer, ConsulClient, ConsulConsistency, Request};
 use super::{errors, keys};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// The limit for one value in base64 with its names: far more than Consul's default.
 const MOST_OF_ONE: usize = 16 * 1024 * 1024;
@@ -38,8 +38,7 @@ pub(super) struct Found {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Read {
-    /// The leader first confirms that it is the leader and has applied all of its log. Otherwise a server that has just started
-    /// answers from an older or empty state.
+    /// The leader first confirms that it has applied all of its log: a server that has just started would answer from an older state.
     Confirmed,
     /// Unconfirmed, one round trip less: for answers whose index is checked, or whose content does not matter.
     Leader,
@@ -130,7 +129,6 @@ impl<'a> Operation<'a> {
         Self::new(DELETE, key)
     }
 
-    /// The transaction fails unless the key has this index.
     pub(super) fn check(key: &'a str, index: u64) -> Self {
         Self { index: Some(index), ..Self::new("check-index", key) }
     }
@@ -207,16 +205,15 @@ impl ConsulClient {
         Ok(Listing { body, index, lag, filtered })
     }
 
-    /// The index of the next change of a key with this prefix, and its maximum age. Cheap for Consul: keys are grouped up to
-    /// the next slash.
+    /// The index of the next change under this prefix, and its maximum age. Cheap for Consul: keys are grouped up to the next slash.
     pub(super) async fn newest(&self, prefix: &str, wait: Wait) -> Result<(u64, Option<Duration>)> {
         let answer = self.read(prefix, "keys&separator=%2F&", Read::Changed(wait), MOST_OF_ONE).await?;
         Ok((answer.index().ok_or_else(errors::without_index)?, answer.lag()))
     }
 
     async fn read(&self, key: &str, parameters: &str, read: Read, limit: usize) -> Result<Answer> {
-        let mut path = format!("/v1/kv/{}?{parameters}{}", keys::encode(key), self.query());
-        match (self.consistency(), read) {
+        let mut path = format!("/v1/kv/{}?{parameters}{}", keys::encode(key), self.inner.query);
+        match (self.inner.consistency, read) {
             (ConsulConsistency::Consistent, _) | (_, Read::Confirmed) => path.push_str("&consistent"),
             (ConsulConsistency::Stale, Read::Changed(_)) => path.push_str("&stale"),
             _ => {}
@@ -226,7 +223,7 @@ impl ConsulClient {
             path.push_str(&format!("&index={}&wait={}ms", wait.index, wait.time.as_millis()));
             time = wait.longest();
         }
-        let request = Request { method: Method::GET, path, body: Bytes::new(), wait: time, limit };
+        let request = Request { wait: time, ..Request::new(Method::GET, path, Bytes::new(), limit) };
         let answer = self.send(request).await?;
         match answer.status {
             StatusCode::OK => Ok(answer),
@@ -238,10 +235,8 @@ impl ConsulClient {
     /// Sets the key, with `unchanged` only if it has this index; returns whether it was set.
     pub(super) async fn put(&self, key: &str, value: Vec<u8>, unchanged: Option<u64>) -> Result<bool> {
         let cas = unchanged.map(|index| format!("&cas={index}")).unwrap_or_default();
-        let path = format!("/v1/kv/{}?{}{cas}", keys::encode(key), self.query());
-        let request =
-            Request { method: Method::PUT, path, body: value.into(), wait: Duration::ZERO, limit: MOST_OF_ONE };
-        let answer = self.send(request).await?;
+        let path = format!("/v1/kv/{}?{}{cas}", keys::encode(key), self.inner.query);
+        let answer = self.send(Request::new(Method::PUT, path, value, MOST_OF_ONE)).await?;
         match answer.status {
             StatusCode::OK => serde_json::from_slice(&answer.body).map_err(errors::unreadable),
             _ => Err(errors::of(&answer)),
@@ -251,23 +246,22 @@ impl ConsulClient {
     pub(super) async fn transact(&self, operations: Vec<Operation<'_>>) -> Result<Transaction> {
         let expected = operations.iter().filter(|operation| operation.verb != DELETE).count();
         match self.transaction(operations, "").await? {
-            Transaction::Done(entries) if entries.len() != expected => Err(Error::new(ErrorKind::Unavailable)
-                .with_message("the Consul agent's answer does not say what was written")),
+            Transaction::Done(entries) if entries.len() != expected => {
+                Err(Error::unavailable("the Consul agent's answer does not say what was written"))
+            }
             outcome => Ok(outcome),
         }
     }
 
     async fn transaction(&self, mut operations: Vec<Operation<'_>>, parameters: &str) -> Result<Transaction> {
         for operation in &mut operations {
-            operation.namespace = self.namespace();
-            operation.partition = self.partition();
+            operation.namespace = self.inner.namespace.as_deref();
+            operation.partition = self.inner.partition.as_deref();
         }
         let wrapped: Vec<_> = operations.iter().map(|operation| Wrapped { kv: operation }).collect();
         let body = serde_json::to_vec(&wrapped).map_err(errors::unreadable)?;
-        let path = format!("/v1/txn?{}{parameters}", self.query());
-        let request =
-            Request { method: Method::PUT, path, body: body.into(), wait: Duration::ZERO, limit: MOST_OF_ONE };
-        let answer = self.send(request).await?;
+        let path = format!("/v1/txn?{}{parameters}", self.inner.query);
+        let answer = self.send(Request::new(Method::PUT, path, body, MOST_OF_ONE)).await?;
         if answer.status != StatusCode::OK && answer.status != StatusCode::CONFLICT {
             return Err(errors::of(&answer));
         }

@@ -1,5 +1,4 @@
-//! Flags in Consul's key-value store, shared with every program that uses the same base key, also through the Python library
-//! `flipper-client`.
+//! Flags in Consul's key-value store, shared with programs that use the same base key, also through the Python library `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{ConsulFeatureFlagStore, FeatureFlagClient};
@@ -23,19 +22,7 @@
 //! One more key lies beside the base key: `.features.changed` for `features`, `shop/.features.changed` for `shop/features`.
 //! With many flags, each write names its flag there, in the same transaction.
 //!
-//! # How it works
-//!
-//! Each call is a request, and a watch waits for changes by a blocking query of the base key. When its answer exceeds 40 KiB,
-//! at some 120 flags, a second query waits for the key beside it. A change by this library then arrives as fast with 10,000
-//! flags as with one, while a full list takes Consul 80 ms. Without changes each query is repeated four times a minute.
-//!
-//! A server that has just started answers from an older state until its log is applied. So the leader confirms reads
-//! (`?consistent`), and also the list of all flags after a possible restart; until then the status is `Stale`.
-//!
-//! # What the token must allow
-//!
-//! `key_prefix "features/" { policy = "read" }`, or `write` to change flags; and the same for `key ".features.changed"`.
-//! Without the latter everything works, with the full-list latency.
+//! The guide (`docs/stores.md`) says how changes arrive, and what the token must allow.
 
 mod agent;
 mod client;
@@ -61,7 +48,6 @@ use futures_util::future::join_all;
 
 pub use self::client::{ConsulClient, ConsulClientBuilder, ConsulConsistency};
 use self::hints::Hints;
-use self::keys::Keys;
 use self::kv::{Entry, Read};
 use self::rows::{Row, Rows};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,8 +56,8 @@ use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
-use crate::stores::deeper::{is_deeper, is_ours, taken};
-use crate::stores::feed::feed;
+use crate::stores::base_key::{BaseKey, is_deeper, is_ours, taken};
+use crate::stores::feed::feed_by_task;
 use crate::warn_once::WarnOnce;
 
 /// Consul allows ten minutes; a shorter wait detects a silently dead connection sooner.
@@ -86,8 +72,7 @@ const PAGE: usize = 500;
 
 /// Keeps flags in Consul. Clones share connections, and the record of own writes.
 ///
-/// Connections live on a thread of this crate: the store can be a `static`, works under any executor, and outlives the runtime
-/// that first used it.
+/// Connections live on a thread of this crate: the store can be a `static`, works under any executor, and outlives any runtime.
 ///
 /// ```no_run
 /// use flipper::{ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, MirroredFeatureFlagStore};
@@ -108,7 +93,7 @@ const PAGE: usize = 500;
 #[derive(Clone)]
 pub struct ConsulFeatureFlagStore {
     client: ConsulClient,
-    keys: Arc<Keys>,
+    keys: Arc<BaseKey>,
     hints: Arc<Hints>,
     wait: Duration,
     /// Whether the token may list only what is under the base key.
@@ -130,13 +115,11 @@ impl ConsulFeatureFlagStore {
         }
     }
 
-    /// The store at `consul://HOST[:PORT][/BASE/KEY]`, with the parameters `dc`, `ns`, `partition`, `tls=true` or `false`,
-    /// `consistency=stale` or `consistent`, and `wait=30s` ([`wait`](Self::wait)). The defaults are port 8500 and base key
-    /// `features`. Sends nothing yet.
+    /// The store at `consul://HOST[:PORT][/BASE/KEY]`, by default port 8500 and base key `features`, with the parameters `dc`, `ns`,
+    /// `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, and `wait=30s` ([`wait`](Self::wait)). Sends nothing yet.
     ///
-    /// The token and all other settings come from the environment, as for [`ConsulClient::from_env`]: a URL must not contain
-    /// secrets. TLS is used if the environment asks for it, also by `https://` in `CONSUL_HTTP_ADDR`. Without TLS no token goes
-    /// to another host. `tls=false` in the URL overrides both.
+    /// The token and all other settings come from the environment, as for [`ConsulClient::from_env`]: a URL must not contain secrets. TLS
+    /// is used if the environment asks for it. Without TLS no token goes to another host. `tls=false` in the URL overrides both.
     ///
     /// # Errors
     ///
@@ -151,7 +134,8 @@ impl ConsulFeatureFlagStore {
     ///
     /// `InvalidInput` for a key that Consul would read as another one.
     pub fn base_key(mut self, base_key: impl AsRef<str>) -> Result<Self> {
-        self.keys = Arc::new(Keys::new(base_key.as_ref())?);
+        keys::check_base(base_key.as_ref())?;
+        self.keys = Arc::new(BaseKey::new(base_key.as_ref()));
         Ok(self)
     }
 
@@ -164,8 +148,7 @@ impl ConsulFeatureFlagStore {
         self
     }
 
-    /// The base key without its slash. A recursive delete of `features` removes the flags, but does not wake a blocking query
-    /// on `features/`, whose index even goes back.
+    /// The base key without its slash: a recursive delete of `features` does not wake a query on `features/`, whose index even goes back.
     fn followed(&self) -> &str {
         if self.narrow.load(Ordering::Relaxed) { self.keys.prefix() } else { self.keys.base() }
     }
@@ -322,7 +305,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
 
     fn watch(&self) -> Watch<'_> {
         let store = self.clone();
-        feed(store.to_string(), move |events, lost| follow::follow(store.clone(), events, lost))
+        feed_by_task(store.to_string(), move |events, lost| follow::follow(store.clone(), events, lost))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -332,7 +315,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     fn identity(&self) -> Identity {
         let address = self.client.address();
         let host = address.split_once("://").map_or(address, |(_, host)| host);
-        let query = self.client.query();
+        let query = &self.client.inner.query;
         let mark = if query.is_empty() { "" } else { "?" };
         Identity::new(format!("consul://{host}/{}{mark}{query}", self.keys.base()))
     }

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::ConsulFeatureFlagStore;
 use super::kv::{self, Entry, Listing};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::state::{Stored, Version};
-use crate::stores::deeper::is_deeper;
+use crate::stores::base_key::is_deeper;
 
 /// Larger answers are parsed off the flipper thread, which other work needs: they take a millisecond or more.
 const LARGE: usize = 1024 * 1024;
@@ -118,7 +118,7 @@ async fn apart<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 
     if !long {
         return Ok(work());
     }
-    let failed = |message: String| Error::new(ErrorKind::Unavailable).with_message(message);
+    let failed = |message: String| Error::unavailable(message);
     let handle = crate::background::handle().map_err(|reason| failed(reason.to_owned()))?;
     handle.spawn_blocking(work).await.map_err(|error| failed(format!("flags cannot be read: {error}")))
 }

@@ -6,7 +6,7 @@ use super::ConsulFeatureFlagStore;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
 use crate::stores::kinds::CONSUL;
-use crate::stores::url_parts::Parts;
+use crate::stores::url_parts::{Parts, set};
 
 const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s]`";
 const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such as `30s`, `500ms` or `1m`";
@@ -26,15 +26,9 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeature
         client = client.host(parts.host(PORT)?.to_address());
     }
     let parameters = &mut parts.parameters;
-    if let Some(datacenter) = parameters.take("dc") {
-        client = client.datacenter(datacenter);
-    }
-    if let Some(namespace) = parameters.take("ns") {
-        client = client.namespace(namespace);
-    }
-    if let Some(partition) = parameters.take("partition") {
-        client = client.partition(partition);
-    }
+    client = set(client, parameters.take("dc"), ConsulClientBuilder::datacenter);
+    client = set(client, parameters.take("ns"), ConsulClientBuilder::namespace);
+    client = set(client, parameters.take("partition"), ConsulClientBuilder::partition);
     match parameters.take_one_of("tls", &[("true", true), ("false", false)])? {
         Some(true) => client = client.tls(true),
         Some(false) => client = client.plain(),
@@ -45,17 +39,13 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeature
         ("consistent", ConsulConsistency::Consistent),
         ("stale", ConsulConsistency::Stale),
     ];
-    if let Some(consistency) = parameters.take_one_of("consistency", &consistencies)? {
-        client = client.consistency(consistency);
-    }
+    let consistency = parameters.take_one_of("consistency", &consistencies)?;
+    client = set(client, consistency, ConsulClientBuilder::consistency);
     let wait = parameters.take("wait");
     let wait = wait.map(|time| duration(&time).ok_or_else(|| Error::invalid_input(WAIT))).transpose()?;
     let base_key = parts.base_key()?;
     parts.parameters.refuse_rest(CONSUL.parameters)?;
-    let mut store = ConsulFeatureFlagStore::new(client.build()?);
-    if let Some(wait) = wait {
-        store = store.wait(wait);
-    }
+    let store = set(ConsulFeatureFlagStore::new(client.build()?), wait, ConsulFeatureFlagStore::wait);
     match base_key {
         Some(base_key) => store.base_key(base_key),
         None => Ok(store),

@@ -1,8 +1,8 @@
 //! Writes: each is one transaction of the flag and the hint.
 
 use super::ConsulFeatureFlagStore;
-use super::errors;
 use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
+use super::{errors, keys};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::Version;
 
@@ -54,10 +54,10 @@ async fn transact(
     conditional: bool,
     deletes: bool,
 ) -> Result<Vec<Entry>> {
-    let hint = store.hints.of(name);
+    let (hint, hint_key) = (store.hints.of(name), keys::hint(store.keys.base()));
     if let Some(hint) = &hint {
         let mut hinted = operations.clone();
-        hinted.push(Operation::set(store.keys.hint(), hint, None));
+        hinted.push(Operation::set(&hint_key, hint, None));
         let own = operations.len();
         match store.client.transact(hinted).await {
             Ok(Transaction::Done(entries)) => return Ok(entries),
@@ -83,7 +83,7 @@ async fn transact(
             // It succeeded without the hint.
             if hint.is_some() {
                 store.hints.forbid();
-                tracing::warn!(%store, key = store.keys.hint(), "the Consul token does not allow writing the key by which changes are seen at once; with many flags they are seen later");
+                tracing::warn!(%store, key = hint_key, "the Consul token does not allow writing the key by which changes are seen at once; with many flags they are seen later");
             }
             Ok(entries)
         }
@@ -97,9 +97,7 @@ fn refused(failures: &[Failure], conditional: bool) -> Error {
         (Some(failure), _) if refusal.is_some() => errors::of_operation(&failure.what),
         (Some(_), true) => Error::new(ErrorKind::Conflict),
         (Some(failure), false) => errors::of_operation(&failure.what),
-        (None, _) => {
-            Error::new(ErrorKind::Unavailable).with_message("the Consul agent refused a write and did not say why")
-        }
+        (None, _) => Error::unavailable("the Consul agent refused a write and did not say why"),
     }
 }
 

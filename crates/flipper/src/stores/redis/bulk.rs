@@ -13,10 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Precondition, Version};
 use crate::store::{FeatureFlagStore, give_up};
-use crate::stores::deeper::is_deeper;
+use crate::stores::base_key::is_deeper;
 
-/// How many flags, and about how many bytes, one pipeline writes. The server runs it in some milliseconds and serves nothing
-/// else meanwhile.
+/// How many flags, and about how many bytes, one pipeline writes: for some milliseconds the server serves nothing else.
 const MOST_FLAGS: usize = 512;
 const MOST_BYTES: usize = 1 << 20;
 

@@ -17,14 +17,12 @@ use tokio::sync::Mutex;
 
 use super::errors::{closed_at_start, refusal};
 use super::foreign;
-use super::kind::Kind;
-use super::place::Place;
+use super::place::{Kind, Place};
 use super::state::{Mode, mode};
 
 /// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`.
 ///
-/// The store makes its connections from it. It cannot use an open connection: servers push changes only to connections that ask
-/// for it.
+/// The store makes its connections from it. It cannot use an open connection: servers push changes only to connections that ask for it.
 ///
 /// A user without a password is sent with an empty one; the driver by itself would act as the default user. A `ClusterClient`
 /// cannot be changed, so calls with such a one fail with `InvalidInput`.
@@ -69,7 +67,6 @@ impl fmt::Debug for RedisClient {
     }
 }
 
-/// For concurrent use. Closes with its last clone.
 #[derive(Clone)]
 pub(super) enum Connection {
     Node(MultiplexedConnection),

@@ -9,7 +9,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value};
 
 use super::RedisFeatureFlagStore;
 use super::errors::is_elsewhere;
-use super::link::within;
+use super::link::{command, within};
 use super::scan::{answer, page, scan};
 use super::state::field;
 use crate::state::Stored;
@@ -67,16 +67,13 @@ async fn read(
     cluster: &mut ClusterConnection,
     name: &str,
 ) -> RedisResult<Option<Stored>> {
-    let mut get = redis::cmd("GET");
-    get.arg(store.keys.of(name));
+    let get = Cmd::get(store.keys.of(name));
     let value = within(store.timeout, get.query_async::<Value>(cluster)).await;
     store.stored(name, value)
 }
 
 async fn are_moving(store: &RedisFeatureFlagStore, cluster: &mut ClusterConnection, count: usize) -> RedisResult<bool> {
-    let mut ask = redis::cmd("CLUSTER");
-    ask.arg("NODES");
-    let nodes = on_primaries(cluster, ask, count, store.timeout).await?;
+    let nodes = on_primaries(cluster, command(&["CLUSTER", "NODES"]), count, store.timeout).await?;
     // Each node lists its own migrations behind its slots: `[93->-ID]`.
     Ok(nodes.into_iter().filter_map(|nodes| String::from_redis_value(nodes).ok()).any(|nodes| nodes.contains(" [")))
 }
@@ -126,8 +123,7 @@ pub(super) async fn primaries(
     store: &RedisFeatureFlagStore,
     cluster: &mut ClusterConnection,
 ) -> RedisResult<Primaries> {
-    let mut ask = redis::cmd("CLUSTER");
-    ask.arg("SLOTS");
+    let ask = command(&["CLUSTER", "SLOTS"]);
     let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
     let answer = within(store.timeout, cluster.route_command(ask, random)).await?.extract_error()?;
     let mut primaries = Primaries::new();
@@ -165,9 +161,7 @@ pub(super) async fn run_ids(
     cluster: &mut ClusterConnection,
     count: usize,
 ) -> RedisResult<Option<String>> {
-    let mut ask = redis::cmd("INFO");
-    ask.arg("server");
-    let infos = match on_primaries(cluster, ask, count, store.timeout).await {
+    let infos = match on_primaries(cluster, command(&["INFO", "server"]), count, store.timeout).await {
         Ok(infos) => infos,
         Err(error) if super::errors::is_refusal(&error) => return Ok(None),
         Err(error) => return Err(error),

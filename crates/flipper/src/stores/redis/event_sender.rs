@@ -1,6 +1,5 @@
 //! The events of a watch, in their required order.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use tokio::sync::mpsc;
 use super::RedisFeatureFlagStore;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::state::{Stored, Updates, Version, WatchEvent};
+use crate::state::{Stored, Updates, WatchEvent};
 use crate::store::FeatureFlagStore;
 
 pub(super) enum End {
@@ -101,8 +100,4 @@ impl EventSender {
 /// Begins a doubt, for this reason.
 pub(super) fn lost(why: &'static str) -> End {
     End::Driver(io::Error::new(io::ErrorKind::ConnectionReset, why).into())
-}
-
-pub(super) fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
-    flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
 }

@@ -7,7 +7,6 @@ use super::errors::refusal;
 use super::shown::{encoded, shown};
 use crate::stores::url_parts::Host;
 
-/// As [`Place::shown`](super::place::Place::shown).
 pub(super) fn node(info: &ConnectionInfo) -> String {
     let db = info.redis_settings().db();
     let tcp = |scheme: &str, name: &str, port| {

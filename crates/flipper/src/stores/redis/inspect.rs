@@ -8,6 +8,7 @@ use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::cluster::primaries;
 use super::errors::{from_driver, is_refusal};
+use super::link::command;
 use super::notifications::are_enough;
 use super::state::field;
 use crate::inspection::{Check, Finding};
@@ -37,9 +38,9 @@ pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {
     };
     let live = match reached {
         Ok(live) => live,
-        Err(error) => return vec![Check::new("reachable", Finding::Fault, from_driver(error).chain())],
+        Err(error) => return vec![Check::fault("reachable", from_driver(error).chain())],
     };
-    checks.push(Check::new("reachable", Finding::Fine, format!("in {:.1} ms", started.elapsed().as_secs_f64() * 1e3)));
+    checks.push(Check::fine("reachable", format!("in {:.1} ms", started.elapsed().as_secs_f64() * 1e3)));
     let info = ask.text(redis::cmd("INFO")).await.unwrap_or_default();
     checks.extend(version(&info));
     checks.push(kind(store, &live.connection, &info).await);
@@ -50,10 +51,10 @@ pub(super) async fn inspect(store: &RedisFeatureFlagStore) -> Vec<Check> {
     checks.extend(ask.clock().await);
     let identity = store.identity();
     let identity = field(&info, "run_id").map_or(identity.clone(), |run_id| identity.with_epoch(run_id));
-    checks.push(Check::new("identity", Finding::Fine, identity.to_string()));
+    checks.push(Check::fine("identity", identity.to_string()));
     checks.push(match store.list().await {
-        Ok(flags) => Check::new("flags", Finding::Fine, flags.len().to_string()),
-        Err(error) => Check::new("flags", Finding::Fault, error.chain()),
+        Ok(flags) => Check::fine("flags", flags.len().to_string()),
+        Err(error) => Check::fault("flags", error.chain()),
     });
     checks
 }
@@ -65,31 +66,31 @@ fn version(info: &str) -> Option<Check> {
         (None, Some(version)) => format!("Redis {version}"),
         (None, None) => return None,
     };
-    Some(Check::new("version", Finding::Fine, text))
+    Some(Check::fine("version", text))
 }
 
 async fn kind(store: &RedisFeatureFlagStore, connection: &Connection, info: &str) -> Check {
     let by = if store.link.client().is_sentinel() { ", named by Sentinels" } else { "" };
     if let Connection::Cluster(cluster) = connection {
         return match primaries(store, &mut cluster.clone()).await {
-            Ok(primaries) => Check::new("kind", Finding::Fine, format!("a cluster of {} primaries", primaries.len())),
-            Err(error) => Check::new("kind", Finding::Fault, from_driver(error).chain()),
+            Ok(primaries) => Check::fine("kind", format!("a cluster of {} primaries", primaries.len())),
+            Err(error) => Check::fault("kind", from_driver(error).chain()),
         };
     }
     match (field(info, "role"), field(info, "connected_slaves"), field(info, "master_link_status")) {
-        (Some("slave"), _, Some("up")) => Check::new("kind", Finding::Problem, "a replica, which takes no writes")
+        (Some("slave"), _, Some("up")) => Check::problem("kind", "a replica, which takes no writes")
             .hint("give the primary, or its Sentinels: `redis-sentinel://HOST,HOST/MASTER`"),
-        (Some("slave"), ..) => Check::new("kind", Finding::Fault, "a replica that has lost its primary"),
-        (Some(_), Some("0"), _) => Check::new("kind", Finding::Fine, format!("a single server{by}")),
-        (Some(_), Some(count), _) => Check::new("kind", Finding::Fine, format!("a primary with replicas: {count}{by}")),
-        _ => Check::new("kind", Finding::Problem, "not known: the user may not ask `INFO`")
+        (Some("slave"), ..) => Check::fault("kind", "a replica that has lost its primary"),
+        (Some(_), Some("0"), _) => Check::fine("kind", format!("a single server{by}")),
+        (Some(_), Some(count), _) => Check::fine("kind", format!("a primary with replicas: {count}{by}")),
+        _ => Check::problem("kind", "not known: the user may not ask `INFO`")
             .hint("allow `+info`: it shows restarts and lost primaries"),
     }
 }
 
 fn persistence(info: &str) -> Option<Check> {
     if field(info, "loading") == Some("1") {
-        return Some(Check::new("persistence", Finding::Fault, "the server is loading its data"));
+        return Some(Check::fault("persistence", "the server is loading its data"));
     }
     let (aof, saved) = (field(info, "aof_enabled")?, field(info, "rdb_last_save_time"));
     let started = field(info, "uptime_in_seconds").and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
@@ -97,10 +98,10 @@ fn persistence(info: &str) -> Option<Check> {
     let saved =
         saved.and_then(|text| text.parse::<u64>().ok()).is_some_and(|saved| saved > now.saturating_sub(started) + 1);
     Some(match (aof == "1", saved) {
-        (true, _) => Check::new("persistence", Finding::Fine, "each write goes to a file (AOF)"),
-        (false, true) => Check::new("persistence", Finding::Problem, "a snapshot now and then (RDB)")
+        (true, _) => Check::fine("persistence", "each write goes to a file (AOF)"),
+        (false, true) => Check::problem("persistence", "a snapshot now and then (RDB)")
             .hint("a crash loses what was written since the last; `appendonly yes` keeps it"),
-        (false, false) => Check::new("persistence", Finding::Problem, "no AOF, and nothing saved since the start")
+        (false, false) => Check::problem("persistence", "no AOF, and nothing saved since the start")
             .hint("a restart may come back without flags; `appendonly yes` keeps them"),
     })
 }
@@ -108,9 +109,9 @@ fn persistence(info: &str) -> Option<Check> {
 fn eviction(info: &str) -> Option<Check> {
     let (policy, limit) = (field(info, "maxmemory_policy")?, field(info, "maxmemory")?);
     Some(match policy.starts_with("allkeys-") && limit != "0" {
-        true => Check::new("eviction", Finding::Problem, format!("{policy}: flags may be evicted when memory is full"))
+        true => Check::problem("eviction", format!("{policy}: flags may be evicted when memory is full"))
             .hint("`maxmemory-policy volatile-lru` spares keys without expiry, which flags are"),
-        false => Check::new("eviction", Finding::Fine, policy),
+        false => Check::fine("eviction", policy),
     })
 }
 
@@ -136,15 +137,15 @@ impl Asker<'_> {
     }
 
     async fn rights(&self) -> Check {
-        let whoami = self.text(words(&["ACL", "WHOAMI"])).await;
+        let whoami = self.text(command(&["ACL", "WHOAMI"])).await;
         let Ok(user) = whoami else {
-            return Check::new("rights", Finding::Fine, "not known: the server has no users, or does not say");
+            return Check::fine("rights", "not known: the server has no users, or does not say");
         };
         let key = self.store.keys.of("flipper-doctor");
         let (mut missing, mut unknown) = (Vec::new(), false);
-        for (name, command) in COMMANDS {
-            let mut dry = words(&["ACL", "DRYRUN", &user]);
-            command.iter().for_each(|word| {
+        for (name, words) in COMMANDS {
+            let mut dry = command(&["ACL", "DRYRUN", &user]);
+            words.iter().for_each(|word| {
                 dry.arg(if *word == "KEY" { key.as_str() } else { word });
             });
             match self.ask(&dry).await {
@@ -156,10 +157,10 @@ impl Asker<'_> {
         }
         if unknown {
             let text = format!("as {user}; the server does not report what that user may do");
-            return Check::new("rights", Finding::Fine, text);
+            return Check::fine("rights", text);
         }
         match missing.is_empty() {
-            true => Check::new("rights", Finding::Fine, format!("as {user}, who may read and write flags")),
+            true => Check::fine("rights", format!("as {user}, who may read and write flags")),
             false => {
                 let reads = missing.iter().any(|name| ["GET", "MGET", "SCAN", "TYPE"].contains(name));
                 let finding = if reads { Finding::Fault } else { Finding::Problem };
@@ -172,20 +173,20 @@ impl Asker<'_> {
 
     async fn push(&self, connection: &Connection) -> Check {
         // Needs the same server and nearly the same rights as tracking.
-        let why = match self.ask(&words(&["CLIENT", "TRACKINGINFO"])).await {
+        let why = match self.ask(&command(&["CLIENT", "TRACKINGINFO"])).await {
             Ok(_) => match connection {
                 Connection::Cluster(_) => {
-                    return Check::new("push", Finding::Fine, "changes are pushed by each primary");
+                    return Check::fine("push", "changes are pushed by each primary");
                 }
-                Connection::Node(_) if self.ask(&words(&["HELLO"])).await.is_ok() => {
-                    return Check::new("push", Finding::Fine, "changes are pushed (`CLIENT TRACKING`)");
+                Connection::Node(_) if self.ask(&command(&["HELLO"])).await.is_ok() => {
+                    return Check::fine("push", "changes are pushed (`CLIENT TRACKING`)");
                 }
                 Connection::Node(_) => "the server does not speak RESP3",
             },
             Err(error) if is_refusal(&error) => "the server or the user has no `CLIENT TRACKING`",
-            Err(error) => return Check::new("push", Finding::Fault, from_driver(error).chain()),
+            Err(error) => return Check::fault("push", from_driver(error).chain()),
         };
-        let classes = self.ask(&words(&["CONFIG", "GET", "notify-keyspace-events"])).await;
+        let classes = self.ask(&command(&["CONFIG", "GET", "notify-keyspace-events"])).await;
         let classes =
             classes.ok().and_then(|value| std::collections::BTreeMap::<String, String>::from_redis_value(value).ok());
         let on = classes.is_some_and(|answer| answer.values().any(|classes| are_enough(classes)));
@@ -194,30 +195,21 @@ impl Asker<'_> {
             true => format!("keyspace notifications, for {why}; a flush is seen within {:?}", every * 10),
             false => format!("all flags are read every {every:?}, for {why}"),
         };
-        Check::new("push", Finding::Problem, text)
+        Check::problem("push", text)
             .hint("allow `+client|tracking +hello` (Redis 6), or set `notify-keyspace-events K$gxe`")
     }
 
     async fn clock(&self) -> Option<Check> {
         let asked = SystemTime::now();
-        let time = self.ask(&words(&["TIME"])).await.ok()?;
+        let time = self.ask(&command(&["TIME"])).await.ok()?;
         let (seconds, micros) = <(u64, u64)>::from_redis_value(time).ok()?;
         let theirs = Duration::from_secs(seconds) + Duration::from_micros(micros);
         let ours = asked.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         let off = theirs.abs_diff(ours);
         let text = format!("{off:.1?} {}", if theirs < ours { "behind ours" } else { "ahead of ours" });
         Some(match off > MOST_OFF {
-            true => Check::new("clock", Finding::Problem, text)
-                .hint("ramps go by the clock of each machine; set them by NTP"),
-            false => Check::new("clock", Finding::Fine, text),
+            true => Check::problem("clock", text).hint("ramps go by the clock of each machine; set them by NTP"),
+            false => Check::fine("clock", text),
         })
     }
-}
-
-fn words(words: &[&str]) -> Cmd {
-    let mut command = redis::cmd(words.first().copied().unwrap_or_default());
-    for word in words.iter().skip(1) {
-        command.arg(word);
-    }
-    command
 }

@@ -1,35 +1,15 @@
 //! The keys of flags.
 
-#[derive(Clone, Debug)]
-pub(super) struct Keys {
-    prefix: String,
-}
+use crate::stores::base_key::BaseKey;
 
-impl Keys {
-    pub(super) fn new(base: &str) -> Self {
-        Self { prefix: format!("{base}/") }
-    }
-
-    pub(super) fn base(&self) -> &str {
-        &self.prefix[..self.prefix.len() - 1]
-    }
-
-    pub(super) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    pub(super) fn of(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    /// `None` if the key is not under the base key.
-    pub(super) fn name(&self, key: Vec<u8>) -> Option<String> {
-        self.flag_key(key).map(|key| self.cut(key))
+impl BaseKey {
+    pub(super) fn name_of(&self, key: Vec<u8>) -> Option<String> {
+        self.flag_key(key).and_then(|key| self.name(&key).map(str::to_owned))
     }
 
     /// The key if it may be a flag's of this base key; for a deeper key its value decides.
     pub(super) fn flag_key(&self, key: Vec<u8>) -> Option<String> {
-        if !key.starts_with(self.prefix.as_bytes()) {
+        if !key.starts_with(self.prefix().as_bytes()) {
             return None;
         }
         let read = String::from_utf8(key);
@@ -41,14 +21,14 @@ impl Keys {
     }
 
     pub(super) fn cut(&self, mut key: String) -> String {
-        key.drain(..self.prefix.len());
+        key.drain(..self.prefix().len());
         key
     }
 
     /// For `MATCH` and `PSUBSCRIBE`: all keys under the base key, deeper ones included.
     pub(super) fn pattern(&self) -> String {
-        let mut pattern = String::with_capacity(self.prefix.len() + 1);
-        for c in self.prefix.chars() {
+        let mut pattern = String::with_capacity(self.prefix().len() + 1);
+        for c in self.prefix().chars() {
             if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
                 pattern.push('\\');
             }
@@ -64,22 +44,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_under_the_base_key() {
-        let keys = Keys::new("a/b");
-        assert_eq!(keys.base(), "a/b");
-        assert_eq!(keys.of("F"), "a/b/F");
+    fn keys_as_bytes() {
+        let keys = BaseKey::new("a/b");
         for name in ["é", "F/G", ""] {
-            assert_eq!(keys.name(keys.of(name).into()).as_deref(), Some(name));
+            assert_eq!(keys.name_of(keys.of(name).into()).as_deref(), Some(name));
         }
         for foreign in ["a/F", "a/b", "a/bc/F"] {
-            assert_eq!(keys.name(foreign.into()), None);
+            assert_eq!(keys.name_of(foreign.into()), None);
         }
-        assert_eq!(keys.name(b"a/b/\xff".to_vec()), None);
+        assert_eq!(keys.name_of(b"a/b/\xff".to_vec()), None);
     }
 
     #[test]
     fn glob_characters_are_escaped() {
-        assert_eq!(Keys::new("features").pattern(), "features/*");
-        assert_eq!(Keys::new(r"f*?[a]\").pattern(), r"f\*\?\[a\]\\/*");
+        assert_eq!(BaseKey::new("features").pattern(), "features/*");
+        assert_eq!(BaseKey::new(r"f*?[a]\").pattern(), r"f\*\?\[a\]\\/*");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use redis::{Cmd, ErrorKind, PushInfo, PushKind, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
 use super::client::{Connection, RedisClient};
@@ -37,8 +37,7 @@ impl Link {
         &self.client
     }
 
-    /// Sends one command. If the connection breaks, a `repeatable` command is sent again; others only if the server reports
-    /// that it did nothing.
+    /// Sends one command. If the connection breaks, it is sent again if it is `repeatable`, or if the server reports that it did nothing.
     pub(super) async fn request(&self, command: &Cmd, repeatable: bool, limit: Duration) -> RedisResult<Value> {
         self.with(limit, async {
             let mut tries_left = 1;
@@ -63,6 +62,12 @@ impl Link {
 
     pub(super) async fn connection(&self, limit: Duration) -> RedisResult<Arc<Live>> {
         self.with(limit, self.live(limit)).await
+    }
+
+    pub(super) fn discard_if_ended_by(&self, error: &RedisError, live: &Arc<Live>) {
+        if ends_connection(error) {
+            self.discard(live);
+        }
     }
 
     pub(super) fn discard(&self, live: &Arc<Live>) {
@@ -121,6 +126,14 @@ impl Link {
     fn usable(&self) -> Option<Arc<Live>> {
         self.current.load_full().filter(|live| !live.lost.load(Ordering::Acquire))
     }
+}
+
+pub(super) fn command(words: &[&str]) -> Cmd {
+    let mut command = Cmd::new();
+    words.iter().for_each(|word| {
+        command.arg(word);
+    });
+    command
 }
 
 /// Runs the driver's future on the flipper thread, for at most `limit`. Dropping it takes back nothing that was sent.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 use tokio::task::JoinHandle;
 
 use super::client::Connection;
@@ -23,9 +23,7 @@ pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Store
             Ok(flags) => return Ok(in_order(flags)),
             Err(error) => error,
         };
-        if super::errors::ends_connection(&error) {
-            store.link.discard(&live);
-        }
+        store.link.discard_if_ended_by(&error, &live);
         if !(std::mem::take(&mut again) && error.is_connection_dropped()) {
             return Err(error);
         }
@@ -75,7 +73,7 @@ impl Pages {
                 let ask = |cursor| ask_ahead(store, &self.node, scan(store, cursor));
                 self.scanning = cursor.map(ask).transpose()?;
                 if !keys.is_empty() {
-                    next = Some((ask_ahead(store, &self.node, mget(&keys))?, keys));
+                    next = Some((ask_ahead(store, &self.node, Cmd::mget(&keys))?, keys));
                 }
             }
             if let Some((values, keys)) = std::mem::replace(&mut self.asked, next) {
@@ -113,7 +111,6 @@ impl Pages {
 
 type Answer = JoinHandle<RedisResult<Value>>;
 
-/// Sends the command at once, before its answer is awaited.
 fn ask_ahead(store: &RedisFeatureFlagStore, node: &MultiplexedConnection, command: Cmd) -> io::Result<Answer> {
     let (limit, mut node) = (store.timeout, node.clone());
     let handle = background::handle().map_err(io::Error::other)?;
@@ -140,14 +137,6 @@ async fn report_types(store: &RedisFeatureFlagStore, node: MultiplexedConnection
         }
     }
     Ok(())
-}
-
-pub(super) fn mget(keys: impl IntoIterator<Item = impl ToRedisArgs>) -> Cmd {
-    let mut mget = redis::cmd("MGET");
-    for key in keys {
-        mget.arg(key);
-    }
-    mget
 }
 
 async fn ask_node(limit: Duration, mut node: MultiplexedConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {

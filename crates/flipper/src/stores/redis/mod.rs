@@ -1,5 +1,4 @@
-//! Flags in Redis, shared with every program that uses the same server and base key, also through the Python library
-//! `flipper-client`.
+//! Flags in Redis, shared with every program that uses the same server and base key, also through the Python library `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{FeatureFlagClient, RedisFeatureFlagStore};
@@ -19,21 +18,14 @@
 //! types, and names that are not UTF-8 are not flags; they are skipped, with a warning for other types. A string that is not a
 //! flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag.
 //!
-//! # What `watch` emits
-//!
-//! A change is read when the server pushes its key, and emitted as `Changed` or `Removed` with the time of that read. While
-//! this store or a clone writes the same flag, it is emitted as a `Hint`. `Following` names the method in use.
-//!
 //! # Clusters
 //!
-//! The driver sends a command again when a node's connection breaks. A write that was done before the break then meets its own
-//! result, and is a `Conflict`.
+//! The driver sends a command again when a node's connection breaks. A write that was already done then meets its result: a `Conflict`.
 //!
 //! # What it needs of the server
 //!
-//! Redis 5 or newer, or a compatible server, and a user with `GET MGET SET DEL TYPE EVAL EVALSHA SCAN` on `base_key/*`. For
-//! pushed changes it needs `CLIENT|TRACKING` and RESP3 (Redis 6), or `CONFIG|GET PSUBSCRIBE` and keyspace notifications of the
-//! classes `K$gxe`. Otherwise the store is polled.
+//! Redis 5 or newer, or a compatible server, and a user with `GET MGET SET DEL TYPE EVAL EVALSHA SCAN` on `base_key/*`. For pushes also
+//! `CLIENT|TRACKING` and RESP3 (Redis 6), or `CONFIG|GET PSUBSCRIBE` and keyspace notifications `K$gxe`; else the store is polled.
 
 mod bulk;
 mod client;
@@ -43,7 +35,6 @@ mod event_sender;
 mod foreign;
 mod inspect;
 mod keys;
-mod kind;
 mod link;
 mod list;
 mod notifications;
@@ -64,9 +55,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 
-use self::keys::Keys;
 use self::link::Link;
 use self::scripts::{DELETE, PUT, Script};
 use self::writing::Writing;
@@ -76,12 +66,10 @@ use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream};
-use crate::stores::deeper::{is_deeper, is_ours, taken};
+use crate::stores::base_key::{BaseKey, is_deeper, is_ours, taken};
 use crate::warn_once::WarnOnce;
 
 pub use self::client::RedisClient;
-
-const BASE_KEY: &str = "features";
 
 /// Keeps flags in Redis: a single server, a cluster, or the primary that Sentinels name. Clones share a connection.
 ///
@@ -103,7 +91,7 @@ const BASE_KEY: &str = "features";
 #[derive(Clone)]
 pub struct RedisFeatureFlagStore {
     link: Arc<Link>,
-    keys: Arc<Keys>,
+    keys: Arc<BaseKey>,
     timeout: Duration,
     silence: Duration,
     poll_every: Duration,
@@ -135,7 +123,7 @@ impl RedisFeatureFlagStore {
     pub fn new(client: impl Into<RedisClient>) -> Self {
         Self {
             link: Arc::new(Link::new(client.into())),
-            keys: Arc::new(Keys::new(BASE_KEY)),
+            keys: Arc::default(),
             timeout: Duration::from_secs(2),
             silence: Duration::from_secs(5),
             poll_every: Duration::from_secs(1),
@@ -177,13 +165,13 @@ impl RedisFeatureFlagStore {
     /// `InvalidInput` as [`from_url`](Self::from_url).
     pub fn identity_of(url: &str) -> Result<Identity> {
         let (place, base_key) = url::parse(url)?;
-        Ok(identity(&place.shown(), base_key.as_deref().unwrap_or(BASE_KEY)))
+        Ok(identity(&place.shown(), &base_key.map_or_else(BaseKey::default, |key| BaseKey::new(&key))))
     }
 
     /// The key above the flags, by default `features`.
     #[must_use]
     pub fn base_key(mut self, base_key: impl AsRef<str>) -> Self {
-        self.keys = Arc::new(Keys::new(base_key.as_ref()));
+        self.keys = Arc::new(BaseKey::new(base_key.as_ref()));
         self
     }
 
@@ -201,8 +189,8 @@ impl RedisFeatureFlagStore {
         self
     }
 
-    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. With keyspace notifications, which do
-    /// not report `FLUSHDB`, a tenth as often.
+    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. With keyspace notifications, which do not report
+    /// `FLUSHDB`, a tenth as often.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = every;
@@ -212,7 +200,7 @@ impl RedisFeatureFlagStore {
     async fn write(&self, script: &Script, name: &str, when: &Precondition, value: Option<&str>) -> Result<()> {
         let key = self.keys.of(name);
         if is_deeper(name) {
-            let there = self.link.request(redis::cmd("GET").arg(&key), true, self.timeout).await;
+            let there = self.link.request(&Cmd::get(&key), true, self.timeout).await;
             if let Ok(Value::BulkString(value)) = there
                 && flag(name, &value).is_none()
             {
@@ -256,8 +244,8 @@ impl RedisFeatureFlagStore {
     }
 }
 
-fn identity(shown: &str, base_key: &str) -> Identity {
-    Identity::new(format!("{shown}base_key={}", shown::encoded(base_key)))
+fn identity(shown: &str, keys: &BaseKey) -> Identity {
+    Identity::new(format!("{shown}base_key={}", shown::encoded(keys.base())))
 }
 
 /// `None` for a flag of another base key.
@@ -268,7 +256,7 @@ fn flag(name: impl Into<String>, value: &[u8]) -> Option<Stored> {
 #[async_trait]
 impl FeatureFlagStore for RedisFeatureFlagStore {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
-        let answer = self.link.request(redis::cmd("GET").arg(self.keys.of(name)), true, self.timeout).await;
+        let answer = self.link.request(&Cmd::get(self.keys.of(name)), true, self.timeout).await;
         self.stored(name, answer).map_err(|error| self.error(error).with_flag(name))
     }
 
@@ -316,7 +304,7 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
     }
 
     fn identity(&self) -> Identity {
-        identity(self.link.client().shown(), self.keys.base())
+        identity(self.link.client().shown(), &self.keys)
     }
 
     async fn inspect(&self) -> Vec<Check> {

@@ -1,5 +1,4 @@
-//! Keyspace notifications, for servers that have these but no `CLIENT TRACKING`. They do not report `FLUSHDB`, so the flags are
-//! also listed, at longer intervals.
+//! Keyspace notifications, for servers without `CLIENT TRACKING`. They do not report `FLUSHDB`, so the flags are also listed, less often.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -7,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use redis::aio::{PubSubSink, PubSubStream};
-use redis::{FromRedisValue, Msg, ProtocolVersion};
+use redis::{Cmd, FromRedisValue, Msg, ProtocolVersion};
 
 use super::RedisFeatureFlagStore;
 use super::client::speaking;
-use super::event_sender::{End, EventSender, lost, versions};
-use super::link::within;
+use super::event_sender::{End, EventSender, lost};
+use super::link::{command, within};
 use super::polling::Reader;
 use crate::state::{Updates, Version};
+use crate::store::versions;
 
 const CHECK_FACTOR: u32 = 10;
 
@@ -23,8 +23,7 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSend
     let Some(client) = within(store.timeout, store.link.client().node()).await? else {
         return Ok(None);
     };
-    let mut ask = redis::cmd("CONFIG");
-    ask.arg("GET").arg("notify-keyspace-events");
+    let ask = command(&["CONFIG", "GET", "notify-keyspace-events"]);
     let answer = store.link.request(&ask, true, store.timeout).await?;
     let settings = BTreeMap::<String, String>::from_redis_value(answer).map_err(redis::RedisError::from)?;
     if !settings.values().any(|classes| are_enough(classes)) {
@@ -102,8 +101,7 @@ impl Session<'_> {
         }
         for name in names {
             let read_at = Instant::now();
-            let mut get = redis::cmd("GET");
-            get.arg(self.store.keys.of(&name));
+            let get = Cmd::get(self.store.keys.of(&name));
             let answer = self.store.link.request(&get, true, self.store.timeout).await;
             let flag = self.store.stored(&name, answer)?;
             match &flag {
@@ -116,6 +114,6 @@ impl Session<'_> {
     }
 
     fn name(&self, message: &Msg) -> Option<String> {
-        self.store.keys.name(message.get_channel_name().strip_prefix(&self.channel)?.into())
+        self.store.keys.name_of(message.get_channel_name().strip_prefix(&self.channel)?.into())
     }
 }

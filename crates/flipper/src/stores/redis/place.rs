@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use redis::cluster::ClusterClient;
-use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
     RedisResult, TlsCertificates, TlsMode,
@@ -13,9 +13,16 @@ use redis::{
 use tokio::sync::Mutex;
 
 use super::errors::refusal;
-use super::kind::Kind;
 use super::shown::{encoded, shown};
-use crate::stores::url_parts::Host;
+use crate::stores::url_parts::{Host, set};
+
+#[derive(Clone)]
+pub(super) enum Kind {
+    Node(Box<Client>),
+    Cluster(Box<ClusterClient>),
+    // Finding the primary needs `&mut`.
+    Sentinel(Arc<Mutex<SentinelClient>>),
+}
 
 pub(super) struct Place {
     pub(super) form: Form,
@@ -121,29 +128,17 @@ impl Place {
                     client.set_client_to_redis_certificates(files.clone()).set_client_to_sentinel_certificates(files);
             }
         }
-        if let Some(user) = &self.user.user {
-            client = client.set_client_to_redis_username(user);
-        }
-        if let Some(password) = &self.user.password {
-            client = client.set_client_to_redis_password(password);
-        }
-        if let Some(user) = &sentinels.user {
-            client = client.set_client_to_sentinel_username(user);
-        }
-        if let Some(password) = &sentinels.password {
-            client = client.set_client_to_sentinel_password(password);
-        }
+        client = set(client, self.user.user.clone(), SentinelClientBuilder::set_client_to_redis_username);
+        client = set(client, self.user.password.clone(), SentinelClientBuilder::set_client_to_redis_password);
+        client = set(client, sentinels.user.clone(), SentinelClientBuilder::set_client_to_sentinel_username);
+        client = set(client, sentinels.password.clone(), SentinelClientBuilder::set_client_to_sentinel_password);
         Ok(Kind::Sentinel(Arc::new(Mutex::new(client.build()?))))
     }
 
     fn info(&self, address: ConnectionAddr, db: i64) -> RedisResult<ConnectionInfo> {
-        let mut settings = RedisConnectionInfo::default().set_db(db);
-        if let Some(user) = &self.user.user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &self.user.password {
-            settings = settings.set_password(password);
-        }
+        let settings = RedisConnectionInfo::default().set_db(db);
+        let settings = set(settings, self.user.user.as_ref(), RedisConnectionInfo::set_username);
+        let settings = set(settings, self.user.password.as_ref(), RedisConnectionInfo::set_password);
         Ok(("localhost", 6379).into_connection_info()?.set_addr(address).set_redis_settings(settings))
     }
 

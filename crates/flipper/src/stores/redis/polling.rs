@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::cluster::{primaries, run_ids};
-use super::errors::ends_connection;
-use super::event_sender::{End, EventSender, lost, versions};
+use super::event_sender::{End, EventSender, lost};
 use super::link::{Live, within};
 use super::list::list_on;
 use super::state::State;
 use crate::state::{Stored, Updates};
-use crate::store::differences;
+use crate::store::{differences, versions};
 
 pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     let every = store.poll_every;
@@ -54,8 +53,8 @@ impl<'a> Reader<'a> {
     pub(super) async fn list(&mut self, events: &mut EventSender) -> Result<Vec<Stored>, End> {
         let live = self.store.link.connection(self.store.timeout).await?;
         self.read(&live, events).await.inspect_err(|end| match end {
-            End::Driver(error) if ends_connection(error) => self.store.link.discard(&live),
-            _ => {}
+            End::Driver(error) => self.store.link.discard_if_ended_by(error, &live),
+            End::Unwatched => {}
         })
     }
 

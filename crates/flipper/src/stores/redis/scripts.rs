@@ -8,8 +8,7 @@ use sha1::{Digest, Sha1};
 use super::link::Link;
 use crate::state::{Precondition, Version};
 
-/// `KEYS[1]` is the flag, `ARGV[1]` the precondition. Errors are returned, not raised: raised ones lose their code before Redis
-/// 7. A key that holds no string is never written.
+/// `KEYS[1]`: the flag; `ARGV[1]`: the precondition. Errors are returned: raised ones lose their code before Redis 7.
 macro_rules! script {
     ($write:literal) => {
         concat!(
@@ -43,8 +42,7 @@ impl Script {
     ) -> RedisResult<bool> {
         let answer = match link.request(&self.call(true, key, when, value), false, limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                // Some servers close the connection after an error. The ping meets that and reconnects, since the script must
-                // not be sent twice. Its answer does not matter.
+                // Some servers close the connection after an error. The ping meets that and reconnects: the script must not be sent twice.
                 let _ = link.request(&redis::cmd("PING"), true, limit).await;
                 link.request(&self.call(false, key, when, value), false, limit).await?
             }
@@ -65,7 +63,7 @@ impl Script {
             Precondition::Any => call.arg("any"),
             Precondition::Absent => call.arg("absent"),
             // Another store's version matches nothing here.
-            Precondition::Unchanged(version) => call.arg(hex(version.as_opaque().unwrap_or_default())),
+            Precondition::Unchanged(version) => call.arg(version.opaque_hex()),
         };
         if let Some(value) = value {
             call.arg(value);
@@ -87,15 +85,5 @@ pub(super) fn version(content: &[u8]) -> Version {
 }
 
 pub(super) fn digest(text: &[u8]) -> String {
-    hex(&Sha1::digest(text))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // Writing to a string never fails.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    version(text).opaque_hex()
 }

@@ -1,7 +1,5 @@
 //! Parts of a URL in logs and in a store's identity.
 
-use std::fmt::Write as _;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::stores::url_parts::Host;
@@ -18,11 +16,5 @@ pub(super) fn encoded(text: &str) -> String {
 pub(super) fn shown(hosts: &[Host]) -> String {
     let mut hosts: Vec<_> = hosts.iter().collect();
     hosts.sort();
-    let mut text = String::new();
-    for host in hosts {
-        let comma = if text.is_empty() { "" } else { "," };
-        // Writing to a string never fails.
-        let _ = write!(text, "{comma}{}", host.to_address());
-    }
-    text
+    hosts.into_iter().map(Host::to_address).collect::<Vec<_>>().join(",")
 }

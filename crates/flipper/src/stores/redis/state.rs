@@ -76,8 +76,7 @@ impl State {
         Self { run_id, ..Self::default() }
     }
 
-    /// Until when a read at `asked` has every change, and for how long that is valid. A replica receives from its primary at
-    /// least every ten seconds.
+    /// Until when a read at `asked` has every change, and for how long that is valid. A replica hears from its primary every ten seconds.
     pub(super) fn confirms(&self, asked: Instant, valid_for: Duration) -> (Instant, Duration) {
         let behind = if self.is_replica { HEARD_EVERY } else { Duration::ZERO };
         (asked.checked_sub(self.behind).unwrap_or(asked), valid_for + behind)

@@ -7,7 +7,6 @@ use redis::RedisResult;
 
 use super::RedisFeatureFlagStore;
 use super::client::Connection;
-use super::errors::ends_connection;
 use super::link::Live;
 use super::list::{Pages, list};
 use crate::state::Stored;
@@ -40,11 +39,8 @@ async fn next_page(store: &RedisFeatureFlagStore, reading: Option<Reading>) -> R
         }
     };
     let mut flags = Vec::new();
-    let more = reading.pages.read(store, &mut flags).await.inspect_err(|error| {
-        if ends_connection(error) {
-            store.link.discard(&reading.live);
-        }
-    })?;
+    let more = reading.pages.read(store, &mut flags).await;
+    let more = more.inspect_err(|error| store.link.discard_if_ended_by(error, &reading.live))?;
     flags.retain(|flag| reading.seen.insert(flag.name.clone()));
     Ok((flags, more.then_some(Some(reading))))
 }

@@ -1,26 +1,26 @@
-//! `CLIENT TRACKING` in broadcasting mode: the server pushes the key of every change, expiry and eviction included, and pushes
-//! "all keys" after a flush.
+//! `CLIENT TRACKING` in broadcasting mode: the server pushes the key of each change, expiry and eviction too, and "all" after a flush.
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
-use redis::{ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::cluster::{Primaries, on_primaries, primaries, run_ids};
 use super::event_sender::{End, EventSender, lost};
-use super::keys::Keys;
-use super::link::within;
-use super::list::{list_on, mget};
+use super::link::{command, within};
+use super::list::list_on;
 use super::state::State;
+use crate::lock::Mutex;
 use crate::state::{Updates, WatchEvent};
+use crate::stores::base_key::BaseKey;
 
 const BATCH: usize = 500;
 
@@ -56,8 +56,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// Runs before the first read, so that no change falls between.
     async fn arm(&mut self) -> RedisResult<()> {
-        let mut arm = redis::cmd("CLIENT");
-        arm.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(self.store.keys.prefix());
+        let arm = command(&["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self.store.keys.prefix()]);
         match &mut self.connection {
             Connection::Node(_) => within(self.limit(), self.connection.request(&arm)).await,
             Connection::Cluster(cluster) => {
@@ -119,8 +118,7 @@ impl Session<'_> {
             events.send(WatchEvent::Hint { name }).await?;
         }
         if let [name] = &*names {
-            let mut get = redis::cmd("GET");
-            get.arg(self.store.keys.of(name));
+            let get = Cmd::get(self.store.keys.of(name));
             let read_at = Instant::now();
             let answer = within(self.limit(), self.connection.request(&get)).await;
             let flag = self.store.stored(name, answer)?;
@@ -128,9 +126,8 @@ impl Session<'_> {
         }
         for names in names.chunks(BATCH) {
             let read_at = Instant::now();
-            let values: Vec<Value> =
-                within(self.limit(), self.connection.request(&mget(names.iter().map(|name| self.store.keys.of(name)))))
-                    .await?;
+            let keys: Vec<_> = names.iter().map(|name| self.store.keys.of(name)).collect();
+            let values: Vec<Value> = within(self.limit(), self.connection.request(&Cmd::mget(keys))).await?;
             for (name, value) in names.iter().zip(values) {
                 let flag = self.store.stored(name, Ok(value))?;
                 events.emit_read(name.clone(), flag, read_at).await?;
@@ -162,8 +159,7 @@ impl Session<'_> {
             return Err(lost("the cluster has changed"));
         }
         // The driver may have reconnected to a node silently; a new connection does not track.
-        let mut info = redis::cmd("CLIENT");
-        info.arg("TRACKINGINFO");
+        let info = command(&["CLIENT", "TRACKINGINFO"]);
         let answers = on_primaries(cluster, info, self.primaries.len(), limit).await?;
         if answers.iter().any(|answer| contains(answer, "off")) {
             return Err(lost("the connection to a node of the cluster was replaced"));
@@ -226,14 +222,14 @@ struct Pending {
 }
 
 impl Pushed {
-    fn take_in(&self, push: PushInfo, keys: &Keys) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take_in(&self, push: PushInfo, keys: &BaseKey) {
+        let mut pending = self.pending.lock();
         match push.kind {
             PushKind::Disconnection => pending.lost = true,
             PushKind::Invalidate => match push.data.into_iter().next() {
                 Some(Value::Array(changed)) => {
                     let changed = changed.into_iter().filter_map(|key| Vec::<u8>::from_redis_value(key).ok());
-                    pending.names.extend(changed.filter_map(|key| keys.name(key)));
+                    pending.names.extend(changed.filter_map(|key| keys.name_of(key)));
                 }
                 _ => pending.all = true,
             },
@@ -244,10 +240,10 @@ impl Pushed {
     }
 
     fn all(&self) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+        self.pending.lock().all = true;
     }
 
     fn take(&self) -> Pending {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.pending.lock())
     }
 }

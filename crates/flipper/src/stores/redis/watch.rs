@@ -6,11 +6,11 @@ use super::event_sender::{End, EventSender};
 use super::link::PAUSE;
 use super::{RedisFeatureFlagStore, errors, notifications, polling, tracking};
 use crate::state::Watch;
-use crate::stores::feed::feed;
+use crate::stores::feed::feed_by_task;
 
 pub(super) fn watch(store: &RedisFeatureFlagStore) -> Watch<'static> {
     let store = store.clone();
-    feed(store.to_string(), move |events, lost| follow(store.clone(), EventSender::new(events, lost)))
+    feed_by_task(store.to_string(), move |events, lost| follow(store.clone(), EventSender::new(events, lost)))
 }
 
 async fn follow(store: RedisFeatureFlagStore, mut events: EventSender) {

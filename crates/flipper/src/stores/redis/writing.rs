@@ -1,8 +1,9 @@
 //! The flags that this store is writing, or has just written.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::lock::Mutex;
 
 /// How long a write counts as pending after its answer, while its caller records the version.
 const AFTERWARDS: Duration = Duration::from_millis(50);
@@ -10,8 +11,7 @@ const AFTERWARDS: Duration = Duration::from_millis(50);
 /// Above this many names, finished ones are removed.
 const FEW: usize = 64;
 
-/// A pushed change cannot be ordered against a pending write of our own: the mirror would have to read again after the write.
-/// So the watch emits only a `Hint`.
+/// A pushed change cannot be ordered against a pending own write, after which the mirror must read again: the watch emits only a `Hint`.
 #[derive(Default)]
 pub(super) struct Writing(Mutex<HashMap<String, Writes>>);
 
@@ -29,7 +29,7 @@ impl Writes {
 
 impl Writing {
     pub(super) fn begin<'a>(&'a self, name: &'a str) -> Write<'a> {
-        let mut names = self.lock();
+        let mut names = self.0.lock();
         if names.len() > FEW {
             names.retain(|_, writes| writes.count());
         }
@@ -38,11 +38,7 @@ impl Writing {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.lock().get(name).is_some_and(Writes::count)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Writes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().get(name).is_some_and(Writes::count)
     }
 }
 
@@ -53,7 +49,7 @@ pub(super) struct Write<'a> {
 
 impl Drop for Write<'_> {
     fn drop(&mut self) {
-        if let Some(writes) = self.writing.lock().get_mut(self.name) {
+        if let Some(writes) = self.writing.0.lock().get_mut(self.name) {
             writes.pending -= 1;
             writes.ended = Some(Instant::now());
         }

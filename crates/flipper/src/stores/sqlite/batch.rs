@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::errors::unavailable;
 use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::state::Version;
@@ -40,7 +39,7 @@ impl<'a> Batch<'a> {
         .into_iter();
         let result = |(record, valid): (&FlagRecord, Result<()>)| {
             valid?;
-            let result = written.next().unwrap_or_else(|| Err(unavailable("the result of a write is missing")));
+            let result = written.next().unwrap_or_else(|| Err(Error::unavailable("the result of a write is missing")));
             result.map_err(|error| named(error).with_flag(record.name()))
         };
         self.records.iter().zip(self.valid).map(result).collect()

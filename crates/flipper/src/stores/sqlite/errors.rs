@@ -17,11 +17,7 @@ impl fmt::Display for Named<'_> {
 }
 
 pub(super) fn closed() -> Error {
-    unavailable("store is closed").with_transient(false)
-}
-
-pub(super) fn unavailable(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Unavailable).with_message(message)
+    Error::unavailable("store is closed").with_transient(false)
 }
 
 pub(super) fn from_io(what: &str, error: io::Error) -> Error {
@@ -41,7 +37,9 @@ pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {
             return Error::invalid_input("path cannot be used for a database file").with_source(error);
         }
         _ => {
-            return unavailable("database does not have this store's layout").with_transient(false).with_source(error);
+            return Error::unavailable("database does not have this store's layout")
+                .with_transient(false)
+                .with_source(error);
         }
     };
     let (kind, transient, message) = match (code, extended) {

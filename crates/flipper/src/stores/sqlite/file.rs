@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::errors::{from_io, from_sqlite, unavailable};
+use super::errors::{from_io, from_sqlite};
 use super::schema;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -91,9 +91,11 @@ impl Place {
         let folder = absolute.parent().unwrap_or(&absolute);
         match fs::metadata(folder) {
             Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err(unavailable("folder of the database file is not a folder").with_transient(false)),
+            Ok(_) => {
+                return Err(Error::unavailable("folder of the database file is not a folder").with_transient(false));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(unavailable("folder of the database file does not exist")
+                return Err(Error::unavailable("folder of the database file does not exist")
                     .with_transient(false)
                     .with_source(error));
             }
@@ -124,21 +126,21 @@ impl Place {
                 return Ok(opened);
             }
         }
-        Err(unavailable("database file is being replaced again and again"))
+        Err(Error::unavailable("database file is being replaced again and again"))
     }
 
     /// Fails if the path no longer leads to these files; returns the content of the database file.
     pub(super) fn look(&self, identity: &Identity) -> Result<Content> {
         let main = existing(&self.path)?;
         if id(&main) != identity.main {
-            return Err(unavailable("database file was replaced"));
+            return Err(Error::unavailable("database file was replaced"));
         }
         if metadata(&identity.files.wal)?.as_ref().map(id) != identity.wal {
-            return Err(unavailable("database's -wal file was deleted or replaced"));
+            return Err(Error::unavailable("database's -wal file was deleted or replaced"));
         }
         let content = content_of(&main);
         if identity.unlocked.is_some_and(|known| known != content) {
-            return Err(unavailable("database file was changed while it was read without locks"));
+            return Err(Error::unavailable("database file was changed while it was read without locks"));
         }
         Ok(content)
     }
@@ -174,16 +176,16 @@ impl Place {
     }
 }
 
-/// Checkpoints the -wal file; whether all of it is now in the database file.
+/// Whether all of the -wal file is now in the database file.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+}
+
 pub(super) fn empty_wal(connection: &Connection, identity: &Identity) -> bool {
-    if is_read_only(connection) {
-        return false;
-    }
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    if let Err(error) = &busy {
+    !is_read_only(connection) && checkpoint(connection).unwrap_or_else(|error| {
         tracing::warn!(file = %identity.files.main.display(), %error, "the old database file lacks its last changes");
-    }
-    matches!(busy, Ok(0))
+        false
+    })
 }
 
 fn metadata(path: &Path) -> Result<Option<Metadata>> {
@@ -206,12 +208,6 @@ fn content_of(metadata: &Metadata) -> Content {
     (metadata.len(), metadata.modified().ok())
 }
 
-fn identify(files: Files, mode: Mode, content: Content) -> Result<Identity> {
-    let main = id(&existing(&files.main)?);
-    let wal = metadata(&files.wal)?.as_ref().map(id);
-    Ok(Identity { files, main, wal, unlocked: matches!(mode, Mode::WithoutLocks).then_some(content) })
-}
-
 fn open(files: &Files, mode: Mode, patience: Duration) -> Result<(Connection, Identity, Content)> {
     let mut content = content_of(&existing(&files.main)?);
     let mut connection = connect(files, mode, patience)?;
@@ -222,7 +218,9 @@ fn open(files: &Files, mode: Mode, patience: Duration) -> Result<(Connection, Id
     }
     // SQLite creates the -wal file at the first read.
     schema::data_version(&connection).map_err(from_sqlite)?;
-    Ok((connection, identify(files.clone(), mode, content)?, content))
+    let (main, wal) = (id(&existing(&files.main)?), metadata(&files.wal)?.as_ref().map(id));
+    let unlocked = matches!(mode, Mode::WithoutLocks).then_some(content);
+    Ok((connection, Identity { files: files.clone(), main, wal, unlocked }, content))
 }
 
 fn connect(files: &Files, mode: Mode, busy_timeout: Duration) -> Result<Connection> {
@@ -262,7 +260,7 @@ pub(super) fn is_read_only(connection: &Connection) -> bool {
 }
 
 fn deleted() -> Error {
-    unavailable("database file was deleted")
+    Error::unavailable("database file was deleted")
 }
 
 pub(super) fn leave(connection: Connection) {
@@ -277,10 +275,7 @@ fn immutable_uri(path: &Path) -> String {
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(*byte)),
-            other => {
-                uri.push('%');
-                uri.push_str(&format!("{other:02X}"));
-            }
+            other => uri.push_str(&format!("%{other:02X}")),
         }
     }
     uri + "?immutable=1"

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::errors::{Named, from_sqlite, unavailable};
+use super::errors::{Named, from_sqlite};
 use super::file::leave;
 use super::followers::{Registered, Request};
 use super::hint::Hint;
 use super::link::{File, Holder};
-use super::schema::{self, Marks};
+use super::schema::{self, Position};
 use crate::error::{Error, Result};
 use crate::state::{Updates, WatchEvent};
 
@@ -38,8 +38,7 @@ pub(super) struct Follower {
     sender: Sender<Request>,
     session: Option<Session>,
     hint: Option<Hint>,
-    /// When the last notification came. It reports the write of the -wal file; the change becomes visible after a sync of the
-    /// disk.
+    /// When the last notification came. It reports the write of the -wal file; the change becomes visible after a sync of the disk.
     hinted: Option<Instant>,
     unhinted: u32,
     lost: Option<Arc<str>>,
@@ -51,11 +50,8 @@ pub(super) struct Follower {
     _registered: Registered,
 }
 
-struct Session {
-    data_version: i64,
-    /// `None` after an error that may have changed anything.
-    marks: Option<Marks>,
-}
+/// `None` after an error that may have changed anything.
+struct Session(Option<Position>);
 
 impl Follower {
     /// `lost`: whether the last event of the watch was `Lost`.
@@ -171,7 +167,7 @@ impl Follower {
         let found = found.unwrap_or_else(|_| {
             // Starts over, since the session may be inconsistent.
             self.end_session();
-            Err(unavailable("the thread that reads the database panicked"))
+            Err(Error::unavailable("the thread that reads the database panicked"))
         });
         match found {
             Ok(changes) => {
@@ -182,7 +178,7 @@ impl Follower {
             }
             Err(error) => {
                 if let Some(session) = &mut self.session {
-                    session.marks = None;
+                    session.0 = None;
                 }
                 self.lose(error)
             }
@@ -247,7 +243,7 @@ impl Follower {
     fn reopen(&mut self, read_at: Instant) -> Result<Vec<WatchEvent>> {
         self.end_session();
         let link = self.file.open(PATIENCE)?;
-        let all = schema::read_all(&link.connection)?;
+        let (flags, position) = schema::read_all(&link.connection)?;
         self.hint = match Hint::new(link.identity.main(), self.sender.clone()) {
             Ok(hint) => Some(hint),
             Err(error) => {
@@ -259,8 +255,8 @@ impl Follower {
         self.hinted = Some(Instant::now());
         self.unhinted = 0;
         *self.holder.lock() = Some(link);
-        self.session = Some(Session { data_version: all.data_version, marks: Some(all.marks) });
-        Ok(vec![WatchEvent::Reset { flags: all.flags, read_at: Some(read_at), valid_for: None }])
+        self.session = Some(Session(Some(position)));
+        Ok(vec![WatchEvent::Reset { flags, read_at: Some(read_at), valid_for: None }])
     }
 
     fn end_session(&mut self) {
@@ -295,36 +291,32 @@ impl Session {
     /// file's bytes over it does not. A checkpoint changes neither content nor `data_version`.
     fn is_the_same(&self, connection: &Connection) -> Result<bool> {
         schema::forget_pages(connection)?;
-        let marks = schema::marks(connection)?;
+        let marks = schema::marks(connection).map_err(from_sqlite)?;
         // Read last, so that a commit in between shows.
         let data_version = schema::data_version(connection).map_err(from_sqlite)?;
-        Ok(data_version != self.data_version || self.marks.is_none_or(|before| before == marks))
+        Ok(self.0.is_none_or(|before| data_version != before.data_version || marks == before.marks))
     }
 
     fn read(&mut self, connection: &Connection, read_at: Instant) -> Result<Vec<WatchEvent>> {
         let read_at = Some(read_at);
-        let data_version = schema::data_version(connection).map_err(from_sqlite)?;
-        if self.marks.is_some() && data_version == self.data_version {
-            return Ok(Vec::new());
-        }
-        let mut events = Vec::new();
-        let changes = match self.marks {
-            Some(since) => schema::read_changes(connection, since, |name, version, value| {
+        if let Some(before) = self.0 {
+            if schema::data_version(connection).map_err(from_sqlite)? == before.data_version {
+                return Ok(Vec::new());
+            }
+            let mut events = Vec::new();
+            let changes = schema::read_changes(connection, before.marks, |name, version, value| {
                 events.push(match value {
-                    Some(value) => WatchEvent::Changed { flag: schema::stored_at(name, version, value), read_at },
+                    Some(value) => WatchEvent::Changed { flag: schema::stored(name, version, value), read_at },
                     None => WatchEvent::Removed { name: name.to_owned(), version: Some(version), read_at },
                 });
-            })?,
-            None => None,
-        };
-        if let Some(changes) = changes {
-            self.marks = Some(changes.marks);
-            self.data_version = changes.data_version;
-            return Ok(events);
+            })?;
+            if changes.is_some() {
+                self.0 = changes;
+                return Ok(events);
+            }
         }
-        let all = schema::read_all(connection)?;
-        self.marks = Some(all.marks);
-        self.data_version = all.data_version;
-        Ok(vec![WatchEvent::Reset { flags: all.flags, read_at, valid_for: None }])
+        let (flags, position) = schema::read_all(connection)?;
+        self.0 = Some(position);
+        Ok(vec![WatchEvent::Reset { flags, read_at, valid_for: None }])
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::errors::from_sqlite;
 use crate::error::Result;
 use crate::identity::Identity;
-use crate::inspection::{Check, Finding};
+use crate::inspection::Check;
 
 /// Larger files get no integrity check, which takes a second per some 100 MiB.
 const SMALL: u64 = 64 * 1024 * 1024;
@@ -37,37 +37,33 @@ pub(super) fn inspect(path: &Path, connection: &Connection) -> Result<Vec<Check>
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     let flags: i64 = connection.query_row("SELECT count(*) FROM flags", [], |row| row.get(0)).map_err(from_sqlite)?;
     let mut checks = vec![
-        Check::new("reachable", Finding::Fine, format!("{} ({size} bytes)", path.display())),
-        Check::new("identity", Finding::Fine, identity(path).to_string()),
-        Check::new("version", Finding::Fine, format!("SQLite {}", text("SELECT sqlite_version()")?)),
-        Check::new("flags", Finding::Fine, flags.to_string()),
+        Check::fine("reachable", format!("{} ({size} bytes)", path.display())),
+        Check::fine("identity", identity(path).to_string()),
+        Check::fine("version", format!("SQLite {}", text("SELECT sqlite_version()")?)),
+        Check::fine("flags", flags.to_string()),
     ];
     let mode = text("PRAGMA journal_mode")?;
     checks.push(match mode.as_str() {
-        "wal" => Check::new("kind", Finding::Fine, "journal mode wal"),
-        other => Check::new("kind", Finding::Problem, format!("journal mode {other}"))
+        "wal" => Check::fine("kind", "journal mode wal"),
+        other => Check::problem("kind", format!("journal mode {other}"))
             .hint("another program changed it; it is changed back when the file can be written"),
     });
     checks.push(match network(path) {
-        Some(kind) => Check::new("push", Finding::Fault, format!("the file is on a network file system ({kind})"))
+        Some(kind) => Check::fault("push", format!("the file is on a network file system ({kind})"))
             .hint("SQLite's WAL mode needs a local disk; `flipper serve` shares a file between machines"),
-        None => Check::new(
-            "push",
-            Finding::Fine,
-            "the file system notifies of changes, and the file is checked 20 times a second",
-        ),
+        None => Check::fine("push", "the file system notifies of changes, and the file is checked 20 times a second"),
     });
     let read_only = connection.is_readonly("main").map_err(from_sqlite)?;
     checks.push(if read_only {
-        Check::new("rights", Finding::Problem, "may be read and not written").hint("file and folder must be writable")
+        Check::problem("rights", "may be read and not written").hint("file and folder must be writable")
     } else {
-        Check::new("rights", Finding::Fine, "may be read and written")
+        Check::fine("rights", "may be read and written")
     });
     if size <= SMALL {
         let verdict = text("PRAGMA quick_check(1)")?;
         checks.push(match verdict.as_str() {
-            "ok" => Check::new("integrity", Finding::Fine, "the file is intact"),
-            damage => Check::new("integrity", Finding::Fault, damage.to_owned())
+            "ok" => Check::fine("integrity", "the file is intact"),
+            damage => Check::fault("integrity", damage.to_owned())
                 .hint("export what can be read (`flipper export`), and import it into a new file"),
         });
     }

@@ -1,6 +1,6 @@
 //! A store's connections to its file.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -9,6 +9,7 @@ use super::errors::{Named, from_sqlite};
 use super::file::{self, Content, Identity, Place, is_past, is_read_only};
 use super::schema;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 
 pub(super) struct Link {
     pub(super) connection: Connection,
@@ -33,7 +34,6 @@ impl Link {
         self.content = (content, is_past(content));
     }
 
-    /// As [`Place::look`].
     pub(super) fn look(&mut self, place: &Place) -> Result<Content> {
         let content = place.look(&self.identity)?;
         self.emptied = false;
@@ -57,7 +57,8 @@ impl Link {
     /// Damages no file that has replaced the original. `last`: also checkpoints.
     fn close(self, place: &Place, last: bool) -> Result<()> {
         match place.look(&self.identity) {
-            Ok(now) if now == self.content.0 => {}
+            Ok(now) if now == self.content.0 && last => {}
+            Ok(now) if now == self.content.0 => return Ok(()),
             // The file was overwritten: the -wal file may not belong to its content.
             Ok(_) => {
                 file::leave(self.connection);
@@ -69,31 +70,19 @@ impl Link {
             }
         }
         let connection = self.connection;
-        if !last {
-            return Ok(());
-        }
         connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
         // If it is busy, other processes checkpoint.
-        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(from_sqlite);
-        match checkpoint {
+        match file::checkpoint(&connection).map_err(from_sqlite) {
             Err(error) if !error.is_transient() && error.kind() != ErrorKind::Unauthorized => Err(error),
             _ => connection.close().map_err(|(_, error): (_, _)| -> Error { from_sqlite(error) }),
         }
     }
 }
 
-#[derive(Default)]
-pub(super) struct Holder(Mutex<Option<Link>>);
+/// The state after a panic is checked before use.
+pub(super) type Holder = Mutex<Option<Link>>;
 
-impl Holder {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Link>> {
-        // The state after a panic is checked before use.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The file, and all connections of a store to it. SQLite's state beside the file is shared: no connection may stay at a
-/// replaced file while another is opened.
+/// The file, and all connections of a store to it: none may stay at a replaced file while another is opened, since they share state.
 pub(super) struct File {
     pub(super) place: Place,
     /// Separate, so that a waiting write does not block reads.
@@ -109,19 +98,19 @@ impl File {
 
     pub(super) fn add(&self) -> Arc<Holder> {
         let holder = Arc::new(Holder::default());
-        self.others().push(holder.clone());
+        self.others.lock().push(holder.clone());
         holder
     }
 
     pub(super) fn remove(&self, holder: &Arc<Holder>) {
-        self.others().retain(|other| !Arc::ptr_eq(other, holder));
+        self.others.lock().retain(|other| !Arc::ptr_eq(other, holder));
         if let Some(link) = holder.lock().take() {
             self.warn(link.close(&self.place, false));
         }
     }
 
     pub(super) fn open(&self, patience: Duration) -> Result<Link> {
-        let others = self.others().clone();
+        let others = self.others.lock().clone();
         let holders = [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
         for holder in holders {
             let mut held = holder.lock();
@@ -184,8 +173,8 @@ impl File {
         Ok(())
     }
 
-    /// Checkpoints the -wal file unless other processes are writing. A copy of the database file alone is then complete, and a
-    /// file copied over it finds no old -wal file.
+    /// Checkpoints the -wal file unless others write: a copy of the database file is then complete, and one copied over it finds no -wal
+    /// file.
     pub(super) fn empty_log(&self, rest: Duration) -> Result<bool> {
         let mut held = self.writer.lock();
         let Some(link) = held.as_mut() else { return Ok(true) };
@@ -199,9 +188,9 @@ impl File {
             return Ok(false);
         }
         link.connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
-        let emptied = link.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        let emptied = file::checkpoint(&link.connection);
         link.set_read(self.place.look(&link.identity)?);
-        emptied.map(|busy| busy == 0).map_err(from_sqlite)
+        emptied.map_err(from_sqlite)
     }
 
     pub(super) fn close(&self) -> Result<()> {
@@ -215,10 +204,6 @@ impl File {
         if let Err(error) = closed {
             tracing::warn!(store = %Named(&self.place.path), reason = error.chain(), "the file was not released in good order");
         }
-    }
-
-    fn others(&self) -> MutexGuard<'_, Vec<Arc<Holder>>> {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,9 +14,8 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! Each call reads or writes the file, on a thread of this crate. A watch has its own thread: it finds other processes' writes,
-//! mostly within a millisecond, since the file system wakes it; in any case it checks 20 times a second. So a client has all
-//! flags in memory from the beginning. No async runtime is needed.
+//! Each call reads or writes the file on a thread of this crate. A watch finds other processes' writes, mostly within a millisecond, since
+//! the file system wakes its thread; in any case it checks 20 times a second. No async runtime is needed.
 //!
 //! # Layout
 //!
@@ -64,14 +63,14 @@ use rusqlite::Connection;
 use tokio::time::sleep;
 
 use self::batch::Batch;
-use self::errors::{Named, closed, unavailable};
+use self::errors::{Named, closed, from_sqlite};
 use self::file::Place;
 use self::followers::Followers;
 use self::link::File;
 use crate::background;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
-use crate::inspection::{Check, Finding};
+use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
@@ -83,8 +82,7 @@ const SHORTEST_POLL: Duration = Duration::from_millis(1);
 const REST: Duration = Duration::from_millis(100);
 const PAGE: usize = 500;
 
-/// Keeps flags in an SQLite file. Clones share its connections. Dropping the last clone, or [closing](FeatureFlagStore::close)
-/// the store, releases the file.
+/// Keeps flags in an SQLite file. Clones share it. Dropping the last, or [closing](FeatureFlagStore::close), releases the file.
 #[derive(Clone)]
 pub struct SqliteFeatureFlagStore {
     shared: Arc<Shared>,
@@ -120,15 +118,14 @@ impl SqliteFeatureFlagStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the file is no database or belongs to another program, `Unsupported` if a newer version of this crate
-    /// made it, `Unauthorized` if it may not be used, `Unavailable` if its folder is missing, it is locked, or the disk is
-    /// full.
+    /// `InvalidInput` if the file is no database or belongs to another program, `Unsupported` if a newer version of this crate made it,
+    /// `Unauthorized` if it may not be used, `Unavailable` if its folder is missing, it is locked, or the disk is full.
     pub fn new(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let open = || {
             let file = File::new(Place::new(path)?);
             // Detects a damaged file.
-            file.with(&file.writer, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map(drop))?;
+            file.with(&file.writer, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map_err(from_sqlite))?;
             let shared = Shared {
                 file: Arc::new(file),
                 resting: AtomicBool::new(false),
@@ -160,8 +157,7 @@ impl SqliteFeatureFlagStore {
         self
     }
 
-    /// How often a watch checks the file without a notification, at least every millisecond. By default 50 ms while the file
-    /// system notifies of changes, and 3 ms otherwise.
+    /// How often a watch checks the file without a notification, at least every millisecond. By default 50 ms, or 3 ms if none come.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every.clamp(SHORTEST_POLL, LONGEST_WAIT));
@@ -193,10 +189,10 @@ impl SqliteFeatureFlagStore {
         let shared = self.shared.clone();
         let done = match background::handle() {
             Ok(handle) => handle.spawn_blocking(move || work(&shared.file)).await,
-            Err(error) => return Err(self.named(unavailable("no thread can be started").with_source(error))),
+            Err(error) => return Err(self.named(Error::unavailable("no thread can be started").with_source(error))),
         };
-        let done =
-            done.unwrap_or_else(|ended| Err(unavailable("work with the file did not finish").with_source(ended)));
+        let done = done
+            .unwrap_or_else(|ended| Err(Error::unavailable("work with the file did not finish").with_source(ended)));
         done.map_err(|error| self.named(error))
     }
 
@@ -251,7 +247,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
-        self.read(|connection| Ok(schema::read_all(connection)?.flags)).await
+        self.read(|connection| Ok(schema::read_all(connection)?.0)).await
     }
 
     fn watch(&self) -> Watch<'_> {
@@ -294,7 +290,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
         let path = self.shared.file.place.path.clone();
         match self.read(move |connection| inspect::inspect(&path, connection)).await {
             Ok(checks) => checks,
-            Err(error) => vec![Check::new("reachable", Finding::Fault, error.chain())],
+            Err(error) => vec![Check::fault("reachable", error.chain())],
         }
     }
 
@@ -305,7 +301,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
         let Ok(handle) = background::handle() else { return shared.file.close() };
         let closed = handle.spawn_blocking(move || shared.file.close()).await;
         closed
-            .unwrap_or_else(|ended| Err(unavailable("work with the file did not finish").with_source(ended)))
+            .unwrap_or_else(|ended| Err(Error::unavailable("work with the file did not finish").with_source(ended)))
             .map_err(|error| self.named(error))
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 
-use super::errors::{from_sqlite, unavailable};
+use super::errors::from_sqlite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pause::Pause;
 use crate::state::{Corrupt, Precondition, Stored, Version};
@@ -15,7 +15,6 @@ use crate::state::{Corrupt, Precondition, Stored, Version};
 const APPLICATION_ID: i64 = 0x466c_7046;
 const LAYOUT: i64 = 1;
 
-/// How many deletions are kept for followers.
 const KEPT_DELETIONS: u32 = 1000;
 /// Older deletions are pruned at about one in this many deletes.
 const PRUNE_ONCE_IN: u32 = 256;
@@ -43,15 +42,10 @@ CREATE TRIGGER flags_deleted AFTER DELETE ON flags BEGIN
 END;
 ";
 
-enum Contents {
-    Empty,
-    Ours,
-}
-
 /// Checks that the file is one of ours, and creates the tables in an empty one.
 pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result<()> {
     let deadline = Instant::now() + patience;
-    if matches!(look(connection)?, Contents::Empty) {
+    if !has_tables(connection)? {
         use_wal(connection, deadline)?;
         create(connection)?;
     }
@@ -62,7 +56,8 @@ pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     Ok(())
 }
 
-fn look(connection: &Connection) -> Result<Contents> {
+/// Fails for a file that is neither ours nor empty.
+fn has_tables(connection: &Connection) -> Result<bool> {
     let (application, layout, objects, ours): (i64, i64, i64, i64) = connection
         .query_row(
             "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
@@ -73,10 +68,10 @@ fn look(connection: &Connection) -> Result<Contents> {
         )
         .map_err(from_sqlite)?;
     match (application, layout) {
-        (0, 0) if objects == 0 => Ok(Contents::Empty),
-        (APPLICATION_ID, LAYOUT) if ours == 5 => Ok(Contents::Ours),
+        (0, 0) if objects == 0 => Ok(false),
+        (APPLICATION_ID, LAYOUT) if ours == 5 => Ok(true),
         (APPLICATION_ID, LAYOUT) => {
-            Err(unavailable("a table or trigger of this store is missing").with_transient(false))
+            Err(Error::unavailable("a table or trigger of this store is missing").with_transient(false))
         }
         (APPLICATION_ID, newer) => Err(Error::new(ErrorKind::Unsupported)
             .with_message(format!("database has the layout {newer}, this version of the crate knows {LAYOUT}"))),
@@ -100,7 +95,7 @@ fn use_wal(connection: &Connection, deadline: Instant) -> Result<()> {
 
 fn create(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(from_sqlite)?;
-    if matches!(look(&transaction)?, Contents::Ours) {
+    if has_tables(&transaction)? {
         return Ok(());
     }
     // Versions start at the time in microseconds, above those of a file that had this path before.
@@ -119,69 +114,56 @@ fn create(connection: &mut Connection) -> Result<()> {
     created.and_then(|()| transaction.commit()).map_err(from_sqlite)
 }
 
-#[derive(Debug)]
-pub(super) struct All {
-    pub(super) flags: Vec<Stored>,
+/// The state of the file that was read.
+#[derive(Clone, Copy)]
+pub(super) struct Position {
     pub(super) marks: Marks,
     pub(super) data_version: i64,
 }
 
-pub(super) fn read_all(connection: &Connection) -> Result<All> {
-    let read = || -> rusqlite::Result<All> {
+pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position)> {
+    let read = || -> rusqlite::Result<_> {
         let snapshot = connection.unchecked_transaction()?;
-        let marks = read_marks(&snapshot)?;
-        let mut flags = Vec::new();
-        let mut statement = snapshot.prepare_cached(
-            "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name ORDER BY f.name",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            if let Some(name) = name(row, 1)? {
-                flags.push(stored(name, row.get(0)?, row.get_ref(2)?));
-            }
-        }
-        Ok(All { flags, marks, data_version: data_version(&snapshot)? })
+        // Read first: where another file is copied over this one meanwhile, older marks make the next look read again.
+        let marks = marks(&snapshot)?;
+        let flags = read_flags(&snapshot, None, usize::MAX)?;
+        Ok((flags, Position { marks, data_version: data_version(&snapshot)? }))
     };
     read().map_err(from_sqlite)
 }
 
 /// The first `most` flags with names after `after`.
 pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
-    let read = || -> rusqlite::Result<Vec<Stored>> {
-        let mut statement = connection.prepare_cached(
-            "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name
-             WHERE ?1 IS NULL OR f.name > ?1 ORDER BY f.name",
-        )?;
-        let mut rows = statement.query([after])?;
-        let mut flags = Vec::with_capacity(most);
-        while flags.len() < most
-            && let Some(row) = rows.next()?
-        {
-            if let Some(name) = name(row, 1)? {
-                flags.push(stored(name, row.get(0)?, row.get_ref(2)?));
-            }
+    read_flags(connection, after, most).map_err(from_sqlite)
+}
+
+fn read_flags(connection: &Connection, after: Option<&str>, most: usize) -> rusqlite::Result<Vec<Stored>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name
+         WHERE ?1 IS NULL OR f.name > ?1 ORDER BY f.name",
+    )?;
+    let mut rows = statement.query([after])?;
+    let mut flags = Vec::new();
+    while flags.len() < most
+        && let Some(row) = rows.next()?
+    {
+        if let Some(name) = name(row, 1)? {
+            flags.push(stored(name, version(row.get(0)?), row.get_ref(2)?));
         }
-        Ok(flags)
-    };
-    read().map_err(from_sqlite)
+    }
+    Ok(flags)
 }
 
-pub(super) struct Changes {
-    pub(super) marks: Marks,
-    pub(super) data_version: i64,
-}
-
-/// Calls `emit` for each change after `since`, with the name, its version, and the stored value unless it was deleted. Returns
-/// `None` and calls nothing if all flags must be read: the file has a lower version or another origin, because a copy was
-/// restored into it, or deletions after `since` were pruned.
+/// Calls `emit` for each change after `since`, with the name, its version, and the stored value unless it was deleted. Returns `None` and
+/// calls nothing if all flags must be read: a copy was restored into the file, or deletions after `since` were pruned.
 pub(super) fn read_changes(
     connection: &Connection,
     since: Marks,
     mut emit: impl FnMut(&str, Version, Option<ValueRef<'_>>),
-) -> Result<Option<Changes>> {
-    let mut read = || -> rusqlite::Result<Option<Changes>> {
+) -> Result<Option<Position>> {
+    let mut read = || -> rusqlite::Result<_> {
         let snapshot = connection.unchecked_transaction()?;
-        let marks = read_marks(&snapshot)?;
+        let marks = marks(&snapshot)?;
         if marks.last < since.last || marks.origin != since.origin || marks.pruned > since.last {
             return Ok(None);
         }
@@ -196,7 +178,7 @@ pub(super) fn read_changes(
                 emit(name, version(row.get(0)?), value);
             }
         }
-        Ok(Some(Changes { marks, data_version: data_version(&snapshot)? }))
+        Ok(Some(Position { marks, data_version: data_version(&snapshot)? }))
     };
     read().map_err(from_sqlite)
 }
@@ -206,19 +188,12 @@ pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
-pub(super) fn stored(name: &str, number: i64, value: ValueRef<'_>) -> Stored {
-    stored_at(name, version(number), value)
-}
-
-pub(super) fn stored_at(name: &str, version: Version, value: ValueRef<'_>) -> Stored {
-    match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Stored::from_json(name, version, bytes),
-        ValueRef::Null => corrupt(name, version, "record is NULL"),
-        ValueRef::Integer(_) | ValueRef::Real(_) => corrupt(name, version, "record is a number"),
-    }
-}
-
-fn corrupt(name: &str, version: Version, reason: &str) -> Stored {
+pub(super) fn stored(name: &str, version: Version, value: ValueRef<'_>) -> Stored {
+    let reason = match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => return Stored::from_json(name, version, bytes),
+        ValueRef::Null => "record is NULL",
+        ValueRef::Integer(_) | ValueRef::Real(_) => "record is a number",
+    };
     Stored { name: name.to_owned(), version, record: Err(Corrupt::new(reason)) }
 }
 
@@ -232,7 +207,7 @@ fn version(number: i64) -> Version {
     Version::ordered(u64::try_from(number).unwrap_or(0))
 }
 
-/// Where a follower stands. Rows of SQLite's own table of counters, so the layout needs no table for them.
+/// Rows of SQLite's own table of counters, so the layout needs no table for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
     last: i64,
@@ -242,15 +217,11 @@ pub(super) struct Marks {
     origin: i64,
 }
 
-fn read_marks(connection: &Connection) -> rusqlite::Result<Marks> {
+pub(super) fn marks(connection: &Connection) -> rusqlite::Result<Marks> {
     let sql = "SELECT coalesce(max(CASE name WHEN 'versions' THEN seq END), 0), coalesce(max(CASE name WHEN 'pruned' THEN seq END), 0),
                    coalesce(max(CASE name WHEN 'origin' THEN seq END), 0) FROM sqlite_sequence";
     let mut statement = connection.prepare_cached(sql)?;
     statement.query_row([], |row| Ok(Marks { last: row.get(0)?, pruned: row.get(1)?, origin: row.get(2)? }))
-}
-
-pub(super) fn marks(connection: &Connection) -> Result<Marks> {
-    read_marks(connection).map_err(from_sqlite)
 }
 
 /// The next read takes them from the file.
@@ -281,8 +252,7 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write all the time: some
-/// would starve.
+/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write: some would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
     connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     let mut pause = PAUSE;
@@ -309,7 +279,7 @@ pub(super) fn read_one(connection: &Connection, flag: &str) -> Result<Option<Sto
             .prepare_cached(
                 "SELECT coalesce(v.version, 0), f.record FROM flags f LEFT JOIN versions v ON v.name = f.name WHERE f.name = ?1",
             )?
-            .query_row([flag], |row| Ok(stored(flag, row.get(0)?, row.get_ref(1)?)))
+            .query_row([flag], |row| Ok(stored(flag, version(row.get(0)?), row.get_ref(1)?)))
             .optional()
     };
     read().map_err(from_sqlite)
@@ -360,12 +330,7 @@ fn write_in(
         )
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0).map(version)).optional())
         .map_err(from_sqlite)?;
-    let holds = match when {
-        Precondition::Any => true,
-        Precondition::Absent => current.is_none(),
-        Precondition::Unchanged(version) => current.as_ref() == Some(version),
-    };
-    if !holds {
+    if !when.holds(current.as_ref()) {
         return Err(Error::new(ErrorKind::Conflict));
     }
     let written = match record {

@@ -23,7 +23,6 @@ const OVERSLEPT: Duration = Duration::from_millis(250);
 
 const NAMES: usize = 10_000;
 
-/// When an answer was made, and until when it has every change.
 pub(crate) struct AnswerTime {
     /// At or before the time the answer was made.
     pub(crate) answered: Instant,

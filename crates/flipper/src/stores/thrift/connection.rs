@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flipper_thrift_protocol::feature_flag_store::{FlipperException, TFeatureFlagStoreSyncClient};
@@ -12,6 +12,7 @@ use thrift::ApplicationErrorKind;
 use super::Target;
 use super::convert::from_exception;
 use crate::error::{Error, ErrorKind};
+use crate::lock::Mutex;
 use crate::pause::{NextAttempt, Pause};
 
 /// A list of all flags is one message.
@@ -48,12 +49,8 @@ impl Default for BackOff {
 }
 
 impl BackOff {
-    fn lock(&self) -> MutexGuard<'_, NextAttempt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn wait(&self, deadline: Instant) {
-        let attempt = self.lock().at();
+        let attempt = self.0.lock().at();
         if let Some(attempt) = attempt {
             std::thread::sleep(attempt.min(deadline).saturating_duration_since(Instant::now()));
         }
@@ -98,13 +95,13 @@ impl Caller {
         self.target.back_off.wait(deadline);
         match connect(&self.target, deadline) {
             Ok(stream) => {
-                self.target.back_off.lock().succeeded();
+                self.target.back_off.0.lock().succeeded();
                 let stream = Arc::new(stream);
                 (self.on_connect)(&stream);
                 Ok(Socket { stream, deadline })
             }
             Err(error) => {
-                self.target.back_off.lock().failed();
+                self.target.back_off.0.lock().failed();
                 Err(error)
             }
         }
@@ -119,16 +116,14 @@ impl Caller {
             thrift::Error::Application(error) if error.kind == ApplicationErrorKind::UnknownMethod => {
                 return CallError::UnknownMethod;
             }
-            thrift::Error::Application(error) => {
-                Error::new(ErrorKind::Unavailable).with_message(format!("server failed: {}", error.message))
-            }
+            thrift::Error::Application(error) => Error::unavailable(format!("server failed: {}", error.message)),
             // A retry does not help a client that speaks another protocol than the server.
             thrift::Error::Protocol(error) => Error::new(ErrorKind::Unavailable)
                 .with_transient(false)
                 .with_message(format!("answer is no {} Thrift message: {}", self.target.wire, error.message)),
             thrift::Error::Transport(error) => {
                 let message = format!("server cannot be reached: {}", error.message);
-                Error::new(ErrorKind::Unavailable).with_message(message).with_nothing_written(!self.sent)
+                Error::unavailable(message).with_nothing_written(!self.sent)
             }
         };
         CallError::Failed(error.with_store(&*self.target))
@@ -150,7 +145,6 @@ fn connect(target: &Target, deadline: Instant) -> io::Result<TcpStream> {
     Err(failed)
 }
 
-/// Whether the server has not closed the idle connection.
 fn is_alive(connection: &MessageReader<Socket>) -> bool {
     let stream = &connection.source().stream;
     let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));

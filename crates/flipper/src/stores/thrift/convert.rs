@@ -94,8 +94,7 @@ pub fn from_item(item: &FeatureFlagStoreItem) -> Result<FlagRecord> {
     FlagRecord::from_json(Json::from(flag).to_string())
 }
 
-/// Replaces the flag's meta data, as Python's `SetMeta` does. A missing field becomes its default, except that the creation
-/// time stays, as do parts without a field in the service.
+/// Replaces the flag's meta data, as Python's `SetMeta`: a missing field becomes its default. The creation time and unknown parts stay.
 ///
 /// # Errors
 ///

@@ -6,7 +6,7 @@ use flipper_thrift_protocol::feature_flag_store::ServerDescription;
 
 use super::ThriftRpcFeatureFlagStore;
 use super::connection::CallError;
-use crate::inspection::{Check, Finding};
+use crate::inspection::Check;
 use crate::store::FeatureFlagStore;
 
 /// Ramps and creation times depend on the clocks of all writers.
@@ -18,27 +18,26 @@ pub(super) async fn inspect(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
     let took = called.elapsed();
     match described {
         Ok(server) => {
-            let mut checks = vec![reachable(took), Check::new("kind", Finding::Fine, "has Flipper's own calls")];
+            let mut checks = vec![reachable(took), Check::fine("kind", "has Flipper's own calls")];
             describe(&server, clock, took, &mut checks);
             checks
         }
         Err(CallError::UnknownMethod) => undescribed(store).await,
-        Err(CallError::Failed(error)) => vec![Check::new("reachable", Finding::Fault, error.chain())],
+        Err(CallError::Failed(error)) => vec![Check::fault("reachable", error.chain())],
     }
 }
 
 fn reachable(took: Duration) -> Check {
-    Check::new("reachable", Finding::Fine, format!("answers in {:.1} ms", took.as_secs_f64() * 1000.0))
+    Check::fine("reachable", format!("answers in {:.1} ms", took.as_secs_f64() * 1000.0))
 }
 
 fn describe(server: &ServerDescription, clock: i64, took: Duration, checks: &mut Vec<Check>) {
     if let Some(version) = &server.version {
-        checks.push(Check::new("version", Finding::Fine, version));
+        checks.push(Check::fine("version", version));
     }
     let (start, behind) = (server.server.as_deref().unwrap_or("unknown"), server.store.as_deref());
-    checks.push(Check::new(
+    checks.push(Check::fine(
         "identity",
-        Finding::Fine,
         match behind {
             Some(store) => format!("serves {store}; this start is {start}"),
             None => format!("this start is {start}"),
@@ -46,22 +45,21 @@ fn describe(server: &ServerDescription, clock: i64, took: Duration, checks: &mut
     ));
     let age = Duration::from_millis(u64::try_from(server.confirmed_ms_ago.unwrap_or_default()).unwrap_or_default());
     checks.push(match &server.lost {
-        Some(reason) => Check::new(
+        Some(reason) => Check::fault(
             "flags",
-            Finding::Fault,
             format!("the server's flags are those of its store of {:.1} s ago: {reason}", age.as_secs_f64()),
         )
         .hint("look at the store behind the server"),
-        None => Check::new("flags", Finding::Fine, "the server's flags are those of its store"),
+        None => Check::fine("flags", "the server's flags are those of its store"),
     });
-    checks.push(Check::new("push", Finding::Fine, "the server reports changes as they come to it"));
+    checks.push(Check::fine("push", "the server reports changes as they come to it"));
     if let Some(theirs) = server.clock_ms {
         let middle = clock.saturating_add(i64::try_from(took.as_millis() / 2).unwrap_or_default());
         let difference = Duration::from_millis(theirs.abs_diff(middle));
         let text = format!("differs from ours by {:.1} s", difference.as_secs_f64());
         checks.push(match difference > CLOCKS_DIFFER + took {
-            true => Check::new("clock", Finding::Problem, text).hint("ramps go by the clock: set both by NTP"),
-            false => Check::new("clock", Finding::Fine, text),
+            true => Check::problem("clock", text).hint("ramps go by the clock: set both by NTP"),
+            false => Check::fine("clock", text),
         });
     }
 }
@@ -71,23 +69,22 @@ async fn undescribed(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
     let called = Instant::now();
     let flags = store.list().await;
     let kind = match store.is_legacy() {
-        true => Check::new(
+        true => Check::problem(
             "kind",
-            Finding::Problem,
             "knows only the calls of the Python library: writes of several clients at once can be lost",
         )
         .hint("`flipper serve` has compare-and-set and reports changes"),
-        false => Check::new("kind", Finding::Problem, "an earlier server of Flipper's, which does not describe itself"),
+        false => Check::problem("kind", "an earlier server of Flipper's, which does not describe itself"),
     };
     let push = match store.is_legacy() {
-        true => Check::new("push", Finding::Problem, "all flags are asked for once a second"),
-        false => Check::new("push", Finding::Fine, "the server reports changes as they come to it"),
+        true => Check::problem("push", "all flags are asked for once a second"),
+        false => Check::fine("push", "the server reports changes as they come to it"),
     };
     match flags {
         Ok(flags) => {
-            vec![reachable(called.elapsed()), kind, Check::new("flags", Finding::Fine, flags.len().to_string()), push]
+            vec![reachable(called.elapsed()), kind, Check::fine("flags", flags.len().to_string()), push]
         }
-        Err(error) => vec![Check::new("reachable", Finding::Fault, error.chain())],
+        Err(error) => vec![Check::fault("reachable", error.chain())],
     }
 }
 

@@ -1,5 +1,4 @@
-//! The store's methods by the Python library's calls. None of these compares and writes at once, so a flag may change between
-//! the check and the write.
+//! The store's methods by the Python library's calls. A flag may change between the check and the write: no call does both.
 
 use flipper_thrift_protocol::feature_flag_store::{ErrorCode, FlipperException, TFeatureFlagStoreSyncClient};
 
@@ -86,11 +85,7 @@ impl ThriftRpcFeatureFlagStore {
 
     async fn legacy_check(&self, name: &str, when: &Precondition) -> Result<Option<Stored>> {
         let stored = self.legacy_get(name).await?;
-        let holds = match when {
-            Precondition::Any => true,
-            Precondition::Absent => stored.is_none(),
-            Precondition::Unchanged(version) => stored.as_ref().is_some_and(|stored| stored.version == *version),
-        };
+        let holds = when.holds(stored.as_ref().map(|stored| &stored.version));
         if holds { Ok(stored) } else { Err(self.conflict(name)) }
     }
 

@@ -10,21 +10,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The service is that of the Python library, plus our own calls such as `ReadFlag`, `CompareAndSet` and `Watch`
-//! (`crates/flipper-thrift/idl/feature_flag_store.thrift`). `flipper-thrift`'s server has these: no write is lost, a flag is
-//! stored whole, and changes are reported at once.
+//! The service is that of the Python library, plus our own calls such as `ReadFlag`, `CompareAndSet` and `Watch`, which `flipper-thrift`'s
+//! server has: no write is lost, a flag is stored whole, and changes are reported at once.
 //!
-//! `get` and `list` read the store behind the server, and fail while it is unreachable. `get_cached` (used by `fetch_enabled`)
-//! and watches read the server's memory.
+//! `get` and `list` read the store behind the server. `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
 //!
-//! If a server answers `ReadFlag` with "unknown method", the store uses the Python library's calls alone, and tries ours again
-//! after a minute. Then:
-//!
-//! - **Writes can be lost.** A flag is read, compared, and written by `Create` or `Set`, then `SetMeta`. A concurrent write is
-//!   overwritten, and readers can see the flag between the two calls.
-//! - Changes are found by listing all flags once a second; a watch that began so stays so.
-//! - A flag with parts that the service has no field for (deny conditions, fields of newer versions) is not written:
-//!   `Unsupported`.
+//! If a server answers `ReadFlag` with "unknown method", the store uses the Python library's calls alone, and tries ours again after a
+//! minute. The guide (`docs/thrift.md`) says what that costs.
 
 pub(crate) mod answers;
 mod connection;
@@ -36,8 +28,8 @@ mod url;
 mod watch;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -50,6 +42,7 @@ use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
+use crate::lock::Mutex;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
@@ -86,8 +79,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Flags behind a Thrift service: `flipper-thrift`'s server, or another with the Python library's service. Clones share
-/// connections.
+/// Flags behind a Thrift service: `flipper-thrift`'s server, or another with the Python library's service. Clones share connections.
 ///
 /// Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. No async runtime is needed.
 ///
@@ -228,7 +220,7 @@ impl ThriftRpcFeatureFlagStore {
     }
 
     fn is_legacy(&self) -> bool {
-        let until = self.shared.legacy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = self.shared.legacy_until.lock();
         until.is_some_and(|until| Instant::now() < until)
     }
 
@@ -237,8 +229,37 @@ impl ThriftRpcFeatureFlagStore {
             store = %self,
             "server knows only the calls of the Python library: writes of several clients at once can be lost, and changes are polled"
         );
-        let mut until = self.shared.legacy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut until = self.shared.legacy_until.lock();
         *until = Some(Instant::now() + ASK_AGAIN);
+    }
+
+    /// For stores without a mirror: the flag in the server's memory, while its store is unreachable.
+    async fn read_server_memory(&self, name: &str) -> Option<Stored> {
+        let followed_or_old = [&self.shared.is_followed, &self.shared.reads_one_way];
+        if self.is_legacy() || followed_or_old.into_iter().any(|it| it.load(Ordering::Relaxed)) {
+            return None;
+        }
+        self.get_cached(name).await.ok().flatten()
+    }
+
+    async fn compare_and_set(
+        &self,
+        name: String,
+        when: &Precondition,
+        record: Option<String>,
+    ) -> Result<Option<Version>> {
+        let precondition = convert::to_precondition(when);
+        let flag = name.clone();
+        let set = move |client: &mut dyn TFeatureFlagStoreSyncClient| {
+            client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone())
+        };
+        let version = self.extended(false, set).await.map_err(|error| error.with_flag(flag))?;
+        // An empty version equals no other: it leads to a conflict, not to a lost write.
+        Ok(version.map(|version| convert::from_version(&version).unwrap_or_else(|| Version::opaque([]))))
+    }
+
+    fn conflict(&self, name: &str) -> Error {
+        Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)
     }
 
     fn target(&self) -> &Arc<Target> {
@@ -255,17 +276,6 @@ impl fmt::Display for ThriftRpcFeatureFlagStore {
 impl fmt::Debug for ThriftRpcFeatureFlagStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThriftRpcFeatureFlagStore").field("target", self.target()).finish_non_exhaustive()
-    }
-}
-
-impl ThriftRpcFeatureFlagStore {
-    /// For stores without a mirror: the flag in the server's memory, while its store is unreachable.
-    async fn read_server_memory(&self, name: &str) -> Option<Stored> {
-        let followed_or_old = [&self.shared.is_followed, &self.shared.reads_one_way];
-        if self.is_legacy() || followed_or_old.into_iter().any(|it| it.load(Ordering::Relaxed)) {
-            return None;
-        }
-        self.get_cached(name).await.ok().flatten()
     }
 }
 
@@ -352,7 +362,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
                     return Ok((self.legacy_list().await?, None));
                 }
                 let message = "the server no longer has the call that its flags were being read by";
-                return Err(Error::new(ErrorKind::Unavailable).with_message(message).with_store(self));
+                return Err(Error::unavailable(message).with_store(self));
             };
             let flags: Vec<_> = page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state).collect();
             let next = flags.last().filter(|_| page.more.unwrap_or_default()).map(|flag| Some(flag.name.clone()));
@@ -370,27 +380,5 @@ fn of_flag(name: &str, state: FlagState) -> thrift::Result<FlagState> {
             format!("{name:?} was asked for, and another flag came"),
         )
         .into()),
-    }
-}
-
-impl ThriftRpcFeatureFlagStore {
-    async fn compare_and_set(
-        &self,
-        name: String,
-        when: &Precondition,
-        record: Option<String>,
-    ) -> Result<Option<Version>> {
-        let precondition = convert::to_precondition(when);
-        let flag = name.clone();
-        let set = move |client: &mut dyn TFeatureFlagStoreSyncClient| {
-            client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone())
-        };
-        let version = self.extended(false, set).await.map_err(|error| error.with_flag(flag))?;
-        // An empty version equals no other: it leads to a conflict, not to a lost write.
-        Ok(version.map(|version| convert::from_version(&version).unwrap_or_else(|| Version::opaque([]))))
-    }
-
-    fn conflict(&self, name: &str) -> Error {
-        Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::time::{Duration, Instant};
 
 use flipper_thrift_protocol::feature_flag_store::TFeatureFlagStoreSyncClient;
@@ -11,15 +11,15 @@ use tokio::sync::oneshot;
 use super::Target;
 use super::connection::{CallError, Caller};
 use crate::background;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::lock::Mutex;
 
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Lets the thread report its own timeout, which is more precise.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Makes the call and returns what delivers its result. The result is delivered after the thread counts as idle, so that a
-/// sequential caller stays on one thread.
+/// Makes the call and returns what delivers its result, once the thread counts as idle: so a sequential caller stays on one thread.
 type Job = Box<dyn FnOnce(&mut Caller) -> Deliver + Send>;
 type Deliver = Box<dyn FnOnce() + Send>;
 
@@ -71,7 +71,7 @@ impl Pool {
             Ok(Err(_)) => "thread of the call ended early".to_owned(),
             Err(error) => format!("call has not ended in time: {error}"),
         };
-        let error = Error::new(ErrorKind::Unavailable).with_message(message);
+        let error = Error::unavailable(message);
         Err(CallError::Failed(error.with_store(&*self.shared.target)))
     }
 
@@ -82,19 +82,14 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        self.shared.state.lock().closed = true;
         self.shared.work.notify_all();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No job runs while it is locked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn add(self: &Arc<Self>, job: Job) -> Result<(), Error> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.jobs.push_back(job);
         if state.jobs.len() > state.idle && state.threads < self.target.max_connections {
             let shared = self.clone();
@@ -106,8 +101,7 @@ impl Shared {
                 }
                 Err(error) if state.threads == 0 => {
                     state.jobs.pop_back();
-                    return Err(Error::new(ErrorKind::Unavailable)
-                        .with_message("no thread can be started for the call")
+                    return Err(Error::unavailable("no thread can be started for the call")
                         .with_store(&*self.target)
                         .with_source(error));
                 }
@@ -124,7 +118,7 @@ impl Shared {
         while let Some(job) = self.next() {
             // During a call the connection is not in `caller`, so a panic loses only that.
             let deliver = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
-            self.lock().idle += 1;
+            self.state.lock().idle += 1;
             if let Ok(deliver) = deliver {
                 deliver();
             }
@@ -133,7 +127,7 @@ impl Shared {
 
     /// The next job; `None` to end the thread, which then no longer counts, so that no job waits for it.
     fn next(&self) -> Option<Job> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut waited_out = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ThriftRpcFeatureFlagStore;
 use crate::error::{Error, Result};
 use crate::stores::kinds::THRIFT;
-use crate::stores::url_parts::{Parameters, Parts};
+use crate::stores::url_parts::{Parameters, Parts, set};
 
 const FORM: &str = "a Thrift store's URL is `thrift://HOST[:PORT][?transport=framed&protocol=compact]`";
 const LOGIN: &str = "a Thrift store's URL has no user or password: the protocol knows none";
@@ -21,23 +21,16 @@ pub(super) fn parse(url: &str) -> Result<ThriftRpcFeatureFlagStore> {
         return Err(Error::invalid_input("a Thrift store's URL has no path"));
     }
     let host = parts.host(DEFAULT_PORT)?;
-    let mut store = ThriftRpcFeatureFlagStore::new(host.name, host.port);
+    let store = ThriftRpcFeatureFlagStore::new(host.name, host.port);
     let parameters = &mut parts.parameters;
-    if let Some(transport) = named(parameters, "transport")? {
-        store = store.transport(transport);
-    }
-    if let Some(protocol) = named(parameters, "protocol")? {
-        store = store.protocol(protocol);
-    }
-    if let Some(time) = parameters.take_number("connect_timeout_ms", MOST_MILLISECONDS)? {
-        store = store.connect_timeout(Duration::from_millis(time));
-    }
-    if let Some(time) = parameters.take_number("timeout_ms", MOST_MILLISECONDS)? {
-        store = store.timeout(Duration::from_millis(time));
-    }
-    if let Some(connections) = parameters.take_number("max_connections", usize::MAX)? {
-        store = store.max_connections(connections);
-    }
+    let store = set(store, named(parameters, "transport")?, ThriftRpcFeatureFlagStore::transport);
+    let store = set(store, named(parameters, "protocol")?, ThriftRpcFeatureFlagStore::protocol);
+    let time = parameters.take_number("connect_timeout_ms", MOST_MILLISECONDS)?.map(Duration::from_millis);
+    let store = set(store, time, ThriftRpcFeatureFlagStore::connect_timeout);
+    let time = parameters.take_number("timeout_ms", MOST_MILLISECONDS)?.map(Duration::from_millis);
+    let store = set(store, time, ThriftRpcFeatureFlagStore::timeout);
+    let connections = parameters.take_number("max_connections", usize::MAX)?;
+    let store = set(store, connections, ThriftRpcFeatureFlagStore::max_connections);
     parts.parameters.refuse_rest(THRIFT.parameters)?;
     Ok(store)
 }

@@ -2,7 +2,7 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
 use flipper_thrift_protocol::feature_flag_store::WatchResult;
@@ -13,7 +13,8 @@ use super::answers::{AnswerTime, SLACK, Times, WAIT};
 use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::lock::Mutex;
 use crate::state::{Stored, Watch, WatchEvent};
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,9 +44,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     let thread = Thread::new(store.target().clone(), sender, ending.clone());
     let started = std::thread::Builder::new().name("flipper-thrift-watch".to_owned()).spawn(move || thread.run());
     if let Err(error) = started {
-        let error = Error::new(ErrorKind::Unavailable)
-            .with_message("no thread can be started for the watch")
-            .with_source(error);
+        let error = Error::unavailable("no thread can be started for the watch").with_source(error);
         let lost = WatchEvent::Lost(error.with_store(store));
         return Box::pin(stream::once(std::future::ready(lost)).chain(store.legacy_watch()));
     }
@@ -64,7 +63,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
         }
     });
     // The thread never ends by itself: it has panicked.
-    let broken = Error::new(ErrorKind::Unavailable).with_message("thread that follows the server panicked");
+    let broken = Error::unavailable("thread that follows the server panicked");
     let again = async move {
         background::sleep(RESTART).await;
         follow(store)
@@ -82,12 +81,8 @@ struct Ending {
 }
 
 impl Ending {
-    fn lock(&self) -> MutexGuard<'_, (bool, Option<Arc<TcpStream>>)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_ended(&self) -> bool {
-        self.lock().0
+        self.state.lock().0
     }
 
     fn connections(&self) -> usize {
@@ -96,7 +91,7 @@ impl Ending {
 
     fn connected(&self, stream: &Arc<TcpStream>) {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.1 = Some(stream.clone());
         if state.0 {
             // Fails if the connection is closed already.
@@ -105,7 +100,7 @@ impl Ending {
     }
 
     fn wait(&self, pause: Duration) {
-        let state = self.lock();
+        let state = self.state.lock();
         // Spurious wake-ups only shorten the pause.
         drop(self.ended.wait_timeout_while(state, pause, |state| !state.0));
     }
@@ -115,10 +110,9 @@ struct EndOnDrop(Arc<Ending>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.0 = true;
         if let Some(stream) = state.1.take() {
-            // Fails if the connection is closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         self.0.ended.notify_all();
@@ -200,7 +194,7 @@ impl Thread {
         }
         match result.lost {
             Some(reason) => {
-                let error = Error::new(ErrorKind::Unavailable).with_message(format!("server lost its store: {reason}"));
+                let error = Error::unavailable(format!("server lost its store: {reason}"));
                 self.lose(error.with_store(&*self.target))?;
             }
             None if self.lost.is_none() => {
@@ -235,7 +229,7 @@ impl Thread {
         let flags = self.read_all()?;
         if connection != self.ending.connections() {
             // Another server may have answered, to which the cursor does not belong.
-            let error = Error::new(ErrorKind::Unavailable).with_message("connection ended while flags were read");
+            let error = Error::unavailable("connection ended while flags were read");
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
         self.times.listed();

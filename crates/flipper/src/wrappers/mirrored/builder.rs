@@ -33,11 +33,11 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     }
 
     /// Stores the last known flags in this file too, for a process that starts while the store is unreachable; none by default.
-    /// [`build`](Self::build) reads the file. It is replaced as a whole within about a second of a change, and holds up to 64 MiB. A file that
-    /// is invalid or of another store is ignored with a warning.
+    /// [`build`](Self::build) reads it. It is replaced as a whole within about a second of a change, and holds up to 64 MiB. If it is
+    /// invalid or of another store, it is ignored with a warning.
     ///
-    /// The flags of the file are in memory at once, and `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) still waits for those of the
-    /// store, but returns if the store is unreachable.
+    /// The flags of the file are in memory at once, and `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) waits for those of
+    /// the store, unless it is unreachable.
     #[must_use]
     pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot_file = Some(path.into());
@@ -46,7 +46,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
 
     /// How long missing flags are kept when the store comes back after an outage without more than half of them; 5 minutes by default, and
     /// zero to turn it off. Until then the status is `Stale`, and the snapshot file is not written. It ends sooner when the store has them
-    /// again, or when it reports the deletion of these flags, or of all flags.
+    /// again, or reports their deletion.
     #[must_use]
     pub fn doubt_for(mut self, time: Duration) -> Self {
         self.doubt_for = time;
@@ -76,15 +76,11 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         let store = Arc::new(store);
         match background::handle() {
             Ok(handle) => {
-                let mut also_closing = closing_receiver.clone();
+                let closed = task::until(closing_receiver.clone());
                 let task = task::run(store.clone(), shared.clone(), closing_receiver);
                 let (keeping, over) = (shared.clone(), shared.clone());
                 let mut work = Box::pin(async move {
                     let _ended = Ended(over, ended_teller);
-                    let closed = async move {
-                        // An error means that the last handle is dropped.
-                        let _ = also_closing.wait_for(|closing| *closing).await;
-                    };
                     let keep = async {
                         if let Some(file) = file {
                             snapshot::keep(file, keeping.table.clone(), || keeping.synced(), closed).await;

@@ -1,5 +1,4 @@
-//! Flags that are missing when a lost store comes back, perhaps empty or with a part of its data. They are kept for a while, unless the store
-//! shows that they were deleted.
+//! Flags missing when a lost store comes back, perhaps without its data: kept for a while, unless the store shows that they were deleted.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -11,16 +10,11 @@ pub(super) const KEPT_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Doubt {
     missing: HashSet<Box<str>>,
-    /// The number of flags before.
     held: usize,
     pub(super) until: Instant,
 }
 
 impl Doubt {
-    pub(super) fn is_due(held: usize, missing: usize) -> bool {
-        missing * 2 > held
-    }
-
     pub(super) fn new(missing: impl IntoIterator<Item = Box<str>>, held: usize, until: Instant) -> Self {
         Self { missing: missing.into_iter().collect(), held, until }
     }

@@ -155,7 +155,6 @@ impl Following {
         self.turn()
     }
 
-    /// Whether the store is lost, or was never reached.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_some()
     }

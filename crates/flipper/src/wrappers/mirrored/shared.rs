@@ -3,7 +3,7 @@
 mod announce;
 mod reset;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, watch};
@@ -16,6 +16,7 @@ use super::turns::{Turn as WriteTurn, Turns};
 use crate::clock;
 use crate::error::Result;
 use crate::identity::Identity;
+use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored, Version};
 use crate::table::{FlagTable, TableEvent};
@@ -34,7 +35,6 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Locked alone, or with `order` held.
     doubt: Mutex<Option<Doubt>>,
-    /// How long flags that are missing after a loss are kept.
     doubt_for: Duration,
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,
@@ -80,19 +80,6 @@ impl Shared {
         }
     }
 
-    fn order(&self) -> MutexGuard<'_, Order> {
-        // A panic with the lock held is a defect; the next reset repairs what it left.
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn doubt(&self) -> MutexGuard<'_, Option<Doubt>> {
-        self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn following(&self) -> MutexGuard<'_, Following> {
-        self.following.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn is_forked(&self) -> bool {
         self.process != std::process::id()
     }
@@ -106,20 +93,20 @@ impl Shared {
 
     pub(super) fn present_status(&self) -> Status {
         self.look();
-        self.following().status().with_corrupt(self.table.corrupt())
+        self.following.lock().status().with_corrupt(self.table.corrupt())
     }
 
     /// Whether the store's last confirmation still holds; if so, when to check again.
     pub(super) fn look(&self) -> Option<Instant> {
-        let (turn, due) = self.following().look();
+        let (turn, due) = self.following.lock().look();
         self.note(turn);
         due
     }
 
     /// When the flags here were last known to be the store's; `None` before the first list, and while flags are in doubt.
     pub(super) fn synced(&self) -> Option<SystemTime> {
-        let synced = matches!(*self.first.borrow(), First::Synced) && self.doubt().is_none();
-        synced.then(|| self.following().last_sync()).flatten()
+        let synced = matches!(*self.first.borrow(), First::Synced) && self.doubt.lock().is_none();
+        synced.then(|| self.following.lock().last_sync()).flatten()
     }
 
     pub(super) async fn turn(&self, name: &str) -> WriteTurn<'_> {
@@ -128,12 +115,12 @@ impl Shared {
 
     /// Marks an own write as pending, until the guard is ended or dropped.
     pub(super) fn start_write<'a>(&'a self, name: &'a str) -> InFlight<'a> {
-        InFlight { shared: self, name, write: Some(self.order().start_write(name)) }
+        InFlight { shared: self, name, write: Some(self.order.lock().start_write(name)) }
     }
 
     /// Whether the flag has to be read before the write counts as done.
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) -> bool {
-        let mut order = self.order();
+        let mut order = self.order.lock();
         let verdict = order.end_write(name, write, outcome, clock::instant());
         let is_new = matches!(outcome, Outcome::Done(observed) if verdict != Verdict::Unclear || !observed.present);
         let settled = is_new && self.settle_doubt(name);
@@ -153,7 +140,7 @@ impl Shared {
 
     /// Whether a read that was sent then does not decide which state is the newest, or a flag in doubt is kept instead.
     pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
-        self.following().is_lost() || self.order().is_unclear(name, sent) || self.is_doubted(name)
+        self.following.lock().is_lost() || self.order.lock().is_unclear(name, sent) || self.is_doubted(name)
     }
 
     fn pass_hints(&self, order: &mut Order) {
@@ -166,7 +153,7 @@ impl Shared {
     }
 
     pub(super) fn changed(&self, flag: Stored, read_at: Option<Instant>) {
-        let mut order = self.order();
+        let mut order = self.order.lock();
         let settled = self.settle_doubt(&flag.name);
         if order.event(&flag.name, observed(&flag), read_at, clock::instant()) {
             self.table.replace(flag, BY_WATCH);
@@ -177,7 +164,7 @@ impl Shared {
 
     pub(super) fn removed(&self, name: &str, version: Option<&Version>, read_at: Option<Instant>) {
         let gone = Observed { present: false, number: version.and_then(Version::as_ordered) };
-        let mut order = self.order();
+        let mut order = self.order.lock();
         let settled = self.settle_doubt(name);
         if order.event(name, gone, read_at, clock::instant()) {
             self.table.take_away(name, gone.number, BY_WATCH);
@@ -187,7 +174,7 @@ impl Shared {
     }
 
     pub(super) fn hint(&self, name: &str) {
-        let mut order = self.order();
+        let mut order = self.order.lock();
         let settled = self.settle_doubt(name);
         order.hint(name, clock::instant());
         drop(order);
@@ -196,22 +183,22 @@ impl Shared {
 
     /// The watch starts again, and the pending reads were dropped.
     pub(super) fn abandon_reads(&self) {
-        self.order().abandon_reads();
+        self.order.lock().abandon_reads();
     }
 
     /// Reads nothing while the store is lost: until it sends its flags, its answers may be of any age.
     pub(super) fn next_read(&self) -> Option<Read> {
-        if self.following().is_lost() {
+        if self.following.lock().is_lost() {
             return None;
         }
-        self.order().start_read(clock::instant())
+        self.order.lock().start_read(clock::instant())
     }
 
     /// Takes in the result of a read; returns whether the read succeeded.
     pub(super) fn end_read(&self, read: &Read, found: Result<Option<Stored>>) -> bool {
-        let mut order = self.order();
+        let mut order = self.order.lock();
         let now = clock::instant();
-        let lost = self.following().is_lost();
+        let lost = self.following.lock().is_lost();
         let (state, error) = match found {
             Ok(_) if lost => (None, None),
             Ok(state) => (Some(state), None),
@@ -234,7 +221,7 @@ impl Shared {
             && let Some(error) = error
         {
             let reason = format!("flag {:?} cannot be read again: {}", read.name, error.chain());
-            let turn = self.following().unread(Some(reason.into()));
+            let turn = self.following.lock().unread(Some(reason.into()));
             self.note(turn);
         }
         self.end_doubt_if(settled);
@@ -242,12 +229,12 @@ impl Shared {
     }
 
     pub(super) fn sent(&self) -> Sent {
-        self.order().sent(clock::instant())
+        self.order.lock().sent(clock::instant())
     }
 
     pub(super) fn found(&self, name: &str, sent: Sent, state: Option<&Stored>) {
-        let mut order = self.order();
-        if self.following().is_lost() || (state.is_none() && self.is_doubted(name)) {
+        let mut order = self.order.lock();
+        if self.following.lock().is_lost() || (state.is_none() && self.is_doubted(name)) {
             return;
         }
         let verdict = order.found(name, sent, state.map_or(Observed::ABSENT, observed), clock::instant());
@@ -281,7 +268,7 @@ impl Shared {
         let all_read = order.failing() == 0;
         drop(order);
         if all_read {
-            let turn = self.following().unread(None);
+            let turn = self.following.lock().unread(None);
             self.note(turn);
         }
         self.take_confirmations();

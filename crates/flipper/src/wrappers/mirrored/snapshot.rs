@@ -1,13 +1,11 @@
-//! The last known flags in a file, for a process that starts while its store is unreachable. It depends only on a
-//! table, so that every store with a table can use it.
+//! The last known flags in a file, for a process that starts while its store is unreachable. It depends only on a table.
 //!
 //! The file is one line, `flipper-snapshot 2 SHA1`, and a JSON text with that checksum: the store's `Display`, a digest of the place of its
 //! flags, the time of the last sync in Unix seconds, and for each flag its name, its version (a number, or bytes in hexadecimal) and its
 //! record as a store has it. Unreadable flags are left out.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -54,7 +52,7 @@ pub(crate) struct SnapshotFile {
 impl SnapshotFile {
     /// A file of another place is not read.
     pub(crate) fn new(path: PathBuf, store: String, identity: &Identity) -> Self {
-        Self { path, store, place: hex(&Sha1::digest(identity.place().as_bytes())) }
+        Self { path, store, place: digest(identity.place().as_bytes()) }
     }
 
     /// The content of the file. `None` if it is missing, or, with a warning, if it is invalid.
@@ -79,7 +77,7 @@ impl SnapshotFile {
         let (head, body) = (&text[..end], &text[end + 1..]);
         let sum =
             head.strip_prefix(HEAD.as_bytes()).ok_or_else(|| invalid("it is no snapshot, or of another version"))?;
-        if sum != hex(&Sha1::digest(body)).as_bytes() {
+        if sum != digest(body).as_bytes() {
             return Err(invalid("its checksum is wrong"));
         }
         let body = Json::from_slice(body).map_err(io::Error::other)?;
@@ -125,7 +123,7 @@ impl SnapshotFile {
         if HEAD.len() + 41 + body.len() > MAX_SIZE {
             return Err(io::Error::other(format!("the flags would take more than {MAX_SIZE} bytes")));
         }
-        let head = format!("{HEAD}{}\n", hex(&Sha1::digest(body.as_bytes())));
+        let head = format!("{HEAD}{}\n", digest(body.as_bytes()));
         self.replace(&[head.as_bytes(), body.as_bytes()])
     }
 
@@ -158,7 +156,6 @@ impl SnapshotFile {
         name.into()
     }
 
-    /// Removes the temporary files of processes that were killed while they wrote.
     fn tidy(&self) {
         let pattern = self.temporary("");
         let (Some(folder), Some(pattern)) = (self.path.parent(), pattern.file_name().and_then(|name| name.to_str()))
@@ -238,9 +235,9 @@ fn flag_to_json(flag: &Stored) -> Option<Json> {
     let record = flag.record.as_ref().ok()?;
     let mut fields = Object::new();
     fields.insert("name", flag.name.as_str());
-    match (flag.version.as_ordered(), flag.version.as_opaque()) {
-        (Some(number), _) => fields.insert("version", i64::try_from(number).ok()?),
-        (None, bytes) => fields.insert("version", hex(bytes.unwrap_or_default())),
+    match flag.version.as_ordered() {
+        Some(number) => fields.insert("version", i64::try_from(number).ok()?),
+        None => fields.insert("version", flag.version.opaque_hex()),
     };
     fields.insert("record", record.to_json());
     Some(fields.into())
@@ -256,12 +253,8 @@ fn parse_flag(fields: &Json) -> Option<Stored> {
     flag.record.is_ok().then_some(flag)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Never fails for a string.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn digest(bytes: &[u8]) -> String {
+    Version::opaque(Sha1::digest(bytes)).opaque_hex()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -10,17 +10,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch::Receiver;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::shared::Shared;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::guard::panic_text;
 use crate::pause::Pause;
 use crate::state::WatchEvent;
 use crate::store::FeatureFlagStore;
 
-/// The most concurrent reads.
-const READS: usize = 32;
+const MOST_READS: usize = 32;
 /// Stores have time limits of their own; this is for stores that exceed them.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// How often the clock is checked if the store does not say how long its confirmation holds.
@@ -28,12 +27,14 @@ const LONGEST_LOOK: Duration = Duration::from_secs(60);
 /// After this many steps without a wait, the other tasks of the thread get a turn.
 const STEPS: u32 = 64;
 
+/// Waits until the value is true or its sender is dropped.
+pub(super) async fn until(mut value: Receiver<bool>) {
+    let _ = value.wait_for(|value| *value).await;
+}
+
 /// Runs until `closing` is true or its sender is dropped.
-pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>, mut closing: Receiver<bool>) {
-    let mut closed = pin!(async move {
-        // An error means that the last handle is dropped.
-        let _ = closing.wait_for(|closing| *closing).await;
-    });
+pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>, closing: Receiver<bool>) {
+    let mut closed = pin!(until(closing));
     let mut pause = Pause::default();
     loop {
         let began = Instant::now();
@@ -48,7 +49,7 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
         if began.elapsed() > pause.longest() {
             pause.reset();
         }
-        shared.lost(&Error::new(ErrorKind::Unavailable).with_message(reason));
+        shared.lost(&Error::unavailable(reason));
         if let Either::Left(_) = select(closed.as_mut(), pin!(sleep(pause.next()))).await {
             break;
         }
@@ -67,17 +68,17 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
     let mut events = store.watch();
     let mut reads = FuturesUnordered::new();
     let mut pause = Pause::default();
-    let mut paused = None;
+    let mut paused: Option<Pin<Box<Sleep>>> = None;
     let mut due = pin!(sleep(LONGEST_LOOK));
     let mut steps = 0;
     loop {
         while paused.is_none()
-            && reads.len() < READS
+            && reads.len() < MOST_READS
             && let Some(read) = shared.next_read()
         {
             reads.push(async move {
                 let found = timeout(READ_LIMIT, store.get(&read.name)).await;
-                let too_late = |_| Err(Error::new(ErrorKind::Unavailable).with_message("no answer in time"));
+                let too_late = |_| Err(Error::unavailable("no answer in time"));
                 (found.unwrap_or_else(too_late), read)
             });
         }
@@ -90,7 +91,7 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
                 if let Poll::Ready(event) = events.poll_next_unpin(context) {
                     return Poll::Ready(Step::Event(event));
                 }
-                if paused.as_mut().is_some_and(|pause| pause_is_over(pause, context)) {
+                if paused.as_mut().is_some_and(|pause| pause.as_mut().poll(context).is_ready()) {
                     return Poll::Ready(Step::Resume);
                 }
                 if due.as_mut().poll(context).is_ready() {
@@ -146,10 +147,6 @@ enum Step<F, R> {
     Resume,
     Look,
     Wake,
-}
-
-fn pause_is_over(pause: &mut std::pin::Pin<Box<tokio::time::Sleep>>, context: &mut std::task::Context<'_>) -> bool {
-    pause.as_mut().poll(context).is_ready()
 }
 
 pub(super) fn take_in(shared: &Shared, event: WatchEvent) {

@@ -1,7 +1,9 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::lock::Mutex;
 
 /// A lock for each name with a pending write; other names take no memory.
 #[derive(Debug, Default)]
@@ -15,21 +17,17 @@ pub(super) struct Turn<'a> {
 
 impl Turns {
     pub(super) async fn take(&self, name: &str) -> Turn<'_> {
-        let lock = self.locks().entry(name.into()).or_default().clone();
+        let lock = self.0.lock().entry(name.into()).or_default().clone();
         // From here on, dropping the future tidies up as well.
         let mut turn = Turn { turns: self, name: name.into(), guard: None };
         turn.guard = Some(lock.lock_owned().await);
         turn
     }
-
-    fn locks(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<AsyncMutex<()>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut locks = self.turns.locks();
+        let mut locks = self.turns.0.lock();
         self.guard = None;
         if locks.get(&self.name).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             locks.remove(&self.name);
@@ -52,7 +50,7 @@ mod tests {
         for number in 0..100 {
             drop(block_on(turns.take(&format!("FLAG_{number}"))));
         }
-        assert_eq!(turns.locks().len(), 0);
+        assert_eq!(turns.0.lock().len(), 0);
         let first = block_on(turns.take("F"));
         {
             let mut second = pin!(turns.take("F"));
@@ -60,13 +58,13 @@ mod tests {
             drop(first);
             drop(block_on(second));
         }
-        assert_eq!(turns.locks().len(), 0);
+        assert_eq!(turns.0.lock().len(), 0);
         let first = block_on(turns.take("F"));
         {
             let mut dropped = pin!(turns.take("F"));
             assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
         drop(first);
-        assert_eq!(turns.locks().len(), 0);
+        assert_eq!(turns.0.lock().len(), 0);
     }
 }

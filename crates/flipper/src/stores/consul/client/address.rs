@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
+use hyper::http::uri::InvalidUri;
 
 use crate::error::{Error, Result};
 
@@ -12,12 +13,7 @@ const FORM: &str = "a Consul address is `HOST[:PORT]`, `http://HOST[:PORT]`, `ht
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// `path` is the prefix of every path.
-    Tcp {
-        tls: bool,
-        authority: String,
-        path: String,
-    },
+    Tcp { tls: bool, authority: String, path: String },
     Unix(PathBuf),
 }
 
@@ -43,9 +39,7 @@ impl Address {
         if authority.contains('@') {
             return Err(Error::invalid_input("a Consul address holds no user or password: give a token instead"));
         }
-        let uri: Uri = format!("http://{authority}{path}/")
-            .parse()
-            .map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))?;
+        let uri: Uri = format!("http://{authority}{path}/").parse().map_err(invalid)?;
         let host = uri.host().unwrap_or_default();
         let port = authority.strip_prefix(host).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
         let usable = port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_ok());
@@ -81,7 +75,7 @@ impl Address {
     }
 
     pub(super) fn uri(&self) -> Result<Uri> {
-        self.base().parse().map_err(|error: hyper::http::uri::InvalidUri| Error::invalid_input(FORM).with_source(error))
+        self.base().parse().map_err(invalid)
     }
 
     pub(super) fn host(&self) -> Result<HeaderValue> {
@@ -91,6 +85,10 @@ impl Address {
         };
         HeaderValue::from_str(host).map_err(|error| Error::invalid_input(FORM).with_source(error))
     }
+}
+
+fn invalid(error: InvalidUri) -> Error {
+    Error::invalid_input(FORM).with_source(error)
 }
 
 /// Also of an address that another one replaces.

@@ -27,8 +27,7 @@ pub enum ConsulConsistency {
     Default,
     /// The leader answers after confirming that it is the leader.
     Consistent,
-    /// Changes are followed through any server, even while there is no leader. Writes and direct reads go to the leader all the
-    /// same.
+    /// Changes are followed through any server, even while there is no leader. Writes and direct reads go to the leader all the same.
     Stale,
 }
 
@@ -65,10 +64,9 @@ impl ConsulClientBuilder {
         }
     }
 
-    /// The settings that Consul's own tools read from the environment, with the same meanings: `CONSUL_HTTP_ADDR`,
-    /// `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_AUTH`, `CONSUL_HTTP_SSL`, `CONSUL_HTTP_SSL_VERIFY`,
-    /// `CONSUL_CACERT`, `CONSUL_CAPATH`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`, `CONSUL_TLS_SERVER_NAME`,
-    /// `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
+    /// The settings that Consul's own tools read from the environment, with the same meanings: `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`,
+    /// `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_AUTH`, `CONSUL_HTTP_SSL`, `CONSUL_HTTP_SSL_VERIFY`, `CONSUL_CACERT`, `CONSUL_CAPATH`,
+    /// `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`, `CONSUL_TLS_SERVER_NAME`, `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
     ///
     /// # Errors
     ///
@@ -123,8 +121,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// A file with the ACL token; it takes precedence over [`token`](Self::token). Read by [`build`](Self::build), and again
-    /// when it changes or the token is refused.
+    /// A file with the ACL token, instead of [`token`](Self::token). Read by [`build`](Self::build), and when it changes or is refused.
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
@@ -166,8 +163,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// How long a request may take, connecting included; 5 s by default. A wait for changes may take this much longer than its
-    /// wait time.
+    /// How long a request may take, connecting included; 5 s by default. A wait for changes may take this much longer than its wait time.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -220,8 +216,8 @@ impl ConsulClientBuilder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an unusable address, token or file, and if a token or password would go to another host without TLS,
-    /// unless [`tls(false)`](Self::tls) allows it.
+    /// `InvalidInput` for an unusable address, token or file, and if a secret would go to another host without TLS, unless
+    /// [`tls(false)`](Self::tls).
     pub fn build(self) -> Result<ConsulClient> {
         let address = Address::parse(&self.address, self.ssl, self.tls.is_set())?;
         let has_secret = self.token.is_some() || self.token_file.is_some() || self.auth.is_some();
@@ -233,22 +229,18 @@ impl ConsulClientBuilder {
         }
         let token = Token::new(self.token_file, self.token)?;
         let auth = self.auth.map(|auth| secret(&format!("Basic {}", STANDARD.encode(auth)), "basic authentication"));
-        let mut query = String::new();
         let parameters = [("dc", &self.datacenter), ("ns", &self.namespace), ("partition", &self.partition)];
-        for (name, value) in parameters {
-            if let Some(value) = value {
-                query.push_str(&format!("{name}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC)));
-            }
-        }
+        let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let query = parameters.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
         Ok(ConsulClient {
             inner: Arc::new(Inner {
                 http: Http::new(&address, self.tls, token, auth.transpose()?)?,
-                query: query.trim_end_matches('&').to_owned(),
+                query: query.collect::<Vec<_>>().join("&"),
                 namespace: self.namespace,
                 partition: self.partition,
                 consistency: self.consistency,
                 timeout: self.timeout,
-                private: address.is_private(),
+                is_private: address.is_private(),
                 trouble: Notify::new(),
             }),
         })

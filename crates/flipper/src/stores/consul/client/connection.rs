@@ -1,7 +1,4 @@
-//! A connection, driven by the requesting task.
-//!
-//! hyper expects each connection to run as a spawned task, which costs a thread wake-up per request and per response: much of
-//! the latency of a change. Polling it from the requesting task avoids both.
+//! A connection, driven by the requesting task: in a task of its own, as hyper expects, each request and response would wake a thread.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -24,7 +21,6 @@ pub(super) struct Connection {
 /// Must be polled to send and receive; `None` once closed.
 struct Line(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
-/// `unsent`: the request, if none of it was sent.
 pub(super) struct Failed {
     pub(super) error: Error,
     pub(super) unsent: Option<Request<Full<Bytes>>>,
@@ -58,7 +54,6 @@ impl Connection {
             .await
     }
 
-    /// Whether it can take another request, as far as is known.
     pub(super) fn is_ready(&mut self) -> bool {
         // No task waits for an idle connection.
         self.line.run(&mut Context::from_waker(Waker::noop()));
@@ -93,8 +88,9 @@ impl Line {
 async fn read(body: Incoming, limit: usize) -> Result<Bytes> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(ErrorKind::Unavailable)
-            .with_message(format!("the answer of the Consul agent has more than {limit} bytes"))),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Error::unavailable(format!("the answer of the Consul agent has more than {limit} bytes")))
+        }
         Err(error) => Err(Error::new(ErrorKind::Unavailable).with_source(error)),
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::Uri;
@@ -18,7 +18,8 @@ use super::address::Address;
 use super::connection::Connection;
 use super::renewal::Stamp;
 use super::tls::{self, Tls};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::lock::Mutex;
 
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -85,7 +86,7 @@ impl Connector {
 impl Tcp {
     /// The connector, and whether it was just made from renewed files. Checks the files if the last check is `every` ago.
     fn look(&self, every: Duration) -> (HttpsConnector<HttpConnector>, bool) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         let mut renewed = false;
         if self.secure && current.looked.elapsed() >= every {
             current.looked = Instant::now();
@@ -119,5 +120,5 @@ fn connector(
 }
 
 fn unreachable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-    Error::new(ErrorKind::Unavailable).with_message("server cannot be reached").with_source(error)
+    Error::unavailable("server cannot be reached").with_source(error)
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::ConsulClientBuilder;
 use crate::error::{Error, Result};
+use crate::stores::url_parts::set;
 
 pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<ConsulClientBuilder> {
     let text = |name: &str| match variable(name) {
@@ -36,18 +37,11 @@ pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Consul
         ("CONSUL_NAMESPACE", ConsulClientBuilder::namespace),
         ("CONSUL_PARTITION", ConsulClientBuilder::partition),
     ];
-    for (name, set) in settings {
-        if let Some(value) = text(name)? {
-            builder = set(builder, value);
-        }
+    for (name, setter) in settings {
+        builder = set(builder, text(name)?, setter);
     }
-    if let Some(tls) = truth("CONSUL_HTTP_SSL")? {
-        builder = builder.tls(tls);
-    }
-    if let Some(verify) = truth("CONSUL_HTTP_SSL_VERIFY")? {
-        builder = builder.tls_verify(verify);
-    }
-    Ok(builder)
+    let builder = set(builder, truth("CONSUL_HTTP_SSL")?, ConsulClientBuilder::tls);
+    Ok(set(builder, truth("CONSUL_HTTP_SSL_VERIFY")?, ConsulClientBuilder::tls_verify))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::renewal::Token;
 use super::tls::Tls;
 use crate::background;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";
@@ -34,6 +34,12 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, path: String, body: impl Into<Bytes>, limit: usize) -> Self {
+        Self { method, path, body: body.into(), wait: Duration::ZERO, limit }
+    }
 }
 
 impl Answer {
@@ -69,7 +75,6 @@ impl Answer {
     }
 }
 
-/// Whether Consul refuses access with this text.
 pub(crate) fn is_refusal(text: &str) -> bool {
     text.contains("Permission denied") || text.contains("ACL not found")
 }
@@ -77,7 +82,6 @@ pub(crate) fn is_refusal(text: &str) -> bool {
 pub(super) struct Http {
     pool: Pool,
     base: String,
-    /// The prefix of every path.
     path: String,
     headers: HeaderMap,
     token: Token,
@@ -114,9 +118,9 @@ impl Http {
             }
             Ok(answer)
         });
-        answered.await.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Unavailable).with_message("store did not answer in time").with_source(error))
-        })
+        answered
+            .await
+            .unwrap_or_else(|error| Err(Error::unavailable("store did not answer in time").with_source(error)))
     }
 
     async fn exchange(&self, request: &Request, token: Option<HeaderValue>) -> Result<Answer> {

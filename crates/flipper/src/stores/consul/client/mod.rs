@@ -42,19 +42,20 @@ use crate::error::Result;
 /// Sends nothing before a store uses it. The token goes into a header, never into a URL, an error or a log.
 #[derive(Clone)]
 pub struct ConsulClient {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     http: Http,
-    query: String,
-    namespace: Option<String>,
-    partition: Option<String>,
-    consistency: ConsulConsistency,
-    timeout: Duration,
-    private: bool,
+    /// The parameters of every request, without `?`.
+    pub(super) query: String,
+    pub(super) namespace: Option<String>,
+    pub(super) partition: Option<String>,
+    pub(super) consistency: ConsulConsistency,
+    pub(super) timeout: Duration,
+    pub(super) is_private: bool,
     /// Notified when a request fails, since a blocking query then may wait on a dead connection.
-    trouble: Notify,
+    pub(super) trouble: Notify,
 }
 
 impl ConsulClient {
@@ -73,37 +74,8 @@ impl ConsulClient {
         ConsulClientBuilder::from_env()?.build()
     }
 
-    /// The parameters of every request, without `?`.
-    pub(super) fn query(&self) -> &str {
-        &self.inner.query
-    }
-
-    pub(super) fn namespace(&self) -> Option<&str> {
-        self.inner.namespace.as_deref()
-    }
-
-    pub(super) fn partition(&self) -> Option<&str> {
-        self.inner.partition.as_deref()
-    }
-
-    pub(super) fn consistency(&self) -> ConsulConsistency {
-        self.inner.consistency
-    }
-
-    pub(super) fn trouble(&self) -> &Notify {
-        &self.inner.trouble
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.inner.timeout
-    }
-
     pub(super) fn address(&self) -> &str {
         self.inner.http.base()
-    }
-
-    pub(super) fn is_private(&self) -> bool {
-        self.inner.private
     }
 
     pub(super) fn has_token(&self) -> bool {

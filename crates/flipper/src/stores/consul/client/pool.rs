@@ -1,6 +1,6 @@
 //! Idle connections, for the next request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use http_body_util::Full;
@@ -10,7 +10,8 @@ use hyper::http::response::Parts;
 
 use super::connection::Connection;
 use super::connector::Connector;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::lock::Mutex;
 
 /// How long to keep them; an agent keeps them for longer.
 const IDLE: Duration = Duration::from_secs(90);
@@ -32,8 +33,7 @@ impl Pool {
     pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, most: usize) -> Result<(Parts, Bytes)> {
         // Requests would share the parent process's sockets.
         if self.process != std::process::id() {
-            return Err(Error::new(ErrorKind::Unavailable)
-                .with_message("the process was forked, and the connections to the store are not its own")
+            return Err(Error::unavailable("the process was forked, and the connections to the store are not its own")
                 .with_transient(false));
         }
         if self.connector.is_renewed() {
@@ -75,7 +75,7 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         let old = idle.partition_point(|(_, since)| since.elapsed() > IDLE);
         idle.drain(..old);
         idle

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
 use std::time::SystemTime;
 
 use hyper::header::HeaderValue;
 
 use crate::error::{Error, Result};
+use crate::lock::Mutex;
 
 /// Changes when a file is written or replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,12 +40,10 @@ struct State {
 impl Token {
     /// `fixed`: used without a file, or while the file is empty.
     pub(super) fn new(file: Option<PathBuf>, fixed: Option<String>) -> Result<Self> {
-        let mut stamp = Stamp::default();
-        let mut value = None;
-        if let Some(file) = &file {
-            stamp = Stamp::of(file);
-            value = read(file)?;
-        }
+        let (stamp, value) = match &file {
+            Some(file) => (Stamp::of(file), read(file)?),
+            None => (Stamp::default(), None),
+        };
         let value = match (value, fixed) {
             (None, Some(fixed)) => Some(secret(&fixed, "the Consul token")?),
             (value, _) => value,
@@ -64,7 +63,7 @@ impl Token {
     }
 
     fn look(&self, anyhow: bool) -> Option<HeaderValue> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if let Some(file) = &self.file {
             let stamp = Stamp::of(file);
             if anyhow || stamp != state.stamp {

@@ -109,7 +109,6 @@ fn certificates(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>> {
     Ok(read)
 }
 
-/// Accepts any certificate, as `CONSUL_HTTP_SSL_VERIFY=false` asks for.
 #[derive(Debug)]
 struct NoVerifier(Arc<CryptoProvider>);
 

@@ -13,6 +13,7 @@ use crate::error::ErrorKind;
 use crate::stores::consul::ConsulFeatureFlagStore;
 use crate::stores::consul::errors;
 use crate::stores::consul::hints::SMALL;
+use crate::stores::consul::keys::hint;
 use crate::stores::consul::kv::{Read, Wait};
 
 impl Follower {
@@ -23,15 +24,14 @@ impl Follower {
             let _ = size.wait_for(|size| *size > SMALL).await;
             size.mark_unchanged();
             self.hints().await?;
-            // The key is missing: its first writer changes a flag too, which the list reports. A blocking query for a missing
-            // key returns at any change of the store.
+            // A query for a missing key returns at any change. Its first writer changes a flag too, which the list reports.
             let _ = size.changed().await;
         }
     }
 
     /// Runs until the key is deleted, or the list of all flags is small.
     async fn hints(&self) -> Result<(), End> {
-        let client = &self.store.client;
+        let (client, key) = (&self.store.client, hint(self.store.keys.base()));
         let mut seen = HashSet::new();
         let mut rest = Rest::default();
         let mut index = None;
@@ -41,7 +41,7 @@ impl Follower {
                 Some(index) => Read::Changed(Wait { index, time: self.store.wait }),
                 None => Read::Confirmed,
             };
-            let found = match client.get(self.store.keys.hint(), read).await {
+            let found = match client.get(&key, read).await {
                 // Without hints the list reports every change, a little later.
                 Err(error) if error.kind() == ErrorKind::Unauthorized => pending().await,
                 found => found?,

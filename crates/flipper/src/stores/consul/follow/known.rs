@@ -45,8 +45,7 @@ impl Known {
 
     /// Records an own put, and returns whether the flag is already deleted.
     ///
-    /// If we put a flag and another client deletes it before the next answer, consecutive answers are identical, and the mirror
-    /// would keep the flag forever.
+    /// If another client deletes the flag before the next answer, both answers are identical, and the mirror would keep the flag forever.
     pub(super) fn put(&mut self, name: String, index: u64) -> bool {
         if index > self.listed {
             self.put.insert(name, index);
@@ -71,8 +70,7 @@ impl Known {
         self.flags.get(name).map_or(0, |last| last.index)
     }
 
-    /// Whether a list is of an older state, or of another store. For the same flags a lower index is fine: Consul forgets
-    /// deletions after a quarter of an hour.
+    /// Whether a list is older, or of another store. For the same flags a lower index is fine: Consul forgets deletions after 15 minutes.
     pub(super) fn is_newer_than(&self, rows: &Rows) -> bool {
         let is_known =
             |row: &Row| self.flags.get(rows.name(row)).is_some_and(|last| last.present && last.index == row.index);

@@ -45,11 +45,8 @@ fn for_each(flags: usize) -> Duration {
 }
 
 impl Follower {
-    /// Pauses the list while this library writes. After an own write or a hinted change the list returns with nothing new, and
-    /// delays the next hint; with frequent writes Consul would do little else. Meanwhile a query with an answer of one line
-    /// reports changes; the first unexplained one ends the rest.
-    ///
-    /// `index`: of the last answer.
+    /// Pauses the list while this library writes. After a hinted change it returns with nothing new, and delays the next hint; with
+    /// frequent writes Consul would do little else. Meanwhile a query of one line reports changes; the first unexplained one ends the rest.
     pub(super) async fn rest(&self, flags: usize, mut index: u64) -> Result<(), End> {
         let began = Instant::now();
         let mut over = None;

@@ -71,14 +71,12 @@ impl Follower {
         Ok(reading.await?)
     }
 
-    /// Emits that all changes before an answer were emitted. `asked`: when the query was sent. `lag`: how old the answer may
-    /// be, if known.
+    /// Emits that all changes before an answer were emitted. `asked`: when the query was sent. `lag`: how old the answer may be, if known.
     pub(super) async fn confirm(&self, asked: Instant, unchanged: bool, lag: Option<Duration>) -> Result<(), End> {
         let Some(lag) = lag else { return Ok(()) };
         let wait = self.store.wait;
         let waited = asked.elapsed() >= wait;
         let mut confirmed = self.confirmed.lock().await;
-        // Limits the rate during frequent changes.
         if !waited && confirmed.is_some_and(|last| last.elapsed() < SECOND) {
             return Ok(());
         }
@@ -90,7 +88,7 @@ impl Follower {
     }
 
     fn next_word(&self) -> Duration {
-        Wait { index: 0, time: self.store.wait }.longest() + self.store.client.timeout() + 2 * SECOND
+        Wait { index: 0, time: self.store.wait }.longest() + self.store.client.inner.timeout + 2 * SECOND
     }
 }
 

@@ -1,9 +1,9 @@
-//! The model of the chain: store → mirror → server → mirror, and two servers in a row, through random interleavings of writes, lost calls and
+//! The model of the chain: store → mirror → server → mirror, and two servers in a row, through random orders of writes, lost calls and
 //! answers, restarts, and connections of different speed.
 //!
-//! The mirrors, their watch, order, doubt and health are the real ones, and so are the decisions of the Thrift server's hub. Around them are
-//! models: a store with its past, the network, processes, a clock, and a scheduler that takes any task next. The rules are in `check.rs`. A
-//! run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` runs that many, from that seed on.
+//! The mirrors, their watch, order, doubt and health are the real ones, and so are the decisions of the Thrift server's hub. Around them
+//! are models: a store with its past, the network, processes, a clock, and a scheduler that takes any task next. The rules are in
+//! `check.rs`. A run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` runs that many, from that seed on.
 
 mod check;
 mod follow;

@@ -11,7 +11,6 @@ use foldhash::fast::RandomState;
 pub(crate) use self::name::Verdict;
 use self::name::{Name, Source};
 
-/// The state of every name.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// Counts the resets; numbers are compared within one epoch only.
@@ -141,8 +140,7 @@ impl Order {
         self.schedule(name);
     }
 
-    /// Starts a reset with this many flags. Pass each flag to [`listed`](Self::listed), then each of [`not_listed`](Self::not_listed) to
-    /// [`missing`](Self::missing).
+    /// Starts a reset with this many flags. Pass each flag to [`listed`](Self::listed), then those of `not_listed` to `missing`.
     pub(crate) fn start_reset(&mut self, flags: usize) {
         self.epoch += 1;
         self.names.reserve(flags.saturating_sub(self.names.len()));
@@ -214,8 +212,7 @@ impl Order {
         Sent { at: now, epoch: self.epoch }
     }
 
-    /// The result of a caller's read; returns whether it is newer than the held state. If that is unclear nothing is lost: the watch reports the
-    /// same state.
+    /// The result of a caller's read; returns whether it is newer than the held state. If that is unclear, the watch reports it too.
     pub(crate) fn found(&mut self, name: &str, sent: Sent, state: Observed, now: Instant) -> Verdict {
         let nothing_new = !state.present && !self.names.contains_key(name);
         if sent.epoch != self.epoch || nothing_new {

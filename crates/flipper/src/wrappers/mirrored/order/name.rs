@@ -59,7 +59,6 @@ pub(crate) enum Verdict {
 const LATE: Duration = Duration::from_secs(120);
 
 impl Name {
-    /// It must be read again.
     pub(super) fn mark(&mut self, now: Instant) {
         // Never earlier than before: a write may have ended since `now`.
         self.marked = self.marked.max(Some(now));

@@ -21,22 +21,22 @@ impl Shared {
         let has_flags = self.first.borrow().has_flags();
         let first = has_flags.then(|| {
             // In this order: the list has everything confirmed until then.
-            let (read_at, valid_for) = self.following().holds();
+            let (read_at, valid_for) = self.following.lock().holds();
             WatchEvent::Reset { flags: self.table.list(), read_at, valid_for }
         });
         let shared = self.clone();
         // A watcher that comes after the loss was emitted gets it too.
-        let lost = if has_flags { None } else { self.following().reported_loss() };
+        let lost = if has_flags { None } else { self.following.lock().reported_loss() };
         let first = first.or_else(|| Some(About::Lost(ErrorKind::Unavailable, lost?).into()));
         let mut begun = false;
-        let events = self.table.events(receiver, move || shared.following().holds());
+        let events = self.table.events(receiver, move || shared.following.lock().holds());
         stream::iter(first).chain(events).flat_map(move |event| {
             let is_reset = matches!(event, WatchEvent::Reset { .. });
             let begins = is_reset && !begun;
             begun |= is_reset;
             // The first reset will contain the rest.
             let event = (begun || matches!(event, WatchEvent::Lost(_))).then_some(event);
-            let following = self.following();
+            let following = self.following.lock();
             let updates = begins.then_some(WatchEvent::Following(following.updates));
             // A receiver that lagged may have missed the loss.
             let stale = is_reset.then(|| following.stale()).flatten();
@@ -50,15 +50,15 @@ impl Shared {
         match turn {
             Turn::None => {}
             Turn::Doubt => {
-                let Some((since, reason)) = self.following().stale() else { return };
+                let Some((since, reason)) = self.following.lock().stale() else { return };
                 let last_confirmed_seconds_ago =
                     clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
-                let flags = self.order().held();
+                let flags = self.order.lock().held();
                 tracing::warn!(store = self.store, %reason, last_confirmed_seconds_ago, flags, "flags are stale");
                 self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason)));
             }
             Turn::Current => {
-                let flags = self.order().held();
+                let flags = self.order.lock().held();
                 tracing::info!(store = self.store, flags, "flags are current");
                 self.table.emit(TableEvent::Store(About::Restored));
                 self.table.emit(TableEvent::Reset);
@@ -67,7 +67,7 @@ impl Shared {
     }
 
     pub(in crate::wrappers::mirrored) fn ended(&self, reason: &str) {
-        let turn = self.following().ended(reason);
+        let turn = self.following.lock().ended(reason);
         // A regular end is no reason for a warning.
         if turn == Turn::Doubt {
             self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.into())));
@@ -77,7 +77,7 @@ impl Shared {
     pub(in crate::wrappers::mirrored) fn lost(&self, error: &Error) {
         let reason = error.chain();
         let (turn, is_first) = {
-            let mut following = self.following();
+            let mut following = self.following.lock();
             (following.lost(&reason), following.last_sync().is_none())
         };
         match turn {
@@ -103,20 +103,19 @@ impl Shared {
         });
     }
 
-    /// The store confirms that every change up to then was reported.
     pub(in crate::wrappers::mirrored) fn confirmed(&self, at: Instant, valid_for: Duration) {
-        self.following().heard(at, Some(valid_for));
+        self.following.lock().heard(at, Some(valid_for));
         self.take_confirmations();
     }
 
     /// Applies the confirmations before which everything reported has been read.
     pub(super) fn take_confirmations(&self) {
-        if !self.following().has_confirmations() {
+        if !self.following.lock().has_confirmations() {
             return;
         }
         let (turn, confirmation) = {
-            let order = self.order();
-            self.following().settle(order.waiting_since())
+            let order = self.order.lock();
+            self.following.lock().settle(order.waiting_since())
         };
         self.note(turn);
         if let Some(Confirmation { at, valid_for: Some(valid_for), .. }) = confirmation {
@@ -125,7 +124,7 @@ impl Shared {
     }
 
     pub(in crate::wrappers::mirrored) fn serving(&self, identity: Identity) {
-        let before = std::mem::replace(&mut self.following().identity, identity.clone());
+        let before = std::mem::replace(&mut self.following.lock().identity, identity.clone());
         if before.epoch().is_some() && before != identity {
             tracing::info!(store = self.store, %before, now = %identity, "another server answers, or the same one started again");
         }
@@ -133,7 +132,7 @@ impl Shared {
     }
 
     pub(in crate::wrappers::mirrored) fn updates(&self, updates: Updates) {
-        self.following().updates = updates;
+        self.following.lock().updates = updates;
         self.table.emit(TableEvent::Store(About::Following(updates)));
     }
 }

@@ -9,7 +9,7 @@ use super::{Shared, observed};
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::state::{Stored, Version};
-use crate::table::{About, BY_LIST, TableEvent, warn_of_vanished};
+use crate::table::{About, BY_LIST, TableEvent, lacks_most, warn_of_vanished};
 
 /// Takes some tens of microseconds.
 const TAKEN_IN_AT_ONCE: usize = 64;
@@ -27,9 +27,9 @@ impl Shared {
         }
         // Anything sent from now on is answered after these.
         let now = clock::instant();
-        let after_loss = self.following().is_lost();
+        let after_loss = self.following.lock().is_lost();
         let held = {
-            let mut order = self.order();
+            let mut order = self.order.lock();
             let held = order.held();
             order.start_reset(flags.len());
             held
@@ -37,29 +37,29 @@ impl Shared {
         self.table.make_room(flags.len());
         let mut flags = flags.into_iter().peekable();
         while flags.peek().is_some() {
-            let mut order = self.order();
+            let mut order = self.order.lock();
             for flag in flags.by_ref().take(TAKEN_IN_AT_ONCE) {
                 if order.listed(&flag.name, observed(&flag), read_at, now) {
                     self.table.replace(flag, BY_LIST);
                 }
             }
         }
-        let missing = self.order().not_listed();
+        let missing = self.order.lock().not_listed();
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
-        if after_loss && !kept_long_enough && Doubt::is_due(held, missing.len()) {
+        if after_loss && !kept_long_enough && lacks_most(held, missing.len()) {
             self.begin_doubt(missing, held, read_at.unwrap_or(now), valid_for);
         } else {
-            *self.doubt() = None;
+            *self.doubt.lock() = None;
             warn_of_vanished(held, missing.len());
             for name in missing {
-                let mut order = self.order();
+                let mut order = self.order.lock();
                 if order.missing(&name, read_at, clock::instant()) {
                     self.table.replace_or_remove(&name, None, BY_LIST);
                 }
             }
             let turn = {
-                let order = self.order();
-                let mut following = self.following();
+                let order = self.order.lock();
+                let mut following = self.following.lock();
                 if order.failing() == 0 {
                     following.unread(None);
                 }
@@ -96,14 +96,14 @@ impl Shared {
         read_at: Instant,
         valid_for: Option<Duration>,
     ) {
-        let mut doubt = self.doubt();
+        let mut doubt = self.doubt.lock();
         let until = doubt.as_ref().map_or_else(|| clock::instant() + self.doubt_for, |doubt| doubt.until);
         let reason = doubt.insert(Doubt::new(missing, held, until)).reason();
         drop(doubt);
-        self.settle(self.order());
+        self.settle(self.order.lock());
         tracing::error!(store = self.store, reason, "flags are missing since the store was lost");
         let turn = {
-            let mut following = self.following();
+            let mut following = self.following.lock();
             let turn = following.doubted(Some(&reason));
             // Takes effect when the doubt ends.
             following.heard(read_at, valid_for);
@@ -126,34 +126,33 @@ impl Shared {
 
     /// The flag changed since the store came back. Whether no flag is in doubt any more.
     pub(super) fn settle_doubt(&self, name: &str) -> bool {
-        self.doubt().as_mut().is_some_and(|doubt| doubt.settle(name))
+        self.doubt.lock().as_mut().is_some_and(|doubt| doubt.settle(name))
     }
 
     pub(super) fn end_doubt_if(&self, settled: bool) {
         if settled {
-            *self.doubt() = None;
+            *self.doubt.lock() = None;
             // This is the turn of the confirmations that arrived meanwhile.
-            let turn = self.following().doubted(None);
+            let turn = self.following.lock().doubted(None);
             self.note(turn);
             self.take_confirmations();
         }
     }
 
     pub(super) fn is_doubted(&self, name: &str) -> bool {
-        self.doubt().as_ref().is_some_and(|doubt| doubt.is_of(name))
+        self.doubt.lock().as_ref().is_some_and(|doubt| doubt.is_of(name))
     }
 
     pub(in crate::wrappers::mirrored) fn doubt_ends(&self) -> Option<Instant> {
-        self.doubt().as_ref().map(|doubt| doubt.until)
+        self.doubt.lock().as_ref().map(|doubt| doubt.until)
     }
 
     /// Whether the flags in doubt were kept for long enough, and the store can send its flags again.
     pub(in crate::wrappers::mirrored) fn is_doubt_over(&self) -> bool {
-        !self.following().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
+        !self.following.lock().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
-    /// Re-reads every flag whose version differs from the poll. A state that appeared and vanished between two polls, by an own write or
-    /// read, is visible in no poll.
+    /// Re-reads every flag whose version differs from the poll: a state of an own write or read that vanished between two polls is in none.
     pub(in crate::wrappers::mirrored) fn compared(&self, versions: &BTreeMap<String, Version>) {
         let held = self.table.list();
         let others = held.iter().filter(|flag| versions.get(&flag.name) != Some(&flag.version));
