@@ -1,5 +1,3 @@
-//! The attributes of a check, as the command line gives them, and their JSON types.
-
 use flipper::evaluation::Reason;
 use flipper::json::Json;
 use flipper::{Bucketer, Context, FlagRecord};

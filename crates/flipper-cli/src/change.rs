@@ -1,5 +1,3 @@
-//! Changes one flag, or shows what would change.
-
 use flipper::json::Json;
 use flipper::{FlagRecord, Result};
 
@@ -57,7 +55,6 @@ async fn edited(
     }
 }
 
-/// Reports a change that was made, or shows one that would be.
 pub(crate) fn report(
     session: &mut Session,
     store: &Store,

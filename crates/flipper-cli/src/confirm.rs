@@ -1,13 +1,13 @@
 //! Asks before something is destroyed.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::detached::detached;
 use crate::failure::{Done, Failure};
-use crate::output::{self, Output};
+use crate::output::Output;
 
 pub(crate) async fn ask(out: &mut Output, question: &str) -> Done<bool> {
-    if !output::can_ask() {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         let failure = Failure::usage("this asks before it does it, and there is no terminal to ask on");
         // There is no terminal for the next question either.
         return Err(failure.hint("add --yes").ends_all());

@@ -1,5 +1,3 @@
-//! Describes a flag for people.
-
 use flipper::json::Json;
 use flipper::{Bucketer, FlagRecord};
 
@@ -54,6 +52,15 @@ pub(crate) fn choice(bucketer: &Bucketer) -> String {
         }
         Bucketer::Salted(salted) => format!("by {}, salted", plain(salted.bucket_by())),
         other => format!("bucketer {}", plain(other.bucketer_type())),
+    }
+}
+
+/// The attributes that choose callers.
+pub(crate) fn hashed(bucketer: &Bucketer) -> Vec<&str> {
+    match bucketer {
+        Bucketer::ConsistentHash(hash) => hash.keys().collect(),
+        Bucketer::Salted(salted) => vec![salted.bucket_by()],
+        _ => Vec::new(),
     }
 }
 
@@ -138,15 +145,11 @@ pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
     ];
     let stored = Json::parse(&record.to_json()).unwrap_or_default();
     let meta = record.meta();
-    let all = [("", &stored), ("meta ", &meta)];
-    let fields = all.iter().flat_map(|(prefix, object)| {
-        object
-            .as_object()
-            .into_iter()
-            .flat_map(move |object| object.iter().map(move |(key, data)| (*prefix, key, data)))
-    });
-    fields
-        .filter(|(_, key, _)| !KNOWN.contains(key))
-        .map(|(prefix, key, data)| (format!("{prefix}{}", plain(key)), value(data)))
-        .collect()
+    let mut unknown = Vec::new();
+    for (prefix, object) in [("", &stored), ("meta ", &meta)] {
+        let fields = object.as_object().into_iter().flat_map(|object| object.iter());
+        let fields = fields.filter(|(key, _)| !KNOWN.contains(key));
+        unknown.extend(fields.map(|(key, data)| (format!("{prefix}{}", plain(key)), value(data))));
+    }
+    unknown
 }

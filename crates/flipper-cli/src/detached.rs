@@ -1,12 +1,10 @@
-//! Blocking work off the runtime's thread, so that signals are still handled.
-
 use std::thread;
 
 use tokio::sync::oneshot;
 
 use crate::failure::{Done, Failure};
 
-/// Runs the work on a thread of its own. The process does not wait for it at exit.
+/// Runs blocking work on a thread of its own, so that signals are still handled. The process does not wait for it at exit.
 pub(crate) async fn detached<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Done<T> {
     let (done, result) = oneshot::channel();
     let run = move || {

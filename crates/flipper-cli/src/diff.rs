@@ -1,10 +1,8 @@
-//! The difference between two states of a flag.
-
 use flipper::FlagRecord;
 use flipper::json::{Json, Object};
 
 use crate::describe::fields;
-use crate::output::{OFF, ON, STRONG, styled};
+use crate::output::{OFF, ON, STRONG, object, or_null, styled};
 use crate::text::quoted;
 
 /// A flag before and after; `None` if it does not exist.
@@ -31,53 +29,38 @@ impl Difference<'_> {
 
     /// For people: `+` is added, `-` is removed, `~` is a flag that exists on both sides.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let name = styled(STRONG, quoted(self.name));
+        let head = match (self.before, self.after) {
+            _ if !self.is_any() => return Vec::new(),
+            (None, _) => styled(ON, "+"),
+            (_, None) => styled(OFF, "-"),
+            _ => "~".to_owned(),
+        };
+        let of = |record: Option<&FlagRecord>| record.map(fields).unwrap_or_default();
+        let (old, new) = (of(self.before), of(self.after));
         let added = |(what, how): &(String, String)| styled(ON, format_args!("  + {what}: {how}"));
         let removed = |(what, how): &(String, String)| styled(OFF, format_args!("  - {what}: {how}"));
-        match (self.before, self.after) {
-            (None, None) => Vec::new(),
-            (None, Some(after)) => {
-                let lines = fields(after);
-                std::iter::once(format!("{} {name}", styled(ON, "+"))).chain(lines.iter().map(added)).collect()
-            }
-            (Some(before), None) => {
-                let lines = fields(before);
-                std::iter::once(format!("{} {name}", styled(OFF, "-"))).chain(lines.iter().map(removed)).collect()
-            }
-            (Some(before), Some(after)) if before == after => Vec::new(),
-            (Some(before), Some(after)) => {
-                let (old, new) = (fields(before), fields(after));
-                let mut lines = vec![format!("~ {name}")];
-                let only_old = old.iter().filter(|field| !new.contains(field));
-                let only_new: Vec<_> = new.iter().filter(|field| !old.contains(field)).collect();
-                let mut shown = vec![false; only_new.len()];
-                for field in only_old {
-                    lines.push(removed(field));
-                    let same =
-                        only_new.iter().zip(&mut shown).find(|(only_new, shown)| only_new.0 == field.0 && !**shown);
-                    if let Some((only_new, shown)) = same {
-                        *shown = true;
-                        lines.push(added(only_new));
-                    }
-                }
-                lines.extend(
-                    only_new.iter().zip(shown).filter(|(_, shown)| !shown).map(|(only_new, _)| added(only_new)),
-                );
-                if lines.len() == 1 {
-                    lines.push("  the same, with another spelling".to_owned());
-                }
-                lines
+        let mut lines = vec![format!("{head} {}", styled(STRONG, quoted(self.name)))];
+        let mut only_new: Vec<_> = new.iter().filter(|field| !old.contains(field)).collect();
+        for field in old.iter().filter(|field| !new.contains(field)) {
+            lines.push(removed(field));
+            if let Some(index) = only_new.iter().position(|new| new.0 == field.0) {
+                lines.push(added(only_new.remove(index)));
             }
         }
+        lines.extend(only_new.into_iter().map(added));
+        if lines.len() == 1 {
+            lines.push("  the same, with another spelling".to_owned());
+        }
+        lines
     }
 
     pub(crate) fn to_json(&self) -> Object {
-        let mut object = Object::new();
-        object.insert("name", self.name);
-        object.insert("verb", self.verb());
-        object.insert("before", self.before.map_or(Json::Null, json));
-        object.insert("after", self.after.map_or(Json::Null, json));
-        object
+        object([
+            ("name", self.name.into()),
+            ("verb", self.verb().into()),
+            ("before", or_null(self.before.map(json))),
+            ("after", or_null(self.after.map(json))),
+        ])
     }
 }
 

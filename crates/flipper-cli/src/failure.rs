@@ -1,11 +1,10 @@
-//! A failed command: its message, exit code and hint.
-
 use std::fmt;
 use std::io;
 
 use flipper::json::Object;
 use flipper::{Error, ErrorKind};
 
+use crate::output::object;
 use crate::text::quoted;
 
 pub(crate) type Done<T = ()> = Result<T, Failure>;
@@ -22,9 +21,7 @@ pub(crate) enum Code {
     NoSuchFlag = 3,
     /// The store cannot be used, or has unreadable flags.
     Store = 4,
-    /// Ctrl-C.
     Interrupted = 130,
-    /// SIGTERM.
     #[cfg_attr(not(unix), allow(dead_code, reason = "there is no such signal"))]
     Terminated = 143,
 }
@@ -40,7 +37,7 @@ pub(crate) struct Failure {
     hint: Option<String>,
     flag: Option<String>,
     /// The next flags would fail in the same way and are not tried.
-    ends_all: bool,
+    pub(crate) ends_all: bool,
 }
 
 impl Failure {
@@ -62,12 +59,12 @@ impl Failure {
 
     pub(crate) fn no_such_flag(name: &str, store: &str) -> Self {
         let message = format!("no flag {} in {store}", quoted(name));
-        Self { flag: Some(name.to_owned()), ..Self::new(Code::NoSuchFlag, ErrorKind::FlagNotFound.code(), message) }
+        Self::new(Code::NoSuchFlag, ErrorKind::FlagNotFound.code(), message).flag(name)
     }
 
     pub(crate) fn exists(name: &str, store: &str) -> Self {
         let message = format!("flag {} exists already in {store}", quoted(name));
-        Self { flag: Some(name.to_owned()), ..Self::new(Code::Usage, ErrorKind::FlagExists.code(), message) }
+        Self::new(Code::Usage, ErrorKind::FlagExists.code(), message).flag(name)
     }
 
     /// Prints nothing and sets only the exit code.
@@ -81,28 +78,23 @@ impl Failure {
     }
 
     pub(crate) fn hint_before(mut self, first: &str) -> Self {
-        self.hint = Some(match self.hint {
-            Some(hint) => format!("{first}: {hint}"),
-            None => first.to_owned(),
-        });
+        self.hint = Some(self.hint.map_or_else(|| first.to_owned(), |hint| format!("{first}: {hint}")));
         self
     }
 
     pub(crate) fn hint_after(mut self, more: &str) -> Self {
-        self.hint = Some(match self.hint {
-            Some(hint) => format!("{hint}; {more}"),
-            None => more.to_owned(),
-        });
+        self.hint = Some(self.hint.map_or_else(|| more.to_owned(), |hint| format!("{hint}; {more}")));
+        self
+    }
+
+    fn flag(mut self, name: &str) -> Self {
+        self.flag = Some(name.to_owned());
         self
     }
 
     pub(crate) fn ends_all(mut self) -> Self {
         self.ends_all = true;
         self
-    }
-
-    pub(crate) fn does_end_all(&self) -> bool {
-        self.ends_all
     }
 
     pub(crate) fn details(mut self, details: impl Into<String>) -> Self {
@@ -141,7 +133,6 @@ impl Failure {
             ErrorKind::Unavailable => Self::new(Code::Store, kind, format!("{store} cannot be used: {what}"))
                 .hint(look_at(store, &what))
                 .ends_all(),
-            ErrorKind::Unsupported => Self::new(Code::Store, kind, format!("{store}: {what}")),
             _ => Self::new(Code::Store, kind, format!("{store}: {what}")),
         };
         // A loading server refuses any call.
@@ -150,16 +141,17 @@ impl Failure {
     }
 
     pub(crate) fn to_json(&self) -> Object {
-        let mut error = Object::new();
-        error.insert("kind", self.kind);
-        error.insert("code", self.code as i32);
-        error.insert("message", self.message.as_str());
+        let mut error = object([
+            ("kind", self.kind.into()),
+            ("code", (self.code as i32).into()),
+            ("message", self.message.as_str().into()),
+        ]);
         for (key, value) in [("flag", &self.flag), ("hint", &self.hint), ("details", &self.details)] {
             if let Some(value) = value {
                 error.insert(key, value.as_str());
             }
         }
-        [("error", error)].into_iter().collect()
+        object([("error", error.into())])
     }
 }
 

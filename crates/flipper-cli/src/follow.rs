@@ -1,5 +1,3 @@
-//! Turns a store's watch into differences from the state before.
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +31,7 @@ pub(crate) enum Event {
     Ended,
 }
 
+/// Turns a store's watch into differences from the state before.
 pub(crate) struct Follow<'a> {
     store: &'a Store,
     events: Watch<'a>,

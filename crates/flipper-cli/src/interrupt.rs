@@ -1,9 +1,9 @@
-//! Handles Ctrl-C and SIGTERM during long work.
-
 use std::future::pending;
+use std::io;
 use std::process;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::watch;
 
 use crate::failure::{Code, Done, Failure};
@@ -14,21 +14,20 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A second signal within this time is ignored: a supervisor and a shell may both forward one.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// Receives the first signal. A second one ends the process at once.
+/// Receives the first Ctrl-C or SIGTERM during long work. A second one ends the process at once.
+#[derive(Clone)]
 pub(crate) struct Interrupt(watch::Receiver<Option<Code>>);
 
 impl Interrupt {
     /// Signals no longer end the process.
     pub(crate) fn begin() -> Done<Self> {
         let (sender, receiver) = watch::channel(None);
-        let mut signals =
-            Signals::listen().map_err(|error| Failure::store(format!("cannot listen for signals: {error}")))?;
+        let mut signals = signals().map_err(|error| Failure::store(format!("cannot listen for signals: {error}")))?;
         tokio::spawn(async move {
             // Fails if the receiver is gone.
-            let _ = sender.send(Some(signals.next().await));
+            let _ = sender.send(signals.next().await);
             let first = Instant::now();
-            loop {
-                let code = signals.next().await;
+            while let Some(code) = signals.next().await {
                 if first.elapsed() >= SAME_SIGNAL {
                     process::exit(code as i32);
                 }
@@ -72,40 +71,19 @@ impl Interrupt {
 }
 
 #[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
+fn signals() -> io::Result<impl Stream<Item = Code> + Send + Unpin> {
+    use tokio::signal::unix::{SignalKind, signal};
 
-#[cfg(unix)]
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) -> Code {
-        tokio::select! {
-            _ = self.interrupt.recv() => Code::Interrupted,
-            _ = self.terminate.recv() => Code::Terminated,
-        }
-    }
+    let codes = |kind, code| {
+        let mut signal = signal(kind)?;
+        Ok::<_, io::Error>(stream::poll_fn(move |context| signal.poll_recv(context).map(|sent| sent.map(|()| code))))
+    };
+    let interrupt = codes(SignalKind::interrupt(), Code::Interrupted)?;
+    Ok(stream::select(interrupt, codes(SignalKind::terminate(), Code::Terminated)?))
 }
 
 #[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> Code {
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending::<()>().await;
-        }
-        Code::Interrupted
-    }
+fn signals() -> io::Result<impl Stream<Item = Code> + Send + Unpin> {
+    let next = |()| async { tokio::signal::ctrl_c().await.ok().map(|()| (Code::Interrupted, ())) };
+    Ok(Box::pin(stream::unfold((), next)))
 }

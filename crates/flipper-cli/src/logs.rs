@@ -1,5 +1,3 @@
-//! Prints what the library logs.
-
 use std::fmt;
 use std::io;
 
@@ -20,7 +18,7 @@ pub(crate) fn begin(command: &Command) {
     // Fails only if a subscriber is set already.
     let _ = match command {
         Command::Serve(serve) => {
-            let logs = logs.with_max_level(LevelFilter::from(serve.log_level)).with_target(false).with_ansi(false);
+            let logs = logs.with_max_level(serve.log_level).with_target(false).with_ansi(false);
             match serve.log_format {
                 LogFormat::Text => logs.try_init(),
                 LogFormat::Json => logs.json().flatten_event(true).try_init(),

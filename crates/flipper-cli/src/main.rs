@@ -4,7 +4,6 @@ mod args;
 mod caller;
 mod change;
 mod commands;
-mod condition;
 mod confirm;
 mod describe;
 mod detached;

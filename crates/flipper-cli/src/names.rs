@@ -1,9 +1,7 @@
-//! Flag names from arguments and standard input.
-
 use std::io::{self, Read};
 
 use crate::failure::{Done, Failure};
-use crate::text::without_mark;
+use crate::text::UTF_8_MARK;
 
 const FROM_STDIN: &str = "-";
 /// In bytes. The names of a million flags fit.
@@ -28,11 +26,9 @@ fn read(names: &mut Vec<String>) -> Done {
     if text.len() as u64 > MOST {
         return Err(Failure::usage("standard input is too long for a list of names"));
     }
+    let text = text.strip_prefix(UTF_8_MARK).unwrap_or(&text);
     for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        match std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).map(|line| match number {
-            0 => without_mark(line),
-            _ => line,
-        }) {
+        match std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)) {
             Ok("") => {}
             Ok(name) => names.push(name.to_owned()),
             Err(_) => return Err(Failure::usage(format!("line {} of standard input is not UTF-8", number + 1))),

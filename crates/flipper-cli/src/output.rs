@@ -1,11 +1,11 @@
 //! Data goes to standard output, messages to standard error.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, StdoutLock, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use flipper::json::Json;
+use flipper::json::{Json, Object};
 
 use crate::failure::{Done, Failure};
 use crate::store::without_secrets;
@@ -21,6 +21,14 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+pub(crate) fn object<const N: usize>(fields: [(&str, Json); N]) -> Object {
+    fields.into_iter().collect()
+}
+
+pub(crate) fn or_null<T: Into<Json>>(value: Option<T>) -> Json {
+    value.map_or(Json::Null, Into::into)
+}
+
 /// Both streams. Data is buffered until [`flush`](Self::flush) or a message, which keeps the two in order.
 pub(crate) struct Output {
     json: bool,
@@ -32,7 +40,6 @@ impl Output {
         Self { json, data: BufWriter::with_capacity(1 << 16, anstream::stdout().lock()) }
     }
 
-    /// Whether `--json` is given.
     pub(crate) fn json(&self) -> bool {
         self.json
     }
@@ -84,9 +91,4 @@ impl Output {
             self.message(format_args!("{} {failure}", styled(OFF.bold(), "error:")));
         }
     }
-}
-
-/// Whether a question can be asked and answered.
-pub(crate) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -1,6 +1,3 @@
-//! The steps that turn one set of flags into another.
-
-use flipper::FlagRecord;
 use flipper::store::{Stored, Version};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -13,7 +10,7 @@ use crate::store::Store;
 /// Concurrent reads. A Consul agent takes 200 connections from one client.
 const ASKED_AT_ONCE: usize = 128;
 
-/// The steps, each list ordered by name.
+/// The steps that turn one set of flags into another, each list ordered by name.
 #[derive(Default)]
 pub(crate) struct Plan {
     /// Indexes of source flags that the target lacks.
@@ -62,7 +59,7 @@ impl Plan {
         };
         there[index] = true;
         match &flag.record {
-            Ok(known) if is_same(known, &flag.name, &source.record(index)?) => self.unchanged += 1,
+            Ok(known) if *named(known, &flag.name) == source.record(index)? => self.unchanged += 1,
             _ => self.change.push(index),
         }
         Ok(())
@@ -104,11 +101,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// Whether the stored flag equals the wanted one. The store's key is its name, whatever the record says.
-fn is_same(known: &FlagRecord, name: &str, wanted: &FlagRecord) -> bool {
-    if known.name() == name { known == wanted } else { named(known, name) == *wanted }
 }
 
 async fn get(target: &Store, names: &[&str]) -> Done<Vec<Option<Stored>>> {

@@ -1,5 +1,3 @@
-//! Shows the progress of long work on a terminal.
-
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,3 @@
-//! Flags that a store refuses while it accepts others.
-
 use std::collections::BTreeSet;
 
 use flipper::Error;
@@ -9,10 +7,10 @@ use crate::store::Store;
 use crate::text::{count, some};
 use crate::transfer::refusal;
 
-/// Each flag is reported once until it is accepted.
+/// Flags that a store refuses while it accepts others. Each is reported once until it is accepted.
 #[derive(Default)]
 pub(crate) struct Refused {
-    now: BTreeSet<String>,
+    pub(crate) now: BTreeSet<String>,
     reported: BTreeSet<String>,
 }
 
@@ -37,14 +35,6 @@ impl Refused {
 
     pub(crate) fn end(&mut self) {
         self.reported.clone_from(&self.now);
-    }
-
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.now.contains(name)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.now.is_empty()
     }
 
     /// `2 flags were refused by STORE: A, B`

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::args::Global;
 use crate::failure::{Code, Done, Failure};
+use crate::names;
 use crate::output::Output;
 use crate::store::{Choice, Purpose, Store};
 use crate::text::thousands;
@@ -39,6 +40,16 @@ impl Session {
         Ok(())
     }
 
+    /// Runs the work for each existing flag that the arguments name.
+    pub(crate) async fn each_given(
+        &mut self,
+        given: &[String],
+        mut work: impl AsyncFnMut(&mut Self, &Store, &str) -> Done,
+    ) -> Done {
+        let store = self.open(Purpose::Existing)?;
+        self.each(names::all(given)?, async |session: &mut Self, name: &str| work(session, &store, name).await).await
+    }
+
     /// Runs the work for each flag. A failure does not stop it, unless the next flags would fail in the same way.
     pub(crate) async fn each(
         &mut self,
@@ -49,7 +60,7 @@ impl Session {
         while let Some(name) = names.next() {
             match work(self, name).await {
                 Ok(()) => {}
-                Err(failure) if failure.does_end_all() && names.len() > 0 => {
+                Err(failure) if failure.ends_all && names.len() > 0 => {
                     let left = names.len();
                     let were = if left == 1 { "flag was" } else { "flags were" };
                     return Err(failure.hint_after(&format!("{} more {were} not tried", thousands(left))));

@@ -1,5 +1,3 @@
-//! "Did you mean …?"
-
 /// The most similar known name, if one is similar enough to be a typing error.
 pub(crate) fn like<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();

@@ -1,5 +1,3 @@
-//! A table that fits its terminal.
-
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::failure::Done;
@@ -23,7 +21,7 @@ impl Cell {
     }
 }
 
-/// Columns come in order of importance: those that do not fit are dropped from the end, and the last one left is cut.
+/// Writes a table that fits its terminal. Columns come in order of importance: the last ones are dropped, and the last one left is cut.
 pub(crate) fn write<const N: usize>(out: &mut Output, titles: [&str; N], rows: &[[Cell; N]]) -> Done {
     let widest = |column: usize| {
         let cells = rows.iter().map(|row| row[column].text.width());

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use flipper::json::Json;
 
+pub(crate) const UTF_8_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Most names in one message.
 const NAMED: usize = 5;
 
@@ -75,11 +77,6 @@ pub(crate) fn after<'a>(text: &'a OsStr, beginning: &str) -> Option<&'a OsStr> {
     {
         text.to_str()?.strip_prefix(beginning).map(OsStr::new)
     }
-}
-
-/// Strips a byte order mark.
-pub(crate) fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn is_unprintable(c: char) -> bool {

@@ -1,5 +1,3 @@
-//! Writes many flags.
-
 use std::time::{Duration, Instant};
 
 use flipper::json::{Json, Object};
@@ -10,6 +8,7 @@ use futures_util::future::join;
 use crate::diff::Difference;
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
+use crate::output::object;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::records::Records;
@@ -61,19 +60,15 @@ impl Tally {
     }
 
     pub(crate) fn to_json(&self, store: &str, dry_run: bool) -> Object {
-        let mut object = Object::new();
-        object.insert("store", store);
-        object.insert("dry_run", dry_run);
-        for (key, number) in [
-            ("created", self.created),
-            ("changed", self.changed),
-            ("destroyed", self.destroyed),
-            ("unchanged", self.unchanged),
-            ("failed", self.failed),
-        ] {
-            object.insert(key, number);
-        }
-        object
+        object([
+            ("store", store.into()),
+            ("dry_run", dry_run.into()),
+            ("created", self.created.into()),
+            ("changed", self.changed.into()),
+            ("destroyed", self.destroyed.into()),
+            ("unchanged", self.unchanged.into()),
+            ("failed", self.failed.into()),
+        ])
     }
 }
 

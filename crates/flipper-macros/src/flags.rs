@@ -1,5 +1,3 @@
-//! `flipper::flags!`.
-
 mod parse;
 
 use proc_macro2::{TokenStream, TokenTree};

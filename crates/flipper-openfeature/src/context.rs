@@ -1,5 +1,3 @@
-//! OpenFeature's context as attributes.
-
 use flipper::Context;
 use flipper::json::{Json, Object};
 use open_feature::{
@@ -25,23 +23,18 @@ pub(crate) fn attributes(context: &EvaluationContext, targeting_key: &str) -> Ev
             EvaluationContextFieldValue::String(value) => attributes.insert(name, value),
             EvaluationContextFieldValue::DateTime(value) => attributes.insert(name, value.unix_timestamp()),
             EvaluationContextFieldValue::Struct(value) => {
-                let json = if let Some(json) = value.downcast_ref::<Json>() {
-                    json.clone()
-                } else if let Some(object) = value.downcast_ref::<Object>() {
-                    Json::Object(object.clone())
-                } else if let Some(value) = value.downcast_ref::<Value>() {
-                    to_json(value)
-                } else if let Some(value) = value.downcast_ref::<StructValue>() {
-                    struct_to_json(value)
-                } else {
-                    return Err(error(
-                        EvaluationErrorCode::InvalidContext,
-                        format!(
+                let json = value.downcast_ref::<Json>().cloned();
+                let json = json
+                    .or_else(|| Some(Json::Object(value.downcast_ref::<Object>()?.clone())))
+                    .or_else(|| value.downcast_ref().map(to_json))
+                    .or_else(|| value.downcast_ref().map(struct_to_json))
+                    .ok_or_else(|| {
+                        let message = format!(
                             "the struct in the field {name:?} is of an unknown type: use flipper::json::Json, flipper::json::Object, \
                              open_feature::Value or open_feature::StructValue"
-                        ),
-                    ));
-                };
+                        );
+                        error(EvaluationErrorCode::InvalidContext, message)
+                    })?;
                 attributes.insert(name, &json);
             }
         }
@@ -67,9 +60,5 @@ fn to_json(value: &Value) -> Json {
 fn struct_to_json(value: &StructValue) -> Json {
     let mut fields: Vec<_> = value.fields.iter().collect();
     fields.sort_unstable_by_key(|(name, _)| *name);
-    let mut object = Object::new();
-    for (name, value) in fields {
-        object.insert(name, to_json(value));
-    }
-    Json::Object(object)
+    Json::Object(fields.into_iter().map(|(name, value)| (name, to_json(value))).collect())
 }

@@ -41,9 +41,9 @@
 //! # Context
 //!
 //! The targeting key becomes the attribute `targeting_key`, or the one set by [`targeting_key_as`](FlipperProvider::targeting_key_as);
-//! custom fields become attributes of their names, sorted by name. A date is seconds since 1970, an integer. A struct
-//! may hold a [`flipper::json::Json`], [`flipper::json::Object`], `open_feature::Value` or `open_feature::StructValue`. Any other type is an
-//! `INVALID_CONTEXT` error, since a condition on a missing attribute would be skipped.
+//! custom fields become attributes, sorted by name. A date is an integer, seconds since 1970. A struct is a [`flipper::json::Json`],
+//! [`flipper::json::Object`], `open_feature::Value` or `open_feature::StructValue`; any other is an `INVALID_CONTEXT` error, since a
+//! condition on a missing attribute would be skipped.
 //!
 //! # Reasons and errors
 //!

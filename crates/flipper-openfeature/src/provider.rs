@@ -1,5 +1,3 @@
-//! The provider.
-
 use flipper::json::Json;
 use flipper::store::Health;
 use flipper::{ErrorKind, FeatureFlagClient, Scope};

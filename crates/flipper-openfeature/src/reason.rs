@@ -33,28 +33,29 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
     let explanation = evaluation.reason.to_string();
     let reason = match &evaluation.reason {
         Reason::NoSuchFlag => return Err(not_found(scope, name)),
-        Reason::Corrupt => return Err(failed(EvaluationErrorCode::ParseError, name, &explanation)),
+        Reason::Corrupt => Err(EvaluationErrorCode::ParseError),
         // Not an attribute of the context: the variable is the percentage, which should be a number.
         Reason::TypeMismatch { variable, .. } if !has(scope.context(), variable) => {
-            return Err(failed(EvaluationErrorCode::ParseError, name, &explanation));
+            Err(EvaluationErrorCode::ParseError)
         }
-        Reason::TypeMismatch { .. } => return Err(failed(EvaluationErrorCode::InvalidContext, name, &explanation)),
-        Reason::NoBucketAttribute { .. } if !evaluation.is_enabled => {
-            return Err(failed(EvaluationErrorCode::TargetingKeyMissing, name, &explanation));
-        }
-        Reason::Disabled => EvaluationReason::Disabled,
+        Reason::TypeMismatch { .. } => Err(EvaluationErrorCode::InvalidContext),
+        Reason::NoBucketAttribute { .. } if !evaluation.is_enabled => Err(EvaluationErrorCode::TargetingKeyMissing),
+        Reason::Disabled => Ok(EvaluationReason::Disabled),
         // All conditions were skipped.
-        Reason::Enabled | Reason::ConditionsMet if is_untargeted(scope, name, &evaluation) => EvaluationReason::Default,
-        Reason::Enabled => EvaluationReason::Static,
+        Reason::Enabled | Reason::ConditionsMet if is_untargeted(scope, name, &evaluation) => {
+            Ok(EvaluationReason::Default)
+        }
+        Reason::Enabled => Ok(EvaluationReason::Static),
         Reason::ConditionsMet
         | Reason::ConditionFailed { .. }
         | Reason::NotGiven { .. }
         | Reason::Denied { .. }
-        | Reason::CustomBucketer { .. } => EvaluationReason::TargetingMatch,
-        Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => EvaluationReason::Split,
+        | Reason::CustomBucketer { .. } => Ok(EvaluationReason::TargetingMatch),
+        Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => Ok(EvaluationReason::Split),
         // OpenFeature has no such reason.
-        other => EvaluationReason::Other(other.code().to_ascii_uppercase()),
+        other => Ok(EvaluationReason::Other(other.code().to_ascii_uppercase())),
     };
+    let reason = reason.map_err(|code| error(code, format!("flag {name:?}: {explanation}")))?;
     let metadata = metadata(scope, name, &evaluation, &explanation);
     Ok(Resolved { enabled: evaluation.is_enabled, explanation, reason, metadata })
 }
@@ -79,10 +80,6 @@ fn not_found(scope: &Scope, name: &str) -> open_feature::EvaluationError {
         }
         _ => error(EvaluationErrorCode::FlagNotFound, format!("there is no flag {name:?}")),
     }
-}
-
-fn failed(code: EvaluationErrorCode, name: &str, explanation: &str) -> open_feature::EvaluationError {
-    error(code, format!("flag {name:?}: {explanation}"))
 }
 
 fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &str) -> FlagMetadata {

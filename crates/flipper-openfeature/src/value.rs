@@ -1,5 +1,3 @@
-//! Values in a flag's client data.
-
 use flipper::json::Json;
 use open_feature::{StructValue, Value};
 

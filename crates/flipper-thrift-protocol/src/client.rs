@@ -1,5 +1,3 @@
-//! One call over a connection.
-
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -17,8 +15,8 @@ pub trait Exchange: Source {
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 }
 
-/// Each client's calls have their own numbers, so that a response is never taken for that of another call. None is 0, which marks clients that
-/// do not number their calls. One client makes at most this many calls.
+/// The most calls of one client. Each call has its own number, so that a response is never taken for that of another; 0 marks clients
+/// that do not number their calls.
 const NUMBERS: i32 = 16;
 static NUMBER: AtomicI32 = AtomicI32::new(0);
 
@@ -33,57 +31,57 @@ pub fn call<S: Exchange, T>(
     limits: &Limits,
     call: impl FnOnce(&mut dyn TFeatureFlagStoreSyncClient) -> thrift::Result<T>,
 ) -> thrift::Result<T> {
-    // The generated client needs its two directions as separate values.
-    let connection = RefCell::new(connection);
-    let begun = Cell::new(false);
-    let request = Request { connection: &connection, begun: &begun, wire, message: Vec::new() };
-    let response = Response { connection: &connection, begun: &begun, wire, limits: *limits };
-    let mut client = FeatureFlagStoreSyncClient::new(wire.input(response, limits), wire.output(request));
+    let exchange = Both {
+        connection: RefCell::new(connection),
+        message: RefCell::default(),
+        begun: Cell::new(false),
+        wire,
+        limits: *limits,
+    };
+    let mut client = FeatureFlagStoreSyncClient::new(wire.input(&exchange, limits), wire.output(&exchange));
     client._sequence_number = NUMBER.fetch_add(NUMBERS, Ordering::Relaxed) & (i32::MAX >> 1);
     let result = call(&mut client);
     drop(client);
     if matches!(result, Ok(_) | Err(thrift::Error::User(_))) {
-        connection.borrow_mut().finish_frame()?;
+        exchange.connection.borrow_mut().finish_frame()?;
     }
     result
 }
 
-struct Request<'a, 'b, S> {
-    connection: &'a RefCell<&'b mut MessageReader<S>>,
-    begun: &'a Cell<bool>,
-    wire: Wire,
-    message: Vec<u8>,
-}
-
-impl<S: Exchange> Write for Request<'_, '_, S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.message.is_empty() {
-            self.wire.begin_message(&mut self.message);
-        }
-        self.message.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.wire.end_message(&mut self.message)?;
-        let mut connection = self.connection.borrow_mut();
-        if self.begun.take() {
-            connection.finish_frame()?;
-        }
-        connection.source_mut().send(&self.message)?;
-        self.message.clear();
-        Ok(())
-    }
-}
-
-struct Response<'a, 'b, S> {
-    connection: &'a RefCell<&'b mut MessageReader<S>>,
-    begun: &'a Cell<bool>,
+/// The generated client needs its two directions as separate values.
+struct Both<'a, S> {
+    connection: RefCell<&'a mut MessageReader<S>>,
+    /// The request.
+    message: RefCell<Vec<u8>>,
+    /// Whether the response has begun.
+    begun: Cell<bool>,
     wire: Wire,
     limits: Limits,
 }
 
-impl<S: Exchange> Read for Response<'_, '_, S> {
+impl<S: Exchange> Write for &Both<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut message = self.message.borrow_mut();
+        if message.is_empty() {
+            self.wire.begin_message(&mut message);
+        }
+        message.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let (mut message, mut connection) = (self.message.borrow_mut(), self.connection.borrow_mut());
+        self.wire.end_message(&mut message)?;
+        if self.begun.take() {
+            connection.finish_frame()?;
+        }
+        connection.source_mut().send(&message)?;
+        message.clear();
+        Ok(())
+    }
+}
+
+impl<S: Exchange> Read for &Both<'_, S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let mut connection = self.connection.borrow_mut();
         if !self.begun.replace(true) {

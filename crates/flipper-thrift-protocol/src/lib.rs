@@ -1,7 +1,5 @@
-//! The part of Thrift that Flipper's store (feature `thrift` of `flipper-client`) and server (`flipper-thrift`) share. The server depends on
-//! `flipper-client`, which in turn depends on this crate.
-//!
-//! For those two crates only: this one promises no stability.
+//! The part of Thrift that Flipper's store (feature `thrift` of `flipper-client`) and server (`flipper-thrift`) share. For those two
+//! crates only: this one promises no stability.
 
 #[rustfmt::skip]
 #[allow(

@@ -1,5 +1,3 @@
-//! Limits of a message.
-
 use thrift::TConfiguration;
 
 /// Limits of a received message. A larger one is refused before memory is allocated for it.

@@ -1,5 +1,3 @@
-//! Messages from a connection.
-
 use std::io::{self, Read};
 
 use crate::{Limits, Transport};
@@ -53,15 +51,20 @@ impl<S: Source> MessageReader<S> {
     ///
     /// As of the source.
     pub fn wait(&mut self) -> io::Result<bool> {
-        let arrived = self.start < self.end;
+        let arrived = self.has_more();
         self.source.next_message(arrived);
         if arrived {
             return Ok(true);
         }
+        self.fill()?;
+        Ok(self.has_more())
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
         self.start = 0;
         self.end = 0;
         self.end = read(&mut self.source, &mut self.buffer)?;
-        Ok(self.end > 0)
+        Ok(())
     }
 
     /// At least the next `count` bytes, which stay unread. Only for a few, between messages.
@@ -140,20 +143,15 @@ impl<S: Source> Read for MessageReader<S> {
             });
         }
         let wanted = out.len().min(self.left);
-        let count = if self.start < self.end {
+        let count = if !self.has_more() && wanted >= self.buffer.len() {
+            read(&mut self.source, &mut out[..wanted])?
+        } else {
+            if !self.has_more() {
+                self.fill()?;
+            }
             let count = wanted.min(self.end - self.start);
             out[..count].copy_from_slice(&self.buffer[self.start..self.start + count]);
             self.start += count;
-            count
-        } else if wanted >= self.buffer.len() {
-            read(&mut self.source, &mut out[..wanted])?
-        } else {
-            self.start = 0;
-            self.end = 0;
-            self.end = read(&mut self.source, &mut self.buffer)?;
-            let count = wanted.min(self.end);
-            out[..count].copy_from_slice(&self.buffer[..count]);
-            self.start = count;
             count
         };
         self.left -= count;

@@ -1,5 +1,3 @@
-//! The Thrift encoding of a connection.
-
 use std::fmt;
 use std::io;
 use std::str::FromStr;

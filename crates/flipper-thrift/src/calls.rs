@@ -1,5 +1,3 @@
-//! The calls, over a store.
-
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::__thrift as convert;
@@ -63,19 +61,16 @@ fn reply<T>(result: Result<T>) -> thrift::Result<T> {
     })
 }
 
-/// The result of a Python library's call. Its clients support one code: with another, Ruby's, and Python's with enums, stop in the middle of
-/// a response. An exception without a code is NOT_FOUND in C++, Go and Perl.
+/// Clients of the Python library's calls support one code: with another, Ruby's, and Python's with enums, stop in the middle of a
+/// response. An exception without a code is NOT_FOUND in C++, Go and Perl.
 fn python_reply<T>(result: Result<T>) -> thrift::Result<T> {
     result.map_err(|error| {
         log(&error);
         let exception = convert::to_exception(&error);
-        match exception.code {
-            Some(ErrorCode::NOT_FOUND) => exception.into(),
-            _ => {
-                let message = exception.message.unwrap_or_default();
-                ApplicationError::new(ApplicationErrorKind::InternalError, message).into()
-            }
+        if exception.code == Some(ErrorCode::NOT_FOUND) {
+            return exception.into();
         }
+        ApplicationError::new(ApplicationErrorKind::InternalError, exception.message.unwrap_or_default()).into()
     })
 }
 
@@ -177,10 +172,8 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
                 None => self.wait(self.features().delete(&name, when))?,
                 Some(text) => {
                     let record = FlagRecord::from_json(text).map_err(|error| {
-                        invalid(format!(
-                            "record cannot be read: {}",
-                            convert::to_exception(&error).message.unwrap_or_default()
-                        ))
+                        let reason = convert::to_exception(&error).message.unwrap_or_default();
+                        invalid(format!("record cannot be read: {reason}"))
                     })?;
                     if record.name() != name {
                         return Err(invalid("record is of another flag than feature_name".to_owned()));
@@ -207,7 +200,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         let (store, lost, confirmed_ms_ago) = hub.describe();
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
         Ok(ServerDescription {
-            server: Some(hub.id().to_owned()),
+            server: Some(hub.id.clone()),
             store,
             lost,
             confirmed_ms_ago: Some(confirmed_ms_ago),

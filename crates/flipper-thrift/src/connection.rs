@@ -1,5 +1,3 @@
-//! A connection: one message after the other, each with its timeouts.
-
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -14,13 +12,13 @@ use crate::service::Service;
 /// A larger output buffer is freed after its message.
 const KEPT: usize = 64 << 10;
 
-/// A client whose next call arrives within this time pipelines its calls and waits for every response: no read timeout is so short.
+/// A client whose next call arrives within this time pipelines its calls: no read timeout is so short.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The time for the client to read the reason before the connection closes.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves a connection to its end. Returns an error unless the client closed it.
+/// Serves one message after the other, each with its timeouts. Returns an error unless the client closed the connection.
 pub(crate) fn serve(
     stream: &Arc<TcpStream>,
     service: &Service,
@@ -52,8 +50,8 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// An error if the client may have stopped waiting for the response: it would take it for that of its next call, and so on for every call after.
-/// A closed connection is unambiguous.
+/// An error if the client may have stopped waiting for the response: it would take it for that of its next call, and so on. A closed
+/// connection is unambiguous.
 fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: Option<Instant>) -> io::Result<()> {
     let took = began.elapsed();
     if took < PATIENCE {

@@ -28,11 +28,7 @@ pub(crate) enum Next {
     Close(String),
 }
 
-/// Reads the message that has begun, and puts the complete response into `out`.
-///
-/// # Errors
-///
-/// If the connection broke or timed out within the message.
+/// Reads the message that has begun, and puts the complete response into `out`. Fails if the connection broke or timed out within.
 pub(crate) fn answer<S: Source>(
     reader: &mut MessageReader<S>,
     wire: Wire,
@@ -55,7 +51,7 @@ pub(crate) fn answer<S: Source>(
         true => Next::Go,
         // The client chose its duration.
         false if ident.name == "Watch" => Next::GoIfAwaited { began, until: None },
-        false => Next::GoIfAwaited { began, until: Some(began + service.answer_within()) },
+        false => Next::GoIfAwaited { began, until: Some(began + service.answer_within) },
     };
     let next = match called {
         Ok(()) => go(),
@@ -145,8 +141,7 @@ fn describe(error: thrift::Error) -> io::Result<String> {
     }
 }
 
-/// Decodes bytes as a connection would, over an empty memory store, until they end or are refused. Returns
-/// the number of complete messages. For the fuzz target.
+/// For the fuzz target: decodes bytes as a connection would, over an empty store. Returns the number of complete messages.
 pub fn feed(bytes: &[u8]) -> usize {
     let options = ServerOptions::new().call_timeout(Duration::from_millis(1));
     let limits = options.limits;

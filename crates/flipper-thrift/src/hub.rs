@@ -23,7 +23,7 @@ const RESTART: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Hub {
     /// One for each start of the server.
-    id: String,
+    pub(crate) id: String,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -36,10 +36,6 @@ impl Default for Hub {
 }
 
 impl Hub {
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
     /// Follows the store, and restarts a watch that ends.
     pub(crate) async fn follow(&self, store: &dyn FeatureFlagStore) {
         loop {
@@ -75,7 +71,10 @@ impl Hub {
             match state.answer(cursor, came, deadline, Instant::now()) {
                 Answer::Now(result) => return Ok(WatchResult { server: Some(self.id.clone()), ..*result }),
                 Answer::Unavailable(reason) => return Err(Error::new(ErrorKind::Unavailable).with_message(reason)),
-                Answer::Later(until) => state = self.wait(state, until),
+                Answer::Later(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                }
             }
         }
     }
@@ -94,11 +93,6 @@ impl Hub {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, until: Instant) -> MutexGuard<'a, State> {
-        let left = until.saturating_duration_since(Instant::now());
-        self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,5 +1,3 @@
-//! Options of a server.
-
 use std::time::Duration;
 
 use flipper_thrift_protocol::Limits;

@@ -1,5 +1,3 @@
-//! The server: accepts connections, limits them, and shuts down.
-
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -21,8 +19,7 @@ use crate::service::Service;
 /// A connection's stack, of which only used pages take memory. JSON nested 512 deep needs most.
 const STACK: usize = 1 << 20;
 
-/// The queue of the listening socket. When it is full a client retries after a second; the standard library's 128 are too few for a
-/// fleet that starts.
+/// The queue of the listening socket. When it is full a client retries after a second; 128 are too few for a fleet that starts.
 const BACKLOG: i32 = 1024;
 
 /// Pause after an error that would repeat at once, such as a lack of file descriptors.
@@ -251,7 +248,7 @@ impl Inner {
 
     fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        self.service.hub().close();
+        self.service.hub.close();
         // Wakes the accepting thread; on failure another connection has woken it.
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

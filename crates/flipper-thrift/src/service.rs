@@ -24,9 +24,9 @@ pub(crate) struct Service {
     pub(crate) features: FeatureFlagClient<Remote>,
     runtime: Handle,
     call_timeout: Duration,
-    answer_within: Duration,
+    pub(crate) answer_within: Duration,
     cached_reads: bool,
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     followed: OnceLock<()>,
 }
 
@@ -37,11 +37,6 @@ impl Service {
         hub.set_store(store.identity().to_string());
         let features = ClientBuilder::default().write_timeout(call_timeout).build_remote(store.clone());
         Self { store, features, runtime, call_timeout, answer_within, cached_reads, hub, followed: OnceLock::new() }
-    }
-
-    /// The limit for a call of a client that does not number its calls.
-    pub(crate) fn answer_within(&self) -> Duration {
-        self.answer_within
     }
 
     pub(crate) fn limit(&self, is_numbered: bool) -> Duration {
@@ -55,10 +50,6 @@ impl Service {
     /// For threads that answer calls: some drivers need a current runtime.
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
-    }
-
-    pub(crate) fn hub(&self) -> &Hub {
-        &self.hub
     }
 
     /// Follows the store, starting with the first call.

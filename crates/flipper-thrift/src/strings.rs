@@ -1,13 +1,11 @@
-//! Strings that are not UTF-8, which clients in some languages send.
-
 use thrift::protocol::{
     TFieldIdentifier, TInputProtocol, TListIdentifier, TMapIdentifier, TMessageIdentifier, TSetIdentifier,
     TStructIdentifier,
 };
 use thrift::{ApplicationError, ApplicationErrorKind, Error, Result};
 
-/// Refuses a string that is not UTF-8 only after it has read all arguments of the call, so that the connection can continue with the
-/// next call.
+/// Clients in some languages send strings that are not UTF-8. They are refused after all arguments of the call are read, so that the
+/// connection can continue with the next call.
 pub(crate) struct Strings<'a> {
     inner: Box<dyn TInputProtocol + 'a>,
     depth: usize,

@@ -1,5 +1,3 @@
-//! The command line.
-
 mod flags;
 mod moving;
 mod serving;

@@ -1,5 +1,3 @@
-//! `flipper bucketer`
-
 use flipper::bucketing::{
     AnyPercentage, ConsistentHashPercentageBucketer, LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
@@ -8,20 +6,17 @@ use flipper::{Bucketer, Error, ErrorKind, FlagRecord};
 
 use crate::args;
 use crate::change::{Messages, change};
-use crate::describe::{choice, rollout, share_of};
+use crate::describe::{choice, hashed, rollout, share_of};
 use crate::failure::{Done, Failure};
-use crate::names;
 use crate::session::Session;
-use crate::store::Purpose;
+use crate::store::Store;
 use crate::text::quoted;
 
-/// The key of the share in a stored bucketer.
 const PERCENTAGE: &str = "percentage";
 
 pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
     let (percentage, given) = percentage(args)?;
-    let store = session.open(Purpose::Existing)?;
-    let roll_out = async |session: &mut Session, name: &str| {
+    let roll_out = async |session: &mut Session, store: &Store, name: &str| {
         let quoted = quoted(name);
         let messages = |before: &FlagRecord, after: &FlagRecord| messages(&quoted, before.bucketer(), after.bucketer());
         let mut notes = Vec::new();
@@ -41,13 +36,13 @@ pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
             }
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, messages, edit).await?;
+        change(session, store, name, args.dry.dry_run, messages, edit).await?;
         if !session.out.json() {
             notes.iter().for_each(|note| session.out.note(note));
         }
         Ok(())
     };
-    session.each(names::all(given)?, roll_out).await
+    session.each_given(given, roll_out).await
 }
 
 fn messages(flag: &str, before: &Bucketer, after: &Bucketer) -> Messages {
@@ -109,10 +104,9 @@ fn next(before: &Bucketer, percentage: &AnyPercentage, args: &args::Bucketer) ->
             ));
         }
     }
-    let by: Vec<&str> = match (&args.by[..], before) {
-        ([], Bucketer::ConsistentHash(hash)) if !args.by_all => hash.keys().collect(),
-        ([], Bucketer::Salted(salted)) if !args.by_all => vec![salted.bucket_by()],
-        (by, _) => by.iter().map(String::as_str).collect(),
+    let by = match &args.by[..] {
+        [] if !args.by_all => hashed(before),
+        by => by.iter().map(String::as_str).collect(),
     };
     let was_salted = matches!(before, Bucketer::Salted(_));
     match &by[..] {

@@ -1,5 +1,3 @@
-//! `flipper check`
-
 use std::sync::Arc;
 
 use flipper::evaluation::Evaluation;
@@ -11,11 +9,10 @@ use crate::args::Check;
 use crate::caller::{Attribute, Caller, warning};
 use crate::failure::{Code, Done, Failure};
 use crate::missing::{Missing, missing, note};
-use crate::names;
-use crate::output::{OFF, ON, Output, styled};
+use crate::output::{OFF, ON, Output, object, or_null, styled};
 use crate::records::named;
 use crate::session::Session;
-use crate::store::Purpose;
+use crate::store::Store;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
@@ -56,9 +53,8 @@ pub(super) async fn each(
 ) -> Done {
     let (given, caller) = Caller::read(args)?;
     let context = caller.context();
-    let store = session.open(Purpose::Existing)?;
     let mut is_first = true;
-    let check = async |session: &mut Session, name: &str| {
+    let check = async |session: &mut Session, store: &Store, name: &str| {
         let is_first = std::mem::take(&mut is_first);
         let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
         let evaluation = evaluate(name, &record, &context).await?;
@@ -66,7 +62,7 @@ pub(super) async fn each(
         let checked = Checked { name, record, caller: &caller, context: &context, evaluation, type_decides };
         show(session, &checked).await
     };
-    session.each(names::all(given)?, check).await
+    session.each_given(given, check).await
 }
 
 /// An attribute without a value looks like one more flag.
@@ -92,23 +88,20 @@ impl Checked<'_> {
 
     pub(super) fn to_json(&self) -> Object {
         let Self { name, evaluation, .. } = self;
-        let mut object = Object::new();
-        object.insert("name", *name);
-        object.insert("enabled", evaluation.is_enabled);
-        object.insert("rule", evaluation.reason.code());
-        object.insert("reason", evaluation.reason.to_string());
         let bucket = evaluation.bucket.as_ref().map(|bucket| {
-            let mut object = Object::new();
-            object.insert("score", Json::try_from(bucket.score).unwrap_or_default());
-            object.insert("percentage", bucket.percentage.clone());
-            Json::from(object)
+            let score = Json::try_from(bucket.score).unwrap_or_default();
+            object([("score", score), ("percentage", bucket.percentage.clone())])
         });
-        object.insert("bucket", bucket.unwrap_or_default());
-        let not_given = evaluation.not_given.iter().map(|name| Json::from(name.as_str()));
-        object.insert("not_given", not_given.collect::<Vec<_>>());
-        let keys = self.type_decides.iter().map(|attribute| Json::from(attribute.key));
-        object.insert("type_decides", keys.collect::<Vec<_>>());
-        object
+        let type_decides: Vec<_> = self.type_decides.iter().map(|attribute| attribute.key).collect();
+        object([
+            ("name", (*name).into()),
+            ("enabled", evaluation.is_enabled.into()),
+            ("rule", evaluation.reason.code().into()),
+            ("reason", evaluation.reason.to_string().into()),
+            ("bucket", or_null(bucket)),
+            ("not_given", evaluation.not_given.clone().into()),
+            ("type_decides", type_decides.into()),
+        ])
     }
 }
 

@@ -1,4 +1,4 @@
-//! `flipper client-data`
+use std::slice;
 
 use flipper::json::{Json, Object};
 use flipper::{Error, ErrorKind, FlagRecord};
@@ -8,7 +8,7 @@ use crate::change::{Messages, change};
 use crate::failure::{Done, Failure};
 use crate::names;
 use crate::session::Session;
-use crate::store::Purpose;
+use crate::store::Store;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &ClientData) -> Done {
@@ -20,9 +20,10 @@ pub(crate) async fn run(session: &mut Session, args: &ClientData) -> Done {
 }
 
 async fn get(session: &mut Session, args: &Names) -> Done {
-    let store = session.open(Purpose::Existing)?;
-    let get = async |session: &mut Session, name: &str| session.out.line(store.record(name).await?.client_data());
-    session.each(names::all(&args.names)?, get).await
+    let get = async |session: &mut Session, store: &Store, name: &str| {
+        session.out.line(store.record(name).await?.client_data())
+    };
+    session.each_given(&args.names, get).await
 }
 
 async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
@@ -32,21 +33,19 @@ async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
     }
     let data: Object = pairs.into_iter().map(|(key, value)| (key, json_or_text(value))).collect();
     let keys = list(data.keys());
-    let store = session.open(Purpose::Existing)?;
-    let set = async |session: &mut Session, name: &str| {
+    let set = async |session: &mut Session, store: &Store, name: &str| {
         let quoted = quoted(name);
         let messages = |_: &FlagRecord, _: &FlagRecord| Messages {
             done: format!("set {keys} of {quoted}"),
             already: format!("{quoted} has {keys} like that already"),
         };
-        change(session, &store, name, args.dry.dry_run, messages, |record| record.merge_client_data(&data)).await
+        change(session, store, name, args.dry.dry_run, messages, |record| record.merge_client_data(&data)).await
     };
-    session.each(names::all(names)?, set).await
+    session.each_given(names, set).await
 }
 
 async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
-    let store = session.open(Purpose::Existing)?;
-    let unset = async |session: &mut Session, name: &str| {
+    let unset = async |session: &mut Session, store: &Store, name: &str| {
         let quoted = quoted(name);
         let messages = |before: &FlagRecord, _: &FlagRecord| {
             let (there, missing): (Vec<_>, Vec<_>) =
@@ -68,9 +67,9 @@ async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
             record.set_client_data(data);
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, messages, edit).await
+        change(session, store, name, args.dry.dry_run, messages, edit).await
     };
-    session.each(names::all(std::slice::from_ref(&args.name))?, unset).await
+    session.each_given(slice::from_ref(&args.name), unset).await
 }
 
 fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {

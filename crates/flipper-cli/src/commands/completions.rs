@@ -1,5 +1,3 @@
-//! `flipper completions`
-
 use clap::CommandFactory;
 
 use crate::args::{Cli, Completions};

@@ -1,16 +1,19 @@
-//! `flipper condition`
+use std::slice;
 
+use flipper::evaluation::ParseConditionError;
 use flipper::{Condition, Error, ErrorKind, FlagRecord};
+use unicode_width::UnicodeWidthStr;
 
 use crate::args::{self, ConditionAdd, ConditionClear, ConditionList};
 use crate::change::{Messages, change};
-use crate::condition::parse;
 use crate::describe::rollout;
-use crate::failure::Done;
-use crate::names;
+use crate::failure::{Done, Failure};
 use crate::session::Session;
-use crate::store::Purpose;
-use crate::text::{count, quoted};
+use crate::store::Store;
+use crate::text::{count, plain, quoted};
+
+const FORMS: &str =
+    "write it in quotes, like 'horses > 9000' or 'plan in pro,team'; `flipper condition add --help` has more";
 
 pub(crate) async fn run(session: &mut Session, args: &args::Condition) -> Done {
     match args {
@@ -30,8 +33,7 @@ fn set(record: &mut FlagRecord, deny: bool, conditions: Vec<Condition>) {
 
 async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
     let condition = parse(&args.expression.join(" "))?;
-    let store = session.open(Purpose::Existing)?;
-    let add = async |session: &mut Session, name: &str| {
+    let add = async |session: &mut Session, store: &Store, name: &str| {
         let quoted = quoted(name);
         let messages = |_: &FlagRecord, _: &FlagRecord| match args.deny {
             false => Messages {
@@ -47,12 +49,12 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
         let edit = |record: &mut FlagRecord| {
             let there = conditions(record, args.deny);
             if !there.contains(&condition) {
-                set(record, args.deny, [there, std::slice::from_ref(&condition)].concat());
+                set(record, args.deny, [there, slice::from_ref(&condition)].concat());
             }
             has_rollout = rollout(record.bucketer()).is_some();
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, messages, edit).await?;
+        change(session, store, name, args.dry.dry_run, messages, edit).await?;
         if has_rollout && !args.deny && !session.out.json() {
             session.out.note(format_args!(
                 "{quoted} has a rollout too; checks that give attributes are now decided by the conditions alone"
@@ -60,12 +62,11 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
         }
         Ok(())
     };
-    session.each(names::all(std::slice::from_ref(&args.name))?, add).await
+    session.each_given(slice::from_ref(&args.name), add).await
 }
 
 async fn list(session: &mut Session, args: &ConditionList) -> Done {
-    let store = session.open(Purpose::Existing)?;
-    let list = async |session: &mut Session, name: &str| {
+    let list = async |session: &mut Session, store: &Store, name: &str| {
         let record = store.record(name).await?;
         for condition in conditions(&record, args.deny) {
             match session.out.json() {
@@ -80,14 +81,13 @@ async fn list(session: &mut Session, args: &ConditionList) -> Done {
         }
         Ok(())
     };
-    session.each(names::all(&args.names.names)?, list).await
+    session.each_given(&args.names.names, list).await
 }
 
 async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
     let only = args.expression.as_deref().map(parse).transpose()?;
-    let store = session.open(Purpose::Existing)?;
     let kind = if args.deny { "deny conditions" } else { "conditions" };
-    let clear = async |session: &mut Session, name: &str| {
+    let clear = async |session: &mut Session, store: &Store, name: &str| {
         let what = only.as_ref().map_or_else(|| format!("all {kind}"), |only| format!("`{only}`"));
         let messages = |_: &FlagRecord, _: &FlagRecord| Messages {
             done: format!("removed {what} of {}", quoted(name)),
@@ -108,7 +108,38 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
             set(record, args.deny, kept);
             Ok(())
         };
-        change(session, &store, name, args.dry.dry_run, messages, edit).await
+        change(session, store, name, args.dry.dry_run, messages, edit).await
     };
-    session.each(names::all(std::slice::from_ref(&args.name))?, clear).await
+    session.each_given(slice::from_ref(&args.name), clear).await
+}
+
+/// An error marks its place in the text.
+fn parse(text: &str) -> Done<Condition> {
+    text.parse().map_err(|error: ParseConditionError| {
+        // The width of the text as it is shown, with escapes.
+        let width = |part: &str| plain(part).width();
+        let wrong = error.span();
+        let (before, carets) = (width(&text[..wrong.start]), width(&text[wrong]).max(1));
+        let marked = format!("  {}\n  {}{}", plain(text), " ".repeat(before), "^".repeat(carets));
+        Failure::usage(format!("condition: {}", error.message())).details(marked).hint(FORMS)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_marked() {
+        for (text, carets) in [
+            ("", "^"),
+            ("horses >", "        ^"),
+            ("plan = pro team", "           ^^^^"),
+            ("日本 = = 1", "       ^"),
+            ("a\n = = 1", "      ^"),
+        ] {
+            let failure = parse(text).unwrap_err().to_string();
+            assert_eq!(failure.lines().nth(2), Some(format!("  {carets}").as_str()), "{failure}");
+        }
+    }
 }

@@ -1,5 +1,3 @@
-//! `flipper create`
-
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -15,26 +13,20 @@ use crate::failure::{Done, Failure, message_of};
 use crate::names;
 use crate::session::Session;
 use crate::store::{Purpose, Store};
-use crate::text::{after, json_type, now, path_text, plain, quoted, without_mark};
+use crate::text::{after, json_type, now, path_text, plain, quoted};
 
 /// In bytes, more than a store accepts.
 const LARGEST: u64 = 1 << 20;
-/// Most characters shown of invalid client data.
 const SHOWN: usize = 40;
 const EXAMPLE: &str = "write it like '{\"owner\": \"me\"}', in single quotes";
 
+#[derive(Default)]
 pub(super) struct Settings {
-    enable: bool,
-    strict: bool,
-    data: Object,
-    if_missing: bool,
-    dry_run: bool,
-}
-
-impl Settings {
-    pub(super) fn new(enable: bool, dry_run: bool) -> Self {
-        Self { enable, strict: false, data: Object::new(), if_missing: false, dry_run }
-    }
+    pub(super) enable: bool,
+    pub(super) strict: bool,
+    pub(super) data: Object,
+    pub(super) if_missing: bool,
+    pub(super) dry_run: bool,
 }
 
 pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
@@ -106,7 +98,7 @@ fn read(given: &OsStr) -> Done<Object> {
             (text, from)
         }
     };
-    let text = without_mark(&text).trim();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim();
     let found = match Json::parse_strict(text) {
         Ok(Json::Object(data)) => return Ok(data),
         Ok(other) => format!("found {}", json_type(&other)),

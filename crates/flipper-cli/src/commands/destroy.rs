@@ -1,5 +1,3 @@
-//! `flipper destroy`
-
 use flipper::{ErrorKind, FlagRecord};
 
 use crate::args::Destroy;
@@ -8,15 +6,13 @@ use crate::confirm;
 use crate::describe::targeting;
 use crate::diff::Difference;
 use crate::failure::{Code, Done};
-use crate::names;
 use crate::session::Session;
-use crate::store::{Purpose, Store};
+use crate::store::Store;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Destroy) -> Done {
-    let store = session.open(Purpose::Existing)?;
-    let names = names::all(&args.names.names)?;
-    session.each(names, async |session: &mut Session, name: &str| destroy(session, &store, args, name).await).await
+    let destroy = async |session: &mut Session, store: &Store, name: &str| destroy(session, store, args, name).await;
+    session.each_given(&args.names.names, destroy).await
 }
 
 async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &str) -> Done {

@@ -1,10 +1,9 @@
-//! `flipper diff`
-
-use flipper::json::{Json, Object};
+use flipper::json::Json;
 
 use crate::args::Diff;
 use crate::diff::Difference;
 use crate::failure::{Done, Failure};
+use crate::output::object;
 use crate::plan::Plan;
 use crate::records::Records;
 use crate::session::Session;
@@ -14,10 +13,10 @@ use crate::text::{count, plain, quoted};
 pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
     let a = Store::open(&Location::parse(&args.a)?, Purpose::Existing)?;
     let b = Store::open(&Location::parse(&args.b)?, Purpose::Existing)?;
-    let (source, unreadable_in_b) = Records::of(&b).await?;
+    let source = Records::of(&b).await?;
     let plan = Plan::make(&source, &a).await?;
     let unreadable_in_a = plan.unreadable.iter().map(|flag| (flag, &a));
-    let unreadable: Vec<_> = unreadable_in_a.chain(unreadable_in_b.iter().map(|flag| (flag, &b))).collect();
+    let unreadable: Vec<_> = unreadable_in_a.chain(source.unreadable.iter().map(|flag| (flag, &b))).collect();
     let out = &mut session.out;
     let mut changes = Vec::new();
     let mut number = 0;
@@ -35,29 +34,21 @@ pub(crate) async fn run(session: &mut Session, args: &Diff) -> Done {
     };
     plan.each(&source, &a, true, report).await?;
     if out.json() {
-        let mut object = Object::new();
-        object.insert("a", a.shown.as_str());
-        object.insert("b", b.shown.as_str());
-        object.insert("equal", number == 0 && unreadable.is_empty());
-        object.insert("changes", changes);
-        out.value(object)?;
+        out.value(object([
+            ("a", a.shown.as_str().into()),
+            ("b", b.shown.as_str().into()),
+            ("equal", (number == 0 && unreadable.is_empty()).into()),
+            ("changes", changes.into()),
+        ]))?;
     } else if number == 0 {
         out.message(format_args!("no difference: {} in both", count(plan.unchanged, "flag")));
     } else {
-        out.message(format_args!(
-            "{} {}, {} the same",
-            count(number, "flag"),
-            if number == 1 { "differs" } else { "differ" },
-            plan.unchanged
-        ));
+        let differ = if number == 1 { "differs" } else { "differ" };
+        out.message(format_args!("{} {differ}, {} the same", count(number, "flag"), plan.unchanged));
     }
     for ((name, why), store) in unreadable {
-        session.go_on_after(Failure::store(format!(
-            "{} in {} cannot be read: {}",
-            quoted(name),
-            store.shown,
-            plain(why)
-        )))?;
+        let (name, why) = (quoted(name), plain(why));
+        session.go_on_after(Failure::store(format!("{name} in {} cannot be read: {why}", store.shown)))?;
     }
     Ok(())
 }

@@ -1,18 +1,17 @@
-//! `flipper doctor`
-
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anstyle::Style;
 use flipper::ErrorKind;
-use flipper::json::{Json, Object};
+use flipper::json::Object;
 use flipper::store::{Check, Finding};
 use tokio::time::timeout;
 
 use crate::args::Doctor;
 use crate::failure::{Code, Done, look_at};
-use crate::output::{NOTE, OFF, ON, styled};
+use crate::output::{NOTE, OFF, ON, object, or_null, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, path_text, plain, quoted, some, thousands};
@@ -21,7 +20,6 @@ use crate::text::{count, path_text, plain, quoted, some, thousands};
 const PATIENCE: Duration = Duration::from_secs(8);
 /// A slower call is a problem: a check that reads the store takes as long.
 const SLOW: Duration = Duration::from_millis(100);
-/// Calls that are timed, for their median.
 const CALLS: usize = 3;
 
 pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
@@ -41,19 +39,15 @@ pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
     let out = &mut session.out;
     if out.json() {
         let mut object = choice.to_json(identity.as_ref());
-        object.insert("finding", word(worst));
+        object.insert("finding", shown(worst).0);
         object.insert("checks", checks.iter().map(to_json).collect::<Vec<_>>());
         out.value(object)?;
     } else {
         choice.lines(identity.as_ref()).into_iter().try_for_each(|line| out.line(line))?;
         let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
         for check in &checks {
-            let style = match check.finding {
-                Finding::Fine => ON,
-                Finding::Problem => NOTE,
-                _ => OFF,
-            };
-            let finding = styled(style, format_args!("{:<9}", word(check.finding)));
+            let (word, style) = shown(check.finding);
+            let finding = styled(style, format_args!("{word:<9}"));
             out.line(format_args!("{finding}  {:<width$}  {}", check.what, plain(&check.text)))?;
             if let Some(hint) = &check.hint {
                 out.line(format_args!("{:9}  {:width$}  {}", "", "", plain(hint)))?;
@@ -147,14 +141,14 @@ fn snapshot(path: &Path) -> Check {
             .hint("`flipper serve --snapshot` writes it once it has the flags"),
         Err(error) => check(Finding::Fault, error.to_string()),
         Ok(found) if !found.is_file() => check(Finding::Fault, "is no file".to_owned()),
-        Ok(found) => match fs::File::open(path) {
-            Err(error) => check(Finding::Fault, format!("cannot be read: {error}")),
-            Ok(_) => {
-                let age = found.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
-                let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
-                check(Finding::Fine, format!("{} bytes, written {age} ago", found.len()))
+        Ok(found) => {
+            if let Err(error) = fs::File::open(path) {
+                return check(Finding::Fault, format!("cannot be read: {error}"));
             }
-        },
+            let age = found.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+            let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+            check(Finding::Fine, format!("{} bytes, written {age} ago", found.len()))
+        }
     }
 }
 
@@ -162,19 +156,19 @@ fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-fn word(finding: Finding) -> &'static str {
+fn shown(finding: Finding) -> (&'static str, Style) {
     match finding {
-        Finding::Fine => "fine",
-        Finding::Problem => "problem",
-        _ => "fault",
+        Finding::Fine => ("fine", ON),
+        Finding::Problem => ("problem", NOTE),
+        _ => ("fault", OFF),
     }
 }
 
-fn to_json(check: &Check) -> Json {
-    let mut object = Object::new();
-    object.insert("what", check.what);
-    object.insert("finding", word(check.finding));
-    object.insert("text", check.text.as_str());
-    object.insert("hint", check.hint.as_deref().map_or(Json::Null, Json::from));
-    object.into()
+fn to_json(check: &Check) -> Object {
+    object([
+        ("what", check.what.into()),
+        ("finding", shown(check.finding).0.into()),
+        ("text", check.text.as_str().into()),
+        ("hint", or_null(check.hint.as_deref())),
+    ])
 }

@@ -1,16 +1,14 @@
-//! `flipper evaluate`
-
 use flipper::context::Attributes;
 use flipper::evaluation::Reason;
-use flipper::json::{Json, Object};
+use flipper::json::Object;
 use flipper::{Bucketer, Condition, Context, FlagRecord};
 
 use super::check::{Checked, each, evaluate, state};
 use crate::args::Check;
-use crate::describe::rollout;
+use crate::describe::{hashed, rollout};
 use crate::failure::Done;
 use crate::missing::Missing;
-use crate::output::{FAINT, OFF, ON, STRONG, styled};
+use crate::output::{FAINT, OFF, ON, STRONG, object, styled};
 use crate::session::Session;
 use crate::text::{plain, quoted, value};
 
@@ -49,13 +47,9 @@ impl Step {
         Self { what, outcome: outcome.into(), details: Vec::new() }
     }
 
-    fn to_json(&self) -> Json {
-        let mut object = Object::new();
-        object.insert("step", self.what);
-        object.insert("outcome", unstyled(&self.outcome));
-        let details = self.details.iter().map(|detail| unstyled(detail)).collect::<Vec<_>>();
-        object.insert("details", details);
-        object.into()
+    fn to_json(&self) -> Object {
+        let details: Vec<_> = self.details.iter().map(|detail| unstyled(detail)).collect();
+        object([("step", self.what.into()), ("outcome", unstyled(&self.outcome).into()), ("details", details.into())])
     }
 }
 
@@ -73,19 +67,21 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
     let mut decided = !record.is_enabled();
     let mut denied = Step::new("does a deny condition hold?", "it has none");
     if !record.deny_conditions().is_empty() {
-        denied.outcome = outcome(&mut decided, !context.is_empty(), async || {
+        denied.details = record.deny_conditions().iter().map(ToString::to_string).collect();
+        denied.outcome = if let Some(skipped) = skipped(decided, !context.is_empty()) {
+            skipped
+        } else {
             // Only deny conditions are left, so one of them is the reason.
             let mut alone = FlagRecord::clone(record);
             alone.set_conditions(Vec::new());
             alone.set_bucketer(Bucketer::NoOp);
-            Ok(match evaluate(name, &alone, context).await? {
-                evaluation if evaluation.is_enabled => None,
-                evaluation => Some(format!("yes, and that decides: off, since {}", evaluation.reason)),
-            })
-        })
-        .await?
-        .unwrap_or_else(|| "no, so on to the next step".to_owned());
-        denied.details = record.deny_conditions().iter().map(ToString::to_string).collect();
+            let evaluation = evaluate(name, &alone, context).await?;
+            decided = !evaluation.is_enabled;
+            match decided {
+                true => format!("yes, and that decides: off, since {}", evaluation.reason),
+                false => "no, so on to the next step".to_owned(),
+            }
+        };
     }
     steps.push(denied);
 
@@ -93,22 +89,19 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
     let mut conditions = Step::new("do all conditions hold?", "it has none");
     if !record.conditions().is_empty() {
         let mut all = true;
-        for condition in record.conditions() {
-            for (variable, operator, right) in condition.checks() {
-                let single = Condition::new().with(variable, operator, right);
-                let (detail, holds) = check(name, &single, variable, context, strict).await?;
-                let question = missing.iter().find(|missing| missing.name == variable).and_then(Missing::question);
-                conditions.details.push(question.into_iter().fold(detail, |detail, more| format!("{detail}; {more}")));
-                all &= holds;
-            }
+        for (variable, operator, right) in record.conditions().iter().flat_map(Condition::checks) {
+            let single = Condition::new().with(variable, operator, right);
+            let (detail, holds) = check(name, &single, variable, context, strict).await?;
+            let question = missing.iter().find(|missing| missing.name == variable).and_then(Missing::question);
+            conditions.details.push(question.into_iter().fold(detail, |detail, more| format!("{detail}; {more}")));
+            all &= holds;
         }
-        conditions.outcome = outcome(&mut decided, strict || !context.is_empty(), async || {
+        conditions.outcome = skipped(decided, strict || !context.is_empty()).unwrap_or_else(|| {
+            decided = true;
             let answer =
                 if all { "yes, and that decides: on; a rollout is not asked" } else { "no, and that decides: off" };
-            Ok(Some(answer.to_owned()))
-        })
-        .await?
-        .unwrap_or_default();
+            answer.to_owned()
+        });
     }
     steps.push(conditions);
 
@@ -116,11 +109,7 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
     if let Some(text) = rollout(record.bucketer()) {
         share.outcome = if decided { "not asked".to_owned() } else { "that decides".to_owned() };
         share.details.push(text);
-        let keys: Vec<&str> = match record.bucketer() {
-            Bucketer::ConsistentHash(hash) => hash.keys().collect(),
-            Bucketer::Salted(salted) => vec![salted.bucket_by()],
-            _ => Vec::new(),
-        };
+        let keys = hashed(record.bucketer());
         for missing in missing.iter().filter(|missing| keys.contains(&missing.name)) {
             let question = missing.question().map(|question| format!("; {question}")).unwrap_or_default();
             share.details.push(format!("{} is not given{question}", plain(missing.name)));
@@ -143,21 +132,13 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
     Ok(steps)
 }
 
-/// The outcome of a step that needs attributes.
-async fn outcome(
-    decided: &mut bool,
-    has_attributes: bool,
-    ask: impl AsyncFnOnce() -> Done<Option<String>>,
-) -> Done<Option<String>> {
-    if *decided {
-        return Ok(Some("not asked".to_owned()));
+/// Why a step that needs attributes is not asked, if so.
+fn skipped(decided: bool, has_attributes: bool) -> Option<String> {
+    match (decided, has_attributes) {
+        (true, _) => Some("not asked".to_owned()),
+        (false, false) => Some("not asked, since the check gives no attributes".to_owned()),
+        (false, true) => None,
     }
-    if !has_attributes {
-        return Ok(Some("not asked, since the check gives no attributes".to_owned()));
-    }
-    let answer = ask().await?;
-    *decided = answer.is_some();
-    Ok(answer)
 }
 
 async fn check(

@@ -1,17 +1,15 @@
-//! `flipper export`
-
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use flipper::json::Object;
 
 use crate::args::Export;
 use crate::detached::detached;
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
+use crate::output::object;
 use crate::records::Records;
 use crate::session::Session;
 use crate::store::Purpose;
@@ -23,27 +21,27 @@ pub(crate) async fn run(session: &mut Session, args: &Export) -> Done {
     let corrupt = match file {
         // An interrupt leaves the part that was written.
         None => {
-            let (records, corrupt) = Records::of(&store).await?;
+            let records = Records::of(&store).await?;
             records.write(session.out.data(), || false)?;
-            corrupt
+            records.unreadable
         }
         Some(path) => {
             let mut interrupt = Interrupt::begin()?;
             let as_it_was = format!("{} is as it was", path_text(path));
-            let (records, corrupt) = interrupt.unless(&as_it_was, Records::of(&store)).await?;
-            let flags = records.len();
+            let mut records = interrupt.unless(&as_it_was, Records::of(&store)).await?;
+            let (flags, corrupt) = (records.len(), mem::take(&mut records.unreadable));
             let is_plain = fs::metadata(path).map_or(true, |found| found.is_file());
             if let Some(code) = write(path, is_plain, records, &mut interrupt).await? {
                 let left = if is_plain { &as_it_was } else { "a part was written" };
                 return Err(Failure::interrupted(code).hint(left));
             }
             if session.out.json() {
-                let mut object = Object::new();
-                object.insert("store", store.shown.as_str());
-                object.insert("file", path_text(path));
-                object.insert("flags", flags);
-                object.insert("unreadable", corrupt.len());
-                session.out.value(object)?;
+                session.out.value(object([
+                    ("store", store.shown.as_str().into()),
+                    ("file", path_text(path).into()),
+                    ("flags", flags.into()),
+                    ("unreadable", corrupt.len().into()),
+                ]))?;
             } else {
                 let what = count(flags, "flag");
                 let left_out = match corrupt.len() {

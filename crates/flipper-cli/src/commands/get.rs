@@ -1,24 +1,20 @@
-//! `flipper get`
-
 use flipper::FlagRecord;
 use flipper::json::Json;
 
 use crate::args::Names;
 use crate::describe::{self, targeting};
 use crate::failure::Done;
-use crate::names;
 use crate::output::{FAINT, OFF, ON, STRONG, styled};
 use crate::session::Session;
-use crate::store::Purpose;
+use crate::store::Store;
 use crate::text::{age, date, plain, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Names) -> Done {
-    let store = session.open(Purpose::Existing)?;
-    let get = async |session: &mut Session, name: &str| {
+    let get = async |session: &mut Session, store: &Store, name: &str| {
         let record = store.record(name).await?;
         if session.out.json() { session.out.line(record.to_json()) } else { show(session, name, &record) }
     };
-    session.each(names::all(&args.names)?, get).await
+    session.each_given(&args.names, get).await
 }
 
 fn show(session: &mut Session, name: &str, record: &FlagRecord) -> Done {

@@ -1,5 +1,3 @@
-//! `flipper import`
-
 use crate::args::Import;
 use crate::confirm;
 use crate::failure::{Code, Done, Failure};

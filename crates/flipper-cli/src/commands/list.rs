@@ -1,12 +1,11 @@
-//! `flipper list`
-
+use flipper::FlagRecord;
 use flipper::json::{Json, Object};
 use flipper::store::Stored;
 
 use crate::args::List;
 use crate::describe::{description, targeting};
 use crate::failure::Done;
-use crate::output::{FAINT, NOTE, OFF, ON};
+use crate::output::{FAINT, NOTE, OFF, ON, object, or_null};
 use crate::session::Session;
 use crate::store::{Kind, Purpose, Store};
 use crate::table::{self, Cell};
@@ -70,15 +69,14 @@ fn row(flag: &Stored) -> [Cell; 5] {
     ]
 }
 
-pub(crate) fn item(flag: &Stored) -> Json {
-    let mut item = Object::new();
-    item.insert("name", flag.name.as_str());
-    let or_null = |json: Option<Json>| json.unwrap_or_default();
-    let record = flag.record.as_ref().ok();
-    item.insert("enabled", or_null(record.map(|record| record.is_enabled().into())));
-    item.insert("targeting", or_null(record.and_then(|record| targeting(record)).map(Json::from)));
-    item.insert("created_date", or_null(record.and_then(|record| record.created_date()).map(Json::from)));
-    item.insert("description", or_null(record.and_then(|record| description(record)).map(Json::from)));
-    item.insert("corrupt", or_null(flag.record.as_ref().err().map(|why| why.reason().into())));
-    item.into()
+pub(crate) fn item(flag: &Stored) -> Object {
+    let record = flag.record.as_deref().ok();
+    object([
+        ("name", flag.name.as_str().into()),
+        ("enabled", or_null(record.map(FlagRecord::is_enabled))),
+        ("targeting", or_null(record.and_then(targeting))),
+        ("created_date", or_null(record.and_then(FlagRecord::created_date))),
+        ("description", or_null(record.and_then(description))),
+        ("corrupt", or_null(flag.record.as_ref().err().map(|why| why.reason()))),
+    ])
 }

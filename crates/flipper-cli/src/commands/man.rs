@@ -1,5 +1,3 @@
-//! `flipper man`
-
 use std::fs;
 use std::io;
 use std::path::Path;

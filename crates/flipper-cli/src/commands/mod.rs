@@ -1,5 +1,3 @@
-//! The commands, one file each.
-
 mod bucketer;
 mod check;
 mod client_data;

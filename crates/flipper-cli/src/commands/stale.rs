@@ -1,5 +1,3 @@
-//! `flipper stale`
-
 use flipper::json::Json;
 use flipper::store::Stored;
 use flipper::{Bucketer, FlagRecord};

@@ -1,11 +1,9 @@
-//! `flipper stores`
-
 use std::time::Instant;
 
 use flipper::json::Json;
 
 use crate::failure::{Code, Done};
-use crate::output::{NOTE, OFF, ON, styled};
+use crate::output::{NOTE, OFF, ON, or_null, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store, label};
 use crate::text::{count, thousands};
@@ -30,20 +28,17 @@ pub(crate) async fn run(session: &mut Session) -> Done {
         let mut object = choice.to_json(identity.as_ref());
         object.insert("answers", listed.is_ok());
         let known = listed.as_ref().ok();
-        object.insert("milliseconds", known.and_then(|_| Json::try_from(milliseconds).ok()).unwrap_or_default());
-        object.insert("flags", known.map_or(Json::Null, |flags| flags.len().into()));
-        object.insert("corrupt", known.map_or(Json::Null, |flags| corrupt(flags).into()));
-        object.insert("error", listed.as_ref().err().map_or(Json::Null, |failure| failure.to_string().into()));
+        object.insert("milliseconds", or_null(known.and_then(|_| Json::try_from(milliseconds).ok())));
+        object.insert("flags", or_null(known.map(Vec::len)));
+        object.insert("corrupt", or_null(known.map(corrupt)));
+        object.insert("error", or_null(listed.as_ref().err().map(ToString::to_string)));
         out.value(object)?;
     } else {
         choice.lines(identity.as_ref()).into_iter().try_for_each(|line| out.line(line))?;
         match &listed {
             Ok(flags) => {
-                out.line(format_args!(
-                    "{} {}, all flags within {milliseconds} ms",
-                    label("answers"),
-                    styled(ON, "yes")
-                ))?;
+                let yes = styled(ON, "yes");
+                out.line(format_args!("{} {yes}, all flags within {milliseconds} ms", label("answers")))?;
                 let unreadable = match corrupt(flags) {
                     0 => String::new(),
                     number => styled(NOTE, format_args!(", of which {} cannot be read", thousands(number))),

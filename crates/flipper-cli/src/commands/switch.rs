@@ -2,7 +2,7 @@
 
 use flipper::FlagRecord;
 
-use super::create;
+use super::create::{self, Settings};
 use crate::args::{Switch, Toggle};
 use crate::change::{Messages, change};
 use crate::failure::Done;
@@ -24,7 +24,8 @@ pub(crate) async fn run(session: &mut Session, args: &Switch, on: bool) -> Done 
     })?;
     let switch = async |session: &mut Session, name: &str| {
         if args.create && store.client().fetch(name).await.map_err(|error| store.failure(&error))?.is_none() {
-            return create::create(session, &store, name, &create::Settings::new(on, dry_run)).await;
+            let settings = Settings { enable: on, dry_run, ..Settings::default() };
+            return create::create(session, &store, name, &settings).await;
         }
         set(session, &store, name, dry_run, |_| on).await
     };
@@ -32,11 +33,10 @@ pub(crate) async fn run(session: &mut Session, args: &Switch, on: bool) -> Done 
 }
 
 pub(crate) async fn toggle(session: &mut Session, args: &Toggle) -> Done {
-    let store = session.open(Purpose::Existing)?;
-    let names = names::all(&args.names.names)?;
-    let toggle =
-        async |session: &mut Session, name: &str| set(session, &store, name, args.dry.dry_run, |was| !was).await;
-    session.each(names, toggle).await
+    let toggle = async |session: &mut Session, store: &Store, name: &str| {
+        set(session, store, name, args.dry.dry_run, |was| !was).await
+    };
+    session.each_given(&args.names.names, toggle).await
 }
 
 async fn set(

@@ -1,5 +1,3 @@
-//! `flipper watch`
-
 use std::time::{Duration, Instant, SystemTime};
 
 use flipper::json::{Json, Object};
@@ -11,7 +9,7 @@ use crate::diff::json;
 use crate::failure::{Done, Failure, message_of};
 use crate::follow::{Event, Follow, State};
 use crate::interrupt::Interrupt;
-use crate::output::{FAINT, NOTE, OFF, ON, Output, STRONG, styled};
+use crate::output::{FAINT, NOTE, OFF, ON, Output, STRONG, object, or_null, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, plain, quoted};
@@ -41,7 +39,7 @@ pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
 
 fn report(out: &mut Output, store: &Store, event: &Event, flags: usize) -> Done {
     if out.json() {
-        out.value(object(store, event, flags))?;
+        out.value(to_json(store, event, flags))?;
     } else {
         let shown = &store.shown;
         match event {
@@ -50,17 +48,14 @@ fn report(out: &mut Output, store: &Store, event: &Event, flags: usize) -> Done 
             }
             Event::Following(updates) => out.message(arrival(*updates)),
             Event::Lost(error) => {
-                out.message(format_args!(
-                    "{} {shown} is unreachable: {}; retrying",
-                    styled(OFF, "lost:"),
-                    plain(&message_of(error))
-                ));
+                let (lost, why) = (styled(OFF, "lost:"), message_of(error));
+                out.message(format_args!("{lost} {shown} is unreachable: {}; retrying", plain(&why)));
             }
             Event::Restored(after) => {
-                // Whole seconds, or milliseconds below one second.
-                let unit =
-                    if after.as_secs() > 0 { Duration::from_secs(after.as_secs()) } else { whole_millis(*after) };
-                let after = humantime::format_duration(unit);
+                let after = humantime::format_duration(match after.as_secs() {
+                    0 => Duration::from_millis(after.subsec_millis().max(1).into()),
+                    seconds => Duration::from_secs(seconds),
+                });
                 out.message(format_args!("{} {shown} is reachable again, after {after}", styled(ON, "back:")));
             }
             Event::Change { name, before, after, reported_at, .. } => {
@@ -70,10 +65,6 @@ fn report(out: &mut Output, store: &Store, event: &Event, flags: usize) -> Done 
         }
     }
     out.flush()
-}
-
-fn whole_millis(duration: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or_default().max(1))
 }
 
 fn arrival(updates: Updates) -> String {
@@ -104,20 +95,18 @@ fn line(name: &str, before: Option<&State>, after: Option<&State>, reported_at: 
 }
 
 fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
+    let gone: Vec<_> = before.iter().filter(|field| !after.contains(field)).collect();
+    let new: Vec<_> = after.iter().filter(|field| !before.contains(field)).collect();
+    let count = |fields: &[&(String, String)], what: &str| fields.iter().filter(|field| field.0 == what).count();
     let mut changes = Vec::new();
-    for (what, how) in before.iter().filter(|field| !after.contains(field)) {
-        let new: Vec<_> = after.iter().filter(|field| field.0 == *what && !before.contains(field)).collect();
-        match new[..] {
-            [(_, new)] => changes.push(format!("{what}: {how} -> {new}")),
-            _ => changes.push(format!("{what} removed: {how}")),
+    for (what, how) in &gone {
+        match new.iter().find(|field| field.0 == *what).filter(|_| count(&new, what) == 1) {
+            Some((_, new)) => changes.push(format!("{what}: {how} -> {new}")),
+            None => changes.push(format!("{what} removed: {how}")),
         }
     }
-    for (what, how) in after.iter().filter(|field| !before.contains(field)) {
-        let old = before.iter().filter(|field| field.0 == *what && !after.contains(field)).count();
-        if old != 1 || after.iter().filter(|field| field.0 == *what && !before.contains(field)).count() != 1 {
-            changes.push(format!("{what}: {how}"));
-        }
-    }
+    let unpaired = new.iter().filter(|(what, _)| (count(&gone, what), count(&new, what)) != (1, 1));
+    changes.extend(unpaired.map(|(what, how)| format!("{what}: {how}")));
     if changes.is_empty() { "the same, with another spelling".to_owned() } else { changes.join(", ") }
 }
 
@@ -125,47 +114,38 @@ fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
 
-fn object(store: &Store, event: &Event, flags: usize) -> Object {
-    let mut object = Object::new();
-    object.insert("time", humantime::format_rfc3339_millis(SystemTime::now()).to_string());
+fn to_json(store: &Store, event: &Event, flags: usize) -> Object {
     let rounded = |number: f64| Json::try_from((number * 1000.0).round() / 1000.0).unwrap_or_default();
-    match event {
+    let record = |state: &Option<State>| or_null(state.as_ref().and_then(|state| Some(json(state.as_ref().ok()?))));
+    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let mut object = object([("time", time.into())]);
+    let fields = match event {
         Event::Started => {
-            object.insert("event", "begin");
-            object.insert("store", store.shown.as_str());
-            object.insert("flags", flags);
+            vec![("event", "begin".into()), ("store", store.shown.as_str().into()), ("flags", flags.into())]
         }
-        Event::Following(updates) => {
-            object.insert("event", "following");
-            object.insert("how", arrival(*updates));
-        }
-        Event::Lost(error) => {
-            object.insert("event", "lost");
-            object.insert("reason", message_of(error));
-        }
+        Event::Following(updates) => vec![("event", "following".into()), ("how", arrival(*updates).into())],
+        Event::Lost(error) => vec![("event", "lost".into()), ("reason", message_of(error).into())],
         Event::Restored(after) => {
-            object.insert("event", "restored");
-            object.insert("after_seconds", rounded(after.as_secs_f64()));
+            vec![("event", "restored".into()), ("after_seconds", rounded(after.as_secs_f64()))]
         }
         Event::Change { name, before, after, reported_at, .. } => {
-            object.insert(
-                "event",
-                match after {
-                    None => "removed",
-                    Some(Ok(_)) => "set",
-                    Some(Err(_)) => "corrupt",
-                },
-            );
-            object.insert("name", name.as_str());
-            let record = |state: &Option<State>| match state {
-                Some(Ok(record)) => json(record),
-                _ => Json::Null,
+            let event = match after {
+                None => "removed",
+                Some(Ok(_)) => "set",
+                Some(Err(_)) => "corrupt",
             };
-            object.insert("before", record(before));
-            object.insert("after", record(after));
-            object.insert("latency_ms", reported_at.map_or(Json::Null, |at| rounded(milliseconds(at))));
+            vec![
+                ("event", event.into()),
+                ("name", name.as_str().into()),
+                ("before", record(before)),
+                ("after", record(after)),
+                ("latency_ms", or_null(reported_at.map(|at| rounded(milliseconds(at))))),
+            ]
         }
-        Event::Ended => {}
+        Event::Ended => Vec::new(),
+    };
+    for (key, value) in fields {
+        object.insert(key, value);
     }
     object
 }

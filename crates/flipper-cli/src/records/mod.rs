@@ -1,7 +1,6 @@
-//! Many flags, held as text.
-
 mod scan;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,12 +16,10 @@ use crate::diff::json;
 use crate::failure::{Done, Failure, message_of};
 use crate::follow::State;
 use crate::store::Store;
-use crate::text::{path_text, quoted, thousands};
+use crate::text::{UTF_8_MARK, path_text, quoted, thousands};
 
 const STDIN: &str = "-";
-/// Most problems of a file that are listed.
 const MOST_PROBLEMS: usize = 20;
-const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 /// In bytes; larger files are rejected.
 const LARGEST: u64 = 1 << 30;
@@ -33,50 +30,44 @@ pub(crate) struct Records {
     text: String,
     /// Names and places in the text, ordered by name.
     items: Vec<(String, Range<usize>)>,
-    /// Number of flags of the store that are left out because they are unreadable.
-    unreadable: usize,
+    /// Unreadable flags of the store, which are left out, with the reason.
+    pub(crate) unreadable: Vec<(String, String)>,
 }
 
 impl Records {
-    /// The readable flags of a store, under the store's keys, and the unreadable ones with the reason.
-    pub(crate) async fn of(store: &Store) -> Done<(Self, Vec<(String, String)>)> {
-        let (mut records, mut corrupt) = (Self::default(), Vec::new());
+    /// The flags of a store, under the store's keys.
+    pub(crate) async fn of(store: &Store) -> Done<Self> {
+        let mut records = Self::default();
         let mut flags = store.inner.stream();
         while let Some(flag) = flags.next().await {
             let flag = flag.map_err(|error| store.failure(&error))?;
-            match flag.record {
-                Ok(record) => records.add(&flag.name, &record),
-                Err(why) => corrupt.push((flag.name, why.reason().to_owned())),
-            }
+            records.add(&flag.name, &flag.record);
         }
         records.sort();
-        records.unreadable = corrupt.len();
-        corrupt.sort_unstable();
-        Ok((records, corrupt))
+        Ok(records)
     }
 
-    /// The same from memory.
-    pub(crate) fn of_held<'a>(flags: impl Iterator<Item = (&'a str, &'a State)>) -> (Self, Vec<(String, String)>) {
-        let (mut records, mut corrupt) = (Self::default(), Vec::new());
-        for (name, state) in flags {
-            match state {
-                Ok(record) => records.add(name, record),
-                Err(why) => corrupt.push((name.to_owned(), why.reason().to_owned())),
-            }
-        }
+    pub(crate) fn of_held<'a>(flags: impl Iterator<Item = (&'a str, &'a State)>) -> Self {
+        let mut records = Self::default();
+        flags.for_each(|(name, state)| records.add(name, state));
         records.sort();
-        records.unreadable = corrupt.len();
-        (records, corrupt)
+        records
     }
 
-    fn add(&mut self, name: &str, record: &FlagRecord) {
-        let start = self.text.len();
-        self.text.push_str(&if record.name() == name { record.to_json() } else { named(record, name).to_json() });
-        self.items.push((name.to_owned(), start..self.text.len()));
+    fn add(&mut self, name: &str, state: &State) {
+        match state {
+            Ok(record) => {
+                let start = self.text.len();
+                self.text.push_str(&named(record, name).to_json());
+                self.items.push((name.to_owned(), start..self.text.len()));
+            }
+            Err(why) => self.unreadable.push((name.to_owned(), why.reason().to_owned())),
+        }
     }
 
     fn sort(&mut self) {
         self.items.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.unreadable.sort_unstable();
     }
 
     /// Reads and checks a file, `-` for standard input: an array of stored records, or one record after the other.
@@ -85,7 +76,7 @@ impl Records {
         let refuse = |what: String| Failure::usage(format!("{shown}: {what}")).hint("nothing was imported");
         let text = read(path).map_err(|what| refuse(what).hint("is it the right file?"))?;
         let items = items(&text).map_err(|wrong| refuse(wrong.at(&text)))?;
-        let mut records = Self { text, items: Vec::with_capacity(items.len()), unreadable: 0 };
+        let mut records = Self { text, items: Vec::with_capacity(items.len()), unreadable: Vec::new() };
         let mut lines: HashMap<String, usize> = HashMap::with_capacity(items.len());
         let mut problems = Vec::new();
         let mut place = Place::default();
@@ -130,8 +121,7 @@ impl Records {
                 Ok(_) => format!("no flag at line {line} column {column}: {}", message_of(&error)),
             }
         })?;
-        // A store may hold names and sizes that we would not create, and an export must be importable. Only a record that is unreadable
-        // once written is refused.
+        // An export must be importable, and may hold names and sizes that we would not create.
         if let Err(error) = record.validate()
             && FlagRecord::from_json(record.to_json()).is_err()
         {
@@ -142,10 +132,6 @@ impl Records {
 
     pub(crate) fn len(&self) -> usize {
         self.items.len()
-    }
-
-    pub(crate) fn unreadable(&self) -> usize {
-        self.unreadable
     }
 
     pub(crate) fn name(&self, index: usize) -> &str {
@@ -202,15 +188,15 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// The flag under this name. The store's key is its name, whatever the record says.
-pub(crate) fn named(record: &FlagRecord, name: &str) -> FlagRecord {
+pub(crate) fn named<'a>(record: &'a FlagRecord, name: &str) -> Cow<'a, FlagRecord> {
     if record.name() == name {
-        return record.clone();
+        return Cow::Borrowed(record);
     }
     let mut renamed = json(record);
     if let Json::Object(object) = &mut renamed {
         object.insert("feature_name", name);
     }
-    FlagRecord::from_json(renamed.to_string()).unwrap_or_else(|_| record.clone())
+    FlagRecord::from_json(renamed.to_string()).map_or(Cow::Borrowed(record), Cow::Owned)
 }
 
 #[cfg(test)]
@@ -294,7 +280,7 @@ mod tests {
     #[test]
     fn an_export_can_be_read() {
         let flags = ["B", "A"].map(|name| (name, Ok(Arc::new(FlagRecord::new(name, 7)))));
-        let (records, _) = Records::of_held(flags.iter().map(|(name, record)| (*name, record)));
+        let records = Records::of_held(flags.iter().map(|(name, record)| (*name, record)));
         let mut bytes = Vec::new();
         assert!(records.write(&mut bytes, || false).unwrap());
         let text = String::from_utf8(bytes).unwrap();
@@ -302,7 +288,7 @@ mod tests {
         assert_eq!(read_text(&text), Ok(2));
         assert_eq!(records.find("B"), Some(1));
         assert!(!records.write(&mut Vec::new(), || true).unwrap());
-        assert_eq!(named(&FlagRecord::new("A", 7), "C"), FlagRecord::new("C", 7));
+        assert_eq!(*named(&FlagRecord::new("A", 7), "C"), FlagRecord::new("C", 7));
     }
 
     proptest::proptest! {

@@ -2,93 +2,67 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::Path;
 
-use flipper::json::{Json, Object};
+use flipper::json::Object;
 use flipper::store::Identity;
 
 use super::Location;
 use super::config;
 use crate::failure::{Done, Failure};
-use crate::output::{FAINT, styled};
+use crate::output::{FAINT, object, or_null, styled};
 use crate::text::{path_text, plain};
 
 const VARIABLE: &str = "FLIPPER_STORE";
-
-pub(crate) enum Origin {
-    Option,
-    Variable,
-    Config(PathBuf),
-    Default,
-}
-
-impl Origin {
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::Option => "the option --store".to_owned(),
-            Self::Variable => format!("the variable {VARIABLE}"),
-            Self::Config(path) => path_text(path),
-            Self::Default => "default, since nothing names one".to_owned(),
-        }
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Option => "option",
-            Self::Variable => "variable",
-            Self::Config(_) => "config",
-            Self::Default => "default",
-        }
-    }
-}
+const DEFAULT: &str = "default";
 
 pub(crate) struct Choice {
     pub(crate) location: Location,
-    pub(crate) origin: Origin,
+    /// `option`, `variable`, `config` or `default`.
+    origin: &'static str,
+    chosen_by: String,
 }
 
 impl Choice {
     pub(crate) fn make(option: Option<&OsStr>) -> Done<Self> {
-        if let Some(url) = option {
-            return Ok(Self { location: Location::parse(url)?, origin: Origin::Option });
-        }
-        if let Some(url) = env::var_os(VARIABLE).filter(|url| !url.is_empty()) {
-            let location =
-                Location::parse(&url).map_err(|failure| failure.hint_before(&format!("look at {VARIABLE}")))?;
-            return Ok(Self { location, origin: Origin::Variable });
-        }
-        if let Some(found) = config::find()? {
-            let folder = found.path.parent().map(PathBuf::from).unwrap_or_default();
-            let location = Location::relative_to(found.store.as_ref(), &folder)
-                .map_err(|failure| failure.hint_before(&format!("look at {}", path_text(&found.path))))?;
-            return Ok(Self { location, origin: Origin::Config(found.path) });
-        }
-        let Some(data) = config::xdg("XDG_DATA_HOME", ".local/share") else {
+        let (location, origin, chosen_by) = if let Some(url) = option {
+            (Location::parse(url)?, "option", "the option --store".to_owned())
+        } else if let Some(url) = env::var_os(VARIABLE).filter(|url| !url.is_empty()) {
+            let location = Location::parse(&url).map_err(|failure| failure.hint_before(&format!("look at {VARIABLE}")));
+            (location?, "variable", format!("the variable {VARIABLE}"))
+        } else if let Some(found) = config::find()? {
+            let (path, folder) = (path_text(&found.path), found.path.parent().unwrap_or(Path::new("")));
+            let location = Location::relative_to(found.store.as_ref(), folder)
+                .map_err(|failure| failure.hint_before(&format!("look at {path}")));
+            (location?, "config", path)
+        } else if let Some(data) = config::xdg("XDG_DATA_HOME", ".local/share") {
+            let path = data.join("flipper").join("flags.db");
+            (Location::file(path), DEFAULT, "default, since nothing names one".to_owned())
+        } else {
             return Err(Failure::usage("no store is named, and there is no HOME to keep flags in")
                 .hint(format!("give --store URL, or set {VARIABLE} or HOME")));
         };
-        let path = data.join("flipper").join("flags.db");
-        Ok(Self { location: Location::file(path), origin: Origin::Default })
+        Ok(Self { location, origin, chosen_by })
     }
 
     /// The first lines of `stores` and `doctor`.
     pub(crate) fn lines(&self, identity: Option<&Identity>) -> Vec<String> {
         let identity = identity.map(|identity| ("identity", plain(&identity.to_string()).into_owned()));
-        let lines = [("store", self.location.shown.clone()), ("chosen by", self.origin.text())];
+        let lines = [("store", self.location.shown.clone()), ("chosen by", self.chosen_by.clone())];
         lines.into_iter().chain(identity).map(|(what, text)| format!("{} {text}", label(what))).collect()
     }
 
     pub(crate) fn to_json(&self, identity: Option<&Identity>) -> Object {
-        let mut object = Object::new();
-        object.insert("store", self.location.shown.as_str());
-        object.insert("origin", self.origin.name());
-        object.insert("chosen_by", self.origin.text());
-        object.insert("identity", identity.map_or(Json::Null, |identity| identity.place().into()));
-        object
+        object([
+            ("store", self.location.shown.as_str().into()),
+            ("origin", self.origin.into()),
+            ("chosen_by", self.chosen_by.as_str().into()),
+            ("identity", or_null(identity.map(Identity::place))),
+        ])
     }
 
     pub(crate) fn is_default(&self) -> bool {
-        matches!(self.origin, Origin::Default)
+        self.origin == DEFAULT
     }
 }
 

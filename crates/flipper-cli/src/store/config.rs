@@ -1,5 +1,3 @@
-//! `flipper.toml`.
-
 use std::env;
 use std::fs;
 use std::io;

@@ -56,28 +56,19 @@ impl Location {
                 if Path::new(url).exists() { format!("for the file write sqlite:{}", plain(url)) } else { forms() };
             return Err(Failure::usage("what is given as the store is no URL").hint(hint));
         };
-        let kind = match (scheme, StoreKind::of(url)) {
-            ("memory", _) => Kind::Memory,
-            ("sqlite", _) => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
-                if path.is_empty() {
-                    return Err(Failure::usage("the store's URL has no path").hint("write sqlite:PATH"));
-                }
-                return Ok(Self::file(folder.join(path)));
-            }
-            (_, Some(_)) => Kind::Remote,
+        match (scheme, StoreKind::of(url)) {
+            ("memory", _) => Ok(Self { kind: Kind::Memory, url: url.to_owned(), shown: "memory:".to_owned() }),
+            ("sqlite", _) => match rest.strip_prefix("//").unwrap_or(rest) {
+                "" => Err(Failure::usage("the store's URL has no path").hint("write sqlite:PATH")),
+                path => Ok(Self::file(folder.join(path))),
+            },
+            (_, Some(_)) => Ok(Self { kind: Kind::Remote, url: url.to_owned(), shown: shown(url, scheme) }),
             _ if scheme.len() < 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
-                return Err(
-                    Failure::usage(format!("there are no stores with URLs that begin with {scheme}:")).hint(forms())
-                );
+                let what = format!("there are no stores with URLs that begin with {scheme}:");
+                Err(Failure::usage(what).hint(forms()))
             }
-            _ => return Err(Failure::usage("what is given as the store is no URL").hint(forms())),
-        };
-        let shown = match &kind {
-            Kind::Memory => "memory:".to_owned(),
-            _ => shown(url, scheme),
-        };
-        Ok(Self { kind, url: url.to_owned(), shown })
+            _ => Err(Failure::usage("what is given as the store is no URL").hint(forms())),
+        }
     }
 }
 

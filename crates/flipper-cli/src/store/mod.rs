@@ -1,5 +1,3 @@
-//! The store of a command.
-
 mod choice;
 mod config;
 mod location;

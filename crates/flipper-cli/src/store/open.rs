@@ -1,5 +1,3 @@
-//! Opens a store.
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,3 @@
-//! Hides the secrets of a URL.
-
 use std::net::Ipv6Addr;
 
 use flipper::stores::STORE_KINDS;

@@ -1,5 +1,3 @@
-//! Parses the struct in `flags!`.
-
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, TokenStream};

@@ -1,5 +1,3 @@
-//! Parses the attribute's arguments.
-
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
@@ -181,7 +179,7 @@ fn set<T>(place: &mut Option<(Ident, T)>, key: Ident, value: T) -> Result<()> {
 fn redirect(expression: Expr) -> Result<ExprPath> {
     let advice = match &expression {
         Expr::Group(group) => return redirect((*group.expr).clone()),
-        Expr::Path(_) => "",
+        Expr::Path(path) => return Ok(path.clone()),
         Expr::Call(_) | Expr::MethodCall(_) => {
             "`redirect` is the function's path alone, as in `redirect = old_function`: it receives the same arguments"
         }
@@ -193,10 +191,7 @@ fn redirect(expression: Expr) -> Result<ExprPath> {
             "`redirect` is a function's path, as in `redirect = old_function`; for another expression there is `otherwise = …`"
         }
     };
-    match expression {
-        Expr::Path(path) => Ok(path),
-        other => Err(Error::new_spanned(other, advice)),
-    }
+    Err(Error::new_spanned(expression, advice))
 }
 
 fn context(input: ParseStream<'_>) -> Result<Expr> {

@@ -1,5 +1,3 @@
-//! `#[flipper::is_enabled(...)]`.
-
 mod arguments;
 mod awaited_box;
 mod function;

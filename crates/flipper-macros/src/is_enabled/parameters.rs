@@ -5,7 +5,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
-use syn::{Error, FnArg, Member, Pat, Result, Signature, Stmt, Type, parse_quote};
+use syn::{Error, FieldPat, FnArg, Member, Pat, Result, Signature, Stmt, Type, parse_quote};
 
 #[derive(Default)]
 pub(super) struct Parameters {
@@ -46,8 +46,7 @@ impl Parameters {
             let argument = argument_name(&typed.pat, place);
             parameters.passed_on.push(quote!(#argument));
             let pattern = std::mem::replace(&mut *typed.pat, parse_quote!(#argument));
-            let is_reference = matches!(*typed.ty, Type::Reference(_));
-            parameters.apart.push(TakenApart::new(argument, pattern, is_reference));
+            parameters.apart.push(TakenApart::new(argument, pattern, &typed.ty));
         }
         Ok(parameters)
     }
@@ -64,10 +63,7 @@ impl Parameters {
                     let argument = &argument.ident;
                     passed_on.push(quote!(#argument));
                     let pattern = statements.iter().find_map(|statement| pattern_of(statement, argument));
-                    if let Some(pattern) = pattern {
-                        let is_reference = matches!(*typed.ty, Type::Reference(_));
-                        apart.push(TakenApart::new(argument.clone(), pattern, is_reference));
-                    }
+                    apart.extend(pattern.map(|pattern| TakenApart::new(argument.clone(), pattern, &typed.ty)));
                 }
             }
         }
@@ -97,10 +93,10 @@ impl Parameters {
 }
 
 impl TakenApart {
-    fn new(argument: Ident, pattern: Pat, is_reference: bool) -> Self {
+    fn new(argument: Ident, mut pattern: Pat, ty: &Type) -> Self {
         let mut bindings = Vec::new();
-        collect_bindings(&pattern, &mut bindings);
-        Self { argument, pattern, bindings, is_reference }
+        collect_bindings(&mut pattern, &mut bindings);
+        Self { argument, pattern, bindings, is_reference: matches!(ty, Type::Reference(_)) }
     }
 
     fn is_used_in(&self, tokens: &TokenStream) -> bool {
@@ -167,15 +163,12 @@ fn whole(pattern: &Pat, has_reference: bool) -> Option<TokenStream> {
         }
         Pat::Struct(of) if of.qself.is_none() && of.rest.is_none() => {
             let path = &of.path;
-            let fields = of
-                .fields
-                .iter()
-                .map(|field| {
-                    let Member::Named(name) = &field.member else { return None };
-                    let value = whole(&field.pat, false)?;
-                    Some(quote!(#name: #value))
-                })
-                .collect::<Option<Vec<_>>>()?;
+            let field = |field: &FieldPat| {
+                let Member::Named(name) = &field.member else { return None };
+                let value = whole(&field.pat, false)?;
+                Some(quote!(#name: #value))
+            };
+            let fields = of.fields.iter().map(field).collect::<Option<Vec<_>>>()?;
             Some(quote!(#path { #(#fields),* }))
         }
         _ => None,
@@ -220,42 +213,34 @@ fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
     })
 }
 
-fn collect_bindings(pattern: &Pat, bindings: &mut Vec<Ident>) {
-    let mut of_all = |patterns: Vec<&Pat>| patterns.into_iter().for_each(|pattern| collect_bindings(pattern, bindings));
+fn collect_bindings(pattern: &mut Pat, bindings: &mut Vec<Ident>) {
     match pattern {
-        Pat::Ident(ident) => {
-            bindings.push(ident.ident.clone());
-            if let Some((_, inner)) = &ident.subpat {
-                collect_bindings(inner, bindings);
-            }
-        }
-        Pat::Paren(paren) => of_all(vec![&paren.pat]),
-        Pat::Reference(reference) => of_all(vec![&reference.pat]),
-        Pat::Or(or) => of_all(or.cases.iter().collect()),
-        Pat::Slice(slice) => of_all(slice.elems.iter().collect()),
-        Pat::Struct(of) => of_all(of.fields.iter().map(|field| &*field.pat).collect()),
-        Pat::Tuple(tuple) => of_all(tuple.elems.iter().collect()),
-        Pat::TupleStruct(of) => of_all(of.elems.iter().collect()),
+        Pat::Ident(ident) => bindings.push(ident.ident.clone()),
+        Pat::Reference(reference) => collect_bindings(&mut reference.pat, bindings),
         _ => {}
     }
+    parts(pattern).into_iter().for_each(|part| collect_bindings(part, bindings));
 }
 
 /// Removes `mut` and `ref`, which a pattern against a reference cannot have.
 fn bind_plainly(pattern: &mut Pat) {
+    if let Pat::Ident(ident) = pattern {
+        ident.by_ref = None;
+        ident.mutability = None;
+    }
+    parts(pattern).into_iter().for_each(bind_plainly);
+}
+
+/// The patterns within a pattern, without those behind a `&`.
+fn parts(pattern: &mut Pat) -> Vec<&mut Pat> {
     match pattern {
-        Pat::Ident(ident) => {
-            ident.by_ref = None;
-            ident.mutability = None;
-            if let Some((_, inner)) = &mut ident.subpat {
-                bind_plainly(inner);
-            }
-        }
-        Pat::Paren(paren) => bind_plainly(&mut paren.pat),
-        Pat::Or(or) => or.cases.iter_mut().for_each(bind_plainly),
-        Pat::Slice(slice) => slice.elems.iter_mut().for_each(bind_plainly),
-        Pat::Struct(of) => of.fields.iter_mut().for_each(|field| bind_plainly(&mut field.pat)),
-        Pat::Tuple(tuple) => tuple.elems.iter_mut().for_each(bind_plainly),
-        Pat::TupleStruct(of) => of.elems.iter_mut().for_each(bind_plainly),
-        _ => {}
+        Pat::Ident(ident) => ident.subpat.iter_mut().map(|(_, inner)| &mut **inner).collect(),
+        Pat::Paren(paren) => vec![&mut paren.pat],
+        Pat::Or(or) => or.cases.iter_mut().collect(),
+        Pat::Slice(slice) => slice.elems.iter_mut().collect(),
+        Pat::Struct(of) => of.fields.iter_mut().map(|field| &mut *field.pat).collect(),
+        Pat::Tuple(tuple) => tuple.elems.iter_mut().collect(),
+        Pat::TupleStruct(of) => of.elems.iter_mut().collect(),
+        _ => Vec::new(),
     }
 }

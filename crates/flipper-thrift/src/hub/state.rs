@@ -23,7 +23,6 @@ pub(crate) struct State {
     pub(super) doubt: Doubt,
     pub(super) store: Option<String>,
     pub(super) closed: bool,
-    /// The number of changes kept; a client further behind reads all flags.
     kept: usize,
 }
 
@@ -163,8 +162,7 @@ impl State {
         format!("{:x}:{:x}{}", self.epoch, self.next(), if doubted { "?" } else { "" })
     }
 
-    /// The cursor's position in the changes, and whether the client was informed of a doubt; none for a cursor of another epoch, or one
-    /// before the oldest change.
+    /// The cursor's position in the changes, and whether the client was informed of a doubt; none if it is of another epoch or too old.
     fn place(&self, cursor: &str) -> Option<(u64, bool)> {
         let (epoch, seen) = cursor.split_once(':')?;
         let (seen, doubted) = seen.strip_suffix('?').map_or((seen, false), |seen| (seen, true));

@@ -1,5 +1,3 @@
-//! Addresses to listen on.
-
 use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};

@@ -1,5 +1,3 @@
-//! Counts calls of the store by outcome.
-
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flipper::{Error, ErrorKind};
@@ -12,8 +10,8 @@ pub(super) enum Call {
     Delete,
 }
 
-const CALLS: [(Call, &str); 4] =
-    [(Call::Get, "get"), (Call::List, "list"), (Call::Put, "put"), (Call::Delete, "delete")];
+/// In the order of [`Call`].
+const CALLS: [&str; 4] = ["get", "list", "put", "delete"];
 const OUTCOMES: [&str; 3] = ["ok", "refused", "error"];
 
 #[derive(Debug, Default)]
@@ -33,9 +31,8 @@ impl Calls {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        CALLS.iter().flat_map(move |(call, name)| {
-            let counters = &self.0[*call as usize];
-            OUTCOMES.iter().zip(counters).map(move |(outcome, count)| (*name, *outcome, count.load(Ordering::Relaxed)))
+        CALLS.iter().zip(&self.0).flat_map(|(call, counters)| {
+            OUTCOMES.iter().zip(counters).map(|(outcome, count)| (*call, *outcome, count.load(Ordering::Relaxed)))
         })
     }
 }

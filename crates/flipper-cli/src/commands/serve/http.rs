@@ -1,5 +1,3 @@
-//! Health and metrics over HTTP.
-
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

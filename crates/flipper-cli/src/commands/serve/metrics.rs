@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::time::UNIX_EPOCH;
 
 use flipper::FeatureFlagStore;
-use flipper::store::LocalFeatureFlagStore;
 use flipper_thrift::Server;
 
 use super::ready::stale_for;
@@ -13,10 +12,10 @@ use super::served::Served;
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 
 pub(super) fn text(served: &Served, server: &Server) -> String {
-    let flags = served.table().list();
+    let flags = served.store.table().list();
     let enabled = flags.iter().filter(|flag| flag.record.as_ref().is_ok_and(|record| record.is_enabled())).count();
     let corrupt = flags.iter().filter(|flag| flag.record.is_err()).count();
-    let status = served.status();
+    let status = served.store.status();
     let synced =
         status.last_sync.and_then(|sync| sync.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |sync| sync.as_secs_f64());
 

@@ -1,5 +1,3 @@
-//! `flipper serve`
-
 mod address;
 mod calls;
 mod http;
@@ -97,9 +95,9 @@ fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn LocalFeatu
 
 /// Returns only if the flags can never become live. The library logs outages.
 async fn watch_over(served: &Served, location: &Location) -> Failure {
-    match served.ready().await {
+    match served.store.ready().await {
         Ok(()) => {
-            tracing::info!(store = location.shown, flags = served.count(), "flags are in memory");
+            tracing::info!(store = location.shown, flags = served.store.table().list().len(), "flags are in memory");
             std::future::pending().await
         }
         Err(error) => Failure::of(&error, &location.shown),

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use flipper::store::{Health, LocalFeatureFlagStore, Status};
+use flipper::store::{Health, Status};
 use hyper::StatusCode;
 
 use super::served::Served;
 use crate::text::plain;
 
-/// Query parameter: how stale the flags may be.
 const MAX_STALE: &str = "max_stale";
 
 pub(super) fn answer(served: &Served, query: Option<&str>) -> (StatusCode, String) {
@@ -16,7 +15,7 @@ pub(super) fn answer(served: &Served, query: Option<&str>) -> (StatusCode, Strin
         Ok(most) => most,
         Err(wrong) => return (StatusCode::BAD_REQUEST, format!("{wrong}\n")),
     };
-    let status = served.status();
+    let status = served.store.status();
     let stale_for = stale_for(&status);
     let (since, reason) = match &status.health {
         Health::Live => (String::new(), String::new()),

@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use flipper::store::{
-    Capabilities, Check, FlagStream, FlagTable, Identity, LocalFeatureFlagStore, Precondition, Status, Stored, Version,
-    Watch, WatchEvent,
+    Capabilities, Check, FlagStream, Identity, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
 };
 use flipper::{FeatureFlagStore, FlagRecord, Result};
 use futures_util::StreamExt;
@@ -17,7 +16,7 @@ use super::calls::{Call, Calls};
 
 #[derive(Debug)]
 pub(super) struct Served {
-    store: Arc<dyn LocalFeatureFlagStore>,
+    pub(super) store: Arc<dyn LocalFeatureFlagStore>,
     ready: AtomicBool,
     pub(super) calls: Calls,
 }
@@ -34,10 +33,6 @@ impl Served {
             let ready = self.store.status().last_sync.is_some();
             self.ready.fetch_or(ready, Ordering::AcqRel) || ready
         }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.store.table().list().len()
     }
 }
 
@@ -122,8 +117,8 @@ impl FeatureFlagStore for Served {
     }
 }
 
-/// Gives each change the time of the last confirmation. A mirror reports flags as they are in memory, so they are at least that
-/// new; clients take a change without a time for a hint and read the flag from the store.
+/// Gives each change the time of the last confirmation: a mirror's flags are at least that new, and without a time clients would read
+/// the flag from the store.
 fn with_times(events: Watch<'_>) -> Watch<'_> {
     let mut confirmed: Option<Instant> = None;
     Box::pin(events.map(move |event| match event {
@@ -137,20 +132,4 @@ fn with_times(events: Watch<'_>) -> Watch<'_> {
         }
         event => event,
     }))
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl LocalFeatureFlagStore for Served {
-    fn table(&self) -> &Arc<FlagTable> {
-        self.store.table()
-    }
-
-    fn status(&self) -> Status {
-        self.store.status()
-    }
-
-    async fn ready(&self) -> Result<()> {
-        self.store.ready().await
-    }
 }

@@ -1,5 +1,3 @@
-//! `flipper sync --follow`
-
 use std::time::Duration;
 
 use flipper::store::{Watch, WatchEvent};
@@ -32,7 +30,7 @@ pub(super) async fn run(
     interrupt: &mut Interrupt,
 ) -> Done {
     let mut follow = Follow::new(from);
-    let mut target = Target::new(to, from);
+    let mut target = Target::new(to, from, interrupt.clone());
     let start = async {
         loop {
             match follow.next().await {
@@ -44,8 +42,8 @@ pub(super) async fn run(
         }
     };
     interrupt.unless(NOTHING, start).await?;
-    let (source, corrupt) = Records::of_held(follow.held());
-    for (name, why) in &corrupt {
+    let source = Records::of_held(follow.held());
+    for (name, why) in &source.unreadable {
         session.out.failure(&unreadable(from, name, why));
         target.unreadable.insert(name.clone());
     }
@@ -79,13 +77,13 @@ pub(super) async fn run(
                 return target.end(session, code, more, &deletions.kept);
             }
             () = sleep_until(deletions.due()), if !deletions.is_empty() => {
-                decide(session, from, &follow, &mut deletions, &mut target, interrupt).await?;
+                decide(session, from, &follow, &mut deletions, &mut target).await?;
                 continue;
             }
             () = sleep_until(target.try_at), if !target.is_in_step() => None,
             () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
                 look_at = None;
-                target.look(session, &follow, interrupt).await?;
+                target.look(session, &follow).await?;
                 continue;
             }
             event = next(&mut echo) => {
@@ -101,7 +99,7 @@ pub(super) async fn run(
             event = follow.next() => Some(event),
         };
         match event {
-            None => target.catch_up(session, &follow, interrupt).await?,
+            None => target.catch_up(session, &follow).await?,
             Some(Event::Lost(error)) => session.out.message(format_args!("{}; retrying", from.failure(&error))),
             Some(Event::Restored(_)) => session.out.message(format_args!("{} is reachable again", from.shown)),
             Some(Event::Ended) => return Err(ended(from)),
@@ -122,7 +120,7 @@ pub(super) async fn run(
                         target.keep(&name);
                         target.unreadable.insert(name);
                     }
-                    Some(Ok(record)) => target.put(session, &named(&record, &name), interrupt).await?,
+                    Some(Ok(record)) => target.put(session, &named(&record, &name)).await?,
                 }
             }
         }
@@ -136,12 +134,11 @@ async fn decide(
     follow: &Follow<'_>,
     deletions: &mut Deletions,
     target: &mut Target<'_>,
-    interrupt: &mut Interrupt,
 ) -> Done {
     match deletions.decide(follow.held().count()) {
         Verdict::Destroy(names) => {
             for name in names {
-                target.destroy(session, &name, interrupt).await?;
+                target.destroy(session, &name).await?;
             }
         }
         Verdict::Keep(names, destroyed, all) => {
@@ -173,7 +170,7 @@ async fn next(echo: &mut Watch<'_>) -> WatchEvent {
 /// Whether the target differs from the source after this event. Own writes come back as events too, and do not.
 async fn differs(event: &WatchEvent, follow: &Follow<'_>, to: &Store) -> bool {
     let is_other = |name: &str, there: Option<&State>| match (follow.state(name), there) {
-        (Some(Ok(wanted)), Some(Ok(there))) => **there != named(wanted, name),
+        (Some(Ok(wanted)), Some(Ok(there))) => **there != *named(wanted, name),
         (Some(Ok(_)), _) => true,
         // Flags that only the target has stay; so do those unreadable in the source.
         _ => false,

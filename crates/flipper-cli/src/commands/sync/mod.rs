@@ -1,5 +1,3 @@
-//! `flipper sync`
-
 mod deletions;
 mod follow;
 mod target;
@@ -33,10 +31,9 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
         return follow::run(session, args, &from, &written, &watched, &mut interrupt).await;
     }
     // Read before a file is created for the target.
-    let flags = interrupt.unless(NOTHING, Records::of(&from)).await?;
+    let source = interrupt.unless(NOTHING, Records::of(&from)).await?;
     let to = Store::open(&to, target)?;
-    let (source, corrupt) = flags;
-    for (name, why) in &corrupt {
+    for (name, why) in &source.unreadable {
         session.go_on_after(unreadable(&from, name, why))?;
     }
     let plan = interrupt.unless(NOTHING, Plan::make(&source, &to)).await?;
@@ -92,7 +89,7 @@ fn report(session: &mut Session, to: &Store, source: &Records, tally: &Tally, le
         session.out.value(tally.to_json(&to.shown, false))?;
         return session.out.flush();
     }
-    let is = match source.unreadable() {
+    let is = match source.unreadable.len() {
         _ if tally.failed > 0 => "is not in step".to_owned(),
         0 => "is in step".to_owned(),
         unreadable => format!("is in step but for {} that cannot be read", count(unreadable, "flag")),

@@ -1,5 +1,3 @@
-//! The target of `sync --follow`.
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -27,6 +25,7 @@ const TRY_REFUSED: Duration = Duration::from_secs(30);
 pub(super) struct Target<'a> {
     store: &'a Store,
     from: &'a Store,
+    interrupt: Interrupt,
     pub(super) refused: Refused,
     /// Flags unreadable in the source, left as they are.
     pub(super) unreadable: BTreeSet<String>,
@@ -40,10 +39,11 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(store: &'a Store, from: &'a Store) -> Self {
+    pub(super) fn new(store: &'a Store, from: &'a Store, interrupt: Interrupt) -> Self {
         Self {
             store,
             from,
+            interrupt,
             refused: Refused::default(),
             unreadable: BTreeSet::new(),
             destroyed: BTreeSet::new(),
@@ -58,7 +58,7 @@ impl<'a> Target<'a> {
     }
 
     pub(super) fn is_in_step(&self) -> bool {
-        !self.behind && self.destroyed.is_empty() && self.refused.is_empty()
+        !self.behind && self.destroyed.is_empty() && self.refused.now.is_empty()
     }
 
     pub(super) fn keep(&mut self, name: &str) {
@@ -68,7 +68,7 @@ impl<'a> Target<'a> {
     }
 
     /// Writes a flag. During an outage the later comparison does it.
-    pub(super) async fn put(&mut self, session: &mut Session, record: &FlagRecord, interrupt: &mut Interrupt) -> Done {
+    pub(super) async fn put(&mut self, session: &mut Session, record: &FlagRecord) -> Done {
         let (name, was_in_step) = (record.name(), self.is_in_step());
         self.destroyed.remove(name);
         self.unreadable.remove(name);
@@ -76,27 +76,27 @@ impl<'a> Target<'a> {
             return Ok(());
         }
         let put = self.store.inner.put(record, Precondition::Any);
-        let result = interrupt.soon(put).await.map(|result| result.map(drop));
+        let result = self.interrupt.soon(put).await.map(|result| result.map(drop));
         self.note(session, name, "wrote", result)?;
         self.report_in_step(session, was_in_step);
         Ok(())
     }
 
     /// Destroys a flag, now or after an outage.
-    pub(super) async fn destroy(&mut self, session: &mut Session, name: &str, interrupt: &mut Interrupt) -> Done {
+    pub(super) async fn destroy(&mut self, session: &mut Session, name: &str) -> Done {
         let was_in_step = self.is_in_step();
         self.destroyed.insert(name.to_owned());
         self.unreadable.remove(name);
         if !self.behind {
-            self.delete(session, name, interrupt).await?;
+            self.delete(session, name).await?;
             self.report_in_step(session, was_in_step);
         }
         Ok(())
     }
 
-    async fn delete(&mut self, session: &mut Session, name: &str, interrupt: &mut Interrupt) -> Done {
+    async fn delete(&mut self, session: &mut Session, name: &str) -> Done {
         let delete = self.store.inner.delete(name, Precondition::Any);
-        let result = interrupt.soon(delete).await.map(|result| result.map(drop));
+        let result = self.interrupt.soon(delete).await.map(|result| result.map(drop));
         if matches!(result, Ok(Ok(()))) {
             self.destroyed.remove(name);
         }
@@ -137,15 +137,10 @@ impl<'a> Target<'a> {
         self.try_at = Instant::now() + TRY_AGAIN;
     }
 
-    pub(super) async fn catch_up(
-        &mut self,
-        session: &mut Session,
-        follow: &Follow<'_>,
-        interrupt: &mut Interrupt,
-    ) -> Done {
+    pub(super) async fn catch_up(&mut self, session: &mut Session, follow: &Follow<'_>) -> Done {
         self.behind = true;
         self.refused.begin();
-        match self.compare(session, follow, interrupt).await {
+        match self.compare(session, follow).await {
             Ok(tally) => {
                 self.behind = false;
                 if let Some(tally) = tally {
@@ -157,7 +152,7 @@ impl<'a> Target<'a> {
         }
         for name in self.destroyed.clone() {
             if !self.behind {
-                self.delete(session, &name, interrupt).await?;
+                self.delete(session, &name).await?;
             }
         }
         if self.behind {
@@ -166,7 +161,7 @@ impl<'a> Target<'a> {
         self.refused.end();
         self.try_at = Instant::now() + TRY_REFUSED;
         let shown = &self.store.shown;
-        match (std::mem::take(&mut self.away), self.refused.is_empty()) {
+        match (std::mem::take(&mut self.away), self.refused.now.is_empty()) {
             (true, true) => session.out.message(format_args!("{shown} is reachable again, and in step")),
             (true, false) => {
                 session.out.message(format_args!("{shown} is reachable again; {}", self.refused.text(self.store)));
@@ -178,29 +173,25 @@ impl<'a> Target<'a> {
     }
 
     /// Compares all flags, and writes the differences. Deletions are not repeated here.
-    async fn compare(
-        &mut self,
-        session: &mut Session,
-        follow: &Follow<'_>,
-        interrupt: &mut Interrupt,
-    ) -> Done<Option<Tally>> {
-        let (source, _) = Records::of_held(follow.held());
-        let plan = interrupt.unless("not compared", Plan::make(&source, self.store)).await?;
+    async fn compare(&mut self, session: &mut Session, follow: &Follow<'_>) -> Done<Option<Tally>> {
+        let source = Records::of_held(follow.held());
+        let plan = self.interrupt.unless("not compared", Plan::make(&source, self.store)).await?;
         if plan.is_empty() {
             return Ok(None);
         }
         let mode = Mode { overwrite: true, destroy: false, persist: true };
-        let tally = transfer::apply(session, self.store, &source, &plan, mode, interrupt, &mut self.refused).await?;
+        let tally =
+            transfer::apply(session, self.store, &source, &plan, mode, &mut self.interrupt, &mut self.refused).await?;
         let was_written = tally.failed < plan.create.len() + plan.change.len();
         Ok(was_written.then_some(tally))
     }
 
     /// Undoes foreign changes.
-    pub(super) async fn look(&mut self, session: &mut Session, follow: &Follow<'_>, interrupt: &mut Interrupt) -> Done {
+    pub(super) async fn look(&mut self, session: &mut Session, follow: &Follow<'_>) -> Done {
         if self.behind {
             return Ok(());
         }
-        match self.compare(session, follow, interrupt).await {
+        match self.compare(session, follow).await {
             Ok(None) => {}
             Ok(Some(tally)) => {
                 session.out.note(format_args!(
@@ -218,13 +209,13 @@ impl<'a> Target<'a> {
 
     /// The last message, and the exit code; `more`: there are known changes that are not written.
     pub(super) fn end(&self, session: &mut Session, code: Code, more: bool, kept: &BTreeSet<String>) -> Done {
-        let unwritten = self.destroyed.iter().any(|name| !self.refused.has(name));
+        let unwritten = self.destroyed.iter().any(|name| !self.refused.now.contains(name));
         if self.behind || unwritten || more {
             session.out.message("interrupted, with changes still to write; the same command goes on");
             return Err(Failure::silent(code));
         }
         let mut left = Vec::new();
-        if !self.refused.is_empty() {
+        if !self.refused.now.is_empty() {
             left.push(self.refused.text(self.store));
         }
         for (names, why) in [(&self.unreadable, "cannot be read in"), (kept, "kept, though destroyed in")] {
