@@ -72,7 +72,8 @@ def _generator(chosen: Chosen) -> Callable[..., Any]:
         target = chosen()
         if target is None:
             return None
-        return (yield from target(*args, **kwargs))
+        result: Any = yield from target(*args, **kwargs)
+        return result
 
     return wrapper
 

@@ -24,9 +24,10 @@ def is_class(value: Any, module: str, name: str) -> bool:
 
 def is_untouched(value: Any, *methods: str) -> bool:
     """Whether these methods are those of the package, on the object and on its class: a test may have put others there."""
-    package = type(value).__module__.partition(".")[0]
+    owner: type = type(value)
+    package = owner.__module__.partition(".")[0]
     return not any(name in vars(value) for name in methods) and all(
-        str(getattr(getattr(type(value), name, None), "__module__", "")).partition(".")[0] == package
+        str(getattr(getattr(owner, name, None), "__module__", "")).partition(".")[0] == package
         for name in methods
     )
 
@@ -38,7 +39,7 @@ def methods_of(store: type) -> tuple[Any, ...]:
 
 def authority(*servers: tuple[Any, Any]) -> str | None:
     """The part of a URL with these hosts and ports; `None` if one is no host or port."""
-    parts = []
+    parts: list[str] = []
     for host, port in servers:
         if not isinstance(host, str) or not host:
             return None

@@ -115,7 +115,7 @@ def _tls(http: Any) -> tuple[bool, str | None, str | None, str | None] | None:
     if cert is None:
         return verify, ca, None, None
     # One file may have both.
-    both = (cert, cert) if isinstance(cert, str) else tuple(cert) if isinstance(cert, (tuple, list)) else ()
+    both: tuple[Any, ...] = (cert, cert) if isinstance(cert, str) else (*cert,) if isinstance(cert, (tuple, list)) else ()
     if len(both) != 2 or not all(isinstance(file, str) for file in both):
         return None
     return verify, ca, both[0], both[1]

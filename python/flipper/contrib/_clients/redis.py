@@ -38,7 +38,7 @@ class RedisServer:
 
     url: str
     # How a certificate is looked at, where that is less than completely.
-    lax: dict[str, Any] = field(default_factory=dict)
+    lax: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def open(self, base_key: str, *, writes: bool) -> _flipper.Flags:
         """The flags there. `writes`: the user must be allowed to write them as this package does."""
@@ -49,7 +49,8 @@ class RedisServer:
 
 def refuse_asyncio(client: Any) -> None:
     """A client whose calls must be awaited is no client for a store."""
-    if inspect.iscoroutinefunction(getattr(type(client), "execute_command", None)):
+    owner: type = type(client)
+    if inspect.iscoroutinefunction(getattr(owner, "execute_command", None)):
         raise TypeError("this client is for asyncio: give the store one that waits, such as redis.Redis, or a URL")
 
 

@@ -88,8 +88,12 @@ class FeatureFlagStoreItem:
 def _copied(value: Any) -> Any:
     """New dicts and lists; what is in them may be anything."""
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return [_copied(each) for each in value] if isinstance(value, list) else value
+        fields: dict[Any, Any] = value
+        return {key: _copied(each) for key, each in fields.items()}
+    if isinstance(value, list):
+        values: list[Any] = value
+        return [_copied(each) for each in values]
+    return value
 
 
 def _misses(meta: FeatureFlagStoreMeta, conditions: dict[str, Any]) -> bool:
