@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
@@ -42,8 +42,9 @@ def is_enabled(
 def _is_async(function: Any) -> bool:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
         return True
-    # Before Python 3.12 frameworks mark a plain function that returns an awaitable by asyncio's own object.
-    marker = getattr(asyncio.coroutines, "_is_coroutine", None)
+    # Before Python 3.12 frameworks mark a plain function that returns an awaitable by asyncio's own object. Who does
+    # has imported it, which takes longer than all of this package.
+    marker = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)
     return marker is not None and getattr(function, "_is_coroutine", None) is marker
 
 
@@ -72,8 +73,8 @@ def _generator(chosen: Chosen) -> Callable[..., Any]:
         target = chosen()
         if target is None:
             return None
-        result: Any = yield from target(*args, **kwargs)
-        return result
+        generator: Generator[Any, Any, Any] = target(*args, **kwargs)
+        return (yield from generator)
 
     return wrapper
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from flipper import _flipper
 from flipper.bucketing import BucketerFactory, NoOpBucketer
@@ -60,15 +60,19 @@ class Draft:
         objects = FeatureFlagStoreMeta(
             meta["created_date"],
             self.client_data,
-            [Condition.from_dict(each) if isinstance(each, dict) else each for each in self.conditions],
-            BucketerFactory.create(self.bucketer) if isinstance(self.bucketer, dict) else self.bucketer,
+            [_rule(each, Condition.from_dict) for each in self.conditions],
+            _rule(self.bucketer, BucketerFactory.create),
         )
         meta.update(client_data={}, created_date=0, conditions=[], bucketer=NoOpBucketer().to_dict())
         return json.dumps(self._fields), objects
 
 
-def _fields(rule: Any) -> Any:
-    return rule if isinstance(rule, dict) else rule.to_dict()
+def _fields(rule: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], rule) if isinstance(rule, dict) else rule.to_dict()
+
+
+def _rule(rule: Any, read: Callable[[dict[str, Any]], Any]) -> Any:
+    return read(cast(dict[str, Any], rule)) if isinstance(rule, dict) else rule
 
 
 class NativeFeatureFlagStore(AbstractFeatureFlagStore):

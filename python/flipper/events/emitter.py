@@ -29,6 +29,10 @@ class IEventEmitter(metaclass=ABCMeta):
     def remove_listener(self, event: Any, f: Listener) -> None:
         """Removes a listener."""
 
+    def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
+        """Adds all methods of a subscriber. An emitter of your own need not have this."""
+        raise NotImplementedError
+
     @abstractmethod
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Removes the listeners of a subscriber."""

@@ -22,12 +22,11 @@ def is_class(value: Any, module: str, name: str) -> bool:
     return loaded is not None and value is not None and value is getattr(loaded, name, None)
 
 
-def is_untouched(value: Any, *methods: str) -> bool:
+def is_untouched(value: object, *methods: str) -> bool:
     """Whether these methods are those of the package, on the object and on its class: a test may have put others there."""
-    owner: type = type(value)
-    package = owner.__module__.partition(".")[0]
+    package = type(value).__module__.partition(".")[0]
     return not any(name in vars(value) for name in methods) and all(
-        str(getattr(getattr(owner, name, None), "__module__", "")).partition(".")[0] == package
+        str(getattr(getattr(type(value), name, None), "__module__", "")).partition(".")[0] == package
         for name in methods
     )
 

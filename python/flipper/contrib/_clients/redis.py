@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import ssl
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -47,10 +46,9 @@ class RedisServer:
         return _flipper.open_redis(self.url, base_key, writes)
 
 
-def refuse_asyncio(client: Any) -> None:
+def refuse_asyncio(client: object) -> None:
     """A client whose calls must be awaited is no client for a store."""
-    owner: type = type(client)
-    if inspect.iscoroutinefunction(getattr(owner, "execute_command", None)):
+    if inspect.iscoroutinefunction(getattr(type(client), "execute_command", None)):
         raise TypeError("this client is for asyncio: give the store one that waits, such as redis.Redis, or a URL")
 
 
@@ -111,6 +109,9 @@ def _with_tls(url: str, connection: Any) -> RedisServer | None:
         files.setdefault("key", files["cert"])
     if not all(isinstance(file, str) for file in files.values()) or ("key" in files and "cert" not in files):
         return None
+    # Imported by a client that has it, and slow.
+    import ssl
+
     if connection.cert_reqs == ssl.CERT_REQUIRED and connection.check_hostname:
         parameters = "&".join(f"{name}={quote(file, safe='')}" for name, file in files.items())
         return RedisServer(f"{url}?{parameters}" if parameters else url)
