@@ -23,6 +23,9 @@ def is_enabled(
     """
 
     def decorator(function: F) -> F:
+        if not callable(function):
+            raise TypeError(f"only what can be called can be decorated, not {type(function).__name__}")
+
         def chosen() -> Callable[..., Any] | None:
             return function if flags.is_enabled(feature_name) else redirect
 

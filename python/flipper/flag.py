@@ -20,7 +20,11 @@ class FeatureFlag(_flipper.Flag):
         self._name = feature_name
         self._client = client
         if isinstance(client, _flipper.Client):
-            self._check(client, feature_name)
+            try:
+                self._check(client, feature_name)
+            except UnicodeEncodeError:
+                # No flag has this name, which the client finds with each call.
+                pass
 
     @property
     def name(self) -> str:

@@ -165,7 +165,12 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore):
             change(draft)
             return draft.finish(self._flags.keeps_objects)
 
-        self._flags.update(feature_name, apply)
+        try:
+            self._flags.update(feature_name, apply)
+        except UnicodeEncodeError as error:
+            if error.object is not feature_name:
+                raise
+            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist") from None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._flags!r})"
