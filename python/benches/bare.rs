@@ -56,7 +56,10 @@ fn _bare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     });
     // SAFETY: the definition is never freed, and the descriptor is a new reference or null.
     let method = unsafe {
-        Bound::from_owned_ptr_or_err(module.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), Box::into_raw(definition)))?
+        Bound::from_owned_ptr_or_err(
+            module.py(),
+            ffi::PyDescr_NewMethod(class.as_type_ptr(), Box::into_raw(definition)),
+        )?
     };
     class.setattr("is_enabled", method)?;
     module.add_class::<Bare>()

@@ -20,7 +20,7 @@ DATA = "client data is a dict; the original's memory store takes anything, and f
 DIFFERENCES = {
     "FeatureFlagClient(V).is_enabled('A')": {"InvalidInputError": URL, "UnicodeEncodeError": URL},
     "FeatureFlag(V, client).is_enabled()": {"TypeError": NAME},
-    "PercentageBucketer(V).check()": {"TypeError": "no percentage is none; in the original it is the default"},
+    "PercentageBucketer(V).check()": {"TypeError": "an empty value is refused; in the original it is the default percentage"},
     "PercentageBucketer(percentage=V).check()": {"TypeError": "the same"},
     "PercentageBucketer(Percentage(0.5)).check(randomizer=V)": {"TypeError": "a text is compared, not read as a number"},
     "BucketerFactory.create(V)": {"InvalidBucketerTypeError": "a missing type is like one that is not supported"},
