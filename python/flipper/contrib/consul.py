@@ -44,8 +44,8 @@ class ConsulFeatureFlagStore(AbstractFeatureFlagStore):
         flags = _open(*args, **kwargs) if is_own else None
         if flags is None:
             return super().__new__(cls)
-        served = super().__new__(_Served)
-        served._flags = flags
+        served = super().__new__(_Served)  # pyright: ignore[reportArgumentType]
+        served._flags = flags  # pyright: ignore[reportAttributeAccessIssue]
         return served
 
     def __init__(self, consul: Any, base_key: str = BASE_KEY) -> None:
@@ -210,7 +210,7 @@ class _Served(NativeFeatureFlagStore, ConsulFeatureFlagStore):
         if self._flags.trouble is not None:
             log.warning("flags are not those of Consul yet: %s", self._flags.trouble)
 
-    __repr__ = ConsulFeatureFlagStore.__repr__
+    __repr__ = ConsulFeatureFlagStore.__repr__  # pyright: ignore[reportAssignmentType]
 
 
 def _open(consul: Any, base_key: str = BASE_KEY) -> _flipper.Flags | None:

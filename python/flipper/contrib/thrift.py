@@ -38,8 +38,8 @@ class ThriftRPCFeatureFlagStore(AbstractFeatureFlagStore):
         flags = _open(*args, **kwargs) if is_own else None
         if flags is None:
             return super().__new__(cls)
-        served = super().__new__(_Served)
-        served._flags = flags
+        served = super().__new__(_Served)  # pyright: ignore[reportArgumentType]
+        served._flags = flags  # pyright: ignore[reportAttributeAccessIssue]
         return served
 
     def __init__(self, client: Any, ttypes: Any = None) -> None:
@@ -167,7 +167,7 @@ class _Served(NativeFeatureFlagStore, ThriftRPCFeatureFlagStore):
         if self._flags.trouble is not None:
             log.warning("flags are not those of the Thrift server yet: %s", self._flags.trouble)
 
-    __repr__ = ThriftRPCFeatureFlagStore.__repr__
+    __repr__ = ThriftRPCFeatureFlagStore.__repr__  # pyright: ignore[reportAssignmentType]
 
 
 def _open(client: Any, ttypes: Any = None) -> _flipper.Flags | None:
