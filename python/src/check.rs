@@ -1,7 +1,7 @@
 //! `is_enabled` of clients and flags, written by hand: pyo3's own reading of `(name, default=…, **conditions)` takes several times
 //! as long as the check.
 //!
-//! The one file with `unsafe`. What it relies on:
+//! What the `unsafe` here relies on:
 //!
 //! - Python calls the two functions by their [`definition`]s only, so with `METH_FASTCALL | METH_KEYWORDS`: `arguments` has
 //!   `positional` values, then one for each name in the tuple `names`, which is null for none. `this` is of the class that the
@@ -28,6 +28,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use pyo3::{Borrowed, ffi, intern};
 
+use crate::calls;
 use crate::client::{Client, Flag};
 
 const NAME: &CStr = c"is_enabled";
@@ -308,7 +309,7 @@ fn by_python(call: &Call<'_, '_>, parameters: &[&str]) -> *mut ffi::PyObject {
                 let class = name.get_type().qualname()?;
                 return Err(PyTypeError::new_err(format!("a flag's name is a str, not {class}")));
             }
-            call.this.call_method1(intern!(py, "_is_enabled"), arguments)
+            calls::call(&call.this.getattr(intern!(py, "_is_enabled"))?, &arguments)
         });
         match answer {
             Ok(answer) => answer.into_ptr(),

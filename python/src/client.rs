@@ -7,6 +7,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::errors::uncopied;
 use crate::flags::Flags;
 
 /// A client whose checks are answered here where its flags are in this process, and by Python code where they are not.
@@ -30,6 +31,10 @@ impl Client {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self { flags: OnceLock::new() }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(uncopied())
     }
 
     /// Checks these flags from now on.
@@ -59,6 +64,10 @@ impl Flag {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self { handle: OnceLock::new() }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(uncopied())
     }
 
     /// Checks this flag of this client from now on.

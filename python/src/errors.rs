@@ -1,6 +1,7 @@
 //! Errors of the library as exceptions of the package.
 
 use flipper::{Error, ErrorKind};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -20,6 +21,11 @@ pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
         Ok(class) => PyErr::from_type(class, error.chain()),
         Err(raised) => raised,
     }
+}
+
+/// For `pickle` and `copy`.
+pub(crate) fn uncopied() -> PyErr {
+    PyTypeError::new_err("clients, flags and stores cannot be pickled or copied: make a client in each process")
 }
 
 /// A result of the library as one of Python.

@@ -1,22 +1,37 @@
 //! The flags of one store of the Rust library.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flipper::evaluation::Clock;
-use flipper::store::{Health, Precondition};
-use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, blocking};
-use pyo3::exceptions::PyTypeError;
+use flipper::store::{FlagTable, Health, LocalFeatureFlagStore, Precondition, Status};
+use flipper::{
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
+    MirroredFeatureFlagStore, Result, blocking,
+};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::errors::OrRaise;
+use crate::calls::call;
+use crate::errors::{OrRaise, uncopied};
+use crate::forks::{PerProcess, Turn};
 use crate::objects::{free_dead, keep, text_and_objects};
 
 /// So long a store of a client object is waited for, which may be away when a program starts.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So long a store of a URL is waited for.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Between two tries of a forked process to open the store again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A method was replaced on an object, for good.
+const REPLACED: u8 = 1;
+/// A method is patched on the class.
+const PATCHED: u8 = 2;
 
 /// A flag as Python reads it: its stored text, and its rules where those are objects that no text can hold.
 type Flag = (String, Option<Py<PyAny>>);
@@ -24,55 +39,151 @@ type Flag = (String, Option<Py<PyAny>>);
 /// What was made of a state of a flag, by name.
 type Items = HashMap<String, (Arc<FlagRecord>, Py<PyAny>)>;
 
+/// Opens the store, in each process again.
+type Open = Arc<dyn Fn() -> Result<Arc<dyn FeatureFlagStore>> + Send + Sync>;
+
+/// A store's flags in this process's memory.
+struct Served {
+    client: blocking::FeatureFlagClient,
+    table: Arc<FlagTable>,
+}
+
+impl Served {
+    /// Those of a store, followed by this process. `inherited`: those of its parent, with which it begins.
+    fn open(open: &Open, inherited: Option<&Self>) -> Result<Self> {
+        let store = open()?;
+        let follow = || async {
+            let mirror = MirroredFeatureFlagStore::builder(store);
+            Ok(match inherited {
+                Some(inherited) => mirror.inherited(inherited.table.list()),
+                None => mirror,
+            }
+            .build())
+        };
+        let mirror = blocking::wait(follow())?;
+        let table = mirror.table().clone();
+        Ok(Self { client: FeatureFlagClient::new(mirror).into(), table })
+    }
+}
+
 /// The flags of a store, all of them in memory; what `flipper.contrib` wraps. Calls that write wait, and let other threads of
 /// Python run.
 #[pyclass(frozen, module = "flipper._flipper")]
 pub(crate) struct Flags {
-    client: blocking::FeatureFlagClient,
+    served: PerProcess<Served>,
+    /// `None` for the memory store, whose flags a forked process has for itself.
+    open: Option<Open>,
     /// The memory store, which alone can keep objects.
     memory: Option<MemoryFeatureFlagStore>,
     name: String,
-    /// Whether some of the store's methods are Python code, so that checks must call them.
-    replaced: AtomicBool,
+    /// Why some of the store's methods are Python code, so that checks must call them; 0 if none is.
+    replaced: AtomicU8,
+    closed: AtomicBool,
     /// Flags as Python objects, for checks that Rust leaves to Python.
     items: Mutex<Items>,
 }
 
 impl Flags {
-    fn new(
-        client: impl Into<blocking::FeatureFlagClient>,
-        memory: Option<MemoryFeatureFlagStore>,
-        name: String,
-    ) -> Self {
-        Self { client: client.into(), memory, name, replaced: AtomicBool::new(false), items: Mutex::default() }
+    fn new(served: Served, open: Option<Open>, memory: Option<MemoryFeatureFlagStore>, name: String) -> Self {
+        Self {
+            served: PerProcess::new(served),
+            open,
+            memory,
+            name,
+            replaced: AtomicU8::new(0),
+            closed: AtomicBool::new(false),
+            items: Mutex::default(),
+        }
     }
 
     fn items(&self) -> MutexGuard<'_, Items> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of a store of this URL, in memory if it is waited for, unless that takes so long that the program should start without
-    /// them.
-    pub(crate) fn of_store(py: Python<'_>, store: impl FeatureFlagStore, url: &str, waits: bool) -> PyResult<Self> {
+    /// Those of a store of this URL, in memory unless that takes so long that the program should start without them.
+    pub(crate) fn of_store(
+        py: Python<'_>,
+        open: impl Fn() -> Result<Arc<dyn FeatureFlagStore>> + Send + Sync + 'static,
+        url: &str,
+        patience: Option<Duration>,
+    ) -> PyResult<Self> {
+        let open: Open = Arc::new(open);
         let opened = py.detach(|| {
-            let client = blocking::FeatureFlagClient::new(|| async { store })?;
-            match client.ready_timeout(if waits { PATIENCE } else { Duration::ZERO }) {
+            let served = Served::open(&open, None)?;
+            match served.client.ready_timeout(patience.unwrap_or(PATIENCE)) {
                 Err(error) if error.kind() != ErrorKind::Unavailable => Err(error),
-                _ => Ok(client),
+                _ => Ok(served),
             }
         });
-        Ok(Self::new(opened.or_raise(py)?, None, scheme(url)))
+        Ok(Self::new(opened.or_raise(py)?, Some(open), None, scheme(url)))
     }
 
     /// Whether the flags in memory may not be the store's.
     pub(crate) fn is_behind(&self) -> bool {
-        matches!(self.client.status().health, Health::Stale { .. })
+        self.trouble().is_some()
     }
 
     /// What answers checks, unless Python code must.
     #[inline]
     pub(crate) fn checked(&self) -> Option<&FeatureFlagClient> {
-        (!self.replaced.load(Ordering::Relaxed)).then_some(&*self.client)
+        match self.served.published() {
+            Some(served) => Some(&served.client),
+            None => self.checked_after_a_change(),
+        }
+    }
+
+    /// A method was replaced, or the process was forked.
+    #[cold]
+    fn checked_after_a_change(&self) -> Option<&FeatureFlagClient> {
+        let client = if self.is_replaced() { None } else { self.read().map(|client| &**client) };
+        self.publish();
+        client
+    }
+
+    /// Has the own flags found by the next check, unless that must call Python code.
+    fn publish(&self) {
+        if !self.is_replaced() {
+            self.served.publish();
+        }
+        // Or it was replaced meanwhile.
+        if self.is_replaced() {
+            self.served.conceal();
+        }
+    }
+
+    /// What answers reads.
+    fn read(&self) -> Option<&blocking::FeatureFlagClient> {
+        match self.served.own() {
+            Some(served) => Some(&served.client),
+            None => self.inherited(),
+        }
+    }
+
+    /// The parent's flags in a forked process, which follows the store again in the background.
+    fn inherited(&self) -> Option<&blocking::FeatureFlagClient> {
+        match &self.open {
+            Some(open) if !self.closed.load(Ordering::Relaxed) => {
+                let turn = self.served.turn();
+                if turn.begins() {
+                    follow(open.clone(), Arc::downgrade(&turn));
+                }
+            }
+            _ => self.served.keep(),
+        }
+        self.served.known().map(|served| &served.client)
+    }
+
+    /// What writes: this process's own client, with connections of its own.
+    fn own(&self, py: Python<'_>) -> PyResult<&blocking::FeatureFlagClient> {
+        if let (None, Some(open)) = (self.served.own(), &self.open)
+            && !self.closed.load(Ordering::Relaxed)
+        {
+            let turn = self.served.turn();
+            py.detach(|| turn.make(|inherited| Served::open(open, inherited)).map(drop)).or_raise(py)?;
+        }
+        let closed =
+            || Error::new(ErrorKind::Unavailable).with_message("the store was closed before the process was forked");
+        self.read().filter(|_| self.served.own().is_some()).ok_or_else(closed).or_raise(py)
     }
 
     /// Writes. Other threads of Python run meanwhile, but not while memory is written: that takes no time, and they would only make
@@ -106,7 +217,8 @@ impl Flags {
             Some(now) => FeatureFlagClient::builder().clock(Fixed(now)).build(store.clone()),
             None => FeatureFlagClient::new(store.clone()),
         };
-        Self::new(client, Some(store), "Memory".to_owned())
+        let served = Served { client: client.into(), table: store.table().clone() };
+        Self::new(served, None, Some(store), "Memory".to_owned())
     }
 
     /// The store that a URL names, when its flags are in memory.
@@ -115,8 +227,15 @@ impl Flags {
         if url == "memory:" {
             return Ok(Self::memory(None));
         }
-        let client = py.detach(|| blocking::connect(url)).or_raise(py)?;
-        Ok(Self::new(client, None, scheme(url)))
+        let address = url.to_owned();
+        let flags = Self::of_store(py, move || flipper::open(&address), url, Some(CONNECT_WITHIN))?;
+        let status = flags.served.own().map(|served| served.client.status());
+        // With a `last_sync` the flags arrived just now.
+        if let Some(Status { health: Health::Stale { reason, .. }, last_sync: None, .. }) = status {
+            let message = format!("the store's flags did not arrive within {CONNECT_WITHIN:?}: {reason}");
+            return Err(Error::new(ErrorKind::Unavailable).with_message(message)).or_raise(py);
+        }
+        Ok(flags)
     }
 
     /// Whether rules may be objects that JSON cannot hold.
@@ -128,19 +247,30 @@ impl Flags {
     /// Whether some of the store's methods are Python code.
     #[getter]
     fn is_replaced(&self) -> bool {
-        self.replaced.load(Ordering::Relaxed)
+        self.replaced.load(Ordering::SeqCst) != 0
     }
 
     /// Some of the store's methods are Python code from now on: checks must call them.
     fn replace(&self) {
-        self.replaced.store(true, Ordering::Relaxed);
+        self.replaced.fetch_or(REPLACED, Ordering::SeqCst);
+        self.served.conceal();
+    }
+
+    /// As `replace`, as long as a test patches the store's class.
+    fn patch(&self, is_patched: bool) {
+        if is_patched {
+            self.replaced.fetch_or(PATCHED, Ordering::SeqCst);
+        } else {
+            self.replaced.fetch_and(!PATCHED, Ordering::SeqCst);
+        }
+        self.publish();
     }
 
     /// The flag of this name.
     fn get(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<Option<Flag>> {
         let Ok(name) = name.to_cow() else { return Ok(None) };
-        let name = &*name;
-        match self.client.record(name) {
+        let Some(client) = self.read() else { return Ok(None) };
+        match client.record(&name) {
             Ok(record) => Ok(Some(text_and_objects(py, &record))),
             Err(error) if error.kind() == ErrorKind::FlagNotFound => Ok(None),
             error => Ok(Some(text_and_objects(py, &*error.or_raise(py)?))),
@@ -150,7 +280,7 @@ impl Flags {
     /// What `make(text, objects)` makes of the flag, made once for each state of it; `None` for one that cannot be read.
     fn item(&self, py: Python<'_>, name: &Bound<'_, PyString>, make: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let Ok(name) = name.to_cow() else { return Ok(None) };
-        let Ok(record) = self.client.record(&name) else { return Ok(None) };
+        let Some(Ok(record)) = self.read().map(|client| client.record(&name)) else { return Ok(None) };
         if let Some((of, item)) = self.items().get(&*name)
             && Arc::ptr_eq(of, &record)
         {
@@ -158,7 +288,7 @@ impl Flags {
         }
         let flag = text_and_objects(py, &record);
         let has_objects = flag.1.is_some();
-        let item = make.call1(flag)?.unbind();
+        let item = call(make, &flag.into_pyobject(py)?)?.unbind();
         if has_objects {
             // Held here they would outlive their flag.
             return Ok(Some(item));
@@ -172,12 +302,12 @@ impl Flags {
     /// Whether the flag exists, readable or not.
     fn exists(&self, name: &Bound<'_, PyString>) -> bool {
         // No flag has a name that is no text in UTF-8.
-        name.to_cow().is_ok_and(|name| self.client.exists(&name))
+        name.to_cow().is_ok_and(|name| self.read().is_some_and(|client| client.exists(&name)))
     }
 
     /// The names of all flags, in order.
     fn names(&self) -> Vec<String> {
-        self.client.list().iter().map(|flag| flag.name().to_owned()).collect()
+        self.read().into_iter().flat_map(|client| client.list()).map(|flag| flag.name().to_owned()).collect()
     }
 
     /// Writes a flag, whatever there is under its name.
@@ -185,7 +315,8 @@ impl Flags {
     fn put(&self, py: Python<'_>, text: &str, objects: Option<Py<PyAny>>) -> PyResult<()> {
         let record = self.record(py, text, objects)?;
         record.validate().or_raise(py)?;
-        self.write(py, || self.client.put(&record, Precondition::Any)).or_raise(py)?;
+        let client = self.own(py)?;
+        self.write(py, || client.put(&record, Precondition::Any)).or_raise(py)?;
         Ok(())
     }
 
@@ -200,11 +331,17 @@ impl Flags {
     /// changed in between. What it raises ends the write, with nothing written.
     fn update(&self, py: Python<'_>, name: &str, change: &Bound<'_, PyAny>) -> PyResult<()> {
         let change = change.as_unbound();
+        let client = self.own(py)?;
         let mut raised = None;
         let written = self.write(py, || {
-            self.client.update(name, |record| {
+            client.update(name, |record| {
                 let changed = Python::attach(|py| {
-                    let (text, objects): Flag = change.bind(py).call1(text_and_objects(py, record))?.extract()?;
+                    let (text, objects): Flag =
+                        call(change.bind(py), &text_and_objects(py, record).into_pyobject(py)?)?.extract()?;
+                    if self.served.own().is_none() {
+                        // It would go on over the parent's connections.
+                        return Err(PyRuntimeError::new_err("the process was forked in the middle of a write"));
+                    }
                     self.record(py, &text, objects)
                 });
                 match changed {
@@ -226,8 +363,8 @@ impl Flags {
     /// Deletes the flag, if there is one.
     fn delete(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<()> {
         let Ok(name) = name.to_cow() else { return Ok(()) };
-        let name = &*name;
-        match self.write(py, || self.client.delete(name, Precondition::Any)) {
+        let client = self.own(py)?;
+        match self.write(py, || client.delete(&name, Precondition::Any)) {
             Err(error) if error.kind() != ErrorKind::FlagNotFound => Err(error).or_raise(py),
             _ => Ok(()),
         }
@@ -236,7 +373,9 @@ impl Flags {
     /// Why the flags in memory may not be the store's, if so.
     #[getter]
     fn trouble(&self) -> Option<String> {
-        match self.client.status().health {
+        // The status of the parent's has locks.
+        let Some(served) = self.served.own() else { return Some("the process was forked just now".to_owned()) };
+        match served.client.status().health {
             Health::Stale { reason, .. } => Some(reason.to_string()),
             _ => None,
         }
@@ -244,12 +383,35 @@ impl Flags {
 
     /// Ends the background work; checks go on with the flags in memory.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.client.close()).or_raise(py)
+        self.closed.store(true, Ordering::Relaxed);
+        match self.served.own() {
+            Some(served) => py.detach(|| served.client.close()).or_raise(py),
+            None => Ok(()),
+        }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(uncopied())
     }
 
     fn __repr__(&self) -> &str {
         &self.name
     }
+}
+
+/// Follows the store, as long as its flags are held, and begins again where it cannot be opened.
+fn follow(open: Open, turn: Weak<Turn<Served>>) {
+    let begin = move || {
+        while let Some(turn) = turn.upgrade() {
+            if turn.make(|inherited| Served::open(&open, inherited)).is_ok() {
+                break;
+            }
+            drop(turn);
+            thread::sleep(RETRY);
+        }
+    };
+    // Without a thread the inherited flags stay, and the next write opens the store.
+    let _ = thread::Builder::new().name("flipper-fork".to_owned()).spawn(begin);
 }
 
 /// The URL may hold a password; its scheme does not.

@@ -1,9 +1,11 @@
 //! `flipper._flipper`: the Rust core, as the Python package sees it.
 
+mod calls;
 mod check;
 mod client;
 mod errors;
 mod flags;
+mod forks;
 mod objects;
 mod stores;
 
@@ -22,4 +24,11 @@ mod _flipper {
     use crate::objects::register_bucketer;
     #[pymodule_export]
     use crate::stores::{open_consul, open_lax_redis, open_redis, open_url};
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::forks::count();
+        Ok(())
+    }
 }

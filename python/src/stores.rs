@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use flipper::store::{Precondition, Version};
 use flipper::stores::ConsulConsistency;
 use flipper::{
-    ConsulClient, ConsulFeatureFlagStore, Error, ErrorKind, FeatureFlagStore, RedisFeatureFlagStore, blocking,
+    ConsulClient, ConsulFeatureFlagStore, Error, ErrorKind, FeatureFlagStore, RedisFeatureFlagStore, Result, blocking,
 };
 use pyo3::prelude::*;
 use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, RedisResult, TlsCertificates};
@@ -17,19 +19,22 @@ use crate::flags::Flags;
 /// The store that a URL names.
 #[pyfunction]
 pub(crate) fn open_url(py: Python<'_>, url: &str) -> PyResult<Flags> {
-    let store = py.detach(|| flipper::open(url)).or_raise(py)?;
-    Flags::of_store(py, store, url, true)
+    let address = url.to_owned();
+    Flags::of_store(py, move || flipper::open(&address), url, None)
 }
 
 /// A Redis store at a URL; an `UnauthorizedError` if its user lacks what the store needs to read, and with `writes` to write.
 #[pyfunction]
 pub(crate) fn open_redis(py: Python<'_>, url: &str, base_key: Option<&str>, writes: bool) -> PyResult<Flags> {
-    let store = py.detach(|| RedisFeatureFlagStore::from_url(url)).or_raise(py)?;
-    let store = match base_key {
-        Some(base_key) => store.base_key(base_key),
-        None => store,
+    let (address, base_key) = (url.to_owned(), base_key.map(str::to_owned));
+    let open = move || {
+        let store = RedisFeatureFlagStore::from_url(&address)?;
+        Ok(match &base_key {
+            Some(base_key) => store.base_key(base_key),
+            None => store,
+        })
     };
-    of_redis(py, store, url, writes)
+    of_redis(py, open, url, writes)
 }
 
 /// A Redis store with TLS, at a URL without the files, that does not look at all that a certificate says. `certificate`: whether an
@@ -57,11 +62,18 @@ pub(crate) fn open_lax_redis(
     // The driver's message could hold a part of the URL.
     let refused = |_| Error::new(ErrorKind::InvalidInput).with_message("not a Redis server with TLS, or not its files");
     let client = client.map_err(refused).or_raise(py)?;
-    of_redis(py, RedisFeatureFlagStore::new(client).base_key(base_key), url, writes)
+    let base_key = base_key.to_owned();
+    of_redis(py, move || Ok(RedisFeatureFlagStore::new(client.clone()).base_key(&base_key)), url, writes)
 }
 
 /// A user who may only do what the original library does, `GET` and `SET`, is for the caller to serve.
-fn of_redis(py: Python<'_>, store: RedisFeatureFlagStore, url: &str, writes: bool) -> PyResult<Flags> {
+fn of_redis(
+    py: Python<'_>,
+    open: impl Fn() -> Result<RedisFeatureFlagStore> + Send + Sync + 'static,
+    url: &str,
+    writes: bool,
+) -> PyResult<Flags> {
+    let store = py.detach(&open).or_raise(py)?;
     // No flag has this version, so that nothing is deleted.
     let none = Precondition::Unchanged(Version::opaque(*b"none"));
     let asked = py.detach(|| match writes {
@@ -74,7 +86,8 @@ fn of_redis(py: Python<'_>, store: RedisFeatureFlagStore, url: &str, writes: boo
         Ok(()) => false,
     };
     // One that is away is not waited for any longer, and may be back later.
-    let flags = Flags::of_store(py, store.clone(), url, !is_away)?;
+    let opened = move || Ok(Arc::new(open()?) as Arc<dyn FeatureFlagStore>);
+    let flags = Flags::of_store(py, opened, url, is_away.then_some(Duration::ZERO))?;
     if !is_away && flags.is_behind() {
         match py.detach(|| blocking::wait(store.list())) {
             Err(error) if error.kind() == ErrorKind::Unauthorized => return Err(error).or_raise(py),
@@ -139,6 +152,9 @@ pub(crate) fn open_consul(
     if let Some(key) = key {
         client = client.client_key(key);
     }
-    let store = py.detach(|| ConsulFeatureFlagStore::new(client.build()?).base_key(base_key)).or_raise(py)?;
-    Flags::of_store(py, store, address, true)
+    let base_key = base_key.to_owned();
+    let open = move || -> Result<Arc<dyn FeatureFlagStore>> {
+        Ok(Arc::new(ConsulFeatureFlagStore::new(client.clone().build()?).base_key(&base_key)?))
+    };
+    Flags::of_store(py, open, address, None)
 }

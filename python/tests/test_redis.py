@@ -5,9 +5,16 @@ import logging
 import socket
 import threading
 import time
+from unittest import mock
 
 import pytest
-from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError, RedisFeatureFlagStore
+from flipper import (
+    Condition,
+    FeatureFlagClient,
+    FlagDoesNotExistError,
+    MemoryFeatureFlagStore,
+    RedisFeatureFlagStore,
+)
 from flipper.contrib.native import NativeFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidInputError, UnreadableFlagError
@@ -182,6 +189,23 @@ def test_a_store_whose_methods_a_test_has_replaced_calls_them(monkeypatch):
     monkeypatch.setattr(RedisFeatureFlagStore, "get", lambda self, name: None)
     store = RedisFeatureFlagStore(redis.Redis(port=1))
     assert not is_served(store) and not FeatureFlagClient(store).is_enabled("F")
+
+
+def test_a_client_calls_the_methods_that_a_test_patches_on_the_class(server, base_key):
+    client = FeatureFlagClient(RedisFeatureFlagStore(redis.Redis(port=server.port), base_key))
+    memory = FeatureFlagClient(MemoryFeatureFlagStore())
+    for each in (client, memory):
+        each.create("F", is_enabled=True)
+        assert each.is_enabled("F")
+        cls = MemoryFeatureFlagStore if each is memory else RedisFeatureFlagStore
+        with mock.patch.object(cls, "get", return_value=None) as get:
+            assert not each.is_enabled("F") and not each.get("F").is_enabled() and not each.exists("F")
+            get.assert_called_with("F")
+        assert each.is_enabled("F") and each.get("F").is_enabled() and not each._flags.is_replaced
+        with mock.patch.object(cls, "set", autospec=True) as set_:
+            each.disable("F")
+            assert set_.call_args.args[1:] == ("F", False)
+        assert each.is_enabled("F")
 
 
 def test_what_others_have_stored_is_kept_or_skipped(fake):

@@ -198,6 +198,34 @@ def test_a_server_with_the_original_calls_is_called():
     use(store)
 
 
+def test_a_late_answer_is_not_taken_for_that_of_the_next_call():
+    waits, begun = threading.Event(), threading.Event()
+
+    class Slow(Processor):
+        """Answers what it does not know when the client has given it up."""
+
+        def process(self, iprot, oprot):
+            # Each connection has a thread of its own.
+            if not begun.is_set():
+                begun.set()
+                waits.wait(30)
+            return super().process(iprot, oprot)
+
+    port = free_port()
+    listener = TSocket.TServerSocket(host="127.0.0.1", port=port)
+    factories = TTransport.TBufferedTransportFactory(), TBinaryProtocol.TBinaryProtocolFactory()
+    server = TServer.TThreadedServer(Slow(Handler(MemoryFeatureFlagStore())), listener, *factories, daemon=True)
+    listener.listen()
+    listener.listen = lambda: None
+    threading.Thread(target=server.serve, daemon=True).start()
+    client = client_of(port)
+    client._iprot.trans._TBufferedTransport__trans.setTimeout(200)
+    store = ThriftRPCFeatureFlagStore(client)
+    assert begun.is_set() and not is_served(store)
+    waits.set()
+    use(store)
+
+
 def test_a_server_that_is_down_at_first():
     client = client_of(free_port(), opens=False)
     store = ThriftRPCFeatureFlagStore(client)

@@ -1,14 +1,24 @@
 //! The one thread that this crate starts for timers and background tasks, so that callers need no runtime.
+//!
+//! Threads do not survive a fork, so a forked process starts its own.
 
 use std::cell::Cell;
 use std::future::pending;
 use std::io;
-use std::sync::OnceLock;
+use std::process;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::runtime::{Builder, Handle};
 
-static HANDLE: OnceLock<Result<Handle, String>> = OnceLock::new();
+/// Of the process that asked last. No lock: its holder may be a thread that a fork left behind.
+static PROCESS: ArcSwapOption<&'static Process> = ArcSwapOption::const_empty();
+
+struct Process {
+    id: u32,
+    handle: OnceLock<Result<Handle, String>>,
+}
 
 thread_local! {
     static IS_THIS_THREAD: Cell<bool> = const { Cell::new(false) };
@@ -16,7 +26,20 @@ thread_local! {
 
 /// The runtime of the process's flipper thread. The first call starts it.
 pub(crate) fn handle() -> Result<&'static Handle, &'static str> {
-    HANDLE.get_or_init(|| start().map_err(|error| error.to_string())).as_ref().map_err(String::as_str)
+    let handle = &this_process().handle;
+    handle.get_or_init(|| start().map_err(|error| error.to_string())).as_ref().map_err(String::as_str)
+}
+
+fn this_process() -> &'static Process {
+    let id = process::id();
+    let known =
+        |process: &Option<Arc<&'static Process>>| process.as_deref().copied().filter(|process| process.id == id);
+    if let Some(process) = known(&PROCESS.load()) {
+        return process;
+    }
+    let new: &'static Process = Box::leak(Box::new(Process { id, handle: OnceLock::new() }));
+    let found = PROCESS.rcu(|process| Some(Arc::new(known(process).unwrap_or(new))));
+    known(&found).unwrap_or(new)
 }
 
 /// Whether this is the flipper thread, which must not block: it would wait for itself.

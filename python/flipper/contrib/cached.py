@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -24,7 +25,18 @@ class ExpiringCache:
         self._size = size
         self._ttl = ttl
         self._entries: OrderedDict[str, tuple[Any, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._held = threading.Lock()
+        self._process = os.getpid()
+
+    @property
+    def _lock(self) -> threading.Lock:
+        if self._process != os.getpid():
+            # A thread of the parent's may hold it, which is not in this process.
+            self._begin()
+        return self._held
 
     def __getitem__(self, key: str) -> Any:
         with self._lock:

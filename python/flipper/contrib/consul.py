@@ -12,14 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from flipper import _flipper
-from flipper.exceptions import FlagDoesNotExistError, FlipperError, InvalidInputError
+from flipper.exceptions import FlipperError, InvalidInputError
 
 from ._clients import consul as clients
-from ._clients import methods_of
-from .interface import AbstractFeatureFlagStore
-from .native import NativeFeatureFlagStore
-from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from .util.date import now
+from .native import ClientFeatureFlagStore, NativeFeatureFlagStore, serve
+from .storage import FeatureFlagStoreItem
 
 log = logging.getLogger(__name__)
 
@@ -30,23 +27,13 @@ PATIENCE = 2.0
 PAUSE = 1.0
 
 
-class ConsulFeatureFlagStore(AbstractFeatureFlagStore):
+class ConsulFeatureFlagStore(ClientFeatureFlagStore):
     """Keeps flags in Consul, at the keys `base_key/NAME`, and all of them in memory.
 
     `consul`: a URL, such as `consul://localhost:8500/features`, or a client. Of a `consul.Consul` the address, the token, the
     datacenter and the settings for TLS are read once, and the store has connections of its own. Any other client is called, by a
     thread that waits for changes: a fake, a subclass, one that goes through a proxy. So it is for a subclass of this class.
     """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> ConsulFeatureFlagStore:
-        """The store that suits the client."""
-        is_own = cls is ConsulFeatureFlagStore and methods_of(cls) == _METHODS
-        flags = _open(*args, **kwargs) if is_own else None
-        if flags is None:
-            return super().__new__(cls)
-        served = super().__new__(_Served)  # pyright: ignore[reportArgumentType]
-        served._flags = flags  # pyright: ignore[reportAttributeAccessIssue]
-        return served
 
     def __init__(self, consul: Any, base_key: str = BASE_KEY) -> None:
         if isinstance(consul, str):
@@ -61,27 +48,12 @@ class ConsulFeatureFlagStore(AbstractFeatureFlagStore):
         self._start()
         self._is_here.wait(PATIENCE)
 
-    def create(
-        self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
-    ) -> FeatureFlagStoreItem:
-        """Creates a flag, or overwrites it."""
-        return self._save(FeatureFlagStoreItem(feature_name, is_enabled, FeatureFlagStoreMeta(now(), client_data)))
-
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """The flag of this name, or `None`."""
         if self._process != os.getpid():
             # A fork has no threads of its parent's.
             self._start()
         return self._held.get(feature_name)
-
-    def set(self, feature_name: str, is_enabled: bool) -> None:
-        """Enables or disables a flag, which is created if it does not exist."""
-        item = self._copy(feature_name)
-        if item is None:
-            self.create(feature_name, is_enabled)
-            return
-        item._is_enabled = is_enabled
-        self._save(item)
 
     def delete(self, feature_name: str) -> None:
         """Deletes the flag, if there is one."""
@@ -97,14 +69,6 @@ class ConsulFeatureFlagStore(AbstractFeatureFlagStore):
         items = self._held
         names = sorted(items)[offset:]
         return iter([items[name] for name in (names if limit is None else names[:limit])])
-
-    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
-        """Replaces a flag's meta data."""
-        item = self._copy(feature_name)
-        if item is None:
-            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist")
-        item._meta = meta
-        self._save(item)
 
     def _copy(self, feature_name: str) -> FeatureFlagStoreItem | None:
         item = self.get(feature_name)
@@ -199,9 +163,6 @@ def _number(index: Any) -> int:
     return int(index) if isinstance(index, (int, str)) and str(index).isdecimal() else 0
 
 
-_METHODS = methods_of(ConsulFeatureFlagStore)
-
-
 class _Served(NativeFeatureFlagStore, ConsulFeatureFlagStore):
     def __init__(self, consul: Any, base_key: str = BASE_KEY) -> None:
         NativeFeatureFlagStore.__init__(self, self._flags)
@@ -233,3 +194,6 @@ def _base_key(consul: Any, base_key: str) -> str:
         return base_key
     url = urlsplit(consul)
     return unquote(url.path.strip("/")) or parse_qs(url.query).get("base_key", [base_key])[0]
+
+
+serve(ConsulFeatureFlagStore, _Served, _open)

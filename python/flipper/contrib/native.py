@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import weakref
+from abc import ABCMeta
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from flipper import _flipper
 from flipper.bucketing import BucketerFactory, NoOpBucketer
@@ -16,6 +19,8 @@ from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .util import date
 
 _METHODS = ("create", "get", "set", "delete", "list", "set_meta")
+
+_Store = TypeVar("_Store", bound="ClientFeatureFlagStore")
 
 
 class Draft:
@@ -75,11 +80,26 @@ def _rule(rule: Any, read: Callable[[dict[str, Any]], Any]) -> Any:
     return read(cast(dict[str, Any], rule)) if isinstance(rule, dict) else rule
 
 
-class NativeFeatureFlagStore(AbstractFeatureFlagStore):
+class StoreType(ABCMeta):
+    """The class of classes of stores. A method that a test patches on a class is called by the clients that there are, too."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _METHODS:
+            _patched(cls, name)
+
+    def __delattr__(cls, name: str) -> None:
+        super().__delattr__(name)
+        if name in _METHODS:
+            _patched(cls, name)
+
+
+class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
     """A store of the Rust library, by the methods of a Python store. All its flags are in memory, and reads are answered there."""
 
     def __init__(self, flags: _flipper.Flags) -> None:
         self._flags = flags
+        _STORES[id(self)] = self
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -176,6 +196,87 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore):
         return f"{type(self).__name__}({self._flags!r})"
 
 
+class ClientFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
+    """A store that takes a client. One that can be read is served by the Rust library, any other is called."""
+
+    def __new__(cls: type[_Store], *args: Any, **kwargs: Any) -> _Store:
+        """The store that suits the client."""
+        served = _SERVED.get(cls)
+        flags = served.open(*args, **kwargs) if served is not None and _methods_of(cls) == served.methods else None
+        if served is None or flags is None:
+            return super().__new__(cls)  # pyright: ignore[reportArgumentType]
+        store: Any = super().__new__(served.by)  # pyright: ignore[reportArgumentType]
+        store._flags = flags
+        return cast(_Store, store)
+
+    def create(
+        self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
+    ) -> FeatureFlagStoreItem | None:
+        """Creates a flag, or overwrites it."""
+        return self._save(FeatureFlagStoreItem(feature_name, is_enabled, FeatureFlagStoreMeta(date.now(), client_data)))
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Enables or disables a flag, which is created if it does not exist."""
+        item = self._copy(feature_name)
+        if item is None:
+            self.create(feature_name, is_enabled)
+            return
+        item._is_enabled = is_enabled
+        self._save(item)
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        """Replaces a flag's meta data."""
+        item = self._copy(feature_name)
+        if item is None:
+            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist")
+        item._meta = meta
+        self._save(item)
+
+    def _copy(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """The flag, to be changed."""
+        return self.get(feature_name)
+
+    def _save(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+        raise NotImplementedError
+
+
+class _Serving(NamedTuple):
+    by: type[NativeFeatureFlagStore]
+    open: Callable[..., _flipper.Flags | None]
+    methods: tuple[Any, ...]
+
+
+_SERVED: dict[type, _Serving] = {}
+_STORES: weakref.WeakValueDictionary[int, NativeFeatureFlagStore] = weakref.WeakValueDictionary()
+
+
+def serve(
+    store: type[ClientFeatureFlagStore],
+    by: type[NativeFeatureFlagStore],
+    open: Callable[..., _flipper.Flags | None],
+) -> None:
+    """Has stores of exactly this class served by another one, where `open` returns flags for the arguments."""
+    _SERVED[store] = _Serving(by, open, _methods_of(store))
+
+
+def _methods_of(store: type) -> tuple[Any, ...]:
+    return tuple(inspect.getattr_static(store, name) for name in _METHODS)
+
+
+_OWN = _methods_of(NativeFeatureFlagStore)
+
+
+def _patched(cls: type, name: str) -> None:
+    if served := _SERVED.get(cls):
+        method = inspect.getattr_static(cls, name)
+        if method is not served.methods[_METHODS.index(name)]:
+            type.__setattr__(served.by, name, method)
+        elif name in vars(served.by):
+            type.__delattr__(served.by, name)
+    for store in list(_STORES.values()):
+        store._flags.patch(_methods_of(type(store)) != _OWN)
+
+
 def _check_name(feature_name: Any) -> None:
     if not isinstance(feature_name, str):
         raise TypeError(f"a flag's name is a str, not {type(feature_name).__name__}")
@@ -202,6 +303,4 @@ def store_of(store: Any) -> _flipper.Flags | None:
         return _flipper.Flags.connect(store)
     if not isinstance(store, NativeFeatureFlagStore):
         return None
-    if any(getattr(type(store), name) is not getattr(NativeFeatureFlagStore, name) for name in _METHODS):
-        return None
-    return store._flags
+    return store._flags if _methods_of(type(store)) == _OWN else None

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from flipper import _flipper
 from flipper.exceptions import (
-    FlagDoesNotExistError,
     FlipperError,
     InvalidInputError,
     UnauthorizedError,
@@ -18,11 +17,8 @@ from flipper.exceptions import (
 )
 
 from ._clients import redis as clients
-from ._clients import methods_of
-from .interface import AbstractFeatureFlagStore
-from .native import NativeFeatureFlagStore
-from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from .util.date import now
+from .native import ClientFeatureFlagStore, NativeFeatureFlagStore, serve
+from .storage import FeatureFlagStoreItem
 from .util.iter import batchify
 
 log = logging.getLogger(__name__)
@@ -31,7 +27,7 @@ BASE_KEY = "features"
 DEFAULT_LIST_METHOD_BATCH_SIZE = 100
 
 
-class RedisFeatureFlagStore(AbstractFeatureFlagStore):
+class RedisFeatureFlagStore(ClientFeatureFlagStore):
     """Keeps flags in Redis, at the keys `base_key/NAME`.
 
     `redis`: a URL, such as `redis://localhost/0`, or a client. Of a real client of `redis` or `valkey` the address, the database, the
@@ -39,16 +35,6 @@ class RedisFeatureFlagStore(AbstractFeatureFlagStore):
     those of the server; one that is away is waited for in the background. Any other client is called with each check and write: a
     fake, a subclass, one with another way to log in. So it is for a subclass of this class.
     """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> RedisFeatureFlagStore:
-        """The store that suits the client."""
-        is_own = cls is RedisFeatureFlagStore and methods_of(cls) == _METHODS
-        flags = _open(*args, **kwargs) if is_own else None
-        if flags is None:
-            return super().__new__(cls)
-        served = super().__new__(_Served)  # pyright: ignore[reportArgumentType]
-        served._flags = flags  # pyright: ignore[reportAttributeAccessIssue]
-        return served
 
     def __init__(
         self,
@@ -63,25 +49,10 @@ class RedisFeatureFlagStore(AbstractFeatureFlagStore):
         self.base_key = base_key
         self.list_method_batch_size = list_method_batch_size
 
-    def create(
-        self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
-    ) -> FeatureFlagStoreItem:
-        """Creates a flag, or overwrites it."""
-        return self._save(FeatureFlagStoreItem(feature_name, is_enabled, FeatureFlagStoreMeta(now(), client_data)))
-
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """The flag of this name, or `None`."""
         serialized = self._redis.get(self._key_name(feature_name))
         return _item(feature_name, serialized) if serialized else None
-
-    def set(self, feature_name: str, is_enabled: bool) -> None:
-        """Enables or disables a flag, which is created if it does not exist."""
-        item = self.get(feature_name)
-        if item is None:
-            self.create(feature_name, is_enabled)
-            return
-        item._is_enabled = is_enabled
-        self._save(item)
 
     def delete(self, feature_name: str) -> None:
         """Deletes the flag, if there is one."""
@@ -99,14 +70,6 @@ class RedisFeatureFlagStore(AbstractFeatureFlagStore):
                     yield _item(key, serialized)
                 except FlipperError:
                     log.warning("the value of the key %r is no flag", key)
-
-    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
-        """Replaces a flag's meta data."""
-        item = self.get(feature_name)
-        if item is None:
-            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist")
-        item._meta = meta
-        self._save(item)
 
     def _save(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
         self._redis.set(self._key_name(item.feature_name), item.serialize())
@@ -132,9 +95,6 @@ class RedisFeatureFlagStore(AbstractFeatureFlagStore):
     def __repr__(self) -> str:
         # That of a client may hold a password.
         return f"RedisFeatureFlagStore({self.base_key!r})"
-
-
-_METHODS = methods_of(RedisFeatureFlagStore)
 
 
 class _Served(NativeFeatureFlagStore, RedisFeatureFlagStore):
@@ -198,3 +158,6 @@ def _item(name: str, serialized: Any) -> FeatureFlagStoreItem:
         return FeatureFlagStoreItem.deserialize(data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableFlagError(f"what is stored for the flag {name!r} is no flag") from error
+
+
+serve(RedisFeatureFlagStore, _Served, _open)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -87,10 +88,17 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
 class _Replica:
     def __init__(self, store: AbstractFeatureFlagStore) -> None:
         self.store = store
+        self._begin()
+
+    def _begin(self) -> None:
         self._last: _Write | None = None
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def write(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Write:
+        if self._process != os.getpid():
+            # A fork has no threads of its parent's, one of which may hold the lock.
+            self._begin()
         with self._lock:
             self._last = write = _Write(self.store, method, args, kwargs, self._last)
             write.start()

@@ -14,16 +14,14 @@ from flipper.conditions import Condition
 from flipper.exceptions import FlagDoesNotExistError, InvalidInputError
 
 from ._clients import thrift as clients
-from ._clients import methods_of
-from .interface import AbstractFeatureFlagStore
-from .native import NativeFeatureFlagStore
+from .native import ClientFeatureFlagStore, NativeFeatureFlagStore, serve
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .util.date import now
 
 log = logging.getLogger(__name__)
 
 
-class ThriftRPCFeatureFlagStore(AbstractFeatureFlagStore):
+class ThriftRPCFeatureFlagStore(ClientFeatureFlagStore):
     """Flags of a server with the Thrift service `FeatureFlagStore`.
 
     `client`: a URL, such as `thrift://localhost:9090`, or a client of `flipper_thrift`. Of a real one the address, the transport and
@@ -31,16 +29,6 @@ class ThriftRPCFeatureFlagStore(AbstractFeatureFlagStore):
     and all flags in memory. Any other client is called with each check and write, by one thread at a time: a fake, a subclass, one
     whose server has only the calls of the original library. So it is for a subclass of this class.
     """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> ThriftRPCFeatureFlagStore:
-        """The store that suits the client."""
-        is_own = cls is ThriftRPCFeatureFlagStore and methods_of(cls) == _METHODS
-        flags = _open(*args, **kwargs) if is_own else None
-        if flags is None:
-            return super().__new__(cls)
-        served = super().__new__(_Served)  # pyright: ignore[reportArgumentType]
-        served._flags = flags  # pyright: ignore[reportAttributeAccessIssue]
-        return served
 
     def __init__(self, client: Any, ttypes: Any = None) -> None:
         if isinstance(client, str):
@@ -156,9 +144,6 @@ def _condition(stored: dict[str, list[Any]]) -> Condition:
     )
 
 
-_METHODS = methods_of(ThriftRPCFeatureFlagStore)
-
-
 class _Served(NativeFeatureFlagStore, ThriftRPCFeatureFlagStore):
     def __init__(self, client: Any, ttypes: Any = None) -> None:
         NativeFeatureFlagStore.__init__(self, self._flags)
@@ -181,3 +166,6 @@ def _open(client: Any, ttypes: Any = None) -> _flipper.Flags | None:
             raise
         # An address that is good for the client alone.
         return None
+
+
+serve(ThriftRPCFeatureFlagStore, _Served, _open)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -42,18 +41,16 @@ class FlipperEventEmitter(IEventEmitter):
     """Calls listeners in the order in which they were added. What one raises passes through, and ends the event."""
 
     def __init__(self) -> None:
-        # A dict keeps the order, and a listener that is added twice is called once.
+        # A dict keeps the order, and a listener that is added twice is called once. Each change is one step of a dict, so no lock
+        # is needed, which a fork could leave held.
         self._listeners: dict[Any, dict[Listener, Listener]] = {}
-        self._lock = threading.RLock()
 
     def emit(self, event: Any, *args: Any, **kwargs: Any) -> bool:
         """Calls the listeners of this event, and says whether there are any."""
         listeners = self._listeners.get(event)
         if not listeners:
             return False
-        with self._lock:
-            called = list(listeners.values())
-        for listener in called:
+        for listener in list(listeners.values()):
             listener(*args, **kwargs)
         return True
 
@@ -78,26 +75,22 @@ class FlipperEventEmitter(IEventEmitter):
         return f
 
     def _add(self, event: Any, listener: Listener, called: Listener) -> None:
-        with self._lock:
-            self._listeners.setdefault(event, {})[listener] = called
+        self._listeners.setdefault(event, {})[listener] = called
 
     def remove_listener(self, event: Any, f: Listener) -> None:
         """Removes a listener; one that is not there is a `KeyError`."""
-        with self._lock:
-            del self._listeners.get(event, {})[f]
+        del self._listeners.get(event, {})[f]
 
     def remove_all_listeners(self, event: Any = None) -> None:
         """Removes the listeners of this event, or of all."""
-        with self._lock:
-            if event is None:
-                self._listeners.clear()
-            else:
-                self._listeners.pop(event, None)
+        if event is None:
+            self._listeners.clear()
+        else:
+            self._listeners.pop(event, None)
 
     def listeners(self, event: Any) -> list[Listener]:
         """The listeners of this event, in order."""
-        with self._lock:
-            return list(self._listeners.get(event, ()))
+        return list(self._listeners.get(event, ()))
 
     def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Adds all methods of a subscriber."""

@@ -31,11 +31,6 @@ def is_untouched(value: object, *methods: str) -> bool:
     )
 
 
-def methods_of(store: type) -> tuple[Any, ...]:
-    """The methods of a class of stores, which a test may have replaced."""
-    return tuple(getattr(store, name) for name in ("create", "get", "set", "delete", "list", "set_meta"))
-
-
 def authority(*servers: tuple[Any, Any]) -> str | None:
     """The part of a URL with these hosts and ports; `None` if one is no host or port."""
     parts: list[str] = []

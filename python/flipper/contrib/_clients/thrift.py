@@ -44,14 +44,7 @@ def read(client: Any) -> str | None:
 
 
 def _has_our_calls(client: Any, protocol: Any, transport: Any, socket: Any) -> bool:
-    """Asks the server: over the client's connection if that is open, for a simple server may have but one at a time."""
-    if transport.isOpen():
-        try:
-            client.Describe()
-        except Exception:
-            # Without the call, or lost: the client's next call says so.
-            return False
-        return True
+    """Asks the server, over a connection of its own: an answer that comes too late must not be there for the client's next call."""
     own = type(socket)(socket.host, socket.port)
     own.setTimeout(_PATIENCE)
     own_transport = type(transport)(own)
@@ -59,6 +52,7 @@ def _has_our_calls(client: Any, protocol: Any, transport: Any, socket: Any) -> b
         own_transport.open()
         type(client)(type(protocol)(own_transport)).Describe()
     except Exception:
+        # Without the call, or not there, or a simple server, which has one connection at a time, and the client's is open.
         return False
     finally:
         own_transport.close()

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join;
 use tokio::sync::watch;
 
 use super::doubt::KEPT_FOR;
 use super::shared::Shared;
-use super::snapshot::{self, SnapshotFile};
+use super::snapshot::{self, LastKnown, SnapshotFile};
 use super::{Inner, MirroredFeatureFlagStore, task};
 use crate::background;
+use crate::state::Stored;
 use crate::store::FeatureFlagStore;
 
 /// Makes a [`MirroredFeatureFlagStore`] with non-default settings.
@@ -23,11 +24,12 @@ pub struct MirrorBuilder<S> {
     store: S,
     snapshot_file: Option<PathBuf>,
     doubt_for: Duration,
+    inherited: Option<Vec<Stored>>,
 }
 
 impl<S: FeatureFlagStore> MirrorBuilder<S> {
     pub(super) fn new(store: S) -> Self {
-        Self { store, snapshot_file: None, doubt_for: KEPT_FOR }
+        Self { store, snapshot_file: None, doubt_for: KEPT_FOR, inherited: None }
     }
 
     /// Stores the last known flags in this file too, for a process that starts while the store is unreachable; none by default.
@@ -51,13 +53,23 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         self
     }
 
+    /// Begins with these flags, as with those of a snapshot file: a forked process has the flags of its parent in memory.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn inherited(mut self, flags: Vec<Stored>) -> Self {
+        self.inherited = Some(flags);
+        self
+    }
+
     /// The mirror, which follows the store from now on.
     #[must_use]
     pub fn build(self) -> MirroredFeatureFlagStore<S> {
-        let Self { store, snapshot_file, doubt_for } = self;
+        let Self { store, snapshot_file, doubt_for, inherited } = self;
         let identity = store.identity();
         let file = snapshot_file.map(|path| SnapshotFile::new(path, store.to_string(), &identity));
-        let last_known = file.as_ref().and_then(SnapshotFile::load);
+        let now = SystemTime::now();
+        let inherited = inherited.map(|flags| LastKnown { flags, synced: now, saved: now });
+        let last_known = inherited.or_else(|| file.as_ref().and_then(SnapshotFile::load));
         let shared = Arc::new(Shared::new(store.to_string(), identity, last_known, doubt_for));
         let (closing, closing_receiver) = watch::channel(false);
         let (ended_teller, ended) = watch::channel(false);
