@@ -125,7 +125,8 @@ def build_bare(folder):
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parents[1] / "target"))
     # The symbols of Python are those of the process that loads it.
     environment = {**os.environ, "PYO3_BUILD_EXTENSION_MODULE": "1"}
-    build = ["cargo", "build", "--quiet", "--release", "--locked", "--package", "flipper-python", "--example", "bare"]
+    build = ["cargo", "build", "--quiet", "--release", "--locked", "--package", "flipper-python", "--features", "bench"]
+    build += ["--example", "bare"]
     subprocess.run(build, cwd=HERE, env=environment, check=True)
     shutil.copy(target / "release/examples/libbare.so", library)
 
