@@ -19,7 +19,13 @@ import uuid
 from pathlib import Path
 
 import pytest
-from flipper import FeatureFlagClient, MemoryFeatureFlagStore, RedisFeatureFlagStore
+from flipper import (
+    CachedFeatureFlagStore,
+    FeatureFlagClient,
+    MemoryFeatureFlagStore,
+    RedisFeatureFlagStore,
+    ReplicatedFeatureFlagStore,
+)
 from flipper.events import EventType
 from servers import PATIENCE, consul_agent, flipper_serve, free_port, missing, package, process, redis_server, wait_until
 
@@ -219,6 +225,20 @@ def test_a_child_whose_server_is_away_checks_what_it_inherited(tmp_path):
         with redis_server(tmp_path, port=port):
             FeatureFlagClient.connect(f"redis://127.0.0.1:{port}").create("AFTER")
             child.next()
+
+
+def test_a_lock_that_is_held_during_the_fork():
+    cached = CachedFeatureFlagStore(MemoryFeatureFlagStore())
+    replicated = ReplicatedFeatureFlagStore(MemoryFeatureFlagStore(), MemoryFeatureFlagStore())
+
+    def work(report):
+        for store in (cached, replicated):
+            client = FeatureFlagClient(store)
+            client.create("F", is_enabled=True)
+            report(client.is_enabled("F"))
+
+    with cached._cache._lock, replicated._replicas[0]._lock, Child(work) as child:
+        assert child.next() and child.next()
 
 
 def test_a_fork_in_the_middle_of_a_write(url):
