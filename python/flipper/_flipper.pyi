@@ -1,18 +1,19 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
+
+from typing_extensions import Self
+
+__all__ = ["Client", "Flag", "Flags", "add_checks", "open_consul", "open_lax_redis", "open_redis", "open_url", "register_bucketer"]
 
 class Client:
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def _check(self, flags: Flags) -> None: ...
-    def is_enabled(self, feature_name: str, default: Any = False, **conditions: Any) -> bool:
-        """Whether the flag is on for these conditions; `default` if there is no such flag."""
 
 class Flag:
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def _check(self, client: Client, name: str) -> None: ...
-    def is_enabled(self, default: Any = False, **conditions: Any) -> bool:
-        """Whether the flag is on for these conditions; `default` if there is no such flag."""
 
+@final
 class Flags:
     @staticmethod
     def memory(now: float | None = None) -> Flags: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _flipper
 from .bucketing.base import AbstractBucketer
@@ -61,8 +61,14 @@ class FeatureFlagClient(_flipper.Client):
 
     events = property(get_events, set_events)
 
-    # `is_enabled` is added below. It calls this where it has no answer: for a store in Python, a value of a class of the
-    # program's own, a comparison that raises.
+    if TYPE_CHECKING:
+
+        def is_enabled(self, feature_name: str, default: Any = False, **conditions: Any) -> bool:
+            """Whether the flag is on for these conditions; `default` if there is no such flag."""
+            ...
+
+    # It is added below, and calls this where it has no answer: for a store in Python, a value of a class of the program's own, a
+    # comparison that raises.
     def _is_enabled(self, feature_name: str, default: Any, conditions: dict[str, Any]) -> Any:
         native = None if self._flags is None else self._native()
         try:

@@ -34,6 +34,8 @@ def is_enabled(
         kind: Any = type(function)
         if kind in (staticmethod, classmethod):
             return cast(F, kind(decorator(cast(Any, function).__func__)))
+        if not callable(function):
+            raise TypeError(f"only what can be called can be decorated, not {type(function).__name__}")
 
         def chosen() -> Callable[..., Any] | None:
             return function if flags.is_enabled(feature_name) else redirect

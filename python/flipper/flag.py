@@ -20,14 +20,24 @@ class FeatureFlag(_flipper.Flag):
         self._name = feature_name
         self._client = client
         if isinstance(client, _flipper.Client):
-            self._check(client, feature_name)
+            try:
+                self._check(client, feature_name)
+            except UnicodeEncodeError:
+                # No flag has this name, which the client finds with each call.
+                pass
 
     @property
     def name(self) -> str:
         """The flag's name."""
         return self._name
 
-    # `is_enabled` is added with the client's. It calls this where the client's own check is not the one to ask.
+    if TYPE_CHECKING:
+
+        def is_enabled(self, default: Any = False, **conditions: Any) -> bool:
+            """Whether the flag is on for these conditions; `default` if there is no such flag."""
+            ...
+
+    # It is added with the client's, and calls this where the client's own check is not the one to ask.
     def _is_enabled(self, default: Any, conditions: dict[str, Any]) -> Any:
         return self._client.is_enabled(self._name, default=default, **conditions)
 

@@ -4,9 +4,12 @@ import contextlib
 import enum
 import gc
 import inspect
+import resource
 import sys
 import threading
+import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -77,12 +80,13 @@ def test_a_client_without_flags_raises():
 
 
 class Strange:
-    """Raises wherever it is compared."""
+    """Raises wherever it is compared or hashed."""
 
     def __eq__(self, other):
         raise RuntimeError("compared")
 
-    __hash__ = None
+    def __hash__(self):
+        raise RuntimeError("hashed")
 
 
 def test_what_a_comparison_raises_passes_through(on):
@@ -225,6 +229,59 @@ def test_references_are_given_back(on):
         assert call_references == [0] * len(objects), index
 
 
+def resident():
+    """The bytes of memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="without /proc")
+def test_no_call_leaks(on):
+    on.create("COND", is_enabled=True)
+    on.add_condition("COND", Condition(a=1, b__in=[1, 2]))
+    on.create("OWN", is_enabled=True)
+    on.set_bucketer("OWN", ConsistentHashPercentageBucketer(percentage=Percentage(0.5)))
+    flag, strange, surrogate = on.get("COND"), Strange(), "\ud800" * 20
+    many = {f"k{index}": str(index) for index in range(20)}
+    calls = [
+        (100_000, lambda: on.is_enabled("ON")),
+        (100_000, lambda: on.is_enabled("NONE", strange)),
+        (100_000, lambda: on.is_enabled(feature_name="NONE", default=strange)),
+        (100_000, lambda: on.is_enabled("COND", a=1, b=2)),
+        (100_000, lambda: on.is_enabled("OWN", user_id=7)),
+        (100_000, lambda: on.is_enabled("ON", **many)),
+        (100_000, lambda: flag.is_enabled(a=1)),
+        (10_000, lambda: on.is_enabled("COND", a=strange)),
+        (10_000, lambda: on.is_enabled("COND", b=strange)),
+        (10_000, lambda: on.is_enabled("COND", a=10**30)),
+        (10_000, lambda: on.is_enabled("COND", a=surrogate)),
+        (10_000, lambda: on.is_enabled("COND", **{surrogate: 1})),
+        (10_000, lambda: on.is_enabled("OWN", user_id=strange)),
+        (10_000, lambda: on.is_enabled(surrogate)),
+        (10_000, lambda: flag.is_enabled(a=strange)),
+        (10_000, lambda: flag.is_enabled(1, default=2)),
+        (10_000, lambda: on.is_enabled()),
+        (10_000, lambda: on.is_enabled("ON", 1, 2)),
+        (10_000, lambda: on.is_enabled("ON", feature_name="ON")),
+        (10_000, lambda: on.is_enabled(strange)),
+    ]
+    for index, (count, call) in enumerate(calls):
+        repeat(call, 1000)
+        blocks, before = sys.getallocatedblocks(), resident()
+        repeat(call, count)
+        assert sys.getallocatedblocks() - blocks < 100, index
+        # What Rust allocates: 20 bytes for each call of the fast way.
+        assert resident() - before < 2_000_000, index
+
+
+def repeat(call, count):
+    for _ in range(count):
+        try:
+            call()
+        except (TypeError, RuntimeError):
+            pass
+
+
 def test_clients_and_stores_are_freed():
     import weakref
 
@@ -267,3 +324,42 @@ def test_checks_and_writes_of_many_threads(on):
         thread.join()
     assert not failures
     assert list(on.get_meta("ON")["conditions"][0]) == ["a"]
+
+
+def test_a_thousand_threads_check_while_flags_flip(on):
+    on.create("FLIPS")
+    on.add_condition("ON", Condition(a=1))
+    threads, stop = [], threading.Event()
+    begin = threading.Barrier(1001)
+    seen, failures = set(), []
+
+    def check():
+        begin.wait()
+        try:
+            while not stop.is_set():
+                seen.add(on.is_enabled("FLIPS"))
+                for answer in (on.is_enabled("ON", a=1), not on.is_enabled("ON", a=2), on.is_enabled("NONE", True)):
+                    if answer is not True:
+                        failures.append(answer)
+        except BaseException as error:
+            failures.append(error)
+
+    size = threading.stack_size(256 * 1024)
+    try:
+        for _ in range(1000):
+            threads.append(threading.Thread(target=check))
+            threads[-1].start()
+    finally:
+        threading.stack_size(size)
+    begin.wait()
+    deadline = time.monotonic() + 60
+    while seen != {True, False} and time.monotonic() < deadline:
+        on.enable("FLIPS")
+        on.disable("FLIPS")
+    for index in range(100):
+        on.set_client_data("ON", {"n": index})
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures and seen == {True, False}
+    assert on.get_client_data("ON") == {"n": 99}

@@ -43,8 +43,9 @@ class BucketerFactory:
     @classmethod
     def create(cls, fields: dict[str, Any]) -> AbstractBucketer:
         """The bucketer of this stored form."""
-        type_name: Any = fields.get("type")
+        type_name: Any = None
         try:
+            type_name = fields["type"]
             bucketer: AbstractBucketer = cls.BUCKETER_MAP[type_name].from_dict(fields)
         except KeyError:
             raise cls.InvalidBucketerTypeError(f"Bucketer type not supported: {type_name}") from None

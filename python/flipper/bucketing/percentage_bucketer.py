@@ -18,6 +18,8 @@ class PercentageBucketer(AbstractBucketer):
             percentage = Percentage()
         elif isinstance(percentage, (int, float)):
             percentage = Percentage(percentage)
+        elif not hasattr(percentage, "value"):
+            raise TypeError(f"a percentage is a number or a Percentage, not {type(percentage).__name__}")
         self._percentage = percentage
 
     @classmethod

@@ -171,7 +171,7 @@ class _Served(NativeFeatureFlagStore, ConsulFeatureFlagStore):
         if self._flags.trouble is not None:
             log.warning("flags are not those of Consul yet: %s", self._flags.trouble)
 
-    __repr__ = ConsulFeatureFlagStore.__repr__
+    __repr__ = ConsulFeatureFlagStore.__repr__  # pyright: ignore[reportAssignmentType]
 
 
 def _open(consul: Any, base_key: str = BASE_KEY) -> _flipper.Flags | None:

@@ -7,7 +7,7 @@ import json
 import weakref
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from flipper import _flipper
 from flipper.bucketing import BucketerFactory, NoOpBucketer
@@ -65,15 +65,19 @@ class Draft:
         objects = FeatureFlagStoreMeta(
             meta["created_date"],
             self.client_data,
-            [Condition.from_dict(each) if isinstance(each, dict) else each for each in self.conditions],
-            BucketerFactory.create(self.bucketer) if isinstance(self.bucketer, dict) else self.bucketer,
+            [_rule(each, Condition.from_dict) for each in self.conditions],
+            _rule(self.bucketer, BucketerFactory.create),
         )
         meta.update(client_data={}, created_date=0, conditions=[], bucketer=NoOpBucketer().to_dict())
         return json.dumps(self._fields), objects
 
 
-def _fields(rule: Any) -> Any:
-    return rule if isinstance(rule, dict) else rule.to_dict()
+def _fields(rule: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], rule) if isinstance(rule, dict) else rule.to_dict()
+
+
+def _rule(rule: Any, read: Callable[[dict[str, Any]], Any]) -> Any:
+    return read(cast(dict[str, Any], rule)) if isinstance(rule, dict) else rule
 
 
 class StoreType(ABCMeta):
@@ -181,7 +185,12 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
             change(draft)
             return draft.finish(self._flags.keeps_objects)
 
-        self._flags.update(feature_name, apply)
+        try:
+            self._flags.update(feature_name, apply)
+        except UnicodeEncodeError as error:
+            if error.object is not feature_name:
+                raise
+            raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist") from None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._flags!r})"
@@ -195,10 +204,10 @@ class ClientFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
         served = _SERVED.get(cls)
         flags = served.open(*args, **kwargs) if served is not None and _methods_of(cls) == served.methods else None
         if served is None or flags is None:
-            return super().__new__(cls)
-        store: Any = super().__new__(served.by)
+            return super().__new__(cls)  # pyright: ignore[reportArgumentType]
+        store: Any = super().__new__(served.by)  # pyright: ignore[reportArgumentType]
         store._flags = flags
-        return store  # type: ignore[no-any-return]
+        return cast(_Store, store)
 
     def create(
         self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from flipper import _flipper
@@ -89,7 +89,7 @@ class RedisFeatureFlagStore(ClientFeatureFlagStore):
 
     def _values(self, keys: Iterable[str]) -> Any:
         # A cluster has keys on several servers.
-        get = self._redis.mget_nonatomic if hasattr(type(self._redis), "mget_nonatomic") else self._redis.mget
+        get = self._redis.mget_nonatomic if hasattr(type(cast(object, self._redis)), "mget_nonatomic") else self._redis.mget
         return get([*keys])
 
     def __repr__(self) -> str:
@@ -111,7 +111,7 @@ class _Served(NativeFeatureFlagStore, RedisFeatureFlagStore):
         if self._flags.trouble is not None:
             log.warning("flags are not those of Redis yet: %s", self._flags.trouble)
 
-    __repr__ = RedisFeatureFlagStore.__repr__
+    __repr__ = RedisFeatureFlagStore.__repr__  # pyright: ignore[reportAssignmentType]
 
 
 def _open(

@@ -152,7 +152,7 @@ class _Served(NativeFeatureFlagStore, ThriftRPCFeatureFlagStore):
         if self._flags.trouble is not None:
             log.warning("flags are not those of the Thrift server yet: %s", self._flags.trouble)
 
-    __repr__ = ThriftRPCFeatureFlagStore.__repr__
+    __repr__ = ThriftRPCFeatureFlagStore.__repr__  # pyright: ignore[reportAssignmentType]
 
 
 def _open(client: Any, ttypes: Any = None) -> _flipper.Flags | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,10 @@ class IEventEmitter(metaclass=ABCMeta):
     @abstractmethod
     def remove_listener(self, event: Any, f: Listener) -> None:
         """Removes a listener."""
+
+    def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
+        """Adds all methods of a subscriber. An emitter of your own need not have this."""
+        raise NotImplementedError
 
     @abstractmethod
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
@@ -52,14 +57,14 @@ class FlipperEventEmitter(IEventEmitter):
     def on(self, event: Any, f: Listener | None = None) -> Any:
         """Adds a listener, or without one returns a decorator that does."""
         if f is None:
-            return lambda f: self.on(event, f)
+            return functools.partial(self.on, event)
         self._add(event, f, f)
         return f
 
     def once(self, event: Any, f: Listener | None = None) -> Any:
         """As `on`, for one event alone."""
         if f is None:
-            return lambda f: self.once(event, f)
+            return functools.partial(self.once, event)
         listener = f
 
         def call(*args: Any, **kwargs: Any) -> Any:

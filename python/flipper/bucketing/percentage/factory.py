@@ -24,8 +24,9 @@ class PercentageFactory:
     @classmethod
     def create(cls, fields: dict[str, Any]) -> AbstractPercentage:
         """The percentage of this stored form."""
-        type_name = fields.get("type", "")
+        type_name: Any = ""
         try:
+            type_name = fields["type"]
             percentage: AbstractPercentage = cls.PERCENTAGE_MAP[type_name].from_dict(fields)
         except KeyError:
             raise cls.InvalidPercentageTypeError(f"Percentage type not supported: {type_name}") from None

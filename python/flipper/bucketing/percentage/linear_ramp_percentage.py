@@ -32,12 +32,14 @@ class LinearRampPercentage(AbstractPercentage):
     @property
     def value(self) -> float:
         """The part now."""
+        # First, so that values that are no numbers raise at any time.
+        slope = self.slope if self._ramp_duration > 0 else self._final_value - self._initial_value
         elapsed = self.dt
         if self._ramp_duration <= 0 or elapsed >= self._ramp_duration:
             return self._final_value
         if elapsed <= 0:
             return self._initial_value
-        return self.slope * elapsed + self._initial_value
+        return slope * elapsed + self._initial_value
 
     @property
     def slope(self) -> float:

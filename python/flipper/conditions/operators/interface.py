@@ -9,10 +9,8 @@ from typing import Any
 class AbstractOperator(metaclass=ABCMeta):
     """A comparison, by the symbol that it is stored by."""
 
-    @property
-    @abstractmethod
-    def SYMBOL(self) -> str | None:
-        """What stands behind the attribute's name in a keyword, and in the stored form."""
+    # What stands behind the attribute's name in a keyword, and in the stored form.
+    SYMBOL: str | None
 
     @abstractmethod
     def compare(self, expected: Any, actual: Any) -> bool:

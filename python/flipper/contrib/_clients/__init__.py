@@ -22,7 +22,7 @@ def is_class(value: Any, module: str, name: str) -> bool:
     return loaded is not None and value is not None and value is getattr(loaded, name, None)
 
 
-def is_untouched(value: Any, *methods: str) -> bool:
+def is_untouched(value: object, *methods: str) -> bool:
     """Whether these methods are those of the package, on the object and on its class: a test may have put others there."""
     package = type(value).__module__.partition(".")[0]
     return not any(name in vars(value) for name in methods) and all(
@@ -33,7 +33,7 @@ def is_untouched(value: Any, *methods: str) -> bool:
 
 def authority(*servers: tuple[Any, Any]) -> str | None:
     """The part of a URL with these hosts and ports; `None` if one is no host or port."""
-    parts = []
+    parts: list[str] = []
     for host, port in servers:
         if not isinstance(host, str) or not host:
             return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from flipper import _flipper
 
@@ -115,7 +116,7 @@ def _tls(http: Any) -> tuple[bool, str | None, str | None, str | None] | None:
     if cert is None:
         return verify, ca, None, None
     # One file may have both.
-    both = (cert, cert) if isinstance(cert, str) else tuple(cert) if isinstance(cert, (tuple, list)) else ()
+    both = (cert, cert) if isinstance(cert, str) else cast(Sequence[Any], cert) if isinstance(cert, (tuple, list)) else ()
     if len(both) != 2 or not all(isinstance(file, str) for file in both):
         return None
     return verify, ca, both[0], both[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import ssl
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -38,7 +37,7 @@ class RedisServer:
 
     url: str
     # How a certificate is looked at, where that is less than completely.
-    lax: dict[str, Any] = field(default_factory=dict)
+    lax: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def open(self, base_key: str, *, writes: bool) -> _flipper.Flags:
         """The flags there. `writes`: the user must be allowed to write them as this package does."""
@@ -47,7 +46,7 @@ class RedisServer:
         return _flipper.open_redis(self.url, base_key, writes)
 
 
-def refuse_asyncio(client: Any) -> None:
+def refuse_asyncio(client: object) -> None:
     """A client whose calls must be awaited is no client for a store."""
     if inspect.iscoroutinefunction(getattr(type(client), "execute_command", None)):
         raise TypeError("this client is for asyncio: give the store one that waits, such as redis.Redis, or a URL")
@@ -110,6 +109,9 @@ def _with_tls(url: str, connection: Any) -> RedisServer | None:
         files.setdefault("key", files["cert"])
     if not all(isinstance(file, str) for file in files.values()) or ("key" in files and "cert" not in files):
         return None
+    # Imported by a client that has it, and slow.
+    import ssl
+
     if connection.cert_reqs == ssl.CERT_REQUIRED and connection.check_hostname:
         parameters = "&".join(f"{name}={quote(file, safe='')}" for name, file in files.items())
         return RedisServer(f"{url}?{parameters}" if parameters else url)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from flipper.bucketing import NoOpBucketer, SaltedPercentageBucketer
 from flipper.conditions import Condition
@@ -88,8 +89,8 @@ class FeatureFlagStoreItem:
 def _copied(value: Any) -> Any:
     """New dicts and lists; what is in them may be anything."""
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return [_copied(each) for each in value] if isinstance(value, list) else value
+        return {key: _copied(each) for key, each in cast(dict[str, Any], value).items()}
+    return [_copied(each) for each in cast(Iterable[Any], value)] if isinstance(value, list) else value
 
 
 def _misses(meta: FeatureFlagStoreMeta, conditions: dict[str, Any]) -> bool:

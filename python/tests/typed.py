@@ -1,0 +1,120 @@
+"""A program's code, as type checkers see the installed package: it is checked by mypy and pyright, and never run.
+
+Each line with `type: ignore` is wrong, and both report an ignored line that is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import flipper
+from flipper import CachedFeatureFlagStore, Condition, FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore
+from flipper.bucketing import ConsistentHashPercentageBucketer, LinearRampPercentage, Percentage, PercentageBucketer
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.contrib.store import AbstractFeatureFlagStore
+from flipper.decorators import is_enabled
+from flipper.events import EventType, FlipperEventSubscriber
+from flipper.exceptions import FlagDoesNotExistError, FlipperError
+
+features = FeatureFlagClient(CachedFeatureFlagStore(MemoryFeatureFlagStore()))
+other: FeatureFlagClient = FeatureFlagClient.connect("memory:")
+
+
+def right(user: dict[str, Any]) -> bool:
+    flag: FeatureFlag = features.create("A", is_enabled=True, client_data={"owner": "me"})
+    features.add_condition("A", Condition(plan="pro", age__gte=18))
+    features.set_conditions("A", [Condition()])
+    features.set_bucketer("A", PercentageBucketer(percentage=Percentage(0.5)))
+    features.set_bucketer("A", ConsistentHashPercentageBucketer(percentage=LinearRampPercentage(0.0, 1.0), key_whitelist=["id"]))
+    names: list[str] = [each.name for each in features.list(limit=10, offset=1)]
+    data: dict[str, Any] = flag.get_client_data()
+    on: bool = flag.is_enabled() or flag.is_enabled(True, **user) or features.is_enabled("A", default=True, plan="pro")
+    try:
+        features.destroy("A")
+    except FlagDoesNotExistError as error:
+        raised: FlipperError = error
+        raise raised from None
+    return on and bool(names) and bool(data)
+
+
+class Listener(FlipperEventSubscriber):
+    def on_post_enable(self, flag_name: str) -> None:
+        print(flag_name)
+
+
+features.get_events().register_subscriber(Listener())
+features.events.on(EventType.PRE_ENABLE, print)
+
+
+class Store(AbstractFeatureFlagStore):
+    def create(
+        self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
+    ) -> FeatureFlagStoreItem:
+        return FeatureFlagStoreItem(feature_name, is_enabled, FeatureFlagStoreMeta(0, client_data))
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        return None
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        return None
+
+    def delete(self, feature_name: str) -> None:
+        return None
+
+    def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlagStoreItem]:
+        return iter(())
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        return None
+
+
+of_own = FeatureFlagClient(Store())
+
+
+# A decorated function keeps its type.
+@is_enabled(features, "A", redirect=print)
+def plain(number: int) -> str:
+    return str(number)
+
+
+@is_enabled(features, "A")
+async def coroutine(number: int) -> str:
+    return str(number)
+
+
+@is_enabled(features, "A")
+async def generator(number: int) -> AsyncIterator[int]:
+    yield number
+
+
+async def right_calls() -> str:
+    async for number in generator(1):
+        print(number + 1)
+    return plain(1) + await coroutine(2)
+
+
+def wrong() -> None:
+    FeatureFlagClient()  # type: ignore[call-arg]
+    FeatureFlagClient({})  # type: ignore[arg-type]
+    FeatureFlagClient.connect(1)  # type: ignore[arg-type]
+    features.is_enabled()  # type: ignore[call-arg]
+    features.is_enabled(1)  # type: ignore[arg-type]
+    features.is_enabled("A", {"plan": "pro"}, 1)  # type: ignore[call-arg]
+    features.enabled("A")  # type: ignore[attr-defined]
+    features.create(1)  # type: ignore[arg-type]
+    features.create("A", client_data=["owner"])  # type: ignore[arg-type]
+    features.add_condition("A", {"plan": "pro"})  # type: ignore[arg-type]
+    features.set_bucketer("A", 0.5)  # type: ignore[arg-type]
+    features.set_client_data("A", None)  # type: ignore[arg-type]
+    text: str = features.is_enabled("A")  # type: ignore[assignment]
+    number: int = features.get("A").name  # type: ignore[assignment]
+    features.get("A").name = "B"  # type: ignore[misc]
+    Condition("plan")  # type: ignore[call-arg]
+    PercentageBucketer("half")  # type: ignore[arg-type]
+    AbstractFeatureFlagStore()  # type: ignore[abstract]
+    plain("1")  # type: ignore[arg-type]
+    plain(1).bit_length()  # type: ignore[attr-defined]
+    coroutine(1).upper()  # type: ignore[attr-defined]
+    flipper.Nothing  # type: ignore[attr-defined]
+    print(text, number)
