@@ -65,10 +65,11 @@ def process(command, log, **options):
         running.wait()
 
 
-def answers(port, running):
+def answers(port, running, question=b""):
     assert running.poll() is None, "the server ended"
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as connection:
+        connection.sendall(question)
+        return not question or connection.recv(1) != b""
     return False
 
 
@@ -101,7 +102,8 @@ def redis_server(folder, *lines, port=None, tls=False, sentinel=False):
     path.write_text("\n".join(config) + "\n")
     command = [program, str(path), *(["--sentinel"] if sentinel else [])]
     with process(command, folder / f"redis-{port}.log") as running:
-        wait_until(lambda: answers(port, running), "redis-server answers")
+        # It replies when it listens at all its addresses.
+        wait_until(lambda: answers(port, running, b"PING\r\n"), "redis-server answers")
         yield Redis(folder, port, tls_port, running)
 
 

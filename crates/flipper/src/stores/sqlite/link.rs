@@ -189,7 +189,8 @@ impl File {
         }
         link.connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
         let emptied = file::checkpoint(&link.connection);
-        link.set_read(self.place.look(&link.identity)?);
+        // Another file may have been copied over this one since: the next use reads again.
+        link.content = (self.place.look(&link.identity)?, false);
         emptied.map_err(from_sqlite)
     }
 
