@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from .aio import AsyncFeatureFlagClient
 from .client import FeatureFlagClient
@@ -37,7 +37,7 @@ class Scope:
         if feature_name not in self._answers:
             self._answers[feature_name] = self._features.is_enabled(feature_name, _MISSING, **self.attributes)
         answer = self._answers[feature_name]
-        return default if answer is _MISSING else answer  # type: ignore[no-any-return]
+        return cast(bool, default if answer is _MISSING else answer)
 
     def __getitem__(self, feature_name: str) -> bool:
         """For templates: `{% if features.NEW_CHECKOUT %}`."""

@@ -29,7 +29,7 @@ def FlipperMiddleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[H
             attributes = import_string(attributes)
         return Scope(features, None if attributes is None else lambda: attributes(request))
 
-    if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]
+    if iscoroutinefunction(get_response):
 
         async def answer(request: HttpRequest) -> Any:
             request.features = scope(request)  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ def to_object(value: Any) -> ObjectValue:
         fields = cast("dict[str, Any]", value)
         return {key: _any(each) for key, each in fields.items() if each is not None}
     if isinstance(value, list):
-        items = cast("list[Any]", value)  # type: ignore[redundant-cast]
+        items: list[Any] = value
         return [_any(each) for each in items]
     raise _mismatch("an object", value)
 
