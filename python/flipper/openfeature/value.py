@@ -46,8 +46,7 @@ def to_object(value: Any) -> ObjectValue:
         fields = cast("dict[str, Any]", value)
         return {key: _any(each) for key, each in fields.items() if each is not None}
     if isinstance(value, list):
-        items: list[Any] = value
-        return [_any(each) for each in items]
+        return [_any(each) for each in cast("Sequence[Any]", value)]
     raise _mismatch("an object", value)
 
 
