@@ -22,10 +22,10 @@ use crate::{Error, Result};
 
 const TYPE: &str = "type";
 const NO_OP: &str = "NoOpBucketer";
-/// The stored text of `NoOp`, which nearly every flag has.
+/// Of nearly every flag.
 pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 
-/// Decides for which callers a flag is on, where no conditions do.
+/// For which callers a flag is on, where no conditions decide.
 ///
 /// | bucketer | same caller, same answer | choice differs from flag to flag | Python can load it |
 /// |---|---|---|---|
@@ -33,7 +33,7 @@ pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 /// | [`PercentageBucketer`] | no, each check draws | yes | yes |
 /// | [`ConsistentHashPercentageBucketer`] | yes | **no** | yes |
 /// | [`SaltedPercentageBucketer`] | yes | yes | **no** |
-/// | a type of your own, see [`register_bucketer`] | yours | yours | if it is registered there too |
+/// | your own, see [`register_bucketer`] | yours | yours | if it is registered there too |
 ///
 /// Each percentage is a fixed [`Percentage`] or a [`LinearRampPercentage`].
 ///
@@ -52,7 +52,7 @@ pub enum Bucketer {
     NoOp,
     /// A share of all checks.
     Percentage(PercentageBucketer),
-    /// A share of all callers, the same callers as in the Python library.
+    /// A share of all callers, the same as in Python.
     ConsistentHash(ConsistentHashPercentageBucketer),
     /// A share of all callers, independent from flag to flag.
     Salted(SaltedPercentageBucketer),
@@ -119,7 +119,7 @@ impl Bucketer {
     }
 }
 
-/// Bucketers are equal when their stored forms are.
+/// Equal if the stored forms are.
 impl PartialEq for Bucketer {
     fn eq(&self, other: &Self) -> bool {
         self.to_json() == other.to_json()
