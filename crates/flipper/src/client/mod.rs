@@ -25,7 +25,7 @@ use crate::wrappers::MirroredFeatureFlagStore;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Feature flags by name. Checks are plain functions that read memory; writes are `async` and go through the store.
+/// Feature flags by name. Checks read memory; writes are `async` and go through the store.
 ///
 /// Cheap to clone; clones share flags and subscribers.
 ///
@@ -43,8 +43,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// The type parameter says where checks are answered. [`Local`]: from memory. [`Remote`]: not at all, since each check would be a call
-/// over the network; use [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled) there.
+/// The type parameter says where checks are answered. [`Local`]: from memory. [`Remote`]: not at all, since each would be a request; use
+/// [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled) there.
 pub struct FeatureFlagClient<M = Local> {
     core: Arc<Core>,
     mode: M,
@@ -63,7 +63,7 @@ pub struct Remote(());
 
 struct Core {
     store: Arc<dyn FeatureFlagStore>,
-    /// The flags in memory, if the store holds them there.
+    /// If the store holds them in memory.
     table: Option<Arc<FlagTable>>,
     subscribers: Arc<Subscribers>,
     environment: Environment,
@@ -75,8 +75,7 @@ impl FeatureFlagClient<Local> {
     /// A client of any store, with all its flags in memory.
     ///
     /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself to set a
-    /// snapshot file. The flags arrive in the background, and [`ready`](Self::ready) waits for them; those of a snapshot file are there at
-    /// once.
+    /// snapshot file, whose flags are there at once. Others arrive in the background; [`ready`](Self::ready) waits for them.
     #[must_use]
     pub fn new(store: impl FeatureFlagStore) -> Self {
         Self::builder().build(store)
@@ -84,7 +83,7 @@ impl FeatureFlagClient<Local> {
 }
 
 impl FeatureFlagClient<Remote> {
-    /// A client that reads through the store each time.
+    /// A client that reads through the store.
     ///
     /// ```
     /// # use flipper::{Error, FeatureFlagClient, FeatureFlagStore, context};
@@ -95,7 +94,7 @@ impl FeatureFlagClient<Remote> {
     /// # Ok(()) }
     /// ```
     ///
-    /// It has no checks, so this does not compile:
+    /// It has no checks:
     ///
     /// ```compile_fail
     /// # use flipper::{FeatureFlagClient, FeatureFlagStore};
@@ -118,14 +117,14 @@ impl FeatureFlagClient {
 }
 
 impl<M: Clone> FeatureFlagClient<M> {
-    /// A handle for the flag of this name. The flag need not exist, and is not created.
+    /// A handle for the flag of this name, which need not exist.
     #[must_use]
     pub fn get(&self, name: impl Into<String>) -> FeatureFlag<M> {
         FeatureFlag::new(self.clone(), name.into())
     }
 
-    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped. Foreign changes
-    /// are **not** reported to it; they are to [`changes`](Self::changes).
+    /// Calls a subscriber before and after each write of this client and its clones, until the guard is dropped. Foreign changes are
+    /// **not** reported to it, but to [`changes`](Self::changes).
     pub fn subscribe(&self, subscriber: impl Subscriber) -> Subscription {
         self.core.subscribers.add(Arc::new(subscriber))
     }
@@ -157,29 +156,29 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The clock for creation dates and ramps. The system's is the default, and the substitute if this one panics.
+    /// For creation dates and ramps. The system's is the default, and the substitute if this one panics.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(Guarded(clock));
         self
     }
 
-    /// The random numbers for percentages. The system's are the default, and the substitute if this source panics.
+    /// For percentages; defaults as [`clock`](Self::clock).
     #[must_use]
     pub fn random(mut self, random: impl RandomSource) -> Self {
         self.random = Arc::new(Guarded(random));
         self
     }
 
-    /// How long a write is tried while others change the flag, before it is a `Conflict`; 10 s by default. The store limits each call.
+    /// How long a write is tried while others change the flag, before it is a `Conflict`; 10 s by default.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones: a condition on an attribute that the check lacks fails. This holds
-    /// for all clients of the same flags in memory.
+    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones: a condition on an attribute that the check lacks fails. It holds for
+    /// all clients of the same flags in memory.
     ///
     /// ```
     /// use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
@@ -208,7 +207,7 @@ impl ClientBuilder {
         FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
     }
 
-    /// The client, which reads through the store each time.
+    /// The client; see [`FeatureFlagClient::remote`].
     #[must_use]
     pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
         FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None)), mode: Remote(()) }
