@@ -1,4 +1,4 @@
-//! Time and randomness, injected so that ramps and random buckets can be tested.
+//! Time and randomness, injected for tests.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,7 +22,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> SystemTime;
 
-    /// The time for checks: `now`, or one that is cheaper to read and at most some milliseconds old.
+    /// The time for checks: `now`, or one that is cheaper to read and some milliseconds old.
     fn recent(&self) -> SystemTime {
         self.now()
     }
@@ -37,7 +37,7 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
-    /// On Linux, the time of the kernel's last tick, at most 10 ms ago. It is read from memory, while `now` waits for a counter of the CPU.
+    /// The time of Linux's last tick, at most 10 ms ago, is read from memory; `now` waits for a counter of the CPU.
     #[cfg(target_os = "linux")]
     #[inline]
     fn recent(&self) -> SystemTime {
@@ -49,7 +49,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The current time, which the model of the chain sets.
+/// Set by the model of the chain.
 #[inline]
 pub(crate) fn instant() -> Instant {
     #[cfg(test)]
@@ -90,11 +90,11 @@ pub(crate) mod model {
 
 /// A source of random numbers in `0.0..1.0`.
 pub trait RandomSource: Debug + Send + Sync + 'static {
-    /// The next number, at least 0 and less than 1.
+    /// At least 0 and less than 1.
     fn next(&self) -> f64;
 }
 
-/// A generator for each thread, seeded by the system. Not for secrets.
+/// For each thread, seeded by the system. Not for secrets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThreadRandom;
 
@@ -113,7 +113,7 @@ mod tests {
         let before = SystemClock.now();
         let recent = SystemClock.recent();
         assert!(recent <= SystemClock.now());
-        // A hundred ticks: the tick of a virtual machine may be late.
+        // A hundred ticks: a virtual machine's may be late.
         assert!(recent >= before - std::time::Duration::from_secs(1));
     }
 }

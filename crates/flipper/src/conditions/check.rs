@@ -11,7 +11,7 @@ pub(crate) enum Outcome<'a> {
 }
 
 impl Condition {
-    /// Goes through the attributes in order; the first check that fails or cannot be compared decides.
+    /// In the attributes' order the first check that fails or cannot be compared decides.
     pub(crate) fn check<A: Attributes + ?Sized>(&self, attributes: &A) -> Outcome<'_> {
         for index in 0..attributes.len() {
             let (name, value) = attributes.attribute(index);
@@ -24,8 +24,8 @@ impl Condition {
         Outcome::Holds
     }
 
-    /// The outcome as a deny condition. It denies only if it has checks and the context has all its attributes. Any check that fails lets
-    /// the caller pass; one that cannot be compared does not.
+    /// As a deny condition: it denies only if it has checks and all its attributes. A check that fails lets the caller pass; one that
+    /// cannot be compared does not.
     pub(crate) fn check_deny<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Outcome<'_>> {
         if self.is_empty() || self.variables.len() > attributes.len() || !self.all_given(attributes) {
             return None;
@@ -53,7 +53,7 @@ impl Condition {
         given.iter().position(|given| !given).map(|place| self.variables.get(place))
     }
 
-    /// One pass for each 64 variables.
+    /// One pass for 64 variables.
     pub(crate) fn all_given<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
         (0..self.variables.len()).step_by(64).all(|first| {
             let count = (self.variables.len() - first).min(64);
@@ -92,7 +92,7 @@ impl Check {
         }
     }
 
-    /// The most frequent comparisons.
+    /// The most frequent ones.
     #[inline(always)]
     fn holds_plainly(&self, value: Value<'_>) -> Option<bool> {
         match (value, &self.value) {

@@ -15,9 +15,9 @@ pub enum Operator {
     Lt,
     /// The attribute is less or equal.
     Lte,
-    /// The attribute is in the value: an element of the list, a part of the string, a key of the object.
+    /// It is in the value: an element of the list, a part of the string, a key of the object.
     In,
-    /// The attribute is not in the value.
+    /// It is not.
     NotIn,
 }
 
