@@ -11,7 +11,7 @@ pub async fn list_empty(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let listed = store.list().await;
     assert!(listed.is_empty(), "the list must be empty; each test needs a store of its own, without flags: {listed:?}");
-    // Empty again after its only flag was deleted.
+    // Also after its only flag was deleted.
     let record = flag("GONE");
     store.put(&record, Precondition::Any).await;
     store.delete(record.name(), Precondition::Any).await;
@@ -23,13 +23,13 @@ pub async fn list_empty(store: Arc<dyn FeatureFlagStore>) {
 pub async fn list_ordered(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let own = name("");
-    // Neither the order of writing, nor of a language, nor of UTF-16.
+    // Not the order of writing, of a language, or of UTF-16.
     let names =
         ["b", "a", "B", "~", "é", "Z", "10", "9", "\u{ff5e}", "🐴", "", "-", "aa"].map(|first| format!("{first}{own}"));
     for name in &names {
         store.put(&FlagRecord::new(name, 0), Precondition::Any).await;
     }
-    // Replaced, and created again: both must keep their place.
+    // Both must keep their place.
     store.put(&with_data(&FlagRecord::new(&names[1], 0), "n", 1), Precondition::Any).await;
     store.delete(&names[2], Precondition::Any).await;
     store.put(&FlagRecord::new(&names[2], 0), Precondition::Any).await;
@@ -93,7 +93,7 @@ pub async fn list_is_authoritative(store: Arc<dyn FeatureFlagStore>) {
 pub async fn list_many(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let own = name("MANY");
-    // More than a page of 1,000.
+    // Over a page of 1,000.
     let records: Vec<_> = (0..1_100).map(|number| FlagRecord::new(format!("{own}-{number:04}"), number)).collect();
     for (record, result) in records.iter().zip(store.put_all(&records, Precondition::Any).await) {
         result.unwrap_or_else(|error| panic!("`put_all` of {:?} failed: {error:?}", record.name()));
