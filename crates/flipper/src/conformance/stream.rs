@@ -12,7 +12,7 @@ pub async fn stream_agrees_with_list(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     assert!(store.stream().await.is_empty(), "the stream of a store without flags must be empty");
     let own = name("STREAM");
-    // More than a page of 1,000.
+    // Over a page of 1,000.
     let records: Vec<_> = (0..1_100).map(|number| FlagRecord::new(format!("{own}-{number:04}"), number)).collect();
     for (record, result) in records.iter().zip(store.put_all(&records, Precondition::Any).await) {
         result.unwrap_or_else(|error| panic!("`put_all` of {:?} failed: {error:?}", record.name()));
@@ -47,7 +47,7 @@ pub async fn corrupt_stream(store: Arc<dyn FeatureFlagStore>, plant: Plant) {
     store.put(&good, Precondition::Any).await;
     let corrupt = name("CORRUPT");
     plant.value(&corrupt, b"[1, 2]").await;
-    // The store may learn of a foreign write late.
+    // It may receive a foreign write late.
     let got = store.existing(&corrupt).await;
     let streamed = store.stream().await;
     let find = |name: &str| streamed.iter().find(|stored| stored.name == name);
