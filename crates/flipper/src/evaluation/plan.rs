@@ -15,7 +15,7 @@ use crate::record::FlagRecord;
 
 pub(crate) const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
 
-/// The largest score of the bucketer that is compatible with Python.
+/// Of the bucketer that is compatible with Python.
 const LAST_SCORE: f64 = 0.99;
 
 #[derive(Clone, Debug)]
@@ -23,9 +23,9 @@ pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
     all_checks: AllChecks,
-    /// Whether a condition on an attribute that the context lacks fails.
+    /// Whether a condition on a missing attribute fails.
     strict: bool,
-    /// Whether only the conditions decide a check with attributes.
+    /// If the check has attributes.
     conditions_decide: bool,
     deny_conditions: Vec<Condition>,
     bucketer: Bucketer,
@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     with_context: Option<bool>,
 }
 
-/// The plans of flags that are off, and on, for everybody.
+/// Of flags that are off, and on, for everybody.
 static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
     [false, true].map(|enabled| {
         let mut record = FlagRecord::new("", 0);
@@ -43,7 +43,7 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
 });
 
 impl Plan {
-    /// The plan of this flag; `strict` makes it a strict one. Most flags are plain and share a plan, which saves a quarter of their memory.
+    /// `strict` makes it strict. Most flags are plain and share a plan, which saves a quarter of their memory.
     pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
         let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
@@ -82,12 +82,12 @@ impl Plan {
         self.with_context
     }
 
-    /// Whether the flag is enabled and has conditions, which a check without attributes ignores.
+    /// Conditions that a check without attributes ignores, of an enabled flag.
     pub(crate) fn has_conditions(&self) -> bool {
         self.enabled && !self.strict && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
     }
 
-    /// The answer alone. It allocates only to sort more than eight attributes for a hash.
+    /// It allocates only to sort more than eight attributes for a hash.
     #[inline]
     pub(crate) fn is_enabled<A: Attributes + ?Sized>(
         &self,
@@ -101,7 +101,7 @@ impl Plan {
         self.decide(flag_name, attributes, environment, || environment.clock.recent()).enabled()
     }
 
-    /// The answer, if it is one. Allocates as little as [`is_enabled`](Self::is_enabled).
+    /// Allocates as little as [`is_enabled`](Self::is_enabled).
     pub(crate) fn exact<A: Attributes + ?Sized>(
         &self,
         flag_name: &str,
@@ -141,7 +141,7 @@ impl Plan {
         let conditions = self.deny_conditions.iter().chain(&self.conditions);
         let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
         match &self.bucketer {
-            // The bucketer is ignored then.
+            // Ignored then.
             _ if !self.conditions.is_empty() && !attributes.is_empty() => {}
             Bucketer::ConsistentHash(bucketer) => names.extend(bucketer.keys()),
             Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
@@ -150,7 +150,7 @@ impl Plan {
         if names.is_empty() {
             return Vec::new();
         }
-        // A set: there may be thousands of both.
+        // A set: both may be thousands.
         let given: HashSet<&str, RandomState> =
             (0..attributes.len()).map(|index| attributes.attribute(index).0).collect();
         names.retain(|name| !given.contains(name));
@@ -191,7 +191,7 @@ impl Plan {
         })
     }
 
-    /// The first check that fails, in the order of the conditions, and within one in that of the attributes.
+    /// In the order of the conditions, then of the attributes.
     fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
@@ -263,7 +263,7 @@ impl Plan {
     }
 }
 
-/// The time of one check, read at most once, when needed.
+/// Read at most once a check, when needed.
 struct Moment<'a> {
     clock: &'a dyn Clock,
     read: Cell<Option<SystemTime>>,
@@ -281,12 +281,12 @@ impl<'a> Moment<'a> {
     }
 }
 
-/// The bucketer's answer, if it is the same for all callers.
+/// If the bucketer's answer is the same for all callers.
 fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
     if matches!(bucketer, Bucketer::NoOp) {
         return Some(true);
     }
-    // What is no number is off, and each check finds that out, for the reason.
+    // What is no number is off; the check finds the reason.
     let percentage = bucketer.percentage()?.fixed()?.ok()?;
     match bucketer {
         Bucketer::NoOp | Bucketer::Custom(_) => None,
