@@ -1,4 +1,4 @@
-//! Changes of flags, by any writer; and the writes of this client, for its subscribers.
+//! Changes of flags by any writer; and the writes of one client, for its subscribers.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -36,7 +36,7 @@ pub enum Verb {
     Disable,
     /// `destroy`.
     Destroy,
-    /// `set_client_data`, with the whole client data after the merge.
+    /// `set_client_data`, with the data after the merge.
     SetClientData(Object),
     /// `add_condition`.
     AddCondition(Condition),
@@ -66,12 +66,10 @@ impl WriteEvent {
     }
 }
 
-/// Is called before and after every write of a client. Both methods do nothing by default.
-///
-/// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed. A panic is
-/// logged as an error: before a write it is a veto, after it has no effect.
+/// Is called before and after every write of a client, in the order of subscription, in the task that writes: be quick. Both methods do
+/// nothing by default. A panic is logged; before a write it is a veto.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Called once before a write, after the flag was read. An error vetoes it: the caller gets [`ErrorKind::Vetoed`], with it as source.
+    /// Called once, after the flag was read. An error vetoes the write: it is the source of the caller's [`ErrorKind::Vetoed`].
     ///
     /// # Errors
     ///
@@ -81,13 +79,13 @@ pub trait Subscriber: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called after a write that the store has acknowledged.
+    /// Called after the store has acknowledged the write.
     fn post(&self, event: &WriteEvent) {
         let _ = event;
     }
 }
 
-/// Makes a closure a [`Subscriber`] that is called before each write, and may veto it.
+/// Makes a closure a [`Subscriber`] before each write, which may veto it.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -110,7 +108,7 @@ where
     }
 }
 
-/// Makes a closure a [`Subscriber`] that is called after each write.
+/// Makes a closure a [`Subscriber`] after each write.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -188,7 +186,7 @@ impl Subscribers {
         }
     }
 
-    /// A copy, so that no lock is held while subscribers run: they may subscribe, or write flags.
+    /// A copy: subscribers, which may subscribe or write, run without a lock.
     fn list(&self) -> Vec<Arc<dyn Subscriber>> {
         self.0.read().clone()
     }

@@ -6,10 +6,10 @@ use foldhash::fast::RandomState;
 
 use super::{Json, LoneSurrogates, write_string};
 
-/// Up to this many keys are searched one by one. Nearly all objects are smaller; without an index they take a fraction of time and memory.
+/// As many keys are searched one by one. Without an index objects, nearly all smaller, take a fraction of time and memory.
 const FEW: usize = 8;
 
-/// A JSON object. Keys keep their insertion order, which equality ignores.
+/// A JSON object. Equality ignores the order of keys.
 ///
 /// ```
 /// use flipper::json::{Json, Object};
@@ -82,7 +82,7 @@ impl Object {
         self.place(key).map(|place| &self.entries[place].1)
     }
 
-    /// Sets a key and returns its previous value. An existing key keeps its place.
+    /// Sets a key, at its present place; returns the previous value.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Json>) -> Option<Json> {
         let key = key.into();
         self.set(self.place(&key), Key::Text(key), value.into())
@@ -113,7 +113,7 @@ impl Object {
         }
     }
 
-    /// Removes a key and returns its value; the keys after it move up, which takes time in proportion to their number.
+    /// Removes a key and returns its value, in time proportional to the keys after it.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         let (_, value) = self.entries.remove(self.place(key)?);
         self.index();
@@ -163,12 +163,12 @@ impl Object {
         self.entries.is_empty()
     }
 
-    /// The keys, in order. Lone surrogates appear as U+FFFD; such a key cannot be looked up.
+    /// In order. Lone surrogates are U+FFFD; such a key cannot be looked up.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
-    /// The keys with their values, in order; see [`keys`](Self::keys).
+    /// Keys and values, in order; see [`keys`](Self::keys).
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.entries.iter())
     }
@@ -181,7 +181,7 @@ impl Object {
         self.entries.iter()
     }
 
-    /// Whether both have the same keys, and `same` holds for their values.
+    /// Whether the keys are the same, and `same` holds for their values.
     pub(crate) fn matches<E>(
         &self,
         other: &Self,
