@@ -1,8 +1,6 @@
-//! Finds the index of a name in a list of names.
-
 use std::collections::HashMap;
 
-/// Up to this many names are searched one by one, which is faster than hashing.
+/// As many are searched one by one, which is faster than hashing.
 const FEW: usize = 8;
 
 #[derive(Clone, Debug, Default)]
@@ -37,7 +35,7 @@ impl Names {
         self.names.iter().position(|known| **known == *name)
     }
 
-    /// As [`place`](Self::place), trying `guess` first.
+    /// `guess` is tried first.
     #[inline(always)]
     pub(crate) fn place_near(&self, name: &str, guess: usize) -> Option<usize> {
         match self.names.get(guess) {
@@ -46,7 +44,7 @@ impl Names {
         }
     }
 
-    /// The place of the name, which is added if it is new.
+    /// Adds the name if it is new.
     pub(crate) fn add(&mut self, name: &str) -> usize {
         if let Some(place) = self.place(name) {
             return place;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Json, MAX_DEPTH, Number, NumberRef, Object, parse_str};
 
-/// The name by which `serde_json` recognises its `RawValue`, the only way around its own numbers. Other formats read a plain value.
+/// Of `serde_json`'s `RawValue`, the only way around its numbers. Other formats read a plain value.
 pub(super) const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 pub(super) fn to_serde(json: &Json) -> serde_json::Value {
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Json {
 
 #[derive(Clone, Copy)]
 struct Reader {
-    /// Whether a map may be the wrapper of raw text.
+    /// A map may be the wrapper of raw text.
     raw: bool,
     depth: usize,
 }
