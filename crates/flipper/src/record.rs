@@ -10,14 +10,13 @@ use crate::{Error, Result};
 
 pub(crate) use limits::{validate_name, validate_new_name};
 
-/// Stored among the unknown fields, which other versions preserve too.
+/// Among the unknown fields, which other versions preserve too.
 const STRICT: &str = "strict_conditions";
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
-/// A flag as a store holds it: name, switch and metadata.
-///
-/// Every store holds the same text, which the Python library reads and writes too. Unknown fields are written back, after the known ones.
+/// A flag as a store holds it: name, switch and metadata. The text is the same in every store and in Python. Unknown fields are written
+/// back, after the known ones.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -34,12 +33,12 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlagRecord {
     name: String,
-    // JSON, since other programs may store any type: usually a bool, an object and an integer.
+    // JSON, since other programs may store any type.
     is_enabled: Json,
     client_data: Json,
     created_date: Json,
     conditions: Vec<Condition>,
-    /// Boxed: most flags have none, and take little more than half the memory without it.
+    /// Boxed: most flags have none, and take half the memory.
     bucketer: Option<Box<Bucketer>>,
     deny_conditions: Vec<Condition>,
     unknown: Object,
@@ -63,13 +62,12 @@ impl FlagRecord {
         }
     }
 
-    /// The unknown fields outside of the metadata.
     #[cfg(feature = "thrift")]
     pub(crate) fn unknown(&self) -> &Object {
         &self.unknown
     }
 
-    /// The text to store: what the Python library would write, byte for byte, then the fields it does not know.
+    /// The text to store: what Python would write, byte for byte, then unknown fields.
     #[must_use]
     pub fn to_json(&self) -> String {
         let known = [
@@ -88,14 +86,14 @@ impl FlagRecord {
         &self.name
     }
 
-    /// For stores whose key may differ from the name in the text; the key counts.
+    /// If a store's key is not the name in the text, the key counts.
     pub(crate) fn set_name(&mut self, name: &str) {
         if self.name() != name {
             name.clone_into(&mut self.name);
         }
     }
 
-    /// Whether the flag is on. Any stored value but `false` counts as on, even `null` and `0`, as in the Python library.
+    /// Whether it is on. As in Python, any stored value but `false` is, even `null` and `0`.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !matches!(self.is_enabled, Json::Bool(false))
@@ -106,7 +104,7 @@ impl FlagRecord {
         self.is_enabled = enabled.into();
     }
 
-    /// The client data; an object, unless another program stored something else.
+    /// The client data; another program may store no object.
     #[must_use]
     pub fn client_data(&self) -> &Json {
         &self.client_data
@@ -117,11 +115,11 @@ impl FlagRecord {
         self.client_data = data.into();
     }
 
-    /// Sets these keys of the client data and leaves the others. An object at a key is replaced, not merged.
+    /// Sets keys of the client data. An object at a key is replaced, not merged.
     ///
     /// # Errors
     ///
-    /// `Corrupt` if the stored client data is not an object; [`set_client_data`](Self::set_client_data) replaces it.
+    /// `Corrupt` if the stored client data is no object; [`set_client_data`](Self::set_client_data) replaces it.
     pub fn merge_client_data(&mut self, data: &Object) -> Result<()> {
         let Json::Object(stored) = &mut self.client_data else {
             let found = self.client_data.type_name();
@@ -131,18 +129,18 @@ impl FlagRecord {
         Ok(())
     }
 
-    /// When the flag was created, in seconds of Unix time, if an integer is stored.
+    /// When it was created, in seconds of Unix time, if an integer is stored.
     #[must_use]
     pub fn created_date(&self) -> Option<i64> {
         self.created_date.as_i64()
     }
 
-    /// Replaces the creation time, in seconds of Unix time.
+    /// Sets the creation time, in seconds of Unix time.
     pub fn set_created_date(&mut self, created_date: i64) {
         self.created_date = created_date.into();
     }
 
-    /// The conditions, all of which must hold.
+    /// All must hold.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         &self.conditions
@@ -169,7 +167,7 @@ impl FlagRecord {
         self.bucketer = boxed(bucketer);
     }
 
-    /// The deny conditions. The Python library ignores them, and drops them when it writes the flag.
+    /// The deny conditions. Python ignores them, and drops them when it writes the flag.
     #[must_use]
     pub fn deny_conditions(&self) -> &[Condition] {
         &self.deny_conditions
@@ -180,8 +178,8 @@ impl FlagRecord {
         self.deny_conditions = conditions;
     }
 
-    /// Whether a condition fails on an attribute that the check lacks. Otherwise it is ignored, as in the Python library, which does not
-    /// know strict flags, and drops this field when it writes the flag.
+    /// Whether a condition fails on an attribute that the check lacks, rather than being ignored. Python does not support it, and drops
+    /// this field when it writes the flag.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()
@@ -196,7 +194,7 @@ impl FlagRecord {
         }
     }
 
-    /// The stored metadata: client data, creation time, conditions, bucketer, then the rest.
+    /// Client data, creation time, conditions, bucketer, then the rest.
     #[must_use]
     pub fn meta(&self) -> Json {
         let mut meta = Object::new();
