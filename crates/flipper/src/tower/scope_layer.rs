@@ -10,9 +10,8 @@ use tower_service::Service;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::context;
 
-/// A layer that puts a [`Scope`](crate::Scope) into the extensions of each request, with the attributes that a closure makes of its parts.
-///
-/// Put it around the [`FeatureGate`](super::FeatureGate)s and handlers that use the scope, and inside the layers that add what the closure
+/// A layer that puts a [`Scope`](crate::Scope) into each request's extensions, with the attributes that a closure makes of its parts. It
+/// belongs around the [`FeatureGate`](super::FeatureGate)s and handlers that use the scope, and inside the layers that add what the closure
 /// reads, such as authentication. It replaces an existing scope.
 ///
 /// ```
@@ -45,7 +44,7 @@ where
     F: Fn(&Parts) -> C,
     C: Into<context::Context>,
 {
-    /// Scopes of these flags, with these attributes.
+    /// Of these flags, with these attributes.
     #[must_use]
     pub fn new<M: Checks>(features: &FeatureFlagClient<M>, attributes: F) -> Self {
         Self { make: Arc::new(Make { features: features.local(), attributes }) }

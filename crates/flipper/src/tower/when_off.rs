@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use super::future::Oneshot;
 
-/// How a [`FeatureGate`](super::FeatureGate) responds while its flag is off: [`NotFound`], [`OrService`] or [`OrResponse`].
+/// What a [`FeatureGate`](super::FeatureGate) responds while its flag is off: [`NotFound`], [`OrService`] or [`OrResponse`].
 pub trait WhenOff<B, Response, Error>: sealed::Sealed {
     /// The response future.
     type Future: Future<Output = Result<Response, Error>>;
@@ -36,7 +36,7 @@ impl<B, R: Default, E> WhenOff<B, Response<R>, E> for NotFound {
     }
 }
 
-/// Another service; made by [`FeatureGate::or_service`](super::FeatureGate::or_service).
+/// Made by [`FeatureGate::or_service`](super::FeatureGate::or_service).
 #[derive(Clone, Debug)]
 pub struct OrService<T> {
     service: T,
@@ -54,12 +54,12 @@ impl<B, T: Service<Request<B>> + Clone> WhenOff<B, T::Response, T::Error> for Or
     type Future = Oneshot<T, Request<B>>;
 
     fn respond(&mut self, request: Request<B>) -> Self::Future {
-        // A new clone, made ready on demand: polling it ready without calling it could hold a permit of a concurrency limit.
+        // A clone, made ready on demand: one that is ready but not called could hold a permit of a concurrency limit.
         Oneshot::new(self.service.clone(), request)
     }
 }
 
-/// A closure's response; made by [`FeatureGate::or_response`](super::FeatureGate::or_response).
+/// Made by [`FeatureGate::or_response`](super::FeatureGate::or_response).
 #[derive(Clone)]
 pub struct OrResponse<F> {
     respond: F,
