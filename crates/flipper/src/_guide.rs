@@ -1,6 +1,6 @@
 //! The files of `docs/` as pages. Not part of the API.
 
-/// Its examples are tests if the condition holds. Of two definitions of a link the first counts: these lead to pages.
+/// A page. Its examples are tests if the condition holds. Of two definitions of a link the first counts: these lead to pages.
 macro_rules! page {
     ($name:ident: $file:literal if $($condition:tt)+) => {
         #[doc = "[benchmarks]: crate::_guide::benchmarks"]

@@ -23,7 +23,7 @@ thread_local! {
     static IS_THIS_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Of this process's flipper thread, which the first call starts.
+/// The runtime of this process's flipper thread, which the first call starts.
 pub(crate) fn handle() -> Result<&'static Handle, &'static str> {
     let handle = &this_process().handle;
     handle.get_or_init(|| start().map_err(|error| error.to_string())).as_ref().map_err(String::as_str)
@@ -41,7 +41,7 @@ fn this_process() -> &'static Process {
     known(&found).unwrap_or(new)
 }
 
-/// It must not block: it would wait for itself.
+/// The flipper thread must not block: it would wait for itself.
 pub(crate) fn is_this_thread() -> bool {
     IS_THIS_THREAD.get()
 }
@@ -56,14 +56,14 @@ fn start() -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// Under any executor: a tokio timer panics without a runtime that has timers.
+/// Sleeps under any executor: a tokio timer panics without a runtime that has timers.
 pub(crate) async fn sleep(duration: Duration) {
     let slept = match handle() {
         Ok(handle) => handle.spawn(async move { tokio::time::sleep(duration).await }).await.is_ok(),
         Err(_) => false,
     };
     if !slept {
-        // Without the thread, blocking briefly is better than spinning.
+        // Without the thread, blocking briefly beats spinning.
         std::thread::sleep(duration);
     }
 }

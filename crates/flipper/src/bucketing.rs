@@ -22,10 +22,10 @@ use crate::{Error, Result};
 
 const TYPE: &str = "type";
 const NO_OP: &str = "NoOpBucketer";
-/// Of nearly every flag.
+/// The stored text of nearly every flag.
 pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 
-/// For which callers a flag is on, where no conditions decide.
+/// Decides for which callers a flag is on, where no conditions do.
 ///
 /// | bucketer | same caller, same answer | choice differs from flag to flag | Python can load it |
 /// |---|---|---|---|
@@ -119,7 +119,7 @@ impl Bucketer {
     }
 }
 
-/// Equal if the stored forms are.
+/// Bucketers are equal if their stored forms are.
 impl PartialEq for Bucketer {
     fn eq(&self, other: &Self) -> bool {
         self.to_json() == other.to_json()

@@ -49,7 +49,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Set by the model of the chain.
+/// The current time, which the model of the chain sets.
 #[inline]
 pub(crate) fn instant() -> Instant {
     #[cfg(test)]
@@ -90,11 +90,11 @@ pub(crate) mod model {
 
 /// A source of random numbers in `0.0..1.0`.
 pub trait RandomSource: Debug + Send + Sync + 'static {
-    /// At least 0 and less than 1.
+    /// The next number, at least 0 and less than 1.
     fn next(&self) -> f64;
 }
 
-/// For each thread, seeded by the system. Not for secrets.
+/// A generator for each thread, seeded by the system. Not for secrets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThreadRandom;
 

@@ -30,24 +30,24 @@ const DELIMITER: &str = "__";
 ///
 /// # As text
 ///
-/// `FromStr` and `Display` use `attribute operator value`, several joined by `and`:
+/// `FromStr` and `Display` use `attribute operator value`, joined by `and`:
 ///
 /// - The operators are `=` (or `==`), `!=` (`<>`), `<`, `<=`, `>`, `>=`, and with a list `in` and `not in`: `plan in pro,team`.
 /// - A value is JSON if it parses as such (a number, `true`, `false`, `null`), else a string; quotes make a string.
-/// - An attribute needs quotes if it is no single word, is `and`, `or`, `in` or `not`, or contains `__`.
-/// - What the grammar lacks does not parse again: no checks, a list as the value of `=`, a string as that of `in`.
+/// - An attribute needs quotes if it is no single word, contains `__`, or is `and`, `or`, `in` or `not`.
+/// - The grammar lacks, and does not parse again: no checks, a list as the value of `=`, a string as that of `in`.
 ///
 /// # Behavior
 ///
 /// - A check whose attribute the context lacks is ignored, and so is an attribute without a check. A condition without checks holds.
-/// - A variable may have several checks. The same variable and operator again replace the value.
+/// - The same variable and operator again replace the value; other operators are more checks.
 /// - Numbers compare by exact value whatever their type: `true`, `1` and `1.0` are equal, `2⁵³ + 1` is greater than the float `2⁵³`.
 ///   Strings compare by code point, lists by element, objects for equality only.
 /// - `one_of` finds an equal element in a list; the operator `in` also a part of a string and a key of an object.
-/// - A check that cannot compare (`3 > "a"`) fails, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch). The Python
-///   library raises `TypeError`.
-/// - A variable may have any name, but Python splits one with `__` when it loads it (`a__gt` is `a` with the operator `gt`), or fails:
-///   avoid them in flags that Python reads.
+/// - A check that cannot compare (`3 > "a"`) fails with [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch). Python raises
+///   `TypeError`.
+/// - A name with `__` Python splits when it loads it (`a__gt` is `a` with the operator `gt`), or fails: avoid it in flags that Python
+///   reads.
 /// - As a condition's value, NaN becomes null and an infinity the largest float: JSON has neither.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Condition {
@@ -73,7 +73,7 @@ macro_rules! comparisons {
 }
 
 impl Condition {
-    /// Without checks, which always holds.
+    /// A condition without checks, which always holds.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -96,7 +96,7 @@ impl Condition {
         Self::new().and(key, value)
     }
 
-    /// One check for each pair, spelled as in [`parse`](Self::parse).
+    /// A condition with one check for each pair, spelled as in [`parse`](Self::parse).
     ///
     /// ```
     /// use flipper::{Condition, context};
@@ -151,13 +151,13 @@ impl Condition {
         lte Lte;
     }
 
-    /// It equals one of the values.
+    /// The attribute equals one of the values.
     #[must_use]
     pub fn one_of<'a, V: Into<Value<'a>>>(self, variable: &str, values: impl IntoIterator<Item = V>) -> Self {
         self.with_json(variable, Operator::In, list(values))
     }
 
-    /// It equals none of the values.
+    /// The attribute equals none of the values.
     #[must_use]
     pub fn not_one_of<'a, V: Into<Value<'a>>>(self, variable: &str, values: impl IntoIterator<Item = V>) -> Self {
         self.with_json(variable, Operator::NotIn, list(values))

@@ -36,7 +36,7 @@ struct Inner {
 
 impl Error {
     /// An error of this kind. `Conflict` and `Unavailable` are transient. [Nothing was written](Self::nothing_written) after `Conflict`,
-    /// `FlagExists`, `FlagNotFound`, `InvalidInput`, `InvalidName`, `Unsupported` and `Vetoed`. Both can be changed.
+    /// `FlagExists`, `FlagNotFound`, `InvalidInput`, `InvalidName`, `Unsupported` and `Vetoed`. Setters change both.
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner {
@@ -119,7 +119,7 @@ impl Error {
         self.0.flag.as_deref()
     }
 
-    /// With its causes, where only one text fits.
+    /// With its causes in one text.
     ///
     /// ```
     /// # use flipper::{Error, ErrorKind};
@@ -132,7 +132,7 @@ impl Error {
         let mut cause = self.source();
         while let Some(error) = cause {
             let next = error.to_string();
-            // Drivers repeat their source.
+            // Drivers repeat the text of their own source.
             if !text.contains(&next) {
                 text.push_str(": ");
                 text.push_str(&next);
@@ -148,8 +148,7 @@ impl Error {
         self.0.transient
     }
 
-    /// Whether the call certainly wrote nothing: it was refused, or never sent. Else the outcome is unknown: the write may be done, or be
-    /// done a little later.
+    /// Whether the call certainly wrote nothing: it was refused, or never sent. Else the outcome is unknown: the write may still be done.
     ///
     /// ```
     /// use flipper::{Error, ErrorKind};
@@ -163,7 +162,7 @@ impl Error {
         self.0.nothing_written
     }
 
-    /// For other waiters on the same result. It keeps only the text of the first cause.
+    /// A copy for other waiters on the same result. It keeps only the text of the first cause.
     pub(crate) fn copy(&self) -> Self {
         let Inner { kind, ref message, ref store, ref flag, transient, nothing_written, .. } = *self.0;
         let source = self.source().map(|source| source.to_string().into());

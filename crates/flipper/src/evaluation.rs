@@ -1,3 +1,5 @@
+//! The answer to a check, with its reason.
+
 mod plan;
 mod reason;
 mod verdict;
@@ -23,20 +25,20 @@ use crate::json::Json;
 ///
 /// | | rule | answer |
 /// |---|---|---|
-/// | 1 | the flag is missing or unreadable | the default of the check |
+/// | 1 | the flag is missing or unreadable | the check's default |
 /// | 2 | the flag is disabled | off |
 /// | 3 | the context meets a deny condition | off |
-/// | 4 | the context has attributes, or the flag is strict, and it has conditions | on if **all** hold, else off |
+/// | 4 | it has conditions, and the context has attributes or the flag is strict | on if **all** hold, else off |
 /// | 5 | the flag has a bucketer | the bucketer's |
 /// | 6 | | on |
 ///
 /// - Rule 4 is final, even if no condition names an attribute of the context. With the condition `is_admin == true` and a bucketer of 10 %,
 ///   the context `user_id: 2` is on, since no check on its attributes fails: only a check without attributes reaches the bucketer.
-/// - In a condition, all checks on attributes of the context must hold. Others are ignored, or fail if the flag is
-///   [strict](crate::FlagRecord::is_strict). **The Python library has no strict flags.** The reason is the first check, in the context's
-///   order, that fails or cannot compare.
+/// - Of a condition, all checks on attributes of the context must hold. Others are ignored, or fail if the flag is
+///   [strict](crate::FlagRecord::is_strict). **Python has no strict flags.** The reason is the first check, in the context's order, that
+///   fails or cannot compare.
 /// - A deny condition denies when the context has all of its attributes and all of its checks hold, or cannot compare: a wrong type lets no
-///   caller pass. **The Python library has no deny conditions**: it ignores them, and drops them on a write.
+///   caller pass. **Python has no deny conditions**: it ignores them, and drops them on a write.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -44,9 +46,9 @@ pub struct Evaluation {
     pub is_enabled: bool,
     /// Why.
     pub reason: Reason,
-    /// Attributes that the conditions, or the deciding bucketer, use and the context lacks: conditions on them were **ignored**.
+    /// Attributes that conditions, or the deciding bucketer, use and the context lacks: conditions on them were **ignored**.
     pub not_given: Vec<String>,
-    /// The place in a bucketer that hashes, even if something else decided.
+    /// The caller's place in a bucketer that hashes, even if something else decided.
     pub bucket: Option<Bucket>,
 }
 

@@ -66,8 +66,8 @@ impl WriteEvent {
     }
 }
 
-/// Is called before and after every write of a client, in the order of subscription, in the task that writes: be quick. Both methods do
-/// nothing by default. A panic is logged; before a write it is a veto.
+/// Is called before and after every write of a client, in the task that writes, so it should be quick; in the order of subscription. A
+/// panic is logged; before a write it is a veto.
 pub trait Subscriber: Send + Sync + 'static {
     /// Called once, after the flag was read. An error vetoes the write: it is the source of the caller's [`ErrorKind::Vetoed`].
     ///
@@ -85,7 +85,7 @@ pub trait Subscriber: Send + Sync + 'static {
     }
 }
 
-/// Makes a closure a [`Subscriber`] before each write, which may veto it.
+/// Makes a closure a [`Subscriber`] that is called before each write, and may veto it.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -108,7 +108,7 @@ where
     }
 }
 
-/// Makes a closure a [`Subscriber`] after each write.
+/// Makes a closure a [`Subscriber`] that is called after each write.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};

@@ -32,8 +32,7 @@
 //! | [`CachedFeatureFlagStore`] | | in another store, and in memory those that were asked for lately |
 //!
 //! [`FeatureFlagClient::new`] holds all flags of a store in memory, [`FeatureFlagClient::remote`] none; [choosing a store](_guide::stores)
-//! compares them. [`connect`] takes a URL. A [store of your own](_guide::custom_store) is four methods of [`FeatureFlagStore`], and a test
-//! suite proves it right.
+//! compares them. [`connect`] takes a URL. A [store of your own](_guide::custom_store) is four methods, and a test suite proves it right.
 //!
 //! # Features
 //!

@@ -1,4 +1,4 @@
-//! They go on after a panic: no holder leaves its state half changed.
+//! Locks that go on after a panic: no holder leaves its state half changed.
 
 use std::sync::{self, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,4 +1,4 @@
-//! What the macros expand to. Not public API: any release may change it.
+//! What the macros' expansions call. Not public API: any release may change it.
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
@@ -14,7 +14,7 @@ use crate::pause::Pause;
 /// Between attempts to register a flag.
 const PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(10));
 
-/// [`validate_new_name`](crate::store::validate_new_name) at compile time.
+/// Refuses an invalid name at compile time, as [`validate_new_name`](crate::store::validate_new_name) does.
 #[must_use]
 pub const fn flag_name(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();
@@ -31,7 +31,7 @@ pub const fn flag_name(name: &'static str) -> &'static str {
     name
 }
 
-/// Refuses two fields for one flag.
+/// Refuses two fields for one flag at compile time.
 pub const fn assert_distinct(names: &[&str]) {
     let mut first = 0;
     while first < names.len() {
@@ -100,7 +100,7 @@ pub fn handle<H: Handle + ?Sized>(handle: &H) -> &FeatureFlag {
     handle.handle()
 }
 
-/// The result of a function that is off, without `redirect` and `otherwise`.
+/// The result of a function without `redirect` and `otherwise` while its flag is off.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no default value to return while the flag is off",
     label = "say here what to return while the flag is off",
@@ -202,7 +202,7 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
     }
 }
 
-/// Defines a struct of handles: the compiler checks the names.
+/// Defines a struct with a handle for each flag: the compiler checks the names.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -232,14 +232,14 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
 ///
 /// After `:` comes the flag's name, a string or a constant; by default the field's name in upper case. After `=` comes the default, else
 /// `false`: the answer while the flag is missing or unreadable, and the state in which it is created. Fields have the struct's visibility
-/// or their own; attributes and docs are kept.
+/// or their own, and keep attributes and docs.
 ///
 /// The struct has:
 ///
 /// - its fields, each a [`FeatureFlag`];
 /// - `new(&features)`, which creates no flags;
-/// - `register(&features).await`, which also creates missing flags; it fails while the store is unreachable;
-/// - `register_in_background(&features)`, which creates missing flags once the store is reachable;
+/// - `register(&features).await`, which also creates missing flags, and fails while the store is unreachable;
+/// - `register_in_background(&features)`, which creates them once the store is reachable;
 /// - `NAMES`, in the order of the fields.
 ///
 /// It is `Clone` and `Debug`, unless it has its own `#[derive(…)]`. `features` must have checks from memory.

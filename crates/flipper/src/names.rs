@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-/// As many are searched one by one, which is faster than hashing.
+/// Up to this many are searched one by one, which is faster than hashing.
 const FEW: usize = 8;
 
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Names {
         self.names.iter().position(|known| **known == *name)
     }
 
-    /// `guess` is tried first.
+    /// As [`place`](Self::place), trying `guess` first.
     #[inline(always)]
     pub(crate) fn place_near(&self, name: &str, guess: usize) -> Option<usize> {
         match self.names.get(guess) {
@@ -44,7 +44,7 @@ impl Names {
         }
     }
 
-    /// Adds the name if it is new.
+    /// The name's place; a new name is added.
     pub(crate) fn add(&mut self, name: &str) -> usize {
         if let Some(place) = self.place(name) {
             return place;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Doubling up to the longest, each of random length below: clients that failed together do not retry together.
+/// Pauses that double up to the longest. Each has a random length below that: clients that failed together do not retry together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pause {
     first: Duration,
@@ -44,7 +44,7 @@ impl Pause {
     }
 }
 
-/// Of the next attempt, for all callers that attempt the same.
+/// The time of the next attempt, for all callers that attempt the same.
 #[cfg(any(feature = "redis", feature = "thrift"))]
 #[derive(Debug)]
 pub(crate) struct NextAttempt {

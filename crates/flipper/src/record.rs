@@ -10,13 +10,12 @@ use crate::{Error, Result};
 
 pub(crate) use limits::{validate_name, validate_new_name};
 
-/// Among the unknown fields, which other versions preserve too.
+/// Stored among the unknown fields, which other versions preserve too.
 const STRICT: &str = "strict_conditions";
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
-/// A flag as a store holds it: name, switch and metadata. The text is the same in every store and in Python. Unknown fields are written
-/// back, after the known ones.
+/// A flag as a store holds it, the same text in every store and in Python. Unknown fields are written back, after the known ones.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -38,7 +37,7 @@ pub struct FlagRecord {
     client_data: Json,
     created_date: Json,
     conditions: Vec<Condition>,
-    /// Boxed: most flags have none, and take half the memory.
+    /// Boxed: most flags have none, and so take little more than half the memory.
     bucketer: Option<Box<Bucketer>>,
     deny_conditions: Vec<Condition>,
     unknown: Object,
@@ -46,7 +45,7 @@ pub struct FlagRecord {
 }
 
 impl FlagRecord {
-    /// A disabled flag without client data, conditions or bucketer, created at this Unix time in seconds.
+    /// Disabled, without client data, conditions or bucketer, created at this Unix time in seconds.
     #[must_use]
     pub fn new(name: impl Into<String>, created_date: i64) -> Self {
         Self {
@@ -93,7 +92,7 @@ impl FlagRecord {
         }
     }
 
-    /// Whether it is on. As in Python, any stored value but `false` is, even `null` and `0`.
+    /// Whether the flag is on. As in Python, any stored value but `false` counts as on.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !matches!(self.is_enabled, Json::Bool(false))
@@ -115,7 +114,7 @@ impl FlagRecord {
         self.client_data = data.into();
     }
 
-    /// Sets keys of the client data. An object at a key is replaced, not merged.
+    /// Sets keys of the client data; an object is replaced, not merged.
     ///
     /// # Errors
     ///
@@ -129,7 +128,7 @@ impl FlagRecord {
         Ok(())
     }
 
-    /// When it was created, in seconds of Unix time, if an integer is stored.
+    /// When the flag was created, in seconds of Unix time, if an integer is stored.
     #[must_use]
     pub fn created_date(&self) -> Option<i64> {
         self.created_date.as_i64()
@@ -140,7 +139,7 @@ impl FlagRecord {
         self.created_date = created_date.into();
     }
 
-    /// All must hold.
+    /// The conditions, all of which must hold.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         &self.conditions
@@ -178,8 +177,8 @@ impl FlagRecord {
         self.deny_conditions = conditions;
     }
 
-    /// Whether a condition fails on an attribute that the check lacks, rather than being ignored. Python does not support it, and drops
-    /// this field when it writes the flag.
+    /// Whether a condition fails on an attribute that the check lacks, rather than being ignored. Python ignores this field, and drops it
+    /// when it writes the flag.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()
@@ -194,7 +193,7 @@ impl FlagRecord {
         }
     }
 
-    /// Client data, creation time, conditions, bucketer, then the rest.
+    /// The stored metadata: client data, creation time, conditions, bucketer, then the rest.
     #[must_use]
     pub fn meta(&self) -> Json {
         let mut meta = Object::new();

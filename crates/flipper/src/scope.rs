@@ -20,11 +20,10 @@ use crate::table::{Entry, Slot, State};
 /// Reserved with the scope, so that the checks of most requests do not allocate.
 const EXPECTED_FLAGS: usize = 7;
 
-/// The flags as one request sees them: its attributes are set once, and a flag keeps its answer for the scope's life. Made by
-/// [`FeatureFlagClient::scope`].
+/// The flags as one request sees them: the attributes are set once, and a flag keeps its answer. Made by [`FeatureFlagClient::scope`].
 ///
 /// The first check of a flag fixes its state: a random draw, a ramp's time, the client data, that it is missing. A scope is for one request
-/// or job: it remembers every name that it checks.
+/// or job, and remembers every name that it checks.
 ///
 /// Cheap to clone; clones share the answers, so parts of a request agree.
 ///
@@ -89,7 +88,7 @@ impl Scope {
         self.answer(flag.name(), default)
     }
 
-    /// As [`is_enabled`](Self::is_enabled), with the reason, which each call computes: it draws again, or calls your bucketer again.
+    /// As [`is_enabled`](Self::is_enabled), with the reason; each call computes it, with a new draw or call of your bucketer.
     #[must_use]
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
@@ -177,8 +176,7 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// How a [`Scope`] takes a flag: by its name, or a handle's name and default. Implemented for strings, handles, and references to them
-/// only.
+/// A flag's name, or a handle, for a [`Scope`]; sealed.
 pub trait FlagName: sealed::Sealed {
     /// The flag's name.
     fn name(&self) -> &str;
@@ -218,7 +216,7 @@ names! {
     [T: FlagName + ?Sized] &T: |flag| (**flag).name(), |flag| (**flag).default_answer();
 }
 
-/// The name of a flag that exists or existed takes no more memory.
+/// A flag's name. That of a flag that exists or existed takes no more memory.
 enum Key {
     Slot(Arc<Slot>),
     Name(Box<str>),

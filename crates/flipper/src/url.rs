@@ -28,8 +28,8 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 ///
 /// # Errors
 ///
-/// `InvalidInput` for an invalid URL, `Unsupported` for a store that this build lacks, and the store's. Messages have only the URL's scheme
-/// and a file's path.
+/// `InvalidInput` for an invalid URL, `Unsupported` for a store that this build lacks, and the store's. They name only the URL's scheme and
+/// a file's path.
 pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
     match StoreKind::of(url) {
         Some(kind) => open_kind(kind, url),

@@ -18,8 +18,7 @@ use crate::record::FlagRecord;
 use crate::state::{Precondition, Version};
 use crate::store::FeatureFlagStore;
 
-/// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block. It dereferences to that client, for the checks and all else that is
-/// not `async`. Methods do what the `async` ones of the same names do.
+/// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block. It dereferences to that client, which has all that is not `async`.
 ///
 /// ```
 /// use flipper::blocking::FeatureFlagClient;
@@ -43,12 +42,16 @@ pub struct FeatureFlagClient<M = Local> {
 }
 
 /// A client for the store that a URL names, once its flags are in memory; see [`flipper::connect`](crate::connect).
+///
+/// # Errors
+///
+/// As [`flipper::connect`](crate::connect), and `Unsupported` on flipper's own thread.
 pub fn connect(url: &str) -> Result<FeatureFlagClient> {
     wait(client::connect(url)).map(FeatureFlagClient::from)
 }
 
 impl FeatureFlagClient {
-    /// A client of the store that the closure makes, where tokio's timers and sockets work.
+    /// A client of the store that the closure makes. The closure runs where tokio's timers and sockets work.
     pub fn new<F>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output: FeatureFlagStore>,
@@ -168,7 +171,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.set_client_data(name, data))
     }
 
-    /// As [`set_client_data`](Self::set_client_data), for data beyond serde.
+    /// As [`set_client_data`](Self::set_client_data), for data that serde cannot represent.
     pub fn merge_client_data(&self, name: &str, data: &Object) -> Result<()> {
         wait(self.client.merge_client_data(name, data))
     }
@@ -205,7 +208,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
 }
 
 /// All checks and reads; and what `override_flags!`, `flags!` and layers take.
-// A second list of methods would drift.
+// A second list of methods would drift apart from the first.
 impl<M> Deref for FeatureFlagClient<M> {
     type Target = client::FeatureFlagClient<M>;
 

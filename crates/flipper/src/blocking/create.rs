@@ -28,17 +28,17 @@ impl<M> Create<M> {
         Self { create }
     }
 
-    /// Whether it is enabled; `false` by default.
+    /// Whether the flag is enabled; `false` by default.
     pub fn enabled(self, enabled: bool) -> Self {
         Self::new(self.create.enabled(enabled))
     }
 
-    /// Your own data: what serialises to a JSON object.
+    /// Your own data: anything that serialises to a JSON object.
     pub fn client_data(self, data: impl Serialize) -> Self {
         Self::new(self.create.client_data(data))
     }
 
-    /// Whether it is [strict](crate::FlagRecord::is_strict).
+    /// Whether the flag is [strict](crate::FlagRecord::is_strict).
     pub fn strict(self, strict: bool) -> Self {
         Self::new(self.create.strict(strict))
     }

@@ -14,11 +14,10 @@
 //! ```
 //!
 //! A call blocks where the other API awaits; checks and reads never block. The calling thread sleeps while the store works; timers and
-//! connections live on flipper's own thread, started on first use.
+//! connections live on flipper's own thread, started on first use. There, where a store's code may run, a call is `Unsupported`.
 //!
-//! So a call works in a plain thread and in any runtime, in its `block_on`, `spawn_blocking` and tasks. In a task it blocks the thread's
-//! other tasks: use the other API there, or `spawn_blocking`. On flipper's own thread, where a store's code may run, it returns the error
-//! `Unsupported`.
+//! A call works in a plain thread and in any runtime, in its `block_on`, `spawn_blocking` and tasks. In a task it blocks the thread's other
+//! tasks: use the other API there, or `spawn_blocking`.
 
 mod changes;
 mod client;

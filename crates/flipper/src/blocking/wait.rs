@@ -11,8 +11,8 @@ use tokio::task::coop;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Between polls in a task of the caller's runtime: there `yield_now` wakes only after the task's turn, which does not end while it blocks
-/// here.
+/// The longest pause between polls in a task of the caller's runtime: `yield_now` wakes only after the task's turn, which does not end
+/// while it blocks here.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Blocks until a future completes that has no blocking counterpart, such as `register` of `flags!`.
@@ -31,7 +31,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 ///
-/// The future's, and `Unsupported` on flipper's own thread.
+/// The future's error, and `Unsupported` on flipper's own thread.
 pub fn wait<T>(future: impl IntoFuture<Output = Result<T>>) -> Result<T> {
     match wait_until(None, future.into_future())? {
         Some(result) => result,
@@ -40,10 +40,10 @@ pub fn wait<T>(future: impl IntoFuture<Output = Result<T>>) -> Result<T> {
     }
 }
 
-/// `None` if the deadline comes first.
+/// Returns `None` if the deadline comes first.
 ///
-/// `Handle::block_on` panics within a runtime. Polled here, closures and contexts need not outlive the call, and a slow subscriber delays
-/// only this caller.
+/// `Handle::block_on` panics within a runtime. The future is polled here, so closures and contexts need not outlive the call, and a slow
+/// subscriber delays only this caller.
 pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Result<Option<T>> {
     if background::is_this_thread() {
         return Err(Error::new(ErrorKind::Unsupported).with_message(
@@ -59,7 +59,7 @@ pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Outpu
     // Timers and sockets register with flipper's thread, which drives them meanwhile. If it cannot start, a future without any still
     // completes.
     let _entered = background::handle().ok().map(|handle| handle.enter());
-    // Within the task's budget nothing would become ready once it is used up.
+    // Not on the task's budget: once it is used up nothing becomes ready.
     let mut future = pin!(coop::unconstrained(future));
     loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {

@@ -12,13 +12,13 @@ use crate::{Error, Result};
 /// An argument of Python's bucketer, which therefore never sees it as an attribute.
 const NOT_HASHED: &str = "randomizer";
 
-/// As many attributes are sorted on the stack.
+/// Up to this many attributes are sorted on the stack.
 const FEW: usize = 8;
 
-/// A share of all callers, by a hash of their attributes: the same answer for the same caller, in Python and Rust.
+/// A share of all callers, by a hash of their attributes: the same caller gets the same answer, in Python and Rust.
 ///
-/// The attributes (of the whitelist, if there is one), sorted by name, are hashed by SHA-1 as Python writes them in JSON, `[["plan",
-/// "pro"], ["user_id", 7]]`. The score is the hash modulo 100, divided by 100; the flag is on when it is at most the percentage.
+/// The attributes (of the whitelist, if there is one), sorted by name, are hashed by SHA-1 as Python's JSON, `[["plan", "pro"], ["user_id",
+/// 7]]`. The score is the hash modulo 100, divided by 100; the flag is on when it is at most the percentage.
 ///
 /// ```
 /// use flipper::context;
@@ -32,14 +32,13 @@ const FEW: usize = 8;
 ///
 /// # Known weaknesses
 ///
-/// It copies the Python library, so that a mixed fleet agrees:
+/// It copies the Python library:
 ///
-/// - Scores are 0.00 to 0.99, and the percentage itself is in: 10 % turns on **11** of 100 buckets, 50 % 51, 99 % all, 0.5 % one, only 0
-///   none.
+/// - The percentage itself is in: 10 % turns on **11** of 100 buckets, 50 % 51, 99 % all, 0.5 % one, only 0 none.
 /// - The flag's name is **not** hashed: the same users come first in every flag.
 /// - Without a whitelist an additional attribute moves the user to another bucket.
-/// - A check with no attribute to hash has the score 0.32. All such callers are switched together, and
-///   [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) reports it.
+/// - A check with no attribute to hash has the score 0.32: such callers are switched together, as
+///   [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) reports.
 /// - `1`, `1.0` and `"1"` are different users.
 /// - An attribute named `randomizer` is never hashed.
 ///

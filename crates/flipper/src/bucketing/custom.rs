@@ -11,10 +11,10 @@ use crate::{Error, Result};
 
 /// A bucketer of your own; see [`register_bucketer`].
 pub trait CustomBucketer: Debug + Send + Sync + 'static {
-    /// By which it is registered and stored.
+    /// The type name that it is registered and stored by.
     fn bucketer_type(&self) -> &str;
 
-    /// Stored, without the type.
+    /// The stored fields, without the type.
     fn fields(&self) -> Object;
 
     /// Whether the flag is on for this caller, perhaps without attributes. After a panic, which is logged once, it is off.

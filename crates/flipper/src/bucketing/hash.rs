@@ -60,12 +60,12 @@ impl Write for Hasher {
     }
 }
 
-/// As `json.dumps`, with NaN and infinities.
+/// As `json.dumps` writes it, with NaN and infinities.
 pub(super) fn write_value(value: Value<'_>, out: &mut impl Write) -> fmt::Result {
     write_operand(value.into(), out, 0)
 }
 
-/// Mostly short; formatting takes longer than their digits.
+/// Integers are mostly short; the formatting machinery takes longer than their digits.
 fn write_int(value: i128, out: &mut impl Write) -> fmt::Result {
     let Ok(mut rest) = u64::try_from(value.unsigned_abs()) else { return write!(out, "{value}") };
     let mut digits = [0; 20];

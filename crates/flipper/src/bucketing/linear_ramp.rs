@@ -27,12 +27,12 @@ const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_3
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearRampPercentage {
     stored: Box<Stored>,
-    /// Without it: the ramp's start value.
+    /// Without it the ramp stays at its start.
     initial_time: Option<Start>,
     line: Result<Line, ValueType>,
 }
 
-/// They need not be numbers.
+/// As stored; they need not be numbers.
 #[derive(Clone, Debug, PartialEq)]
 struct Stored {
     initial_value: Json,
@@ -51,7 +51,7 @@ impl Start {
         let distance = Duration::from_micros(micros.unsigned_abs());
         let epoch = SystemTime::UNIX_EPOCH;
         let time = if micros < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
-        // `SystemTime` reaches further.
+        // `SystemTime` reaches beyond `TIMES`.
         Self { time: time.unwrap_or(epoch), micros }
     }
 }
@@ -60,7 +60,7 @@ impl Start {
 struct Line {
     first: f64,
     last: f64,
-    /// In microseconds; negative without duration.
+    /// Microseconds after the start; negative without duration.
     end: i64,
     slope: f64,
 }
@@ -68,13 +68,13 @@ struct Line {
 impl LinearRampPercentage {
     pub(crate) const TYPE: &str = "LinearRampPercentage";
 
-    /// Starts now, between percentages from 0 to 100.
+    /// A ramp that starts now, between percentages from 0 to 100.
     #[must_use]
     pub fn percent(initial_value: f64, final_value: f64, ramp_duration: Duration) -> Self {
         Self::new(of_percent(initial_value), of_percent(final_value), ramp_duration)
     }
 
-    /// Starts now, between shares from 0 to 1.
+    /// A ramp that starts now, between shares from 0 to 1.
     #[must_use]
     pub fn new(initial_value: f64, final_value: f64, ramp_duration: Duration) -> Self {
         let seconds = if ramp_duration.subsec_nanos() == 0 {

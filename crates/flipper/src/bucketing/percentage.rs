@@ -6,8 +6,8 @@ use crate::context::operand::Operand;
 use crate::json::{Json, Number, Object};
 use crate::{Error, Result};
 
-/// A fixed share: 0 is no caller, 0.25 a quarter, 1 all. A client writes no other. Python may have stored any JSON: below 0 is no caller,
-/// above 1 all, and what is no number turns the flag off, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
+/// A fixed share: 0 is no caller, 0.25 a quarter, 1 all. A client refuses to write any other. Of what Python stored, below 0 is no caller,
+/// above 1 all, and what is no number is off, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
 ///
 /// ```
 /// use flipper::bucketing::Percentage;
@@ -22,13 +22,13 @@ pub struct Percentage {
 impl Percentage {
     pub(crate) const TYPE: &str = "Percentage";
 
-    /// From 0 to 100.
+    /// This percentage, from 0 to 100.
     #[must_use]
     pub fn percent(percent: f64) -> Self {
         Self::new(of_percent(percent))
     }
 
-    /// From 0 to 1. A NaN turns the flag off.
+    /// This share, from 0 to 1. A NaN turns the flag off.
     #[must_use]
     pub fn new(value: f64) -> Self {
         let value = if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) };
@@ -60,7 +60,7 @@ pub enum AnyPercentage {
 }
 
 impl AnyPercentage {
-    /// At the time of `now`, which a fixed one does not call.
+    /// The value at the time of `now`, which a fixed one does not call.
     #[inline]
     pub(crate) fn value(&self, now: impl FnOnce() -> SystemTime) -> Result<f64, ValueType> {
         match self {
@@ -69,7 +69,7 @@ impl AnyPercentage {
         }
     }
 
-    /// As stored, or the ramp's current value.
+    /// The value as stored, or the ramp's current one.
     pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
         match self {
             Self::Fixed(percentage) => percentage.stored.clone(),
@@ -77,7 +77,7 @@ impl AnyPercentage {
         }
     }
 
-    /// Refuses numbers outside 0 to 1, as 25 for 25 %.
+    /// Refuses numbers outside 0 to 1, such as 25 for 25 %.
     pub(crate) fn check(&self) -> Result<()> {
         let values = match self {
             Self::Fixed(percentage) => [number(&percentage.stored).ok(), None],
@@ -158,7 +158,7 @@ pub(super) fn of_percent(percent: f64) -> f64 {
     (percent * 1e6).round() / 1e8
 }
 
-/// If Python can compare it with a float; else the type.
+/// The number, if Python can compare it with a float; else the type.
 #[inline]
 pub(super) fn number(json: &Json) -> Result<f64, ValueType> {
     match Operand::from(json) {

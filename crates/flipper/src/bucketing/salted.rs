@@ -6,7 +6,7 @@ use crate::context::{Attributes, Value};
 use crate::json::{Json, Object, write_string};
 use crate::{Error, Result};
 
-/// Of 0.001 % each.
+/// Each of 0.001 %.
 const BUCKETS: u64 = 100_000;
 
 /// A share of all callers, by a hash of one attribute and the flag's name. **The Python library cannot load it** and raises
@@ -23,9 +23,9 @@ const BUCKETS: u64 = 100_000;
 ///
 /// # Algorithm
 ///
-/// The text that Python's `json.dumps([name, value])` writes for the flag's name and the attribute's value (`["CHECKOUT", 7]`) is hashed by
-/// SHA-1. Its first 8 bytes, as a big-endian integer, modulo 100,000 are the bucket; the flag is on when that is less than the percentage
-/// times 100,000, rounded to the nearest integer.
+/// Python's `json.dumps([name, value])` of the flag's name and the attribute's value (`["CHECKOUT", 7]`) is hashed by SHA-1. The first 8
+/// bytes, as a big-endian integer, modulo 100,000 are the bucket; the flag is on when that is less than the percentage times 100,000,
+/// rounded to the nearest integer.
 ///
 /// Without the attribute it is on at 100 % only: [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and `"7"` are
 /// different callers. Flags of one name under different base keys choose the same callers.
@@ -56,7 +56,7 @@ impl SaltedPercentageBucketer {
         &self.bucket_by
     }
 
-    /// From 0 to 99,999, if the context has the attribute.
+    /// The caller's bucket, from 0 to 99,999, if the context has the attribute.
     #[must_use]
     pub fn bucket(&self, flag_name: &str, attributes: &(impl Attributes + ?Sized)) -> Option<u32> {
         let mut attributes = (0..attributes.len()).map(|index| attributes.attribute(index));
@@ -73,7 +73,7 @@ impl SaltedPercentageBucketer {
         (percentage * BUCKETS as f64).round() >= BUCKETS as f64
     }
 
-    /// From 0 to 0.99999, for display.
+    /// The bucket as a number from 0 to 0.99999, for display.
     pub(crate) fn score(bucket: u32) -> f64 {
         f64::from(bucket) / BUCKETS as f64
     }

@@ -59,19 +59,19 @@ impl<M> Create<M> {
         Self { client, name, enabled: false, strict: false, client_data: None, existing: Existing::Refuse }
     }
 
-    /// Whether it is enabled; `false` by default.
+    /// Whether the flag is enabled; `false` by default.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// Your own data: what serialises to a JSON object.
+    /// Your own data: anything that serialises to a JSON object.
     pub fn client_data(mut self, data: impl Serialize) -> Self {
         self.client_data = Some(object(&data));
         self
     }
 
-    /// Whether it is [strict](FlagRecord::is_strict); `false` by default.
+    /// Whether the flag is [strict](FlagRecord::is_strict); `false` by default.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -114,7 +114,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
         let handle = || client.get(name.as_str());
         let event =
             WriteEvent::new(&name, Verb::Create { is_enabled: enabled, client_data: client_data.map(Json::Object) });
-        // Not for a write that will not happen. Without subscribers the put reports `FlagExists`.
+        // A write that will not happen must not be announced. Without subscribers the put reports `FlagExists`.
         if existing != Existing::Replace && !core.subscribers.is_empty() && client.there(&name).await? {
             return if existing == Existing::Keep {
                 Ok(handle())

@@ -116,7 +116,7 @@ impl<M> FeatureFlag<M> {
         self.is_enabled_or(self.default)
     }
 
-    /// As [`is_enabled`](Self::is_enabled), with this default.
+    /// As [`is_enabled`](Self::is_enabled), with another default.
     #[inline]
     pub fn is_enabled_or(&self, default: bool) -> bool
     where
@@ -128,8 +128,7 @@ impl<M> FeatureFlag<M> {
         self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
-    /// Whether it is enabled for these attributes; else the [default](Self::with_default). A condition on an attribute that the context
-    /// lacks is ignored.
+    /// Whether it is enabled for these attributes; see [`FeatureFlagClient::is_enabled_with`].
     #[inline]
     pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where
@@ -150,7 +149,7 @@ impl<M> FeatureFlag<M> {
         self.client.evaluate_or(&self.name, context, self.default)
     }
 
-    /// Even if it is unreadable.
+    /// Whether the flag exists, even if it is unreadable.
     #[must_use]
     pub fn exists(&self) -> bool
     where
@@ -159,7 +158,7 @@ impl<M> FeatureFlag<M> {
         self.client.exists(&self.name)
     }
 
-    /// See [`FeatureFlagClient::meta`].
+    /// All metadata; see [`FeatureFlagClient::meta`].
     pub fn meta(&self) -> Result<Json>
     where
         M: Checks,
@@ -167,7 +166,7 @@ impl<M> FeatureFlag<M> {
         self.client.meta(&self.name)
     }
 
-    /// See [`FeatureFlagClient::client_data`].
+    /// The client data; see [`FeatureFlagClient::client_data`].
     pub fn client_data(&self) -> Result<Json>
     where
         M: Checks,
@@ -210,12 +209,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.toggle(&self.name).await
     }
 
-    /// Destroys the flag. The handle stays valid, also for another flag of the name.
+    /// Destroys the flag. The handle stays valid for a new flag of the name.
     pub async fn destroy(&self) -> Result<()> {
         self.client.destroy(&self.name).await
     }
 
-    /// See [`FeatureFlagClient::set_client_data`].
+    /// Merges into the client data; see [`FeatureFlagClient::set_client_data`].
     pub async fn set_client_data(&self, data: impl Serialize) -> Result<()> {
         self.client.set_client_data(&self.name, data).await
     }
@@ -230,12 +229,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.set_conditions(&self.name, conditions).await
     }
 
-    /// See [`FeatureFlagClient::set_bucketer`].
+    /// Sets the bucketer; see [`FeatureFlagClient::set_bucketer`].
     pub async fn set_bucketer(&self, bucketer: impl Into<Bucketer>) -> Result<()> {
         self.client.set_bucketer(&self.name, bucketer).await
     }
 
-    /// See [`FeatureFlagClient::update`].
+    /// Changes several properties in one write; see [`FeatureFlagClient::update`].
     pub async fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.client.update(&self.name, change).await
     }

@@ -43,8 +43,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// The type parameter says where checks are answered. [`Local`]: from memory. [`Remote`]: not at all, since each would be a request; use
-/// [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled) there.
+/// With [`Local`] checks are answered from memory. [`Remote`] has none, since each would be a request, but [`fetch`](Self::fetch) and
+/// [`fetch_enabled`](Self::fetch_enabled).
 pub struct FeatureFlagClient<M = Local> {
     core: Arc<Core>,
     mode: M,
@@ -63,7 +63,7 @@ pub struct Remote(());
 
 struct Core {
     store: Arc<dyn FeatureFlagStore>,
-    /// If the store holds them in memory.
+    /// If the store holds its flags in memory.
     table: Option<Arc<FlagTable>>,
     subscribers: Arc<Subscribers>,
     environment: Environment,
@@ -75,7 +75,7 @@ impl FeatureFlagClient<Local> {
     /// A client of any store, with all its flags in memory.
     ///
     /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself to set a
-    /// snapshot file, whose flags are there at once. Others arrive in the background; [`ready`](Self::ready) waits for them.
+    /// snapshot file. Flags arrive in the background, those of the file at once; [`ready`](Self::ready) waits for them.
     #[must_use]
     pub fn new(store: impl FeatureFlagStore) -> Self {
         Self::builder().build(store)
@@ -94,7 +94,7 @@ impl FeatureFlagClient<Remote> {
     /// # Ok(()) }
     /// ```
     ///
-    /// It has no checks:
+    /// It has no checks; this does not compile:
     ///
     /// ```compile_fail
     /// # use flipper::{FeatureFlagClient, FeatureFlagStore};
@@ -123,8 +123,8 @@ impl<M: Clone> FeatureFlagClient<M> {
         FeatureFlag::new(self.clone(), name.into())
     }
 
-    /// Calls a subscriber before and after each write of this client and its clones, until the guard is dropped. Foreign changes are
-    /// **not** reported to it, but to [`changes`](Self::changes).
+    /// Calls a subscriber before and after each write of this client and its clones, until the guard is dropped; [`changes`](Self::changes)
+    /// has foreign ones too.
     pub fn subscribe(&self, subscriber: impl Subscriber) -> Subscription {
         self.core.subscribers.add(Arc::new(subscriber))
     }
@@ -156,14 +156,14 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// For creation dates and ramps. The system's is the default, and the substitute if this one panics.
+    /// The clock for creation dates and ramps. The system's is the default, and the substitute if this one panics.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(Guarded(clock));
         self
     }
 
-    /// For percentages; defaults as [`clock`](Self::clock).
+    /// The random numbers for percentages; defaults as [`clock`](Self::clock).
     #[must_use]
     pub fn random(mut self, random: impl RandomSource) -> Self {
         self.random = Arc::new(Guarded(random));
@@ -177,8 +177,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones: a condition on an attribute that the check lacks fails. It holds for
-    /// all clients of the same flags in memory.
+    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones, for all clients of the same flags in memory.
     ///
     /// ```
     /// use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};

@@ -13,7 +13,7 @@ use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
 use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
 
-/// Where a client's checks are answered. Only [`Local`] has checks.
+/// Where a client's checks are answered. Only [`Local`] has them.
 #[diagnostic::on_unimplemented(
     message = "this client has no flags in memory to check",
     label = "checks need flags in memory, and this client reads through its store each time",
@@ -49,7 +49,7 @@ impl<M> FeatureFlagClient<M> {
         self.is_enabled_or(name, false)
     }
 
-    /// As [`is_enabled`](Self::is_enabled), with `default` if it is missing or unreadable.
+    /// As [`is_enabled`](Self::is_enabled), with another default than `false`.
     #[inline]
     pub fn is_enabled_or(&self, name: &str, default: bool) -> bool
     where
@@ -61,7 +61,7 @@ impl<M> FeatureFlagClient<M> {
         self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
     }
 
-    /// Whether it is enabled for these attributes; `false` if it is missing or unreadable.
+    /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
     ///
     /// **A condition on an attribute that the context lacks is ignored**, unless flags are read [strictly](super::ClientBuilder::strict):
     /// pass all that the conditions name.
@@ -86,7 +86,7 @@ impl<M> FeatureFlagClient<M> {
         self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
     }
 
-    /// For callers to whom `false` is not enough.
+    /// The check, where `false` would say too little.
     #[doc(hidden)]
     #[inline]
     pub fn check_exactly(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Exact
@@ -140,7 +140,7 @@ impl<M> FeatureFlagClient<M> {
         Entry::evaluate(entry, name, context, &self.core.environment, default)
     }
 
-    /// Even if it is unreadable.
+    /// Whether the flag exists, even if it is unreadable.
     #[must_use]
     pub fn exists(&self, name: &str) -> bool
     where
@@ -223,8 +223,8 @@ impl<M> FeatureFlagClient<M> {
 
     /// Waits until the store's flags are first in memory. Those of a snapshot file count; they may be [stale](Self::status).
     ///
-    /// **It may wait for ever**: an unreachable store is tried again. Set a limit, such as `tokio::time::timeout`, if the program should
-    /// start without its flags; checks return their defaults until they arrive.
+    /// **It may wait for ever**: an unreachable store is tried again. A program that should start without flags sets a limit, such as
+    /// `tokio::time::timeout`; until they arrive checks return their defaults.
     ///
     /// # Errors
     ///
@@ -236,7 +236,7 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.ready().await
     }
 
-    /// Ends the store's background work, releases connections and files. Checks go on with the last flags; writes are `Unavailable`.
+    /// Ends the store's background work, releases connections and files. Checks go on; writes are `Unavailable`.
     ///
     /// # Errors
     ///
@@ -245,7 +245,7 @@ impl<M> FeatureFlagClient<M> {
         self.core.store.close().await
     }
 
-    /// Every change from now on, by any writer; [`subscribe`](Self::subscribe) has only own writes, and can veto them.
+    /// Every change from now on, by any writer; own writes alone go to [`subscribe`](Self::subscribe).
     pub fn changes(&self) -> Changes
     where
         M: Checks,

@@ -3,7 +3,7 @@ use crate::record::FlagRecord;
 use crate::state::Stored;
 use crate::store::FeatureFlagStore;
 
-/// What the Python library would do to the flag, if it shares the store.
+/// Warns of what the Python library would do to the flag, if it shares the store.
 pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
     if !store.capabilities().shared_with_python {
         return;
@@ -30,7 +30,7 @@ pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) 
     }
 }
 
-/// A flag gets both conditions and a bucketer, which is ignored where they hold.
+/// Warns when a flag gets both conditions and a bucketer, which is ignored where they hold.
 pub(super) fn warn_of_conditions(before: &Stored, after: &FlagRecord) {
     let has_both =
         |record: &FlagRecord| !record.conditions().is_empty() && !matches!(record.bucketer(), Bucketer::NoOp);

@@ -22,8 +22,8 @@ use crate::store::FeatureFlagStore;
 const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
-    /// Creates a flag, disabled without [`enabled(true)`](Create::enabled), when the returned value is awaited. An existing one is
-    /// `FlagExists`; see [`Create::or_get`] and [`Create::replace`].
+    /// Creates a flag, disabled without [`enabled(true)`](Create::enabled), once awaited. An existing one is `FlagExists`; see
+    /// [`Create::or_get`] and [`Create::replace`].
     pub fn create(&self, name: impl Into<String>) -> Create<M> {
         Create::new(self.clone(), name.into())
     }
@@ -101,7 +101,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Adds a condition; all of a flag must hold.
+    /// Adds a condition; all conditions of a flag must hold.
     pub async fn add_condition(&self, name: &str, condition: Condition) -> Result<()> {
         self.change(name, move |record| {
             record.add_condition(condition.clone());
@@ -134,8 +134,8 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Changes several properties in one atomic write. If the flag changes in between, the closure is called again with the newer record.
-    /// An error of the closure ends the write; nothing is written.
+    /// Changes several properties in one atomic write. The closure is called again if the flag changes in between. Its error ends the
+    /// write; nothing is written.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Condition};
@@ -163,8 +163,8 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Writes a record as it is, if the precondition holds: for servers. Only its name is checked. Subscribers get a [`Verb::Update`] with
-    /// `Precondition::Unchanged`, else a [`Verb::Create`].
+    /// Writes a record as it is, if the precondition holds: for servers. Only its name is checked. The [`Verb`] is `Update` with
+    /// `Precondition::Unchanged`, else `Create`.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         self.write(name, move |stored| {
             let before = stored.readable()?;
             let mut record = FlagRecord::clone(before);
-            // The key is the flag's name; another one in the stored text would write another flag.
+            // The key is the flag's name; the one in the stored text may be another flag's.
             record.set_name(name);
             let verb = change(&mut record)?;
             record.validate()?;
@@ -217,7 +217,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Puts the result of `change` (`None`: deletes), until no other write comes in between or the write times out.
+    /// Reads the flag and puts the result of `change` (`None`: deletes it), until no other write comes in between or the write times out.
     async fn write(
         &self,
         name: &str,
@@ -226,12 +226,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
-        // For one beyond the clock's range a day is enough.
+        // Beyond the clock's range a day is enough.
         let now = Instant::now();
         let deadline = now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400));
         let mut pause = PAUSE;
         let mut announced = false;
-        // Memory usually suffices, and saves a call of the store; if it is old, the put is a conflict.
+        // Memory usually suffices, and saves a call; if it is old, the put is a conflict.
         let mut known = self.known(name).await?;
         loop {
             let stored = match known.take() {

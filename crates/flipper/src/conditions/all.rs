@@ -2,7 +2,7 @@ use super::{Check, Condition};
 use crate::context::Attributes;
 use crate::names::Names;
 
-/// By variable: for whether all hold, their order does not matter.
+/// All checks of a flag, by variable: for whether all hold, their order does not matter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
     variables: Names,
@@ -24,7 +24,7 @@ impl AllChecks {
         all
     }
 
-    /// A check that cannot be compared does not hold.
+    /// Whether all checks hold; one that cannot be compared does not.
     #[inline]
     pub(crate) fn hold<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
         // Attributes often come in the order of the conditions.

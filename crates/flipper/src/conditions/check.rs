@@ -53,7 +53,7 @@ impl Condition {
         given.iter().position(|given| !given).map(|place| self.variables.get(place))
     }
 
-    /// One pass for 64 variables.
+    /// One pass for each 64 variables.
     pub(crate) fn all_given<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
         (0..self.variables.len()).step_by(64).all(|first| {
             let count = (self.variables.len() - first).min(64);
@@ -92,7 +92,7 @@ impl Check {
         }
     }
 
-    /// The most frequent ones.
+    /// The most frequent comparisons.
     #[inline(always)]
     fn holds_plainly(&self, value: Value<'_>) -> Option<bool> {
         match (value, &self.value) {

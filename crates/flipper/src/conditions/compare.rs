@@ -11,7 +11,7 @@ use crate::stack_text::StackText;
 /// How deep containers are compared. Stored JSON nests no deeper; a deeper list of a context has no answer.
 const MAX_DEPTH: usize = 512;
 
-/// Python raises `TypeError`.
+/// The operator cannot compare them; Python raises `TypeError`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     pub(crate) actual: ValueType,
@@ -90,7 +90,7 @@ fn ordered(left: Operand<'_>, operator: Operator, right: Operand<'_>, depth: usi
     }
 }
 
-/// If one of two strings has lone surrogates.
+/// Used if one of two strings has lone surrogates.
 fn code_points(operand: Operand<'_>) -> Option<Vec<u32>> {
     match operand {
         Operand::Str(text) => Some(text.chars().map(u32::from).collect()),

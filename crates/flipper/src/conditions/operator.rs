@@ -15,9 +15,9 @@ pub enum Operator {
     Lt,
     /// The attribute is less or equal.
     Lte,
-    /// It is in the value: an element of the list, a part of the string, a key of the object.
+    /// The attribute is in the value: an element of the list, a part of the string, a key of the object.
     In,
-    /// It is not.
+    /// The attribute is not in the value.
     NotIn,
 }
 

@@ -9,7 +9,7 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// `Corrupt` if Python does not write it: an unknown operator, a check without a value.
+    /// `Corrupt` if Python would not write it: an unknown operator, a check without a value.
     pub fn from_json(json: &Json) -> Result<Self> {
         let groups = json.as_object().ok_or_else(|| Error::corrupt("condition is not an object"))?;
         let mut condition = Self::new();
@@ -25,7 +25,7 @@ impl Condition {
         let field =
             |name: &str| check.get(name).ok_or_else(|| Error::corrupt(format!("check of a condition has no {name:?}")));
         let variable = field("variable")?;
-        // No attribute has lone surrogates.
+        // No attribute can have lone surrogates.
         let Json::String(variable) = variable else {
             return Err(Error::corrupt("variable of a check is not a string"));
         };

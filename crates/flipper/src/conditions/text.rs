@@ -34,7 +34,7 @@ impl ParseConditionError {
         self.message
     }
 
-    /// The wrong bytes; empty if something is missing at the end.
+    /// The byte range that is wrong; empty if something is missing at the end.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
@@ -142,7 +142,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// It is either a condition that prints and parses again, or an error with its place.
+        /// Any text is either a condition that prints and parses again, or an error with its place.
         #[test]
         fn any_text(text in "[a-z\"'\\\\ =!<>,()\\[\\]0-9é_-]{0,24}|\\PC{0,16}") {
             match text.parse::<Condition>() {

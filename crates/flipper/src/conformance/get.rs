@@ -9,7 +9,7 @@ use crate::store::FeatureFlagStore;
 pub async fn get_missing(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     store.expect_missing(&name("MISSING")).await;
-    // Although another name begins with it.
+    // Also when another name begins with this one.
     let there = flag("THERE");
     store.put(&there, Precondition::Any).await;
     store.expect_missing(&there.name()[..there.name().len() - 1]).await;

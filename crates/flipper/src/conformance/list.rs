@@ -29,7 +29,7 @@ pub async fn list_ordered(store: Arc<dyn FeatureFlagStore>) {
     for name in &names {
         store.put(&FlagRecord::new(name, 0), Precondition::Any).await;
     }
-    // Both must keep their place.
+    // Replaced, and created again: both must keep their place.
     store.put(&with_data(&FlagRecord::new(&names[1], 0), "n", 1), Precondition::Any).await;
     store.delete(&names[2], Precondition::Any).await;
     store.put(&FlagRecord::new(&names[2], 0), Precondition::Any).await;
@@ -93,7 +93,7 @@ pub async fn list_is_authoritative(store: Arc<dyn FeatureFlagStore>) {
 pub async fn list_many(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let own = name("MANY");
-    // Over a page of 1,000.
+    // More than a page of 1,000.
     let records: Vec<_> = (0..1_100).map(|number| FlagRecord::new(format!("{own}-{number:04}"), number)).collect();
     for (record, result) in records.iter().zip(store.put_all(&records, Precondition::Any).await) {
         result.unwrap_or_else(|error| panic!("`put_all` of {:?} failed: {error:?}", record.name()));

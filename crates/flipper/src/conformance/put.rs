@@ -193,7 +193,7 @@ pub async fn put_touches_one(store: Arc<dyn FeatureFlagStore>) {
         store.expect(&left, &left_version).await;
         store.expect(&right, &right_version).await;
     }
-    // They must still hold.
+    // The versions from before must still hold.
     store.put(&with_data(&left, "n", 1), Precondition::Unchanged(left_version)).await;
     store.put(&with_data(&right, "n", 1), Precondition::Unchanged(right_version)).await;
 }

@@ -99,7 +99,7 @@ pub async fn put_no_lost_update(store: Arc<dyn FeatureFlagStore>) {
     assert_eq!(kept, Some(WRITERS * 10), "each of {WRITERS} writers has put 10 keys into one flag, and some are lost");
 }
 
-/// In as many attempts as it takes.
+/// Adds a key, in as many attempts as it takes.
 async fn add<S: FeatureFlagStore + ?Sized>(store: &Subject<S>, name: &str, key: &str) {
     change(store, name, |record| {
         let mut data = record.client_data().as_object().cloned().unwrap_or_default();
@@ -218,7 +218,7 @@ pub async fn delete_dropped(store: Arc<dyn FeatureFlagStore>) {
                 }
             }
         }
-        // The dropped delete must not hit it.
+        // The dropped delete must not hit the flag that follows.
         let next = with_data(&record, "next", round);
         let version = store.put(&next, Precondition::Any).await;
         store.expect(&next, &version).await;
@@ -255,7 +255,7 @@ where
                 }
                 done.store(true, Ordering::Relaxed);
             }
-            // However fast the writer is.
+            // At least once, however fast the writer is.
             loop {
                 let mut found: Vec<_> = read(store.clone()).await.into_iter().map(|stored| stored.name).collect();
                 found.retain(|name| names.contains(name));

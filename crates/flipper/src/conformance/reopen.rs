@@ -9,11 +9,11 @@ use crate::store::FeatureFlagStore;
 
 type Opening = Pin<Box<dyn Future<Output = Arc<dyn FeatureFlagStore>>>>;
 
-/// Opens a store again.
+/// Opens the store again that a behaviour has dropped.
 pub struct Reopen(Box<dyn Fn() -> Opening>);
 
 impl Reopen {
-    /// By this function.
+    /// Opens it by this function.
     pub fn new<S: FeatureFlagStore>(open: impl AsyncFn() -> S + 'static) -> Self {
         let open = Arc::new(open);
         Self(Box::new(move || {
@@ -47,7 +47,7 @@ pub async fn reopen_keeps_flags(store: Arc<dyn FeatureFlagStore>, reopen: Reopen
     store.expect(&changed, &version).await;
     store.expect_missing(gone.name()).await;
     assert_eq!(store.list_of(&[kept.name(), gone.name()]).await.len(), 1, "`list` must have the flag that was kept");
-    // Also the second time.
+    // Also after the first time.
     let version = store.put(&kept, Precondition::Unchanged(version)).await;
     drop(store);
     reopen.store().await.expect(&kept, &version).await;
@@ -65,7 +65,7 @@ pub async fn reopen_keeps_versions(store: Arc<dyn FeatureFlagStore>, reopen: Reo
     drop(store);
     let store = reopen.store().await;
     store.put_conflicts(&with_data(&record, "n", 2), Precondition::Unchanged(stale)).await;
-    // With other content it is another flag.
+    // Created again with other content, it is another flag.
     store.put(&with_data(&other, "n", 1), Precondition::Absent).await;
     store.put_conflicts(&with_data(&other, "n", 2), Precondition::Unchanged(gone)).await;
     store.put(&with_data(&record, "n", 3), Precondition::Unchanged(current)).await;

@@ -16,7 +16,7 @@ use super::reopen::Reopen;
 use crate::guard::guarded;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
-/// For one test.
+/// The limit of one test.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);
 
 const AT_A_TIME: usize = 8;
@@ -27,9 +27,8 @@ type Behavior<S> = (&'static str, fn(Arc<S>) -> LocalFuture);
 const STORE: &[Behavior<dyn FeatureFlagStore>] = crate::__store_behaviors!(functions);
 const LOCAL: &[Behavior<dyn LocalFeatureFlagStore>] = crate::__local_behaviors!(functions);
 
-/// What the closures of the macros return: a store, or `(store, guard)`, whose guard is dropped last. Or an `Option` of either: with
-/// `None`, if there is nothing to test on this machine, the test prints a line that begins with `SKIP`, or fails if the variable `CI` is
-/// set.
+/// What the closures of the macros return: a store, or `(store, guard)`, whose guard is dropped last; or an `Option` of either. With `None`
+/// the test prints a line that begins with `SKIP`, or fails if the variable `CI` is set.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -102,7 +101,7 @@ impl fmt::Debug for Plant {
     }
 }
 
-/// Proves every behaviour, each on a store of its own.
+/// Proves every behaviour, each on its own store.
 ///
 /// # Panics
 ///
@@ -281,7 +280,7 @@ fn test_name(behavior: &str) -> String {
 /// A test that did not run must say so, or fail where everything has to run.
 fn skip(test: &str, everything_must_run: bool) {
     assert!(!everything_must_run, "{test}: there is no store to test, and `CI` is set");
-    // The test harness captures `print!`; this writes past it, in one piece, since other tests write too.
+    // The harness captures `print!`; this writes past it, in one piece, since other tests write too.
     let _ = io::stderr().write_all(format!("SKIP {test}: there is no store to test\n").as_bytes());
 }
 

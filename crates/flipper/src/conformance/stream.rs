@@ -12,7 +12,7 @@ pub async fn stream_agrees_with_list(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     assert!(store.stream().await.is_empty(), "the stream of a store without flags must be empty");
     let own = name("STREAM");
-    // Over a page of 1,000.
+    // More than a page of 1,000.
     let records: Vec<_> = (0..1_100).map(|number| FlagRecord::new(format!("{own}-{number:04}"), number)).collect();
     for (record, result) in records.iter().zip(store.put_all(&records, Precondition::Any).await) {
         result.unwrap_or_else(|error| panic!("`put_all` of {:?} failed: {error:?}", record.name()));

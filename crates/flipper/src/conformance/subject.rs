@@ -61,7 +61,6 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
         self.get(name).await.unwrap_or_else(|| panic!("`get` of {name:?} is `None`, but the flag was put"))
     }
 
-    /// Fails unless `get` returns this flag in this version.
     pub(super) async fn expect(&self, record: &FlagRecord, version: &Version) {
         let stored = self.existing(record.name()).await;
         assert_same(&stored, record, "`get`");
@@ -128,7 +127,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
 
     pub(super) async fn follow(&self) -> Follow<'_, S> {
         let mut follow = Follow::new(self);
-        // A store that polls or connects begins with the first poll, and must emit everything from then on.
+        // A store that polls or connects begins with the first poll; from then on it must emit everything.
         match follow.next().await {
             first @ WatchEvent::Reset { .. } => follow.first = Some(first),
             other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),
@@ -153,7 +152,7 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         Self { subject, watch: subject.0.watch(), first: None }
     }
 
-    /// Except `Serving`.
+    /// The next event, except `Serving`.
     pub(super) async fn next(&mut self) -> WatchEvent {
         if let Some(first) = self.first.take() {
             return first;
@@ -167,7 +166,7 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         }
     }
 
-    /// Until an event shows this flag, or its deletion.
+    /// Reads events until one shows this flag, or its deletion.
     pub(super) async fn until(&mut self, name: &str, expected: Option<(&FlagRecord, &Version)>) {
         let matching = async {
             loop {
@@ -194,7 +193,7 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         within(format!("`watch` reporting that {name:?} {what}"), matching).await;
     }
 
-    /// Until each of these flags was emitted as it was put, in any order.
+    /// Reads events until each of these flags was emitted as it was put, in any order.
     pub(super) async fn until_all(&mut self, expected: Vec<(FlagRecord, Version)>) {
         let mut left: HashMap<String, Version> =
             expected.into_iter().map(|(record, version)| (record.name().to_owned(), version)).collect();
@@ -257,7 +256,7 @@ pub(super) async fn within<T>(what: impl Display, future: impl Future<Output = T
     }
 }
 
-/// Each on its own thread.
+/// Runs the tasks concurrently, each on its own thread.
 pub(super) async fn at_once<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,

@@ -25,7 +25,7 @@ pub async fn watch_begins_with_reset(store: Arc<dyn FeatureFlagStore>) {
         let WatchEvent::Reset { flags, .. } = follow.next().await else {
             panic!("the first event of `watch` must be `Reset`");
         };
-        // A mirror may not have it yet.
+        // A mirror may not have another process's write yet.
         let is_there = |record: &FlagRecord| flags.iter().any(|flag| flag.name == record.name());
         if records.iter().all(is_there) || Instant::now() > deadline {
             break flags;
@@ -66,7 +66,7 @@ pub async fn watch_delete(store: Arc<dyn FeatureFlagStore>) {
     follow.until(record.name(), Some((&record, &version))).await;
     store.delete(record.name(), Precondition::Any).await;
     follow.until(record.name(), None).await;
-    // With other and with the same content.
+    // Created again, with other and with the same content.
     let version = store.put(&record, Precondition::Absent).await;
     follow.until(record.name(), Some((&record, &version))).await;
     store.delete(record.name(), Precondition::Unchanged(version)).await;
@@ -155,7 +155,7 @@ pub async fn watch_last_state(store: Arc<dyn FeatureFlagStore>) {
         last.0 = changed;
     }
     follow.until(kept.name(), Some((&last.0, &last.1))).await;
-    // It was in this watch's `Reset`.
+    // It was in this watch's `Reset`, so its deletion must be emitted.
     let mut follow = store.follow().await;
     let version = store.put(&with_data(&gone, "n", 1), Precondition::Any).await;
     store.delete(gone.name(), Precondition::Unchanged(version)).await;

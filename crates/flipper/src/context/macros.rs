@@ -59,7 +59,7 @@ macro_rules! __context {
     }};
 }
 
-/// `stringify!` keeps the prefix.
+/// Removes `r#`, which `stringify!` keeps.
 #[doc(hidden)]
 #[must_use]
 pub const fn strip_raw(name: &str) -> &str {
@@ -69,7 +69,7 @@ pub const fn strip_raw(name: &str) -> &str {
     }
 }
 
-/// The values of [`context!`](crate::context!).
+/// What [`context!`](crate::context!) accepts as a value.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an attribute's value",

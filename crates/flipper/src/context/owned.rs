@@ -36,7 +36,7 @@ impl Context {
         Self::default()
     }
 
-    /// Sets an attribute, at its present place.
+    /// Adds an attribute, or replaces its value in place.
     #[must_use]
     pub fn with<'a>(mut self, name: impl Into<String>, value: impl Into<Value<'a>>) -> Self {
         self.insert(name, value);
@@ -59,7 +59,7 @@ impl<K: Into<String>> FromIterator<(K, Json)> for Context {
     }
 }
 
-/// Of a name that occurs twice, the last value.
+/// Keeps the last value of a name that occurs twice.
 impl<const N: usize> From<[(&str, Value<'_>); N]> for Context {
     fn from(attributes: [(&str, Value<'_>); N]) -> Self {
         Self::from(attributes.as_slice())

@@ -15,18 +15,18 @@ use crate::json::{Json, Number};
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub enum Value<'a> {
-    /// Equal to null only.
+    /// Null; equal to null only.
     #[default]
     Null,
-    /// As a number 1 or 0, as in Python.
+    /// True or false; as a number 1 or 0, as in Python.
     Bool(bool),
     /// An integer.
     Int(i64),
     /// An integer, perhaps beyond `i64`.
     UInt(u64),
-    /// A NaN compares unequal to everything.
+    /// A number with a fraction. A NaN equals nothing.
     Float(f64),
-    /// Compared by code point.
+    /// A string, compared by code point.
     Str(&'a str),
     /// A list.
     List(&'a [Value<'a>]),
@@ -113,9 +113,9 @@ pub enum ValueType {
     Null,
     /// `true` or `false`.
     Bool,
-    /// Of any size.
+    /// An integer of any size.
     Int,
-    /// With a fraction or an exponent.
+    /// A number with a fraction or an exponent.
     Float,
     /// A string.
     Str,

@@ -15,7 +15,7 @@ use crate::record::FlagRecord;
 
 pub(crate) const NO_ATTRIBUTES: [(&str, Value<'static>); 0] = [];
 
-/// Of the bucketer that is compatible with Python.
+/// The largest score of the bucketer that is compatible with Python.
 const LAST_SCORE: f64 = 0.99;
 
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     all_checks: AllChecks,
     /// Whether a condition on a missing attribute fails.
     strict: bool,
-    /// If the check has attributes.
+    /// Whether conditions alone decide a check with attributes.
     conditions_decide: bool,
     deny_conditions: Vec<Condition>,
     bucketer: Bucketer,
@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     with_context: Option<bool>,
 }
 
-/// Of flags that are off, and on, for everybody.
+/// The plans of flags that are off, and on, for everybody.
 static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
     [false, true].map(|enabled| {
         let mut record = FlagRecord::new("", 0);
@@ -43,7 +43,7 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
 });
 
 impl Plan {
-    /// `strict` makes it strict. Most flags are plain and share a plan, which saves a quarter of their memory.
+    /// `strict` makes the flag strict. Most flags are plain and share a plan, which saves a quarter of their memory.
     pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
         let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
@@ -82,7 +82,7 @@ impl Plan {
         self.with_context
     }
 
-    /// Conditions that a check without attributes ignores, of an enabled flag.
+    /// Whether an enabled flag has conditions, which a check without attributes ignores.
     pub(crate) fn has_conditions(&self) -> bool {
         self.enabled && !self.strict && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
     }
@@ -141,7 +141,7 @@ impl Plan {
         let conditions = self.deny_conditions.iter().chain(&self.conditions);
         let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
         match &self.bucketer {
-            // Ignored then.
+            // The bucketer is ignored then.
             _ if !self.conditions.is_empty() && !attributes.is_empty() => {}
             Bucketer::ConsistentHash(bucketer) => names.extend(bucketer.keys()),
             Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
@@ -150,7 +150,7 @@ impl Plan {
         if names.is_empty() {
             return Vec::new();
         }
-        // A set: both may be thousands.
+        // A set: there may be thousands of both.
         let given: HashSet<&str, RandomState> =
             (0..attributes.len()).map(|index| attributes.attribute(index).0).collect();
         names.retain(|name| !given.contains(name));
@@ -191,7 +191,7 @@ impl Plan {
         })
     }
 
-    /// In the order of the conditions, then of the attributes.
+    /// The first check that fails, in the order of the conditions, then of the attributes.
     fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
@@ -263,7 +263,7 @@ impl Plan {
     }
 }
 
-/// Read at most once a check, when needed.
+/// The time of one check, read at most once, when needed.
 struct Moment<'a> {
     clock: &'a dyn Clock,
     read: Cell<Option<SystemTime>>,
@@ -281,7 +281,7 @@ impl<'a> Moment<'a> {
     }
 }
 
-/// If the bucketer's answer is the same for all callers.
+/// The bucketer's answer, if it is the same for all callers.
 fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
     if matches!(bucketer, Bucketer::NoOp) {
         return Some(true);

@@ -31,7 +31,7 @@ pub enum Reason {
     },
     /// A deny condition holds.
     Denied {
-        /// Of the deny conditions, from 0.
+        /// Its index among the deny conditions, from 0.
         index: usize,
     },
     /// The values cannot be compared, or the percentage is no number; Python raises `TypeError`.
@@ -42,7 +42,7 @@ pub enum Reason {
         operator: Operator,
         /// The type of the attribute, or the percentage; within lists, of the element.
         actual: ValueType,
-        /// That of the condition's value; for a percentage, of the score.
+        /// The type of the condition's value; for a percentage, of the score.
         expected: ValueType,
     },
     /// The caller's score decided.

@@ -3,7 +3,7 @@ use crate::conditions::Operator;
 use crate::conditions::compare::Mismatch;
 use crate::context::ValueType;
 
-/// Without owned values; [`Reason`] is made on demand.
+/// A decision that owns nothing; [`Reason`] is made of it on demand.
 #[derive(Clone, Copy)]
 pub(super) enum Verdict<'a> {
     Disabled,

@@ -2,8 +2,8 @@ use std::fmt::{self, Write};
 
 use super::write_string;
 
-/// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which Python has and no Rust string. It is written unchanged;
-/// as text it has U+FFFD there.
+/// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which Python reads and writes and no Rust string can hold. It
+/// is written back unchanged; as text it has U+FFFD in their place.
 ///
 /// ```
 /// use flipper::json::Json;
@@ -29,7 +29,7 @@ impl LoneSurrogates {
         Self(Box::new(Inner { text, lone }))
     }
 
-    /// With U+FFFD for each lone surrogate.
+    /// The text, with U+FFFD for each lone surrogate.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0.text

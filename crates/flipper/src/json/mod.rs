@@ -1,5 +1,4 @@
-//! JSON as stored: integers of any size, keys in order, the text of Python's `json.dumps`. `serde_json::Value` needs features for this that
-//! would change it for every crate of the build.
+//! JSON as stored. `serde_json::Value` needs features for this that would change it for every crate of the build.
 
 mod lone_surrogates;
 mod number;
@@ -30,10 +29,10 @@ static NULL: Json = Json::Null;
 /// How deep arrays and objects may nest. Python's parser allows less than 1,000.
 pub(crate) const MAX_DEPTH: usize = 512;
 
-/// A JSON value that keeps a stored flag exactly: integers of any size and the order of keys.
+/// A JSON value that keeps a stored flag exactly: integers of any size, the order of keys.
 ///
 /// `Display` writes the text of Python's `json.dumps`, byte for byte; hash buckets depend on it. Equality is structural: `1`, `1.0` and
-/// `true` differ, and the order of keys does not count. Conditions compare numbers by value.
+/// `true` differ; the order of keys does not count.
 ///
 /// ```
 /// use flipper::json::Json;
@@ -65,17 +64,17 @@ pub enum Json {
 }
 
 impl Json {
-    /// Parses JSON text as Python does. The last of equal keys counts, at the place of the first. Control characters in strings are
-    /// refused. `NaN` and `±Infinity` are floats; `1e999` is infinite. Strings may have [lone surrogates](LoneSurrogates).
+    /// Parses JSON text as Python does. The last of equal keys counts, at the place of the first. Strings have no control characters, but
+    /// may have [lone surrogates](LoneSurrogates). `NaN` and `±Infinity` are floats; `1e999` is infinite.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, with line and column in characters from 1, if it is not JSON or nests deeper than 512.
+    /// `InvalidInput`, with line and column (in characters, from 1), if it is not JSON or nests deeper than 512.
     pub fn parse(text: &str) -> Result<Self> {
         parse_str(text).map_err(Error::invalid_input)
     }
 
-    /// As [`parse`](Self::parse), but refuses what other JSON parsers do: floats that are not finite, lone surrogates. For user input.
+    /// As [`parse`](Self::parse), but refuses floats that are not finite, and lone surrogates, as other parsers do. For user input.
     ///
     /// # Errors
     ///
@@ -84,7 +83,7 @@ impl Json {
         parse_strict(text).map_err(Error::invalid_input)
     }
 
-    /// Parses UTF-8 bytes without a byte order mark.
+    /// Parses JSON text from UTF-8 bytes without a byte order mark.
     ///
     /// # Errors
     ///
@@ -111,8 +110,8 @@ impl Json {
         to_json::to_json(value)
     }
 
-    /// As a `serde_json::Value`, with losses: keys may be sorted; an integer outside `i64` and `u64` becomes the nearest float, or beyond
-    /// `f64` a string of digits; a float that is not finite becomes null, a lone surrogate U+FFFD. So do other serde formats without these.
+    /// As a `serde_json::Value`, with losses, as in other serde formats: keys may be sorted; an integer outside `i64` and `u64` becomes the
+    /// nearest float, or beyond `f64` a string of digits; a float that is not finite becomes null, a lone surrogate U+FFFD.
     #[must_use]
     pub fn to_serde(&self) -> serde_json::Value {
         serde::to_serde(self)
@@ -136,13 +135,13 @@ impl Json {
         if let Self::Number(number) = self { number.as_i64() } else { None }
     }
 
-    /// The number as the nearest `f64`, NaN and infinities too; `None` for an integer beyond its range.
+    /// As the nearest `f64`, NaN and infinities too; `None` for an integer beyond its range.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         if let Self::Number(number) = self { number.as_f64() } else { None }
     }
 
-    /// The string, if it is one; with U+FFFD for lone surrogates.
+    /// The string, if it is one; lone surrogates are U+FFFD.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {

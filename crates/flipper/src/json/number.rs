@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use crate::stack_text::StackText;
 
-/// An integer of any size, or a float. `NaN` and `Infinity` are not JSON, but read and written as in Python.
+/// A JSON number: an integer of any size, or a float. `NaN` and `Infinity` are not JSON, but read and written as in Python.
 ///
 /// ```
 /// use flipper::json::Number;
@@ -69,7 +69,7 @@ impl Number {
 
     /// Digits without leading zeros, with or without a `-`.
     pub(super) fn from_integer_text(text: &str) -> Self {
-        // `i64` refuses only numbers out of its range; "-0" it accepts.
+        // `i64` refuses only numbers out of its range, and accepts "-0", so the digits are canonical.
         text.parse().map_or_else(|_| Self(Repr::Big(text.into())), |value| Self(Repr::Int(value)))
     }
 }
@@ -140,7 +140,7 @@ fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
     if digits < 16 {
         return Ok(text);
     }
-    // Half to even, but may be too low at a power of two.
+    // Rounds half to even, but may come out too low at a power of two.
     let mut even = StackText::new();
     write!(even, "{value:.*e}", digits - 1)?;
     Ok(if even.as_str().parse() == Ok(value) { even } else { text })

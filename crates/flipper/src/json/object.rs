@@ -6,10 +6,10 @@ use foldhash::fast::RandomState;
 
 use super::{Json, LoneSurrogates, write_string};
 
-/// As many keys are searched one by one. Without an index objects, nearly all smaller, take a fraction of time and memory.
+/// Up to this many keys, as in nearly all objects, are searched one by one, in a fraction of time and memory.
 const FEW: usize = 8;
 
-/// A JSON object. Equality ignores the order of keys.
+/// A JSON object. It keeps the order of keys, which equality ignores.
 ///
 /// ```
 /// use flipper::json::{Json, Object};
@@ -82,7 +82,7 @@ impl Object {
         self.place(key).map(|place| &self.entries[place].1)
     }
 
-    /// Sets a key, at its present place; returns the previous value.
+    /// Sets a key and returns its previous value. An existing key keeps its place.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Json>) -> Option<Json> {
         let key = key.into();
         self.set(self.place(&key), Key::Text(key), value.into())
@@ -163,7 +163,7 @@ impl Object {
         self.entries.is_empty()
     }
 
-    /// In order. Lone surrogates are U+FFFD; such a key cannot be looked up.
+    /// The keys, in order. Lone surrogates are U+FFFD; such a key cannot be looked up.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         self.entries.iter().map(|(key, _)| key.as_str())
     }

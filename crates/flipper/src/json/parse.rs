@@ -47,7 +47,7 @@ pub(crate) struct Parser<'a> {
     /// At a character boundary of `text`.
     at: usize,
     strict: bool,
-    /// Of the last string, with offsets.
+    /// The lone surrogates of the last string, with offsets.
     lone: Vec<(usize, u16)>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Parser<'a> {
         self.error_at(self.at, &format!("expected {wanted}, found {found}"))
     }
 
-    /// Inside this many containers.
+    /// The value here, inside this many containers.
     pub(crate) fn value(&mut self, depth: usize) -> Parsed<Json> {
         match self.peek() {
             Some(b'"') => {
@@ -264,7 +264,7 @@ impl<'a> Parser<'a> {
         if self.at == start { Err(self.unexpected("a digit")) } else { Ok(()) }
     }
 
-    /// Without escapes, as mostly, it is borrowed.
+    /// Borrowed if it has no escapes, as most strings.
     fn string(&mut self) -> Parsed<Cow<'a, str>> {
         let start = self.at;
         self.at += 1;
@@ -323,7 +323,7 @@ impl<'a> Parser<'a> {
             Some(Ok(c)) => Ok(c),
             _ if self.strict => Err(self.error_at(start, "half a surrogate pair in a string")),
             _ => {
-                // The second escape is another character.
+                // The second escape is a character of its own.
                 self.at = after;
                 self.lone.push((place, unit));
                 Ok(char::REPLACEMENT_CHARACTER)

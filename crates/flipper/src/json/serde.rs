@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Json, MAX_DEPTH, Number, NumberRef, Object, parse_str};
 
-/// Of `serde_json`'s `RawValue`, the only way around its numbers. Other formats read a plain value.
+/// The name of `serde_json`'s `RawValue`, the only way around its numbers. Other formats read a plain value.
 pub(super) const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 pub(super) fn to_serde(json: &Json) -> serde_json::Value {
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Json {
 
 #[derive(Clone, Copy)]
 struct Reader {
-    /// A map may be the wrapper of raw text.
+    /// Whether a map may be the wrapper of raw text.
     raw: bool,
     depth: usize,
 }

@@ -12,7 +12,7 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Json> {
     value.serialize(ToJson { depth: 0 }).map_err(|Failed(message)| Error::invalid_input(message))
 }
 
-/// So [`Error`] need not implement serde's trait.
+/// A type of its own, so that [`Error`] need not implement serde's trait.
 #[derive(Debug)]
 struct Failed(String);
 
@@ -46,7 +46,7 @@ impl ToJson {
     }
 
     fn array(self, variant: Option<&'static str>) -> Done<Array> {
-        // An object around its fields.
+        // A variant is an object around its fields.
         let outer = if variant.is_some() { self.deeper()? } else { self };
         Ok(Array { items: Vec::new(), each: outer.deeper()?, variant })
     }
@@ -100,7 +100,7 @@ impl Serializer for ToJson {
     }
 
     fn serialize_f32(self, value: f32) -> Done {
-        // 0.1, as in serde_json's text, not 0.10000000149011612.
+        // 0.1_f32 becomes 0.1, as in serde_json's text, not 0.10000000149011612.
         value.to_string().parse().map_or_else(|_| self.serialize_f64(value.into()), |value| self.serialize_f64(value))
     }
 
@@ -252,7 +252,7 @@ impl ser::SerializeStructVariant for Map {
 
 enum Struct {
     Map(Map),
-    /// Of a `serde_json::RawValue`: JSON text in its only field.
+    /// A `serde_json::RawValue`: JSON text in its only field.
     Raw(ToJson, Json),
 }
 

@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use super::{Json, object};
 
-/// On an explicit stack: a value built in code may nest deeper than the thread's.
+/// A container that is being written, on an explicit stack: a value built in code may nest deeper than the thread's stack allows.
 enum Open<'a> {
     Array(std::slice::Iter<'a, Json>),
     Object(object::Entries<'a>),
@@ -17,7 +17,7 @@ impl fmt::Display for Json {
 pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
     let mut stack = Vec::new();
     start(value, out, &mut stack)?;
-    // It has no comma before it.
+    // The first element has no comma before it.
     let mut first = true;
     while let Some(open) = stack.last_mut() {
         let next = match open {
@@ -42,7 +42,7 @@ pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// Returns whether it opened a container.
+/// Writes a scalar, or opens a container; returns whether it opened one.
 fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -> Result<bool, fmt::Error> {
     match value {
         Json::Null => out.write_str("null")?,

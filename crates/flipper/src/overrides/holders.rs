@@ -14,12 +14,12 @@ pub(crate) enum Holder {
 
 #[derive(Debug)]
 pub(crate) struct Carried {
-    /// It sees their overrides; the last is bound to it alone.
+    /// Whose overrides it sees; the last holder is bound to it alone.
     holders: Vec<Holder>,
 }
 
 thread_local! {
-    /// Futures and closures, each inside the previous one.
+    /// What runs on this thread now, each inside the previous one.
     static RUNNING: RefCell<Vec<Arc<Carried>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -31,7 +31,7 @@ impl Carried {
         Self { holders }
     }
 
-    /// Until the returned value is dropped.
+    /// Makes this thread see these overrides until the returned value is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
         // Fails in a thread that is ending.
         let _ = RUNNING.try_with(|running| running.borrow_mut().push(self.clone()));
@@ -39,7 +39,7 @@ impl Carried {
     }
 }
 
-/// In reverse order on one thread.
+/// Ends on the thread where it began, in reverse order.
 pub(crate) struct Entered(());
 
 impl Drop for Entered {

@@ -13,7 +13,7 @@ use crate::lock::RwLock;
 
 /// The number of guards: all that a check reads while nothing is overridden.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// Greater is newer.
+/// The greater number is newer.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 static OVERRIDES: LazyLock<RwLock<HashMap<Holder, Vec<Override>>>> = LazyLock::new(RwLock::default);
 
@@ -23,7 +23,7 @@ struct Override {
     answers: Arc<[(String, bool)]>,
 }
 
-/// Shared by clients. Held, so that their address stays theirs.
+/// The flags that clients share. Held, so that no others get the same address.
 struct Flags(Arc<dyn Any + Send + Sync>);
 
 impl Flags {
@@ -79,7 +79,7 @@ pub(crate) fn is_anything_overridden() -> bool {
     LIVE.load(Ordering::Relaxed) != 0
 }
 
-/// For the flags at this address.
+/// An override's answer here, among the flags at this address.
 #[cold]
 #[inline(never)]
 pub(crate) fn overridden(address: usize, name: &str) -> Option<bool> {
@@ -87,7 +87,7 @@ pub(crate) fn overridden(address: usize, name: &str) -> Option<bool> {
     let here = holders::visible().into_iter().filter_map(|holder| all.get(&holder)).flatten();
     let mine = here.filter(|other| other.flags.address() == address);
     let answers = mine.filter_map(|other| {
-        // Of equal names the last.
+        // The last of equal names.
         let answer = other.answers.iter().rev().find(|(overridden, _)| overridden == name)?;
         Some((other.number, answer.1))
     });

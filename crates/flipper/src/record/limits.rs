@@ -4,17 +4,17 @@ use super::{FlagRecord, conditions_to_json};
 use crate::json::MAX_DEPTH;
 use crate::{Error, ErrorKind, Result};
 
-/// In bytes of JSON text.
+/// Bytes of JSON text.
 const MAX_CLIENT_DATA: usize = 256 * 1024;
 
-/// Of a new flag, in bytes.
+/// Bytes, of a new flag.
 const MAX_NEW_NAME: usize = 255;
 
-/// Of any flag, in bytes.
+/// Bytes, of any flag.
 const MAX_NAME: usize = 4096;
 
 impl FlagRecord {
-    /// Checks that every reader can read the flag. The client's writes call it; so must other code that puts a record.
+    /// Checks that every reader can read the flag. Code that puts a record without a client must call it.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl FlagRecord {
         let written =
             [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
         let deepest = written.into_iter().fold(self.client_data.depth(), usize::max);
-        // Two levels: `meta` and the record.
+        // `meta` and the record are two more levels.
         let depth = deepest + 2;
         if depth > MAX_DEPTH {
             return refuse(format!("flag nests {depth} levels deep, more than the {MAX_DEPTH} allowed"));

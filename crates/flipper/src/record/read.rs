@@ -41,9 +41,9 @@ impl FlagRecord {
     }
 }
 
-/// Read straight to their place: an intermediate object took most of the time. Their errors count only if the text is valid.
+/// Fields read straight to their place: an intermediate object took most of the time. Their errors count only if the text is valid.
 trait Fields: Default {
-    /// In the usual order.
+    /// The keys in their usual order.
     const KEYS: &[&str];
 
     /// The last of equal keys counts.
@@ -149,7 +149,7 @@ fn corrupt(path: &str, cause: Error) -> Error {
     Error::corrupt(format!("{path} cannot be read")).with_source(cause)
 }
 
-/// Python then uses the default.
+/// Whether Python treats it as empty, and uses the default.
 fn is_empty(json: &Json) -> bool {
     match json {
         Json::Null => true,

@@ -1,4 +1,4 @@
-//! What stores report of flags.
+//! What stores report of flags: records, versions, changes, status.
 
 mod capabilities;
 mod status;

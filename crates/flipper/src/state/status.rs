@@ -24,7 +24,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Without corrupt flags.
+    /// A status without corrupt flags.
     #[must_use]
     pub fn new(health: Health, last_sync: Option<SystemTime>, updates: Updates) -> Self {
         Self { health, last_sync, updates, corrupt: BTreeMap::new(), identity: None }
@@ -47,7 +47,7 @@ impl Status {
     /// The time since `last_sync`; `None` before the first. Mostly below a second while the store is followed.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        // No older by a clock that was set back.
+        // A clock that was set back makes no flag older.
         self.last_sync.map(|at| at.elapsed().unwrap_or_default())
     }
 
@@ -81,7 +81,7 @@ pub enum Updates {
     Local,
     /// The store reports each change.
     Push,
-    /// The store reports each change of a flag, but not the deletion of all; it is polled for that.
+    /// The store reports each change of a flag; it is polled for the deletion of all.
     Notifications {
         /// The time between two polls.
         check_every: Duration,
@@ -93,8 +93,8 @@ pub enum Updates {
     },
 }
 
-/// For status pages: `health` (`live` or `stale`), since when and why it is stale, `last_sync` and `stale_since` in seconds of Unix time,
-/// how changes arrive, the unreadable flags, and the store.
+/// For status pages: `health` (`live` or `stale`), `stale_since` and why, `last_sync`, both in seconds of Unix time, how changes arrive,
+/// the unreadable flags, and the store.
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (health, since, reason) = match &self.health {

@@ -23,6 +23,8 @@ impl Stored {
         Self { name: name.into(), version, record }
     }
 
+    /// The record, or an error.
+    ///
     /// # Errors
     ///
     /// `Corrupt`, with the flag's name.

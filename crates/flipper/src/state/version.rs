@@ -1,7 +1,7 @@
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// When a write happens.
+/// The condition of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precondition {

@@ -51,14 +51,13 @@ pub enum WatchEvent {
     Lost(Error),
     /// The store can be followed again; a [`WatchEvent::Reset`] is next.
     Restored,
-    /// A polling store has read all flags, and emitted what differs from the previous read. A watcher that holds another version must read
-    /// that flag again: it was read or written in between.
+    /// A polling store has read all flags, and emitted the differences. A watcher that holds another version must read that flag again.
     Compared {
         /// The versions by the flags' names.
         versions: Arc<BTreeMap<String, Version>>,
     },
-    /// Every change before `at` has been emitted. A store that pushes emits this whenever its server sends something. Flags are stale when
-    /// `valid_for` passes without another. Before a [`WatchEvent::Reset`] that ends a doubt, it says how long that list is current.
+    /// Every change before `at` has been emitted. A store that pushes emits this whenever its server sends something; flags are stale when
+    /// `valid_for` passes without another. Before the [`WatchEvent::Reset`] that ends a doubt, it says how long that list is current.
     Confirmed {
         /// When the request that confirms it was sent, or the push arrived.
         at: Instant,

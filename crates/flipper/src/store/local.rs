@@ -23,18 +23,18 @@ pub trait LocalFeatureFlagStore: FeatureFlagStore {
     ///
     /// - `table_is_one`: it is the same table each time.
     /// - `table_shows_put`: own puts are in the table, with their version, before they return.
-    /// - `table_shows_delete`: own deletes too.
+    /// - `table_shows_delete`: so are own deletes.
     /// - `table_shows_put_all`: and all flags of a `put_all`.
     /// - `table_agrees_with_list`: once ready, and without concurrent writes, it equals `list`, versions included.
     /// - `table_keeps_order`: after concurrent writes it has the last state.
-    /// - `corrupt_table`: an unreadable value is in the table, with the reason, and affects no other flag.
+    /// - `corrupt_table`: an unreadable value is there, with the reason, and affects no other flag.
     fn table(&self) -> &Arc<FlagTable>;
 
     /// How current they are.
     ///
     /// # Behavior
     ///
-    /// - `status_is_live`: once ready it is `Live`, synced at a time not in the future, without unreadable flags.
+    /// - `status_is_live`: once ready it is `Live`, its sync not in the future, without unreadable flags.
     /// - `corrupt_status`: an unreadable value is named until it is replaced or deleted.
     fn status(&self) -> Status;
 

@@ -43,13 +43,13 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// | [`get_cached`](Self::get_cached), [`local`](Self::local) | for wrappers: a copy, or all flags in memory |
 /// | [`close`](Self::close) | an orderly end |
 ///
-/// Each sentence under `# Behavior` has a test of that name in the conformance suite: `store_conformance_tests!`, and for foreign values in
-/// the place of flags (`corrupt_…`) `corrupt_conformance_tests!`.
+/// Each sentence under `# Behavior` has a test of that name in `store_conformance_tests!`, or for foreign values (`corrupt_…`) in
+/// `corrupt_conformance_tests!`.
 ///
-/// Threads and tasks share a store. A pending write whose future is dropped is applied whole, possibly later, or has no effect. No method
-/// waits without a limit, or blocks its thread for long.
+/// Threads and tasks share a store. A dropped write is applied whole, possibly later, or has no effect. No method waits without a limit, or
+/// blocks its thread for long.
 ///
-/// `Display` is for logs, without secrets: `Redis(features)`, or in a wrapper `Mirrored(Redis(features))`.
+/// `Display` is for logs, without secrets: `Redis(features)`, or `Mirrored(Redis(features))`.
 #[async_trait]
 pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// The flag of this name, or `None`.
@@ -59,7 +59,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `get_missing`: a missing flag is `None`, not an error.
     /// - `get_after_put`: what was put is read back equal, to the digit, with unknown fields.
     /// - `get_is_authoritative`: a `get` that begins after a write has returned sees it, from any thread, clone or connection.
-    /// - `get_is_whole`: a `get` concurrent with puts of the flag returns one of them, whole, and never `None`.
+    /// - `get_is_whole`: during puts of the flag a `get` returns one of them, whole, and never `None`.
     /// - `get_foreign_name`: an unusual name that no flag has, such as an empty one or one with a slash, is `None`, not an error.
     /// - `corrupt_get`: an unreadable value is returned with its version; its record is the error.
     ///
@@ -73,26 +73,25 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `put_any`: [`Precondition::Any`] creates or replaces the flag.
-    /// - `put_absent`: [`Precondition::Absent`] creates it; if it exists, that is a `Conflict` and nothing changes.
-    /// - `put_unchanged`: [`Precondition::Unchanged`] replaces it if it has that version; else that is a `Conflict` and nothing changes.
-    /// - `put_same_again`: putting the stored content again succeeds and returns a valid version.
-    /// - `put_version_is_read_back`: `get` and `list` return the same version until the next write.
+    /// - `put_absent`: [`Precondition::Absent`] creates it; an existing one is a `Conflict`, and nothing changes.
+    /// - `put_unchanged`: [`Precondition::Unchanged`] replaces it in that version; else that is a `Conflict`, and nothing changes.
+    /// - `put_same_again`: putting the stored content again succeeds, with a valid version.
+    /// - `put_version_is_read_back`: `get` and `list` return that version until the next write.
     /// - `put_new_version`: a put that changes the flag returns a new version.
-    /// - `put_ordered_versions`: with ordered versions (see [`capabilities`](Self::capabilities)) each put that changes a flag returns a
+    /// - `put_ordered_versions`: if [`capabilities`](Self::capabilities) has ordered versions, each put that changes the flag returns a
     ///   higher number, even after a delete.
-    /// - `put_aba`: a version read before a delete and a creation with other content no longer holds.
-    /// - `put_is_atomic`: of several writers with the same version, or that create the same flag, one succeeds; the others get a
-    ///   `Conflict`.
+    /// - `put_aba`: a version from before a delete and a creation with other content no longer holds.
+    /// - `put_is_atomic`: of writers with the same version, or that create the same flag, one succeeds; the others get a `Conflict`.
     /// - `put_no_lost_update`: writers that read, change and put, and retry on `Conflict`, lose nothing.
     /// - `put_invalid_name`: a name over 4 KiB is `InvalidName`, and nothing is written.
     /// - `put_names_of_python`: any other name is kept to the byte, or is `InvalidName` and nothing is written.
     /// - `put_touches_one`: other flags, and their versions, stay as they are.
     /// - `put_unicode_and_long_names`: names of up to 255 bytes are kept apart, byte for byte.
-    /// - `put_large_record`: a flag with 200 KiB of client data is kept whole.
+    /// - `put_large_record`: 200 KiB of client data are kept whole.
     /// - `corrupt_put`: an unreadable value counts as existing, and is replaced as any other.
-    /// - `put_dropped`: a dropped put is applied whole or not at all, and does not block other writes of the flag.
-    /// - `reopen_keeps_flags`: a store that outlives the process has its flags when it is opened again, without the deleted ones.
-    /// - `reopen_keeps_versions`: a version that held still holds then, and no other.
+    /// - `put_dropped`: a dropped put is applied whole or not at all, and blocks no other write of the flag.
+    /// - `reopen_keeps_flags`: a store that outlives the process has its flags when it is opened again, and no deleted ones.
+    /// - `reopen_keeps_versions`: then a version holds if it did before.
     ///
     /// # Errors
     ///
@@ -100,18 +99,18 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// outcome is unknown: read the flag again.
     async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version>;
 
-    /// Deletes the flag if `when` holds, and returns the version of its absence (of use to ordered stores only).
+    /// Deletes the flag if `when` holds, and returns the version of its absence, for ordered stores.
     ///
     /// # Behavior
     ///
     /// - `delete_existing`: `get` and `list` no longer have the flag.
     /// - `delete_missing`: with [`Precondition::Any`] a missing flag is no error, and nothing changes.
-    /// - `delete_unchanged`: [`Precondition::Unchanged`] deletes it if it has that version; else that is a `Conflict` and nothing changes.
+    /// - `delete_unchanged`: [`Precondition::Unchanged`] deletes it in that version; else that is a `Conflict`, and nothing changes.
     /// - `delete_absent`: with [`Precondition::Absent`] an existing flag is a `Conflict`, and a missing one no error.
     /// - `delete_aba`: as `put_aba`.
-    /// - `delete_is_atomic`: of several deletes and puts with the same version one succeeds; the others get a `Conflict`.
+    /// - `delete_is_atomic`: of deletes and puts with the same version one succeeds; the others get a `Conflict`.
     /// - `delete_then_create`: the name can be created again, without anything of the deleted flag.
-    /// - `delete_touches_one`: other flags, and their versions, stay as they are.
+    /// - `delete_touches_one`: as `put_touches_one`.
     /// - `delete_foreign_name`: an unusual name that no flag has is a missing flag.
     /// - `delete_dropped`: as `put_dropped`.
     /// - `corrupt_delete`: an unreadable value is deleted as any other.
@@ -125,31 +124,31 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// # Behavior
     ///
-    /// - `list_empty`: without flags the list is empty, not an error.
+    /// - `list_empty`: without flags it is empty, not an error.
     /// - `list_ordered`: the order is that of the names' bytes.
     /// - `list_agrees_with_get`: every flag is there once, as `get` returns it.
     /// - `list_is_authoritative`: a `list` that begins after a write has returned sees it.
-    /// - `list_is_complete`: a `list` concurrent with writes has every flag that exists throughout, once.
-    /// - `list_many`: the list has no greatest length; 1,100 flags are there.
-    /// - `corrupt_list`: an unreadable value is in the list, as `get` returns it, and hides no other flag.
+    /// - `list_is_complete`: during writes it has every flag that exists throughout, once.
+    /// - `list_many`: it has no greatest length; 1,100 flags are there.
+    /// - `corrupt_list`: an unreadable value is there, as `get` returns it, and hides no other flag.
     ///
     /// # Errors
     ///
     /// `Unavailable` or `Unauthorized`. An unreadable flag does not fail the list: see [`Stored::record`].
     async fn list(&self) -> Result<Vec<Stored>>;
 
-    /// Emits changes, by any writer. The default compares `list` once a second. An error is [`WatchEvent::Lost`], and the stream goes on
+    /// Emits changes, by any writer. The default compares `list` once a second. An error is [`WatchEvent::Lost`]; then the stream goes on
     /// trying.
     ///
     /// # Behavior
     ///
     /// - `watch_begins_with_reset`: first, or after `Serving`, comes [`WatchEvent::Reset`] with all flags, or all that a wrapper holds.
-    /// - `watch_put`: a put is emitted as [`WatchEvent::Changed`], or as a [`WatchEvent::Hint`] or a new `Reset`.
-    /// - `watch_delete`: a delete is emitted as [`WatchEvent::Removed`], or as a `Hint` or a new `Reset`.
+    /// - `watch_put`: a put is [`WatchEvent::Changed`], [`WatchEvent::Hint`] or a new `Reset`.
+    /// - `watch_delete`: a delete is [`WatchEvent::Removed`], `Hint` or a new `Reset`.
     /// - `watch_no_gap`: every write after the call of `watch` is emitted, at the latest in the first `Reset`.
     /// - `watch_no_gap_at_start`: so is a write while the watch begins, as between a list and a subscription.
     /// - `watch_removes_nothing_else`: a flag that changes is never reported as deleted in between.
-    /// - `watch_last_state`: several changes may be one event, but the last state is always emitted.
+    /// - `watch_last_state`: changes in a row may be one event, but the last state is always emitted.
     /// - `watch_is_independent`: each watch emits every change, also after another one is dropped.
     /// - `watch_never_ends`: the stream never ends by itself.
     fn watch(&self) -> Watch<'_> {
@@ -174,13 +173,13 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         Capabilities::default()
     }
 
-    /// Puts many flags under one precondition, one result each, in order. Once one is `Unavailable`, the rest may be left alone with the
-    /// same error: to wait for each could take hours. The default is a loop.
+    /// Puts many flags under one precondition, one result each. Once one is `Unavailable`, the rest may be left alone with the same error:
+    /// to wait for each could take hours. The default is a loop.
     ///
     /// # Behavior
     ///
     /// - `put_all_each`: each flag is put or refused on its own.
-    /// - `put_all_results`: there is one result for each flag, in the order given, with the version that is read back.
+    /// - `put_all_results`: the results are in the order given, each with the version that is read back.
     ///
     /// # Errors
     ///
@@ -211,14 +210,14 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         whole(self)
     }
 
-    /// This store, if it holds its flags in this process: a client checks these, and wraps any other store in a
-    /// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). `None` by default; a wrapper that holds nothing wraps its store's.
+    /// This store, if it holds its flags in this process: a client checks these, and puts a
+    /// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore) around any other. A wrapper that holds nothing wraps its store's.
     fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
         None
     }
 
-    /// Releases connections and files, and ends the background work, of all clones. Wrappers close their store. The default does nothing:
-    /// most stores release all when the last clone is dropped.
+    /// Releases connections and files, and ends the background work, of all clones. Wrappers close their store. The default does nothing,
+    /// which is enough if the last clone's drop releases all.
     ///
     /// # Behavior
     ///
@@ -231,12 +230,12 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Which store this is, without a request: no epoch. The default is its `Display`, enough where that names the whole place.
+    /// Which store this is, without a request and its epoch. The default is its `Display`, enough where that names the whole place.
     fn identity(&self) -> Identity {
         Identity::new(self.to_string())
     }
 
-    /// What an operator wants to know: reachability and rights, the kind of server, how changes arrive, its clock. It writes nothing. The
+    /// What an operator wants to know: reachability, rights, the kind of server, how changes arrive, its clock. It writes nothing. The
     /// default lists all flags.
     async fn inspect(&self) -> Vec<Check> {
         vec![match self.list().await {
@@ -256,8 +255,8 @@ pub fn validate_name(name: &str) -> Result<()> {
     record::validate_name(name)
 }
 
-/// Whether a flag can be created under this name: 1 to 255 bytes, without `/` and control characters.
-/// [`FeatureFlagClient::create`](crate::FeatureFlagClient::create) asks. Other names, from the Python library, work for all else.
+/// Whether a flag can be created under this name: 1 to 255 bytes, without `/` and control characters. Flags with other names, from Python,
+/// can be used in all other ways.
 ///
 /// # Errors
 ///

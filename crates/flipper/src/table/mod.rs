@@ -30,10 +30,9 @@ const CHANGES_KEPT: usize = 1024;
 /// The flags in memory: checks read it, and a [`LocalFeatureFlagStore`] keeps it current.
 ///
 /// Reads take no lock and write to no shared memory. Writers take turns. A write costs the same for any number of flags, but a new name
-/// without room doubles the table while other writes wait.
+/// without room doubles the table.
 ///
-/// Names are never removed, even of deleted flags: each takes 180 to 230 bytes, plus its length if over 30. Reading a missing name adds
-/// nothing.
+/// Names are never removed: each takes 180 to 230 bytes, plus its length if over 30. Reading a missing name adds nothing.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -88,8 +87,8 @@ impl FlagTable {
         all
     }
 
-    /// Takes in a state of a flag, if its ordered version is newer than the table's; returns whether it did. Opaque versions are always
-    /// taken in: the caller decides first.
+    /// Takes in a state of a flag, if its version is opaque, or newer than the table's; returns whether it did. Of opaque ones the caller
+    /// knows which is newer.
     pub fn apply(&self, stored: Stored) -> bool {
         let Stored { name, version, record } = stored;
         self.take_newer(&name, version, Some(record))
@@ -145,7 +144,7 @@ impl FlagTable {
         self.send(|| event);
     }
 
-    /// Replaces all flags, whatever their versions: for a store that was replaced or restarted empty, whose numbers start again.
+    /// Replaces all flags, whatever their versions: the store was replaced or restarted empty, and its numbers start again.
     pub fn reset(&self, flags: Vec<Stored>) {
         let mut writer = self.writer.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();
@@ -242,7 +241,6 @@ impl FlagTable {
         })
     }
 
-    /// All flags at one moment, and a receiver of what follows.
     pub(crate) fn snapshot_and_changes(&self) -> (Vec<Stored>, broadcast::Receiver<TableEvent>) {
         let _no_change_in_between = self.writer.lock();
         (self.list(), self.changes.subscribe())

@@ -17,7 +17,7 @@
 //!
 //! # Where an override holds
 //!
-//! Tests run concurrently and often share one client in a `static`. So an override holds only
+//! Tests run concurrently and often share one client. So an override holds only
 //!
 //! - for the tokio task that made it, on any thread;
 //! - outside of a task (a plain `#[test]`, or the body of a `#[tokio::test]`): for the thread that made it, and all tasks of a runtime on

@@ -16,9 +16,9 @@ use crate::scope::Scope;
 /// A layer that passes requests to the service while a flag is on. Else the response is 404 with an empty body, or that of
 /// [`or_service`](Self::or_service) or [`or_response`](Self::or_response).
 ///
-/// If the request has a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, the scope is checked, with the
-/// same answer as in the handler. Other requests have no attributes: **conditions are ignored**, and a flag for a few callers is on for
-/// all. The first such request is logged as a warning.
+/// A request with a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, gets the scope's answer, as in the
+/// handler. Others have no attributes: **conditions are ignored**, and a flag for a few callers is on for all; the first such request is
+/// logged as a warning.
 ///
 /// ```
 /// use flipper::tower::FeatureGate;

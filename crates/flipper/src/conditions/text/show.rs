@@ -59,7 +59,7 @@ fn write_value(value: &Json, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// What would control a terminal or change the writing direction is escaped.
+/// Escapes what would control a terminal or change the writing direction.
 fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('"')?;
     for c in text.chars() {

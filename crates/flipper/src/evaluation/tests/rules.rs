@@ -66,7 +66,7 @@ fn deny_always_wins() {
     let denied = (false, Reason::Denied { index: 1 });
     assert_eq!(reason(&plan, &context! { is_admin: true, age: 17, country: "XX" }), denied);
     assert_eq!(reason(&plan, &context! { is_admin: true, age: 17, country: "YY" }), (true, Reason::ConditionsMet));
-    // Without one of its attributes.
+    // The context lacks one of its attributes.
     assert_eq!(reason(&plan, &context! { is_admin: true, country: "XX" }), (true, Reason::ConditionsMet));
     // A wrong type lets no caller pass.
     let mismatch = Reason::TypeMismatch {
