@@ -25,17 +25,8 @@ const NO_OP: &str = "NoOpBucketer";
 /// The stored text of nearly every flag.
 pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 
-/// Decides for which callers a flag is on, where no conditions do.
-///
-/// | bucketer | same caller, same answer | choice differs from flag to flag | Python can load it |
-/// |---|---|---|---|
-/// | `NoOp` | on for everybody | | yes |
-/// | [`PercentageBucketer`] | no, each check draws | yes | yes |
-/// | [`ConsistentHashPercentageBucketer`] | yes | **no** | yes |
-/// | [`SaltedPercentageBucketer`] | yes | yes | **no** |
-/// | your own, see [`register_bucketer`] | yours | yours | if it is registered there too |
-///
-/// Each percentage is a fixed [`Percentage`] or a [`LinearRampPercentage`].
+/// Decides for which callers a flag is on, where no conditions do. The guide [compares](crate::_guide::evaluation) them. Each percentage is
+/// a fixed [`Percentage`] or a [`LinearRampPercentage`].
 ///
 /// ```
 /// use flipper::Bucketer;
@@ -56,7 +47,7 @@ pub enum Bucketer {
     ConsistentHash(ConsistentHashPercentageBucketer),
     /// A share of all callers, independent from flag to flag.
     Salted(SaltedPercentageBucketer),
-    /// A type of your own.
+    /// A type of your own; see [`register_bucketer`].
     Custom(Arc<dyn CustomBucketer>),
 }
 

@@ -35,7 +35,7 @@ const DELIMITER: &str = "__";
 /// - The operators are `=` (or `==`), `!=` (`<>`), `<`, `<=`, `>`, `>=`, and with a list `in` and `not in`: `plan in pro,team`.
 /// - A value is JSON if it parses as such (a number, `true`, `false`, `null`), else a string; quotes make a string.
 /// - An attribute needs quotes if it is no single word, contains `__`, or is `and`, `or`, `in` or `not`.
-/// - The grammar lacks, and does not parse again: no checks, a list as the value of `=`, a string as that of `in`.
+/// - No checks, a list as the value of `=`, and a string as that of `in` have no form that parses again.
 ///
 /// # Behavior
 ///

@@ -17,28 +17,11 @@ pub use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use crate::conditions::{Operator, ParseConditionError};
 use crate::json::Json;
 
-/// The answer to a check, with its reason.
+/// The answer to a check, with its reason. The guide has [the rules](crate::_guide::evaluation); besides:
 ///
-/// # Which rule decides
-///
-/// The first that applies:
-///
-/// | | rule | answer |
-/// |---|---|---|
-/// | 1 | the flag is missing or unreadable | the check's default |
-/// | 2 | the flag is disabled | off |
-/// | 3 | the context meets a deny condition | off |
-/// | 4 | it has conditions, and the context has attributes or the flag is strict | on if **all** hold, else off |
-/// | 5 | the flag has a bucketer | the bucketer's |
-/// | 6 | | on |
-///
-/// - Rule 4 is final, even if no condition names an attribute of the context. With the condition `is_admin == true` and a bucketer of 10 %,
-///   the context `user_id: 2` is on, since no check on its attributes fails: only a check without attributes reaches the bucketer.
-/// - Of a condition, all checks on attributes of the context must hold. Others are ignored, or fail if the flag is
-///   [strict](crate::FlagRecord::is_strict). **Python has no strict flags.** The reason is the first check, in the context's order, that
-///   fails or cannot compare.
+/// - The reason for a condition is its first check, in the context's order, that fails or cannot compare.
 /// - A deny condition denies when the context has all of its attributes and all of its checks hold, or cannot compare: a wrong type lets no
-///   caller pass. **Python has no deny conditions**: it ignores them, and drops them on a write.
+///   caller pass.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {

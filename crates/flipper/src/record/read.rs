@@ -10,7 +10,7 @@ impl FlagRecord {
     ///
     /// # Errors
     ///
-    /// `Corrupt`, naming the field, if it is no JSON or no flag.
+    /// `Corrupt`, naming the field, if it is not JSON or not a flag.
     pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
         let mut record = ObjectField::<Item>::default();
         parse(bytes.as_ref(), |parser| record.read(parser, 0)).map_err(Error::corrupt)?;

@@ -230,7 +230,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Which store this is, without a request and its epoch. The default is its `Display`, enough where that names the whole place.
+    /// Which store this is, without a request, so without an epoch. The default is its `Display`, enough where that names the whole place.
     fn identity(&self) -> Identity {
         Identity::new(self.to_string())
     }

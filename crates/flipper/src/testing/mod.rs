@@ -17,12 +17,9 @@
 //!
 //! # Where an override holds
 //!
-//! Tests run concurrently and often share one client. So an override holds only
-//!
-//! - for the tokio task that made it, on any thread;
-//! - outside of a task (a plain `#[test]`, or the body of a `#[tokio::test]`): for the thread that made it, and all tasks of a runtime on
-//!   it;
-//! - for what one of these starts by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or passes on with [`Overrides`].
+//! Tests run concurrently and often share one client. So an override holds only for the tokio task that made it, or outside of one for the
+//! thread, with all tasks of a runtime on it; and for what these start by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or pass on
+//! with [`Overrides`]. The [guide](crate::_guide::in_application) has all cases.
 //!
 //! It ends everywhere with its guard, also by a panic. Of two overrides of one flag the newer one holds.
 //!
