@@ -22,7 +22,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> SystemTime;
 
-    /// The time for checks: `now`, or one that is cheaper to read and some milliseconds old.
+    /// The time for checks: `now`, or one that is cheaper to read and at most some milliseconds old.
     fn recent(&self) -> SystemTime {
         self.now()
     }

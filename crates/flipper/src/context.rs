@@ -14,11 +14,11 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The attributes of one check, in the order passed: arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!)
-/// makes), [`Context`], and references to them. No other type can implement it.
+/// The attributes of one check, in order: arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes),
+/// [`Context`], and references to them; sealed.
 ///
-/// An empty context counts as no context: conditions are ignored, and the bucketer decides. A name that occurs twice counts twice, in
-/// conditions and hashes; [`Context`] keeps the last one.
+/// Without attributes conditions are ignored, and the bucketer decides. A repeated name counts twice, in conditions and hashes; [`Context`]
+/// keeps the last one.
 ///
 /// ```
 /// use flipper::{Context, context};

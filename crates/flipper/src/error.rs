@@ -119,7 +119,7 @@ impl Error {
         self.0.flag.as_deref()
     }
 
-    /// With its causes in one text.
+    /// This error and its causes in one text.
     ///
     /// ```
     /// # use flipper::{Error, ErrorKind};

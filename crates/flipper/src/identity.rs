@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Which store this is: where its flags are, and which start of the server answers. Snapshot files, positions in a watch, and versions are
-/// valid for one identity only. It has no secrets and no user.
+/// valid for one identity only. It has no secrets.
 ///
 /// ```
 /// use flipper::store::Identity;

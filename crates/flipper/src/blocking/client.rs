@@ -31,8 +31,8 @@ use crate::store::FeatureFlagStore;
 /// # Ok::<(), flipper::Error>(())
 /// ```
 ///
-/// Cheap to clone; clones share flags and subscribers. `From` converts an async client. A store of your own must then work without the
-/// runtime it was made in, if that runtime's only thread makes blocking calls. This crate's do.
+/// Cheap to clone; clones share flags and subscribers. `From` converts an async client, whose store must work without the runtime it was
+/// made in, if that runtime's only thread makes blocking calls. This crate's do.
 ///
 /// # Errors
 ///

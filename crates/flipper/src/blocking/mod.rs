@@ -1,4 +1,4 @@
-//! The API without `async`, for any program or code that is not `async`.
+//! The API without `async`.
 //!
 //! ```
 //! use flipper::blocking;
@@ -13,11 +13,10 @@
 //! }
 //! ```
 //!
-//! A call blocks where the other API awaits; checks and reads never block. The calling thread sleeps while the store works; timers and
-//! connections live on flipper's own thread, started on first use. There, where a store's code may run, a call is `Unsupported`.
+//! A call blocks where the other API awaits; checks and reads never block. It works in any thread or runtime; in a task it blocks the
+//! thread's other tasks: use the other API there, or `spawn_blocking`.
 //!
-//! A call works in a plain thread and in any runtime, in its `block_on`, `spawn_blocking` and tasks. In a task it blocks the thread's other
-//! tasks: use the other API there, or `spawn_blocking`.
+//! Timers and connections live on flipper's own thread, started on first use. There, where a store's code may run, a call is `Unsupported`.
 
 mod changes;
 mod client;

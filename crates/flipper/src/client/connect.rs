@@ -8,7 +8,7 @@ use crate::url;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A client for the store that a URL names, see [`open`](crate::open), once its flags are in memory.
+/// A client for the store of a URL, see [`open`](crate::open), once its flags are in memory.
 ///
 /// ```
 /// # futures_executor::block_on(async {

@@ -32,7 +32,7 @@ use crate::state::Precondition;
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// [`into_future`](IntoFuture::into_future) returns the future, for `tokio::spawn` and the like.
+/// [`into_future`](IntoFuture::into_future) returns the future, as for `tokio::spawn`.
 ///
 /// # Errors
 ///

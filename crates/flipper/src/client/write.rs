@@ -217,7 +217,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Reads the flag and puts the result of `change` (`None`: deletes it), until no other write comes in between or the write times out.
+    /// Puts the result of `change` (`None`: deletes the flag), until no other write comes in between or the write times out.
     async fn write(
         &self,
         name: &str,

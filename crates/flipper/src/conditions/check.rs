@@ -24,8 +24,8 @@ impl Condition {
         Outcome::Holds
     }
 
-    /// As a deny condition: it denies only if it has checks and all its attributes. A check that fails lets the caller pass; one that
-    /// cannot be compared does not.
+    /// A deny condition denies only if it has checks and all its attributes. A check that fails lets the caller pass; one that cannot be
+    /// compared does not.
     pub(crate) fn check_deny<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Outcome<'_>> {
         if self.is_empty() || self.variables.len() > attributes.len() || !self.all_given(attributes) {
             return None;

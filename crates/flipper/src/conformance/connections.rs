@@ -11,7 +11,7 @@ use crate::record::FlagRecord;
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
-/// Two connections to one place, used as one store: the suite then proves that each reads, and watches, what the other wrote.
+/// Two connections to one place, as one store: the suite then proves that each reads, and watches, what the other wrote.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -35,7 +35,6 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> TwoConnections<A, B> {
         Self { first, second, writes: AtomicUsize::new(0) }
     }
 
-    /// Alternates between the two.
     fn writer(&self) -> &dyn FeatureFlagStore {
         self.pick(self.writes.fetch_add(1, Ordering::Relaxed))
     }

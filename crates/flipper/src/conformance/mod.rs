@@ -15,12 +15,12 @@
 //! flipper::conformance::prove(async || MemoryFeatureFlagStore::new());
 //! ```
 //!
-//! The closure is called for each test, in a tokio runtime, and returns **a store of its own, without flags**: another base key, file or
-//! table. With it may come what must live as long, such as a folder or a server: `(store, folder)`; and an `Option`, if a server may be
-//! missing; see [`TestStore`]. The tests need no runtime and no other dependency.
+//! The closure is called for each test, in a tokio runtime, and returns **a store of its own, without flags**, or `(store, guard)` with
+//! what must live as long, or an `Option`, if a server may be missing; see [`TestStore`]. The tests need no runtime and no other
+//! dependency.
 //!
-//! A store that hangs fails the named test: a call has [10 seconds](CALL_LIMIT), a test [two minutes](TEST_LIMIT). Let a `watch` that polls
-//! do so well below that.
+//! A store that hangs fails the named test: a call has [10 seconds](CALL_LIMIT), a test [two minutes](TEST_LIMIT). A `watch` should poll
+//! well below that.
 //!
 //! # What to run
 //!

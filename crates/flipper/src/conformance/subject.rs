@@ -193,7 +193,7 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         within(format!("`watch` reporting that {name:?} {what}"), matching).await;
     }
 
-    /// Reads events until each of these flags was emitted as it was put, in any order.
+    /// As [`until`](Self::until), for all of these in any order.
     pub(super) async fn until_all(&mut self, expected: Vec<(FlagRecord, Version)>) {
         let mut left: HashMap<String, Version> =
             expected.into_iter().map(|(record, version)| (record.name().to_owned(), version)).collect();
@@ -256,7 +256,7 @@ pub(super) async fn within<T>(what: impl Display, future: impl Future<Output = T
     }
 }
 
-/// Runs the tasks concurrently, each on its own thread.
+/// Each on its own thread.
 pub(super) async fn at_once<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,

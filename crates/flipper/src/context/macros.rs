@@ -18,8 +18,8 @@ use super::Value;
 /// assert_eq!(context.attribute(3).0, "type");
 /// ```
 ///
-/// A name is an identifier (`r#type` means `type`) or a string; see [`Attributes`](crate::context::Attributes) on repeated ones. A value is
-/// a list in brackets, or converts into a [`Value`](crate::context::Value). From about a hundred on, use [`Context`](crate::Context).
+/// A name is an identifier (`r#type` means `type`) or a string. A value is a list in brackets, or converts into a
+/// [`Value`](crate::context::Value). From about a hundred on, use [`Context`](crate::Context).
 #[macro_export]
 macro_rules! context {
     () => {{

@@ -2,8 +2,8 @@ use std::fmt;
 
 use crate::json::{Json, Number};
 
-/// One attribute's value, borrowed. Numbers, strings and `bool`s convert by `From`, and so do `Option`s (`None` is null) and references to
-/// [`Json`], also to objects.
+/// One attribute's value, borrowed. Numbers, strings and `bool`s convert by `From`; so do `Option`s (`None` is null) and references to
+/// [`Json`].
 ///
 /// ```
 /// use flipper::context::Value;

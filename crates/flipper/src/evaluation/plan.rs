@@ -136,7 +136,6 @@ impl Plan {
         Evaluation { is_enabled: verdict.enabled(), reason: verdict.reason(score), not_given, bucket }
     }
 
-    /// The attributes that the flag uses and the context lacks, in order.
     fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
         let conditions = self.deny_conditions.iter().chain(&self.conditions);
         let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();

@@ -131,7 +131,7 @@ pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
     }
 }
 
-/// The shortest digits that parse to the same float, and the nearest of those. Of two equally near ones, of 16 digits or more, Python takes
+/// The shortest digits that parse to the same float, and the nearest of those. Of two equally near ones (16 digits or more) Python takes
 /// the even one and Rust the larger: 955681697806163.25 is `….2`.
 fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
     let mut text = StackText::new();

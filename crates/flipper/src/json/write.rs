@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use super::{Json, object};
 
-/// A container that is being written, on an explicit stack: a value built in code may nest deeper than the thread's stack allows.
+/// A container being written, on an explicit stack: a value built in code may nest deeper than the thread's stack allows.
 enum Open<'a> {
     Array(std::slice::Iter<'a, Json>),
     Object(object::Entries<'a>),
@@ -42,7 +42,7 @@ pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// Writes a scalar, or opens a container; returns whether it opened one.
+/// Returns whether it opened a container.
 fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -> Result<bool, fmt::Error> {
     match value {
         Json::Null => out.write_str("null")?,

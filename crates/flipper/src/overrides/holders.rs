@@ -31,7 +31,7 @@ impl Carried {
         Self { holders }
     }
 
-    /// Makes this thread see these overrides until the returned value is dropped.
+    /// Until the returned value is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
         // Fails in a thread that is ending.
         let _ = RUNNING.try_with(|running| running.borrow_mut().push(self.clone()));

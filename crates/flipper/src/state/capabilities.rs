@@ -13,7 +13,7 @@ pub struct Capabilities {
     pub push: bool,
     /// Every version has a number; see [`Version::ordered`](crate::store::Version::ordered).
     pub ordered_versions: bool,
-    /// The Python library `flipper-client` may use the same flags. A write then warns of what Python cannot load or would drop.
+    /// The Python library `flipper-client` may use the same flags. A write then warns of what it cannot load or would drop.
     pub shared_with_python: bool,
 }
 

@@ -40,7 +40,7 @@ impl Index {
     #[inline]
     pub(super) fn get(&self, name: &str) -> Option<&Arc<Slot>> {
         let hash = self.hasher.hash_one(name);
-        // Acquire: who sees a generation's number sees everything in it.
+        // Acquire: a reader that sees a generation's number sees everything in it.
         find(self.generations[self.current.load(Ordering::Acquire)].get()?, hash, name)
     }
 
@@ -119,7 +119,7 @@ fn find<'a>(generation: &'a Generation, hash: u64, name: &str) -> Option<&'a Arc
     // Ends: some cells are always empty.
     loop {
         let group = &generation[at];
-        // Acquire: who sees a tag sees its cell.
+        // Acquire: a reader that sees a tag sees its cell.
         let tags = group.tags.load(Ordering::Acquire);
         let mut found = bytes_equal(tags, wanted);
         while found != 0 {

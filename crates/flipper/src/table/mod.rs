@@ -99,7 +99,7 @@ impl FlagTable {
         self.take_newer(name, version, None)
     }
 
-    /// Takes in a state that the caller knows is newer. `way`: how it arrived, for the log.
+    /// Takes in a state that the caller knows is newer. `way`: for the log.
     pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
         let mut writer = self.writer.lock();
@@ -305,7 +305,7 @@ impl FlagTable {
     }
 }
 
-/// Then the store lost its data, rather than its flags being deleted.
+/// A store that lost its data, rather than one whose flags were deleted.
 pub(crate) fn lacks_most(held: usize, missing: usize) -> bool {
     missing * 2 > held
 }

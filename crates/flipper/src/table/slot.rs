@@ -83,7 +83,7 @@ impl Entry {
         Self { version, state: State::Absent }
     }
 
-    /// Up to their versions.
+    /// Whether they differ in their versions at most.
     pub(super) fn is_same_state(&self, other: &Self) -> bool {
         match (&self.state, &other.state) {
             (State::Absent, State::Absent) => true,

@@ -21,11 +21,8 @@
 //! thread, with all tasks of a runtime on it; and for what these start by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or pass on
 //! with [`Overrides`]. The [guide](crate::_guide::in_application) has all cases.
 //!
-//! It ends everywhere with its guard, also by a panic. Of two overrides of one flag the newer one holds.
-//!
-//! It holds for the clients of one set of flags: clones, handles, scopes, and clients of the same store in memory. It answers every check,
-//! whatever the attributes, also `fetch_enabled`; [`evaluate`] returns [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The
-//! flag itself is not changed, and need not exist.
+//! It ends everywhere with its guard, also by a panic. Of two overrides of one flag the newer one holds. [`evaluate`] returns
+//! [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The flag itself is not changed, and need not exist.
 //!
 //! [`evaluate`]: crate::FeatureFlagClient::evaluate
 

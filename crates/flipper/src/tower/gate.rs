@@ -13,7 +13,7 @@ use super::when_off::{NotFound, OrResponse, OrService, WhenOff};
 use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::scope::Scope;
 
-/// A layer that passes requests to the service while a flag is on. Else the response is 404 with an empty body, or that of
+/// A layer that passes requests to the service while a flag is on. Else the response is an empty 404, or that of
 /// [`or_service`](Self::or_service) or [`or_response`](Self::or_response).
 ///
 /// A request with a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, gets the scope's answer, as in the

@@ -12,7 +12,7 @@ use crate::context;
 
 /// A layer that puts a [`Scope`](crate::Scope) into each request's extensions, with the attributes that a closure makes of its parts. It
 /// belongs around the [`FeatureGate`](super::FeatureGate)s and handlers that use the scope, and inside the layers that add what the closure
-/// reads, such as authentication. It replaces an existing scope.
+/// reads.
 ///
 /// ```
 /// use flipper::tower::ScopeLayer;
