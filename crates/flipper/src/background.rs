@@ -1,5 +1,4 @@
-//! The one thread for timers and background tasks, so that callers need no runtime. A forked process, which inherits no threads, starts its
-//! own.
+//! The one thread for timers and background tasks: callers need no runtime. A forked process starts its own, since it inherits no threads.
 
 use std::cell::Cell;
 use std::future::pending;

@@ -40,13 +40,13 @@ const DELIMITER: &str = "__";
 /// # Behavior
 ///
 /// - A check whose attribute the context lacks is ignored, and so is an attribute without a check. A condition without checks holds.
-/// - The same variable and operator again replace the value; other operators are more checks.
+/// - The same variable and operator again replace the value.
 /// - Numbers compare by exact value whatever their type: `true`, `1` and `1.0` are equal, `2⁵³ + 1` is greater than the float `2⁵³`.
 ///   Strings compare by code point, lists by element, objects for equality only.
 /// - `one_of` finds an equal element in a list; the operator `in` also a part of a string and a key of an object.
 /// - A check that cannot compare (`3 > "a"`) fails with [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch). Python raises
 ///   `TypeError`.
-/// - A name with `__` Python splits when it loads it (`a__gt` is `a` with the operator `gt`), or fails: avoid it in flags that Python
+/// - Python splits a name with `__` when it loads it (`a__gt` is `a` with the operator `gt`), or fails: avoid it in flags that Python
 ///   reads.
 /// - As a condition's value, NaN becomes null and an infinity the largest float: JSON has neither.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +73,7 @@ macro_rules! comparisons {
 }
 
 impl Condition {
-    /// A condition without checks, which always holds.
+    /// A condition without checks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

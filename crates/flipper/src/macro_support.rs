@@ -230,19 +230,10 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// After `:` comes the flag's name, a string or a constant; by default the field's name in upper case. After `=` comes the default, else
-/// `false`: the answer while the flag is missing or unreadable, and the state in which it is created. Fields have the struct's visibility
-/// or their own, and keep attributes and docs.
-///
-/// The struct has:
-///
-/// - its fields, each a [`FeatureFlag`];
-/// - `new(&features)`, which creates no flags;
-/// - `register(&features).await`, which also creates missing flags, and fails while the store is unreachable;
-/// - `register_in_background(&features)`, which creates them once the store is reachable;
-/// - `NAMES`, in the order of the fields.
-///
-/// It is `Clone` and `Debug`, unless it has its own `#[derive(…)]`. `features` must have checks from memory.
+/// After `:` comes the flag's name, by default the field's in upper case; after `=` the default, else `false`. `new(&features)` creates no
+/// flags, `register(&features).await` and `register_in_background(&features)` those that are missing; `NAMES` has all names. The
+/// [guide](crate::_guide::in_application) has more. The struct is `Clone` and `Debug`, unless it has its own `#[derive(…)]`. `features`
+/// must have checks from memory.
 #[macro_export]
 macro_rules! flags {
     ($($tokens:tt)*) => { $crate::__private::flags! { ($crate) $($tokens)* } };

@@ -176,7 +176,7 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// A flag's name, or a handle, for a [`Scope`]; sealed.
+/// How a [`Scope`] takes a flag: by name, or by a handle, which may have a default. It is sealed.
 pub trait FlagName: sealed::Sealed {
     /// The flag's name.
     fn name(&self) -> &str;

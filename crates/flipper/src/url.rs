@@ -14,7 +14,7 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; a relative or absolute path, as it stands | `sqlite` |
 ///
-/// Being no `async` function, it makes a client in a `static`:
+/// A client can be a `static`:
 ///
 /// ```
 /// use std::sync::LazyLock;

@@ -36,7 +36,7 @@ use crate::store::FeatureFlagStore;
 ///
 /// # Errors
 ///
-/// Those of the `async` methods, and `Unsupported` on flipper's own thread.
+/// Those of the `async` methods of the same names, and `Unsupported` on flipper's own thread.
 pub struct FeatureFlagClient<M = Local> {
     client: client::FeatureFlagClient<M>,
 }
@@ -73,7 +73,7 @@ impl FeatureFlagClient {
 }
 
 impl FeatureFlagClient<Remote> {
-    /// A client that reads through the store; see [`FeatureFlagClient::remote`](crate::FeatureFlagClient::remote).
+    /// A client that reads through the store.
     pub fn remote<F>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output: FeatureFlagStore>,
@@ -109,7 +109,7 @@ impl<M: Checks> FeatureFlagClient<M> {
             .unwrap_or_else(|| Err(Error::unavailable(format!("the store's flags did not come within {timeout:?}"))))
     }
 
-    /// Ends the store's background work; see [`FeatureFlagClient::close`](crate::FeatureFlagClient::close).
+    /// Ends the store's background work.
     pub fn close(&self) -> Result<()> {
         wait(self.client.close())
     }
@@ -191,17 +191,17 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.set_bucketer(name, bucketer))
     }
 
-    /// Changes several properties in one write; see [`FeatureFlagClient::update`](crate::FeatureFlagClient::update).
+    /// Changes several properties in one atomic write.
     pub fn update(&self, name: &str, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.client.update(name, change))
     }
 
-    /// Writes a record as it is, under a precondition; see [`FeatureFlagClient::put`](crate::FeatureFlagClient::put).
+    /// Writes a record as it is, under a precondition.
     pub fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         wait(self.client.put(record, when))
     }
 
-    /// Deletes the flag, under a precondition; see [`FeatureFlagClient::delete`](crate::FeatureFlagClient::delete).
+    /// Deletes the flag, under a precondition.
     pub fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         wait(self.client.delete(name, when))
     }

@@ -32,17 +32,15 @@ const FEW: usize = 8;
 ///
 /// # Known weaknesses
 ///
-/// It copies the Python library:
+/// It copies the Python library, with weaknesses (see the [guide](crate::_guide::evaluation)) that
+/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer) lacks:
 ///
 /// - The percentage itself is in: 10 % turns on **11** of 100 buckets, 50 % 51, 99 % all, 0.5 % one, only 0 none.
 /// - The flag's name is **not** hashed: the same users come first in every flag.
-/// - Without a whitelist an additional attribute moves the user to another bucket.
-/// - A check with no attribute to hash has the score 0.32: such callers are switched together, as
-///   [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) reports.
+/// - Without a whitelist an additional attribute moves the user.
+/// - A check with no attribute to hash has the score 0.32; see [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared).
 /// - `1`, `1.0` and `"1"` are different users.
 /// - An attribute named `randomizer` is never hashed.
-///
-/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer), for flags that Python does not read, has none of these.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsistentHashPercentageBucketer {
     percentage: AnyPercentage,

@@ -25,7 +25,7 @@ type Factory = Arc<dyn Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + S
 
 static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new());
 
-/// Registers a type of bucketers in this process. Until then, and so before the first client is made, a stored flag of this type is
+/// Registers a type of bucketers in this process. Do it before the first client is made: until then a stored flag of this type is
 /// `Corrupt`. The factory receives the stored fields, the type included.
 ///
 /// ```

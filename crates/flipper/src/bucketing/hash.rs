@@ -1,5 +1,3 @@
-//! Python's JSON text of attributes, by SHA-1.
-
 use std::fmt::{self, Write};
 
 use sha1::{Digest, Sha1};

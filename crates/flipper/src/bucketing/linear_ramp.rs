@@ -11,8 +11,8 @@ const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_3
 
 /// A percentage that changes linearly from one value to another.
 ///
-/// Before its start it has the initial value, after its end the final one; so with a duration of zero or less at all times. It goes up or
-/// down, in UTC. (In Python ramps down jump to their end, and daylight saving shifts ramps.)
+/// Before its start it has the initial value, after its end the final one; with a duration of zero or less, the final one at all times. It
+/// goes up or down, in UTC. (In Python ramps down jump to their end, and daylight saving shifts ramps.)
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

@@ -158,7 +158,7 @@ impl<M> FeatureFlag<M> {
         self.client.exists(&self.name)
     }
 
-    /// All metadata; see [`FeatureFlagClient::meta`].
+    /// All metadata.
     pub fn meta(&self) -> Result<Json>
     where
         M: Checks,
@@ -166,7 +166,7 @@ impl<M> FeatureFlag<M> {
         self.client.meta(&self.name)
     }
 
-    /// The client data; see [`FeatureFlagClient::client_data`].
+    /// The client data.
     pub fn client_data(&self) -> Result<Json>
     where
         M: Checks,
@@ -214,7 +214,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.destroy(&self.name).await
     }
 
-    /// Merges into the client data; see [`FeatureFlagClient::set_client_data`].
+    /// Merges top-level keys into the client data.
     pub async fn set_client_data(&self, data: impl Serialize) -> Result<()> {
         self.client.set_client_data(&self.name, data).await
     }
@@ -229,12 +229,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.set_conditions(&self.name, conditions).await
     }
 
-    /// Sets the bucketer; see [`FeatureFlagClient::set_bucketer`].
+    /// Sets the bucketer.
     pub async fn set_bucketer(&self, bucketer: impl Into<Bucketer>) -> Result<()> {
         self.client.set_bucketer(&self.name, bucketer).await
     }
 
-    /// Changes several properties in one write; see [`FeatureFlagClient::update`].
+    /// Changes several properties in one atomic write.
     pub async fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.client.update(&self.name, change).await
     }

@@ -43,8 +43,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// With [`Local`] checks are answered from memory. [`Remote`] has none, since each would be a request, but [`fetch`](Self::fetch) and
-/// [`fetch_enabled`](Self::fetch_enabled).
+/// The type parameter, [`Local`] or [`Remote`], says where checks are answered. A remote client has none, since each would be a request,
+/// but [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled).
 pub struct FeatureFlagClient<M = Local> {
     core: Arc<Core>,
     mode: M,

@@ -13,7 +13,7 @@ use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
 use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
 
-/// Where a client's checks are answered. Only [`Local`] has them.
+/// Where checks are answered; only [`Local`] has them.
 #[diagnostic::on_unimplemented(
     message = "this client has no flags in memory to check",
     label = "checks need flags in memory, and this client reads through its store each time",

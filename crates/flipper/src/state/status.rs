@@ -30,14 +30,14 @@ impl Status {
         Self { health, last_sync, updates, corrupt: BTreeMap::new(), identity: None }
     }
 
-    /// Sets the corrupt flags.
+    /// Sets the unreadable flags.
     #[must_use]
     pub fn with_corrupt(mut self, corrupt: impl IntoIterator<Item = (String, Corrupt)>) -> Self {
         self.corrupt = corrupt.into_iter().collect();
         self
     }
 
-    /// Sets the store of the flags.
+    /// Sets the store.
     #[must_use]
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
@@ -93,7 +93,7 @@ pub enum Updates {
     },
 }
 
-/// For status pages: `health` (`live` or `stale`), `stale_since` and why, `last_sync`, both in seconds of Unix time, how changes arrive,
+/// For status pages: `health` (`live` or `stale`), `stale_since` and why, `last_sync` (both in seconds of Unix time), how changes arrive,
 /// the unreadable flags, and the store.
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -22,15 +22,15 @@ use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// For the log.
 pub(crate) const BY_LIST: &str = "list of all flags";
-/// Of a deletion whose version is unknown; older than any other.
+/// The version of a deletion whose version is unknown; older than any other.
 const UNKNOWN: Version = Version::ordered(0);
-/// A receiver further behind lags.
+/// A receiver further behind than this lags.
 const CHANGES_KEPT: usize = 1024;
 
 /// The flags in memory: checks read it, and a [`LocalFeatureFlagStore`] keeps it current.
 ///
 /// Reads take no lock and write to no shared memory. Writers take turns. A write costs the same for any number of flags, but a new name
-/// without room doubles the table.
+/// without room doubles the table, while other writes wait.
 ///
 /// Names are never removed: each takes 180 to 230 bytes, plus its length if over 30. Reading a missing name adds nothing.
 ///
@@ -132,7 +132,7 @@ impl FlagTable {
 
     /// Removes the flag whatever its version. `number`: of the deletion, if known.
     pub(crate) fn take_away(&self, name: &str, number: Option<u64>, way: &'static str) {
-        // Without a tombstone.
+        // An unknown name needs no tombstone.
         if let Some(slot) = self.index.get(name) {
             let version = number.map_or(UNKNOWN, Version::ordered);
             self.set(&mut self.writer.lock(), slot, Entry::absent(version), way);

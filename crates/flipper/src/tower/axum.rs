@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::scope::Scope;
 
-/// From the [`ScopeLayer`](super::ScopeLayer) (feature `axum`).
+/// The scope that a [`ScopeLayer`](super::ScopeLayer) made (feature `axum`).
 impl<S: Sync> FromRequestParts<S> for Scope {
     type Rejection = NoScope;
 
@@ -17,7 +17,7 @@ impl<S: Sync> FromRequestParts<S> for Scope {
     }
 }
 
-/// As above; `None` without the layer.
+/// The scope, if there is a [`ScopeLayer`](super::ScopeLayer) (feature `axum`).
 impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     type Rejection = Infallible;
 
@@ -26,7 +26,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     }
 }
 
-/// Of a [`Scope`](crate::Scope) argument without a [`ScopeLayer`](super::ScopeLayer) around the handler; the response is 500.
+/// The rejection of a [`Scope`](crate::Scope) argument without a [`ScopeLayer`](super::ScopeLayer) around the handler; the response is 500.
 #[derive(Clone, Copy, Debug)]
 pub struct NoScope(());
 

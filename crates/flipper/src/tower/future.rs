@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 pin_project! {
-    /// Of a [`Gated`](super::Gated) service.
+    /// The response future of a [`Gated`](super::Gated) service.
     pub struct ResponseFuture<F, G> {
         #[pin]
         either: Either<F, G>,
@@ -40,7 +40,7 @@ impl<F, G> fmt::Debug for ResponseFuture<F, G> {
 }
 
 pin_project! {
-    /// Of a service that must first be ready.
+    /// The response future of a service that must first be ready.
     pub struct Oneshot<T: Service<R>, R> {
         #[pin]
         step: Step<T, R, T::Future>,

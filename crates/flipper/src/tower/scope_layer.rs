@@ -44,7 +44,7 @@ where
     F: Fn(&Parts) -> C,
     C: Into<context::Context>,
 {
-    /// Of these flags, with these attributes.
+    /// Scopes of these flags, with these attributes.
     #[must_use]
     pub fn new<M: Checks>(features: &FeatureFlagClient<M>, attributes: F) -> Self {
         Self { make: Arc::new(Make { features: features.local(), attributes }) }

@@ -36,7 +36,7 @@ impl<B, R: Default, E> WhenOff<B, Response<R>, E> for NotFound {
     }
 }
 
-/// Made by [`FeatureGate::or_service`](super::FeatureGate::or_service).
+/// Another service; made by [`FeatureGate::or_service`](super::FeatureGate::or_service).
 #[derive(Clone, Debug)]
 pub struct OrService<T> {
     service: T,
@@ -59,7 +59,7 @@ impl<B, T: Service<Request<B>> + Clone> WhenOff<B, T::Response, T::Error> for Or
     }
 }
 
-/// Made by [`FeatureGate::or_response`](super::FeatureGate::or_response).
+/// A closure's response; made by [`FeatureGate::or_response`](super::FeatureGate::or_response).
 #[derive(Clone)]
 pub struct OrResponse<F> {
     respond: F,
