@@ -22,7 +22,7 @@ use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// For the log.
 pub(crate) const BY_LIST: &str = "list of all flags";
-/// The version of a deletion whose version is unknown; older than any other.
+/// For a deletion of unknown version; older than any other.
 const UNKNOWN: Version = Version::ordered(0);
 /// A receiver further behind than this lags.
 const CHANGES_KEPT: usize = 1024;
