@@ -69,7 +69,7 @@ impl WriteEvent {
 /// Is called before and after every write of a client, in the task that writes, so it should be quick; in the order of subscription. A
 /// panic is logged; before a write it is a veto.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Called once, after the flag was read. An error vetoes the write: it is the source of the caller's [`ErrorKind::Vetoed`].
+    /// Called once, after the flag was read. An error vetoes the write, and is the source of [`ErrorKind::Vetoed`].
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// As [`guarded`], for code that checks call: after a panic, which is logged once, they use `instead`.
+/// As [`guarded`], for code that checks call: after a panic, logged once, they use `instead`.
 pub(crate) fn guarded_or<T>(what: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
     guarded(call).unwrap_or_else(|panic| {
         let what = guarded(what).unwrap_or_else(|_| "code of the program".to_owned());
@@ -31,7 +31,7 @@ pub(crate) fn guarded_or<T>(what: impl FnOnce() -> String, call: impl FnOnce() -
     })
 }
 
-/// A user's clock or random source; after a panic the system's is the substitute.
+/// A user's clock or random source; after a panic the system's.
 #[derive(Debug)]
 pub(crate) struct Guarded<T>(pub(crate) T);
 

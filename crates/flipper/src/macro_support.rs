@@ -160,7 +160,7 @@ pub fn flag<M: Checks>(features: &FeatureFlagClient<M>, name: &'static str, defa
 pub async fn register<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'static str, bool)]) -> Result<()> {
     let features = features.local();
     for &(name, enabled) in flags {
-        // It asks the store: memory may lag behind.
+        // It asks the store: memory may lag.
         features.create(name).enabled(enabled).or_get().await?;
     }
     Ok(())

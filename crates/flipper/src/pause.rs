@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Pauses that double up to the longest. Each has a random length below that: clients that failed together do not retry together.
+/// Pauses that double up to the longest, each of random length below that: clients that failed together do not retry together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pause {
     first: Duration,

@@ -166,7 +166,7 @@ impl FlagRecord {
         self.bucketer = boxed(bucketer);
     }
 
-    /// The deny conditions. Python ignores them, and drops them when it writes the flag.
+    /// The deny conditions. Python ignores them, and drops them on a write.
     #[must_use]
     pub fn deny_conditions(&self) -> &[Condition] {
         &self.deny_conditions
@@ -178,7 +178,7 @@ impl FlagRecord {
     }
 
     /// Whether a condition fails on an attribute that the check lacks, rather than being ignored. Python ignores this field, and drops it
-    /// when it writes the flag.
+    /// on a write.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()

@@ -110,7 +110,7 @@ impl LinearRampPercentage {
         if elapsed > end {
             return Ok(last);
         }
-        // Python's own steps: the last bit is the same, even at the very end of a ramp down.
+        // Python's own steps: the last bit is the same, even at the end of a ramp down.
         let value = slope * (elapsed as f64 / MICROS) + first;
         let short = if first <= last || elapsed == end { value < last } else { value > last };
         Ok(if short { value } else { last })

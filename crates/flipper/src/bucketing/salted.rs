@@ -9,10 +9,8 @@ use crate::{Error, Result};
 /// Each of 0.001 %.
 const BUCKETS: u64 = 100_000;
 
-/// A share of all callers, by a hash of one attribute and the flag's name. **The Python library cannot load it** and raises
-/// `InvalidBucketerTypeError`: use it where Python does not read the flag.
-///
-/// Each flag chooses its callers independently, in steps of 0.001 %. Raising the percentage never turns a caller off, and 10 % is 10 %.
+/// A share of all callers, in steps of 0.001 %, by a hash of one attribute and the flag's name. Raising it never turns a caller off. **The
+/// Python library cannot load it** and raises `InvalidBucketerTypeError`.
 ///
 /// ```
 /// use flipper::Bucketer;

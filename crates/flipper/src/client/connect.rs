@@ -17,7 +17,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// A program that must start while the store is unreachable uses [`open`](crate::open).
+/// To start while the store is unreachable, use [`open`](crate::open).
 ///
 /// # Errors
 ///

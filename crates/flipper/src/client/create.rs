@@ -114,7 +114,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
         let handle = || client.get(name.as_str());
         let event =
             WriteEvent::new(&name, Verb::Create { is_enabled: enabled, client_data: client_data.map(Json::Object) });
-        // A write that will not happen must not be announced. Without subscribers the put reports `FlagExists`.
+        // A write that will not happen must not be announced; without subscribers the put reports `FlagExists`.
         if existing != Existing::Replace && !core.subscribers.is_empty() && client.there(&name).await? {
             return if existing == Existing::Keep {
                 Ok(handle())

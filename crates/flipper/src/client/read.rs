@@ -223,8 +223,8 @@ impl<M> FeatureFlagClient<M> {
 
     /// Waits until the store's flags are first in memory. Those of a snapshot file count; they may be [stale](Self::status).
     ///
-    /// **It may wait for ever**: an unreachable store is tried again. A program that should start without flags sets a limit, such as
-    /// `tokio::time::timeout`; until they arrive checks return their defaults.
+    /// **It may wait for ever**: an unreachable store is tried again. Set a limit, such as `tokio::time::timeout`, to start without flags;
+    /// until they arrive checks return their defaults.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@ use crate::record::FlagRecord;
 use crate::state::Stored;
 use crate::store::FeatureFlagStore;
 
-/// Warns of what the Python library would do to the flag, if it shares the store.
+/// Warns of what Python would do to the flag, if it shares the store.
 pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
     if !store.capabilities().shared_with_python {
         return;

@@ -217,7 +217,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Puts the result of `change` (`None`: deletes the flag), until no other write comes in between or the write times out.
+    /// `change` returns `None` to delete the flag. Tries until the write times out.
     async fn write(
         &self,
         name: &str,

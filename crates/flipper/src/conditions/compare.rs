@@ -8,7 +8,7 @@ use crate::context::ValueType;
 use crate::context::operand::Operand;
 use crate::stack_text::StackText;
 
-/// How deep containers are compared. Stored JSON nests no deeper; a deeper list of a context has no answer.
+/// How deep containers are compared. Only a list of a context can nest deeper, and has no answer.
 const MAX_DEPTH: usize = 512;
 
 /// The operator cannot compare them; Python raises `TypeError`.

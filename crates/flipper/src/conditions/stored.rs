@@ -62,7 +62,7 @@ impl Condition {
     }
 }
 
-/// Python iterates over any value: empty strings and objects are empty lists.
+/// Python iterates over any value: empty strings and objects count as empty lists.
 fn checks(group: &Json) -> Result<&[Json]> {
     match group {
         Json::Array(checks) => Ok(checks),

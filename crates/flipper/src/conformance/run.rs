@@ -105,7 +105,7 @@ impl fmt::Debug for Plant {
 ///
 /// # Panics
 ///
-/// If one fails; the message names all that do, and why.
+/// If one fails; the message names all that do.
 pub fn prove<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static) {
     report(&failures(make));
 }
@@ -147,7 +147,7 @@ where
     })
 }
 
-/// A few at a time: a test mostly waits.
+/// A test mostly waits.
 fn failing<S: ?Sized>(
     behaviors: &[Behavior<S>],
     run: impl Fn(&'static str, fn(Arc<S>) -> LocalFuture) + Sync,

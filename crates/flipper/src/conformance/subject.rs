@@ -127,7 +127,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
 
     pub(super) async fn follow(&self) -> Follow<'_, S> {
         let mut follow = Follow::new(self);
-        // A store that polls or connects begins with the first poll; from then on it must emit everything.
+        // A store may begin with the first poll; from then on it must emit everything.
         match follow.next().await {
             first @ WatchEvent::Reset { .. } => follow.first = Some(first),
             other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),

@@ -4,7 +4,7 @@ use super::{Attributes, Value, sealed};
 use crate::json::{Json, Object};
 use crate::{Error, Result};
 
-/// Attributes that own their names and values, for contexts built at run time. [`context!`](crate::context!) allocates nothing.
+/// Attributes that own their names and values, for contexts built at run time, unlike those of [`context!`](crate::context!).
 ///
 /// ```
 /// use flipper::Context;

@@ -18,7 +18,7 @@ pub enum Value<'a> {
     /// Null; equal to null only.
     #[default]
     Null,
-    /// True or false; as a number 1 or 0, as in Python.
+    /// As a number 1 or 0, as in Python.
     Bool(bool),
     /// An integer.
     Int(i64),

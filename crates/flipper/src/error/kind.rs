@@ -25,7 +25,7 @@ pub enum ErrorKind {
     InvalidInput,
     /// The stored flag is unreadable.
     Corrupt,
-    /// Other writers changed the flag each time, until the write timed out.
+    /// Other writers changed the flag until the write timed out.
     Conflict,
     /// A subscriber refused the write.
     Vetoed,

@@ -43,7 +43,7 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
 });
 
 impl Plan {
-    /// `strict` makes the flag strict. Most flags are plain and share a plan, which saves a quarter of their memory.
+    /// `strict` makes the flag strict. Most flags share a plan, which saves a quarter of their memory.
     pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
         let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {

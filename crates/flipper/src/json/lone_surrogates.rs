@@ -2,8 +2,8 @@ use std::fmt::{self, Write};
 
 use super::write_string;
 
-/// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which Python reads and writes and no Rust string can hold. It
-/// is written back unchanged; as text it has U+FFFD in their place.
+/// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which no Rust string can hold. It is written back as Python
+/// has it; as text it has U+FFFD in their place.
 ///
 /// ```
 /// use flipper::json::Json;

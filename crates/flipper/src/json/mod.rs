@@ -1,4 +1,5 @@
-//! JSON as stored. `serde_json::Value` needs features for this that would change it for every crate of the build.
+//! JSON as stored: integers of any size, keys in order. For these `serde_json::Value` needs features that would change it for every crate
+//! of the build.
 
 mod lone_surrogates;
 mod number;
@@ -29,7 +30,7 @@ static NULL: Json = Json::Null;
 /// How deep arrays and objects may nest. Python's parser allows less than 1,000.
 pub(crate) const MAX_DEPTH: usize = 512;
 
-/// A JSON value that keeps a stored flag exactly: integers of any size, the order of keys.
+/// A JSON value that keeps a stored flag exactly.
 ///
 /// `Display` writes the text of Python's `json.dumps`, byte for byte; hash buckets depend on it. Equality is structural: `1`, `1.0` and
 /// `true` differ; the order of keys does not count.

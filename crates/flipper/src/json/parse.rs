@@ -180,7 +180,7 @@ impl<'a> Parser<'a> {
         self.object_of(&[], depth, entry)
     }
 
-    /// For an object that probably begins with these keys, in quotes, with colon and space: comparing is faster than reading.
+    /// For an object that probably begins with these keys, in quotes, with colon and space: comparing is faster.
     pub(crate) fn object_of(
         &mut self,
         expected: &[&'static str],

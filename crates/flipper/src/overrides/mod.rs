@@ -32,7 +32,7 @@ impl Flags {
     }
 }
 
-/// Overrides flags while it lives, as the [module](crate::testing) explains; made by [`override_flags!`](crate::override_flags!).
+/// Overrides flags while it lives; see [`override_flags!`](crate::override_flags!).
 #[must_use = "the override ends when this is dropped: `let _overrides = override_flags!(…);`"]
 pub struct OverrideGuard {
     number: u64,

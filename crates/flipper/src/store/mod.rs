@@ -216,8 +216,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         None
     }
 
-    /// Releases connections and files, and ends the background work, of all clones. Wrappers close their store. The default does nothing,
-    /// which is enough if the last clone's drop releases all.
+    /// Releases connections and files, and ends the background work, of all clones. Wrappers close their store. The default does nothing:
+    /// mostly the last clone's drop releases all.
     ///
     /// # Behavior
     ///

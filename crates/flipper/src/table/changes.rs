@@ -106,7 +106,7 @@ pub(crate) enum TableEvent {
     Reset,
     /// A watcher may hold another state of it than the table.
     Hint(Box<str>),
-    /// The store's status changed, at this place among the changes.
+    /// The status changed, at this place among the changes.
     Store(About),
 }
 

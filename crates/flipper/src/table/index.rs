@@ -107,7 +107,7 @@ impl Group {
 }
 
 /// Five eighths of the cells, so nearly every search ends in its first group. With three quarters a search for a missing name took twice as
-/// long; with half, nothing was faster.
+/// long; half was no faster.
 const fn most(groups: usize) -> usize {
     groups * GROUP / 8 * 5
 }

@@ -202,7 +202,7 @@ impl FlagTable {
 
     /// A receiver's events as those of a watch. Each shows the table's state when it is received, never an older one.
     ///
-    /// `confirmed`: up to when the table has all changes of the store, and how long that holds.
+    /// `confirmed`: up to when the table has all changes, and how long that holds.
     pub(crate) fn events<F: Fn() -> (Option<Instant>, Option<Duration>) + Send>(
         self: &Arc<Self>,
         receiver: broadcast::Receiver<TableEvent>,

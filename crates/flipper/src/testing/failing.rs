@@ -18,7 +18,7 @@ use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 
-/// A store with the faults of a network: it fails, is slow, and loses its connection on command. Clones share store and faults.
+/// A store with the faults of a network, on command: it fails, is slow, loses its connection. Clones share store and faults.
 ///
 /// ```
 /// use flipper::testing::FailingStore;

@@ -35,8 +35,8 @@ pub fn override_flags<M, N: AsRef<str>>(
 /// assert!(!features.is_enabled_or("OLD_CHECKOUT", true));
 /// ```
 ///
-/// The first argument is a client, or dereferences to one, as a `LazyLock` does; a name is a string or a
-/// [`FeatureFlag`](crate::FeatureFlag). [`flipper::testing`](crate::testing) explains where an override holds.
+/// The first argument is a client, or dereferences to one; a name is a string or a [`FeatureFlag`](crate::FeatureFlag).
+/// [`flipper::testing`](crate::testing) explains where an override holds.
 #[macro_export]
 macro_rules! override_flags {
     ($features:expr, $($name:expr => $answer:expr),+ $(,)?) => {
