@@ -25,7 +25,7 @@ const EXPECTED_FLAGS: usize = 7;
 /// The first check of a flag fixes its state: a random draw, a ramp's time, the client data, that it is missing. A scope is for one request
 /// or job, and remembers every name that it checks.
 ///
-/// Cheap to clone; clones share the answers, so parts of a request agree.
+/// Cheap to clone; clones share the answers.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, context};

@@ -56,8 +56,8 @@ pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Outpu
     // Where tokio defers wake-ups, it does not wake at once.
     let _ = pin!(tokio::task::yield_now()).poll(&mut context);
     let again = (!signal.is_set.swap(false, Ordering::Acquire)).then_some(ASK_AGAIN);
-    // Timers and sockets register with flipper's thread, which drives them meanwhile. If it cannot start, a future without any still
-    // completes.
+    // Timers and sockets register with flipper's thread, which drives them meanwhile. A future without any completes even if it cannot
+    // start.
     let _entered = background::handle().ok().map(|handle| handle.enter());
     // Not on the task's budget: once it is used up nothing becomes ready.
     let mut future = pin!(coop::unconstrained(future));

@@ -25,7 +25,7 @@ use crate::wrappers::MirroredFeatureFlagStore;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Feature flags by name. Cheap to clone; clones share flags and subscribers.
+/// Feature flags by name. Checks read memory; writes go through the store. Cheap to clone; clones share flags and subscribers.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};

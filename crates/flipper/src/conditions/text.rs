@@ -142,7 +142,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any text is either a condition that prints and parses again, or an error with its place.
+        /// Any text prints and parses again, or is an error with its place.
         #[test]
         fn any_text(text in "[a-z\"'\\\\ =!<>,()\\[\\]0-9é_-]{0,24}|\\PC{0,16}") {
             match text.parse::<Condition>() {

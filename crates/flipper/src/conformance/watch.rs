@@ -89,7 +89,7 @@ pub async fn watch_no_gap(store: Arc<dyn FeatureFlagStore>) {
 pub async fn watch_no_gap_at_start(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     for _ in 0..WATCHES {
-        // On a thread of its own, to write between any two steps, even within one poll.
+        // On its own thread, to write between any two steps, even within one poll.
         let has_begun = Arc::new(AtomicBool::new(false));
         let (writer, until) = (store.clone(), has_begun.clone());
         let writes = at_once([async move {

@@ -113,7 +113,7 @@ struct ObjectField<T> {
 }
 
 impl<T: Fields> ObjectField<T> {
-    /// In place: moving this size takes time.
+    /// In place: moving it takes time.
     fn read(&mut self, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
         if self.type_name.is_some() {
             self.fields = T::default();

@@ -56,8 +56,8 @@ pub enum WatchEvent {
         /// The versions by the flags' names.
         versions: Arc<BTreeMap<String, Version>>,
     },
-    /// Every change before `at` has been emitted; sent whenever a pushing store's server sends something. Flags are stale when `valid_for`
-    /// passes without another. Before the [`WatchEvent::Reset`] that ends a doubt, it says how long that list is current.
+    /// Every change before `at` has been emitted. A store that pushes emits this whenever its server sends something. Flags are stale when
+    /// `valid_for` passes without another. Before the [`WatchEvent::Reset`] that ends a doubt, it says how long that list is current.
     Confirmed {
         /// When the request that confirms it was sent, or the push arrived.
         at: Instant,

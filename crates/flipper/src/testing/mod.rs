@@ -1,4 +1,4 @@
-//! For tests of programs with flags (feature `testing`): overrides of flags, and stores that record their calls or fail on command.
+//! For tests of programs with flags (feature `testing`): overrides, and stores that record calls or fail on command.
 //!
 //! ```
 //! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, override_flags};
