@@ -1,6 +1,6 @@
-//! The guides: the files of `docs/` as pages of the documentation. They are not part of the API.
+//! The files of `docs/` as pages. Not part of the API.
 
-/// A page. Its examples are tests where the condition holds. Of two definitions of a link the first counts: these lead to pages.
+/// A page. Its examples are tests if the condition holds. Of two definitions of a link the first counts: these lead to pages.
 macro_rules! page {
     ($name:ident: $file:literal if $($condition:tt)+) => {
         #[doc = "[benchmarks]: crate::_guide::benchmarks"]
@@ -21,12 +21,12 @@ page!(evaluation: "evaluation.md" if all());
 page!(stores: "stores.md" if all());
 page!(using_flags: "using-flags.md" if any(not(doctest), feature = "macros"));
 
-// Other crates test the examples of these.
+// Other crates test their examples.
 page!(cli: "cli.md" if not(doctest));
 page!(in_application: "in-application.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));
 
-// These have no examples.
+// Without examples.
 page!(benchmarks: "benchmarks.md" if not(doctest));
 page!(benchmarks_consul: "benchmarks-consul.md" if not(doctest));
 page!(benchmarks_evaluation: "benchmarks-evaluation.md" if not(doctest));

@@ -1,6 +1,4 @@
-//! The one thread that this crate starts for timers and background tasks, so that callers need no runtime.
-//!
-//! Threads do not survive a fork, so a forked process starts its own.
+//! The one thread for timers and background tasks: callers need no runtime. A forked process starts its own, since it inherits no threads.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -12,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::runtime::{Builder, Handle};
 
-/// Of the process that asked last. No lock: its holder may be a thread that a fork left behind.
+/// Of the process that asked last. No lock, which a fork could leave held.
 static PROCESS: ArcSwapOption<&'static Process> = ArcSwapOption::const_empty();
 
 struct Process {
@@ -24,7 +22,7 @@ thread_local! {
     static IS_THIS_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The runtime of the process's flipper thread. The first call starts it.
+/// The runtime of this process's flipper thread, which the first call starts.
 pub(crate) fn handle() -> Result<&'static Handle, &'static str> {
     let handle = &this_process().handle;
     handle.get_or_init(|| start().map_err(|error| error.to_string())).as_ref().map_err(String::as_str)
@@ -42,7 +40,7 @@ fn this_process() -> &'static Process {
     known(&found).unwrap_or(new)
 }
 
-/// Whether this is the flipper thread, which must not block: it would wait for itself.
+/// The flipper thread must not block: it would wait for itself.
 pub(crate) fn is_this_thread() -> bool {
     IS_THIS_THREAD.get()
 }
@@ -57,23 +55,23 @@ fn start() -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// Sleeps under any executor. A tokio timer panics if the caller has no runtime, or one without timers.
+/// Sleeps under any executor: a tokio timer panics without a runtime that has timers.
 pub(crate) async fn sleep(duration: Duration) {
     let slept = match handle() {
         Ok(handle) => handle.spawn(async move { tokio::time::sleep(duration).await }).await.is_ok(),
         Err(_) => false,
     };
     if !slept {
-        // There is no thread: to block for a short back-off is better than to spin.
+        // Without the thread, blocking briefly beats spinning.
         std::thread::sleep(duration);
     }
 }
 
-/// Runs a future for at most `limit` with the flipper thread's timer and sockets, whatever polls it. Tasks that it starts run there.
+/// Runs a future for at most `limit` with the flipper thread's timer and sockets. Tasks that it starts run there.
 ///
 /// # Errors
 ///
-/// `TimedOut`, or the reason why the thread is missing.
+/// `TimedOut`, or why the thread is missing.
 pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> io::Result<T> {
     let handle = handle().map_err(io::Error::other)?;
     let timed = {

@@ -22,20 +22,11 @@ use crate::{Error, Result};
 
 const TYPE: &str = "type";
 const NO_OP: &str = "NoOpBucketer";
-/// The stored text of `NoOp`, which nearly every flag has.
+/// The stored text of nearly every flag.
 pub(crate) const NO_OP_JSON: &str = r#"{"type": "NoOpBucketer"}"#;
 
-/// Decides for which callers a flag is on, where no conditions do.
-///
-/// | bucketer | same caller, same answer | choice differs from flag to flag | Python can load it |
-/// |---|---|---|---|
-/// | `NoOp` | on for everybody | | yes |
-/// | [`PercentageBucketer`] | no, each check draws | yes | yes |
-/// | [`ConsistentHashPercentageBucketer`] | yes | **no** | yes |
-/// | [`SaltedPercentageBucketer`] | yes | yes | **no** |
-/// | a type of your own, see [`register_bucketer`] | yours | yours | if it is registered there too |
-///
-/// Each percentage is a fixed [`Percentage`] or a [`LinearRampPercentage`].
+/// Decides for which callers a flag is on, where no conditions do. The guide [compares](crate::_guide::evaluation) them. Each percentage is
+/// a fixed [`Percentage`] or a [`LinearRampPercentage`].
 ///
 /// ```
 /// use flipper::Bucketer;
@@ -52,11 +43,11 @@ pub enum Bucketer {
     NoOp,
     /// A share of all checks.
     Percentage(PercentageBucketer),
-    /// A share of all callers, the same callers as in the Python library.
+    /// A share of all callers, the same as in Python.
     ConsistentHash(ConsistentHashPercentageBucketer),
     /// A share of all callers, independent from flag to flag.
     Salted(SaltedPercentageBucketer),
-    /// A type of your own.
+    /// A type of your own; see [`register_bucketer`].
     Custom(Arc<dyn CustomBucketer>),
 }
 
@@ -119,7 +110,7 @@ impl Bucketer {
     }
 }
 
-/// Bucketers are equal when their stored forms are.
+/// Bucketers are equal if their stored forms are.
 impl PartialEq for Bucketer {
     fn eq(&self, other: &Self) -> bool {
         self.to_json() == other.to_json()

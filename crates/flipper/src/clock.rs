@@ -1,4 +1,4 @@
-//! Time and randomness, injected so that ramps and random buckets can be tested.
+//! Time and randomness, injected for tests.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,7 +37,7 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
-    /// On Linux, the time of the kernel's last tick, at most 10 ms ago. It is read from memory, while `now` waits for a counter of the CPU.
+    /// The time of Linux's last tick, at most 10 ms ago, is read from memory; `now` waits for a counter of the CPU.
     #[cfg(target_os = "linux")]
     #[inline]
     fn recent(&self) -> SystemTime {
@@ -113,7 +113,7 @@ mod tests {
         let before = SystemClock.now();
         let recent = SystemClock.recent();
         assert!(recent <= SystemClock.now());
-        // A hundred ticks: the tick of a virtual machine may be late.
+        // A hundred ticks: a virtual machine's may be late.
         assert!(recent >= before - std::time::Duration::from_secs(1));
     }
 }

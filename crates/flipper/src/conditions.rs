@@ -30,25 +30,25 @@ const DELIMITER: &str = "__";
 ///
 /// # As text
 ///
-/// `FromStr` reads, and `Display` writes, `attribute operator value`, several joined by `and`:
+/// `FromStr` and `Display` use `attribute operator value`, joined by `and`:
 ///
-/// - The operators are `=` (or `==`), `!=` (`<>`), `<`, `<=`, `>`, `>=`, `in` and `not in`, the last two with a list: `plan in pro,team`.
-/// - A value is JSON if it parses as such (a number, `true`, `false`, `null`), else a string; quotes always make a string.
-/// - An attribute needs quotes if it is not a single word, is `and`, `or`, `in` or `not`, or contains `__`.
-/// - Text without a form in the grammar does not parse again: no checks, a list as the value of `=`, a string as that of `in`.
+/// - The operators are `=` (or `==`), `!=` (`<>`), `<`, `<=`, `>`, `>=`, and with a list `in` and `not in`: `plan in pro,team`.
+/// - A value is JSON if it parses as such (a number, `true`, `false`, `null`), else a string; quotes make a string.
+/// - An attribute needs quotes if it is no single word, contains `__`, or is `and`, `or`, `in` or `not`.
+/// - No checks, a list as the value of `=`, and a string as that of `in` have no form that parses again.
 ///
 /// # Behavior
 ///
-/// - A check is ignored if the context lacks its attribute. An attribute that no check names is ignored. A condition without checks holds.
-/// - A variable may have several checks. The same variable and operator again replace the value.
-/// - Numbers compare by their exact value whatever their type: `true`, `1` and `1.0` are equal, `2⁵³ + 1` is greater
-///   than the float `2⁵³`. Strings compare by code point, lists element by element, objects for equality only.
-/// - `one_of` looks for an equal element in a list; the operator `in` also finds a part of a string and a key of an object.
-/// - Values that the operator cannot compare (`3 > "a"`) make the check fail, with the reason
-///   [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch). The Python library raises `TypeError`.
-/// - A variable may have any name. When the Python library loads a name with `__`, it splits it (`a__gt` becomes `a` with the operator
-///   `gt`) or fails: choose other names for flags that Python reads.
-/// - JSON has no NaN and no infinities: as a condition's value, a NaN becomes null and an infinity the largest float.
+/// - A check whose attribute the context lacks is ignored, and so is an attribute without a check. A condition without checks holds.
+/// - The same variable and operator again replace the value.
+/// - Numbers compare by exact value whatever their type: `true`, `1` and `1.0` are equal, `2⁵³ + 1` is greater than the float `2⁵³`.
+///   Strings compare by code point, lists by element, objects for equality only.
+/// - `one_of` finds an equal element in a list; the operator `in` also a part of a string and a key of an object.
+/// - A check that cannot compare (`3 > "a"`) fails with [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch). Python raises
+///   `TypeError`.
+/// - Python splits a name with `__` when it loads it (`a__gt` is `a` with the operator `gt`), or fails: avoid it in flags that Python
+///   reads.
+/// - As a condition's value, NaN becomes null and an infinity the largest float: JSON has neither.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Condition {
     variables: Names,
@@ -73,7 +73,7 @@ macro_rules! comparisons {
 }
 
 impl Condition {
-    /// A condition without checks, which always holds.
+    /// A condition without checks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -91,7 +91,7 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an unknown operator, or more than one `__`. (The Python library takes `a__b__gt` for a variable of that name.)
+    /// `InvalidInput` for an unknown operator or more than one `__`. (Python takes `a__b__gt` for a variable of that name.)
     pub fn parse<'a>(key: &str, value: impl Into<Value<'a>>) -> Result<Self> {
         Self::new().and(key, value)
     }
@@ -143,11 +143,11 @@ impl Condition {
         ne Ne;
         /// The attribute is greater than the value.
         gt Gt;
-        /// The attribute is greater than the value or equal.
+        /// The attribute is at least the value.
         gte Gte;
         /// The attribute is less than the value.
         lt Lt;
-        /// The attribute is less than the value or equal.
+        /// The attribute is at most the value.
         lte Lte;
     }
 
@@ -175,7 +175,7 @@ impl Condition {
         self.variables.is_empty()
     }
 
-    /// Variable, operator and value of each check, grouped by variable.
+    /// Variable, operator and value of each check, by variable.
     pub fn checks(&self) -> impl Iterator<Item = (&str, Operator, &Json)> {
         self.variables
             .iter()

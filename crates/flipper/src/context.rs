@@ -1,4 +1,4 @@
-//! The attributes of a check: named values, on the stack or owned.
+//! The attributes of a check, on the stack or owned.
 
 mod macros;
 pub(crate) mod operand;
@@ -14,13 +14,11 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The attributes of one check, in the order in which they were passed.
+/// The attributes of one check, in order: arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes),
+/// [`Context`], and references to them; sealed.
 ///
-/// It is implemented for arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes), for [`Context`], and for
-/// references to them. It cannot be implemented elsewhere.
-///
-/// An empty context is the same as no context: conditions are ignored, and the bucketer decides. A name that occurs twice counts twice, in
-/// conditions and hashes. [`Context`] keeps only the last one.
+/// Without attributes conditions are ignored, and the bucketer decides. A repeated name counts twice, in conditions and hashes; [`Context`]
+/// keeps the last one.
 ///
 /// ```
 /// use flipper::{Context, context};
@@ -48,11 +46,11 @@ pub trait Attributes: sealed::Sealed {
         self.len() == 0
     }
 
-    /// The name and the value at this index, from 0.
+    /// Name and value at this index, from 0.
     ///
     /// # Panics
     ///
-    /// When `index` is not less than [`len`](Self::len).
+    /// If `index` is not less than [`len`](Self::len).
     fn attribute(&self, index: usize) -> (&str, Value<'_>);
 }
 

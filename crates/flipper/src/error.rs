@@ -12,8 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of a flag, a store or an argument.
 ///
-/// [`kind`](Self::kind) is for programs. `Display` says what happened at this level, with the flag and the store where they are known.
-/// [`source`](StdError::source) has the cause.
+/// [`kind`](Self::kind) is for programs. `Display` has this level only, with the flag and the store if known, [`source`](StdError::source)
+/// the cause.
 ///
 /// ```
 /// use flipper::{Error, ErrorKind};
@@ -35,8 +35,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind. `Conflict` and `Unavailable` begin as transient. After `Conflict`, `FlagExists`, `FlagNotFound`,
-    /// `InvalidInput`, `InvalidName`, `Unsupported` and `Vetoed`, [nothing was written](Self::nothing_written) by default.
+    /// An error of this kind. `Conflict` and `Unavailable` are transient. [Nothing was written](Self::nothing_written) after `Conflict`,
+    /// `FlagExists`, `FlagNotFound`, `InvalidInput`, `InvalidName`, `Unsupported` and `Vetoed`. Setters change both.
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner {
@@ -59,14 +59,14 @@ impl Error {
         }))
     }
 
-    /// Replaces the kind's general message; lower case, no full stop.
+    /// Replaces the general message; lower case, no full stop.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.0.message = Some(message.into());
         self
     }
 
-    /// Names the store. The name must contain no secret.
+    /// Names the store, without secrets.
     #[must_use]
     pub fn with_store(mut self, store: impl fmt::Display) -> Self {
         self.0.store = Some(store.to_string());
@@ -87,14 +87,14 @@ impl Error {
         self
     }
 
-    /// Sets whether the same call may succeed later without any intervention.
+    /// Sets [`is_transient`](Self::is_transient).
     #[must_use]
     pub fn with_transient(mut self, transient: bool) -> Self {
         self.0.transient = transient;
         self
     }
 
-    /// Sets whether the call certainly wrote nothing.
+    /// Sets [`nothing_written`](Self::nothing_written).
     #[must_use]
     pub fn with_nothing_written(mut self, certain: bool) -> Self {
         self.0.nothing_written = certain;
@@ -119,7 +119,7 @@ impl Error {
         self.0.flag.as_deref()
     }
 
-    /// This error and its causes in one text, for where only a text fits.
+    /// This error and its causes in one text.
     ///
     /// ```
     /// # use flipper::{Error, ErrorKind};
@@ -142,14 +142,13 @@ impl Error {
         text
     }
 
-    /// Whether the same call may succeed later without any intervention.
+    /// Whether the same call may succeed later by itself.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
 
-    /// Whether the call certainly wrote nothing: the store refused it, or it was never sent. Otherwise the outcome is unknown: a write may
-    /// have been done, or may be done a little later.
+    /// Whether the call certainly wrote nothing: it was refused, or never sent. Else the outcome is unknown: the write may still be done.
     ///
     /// ```
     /// use flipper::{Error, ErrorKind};

@@ -1,4 +1,4 @@
-//! The answer to a check with its reason, and what it depends on: operators, clock, randomness.
+//! The answer to a check, with its reason.
 
 mod plan;
 mod reason;
@@ -17,28 +17,11 @@ pub use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use crate::conditions::{Operator, ParseConditionError};
 use crate::json::Json;
 
-/// The answer to a check, with its reason.
+/// The answer to a check, with its reason. The guide has [the rules](crate::_guide::evaluation); besides:
 ///
-/// # Which rule decides
-///
-/// The first of these that applies:
-///
-/// | | rule | answer |
-/// |---|---|---|
-/// | 1 | the flag is missing or unreadable | the default of the check |
-/// | 2 | the flag is disabled | off |
-/// | 3 | the context meets a deny condition | off |
-/// | 4 | the context has attributes, or the flag is strict, and it has conditions | on if **all** conditions hold, else off |
-/// | 5 | the flag has a bucketer | the bucketer's |
-/// | 6 | | on |
-///
-/// - Rule 4 is final, even if no condition names an attribute of the context. With the condition `is_admin == true` and a bucketer of 10 %,
-///   the context `user_id: 2` is on, since no check on its attributes fails: only a check without attributes reaches the bucketer.
-/// - In a condition, all checks on attributes of the context must hold. The others are ignored, or fail if the flag is
-///   [strict](crate::FlagRecord::is_strict). **The Python library has no strict flags.** Attributes are checked in the context's order, and
-///   the first that fails or cannot be compared is the reason.
-/// - A deny condition denies when the context has all of its attributes and all of its checks hold. A check that cannot be compared denies
-///   too: a wrong type lets no caller pass. **The Python library has no deny conditions**: it ignores them, and drops them on a write.
+/// - The reason for a condition is its first check, in the context's order, that fails or cannot compare.
+/// - A deny condition denies when the context has all of its attributes and all of its checks hold, or cannot compare: a wrong type lets no
+///   caller pass.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -46,9 +29,9 @@ pub struct Evaluation {
     pub is_enabled: bool,
     /// Why.
     pub reason: Reason,
-    /// The attributes that the flag's conditions, or its deciding bucketer, use and the context lacks: conditions on them were **ignored**.
+    /// Attributes that conditions, or the deciding bucketer, use and the context lacks: conditions on them were **ignored**.
     pub not_given: Vec<String>,
-    /// The caller's place in the flag's bucketer, even if something else decided; for bucketers that hash.
+    /// The caller's place in a bucketer that hashes, even if something else decided.
     pub bucket: Option<Bucket>,
 }
 
@@ -58,9 +41,9 @@ pub struct Evaluation {
 pub struct Bucket {
     /// 0.00 to 0.99, or 0.00000 to 0.99999 with a [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer).
     pub score: f64,
-    /// The percentage now: as stored, which should be a number; a ramp's is computed.
+    /// The percentage now: as stored, or computed for a ramp. It should be a number.
     pub percentage: Json,
-    /// Whether the context has nothing to hash: all such callers have this score, and are switched together.
+    /// Whether the context has nothing to hash: such callers share a score, and are switched together.
     pub is_shared: bool,
 }
 
@@ -83,7 +66,7 @@ impl fmt::Display for Evaluation {
     }
 }
 
-/// A check's answer where `false` would say too little: for bindings to languages in which some checks raise an error.
+/// For bindings to languages where some checks raise an error.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exact {
@@ -91,7 +74,7 @@ pub enum Exact {
     On,
     /// Off.
     Off,
-    /// There is no flag that can be read.
+    /// No flag that can be read.
     Missing,
     /// A value cannot be compared, a percentage is no number, or a custom bucketer decides.
     Undecided,

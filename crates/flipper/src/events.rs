@@ -1,4 +1,4 @@
-//! Changes of flags, by any writer; and the writes of this client, for its subscribers.
+//! Changes of flags by any writer; and the writes of one client, for its subscribers.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -36,7 +36,7 @@ pub enum Verb {
     Disable,
     /// `destroy`.
     Destroy,
-    /// `set_client_data`, with the whole client data after the merge.
+    /// `set_client_data`, with the data after the merge.
     SetClientData(Object),
     /// `add_condition`.
     AddCondition(Condition),
@@ -66,12 +66,10 @@ impl WriteEvent {
     }
 }
 
-/// Is called before and after every write of a client. Both methods do nothing by default.
-///
-/// They run in the task that writes, so they should be quick. Subscribers are called in the order in which they subscribed. A panic is
-/// logged as an error: before a write it is a veto, after it has no effect.
+/// Is called before and after every write of a client, in the task that writes, so it should be quick; in the order of subscription. A
+/// panic is logged; before a write it is a veto.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Called once before a write, after the flag was read. An error vetoes it: the caller gets [`ErrorKind::Vetoed`], with it as source.
+    /// Called once, after the flag was read. An error vetoes the write, and is the source of [`ErrorKind::Vetoed`].
     ///
     /// # Errors
     ///
@@ -81,7 +79,7 @@ pub trait Subscriber: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called after a write that the store has acknowledged.
+    /// Called after the store has acknowledged the write.
     fn post(&self, event: &WriteEvent) {
         let _ = event;
     }
@@ -188,7 +186,7 @@ impl Subscribers {
         }
     }
 
-    /// A copy, so that no lock is held while subscribers run: they may subscribe, or write flags.
+    /// A copy: subscribers, which may subscribe or write, run without a lock.
     fn list(&self) -> Vec<Arc<dyn Subscriber>> {
         self.0.read().clone()
     }

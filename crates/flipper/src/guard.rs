@@ -1,4 +1,4 @@
-//! Calls of users' code whose panic must not unwind into this crate.
+//! Calls of users' code, whose panic must not unwind into this crate.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use crate::warn_once::WarnOnce;
 static LOGGED: LazyLock<WarnOnce> = LazyLock::new(WarnOnce::default);
 
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    // Only the user's own code sees what the panic left half changed.
+    // Only the user's code sees what is half changed.
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panic_text(&*panic).to_owned())
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// As [`guarded`], for the code that checks call: after a panic they use `instead`, and the panic is logged once.
+/// As [`guarded`], for code that checks call: after a panic, logged once, they use `instead`.
 pub(crate) fn guarded_or<T>(what: impl FnOnce() -> String, call: impl FnOnce() -> T, instead: impl FnOnce() -> T) -> T {
     guarded(call).unwrap_or_else(|panic| {
         let what = guarded(what).unwrap_or_else(|_| "code of the program".to_owned());
@@ -31,7 +31,7 @@ pub(crate) fn guarded_or<T>(what: impl FnOnce() -> String, call: impl FnOnce() -
     })
 }
 
-/// A user's clock or random source; the system's is the substitute if it panics.
+/// A user's clock or random source; after a panic the system's.
 #[derive(Debug)]
 pub(crate) struct Guarded<T>(pub(crate) T);
 

@@ -1,11 +1,8 @@
-//! Which store this is, so that the flags of one store are never taken for another's.
-
 use std::fmt;
 use std::sync::Arc;
 
-/// Which store this is: where its flags are, and which server instance answers for them.
-///
-/// A snapshot file, a position in a watch, and a version are valid for the same identity only. It contains no password, token or user.
+/// Which store this is: where its flags are, and which start of the server answers. Snapshot files, positions in a watch, and versions are
+/// valid for one identity only. It has no secrets.
 ///
 /// ```
 /// use flipper::store::Identity;
@@ -23,8 +20,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `place`: what determines which flags these are, without secrets: kind, address, database, datacenter, namespace, base key; a file's
-    /// path.
+    /// `place`: what determines the flags, without secrets: kind, address, database, datacenter, namespace, base key; a file's path.
     #[must_use]
     pub fn new(place: impl AsRef<str>) -> Self {
         Self { place: place.as_ref().into(), epoch: None }
@@ -43,7 +39,7 @@ impl Identity {
         &self.place
     }
 
-    /// Which start of the server answers, if that is known.
+    /// Which start of the server answers, if known.
     #[must_use]
     pub fn epoch(&self) -> Option<&str> {
         self.epoch.as_deref()

@@ -9,11 +9,11 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// One word, the same in all stores for the same check: `reachable`, `rights`, `kind`, `push`, `version`, `clock`, `identity`, `flags`.
+    /// One word, the same in all stores: `reachable`, `rights`, `kind`, `push`, `version`, `clock`, `identity`, `flags`.
     pub what: &'static str,
     /// How it is.
     pub finding: Finding,
-    /// What was found, for a person; lower case, no full stop.
+    /// For a person; lower case, no full stop.
     pub text: String,
     /// What to do about it.
     pub hint: Option<String>,
@@ -53,7 +53,7 @@ impl Check {
 pub enum Finding {
     /// As it should be.
     Fine,
-    /// It works, but worse than it could.
+    /// It works, but could be better.
     Problem,
     /// It does not work.
     Fault,

@@ -17,7 +17,7 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! Writing is `async` and returns `Result`; checking, and reading what is in memory, are plain functions. Any executor will do.
+//! Writing is `async` and returns `Result`; checks and reads of memory are plain functions. Any executor will do.
 //!
 //! # Stores
 //!
@@ -31,9 +31,8 @@
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
 //! | [`CachedFeatureFlagStore`] | | in another store, and in memory those that were asked for lately |
 //!
-//! [`FeatureFlagClient::new`] holds all flags of any store in memory, [`FeatureFlagClient::remote`] none; [choosing a
-//! store](_guide::stores) compares them. [`connect`] makes a client from a URL. A [store of your own](_guide::custom_store) is four methods
-//! of [`FeatureFlagStore`], and a test suite proves it right.
+//! [`FeatureFlagClient::new`] holds all flags of a store in memory, [`FeatureFlagClient::remote`] none; [choosing a store](_guide::stores)
+//! compares them. [`connect`] takes a URL. A [store of your own](_guide::custom_store) is four methods, and a test suite proves it right.
 //!
 //! # Features
 //!
@@ -50,13 +49,12 @@
 //!
 //! # Where to look
 //!
-//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call. [`blocking`]: the same without `async`.
+//! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call. [`blocking`]: without `async`.
 //! - [`Scope`]: the flags as one request sees them.
 //! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`](evaluation::Evaluation): the answer, with its reason.
-//! - [`Status`](store::Status): how current the flags in memory are. [`Changes`](events::Changes): the stream of changes.
-//! - [`Subscriber`](events::Subscriber): is called before and after writes.
-//! - [`FlagRecord`]: a flag as stored, the same text that the Python library `flipper-client` 1.3.2 writes.
-//! - [`FeatureFlagStore`]: the contract of stores.
+//! - [`Status`](store::Status): how current the flags are. [`Changes`](events::Changes): the stream of changes.
+//! - [`Subscriber`](events::Subscriber): called before and after writes.
+//! - [`FlagRecord`]: a flag as stored, the text of the Python library `flipper-client` 1.3.2.
 //!
 //! # Guides
 //!

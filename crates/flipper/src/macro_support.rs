@@ -1,4 +1,4 @@
-//! What the expansions of `#[flipper::is_enabled]` and `flags!` call. Not part of the public API: any release may change it.
+//! What the macros' expansions call. Not public API: any release may change it.
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
@@ -11,10 +11,10 @@ use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::error::Result;
 use crate::pause::Pause;
 
-/// Between two attempts to register a flag.
+/// Between attempts to register a flag.
 const PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(10));
 
-/// Refuses an invalid flag name at compile time, by the rules of [`validate_new_name`](crate::store::validate_new_name).
+/// Refuses an invalid name at compile time, as [`validate_new_name`](crate::store::validate_new_name) does.
 #[must_use]
 pub const fn flag_name(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();
@@ -23,7 +23,7 @@ pub const fn flag_name(name: &'static str) -> &'static str {
     let mut at = 0;
     while at < bytes.len() {
         assert!(bytes[at] != b'/', "a flag's name cannot have a `/`: write `_`, `-` or `.` instead");
-        // U+0080 to U+009F, in UTF-8.
+        // U+0080 to U+009F.
         let is_control = bytes[at].is_ascii_control() || (bytes[at] == 0xc2 && bytes[at + 1] < 0xa0);
         assert!(!is_control, "a flag's name cannot have control characters: take them out");
         at += 1;
@@ -31,7 +31,7 @@ pub const fn flag_name(name: &'static str) -> &'static str {
     name
 }
 
-/// Refuses two fields for the same flag at compile time.
+/// Refuses two fields for one flag at compile time.
 pub const fn assert_distinct(names: &[&str]) {
     let mut first = 0;
     while first < names.len() {
@@ -56,7 +56,7 @@ const fn is_equal(left: &str, right: &str) -> bool {
     at == left.len() && at == right.len()
 }
 
-/// The argument of the attribute when it has no flag name.
+/// The argument of the attribute that names no flag.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no flag, and the attribute names none",
     label = "which flag of it is asked?",
@@ -160,13 +160,13 @@ pub fn flag<M: Checks>(features: &FeatureFlagClient<M>, name: &'static str, defa
 pub async fn register<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'static str, bool)]) -> Result<()> {
     let features = features.local();
     for &(name, enabled) in flags {
-        // `or_get` asks the store: memory may lag behind it.
+        // It asks the store: memory may lag.
         features.create(name).enabled(enabled).or_get().await?;
     }
     Ok(())
 }
 
-/// Creates the flags that the store lacks, by a task on flipper's thread that runs until all exist.
+/// As [`register`], by a task on flipper's thread that runs until all exist.
 pub fn register_in_background<M: Checks>(features: &FeatureFlagClient<M>, flags: &[(&'static str, bool)]) {
     let (features, flags) = (features.local(), flags.to_vec());
     match background::handle() {
@@ -202,7 +202,7 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
     }
 }
 
-/// Defines a struct with a handle for each flag: the compiler checks the names, and each check is that of a handle.
+/// Defines a struct with a handle for each flag: the compiler checks the names.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -230,19 +230,10 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// After `:` comes the flag's name, a string or a constant; by default it is the field's name in upper case. After `=` comes the default,
-/// `false` if omitted: the answer while the flag is missing or unreadable, and the state in which it is created. Fields have the struct's
-/// visibility or their own; attributes and documentation are kept.
-///
-/// The struct has:
-///
-/// - its fields, each a [`FeatureFlag`];
-/// - `new(&features)`, which makes the handles and creates no flags;
-/// - `register(&features).await`, which also creates missing flags and leaves others as they are; it fails while the store is unreachable;
-/// - `register_in_background(&features)`, which does not wait: it creates missing flags once the store is reachable;
-/// - `NAMES`, in the order of the fields.
-///
-/// It is `Clone` and `Debug`, unless it has its own `#[derive(…)]`. `features` must be a client with checks from memory.
+/// After `:` comes the flag's name, by default the field's in upper case; after `=` the default, else `false`. `new(&features)` creates no
+/// flags, `register(&features).await` and `register_in_background(&features)` those that are missing; `NAMES` has all names. The
+/// [guide](crate::_guide::in_application) has more. The struct is `Clone` and `Debug`, unless it has its own `#[derive(…)]`. `features`
+/// must have checks from memory.
 #[macro_export]
 macro_rules! flags {
     ($($tokens:tt)*) => { $crate::__private::flags! { ($crate) $($tokens)* } };

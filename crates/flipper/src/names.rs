@@ -1,8 +1,6 @@
-//! Finds the index of a name in a list of names.
-
 use std::collections::HashMap;
 
-/// Up to this many names are searched one by one, which is faster than hashing.
+/// Up to this many are searched one by one, which is faster than hashing.
 const FEW: usize = 8;
 
 #[derive(Clone, Debug, Default)]
@@ -46,7 +44,7 @@ impl Names {
         }
     }
 
-    /// The place of the name, which is added if it is new.
+    /// The name's place; a new name is added.
     pub(crate) fn add(&mut self, name: &str) -> usize {
         if let Some(place) = self.place(name) {
             return place;

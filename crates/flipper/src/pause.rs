@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Pauses that double up to the longest. Each is a random length below that, so that clients that failed together do not retry together.
+/// Pauses that double up to the longest, each of random length below that: clients that failed together do not retry together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pause {
     first: Duration,
@@ -10,7 +10,7 @@ pub(crate) struct Pause {
     next: Duration,
 }
 
-/// For following a store, or reading it again.
+/// To follow a store, or read it again.
 impl Default for Pause {
     fn default() -> Self {
         Self::new(Duration::from_millis(50), Duration::from_secs(5))
@@ -28,13 +28,13 @@ impl Pause {
         most.mul_f64(fastrand::f64())
     }
 
-    /// As `next`, but `None` after the deadline, and never beyond it.
+    /// `None` after the deadline, and never beyond it.
     pub(crate) fn next_before(&mut self, deadline: Instant) -> Option<Duration> {
         let left = deadline.saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| self.next().min(left))
     }
 
-    /// After a success, or before a different operation.
+    /// After a success, or before another operation.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
@@ -44,7 +44,7 @@ impl Pause {
     }
 }
 
-/// When the next attempt may be made, for all callers that attempt the same.
+/// The time of the next attempt, for all callers that attempt the same.
 #[cfg(any(feature = "redis", feature = "thrift"))]
 #[derive(Debug)]
 pub(crate) struct NextAttempt {

@@ -15,9 +15,7 @@ const STRICT: &str = "strict_conditions";
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
-/// A flag as a store holds it: name, switch and metadata.
-///
-/// Every store holds the same text, which the Python library reads and writes too. Unknown fields are written back, after the known ones.
+/// A flag as a store holds it, the same text in every store and in Python. Unknown fields are written back, after the known ones.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -34,12 +32,12 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlagRecord {
     name: String,
-    // JSON, since other programs may store any type: usually a bool, an object and an integer.
+    // JSON, since other programs may store any type.
     is_enabled: Json,
     client_data: Json,
     created_date: Json,
     conditions: Vec<Condition>,
-    /// Boxed: most flags have none, and take little more than half the memory without it.
+    /// Boxed: most flags have none, and so take little more than half the memory.
     bucketer: Option<Box<Bucketer>>,
     deny_conditions: Vec<Condition>,
     unknown: Object,
@@ -47,7 +45,7 @@ pub struct FlagRecord {
 }
 
 impl FlagRecord {
-    /// A disabled flag without client data, conditions or bucketer, created at this Unix time in seconds.
+    /// Disabled, without client data, conditions or bucketer, created at this Unix time in seconds.
     #[must_use]
     pub fn new(name: impl Into<String>, created_date: i64) -> Self {
         Self {
@@ -63,13 +61,12 @@ impl FlagRecord {
         }
     }
 
-    /// The unknown fields outside of the metadata.
     #[cfg(feature = "thrift")]
     pub(crate) fn unknown(&self) -> &Object {
         &self.unknown
     }
 
-    /// The text to store: what the Python library would write, byte for byte, then the fields it does not know.
+    /// The text to store: what Python would write, byte for byte, then unknown fields.
     #[must_use]
     pub fn to_json(&self) -> String {
         let known = [
@@ -88,14 +85,14 @@ impl FlagRecord {
         &self.name
     }
 
-    /// For stores whose key may differ from the name in the text; the key counts.
+    /// If a store's key is not the name in the text, the key counts.
     pub(crate) fn set_name(&mut self, name: &str) {
         if self.name() != name {
             name.clone_into(&mut self.name);
         }
     }
 
-    /// Whether the flag is on. Any stored value but `false` counts as on, even `null` and `0`, as in the Python library.
+    /// Whether the flag is on. As in Python, any stored value but `false` counts as on.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !matches!(self.is_enabled, Json::Bool(false))
@@ -106,7 +103,7 @@ impl FlagRecord {
         self.is_enabled = enabled.into();
     }
 
-    /// The client data; an object, unless another program stored something else.
+    /// The client data; another program may store no object.
     #[must_use]
     pub fn client_data(&self) -> &Json {
         &self.client_data
@@ -117,11 +114,11 @@ impl FlagRecord {
         self.client_data = data.into();
     }
 
-    /// Sets these keys of the client data and leaves the others. An object at a key is replaced, not merged.
+    /// Sets keys of the client data; an object is replaced, not merged.
     ///
     /// # Errors
     ///
-    /// `Corrupt` if the stored client data is not an object; [`set_client_data`](Self::set_client_data) replaces it.
+    /// `Corrupt` if the stored client data is no object; [`set_client_data`](Self::set_client_data) replaces it.
     pub fn merge_client_data(&mut self, data: &Object) -> Result<()> {
         let Json::Object(stored) = &mut self.client_data else {
             let found = self.client_data.type_name();
@@ -137,7 +134,7 @@ impl FlagRecord {
         self.created_date.as_i64()
     }
 
-    /// Replaces the creation time, in seconds of Unix time.
+    /// Sets the creation time, in seconds of Unix time.
     pub fn set_created_date(&mut self, created_date: i64) {
         self.created_date = created_date.into();
     }
@@ -169,7 +166,7 @@ impl FlagRecord {
         self.bucketer = boxed(bucketer);
     }
 
-    /// The deny conditions. The Python library ignores them, and drops them when it writes the flag.
+    /// The deny conditions. Python ignores them, and drops them on a write.
     #[must_use]
     pub fn deny_conditions(&self) -> &[Condition] {
         &self.deny_conditions
@@ -180,8 +177,8 @@ impl FlagRecord {
         self.deny_conditions = conditions;
     }
 
-    /// Whether a condition fails on an attribute that the check lacks. Otherwise it is ignored, as in the Python library, which does not
-    /// know strict flags, and drops this field when it writes the flag.
+    /// Whether a condition fails on an attribute that the check lacks, rather than being ignored. Python ignores this field, and drops it
+    /// on a write.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()

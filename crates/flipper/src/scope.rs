@@ -17,16 +17,15 @@ use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::table::{Entry, Slot, State};
 
-/// Memory for this many flags is reserved with the scope, so that the checks of most requests do not allocate.
+/// Reserved with the scope, so that the checks of most requests do not allocate.
 const EXPECTED_FLAGS: usize = 7;
 
-/// The flags as one request sees them. Its attributes are set once, and a flag has the same answer for the scope's life, even if the flag
-/// changes. Made by [`FeatureFlagClient::scope`].
+/// The flags as one request sees them: the attributes are set once, and a flag keeps its answer. Made by [`FeatureFlagClient::scope`].
 ///
-/// The first check of a flag fixes its state: the draw of a random bucketer, the time of a ramp, the client data, and that a flag is
-/// missing. A scope is for one request or job: it sees no changes, and remembers every name that it checks, even of missing flags.
+/// The first check of a flag fixes its state: a random draw, a ramp's time, the client data, that it is missing. A scope is for one request
+/// or job, and remembers every name that it checks.
 ///
-/// Cheap to clone; clones share the answers, so concurrent parts of a request agree.
+/// Cheap to clone; clones share the answers.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, context};
@@ -58,15 +57,13 @@ struct Inner {
 #[derive(Clone)]
 struct Remembered {
     entry: Option<Arc<Entry>>,
-    /// `None`: the flag is missing or unreadable, and the answer is the default of the check.
+    /// `None`: missing or unreadable; the default of the check.
     answer: Option<bool>,
     is_override: bool,
 }
 
 impl<M: Checks> FeatureFlagClient<M> {
-    /// The flags as one request with these attributes sees them; see [`Scope`].
-    ///
-    /// Takes what [`context!`](crate::context!) makes, or a [`Context`].
+    /// The [`Scope`] of a request with these attributes, from [`context!`](crate::context!) or a [`Context`].
     #[must_use]
     pub fn scope(&self, context: impl Into<Context>) -> Scope {
         let client = self.local();
@@ -79,19 +76,19 @@ impl<M: Checks> FeatureFlagClient<M> {
 }
 
 impl Scope {
-    /// Whether the flag is enabled for this request; if it is missing or unreadable, `false` or the handle's default.
+    /// Whether the flag is enabled; if it is missing or unreadable, `false` or the handle's default.
     #[must_use]
     pub fn is_enabled(&self, flag: impl FlagName) -> bool {
         self.answer(flag.name(), flag.default_answer())
     }
 
-    /// Whether the flag is enabled for this request; `default` if it is missing or unreadable.
+    /// As [`is_enabled`](Self::is_enabled), with `default` if it is missing or unreadable.
     #[must_use]
     pub fn is_enabled_or(&self, flag: impl FlagName, default: bool) -> bool {
         self.answer(flag.name(), default)
     }
 
-    /// The answer of [`is_enabled`](Self::is_enabled) with its reason. Each call computes it: draws again, or calls your bucketer again.
+    /// As [`is_enabled`](Self::is_enabled), with the reason; each call computes it, with a new draw or call of your bucketer.
     #[must_use]
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
@@ -102,24 +99,24 @@ impl Scope {
         }
         let Inner { context, environment, .. } = &*self.inner;
         let evaluation = Entry::evaluate(entry.as_deref(), name, context, environment, is_enabled);
-        // Keep the first draw.
+        // The first draw stays.
         Evaluation { is_enabled, ..evaluation }
     }
 
-    /// The data stored with the flag, as at this scope's first check of it.
+    /// The client data, as at the first check.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
+    /// `FlagNotFound`, or `Corrupt` if it is unreadable.
     pub fn client_data(&self, flag: impl FlagName) -> Result<Json> {
         Ok(self.record(flag)?.client_data().clone())
     }
 
-    /// The whole flag, as at this scope's first check of it.
+    /// The whole flag, as at the first check.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
+    /// As [`client_data`](Self::client_data).
     pub fn record(&self, flag: impl FlagName) -> Result<Arc<FlagRecord>> {
         let name = flag.name();
         let entry = self.remembered(name, |remembered| remembered.entry.clone());
@@ -147,9 +144,9 @@ impl Scope {
         if let Some(remembered) = self.inner.answers.lock().get(name) {
             return get(remembered);
         }
-        // Without the lock: a user's bucketer may check another flag of this scope.
+        // Unlocked: a user's bucketer may check another flag of this scope.
         let (key, looked_at) = self.look_at(name);
-        // The first of two concurrent checks decides, so that both have the same answer.
+        // The first of two concurrent checks decides.
         get(self.inner.answers.lock().entry(key).or_insert(looked_at))
     }
 
@@ -179,9 +176,7 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// How a [`Scope`] takes a flag: by its name, or by a handle, of which it uses the name and the default.
-///
-/// Implemented for strings, handles, and references to them; it cannot be implemented elsewhere.
+/// How a [`Scope`] takes a flag: by name, or by a handle, which may have a default. It is sealed.
 pub trait FlagName: sealed::Sealed {
     /// The flag's name.
     fn name(&self) -> &str;
@@ -221,7 +216,7 @@ names! {
     [T: FlagName + ?Sized] &T: |flag| (**flag).name(), |flag| (**flag).default_answer();
 }
 
-/// A flag's name. The name of a flag that exists or existed takes no additional memory.
+/// A flag's name. That of a flag that exists or existed takes no more memory.
 enum Key {
     Slot(Arc<Slot>),
     Name(Box<str>),
@@ -252,7 +247,7 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-/// The time of the scope's first check of the flag, so that a ramp stands still for one request.
+/// The time of the first check, so that a ramp stands still for one request.
 #[derive(Debug)]
 struct Moment {
     clock: Arc<dyn Clock>,

@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::FeatureFlagStore;
 use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 
-/// The store that a URL names. It sends nothing yet, but opens a file.
+/// The store that a URL names. It sends nothing yet, but opens files.
 ///
 /// | URL | store | feature |
 /// |---|---|---|
@@ -12,9 +12,9 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
-/// | `sqlite:PATH` | `SqliteFeatureFlagStore`; the path is taken as it stands, relative or absolute | `sqlite` |
+/// | `sqlite:PATH` | `SqliteFeatureFlagStore`; a relative or absolute path, as it stands | `sqlite` |
 ///
-/// It is a plain function, so that a client can be a `static`:
+/// A client can be a `static`:
 ///
 /// ```
 /// use std::sync::LazyLock;
@@ -28,8 +28,8 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 ///
 /// # Errors
 ///
-/// `InvalidInput` for an invalid URL, `Unsupported` for a store that this build lacks, and the store's error when it is opened. Messages
-/// contain only the scheme of the URL and, for a file, its path.
+/// `InvalidInput` for an invalid URL, `Unsupported` for a store that this build lacks, and the store's. They name only the URL's scheme and
+/// a file's path.
 pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
     match StoreKind::of(url) {
         Some(kind) => open_kind(kind, url),

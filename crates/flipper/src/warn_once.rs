@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::lock::Mutex;
 
-/// The most warnings; later ones are not logged.
+/// Later ones are not logged.
 const MOST: usize = 1000;
 
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use super::wait::wait_until;
 use crate::table;
 use crate::table::Change;
 
-/// Every change of a flag, own or foreign: an iterator that waits for the next one, and ends with the last client.
+/// Every change, own or foreign: an iterator that waits for the next one, and ends with the last client.
 ///
 /// ```
 /// use flipper::events::Change;
@@ -28,7 +28,7 @@ impl Changes {
         Self { changes }
     }
 
-    /// The next change; `None` if none comes within this time, or the last client of these flags is dropped.
+    /// The next change; `None` after this time, or once the last client is dropped.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Change> {
         self.next_until(Instant::now().checked_add(timeout))
     }

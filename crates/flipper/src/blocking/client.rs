@@ -1,5 +1,3 @@
-//! The blocking client.
-
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -20,8 +18,7 @@ use crate::record::FlagRecord;
 use crate::state::{Precondition, Version};
 use crate::store::FeatureFlagStore;
 
-/// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block instead of being awaited. It dereferences to that client, which
-/// has the checks and everything else that is not `async`.
+/// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block. It dereferences to that client, which has all that is not `async`.
 ///
 /// ```
 /// use flipper::blocking::FeatureFlagClient;
@@ -34,8 +31,8 @@ use crate::store::FeatureFlagStore;
 /// # Ok::<(), flipper::Error>(())
 /// ```
 ///
-/// Cheap to clone; clones share flags and subscribers. `From` converts an async client. A store of your own must then work without the
-/// runtime that it was made in, if that runtime's only thread makes blocking calls. The stores of this crate do.
+/// Cheap to clone; clones share flags and subscribers. `From` converts an async client, whose store must work without the runtime it was
+/// made in, if that runtime's only thread makes blocking calls. This crate's do.
 ///
 /// # Errors
 ///
@@ -55,10 +52,6 @@ pub fn connect(url: &str) -> Result<FeatureFlagClient> {
 
 impl FeatureFlagClient {
     /// A client of the store that the closure makes. The closure runs where tokio's timers and sockets work.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` on flipper's own thread.
     pub fn new<F>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output: FeatureFlagStore>,
@@ -66,11 +59,11 @@ impl FeatureFlagClient {
         Self::try_new(|| async { Ok(make().await) })
     }
 
-    /// As [`new`](Self::new), for a closure that can fail.
+    /// As [`new`](Self::new), if the closure can fail.
     ///
     /// # Errors
     ///
-    /// The closure's error, and `Unsupported` on flipper's own thread.
+    /// The closure's error.
     pub fn try_new<F, S: FeatureFlagStore>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output = Result<S>>,
@@ -80,11 +73,7 @@ impl FeatureFlagClient {
 }
 
 impl FeatureFlagClient<Remote> {
-    /// A client that reads through the store each time; see [`FeatureFlagClient::remote`](crate::FeatureFlagClient::remote).
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` on flipper's own thread.
+    /// A client that reads through the store.
     pub fn remote<F>(make: impl FnOnce() -> F) -> Result<Self>
     where
         F: Future<Output: FeatureFlagStore>,
@@ -100,7 +89,7 @@ impl<M: Checks> FeatureFlagClient<M> {
         self.client.list().into_iter().map(FeatureFlag::from).collect()
     }
 
-    /// Waits, without a limit, until the store's flags are in memory for the first time.
+    /// Waits, without a limit, until the store's flags are first in memory.
     ///
     /// # Errors
     ///
@@ -109,34 +98,30 @@ impl<M: Checks> FeatureFlagClient<M> {
         wait(self.client.ready())
     }
 
-    /// Waits until the store's flags are in memory for the first time, for at most this time.
+    /// As [`ready`](Self::ready), for at most this time.
     ///
     /// # Errors
     ///
-    /// If they can no longer arrive, and `Unavailable` after this time; the store keeps trying.
+    /// If they can no longer arrive, or `Unavailable` after this time; the store keeps trying.
     pub fn ready_timeout(&self, timeout: Duration) -> Result<()> {
-        // A deadline beyond the clock's range is no deadline.
+        // Beyond the clock's range there is no deadline.
         wait_until(Instant::now().checked_add(timeout), self.client.ready())?
             .unwrap_or_else(|| Err(Error::unavailable(format!("the store's flags did not come within {timeout:?}"))))
     }
 
-    /// Ends the store's background work; see [`FeatureFlagClient::close`](crate::FeatureFlagClient::close).
-    ///
-    /// # Errors
-    ///
-    /// If something could not be released cleanly.
+    /// Ends the store's background work.
     pub fn close(&self) -> Result<()> {
         wait(self.client.close())
     }
 
-    /// Every change from now on, own or foreign: an iterator that waits for the next one.
+    /// Every change from now on: an iterator that waits for the next one.
     pub fn changes(&self) -> Changes {
         Changes::new(self.client.changes())
     }
 }
 
 impl<M: Clone> FeatureFlagClient<M> {
-    /// A handle for the flag of this name. The flag need not exist, and is not created.
+    /// A handle for the flag of this name, which need not exist.
     #[must_use]
     pub fn get(&self, name: impl Into<String>) -> FeatureFlag<M> {
         self.client.get(name).into()
@@ -144,19 +129,19 @@ impl<M: Clone> FeatureFlagClient<M> {
 }
 
 impl<M> FeatureFlagClient<M> {
-    /// The flag as the store has it, or `None`.
+    /// The flag as the store has it.
     pub fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         wait(self.client.fetch(name))
     }
 
-    /// The check through the store; a cache in front of it may answer. `false` if the flag is missing.
+    /// The check through the store, or a cache before it; `false` if the flag is missing.
     pub fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         wait(self.client.fetch_enabled(name, context))
     }
 }
 
 impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
-    /// Creates a flag when [`wait`](Create::wait) is called. It is disabled without [`enabled(true)`](Create::enabled).
+    /// Creates a disabled flag when [`wait`](Create::wait) is called.
     pub fn create(&self, name: impl Into<String>) -> Create<M> {
         Create::new(self.client.create(name))
     }
@@ -171,7 +156,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.disable(name))
     }
 
-    /// Enables a disabled flag, and disables an enabled one; returns the new state.
+    /// Flips the flag; returns the new state.
     pub fn toggle(&self, name: &str) -> Result<bool> {
         wait(self.client.toggle(name))
     }
@@ -181,7 +166,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.destroy(name))
     }
 
-    /// Merges the top-level keys of `data` into the flag's client data; existing values are replaced.
+    /// Merges the top-level keys of `data` into the client data.
     pub fn set_client_data(&self, name: &str, data: impl Serialize) -> Result<()> {
         wait(self.client.set_client_data(name, data))
     }
@@ -191,7 +176,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.merge_client_data(name, data))
     }
 
-    /// Adds a condition; all conditions of a flag must hold.
+    /// Adds a condition.
     pub fn add_condition(&self, name: &str, condition: Condition) -> Result<()> {
         wait(self.client.add_condition(name, condition))
     }
@@ -201,28 +186,28 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.set_conditions(name, conditions))
     }
 
-    /// Sets the bucketer, which decides for which share of the checks or users the flag is on.
+    /// Sets the bucketer.
     pub fn set_bucketer(&self, name: &str, bucketer: impl Into<Bucketer>) -> Result<()> {
         wait(self.client.set_bucketer(name, bucketer))
     }
 
-    /// Changes several properties of a flag in one atomic write; see [`FeatureFlagClient::update`](crate::FeatureFlagClient::update).
+    /// Changes several properties in one atomic write.
     pub fn update(&self, name: &str, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.client.update(name, change))
     }
 
-    /// Writes a record as it is, if the precondition holds; see [`FeatureFlagClient::put`](crate::FeatureFlagClient::put).
+    /// Writes a record as it is, under a precondition.
     pub fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         wait(self.client.put(record, when))
     }
 
-    /// Deletes the flag if the precondition holds; see [`FeatureFlagClient::delete`](crate::FeatureFlagClient::delete).
+    /// Deletes the flag, under a precondition.
     pub fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         wait(self.client.delete(name, when))
     }
 }
 
-/// All checks and reads; and the argument for `override_flags!`, `flags!` and layers, which take an async client.
+/// All checks and reads; and what `override_flags!`, `flags!` and layers take.
 // A second list of methods would drift apart from the first.
 impl<M> Deref for FeatureFlagClient<M> {
     type Target = client::FeatureFlagClient<M>;

@@ -7,7 +7,7 @@ use super::wait::wait;
 use crate::client;
 use crate::error::Result;
 
-/// A flag to be created; made by [`FeatureFlagClient::create`](super::FeatureFlagClient::create), and created by [`wait`](Self::wait).
+/// A flag that is created by [`wait`](Self::wait); made by [`FeatureFlagClient::create`](super::FeatureFlagClient::create).
 ///
 /// ```
 /// # let features = flipper::blocking::connect("memory:")?;
@@ -28,27 +28,27 @@ impl<M> Create<M> {
         Self { create }
     }
 
-    /// Whether the new flag is enabled; `false` by default.
+    /// Whether the flag is enabled; `false` by default.
     pub fn enabled(self, enabled: bool) -> Self {
         Self::new(self.create.enabled(enabled))
     }
 
-    /// Your own data to store with the flag: anything that serialises to a JSON object.
+    /// Your own data: anything that serialises to a JSON object.
     pub fn client_data(self, data: impl Serialize) -> Self {
         Self::new(self.create.client_data(data))
     }
 
-    /// Whether the new flag is strict; see [`Create::strict`](crate::client::Create::strict).
+    /// Whether the flag is [strict](crate::FlagRecord::is_strict).
     pub fn strict(self, strict: bool) -> Self {
         Self::new(self.create.strict(strict))
     }
 
-    /// Leaves an existing flag as it is: for start-up code that must not undo foreign changes.
+    /// Keeps an existing flag: for start-up code that must not undo foreign changes.
     pub fn or_get(self) -> Self {
         Self::new(self.create.or_get())
     }
 
-    /// Overwrites an existing flag with the new one, conditions, bucketer and client data included.
+    /// Overwrites an existing flag, conditions, bucketer and client data included.
     pub fn replace(self) -> Self {
         Self::new(self.create.replace())
     }
@@ -59,7 +59,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
     ///
     /// # Errors
     ///
-    /// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's errors.
+    /// As [`create`](crate::FeatureFlagClient::create).
     pub fn wait(self) -> Result<FeatureFlag<M>> {
         wait(self.create).map(FeatureFlag::from)
     }

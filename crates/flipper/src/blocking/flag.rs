@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::record::FlagRecord;
 use crate::scope::{FlagName, sealed};
 
-/// A flag, bound to its name; made by [`FeatureFlagClient::get`](super::FeatureFlagClient::get). It dereferences to
-/// [`flipper::FeatureFlag`](crate::FeatureFlag), which has the checks.
+/// A [`flipper::FeatureFlag`](crate::FeatureFlag) whose calls block; made by [`FeatureFlagClient::get`](super::FeatureFlagClient::get). It
+/// dereferences to that handle, which has the checks.
 ///
 /// ```
 /// # let features = flipper::blocking::connect("memory:")?;
@@ -26,20 +26,20 @@ use crate::scope::{FlagName, sealed};
 ///
 /// # Errors
 ///
-/// Those of the `async` methods of the same names, and `Unsupported` on flipper's own thread.
+/// Those of the `async` methods, and `Unsupported` on flipper's own thread.
 #[derive(Clone)]
 pub struct FeatureFlag<M = Local> {
     flag: client::FeatureFlag<M>,
 }
 
 impl<M> FeatureFlag<M> {
-    /// The handle with another answer for a flag that is missing or unreadable; `false` by default.
+    /// Sets the answer for a flag that is missing or unreadable.
     #[must_use]
     pub fn with_default(self, default: bool) -> Self {
         self.flag.with_default(default).into()
     }
 
-    /// The flag as the store has it, or `None`.
+    /// The flag as the store has it.
     pub fn fetch(&self) -> Result<Option<Arc<FlagRecord>>> {
         wait(self.flag.fetch())
     }
@@ -73,12 +73,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         wait(self.flag.disable())
     }
 
-    /// Enables a disabled flag, and disables an enabled one; returns the new state.
+    /// Flips the flag; returns the new state.
     pub fn toggle(&self) -> Result<bool> {
         wait(self.flag.toggle())
     }
 
-    /// Destroys the flag. The handle stays valid: it finds a flag that is created again under the name.
+    /// Destroys the flag; the handle stays valid.
     pub fn destroy(&self) -> Result<()> {
         wait(self.flag.destroy())
     }
@@ -88,7 +88,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         wait(self.flag.set_client_data(data))
     }
 
-    /// Adds a condition; all conditions of a flag must hold.
+    /// Adds a condition.
     pub fn add_condition(&self, condition: Condition) -> Result<()> {
         wait(self.flag.add_condition(condition))
     }
@@ -103,7 +103,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         wait(self.flag.set_bucketer(bucketer))
     }
 
-    /// Changes several properties in one atomic write.
+    /// Changes several properties in one write.
     pub fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         wait(self.flag.update(change))
     }

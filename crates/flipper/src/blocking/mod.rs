@@ -1,4 +1,4 @@
-//! The API without `async`: for programs without a runtime, and for code that is not `async` in programs with one.
+//! The API without `async`.
 //!
 //! ```
 //! use flipper::blocking;
@@ -13,13 +13,10 @@
 //! }
 //! ```
 //!
-//! A call blocks where the other API awaits. Checks and reads never block: the client dereferences to
-//! [`flipper::FeatureFlagClient`](crate::FeatureFlagClient), which has them.
+//! A call blocks where the other API awaits; checks and reads never block. It works in any thread or runtime; in a task it blocks the
+//! thread's other tasks: use the other API there, or `spawn_blocking`.
 //!
-//! A call runs on the calling thread, which sleeps while the store works. The store's timers and connections live on flipper's own
-//! thread, started on first use. So a call works anywhere: in a plain thread, and in a runtime of either kind, in its `block_on`,
-//! `spawn_blocking` and tasks. In a task it blocks all other tasks of the thread: use the other API there, or `spawn_blocking`. On
-//! flipper's own thread, where the code of a store may run, a call returns the error `Unsupported`.
+//! Timers and connections live on flipper's own thread, started on first use. There, where a store's code may run, a call is `Unsupported`.
 
 mod changes;
 mod client;

@@ -1,5 +1,3 @@
-//! Blocking the calling thread, whatever it is, until a future completes.
-
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,11 +11,11 @@ use tokio::task::coop;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 
-/// In a task of the caller's runtime, the longest pause between two polls of the future. `yield_now` wakes there only after the caller's
-/// task has ended its turn, and the task does not end it while it blocks here.
+/// The longest pause between polls in a task of the caller's runtime: `yield_now` wakes only after the task's turn, which does not end
+/// while it blocks here.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Blocks until an `async` function of this crate returns that has no blocking counterpart, such as the `register` of `flags!`.
+/// Blocks until a future completes that has no blocking counterpart, such as `register` of `flags!`.
 ///
 /// ```
 /// # let features = flipper::blocking::connect("memory:")?;
@@ -37,15 +35,15 @@ const ASK_AGAIN: Duration = Duration::from_millis(1);
 pub fn wait<T>(future: impl IntoFuture<Output = Result<T>>) -> Result<T> {
     match wait_until(None, future.into_future())? {
         Some(result) => result,
-        // Unreachable: without a deadline the wait ends with the future.
+        // Unreachable without a deadline.
         None => Err(Error::new(ErrorKind::Unavailable)),
     }
 }
 
-/// Waits for a future; returns `None` if the deadline comes first.
+/// Returns `None` if the deadline comes first.
 ///
-/// `Handle::block_on` would panic within any runtime. The future is polled here, not on flipper's thread: closures and contexts need not
-/// outlive the call, and a slow subscriber delays only this caller.
+/// `Handle::block_on` panics within a runtime. The future is polled here, so closures and contexts need not outlive the call, and a slow
+/// subscriber delays only this caller.
 pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Result<Option<T>> {
     if background::is_this_thread() {
         return Err(Error::new(ErrorKind::Unsupported).with_message(
@@ -55,13 +53,13 @@ pub(super) fn wait_until<T>(deadline: Option<Instant>, future: impl Future<Outpu
     let signal = Arc::new(Signal { thread: thread::current(), is_set: AtomicBool::new(false) });
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
-    // Where tokio defers the wake-up, `yield_now` does not wake at once.
+    // Where tokio defers wake-ups, it does not wake at once.
     let _ = pin!(tokio::task::yield_now()).poll(&mut context);
     let again = (!signal.is_set.swap(false, Ordering::Acquire)).then_some(ASK_AGAIN);
-    // The future's timers and sockets register with flipper's thread, which drives them while this thread sleeps. If that thread cannot
-    // start, a future without timers and sockets still completes.
+    // Timers and sockets register with flipper's thread, which drives them meanwhile. A future without any completes even if it cannot
+    // start.
     let _entered = background::handle().ok().map(|handle| handle.enter());
-    // In the caller's task, tokio would count these polls against the task's budget. Once it is used up nothing becomes ready.
+    // Not on the task's budget: once it is used up nothing becomes ready.
     let mut future = pin!(coop::unconstrained(future));
     loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {

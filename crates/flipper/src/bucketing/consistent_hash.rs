@@ -9,7 +9,7 @@ use crate::json::{Json, Object, write_string};
 use crate::names::Names;
 use crate::{Error, Result};
 
-/// Python's bucketer has an argument of this name, so Python never sees it as an attribute.
+/// An argument of Python's bucketer, which therefore never sees it as an attribute.
 const NOT_HASHED: &str = "randomizer";
 
 /// Up to this many attributes are sorted on the stack.
@@ -17,8 +17,8 @@ const FEW: usize = 8;
 
 /// A share of all callers, by a hash of their attributes: the same caller gets the same answer, in Python and Rust.
 ///
-/// The attributes (those of the whitelist, if there is one), sorted by name, are hashed by SHA-1 as Python writes them in JSON, `[["plan",
-/// "pro"], ["user_id", 7]]`. The hash modulo 100, divided by 100, is the score; the flag is on when the score is at most the percentage.
+/// The attributes (of the whitelist, if there is one), sorted by name, are hashed by SHA-1 as Python's JSON, `[["plan", "pro"], ["user_id",
+/// 7]]`. The score is the hash modulo 100, divided by 100; the flag is on when it is at most the percentage.
 ///
 /// ```
 /// use flipper::context;
@@ -32,36 +32,33 @@ const FEW: usize = 8;
 ///
 /// # Known weaknesses
 ///
-/// It copies the Python library exactly, so that a mixed fleet agrees:
+/// It copies the Python library, with weaknesses (see the [guide](crate::_guide::evaluation)) that
+/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer) lacks:
 ///
-/// - Scores are 0.00 to 0.99, and a score equal to the percentage is in. So 10 % turns on **11** of 100 buckets, 50 % turns on 51, 99 %
-///   all, and 0.5 % one. Only 0 turns on none.
-/// - The flag's name is **not** hashed: the same users come first in every flag, and bear all early roll-outs.
-/// - All attributes count. Without a whitelist an additional attribute moves the user to another bucket.
-/// - A check with no attribute of the whitelist hashes `[]`, whose score is 0.32. All such callers are switched together, and
-///   [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared) reports it.
+/// - The percentage itself is in: 10 % turns on **11** of 100 buckets, 50 % 51, 99 % all, 0.5 % one, only 0 none.
+/// - The flag's name is **not** hashed: the same users come first in every flag.
+/// - Without a whitelist an additional attribute moves the user.
+/// - A check with no attribute to hash has the score 0.32; see [`Bucket::is_shared`](crate::evaluation::Bucket::is_shared).
 /// - `1`, `1.0` and `"1"` are different users.
 /// - An attribute named `randomizer` is never hashed.
-///
-/// [`SaltedPercentageBucketer`](crate::bucketing::SaltedPercentageBucketer) has none of these, for flags that Python does not read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsistentHashPercentageBucketer {
     percentage: AnyPercentage,
     whitelist: Names,
-    /// Other stored elements of the whitelist: they match no attribute, but make the whitelist non-empty.
+    /// Other stored elements: they match no attribute, but make the whitelist non-empty.
     others: Vec<Json>,
 }
 
 impl ConsistentHashPercentageBucketer {
     pub(crate) const TYPE: &str = "ConsistentHashPercentageBucketer";
 
-    /// This share of all callers, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
+    /// This share of callers, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), ..Self::default() }
     }
 
-    /// Adds names of attributes to hash. Without any, all are hashed.
+    /// Adds names of attributes to hash; without any, all are.
     #[must_use]
     pub fn key_whitelist<K: AsRef<str>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         for key in keys {
@@ -76,7 +73,7 @@ impl ConsistentHashPercentageBucketer {
         &self.percentage
     }
 
-    /// The names of the attributes to hash; if empty, all are hashed.
+    /// The attributes to hash; if none, all are.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.whitelist.iter()
     }
@@ -85,7 +82,7 @@ impl ConsistentHashPercentageBucketer {
     #[must_use]
     pub fn score(&self, attributes: &(impl Attributes + ?Sized)) -> f64 {
         let mut hasher = Hasher::new();
-        // Writing into the hasher does not fail.
+        // Does not fail.
         let _ = self.write_input(attributes, &mut hasher);
         let hash = hasher.finish();
         let rest = hash
@@ -94,11 +91,11 @@ impl ConsistentHashPercentageBucketer {
         rest as f64 / 100.0
     }
 
-    /// The text that is hashed, to find out why a caller is in or out.
+    /// The hashed text, to find out why a caller is in or out.
     #[must_use]
     pub fn hash_input(&self, attributes: &(impl Attributes + ?Sized)) -> String {
         let mut text = String::new();
-        // Writing into a string does not fail.
+        // Does not fail.
         let _ = self.write_input(attributes, &mut text);
         text
     }
@@ -113,7 +110,7 @@ impl ConsistentHashPercentageBucketer {
             .filter(move |(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
     }
 
-    /// Whether there is anything to hash: callers without such attributes all have the same score.
+    /// Whether there is anything to hash; see `Bucket::is_shared`.
     pub(crate) fn hashes_any(&self, attributes: &(impl Attributes + ?Sized)) -> bool {
         self.hashed(attributes).next().is_some()
     }
@@ -148,7 +145,7 @@ impl ConsistentHashPercentageBucketer {
         out.write_str("]")
     }
 
-    /// Reads the whitelist as Python's `set()` does: a list, a string (its characters), an object (its keys).
+    /// Reads the whitelist as Python's `set()` does: a list, the characters of a string, the keys of an object.
     pub(crate) fn from_json(fields: &Object) -> Result<Self> {
         let mut bucketer = Self { percentage: AnyPercentage::from_fields(fields)?, ..Self::default() };
         match fields.get("key_whitelist") {

@@ -17,7 +17,7 @@ pub trait CustomBucketer: Debug + Send + Sync + 'static {
     /// The stored fields, without the type.
     fn fields(&self) -> Object;
 
-    /// Whether the flag is on for this caller. The attributes may be empty. After a panic the flag is off; the panic is logged once.
+    /// Whether the flag is on for this caller, perhaps without attributes. After a panic, which is logged once, it is off.
     fn is_enabled(&self, flag_name: &str, attributes: &dyn Attributes) -> bool;
 }
 
@@ -25,10 +25,8 @@ type Factory = Arc<dyn Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + S
 
 static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new());
 
-/// Registers a type of bucketers in this process, so that flags with it can be loaded.
-///
-/// Register before the first client is made: a stored flag whose type is not registered is `Corrupt`, and checks of it return their
-/// default. Other flags are not affected. The factory receives the stored fields, the type included.
+/// Registers a type of bucketers in this process. Do it before the first client is made: until then a stored flag of this type is
+/// `Corrupt`. The factory receives the stored fields, the type included.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,7 +62,7 @@ static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new(
 ///
 /// # Errors
 ///
-/// `InvalidInput` if the name is one of this crate's or is registered already.
+/// `InvalidInput` if the name is this crate's or registered.
 pub fn register_bucketer(
     type_name: &str,
     factory: impl Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + Sync + 'static,

@@ -1,5 +1,3 @@
-//! Python's JSON text of attributes, streamed into SHA-1.
-
 use std::fmt::{self, Write};
 
 use sha1::{Digest, Sha1};
@@ -10,7 +8,7 @@ use crate::json::{write_float, write_string};
 
 const MAX_DEPTH: usize = 512;
 
-/// Collects the pieces, most of them short: a text that fits one buffer is hashed in one call.
+/// Most pieces are short: a text that fits one buffer is hashed in one call.
 pub(super) struct Hasher {
     pending: [u8; 256],
     len: usize,
@@ -60,12 +58,12 @@ impl Write for Hasher {
     }
 }
 
-/// Writes what `json.dumps` writes, including NaN and the infinities, which JSON lacks.
+/// As `json.dumps` writes it, with NaN and infinities.
 pub(super) fn write_value(value: Value<'_>, out: &mut impl Write) -> fmt::Result {
     write_operand(value.into(), out, 0)
 }
 
-/// Most integers are short, and the formatting machinery takes longer than their digits.
+/// Integers are mostly short; the formatting machinery takes longer than their digits.
 fn write_int(value: i128, out: &mut impl Write) -> fmt::Result {
     let Ok(mut rest) = u64::try_from(value.unsigned_abs()) else { return write!(out, "{value}") };
     let mut digits = [0; 20];
@@ -86,7 +84,7 @@ fn write_int(value: i128, out: &mut impl Write) -> fmt::Result {
 
 fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt::Result {
     if depth > MAX_DEPTH {
-        // Stored JSON cannot nest so deep; a list made in code is cut off.
+        // Stored JSON is not so deep; a list made in code is cut off.
         return out.write_str("null");
     }
     match value {

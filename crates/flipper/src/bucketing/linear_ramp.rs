@@ -11,8 +11,8 @@ const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_3
 
 /// A percentage that changes linearly from one value to another.
 ///
-/// Before its start it has the initial value, after its end the final one. A duration of zero or less means the final value at all times.
-/// It may go up or down, and runs in UTC. (In the Python library ramps down jump to their end at once, and daylight saving shifts ramps.)
+/// Before its start it has the initial value, after its end the final one; with a duration of zero or less, the final one at all times. It
+/// goes up or down, in UTC. (In Python ramps down jump to their end, and daylight saving shifts ramps.)
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -32,7 +32,7 @@ pub struct LinearRampPercentage {
     line: Result<Line, ValueType>,
 }
 
-/// The values as stored, which need not be numbers.
+/// As stored; they need not be numbers.
 #[derive(Clone, Debug, PartialEq)]
 struct Stored {
     initial_value: Json,
@@ -51,7 +51,7 @@ impl Start {
         let distance = Duration::from_micros(micros.unsigned_abs());
         let epoch = SystemTime::UNIX_EPOCH;
         let time = if micros < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
-        // `SystemTime` reaches beyond the years 1 to 9999.
+        // `SystemTime` reaches beyond `TIMES`.
         Self { time: time.unwrap_or(epoch), micros }
     }
 }
@@ -60,7 +60,7 @@ impl Start {
 struct Line {
     first: f64,
     last: f64,
-    /// Microseconds after the start; negative for a ramp without duration.
+    /// Microseconds after the start; negative without duration.
     end: i64,
     slope: f64,
 }
@@ -87,7 +87,7 @@ impl LinearRampPercentage {
         Self::of(stored, None).starting_at(SystemTime::now())
     }
 
-    /// The same ramp with this start.
+    /// Sets the start.
     #[must_use]
     pub fn starting_at(mut self, initial_time: SystemTime) -> Self {
         let micros = match initial_time.duration_since(SystemTime::UNIX_EPOCH) {
@@ -110,7 +110,7 @@ impl LinearRampPercentage {
         if elapsed > end {
             return Ok(last);
         }
-        // Python's own steps, so that the last bit is the same, even at the very end of a ramp down.
+        // Python's own steps: the last bit is the same, even at the end of a ramp down.
         let value = slope * (elapsed as f64 / MICROS) + first;
         let short = if first <= last || elapsed == end { value < last } else { value > last };
         Ok(if short { value } else { last })
@@ -123,7 +123,7 @@ impl LinearRampPercentage {
     fn of(stored: Stored, initial_time: Option<Start>) -> Self {
         let line = number(&stored.ramp_duration).and_then(|duration| {
             let last = number(&stored.final_value)?;
-            // Python ignores the initial value of a ramp without duration.
+            // Python ignores the initial value then.
             let first = if duration <= 0.0 { last } else { number(&stored.initial_value)? };
             let end = if duration <= 0.0 { -1 } else { (duration * MICROS) as i64 };
             Ok(Line { first, last, end, slope: (last - first) / duration })
@@ -131,7 +131,7 @@ impl LinearRampPercentage {
         Self { stored: Box::new(stored), initial_time, line }
     }
 
-    /// The value as JSON; null where it cannot be computed. The final value is shown as stored.
+    /// As JSON; null where it cannot be computed, and the final value as stored.
     pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
         let value = self.value(now).ok();
         let over = number(&self.stored.ramp_duration).is_ok_and(|duration| duration <= 0.0);
@@ -173,7 +173,7 @@ fn float(value: f64) -> Json {
 fn stored_start(time: &Json) -> Result<Start> {
     let seconds = number(time).map_err(|_| Error::corrupt("initial_time of a ramp is not a number"))?;
     let micros = seconds.trunc() * MICROS + (seconds.fract() * MICROS).round_ties_even();
-    // Floats are exact in this range and well beyond it, so a value outside stays outside.
+    // Floats are exact well beyond this range: a value outside stays outside.
     let micros = micros as i64;
     if TIMES.contains(&micros) {
         Ok(Start::of(micros))
@@ -184,7 +184,7 @@ fn stored_start(time: &Json) -> Result<Start> {
 
 #[inline]
 fn micros(duration: Duration) -> i64 {
-    // In two parts: `as_nanos()` needs a 128-bit division.
+    // `as_nanos()` needs a 128-bit division.
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     seconds.saturating_mul(1_000_000).saturating_add(i64::from((duration.subsec_nanos() + 500) / 1000))
 }

@@ -6,10 +6,8 @@ use crate::context::operand::Operand;
 use crate::json::{Json, Number, Object};
 use crate::{Error, Result};
 
-/// A fixed share: 0 is no caller, 0.25 a quarter of them, 1 all.
-///
-/// A client refuses to write a share outside 0 to 1. The Python library may have stored any JSON: below 0 is no caller, above 1 all, and
-/// anything but a number turns the flag off, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
+/// A fixed share: 0 is no caller, 0.25 a quarter, 1 all. A client refuses to write any other. Of what Python stored, below 0 is no caller,
+/// above 1 all, and what is no number is off, with the reason [`TypeMismatch`](crate::evaluation::Reason::TypeMismatch).
 ///
 /// ```
 /// use flipper::bucketing::Percentage;
@@ -24,13 +22,13 @@ pub struct Percentage {
 impl Percentage {
     pub(crate) const TYPE: &str = "Percentage";
 
-    /// This percentage, from 0 to 100: 25 is a quarter.
+    /// This percentage, from 0 to 100.
     #[must_use]
     pub fn percent(percent: f64) -> Self {
         Self::new(of_percent(percent))
     }
 
-    /// This share, from 0 to 1. A NaN turns the flag off for all callers.
+    /// This share, from 0 to 1. A NaN turns the flag off.
     #[must_use]
     pub fn new(value: f64) -> Self {
         let value = if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) };
@@ -71,7 +69,7 @@ impl AnyPercentage {
         }
     }
 
-    /// The value as JSON: as stored, or the ramp's current one.
+    /// The value as stored, or the ramp's current one.
     pub(crate) fn shown(&self, now: impl FnOnce() -> SystemTime) -> Json {
         match self {
             Self::Fixed(percentage) => percentage.stored.clone(),
@@ -155,7 +153,7 @@ impl From<LinearRampPercentage> for AnyPercentage {
     }
 }
 
-/// A percentage as a share, without the digits that a division would add.
+/// A percentage as a share, without the digits that a division adds.
 pub(super) fn of_percent(percent: f64) -> f64 {
     (percent * 1e6).round() / 1e8
 }

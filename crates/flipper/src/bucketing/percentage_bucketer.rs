@@ -2,7 +2,7 @@ use super::AnyPercentage;
 use crate::Result;
 use crate::json::Object;
 
-/// A share of all checks, drawn at each check: the same caller may be in at one and out at the next.
+/// A share of all checks, drawn at each: one caller gets both answers.
 ///
 /// ```
 /// use flipper::Bucketer;
@@ -18,7 +18,7 @@ pub struct PercentageBucketer {
 impl PercentageBucketer {
     pub(crate) const TYPE: &str = "PercentageBucketer";
 
-    /// This share of all checks, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
+    /// This share of checks, from 0 to 1; [`Percentage::percent`](crate::bucketing::Percentage::percent) takes 0 to 100.
     #[must_use]
     pub fn new(percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into() }

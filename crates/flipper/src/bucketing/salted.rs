@@ -6,13 +6,11 @@ use crate::context::{Attributes, Value};
 use crate::json::{Json, Object, write_string};
 use crate::{Error, Result};
 
-/// The number of buckets, of 0.001 % each.
+/// Each of 0.001 %.
 const BUCKETS: u64 = 100_000;
 
-/// A share of all callers, by a hash of one attribute and the flag's name. **The Python library cannot load it.**
-///
-/// Each flag chooses its callers independently of other flags, in steps of 0.001 %. Raising the percentage never turns a caller off, and 10
-/// % is 10 %. The Python library raises `InvalidBucketerTypeError` for it: use it where Python does not read the flag.
+/// A share of all callers, in steps of 0.001 %, by a hash of one attribute and the flag's name. Raising it never turns a caller off. **The
+/// Python library cannot load it** and raises `InvalidBucketerTypeError`.
 ///
 /// ```
 /// use flipper::Bucketer;
@@ -23,12 +21,12 @@ const BUCKETS: u64 = 100_000;
 ///
 /// # Algorithm
 ///
-/// The flag's name and the attribute's value, as the JSON list that Python's `json.dumps([name, value])` writes
-/// (`["CHECKOUT", 7]`), are hashed by SHA-1. The first 8 bytes of the hash, as a big-endian integer, modulo 100,000 are
-/// the bucket; the flag is on when the bucket is less than the percentage times 100,000, rounded to the nearest integer.
+/// Python's `json.dumps([name, value])` of the flag's name and the attribute's value (`["CHECKOUT", 7]`) is hashed by SHA-1. The first 8
+/// bytes, as a big-endian integer, modulo 100,000 are the bucket; the flag is on when that is less than the percentage times 100,000,
+/// rounded to the nearest integer.
 ///
-/// Without the attribute the flag is on at 100 % only: [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and `"7"`
-/// are different callers. Flags of one name under different base keys choose the same callers.
+/// Without the attribute it is on at 100 % only: [`NoBucketAttribute`](crate::evaluation::Reason::NoBucketAttribute). `7` and `"7"` are
+/// different callers. Flags of one name under different base keys choose the same callers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaltedPercentageBucketer {
     percentage: AnyPercentage,
@@ -38,7 +36,7 @@ pub struct SaltedPercentageBucketer {
 impl SaltedPercentageBucketer {
     pub(crate) const TYPE: &str = "SaltedPercentageBucketer";
 
-    /// This share of all callers, from 0 to 1, distinguished by this attribute.
+    /// This share of callers, from 0 to 1, distinguished by this attribute.
     #[must_use]
     pub fn new(bucket_by: impl Into<String>, percentage: impl Into<AnyPercentage>) -> Self {
         Self { percentage: percentage.into(), bucket_by: bucket_by.into() }
@@ -65,7 +63,7 @@ impl SaltedPercentageBucketer {
     }
 
     pub(crate) fn takes(bucket: u32, percentage: f64) -> bool {
-        // Negative percentages become 0.
+        // Negative ones become 0.
         u64::from(bucket) < (percentage * BUCKETS as f64).round() as u64
     }
 
@@ -92,7 +90,7 @@ impl SaltedPercentageBucketer {
 
 fn bucket(flag_name: &str, value: Value<'_>) -> u64 {
     let mut hasher = Hasher::new();
-    // Writing into the hasher does not fail.
+    // Does not fail.
     let _ = hasher
         .write_str("[")
         .and_then(|()| write_string(flag_name, &mut hasher))

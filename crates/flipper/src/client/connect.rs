@@ -8,7 +8,7 @@ use crate::url;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A client for the store that a URL names, once all its flags are in memory; see [`open`](crate::open) for the URLs.
+/// A client for the store of a URL, see [`open`](crate::open), once its flags are in memory.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -17,18 +17,18 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// A program that must also start while the store is unreachable makes its client of [`open`](crate::open) instead.
+/// To start while the store is unreachable, use [`open`](crate::open).
 ///
 /// # Errors
 ///
-/// As [`open`](crate::open), the store's errors, and `Unavailable` if its flags do not arrive within 10 s.
+/// As [`open`](crate::open), the store's, and `Unavailable` if the flags do not arrive within 10 s.
 pub async fn connect(url: &str) -> Result<FeatureFlagClient> {
     let features = FeatureFlagClient::new(url::open(url)?);
     match background::within(CONNECT_WITHIN, features.ready()).await {
         Ok(ready) => ready?,
         Err(_) => {
             let status = features.status();
-            // With a `last_sync` the flags arrived just now.
+            // Else they arrived just now.
             if let (Health::Stale { reason, .. }, None) = (status.health, status.last_sync) {
                 let message = format!("the store's flags did not arrive within {CONNECT_WITHIN:?}: {reason}");
                 return Err(Error::unavailable(message));

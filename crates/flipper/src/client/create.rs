@@ -13,7 +13,7 @@ use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_new_name};
 use crate::state::Precondition;
 
-/// A flag to be created, by awaiting this; made by [`FeatureFlagClient::create`].
+/// A flag that is created when this is awaited; made by [`FeatureFlagClient::create`].
 ///
 /// ```
 /// # use flipper::{ErrorKind, FeatureFlagClient, MemoryFeatureFlagStore};
@@ -32,11 +32,11 @@ use crate::state::Precondition;
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// [`into_future`](IntoFuture::into_future) returns the future, for `tokio::spawn`, `block_on` and the like.
+/// [`into_future`](IntoFuture::into_future) returns the future, as for `tokio::spawn`.
 ///
 /// # Errors
 ///
-/// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is not an object or over 256 KiB, `Vetoed`, and the store's errors.
+/// `FlagExists`, `InvalidName`, `InvalidInput` for client data that is no object or over 256 KiB, `Vetoed`, and the store's.
 #[must_use = "nothing is created until this is awaited"]
 pub struct Create<M> {
     client: FeatureFlagClient<M>,
@@ -59,31 +59,31 @@ impl<M> Create<M> {
         Self { client, name, enabled: false, strict: false, client_data: None, existing: Existing::Refuse }
     }
 
-    /// Whether the new flag is enabled; `false` by default.
+    /// Whether the flag is enabled; `false` by default.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// Your own data to store with the flag: anything that serialises to a JSON object.
+    /// Your own data: anything that serialises to a JSON object.
     pub fn client_data(mut self, data: impl Serialize) -> Self {
         self.client_data = Some(object(&data));
         self
     }
 
-    /// Whether the new flag is [strict](FlagRecord::is_strict): a condition on an attribute that the check lacks fails. `false` by default.
+    /// Whether the flag is [strict](FlagRecord::is_strict); `false` by default.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// Leaves an existing flag as it is: for start-up code that must not undo foreign changes.
+    /// Keeps an existing flag: for start-up code that must not undo foreign changes.
     pub fn or_get(mut self) -> Self {
         self.existing = Existing::Keep;
         self
     }
 
-    /// Overwrites an existing flag with the new one, conditions, bucketer and client data included.
+    /// Overwrites an existing flag, conditions, bucketer and client data included.
     pub fn replace(mut self) -> Self {
         self.existing = Existing::Replace;
         self
@@ -114,7 +114,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
         let handle = || client.get(name.as_str());
         let event =
             WriteEvent::new(&name, Verb::Create { is_enabled: enabled, client_data: client_data.map(Json::Object) });
-        // Subscribers must not be notified of a write that will not happen. Without subscribers the put alone reports `FlagExists`.
+        // A write that will not happen must not be announced; without subscribers the put reports `FlagExists`.
         if existing != Existing::Replace && !core.subscribers.is_empty() && client.there(&name).await? {
             return if existing == Existing::Keep {
                 Ok(handle())
@@ -141,7 +141,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
 }
 
 impl<M> FeatureFlagClient<M> {
-    /// The record of a new, disabled flag, created now. It is not written; [`put`](Self::put) does that.
+    /// The record of a new, disabled flag, for [`put`](Self::put).
     ///
     /// # Errors
     ///

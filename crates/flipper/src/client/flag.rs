@@ -15,7 +15,7 @@ use crate::table::Slot;
 
 /// A flag, bound to its name; made by [`FeatureFlagClient::get`]. It has the client's methods without the name.
 ///
-/// The flag need not exist: the handle finds it once it does, also after it was destroyed. From then on a check is one atomic load.
+/// The flag need not exist: the handle finds it once it does, also after it was destroyed. Then a check is one atomic load.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -32,7 +32,7 @@ use crate::table::Slot;
 ///
 /// # Errors
 ///
-/// Each method has those of the client's method of the same name, such as [`FeatureFlagClient::enable`].
+/// Those of the client's methods, such as [`FeatureFlagClient::enable`].
 #[derive(Clone)]
 pub struct FeatureFlag<M = Local> {
     client: FeatureFlagClient<M>,
@@ -50,7 +50,7 @@ impl<M> FeatureFlag<M> {
         Self { client, name: slot.name().into(), slot: OnceLock::from(slot), default: false }
     }
 
-    /// The handle with another answer for a flag that is missing or unreadable; `false` by default.
+    /// Sets the answer for a flag that is missing or unreadable; `false` by default.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -107,7 +107,7 @@ impl<M> FeatureFlag<M> {
         Some(self.slot.get_or_init(|| slot.clone()))
     }
 
-    /// Whether the flag is enabled; the [default](Self::with_default) if it is missing or unreadable. Conditions are ignored.
+    /// Whether the flag is enabled, without regard to conditions; else the [default](Self::with_default).
     #[inline]
     pub fn is_enabled(&self) -> bool
     where
@@ -116,7 +116,7 @@ impl<M> FeatureFlag<M> {
         self.is_enabled_or(self.default)
     }
 
-    /// Whether the flag is enabled; `default` if it is missing or unreadable.
+    /// As [`is_enabled`](Self::is_enabled), with another default.
     #[inline]
     pub fn is_enabled_or(&self, default: bool) -> bool
     where
@@ -128,8 +128,7 @@ impl<M> FeatureFlag<M> {
         self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
     }
 
-    /// Whether the flag is enabled for these attributes; the [default](Self::with_default) if it is missing or unreadable. A condition on
-    /// an attribute that the context lacks is ignored.
+    /// Whether it is enabled for these attributes; see [`FeatureFlagClient::is_enabled_with`].
     #[inline]
     pub fn is_enabled_with(&self, context: &(impl Attributes + ?Sized)) -> bool
     where
@@ -159,7 +158,7 @@ impl<M> FeatureFlag<M> {
         self.client.exists(&self.name)
     }
 
-    /// All metadata of the flag; see [`FeatureFlagClient::meta`].
+    /// All metadata.
     pub fn meta(&self) -> Result<Json>
     where
         M: Checks,
@@ -167,7 +166,7 @@ impl<M> FeatureFlag<M> {
         self.client.meta(&self.name)
     }
 
-    /// The data that `create` and `set_client_data` stored with the flag.
+    /// The client data.
     pub fn client_data(&self) -> Result<Json>
     where
         M: Checks,
@@ -183,7 +182,7 @@ impl<M> FeatureFlag<M> {
         self.client.record(&self.name)
     }
 
-    /// The flag as the store has it, or `None`.
+    /// The flag as the store has it.
     pub async fn fetch(&self) -> Result<Option<Arc<FlagRecord>>> {
         self.client.fetch(&self.name).await
     }
@@ -205,22 +204,22 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.disable(&self.name).await
     }
 
-    /// Enables a disabled flag, and disables an enabled one; returns the new state.
+    /// Flips the flag; returns the new state.
     pub async fn toggle(&self) -> Result<bool> {
         self.client.toggle(&self.name).await
     }
 
-    /// Destroys the flag. The handle stays valid: it finds a flag that is created again under the name.
+    /// Destroys the flag. The handle stays valid for a new flag of the name.
     pub async fn destroy(&self) -> Result<()> {
         self.client.destroy(&self.name).await
     }
 
-    /// Merges top-level keys into the client data; see [`FeatureFlagClient::set_client_data`].
+    /// Merges top-level keys into the client data.
     pub async fn set_client_data(&self, data: impl Serialize) -> Result<()> {
         self.client.set_client_data(&self.name, data).await
     }
 
-    /// Adds a condition; all conditions of a flag must hold.
+    /// Adds a condition.
     pub async fn add_condition(&self, condition: Condition) -> Result<()> {
         self.client.add_condition(&self.name, condition).await
     }
@@ -230,12 +229,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlag<M> {
         self.client.set_conditions(&self.name, conditions).await
     }
 
-    /// Sets the bucketer; see [`FeatureFlagClient::set_bucketer`].
+    /// Sets the bucketer.
     pub async fn set_bucketer(&self, bucketer: impl Into<Bucketer>) -> Result<()> {
         self.client.set_bucketer(&self.name, bucketer).await
     }
 
-    /// Changes several properties in one atomic write; see [`FeatureFlagClient::update`].
+    /// Changes several properties in one atomic write.
     pub async fn update(&self, change: impl FnMut(&mut FlagRecord) -> Result<()> + Send) -> Result<()> {
         self.client.update(&self.name, change).await
     }

@@ -25,9 +25,7 @@ use crate::wrappers::MirroredFeatureFlagStore;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Feature flags by name. Checks are plain functions that read memory; writes are `async` and go through the store.
-///
-/// Cheap to clone; clones share flags and subscribers.
+/// Feature flags by name. Checks read memory; writes go through the store. Cheap to clone; clones share flags and subscribers.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -43,8 +41,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// The type parameter says where checks are answered. [`Local`]: from memory. [`Remote`]: not at all, since each check would be a call
-/// over the network; use [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled) there.
+/// The type parameter, [`Local`] or [`Remote`], says where checks are answered. A remote client has none, since each would be a request,
+/// but [`fetch`](Self::fetch) and [`fetch_enabled`](Self::fetch_enabled).
 pub struct FeatureFlagClient<M = Local> {
     core: Arc<Core>,
     mode: M,
@@ -63,7 +61,7 @@ pub struct Remote(());
 
 struct Core {
     store: Arc<dyn FeatureFlagStore>,
-    /// The flags in memory, if the store holds them there.
+    /// If the store holds its flags in memory.
     table: Option<Arc<FlagTable>>,
     subscribers: Arc<Subscribers>,
     environment: Environment,
@@ -75,8 +73,7 @@ impl FeatureFlagClient<Local> {
     /// A client of any store, with all its flags in memory.
     ///
     /// A store that does not hold its flags in this process is wrapped in a [`MirroredFeatureFlagStore`]; wrap it yourself to set a
-    /// snapshot file. The flags arrive in the background, and [`ready`](Self::ready) waits for them; those of a snapshot file are there at
-    /// once.
+    /// snapshot file. Flags arrive in the background, those of the file at once; [`ready`](Self::ready) waits for them.
     #[must_use]
     pub fn new(store: impl FeatureFlagStore) -> Self {
         Self::builder().build(store)
@@ -84,7 +81,7 @@ impl FeatureFlagClient<Local> {
 }
 
 impl FeatureFlagClient<Remote> {
-    /// A client that reads through the store each time.
+    /// A client that reads through the store.
     ///
     /// ```
     /// # use flipper::{Error, FeatureFlagClient, FeatureFlagStore, context};
@@ -95,7 +92,7 @@ impl FeatureFlagClient<Remote> {
     /// # Ok(()) }
     /// ```
     ///
-    /// It has no checks, so this does not compile:
+    /// It has no checks; this does not compile:
     ///
     /// ```compile_fail
     /// # use flipper::{FeatureFlagClient, FeatureFlagStore};
@@ -118,14 +115,14 @@ impl FeatureFlagClient {
 }
 
 impl<M: Clone> FeatureFlagClient<M> {
-    /// A handle for the flag of this name. The flag need not exist, and is not created.
+    /// A handle for the flag of this name, which need not exist.
     #[must_use]
     pub fn get(&self, name: impl Into<String>) -> FeatureFlag<M> {
         FeatureFlag::new(self.clone(), name.into())
     }
 
-    /// Calls a subscriber before and after each write of this client and its clones, until the returned guard is dropped. Foreign changes
-    /// are **not** reported to it; they are to [`changes`](Self::changes).
+    /// Calls a subscriber before and after each write of this client and its clones, until the guard is dropped; [`changes`](Self::changes)
+    /// has foreign ones too.
     pub fn subscribe(&self, subscriber: impl Subscriber) -> Subscription {
         self.core.subscribers.add(Arc::new(subscriber))
     }
@@ -164,22 +161,21 @@ impl ClientBuilder {
         self
     }
 
-    /// The random numbers for percentages. The system's are the default, and the substitute if this source panics.
+    /// The random numbers for percentages; defaults as [`clock`](Self::clock).
     #[must_use]
     pub fn random(mut self, random: impl RandomSource) -> Self {
         self.random = Arc::new(Guarded(random));
         self
     }
 
-    /// How long a write is tried while others change the flag, before it is a `Conflict`; 10 s by default. The store limits each call.
+    /// How long a write is tried while others change the flag, before it is a `Conflict`; 10 s by default.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones: a condition on an attribute that the check lacks fails. This holds
-    /// for all clients of the same flags in memory.
+    /// Reads all flags as [strict](crate::FlagRecord::is_strict) ones, for all clients of the same flags in memory.
     ///
     /// ```
     /// use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
@@ -208,7 +204,7 @@ impl ClientBuilder {
         FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
     }
 
-    /// The client, which reads through the store each time.
+    /// The client; see [`FeatureFlagClient::remote`].
     #[must_use]
     pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
         FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None)), mode: Remote(()) }

@@ -13,7 +13,7 @@ use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
 use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
 
-/// Where a client's checks are answered. Only [`Local`] has checks.
+/// Where checks are answered; only [`Local`] has them.
 #[diagnostic::on_unimplemented(
     message = "this client has no flags in memory to check",
     label = "checks need flags in memory, and this client reads through its store each time",
@@ -40,7 +40,7 @@ mod sealed {
 }
 
 impl<M> FeatureFlagClient<M> {
-    /// Whether the flag is enabled; `false` if it is missing or unreadable. Conditions are ignored.
+    /// Whether the flag is enabled, without regard to conditions; `false` if it is missing or unreadable.
     #[inline]
     pub fn is_enabled(&self, name: &str) -> bool
     where
@@ -49,7 +49,7 @@ impl<M> FeatureFlagClient<M> {
         self.is_enabled_or(name, false)
     }
 
-    /// Whether the flag is enabled; `default` if it is missing or unreadable.
+    /// As [`is_enabled`](Self::is_enabled), with another default than `false`.
     #[inline]
     pub fn is_enabled_or(&self, name: &str, default: bool) -> bool
     where
@@ -61,10 +61,10 @@ impl<M> FeatureFlagClient<M> {
         self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
     }
 
-    /// Whether the flag is enabled for these attributes; `false` if it is missing or unreadable.
+    /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
     ///
     /// **A condition on an attribute that the context lacks is ignored**, unless flags are read [strictly](super::ClientBuilder::strict):
-    /// pass all attributes that the conditions name.
+    /// pass all that the conditions name.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -149,11 +149,11 @@ impl<M> FeatureFlagClient<M> {
         self.table().slot(name).is_some_and(|slot| slot.exists())
     }
 
-    /// All metadata of the flag: `client_data`, `created_date`, `conditions`, `bucketer`, and foreign fields.
+    /// All metadata: `client_data`, `created_date`, `conditions`, `bucketer`, and foreign fields.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
+    /// `FlagNotFound`, or `Corrupt` if the flag is unreadable.
     pub fn meta(&self, name: &str) -> Result<Json>
     where
         M: Checks,
@@ -161,11 +161,11 @@ impl<M> FeatureFlagClient<M> {
         Ok(self.record(name)?.meta())
     }
 
-    /// The data that `create` and `set_client_data` stored with the flag.
+    /// The data that `create` and `set_client_data` stored.
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
+    /// As [`meta`](Self::meta).
     pub fn client_data(&self, name: &str) -> Result<Json>
     where
         M: Checks,
@@ -177,7 +177,7 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, or `Corrupt` if the stored flag is unreadable.
+    /// As [`meta`](Self::meta).
     pub fn record(&self, name: &str) -> Result<Arc<FlagRecord>>
     where
         M: Checks,
@@ -221,10 +221,10 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.status()
     }
 
-    /// Waits until the store's flags are in memory for the first time. Those of a snapshot file count; they may be [stale](Self::status).
+    /// Waits until the store's flags are first in memory. Those of a snapshot file count; they may be [stale](Self::status).
     ///
-    /// **It may wait for ever**: while the store is unreachable, it is tried again. Set a limit, such as `tokio::time::timeout`, if the
-    /// program should start without its flags; checks return their defaults until the flags arrive.
+    /// **It may wait for ever**: an unreachable store is tried again. Set a limit, such as `tokio::time::timeout`, to start without flags;
+    /// until they arrive checks return their defaults.
     ///
     /// # Errors
     ///
@@ -236,8 +236,7 @@ impl<M> FeatureFlagClient<M> {
         self.mode.local().store.ready().await
     }
 
-    /// Closes the store: ends its background work, releases connections and files. Checks go on with the last flags; writes are
-    /// `Unavailable`.
+    /// Ends the store's background work, releases connections and files. Checks go on; writes are `Unavailable`.
     ///
     /// # Errors
     ///
@@ -246,7 +245,7 @@ impl<M> FeatureFlagClient<M> {
         self.core.store.close().await
     }
 
-    /// Every change from now on, by any writer; [`subscribe`](Self::subscribe) reports only this client's own writes, and can veto them.
+    /// Every change from now on, by any writer; own writes alone go to [`subscribe`](Self::subscribe).
     pub fn changes(&self) -> Changes
     where
         M: Checks,
@@ -258,17 +257,17 @@ impl<M> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
+    /// The store's, and `Corrupt` if the flag is unreadable.
     pub async fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         let stored = self.core.store.get(name).await?;
         stored.map(|stored| self.readable(name, Some(stored))).transpose()
     }
 
-    /// The check through the store; a cache in front of it may answer. `false` if the flag is missing.
+    /// The check through the store, or a cache before it; `false` if the flag is missing.
     ///
     /// # Errors
     ///
-    /// The store's errors, and `Corrupt` if the stored flag is unreadable.
+    /// As [`fetch`](Self::fetch).
     pub async fn fetch_enabled(&self, name: &str, context: &(impl Attributes + ?Sized)) -> Result<bool> {
         self.fetch_enabled_or(name, context, false).await
     }
@@ -319,7 +318,7 @@ impl<M> FeatureFlagClient<M> {
         None
     }
 
-    /// The object that all clients of these flags share, and no other clients.
+    /// Shared by all clients of these flags, and no others.
     #[cfg(feature = "testing")]
     pub(crate) fn flags(&self) -> Arc<dyn Any + Send + Sync> {
         match &self.core.table {

@@ -1,11 +1,9 @@
-//! What is logged of a flag that is written.
-
 use crate::bucketing::Bucketer;
 use crate::record::FlagRecord;
 use crate::state::Stored;
 use crate::store::FeatureFlagStore;
 
-/// Warns of what the Python library would do to this flag, if the store is shared with it.
+/// Warns of what Python would do to the flag, if it shares the store.
 pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) {
     if !store.capabilities().shared_with_python {
         return;
@@ -32,12 +30,12 @@ pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) 
     }
 }
 
-/// Warns when a flag gets both conditions and a bucketer: where the conditions hold, the bucketer is ignored.
+/// Warns when a flag gets both conditions and a bucketer, which is ignored where they hold.
 pub(super) fn warn_of_conditions(before: &Stored, after: &FlagRecord) {
     let has_both =
         |record: &FlagRecord| !record.conditions().is_empty() && !matches!(record.bucketer(), Bucketer::NoOp);
     if has_both(after) && !before.record.as_ref().is_ok_and(|before| has_both(before)) {
-        // A target of its own, for programs that print this warning themselves.
+        // A target for programs that print it themselves.
         tracing::warn!(
             target: "flipper::conditions",
             flag = after.name(),

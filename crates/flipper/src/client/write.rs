@@ -1,4 +1,4 @@
-//! Writes: each reads the flag, changes it, and puts it back if it is unchanged, until that succeeds.
+//! Writes: each reads the flag, changes it, and puts it if it is unchanged, until that succeeds.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -22,9 +22,8 @@ use crate::store::FeatureFlagStore;
 const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
-    /// Creates a flag; await the returned value. The flag is disabled without [`enabled(true)`](Create::enabled).
-    ///
-    /// An existing flag is `FlagExists` and stays as it is; see [`Create::or_get`] and [`Create::replace`].
+    /// Creates a flag, disabled without [`enabled(true)`](Create::enabled), once awaited. An existing one is `FlagExists`; see
+    /// [`Create::or_get`] and [`Create::replace`].
     pub fn create(&self, name: impl Into<String>) -> Create<M> {
         Create::new(self.clone(), name.into())
     }
@@ -33,7 +32,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// `FlagNotFound`, `Corrupt`, `Conflict` after the write timeout, `Vetoed`, and the store's. The same for all writes.
+    /// `FlagNotFound`, `Corrupt`, `Conflict` after the write timeout, `Vetoed`, and the store's; so for all writes.
     pub async fn enable(&self, name: &str) -> Result<()> {
         self.change(name, |record| {
             record.set_enabled(true);
@@ -51,7 +50,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Enables a disabled flag, and disables an enabled one; returns the new state.
+    /// Flips the flag; returns the new state.
     pub async fn toggle(&self, name: &str) -> Result<bool> {
         let mut enabled = false;
         self.change(name, |record| {
@@ -68,7 +67,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         self.write(name, |_| Ok((Verb::Destroy, None))).await
     }
 
-    /// Merges the top-level keys of `data` into the flag's client data; existing values are replaced.
+    /// Merges the top-level keys of `data` into the client data; existing values are replaced.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -84,19 +83,15 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and `InvalidInput` if `data` is not an object, cannot be JSON, or makes the client data exceed 256 KiB.
+    /// As [`enable`](Self::enable), and `InvalidInput` if `data` is no object, cannot be JSON, or makes the client data exceed 256 KiB.
     pub async fn set_client_data(&self, name: &str, data: impl Serialize) -> Result<()> {
         let object = object(&data).map_err(|error| error.with_flag(name))?;
-        // Dropped before the first await: the future is `Send` even if `data` is not.
+        // So the future is `Send` even if `data` is not.
         drop(data);
         self.merge_client_data(name, &object).await
     }
 
     /// As [`set_client_data`](Self::set_client_data), for data that serde cannot represent: `NaN`, lone surrogates.
-    ///
-    /// # Errors
-    ///
-    /// As [`set_client_data`](Self::set_client_data).
     pub async fn merge_client_data(&self, name: &str, data: &Object) -> Result<()> {
         self.change(name, |record| {
             record.merge_client_data(data)?;
@@ -125,11 +120,11 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Sets the bucketer, which decides for which share of the checks or users the flag is on.
+    /// Sets the bucketer, which decides for which share of checks or users the flag is on.
     ///
     /// # Errors
     ///
-    /// As [`enable`](Self::enable), and `InvalidInput` for a percentage that is not from 0 to 1.
+    /// As [`enable`](Self::enable), and `InvalidInput` for a percentage outside 0 to 1.
     pub async fn set_bucketer(&self, name: &str, bucketer: impl Into<Bucketer>) -> Result<()> {
         let bucketer = bucketer.into();
         self.change(name, move |record| {
@@ -139,8 +134,8 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Changes several properties of a flag in one atomic write. If the flag changes in between, the closure is called again with the newer
-    /// record. An error of the closure ends the write; nothing is written.
+    /// Changes several properties in one atomic write. The closure is called again if the flag changes in between. Its error ends the
+    /// write; nothing is written.
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, Condition};
@@ -168,12 +163,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Writes a record as it is, if the precondition holds: what a server does for its clients. Only the record's name is checked.
-    /// Subscribers get a [`Verb::Update`] with `Precondition::Unchanged`, otherwise a [`Verb::Create`].
+    /// Writes a record as it is, if the precondition holds: for servers. Only its name is checked. The [`Verb`] is `Update` with
+    /// `Precondition::Unchanged`, else `Create`.
     ///
     /// # Errors
     ///
-    /// `Conflict` if the precondition does not hold, `InvalidName`, `Vetoed`, and the store's errors.
+    /// `Conflict`, `InvalidName`, `Vetoed`, and the store's.
     pub async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
         let verb = match when {
             Precondition::Unchanged(_) => Verb::Update,
@@ -190,7 +185,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Deletes the flag, even an unreadable one, if the precondition holds.
+    /// Deletes the flag, even an unreadable one, under a precondition.
     ///
     /// # Errors
     ///
@@ -212,7 +207,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         self.write(name, move |stored| {
             let before = stored.readable()?;
             let mut record = FlagRecord::clone(before);
-            // The key is the flag's name. A different name in the stored text would send the write to another flag.
+            // The key is the flag's name; the one in the stored text may be another flag's.
             record.set_name(name);
             let verb = change(&mut record)?;
             record.validate()?;
@@ -222,7 +217,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Reads the flag and writes the result of `change` (`None`: deletes it), until no other write comes in between or the write times out.
+    /// `change` returns `None` to delete the flag. Tries until the write times out.
     async fn write(
         &self,
         name: &str,
@@ -231,12 +226,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
-        // A deadline beyond the clock's range is no deadline; a day is enough.
+        // Beyond the clock's range a day is enough.
         let now = Instant::now();
         let deadline = now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400));
         let mut pause = PAUSE;
         let mut announced = false;
-        // The state in memory usually suffices, and saves a call of the store. If it is old, the put is a conflict.
+        // Memory usually suffices, and saves a call; if it is old, the put is a conflict.
         let mut known = self.known(name).await?;
         loop {
             let stored = match known.take() {
@@ -280,7 +275,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 }
 
-/// Refuses a new bucketer with a percentage outside 0 to 1. Foreign ones stay as they are.
+/// Refuses a new percentage outside 0 to 1. Foreign ones stay.
 fn check_bucketer(before: &FlagRecord, after: &FlagRecord) -> Result<()> {
     let checked = after.bucketer().percentage().map_or(Ok(()), AnyPercentage::check);
     checked.or_else(|error| if before.bucketer() == after.bucketer() { Ok(()) } else { Err(error) })

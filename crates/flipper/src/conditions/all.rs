@@ -2,7 +2,7 @@ use super::{Check, Condition};
 use crate::context::Attributes;
 use crate::names::Names;
 
-/// The checks of all conditions of a flag, by variable: for whether all hold, their order does not matter.
+/// All checks of a flag, by variable: for whether all hold, their order does not matter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
     variables: Names,
@@ -24,10 +24,10 @@ impl AllChecks {
         all
     }
 
-    /// Whether all checks on the attributes hold; one that cannot be compared does not.
+    /// Whether all checks hold; one that cannot be compared does not.
     #[inline]
     pub(crate) fn hold<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
-        // Callers often pass the attributes in the order of the conditions.
+        // Attributes often come in the order of the conditions.
         let mut guess = 0;
         for index in 0..attributes.len() {
             let (name, value) = attributes.attribute(index);

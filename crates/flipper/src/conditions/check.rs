@@ -11,7 +11,7 @@ pub(crate) enum Outcome<'a> {
 }
 
 impl Condition {
-    /// Goes through the attributes in order; the first check that fails or cannot be compared decides.
+    /// In the attributes' order the first check that fails or cannot be compared decides.
     pub(crate) fn check<A: Attributes + ?Sized>(&self, attributes: &A) -> Outcome<'_> {
         for index in 0..attributes.len() {
             let (name, value) = attributes.attribute(index);
@@ -24,8 +24,8 @@ impl Condition {
         Outcome::Holds
     }
 
-    /// The outcome as a deny condition. It denies only if it has checks and the context has all its attributes. Any check that fails lets
-    /// the caller pass; one that cannot be compared does not.
+    /// A deny condition denies only if it has checks and all its attributes. A check that fails lets the caller pass; one that cannot be
+    /// compared does not.
     pub(crate) fn check_deny<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Outcome<'_>> {
         if self.is_empty() || self.variables.len() > attributes.len() || !self.all_given(attributes) {
             return None;

@@ -1,4 +1,4 @@
-//! Python's comparisons: numbers by exact value whatever their type, strings by code point, lists by element, objects for equality only.
+//! Python's comparisons, as [`Condition`](super::Condition) describes.
 
 use std::cmp::Ordering;
 use std::fmt::Write;
@@ -8,10 +8,10 @@ use crate::context::ValueType;
 use crate::context::operand::Operand;
 use crate::stack_text::StackText;
 
-/// How deep a comparison goes into containers. Stored JSON nests no deeper; a deeper list in a context has no answer.
+/// How deep containers are compared. Only a list of a context can nest deeper, and has no answer.
 const MAX_DEPTH: usize = 512;
 
-/// Two values that the operator cannot compare; Python raises `TypeError`.
+/// The operator cannot compare them; Python raises `TypeError`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     pub(crate) actual: ValueType,
@@ -26,7 +26,7 @@ impl Mismatch {
 
 pub(crate) type Compared = Result<bool, Mismatch>;
 
-/// Whether `left operator right` holds; `left` is the attribute, `right` the stored value.
+/// `left`: the attribute; `right`: the stored value.
 pub(crate) fn holds(left: Operand<'_>, operator: Operator, right: Operand<'_>) -> Compared {
     match operator {
         Operator::Eq => equal(left, right, 0),
@@ -90,7 +90,7 @@ fn ordered(left: Operand<'_>, operator: Operator, right: Operand<'_>, depth: usi
     }
 }
 
-/// The code points of a string; used if one of two strings has lone surrogates.
+/// Used if one of two strings has lone surrogates.
 fn code_points(operand: Operand<'_>) -> Option<Vec<u32>> {
     match operand {
         Operand::Str(text) => Some(text.chars().map(u32::from).collect()),
@@ -103,7 +103,7 @@ fn decide(ordering: Ordering, operator: Operator) -> bool {
     by_order(ordering, operator).unwrap_or_default()
 }
 
-/// Whether the order of two values satisfies the operator; `None` for `in` and `not in`.
+/// `None` for `in` and `not in`.
 #[inline]
 pub(crate) fn by_order(ordering: Ordering, operator: Operator) -> Option<bool> {
     match operator {
@@ -140,7 +140,7 @@ fn contains(container: Operand<'_>, item: Operand<'_>) -> Compared {
     }
 }
 
-/// How two numbers compare; `Some(None)` with a NaN, `None` unless both are numbers.
+/// `Some(None)` with a NaN, `None` unless both are numbers.
 #[expect(clippy::option_option, reason = "not numbers, and numbers without an order, are two answers")]
 fn numbers(left: Operand<'_>, right: Operand<'_>) -> Option<Option<Ordering>> {
     let (left, right) = (number(left)?, number(right)?);
@@ -178,13 +178,13 @@ fn bigs(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// Compares digits without leading zeros.
+/// Of digits without leading zeros.
 fn magnitudes(left: &str, right: &str) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 fn int_with_float(int: i128, float: f64) -> Option<Ordering> {
-    /// 2¹²⁷, the first float above every `i128`.
+    /// The first float above every `i128`.
     const LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
     if float.is_nan() {
         return None;
@@ -208,7 +208,7 @@ fn big_with_float(big: &str, float: f64) -> Option<Ordering> {
     }
     // The digits of the largest float, and a sign.
     let mut digits = StackText::<310>::new();
-    // A float of 39 or more digits has no fraction, and its digits are written exactly; a shorter one is smaller.
+    // A float of 39 or more digits has no fraction, and is written exactly; a shorter one is smaller.
     if !float.is_finite() || write!(digits, "{:.0}", float.trunc()).is_err() {
         return Some(if float > 0.0 { Ordering::Less } else { Ordering::Greater });
     }

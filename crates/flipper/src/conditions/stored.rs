@@ -5,11 +5,11 @@ use crate::json::{Json, Object};
 use crate::{Error, Result};
 
 impl Condition {
-    /// One element of `meta.conditions`. The outer key is ignored: each check names its own variable.
+    /// One element of `meta.conditions`. The outer key is ignored: checks name their variables.
     ///
     /// # Errors
     ///
-    /// `Corrupt` if it is not what Python writes: an unknown operator, a check without a value.
+    /// `Corrupt` if Python would not write it: an unknown operator, a check without a value.
     pub fn from_json(json: &Json) -> Result<Self> {
         let groups = json.as_object().ok_or_else(|| Error::corrupt("condition is not an object"))?;
         let mut condition = Self::new();
@@ -25,7 +25,7 @@ impl Condition {
         let field =
             |name: &str| check.get(name).ok_or_else(|| Error::corrupt(format!("check of a condition has no {name:?}")));
         let variable = field("variable")?;
-        // No caller can pass an attribute with lone surrogates.
+        // No attribute can have lone surrogates.
         let Json::String(variable) = variable else {
             return Err(Error::corrupt("variable of a check is not a string"));
         };
@@ -37,7 +37,7 @@ impl Condition {
         if let Some(operator) = Operator::from_symbol(symbol) {
             return Ok(self.with_json(variable, operator, value));
         }
-        // Python joins the two, and takes a key of more than two parts for a variable's name.
+        // Python joins both, and takes more than two parts for a variable's name.
         let joined = [variable.as_str(), symbol].join(DELIMITER);
         if joined.split(DELIMITER).count() > 2 {
             return Ok(self.with_json(&joined, Operator::Eq, value));
@@ -62,7 +62,7 @@ impl Condition {
     }
 }
 
-/// Python iterates over any value: an empty string or object is like an empty list.
+/// Python iterates over any value: empty strings and objects count as empty lists.
 fn checks(group: &Json) -> Result<&[Json]> {
     match group {
         Json::Array(checks) => Ok(checks),

@@ -1,5 +1,3 @@
-//! Conditions as people write and read them: `horses > 9000`, `plan in pro,team`.
-
 mod parse;
 mod show;
 mod tokens;
@@ -11,7 +9,7 @@ use std::str::FromStr;
 use super::Condition;
 use crate::error::Error;
 
-/// What is wrong with the text of a condition, and where.
+/// What is wrong with a condition's text, and where.
 ///
 /// ```
 /// use flipper::Condition;
@@ -144,7 +142,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any text is either a condition that prints and parses again, or an error with a place in the text.
+        /// Any text prints and parses again, or is an error with its place.
         #[test]
         fn any_text(text in "[a-z\"'\\\\ =!<>,()\\[\\]0-9é_-]{0,24}|\\PC{0,16}") {
             match text.parse::<Condition>() {

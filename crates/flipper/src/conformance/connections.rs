@@ -11,8 +11,7 @@ use crate::record::FlagRecord;
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
-/// Two connections to one place, used as one store: what one writes, the other reads. The suite then proves what two processes see of each
-/// other: each reads what the other wrote, and its watch reports it.
+/// Two connections to one place, as one store: the suite then proves that each reads, and watches, what the other wrote.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -31,12 +30,11 @@ pub struct TwoConnections<A, B = A> {
 }
 
 impl<A: FeatureFlagStore, B: FeatureFlagStore> TwoConnections<A, B> {
-    /// These two, which must lead to the same flags.
+    /// Both must lead to the same flags.
     pub fn new(first: A, second: B) -> Self {
         Self { first, second, writes: AtomicUsize::new(0) }
     }
 
-    /// Alternates between the two.
     fn writer(&self) -> &dyn FeatureFlagStore {
         self.pick(self.writes.fetch_add(1, Ordering::Relaxed))
     }

@@ -1,5 +1,3 @@
-//! Unreadable values, stored by a foreign writer.
-
 use std::sync::Arc;
 
 use super::local::until;
@@ -28,7 +26,7 @@ pub async fn corrupt_get(store: Arc<dyn FeatureFlagStore>, plant: Plant) {
     }
 }
 
-/// Waits for the value: the store may learn of a foreign write late.
+/// The store may receive a foreign write late.
 async fn planted<S: FeatureFlagStore + ?Sized>(store: &Subject<S>, name: &str) -> Stored {
     let stored = store.existing(name).await;
     match &stored.record {

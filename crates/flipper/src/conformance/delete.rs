@@ -90,7 +90,7 @@ pub async fn delete_then_create(store: Arc<dyn FeatureFlagStore>) {
 pub async fn delete_touches_one(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let record = flag("ONE");
-    // A delete by pattern or prefix would hit a name that begins with another.
+    // A delete by pattern or prefix would hit this one.
     let longer = crate::FlagRecord::new(format!("{}-LONGER", record.name()), 1);
     let other = flag("OTHER");
     store.put(&record, Precondition::Any).await;

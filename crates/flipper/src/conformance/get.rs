@@ -30,8 +30,7 @@ pub async fn get_after_put(store: Arc<dyn FeatureFlagStore>) {
     store.expect(&full, &version).await;
 }
 
-/// A flag with a value in every field, and difficult content: quotes, text beyond ASCII, integers beyond 64 bits, floats to the last digit,
-/// unsorted keys, unknown fields.
+/// A value in every field: quotes, text beyond ASCII, integers beyond 64 bits, floats to the last digit, unsorted keys, unknown fields.
 fn full(name: &str) -> FlagRecord {
     let text = format!(
         r#"{{"feature_name": "{name}", "is_enabled": true, "meta": {{"client_data": {{

@@ -11,7 +11,7 @@ pub async fn list_empty(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let listed = store.list().await;
     assert!(listed.is_empty(), "the list must be empty; each test needs a store of its own, without flags: {listed:?}");
-    // Empty again after its only flag was deleted.
+    // Also after its only flag was deleted.
     let record = flag("GONE");
     store.put(&record, Precondition::Any).await;
     store.delete(record.name(), Precondition::Any).await;
@@ -23,7 +23,7 @@ pub async fn list_empty(store: Arc<dyn FeatureFlagStore>) {
 pub async fn list_ordered(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let own = name("");
-    // Neither the order of writing, nor of a language, nor of UTF-16.
+    // Not the order of writing, of a language, or of UTF-16.
     let names =
         ["b", "a", "B", "~", "é", "Z", "10", "9", "\u{ff5e}", "🐴", "", "-", "aa"].map(|first| format!("{first}{own}"));
     for name in &names {

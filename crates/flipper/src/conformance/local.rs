@@ -1,5 +1,3 @@
-//! What a store with its flags in this process must show.
-
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 

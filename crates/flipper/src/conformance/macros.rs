@@ -1,8 +1,7 @@
-//! The tests, one for each behaviour and store, and the only list of the behaviours.
+//! One test for each behaviour and store: the only list of the behaviours.
 
-/// Makes a module of tests, one for each behaviour that every store must show.
-///
-/// The closure returns a store without flags, alone or with a guard that must live as long; see [`conformance`](crate::conformance).
+/// Makes a module of tests, one for each behaviour of every store. The closure returns a store without flags; see
+/// [`conformance`](crate::conformance).
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -20,8 +19,8 @@ macro_rules! store_conformance_tests {
     };
 }
 
-/// As [`store_conformance_tests!`](crate::store_conformance_tests), with the behaviours of a
-/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) added.
+/// As [`store_conformance_tests!`](crate::store_conformance_tests), with those of a
+/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore).
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -40,10 +39,8 @@ macro_rules! local_store_conformance_tests {
     };
 }
 
-/// Makes a module of tests, one for each behaviour of a store with unreadable values.
-///
-/// The first closure is as in [`store_conformance_tests!`](crate::store_conformance_tests). The second writes bytes to the place of a flag,
-/// bypassing the store: by the driver, as another program would.
+/// Tests with unreadable values. The first closure is as in [`store_conformance_tests!`](crate::store_conformance_tests). The second writes
+/// bytes to the place of a flag by the driver, as another program would.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -68,8 +65,8 @@ macro_rules! corrupt_conformance_tests {
     };
 }
 
-/// As [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests), with the behaviours of a
-/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore) added.
+/// As [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests), with those of a
+/// [`LocalFeatureFlagStore`](crate::store::LocalFeatureFlagStore).
 #[macro_export]
 macro_rules! local_corrupt_conformance_tests {
     ($name:ident, $make:expr, $plant:expr $(,)?) => {
@@ -82,10 +79,8 @@ macro_rules! local_corrupt_conformance_tests {
     };
 }
 
-/// Makes a module of tests, one for each behaviour of a store that is opened again.
-///
-/// The first closure returns a store and what holds its flags, as [`store_conformance_tests!`](crate::store_conformance_tests) explains.
-/// The second opens it again after the first store was dropped.
+/// Tests of a store that is opened again. The first closure returns a store and what holds its flags, as
+/// [`conformance`](crate::conformance) explains. The second opens it again after the store was dropped.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;

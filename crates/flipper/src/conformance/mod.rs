@@ -1,5 +1,5 @@
 //! Proves that a store is correct: one macro makes a test of each sentence under `# Behavior` of [`FeatureFlagStore`] and
-//! [`LocalFeatureFlagStore`], for the stores of this crate and for yours.
+//! [`LocalFeatureFlagStore`].
 //!
 //! ```
 //! // tests/my_store.rs, with `flipper-client = { version = "…", features = ["conformance"] }` under [dev-dependencies]
@@ -8,30 +8,28 @@
 //! flipper::store_conformance_tests!(memory, async || MemoryFeatureFlagStore::new());
 //! ```
 //!
-//! makes the tests `memory::get_missing`, `memory::put_aba`, and so on. [`prove`] does the same in one call:
+//! makes the tests `memory::get_missing` and so on. [`prove`] runs all in one call:
 //!
 //! ```
 //! # use flipper::MemoryFeatureFlagStore;
 //! flipper::conformance::prove(async || MemoryFeatureFlagStore::new());
 //! ```
 //!
-//! The closure is called once for each test and returns **a store of its own, without flags**: another base key, file or table. If
-//! something must live as long as the store, such as a temporary folder or a server, it returns both: `(store, folder)`; if a server may be
-//! missing, an `Option`; see [`TestStore`]. It runs inside a tokio runtime, for drivers that need one. The tests need no runtime, and no
-//! dependency besides this crate. They use flag names of their own and never clear a store.
+//! The closure is called for each test, in a tokio runtime, and returns **a store of its own, without flags**, or `(store, guard)` with
+//! what must live as long, or an `Option`, if a server may be missing; see [`TestStore`]. The tests need no runtime and no other
+//! dependency.
 //!
-//! Every call of the store has [10 seconds](CALL_LIMIT) and every test [two minutes](TEST_LIMIT): if a store hangs, the named test fails.
-//! Test a store whose `watch` polls with an interval well below that.
+//! A store that hangs fails the named test: a call has [10 seconds](CALL_LIMIT), a test [two minutes](TEST_LIMIT). A `watch` should poll
+//! well below that.
 //!
 //! # What to run
 //!
 //! - [`store_conformance_tests!`](crate::store_conformance_tests): for every store.
-//! - The same over [`TwoConnections`] to one place: for every store that several processes share.
-//! - [`reopened_conformance_tests!`](crate::reopened_conformance_tests): for every store whose flags outlive its process.
-//! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): the first and more, for a [`LocalFeatureFlagStore`].
+//! - The same over [`TwoConnections`] to one place: if several processes share it.
+//! - [`reopened_conformance_tests!`](crate::reopened_conformance_tests): if flags outlive its process.
+//! - [`local_store_conformance_tests!`](crate::local_store_conformance_tests): instead of the first, for a [`LocalFeatureFlagStore`].
 //! - [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) and
-//!   [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests): for every store in which another program can store
-//!   unreadable values.
+//!   [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests): if other programs can store unreadable values.
 //!
 //! [`FeatureFlagStore`]: crate::FeatureFlagStore
 //! [`LocalFeatureFlagStore`]: crate::store::LocalFeatureFlagStore

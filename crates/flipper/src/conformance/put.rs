@@ -99,7 +99,7 @@ pub async fn put_new_version(store: Arc<dyn FeatureFlagStore>) {
 /// See [`FeatureFlagStore::put`].
 pub async fn put_aba(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
-    // More than one round of deletion and creation, in case a number is counted per flag.
+    // More than one round, in case numbers are per flag.
     let [one, two, three] = numbered("ABA");
     let read = store.put(&one, Precondition::Absent).await;
     for recreated in [&two, &three] {
@@ -193,7 +193,7 @@ pub async fn put_touches_one(store: Arc<dyn FeatureFlagStore>) {
         store.expect(&left, &left_version).await;
         store.expect(&right, &right_version).await;
     }
-    // Their versions from before still hold.
+    // The versions from before must still hold.
     store.put(&with_data(&left, "n", 1), Precondition::Unchanged(left_version)).await;
     store.put(&with_data(&right, "n", 1), Precondition::Unchanged(right_version)).await;
 }
@@ -202,7 +202,7 @@ pub async fn put_touches_one(store: Arc<dyn FeatureFlagStore>) {
 pub async fn put_unicode_and_long_names(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let own = name("N");
-    // Upper and lower case, composed and not, patterns, escapes, spaces, dots, the longest names and those that differ at their end.
+    // Case, composition, patterns, escapes, spaces, dots, the longest names and those that differ at their end.
     let endings = [
         "é",
         "e\u{301}",
@@ -247,7 +247,7 @@ pub async fn put_unicode_and_long_names(store: Arc<dyn FeatureFlagStore>) {
     for (number, name) in names.iter().enumerate() {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let record = with_data(&FlagRecord::new(name, number), "name", name.as_str());
-        // `Absent`: no name may be mistaken for another.
+        // `Absent`: no name may be taken for another.
         let version = store.put(&record, Precondition::Absent).await;
         written.push((record, version));
     }

@@ -17,7 +17,7 @@ const WRITERS: usize = 8;
 pub async fn get_is_whole(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let record = flag("WHOLE");
-    // Of different lengths, so that a mixture of two is unreadable.
+    // Of different lengths: a mixture is unreadable.
     let states =
         ["a".repeat(10_000), "b".repeat(20_000), "c".repeat(30_000)].map(|text| with_data(&record, "text", text));
     store.put(&states[0], Precondition::Any).await;
@@ -55,7 +55,7 @@ pub async fn put_is_atomic(store: Arc<dyn FeatureFlagStore>) {
         for step in ["create", "replace"] {
             let outcomes = at_once((0..WRITERS).map(|writer| {
                 let (store, when) = (store.clone(), when.clone());
-                // Always new content: an opaque version may stay the same if the content does.
+                // New content: else an opaque version may stay the same.
                 let written = with_data(&record, step, format!("{round}-{writer}"));
                 async move { (store.try_put(&written, when).await, written) }
             }))
@@ -99,7 +99,7 @@ pub async fn put_no_lost_update(store: Arc<dyn FeatureFlagStore>) {
     assert_eq!(kept, Some(WRITERS * 10), "each of {WRITERS} writers has put 10 keys into one flag, and some are lost");
 }
 
-/// Adds a key to the client data, with as many attempts as it takes.
+/// Adds a key, in as many attempts as it takes.
 async fn add<S: FeatureFlagStore + ?Sized>(store: &Subject<S>, name: &str, key: &str) {
     change(store, name, |record| {
         let mut data = record.client_data().as_object().cloned().unwrap_or_default();
@@ -114,7 +114,7 @@ async fn change<S: FeatureFlagStore + ?Sized>(
     name: &str,
     change: impl Fn(&mut FlagRecord),
 ) -> (FlagRecord, Version) {
-    // Conflicts make writers slow, which is correct; a writer that never succeeds is a fault.
+    // Conflicts may make writers slow, but must not stop one.
     let deadline = Instant::now() + 6 * CALL_LIMIT;
     loop {
         let stored = store.existing(name).await;
@@ -141,7 +141,7 @@ pub async fn put_dropped(store: Arc<dyn FeatureFlagStore>) {
     let mut last = (record.clone(), store.put(&record, Precondition::Any).await);
     for round in 0..60 {
         let dropped = with_data(&record, "dropped", "x".repeat(1_000 + round));
-        // From no poll at all up to enough polls for the put to complete.
+        // From no poll up to enough for the put to complete.
         let polls = round % 12;
         if let Some(put) = polled(polls, store.0.put(&dropped, Precondition::Unchanged(last.1.clone()))).await {
             let version = put.unwrap_or_else(|error| panic!("`put` of {:?} failed: {error:?}", record.name()));
@@ -152,7 +152,7 @@ pub async fn put_dropped(store: Arc<dyn FeatureFlagStore>) {
         if polls == 0 {
             store.expect(&last.0, &last.1).await;
         }
-        // A dropped write may still happen, but not after a later write.
+        // It may still happen, but not after a later write.
         let number = i64::try_from(round).unwrap_or(0);
         last = change(&store, record.name(), |record| record.set_created_date(number)).await;
         store.expect(&last.0, &last.1).await;
@@ -230,7 +230,7 @@ pub async fn list_is_complete(store: Arc<dyn FeatureFlagStore>) {
     is_complete(store, "list", |store| async move { store.list().await }).await;
 }
 
-/// Whether a read of all flags during writes returns every flag that exists throughout, once.
+/// Whether a read during writes returns every flag that exists throughout, once.
 pub(super) async fn is_complete<F>(store: Arc<dyn FeatureFlagStore>, what: &'static str, read: fn(Subject) -> F)
 where
     F: Future<Output = Vec<Stored>> + Send + 'static,

@@ -1,5 +1,3 @@
-//! Runs a behaviour, with its own store, its own runtime, and a time limit.
-
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{self, Write};
@@ -18,7 +16,7 @@ use super::reopen::Reopen;
 use crate::guard::guarded;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 
-/// How long one test may take.
+/// The limit of one test.
 pub const TEST_LIMIT: Duration = Duration::from_secs(120);
 
 const AT_A_TIME: usize = 8;
@@ -29,9 +27,8 @@ type Behavior<S> = (&'static str, fn(Arc<S>) -> LocalFuture);
 const STORE: &[Behavior<dyn FeatureFlagStore>] = crate::__store_behaviors!(functions);
 const LOCAL: &[Behavior<dyn LocalFeatureFlagStore>] = crate::__local_behaviors!(functions);
 
-/// What the closures of the macros return: a store, or `(store, guard)`, whose guard is dropped after the store. Or an `Option` of either:
-/// with `None` there is nothing to test on this machine, and the test prints a line that begins with `SKIP`, or fails if the environment
-/// variable `CI` is set.
+/// What the closures of the macros return: a store, or `(store, guard)`, whose guard is dropped last; or an `Option` of either. With `None`
+/// the test prints a line that begins with `SKIP`, or fails if the variable `CI` is set.
 ///
 /// ```
 /// use flipper::MemoryFeatureFlagStore;
@@ -49,7 +46,7 @@ pub trait TestStore {
     /// What must live as long.
     type Guard;
 
-    /// The two of them, if there is a store to test.
+    /// Both, if there is a store to test.
     fn split(self) -> Option<(Self::Store, Self::Guard)>;
 }
 
@@ -80,11 +77,11 @@ impl<T: TestStore> TestStore for Option<T> {
     }
 }
 
-/// Writes values to the place of a store's flags, bypassing the store.
+/// Writes values to the place of flags, bypassing the store.
 pub struct Plant(Box<dyn Fn(String, Vec<u8>) -> LocalFuture>);
 
 impl Plant {
-    /// Writes to this store by this function.
+    /// Writes by this function.
     pub fn new<S: FeatureFlagStore>(store: Arc<S>, put: impl AsyncFn(&S, &str, &[u8]) + 'static) -> Self {
         let put = Arc::new(put);
         Self(Box::new(move |name, value| {
@@ -104,20 +101,20 @@ impl fmt::Debug for Plant {
     }
 }
 
-/// Proves that a store shows every behaviour, each on a store of its own.
+/// Proves every behaviour, each on its own store.
 ///
 /// # Panics
 ///
-/// If one fails; the message names all that do, and why.
+/// If one fails; the message names all that do.
 pub fn prove<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static) {
     report(&failures(make));
 }
 
-/// As [`prove`], with the behaviours of a [`LocalFeatureFlagStore`] added.
+/// As [`prove`], also for the behaviours of a [`LocalFeatureFlagStore`].
 ///
 /// # Panics
 ///
-/// If one fails; the message names all that do, and why.
+/// As [`prove`].
 pub fn prove_local<T>(make: impl AsyncFn() -> T + Send + Sync + 'static)
 where
     T: TestStore<Store: LocalFeatureFlagStore>,
@@ -129,7 +126,7 @@ where
     report(&failed);
 }
 
-/// The behaviours that a store does not show, by name, each with the failure.
+/// The behaviours that a store lacks, by name, each with the failure.
 pub fn failures<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static) -> Vec<(&'static str, String)> {
     let make = Arc::new(make);
     failing(STORE, |name, behavior| {
@@ -138,7 +135,7 @@ pub fn failures<T: TestStore>(make: impl AsyncFn() -> T + Send + Sync + 'static)
     })
 }
 
-/// As [`failures`], for the behaviours of a [`LocalFeatureFlagStore`] alone.
+/// As [`failures`], for those of a [`LocalFeatureFlagStore`] alone.
 pub fn local_failures<T>(make: impl AsyncFn() -> T + Send + Sync + 'static) -> Vec<(&'static str, String)>
 where
     T: TestStore<Store: LocalFeatureFlagStore>,
@@ -150,7 +147,7 @@ where
     })
 }
 
-/// A few at a time: most of the time of a test is waiting.
+/// A test mostly waits.
 fn failing<S: ?Sized>(
     behaviors: &[Behavior<S>],
     run: impl Fn(&'static str, fn(Arc<S>) -> LocalFuture) + Sync,
@@ -178,11 +175,11 @@ fn report(failed: &[(&str, String)]) {
     assert!(failed.is_empty(), "{} behaviours are not shown:{lines}", failed.len());
 }
 
-/// Runs one behaviour, as the tests of [`store_conformance_tests!`](crate::store_conformance_tests) do.
+/// Runs one behaviour, as [`store_conformance_tests!`](crate::store_conformance_tests) does.
 ///
 /// # Panics
 ///
-/// If the store does not show it.
+/// If the store lacks it.
 pub fn run<T: TestStore, F: Future<Output = ()>>(
     name: &str,
     make: impl AsyncFnOnce() -> T + Send + 'static,
@@ -196,12 +193,11 @@ pub fn run<T: TestStore, F: Future<Output = ()>>(
     });
 }
 
-/// Runs one behaviour of local stores, as the tests of
-/// [`local_store_conformance_tests!`](crate::local_store_conformance_tests) do.
+/// As [`run`], for [`local_store_conformance_tests!`](crate::local_store_conformance_tests).
 ///
 /// # Panics
 ///
-/// If the store does not show it.
+/// As [`run`].
 pub fn run_local<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = ()>>(
     name: &str,
     make: impl AsyncFnOnce() -> T + Send + 'static,
@@ -215,12 +211,11 @@ pub fn run_local<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = 
     });
 }
 
-/// Runs one behaviour of stores with unreadable values, as the tests of
-/// [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests) do.
+/// As [`run`], for [`corrupt_conformance_tests!`](crate::corrupt_conformance_tests).
 ///
 /// # Panics
 ///
-/// If the store does not show it.
+/// As [`run`].
 pub fn run_corrupt<T: TestStore, F: Future<Output = ()>>(
     name: &str,
     make: impl AsyncFnOnce() -> T + Send + 'static,
@@ -236,12 +231,11 @@ pub fn run_corrupt<T: TestStore, F: Future<Output = ()>>(
     });
 }
 
-/// Runs one behaviour of stores that are opened again, as the tests of
-/// [`reopened_conformance_tests!`](crate::reopened_conformance_tests) do.
+/// As [`run`], for [`reopened_conformance_tests!`](crate::reopened_conformance_tests).
 ///
 /// # Panics
 ///
-/// If the store does not show it.
+/// As [`run`].
 pub fn run_reopened<T: TestStore<Guard: 'static>, S: FeatureFlagStore, F: Future<Output = ()>>(
     name: &str,
     make: impl AsyncFnOnce() -> T + Send + 'static,
@@ -255,12 +249,11 @@ pub fn run_reopened<T: TestStore<Guard: 'static>, S: FeatureFlagStore, F: Future
     });
 }
 
-/// Runs one behaviour of local stores with unreadable values, as the tests of
-/// [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests) do.
+/// As [`run`], for [`local_corrupt_conformance_tests!`](crate::local_corrupt_conformance_tests).
 ///
 /// # Panics
 ///
-/// If the store does not show it.
+/// As [`run`].
 pub fn run_local_corrupt<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<Output = ()>>(
     name: &str,
     make: impl AsyncFnOnce() -> T + Send + 'static,
@@ -276,7 +269,7 @@ pub fn run_local_corrupt<T: TestStore<Store: LocalFeatureFlagStore>, F: Future<O
     });
 }
 
-/// The name of the test with its modules; the test harness names its threads so.
+/// With its modules; the test harness names its threads so.
 fn test_name(behavior: &str) -> String {
     match thread::current().name() {
         Some(test) if test.ends_with(&format!("::{behavior}")) => test.to_owned(),
@@ -284,14 +277,14 @@ fn test_name(behavior: &str) -> String {
     }
 }
 
-/// A test that passes without having run must say so, and must fail where everything has to run.
+/// A test that did not run must say so, or fail where everything has to run.
 fn skip(test: &str, everything_must_run: bool) {
     assert!(!everything_must_run, "{test}: there is no store to test, and `CI` is set");
-    // The test harness captures `print!`, so this writes past it, and in one piece, since other tests write too.
+    // The harness captures `print!`; this writes past it, in one piece, since other tests write too.
     let _ = io::stderr().write_all(format!("SKIP {test}: there is no store to test\n").as_bytes());
 }
 
-/// On a thread of its own: a store may block the thread that polls it, and no timer would run there.
+/// On its own thread: a store may block the thread that polls it, where no timer would run.
 fn bounded(name: &str, limit: Duration, test: impl AsyncFnOnce() + Send + 'static) {
     let (running, ended) = mpsc::channel::<()>();
     let run = move || {
@@ -300,7 +293,7 @@ fn bounded(name: &str, limit: Duration, test: impl AsyncFnOnce() + Send + 'stati
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap_or_else(|error| panic!("the runtime of the test cannot be made: {error}"));
         let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test())));
-        // Without waiting: a blocking call of the store may never return.
+        // A blocking call of the store may never return.
         runtime.shutdown_background();
         outcome.unwrap_or_else(|panic| resume_unwind(panic));
     };

@@ -47,7 +47,7 @@ pub async fn corrupt_stream(store: Arc<dyn FeatureFlagStore>, plant: Plant) {
     store.put(&good, Precondition::Any).await;
     let corrupt = name("CORRUPT");
     plant.value(&corrupt, b"[1, 2]").await;
-    // The store may learn of a foreign write late.
+    // It may receive a foreign write late.
     let got = store.existing(&corrupt).await;
     let streamed = store.stream().await;
     let find = |name: &str| streamed.iter().find(|stored| stored.name == name);

@@ -1,4 +1,4 @@
-//! The store under test: calls with a time limit, flags of its own, and concurrent writers.
+//! The store under test: calls with a time limit, own flags, concurrent writers.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -22,20 +22,20 @@ use crate::record::FlagRecord;
 use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
 use crate::store::FeatureFlagStore;
 
-/// How long one call of a store may take, and how long a change may take until a watch reports it.
+/// The limit of one call, and of the time until a watch emits a change.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) fn overlong() -> String {
     "x".repeat(4097)
 }
 
-/// Names that no flag can be created with. Some are traps for stores that make paths, keys or patterns of names.
+/// No flag can be created with them. Some are traps where names become paths, keys or patterns.
 pub(super) const FOREIGN_NAMES: [&str; 9] =
     ["", "/", "a/b", "../escaped", "/etc/passwd", "a\nb", "\0", "a\u{7f}", "\u{85}"];
 
 pub(super) struct Subject<S: ?Sized = dyn FeatureFlagStore>(pub(super) Arc<S>);
 
-// Not derived: that would require `S: Clone`.
+// Deriving would require `S: Clone`.
 impl<S: ?Sized> Clone for Subject<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -61,7 +61,6 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
         self.get(name).await.unwrap_or_else(|| panic!("`get` of {name:?} is `None`, but the flag was put"))
     }
 
-    /// Fails unless `get` returns exactly this flag in this version.
     pub(super) async fn expect(&self, record: &FlagRecord, version: &Version) {
         let stored = self.existing(record.name()).await;
         assert_same(&stored, record, "`get`");
@@ -107,7 +106,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
         listed.unwrap_or_else(|error| panic!("`list` failed: {error:?}"))
     }
 
-    /// The flags of the list with these names, in the list's order: other tests may use the same store.
+    /// The list's flags with these names, in order: other tests may use the store.
     pub(super) async fn list_of(&self, names: &[impl AsRef<str>]) -> Vec<Stored> {
         let mut listed = self.list().await;
         listed.retain(|stored| names.iter().any(|name| name.as_ref() == stored.name));
@@ -120,7 +119,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     }
 
     pub(super) async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        // No limit of its own: it is as many calls as there are flags.
+        // Unlimited: it is as many calls as flags.
         let results = self.0.put_all(records, when).await;
         assert_eq!(results.len(), records.len(), "`put_all` must return one result for each flag");
         results
@@ -128,7 +127,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
 
     pub(super) async fn follow(&self) -> Follow<'_, S> {
         let mut follow = Follow::new(self);
-        // A store that polls or connects begins with the first poll, and must report everything from then on.
+        // A store may begin with the first poll; from then on it must emit everything.
         match follow.next().await {
             first @ WatchEvent::Reset { .. } => follow.first = Some(first),
             other => panic!("the first event of `watch` must be `Reset`, not {other:?}"),
@@ -144,7 +143,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
 pub(super) struct Follow<'a, S: ?Sized> {
     subject: &'a Subject<S>,
     watch: Watch<'a>,
-    /// The list that the watch began with, until it is read. It may lack a recent flag.
+    /// The first list, until it is read. It may lack a recent flag.
     pub(super) first: Option<WatchEvent>,
 }
 
@@ -194,7 +193,7 @@ impl<'a, S: FeatureFlagStore + ?Sized> Follow<'a, S> {
         within(format!("`watch` reporting that {name:?} {what}"), matching).await;
     }
 
-    /// Reads events until each of these flags was reported as it was put, in any order.
+    /// As [`until`](Self::until), for all of these in any order.
     pub(super) async fn until_all(&mut self, expected: Vec<(FlagRecord, Version)>) {
         let mut left: HashMap<String, Version> =
             expected.into_iter().map(|(record, version)| (record.name().to_owned(), version)).collect();
@@ -257,13 +256,13 @@ pub(super) async fn within<T>(what: impl Display, future: impl Future<Output = T
     }
 }
 
-/// Runs the tasks concurrently, each on its own thread, and returns their results.
+/// Each on its own thread.
 pub(super) async fn at_once<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    // Drivers look for the runtime that they were made on; without a runtime of the caller, this crate's own is used.
+    // For drivers that need the runtime they were made on; without one, this crate's own.
     let handle = Handle::try_current().ok().or_else(|| background::handle().ok().cloned());
     let handle = handle.unwrap_or_else(|| panic!("the thread cannot be started"));
     let tasks: Vec<F> = tasks.into_iter().collect();
@@ -276,7 +275,7 @@ where
             let (send, receive) = oneshot::channel();
             let run = move || {
                 start.wait();
-                // Fails if another task has failed the test already.
+                // Fails if another task has failed the test.
                 let _ = send.send(handle.block_on(task));
             };
             let thread = thread::Builder::new().name(test.clone()).spawn(run);
@@ -296,7 +295,7 @@ where
     results
 }
 
-/// Polls a future at most this many times, then drops it: `None` if it was not done.
+/// Polls a future at most this often, then drops it: `None` if it was not done.
 pub(super) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = times;

@@ -25,7 +25,7 @@ pub async fn watch_begins_with_reset(store: Arc<dyn FeatureFlagStore>) {
         let WatchEvent::Reset { flags, .. } = follow.next().await else {
             panic!("the first event of `watch` must be `Reset`");
         };
-        // A mirror may be about to receive what another process wrote.
+        // A mirror may not have another process's write yet.
         let is_there = |record: &FlagRecord| flags.iter().any(|flag| flag.name == record.name());
         if records.iter().all(is_there) || Instant::now() > deadline {
             break flags;
@@ -62,7 +62,7 @@ pub async fn watch_delete(store: Arc<dyn FeatureFlagStore>) {
     let record = flag("WATCHED");
     let version = store.put(&record, Precondition::Any).await;
     let mut follow = store.follow().await;
-    // Without this a watch over another connection's memory has no deletion to report.
+    // A watch over another connection's memory needs it to report a deletion.
     follow.until(record.name(), Some((&record, &version))).await;
     store.delete(record.name(), Precondition::Any).await;
     follow.until(record.name(), None).await;
@@ -89,7 +89,7 @@ pub async fn watch_no_gap(store: Arc<dyn FeatureFlagStore>) {
 pub async fn watch_no_gap_at_start(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     for _ in 0..WATCHES {
-        // On a thread of its own, so that a write falls between any two steps of the watch, even within one poll.
+        // On its own thread, to write between any two steps, even within one poll.
         let has_begun = Arc::new(AtomicBool::new(false));
         let (writer, until) = (store.clone(), has_begun.clone());
         let writes = at_once([async move {
@@ -155,7 +155,7 @@ pub async fn watch_last_state(store: Arc<dyn FeatureFlagStore>) {
         last.0 = changed;
     }
     follow.until(kept.name(), Some((&last.0, &last.1))).await;
-    // It was in the `Reset` of this watch, so its deletion must be reported.
+    // It was in this watch's `Reset`, so its deletion must be emitted.
     let mut follow = store.follow().await;
     let version = store.put(&with_data(&gone, "n", 1), Precondition::Any).await;
     store.delete(gone.name(), Precondition::Unchanged(version)).await;
@@ -182,7 +182,7 @@ pub async fn watch_never_ends(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
     let record = flag("WATCHED");
     let mut follow = store.follow().await;
-    // Through everything that a store may mistake for an end: an empty store, a refused write, a deletion.
+    // What may be mistaken for an end: an empty store, a refused write, a deletion.
     for number in 0..4 {
         let changed = with_data(&record, "number", number);
         let version = store.put(&changed, Precondition::Absent).await;

@@ -1,6 +1,6 @@
 use super::Value;
 
-/// The attributes of a check, as an array of `(&str, Value)` on the stack.
+/// The attributes of a check, an array of `(&str, Value)` on the stack.
 ///
 /// ```
 /// use flipper::context;
@@ -18,8 +18,8 @@ use super::Value;
 /// assert_eq!(context.attribute(3).0, "type");
 /// ```
 ///
-/// A name is an identifier (`r#type` means `type`) or a string; names may repeat, see [`Attributes`](crate::context::Attributes). A value
-/// is a list in brackets, or converts into a [`Value`](crate::context::Value). From about a hundred on, use [`Context`](crate::Context).
+/// A name is an identifier (`r#type` means `type`) or a string. A value is a list in brackets, or converts into a
+/// [`Value`](crate::context::Value). From about a hundred on, use [`Context`](crate::Context).
 #[macro_export]
 macro_rules! context {
     () => {{
@@ -31,7 +31,7 @@ macro_rules! context {
     };
 }
 
-/// The steps of [`context!`](crate::context!). With `Value::List { 0: … }`, not `Value::List(…)`, the borrowed list lives long enough.
+/// Steps of [`context!`](crate::context!). With `Value::List { 0: … }`, not `Value::List(…)`, the borrowed list lives long enough.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __context {
@@ -59,7 +59,7 @@ macro_rules! __context {
     }};
 }
 
-/// Removes the `r#` prefix that `stringify!` keeps.
+/// Removes `r#`, which `stringify!` keeps.
 #[doc(hidden)]
 #[must_use]
 pub const fn strip_raw(name: &str) -> &str {

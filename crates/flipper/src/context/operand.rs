@@ -3,7 +3,7 @@
 use super::{Value, ValueType};
 use crate::json::{Json, LoneSurrogates, NumberRef, Object};
 
-/// Up to this many digits surely fit into an `i128`.
+/// Up to this many digits surely fit.
 const I128_DIGITS: usize = 38;
 
 #[derive(Clone, Copy)]

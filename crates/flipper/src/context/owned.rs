@@ -4,9 +4,7 @@ use super::{Attributes, Value, sealed};
 use crate::json::{Json, Object};
 use crate::{Error, Result};
 
-/// Attributes that own their names and values, for contexts that are built at run time or stored.
-///
-/// [`context!`](crate::context!) makes attributes on the stack, without allocating.
+/// Attributes that own their names and values, for contexts built at run time, unlike those of [`context!`](crate::context!).
 ///
 /// ```
 /// use flipper::Context;
@@ -20,7 +18,7 @@ use crate::{Error, Result};
 /// # Ok::<(), flipper::Error>(())
 /// ```
 ///
-/// A NaN or an infinity is kept. Inside a list, a NaN becomes null and an infinity the largest float.
+/// NaN and infinities are kept; inside a list they become null and the largest float.
 #[derive(Clone, Debug, Default)]
 pub struct Context(IndexMap<String, Owned>);
 
@@ -45,7 +43,7 @@ impl Context {
         self
     }
 
-    /// Adds an attribute, or replaces its value in place.
+    /// As [`with`](Self::with).
     pub fn insert<'a>(&mut self, name: impl Into<String>, value: impl Into<Value<'a>>) {
         let value = match value.into() {
             Value::Float(value) if !value.is_finite() => Owned::NotFinite(value),
@@ -61,7 +59,7 @@ impl<K: Into<String>> FromIterator<(K, Json)> for Context {
     }
 }
 
-/// A copy of what [`context!`](crate::context!) makes; of a name that occurs twice, the last value.
+/// Keeps the last value of a name that occurs twice.
 impl<const N: usize> From<[(&str, Value<'_>); N]> for Context {
     fn from(attributes: [(&str, Value<'_>); N]) -> Self {
         Self::from(attributes.as_slice())
@@ -106,7 +104,7 @@ impl TryFrom<serde_json::Value> for Context {
 
     /// # Errors
     ///
-    /// `InvalidInput` if the value is not an object, or nests too deeply.
+    /// `InvalidInput` if it is no object, or nests too deeply.
     fn try_from(value: serde_json::Value) -> Result<Self> {
         match value {
             serde_json::Value::Object(map) => Self::try_from(map),

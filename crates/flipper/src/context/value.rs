@@ -2,9 +2,8 @@ use std::fmt;
 
 use crate::json::{Json, Number};
 
-/// One attribute's value, borrowed.
-///
-/// Numbers, strings and `bool`s convert by `From`. So do `Option`s (`None` is null), and references to [`Json`], which can hold objects.
+/// One attribute's value, borrowed. Numbers, strings and `bool`s convert by `From`; so do `Option`s (`None` is null) and references to
+/// [`Json`].
 ///
 /// ```
 /// use flipper::context::Value;
@@ -19,24 +18,24 @@ pub enum Value<'a> {
     /// Null; equal to null only.
     #[default]
     Null,
-    /// True or false; as a number 1 or 0, as in Python.
+    /// As a number 1 or 0, as in Python.
     Bool(bool),
     /// An integer.
     Int(i64),
-    /// An integer that may be too large for `i64`.
+    /// An integer, perhaps beyond `i64`.
     UInt(u64),
-    /// A number with a fraction. A NaN compares unequal to everything.
+    /// A number with a fraction. A NaN equals nothing.
     Float(f64),
     /// A string, compared by code point.
     Str(&'a str),
     /// A list.
     List(&'a [Value<'a>]),
-    /// Any JSON, including integers of any size and objects.
+    /// Any JSON, also objects and integers of any size.
     Json(&'a Json),
 }
 
 impl Value<'_> {
-    /// The value as JSON, which has no NaN (becomes null) and no infinities (become the largest float).
+    /// As JSON: a NaN becomes null, an infinity the largest float.
     pub(crate) fn to_json(self) -> Json {
         match self {
             Self::Null => Json::Null,

@@ -3,9 +3,7 @@ use std::str::FromStr;
 
 use super::{Error, Result};
 
-/// What went wrong, for programs that decide by it.
-///
-/// Each kind has a [code](Self::code) that is stable across versions, for logs and programs. `Display` writes it, and `FromStr` reads it.
+/// What went wrong. Each kind has a stable [code](Self::code); `Display` writes it, and `FromStr` reads it.
 ///
 /// ```
 /// use flipper::ErrorKind;
@@ -21,21 +19,21 @@ pub enum ErrorKind {
     FlagNotFound,
     /// The flag exists already.
     FlagExists,
-    /// The name cannot be a new flag's (empty, over 255 bytes, with a `/` or a control character), or the store cannot store it.
+    /// A new flag cannot have the name (empty, over 255 bytes, `/` or control characters), or the store cannot store it.
     InvalidName,
-    /// An argument is invalid: a URL, client data, a condition, a bucketer.
+    /// A URL, client data, a condition or a bucketer is invalid.
     InvalidInput,
     /// The stored flag is unreadable.
     Corrupt,
-    /// Other writers changed the flag in between, again and again until the write timed out.
+    /// Other writers changed the flag until the write timed out.
     Conflict,
     /// A subscriber refused the write.
     Vetoed,
-    /// The store is unreachable, did not answer in time, or cannot accept the write now.
+    /// The store is unreachable, too slow, or cannot accept the write now.
     Unavailable,
-    /// The store refused the credentials, or they do not allow the operation.
+    /// The store refused the credentials, or they lack the right.
     Unauthorized,
-    /// The store, or this build of the crate, does not support it.
+    /// The store, or this build, does not support it.
     Unsupported,
 }
 
@@ -53,7 +51,7 @@ impl ErrorKind {
         Self::Unsupported,
     ];
 
-    /// The stable name: the variant's, in `snake_case`.
+    /// The variant's name in `snake_case`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -99,7 +97,7 @@ impl FromStr for ErrorKind {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for any other text, such as the code of a newer version.
+    /// `InvalidInput` for another text, such as a newer version's code.
     fn from_str(code: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|kind| kind.code() == code);
         found.ok_or_else(|| Error::invalid_input(format!("{code:?} is not the code of an error kind")))

@@ -23,9 +23,9 @@ pub(crate) struct Plan {
     enabled: bool,
     conditions: Vec<Condition>,
     all_checks: AllChecks,
-    /// Whether a condition on an attribute that the context lacks fails.
+    /// Whether a condition on a missing attribute fails.
     strict: bool,
-    /// Whether only the conditions decide a check with attributes.
+    /// Whether conditions alone decide a check with attributes.
     conditions_decide: bool,
     deny_conditions: Vec<Condition>,
     bucketer: Bucketer,
@@ -43,7 +43,7 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
 });
 
 impl Plan {
-    /// The plan of this flag; `strict` makes it a strict one. Most flags are plain and share a plan, which saves a quarter of their memory.
+    /// `strict` makes the flag strict. Most flags share a plan, which saves a quarter of their memory.
     pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
         let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
@@ -82,12 +82,12 @@ impl Plan {
         self.with_context
     }
 
-    /// Whether the flag is enabled and has conditions, which a check without attributes ignores.
+    /// Whether an enabled flag has conditions, which a check without attributes ignores.
     pub(crate) fn has_conditions(&self) -> bool {
         self.enabled && !self.strict && !(self.conditions.is_empty() && self.deny_conditions.is_empty())
     }
 
-    /// The answer alone. It allocates only to sort more than eight attributes for a hash.
+    /// It allocates only to sort more than eight attributes for a hash.
     #[inline]
     pub(crate) fn is_enabled<A: Attributes + ?Sized>(
         &self,
@@ -101,7 +101,7 @@ impl Plan {
         self.decide(flag_name, attributes, environment, || environment.clock.recent()).enabled()
     }
 
-    /// The answer, if it is one. Allocates as little as [`is_enabled`](Self::is_enabled).
+    /// Allocates as little as [`is_enabled`](Self::is_enabled).
     pub(crate) fn exact<A: Attributes + ?Sized>(
         &self,
         flag_name: &str,
@@ -136,7 +136,6 @@ impl Plan {
         Evaluation { is_enabled: verdict.enabled(), reason: verdict.reason(score), not_given, bucket }
     }
 
-    /// The attributes that the flag uses and the context lacks, in order.
     fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
         let conditions = self.deny_conditions.iter().chain(&self.conditions);
         let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();
@@ -191,7 +190,7 @@ impl Plan {
         })
     }
 
-    /// The first check that fails, in the order of the conditions, and within one in that of the attributes.
+    /// The first check that fails, in the order of the conditions, then of the attributes.
     fn first_failure<A: Attributes + ?Sized>(&self, attributes: &A) -> Verdict<'_> {
         for condition in &self.conditions {
             match condition.check(attributes) {
@@ -286,7 +285,7 @@ fn settled(bucketer: &Bucketer, context: bool) -> Option<bool> {
     if matches!(bucketer, Bucketer::NoOp) {
         return Some(true);
     }
-    // What is no number is off, and each check finds that out, for the reason.
+    // What is no number is off; the check finds the reason.
     let percentage = bucketer.percentage()?.fixed()?.ok()?;
     match bucketer {
         Bucketer::NoOp | Bucketer::Custom(_) => None,

@@ -3,19 +3,17 @@ use std::fmt;
 use crate::conditions::Operator;
 use crate::context::ValueType;
 
-/// Why a check gave its answer.
-///
-/// `Display` is for people and may change; the [code](Self::code) does not.
+/// Why a check gave its answer. `Display` is for people and may change; the [code](Self::code) does not.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// There is no such flag; the answer is the check's default.
+    /// There is no such flag: the check's default.
     NoSuchFlag,
-    /// The stored flag is unreadable; the answer is the check's default.
+    /// The stored flag is unreadable: the check's default.
     Corrupt,
     /// The flag is disabled.
     Disabled,
-    /// The flag is enabled, and nothing limits it.
+    /// It is enabled, and nothing limits it.
     Enabled,
     /// All conditions hold.
     ConditionsMet,
@@ -26,7 +24,7 @@ pub enum Reason {
         /// The operator.
         operator: Operator,
     },
-    /// The context lacks an attribute that a condition names, and the flag is [strict](crate::FlagRecord::is_strict).
+    /// The context lacks an attribute of a condition, and the flag is [strict](crate::FlagRecord::is_strict).
     NotGiven {
         /// The attribute.
         variable: String,
@@ -36,7 +34,7 @@ pub enum Reason {
         /// Its index among the deny conditions, from 0.
         index: usize,
     },
-    /// The values cannot be compared, or the percentage is not a number; the Python library raises `TypeError`.
+    /// The values cannot be compared, or the percentage is no number; Python raises `TypeError`.
     TypeMismatch {
         /// The attribute, or `percentage`.
         variable: String,
@@ -49,7 +47,7 @@ pub enum Reason {
     },
     /// The caller's score decided.
     Bucket {
-        /// The caller's score.
+        /// The score.
         score: f64,
         /// The percentage now.
         percentage: f64,
@@ -71,12 +69,12 @@ pub enum Reason {
         /// Its type.
         bucketer_type: String,
     },
-    /// A test overrides the flag, by `flipper::testing` (feature `testing`).
+    /// A test overrides the flag (feature `testing`).
     Overridden,
 }
 
 impl Reason {
-    /// The stable name, for logs, scripts and other programs: the variant's, in `snake_case`. Newer versions keep it, and may add others.
+    /// The stable name, for logs and programs: the variant's, in `snake_case`. Newer versions may add others.
     ///
     /// ```
     /// use flipper::evaluation::Reason;

@@ -3,13 +3,13 @@ use crate::conditions::Operator;
 use crate::conditions::compare::Mismatch;
 use crate::context::ValueType;
 
-/// A decision that owns nothing. [`Reason`] is made of it on demand.
+/// A decision that owns nothing; [`Reason`] is made of it on demand.
 #[derive(Clone, Copy)]
 pub(super) enum Verdict<'a> {
     Disabled,
     Enabled,
     ConditionsMet,
-    /// `evaluate` replaces this with the first failing check.
+    /// `evaluate` replaces it by the first failing check.
     ConditionsNotMet,
     ConditionFailed {
         variable: &'a str,
@@ -74,7 +74,7 @@ impl Verdict<'_> {
             Self::Disabled => Reason::Disabled,
             Self::Enabled => Reason::Enabled,
             Self::ConditionsMet => Reason::ConditionsMet,
-            // Unreachable: `evaluate` replaces this with the first failing check.
+            // Unreachable.
             Self::ConditionsNotMet => Reason::ConditionFailed { variable: String::new(), operator: Operator::Eq },
             Self::ConditionFailed { variable, operator } => {
                 Reason::ConditionFailed { variable: variable.to_owned(), operator }

@@ -2,8 +2,8 @@ use std::fmt::{self, Write};
 
 use super::write_string;
 
-/// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which Python reads and writes and no Rust string can
-/// hold. It is written back unchanged; as text it has U+FFFD in their place.
+/// A string with lone surrogates: halves of UTF-16 pairs, such as `"\ud800"`, which no Rust string can hold. It is written back as Python
+/// has it; as text it has U+FFFD in their place.
 ///
 /// ```
 /// use flipper::json::Json;
@@ -18,9 +18,9 @@ pub struct LoneSurrogates(Box<Inner>);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Inner {
-    /// With U+FFFD for each of them.
+    /// With U+FFFD.
     text: String,
-    /// The byte offset of each U+FFFD, and the surrogate it stands for.
+    /// Byte offset and surrogate of each U+FFFD.
     lone: Vec<(usize, u16)>,
 }
 

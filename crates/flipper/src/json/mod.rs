@@ -1,7 +1,5 @@
-//! JSON as the stored records have it: integers of any size, keys in order, and the text that Python's `json.dumps` writes.
-//!
-//! `serde_json::Value` lacks this: without `arbitrary_precision` it turns large integers into floats, and without `preserve_order` it
-//! sorts keys. Both features would change `serde_json` for every crate of the build.
+//! JSON as stored: integers of any size, keys in order. For these `serde_json::Value` needs features that would change it for every crate
+//! of the build.
 
 mod lone_surrogates;
 mod number;
@@ -32,10 +30,10 @@ static NULL: Json = Json::Null;
 /// How deep arrays and objects may nest. Python's parser allows less than 1,000.
 pub(crate) const MAX_DEPTH: usize = 512;
 
-/// A JSON value that keeps a stored flag exactly: integers of any size and the order of keys.
+/// A JSON value that keeps a stored flag exactly.
 ///
 /// `Display` writes the text of Python's `json.dumps`, byte for byte; hash buckets depend on it. Equality is structural: `1`, `1.0` and
-/// `true` are different values, and the order of keys does not count. Flag conditions compare numbers by value.
+/// `true` differ; the order of keys does not count.
 ///
 /// ```
 /// use flipper::json::Json;
@@ -67,17 +65,17 @@ pub enum Json {
 }
 
 impl Json {
-    /// Parses JSON text, as Python does. The last of equal keys counts, at the place of the first. Control characters in strings are
-    /// refused. `NaN`, `Infinity` and `-Infinity` are floats; `1e999` is infinite. Strings may have [lone surrogates](LoneSurrogates).
+    /// Parses JSON text as Python does. The last of equal keys counts, at the place of the first. Strings have no control characters, but
+    /// may have [lone surrogates](LoneSurrogates). `NaN` and `±Infinity` are floats; `1e999` is infinite.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` with line and column (in characters, from 1) if the text is not JSON or nests deeper than 512.
+    /// `InvalidInput`, with line and column (in characters, from 1), if it is not JSON or nests deeper than 512.
     pub fn parse(text: &str) -> Result<Self> {
         parse_str(text).map_err(Error::invalid_input)
     }
 
-    /// As [`parse`](Self::parse), without what other JSON parsers refuse: floats that are not finite, and lone surrogates. For user input.
+    /// As [`parse`](Self::parse), but refuses floats that are not finite, and lone surrogates, as other parsers do. For user input.
     ///
     /// # Errors
     ///
@@ -86,7 +84,7 @@ impl Json {
         parse_strict(text).map_err(Error::invalid_input)
     }
 
-    /// Parses JSON text from bytes, which must be UTF-8 without a byte order mark.
+    /// Parses JSON text from UTF-8 bytes without a byte order mark.
     ///
     /// # Errors
     ///
@@ -95,7 +93,7 @@ impl Json {
         parse_slice(bytes).map_err(Error::invalid_input)
     }
 
-    /// Converts anything that serde can serialize, including a nested `Json`, without losing digits or order.
+    /// Converts what serde can serialize, also a nested `Json`, without losing digits or order.
     ///
     /// ```
     /// use flipper::json::Json;
@@ -108,14 +106,13 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it has a float that is not finite, a map key that is not a string, number, bool or char, or nests deeper than 512.
+    /// `InvalidInput` for a float that is not finite, a map key that is no string, number, bool or char, or nesting deeper than 512.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         to_json::to_json(value)
     }
 
-    /// The value as a `serde_json::Value`, with losses: keys may be sorted; an integer outside `i64` and `u64` becomes the nearest float,
-    /// or beyond `f64` a string of digits; a float that is not finite becomes null, a lone surrogate U+FFFD. The same holds for other serde
-    /// formats without these.
+    /// As a `serde_json::Value`, with losses, as in other serde formats: keys may be sorted; an integer outside `i64` and `u64` becomes the
+    /// nearest float, or beyond `f64` a string of digits; a float that is not finite becomes null, a lone surrogate U+FFFD.
     #[must_use]
     pub fn to_serde(&self) -> serde_json::Value {
         serde::to_serde(self)
@@ -133,19 +130,19 @@ impl Json {
         if let Self::Bool(value) = self { Some(*value) } else { None }
     }
 
-    /// The integer, if it is one within `i64`. A float is not an integer, not even `1.0`.
+    /// The integer, if it is one within `i64`; `1.0` is a float.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         if let Self::Number(number) = self { number.as_i64() } else { None }
     }
 
-    /// The number as the nearest `f64`, including NaN and infinities; `None` for an integer beyond the range of `f64`.
+    /// As the nearest `f64`, NaN and infinities too; `None` for an integer beyond its range.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         if let Self::Number(number) = self { number.as_f64() } else { None }
     }
 
-    /// The string, if it is one; with U+FFFD for lone surrogates.
+    /// The string, if it is one; lone surrogates are U+FFFD.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -167,13 +164,13 @@ impl Json {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
 
-    /// The value at a key, if it is an object with that key.
+    /// The value at a key, if it is an object with it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.as_object()?.get(key)
     }
 
-    /// How deep its containers nest: 0 for a scalar. Not recursive: the value may nest deeper than the stack allows.
+    /// How deep containers nest: 0 for a scalar. Not recursive, for values deeper than the stack allows.
     pub(crate) fn depth(&self) -> usize {
         let mut deepest = 0;
         let mut open = vec![(self, 1)];
@@ -235,14 +232,14 @@ impl TryFrom<f64> for Json {
 
     /// # Errors
     ///
-    /// `InvalidInput` if the float is not finite: JSON has no such number, though Python writes it.
+    /// `InvalidInput` if the float is not finite, though Python writes it.
     fn try_from(value: f64) -> Result<Self> {
         let number = Number::from_f64(value);
         number.map(Self::Number).ok_or_else(|| Error::invalid_input(format!("{value} is not a JSON number")))
     }
 }
 
-/// The value of a key; null if there is no such key, or this is not an object.
+/// The value of a key, or null.
 impl Index<&str> for Json {
     type Output = Self;
 
@@ -251,7 +248,7 @@ impl Index<&str> for Json {
     }
 }
 
-/// The element at this index; null if there is no such element, or this is not an array.
+/// The element at this index, or null.
 impl Index<usize> for Json {
     type Output = Self;
 

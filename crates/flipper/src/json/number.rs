@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use crate::stack_text::StackText;
 
-/// A JSON number: an integer of any size, or a float. `NaN` and `Infinity` are not JSON, but read and written, as Python does.
+/// A JSON number: an integer of any size, or a float. `NaN` and `Infinity` are not JSON, but read and written as in Python.
 ///
 /// ```
 /// use flipper::json::Number;
@@ -18,7 +18,7 @@ pub struct Number(Repr);
 #[derive(Clone)]
 enum Repr {
     Int(i64),
-    /// Canonical decimal digits, with or without a `-`, of an integer outside `i64`.
+    /// Outside `i64`: canonical decimal digits, with or without a `-`.
     Big(Box<str>),
     Float(f64),
 }
@@ -26,25 +26,25 @@ enum Repr {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NumberRef<'a> {
     Int(i64),
-    /// Canonical decimal digits, with or without a `-`, of an integer outside `i64`.
+    /// As in `Repr`.
     Big(&'a str),
     Float(f64),
 }
 
 impl Number {
-    /// The float as a number, if it is finite.
+    /// A float, if it is finite.
     #[must_use]
     pub fn from_f64(value: f64) -> Option<Self> {
         value.is_finite().then_some(Self(Repr::Float(value)))
     }
 
-    /// The integer, if it is one within `i64`. A float is not an integer, not even `1.0`.
+    /// The integer, if it is one within `i64`; `1.0` is a float.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         if let Repr::Int(value) = self.0 { Some(value) } else { None }
     }
 
-    /// The nearest `f64`, including NaN and infinities; `None` for an integer beyond the range of `f64`.
+    /// The nearest `f64`, NaN and infinities too; `None` for an integer beyond its range.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match self.as_ref() {
@@ -67,14 +67,14 @@ impl Number {
         Self(Repr::Float(if value.is_nan() { f64::NAN } else { value }))
     }
 
-    /// Takes the text of a JSON integer: digits without leading zeros, with or without a `-`.
+    /// Digits without leading zeros, with or without a `-`.
     pub(super) fn from_integer_text(text: &str) -> Self {
         // `i64` refuses only numbers out of its range, and accepts "-0", so the digits are canonical.
         text.parse().map_or_else(|_| Self(Repr::Big(text.into())), |value| Self(Repr::Int(value)))
     }
 }
 
-/// An integer equals only integers and a float only floats, and `-0.0` is not `0.0`: equal numbers have the same text.
+/// Equal numbers have the same text: integers equal only integers and floats only floats, and `-0.0` is not `0.0`.
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -104,7 +104,7 @@ impl fmt::Debug for Number {
     }
 }
 
-/// Writes Python's `repr` of a float: the shortest digits that parse to the same float, with an exponent below -4 or above 15.
+/// As Python's `repr`: the shortest digits that parse to the same float, with an exponent below -4 or above 15.
 pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
     if !value.is_finite() {
         let sign = if value < 0.0 { "-" } else { "" };
@@ -131,8 +131,8 @@ pub(crate) fn write_float(out: &mut impl Write, value: f64) -> fmt::Result {
     }
 }
 
-/// The shortest digits that parse to the same float, and of those the nearest to it. Of two equally near ones, which have at least 16
-/// digits, Python takes the even one and Rust the larger: 955681697806163.25 is `….2`.
+/// The shortest digits that parse to the same float, and the nearest of those. Of two equally near ones (16 digits or more) Python takes
+/// the even one and Rust the larger: 955681697806163.25 is `….2`.
 fn shortest(value: f64) -> Result<StackText<32>, fmt::Error> {
     let mut text = StackText::new();
     write!(text, "{value:e}")?;

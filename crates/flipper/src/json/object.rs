@@ -6,10 +6,10 @@ use foldhash::fast::RandomState;
 
 use super::{Json, LoneSurrogates, write_string};
 
-/// Up to this many keys are searched one by one. Nearly all objects are smaller; without an index they take a fraction of time and memory.
+/// Up to this many keys, as in nearly all objects, are searched one by one, in a fraction of time and memory.
 const FEW: usize = 8;
 
-/// A JSON object. Keys keep their insertion order, which equality ignores.
+/// A JSON object. It keeps the order of keys, which equality ignores.
 ///
 /// ```
 /// use flipper::json::{Json, Object};
@@ -113,7 +113,7 @@ impl Object {
         }
     }
 
-    /// Removes a key and returns its value; the keys after it move up, which takes time in proportion to their number.
+    /// Removes a key and returns its value, in time proportional to the keys after it.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         let (_, value) = self.entries.remove(self.place(key)?);
         self.index();
@@ -163,12 +163,12 @@ impl Object {
         self.entries.is_empty()
     }
 
-    /// The keys, in order. Lone surrogates appear as U+FFFD; such a key cannot be looked up.
+    /// The keys, in order. Lone surrogates are U+FFFD; such a key cannot be looked up.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
-    /// The keys with their values, in order; see [`keys`](Self::keys).
+    /// Keys and values, in order; see [`keys`](Self::keys).
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.entries.iter())
     }
@@ -181,7 +181,7 @@ impl Object {
         self.entries.iter()
     }
 
-    /// Whether both have the same keys, and `same` holds for their values.
+    /// Whether the keys are the same, and `same` holds for their values.
     pub(crate) fn matches<E>(
         &self,
         other: &Self,

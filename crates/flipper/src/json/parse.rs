@@ -1,10 +1,10 @@
-//! A JSON parser: recursive descent in linear time, of bounded depth.
+//! Recursive descent in linear time, of bounded depth.
 
 use std::borrow::Cow;
 
 use super::{Json, Key, LoneSurrogates, MAX_DEPTH, Number, Object};
 
-/// The error is a message with line and column.
+/// The error has line and column.
 pub(crate) type Parsed<T> = Result<T, String>;
 
 pub(crate) fn parse_slice(bytes: &[u8]) -> Parsed<Json> {
@@ -19,7 +19,7 @@ pub(super) fn parse_strict(text: &str) -> Parsed<Json> {
     parse_text(text, true, |parser| parser.value(0))
 }
 
-/// Reads one value by `read`, with nothing before and after it.
+/// One value, read by `read`, and nothing else.
 pub(crate) fn parse<'a, T>(bytes: &'a [u8], read: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> Parsed<T> {
     match std::str::from_utf8(bytes) {
         Ok(text) => parse_text(text, false, read),
@@ -44,10 +44,10 @@ fn parse_text<'a, T>(text: &'a str, strict: bool, read: impl FnOnce(&mut Parser<
 pub(crate) struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
-    /// Always at a character boundary of `text`.
+    /// At a character boundary of `text`.
     at: usize,
     strict: bool,
-    /// The lone surrogates of the string that was read last, with their offsets.
+    /// The lone surrogates of the last string, with offsets.
     lone: Vec<(usize, u16)>,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Parser<'a> {
         self.peek() == Some(b'{')
     }
 
-    /// Reads an object; `entry` is called after each key, and reads the value.
+    /// `entry` is called after each key, and reads the value.
     pub(crate) fn object(
         &mut self,
         depth: usize,
@@ -180,8 +180,7 @@ impl<'a> Parser<'a> {
         self.object_of(&[], depth, entry)
     }
 
-    /// Reads an object that probably begins with these keys, each in quotes, with colon and space: comparing a key is faster than reading
-    /// it.
+    /// For an object that probably begins with these keys, in quotes, with colon and space: comparing is faster.
     pub(crate) fn object_of(
         &mut self,
         expected: &[&'static str],
@@ -297,7 +296,7 @@ impl<'a> Parser<'a> {
         &self.text[start..self.at]
     }
 
-    /// Reads an escape; `place`: where its character goes in the string.
+    /// `place`: where its character goes in the string.
     fn escape(&mut self, place: usize) -> Parsed<char> {
         let start = self.at;
         let simple = match self.bytes.get(start + 1) {

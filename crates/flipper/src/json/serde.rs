@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Json, MAX_DEPTH, Number, NumberRef, Object, parse_str};
 
-/// The name by which `serde_json` recognises its `RawValue`, the only way around its own numbers. Other formats read a plain value.
+/// The name of `serde_json`'s `RawValue`, the only way around its numbers; other formats read a plain value.
 pub(super) const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 pub(super) fn to_serde(json: &Json) -> serde_json::Value {

@@ -1,4 +1,4 @@
-//! A serde serializer whose output is [`Json`], by the same rules as `serde_json`'s.
+//! Serializes to [`Json`], by the rules of `serde_json`.
 
 use std::fmt::{self, Display};
 
@@ -12,7 +12,7 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Json> {
     value.serialize(ToJson { depth: 0 }).map_err(|Failed(message)| Error::invalid_input(message))
 }
 
-/// The error while serializing. A type of its own, so that [`Error`] need not implement serde's trait in public.
+/// A type of its own, so that [`Error`] need not implement serde's trait.
 #[derive(Debug)]
 struct Failed(String);
 

@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use super::{Json, object};
 
-/// A container that is being written. They wait on an explicit stack: a value built in code may nest deeper than the thread's stack allows.
+/// A container being written, on an explicit stack: a value built in code may nest deeper than the thread's stack allows.
 enum Open<'a> {
     Array(std::slice::Iter<'a, Json>),
     Object(object::Entries<'a>),
@@ -17,7 +17,7 @@ impl fmt::Display for Json {
 pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
     let mut stack = Vec::new();
     start(value, out, &mut stack)?;
-    // The first element of a container has no comma before it.
+    // The first element has no comma before it.
     let mut first = true;
     while let Some(open) = stack.last_mut() {
         let next = match open {
@@ -42,7 +42,7 @@ pub(crate) fn write_value(value: &Json, out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// Writes a scalar, or opens a container; returns whether it opened one.
+/// Returns whether it opened a container.
 fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -> Result<bool, fmt::Error> {
     match value {
         Json::Null => out.write_str("null")?,
@@ -64,7 +64,7 @@ fn start<'a>(value: &'a Json, out: &mut impl Write, stack: &mut Vec<Open<'a>>) -
     Ok(false)
 }
 
-/// Writes a string in quotes, ASCII only. Python escapes 0x7f as well.
+/// In quotes, ASCII only. Python escapes 0x7f as well.
 pub(crate) fn write_string(text: &str, out: &mut impl Write) -> fmt::Result {
     out.write_char('"')?;
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {

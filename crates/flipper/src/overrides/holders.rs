@@ -8,7 +8,7 @@ use tokio::task;
 pub(crate) enum Holder {
     Task(task::Id),
     Thread(ThreadId),
-    /// A future or closure that inherited overrides, by its number.
+    /// A future or closure with inherited overrides.
     Carrier(u64),
 }
 
@@ -19,21 +19,21 @@ pub(crate) struct Carried {
 }
 
 thread_local! {
-    /// The futures and closures that run on this thread now, each inside the previous one.
+    /// What runs on this thread now, each inside the previous one.
     static RUNNING: RefCell<Vec<Arc<Carried>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Carried {
-    /// Sees the overrides of this place, and has its own under this number.
+    /// Sees the overrides of this place, and its own under this number.
     pub(crate) fn here(number: u64) -> Self {
         let mut holders = visible();
         holders.push(Holder::Carrier(number));
         Self { holders }
     }
 
-    /// Makes this thread see these overrides until the returned value is dropped.
+    /// Until the returned value is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
-        // Fails in a thread that is ending, where no override matters any more.
+        // Fails in a thread that is ending.
         let _ = RUNNING.try_with(|running| running.borrow_mut().push(self.clone()));
         Entered(())
     }

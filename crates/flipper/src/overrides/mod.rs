@@ -1,4 +1,4 @@
-//! Overrides of flags by tests, which all checks consult. [`flipper::testing`](crate::testing) is the API for tests.
+//! Overrides of flags, for [`flipper::testing`](crate::testing).
 
 pub(crate) mod holders;
 
@@ -11,9 +11,9 @@ use std::sync::{Arc, LazyLock};
 use self::holders::Holder;
 use crate::lock::RwLock;
 
-/// The number of guards. A check reads only this while nothing is overridden, at nearly no cost.
+/// The number of guards: all that a check reads while nothing is overridden.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// A newer override has a greater number.
+/// The greater number is newer.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 static OVERRIDES: LazyLock<RwLock<HashMap<Holder, Vec<Override>>>> = LazyLock::new(RwLock::default);
 
@@ -23,7 +23,7 @@ struct Override {
     answers: Arc<[(String, bool)]>,
 }
 
-/// The flags that clients share. Held, so that no other flags can get the same address.
+/// The flags that clients share. Held, so that no others get the same address.
 struct Flags(Arc<dyn Any + Send + Sync>);
 
 impl Flags {
@@ -32,8 +32,7 @@ impl Flags {
     }
 }
 
-/// Overrides some flags while it lives, for this test alone, as the [module](crate::testing) explains; made by
-/// [`override_flags!`](crate::override_flags!).
+/// Overrides flags while it lives; see [`override_flags!`](crate::override_flags!).
 #[must_use = "the override ends when this is dropped: `let _overrides = override_flags!(…);`"]
 pub struct OverrideGuard {
     number: u64,
@@ -55,7 +54,7 @@ pub(crate) fn next_number() -> u64 {
 
 impl Drop for OverrideGuard {
     fn drop(&mut self) {
-        // Dropped after the lock: it may be the last owner of a store, whose drop may check a flag.
+        // Dropped after the lock: it may own a store, whose drop may check a flag.
         let mut _ended = None;
         let mut all = OVERRIDES.write();
         if let Some(list) = all.get_mut(&self.holder) {
@@ -74,13 +73,13 @@ impl fmt::Debug for OverrideGuard {
     }
 }
 
-/// Relaxed: code that should see an override made it, or was started after it was made.
+/// Relaxed: code that should see an override made it, or was started by that code.
 #[inline]
 pub(crate) fn is_anything_overridden() -> bool {
     LIVE.load(Ordering::Relaxed) != 0
 }
 
-/// The answer of an override of this flag here, among the flags at this address.
+/// An override's answer here, among the flags at this address.
 #[cold]
 #[inline(never)]
 pub(crate) fn overridden(address: usize, name: &str) -> Option<bool> {

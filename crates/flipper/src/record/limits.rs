@@ -1,33 +1,31 @@
-//! What is checked before a flag is written.
-
 use std::fmt::Write;
 
 use super::{FlagRecord, conditions_to_json};
 use crate::json::MAX_DEPTH;
 use crate::{Error, ErrorKind, Result};
 
-/// The longest client data, in bytes of JSON text.
+/// Bytes of JSON text.
 const MAX_CLIENT_DATA: usize = 256 * 1024;
 
-/// The longest name of a new flag, in bytes.
+/// Bytes, of a new flag.
 const MAX_NEW_NAME: usize = 255;
 
-/// The longest name of any flag, in bytes.
+/// Bytes, of any flag.
 const MAX_NAME: usize = 4096;
 
 impl FlagRecord {
-    /// Checks that every reader can read the flag back. The client's writes call it; so must other code that writes a record to a store.
+    /// Checks that every reader can read the flag. Code that puts a record without a client must call it.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the client data is not an object or takes over 256 KiB as JSON text, or the flag nests deeper than 512.
+    /// `InvalidInput` if the client data is no object or takes over 256 KiB as JSON text, or the flag nests deeper than 512.
     pub fn validate(&self) -> Result<()> {
         let refuse = |message: String| Err(Error::invalid_input(message).with_flag(&self.name));
         if self.client_data.as_object().is_none() {
             return refuse(format!("client data is {}, not an object", self.client_data.type_name()));
         }
         let mut size = Size(0);
-        // Counting never fails.
+        // Does not fail.
         let _ = write!(size, "{}", self.client_data);
         if size.0 > MAX_CLIENT_DATA {
             return refuse(format!("client data takes {} bytes, more than the {MAX_CLIENT_DATA} allowed", size.0));
@@ -53,7 +51,7 @@ impl Write for Size {
     }
 }
 
-/// Checks a name before a flag is written under it. Any name of the Python library passes, so that its flags can be changed.
+/// Any name of the Python library passes, so that its flags can be changed.
 pub(crate) fn validate_name(name: &str) -> Result<()> {
     short_enough(name, MAX_NAME)
 }
@@ -123,7 +121,7 @@ mod tests {
             message(&error, ErrorKind::InvalidInput)
                 .starts_with("client data takes 262145 bytes, more than the 262144 allowed")
         );
-        // Six bytes each in the text.
+        // Six bytes each.
         assert!(with_data("é".repeat(fits / 6 + 1)).validate().is_err());
     }
 

@@ -1,5 +1,3 @@
-//! Reads a stored flag, of both formats of the Python library.
-
 use super::{FlagRecord, boxed};
 use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
@@ -8,11 +6,11 @@ use crate::json::{Parsed, Parser, parse};
 use crate::{Error, Result};
 
 impl FlagRecord {
-    /// Reads the stored text of this crate, or of any version of the Python library.
+    /// Reads the text of this crate, or of any version of the Python library.
     ///
     /// # Errors
     ///
-    /// `Corrupt`, naming the field, if the text is not JSON or not a flag.
+    /// `Corrupt`, naming the field, if it is not JSON or not a flag.
     pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
         let mut record = ObjectField::<Item>::default();
         parse(bytes.as_ref(), |parser| record.read(parser, 0)).map_err(Error::corrupt)?;
@@ -43,12 +41,12 @@ impl FlagRecord {
     }
 }
 
-/// Fields read straight to their place: an intermediate object took most of the time. Their errors count only if the text itself is valid.
+/// Fields read straight to their place: an intermediate object took most of the time. Their errors count only if the text is valid.
 trait Fields: Default {
-    /// The usual order of the keys.
+    /// The keys in their usual order.
     const KEYS: &[&str];
 
-    /// Reads the value of this key; the last of equal keys counts.
+    /// The last of equal keys counts.
     fn read(&mut self, key: &str, parser: &mut Parser<'_>, depth: usize) -> Parsed<()>;
 }
 
@@ -93,7 +91,7 @@ impl Fields for Meta {
             "created_date" => &mut self.created_date,
             "conditions" => &mut self.conditions,
             "bucketer" => {
-                // Most flags have exactly this text.
+                // As most flags have it.
                 let none = parser.skip(NO_OP_JSON);
                 self.bucketer = if none { None } else { Some(parser.value(depth)?) };
                 return Ok(());
@@ -115,7 +113,7 @@ struct ObjectField<T> {
 }
 
 impl<T: Fields> ObjectField<T> {
-    /// In place: moving a value of this size takes time.
+    /// In place: moving it takes time.
     fn read(&mut self, parser: &mut Parser<'_>, depth: usize) -> Parsed<()> {
         if self.type_name.is_some() {
             self.fields = T::default();
@@ -151,7 +149,7 @@ fn corrupt(path: &str, cause: Error) -> Error {
     Error::corrupt(format!("{path} cannot be read")).with_source(cause)
 }
 
-/// Whether Python treats the value as empty, and uses the default.
+/// Whether Python treats it as empty, and uses the default.
 fn is_empty(json: &Json) -> bool {
     match json {
         Json::Null => true,
@@ -169,7 +167,7 @@ fn conditions(field: Option<Json>, key: &str) -> Result<Vec<Condition>> {
         None => return Ok(Vec::new()),
         Some(Json::Array(items)) if items.is_empty() => return Ok(Vec::new()),
         Some(Json::Array(items)) => items,
-        // Python iterates over it, and finds nothing.
+        // Python finds nothing in it.
         Some(Json::String(text)) if text.is_empty() => return Ok(Vec::new()),
         Some(Json::Object(object)) if object.is_empty() => return Ok(Vec::new()),
         Some(other) => return Err(Error::corrupt(format!("meta.{key} is {}, not an array", other.type_name()))),

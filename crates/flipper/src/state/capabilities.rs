@@ -1,4 +1,4 @@
-/// How stores differ; see [`FeatureFlagStore::capabilities`](crate::FeatureFlagStore::capabilities). The default is polled.
+/// How stores differ; by default they are polled.
 ///
 /// ```
 /// use flipper::store::Capabilities;
@@ -9,11 +9,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// [`watch`](crate::FeatureFlagStore::watch) emits a change when it happens, without polling, as far as the server permits.
+    /// [`watch`](crate::FeatureFlagStore::watch) emits changes when they happen, as far as the server permits.
     pub push: bool,
-    /// Every version has a number, and a newer version a higher one; see [`Version::ordered`](crate::store::Version::ordered).
+    /// Every version has a number; see [`Version::ordered`](crate::store::Version::ordered).
     pub ordered_versions: bool,
-    /// The Python library `flipper-client` may read and write the same flags. A write then warns of what Python cannot load or would drop.
+    /// The Python library `flipper-client` may use the same flags. A write then warns of what it cannot load or would drop.
     pub shared_with_python: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What stores report of flags: the stored flag, its version, its changes, and how current all flags are.
+//! What stores report of flags: records, versions, changes, status.
 
 mod capabilities;
 mod status;

@@ -13,42 +13,41 @@ use crate::identity::Identity;
 pub struct Status {
     /// Whether the store is being followed.
     pub health: Health,
-    /// When the flags in memory were last known to be the store's; `None` before the first time.
+    /// When memory was last known to be the store's; `None` before the first time.
     pub last_sync: Option<SystemTime>,
     /// How foreign changes arrive.
     pub updates: Updates,
-    /// The unreadable flags by name, and why they are.
+    /// The unreadable flags by name, with the reason.
     pub corrupt: BTreeMap<String, Corrupt>,
-    /// Which store these flags are of; with the epoch of the server, if the store has one.
+    /// The store of these flags; with the server's epoch, if there is one.
     pub identity: Option<Identity>,
 }
 
 impl Status {
-    /// A status with no corrupt flags.
+    /// A status without corrupt flags.
     #[must_use]
     pub fn new(health: Health, last_sync: Option<SystemTime>, updates: Updates) -> Self {
         Self { health, last_sync, updates, corrupt: BTreeMap::new(), identity: None }
     }
 
-    /// Sets the corrupt flags.
+    /// Sets the unreadable flags.
     #[must_use]
     pub fn with_corrupt(mut self, corrupt: impl IntoIterator<Item = (String, Corrupt)>) -> Self {
         self.corrupt = corrupt.into_iter().collect();
         self
     }
 
-    /// Sets which store the flags are of.
+    /// Sets the store.
     #[must_use]
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// How long ago the flags in memory were last known to be the store's; `None` before the first time. Mostly below a second while the
-    /// store is followed; it grows while it is not.
+    /// The time since `last_sync`; `None` before the first. Mostly below a second while the store is followed.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        // A clock that was set back does not make flags older.
+        // A clock that was set back makes no flag older.
         self.last_sync.map(|at| at.elapsed().unwrap_or_default())
     }
 
@@ -78,24 +77,24 @@ pub enum Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Updates {
-    /// There are none: only this process can change these flags.
+    /// Only this process can change these flags.
     Local,
     /// The store reports each change.
     Push,
-    /// The store reports each change of a flag, but not the deletion of all flags; it is polled for that at this interval.
+    /// The store reports each change of a flag; it is polled for the deletion of all.
     Notifications {
         /// The time between two polls.
         check_every: Duration,
     },
-    /// The store is polled at this interval.
+    /// The store is polled.
     Poll {
         /// The time between two polls.
         every: Duration,
     },
 }
 
-/// For status pages: `health` (`live` or `stale`), since when and why it is stale, `last_sync` and `stale_since` in seconds of Unix time,
-/// how changes arrive, the unreadable flags by name, and which store the flags are of.
+/// For status pages: `health` (`live` or `stale`), `stale_since` and why, `last_sync` (both in seconds of Unix time), how changes arrive,
+/// the unreadable flags, and the store.
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (health, since, reason) = match &self.health {

@@ -11,12 +11,12 @@ pub struct Stored {
     pub name: String,
     /// Which of the flag's states this is.
     pub version: Version,
-    /// The flag, or why it is unreadable, which affects no other flag.
+    /// The flag, or why it is unreadable.
     pub record: Result<Arc<FlagRecord>, Corrupt>,
 }
 
 impl Stored {
-    /// Reads a stored value; an unreadable one becomes a [`Corrupt`] record.
+    /// Reads a stored value, perhaps as [`Corrupt`].
     #[must_use]
     pub fn from_json(name: impl Into<String>, version: Version, value: &[u8]) -> Self {
         let record = FlagRecord::from_json(value).map(Arc::new).map_err(|error| Corrupt::new(error.to_string()));
@@ -41,7 +41,7 @@ pub struct Corrupt {
 }
 
 impl Corrupt {
-    /// `reason`: what is wrong and where; lower case, no full stop.
+    /// `reason`: what and where; lower case, no full stop.
     #[must_use]
     pub fn new(reason: impl AsRef<str>) -> Self {
         Self { reason: Arc::from(reason.as_ref()) }

@@ -1,7 +1,7 @@
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// Under what condition a write happens.
+/// The condition of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precondition {
@@ -14,7 +14,7 @@ pub enum Precondition {
 }
 
 impl Precondition {
-    /// Whether it holds for a flag of this version; `None`: the flag is missing.
+    /// Whether it holds for this version; `None`: the flag is missing.
     ///
     /// ```
     /// use flipper::store::{Precondition, Version};
@@ -34,19 +34,19 @@ impl Precondition {
     }
 }
 
-/// One state of one flag, as its store distinguishes states.
+/// One state of a flag, as its store distinguishes states.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Version(Repr);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Ordered(u64),
-    /// The length and the bytes, stored inline; long enough for a digest.
+    /// Length and bytes, inline; long enough for a digest.
     Short(u8, [u8; SHORT]),
     Long(Arc<[u8]>),
 }
 
-/// The largest size with which `Version` does not grow.
+/// The largest with which `Version` does not grow.
 const SHORT: usize = 22;
 
 impl Debug for Version {
@@ -59,14 +59,14 @@ impl Debug for Version {
 }
 
 impl Version {
-    /// For stores that count their writes: a greater number is newer. A number must never be used twice for one name, even across deletion
-    /// and re-creation: count per store, not per flag.
+    /// For stores that count: a greater number is newer. No number may return for a name, even after deletion and re-creation: count per
+    /// store, not per flag.
     #[must_use]
     pub const fn ordered(number: u64) -> Self {
         Self(Repr::Ordered(number))
     }
 
-    /// For stores that only compare content: equal bytes mean equal content, and do not say which is newer.
+    /// For stores that only compare content: equal bytes are equal content, and neither is newer.
     #[must_use]
     pub fn opaque(bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();

@@ -18,18 +18,18 @@ pub type Watch<'a> = Pin<Box<dyn Stream<Item = WatchEvent> + Send + 'a>>;
 pub enum WatchEvent {
     /// The complete set of flags; drop all others.
     Reset {
-        /// All flags, in no order. Of two with the same name the last counts.
+        /// In any order. Of two with the same name the last counts.
         flags: Vec<Stored>,
-        /// When the read of them was sent, at the earliest; required with opaque versions.
+        /// When the read was sent, at the earliest; required with opaque versions.
         read_at: Option<Instant>,
-        /// How long after `read_at` they may be called current without a [`WatchEvent::Confirmed`], if the store sends those.
+        /// How long after `read_at` they are current without a [`WatchEvent::Confirmed`], if the store sends those.
         valid_for: Option<Duration>,
     },
     /// This flag is new or has changed.
     Changed {
         /// Its new state.
         flag: Stored,
-        /// When the read of it was sent, at the earliest. With an opaque version and no such time, the event is only a hint.
+        /// As in [`WatchEvent::Reset`]; with an opaque version and no time, the event is only a hint.
         read_at: Option<Instant>,
     },
     /// This flag was deleted.
@@ -38,7 +38,7 @@ pub enum WatchEvent {
         name: String,
         /// The version of its absence, if the store counts.
         version: Option<Version>,
-        /// As in [`WatchEvent::Changed`].
+        /// As in [`WatchEvent::Reset`].
         read_at: Option<Instant>,
     },
     /// Something happened to this flag: read it again.
@@ -46,28 +46,26 @@ pub enum WatchEvent {
         /// Its name.
         name: String,
     },
-    /// A doubt begins: flags reported before may have changed, since the connection is lost, an index went back, or another server answers.
-    /// The watch keeps trying. Emitted again when the reason changes.
+    /// A doubt begins: the connection is lost, an index went back, or another server answers. The watch keeps trying. Emitted again with a
+    /// new reason.
     Lost(Error),
-    /// The store can be followed again; a [`WatchEvent::Reset`] comes next.
+    /// The store can be followed again; a [`WatchEvent::Reset`] is next.
     Restored,
-    /// A polling store has read all flags, and reported every difference from the previous read. A watcher that holds a version other than
-    /// these read or wrote that flag in between, and must read it again.
+    /// A polling store has read all flags, and emitted the differences. A watcher that holds another version must read that flag again.
     Compared {
         /// The versions by the flags' names.
         versions: Arc<BTreeMap<String, Version>>,
     },
-    /// Every change made before `at` has been reported. A store that pushes emits this whenever it hears from its server. A watcher reports
-    /// its flags as stale when `valid_for` passes without the next such event. Before a [`WatchEvent::Reset`] that ends a doubt, it says
-    /// how long that list may be called current.
+    /// Every change before `at` has been emitted. A store that pushes emits this whenever its server sends something. Flags are stale when
+    /// `valid_for` passes without another. Before the [`WatchEvent::Reset`] that ends a doubt, it says how long that list is current.
     Confirmed {
-        /// When the request was sent, or the push arrived, that confirms it.
+        /// When the request that confirms it was sent, or the push arrived.
         at: Instant,
         /// How long it holds.
         valid_for: Duration,
     },
-    /// Which server answers from now on, with its epoch; emitted before a [`WatchEvent::Reset`].
+    /// Which server answers now, with its epoch; before a [`WatchEvent::Reset`].
     Serving(Identity),
-    /// How changes arrive from now on; emitted after a [`WatchEvent::Reset`] by stores with several ways.
+    /// How changes arrive now; after a [`WatchEvent::Reset`], from stores with several ways.
     Following(Updates),
 }

@@ -1,4 +1,4 @@
-//! Many flags at once: what stores share for `stream` and `put_all`.
+//! What stores share for `stream` and `put_all`.
 
 use std::pin::Pin;
 
@@ -16,7 +16,7 @@ pub(crate) fn whole<S: FeatureFlagStore + ?Sized>(store: &S) -> FlagStream<'_> {
     pages((), move |()| async move { Ok((store.list().await?, None)) })
 }
 
-/// A stream of pages: `read` returns the flags of a page, and the argument for the next page, if there is one.
+/// A stream of pages: `read` returns a page and the argument for the next, if there is one.
 pub(crate) fn pages<'a, P: Send + 'a, F>(first: P, read: impl Fn(P) -> F + Send + 'a) -> FlagStream<'a>
 where
     F: Future<Output = Result<(Vec<Stored>, Option<P>)>> + Send + 'a,
@@ -29,7 +29,7 @@ where
     Box::pin(pages.try_flatten())
 }
 
-/// If the last result is `Unavailable`, fills in the same error for the remaining writes; returns whether it did.
+/// After an `Unavailable` the remaining writes get the same error; returns whether they did.
 pub(crate) fn give_up(results: &mut Vec<Result<Version>>, records: &[FlagRecord]) -> bool {
     let Some(Err(error)) = results.last().filter(|_| results.len() < records.len()) else { return false };
     if error.kind() != ErrorKind::Unavailable {

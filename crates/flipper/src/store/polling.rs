@@ -9,12 +9,11 @@ use super::FeatureFlagStore;
 use crate::background;
 use crate::state::{Stored, Updates, Version, Watch, WatchEvent};
 
-/// A list may take this long before the previous one expires.
+/// So long may a list take before the previous one expires.
 const SLOW_LIST: Duration = Duration::from_secs(10);
 
-/// Polls [`list`](FeatureFlagStore::list) once in `every`, and emits the differences.
-///
-/// For stores that want [`watch`](FeatureFlagStore::watch) with another interval than the default's second:
+/// Polls [`list`](FeatureFlagStore::list) once in `every`, and emits the differences; for a [`watch`](FeatureFlagStore::watch) with another
+/// interval than a second:
 ///
 /// ```
 /// # use flipper::FeatureFlagStore;
@@ -84,7 +83,7 @@ pub(crate) fn versions(flags: &[Stored]) -> BTreeMap<String, Version> {
     flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())).collect()
 }
 
-/// The changes since `known`, which then becomes these flags.
+/// `known` then becomes these flags.
 pub(crate) fn differences(
     known: &mut Arc<BTreeMap<String, Version>>,
     flags: Vec<Stored>,

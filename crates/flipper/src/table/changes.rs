@@ -1,5 +1,3 @@
-//! The stream of every change, own or foreign.
-
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -15,7 +13,7 @@ use crate::identity::Identity;
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Updates, WatchEvent};
 
-/// One change of a flag, as [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) reports it.
+/// As [`FeatureFlagClient::changes`](crate::FeatureFlagClient::changes) emits it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Change {
@@ -38,12 +36,12 @@ pub enum Change {
         /// Why.
         corrupt: Corrupt,
     },
-    /// This receiver was too slow, and changes were dropped. A [`Change::Snapshot`] comes next.
+    /// The receiver was too slow, and changes were dropped. A [`Change::Snapshot`] is next.
     Lagged {
-        /// The number of dropped changes, at least.
+        /// How many, at least.
         missed: u64,
     },
-    /// All flags as they are now, ordered by name; all following changes are newer.
+    /// All flags now, ordered by name; what follows is newer.
     Snapshot(Vec<Stored>),
 }
 
@@ -57,7 +55,7 @@ impl Change {
         }
     }
 
-    /// The name of the flag that changed; `None` for `Lagged` and `Snapshot`.
+    /// The flag that changed; `None` for `Lagged` and `Snapshot`.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -67,9 +65,7 @@ impl Change {
     }
 }
 
-/// The stream of changes. It holds up to 1024 for a receiver that is behind, and ends with the last client.
-///
-/// A `futures` stream; [`recv`](Self::recv) needs no further crate.
+/// The stream of changes, a `futures` stream. It keeps up to 1024 for a slow receiver, and ends with the last client.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Changes(Pin<Box<dyn Stream<Item = Change> + Send>>);
 
@@ -83,7 +79,7 @@ impl Changes {
         })))
     }
 
-    /// The next change; `None` once the last client of these flags is dropped.
+    /// The next change, without `futures`; `None` once the last client is dropped.
     pub async fn recv(&mut self) -> Option<Change> {
         self.0.next().await
     }
@@ -106,15 +102,15 @@ impl fmt::Debug for Changes {
 #[derive(Clone, Debug)]
 pub(crate) enum TableEvent {
     Change(Change),
-    /// Versions from before cannot be compared with those after. The changes of the reset were emitted one by one.
+    /// Versions start over. Its changes were emitted one by one.
     Reset,
-    /// A watcher may hold another state of this flag than the table.
+    /// A watcher may hold another state of it than the table.
     Hint(Box<str>),
-    /// The status of the store changed, at this place among the changes.
+    /// The status changed, at this place among the changes.
     Store(About),
 }
 
-/// What a mirror passes on about its store, besides flags.
+/// What a mirror emits about its store, besides flags.
 #[derive(Clone, Debug)]
 pub(crate) enum About {
     Lost(ErrorKind, Arc<str>),
@@ -136,7 +132,7 @@ impl From<About> for WatchEvent {
     }
 }
 
-/// The events after a subscription: all of them, or `Lagged` and a `Snapshot` instead of the missed ones.
+/// What follows a subscription; `Lagged` and a `Snapshot` instead of missed events.
 pub(crate) fn table_events(
     table: Weak<FlagTable>,
     receiver: Receiver<TableEvent>,
@@ -154,7 +150,7 @@ struct Source {
 impl Source {
     async fn recv(&mut self) -> Option<TableEvent> {
         if self.lagged {
-            // The receiver's remaining changes are older than the snapshot, so it is replaced.
+            // Its remaining changes are older than the snapshot.
             let (flags, receiver) = self.table.upgrade()?.snapshot_and_changes();
             self.receiver = receiver;
             self.lagged = false;

@@ -1,4 +1,4 @@
-//! The map from a name to its slot: reads are wait-free, and names are never removed.
+//! From a name to its slot: reads are wait-free, and names are never removed.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,15 +9,15 @@ use foldhash::fast::RandomState;
 use super::slot::Slot;
 
 const FIRST_GROUPS: usize = 8;
-/// More doublings than memory has room for.
+/// More than memory has room for.
 const GENERATIONS: usize = 40;
-/// The number of cells per word of tags; both together fill two cache lines.
+/// Cells per word of tags; both fill two cache lines.
 const GROUP: usize = 7;
 
-/// Open addressing in generations of doubling size. A full generation is copied into the next one and kept, since a reader may still be in
-/// it. All old ones together are as large as the current one.
+/// Open addressing in generations of doubling size. A full one is copied into the next and kept, since a reader may be in it. All old ones
+/// together are as large as the current one.
 ///
-/// On cache lines of its own: the table's lock, which every write writes to, must not slow down reads.
+/// On its own cache lines: writes to the table's lock must not slow down reads.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Index {
@@ -40,18 +40,18 @@ impl Index {
     #[inline]
     pub(super) fn get(&self, name: &str) -> Option<&Arc<Slot>> {
         let hash = self.hasher.hash_one(name);
-        // Acquire: a reader that sees a generation's number sees everything copied into it.
+        // Acquire: a reader that sees a generation's number sees everything in it.
         find(self.generations[self.current.load(Ordering::Acquire)].get()?, hash, name)
     }
 
-    /// Adds a slot for a new name. One writer at a time; `len` is the number of slots.
+    /// One writer at a time; `len` is the number of slots.
     pub(super) fn insert(&self, slot: Arc<Slot>, len: usize) {
         self.make_room(len + 1);
         let generation = self.generation(self.current.load(Ordering::Relaxed));
         place(generation, self.hasher.hash_one(slot.name()), slot);
     }
 
-    /// Makes room for this many names in all, without a generation for each doubling. One writer at a time.
+    /// Room for this many names in all, in one step. One writer at a time.
     pub(super) fn make_room(&self, len: usize) {
         let current = self.current.load(Ordering::Relaxed);
         let mut wanted = current;
@@ -60,7 +60,7 @@ impl Index {
         }
         if wanted > current {
             let new = self.generation(wanted);
-            // Some slots are read before any is cloned: a clone waits for all reads before it, so single reads would each wait for memory.
+            // A clone waits for all reads before it; so some slots are read before any is cloned.
             let mut slots = self.slots().map(|slot| (self.hasher.hash_one(slot.name()), slot));
             let mut batch = Vec::with_capacity(COPIED_AT_ONCE);
             loop {
@@ -91,13 +91,12 @@ const COPIED_AT_ONCE: usize = 64;
 
 type Generation = [Group];
 
-/// A few cells, with a word of tags: a byte of each name's hash, or 0 for an empty cell. One or two cache lines show a slot, or its
-/// absence.
+/// A byte of each name's hash, or 0 for an empty cell, is its tag. One or two cache lines show a slot, or its absence.
 #[derive(Debug)]
 #[repr(C, align(128))]
 struct Group {
     tags: AtomicU64,
-    /// Set once, then never changed, so that readers need no lock and no reclamation.
+    /// Set once, so readers need no lock and no reclamation.
     cells: [OnceLock<Arc<Slot>>; GROUP],
 }
 
@@ -107,8 +106,8 @@ impl Group {
     }
 }
 
-/// The most names: five eighths of the cells. Then nearly every search ends in its first group. With three quarters a search for a missing
-/// name took twice as long; with half, nothing was faster.
+/// Five eighths of the cells, so nearly every search ends in its first group. With three quarters a search for a missing name took twice as
+/// long; half was no faster.
 const fn most(groups: usize) -> usize {
     groups * GROUP / 8 * 5
 }
@@ -117,7 +116,7 @@ const fn most(groups: usize) -> usize {
 fn find<'a>(generation: &'a Generation, hash: u64, name: &str) -> Option<&'a Arc<Slot>> {
     let wanted = tag(hash);
     let mut at = start(generation, hash);
-    // Ends, since some cells are always empty.
+    // Ends: some cells are always empty.
     loop {
         let group = &generation[at];
         // Acquire: a reader that sees a tag sees its cell.
@@ -144,7 +143,7 @@ fn place(generation: &Generation, hash: u64, slot: Arc<Slot>) {
         let group = &generation[at];
         let tags = group.tags.load(Ordering::Relaxed);
         if let Some(cell) = group.cells.get(first_byte(empty_bytes(tags))) {
-            // The cell has no tag yet, so it is empty, and this sets it.
+            // Without a tag it is empty, and this sets it.
             cell.get_or_init(|| slot);
             group.tags.store(tags | (tag(hash) << (first_byte(empty_bytes(tags)) * 8)), Ordering::Release);
             return;
@@ -155,7 +154,7 @@ fn place(generation: &Generation, hash: u64, slot: Arc<Slot>) {
 
 #[inline]
 fn start(generation: &Generation, hash: u64) -> usize {
-    // `foldhash` mixes into all bits, so the low ones serve.
+    // `foldhash` mixes into all bits.
     #[expect(clippy::cast_possible_truncation, reason = "more groups than that do not fit the memory")]
     let low = hash as usize;
     low & (generation.len() - 1)
@@ -169,20 +168,20 @@ fn next(generation: &Generation, at: usize) -> usize {
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = LOW_BITS << 7;
 
-/// Never 0. From the high bits, since the low ones choose the group.
+/// Never 0. The low bits choose the group.
 #[inline]
 const fn tag(hash: u64) -> u64 {
     (hash >> 57) | 0x80
 }
 
-/// The high bit of each byte that equals this tag. By carry, the byte above such a one may have it too; names are compared anyway.
+/// The high bit of each equal byte. By carry the byte above may have it too; names are compared anyway.
 #[inline]
 const fn bytes_equal(tags: u64, tag: u64) -> u64 {
     let differing = tags ^ (LOW_BITS * tag);
     differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS
 }
 
-/// The high bit of each cell's tag that is 0.
+/// The high bit of each tag that is 0.
 #[inline]
 const fn empty_bytes(tags: u64) -> u64 {
     !tags & (HIGH_BITS >> 8)

@@ -20,19 +20,19 @@ use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
-/// How a change arrived, for the log.
+/// For the log.
 pub(crate) const BY_LIST: &str = "list of all flags";
-/// The version of a deletion without a version of the store; older than any other.
+/// For a deletion of unknown version; older than any other.
 const UNKNOWN: Version = Version::ordered(0);
-/// How many changes a receiver may be behind before it lags.
+/// A receiver further behind than this lags.
 const CHANGES_KEPT: usize = 1024;
 
-/// The flags in this process's memory: checks read it, and a [`LocalFeatureFlagStore`] keeps it current.
+/// The flags in memory: checks read it, and a [`LocalFeatureFlagStore`] keeps it current.
 ///
-/// Reads take no lock and write to no shared memory. Writers take turns, and the cost of a write does not grow with the number of flags,
-/// except that a new name without room doubles the table, while other writes wait.
+/// Reads take no lock and write to no shared memory. Writers take turns. A write costs the same for any number of flags, but a new name
+/// without room doubles the table, while other writes wait.
 ///
-/// Names are never removed: each takes 180 to 230 bytes, plus its length if over 30, even deleted. Reading a missing name adds nothing.
+/// Names are never removed: each takes 180 to 230 bytes, plus its length if over 30. Reading a missing name adds nothing.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -68,7 +68,6 @@ impl FlagTable {
         Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(CHANGES_KEPT) }
     }
 
-    /// With another limit for receivers that lag.
     #[cfg(all(test, feature = "thrift"))]
     pub(crate) fn keeping(changes: usize) -> Self {
         Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(changes) }
@@ -88,19 +87,19 @@ impl FlagTable {
         all
     }
 
-    /// Takes in a state of a flag, if its ordered version is newer than the table's; returns whether it did. Opaque versions are always
-    /// taken in: the caller decides before the call which is newer.
+    /// Takes in a state of a flag, if its version is opaque, or newer than the table's; returns whether it did. Of opaque ones the caller
+    /// knows which is newer.
     pub fn apply(&self, stored: Stored) -> bool {
         let Stored { name, version, record } = stored;
         self.take_newer(&name, version, Some(record))
     }
 
-    /// Takes in the deletion of a flag, by the same rule as [`apply`](Self::apply).
+    /// Takes in a deletion, as [`apply`](Self::apply).
     pub fn remove(&self, name: &str, version: Version) -> bool {
         self.take_newer(name, version, None)
     }
 
-    /// Takes in a state whatever its version: the caller has decided that it is newer. `way`: how it arrived, for the log.
+    /// Takes in a state that the caller knows is newer. `way`: for the log.
     pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
         let mut writer = self.writer.lock();
@@ -131,7 +130,7 @@ impl FlagTable {
         }
     }
 
-    /// Removes the flag whatever its version. `number`: the number of the deletion, if it is known.
+    /// Removes the flag whatever its version. `number`: of the deletion, if known.
     pub(crate) fn take_away(&self, name: &str, number: Option<u64>, way: &'static str) {
         // An unknown name needs no tombstone.
         if let Some(slot) = self.index.get(name) {
@@ -145,7 +144,7 @@ impl FlagTable {
         self.send(|| event);
     }
 
-    /// Replaces all flags by these, whatever their versions: for a store that was replaced or restarted empty, whose numbers start again.
+    /// Replaces all flags, whatever their versions: the store was replaced or restarted empty, and its numbers start again.
     pub fn reset(&self, flags: Vec<Stored>) {
         let mut writer = self.writer.lock();
         let kept: HashSet<&str, RandomState> = flags.iter().map(|flag| flag.name.as_str()).collect();
@@ -157,7 +156,7 @@ impl FlagTable {
             if kept.contains(slot.name()) {
                 continue;
             }
-            // No tombstone: its number could be above the store's next number.
+            // No tombstone: the store's next number could be lower.
             slot.set(None);
             if existed {
                 vanished += 1;
@@ -192,7 +191,7 @@ impl FlagTable {
         Changes::new(Arc::downgrade(self), self.changes.subscribe())
     }
 
-    /// The events of [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) for a store whose table is always current.
+    /// For [`FeatureFlagStore::watch`](crate::FeatureFlagStore::watch) of a store whose table is always current.
     pub(crate) fn watch(self: &Arc<Self>) -> Watch<'static> {
         let (flags, receiver) = self.snapshot_and_changes();
         Box::pin(
@@ -201,9 +200,9 @@ impl FlagTable {
         )
     }
 
-    /// The events of a receiver as those of a watch. Each shows the table's state at the time it is received, never an older one.
+    /// A receiver's events as those of a watch. Each shows the table's state when it is received, never an older one.
     ///
-    /// `confirmed`: the time up to which the table has all changes of the store, and how long that holds.
+    /// `confirmed`: up to when the table has all changes, and how long that holds.
     pub(crate) fn events<F: Fn() -> (Option<Instant>, Option<Duration>) + Send>(
         self: &Arc<Self>,
         receiver: broadcast::Receiver<TableEvent>,
@@ -212,9 +211,9 @@ impl FlagTable {
         let table = Arc::downgrade(self);
         table_events(table.clone(), receiver).filter_map(move |event| {
             let event = match event {
-                // Versions start again after a reset.
+                // After a reset versions start again.
                 TableEvent::Change(Change::Snapshot(_)) | TableEvent::Reset => {
-                    // In this order: the list has everything confirmed until then.
+                    // Before the list, which then has everything confirmed.
                     let (read_at, valid_for) = confirmed();
                     table.upgrade().map(|table| WatchEvent::Reset { flags: table.list(), read_at, valid_for })
                 }
@@ -235,14 +234,13 @@ impl FlagTable {
         Some(match entry.to_stored(&name) {
             Some(flag) => WatchEvent::Changed { flag, read_at: None },
             None => {
-                // `UNKNOWN` is not a number of the store's, and would be older than any.
+                // It is no number of the store's.
                 let version = Some(entry.version.clone()).filter(|version| *version != UNKNOWN);
                 WatchEvent::Removed { name, version, read_at: None }
             }
         })
     }
 
-    /// All flags at one moment, and a receiver of everything after it.
     pub(crate) fn snapshot_and_changes(&self) -> (Vec<Stored>, broadcast::Receiver<TableEvent>) {
         let _no_change_in_between = self.writer.lock();
         (self.list(), self.changes.subscribe())
@@ -301,7 +299,7 @@ impl FlagTable {
 
     fn send(&self, event: impl FnOnce() -> TableEvent) {
         if self.changes.receiver_count() > 0 {
-            // Fails if the last receiver was dropped in between.
+            // The last receiver may be dropped by now.
             let _ = self.changes.send(event());
         }
     }

@@ -8,20 +8,20 @@ use crate::evaluation::{Environment, Evaluation, Plan, Reason};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
 
-/// The result of a check by one atomic load. An integer, so that the answer is computed without a branch, which the CPU would mispredict.
+/// A check by one atomic load. An integer, to be read without a branch, which the CPU would mispredict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer(u8);
 
-/// The shift of the answers with attributes. They are the top bits, so that no mask is needed.
+/// The top bits have the answers with attributes: they need no mask.
 const WITH_CONTEXT: u8 = 6;
 const HAS_CONDITIONS: u8 = 1 << 2;
 
 impl Answer {
-    /// The flag is missing or unreadable: use the default of the call.
+    /// Missing or unreadable: use the default.
     pub(crate) const ABSENT: Self = Self(0);
     pub(crate) const OFF: Self = Self(1);
     pub(crate) const ON: Self = Self(2);
-    /// It depends on attributes, time or randomness. Or the flag is being changed.
+    /// It depends on attributes, time or randomness, or is being changed.
     pub(crate) const EVALUATE: Self = Self(3);
 
     fn settled(answer: Option<bool>) -> Self {
@@ -50,7 +50,7 @@ pub(crate) struct Entry {
 
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Deleted. The version is kept to recognise an older state that arrives late.
+    /// Deleted; the version recognises an older state that arrives late.
     Absent,
     Present {
         record: Arc<FlagRecord>,
@@ -83,7 +83,7 @@ impl Entry {
         Self { version, state: State::Absent }
     }
 
-    /// Whether both states differ at most in their versions.
+    /// Whether they differ in their versions at most.
     pub(super) fn is_same_state(&self, other: &Self) -> bool {
         match (&self.state, &other.state) {
             (State::Absent, State::Absent) => true,
@@ -106,7 +106,7 @@ impl Entry {
         Some(Stored { name: name.to_owned(), version: self.version.clone(), record })
     }
 
-    /// The answer with its reason; `default` if the flag is missing or unreadable.
+    /// `default` if the flag is missing or unreadable.
     pub(crate) fn evaluate(
         entry: Option<&Self>,
         name: &str,
@@ -135,11 +135,11 @@ impl Entry {
 
 /// The state of one name.
 ///
-/// A new entry is set in three steps, each valid on its own: `answers` becomes `EVALUATE`, `entry` is replaced, `answers` becomes the new
-/// answers. So a check may find a newer entry than its `answers`, never an older one, and a reader of the new entry never gets the old
-/// `answers` again. `tests/table_model.rs` tries all orders.
+/// An entry is set in three steps: `answers` becomes `EVALUATE`, `entry` is replaced, `answers` becomes the new answers. So a check may
+/// find a newer entry than its `answers`, never an older one, and no reader of the new entry then gets the old `answers`.
+/// `tests/table_model.rs` tries all orders.
 #[derive(Debug)]
-// In this order after the counts of the `Arc`, so that a search by name reads one cache line or two neighbours.
+// In this order after the counts of the `Arc`, a search by name reads one cache line or two neighbours.
 #[repr(C)]
 pub(crate) struct Slot {
     answers: AtomicU8,
@@ -148,7 +148,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// With its first entry: setting one later costs more, since there may be readers.
+    /// With its first entry: a later one costs more, since there may be readers.
     pub(crate) fn new(name: &str, entry: Option<Arc<Entry>>) -> Self {
         Self {
             answers: AtomicU8::new(answers(entry.as_deref())),
@@ -189,7 +189,7 @@ impl Slot {
         self.entry.load()
     }
 
-    /// One writer at a time. `None`: as if the name had never been used.
+    /// One writer at a time. `None`: as if the name was never used.
     pub(super) fn set(&self, entry: Option<Arc<Entry>>) {
         let answers = answers(entry.as_deref());
         self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
@@ -202,7 +202,7 @@ fn answers(entry: Option<&Entry>) -> u8 {
     entry.map_or(Answer::pair(Answer::ABSENT, Answer::ABSENT), Entry::answers)
 }
 
-/// A name, stored inside the slot if it is not long.
+/// Inside the slot if it is short.
 #[derive(Debug)]
 enum Name {
     Short { len: u8, bytes: [u8; Self::SHORT] },
@@ -210,7 +210,7 @@ enum Name {
 }
 
 impl Name {
-    /// With this many bytes, the slot and the counts of its `Arc` take 64 bytes.
+    /// So slot and counts of its `Arc` take 64 bytes.
     const SHORT: usize = 30;
 
     fn new(name: &str) -> Self {

@@ -10,7 +10,7 @@ use tokio::task::{self, JoinHandle};
 use crate::overrides::holders::Carried;
 use crate::overrides::next_number;
 
-/// The overrides that hold here, to pass on to another task or thread, where they would not hold.
+/// The overrides that hold here, for another task or thread, where they would not.
 ///
 /// ```
 /// use flipper::testing::Overrides;
@@ -26,7 +26,7 @@ use crate::overrides::next_number;
 /// });
 /// ```
 ///
-/// They are shared, not copied: when a guard is dropped, its override ends everywhere.
+/// They are shared: when a guard is dropped, its override ends everywhere.
 #[derive(Clone)]
 pub struct Overrides(Arc<Carried>);
 
@@ -37,14 +37,13 @@ impl Overrides {
         Self(Arc::new(Carried::here(next_number())))
     }
 
-    /// Runs a function under them. Overrides that the function makes hold for these `Overrides` alone.
+    /// Runs a function under them. Those that it makes hold for these `Overrides` alone.
     pub fn run<T>(&self, function: impl FnOnce() -> T) -> T {
         let _entered = self.0.enter();
         function()
     }
 
-    /// The future, which runs under them wherever it is polled. Overrides that it makes hold for it alone: for parts of one task, as in
-    /// `join!`.
+    /// Runs a future under them, wherever it is polled. Those that it makes hold for it alone: for parts of one task, as in `join!`.
     ///
     /// ```
     /// use flipper::testing::Overrides;
@@ -76,7 +75,7 @@ impl fmt::Debug for Overrides {
 
 struct Attached<F> {
     carried: Arc<Carried>,
-    /// Boxed, so that no pin must be projected; tests can afford it.
+    /// Boxed: no pin to project; tests can afford it.
     future: Pin<Box<F>>,
 }
 
@@ -93,7 +92,7 @@ impl<F: Future> Future for Attached<F> {
 ///
 /// # Panics
 ///
-/// As `tokio::spawn`, outside of a tokio runtime.
+/// Outside of a tokio runtime.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
@@ -106,7 +105,7 @@ where
 ///
 /// # Panics
 ///
-/// As `tokio::task::spawn_blocking`, outside of a tokio runtime.
+/// Outside of a tokio runtime.
 pub fn spawn_blocking<F, T>(function: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -120,7 +119,7 @@ where
 ///
 /// # Panics
 ///
-/// As `std::thread::spawn`, if the system cannot start a thread.
+/// If the system cannot start a thread.
 pub fn spawn_thread<F, T>(function: F) -> thread::JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -18,8 +18,7 @@ use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 
-/// A store with the faults of a network: it fails, is slow, and loses its connection on command. Otherwise it behaves as the wrapped store.
-/// Clones share store and faults.
+/// A store with the faults of a network, on command: it fails, is slow, loses its connection. Clones share store and faults.
 ///
 /// ```
 /// use flipper::testing::FailingStore;
@@ -40,8 +39,7 @@ use crate::table::FlagTable;
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// Wrapped in a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore), it shows what your program does while a networked store is
-/// unreachable.
+/// In a [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore) it shows what your program does during an outage.
 pub struct FailingStore<S = MemoryFeatureFlagStore> {
     store: Arc<S>,
     shared: Arc<Shared>,
@@ -55,43 +53,42 @@ struct Shared {
 #[derive(Clone, Copy, Default)]
 struct Connection {
     lost_since: Option<SystemTime>,
-    /// How often it was lost: a call fails if this grew during the call, even if the connection is back.
+    /// A call fails if this grew meanwhile, even if the connection is back.
     losses: u64,
 }
 
 #[derive(Default)]
 struct Faults {
     every_call: Option<ErrorKind>,
-    /// How many of the next calls fail, and how.
     next_calls: Option<(usize, ErrorKind)>,
     answers_lost: usize,
     delay: Duration,
 }
 
 impl<S: FeatureFlagStore> FailingStore<S> {
-    /// This store, without faults so far.
+    /// Without faults.
     #[must_use]
     pub fn new(store: S) -> Self {
         let shared = Shared { faults: Mutex::default(), connection: watch::Sender::default() };
         Self { store: Arc::new(store), shared: Arc::new(shared) }
     }
 
-    /// Makes every call fail with this kind of error, without effect, until [`recover`](Self::recover).
+    /// Fails every call, without effect, until [`recover`](Self::recover).
     pub fn fail(&self, kind: ErrorKind) {
         self.faults().every_call = Some(kind);
     }
 
-    /// Makes this many calls fail, without effect.
+    /// Fails this many calls, without effect.
     pub fn fail_next(&self, calls: usize, kind: ErrorKind) {
         self.faults().next_calls = Some((calls, kind));
     }
 
-    /// Loses the answers of this many writes: each happens, and returns an `Unavailable` with an unknown outcome.
+    /// Loses the answers of this many writes: each happens, and is `Unavailable` with an unknown outcome.
     pub fn lose_next_answers(&self, writes: usize) {
         self.faults().answers_lost = writes;
     }
 
-    /// Makes every call take this much longer.
+    /// Delays every call.
     pub fn delay(&self, delay: Duration) {
         self.faults().delay = delay;
     }
@@ -112,7 +109,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         self.shared.connection.send_if_modified(|connection| connection.lost_since.take().is_some());
     }
 
-    /// Ends all faults: errors, delays, lost answers and the lost connection.
+    /// Ends all faults.
     pub fn recover(&self) {
         *self.faults() = Faults::default();
         self.reconnect();
@@ -126,7 +123,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         *self.shared.connection.borrow()
     }
 
-    /// Before a call: waits and fails as commanded. Returns the argument of [`end`](Self::end).
+    /// Waits and fails as commanded. Returns the argument of [`end`](Self::end).
     async fn begin(&self) -> Result<u64> {
         let losses = self.connection().losses;
         let delay = self.faults().delay;
@@ -143,7 +140,7 @@ impl<S: FeatureFlagStore> FailingStore<S> {
         }
     }
 
-    /// After a call: fails if the connection was lost meanwhile.
+    /// Fails if the connection was lost meanwhile.
     fn end<T>(&self, losses: u64, result: T) -> Result<T> {
         let connection = self.connection();
         let is_whole = connection.lost_since.is_none() && connection.losses == losses;
@@ -214,11 +211,11 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         let mut following = Following {
             store: self,
             connection: self.shared.connection.subscribe(),
-            // One less while the connection is lost, so that `Lost` is emitted first.
+            // One less while the connection is lost, for `Lost` to come first.
             losses: connection.losses - u64::from(connection.lost_since.is_some()),
             events: None,
         };
-        // The watch begins now, not with its first poll.
+        // Not with its first poll.
         if connection.lost_since.is_none() {
             following.events = Some(self.store.watch());
         }
@@ -297,7 +294,6 @@ impl<S: LocalFeatureFlagStore> LocalFeatureFlagStore for FailingStore<S> {
     }
 }
 
-/// A watch that is cut off with the connection.
 struct Following<'a, S> {
     store: &'a FailingStore<S>,
     connection: watch::Receiver<Connection>,
@@ -322,13 +318,13 @@ impl<S: FeatureFlagStore> Following<'_, S> {
             match &mut self.events {
                 Some(events) => match future::select(events.next(), changed).await {
                     Either::Left((Some(event), _)) => return event,
-                    // A watch never ends by itself; if one does, only a new connection can replace it.
+                    // If a watch ends, against the contract, only a new connection can replace it.
                     Either::Left((None, changed)) => {
                         let _ = changed.await;
                     }
                     Either::Right(_) => {}
                 },
-                // Cannot fail: the sender lives as long as the store.
+                // The sender lives as long as the store.
                 None => {
                     let _ = changed.await;
                 }

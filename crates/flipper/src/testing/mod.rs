@@ -1,4 +1,4 @@
-//! For the tests of programs that use flags (feature `testing`): overrides of flags, and stores that record their calls or fail on command.
+//! For tests of programs with flags (feature `testing`): overrides, and stores that record calls or fail on command.
 //!
 //! ```
 //! use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, override_flags};
@@ -17,17 +17,11 @@
 //!
 //! # Where an override holds
 //!
-//! Tests run concurrently and often share one client, in a `static` of the program. So an override holds only
+//! Tests run concurrently and often share one client. So an override holds only for the tokio task that made it, or outside of one for the
+//! thread, with all tasks of a runtime on it; and for what these start by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or pass on
+//! with [`Overrides`]. The [guide](crate::_guide::in_application) has all cases.
 //!
-//! - for the tokio task that made it, on any thread;
-//! - outside of a task (a plain `#[test]`, or the body of a `#[tokio::test]`): for the thread that made it, and for all tasks of a runtime
-//!   on it, as `#[tokio::test]` makes by default;
-//! - for what one of these starts by [`spawn`], [`spawn_blocking`] or [`spawn_thread`], or passes on with [`Overrides`].
-//!
-//! It ends with its guard, also by a panic, in all those places at once. Of two overrides of one flag the newer one holds.
-//!
-//! It holds for the clients of one set of flags: clones of the client, handles, scopes, and clients of the same store in memory. It is the
-//! answer of every check, whatever the attributes, including `fetch_enabled`; [`evaluate`] returns
+//! It ends everywhere with its guard, also by a panic. Of two overrides of one flag the newer one holds. [`evaluate`] returns
 //! [`Reason::Overridden`](crate::evaluation::Reason::Overridden). The flag itself is not changed, and need not exist.
 //!
 //! [`evaluate`]: crate::FeatureFlagClient::evaluate

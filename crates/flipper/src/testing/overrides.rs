@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::client::FeatureFlagClient;
 use crate::overrides::{self, OverrideGuard};
 
-/// [`override_flags!`](crate::override_flags!) for names and answers that are made at run time.
+/// [`override_flags!`](crate::override_flags!) for names and answers made at run time.
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -24,7 +24,7 @@ pub fn override_flags<M, N: AsRef<str>>(
     overrides::add(features.flags(), answers)
 }
 
-/// Overrides flags for this test alone, until the returned guard is dropped.
+/// Overrides flags for this test, until the guard is dropped.
 ///
 /// ```
 /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore, override_flags};
@@ -35,8 +35,8 @@ pub fn override_flags<M, N: AsRef<str>>(
 /// assert!(!features.is_enabled_or("OLD_CHECKOUT", true));
 /// ```
 ///
-/// The first argument is a client, or something that dereferences to one, such as a `LazyLock`; a name is a string or a
-/// [`FeatureFlag`](crate::FeatureFlag). [`flipper::testing`](crate::testing) explains where an override holds.
+/// The first argument is a client, or dereferences to one; a name is a string or a [`FeatureFlag`](crate::FeatureFlag).
+/// [`flipper::testing`](crate::testing) explains where an override holds.
 #[macro_export]
 macro_rules! override_flags {
     ($features:expr, $($name:expr => $answer:expr),+ $(,)?) => {

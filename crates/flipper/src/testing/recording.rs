@@ -13,7 +13,7 @@ use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
 
-/// Records the calls of another store, in the order in which they began. Clones share store and list.
+/// Records the calls of another store, in the order of their beginnings. Clones share store and list.
 ///
 /// ```
 /// use flipper::testing::RecordingStore;
@@ -54,21 +54,21 @@ pub enum Call {
     Put {
         /// What to write.
         record: Arc<FlagRecord>,
-        /// Under what condition.
+        /// The condition.
         when: Precondition,
     },
     /// [`FeatureFlagStore::put_all`].
     PutAll {
         /// What to write.
         records: Vec<FlagRecord>,
-        /// Under what condition each.
+        /// The condition of each.
         when: Precondition,
     },
     /// [`FeatureFlagStore::delete`].
     Delete {
         /// The flag.
         name: String,
-        /// Under what condition.
+        /// The condition.
         when: Precondition,
     },
     /// [`FeatureFlagStore::list`].
@@ -124,7 +124,7 @@ impl<S> RecordingStore<S> {
         self.list_of_calls().clone()
     }
 
-    /// The calls since the last time; the list starts empty again.
+    /// The calls since the last time.
     #[must_use]
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *self.list_of_calls())

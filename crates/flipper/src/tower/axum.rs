@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::scope::Scope;
 
-/// The scope that a [`ScopeLayer`](super::ScopeLayer) has put into the request (feature `axum`).
+/// The scope that a [`ScopeLayer`](super::ScopeLayer) made (feature `axum`).
 impl<S: Sync> FromRequestParts<S> for Scope {
     type Rejection = NoScope;
 
@@ -17,7 +17,7 @@ impl<S: Sync> FromRequestParts<S> for Scope {
     }
 }
 
-/// The scope, if a [`ScopeLayer`](super::ScopeLayer) has put one into the request (feature `axum`).
+/// The scope, if there is a [`ScopeLayer`](super::ScopeLayer) (feature `axum`).
 impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     type Rejection = Infallible;
 

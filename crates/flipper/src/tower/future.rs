@@ -40,7 +40,7 @@ impl<F, G> fmt::Debug for ResponseFuture<F, G> {
 }
 
 pin_project! {
-    /// The response future of a service that must first become ready.
+    /// The response future of a service that must first be ready.
     pub struct Oneshot<T: Service<R>, R> {
         #[pin]
         step: Step<T, R, T::Future>,
@@ -70,7 +70,7 @@ impl<T: Service<R>, R> Future for Oneshot<T, R> {
             match step.as_mut().project() {
                 StepProjection::Waiting { service, request } => {
                     ready!(service.poll_ready(context))?;
-                    // Present until the next line replaces it by the call.
+                    // Present until the call.
                     let Some(request) = request.take() else { return Poll::Pending };
                     let future = service.call(request);
                     step.set(Step::Called { future });

@@ -1,5 +1,3 @@
-//! A service that is available while a flag is on.
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +13,12 @@ use super::when_off::{NotFound, OrResponse, OrService, WhenOff};
 use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::scope::Scope;
 
-/// A layer that passes requests to the service while a flag is on. While it is off, the response is 404 with an empty body, or that of
+/// A layer that passes requests to the service while a flag is on. Else the response is an empty 404, or that of
 /// [`or_service`](Self::or_service) or [`or_response`](Self::or_response).
 ///
-/// If the request has a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, the scope is checked: with its
-/// attributes, and with the same answer as in the handler. Other requests are checked without attributes: **conditions are ignored**, and a
-/// flag for a few callers is on for all. The first such request is logged as a warning.
+/// A request with a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, gets the scope's answer, as in the
+/// handler. Others have no attributes: **conditions are ignored**, and a flag for a few callers is on for all; the first such request is
+/// logged as a warning.
 ///
 /// ```
 /// use flipper::tower::FeatureGate;
@@ -36,7 +34,7 @@ use crate::scope::Scope;
 /// ```
 #[derive(Clone)]
 pub struct FeatureGate<O = NotFound> {
-    /// Behind one pointer: services are cloned for each request or connection.
+    /// One pointer: services are cloned for each request or connection.
     gate: Arc<Gate>,
     when_off: O,
 }
@@ -59,15 +57,13 @@ impl FeatureGate {
         Self { gate: Arc::new(Gate { flag, has_warned: AtomicBool::new(false) }), when_off: NotFound }
     }
 
-    /// While the flag is off, requests go to this service.
-    ///
-    /// It is cloned for each such request, and waited for if it is not ready; requests for the gated service never wait for it.
+    /// While the flag is off, requests go to this service. It is cloned for each, and waited for only then.
     #[must_use]
     pub fn or_service<T>(self, service: T) -> FeatureGate<OrService<T>> {
         FeatureGate { gate: self.gate, when_off: OrService::new(service) }
     }
 
-    /// While the flag is off, this closure makes the response from the request's parts.
+    /// While the flag is off, this closure responds, from the request's parts.
     #[must_use]
     pub fn or_response<F, B>(self, respond: F) -> FeatureGate<OrResponse<F>>
     where

@@ -1,7 +1,7 @@
-//! Flags in HTTP services made of `tower` layers (feature `tower`): axum, tonic, hyper.
+//! Flags in HTTP services of `tower` layers (feature `tower`): axum, tonic, hyper.
 //!
-//! - [`FeatureGate`]: a service that is available while a flag is on; else 404, another service, or a response of your own.
-//! - [`ScopeLayer`]: a [`Scope`] for each request, for the gates and handlers inside it. Handlers of axum take it as argument.
+//! - [`FeatureGate`]: a service while a flag is on; else 404, another service, or your own response.
+//! - [`ScopeLayer`]: a [`Scope`] for each request, for gates, handlers, and as an argument of axum's handlers.
 //!
 //! ```
 //! use flipper::tower::{FeatureGate, ScopeLayer};

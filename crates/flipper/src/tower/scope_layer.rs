@@ -10,10 +10,9 @@ use tower_service::Service;
 use crate::client::{Checks, FeatureFlagClient};
 use crate::context;
 
-/// A layer that puts a [`Scope`](crate::Scope) into the extensions of each request, with the attributes that a closure makes of its parts.
-///
-/// Put it around the [`FeatureGate`](super::FeatureGate)s and handlers that use the scope, and inside the layers that add what the closure
-/// reads, such as authentication. It replaces an existing scope.
+/// A layer that puts a [`Scope`](crate::Scope) into each request's extensions, with the attributes that a closure makes of its parts. It
+/// belongs around the [`FeatureGate`](super::FeatureGate)s and handlers that use the scope, and inside the layers that add what the closure
+/// reads.
 ///
 /// ```
 /// use flipper::tower::ScopeLayer;

@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use super::future::Oneshot;
 
-/// How a [`FeatureGate`](super::FeatureGate) responds while its flag is off: [`NotFound`], [`OrService`] or [`OrResponse`].
+/// What a [`FeatureGate`](super::FeatureGate) responds while its flag is off: [`NotFound`], [`OrService`] or [`OrResponse`].
 pub trait WhenOff<B, Response, Error>: sealed::Sealed {
     /// The response future.
     type Future: Future<Output = Result<Response, Error>>;
@@ -54,7 +54,7 @@ impl<B, T: Service<Request<B>> + Clone> WhenOff<B, T::Response, T::Error> for Or
     type Future = Oneshot<T, Request<B>>;
 
     fn respond(&mut self, request: Request<B>) -> Self::Future {
-        // A new clone, made ready on demand: polling it ready without calling it could hold a permit of a concurrency limit.
+        // A clone, made ready on demand: one that is ready but not called could hold a permit of a concurrency limit.
         Oneshot::new(self.service.clone(), request)
     }
 }

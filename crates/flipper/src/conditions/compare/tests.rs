@@ -3,7 +3,7 @@ use std::io::Read;
 use super::*;
 use crate::json::Json;
 
-/// Each pair of 70 values under all operators, as Python 3.11 answered: 1, 0, or E for a `TypeError`.
+/// 70 values in pairs under all operators, as in Python 3.11: 1, 0, or E for a `TypeError`.
 #[test]
 fn all_pairs_are_pythons() {
     let packed = include_bytes!("../../../tests/golden/compare.jsonl.gz");

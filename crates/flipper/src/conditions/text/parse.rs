@@ -30,7 +30,7 @@ struct Parser {
 
 impl Parser {
     fn peek(&self) -> &Token {
-        // The last token is the end, and is never consumed.
+        // The end is never consumed.
         &self.tokens[self.next.min(self.tokens.len() - 1)]
     }
 
@@ -103,7 +103,7 @@ impl Parser {
     }
 }
 
-/// A number, `true`, `false` or `null`; any other word is a string.
+/// Any other word is a string.
 fn scalar(word: &str) -> Json {
     Json::parse_strict(word).unwrap_or_else(|_| Json::from(word))
 }

@@ -1,5 +1,3 @@
-//! Prints a condition so that it parses again.
-
 use std::fmt::{self, Write};
 
 use super::tokens::{Kind, tokens};
@@ -26,7 +24,7 @@ impl fmt::Display for Condition {
                 Operator::In => " in ",
                 Operator::NotIn => " not in ",
             })?;
-            // Other programs store these; the grammar has no form for this meaning of `in`.
+            // Stored by other programs; the grammar lacks this `in`.
             f.write_str(match (operator, value) {
                 (Operator::In | Operator::NotIn, Json::String(_)) => "the text ",
                 (Operator::In | Operator::NotIn, Json::Object(_)) => "the keys of ",
@@ -45,7 +43,7 @@ fn write_variable(variable: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if is_word && !is_odd { f.write_str(variable) } else { write_text(variable, f) }
 }
 
-/// As JSON, with letters beyond ASCII unescaped.
+/// With letters beyond ASCII unescaped.
 fn write_value(value: &Json, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match value {
         Json::String(text) => write_text(text, f),
@@ -61,7 +59,7 @@ fn write_value(value: &Json, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// In quotes. Characters that would control a terminal or change the writing direction are escaped.
+/// Escapes what would control a terminal or change the writing direction.
 fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('"')?;
     for c in text.chars() {
@@ -70,7 +68,7 @@ fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,
-            // None of them is beyond U+FFFF.
+            // None is beyond U+FFFF.
             c if is_unprintable(c) => write!(f, "\\u{:04x}", u32::from(c))?,
             c => f.write_char(c)?,
         }

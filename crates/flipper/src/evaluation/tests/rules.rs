@@ -1,5 +1,3 @@
-//! Which rule decides, and the reason that is returned.
-
 use super::*;
 
 fn reason(plan: &Plan, attributes: &dyn Attributes) -> (bool, Reason) {
@@ -70,7 +68,7 @@ fn deny_always_wins() {
     assert_eq!(reason(&plan, &context! { is_admin: true, age: 17, country: "YY" }), (true, Reason::ConditionsMet));
     // The context lacks one of its attributes.
     assert_eq!(reason(&plan, &context! { is_admin: true, country: "XX" }), (true, Reason::ConditionsMet));
-    // A wrong type does not let a caller pass.
+    // A wrong type lets no caller pass.
     let mismatch = Reason::TypeMismatch {
         variable: "age".into(),
         operator: Operator::Lt,
@@ -186,7 +184,7 @@ fn a_strict_flag_needs_all_attributes_of_its_conditions() {
     let failed = Reason::ConditionFailed { variable: "plan".into(), operator: Operator::Eq };
     assert_eq!(reason(&strict, &context! { plan: "free" }), (false, failed));
     assert_eq!(strict.settled_without_context(), Some(false));
-    // Without conditions strictness has no effect.
+    // Strictness has no effect then.
     let plain = plan(r#""strict_conditions": true"#);
     assert_eq!(reason(&plain, &context! {}), (true, Reason::Enabled));
 }
