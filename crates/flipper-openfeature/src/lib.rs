@@ -35,8 +35,8 @@
 //! | string, int, float | `FLAG` | `value` in the client data |
 //! | struct | `FLAG` | all of the client data |
 //!
-//! There is a value while the flag is on for the context, else the error `FLAG_OFF`, so that the caller's
-//! default applies. A float may be stored as an integer. A null in an object is omitted.
+//! There is a value while the flag is on for the context, else the error `FLAG_OFF`, so that the caller's default applies. A float may be
+//! stored as an integer. A null in an object is omitted.
 //!
 //! # Context
 //!
@@ -64,8 +64,8 @@
 //! With an error the SDK's client returns no value; fall back to that of a flag that is off.
 //!
 //! A flag's metadata has the strings, numbers and booleans of its client data, and `flipper.reason`,
-//! [`flipper.reason_code`](flipper::evaluation::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and
-//! `flipper.not_given`: attributes that the flag uses and the context lacks, so that **conditions on them were skipped**.
+//! [`flipper.reason_code`](flipper::evaluation::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and `flipper.not_given`:
+//! attributes that the flag uses and the context lacks, so that **conditions on them were skipped**.
 
 mod context;
 mod provider;

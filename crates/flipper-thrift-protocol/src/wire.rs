@@ -48,8 +48,8 @@ impl Wire {
     /// Detects both from the first five bytes of a connection, which stay unread.
     ///
     /// A message begins with 0x80 (binary, strict), 0x82 (compact), or four bytes with the length of the method's name (binary, not
-    /// strict). A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them, since
-    /// a name begins with a letter.
+    /// strict). A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them: a name begins with a
+    /// letter.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Wire {
     pub fn input<'a, R: io::Read + 'a>(self, reader: R, limits: &Limits) -> Box<dyn TInputProtocol + 'a> {
         let configuration = limits.configuration();
         match self.protocol {
-            // Not strict: it accepts messages of both kinds.
+            // Not strict accepts both kinds.
             Protocol::Binary | Protocol::NonStrictBinary => {
                 Box::new(TBinaryInputProtocol::with_config(reader, false, configuration))
             }

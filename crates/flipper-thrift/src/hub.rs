@@ -14,15 +14,15 @@ use futures_util::{FutureExt, StreamExt};
 
 use self::state::{Answer, State, random};
 
-/// The number of changes kept; a client further behind reads all flags.
+/// A client further behind reads all flags.
 const KEPT: usize = 4096;
 
-/// Pause after the watch of the store ended, which it never should.
+/// A watch should never end.
 const RESTART: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Hub {
-    /// One for each start of the server.
+    /// Of this start of the server.
     pub(crate) id: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -36,7 +36,7 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// Follows the store, and restarts a watch that ends.
+    /// Restarts a watch that ends.
     pub(crate) async fn follow(&self, store: &dyn FeatureFlagStore) {
         loop {
             let mut events = store.watch();
@@ -62,7 +62,7 @@ impl Hub {
         }
     }
 
-    /// Answers `Watch`: at once if there is something to report, else after `timeout`.
+    /// At once if there is something to report, else after `timeout`.
     pub(crate) fn watch(&self, cursor: Option<&str>, timeout: Duration) -> Result<WatchResult> {
         let came = Instant::now();
         let deadline = came + timeout;
@@ -85,7 +85,7 @@ impl Hub {
         (state.store.clone(), state.doubt.reason(now), state.doubt.confirmed_ms_ago(now))
     }
 
-    /// The store's identity, until the store itself reports one.
+    /// Until the store itself reports its identity.
     pub(crate) fn set_store(&self, store: String) {
         self.lock().store.get_or_insert(store);
     }

@@ -16,17 +16,16 @@ use crate::connection;
 use crate::options::ServerOptions;
 use crate::service::Service;
 
-/// A connection's stack, of which only used pages take memory. JSON nested 512 deep needs most.
+/// Only used pages take memory. JSON nested 512 deep needs most.
 const STACK: usize = 1 << 20;
 
-/// The queue of the listening socket. When it is full a client retries after a second; 128 are too few for a fleet that starts.
+/// When the queue is full a client retries after a second; 128 are too few for a fleet that starts.
 const BACKLOG: i32 = 1024;
 
-/// Pause after an error that would repeat at once, such as a lack of file descriptors.
+/// For an error that would repeat at once, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A Thrift server over a store, from [`start`](Self::start) until [`shutdown`](Self::shutdown) or drop, which does the same.
-/// It has its own threads, and needs no runtime.
+/// A Thrift server over a store, until [`shutdown`](Self::shutdown) or drop. It has its own threads, and needs no runtime.
 ///
 /// The first bytes of a connection select buffered or framed transport, and the binary or compact protocol.
 pub struct Server {
@@ -46,7 +45,7 @@ struct Inner {
     address: SocketAddr,
     closing: AtomicBool,
     connections: Mutex<Connections>,
-    /// Notified when a connection ends while the server closes.
+    /// A connection ended while the server closes.
     ended: Condvar,
 }
 
@@ -66,12 +65,12 @@ impl Server {
         Self::start_with(address, store, ServerOptions::new())
     }
 
-    /// Serves the store's flags.
+    /// As [`start`](Self::start), with these options.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an address that other machines can reach, unless
-    /// [`allow_remote`](ServerOptions::allow_remote) is set; `Unavailable` if it cannot be listened on.
+    /// `InvalidInput` for an address that other machines can reach, unless [`allow_remote`](ServerOptions::allow_remote) is set;
+    /// `Unavailable` if it cannot be listened on.
     pub fn start_with(
         address: impl ToSocketAddrs,
         store: impl FeatureFlagStore,
@@ -94,7 +93,7 @@ impl Server {
         });
         let (end_runtime, ended) = oneshot::channel();
         let runtime = spawn("flipper-thrift-runtime", move || {
-            // Fails when the sender is dropped, which ends it too.
+            // Also ends when the sender is dropped.
             let _ = runtime.block_on(ended);
         })?;
         let accepting = inner.clone();
@@ -109,7 +108,7 @@ impl Server {
         self.inner.address
     }
 
-    /// The client that all calls write through: its subscribers receive every write of the server's clients, and may veto it.
+    /// The client of all calls: its subscribers receive every write of the server's clients, and may veto it.
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient<Remote> {
         &self.inner.service.features
@@ -121,7 +120,7 @@ impl Server {
         self.inner.lock().open.len()
     }
 
-    /// Stops accepting, closes idle connections, and lets pending calls finish. Blocks until that is done, or for the
+    /// Stops accepting, closes idle connections, and blocks until pending calls finish, for at most
     /// [`shutdown_timeout`](ServerOptions::shutdown_timeout).
     pub fn shutdown(&self) {
         let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
@@ -258,7 +257,7 @@ impl Inner {
         let _ = TcpStream::connect_timeout(&(ip, self.address.port()).into(), Duration::from_secs(1));
     }
 
-    /// Closes idle connections, and after the timeout all.
+    /// Idle connections at once, after the timeout all.
     fn drain(&self) {
         let mut connections = self.lock();
         for stream in connections.open.values() {
@@ -286,7 +285,7 @@ impl Inner {
     }
 }
 
-/// Removes a connection, even if its thread panicked or never started.
+/// Even if the connection's thread panicked or never started.
 struct Leave {
     inner: Arc<Inner>,
     number: u64,
@@ -299,7 +298,6 @@ impl Drop for Leave {
     }
 }
 
-/// Logs at most one line a second.
 #[derive(Default)]
 struct Refused {
     logged: Option<Instant>,

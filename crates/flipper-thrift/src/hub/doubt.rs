@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(crate) struct Doubt {
     lost: Option<String>,
-    /// All changes before it were reported; none for a store that never confirms.
+    /// All earlier changes were reported; `None` for a store that never confirms.
     confirmed: Option<Instant>,
-    /// How long a confirmation holds, if the store confirms regularly.
+    /// If the store confirms regularly.
     valid_for: Option<Duration>,
 }
 
@@ -51,7 +51,7 @@ impl Doubt {
         (now >= begins).then(|| format!("store has not been heard of for {silence} s"))
     }
 
-    /// The age of the last confirmation, rounded up; 0 for a store that never confirms.
+    /// Rounded up; 0 for a store that never confirms.
     pub(crate) fn confirmed_ms_ago(&self, now: Instant) -> i64 {
         let age = self.confirmed.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         i64::try_from(age.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)

@@ -1,5 +1,3 @@
-//! What an agent reports of itself.
-
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
@@ -11,7 +9,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::store::FeatureFlagStore;
 
-/// The report has about 20 KiB.
+/// It has about 20 KiB.
 const MOST: usize = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +43,7 @@ impl ConsulClient {
 }
 
 impl ConsulFeatureFlagStore {
-    /// The store and its server. `None` for a client agent, whose server may change, and if it is unknown.
+    /// `None` for a client agent, whose server may change, and if it is unknown.
     pub(super) async fn serving(&self) -> Option<Identity> {
         let agent = self.client.agent().await.ok().filter(|agent| agent.server && !agent.node_id.is_empty())?;
         Some(self.identity().with_epoch(agent.node_id))

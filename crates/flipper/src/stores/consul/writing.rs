@@ -1,4 +1,4 @@
-//! Writes: each is one transaction of the flag and the hint.
+//! Each write is one transaction of the flag and the hint.
 
 use super::ConsulFeatureFlagStore;
 use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
@@ -8,7 +8,7 @@ use crate::state::Version;
 
 const FRAME: usize = 1024;
 
-/// `index`: the flag's expected index, 0 for a missing flag.
+/// `index`: 0 for a missing flag.
 pub(super) async fn put(
     store: &ConsulFeatureFlagStore,
     name: &str,
@@ -40,7 +40,7 @@ pub(super) async fn delete(
     operations.extend(index.map(|index| Operation::check(key, index)));
     operations.push(Operation::delete(key));
     let done = transact(store, name, operations, index.is_some(), true).await;
-    // The last result is that of a set, with the transaction's index.
+    // Of a set, with the transaction's index.
     let deleted = done.map(|entries| entries.last().map_or(0, |entry| entry.index));
     let index = deleted.map_err(|error| error.with_store(store).with_flag(name))?;
     store.hints.deleted(name, index);

@@ -1,4 +1,4 @@
-//! The events of a watch, in their required order.
+//! In their required order.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -97,7 +97,6 @@ impl EventSender {
     }
 }
 
-/// Begins a doubt, for this reason.
 pub(super) fn lost(why: &'static str) -> End {
     End::Driver(io::Error::new(io::ErrorKind::ConnectionReset, why).into())
 }

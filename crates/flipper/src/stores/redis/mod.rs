@@ -1,4 +1,4 @@
-//! Flags in Redis, shared with every program that uses the same server and base key, also through the Python library `flipper-client`.
+//! Flags in Redis, shared with programs that use the same server and base key, also through the Python library `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{FeatureFlagClient, RedisFeatureFlagStore};
@@ -14,13 +14,13 @@
 //!
 //! # What is stored
 //!
-//! A flag is a string, the JSON of [`FlagRecord`], at the key `base_key/NAME`, without expiry. Deeper keys, keys of other
-//! types, and names that are not UTF-8 are not flags; they are skipped, with a warning for other types. A string that is not a
-//! flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag.
+//! A flag is a string, the JSON of [`FlagRecord`], at the key `base_key/NAME`, without expiry. A string that is not a flag's JSON is a
+//! [`Corrupt`](crate::ErrorKind::Corrupt) flag. Deeper keys, names that are not UTF-8, and, with a warning, keys of other types are
+//! skipped.
 //!
 //! # Clusters
 //!
-//! The driver sends a command again when a node's connection breaks. A write that was already done then meets its result: a `Conflict`.
+//! The driver repeats a command when a node's connection breaks. A write that was already done then is a `Conflict`.
 //!
 //! # What it needs of the server
 //!
@@ -73,8 +73,8 @@ pub use self::client::RedisClient;
 
 /// Keeps flags in Redis: a single server, a cluster, or the primary that Sentinels name. Clones share a connection.
 ///
-/// Connections are made on a thread of this crate, when first needed and after a loss. So the store can be a `static`, works
-/// under any executor, and outlives the runtime that first used it. Every command ends within [`timeout`](Self::timeout).
+/// Connections are made on a thread of this crate, when first needed and after a loss. So the store can be a `static`, works under any
+/// executor, and outlives any runtime.
 ///
 /// ```no_run
 /// use flipper::RedisFeatureFlagStore;
@@ -118,7 +118,7 @@ impl fmt::Debug for RedisFeatureFlagStore {
 }
 
 impl RedisFeatureFlagStore {
-    /// A store on the servers of a `Client`, `ClusterClient` or `SentinelClient` of the crate `redis`. Sends nothing yet.
+    /// A store on a `Client`, `ClusterClient` or `SentinelClient` of the crate `redis`. Sends nothing yet.
     #[must_use]
     pub fn new(client: impl Into<RedisClient>) -> Self {
         Self {
@@ -141,14 +141,14 @@ impl RedisFeatureFlagStore {
     /// | `redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…]/MASTER[/DATABASE]` | the primary that these Sentinels name |
     /// | `redis+unix://[USER[:PASSWORD]@]/PATH[?db=DATABASE]`, `unix://…` | a server's Unix socket |
     ///
-    /// With `rediss`, `rediss-cluster` and `rediss-sentinel` connections use TLS; `?ca=FILE` names the trusted authorities
-    /// instead of the system's, `?cert=FILE&key=FILE` a client certificate, all in PEM and read at each connection. `valkey`
-    /// and `valkeys` are `redis` and `rediss`. All take `?base_key=KEY` and `?protocol=resp2`; for Sentinels with a password
-    /// there is `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %` within each part.
+    /// `rediss`, `rediss-cluster` and `rediss-sentinel` use TLS; `?ca=FILE` replaces the system's authorities, `?cert=FILE&key=FILE` is a
+    /// client certificate, all in PEM and read at each connection. `valkey` and `valkeys` are `redis` and `rediss`. All take
+    /// `?base_key=KEY` and `?protocol=resp2`, Sentinels also `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ?
+    /// # %` within each part.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for another URL, and for an unreadable file. The message contains no user and no password.
+    /// `InvalidInput` for another URL, or an unreadable file. The message contains no user and no password.
     pub fn from_url(url: &str) -> Result<Self> {
         let (place, base_key) = url::parse(url)?;
         let store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);

@@ -1,4 +1,4 @@
-//! Lists all flags at intervals; for servers that report no changes, and beside notifications, which do not report all.
+//! For servers that report no changes, and beside notifications, which do not report all.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

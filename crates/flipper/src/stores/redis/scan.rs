@@ -1,5 +1,3 @@
-//! One page of keys.
-
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Value};
 
 use super::RedisFeatureFlagStore;

@@ -1,4 +1,4 @@
-//! Conditional writes. Each is one script on the server, and so atomic.
+//! Conditional writes, each one script, and so atomic.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ pub(super) fn is_done(answer: &Value) -> RedisResult<bool> {
     }
 }
 
-/// Equal for equal content. A digest is smaller than the content: it is held with every flag, and sent with every write.
+/// Equal for equal content. A digest is smaller: it is held with every flag, and sent with every write.
 pub(super) fn version(content: &[u8]) -> Version {
     Version::opaque(Sha1::digest(content))
 }

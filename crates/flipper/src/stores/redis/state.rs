@@ -1,4 +1,4 @@
-//! What a single server reports of itself: whether it has all data, and whether it is still the same server.
+//! What a single server reports: whether it has all data, and whether it is still the same server.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub(super) enum Mode {
     Sentinel,
 }
 
-/// Asks by `HELLO`, which no ACL forbids, or by `INFO` before Redis 6. A server without either counts as single.
+/// By `HELLO`, which no ACL forbids, or by `INFO` before Redis 6. A server without either counts as single.
 pub(super) async fn mode(node: &mut MultiplexedConnection) -> RedisResult<Mode> {
     let mode = match redis::cmd("HELLO").query_async::<BTreeMap<String, Value>>(node).await {
         Ok(hello) => hello.get("mode").and_then(|mode| String::from_redis_value_ref(mode).ok()),
@@ -134,7 +134,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether a push of "all keys" means replaced data, not a flush.
+    /// A push of "all keys" then means replaced data, not a flush.
     pub(super) fn was_replaced(&self, before: &Self) -> bool {
         (self.is_replica || before.is_replica) && self.history != before.history
     }

@@ -24,7 +24,7 @@ use crate::stores::base_key::BaseKey;
 
 const BATCH: usize = 500;
 
-/// Follows one connection until it is lost. Reads use it too, so that answers are no older than pushes.
+/// One connection until it is lost. Reads use it too, so that answers are no older than pushes.
 pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     let pushed = Arc::new(Pushed::default());
     let (sink, keys) = (Arc::clone(&pushed), Arc::clone(&store.keys));
@@ -54,7 +54,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Runs before the first read, so that no change falls between.
+    /// Before the first read, so that no change falls between.
     async fn arm(&mut self) -> RedisResult<()> {
         let arm = command(&["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self.store.keys.prefix()]);
         match &mut self.connection {
@@ -136,7 +136,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Whether the server is still the same, and in a cluster whether every primary still pushes.
+    /// The server must be the same, and in a cluster every primary must still push.
     async fn check(&mut self) -> Result<(), End> {
         let state = self.ask().await?;
         state.believable()?;
@@ -207,7 +207,7 @@ fn contains(value: &Value, text: &str) -> bool {
     }
 }
 
-/// Pushes not yet handled. Bounded, since each name waits at most once.
+/// Bounded: each name waits at most once.
 #[derive(Default)]
 struct Pushed {
     pending: Mutex<Pending>,

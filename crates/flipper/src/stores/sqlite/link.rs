@@ -1,5 +1,3 @@
-//! A store's connections to its file.
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +38,8 @@ impl Link {
         Ok(content)
     }
 
-    /// Keeps the connection while the file has no name. If the file gets it back, other processes still use its -wal file, and
-    /// a second one would damage the database. Once the -wal file is empty, another file may take the name.
+    /// Keeps the connection while the file has no name: if the file gets it back, other processes still use its -wal file, and a second one
+    /// would damage the database. Once the -wal file is empty, another file may take the name.
     pub(super) fn await_file(&mut self) {
         self.emptied = file::empty_wal(&self.connection, &self.identity);
     }
@@ -82,10 +80,10 @@ impl Link {
 /// The state after a panic is checked before use.
 pub(super) type Holder = Mutex<Option<Link>>;
 
-/// The file, and all connections of a store to it: none may stay at a replaced file while another is opened, since they share state.
+/// All connections of a store: none may stay at a replaced file while another is opened, since they share state.
 pub(super) struct File {
     pub(super) place: Place,
-    /// Separate, so that a waiting write does not block reads.
+    /// A waiting write does not block reads.
     pub(super) reader: Holder,
     pub(super) writer: Holder,
     others: Mutex<Vec<Arc<Holder>>>,
@@ -144,7 +142,7 @@ impl File {
         };
         let link = held.insert(link);
         let done = work(&link.connection)?;
-        // If the file was replaced meanwhile, the work was done to the old one.
+        // Else the work was done to a file that was replaced meanwhile.
         self.place.look(&link.identity)?;
         Ok(done)
     }

@@ -14,8 +14,8 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! Each call reads or writes the file on a thread of this crate. A watch finds other processes' writes, mostly within a millisecond, since
-//! the file system wakes its thread; in any case it checks 20 times a second. No async runtime is needed.
+//! A thread of this crate does the I/O; no async runtime is needed. A watch finds other processes' writes, mostly within a millisecond,
+//! since the file system wakes its thread; in any case it checks 20 times a second.
 //!
 //! # Layout
 //!
@@ -32,12 +32,12 @@
 //! UPDATE flags SET record = json_set(record, '$.is_enabled', json('true')) WHERE name = 'MY_FEATURE';
 //! ```
 //!
-//! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode: while in
-//! use it has `-wal` and `-shm` files beside it. It must be on a local disk.
+//! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode, with `-wal` and `-shm`
+//! files beside it while in use. It must be on a local disk.
 //!
-//! To replace it under running programs, rename another file into its place, redirect the link that the programs open, or use
-//! the shell's `.restore`. The other file's flags appear within 50 ms, and no write is acknowledged into the old one. Copying a
-//! file over it also works, but not safely: during the copy, readers see half of it.
+//! To replace it under running programs, rename another file into its place, redirect the link that the programs open, or use `.restore` of
+//! the shell. The other file's flags appear within 50 ms, and no write is acknowledged into the old one. Copying a file over it is not
+//! safe: readers see half of it meanwhile.
 
 mod batch;
 mod errors;
@@ -150,7 +150,7 @@ impl SqliteFeatureFlagStore {
         }
     }
 
-    /// How long a write waits while another program locks the file; 5 s by default, a day at most.
+    /// How long a write waits for another program's lock; 5 s by default, a day at most.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout.min(LONGEST_WAIT);
@@ -181,7 +181,7 @@ impl SqliteFeatureFlagStore {
         written
     }
 
-    /// Runs `work` on a blocking thread. Dropping the future does not interrupt it.
+    /// Dropping the future does not interrupt `work`.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&File) -> Result<T> + Send + 'static) -> Result<T> {
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(self.named(closed()));

@@ -9,8 +9,8 @@ use super::convert;
 use crate::clock;
 use crate::state::WatchEvent;
 
-/// How long a call waits for a change. Each answer confirms the flags, so this bounds how long they count as live: short enough
-/// for that, and long enough that thousands of watches are cheap for a server.
+/// How long a call waits for a change. Each answer confirms the flags, so this bounds how long they count as live; and thousands of watches
+/// must be cheap for a server.
 pub(crate) const WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) const SLACK: Duration = Duration::from_secs(4);
@@ -18,15 +18,15 @@ pub(crate) const SLACK: Duration = Duration::from_secs(4);
 /// For clocks of different speeds, and for changes ordered by a nanosecond.
 const MARGIN: Duration = Duration::from_millis(1);
 
-/// A server that waited this much longer than asked was stopped, or its machine slept.
+/// Beyond the requested wait: the server was stopped, or its machine slept.
 const OVERSLEPT: Duration = Duration::from_millis(250);
 
 const NAMES: usize = 10_000;
 
 pub(crate) struct AnswerTime {
-    /// At or before the time the answer was made.
+    /// A time not after the answer was made.
     pub(crate) answered: Instant,
-    /// All earlier changes of the store were reported.
+    /// All earlier changes were reported.
     pub(crate) confirmed: Instant,
 }
 
@@ -41,7 +41,7 @@ impl AnswerTime {
         Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
     }
 
-    /// Counted from `confirmed`: without another answer in this time, the flags no longer count as live.
+    /// From `confirmed`: without another answer in this time, the flags no longer count as live.
     pub(crate) fn valid_for(&self) -> Duration {
         self.answered.saturating_duration_since(self.confirmed) + WAIT + SLACK
     }
@@ -57,7 +57,7 @@ pub(crate) struct Times {
 #[derive(Default, PartialEq, Eq)]
 enum List {
     AfterThisAnswer,
-    /// The present answer may report changes from before the list and from after it.
+    /// This answer may report changes from before the list and from after it.
     AfterTheLastAnswer,
     #[default]
     BeforeThat,

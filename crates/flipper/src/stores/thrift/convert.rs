@@ -14,7 +14,7 @@ use crate::json::{Json, Object};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Precondition, Stored, Version};
 
-/// Creation dates in Unix time: the years 1970 to 2199.
+/// In Unix time: the years 1970 to 2199.
 const DATES: std::ops::Range<i64> = 0..7_258_118_400;
 
 type TCondition = flipper_thrift_protocol::feature_flag_store::Condition;
@@ -114,7 +114,7 @@ pub fn apply_meta(record: &mut FlagRecord, meta: &FeatureFlagStoreMeta) -> Resul
     Ok(())
 }
 
-/// Refuses values that the client's language garbled, unless the flag already has them and they are only sent back.
+/// Refuses values that the client's language garbled, unless the flag already has them.
 fn check_meant(record: &FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
     // JavaScript sends a `Map` as empty, and a condition without checks matches every caller.
     let is_empty = |condition: &&TCondition| condition.values().all(Vec::is_empty);
@@ -181,7 +181,7 @@ pub fn from_version(version: &FlagVersion) -> Option<Version> {
     ordered.or_else(|| version.opaque.as_ref().map(Version::opaque))
 }
 
-/// The flag, or why it is unreadable, for our own calls.
+/// For our own calls: the flag, or why it is unreadable.
 pub fn to_state(stored: &Stored) -> FlagState {
     let absent = absent_state(stored.name.clone(), Some(&stored.version));
     match &stored.record {
@@ -190,7 +190,7 @@ pub fn to_state(stored: &Stored) -> FlagState {
     }
 }
 
-/// There is no such flag, since this version if it is known.
+/// No such flag, since this version if it is known.
 pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
     FlagState {
         feature_name: Some(name),

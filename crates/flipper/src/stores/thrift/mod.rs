@@ -13,10 +13,9 @@
 //! The service is that of the Python library, plus our own calls such as `ReadFlag`, `CompareAndSet` and `Watch`, which `flipper-thrift`'s
 //! server has: no write is lost, a flag is stored whole, and changes are reported at once.
 //!
-//! `get` and `list` read the store behind the server. `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
+//! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
 //!
-//! If a server answers `ReadFlag` with "unknown method", the store uses the Python library's calls alone, and tries ours again after a
-//! minute. The guide (`docs/thrift.md`) says what that costs.
+//! If a server answers `ReadFlag` with "unknown method", only the Python library's calls are used, for a minute.
 
 pub(crate) mod answers;
 mod connection;
@@ -79,12 +78,11 @@ impl fmt::Display for Target {
     }
 }
 
-/// Flags behind a Thrift service: `flipper-thrift`'s server, or another with the Python library's service. Clones share connections.
+/// Flags behind a Thrift service. Clones share connections. Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a
+/// call. No async runtime is needed.
 ///
-/// Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. No async runtime is needed.
-///
-/// If a server has only the Python library's calls, writes can be lost, changes are polled, and a flag with deny conditions or
-/// unknown fields cannot be written; see [the guide](crate::_guide::thrift).
+/// If a server has only the Python library's calls, writes can be lost, changes are polled, and a flag with deny conditions or unknown
+/// fields cannot be written; see [the guide](crate::_guide::thrift).
 #[derive(Clone)]
 pub struct ThriftRpcFeatureFlagStore {
     shared: Arc<Shared>,
@@ -95,7 +93,7 @@ struct Shared {
     legacy_until: Mutex<Option<Instant>>,
     /// An older server of ours: `ReadFlag` serves for `ReadKnownFlag`.
     reads_one_way: AtomicBool,
-    /// A mirror holds the flags, and must learn from each read whether the store itself answered.
+    /// A mirror must learn from each read whether the store itself answered.
     is_followed: AtomicBool,
 }
 
@@ -162,7 +160,7 @@ impl ThriftRpcFeatureFlagStore {
         self.with(|target| target.connect_timeout = timeout)
     }
 
-    /// How long a call may take, including the wait for a connection, connecting, and the answer; 10 s by default.
+    /// How long a call may take, including the wait for a connection and connecting; 10 s by default.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|target| target.timeout = timeout)
@@ -200,7 +198,7 @@ impl ThriftRpcFeatureFlagStore {
         Self::at(target)
     }
 
-    /// Makes one of our own calls; `None` if the server does not have it.
+    /// `None` if the server does not have the call.
     async fn extended<T: Send + 'static>(
         &self,
         reads: bool,
@@ -233,7 +231,7 @@ impl ThriftRpcFeatureFlagStore {
         *until = Some(Instant::now() + ASK_AGAIN);
     }
 
-    /// For stores without a mirror: the flag in the server's memory, while its store is unreachable.
+    /// For stores without a mirror, while the server's store is unreachable.
     async fn read_server_memory(&self, name: &str) -> Option<Stored> {
         let followed_or_old = [&self.shared.is_followed, &self.shared.reads_one_way];
         if self.is_legacy() || followed_or_old.into_iter().any(|it| it.load(Ordering::Relaxed)) {
@@ -371,7 +369,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 }
 
-/// Checks that the server answered with the requested flag; an error ends the connection.
+/// An error ends the connection.
 fn of_flag(name: &str, state: FlagState) -> thrift::Result<FlagState> {
     match &state.feature_name {
         Some(answered) if answered == name => Ok(state),

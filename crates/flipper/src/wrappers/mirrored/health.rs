@@ -1,4 +1,4 @@
-//! How current a mirror is: what is wrong, since which confirmation by the store, and how long that confirmation holds.
+//! How current a mirror is: what is wrong, since which confirmation by the store, and how long that holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::state::{Health, Status, Updates};
 const MOST_CONFIRMATIONS: usize = 8;
 const BEING_READ: &str = "flags are being read again";
 const NOT_YET: &str = "the store's flags have not arrived yet";
-/// Between two confirmations, clocks of one machine drift less apart than this.
+/// Between two confirmations, clocks of one machine drift less apart.
 const JUMP: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
@@ -40,20 +40,20 @@ impl Moment {
     }
 }
 
-/// What is wrong, if anything; each cause comes and goes on its own.
+/// Each cause comes and goes on its own.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last confirmation before something went wrong; `None` while nothing is wrong.
+    /// The last confirmation before something went wrong.
     since: Option<Moment>,
     ended: Option<Arc<str>>,
     lost: Option<Arc<str>>,
     doubted: Option<Arc<str>>,
     unread: Option<Arc<str>>,
     silent: Option<Arc<str>>,
-    /// The last confirmation: every change up to here has been reported.
+    /// Every change up to here was reported.
     confirmed: Option<Moment>,
     valid_for: Option<Duration>,
-    /// Confirmations that take effect once everything reported before them is read, the oldest first.
+    /// These take effect once everything reported before them is read; the oldest first.
     confirmations: VecDeque<Confirmation>,
     pub(super) updates: Updates,
     pub(super) identity: Identity,
@@ -68,12 +68,10 @@ pub(super) struct Confirmation {
     came: Instant,
 }
 
-/// How a cause that came or went changed the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The flags were current and no longer are.
+    /// The flags are no longer current.
     Doubt,
-    /// They are current again.
     Current,
     None,
 }
@@ -96,7 +94,7 @@ impl Following {
         }
     }
 
-    /// All flags of the store have arrived. They are current from the next confirmation on.
+    /// The flags are current from the next confirmation on.
     pub(super) fn synced(&mut self) {
         (self.lost, self.doubted) = (None, None);
         self.confirmations.clear();
@@ -120,7 +118,7 @@ impl Following {
         self.doubted.is_none() && !self.confirmations.is_empty()
     }
 
-    /// Takes in the confirmations that arrived before the flag that waits longest for a read was reported. Everything up to them is here.
+    /// Takes in the confirmations that arrived before the flag that waits longest for a read was reported.
     pub(super) fn settle(&mut self, waiting_since: Option<Instant>) -> (Turn, Option<Confirmation>) {
         let mut last = None;
         if self.doubted.is_none() {
@@ -129,7 +127,7 @@ impl Following {
                 self.confirmations.pop_front();
                 // A late confirmation does not go back.
                 if !matches!(self.confirmed, Some(Moment::Here { at, .. }) if at > confirmation.at) {
-                    // Before the first confirmation, staleness was counted from the start of this process.
+                    // Until then, staleness counts from the start of this process.
                     if self.confirmed.is_none() {
                         self.since = self.since.map(|_| Moment::of(confirmation.at));
                     }
@@ -163,7 +161,7 @@ impl Following {
         self.lost.clone().filter(|reason| **reason != *NOT_YET)
     }
 
-    /// Flags are missing after a loss, and are kept for now. `None`: not any more.
+    /// Flags are missing after a loss, and are kept for now. `None`: no longer.
     pub(super) fn doubted(&mut self, reason: Option<&str>) -> Turn {
         self.doubted = reason.map(Into::into);
         if self.doubted.is_some() {
@@ -176,7 +174,7 @@ impl Following {
         self.turn()
     }
 
-    /// Some flags could not be read again; `None`: all could.
+    /// `None`: all flags could be read again.
     pub(super) fn unread(&mut self, reason: Option<Arc<str>>) -> Turn {
         self.unread = reason;
         self.turn()
@@ -214,7 +212,7 @@ impl Following {
             .then(|| format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into())
     }
 
-    /// The store's last confirmation, and how long it holds, if the store sends them.
+    /// `None` if the store sends none.
     pub(super) fn holds(&self) -> (Option<Instant>, Option<Duration>) {
         let at = self.confirmed.and_then(|moment| match moment {
             Moment::Here { at, .. } => Some(at),
@@ -272,11 +270,10 @@ impl Following {
 #[derive(Clone, Debug)]
 pub(super) enum First {
     Waiting,
-    /// The store's flags have arrived.
     Synced,
-    /// The store is unreachable, and the flags are those of the snapshot file.
+    /// The store is unreachable, and a snapshot file has flags.
     LastKnown,
-    /// Permanent failure: the configuration or credentials must change first.
+    /// The configuration or credentials must change first.
     Failed(ErrorKind, Arc<str>),
 }
 

@@ -27,7 +27,7 @@ pub enum ConsulConsistency {
     Default,
     /// The leader answers after confirming that it is the leader.
     Consistent,
-    /// Changes are followed through any server, even while there is no leader. Writes and direct reads go to the leader all the same.
+    /// Changes are followed through any server, even without a leader. Writes and direct reads still go to the leader.
     Stale,
 }
 
@@ -64,9 +64,9 @@ impl ConsulClientBuilder {
         }
     }
 
-    /// The settings that Consul's own tools read from the environment, with the same meanings: `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`,
-    /// `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_AUTH`, `CONSUL_HTTP_SSL`, `CONSUL_HTTP_SSL_VERIFY`, `CONSUL_CACERT`, `CONSUL_CAPATH`,
-    /// `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`, `CONSUL_TLS_SERVER_NAME`, `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
+    /// The settings that Consul's own tools read from the environment: `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`,
+    /// `CONSUL_HTTP_AUTH`, `CONSUL_HTTP_SSL`, `CONSUL_HTTP_SSL_VERIFY`, `CONSUL_CACERT`, `CONSUL_CAPATH`, `CONSUL_CLIENT_CERT`,
+    /// `CONSUL_CLIENT_KEY`, `CONSUL_TLS_SERVER_NAME`, `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
     ///
     /// # Errors
     ///
@@ -79,23 +79,23 @@ impl ConsulClientBuilder {
         super::environment::read(variable)
     }
 
-    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; by default `127.0.0.1:8500`. Without a scheme, TLS is used if
-    /// there are settings for it, such as [`ca_file`](Self::ca_file).
+    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; by default `127.0.0.1:8500`. Without a scheme, TLS settings such as
+    /// [`ca_file`](Self::ca_file) ask for TLS.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// `true` uses TLS even if the address does not start with `https://`. `false` overrides the TLS settings (but not the
-    /// address), and allows sending a token to another host in the clear.
+    /// `true` uses TLS even if the address does not start with `https://`. `false` overrides the TLS settings (but not the address), and
+    /// allows sending a token to another host in the clear.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.ssl = Some(tls);
         self
     }
 
-    /// Replaces the environment's host. If its address asks for TLS, the new host gets TLS too.
+    /// If the environment's address asks for TLS, the new host gets TLS too.
     pub(crate) fn host(mut self, authority: String) -> Self {
         if address::is_https(&self.address) {
             self.ssl = Some(true);
@@ -121,7 +121,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// A file with the ACL token, instead of [`token`](Self::token). Read by [`build`](Self::build), and when it changes or is refused.
+    /// A file with the ACL token. Read by [`build`](Self::build), and when it changes or is refused.
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
@@ -170,7 +170,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// A PEM file with certificates of the trusted authorities; by default those of the system.
+    /// A PEM file with the trusted authorities; by default those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.tls.ca_file = Some(file.into());
@@ -205,14 +205,14 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// Whether to verify the server's certificate; `true` by default. Without it an attacker on the network can read the token.
+    /// Whether to verify the server's certificate; on by default. Without it an attacker on the network can read the token.
     #[must_use]
     pub fn tls_verify(mut self, verify: bool) -> Self {
         self.tls.no_verify = !verify;
         self
     }
 
-    /// Builds the client. Reads the files now, and again when they are renewed; sends nothing.
+    /// Reads the files now, and again when they are renewed; sends nothing.
     ///
     /// # Errors
     ///

@@ -11,10 +11,10 @@ use super::{Kind, NAMES};
 use crate::record::FlagRecord;
 use crate::state::{Health, Stored, Version};
 
-/// The number of a state, in the order in which they were made; 0: the flag never existed.
+/// The number of a state, in the order of their creation; 0: the flag never existed.
 pub(super) type Made = usize;
 
-/// How long flags are called live without a confirmation by the store, for each part of the chain.
+/// For each part of the chain, without a confirmation by the store.
 const LIVE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,6 @@ pub(super) struct State {
     at: Duration,
 }
 
-/// All states that ever existed, and when each was current.
 #[derive(Default)]
 pub(super) struct Truth {
     states: Vec<State>,
@@ -72,7 +71,7 @@ impl Truth {
         self.get(made).content > 0
     }
 
-    /// The first state from there on with this content.
+    /// From there on, with this content.
     fn first(&self, name: usize, content: usize, from: Made) -> Option<Made> {
         if from == 0 && content == 0 {
             return Some(0);
@@ -82,7 +81,7 @@ impl Truth {
         states[begin..].iter().copied().find(|made| self.get(*made).content == content)
     }
 
-    /// The current state before that moment.
+    /// The state that was current before that moment.
     fn before(&self, name: usize, time: Duration) -> Made {
         let states = &self.by_name[name];
         let end = states.partition_point(|made| self.get(*made).at < time);
@@ -120,7 +119,7 @@ pub(super) fn content(flag: Option<&Stored>) -> usize {
 pub(super) struct Past {
     /// The oldest states that the shown contents may be.
     shown: [Made; NAMES.len()],
-    /// The last own writes that were acknowledged.
+    /// That were acknowledged.
     own: [Made; NAMES.len()],
     /// Until when the flag must be kept.
     kept: [Option<Duration>; NAMES.len()],
@@ -188,7 +187,7 @@ impl World {
         self.check(node);
     }
 
-    /// A server takes in this state of a flag, and will report it.
+    /// A server takes in this state, and will report it.
     pub(super) fn announced(&self, node: &Node, text: &str, content: usize) {
         let Some(name) = index_of(text) else { return };
         let truth = self.truth.borrow();
@@ -202,7 +201,6 @@ impl World {
         }
     }
 
-    /// An event about a flag has arrived.
     pub(super) fn heard_of(&self, node: &Node, text: &str) {
         if let Some(name) = index_of(text) {
             node.past.borrow_mut().kept[name] = None;

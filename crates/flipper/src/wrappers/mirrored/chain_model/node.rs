@@ -21,11 +21,11 @@ use crate::wrappers::mirrored::snapshot::LastKnown;
 use crate::wrappers::mirrored::task;
 
 const LOOK: Duration = Duration::from_secs(60);
-/// How many changes are kept for a receiver that is behind.
+/// For a receiver that is behind.
 const KEPT: usize = 8;
 
 pub(super) struct Node {
-    /// The number of calls to the store.
+    /// How many calls it is from the store.
     pub(super) level: usize,
     pub(super) start: u64,
     is_up: Cell<bool>,
@@ -33,13 +33,13 @@ pub(super) struct Node {
     pub(super) hub: RefCell<State>,
     /// Pending from the watch to the mirror.
     pub(super) events: RefCell<VecDeque<WatchEvent>>,
-    /// The number of the current watch; earlier ones are ignored.
+    /// Earlier watches are ignored.
     watch: Cell<u64>,
     /// The numbers of the connections, of the watch and of the other calls.
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
-    /// The number of lists taken in.
+    /// How many were taken in.
     lists: Cell<u64>,
     /// Until then nothing is read again.
     paused: Cell<Duration>,
@@ -153,7 +153,7 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
             });
         }
         if !node.events.borrow().is_empty() {
-            // It is pending until it is taken in: events that were sent together are checked together.
+            // Pending until taken in: events that were sent together are checked together.
             world.hop().await;
             let event = node.events.borrow_mut().pop_front();
             event.into_iter().for_each(|event| take_in(&world, &node, event));
@@ -275,7 +275,6 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
     })
 }
 
-/// As the mirror does.
 async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(), Failed> {
     for _ in 0..3 {
         let (sent, lists) = (node.shared.sent(), node.lists.get());

@@ -19,11 +19,11 @@ pub(super) struct Listing {
     pub(super) flags: Flags,
 }
 
-/// What a following connection receives, in order.
+/// In order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Push {
     Name(usize),
-    /// All flags were deleted at once.
+    /// Deleted at once.
     All,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Pushes(pub(super) RefCell<VecDeque<Push>>);
 
 pub(super) struct Store {
     kind: Kind,
-    /// All its listings, the current one last.
+    /// The current one is last.
     past: Vec<Listing>,
     /// How far its log is applied.
     applied: usize,
@@ -139,7 +139,7 @@ pub(super) fn write(world: &World, name: usize, present: bool) -> Result<Made, F
     Ok(now.flags[name])
 }
 
-/// A query that waits for another index.
+/// For another index.
 pub(super) async fn wait(world: Rc<World>, index: u64) -> Result<Listing, Failed> {
     let deadline = world.now() + WAIT;
     loop {
@@ -175,7 +175,7 @@ fn empty(world: &World, now: &mut Listing, mut is_gone: impl FnMut(usize) -> boo
     }
 }
 
-/// Killed, and started with all acknowledged writes. One kind first answers from its past, the other reports that it loads.
+/// All acknowledged writes survive. One kind first answers from its past, the other reports that it loads.
 pub(super) fn restart(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -190,7 +190,7 @@ fn come_back(world: &World, store: &mut Store) {
     }
 }
 
-/// Started from an old backup, for good.
+/// To an old backup, for good.
 pub(super) fn set_back(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -212,7 +212,7 @@ pub(super) fn set_back(world: &World) {
     world.note(|| format!("store: restarted from a backup with index {}", back.index));
 }
 
-/// Started without all or some of its flags.
+/// All or some, at a start.
 pub(super) fn lose_flags(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -230,7 +230,7 @@ pub(super) fn lose_flags(world: &World) {
     world.note(|| format!("store: restarted without {} flags", if all { "any" } else { "some" }));
 }
 
-/// Applies the log of a store that has started.
+/// After a start.
 pub(super) async fn apply_log(world: Rc<World>) {
     loop {
         let is_whole = world.store.borrow().is_whole();

@@ -6,18 +6,17 @@ use super::Observed;
 
 #[derive(Debug, Default)]
 pub(super) struct Name {
-    /// Whether any state of the store was taken in.
+    /// Any state of the store was taken in.
     pub(super) known: bool,
-    /// Whether that state is a flag, not its absence.
     pub(super) present: bool,
-    /// The ordered version of the state, or the last one before a deletion without a number.
+    /// The ordered version, or the last one before a deletion without a number.
     pub(super) number: Option<u64>,
-    /// The epoch of `number`; `None` if it cannot be compared with any other.
+    /// `None` if `number` cannot be compared with any other.
     pub(super) epoch: Option<u64>,
-    /// Whether a read found the flag deleted, at a time that no number shows.
+    /// A read found the flag deleted, at a time that no number shows.
     pub(super) deleted_at_unknown_number: bool,
     pub(super) writes: u32,
-    /// When the last own write ended, or the result of the last own read was taken in.
+    /// When the last own write ended, or the last own read was taken in.
     pub(super) own: Option<Instant>,
     last_event: Option<EventTimes>,
     /// The last reset that contained this name, or was found not to.
@@ -29,11 +28,11 @@ pub(super) struct Name {
     pub(super) reading: bool,
     pub(super) queued: bool,
     pub(super) failing: bool,
-    /// Whether a caller received another state, and it is still unclear which is newer.
+    /// A caller received another state, and it is unclear which is newer.
     pub(super) given_out: bool,
 }
 
-/// The last event of the watch that was taken in.
+/// Of the last one taken in.
 #[derive(Clone, Copy, Debug)]
 struct EventTimes {
     read_at: Instant,
@@ -69,7 +68,7 @@ impl Name {
         (self.marked, self.waiting) = (None, None);
     }
 
-    /// Whether the flag is deleted, nothing is pending for it, and nothing late can arrive.
+    /// The flag is deleted, nothing is pending for it, and nothing late can arrive.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let busy =
             self.present || self.writes > 0 || self.reading || self.queued || self.failing || self.marked.is_some();
@@ -90,15 +89,15 @@ impl Name {
             };
         }
         if !self.known {
-            // No state of the store is held that could be newer. A pending own write will compare.
+            // No state that could be newer is held. A pending own write will compare.
             let untouched = self.writes == 0 && self.own.is_none();
             if state.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
                 return Verdict::Newer;
             }
         }
         let Some(at) = read_at else {
-            // A number of an earlier epoch: if it is lower now, the store may count again from a lower number. After a read found the flag
-            // deleted, no number shows whether the event is from before that.
+            // Below the number of an earlier epoch: the store may count again from a lower number. After a read found the flag deleted, no
+            // number shows whether the event is from before that.
             let higher = matches!((state.number, self.number), (Some(new), Some(old)) if new >= old);
             return newer_if(higher && self.epoch.is_some() && !self.deleted_at_unknown_number);
         };
@@ -110,13 +109,13 @@ impl Name {
         newer_if(self.writes == 0 && after_event && self.own.is_none_or(|own| at > own))
     }
 
-    /// Whether it was read after everything else was taken in.
+    /// Read after everything else was taken in.
     fn is_later_read(&self, read_at: Option<Instant>, source: Source) -> bool {
         let last = self.own.max(self.last_event.map(|event| event.at));
         source == Source::Read && read_at > last
     }
 
-    /// Whether a number of an earlier epoch is held that is not below this state's.
+    /// A number of an earlier epoch is held that is not below this state's.
     pub(super) fn is_renumbered_by(&self, state: Observed, epoch: u64) -> bool {
         self.epoch != Some(epoch) && self.number.is_some_and(|old| state.number.is_none_or(|new| new <= old))
     }
