@@ -48,8 +48,7 @@ impl Wire {
     /// Detects both from the first five bytes of a connection, which stay unread.
     ///
     /// A message begins with 0x80 (binary, strict), 0x82 (compact), or four bytes with the length of the method's name (binary, not
-    /// strict). A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them: a name begins with a
-    /// letter.
+    /// strict). A frame begins with its length, whose first byte is small too; but the fifth byte of a name is a letter.
     ///
     /// # Errors
     ///
@@ -67,7 +66,7 @@ impl Wire {
             STRICT_BINARY => wire(Transport::Framed, Protocol::Binary),
             COMPACT => wire(Transport::Framed, Protocol::Compact),
             0 => wire(Transport::Framed, Protocol::NonStrictBinary),
-            // The service's longest name is far below 256 bytes; a greater length comes from another program.
+            // The service's names are far shorter than 256 bytes; this is another program.
             b'A'..=b'Z' | b'a'..=b'z' | b'_' if first[..3] == [0, 0, 0] => {
                 wire(Transport::Buffered, Protocol::NonStrictBinary)
             }

@@ -19,15 +19,14 @@ use crate::service::Service;
 /// Only used pages take memory. JSON nested 512 deep needs most.
 const STACK: usize = 1 << 20;
 
-/// When the queue is full a client retries after a second; 128 are too few for a fleet that starts.
+/// When it is full a client retries after a second; 128 are too few for a fleet that starts.
 const BACKLOG: i32 = 1024;
 
 /// For an error that would repeat at once, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A Thrift server over a store, until [`shutdown`](Self::shutdown) or drop. It has its own threads, and needs no runtime.
-///
-/// The first bytes of a connection select buffered or framed transport, and the binary or compact protocol.
+/// A Thrift server over a store, until [`shutdown`](Self::shutdown) or drop. It has its own threads, and needs no runtime. The first bytes
+/// of a connection select buffered or framed transport, and the binary or compact protocol.
 pub struct Server {
     inner: Arc<Inner>,
     threads: Mutex<Option<Threads>>,
@@ -56,7 +55,7 @@ struct Connections {
 }
 
 impl Server {
-    /// Serves the store's flags on a loopback address, with the default options. Port 0 picks a free one.
+    /// Serves the flags on a loopback address, with the default options. Port 0 picks a free one.
     ///
     /// # Errors
     ///
@@ -108,7 +107,7 @@ impl Server {
         self.inner.address
     }
 
-    /// The client of all calls: its subscribers receive every write of the server's clients, and may veto it.
+    /// Its subscribers receive every write of the server's clients, and may veto it.
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient<Remote> {
         &self.inner.service.features
@@ -168,7 +167,7 @@ fn listen(address: impl ToSocketAddrs, options: &ServerOptions) -> Result<TcpLis
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // For a restart on the same port; the option has another meaning on other systems.
+    // For a restart on the same port; elsewhere the option has another meaning.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -248,7 +247,7 @@ impl Inner {
     fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.service.hub.close();
-        // Wakes the accepting thread; on failure another connection has woken it.
+        // Wakes the accepting thread, unless another connection does.
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -285,7 +284,7 @@ impl Inner {
     }
 }
 
-/// Even if the connection's thread panicked or never started.
+/// Removes the connection, even if its thread panicked or never started.
 struct Leave {
     inner: Arc<Inner>,
     number: u64,

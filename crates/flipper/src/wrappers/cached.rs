@@ -38,9 +38,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// #     .block_on(example(flipper::MemoryFeatureFlagStore::new())).unwrap();
 /// ```
 ///
-/// A foreign change is visible when the answer in memory expires. If that is too late, and all flags fit into memory, use a
-/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). A missing flag is cached too. Concurrent callers for one flag share one
-/// call of the store. All but `get_cached` goes to the store, and the end of a write, even a failed one, drops the answer.
+/// A foreign change is visible when the answer expires; [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore) is faster, if all
+/// flags fit into memory. A missing flag is cached too. Concurrent callers for one flag share one call. All but `get_cached` goes to the
+/// store, and the end of a write, even a failed one, drops the answer.
 pub struct CachedFeatureFlagStore<S> {
     store: S,
     cache: Entries,
@@ -110,14 +110,14 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         }
     }
 
-    /// How long an answer of the store is reused; 15 minutes by default.
+    /// How long an answer is reused; 15 minutes by default.
     #[must_use]
     pub fn expiration(mut self, expiration: Duration) -> Self {
         self.expiration = expiration;
         self
     }
 
-    /// How many flags are held at most, missing ones included; 1024 by default, at least 1. Flags that are not read are dropped first.
+    /// How many flags, missing ones included, are held; 1024 by default, at least 1. Flags that are not read are dropped first.
     #[must_use]
     pub fn max_size(mut self, flags: usize) -> Self {
         self.cache = entries(flags.max(1));
@@ -139,7 +139,7 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         self
     }
 
-    /// How many flags are held, including expired ones.
+    /// Expired ones included.
     #[must_use]
     pub fn size(&self) -> usize {
         self.cache.len()
@@ -176,7 +176,7 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
 
 fn entries(size: usize) -> Entries {
     let capacity = u64::try_from(size).unwrap_or(u64::MAX);
-    // One shard: otherwise the limit would apply to each shard.
+    // Otherwise the limit would apply to each shard.
     let options =
         OptionsBuilder::new().shards(1).estimated_items_capacity(size.min(MAX_SIZE)).weight_capacity(capacity).build();
     match options {
@@ -213,7 +213,7 @@ impl Loading<'_> {
     fn end(&mut self, entry: Entry) {
         self.old = None;
         if let Some(guard) = self.guard.take() {
-            // Fails if the flag was written meanwhile: the loaded state may be older than the write.
+            // Fails if the flag was written meanwhile: the loaded state may be older.
             let _ = guard.insert(Arc::new(entry));
         }
     }
@@ -227,7 +227,7 @@ impl Drop for Loading<'_> {
     }
 }
 
-/// Drops the answer in memory at the end of a write, whatever its outcome and any pending load.
+/// Whatever the outcome of the write, and despite a pending load.
 struct Void<'a> {
     cache: &'a Entries,
     name: &'a str,
@@ -275,7 +275,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.list().await
     }
 
-    /// Drops each flag before its event is emitted, so that a reader of the event does not get the previous state.
+    /// Drops each flag before its event is emitted: the reader of the event must not get the previous state.
     fn watch(&self) -> Watch<'_> {
         Box::pin(self.store.watch().inspect(|event| match event {
             WatchEvent::Changed { flag: Stored { name, .. }, .. }

@@ -1,6 +1,6 @@
 //! Follows all keys under the base key: by a blocking query of the prefix, which reports every change by any writer, and if its answers are
-//! large by another of the hint (`hinted.rs`). A failed query, or an index that goes back, begins a doubt. A confirmed list of all flags
-//! ends it (`start.rs`); if it takes too long, the watch emits `Lost`.
+//! large by another of the hint (`hinted.rs`). A failed query, or an index that goes back, begins a doubt; a confirmed list of all flags
+//! ends it (`start.rs`). If that takes too long, the watch emits `Lost`.
 
 mod hinted;
 mod known;
@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Stored, Version, WatchEvent};
 use crate::stores::base_key::is_deeper;
 
-/// How many deleted flags are read, one by one, to learn whether the token may.
+/// How many deleted flags are read, one by one: the token may have lost its rights.
 const ASKED_FOR: usize = 8;
 
 pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEvent>, lost: bool) {
@@ -65,7 +65,7 @@ pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEv
 
 enum End {
     Unwatched,
-    /// The state may be outdated: a query failed, or an index went back.
+    /// A query failed, or an index went back.
     Doubted(Error),
     Failed(Error),
 }
@@ -84,7 +84,7 @@ struct Follower {
     /// What ended the last query, until a confirmed list.
     doubt: Option<Error>,
     following: bool,
-    /// Locked from each decision until its events are sent, so that they are in order.
+    /// Locked until the events of each decision are sent, in order.
     known: Mutex<Known>,
     /// Of the last list of all flags; marked as changed with every answer.
     size: watch::Sender<usize>,
@@ -134,7 +134,7 @@ impl Follower {
         self.unless_trouble(self.store.client.list(self.store.followed(), Read::Changed(wait))).await
     }
 
-    /// Another request that fails ends the wait: this one may have lost its connection unnoticed.
+    /// Fails with another request: this one may have lost its connection unnoticed.
     async fn unless_trouble<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let trouble = pin!(self.store.client.inner.trouble.notified());
         match select(pin!(answer), trouble).await {

@@ -1,5 +1,5 @@
-//! Hints: the transaction of each write names the changed flag at one key. Its value has a line for each of the last changes, newest first:
-//! an id in hexadecimal, a space, the flag's name. So a reader who sees only every other value misses none.
+//! The transaction of each write names the changed flag at one key. Its value has a line for each of the last changes, newest first: an id
+//! in hexadecimal, a space, the flag's name. So a reader who sees only every other value misses none.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ const KEPT: usize = 16;
 pub(super) const LARGEST: usize = KEPT * (16 + 1 + 255 + 1) * 4 / 3;
 const EXPLAINED: usize = 256;
 const WAITING: usize = 1024;
-/// Above this many, own deletions are dropped: no watch consumes them.
+/// Above this many, they are dropped: no watch consumes them.
 const MOST_OWN: usize = 10_000;
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// `None` if a hint is not needed, not allowed, or not possible for this name.
+    /// `None` if it is not needed, not allowed, or not possible for this name.
     pub(super) fn of(&self, name: &str) -> Option<Vec<u8>> {
         if self.small.load(Ordering::Relaxed) || !self.are_allowed() || !fits_in_a_hint(name) {
             return None;
@@ -117,7 +117,7 @@ impl Hints {
         self.explain(index);
     }
 
-    /// Whether an own write deleted this flag; `true` once.
+    /// By an own write; `true` once.
     pub(super) fn was_deleted_here(&self, name: &str, known: u64) -> bool {
         let mut state = self.state.lock();
         state.deleted.remove(name).is_some_and(|index| index > known)

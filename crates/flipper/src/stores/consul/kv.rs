@@ -1,5 +1,3 @@
-//! Consul's HTTP API: keys, values and transactions.
-
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -38,9 +36,9 @@ pub(super) struct Found {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Read {
-    /// The leader first confirms that it has applied its log: a server that has just started would answer from an older state.
+    /// The leader first applies its log: a server that has just started would answer from an older state.
     Confirmed,
-    /// Unconfirmed, one round trip less: for answers whose index is checked, or whose content does not matter.
+    /// One round trip less: for answers whose index is checked, or whose content does not matter.
     Leader,
     /// Answered when the index is greater than this, or the time is over.
     Changed(Wait),
@@ -205,7 +203,7 @@ impl ConsulClient {
         Ok(Listing { body, index, lag, filtered })
     }
 
-    /// Of the next change under this prefix, with its maximum age. Cheap for Consul: keys are grouped up to the next slash.
+    /// Of the next change under this prefix, with its maximum age. Cheap: Consul groups keys up to the next slash.
     pub(super) async fn newest(&self, prefix: &str, wait: Wait) -> Result<(u64, Option<Duration>)> {
         let answer = self.read(prefix, "keys&separator=%2F&", Read::Changed(wait), MOST_OF_ONE).await?;
         Ok((answer.index().ok_or_else(errors::without_index)?, answer.lag()))

@@ -19,8 +19,7 @@
 //! A flag is a key `base_key/NAME` with the JSON of [`FlagRecord`]; its version is the `ModifyIndex`. Deeper keys, and folders, are not
 //! flags. A value that is not a flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag.
 //!
-//! With many flags, each write also names its flag in a key beside the base key: `.features.changed` for `features`,
-//! `shop/.features.changed` for `shop/features`.
+//! With many flags, each write also names its flag in a key beside the base key: `.features.changed` for `features`.
 //!
 //! [The guide](crate::_guide::stores) says how changes arrive, and what the token must allow.
 
@@ -63,7 +62,7 @@ use crate::warn_once::WarnOnce;
 /// Consul allows ten minutes; a shorter wait detects a dead connection sooner.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
-/// Four queries a minute without changes; a silent loss of the agent is detected in 23 s.
+/// Four queries a minute without changes; a silent loss of the agent is noticed in 23 s.
 const WAIT: Duration = Duration::from_secs(15);
 /// Consul's default limit for a value.
 const LARGEST: usize = 512 * 1024;
@@ -96,13 +95,13 @@ pub struct ConsulFeatureFlagStore {
     keys: Arc<BaseKey>,
     hints: Arc<Hints>,
     wait: Duration,
-    /// Whether the token may list only what is under the base key.
+    /// The token may list only what is under the base key.
     narrow: Arc<AtomicBool>,
     warned: WarnOnce,
 }
 
 impl ConsulFeatureFlagStore {
-    /// A store on the agent of this client. Sends nothing yet.
+    /// Sends nothing yet.
     #[must_use]
     pub fn new(client: ConsulClient) -> Self {
         Self {
@@ -118,8 +117,8 @@ impl ConsulFeatureFlagStore {
     /// The store at `consul://HOST[:PORT][/BASE/KEY]`, by default port 8500 and base key `features`, with the parameters `dc`, `ns`,
     /// `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, and `wait=30s` ([`wait`](Self::wait)). Sends nothing yet.
     ///
-    /// All other settings come from the environment, as for [`ConsulClient::from_env`]; a URL must not contain the token. Without TLS no
-    /// token goes to another host, unless the URL has `tls=false`, which overrides the environment.
+    /// Other settings come from the environment, as for [`ConsulClient::from_env`]; a URL must not contain the token. Without TLS no token
+    /// goes to another host, unless the URL has `tls=false`, which overrides the environment.
     ///
     /// # Errors
     ///
@@ -140,8 +139,7 @@ impl ConsulFeatureFlagStore {
     }
 
     /// How long Consul holds back its answer to a watch while nothing changes, and up to a sixteenth more; 15 s by default, at most 60 s. A
-    /// silent loss of the connection is noticed [`timeout`](ConsulClientBuilder::timeout) after that. Half the time means twice the
-    /// requests.
+    /// silent loss of the connection is noticed [`timeout`](ConsulClientBuilder::timeout) later. Half the time means twice the requests.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
@@ -165,12 +163,12 @@ impl ConsulFeatureFlagStore {
         }
     }
 
-    /// All keys under the prefix, confirmed. Consul leaves out what the token may not read, before 1.11 silently; it refuses a read of the
-    /// base key to a token for single flags.
+    /// Confirmed. Consul leaves out what the token may not read, before 1.11 silently; it refuses a read of the base key to a token for
+    /// single flags.
     async fn whole(&self, prefix: &str) -> Result<Rows> {
         let mut rows = Rows::of(self, self.client.list(prefix, Read::Confirmed).await?).await?;
         self.may_read(self.keys.prefix()).await?;
-        // The list without the slash has foreign keys, which the token need not allow.
+        // Without the slash the list has foreign keys, which the token need not allow.
         if rows.filtered && prefix != self.keys.prefix() {
             rows.filtered = self.client.list(self.keys.prefix(), Read::Confirmed).await?.filtered;
         }
@@ -205,7 +203,7 @@ impl ConsulFeatureFlagStore {
         match when {
             Precondition::Any => Ok(None),
             Precondition::Absent => Ok(Some(0)),
-            // Another store's version matches no flag of this one; 0 would mean a missing flag.
+            // Another store's version matches no flag here; 0 would mean a missing flag.
             Precondition::Unchanged(version) => match version.as_ordered() {
                 None | Some(0) => Err(self.conflict(name)),
                 known => Ok(known),
@@ -327,7 +325,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for batch in records.chunks(AT_ONCE) {
-            // Consul's leader commits concurrent writes in one round of its log.
+            // Consul commits concurrent writes in one round of its log.
             results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
             if give_up(&mut results, records) {
                 break;

@@ -21,8 +21,8 @@ use super::state::{Mode, mode};
 /// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`. An open connection is
 /// not enough: servers push changes only to connections that ask for it.
 ///
-/// A user without a password is sent with an empty one; the driver by itself would act as the default user. A `ClusterClient` cannot be
-/// changed, so calls with such a user fail with `InvalidInput`.
+/// A user without a password is sent with an empty one; the driver would act as the default user. A `ClusterClient` cannot be changed, so
+/// calls with such a user fail with `InvalidInput`.
 #[derive(Clone)]
 pub struct RedisClient {
     kind: Kind,

@@ -1,4 +1,4 @@
-//! The database file: opening it, and detecting that it was replaced.
+//! Opens the database file, and detects that it was replaced.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -37,7 +37,7 @@ pub(super) struct Identity {
     files: Files,
     main: Id,
     wal: Option<Id>,
-    /// For a file that is read without locks, because it and its folder are read-only: SQLite then may miss changes.
+    /// For a file read without locks, because it and its folder are read-only: SQLite may miss changes.
     unlocked: Option<Content>,
 }
 
@@ -112,7 +112,7 @@ impl Place {
         Ok(Self { path: absolute })
     }
 
-    /// The file must exist. The content is taken before anything that the caller reads.
+    /// The content is taken before anything that the caller reads.
     pub(super) fn connect(&self, patience: Duration) -> Result<(Connection, Identity, Content)> {
         // The file may be replaced meanwhile.
         for _ in 0..5 {
@@ -129,7 +129,7 @@ impl Place {
         Err(Error::unavailable("database file is being replaced again and again"))
     }
 
-    /// Returns the content of the database file; fails if the path no longer leads to these files.
+    /// Returns the content; fails if the path no longer leads to these files.
     pub(super) fn look(&self, identity: &Identity) -> Result<Content> {
         let main = existing(&self.path)?;
         if id(&main) != identity.main {
@@ -150,7 +150,7 @@ impl Place {
     }
 
     /// Closes a connection to files that may have been deleted or replaced. All acknowledged writes end up in the original database file,
-    /// and none in another file that now has its name.
+    /// none in another file that now has its name.
     ///
     /// SQLite itself would delete, by name, the -wal file of that other file; and that file, opened beside the old -wal file, would take
     /// over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
@@ -242,7 +242,7 @@ fn connect(files: &Files, mode: Mode, busy_timeout: Duration) -> Result<Connecti
     connect().map_err(from_sqlite)
 }
 
-/// Without a -wal file nothing has the database open, and it can be read even if its -shm file cannot be created.
+/// Without a -wal file nothing has the database open, and it can be read even without a -shm file.
 fn may_be_read_without_locks(files: &Files, error: &Error) -> bool {
     let refused = matches!(error.kind(), ErrorKind::Unauthorized)
         || (error.kind() == ErrorKind::Unavailable && !error.is_transient());

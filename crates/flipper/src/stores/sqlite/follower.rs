@@ -1,5 +1,3 @@
-//! Finds the writes of other processes and connections, on the thread of a watch.
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -21,13 +19,13 @@ const WITH_HINTS: Duration = Duration::from_millis(50);
 const WITHOUT_HINTS: Duration = Duration::from_millis(3);
 /// If a notification came before its change was visible.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
-/// After this many changes without a notification none are expected: a network or container file system.
+/// After so many changes without a notification none are expected: a network or container file system.
 const UNNOTIFIED_LIMIT: u32 = 3;
-/// To open the file. A longer wait would delay other threads, and the follower tries again anyway.
+/// To open the file. A longer one would delay other threads, and the follower tries again anyway.
 const PATIENCE: Duration = Duration::from_millis(250);
 const WHILE_FULL: Duration = Duration::from_millis(1);
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
-/// For a slow read of the file, while flags count as current.
+/// For a slow read, while flags count as current.
 const SLOW_LOOK: Duration = Duration::from_secs(10);
 
 pub(super) struct Follower {
@@ -38,7 +36,7 @@ pub(super) struct Follower {
     sender: Sender<Request>,
     session: Option<Session>,
     hint: Option<Hint>,
-    /// The last notification. It reports the write of the -wal file; the change becomes visible after a sync of the disk.
+    /// The last notification came with the write of the -wal file; the change becomes visible after a sync of the disk.
     hinted: Option<Instant>,
     unhinted: u32,
     lost: Option<Arc<str>>,
@@ -105,7 +103,7 @@ impl Follower {
         }
     }
 
-    /// Waits for a reason to read; returns whether it is the time alone, `None` to end.
+    /// Returns whether the time alone is the reason to read, `None` to end.
     fn wait(&mut self) -> Option<bool> {
         let pause = self.pause();
         self.wait_for(pause)
@@ -265,7 +263,7 @@ impl Follower {
         let mut held = self.holder.lock();
         let Some(link) = held.take() else { return };
         match self.file.place.look(&link.identity) {
-            // The same file, but other content may have been copied into it, which the -wal file does not belong to.
+            // Other content may have been copied into the file, which the -wal file does not belong to.
             Ok(_) => leave(link.connection),
             Err(_) => link.discard(&self.file.place),
         }

@@ -12,7 +12,7 @@ use crate::lock::Mutex;
 pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) identity: Identity,
-    /// What the connection has read, and whether a further write would show in the modification time.
+    /// What was read, and whether a further write would show in the modification time.
     content: (Content, bool),
     /// The file lost its name, and its -wal file is empty.
     emptied: bool,
@@ -80,7 +80,7 @@ impl Link {
 /// The state after a panic is checked before use.
 pub(super) type Holder = Mutex<Option<Link>>;
 
-/// All connections of a store: none may stay at a replaced file while another is opened, since they share state.
+/// No connection may stay at a replaced file while another is opened, since they share state.
 pub(super) struct File {
     pub(super) place: Place,
     /// A waiting write does not block reads.
@@ -171,8 +171,7 @@ impl File {
         Ok(())
     }
 
-    /// Checkpoints the -wal file unless others write: a copy of the database file is then complete, and one copied over it finds no -wal
-    /// file.
+    /// Unless others write: a copy of the database file is then complete, and one copied over it finds no -wal file.
     pub(super) fn empty_log(&self, rest: Duration) -> Result<bool> {
         let mut held = self.writer.lock();
         let Some(link) = held.as_mut() else { return Ok(true) };

@@ -14,8 +14,8 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! A thread of this crate does the I/O; no async runtime is needed. A watch finds other processes' writes, mostly within a millisecond,
-//! since the file system wakes its thread; in any case it checks 20 times a second.
+//! A thread of this crate does the I/O; no async runtime is needed. A watch finds other processes' writes, mostly within a millisecond by
+//! the file system's notifications, else within 50 ms.
 //!
 //! # Layout
 //!
@@ -32,7 +32,7 @@
 //! UPDATE flags SET record = json_set(record, '$.is_enabled', json('true')) WHERE name = 'MY_FEATURE';
 //! ```
 //!
-//! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode, with `-wal` and `-shm`
+//! `PRAGMA application_id` is 0x466c7046, `PRAGMA user_version` the layout's number, 1. The file is in WAL mode, with `-wal` and `-shm`
 //! files beside it while in use. It must be on a local disk.
 //!
 //! To replace it under running programs, rename another file into its place, redirect the link that the programs open, or use `.restore` of
@@ -114,7 +114,7 @@ impl fmt::Debug for SqliteFeatureFlagStore {
 }
 
 impl SqliteFeatureFlagStore {
-    /// Opens the file, and creates it if it is missing (but not its folder). Blocks meanwhile.
+    /// Opens the file, and creates it (but not its folder) if it is missing. Blocks meanwhile.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl SqliteFeatureFlagStore {
         open().map_err(|error: Error| error.with_store(Named(path)))
     }
 
-    /// The store at `sqlite:PATH`; the path is literal, relative or absolute.
+    /// The store at `sqlite:PATH`; the path is literal.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl SqliteFeatureFlagStore {
         self
     }
 
-    /// How often a watch checks the file without a notification, at least every millisecond. By default 50 ms, or 3 ms if none come.
+    /// How often a watch checks the file without a notification; 50 ms by default, 3 ms if none come, at least every millisecond.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every.clamp(SHORTEST_POLL, LONGEST_WAIT));

@@ -1,5 +1,3 @@
-//! The tables, and their reads and writes.
-
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -79,7 +77,7 @@ fn has_tables(connection: &Connection) -> Result<bool> {
     }
 }
 
-/// This needs an exclusive lock, for which SQLite does not wait when two connections do it at once.
+/// SQLite does not wait for the exclusive lock when two connections do this at once.
 fn use_wal(connection: &Connection, deadline: Instant) -> Result<()> {
     loop {
         let result = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
@@ -98,7 +96,7 @@ fn create(connection: &mut Connection) -> Result<()> {
     if has_tables(&transaction)? {
         return Ok(());
     }
-    // Versions start at the time in microseconds, above those of a file that had this path before.
+    // Versions start at the time in microseconds, above those of a former file at this path.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
     let first = i64::try_from(now).unwrap_or(0);
     let created = transaction
@@ -123,7 +121,7 @@ pub(super) struct Position {
 pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position)> {
     let read = || -> rusqlite::Result<_> {
         let snapshot = connection.unchecked_transaction()?;
-        // First: if another file is copied over this one meanwhile, older marks make the next look read again.
+        // First: if another file is copied over this one, older marks make the next look read again.
         let marks = marks(&snapshot)?;
         let flags = read_flags(&snapshot, None, usize::MAX)?;
         Ok((flags, Position { marks, data_version: data_version(&snapshot)? }))
@@ -131,7 +129,7 @@ pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position
     read().map_err(from_sqlite)
 }
 
-/// The first `most` flags with names after `after`.
+/// With names after `after`.
 pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
     read_flags(connection, after, most).map_err(from_sqlite)
 }
@@ -211,7 +209,7 @@ pub(super) struct Marks {
     last: i64,
     /// Deletions up to this version are pruned.
     pruned: i64,
-    /// A random number, shared by the file and its copies; 0 in files of older versions of this crate.
+    /// Random, shared by the file and its copies; 0 in files of older versions of this crate.
     origin: i64,
 }
 
@@ -250,7 +248,7 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write: some would starve.
+/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free under several writers: some would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
     connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     let mut pause = PAUSE;
@@ -297,7 +295,7 @@ pub(super) fn write(
     Ok(new)
 }
 
-/// In one transaction; a failed precondition is the error of that flag alone.
+/// In one transaction; a failed precondition is that flag's error alone.
 pub(super) fn write_all<'a>(
     connection: &Connection,
     flags: impl IntoIterator<Item = (&'a str, &'a Arc<str>)>,

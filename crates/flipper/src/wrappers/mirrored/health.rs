@@ -1,4 +1,4 @@
-//! How current a mirror is: what is wrong, since which confirmation by the store, and how long that holds.
+//! How current a mirror is.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::state::{Health, Status, Updates};
 const MOST_CONFIRMATIONS: usize = 8;
 const BEING_READ: &str = "flags are being read again";
 const NOT_YET: &str = "the store's flags have not arrived yet";
-/// Between two confirmations, clocks of one machine drift less apart.
+/// Between two confirmations, clocks of one machine drift less.
 const JUMP: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub(super) struct Following {
     /// Every change up to here was reported.
     confirmed: Option<Moment>,
     valid_for: Option<Duration>,
-    /// These take effect once everything reported before them is read; the oldest first.
+    /// They take effect once all that was reported before is read; the oldest first.
     confirmations: VecDeque<Confirmation>,
     pub(super) updates: Updates,
     pub(super) identity: Identity,
@@ -110,7 +110,7 @@ impl Following {
             }
             self.confirmations.push_back(Confirmation { at, valid_for, came: clock::instant() });
         }
-        // The last confirmation in effect holds no longer than the store now announces.
+        // The last confirmation holds no longer than the store now announces.
         self.valid_for = self.valid_for.or(valid_for);
     }
 
@@ -118,7 +118,7 @@ impl Following {
         self.doubted.is_none() && !self.confirmations.is_empty()
     }
 
-    /// Takes in the confirmations that arrived before the flag that waits longest for a read was reported.
+    /// Those that arrived before the flag that waits longest for a read was reported.
     pub(super) fn settle(&mut self, waiting_since: Option<Instant>) -> (Turn, Option<Confirmation>) {
         let mut last = None;
         if self.doubted.is_none() {
@@ -137,7 +137,7 @@ impl Following {
                 self.silent = None;
                 last = Some(confirmation);
             }
-            // A confirmation that arrives after its time makes nothing current, not even for a moment.
+            // It makes nothing current after its time, not even for a moment.
             if last.is_some() {
                 self.silent = self.silence();
             }
@@ -167,7 +167,7 @@ impl Following {
         if self.doubted.is_some() {
             (self.lost, self.silent) = (None, None);
         } else if self.since.is_some() {
-            // Flags that were in doubt may have to be read first.
+            // Flags in doubt may have to be read first.
             self.silent = Some(BEING_READ.into());
             self.confirmations.iter_mut().for_each(|confirmation| confirmation.came = clock::instant());
         }
@@ -185,7 +185,7 @@ impl Following {
         self.turn()
     }
 
-    /// Checks the age of the last confirmation. While it holds, returns when it expires.
+    /// While the last confirmation holds, returns when it expires.
     pub(super) fn look(&mut self) -> (Turn, Option<Instant>) {
         let (Some(Moment::Here { at, clock }), Some(valid_for)) = (self.confirmed, self.valid_for) else {
             return (self.turn(), None);
@@ -195,7 +195,7 @@ impl Following {
         if let Some(silence) = self.silence() {
             self.silent = Some(silence);
         } else if by_clock > age + JUMP {
-            // The machine slept, and its monotonic clock with it, or the clock was set: these cannot be distinguished.
+            // The machine slept, and its monotonic clock with it, or the clock was set: these look the same.
             self.confirmed = Some(Moment::of(at));
             let jump = (by_clock - age).as_secs_f64();
             self.silent = Some(
@@ -205,7 +205,7 @@ impl Following {
         (self.turn(), at.checked_add(valid_for))
     }
 
-    /// The reason if the last confirmation has expired.
+    /// If the last confirmation has expired.
     fn silence(&self) -> Option<Arc<str>> {
         let age = clock::age(self.confirmation()?);
         (age >= self.valid_for?)

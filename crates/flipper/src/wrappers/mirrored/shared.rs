@@ -27,7 +27,7 @@ const BY_WRITE: &str = "own write";
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) table: Arc<FlagTable>,
-    /// Held from each decision until the table has its result, so that no other comes in between.
+    /// Held until the table has a decision's result, so that no other comes in between.
     order: Mutex<Order>,
     /// A name must be read again.
     pub(super) wake: Notify,
@@ -36,7 +36,7 @@ pub(super) struct Shared {
     doubt_for: Duration,
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,
-    /// When the snapshot file that this process began with was written.
+    /// When this process's snapshot file was written.
     saved: Option<SystemTime>,
     turns: Turns,
     process: u32,
@@ -94,14 +94,14 @@ impl Shared {
         self.following.lock().status().with_corrupt(self.table.corrupt())
     }
 
-    /// Whether the store's last confirmation still holds; if so, when to check again.
+    /// If the store's last confirmation still holds, when to check again.
     pub(super) fn look(&self) -> Option<Instant> {
         let (turn, due) = self.following.lock().look();
         self.note(turn);
         due
     }
 
-    /// When the flags here were last known to be the store's; `None` before the first list, and while flags are in doubt.
+    /// When the flags here were last known to be the store's; `None` before the first list, and in doubt.
     pub(super) fn synced(&self) -> Option<SystemTime> {
         let synced = matches!(*self.first.borrow(), First::Synced) && self.doubt.lock().is_none();
         synced.then(|| self.following.lock().last_sync()).flatten()
@@ -136,7 +136,7 @@ impl Shared {
         verdict == Verdict::Unclear
     }
 
-    /// Whether a read that was sent then does not decide which state is the newest, or a flag in doubt is kept.
+    /// A read that was sent then does not decide which state is the newest, or a flag in doubt is kept.
     pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         self.following.lock().is_lost() || self.order.lock().is_unclear(name, sent) || self.is_doubted(name)
     }
@@ -184,7 +184,7 @@ impl Shared {
         self.order.lock().abandon_reads();
     }
 
-    /// `None` while the store is lost: until it sends its flags, its answers may be of any age.
+    /// `None` while the store is lost: its answers may be of any age.
     pub(super) fn next_read(&self) -> Option<Read> {
         if self.following.lock().is_lost() {
             return None;
@@ -248,7 +248,7 @@ impl Shared {
         self.end_doubt_if(settled);
     }
 
-    /// After a restart of the store an equal number may be that of another state.
+    /// After a restart of the store an equal number may be another state's.
     fn holds(&self, name: &str, state: Option<&Stored>) -> bool {
         match (self.table.get(name), state) {
             (None, None) => true,
@@ -260,7 +260,7 @@ impl Shared {
         }
     }
 
-    /// After each decision. Returns whether no flag waits for a failed read any more.
+    /// After each decision. Returns whether no flag waits for a failed read.
     fn settle(&self, mut order: MutexGuard<'_, Order>) -> bool {
         self.pass_hints(&mut order);
         let all_read = order.failing() == 0;
@@ -282,7 +282,7 @@ pub(super) struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// Returns whether the flag must be read before the write counts as done, as does `deleted`.
+    /// As does `deleted`, returns whether the flag must be read before the write counts as done.
     pub(super) fn put(mut self, record: &FlagRecord, version: &Version) -> bool {
         let flag =
             Stored { name: self.name.to_owned(), version: version.clone(), record: Ok(Arc::new(record.clone())) };

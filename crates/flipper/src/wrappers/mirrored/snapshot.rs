@@ -1,8 +1,8 @@
 //! The last known flags in a file, for a process that starts while its store is unreachable.
 //!
-//! The file is one line, `flipper-snapshot 2 SHA1`, and a JSON text with that checksum: the store's `Display`, a digest of its place, the
-//! time of the last sync in Unix seconds, and each flag's name, version (a number, or bytes in hexadecimal) and record as a store has it.
-//! Unreadable flags are left out.
+//! One line, `flipper-snapshot 2 SHA1`, precedes a JSON text with that checksum: the store's `Display`, a digest of its place, the time of
+//! the last sync in Unix seconds, and each flag's name, version (a number, or bytes in hexadecimal) and record. Unreadable flags are left
+//! out.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -22,9 +22,9 @@ use crate::state::{Stored, Version};
 use crate::table::FlagTable;
 
 const HEAD: &str = "flipper-snapshot 2 ";
-/// A larger file is neither written nor read.
+/// Larger files are neither written nor read.
 const MAX_SIZE: usize = 64 * 1024 * 1024;
-/// Changes within this time are written together.
+/// Changes within it are written together.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// Without changes, so that the file shows about when the flags were current.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -55,7 +55,7 @@ impl SnapshotFile {
         Self { path, store, place: digest(identity.place().as_bytes()) }
     }
 
-    /// `None` if the file is missing, or, with a warning, if it is invalid.
+    /// `None` if it is missing, or, with a warning, invalid.
     pub(crate) fn load(&self) -> Option<LastKnown> {
         match self.read() {
             Ok(known) => Some(known),
@@ -108,7 +108,7 @@ impl SnapshotFile {
         }
     }
 
-    /// Replaces the file atomically.
+    /// Atomically.
     pub(crate) fn save(&self, flags: &[Stored], synced: SystemTime) -> io::Result<()> {
         let mut body = Object::new();
         body.insert("store", self.store.as_str());
@@ -176,7 +176,7 @@ impl SnapshotFile {
 }
 
 /// Keeps the file current with the table, and writes it once more when `closed`. `synced`: when the table was last known to be current;
-/// while it is `None`, the file is better than the table and is not written.
+/// while it is `None`, the file is better and is not written.
 pub(crate) async fn keep(
     file: SnapshotFile,
     table: Arc<FlagTable>,
@@ -185,7 +185,7 @@ pub(crate) async fn keep(
 ) {
     let mut closed = pin!(closed);
     let (_, mut changes) = table.snapshot_and_changes();
-    // The flags may have arrived before, and then no change causes a write.
+    // Flags that arrived before cause no write.
     let mut dirty = true;
     let mut failed = false;
     let mut tidied = false;

@@ -1,7 +1,7 @@
-//! The model of the chain (DESIGN.md, "The mirror"). The mirrors, their watch, order, doubt and health, and the hub's decisions are the
-//! real ones. A store with its past, the network, processes, a clock, and a scheduler that takes any task next are models.
+//! The model of the chain (DESIGN.md, "The mirror"). The mirrors, their watch, order, doubt and health, and the hub's decisions are real;
+//! the store, the network, processes, the clock and the scheduler are models.
 //!
-//! A run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` runs that many, from that seed on.
+//! A run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` that many, from that seed on.
 
 mod check;
 mod follow;
@@ -28,7 +28,7 @@ const DOUBT: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Ordered versions and blocking queries, as Consul; after a start it first answers from its past.
+    /// Ordered versions and blocking queries, as Consul; after a start it answers from its past.
     Counting,
     /// Versions that are content, and pushed names, as Redis; after a start it reports that it loads.
     Content,
@@ -36,7 +36,7 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Design {
-    /// A former design: the server reports from a subscription of its own, and answers from the mirror's memory.
+    /// A former design: the server reports from its own subscription, and answers from the mirror's memory.
     second_subscription: bool,
     /// A former design: the store's answers are believed, whatever it was before.
     believes_replays: bool,
@@ -163,7 +163,7 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
     }
 }
 
-/// On all cores until one seed breaks a rule; to the end if `FLIPPER_MODEL_COUNT` is set.
+/// Until one seed breaks a rule; to the end if `FLIPPER_MODEL_COUNT` is set.
 fn all_hold(kind: Kind, mirrors: usize) {
     let Range { start, end } = seeds();
     let runs_all = std::env::var_os("FLIPPER_MODEL_COUNT").is_some();

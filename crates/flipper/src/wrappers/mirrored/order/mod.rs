@@ -1,5 +1,5 @@
-//! Decides which of two states of a flag is newer, and which flags must be read again; DESIGN.md, "The mirror", has the rules. Without I/O
-//! and clock, so that a model test can run any interleaving (`tests/mirror_model.rs`).
+//! Decides which of two states of a flag is newer, and which flags must be read again (DESIGN.md, "The mirror"). Without I/O and clock, so
+//! that a model test can run any interleaving (`tests/mirror_model.rs`).
 
 mod name;
 
@@ -13,18 +13,17 @@ use self::name::{Name, Source};
 
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    /// Counts the resets; numbers are compared within one epoch only.
+    /// Counts the resets; numbers are compared within one.
     epoch: u64,
     names: HashMap<Box<str>, Name, RandomState>,
-    /// Each once.
     queue: VecDeque<Box<str>>,
-    /// How many could not be read again.
+    /// Could not be read again.
     failing: usize,
-    /// Names whose state at watchers of this mirror may differ from the held one.
+    /// Watchers of this mirror may have other states of these.
     hints: Vec<Box<str>>,
-    /// A lower number replaced one from before the last reset: for watchers of this mirror the numbers start again.
+    /// A lower number replaced one from before the last reset: watchers of this mirror start over.
     renumbered: bool,
-    /// At this many names, those of flags deleted long ago are forgotten.
+    /// At this many names, flags deleted long ago are forgotten.
     prune_at: usize,
 }
 
@@ -52,9 +51,9 @@ pub(crate) struct Write {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Done(Observed),
-    /// It is certainly not in the store.
+    /// Certainly not in the store.
     Refused,
-    /// It failed without an answer, or its future was dropped.
+    /// Without an answer, or its future was dropped.
     Unknown,
 }
 
@@ -71,7 +70,7 @@ pub(crate) struct Read {
 }
 
 impl Order {
-    /// A flag from before this process began. Any state from the store replaces it.
+    /// From before this process began. Any state from the store replaces it.
     pub(crate) fn last_known(&mut self, name: &str) {
         self.names.entry(name.into()).or_default().present = true;
     }
@@ -93,10 +92,10 @@ impl Order {
         known.writes = known.writes.saturating_sub(1);
         known.own = Some(now);
         let verdict = match outcome {
-            // A list arrived meanwhile. It may be older than the write, or of a store that counts again from a lower number.
+            // A list arrived meanwhile. It may be older than the write, or of a store that counts from a lower number.
             Outcome::Done(_) if write.epoch != epoch => Verdict::Unclear,
             Outcome::Done(state) => {
-                // The store counts again from a lower number, and a reset will come.
+                // The store counts from a lower number, and a reset will come.
                 let went_back = matches!((state.number, write.before), (Some(new), Some(before)) if new < before);
                 // The watch reported a later foreign write before our answer came.
                 let overtaken = matches!((state.number, known.number), (Some(new), Some(current)) if new < current)
@@ -149,7 +148,6 @@ impl Order {
         self.judge(name, state, read_at, Source::Reset, now) == Verdict::Newer
     }
 
-    /// Held flags.
     pub(crate) fn not_listed(&self) -> Vec<Box<str>> {
         let missing = self.names.iter().filter(|(_, known)| known.present && known.listed != self.epoch);
         missing.map(|(name, _)| name.clone()).collect()
@@ -210,7 +208,7 @@ impl Order {
         Sent { at: now, epoch: self.epoch }
     }
 
-    /// After a caller's read; returns whether it is newer than the held state. If that is unclear, the watch reports it too.
+    /// After a caller's read; returns whether it is newer than the held state. If unclear, the watch reports it too.
     pub(crate) fn found(&mut self, name: &str, sent: Sent, state: Observed, now: Instant) -> Verdict {
         let nothing_new = !state.present && !self.names.contains_key(name);
         if sent.epoch != self.epoch || nothing_new {
@@ -224,17 +222,17 @@ impl Order {
         verdict
     }
 
-    /// A caller received another state than the held one. It may be a mirror of this one, and learns of changes only from here.
+    /// A caller received another state than the held one. It may be a mirror, and learns of changes only from here.
     pub(crate) fn give_out(&mut self, name: &str) {
         self.name(name).given_out = true;
     }
 
-    /// The order of their states is clear now.
+    /// Callers received other states of these, and the newest is clear now.
     pub(crate) fn take_hints(&mut self) -> Vec<Box<str>> {
         std::mem::take(&mut self.hints)
     }
 
-    /// Whether watchers of this mirror hold a higher number from before the last reset, and must start again.
+    /// Watchers of this mirror hold a higher number from before the last reset, and must start over.
     pub(crate) fn take_renumbered(&mut self) -> bool {
         std::mem::take(&mut self.renumbered)
     }
@@ -253,12 +251,12 @@ impl Order {
         self.names.values().filter(|known| known.present).count()
     }
 
-    /// Since when the flag that waits longest for a read waits, pending reads included.
+    /// Of the flag that waits longest for a read, pending ones included.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         self.names.values().filter_map(|known| known.waiting).min()
     }
 
-    /// Forgets flags deleted so long ago that no late event can come, to bound the names by the number of flags.
+    /// Forgets flags deleted so long ago that no late event can come.
     fn prune(&mut self, now: Instant) {
         if self.names.len() < self.prune_at.max(FEW_NAMES) {
             return;
@@ -308,7 +306,7 @@ impl Order {
         if marked && source != Source::Read {
             self.schedule(name);
         }
-        // After a reset, watchers of this mirror read all flags.
+        // Watchers of this mirror read all flags then.
         if verdict != Verdict::Unclear && std::mem::take(&mut self.name(name).given_out) && source != Source::Reset {
             self.hints.push(name.into());
         }
