@@ -43,7 +43,7 @@ impl FlipperProvider {
         }
     }
 
-    /// The attribute for the targeting key in conditions and bucketers, such as `user_id`.
+    /// The targeting key's attribute in conditions and bucketers, such as `user_id`.
     #[must_use]
     pub fn targeting_key_as(mut self, attribute: impl Into<String>) -> Self {
         self.targeting_key = attribute.into();

@@ -15,7 +15,8 @@ pub trait Exchange: Source {
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 }
 
-/// Each call has its own number, so that a response is never taken for that of another; 0 marks clients that do not number their calls.
+/// The most calls of one client. Their numbers differ, so that no response is taken for another call's; 0 marks clients that do not number
+/// their calls.
 const NUMBERS: i32 = 16;
 static NUMBER: AtomicI32 = AtomicI32::new(0);
 

@@ -48,7 +48,8 @@ impl Wire {
     /// Detects both from the first five bytes of a connection, which stay unread.
     ///
     /// A message begins with 0x80 (binary, strict), 0x82 (compact), or four bytes with the length of the method's name (binary, not
-    /// strict). A frame begins with its length, whose first byte is small too; but the fifth byte of a name is a letter.
+    /// strict). A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them: a name begins with a
+    /// letter.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use crate::dispatch::{Next, answer};
 use crate::options::ServerOptions;
 use crate::service::Service;
 
-/// A larger output buffer is freed after its message.
+/// Larger output buffers are freed after the message.
 const KEPT: usize = 64 << 10;
 
 /// A client whose next call comes within this time pipelines its calls: no read timeout is so short.
@@ -50,7 +50,7 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// A client that may have stopped waiting would take the response for that of its next call, and so on. A closed connection is unambiguous.
+/// After it stopped waiting, a client would take the response for that of its next call. A closed connection is unambiguous.
 fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: Option<Instant>) -> io::Result<()> {
     let took = began.elapsed();
     if took < PATIENCE {
@@ -67,8 +67,8 @@ fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: O
     Ok(())
 }
 
-/// Reads on for a moment: with unread bytes, closing would reset the connection, and the client's system would drop the response. Not
-/// inlined: its buffer would add a page of stack to each idle connection.
+/// With unread bytes, closing would reset the connection, and the client's system would drop the response. Not inlined: the buffer would
+/// add a page of stack to each idle connection.
 #[inline(never)]
 fn linger(reader: &mut MessageReader<Socket>) {
     let socket = reader.source_mut();
@@ -110,9 +110,8 @@ struct Socket {
     stream: Arc<TcpStream>,
     idle: Option<Duration>,
     message: Duration,
-    /// The next byte is the first of a message.
     between: bool,
-    /// Only if one read was not enough for the message.
+    /// Only if one read was not enough.
     deadline: Option<Instant>,
 }
 

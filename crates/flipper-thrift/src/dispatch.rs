@@ -15,17 +15,15 @@ use crate::strings::Strings;
 
 pub(crate) enum Next {
     Go,
-    /// If the client still waits for this response. It does not number its calls, and takes the next response for this one; after `until`
-    /// it may have stopped waiting.
+    /// If the client still waits for this response: it does not number its calls, and may stop waiting after `until`.
     GoIfAwaited {
         began: Instant,
         until: Option<Instant>,
     },
-    /// The connection closes after the response.
     Close(String),
 }
 
-/// Puts the complete response to the message that has begun into `out`. Fails if the connection broke or timed out within.
+/// Puts the complete response to a message that has begun into `out`. Fails if the connection broke or timed out.
 pub(crate) fn answer<S: Source>(
     reader: &mut MessageReader<S>,
     wire: Wire,

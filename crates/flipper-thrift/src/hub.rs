@@ -1,4 +1,4 @@
-//! The changes of the store, watched once for all clients that wait in `Watch`.
+//! One watch of the store for all clients that wait in `Watch`.
 
 mod doubt;
 mod state;
@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 
 use self::state::{Answer, State, random};
 
-/// A client further behind reads all flags.
+/// Clients further behind read all flags.
 const KEPT: usize = 4096;
 
 /// A watch should never end.
@@ -42,7 +42,7 @@ impl Hub {
             let mut events = store.watch();
             let taken = async {
                 while let Some(event) = events.next().await {
-                    // Events that are ready belong together, such as flags and the doubt about them.
+                    // Ready events belong together, such as flags and the doubt about them.
                     let mut state = self.lock();
                     state.take(event);
                     while let Some(Some(event)) = events.next().now_or_never() {
@@ -79,7 +79,7 @@ impl Hub {
         }
     }
 
-    /// The store's identity, the reason of a doubt, and the age of the last confirmation.
+    /// Identity of the store, reason of a doubt, age of the last confirmation.
     pub(crate) fn describe(&self) -> (Option<String>, Option<String>, i64) {
         let (state, now) = (self.lock(), Instant::now());
         (state.store.clone(), state.doubt.reason(now), state.doubt.confirmed_ms_ago(now))

@@ -1,6 +1,6 @@
-//! A Thrift server for feature flags in any of Flipper's stores. Clients of the Python library `flipper-client`, and clients generated from
-//! its IDL in any language, work with it unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also watches changes
-//! and loses no write.
+//! A Thrift server for feature flags in any of Flipper's stores. Clients of the Python library `flipper-client`, and those generated from
+//! its IDL in any language, work unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also watches changes and
+//! loses no write.
 //!
 //! ```no_run
 //! use flipper::MemoryFeatureFlagStore;

@@ -93,9 +93,9 @@ impl ServerOptions {
         self
     }
 
-    /// The same for clients that do not number their calls; 700 ms by default. Generated clients in Python, Ruby, Perl, PHP and C++ do not.
-    /// After a read timeout they take the late response for that of their next call, and return wrong flags from then on. So the store has
-    /// slightly less time, and a response that is still later is not sent and closes the connection.
+    /// [`call_timeout`](Self::call_timeout) for clients that do not number their calls; 700 ms by default. Generated clients in Python,
+    /// Ruby, Perl, PHP and C++ do not. After a read timeout they take the late response for that of their next call, and return wrong flags
+    /// from then on. So the store has slightly less time, and a response that is still later is not sent and closes the connection.
     ///
     /// It must be shorter than the clients' read timeouts; PHP's default of 750 ms is the shortest known.
     #[must_use]

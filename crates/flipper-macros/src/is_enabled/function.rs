@@ -1,4 +1,4 @@
-//! The body is not parsed: that is faster, and allows syntax that `syn` does not know.
+//! The function under the attribute. Its body is not parsed: that is faster, and allows syntax that `syn` does not know.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};

@@ -1,5 +1,5 @@
 //! The redirect needs the whole argument, which a pattern takes apart. Most patterns, such as `Path((id, name))`, are also expressions that
-//! rebuild it. For the others the argument gets a name, and the pattern becomes a `let` in the body.
+//! rebuild it. For the others the argument gets a name, and the body a `let` with the pattern.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
@@ -123,7 +123,7 @@ impl TakenApart {
     }
 }
 
-/// Documentation shows this name. Its span keeps it distinct from other variables.
+/// Shown by documentation. Its span keeps it distinct from other variables.
 fn argument_name(pattern: &Pat, place: usize) -> Ident {
     let name = match pattern {
         Pat::Ident(named) => named.ident.to_string().trim_start_matches('_').to_owned(),
@@ -138,7 +138,7 @@ fn argument_name(pattern: &Pat, place: usize) -> Ident {
 /// The expression that rebuilds the argument, if the pattern is one.
 fn whole(pattern: &Pat, has_reference: bool) -> Option<TokenStream> {
     match pattern {
-        // Clippy warns about the use of a name like `_volume`.
+        // Clippy warns about the use of `_volume`.
         Pat::Ident(named) if named.ident.to_string().starts_with('_') => None,
         Pat::Ident(named) if named.by_ref.is_none() && named.subpat.is_none() => Some(named.ident.to_token_stream()),
         Pat::Paren(paren) => whole(&paren.pat, has_reference),
@@ -187,7 +187,7 @@ fn has_reference(ty: &Type) -> bool {
     within(ty.to_token_stream())
 }
 
-/// The pattern of `let PATTERN = argument;` or `let PATTERN = { let argument = argument; argument };`.
+/// Of `let PATTERN = argument;` or `let PATTERN = { let argument = argument; argument };`.
 fn pattern_of(statement: &Stmt, argument: &Ident) -> Option<Pat> {
     let Stmt::Local(local) = statement else { return None };
     if matches!(local.pat, Pat::Ident(_) | Pat::Type(_)) {

@@ -1,11 +1,11 @@
-//! Whether the server's flags are those of its store, and since which confirmation.
+//! Whether the server's flags are those of its store.
 
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
 pub(crate) struct Doubt {
     lost: Option<String>,
-    /// All earlier changes were reported; `None` for a store that never confirms.
+    /// All earlier changes were reported; `None` if the store never confirms.
     confirmed: Option<Instant>,
     /// If the store confirms regularly.
     valid_for: Option<Duration>,
@@ -29,19 +29,17 @@ impl Doubt {
     }
 
     pub(crate) fn confirmed(&mut self, at: Instant, valid_for: Duration) {
-        // A late confirmation moves nothing back, and none counts while the store is lost.
+        // A late confirmation moves nothing back; none counts while the store is lost.
         if self.lost.is_none() {
             self.confirmed = self.confirmed.max(Some(at));
             self.valid_for = Some(valid_for);
         }
     }
 
-    /// When the last confirmation expires.
     pub(crate) fn begins(&self) -> Option<Instant> {
         self.confirmed?.checked_add(self.valid_for?)
     }
 
-    /// Why the flags are doubted, if they are.
     pub(crate) fn reason(&self, now: Instant) -> Option<String> {
         if self.lost.is_some() {
             return self.lost.clone();

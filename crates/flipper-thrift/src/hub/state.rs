@@ -14,11 +14,9 @@ use super::doubt::Doubt;
 pub(crate) struct State {
     /// New after each reset and start of a server; 0 until the store is followed.
     epoch: u64,
-    /// Of the oldest change kept.
     first: u64,
     /// `None` if only the doubt changed.
     changes: VecDeque<Option<Arc<str>>>,
-    /// Of each name in `changes`.
     last: HashMap<Arc<str>, Change>,
     pub(super) doubt: Doubt,
     pub(super) store: Option<String>,
@@ -29,7 +27,6 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Now(Box<WatchResult>),
-    /// At the next event, or at this time.
     Later(Instant),
     Unavailable(String),
 }
@@ -55,7 +52,7 @@ impl State {
         Self { epoch: 0, first: 0, changes, last, doubt: Doubt::default(), store: None, closed: false, kept }
     }
 
-    /// Of a call that came at `came` and waits until `deadline`.
+    /// To a call that came at `came` and waits until `deadline`.
     pub(crate) fn answer(&self, cursor: Option<&str>, came: Instant, deadline: Instant, now: Instant) -> Answer {
         let is_over = now >= deadline || self.closed;
         let lost = self.doubt.reason(now);
@@ -100,7 +97,7 @@ impl State {
             }
             WatchEvent::Changed { flag, read_at } => {
                 let name = Arc::from(&*flag.name);
-                // Content without a time or an ordered version shows that the flag changed, but not to what.
+                // Content without a time or an ordered version shows only that the flag changed.
                 let is_known = read_at.is_some() || flag.version.as_ordered().is_some();
                 self.push(name, if is_known { What::Flag(flag) } else { What::Unknown }, read_at);
             }
@@ -120,7 +117,6 @@ impl State {
             WatchEvent::Restored => tracing::info!("store can be followed again"),
             WatchEvent::Confirmed { at, valid_for } => self.doubt.confirmed(at, valid_for),
             WatchEvent::Serving(identity) => self.store = Some(identity.to_string()),
-            // Clients wait in `Watch` however the server receives changes.
             WatchEvent::Following(_) | WatchEvent::Compared { .. } => {}
             // A reset covers any event that this version does not know.
             _ => self.new_epoch(),
@@ -161,7 +157,7 @@ impl State {
         format!("{:x}:{:x}{}", self.epoch, self.next(), if doubted { "?" } else { "" })
     }
 
-    /// Its position in the changes, and whether the client was informed of a doubt; `None` if it is of another epoch or too old.
+    /// Also whether the client was informed of a doubt; `None` if it is of another epoch or too old.
     fn place(&self, cursor: &str) -> Option<(u64, bool)> {
         let (epoch, seen) = cursor.split_once(':')?;
         let (seen, doubted) = seen.strip_suffix('?').map_or((seen, false), |seen| (seen, true));

@@ -69,7 +69,8 @@ struct Inner<S> {
 }
 
 impl<S: FeatureFlagStore> Inner<S> {
-    /// After a write during which a list arrived or the store was lost: only a read shows which is newer.
+    /// After a write during which a list arrived or the store was lost: only a read shows which is newer, and memory must have the write
+    /// when the call returns.
     async fn read_back(&self, name: &str) -> Result<()> {
         let deadline = Instant::now() + READ_BACK_WITHIN;
         let mut pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));

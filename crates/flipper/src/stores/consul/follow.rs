@@ -134,7 +134,7 @@ impl Follower {
         self.unless_trouble(self.store.client.list(self.store.followed(), Read::Changed(wait))).await
     }
 
-    /// Fails with another request: this one may have lost its connection unnoticed.
+    /// Fails if another request does: this one may have lost its connection unnoticed.
     async fn unless_trouble<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let trouble = pin!(self.store.client.inner.trouble.notified());
         match select(pin!(answer), trouble).await {

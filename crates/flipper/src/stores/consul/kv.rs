@@ -36,7 +36,7 @@ pub(super) struct Found {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Read {
-    /// The leader first applies its log: a server that has just started would answer from an older state.
+    /// The leader first confirms that its log is applied: a server that has just started would answer from an older state.
     Confirmed,
     /// One round trip less: for answers whose index is checked, or whose content does not matter.
     Leader,

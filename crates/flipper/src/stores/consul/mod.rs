@@ -19,7 +19,8 @@
 //! A flag is a key `base_key/NAME` with the JSON of [`FlagRecord`]; its version is the `ModifyIndex`. Deeper keys, and folders, are not
 //! flags. A value that is not a flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag.
 //!
-//! With many flags, each write also names its flag in a key beside the base key: `.features.changed` for `features`.
+//! With many flags, each write also names its flag in a key beside the base key: `.features.changed` for `features`,
+//! `shop/.features.changed` for `shop/features`.
 //!
 //! [The guide](crate::_guide::stores) says how changes arrive, and what the token must allow.
 

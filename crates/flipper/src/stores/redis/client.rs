@@ -21,8 +21,8 @@ use super::state::{Mode, mode};
 /// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`. An open connection is
 /// not enough: servers push changes only to connections that ask for it.
 ///
-/// A user without a password is sent with an empty one; the driver would act as the default user. A `ClusterClient` cannot be changed, so
-/// calls with such a user fail with `InvalidInput`.
+/// A user without a password is sent with an empty one; the driver would act as the default user. With such a user, calls of a
+/// `ClusterClient`, which cannot be changed, fail with `InvalidInput`.
 #[derive(Clone)]
 pub struct RedisClient {
     kind: Kind,
@@ -143,7 +143,7 @@ impl RedisClient {
         self.open_as(limit, pushes, true, true).await
     }
 
-    /// With RESP3, the driver sends `pushes` an event when the connection is lost.
+    /// With RESP3, the driver sends `pushes` an event at a loss.
     pub(super) async fn open(&self, limit: Duration, pushes: impl AsyncPushSender + Clone) -> RedisResult<Connection> {
         let resp3 = self.place.as_ref().is_none_or(|place| !place.resp2);
         match self.open_as(limit, pushes.clone(), resp3, false).await {
@@ -232,7 +232,7 @@ pub(super) fn speaking(client: &Client, protocol: ProtocolVersion) -> RedisResul
     Client::open(info.set_redis_settings(settings))
 }
 
-/// An ACL may forbid `HELLO`; the other protocol's handshake then fails with the reason.
+/// An ACL may forbid `HELLO`; the other handshake then fails with the reason.
 fn no_resp3(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -245,7 +245,7 @@ fn is_closed(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_connection_refusal()
 }
 
-/// The store limits the time of each answer, as part of the whole call.
+/// The store limits each answer's time, as part of the call.
 fn node_config(limit: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(None)
 }

@@ -1,4 +1,4 @@
-//! In their required order.
+//! The events of a watch, in their required order.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! All flags: `SCAN`, and `MGET` of each page while the next is scanned.
+//! `SCAN`, and `MGET` of each page while the next is scanned.
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn in_order(mut flags: Vec<Stored>) -> Vec<Stored> {
     flags
 }
 
-/// On one connection: a cursor is valid on one server only. Unordered, and a flag may come twice.
+/// On one connection: a cursor is valid on one server. Unordered, and a flag may come twice.
 pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
     match connection {
         Connection::Node(node) => scan_node(store, node).await,
@@ -52,7 +52,6 @@ async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) 
     Ok(flags)
 }
 
-/// While a page's values are read, the server scans the next.
 pub(super) struct Pages {
     node: MultiplexedConnection,
     scanning: Option<Answer>,
@@ -92,7 +91,7 @@ impl Pages {
         flags: &mut Vec<Stored>,
     ) -> RedisResult<()> {
         let values = Vec::<Value>::from_redis_value(values)?;
-        // A starting mirror shares this thread with the driver: let it send the requests made above first.
+        // A starting mirror shares this thread with the driver: the requests above must be sent first.
         tokio::task::yield_now().await;
         let mut unread = Vec::new();
         for (key, value) in keys.into_iter().zip(values) {

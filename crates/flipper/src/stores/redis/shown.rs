@@ -1,4 +1,4 @@
-//! For logs and a store's identity.
+//! Parts of a URL, for logs and a store's identity.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -24,7 +24,7 @@ use crate::stores::base_key::BaseKey;
 
 const BATCH: usize = 500;
 
-/// One connection until it is lost. Reads use it too, so that answers are no older than pushes.
+/// Until the connection is lost. Reads use it too: answers are no older than pushes.
 pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     let pushed = Arc::new(Pushed::default());
     let (sink, keys) = (Arc::clone(&pushed), Arc::clone(&store.keys));
@@ -158,7 +158,7 @@ impl Session<'_> {
         if primaries(self.store, cluster).await? != self.primaries {
             return Err(lost("the cluster has changed"));
         }
-        // The driver may have reconnected to a node silently; a new connection does not track.
+        // The driver may have reconnected to a node silently, without tracking.
         let info = command(&["CLIENT", "TRACKINGINFO"]);
         let answers = on_primaries(cluster, info, self.primaries.len(), limit).await?;
         if answers.iter().any(|answer| contains(answer, "off")) {

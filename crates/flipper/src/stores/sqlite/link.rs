@@ -38,8 +38,8 @@ impl Link {
         Ok(content)
     }
 
-    /// Keeps the connection while the file has no name: if the file gets it back, other processes still use its -wal file, and a second one
-    /// would damage the database. Once the -wal file is empty, another file may take the name.
+    /// While the file has no name, the connection stays: if the file gets it back, other processes still use its -wal file, and a second
+    /// one would damage the database. Once the -wal file is empty, another file may take the name.
     pub(super) fn await_file(&mut self) {
         self.emptied = file::empty_wal(&self.connection, &self.identity);
     }
@@ -57,7 +57,7 @@ impl Link {
         match place.look(&self.identity) {
             Ok(now) if now == self.content.0 && last => {}
             Ok(now) if now == self.content.0 => return Ok(()),
-            // The file was overwritten: the -wal file may not belong to its content.
+            // The file was overwritten: the -wal file may not belong to it.
             Ok(_) => {
                 file::leave(self.connection);
                 return Ok(());
@@ -83,7 +83,7 @@ pub(super) type Holder = Mutex<Option<Link>>;
 /// No connection may stay at a replaced file while another is opened, since they share state.
 pub(super) struct File {
     pub(super) place: Place,
-    /// A waiting write does not block reads.
+    /// A waiting write must not block reads.
     pub(super) reader: Holder,
     pub(super) writer: Holder,
     others: Mutex<Vec<Arc<Holder>>>,
@@ -142,7 +142,7 @@ impl File {
         };
         let link = held.insert(link);
         let done = work(&link.connection)?;
-        // Else the work was done to a file that was replaced meanwhile.
+        // Else the work was done to a replaced file.
         self.place.look(&link.identity)?;
         Ok(done)
     }

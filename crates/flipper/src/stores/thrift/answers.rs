@@ -9,7 +9,7 @@ use super::convert;
 use crate::clock;
 use crate::state::WatchEvent;
 
-/// How long a call waits for a change. Each answer confirms the flags, so this bounds how long they count as live; and thousands of watches
+/// How long a call waits for a change. Each answer confirms the flags, so this bounds how long they count as live; but thousands of watches
 /// must be cheap for a server.
 pub(crate) const WAIT: Duration = Duration::from_secs(5);
 
@@ -26,14 +26,13 @@ const NAMES: usize = 10_000;
 pub(crate) struct AnswerTime {
     /// A time not after the answer was made.
     pub(crate) answered: Instant,
-    /// All earlier changes were reported.
     pub(crate) confirmed: Instant,
 }
 
 impl AnswerTime {
     /// `called`: before the call was sent.
     pub(crate) fn new(result: &WatchResult, called: Instant) -> Self {
-        // The server's wait began after `called`, so the answer is no older than this.
+        // The server's wait began after `called`, so the answer is no older.
         let waited = Duration::from_micros(unsigned(result.waited_us));
         let waited = if waited > WAIT + OVERSLEPT { Duration::ZERO } else { waited };
         let answered = (called + waited).min(clock::instant());
@@ -41,13 +40,13 @@ impl AnswerTime {
         Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
     }
 
-    /// From `confirmed`: without another answer in this time, the flags no longer count as live.
+    /// From `confirmed`: without another answer until then, the flags no longer count as live.
     pub(crate) fn valid_for(&self) -> Duration {
         self.answered.saturating_duration_since(self.confirmed) + WAIT + SLACK
     }
 }
 
-/// The last read time per flag, so that newer states get later times even if the previous answer travelled faster.
+/// The last read time per flag: newer states get later times even if the previous answer travelled faster.
 #[derive(Default)]
 pub(crate) struct Times {
     last: HashMap<String, Instant>,
@@ -98,7 +97,7 @@ impl Times {
 
     fn after_last(&mut self, name: &str, at: Instant) -> Instant {
         if self.last.len() >= NAMES {
-            // At worst, this costs another read of the flag.
+            // At worst, another read of the flag.
             self.last.clear();
         }
         let before = self.last.get(name).map(|before| *before + Duration::from_nanos(1));

@@ -1,4 +1,4 @@
-//! Blocking: for our own threads only.
+//! A blocking connection, for our own threads only.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

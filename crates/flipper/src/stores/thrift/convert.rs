@@ -1,3 +1,5 @@
+//! Conversions to and from the messages of the service.
+
 use std::sync::Arc;
 
 use flipper_thrift_protocol::feature_flag_store::{

@@ -1,4 +1,4 @@
-//! By the Python library's calls. A flag may change between the check and the write: no call does both.
+//! The store's methods by the Python library's calls. A flag may change between the check and the write: no call does both.
 
 use flipper_thrift_protocol::feature_flag_store::{ErrorCode, FlipperException, TFeatureFlagStoreSyncClient};
 

@@ -1,4 +1,4 @@
-//! Threads that make the calls, each with its connection. They start on demand and end when idle.
+//! Threads for the calls, each with its connection. They start on demand and end when idle.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// The thread reports its own timeout, which is more precise.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Returns what delivers the result, once the thread counts as idle: so a sequential caller stays on one thread.
+/// Returns what delivers the result, once the thread counts as idle: a sequential caller stays on one thread.
 type Job = Box<dyn FnOnce(&mut Caller) -> Deliver + Send>;
 type Deliver = Box<dyn FnOnce() + Send>;
 
@@ -55,7 +55,7 @@ impl Pool {
         let (sender, receiver) = oneshot::channel();
         let deadline = Instant::now() + self.shared.target.timeout;
         let job = move |caller: &mut Caller| -> Deliver {
-            // The caller dropped this read while it was queued.
+            // The caller dropped this queued read.
             if reads && sender.is_closed() {
                 return Box::new(|| {});
             }
@@ -116,7 +116,7 @@ impl Shared {
     fn run(&self) {
         let mut caller = Caller::new(self.target.clone(), |_| {});
         while let Some(job) = self.next() {
-            // During a call the connection is not in `caller`, so a panic loses only that.
+            // During a call `caller` lacks the connection, so a panic loses only that.
             let deliver = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
             self.state.lock().idle += 1;
             if let Ok(deliver) = deliver {

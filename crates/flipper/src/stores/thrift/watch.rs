@@ -1,4 +1,4 @@
-//! Changes by `Watch`: a thread waits in the call and emits what it receives.
+//! A thread waits in `Watch` and emits what it receives.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,7 +72,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     Box::pin(events.chain(lost).chain(stream::once(again).flatten()))
 }
 
-/// By a flag and by closing the connection that the thread waits on.
+/// By a flag, and by closing the connection that the thread waits on.
 #[derive(Default)]
 struct Ending {
     state: Mutex<(bool, Option<Arc<TcpStream>>)>,
@@ -228,7 +228,7 @@ impl Thread {
         let connection = self.ending.connections();
         let flags = self.read_all()?;
         if connection != self.ending.connections() {
-            // Another server may have answered, to which the cursor does not belong.
+            // Another server, to which the cursor does not belong, may have answered.
             let error = Error::unavailable("connection ended while flags were read");
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }

@@ -16,7 +16,7 @@ use crate::background;
 use crate::state::Stored;
 use crate::store::FeatureFlagStore;
 
-/// A [`MirroredFeatureFlagStore`]'s settings.
+/// The settings of a [`MirroredFeatureFlagStore`].
 #[derive(Debug)]
 pub struct MirrorBuilder<S> {
     store: S,
@@ -31,11 +31,11 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     }
 
     /// Stores the last known flags in this file too, for a process that starts while the store is unreachable; none by default.
-    /// [`build`](Self::build) reads it. It is replaced as a whole within about a second of a change, and holds up to 64 MiB. If it is
-    /// invalid or of another store, it is ignored with a warning.
+    /// [`build`](Self::build) reads it. It is replaced whole within about a second of a change, and holds up to 64 MiB. If it is invalid or
+    /// of another store, it is ignored with a warning.
     ///
-    /// Its flags are in memory at once, and `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) waits for those of the store,
-    /// unless it is unreachable.
+    /// Its flags are in memory at once, `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) waits for the store's, unless it is
+    /// unreachable.
     #[must_use]
     pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot_file = Some(path.into());

@@ -36,7 +36,7 @@ pub(super) struct Shared {
     doubt_for: Duration,
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,
-    /// When this process's snapshot file was written.
+    /// When the snapshot file was written that this process began with.
     saved: Option<SystemTime>,
     turns: Turns,
     process: u32,

@@ -24,7 +24,7 @@ const MOST_READS: usize = 32;
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// If the store does not say how long its confirmation holds.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
-/// Without a wait; then the other tasks of the thread get a turn.
+/// Without a wait; then the thread's other tasks get a turn.
 const STEPS: u32 = 64;
 
 /// Also ends if the sender is dropped.

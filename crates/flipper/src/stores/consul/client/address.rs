@@ -16,8 +16,8 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// As Consul's own tools. `tls`: asked for, or forbidden. `configured`: there are TLS settings, which ask for TLS if the address has no
-    /// scheme, where Consul's tools would send the token in the clear.
+    /// As Consul's own tools. `tls`: asked for, or forbidden. `configured`: there are TLS settings. Without a scheme in the address they
+    /// ask for TLS, where Consul's tools would send the token in the clear.
     pub(super) fn parse(text: &str, tls: Option<bool>, configured: bool) -> Result<Self> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
@@ -44,7 +44,7 @@ impl Address {
         if host.is_empty() || !usable || path.contains(['?', '#']) {
             return Err(Error::invalid_input(FORM));
         }
-        // As in Consul's own tools, the default port is that of the scheme.
+        // As in Consul's own tools, the scheme has a default port.
         Ok(Self::Tcp { tls, authority: authority.trim_end_matches(':').to_owned(), path })
     }
 

@@ -45,14 +45,14 @@ pub struct ConsulClient {
 
 pub(super) struct Inner {
     http: Http,
-    /// The parameters of every request, without `?`.
+    /// Of every request, without `?`.
     pub(super) query: String,
     pub(super) namespace: Option<String>,
     pub(super) partition: Option<String>,
     pub(super) consistency: ConsulConsistency,
     pub(super) timeout: Duration,
     pub(super) is_private: bool,
-    /// A request failed: a blocking query then may wait on a dead connection.
+    /// A request failed: a blocking query may wait on a dead connection.
     pub(super) trouble: Notify,
 }
 

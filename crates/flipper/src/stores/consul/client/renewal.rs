@@ -1,5 +1,3 @@
-//! Tokens and certificates may be renewed while the process runs.
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

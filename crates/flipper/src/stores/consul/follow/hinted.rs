@@ -24,12 +24,12 @@ impl Follower {
             let _ = size.wait_for(|size| *size > SMALL).await;
             size.mark_unchanged();
             self.hints().await?;
-            // A query for a missing key returns at any change. Its first writer changes a flag too, which the list reports.
+            // A missing key's query returns at any change. Its first writer changes a flag too, which the list reports.
             let _ = size.changed().await;
         }
     }
 
-    /// Until the key is deleted, or the list of all flags is small.
+    /// Until the key is deleted, or the list is small.
     async fn hints(&self) -> Result<(), End> {
         let (client, key) = (&self.store.client, hint(self.store.keys.base()));
         let mut seen = HashSet::new();

@@ -1,4 +1,4 @@
-//! The indices last emitted, and how an answer differs from them.
+//! The indices last emitted, and how an answer differs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -39,12 +39,12 @@ impl Known {
             .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
         self.present = self.flags.len();
         self.listed = rows.index;
-        // They may have the indices of a store that was replaced.
+        // They may be those of a store that was replaced.
         self.put.clear();
     }
 
-    /// Returns whether the flag is already deleted. If another client deletes it before the next answer, both answers are identical, and
-    /// the mirror would keep the flag forever.
+    /// Returns whether the flag is already deleted: if another client deletes it before the next answer, that answer shows no difference,
+    /// and the mirror would keep the flag.
     pub(super) fn put(&mut self, name: String, index: u64) -> bool {
         if index > self.listed {
             self.put.insert(name, index);
@@ -123,21 +123,19 @@ impl Known {
         }
     }
 
-    /// By a read of this flag.
     pub(super) fn remove(&mut self, name: &str, index: u64) {
         let last = Last { index, present: false };
         let was = self.flags.insert(name.to_owned(), last).is_some_and(|known| known.present);
         self.present -= usize::from(was);
     }
 
-    /// By a list.
     pub(super) fn forget(&mut self, name: &str) {
         if self.flags.remove(name).is_some_and(|known| known.present) {
             self.present -= 1;
         }
     }
 
-    /// Returns the own puts that were deleted before this answer.
+    /// Returns the own puts deleted before this answer.
     pub(super) fn finish(&mut self, index: u64) -> Vec<String> {
         self.listed = index;
         let shown: Vec<_> = self.put.extract_if(|_, put| *put <= index).collect();
@@ -205,11 +203,9 @@ mod tests {
     fn a_flag_put_and_deleted_between_two_answers_is_reported() {
         let mut known = starting_with(&[], 10);
         assert!(!known.put("F".to_owned(), 12));
-        // An older answer does not count.
         assert_eq!(take_in(&mut known, &[], 11), [NONE, NONE, NONE]);
         assert_eq!(take_in(&mut known, &[], 15), [NONE.to_vec(), NONE.to_vec(), vec!["F"]]);
         assert_eq!(take_in(&mut known, &[], 16), [NONE, NONE, NONE]);
-        // The answer was faster than the record of the put.
         assert!(known.put("G".to_owned(), 14));
     }
 

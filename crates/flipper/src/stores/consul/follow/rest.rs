@@ -10,7 +10,7 @@ use crate::pause::Pause;
 use crate::stores::consul::errors;
 use crate::stores::consul::kv::Wait;
 
-/// A rest ends when this library has written nothing for so long.
+/// A rest ends when this library has written nothing for this long.
 const QUIET: Duration = Duration::from_secs(60);
 /// From a hinted change to the authoritative list.
 const TRUTH: Duration = Duration::from_secs(1);
@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_millis(2);
 const FOR_EACH_FLAG: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// For answers without a visible change: the query also covers keys that only start like the base key; in an empty folder the index is that
-/// of the whole store; and a server may not support waiting.
+/// For answers without a visible change: the query also covers keys that only start like the base key; in an empty folder the index is the
+/// whole store's; and a server may not support waiting.
 pub(super) struct Rest(Pause);
 
 impl Default for Rest {

@@ -1,5 +1,3 @@
-//! The rules.
-
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +9,7 @@ use super::{Kind, NAMES};
 use crate::record::FlagRecord;
 use crate::state::{Health, Stored, Version};
 
-/// The number of a state, in the order of their creation; 0: the flag never existed.
+/// Of a state, in order of creation; 0: the flag never existed.
 pub(super) type Made = usize;
 
 /// For each part of the chain, without a confirmation by the store.
@@ -38,7 +36,6 @@ pub(super) enum Rule {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     name: usize,
-    /// 0: the flag is missing.
     pub(super) content: usize,
     pub(super) number: u64,
     at: Duration,
@@ -71,7 +68,6 @@ impl Truth {
         self.get(made).content > 0
     }
 
-    /// From there on, with this content.
     fn first(&self, name: usize, content: usize, from: Made) -> Option<Made> {
         if from == 0 && content == 0 {
             return Some(0);
@@ -81,7 +77,6 @@ impl Truth {
         states[begin..].iter().copied().find(|made| self.get(*made).content == content)
     }
 
-    /// The state that was current before that moment.
     fn before(&self, name: usize, time: Duration) -> Made {
         let states = &self.by_name[name];
         let end = states.partition_point(|made| self.get(*made).at < time);
@@ -117,11 +112,9 @@ pub(super) fn content(flag: Option<&Stored>) -> usize {
 
 #[derive(Default)]
 pub(super) struct Past {
-    /// The oldest states that the shown contents may be.
+    /// The oldest states that the contents shown may be.
     shown: [Made; NAMES.len()],
-    /// That were acknowledged.
     own: [Made; NAMES.len()],
-    /// Until when the flag must be kept.
     kept: [Option<Duration>; NAMES.len()],
 }
 
@@ -129,7 +122,7 @@ impl World {
     pub(super) fn check(&self, node: &Node) {
         let past = &mut *node.past.borrow_mut();
         let truth = self.truth.borrow();
-        // When a store counts again from a lower number, its numbers mean nothing until its list has arrived.
+        // When a store counts from a lower number, its numbers mean nothing until its list has arrived.
         if self.setup.kind == Kind::Counting && self.store.borrow().counts_since >= node.listed.get() {
             (past.shown, past.own) = Default::default();
         }
@@ -187,7 +180,7 @@ impl World {
         self.check(node);
     }
 
-    /// A server takes in this state, and will report it.
+    /// A server will report this state.
     pub(super) fn announced(&self, node: &Node, text: &str, content: usize) {
         let Some(name) = index_of(text) else { return };
         let truth = self.truth.borrow();

@@ -1,4 +1,4 @@
-//! As the watches of Consul and Redis follow their servers.
+//! Stores are followed as by the watches of Consul and Redis.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -35,7 +35,7 @@ pub(super) struct Node {
     pub(super) events: RefCell<VecDeque<WatchEvent>>,
     /// Earlier watches are ignored.
     watch: Cell<u64>,
-    /// The numbers of the connections, of the watch and of the other calls.
+    /// Of the watch, and of the other calls.
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
@@ -108,7 +108,6 @@ pub(super) fn restart(world: &Rc<World>, level: usize) {
     let old = world.node(level);
     old.is_up.set(false);
     let saved = if world.below(2) == 0 { old.saved.take() } else { None };
-    // Its connections can be used again at once.
     let new = start(world, level, saved);
     world.nodes.borrow_mut()[level - 1] = new;
 }
@@ -146,14 +145,13 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
                     node.paused.set(world.now() + PAUSE);
                 }
                 if is_current && there == Some(content(node.shared.table.get(&read.name).as_ref())) {
-                    // The store has it again.
                     world.heard_of(&node, &read.name);
                 }
                 world.check(&node);
             });
         }
         if !node.events.borrow().is_empty() {
-            // Pending until taken in: events that were sent together are checked together.
+            // Pending until taken in: events sent together are checked together.
             world.hop().await;
             let event = node.events.borrow_mut().pop_front();
             event.into_iter().for_each(|event| take_in(&world, &node, event));
@@ -221,7 +219,7 @@ pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<GetRe
 fn take_read(world: &World, node: &Node, name: &str, (sent, lists): (Sent, u64), found: Option<&Stored>) {
     node.shared.found(name, sent, found);
     let here = node.shared.table.get(name);
-    // The mirror takes in nothing while the store is lost, so a doubt goes on, and no read from before its last list.
+    // While the store is lost the mirror takes in nothing, so a doubt goes on, and no read from before its last list.
     let is_current = lists == node.lists.get() && !node.is_lost.get();
     if found.is_some() && is_current && content(here.as_ref()) == content(found) {
         world.heard_of(node, name);

@@ -7,7 +7,7 @@ pub(super) struct Name {
     /// Any state of the store was taken in.
     pub(super) known: bool,
     pub(super) present: bool,
-    /// The last one before a deletion without a number, if deleted.
+    /// Of the state, or the last one before a deletion without a number.
     pub(super) number: Option<u64>,
     /// `None` if `number` cannot be compared with any other.
     pub(super) epoch: Option<u64>,

@@ -13,7 +13,7 @@ use crate::table::{About, BY_LIST, TableEvent, lacks_most, warn_of_vanished};
 const TAKEN_IN_AT_ONCE: usize = 64;
 
 impl Shared {
-    /// A few flags at a time, so that own writes need not wait for all.
+    /// A few at a time, so that own writes need not wait for all.
     pub(in crate::wrappers::mirrored) fn reset(
         &self,
         flags: Vec<Stored>,
@@ -74,7 +74,7 @@ impl Shared {
         }
     }
 
-    /// Whether a server in doubt lists flags older than those of the snapshot file: it may have begun with an older file.
+    /// Whether a server in doubt lists flags older than the snapshot file's: it may have begun with an older file.
     pub(in crate::wrappers::mirrored) fn is_outdated(
         &self,
         read_at: Option<Instant>,
@@ -107,7 +107,7 @@ impl Shared {
             following.heard(read_at, valid_for);
             turn
         };
-        // Callers of `ready` get the flags of the snapshot file: without it no flag could be missing before the first list.
+        // `ready` returns with the flags of the snapshot file: without it no flag could be missing before the first list.
         self.first.send_if_modified(|first| {
             let waiting = !matches!(first, First::Synced);
             if waiting {
@@ -122,7 +122,7 @@ impl Shared {
         }
     }
 
-    /// The flag changed since the store came back. Returns whether that ends the doubt.
+    /// After the store came back. Returns whether that ends the doubt.
     pub(super) fn settle_doubt(&self, name: &str) -> bool {
         self.doubt.lock().as_mut().is_some_and(|doubt| doubt.settle(name))
     }
@@ -145,12 +145,12 @@ impl Shared {
         self.doubt.lock().as_ref().map(|doubt| doubt.until)
     }
 
-    /// The flags in doubt were kept for long enough, and the store can send its flags again.
+    /// The flags in doubt were kept for long enough, and the store can send its flags.
     pub(in crate::wrappers::mirrored) fn is_doubt_over(&self) -> bool {
         !self.following.lock().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
-    /// Reads every flag again whose version differs from the poll: a state of an own write or read that vanished between two polls is in
+    /// If a flag's version differs from the poll, it is read again: a state of an own write or read that vanished between two polls is in
     /// none.
     pub(in crate::wrappers::mirrored) fn compared(&self, versions: &BTreeMap<String, Version>) {
         let held = self.table.list();
