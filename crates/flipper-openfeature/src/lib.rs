@@ -35,8 +35,8 @@
 //! | string, int, float | `FLAG` | `value` in the client data |
 //! | struct | `FLAG` | all of the client data |
 //!
-//! A flag that is off for the context has no value but the error `FLAG_OFF`, so that the caller's default applies. A float may be stored as
-//! an integer. A null in an object is omitted.
+//! A flag that is off for the context has only the error `FLAG_OFF`, so that the caller's default applies. A float may be stored as an
+//! integer. A null in an object is omitted.
 //!
 //! # Context
 //!

@@ -15,8 +15,7 @@ pub trait Exchange: Source {
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 }
 
-/// The most calls of one client. Their numbers differ, so that no response is taken for another call's; 0 marks clients that do not number
-/// their calls.
+/// The most calls of one client. Their numbers differ, so that no response is taken for another call's; 0 marks clients without numbers.
 const NUMBERS: i32 = 16;
 static NUMBER: AtomicI32 = AtomicI32::new(0);
 

@@ -1,6 +1,6 @@
 use thrift::TConfiguration;
 
-/// Of a received message. A larger one is refused before memory is allocated for it.
+/// Limits of a received message; a larger one is refused before memory is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a message, framed or not.

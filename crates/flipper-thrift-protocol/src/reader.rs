@@ -12,7 +12,7 @@ pub trait Source: Read {
 
 impl Source for &[u8] {}
 
-/// Reads messages, each within its limits, and allocates nothing for bytes that have not arrived.
+/// Reads messages within their limits, and allocates nothing for bytes that have not arrived.
 #[derive(Debug)]
 pub struct MessageReader<S> {
     source: S,

@@ -95,7 +95,7 @@ impl ServerOptions {
 
     /// [`call_timeout`](Self::call_timeout) for clients that do not number their calls; 700 ms by default. Generated clients in Python,
     /// Ruby, Perl, PHP and C++ do not. After a read timeout they take the late response for that of their next call, and return wrong flags
-    /// from then on. So the store has slightly less time, and a response that is still later is not sent and closes the connection.
+    /// from then on. So the store has slightly less time, and a response that is still later closes the connection instead.
     ///
     /// It must be shorter than the clients' read timeouts; PHP's default of 750 ms is the shortest known.
     #[must_use]

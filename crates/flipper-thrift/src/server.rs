@@ -107,7 +107,7 @@ impl Server {
         self.inner.address
     }
 
-    /// Its subscribers receive every write of the server's clients, and may veto it.
+    /// The client of all calls: its subscribers receive every write, and may veto it.
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient<Remote> {
         &self.inner.service.features

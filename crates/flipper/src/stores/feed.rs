@@ -28,8 +28,8 @@ pub(super) struct Source {
     pub(super) _end: Box<dyn Send>,
 }
 
-/// Starts the source when the watch is first read, and again when it ends, with the reason `ended`: then it has panicked, or the store is
-/// closed. `start` gets whether the last event was `Lost`.
+/// Starts the source when the watch is first read, and after it ended, with the reason `ended`: it panicked, or the store is closed.
+/// `start` gets whether the last event was `Lost`.
 pub(super) fn feed(
     store: String,
     ended: impl Fn() -> Error + Send + 'static,

@@ -117,14 +117,14 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         self
     }
 
-    /// How many flags, missing ones included, are held; 1024 by default, at least 1. Flags that are not read are dropped first.
+    /// How many flags, missing ones included, are held; 1024 by default, at least 1. Unread flags are dropped first.
     #[must_use]
     pub fn max_size(mut self, flags: usize) -> Self {
         self.cache = entries(flags.max(1));
         self
     }
 
-    /// Whether an expired answer is reused while the store is `Unavailable`, and tried about once a second; on by default. If off, it is an
+    /// Whether an expired answer is reused while the store is `Unavailable`, and tried about once a second; on by default. Else it is an
     /// error.
     #[must_use]
     pub fn stale_while_down(mut self, stale: bool) -> Self {
@@ -275,7 +275,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.list().await
     }
 
-    /// Drops each flag before its event is emitted: the reader of the event must not get the previous state.
+    /// Drops each flag before its event is emitted: the event's reader must not get the previous state.
     fn watch(&self) -> Watch<'_> {
         Box::pin(self.store.watch().inspect(|event| match event {
             WatchEvent::Changed { flag: Stored { name, .. }, .. }

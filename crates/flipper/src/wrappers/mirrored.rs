@@ -36,7 +36,7 @@ use crate::table::FlagTable;
 
 /// Holds all flags of another store in memory, where checks read them, and follows its [`watch`](FeatureFlagStore::watch).
 ///
-/// Writes go to the store, and are in memory when they return. While the store is unreachable, checks go on with the last known flags, and
+/// Writes go to the store, and are in memory when they return. During an outage checks go on with the last known flags, and
 /// [`status`](LocalFeatureFlagStore::status) says since when.
 ///
 /// ```

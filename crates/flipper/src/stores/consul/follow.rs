@@ -1,6 +1,6 @@
-//! Follows all keys under the base key: by a blocking query of the prefix, which reports every change by any writer, and if its answers are
-//! large by another of the hint (`hinted.rs`). A failed query, or an index that goes back, begins a doubt; a confirmed list of all flags
-//! ends it (`start.rs`). If that takes too long, the watch emits `Lost`.
+//! Follows all keys under the base key by a blocking query, which reports every change by any writer, and if its answers are large by
+//! another of the hint (`hinted.rs`). A failed query, or an index that goes back, begins a doubt; a confirmed list of all flags ends it
+//! (`start.rs`). If that takes too long, the watch emits `Lost`.
 
 mod hinted;
 mod known;

@@ -1,4 +1,4 @@
-//! Flags in Consul's key-value store, shared with programs that use the same base key, also through the Python library `flipper-client`.
+//! Flags in Consul's key-value store, shared with programs that use the same base key, also by the Python library `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{ConsulFeatureFlagStore, FeatureFlagClient};
@@ -16,8 +16,8 @@
 //!
 //! # What is stored
 //!
-//! A flag is a key `base_key/NAME` with the JSON of [`FlagRecord`]; its version is the `ModifyIndex`. Deeper keys, and folders, are not
-//! flags. A value that is not a flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag.
+//! A flag is a key `base_key/NAME` with its JSON ([`FlagRecord`]); its version is the `ModifyIndex`. Another value is a
+//! [`Corrupt`](crate::ErrorKind::Corrupt) flag. Deeper keys, and folders, are not flags.
 //!
 //! With many flags, each write also names its flag in a key beside the base key: `.features.changed` for `features`,
 //! `shop/.features.changed` for `shop/features`.
@@ -102,7 +102,7 @@ pub struct ConsulFeatureFlagStore {
 }
 
 impl ConsulFeatureFlagStore {
-    /// Sends nothing yet.
+    /// A store on this client's agent. Sends nothing yet.
     #[must_use]
     pub fn new(client: ConsulClient) -> Self {
         Self {
@@ -164,8 +164,7 @@ impl ConsulFeatureFlagStore {
         }
     }
 
-    /// Confirmed. Consul leaves out what the token may not read, before 1.11 silently; it refuses a read of the base key to a token for
-    /// single flags.
+    /// Confirmed. Consul leaves out what the token may not read, before 1.11 silently; but it refuses a read of the base key.
     async fn whole(&self, prefix: &str) -> Result<Rows> {
         let mut rows = Rows::of(self, self.client.list(prefix, Read::Confirmed).await?).await?;
         self.may_read(self.keys.prefix()).await?;

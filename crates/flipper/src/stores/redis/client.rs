@@ -18,11 +18,11 @@ use super::foreign;
 use super::place::{Kind, Place};
 use super::state::{Mode, mode};
 
-/// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`. An open connection is
-/// not enough: servers push changes only to connections that ask for it.
+/// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`. Not an open
+/// connection, since servers push changes only to connections that ask for it.
 ///
-/// A user without a password is sent with an empty one; the driver would act as the default user. With such a user, calls of a
-/// `ClusterClient`, which cannot be changed, fail with `InvalidInput`.
+/// A user without a password is sent with an empty one; the driver would act as the default user. A `ClusterClient` cannot be changed:
+/// calls with such a user fail with `InvalidInput`.
 #[derive(Clone)]
 pub struct RedisClient {
     kind: Kind,

@@ -17,7 +17,7 @@ const MOST_SCANS: usize = 5;
 /// The slots of each primary, by its id.
 pub(super) type Primaries = BTreeMap<String, Vec<(u16, u16)>>;
 
-/// While slots move, primaries are scanned twice: a key that moves may be read too early on one node and too late on the other. The second
+/// While slots move, primaries are scanned twice: a key that moves may be read too early on one node, too late on the other. The second
 /// scan finds what moved before the first ended.
 pub(super) async fn list(store: &RedisFeatureFlagStore, mut cluster: ClusterConnection) -> RedisResult<Vec<Stored>> {
     let mut flags = Vec::new();

@@ -1,4 +1,4 @@
-//! Flags in Redis, shared with programs that use the same base key, also through the Python library `flipper-client`.
+//! Flags in Redis, shared with programs that use the same base key, also by the Python library `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{FeatureFlagClient, RedisFeatureFlagStore};
@@ -14,7 +14,7 @@
 //!
 //! # What is stored
 //!
-//! A flag is a string, the JSON of [`FlagRecord`], at the key `base_key/NAME`, without expiry. A string that is not a flag's JSON is a
+//! A flag is a string, its JSON ([`FlagRecord`]), at the key `base_key/NAME`, without expiry; other text is a
 //! [`Corrupt`](crate::ErrorKind::Corrupt) flag. Deeper keys, names that are not UTF-8, and, with a warning, keys of other types are
 //! skipped.
 //!
@@ -73,8 +73,7 @@ pub use self::client::RedisClient;
 
 /// Keeps flags in Redis: a single server, a cluster, or the primary that Sentinels name. Clones share a connection.
 ///
-/// A thread of this crate connects, when first needed and after a loss. So the store can be a `static`, works under any executor, and
-/// outlives any runtime.
+/// Connections live on a thread of this crate: the store can be a `static`, works under any executor, and outlives any runtime.
 ///
 /// ```no_run
 /// use flipper::RedisFeatureFlagStore;
@@ -143,8 +142,8 @@ impl RedisFeatureFlagStore {
     ///
     /// `rediss`, `rediss-cluster` and `rediss-sentinel` use TLS; `?ca=FILE` replaces the system's authorities, `?cert=FILE&key=FILE` is a
     /// client certificate, all in PEM and read at each connection. `valkey` and `valkeys` are `redis` and `rediss`. All take
-    /// `?base_key=KEY` and `?protocol=resp2`, Sentinels also `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode
-    /// `@ : / ? # %` in each part.
+    /// `?base_key=KEY` and `?protocol=resp2`, Sentinels `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %`
+    /// in each part.
     ///
     /// # Errors
     ///
@@ -182,14 +181,14 @@ impl RedisFeatureFlagStore {
         self
     }
 
-    /// How long `watch` waits for an answer before it takes the connection for lost; 5 s by default.
+    /// How long `watch` waits for an answer on a connection; 5 s by default.
     #[must_use]
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. A tenth as often with keyspace notifications, which
+    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. A tenth as often with keyspace notifications: they
     /// do not report `FLUSHDB`.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {

@@ -1,4 +1,4 @@
-//! Keyspace notifications, for servers without `CLIENT TRACKING`. They do not report `FLUSHDB`, so the flags are also listed, less often.
+//! Keyspace notifications, for servers without `CLIENT TRACKING`. They omit `FLUSHDB`, so the flags are also listed, less often.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;

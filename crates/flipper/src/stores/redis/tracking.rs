@@ -1,4 +1,4 @@
-//! `CLIENT TRACKING` in broadcasting mode: the server pushes the key of each change, expiry and eviction too, and "all" after a flush.
+//! `CLIENT TRACKING` in broadcasting mode: the server pushes each changed, expired or evicted key, and "all" after a flush.
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;

@@ -150,10 +150,8 @@ impl Place {
     }
 
     /// Closes a connection to files that may have been deleted or replaced. All acknowledged writes end up in the original database file,
-    /// none in another file that now has its name.
-    ///
-    /// SQLite itself would delete, by name, the -wal file of that other file; and that file, opened beside the old -wal file, would take
-    /// over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
+    /// none in another file that now has its name: SQLite itself would delete that file's -wal file by name; and opened beside the old -wal
+    /// file, it would take over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
     pub(super) fn abandon(&self, connection: Connection, identity: &Identity) {
         let by_name = |path: &Path| fs::metadata(path).ok().as_ref().map(id);
         let files = &identity.files;

@@ -36,7 +36,7 @@ pub(super) struct Follower {
     sender: Sender<Request>,
     session: Option<Session>,
     hint: Option<Hint>,
-    /// The last notification came with the write of the -wal file; the change becomes visible after a sync of the disk.
+    /// The last notification: it comes with the write of the -wal file, before the sync of the disk makes the change visible.
     hinted: Option<Instant>,
     unhinted: u32,
     lost: Option<Arc<str>>,
@@ -285,8 +285,8 @@ impl Drop for Follower {
 }
 
 impl Session {
-    /// Whether the file still has the content that this connection expects. A commit changes `data_version`; copying another file's bytes
-    /// over it does not. A checkpoint changes neither.
+    /// Whether the file's content is what this connection expects. A commit changes `data_version`; copying another file's bytes over it
+    /// does not. A checkpoint changes neither.
     fn is_the_same(&self, connection: &Connection) -> Result<bool> {
         schema::forget_pages(connection)?;
         let marks = schema::marks(connection).map_err(from_sqlite)?;

@@ -38,8 +38,8 @@ impl Link {
         Ok(content)
     }
 
-    /// While the file has no name, the connection stays: if the file gets it back, other processes still use its -wal file, and a second
-    /// one would damage the database. Once the -wal file is empty, another file may take the name.
+    /// While the file has no name, the connection stays: if the file gets it back, a second -wal file beside that of other processes would
+    /// damage the database. Once the -wal file is empty, another file may take the name.
     pub(super) fn await_file(&mut self) {
         self.emptied = file::empty_wal(&self.connection, &self.identity);
     }

@@ -32,12 +32,12 @@
 //! UPDATE flags SET record = json_set(record, '$.is_enabled', json('true')) WHERE name = 'MY_FEATURE';
 //! ```
 //!
-//! `PRAGMA application_id` is 0x466c7046, `PRAGMA user_version` the layout's number, 1. The file is in WAL mode, with `-wal` and `-shm`
-//! files beside it while in use. It must be on a local disk.
+//! `PRAGMA application_id` is 0x466c7046, `PRAGMA user_version` the layout's number, 1. The file must be on a local disk. It is in WAL
+//! mode, with `-wal` and `-shm` files beside it while in use.
 //!
-//! To replace it under running programs, rename another file into its place, redirect the link that the programs open, or use `.restore` of
-//! the shell. The other file's flags appear within 50 ms, and no write is acknowledged into the old one. Copying a file over it is not
-//! safe: readers see half of it meanwhile.
+//! To replace it under running programs, rename another file into its place, redirect a link, or use the shell's `.restore`. The other
+//! file's flags appear within 50 ms, and no write is acknowledged into the old one. Do not copy a file over it: readers see half of it
+//! meanwhile.
 
 mod batch;
 mod errors;

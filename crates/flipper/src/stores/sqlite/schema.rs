@@ -152,7 +152,7 @@ fn read_flags(connection: &Connection, after: Option<&str>, most: usize) -> rusq
 }
 
 /// Calls `emit` with the name, version and stored value (`None`: deleted) of each change after `since`. Returns `None`, and calls nothing,
-/// if all flags must be read: a copy was restored into the file, or deletions after `since` were pruned.
+/// if all flags must be read: a copy was restored into the file, or deletions were pruned.
 pub(super) fn read_changes(
     connection: &Connection,
     since: Marks,
@@ -248,7 +248,7 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free under several writers: some would starve.
+/// SQLite's busy handler sleeps up to 100 ms, longer than the lock is free under several writers: some would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
     connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     let mut pause = PAUSE;

@@ -9,8 +9,8 @@ use super::convert;
 use crate::clock;
 use crate::state::WatchEvent;
 
-/// How long a call waits for a change. Each answer confirms the flags, so this bounds how long they count as live; but thousands of watches
-/// must be cheap for a server.
+/// How long a call waits for a change, and so how long flags count as live, since each answer confirms them; but thousands of watches must
+/// be cheap for a server.
 pub(crate) const WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) const SLACK: Duration = Duration::from_secs(4);

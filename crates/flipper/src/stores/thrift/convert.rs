@@ -132,7 +132,7 @@ fn check_meant(record: &FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
     }
 }
 
-/// Of a call; `None` is empty data.
+/// A call's client data; `None` is empty.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! The service is that of the Python library, plus our own calls such as `ReadFlag`, `CompareAndSet` and `Watch`, with which no write is
-//! lost, a flag is stored whole, and changes are reported at once. A server that answers `ReadFlag` with "unknown method" gets only the
-//! Python library's calls, for a minute.
+//! lost, a flag is stored whole, and changes are reported at once. If `ReadFlag` is an "unknown method", the store uses only the Python
+//! library's calls for a minute.
 //!
 //! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
 
@@ -97,7 +97,7 @@ struct Shared {
 }
 
 impl ThriftRpcFeatureFlagStore {
-    /// At this host and port, with the Python library's default wire format: buffered and binary. Sends nothing yet.
+    /// The store at this host and port, buffered and binary: the Python library's default wire format. Sends nothing yet.
     ///
     /// ```
     /// use flipper::ThriftRpcFeatureFlagStore;

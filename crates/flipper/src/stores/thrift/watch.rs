@@ -72,7 +72,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     Box::pin(events.chain(lost).chain(stream::once(again).flatten()))
 }
 
-/// By a flag, and by closing the connection that the thread waits on.
+/// Ends the thread by a flag, and by closing its connection.
 #[derive(Default)]
 struct Ending {
     state: Mutex<(bool, Option<Arc<TcpStream>>)>,

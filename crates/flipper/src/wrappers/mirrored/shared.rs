@@ -136,7 +136,7 @@ impl Shared {
         verdict == Verdict::Unclear
     }
 
-    /// A read that was sent then does not decide which state is the newest, or a flag in doubt is kept.
+    /// A read sent then does not decide which state is the newest, or a flag in doubt is kept.
     pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         self.following.lock().is_lost() || self.order.lock().is_unclear(name, sent) || self.is_doubted(name)
     }

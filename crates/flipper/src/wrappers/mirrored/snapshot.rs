@@ -1,6 +1,6 @@
 //! The last known flags in a file, for a process that starts while its store is unreachable.
 //!
-//! One line, `flipper-snapshot 2 SHA1`, precedes a JSON text with that checksum: the store's `Display`, a digest of its place, the time of
+//! The file is a line, `flipper-snapshot 2 SHA1`, and JSON with that checksum: the store's `Display`, a digest of its place, the time of
 //! the last sync in Unix seconds, and each flag's name, version (a number, or bytes in hexadecimal) and record. Unreadable flags are left
 //! out.
 

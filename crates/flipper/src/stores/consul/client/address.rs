@@ -16,8 +16,8 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// As Consul's own tools. `tls`: asked for, or forbidden. `configured`: there are TLS settings. Without a scheme in the address they
-    /// ask for TLS, where Consul's tools would send the token in the clear.
+    /// As Consul's own tools. `tls`: asked for, or forbidden. `configured`: there are TLS settings, which ask for TLS if the address has no
+    /// scheme; Consul's tools would send the token in the clear.
     pub(super) fn parse(text: &str, tls: Option<bool>, configured: bool) -> Result<Self> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));

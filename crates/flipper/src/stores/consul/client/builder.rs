@@ -95,7 +95,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// If the environment's address asks for TLS, the new host gets TLS too.
+    /// The new host gets TLS too if the environment's address asks for it.
     pub(crate) fn host(mut self, authority: String) -> Self {
         if address::is_https(&self.address) {
             self.ssl = Some(true);

@@ -45,7 +45,7 @@ impl Answer {
         self.header(INDEX)?.parse().ok()
     }
 
-    /// Since the answering server last heard from the leader; `None` without a leader.
+    /// For how long the server has not heard from the leader; `None` without a leader.
     pub(crate) fn lag(&self) -> Option<Duration> {
         if self.header("x-consul-knownleader") == Some("false") {
             return None;

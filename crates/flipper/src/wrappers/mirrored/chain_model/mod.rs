@@ -1,5 +1,5 @@
-//! The model of the chain (DESIGN.md, "The mirror"). The mirrors, their watch, order, doubt and health, and the hub's decisions are real;
-//! the store, the network, processes, the clock and the scheduler are models.
+//! The model of the chain (DESIGN.md, "The mirror"). The mirrors and the hub's decisions are real; the store, the network, processes, the
+//! clock and the scheduler are models.
 //!
 //! A run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` that many, from that seed on.
 

@@ -127,7 +127,7 @@ impl Order {
         verdict
     }
 
-    /// Returns whether to take it in. `read_at`: when the read of it was sent.
+    /// Returns whether to take it in. `read_at`: when its read was sent.
     pub(crate) fn event(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
         self.judge(name, state, read_at, Source::Event, now) == Verdict::Newer
     }
@@ -222,7 +222,7 @@ impl Order {
         verdict
     }
 
-    /// A caller received another state than the held one. It may be a mirror, and learns of changes only from here.
+    /// A caller received another state than the held one. It may be a mirror, which learns of changes only from here.
     pub(crate) fn give_out(&mut self, name: &str) {
         self.name(name).given_out = true;
     }

@@ -94,7 +94,7 @@ impl Name {
             }
         }
         let Some(at) = read_at else {
-            // Below the number of an earlier epoch: the store may count from a lower number. After a read found the flag deleted, no number
+            // Below the number of an earlier epoch, the store may count from a lower one. After a read found the flag deleted, no number
             // shows whether the event is from before that.
             let higher = matches!((state.number, self.number), (Some(new), Some(old)) if new >= old);
             return newer_if(higher && self.epoch.is_some() && !self.deleted_at_unknown_number);

@@ -107,7 +107,7 @@ impl Shared {
             following.heard(read_at, valid_for);
             turn
         };
-        // `ready` returns with the flags of the snapshot file: without it no flag could be missing before the first list.
+        // `ready` returns with the snapshot file's flags: without it no flag could be missing before the first list.
         self.first.send_if_modified(|first| {
             let waiting = !matches!(first, First::Synced);
             if waiting {
@@ -150,8 +150,7 @@ impl Shared {
         !self.following.lock().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
-    /// If a flag's version differs from the poll, it is read again: a state of an own write or read that vanished between two polls is in
-    /// none.
+    /// If a flag's version differs from the poll, it is read again: a state that vanished between two polls is in none.
     pub(in crate::wrappers::mirrored) fn compared(&self, versions: &BTreeMap<String, Version>) {
         let held = self.table.list();
         let others = held.iter().filter(|flag| versions.get(&flag.name) != Some(&flag.version));
