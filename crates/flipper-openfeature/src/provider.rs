@@ -50,14 +50,13 @@ impl FlipperProvider {
         self
     }
 
-    /// With a scope that has the flag as evaluated.
     fn resolve(&self, name: &str, context: &EvaluationContext) -> EvaluationResult<(Scope, Resolved)> {
         let scope = self.features.scope(attributes(context, &self.targeting_key)?);
         let resolved = resolve(&scope, name)?;
         Ok((scope, resolved))
     }
 
-    /// The value under a key, as a type that `convert` supports.
+    /// As a type that `convert` supports.
     fn value<T>(
         &self,
         flag_key: &str,

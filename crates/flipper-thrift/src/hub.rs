@@ -22,7 +22,6 @@ const RESTART: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Hub {
-    /// Of this start of the server.
     pub(crate) id: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -85,7 +84,6 @@ impl Hub {
         (state.store.clone(), state.doubt.reason(now), state.doubt.confirmed_ms_ago(now))
     }
 
-    /// Until the store itself reports its identity.
     pub(crate) fn set_store(&self, store: String) {
         self.lock().store.get_or_insert(store);
     }

@@ -52,7 +52,6 @@ impl State {
         Self { epoch: 0, first: 0, changes, last, doubt: Doubt::default(), store: None, closed: false, kept }
     }
 
-    /// To a call that came at `came` and waits until `deadline`.
     pub(crate) fn answer(&self, cursor: Option<&str>, came: Instant, deadline: Instant, now: Instant) -> Answer {
         let is_over = now >= deadline || self.closed;
         let lost = self.doubt.reason(now);

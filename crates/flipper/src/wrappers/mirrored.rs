@@ -81,7 +81,6 @@ impl<S: FeatureFlagStore> Inner<S> {
             if !self.shared.is_unclear(name, sent) {
                 return Ok(());
             }
-            // A doubt is mostly short.
             let Some(pause) = pause.next_before(deadline) else { break };
             background::sleep(pause).await;
         }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::store::FeatureFlagStore;
 
-/// It has about 20 KiB.
+/// The report has about 20 KiB.
 const MOST: usize = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@ use super::client::Answer;
 pub(super) use super::client::is_refusal;
 use crate::error::{Error, ErrorKind};
 
-/// Of an answer, in an error.
+/// Characters of an answer in an error.
 const MOST: usize = 300;
 
 #[derive(Debug, thiserror::Error)]

@@ -65,7 +65,6 @@ pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEv
 
 enum End {
     Unwatched,
-    /// A query failed, or an index went back.
     Doubted(Error),
     Failed(Error),
 }

@@ -1,5 +1,3 @@
-//! The keys of flags and of the hint.
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::error::{Error, Result};

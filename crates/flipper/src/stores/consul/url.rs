@@ -1,5 +1,3 @@
-//! `consul://HOST:PORT/BASE/KEY`.
-
 use std::time::Duration;
 
 use super::ConsulFeatureFlagStore;

@@ -1,5 +1,3 @@
-//! What the driver's own clients reveal of their settings.
-
 use redis::cluster::ClusterClient;
 use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisResult};
 

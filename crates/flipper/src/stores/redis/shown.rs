@@ -1,5 +1,3 @@
-//! Parts of a URL, for logs and a store's identity.
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::stores::url_parts::Host;

@@ -54,7 +54,6 @@ pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     Ok(())
 }
 
-/// Fails for a file that is neither ours nor empty.
 fn has_tables(connection: &Connection) -> Result<bool> {
     let (application, layout, objects, ours): (i64, i64, i64, i64) = connection
         .query_row(
@@ -129,7 +128,6 @@ pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position
     read().map_err(from_sqlite)
 }
 
-/// With names after `after`.
 pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
     read_flags(connection, after, most).map_err(from_sqlite)
 }

@@ -107,7 +107,6 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     }
 }
 
-/// Whatever the cause.
 struct Ended(Arc<Shared>, watch::Sender<bool>);
 
 impl Drop for Ended {

@@ -1,5 +1,3 @@
-//! How current a mirror is.
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -50,7 +48,6 @@ pub(super) struct Following {
     doubted: Option<Arc<str>>,
     unread: Option<Arc<str>>,
     silent: Option<Arc<str>>,
-    /// Every change up to here was reported.
     confirmed: Option<Moment>,
     valid_for: Option<Duration>,
     /// They take effect once all that was reported before is read; the oldest first.
@@ -70,7 +67,6 @@ pub(super) struct Confirmation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The flags are no longer current.
     Doubt,
     Current,
     None,
@@ -205,7 +201,6 @@ impl Following {
         (self.turn(), at.checked_add(valid_for))
     }
 
-    /// If the last confirmation has expired.
     fn silence(&self) -> Option<Arc<str>> {
         let age = clock::age(self.confirmation()?);
         (age >= self.valid_for?)

@@ -111,12 +111,11 @@ impl Shared {
         self.turns.take(name).await
     }
 
-    /// Pending until the guard is ended or dropped.
     pub(super) fn start_write<'a>(&'a self, name: &'a str) -> InFlight<'a> {
         InFlight { shared: self, name, write: Some(self.order.lock().start_write(name)) }
     }
 
-    /// Returns whether the flag must be read before the write counts as done.
+    /// Returns whether the flag must be read before the write is done.
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) -> bool {
         let mut order = self.order.lock();
         let verdict = order.end_write(name, write, outcome, clock::instant());
@@ -282,7 +281,7 @@ pub(super) struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// As does `deleted`, returns whether the flag must be read before the write counts as done.
+    /// As does `deleted`, returns whether the flag must be read before the write is done.
     pub(super) fn put(mut self, record: &FlagRecord, version: &Version) -> bool {
         let flag =
             Stored { name: self.name.to_owned(), version: version.clone(), record: Ok(Arc::new(record.clone())) };

@@ -58,7 +58,6 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
 
 enum End {
     Watch,
-    /// Missing flags were kept for long enough.
     DoubtIsOver,
 }
 
@@ -132,7 +131,6 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
     }
 }
 
-/// When the store's last confirmation expires, or the doubt ends.
 fn next_look(shared: &Shared) -> tokio::time::Instant {
     let now = Instant::now();
     let next = [shared.look(), shared.doubt_ends()].into_iter().flatten().min();

@@ -152,7 +152,6 @@ impl Known {
 mod tests {
     use super::*;
 
-    /// Returns what changed, what was deleted, and which own puts were deleted.
     fn take_in(known: &mut Known, flags: &[(&str, u64)], index: u64) -> [Vec<String>; 3] {
         let rows = Rows::for_test(flags, index);
         let difference = known.compare(&rows).unwrap();

@@ -180,7 +180,6 @@ impl World {
         self.check(node);
     }
 
-    /// A server will report this state.
     pub(super) fn announced(&self, node: &Node, text: &str, content: usize) {
         let Some(name) = index_of(text) else { return };
         let truth = self.truth.borrow();

@@ -80,7 +80,6 @@ impl Follower {
         });
     }
 
-    /// Each for changes since the last.
     async fn queries(&mut self) -> Result<(), Failed> {
         let believes = self.world.design().believes_replays;
         let mut known: Option<Listing> = None;

@@ -47,7 +47,6 @@ struct Setup {
     kind: Kind,
     mirrors: usize,
     design: Design,
-    /// The same states come again.
     repeats: bool,
     /// The store may come back without flags, or with an old state.
     may_forget: bool,
@@ -198,7 +197,6 @@ fn all_hold(kind: Kind, mirrors: usize) {
     }
 }
 
-/// Of the shortest run that breaks the same rule.
 fn shortest(seed: u64, setup: Setup, rule: Rule) -> Vec<String> {
     let breaks = |actions: &usize| run(seed, setup, *actions, false).0.iter().any(|broken| broken.0 == rule);
     let actions = (0..80).find(breaks).unwrap_or(usize::MAX);

@@ -31,19 +31,15 @@ pub(super) struct Node {
     is_up: Cell<bool>,
     pub(super) shared: Arc<Shared>,
     pub(super) hub: RefCell<State>,
-    /// Pending from the watch to the mirror.
     pub(super) events: RefCell<VecDeque<WatchEvent>>,
     /// Earlier watches are ignored.
     watch: Cell<u64>,
-    /// Of the watch, and of the other calls.
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
-    /// How many were taken in.
     lists: Cell<u64>,
     /// Until then nothing is read again.
     paused: Cell<Duration>,
-    /// When the last list was read.
     pub(super) listed: Cell<Duration>,
     pub(super) past: RefCell<Past>,
     saved: RefCell<Option<(Vec<Stored>, SystemTime, SystemTime)>>,

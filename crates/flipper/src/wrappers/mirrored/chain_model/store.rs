@@ -42,7 +42,6 @@ pub(super) struct Store {
 pub(super) enum Read {
     /// By a server known to be up to date.
     Confirmed,
-    /// From the server's current state.
     Default,
 }
 
@@ -221,7 +220,6 @@ pub(super) fn lose_flags(world: &World) {
     world.note(|| format!("store: restarted without {} flags", if all { "any" } else { "some" }));
 }
 
-/// After a start.
 pub(super) async fn apply_log(world: Rc<World>) {
     loop {
         let is_whole = world.store.borrow().is_whole();

@@ -155,7 +155,6 @@ impl World {
         }
     }
 
-    /// Returns whether anything happened.
     pub(super) fn sweep(&self, tasks: &mut Vec<Task>) -> bool {
         let before = self.progress.get();
         tasks.append(&mut self.spawned.take());

@@ -17,11 +17,10 @@ pub(crate) struct Order {
     epoch: u64,
     names: HashMap<Box<str>, Name, RandomState>,
     queue: VecDeque<Box<str>>,
-    /// Could not be read again.
     failing: usize,
     /// Watchers of this mirror may have other states of these.
     hints: Vec<Box<str>>,
-    /// A lower number replaced one from before the last reset: watchers of this mirror start over.
+    /// A lower number replaced one from before the last reset.
     renumbered: bool,
     /// At this many names, flags deleted long ago are forgotten.
     prune_at: usize,
@@ -298,7 +297,6 @@ impl Order {
             known.unmark();
         }
         let marked = known.marked.is_some();
-        // Read after all, or no longer needed.
         if (source != Source::Event || !marked) && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }

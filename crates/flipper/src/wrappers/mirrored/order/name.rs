@@ -30,7 +30,6 @@ pub(super) struct Name {
     pub(super) given_out: bool,
 }
 
-/// Of the last one taken in.
 #[derive(Clone, Copy, Debug)]
 struct EventTimes {
     read_at: Instant,
