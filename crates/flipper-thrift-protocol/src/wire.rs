@@ -48,7 +48,7 @@ impl Wire {
     /// Detects both from the first five bytes of a connection, which stay unread.
     ///
     /// A message begins with 0x80 (binary, strict), 0x82 (compact), or the length of the method's name in four bytes (binary, not strict).
-    /// A frame begins with its length, which is small too. The fifth byte distinguishes them: a name begins with a letter.
+    /// A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them: a name begins with a letter.
     ///
     /// # Errors
     ///

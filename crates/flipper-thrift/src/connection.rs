@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// For the client to read the reason before the connection closes.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Returns an error unless the client closed the connection.
+/// Fails unless the client closed the connection.
 pub(crate) fn serve(
     stream: &Arc<TcpStream>,
     service: &Service,

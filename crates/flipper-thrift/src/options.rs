@@ -64,7 +64,7 @@ impl ServerOptions {
         self
     }
 
-    /// Closes a connection that is idle this long. No limit by default: Python's client does not reconnect. TCP keepalive detects dead
+    /// Closes a connection that is idle this long. No limit by default: Python's client does not reconnect; TCP keepalive detects dead
     /// clients.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {

@@ -25,7 +25,7 @@ impl StoreKind {
     }
 }
 
-/// Also those that this build leaves out.
+/// Every kind of store, also those that this build leaves out.
 pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {

@@ -174,6 +174,7 @@ impl Parameters {
         }
     }
 
+    /// From 1 to `most`.
     pub(crate) fn take_number<T: FromStr + PartialOrd + From<u8> + Copy>(
         &mut self,
         name: &str,

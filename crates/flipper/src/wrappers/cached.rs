@@ -287,7 +287,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
-        // First: a load that ends after this answers this call, even if it is expired or failed.
+        // First: a load that ends after this answers this call, even if expired or failed.
         let before = self.loads.load(Ordering::Acquire);
         if let Some(entry) = self.cache.get(name)
             && entry.is_fresh(self.time.now())

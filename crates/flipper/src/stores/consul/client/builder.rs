@@ -121,7 +121,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// A file with the ACL token. Read by [`build`](Self::build), and when it changes or is refused.
+    /// A file with the ACL token, instead of [`token`](Self::token). Read by [`build`](Self::build), and when it changes or is refused.
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());

@@ -18,7 +18,7 @@ pub(crate) struct Order {
     names: HashMap<Box<str>, Name, RandomState>,
     queue: VecDeque<Box<str>>,
     failing: usize,
-    /// Watchers of this mirror may have other states of these.
+    /// Watchers of this mirror may have other states.
     hints: Vec<Box<str>>,
     /// A lower number replaced one from before the last reset.
     renumbered: bool,
