@@ -1,10 +1,10 @@
-//! A flag's name: a literal is checked here, a constant by the compiler.
+//! A literal is checked here, a constant by the compiler.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Result};
 
-/// The greatest length in bytes. A test compares these rules with `flipper::store::validate_new_name`.
+/// In bytes. A test compares these rules with `flipper::store::validate_new_name`.
 const MAX: usize = 255;
 
 pub(crate) enum FlagName {
@@ -28,7 +28,7 @@ impl FlagName {
         }
     }
 
-    /// An expression of type `&'static str` that compiles only if the name is valid.
+    /// Compiles only if the name is valid; of type `&'static str`.
     pub(crate) fn expression(&self, flipper: &TokenStream) -> TokenStream {
         match self {
             Self::Literal(name) => quote!(#name),
@@ -55,7 +55,7 @@ pub(crate) fn check(name: &str) -> std::result::Result<(), String> {
 mod tests {
     use super::*;
 
-    /// Called at run time it panics, where the compiler would report an error.
+    /// At run time it panics, where the compiler would report an error.
     fn is_constant_name(name: &'static str) -> bool {
         std::panic::catch_unwind(|| flipper::__private::flag_name(name)).is_ok()
     }

@@ -6,11 +6,10 @@ use open_feature::{
 
 use crate::provider::error;
 
-/// The default attribute for the targeting key.
+/// By default.
 pub(crate) const TARGETING_KEY: &str = "targeting_key";
 
-/// The custom fields, sorted by name to make calls repeatable, and the targeting key last, since it replaces
-/// a field of its name.
+/// Custom fields sorted by name, to make calls repeatable; the targeting key last, since it replaces a field of its name.
 pub(crate) fn attributes(context: &EvaluationContext, targeting_key: &str) -> EvaluationResult<Context> {
     let mut fields: Vec<_> = context.custom_fields.iter().collect();
     fields.sort_unstable_by_key(|(name, _)| *name);

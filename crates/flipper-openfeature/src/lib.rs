@@ -35,15 +35,15 @@
 //! | string, int, float | `FLAG` | `value` in the client data |
 //! | struct | `FLAG` | all of the client data |
 //!
-//! There is a value while the flag is on for the context, else the error `FLAG_OFF`, so that the caller's
-//! default applies. A float may be stored as an integer. A null in an object is omitted.
+//! A flag that is off for the context has only the error `FLAG_OFF`, so that the caller's default applies. A float may be stored as an
+//! integer. A null in an object is omitted.
 //!
 //! # Context
 //!
 //! The targeting key becomes the attribute `targeting_key`, or the one set by [`targeting_key_as`](FlipperProvider::targeting_key_as);
 //! custom fields become attributes, sorted by name. A date is an integer, seconds since 1970. A struct is a [`flipper::json::Json`],
 //! [`flipper::json::Object`], `open_feature::Value` or `open_feature::StructValue`; any other is an `INVALID_CONTEXT` error, since a
-//! condition on a missing attribute would be skipped.
+//! condition on a missing attribute is skipped.
 //!
 //! # Reasons and errors
 //!
@@ -63,9 +63,9 @@
 //!
 //! With an error the SDK's client returns no value; fall back to that of a flag that is off.
 //!
-//! A flag's metadata has the strings, numbers and booleans of its client data, and `flipper.reason`,
-//! [`flipper.reason_code`](flipper::evaluation::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and
-//! `flipper.not_given`: attributes that the flag uses and the context lacks, so that **conditions on them were skipped**.
+//! A flag's metadata are the strings, numbers and booleans of its client data, `flipper.reason`,
+//! [`flipper.reason_code`](flipper::evaluation::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and `flipper.not_given`:
+//! attributes that the flag uses and the context lacks, so that **conditions on them were skipped**.
 
 mod context;
 mod provider;

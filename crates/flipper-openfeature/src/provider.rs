@@ -12,7 +12,7 @@ use crate::value;
 
 /// Answers OpenFeature from Flipper's flags in memory; see the [crate](crate).
 ///
-/// Setting the provider does not wait for the store's flags. If they are not there at once, wait first:
+/// Setting the provider does not wait for the store's flags; if needed, wait first:
 ///
 /// ```
 /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -43,21 +43,20 @@ impl FlipperProvider {
         }
     }
 
-    /// Names the attribute for the targeting key, as in conditions and bucketers, such as `user_id`.
+    /// The targeting key's attribute in conditions and bucketers, such as `user_id`.
     #[must_use]
     pub fn targeting_key_as(mut self, attribute: impl Into<String>) -> Self {
         self.targeting_key = attribute.into();
         self
     }
 
-    /// The answer, and a scope with the flag as evaluated.
     fn resolve(&self, name: &str, context: &EvaluationContext) -> EvaluationResult<(Scope, Resolved)> {
         let scope = self.features.scope(attributes(context, &self.targeting_key)?);
         let resolved = resolve(&scope, name)?;
         Ok((scope, resolved))
     }
 
-    /// The value under a key, as a type that `convert` supports.
+    /// As a type that `convert` supports.
     fn value<T>(
         &self,
         flag_key: &str,

@@ -1,5 +1,3 @@
-//! Flipper's reasons as OpenFeature's reasons, errors and metadata.
-
 use flipper::context::Attributes;
 use flipper::evaluation::{Evaluation, Reason};
 use flipper::json::Json;

@@ -15,8 +15,7 @@ pub trait Exchange: Source {
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 }
 
-/// The most calls of one client. Each call has its own number, so that a response is never taken for that of another; 0 marks clients
-/// that do not number their calls.
+/// The most calls of one client. Their numbers differ, so that no response is taken for another call's; 0 marks clients without numbers.
 const NUMBERS: i32 = 16;
 static NUMBER: AtomicI32 = AtomicI32::new(0);
 
@@ -51,9 +50,7 @@ pub fn call<S: Exchange, T>(
 /// The generated client needs its two directions as separate values.
 struct Both<'a, S> {
     connection: RefCell<&'a mut MessageReader<S>>,
-    /// The request.
     message: RefCell<Vec<u8>>,
-    /// Whether the response has begun.
     begun: Cell<bool>,
     wire: Wire,
     limits: Limits,

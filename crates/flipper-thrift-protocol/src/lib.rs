@@ -1,5 +1,4 @@
-//! The part of Thrift that Flipper's store (feature `thrift` of `flipper-client`) and server (`flipper-thrift`) share. For those two
-//! crates only: this one promises no stability.
+//! What Flipper's store (feature `thrift` of `flipper-client`) and server (`flipper-thrift`) share; unstable, for those two crates only.
 
 #[rustfmt::skip]
 #[allow(

@@ -1,6 +1,6 @@
 use thrift::TConfiguration;
 
-/// Limits of a received message. A larger one is refused before memory is allocated for it.
+/// Limits of a received message; a larger one is refused before memory is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a message, framed or not.
@@ -12,7 +12,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The depth of nested structs; the service's own are six deep.
+    /// The service's own structs are six deep.
     const DEPTH: usize = 32;
 
     pub(crate) fn configuration(&self) -> TConfiguration {
@@ -22,7 +22,7 @@ impl Limits {
             .max_string_size(Some(self.string.min(self.message)))
             .max_container_size(Some(self.container))
             .max_recursion_depth(Some(Self::DEPTH));
-        // The only possible error, a frame larger than a message, cannot occur.
+        // A frame larger than a message, the only error, cannot occur.
         builder.build().unwrap_or_default()
     }
 }

@@ -4,38 +4,38 @@ use crate::{Limits, Transport};
 
 const BUFFER: usize = 2048;
 
-/// A source of bytes, notified before each message.
+/// A source of bytes.
 pub trait Source: Read {
-    /// The next message begins. `arrived`: its first bytes were read together with the previous message.
+    /// A message begins. `arrived`: its first bytes were read together with the previous message.
     fn next_message(&mut self, _arrived: bool) {}
 }
 
 impl Source for &[u8] {}
 
-/// Reads messages from a connection, each within its limits, and allocates nothing for bytes that have not arrived.
+/// Reads messages within their limits, and allocates nothing for bytes that have not arrived.
 #[derive(Debug)]
 pub struct MessageReader<S> {
     source: S,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// The bytes that the message, or the rest of the frame, may still have.
+    /// Of the message, or of the rest of the frame.
     left: usize,
     framed: bool,
 }
 
 impl<S: Source> MessageReader<S> {
-    /// A reader of this source.
+    /// Reads from this source.
     pub fn new(source: S) -> Self {
         Self { source, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, left: 0, framed: false }
     }
 
-    /// The source.
+    /// What it reads from.
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// The source.
+    /// What it reads from.
     pub fn source_mut(&mut self) -> &mut S {
         &mut self.source
     }

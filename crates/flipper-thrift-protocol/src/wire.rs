@@ -47,9 +47,8 @@ const COMPACT: u8 = 0x82;
 impl Wire {
     /// Detects both from the first five bytes of a connection, which stay unread.
     ///
-    /// A message begins with 0x80 (binary, strict), 0x82 (compact), or four bytes with the length of the method's name (binary, not
-    /// strict). A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them, since
-    /// a name begins with a letter.
+    /// A message begins with 0x80 (binary, strict), 0x82 (compact), or the length of the method's name in four bytes (binary, not strict).
+    /// A frame begins with its length, whose first byte is small too. The fifth byte distinguishes them: a name begins with a letter.
     ///
     /// # Errors
     ///
@@ -67,7 +66,7 @@ impl Wire {
             STRICT_BINARY => wire(Transport::Framed, Protocol::Binary),
             COMPACT => wire(Transport::Framed, Protocol::Compact),
             0 => wire(Transport::Framed, Protocol::NonStrictBinary),
-            // The service's longest name is far below 256 bytes; a greater length comes from another program.
+            // The service's names are far shorter than 256 bytes; this is another program.
             b'A'..=b'Z' | b'a'..=b'z' | b'_' if first[..3] == [0, 0, 0] => {
                 wire(Transport::Buffered, Protocol::NonStrictBinary)
             }
@@ -79,7 +78,7 @@ impl Wire {
     pub fn input<'a, R: io::Read + 'a>(self, reader: R, limits: &Limits) -> Box<dyn TInputProtocol + 'a> {
         let configuration = limits.configuration();
         match self.protocol {
-            // Not strict: it accepts messages of both kinds.
+            // Not strict accepts both kinds.
             Protocol::Binary | Protocol::NonStrictBinary => {
                 Box::new(TBinaryInputProtocol::with_config(reader, false, configuration))
             }

@@ -12,7 +12,7 @@ use thrift::{ApplicationError, ApplicationErrorKind};
 
 use crate::service::Service;
 
-/// The most flags, and approximately the most bytes, of one page of `ReadFlags`.
+/// Of one page of `ReadFlags`; bytes are approximate.
 const PAGE_FLAGS: usize = 10_000;
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -61,8 +61,8 @@ fn reply<T>(result: Result<T>) -> thrift::Result<T> {
     })
 }
 
-/// Clients of the Python library's calls support one code: with another, Ruby's, and Python's with enums, stop in the middle of a
-/// response. An exception without a code is NOT_FOUND in C++, Go and Perl.
+/// Clients of the Python library's calls support one code: with another, Ruby's, and Python's with enums, stop in the middle of a response.
+/// An exception without a code is NOT_FOUND in C++, Go and Perl.
 fn python_reply<T>(result: Result<T>) -> thrift::Result<T> {
     result.map_err(|error| {
         log(&error);

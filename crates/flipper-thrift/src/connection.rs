@@ -9,16 +9,16 @@ use crate::dispatch::{Next, answer};
 use crate::options::ServerOptions;
 use crate::service::Service;
 
-/// A larger output buffer is freed after its message.
+/// Larger output buffers are freed after the message.
 const KEPT: usize = 64 << 10;
 
-/// A client whose next call arrives within this time pipelines its calls: no read timeout is so short.
+/// A client whose next call comes within this time pipelines its calls: no read timeout is so short.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The time for the client to read the reason before the connection closes.
+/// For the client to read the reason before the connection closes.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves one message after the other, each with its timeouts. Returns an error unless the client closed the connection.
+/// Fails unless the client closed the connection.
 pub(crate) fn serve(
     stream: &Arc<TcpStream>,
     service: &Service,
@@ -50,8 +50,7 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// An error if the client may have stopped waiting for the response: it would take it for that of its next call, and so on. A closed
-/// connection is unambiguous.
+/// After it stopped waiting, a client would take the response for that of its next call. A closed connection is unambiguous.
 fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: Option<Instant>) -> io::Result<()> {
     let took = began.elapsed();
     if took < PATIENCE {
@@ -68,15 +67,14 @@ fn check_is_awaited(reader: &mut MessageReader<Socket>, began: Instant, until: O
     Ok(())
 }
 
-/// Reads on for a moment: with unread bytes, closing would reset the connection and the client's system would drop the response.
-///
-/// Not inlined: its buffer would add a page of stack to each idle connection.
+/// With unread bytes, closing would reset the connection, and the client's system would drop the response. Not inlined: the buffer would
+/// add a page of stack to each idle connection.
 #[inline(never)]
 fn linger(reader: &mut MessageReader<Socket>) {
     let socket = reader.source_mut();
     socket.deadline = Some(Instant::now() + LINGER);
     let mut scratch = [0; 4096];
-    // Fails if the client has closed the connection.
+    // The client may have closed the connection.
     let _ = socket.stream.shutdown(Shutdown::Write);
     for _ in 0..64 {
         if !matches!(socket.read(&mut scratch), Ok(1..)) {
@@ -107,14 +105,13 @@ fn send(stream: &TcpStream, mut message: &[u8], timeout: Duration) -> io::Result
     Ok(())
 }
 
-/// The reading side: the idle timeout applies to a message's first byte, a deadline to the rest.
+/// The idle timeout applies to a message's first byte, a deadline to the rest.
 struct Socket {
     stream: Arc<TcpStream>,
     idle: Option<Duration>,
     message: Duration,
-    /// Whether the next byte is the first of a message.
     between: bool,
-    /// Of the current message, if one read was not enough for it.
+    /// Only if one read was not enough.
     deadline: Option<Instant>,
 }
 
@@ -134,7 +131,7 @@ impl Socket {
 impl Source for Socket {
     fn next_message(&mut self, arrived: bool) {
         self.between = !arrived;
-        // A deadline here means that the socket's timeout was changed; `read` resets it.
+        // The socket's timeout was changed; `read` resets it.
         if let Some(deadline) = &mut self.deadline {
             *deadline = Instant::now() + self.message;
         }

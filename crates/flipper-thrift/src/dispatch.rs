@@ -1,5 +1,3 @@
-//! One message: selects its call, or answers with an error.
-
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,20 +13,17 @@ use crate::options::ServerOptions;
 use crate::service::Service;
 use crate::strings::Strings;
 
-/// How a connection continues after a message.
 pub(crate) enum Next {
     Go,
-    /// With the next message, if the client still waits for this response. It does not number its calls, and takes the next
-    /// response for this one; after `until` it may have stopped waiting.
+    /// If the client still waits for this response: it does not number its calls, and may stop waiting after `until`.
     GoIfAwaited {
         began: Instant,
         until: Option<Instant>,
     },
-    /// The connection closes after the response.
     Close(String),
 }
 
-/// Reads the message that has begun, and puts the complete response into `out`. Fails if the connection broke or timed out within.
+/// Puts the complete response to a message that has begun into `out`. Fails if the connection broke or timed out.
 pub(crate) fn answer<S: Source>(
     reader: &mut MessageReader<S>,
     wire: Wire,
@@ -125,7 +120,7 @@ fn write_error(
     o.flush()
 }
 
-/// The problem with the message; an error if the connection failed.
+/// An error if the connection failed, not the message.
 fn describe(error: thrift::Error) -> io::Result<String> {
     match error {
         thrift::Error::Transport(error) => match error.kind {

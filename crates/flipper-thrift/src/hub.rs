@@ -1,4 +1,4 @@
-//! The changes of the store, watched once for all clients that wait in `Watch`.
+//! One watch of the store for all clients that wait in `Watch`.
 
 mod doubt;
 mod state;
@@ -14,15 +14,14 @@ use futures_util::{FutureExt, StreamExt};
 
 use self::state::{Answer, State, random};
 
-/// The number of changes kept; a client further behind reads all flags.
+/// Clients further behind read all flags.
 const KEPT: usize = 4096;
 
-/// Pause after the watch of the store ended, which it never should.
+/// A watch should never end.
 const RESTART: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Hub {
-    /// One for each start of the server.
     pub(crate) id: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -36,13 +35,13 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// Follows the store, and restarts a watch that ends.
+    /// Restarts a watch that ends.
     pub(crate) async fn follow(&self, store: &dyn FeatureFlagStore) {
         loop {
             let mut events = store.watch();
             let taken = async {
                 while let Some(event) = events.next().await {
-                    // Events that are ready belong together, such as flags and the doubt about them.
+                    // Ready events belong together, such as flags and the doubt about them.
                     let mut state = self.lock();
                     state.take(event);
                     while let Some(Some(event)) = events.next().now_or_never() {
@@ -62,7 +61,7 @@ impl Hub {
         }
     }
 
-    /// Answers `Watch`: at once if there is something to report, else after `timeout`.
+    /// At once if there is something to report, else after `timeout`.
     pub(crate) fn watch(&self, cursor: Option<&str>, timeout: Duration) -> Result<WatchResult> {
         let came = Instant::now();
         let deadline = came + timeout;
@@ -79,13 +78,12 @@ impl Hub {
         }
     }
 
-    /// The store's identity, the reason of a doubt, and the age of the last confirmation.
+    /// Identity of the store, reason of a doubt, age of the last confirmation.
     pub(crate) fn describe(&self) -> (Option<String>, Option<String>, i64) {
         let (state, now) = (self.lock(), Instant::now());
         (state.store.clone(), state.doubt.reason(now), state.doubt.confirmed_ms_ago(now))
     }
 
-    /// The store's identity, until the store itself reports one.
     pub(crate) fn set_store(&self, store: String) {
         self.lock().store.get_or_insert(store);
     }

@@ -1,6 +1,6 @@
-//! A Thrift server for feature flags in any of Flipper's stores. Clients of the Python library `flipper-client`, and clients generated
-//! from its IDL in any language, work with it unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also watches
-//! changes and loses no write.
+//! A Thrift server for feature flags in any of Flipper's stores. Clients of the Python library `flipper-client`, and those generated from
+//! its IDL in any language, work unchanged; [`ThriftRpcFeatureFlagStore`](flipper::ThriftRpcFeatureFlagStore) also watches changes and
+//! loses no write.
 //!
 //! ```no_run
 //! use flipper::MemoryFeatureFlagStore;
@@ -31,7 +31,7 @@ pub use server::Server;
 #[doc(hidden)]
 pub use dispatch::feed;
 
-/// The examples of docs/, which are tests.
+/// Their examples are tests.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../../../docs/thrift.md")]

@@ -49,24 +49,23 @@ impl ServerOptions {
         Self::default()
     }
 
-    /// Allows an address that other machines can reach. The protocol has neither passwords nor encryption: every program that reaches the
-    /// port can read and change all flags. Off by default: such an address is refused.
+    /// Allows an address that other machines can reach; off by default. Without passwords and encryption, every program that reaches the
+    /// port can read and change all flags.
     #[must_use]
     pub fn allow_remote(mut self, allow: bool) -> Self {
         self.allow_remote = allow;
         self
     }
 
-    /// The most open connections; each takes a thread and a file descriptor. Further ones are closed at once and logged. 4,096 by
-    /// default.
+    /// The most open connections, each with a thread and a file descriptor; 4,096 by default. Further ones are closed at once and logged.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Closes a connection that is idle this long. No limit by default, since Python's client does not reconnect; TCP keepalive detects
-    /// dead clients.
+    /// Closes a connection that is idle this long. No limit by default: Python's client does not reconnect; TCP keepalive detects dead
+    /// clients.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
@@ -87,18 +86,16 @@ impl ServerOptions {
         self
     }
 
-    /// How long the store may take for a call before the client gets an error; 10 s by default. See
-    /// [`answer_within`](Self::answer_within) for clients with shorter timeouts.
+    /// How long the store may take for a call before the client gets an error; 10 s by default.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
         self
     }
 
-    /// The limit for a call of a client that does not number its calls; 700 ms by default. Most generated clients do not: Python's,
-    /// Ruby's, Perl's, PHP's, C++'s. After a read timeout they take the late response for that of their next call, and return wrong flags
-    /// from then on. So the store has slightly less time before the client gets an error; a response that is still later
-    /// is not sent and closes the connection.
+    /// [`call_timeout`](Self::call_timeout) for clients that do not number their calls; 700 ms by default. Generated clients in Python,
+    /// Ruby, Perl, PHP and C++ do not. After a read timeout they take the late response for that of their next call, and return wrong flags
+    /// from then on. So the store has slightly less time, and a response that is still later closes the connection instead.
     ///
     /// It must be shorter than the clients' read timeouts; PHP's default of 750 ms is the shortest known.
     #[must_use]
@@ -107,10 +104,9 @@ impl ServerOptions {
         self
     }
 
-    /// Lets `Get`, `List`, `ReadKnownFlag` and `ReadKnownFlags` use the store's
-    /// [`get_cached`](flipper::FeatureFlagStore::get_cached) and [`list`](flipper::FeatureFlagStore::list), and the other reads `get` and
-    /// `stream`. Only for a store whose first two show each change before its watch reports it. Off by default: all
-    /// reads ask the store.
+    /// Lets `Get`, `List`, `ReadKnownFlag` and `ReadKnownFlags` use the store's [`get_cached`](flipper::FeatureFlagStore::get_cached) and
+    /// [`list`](flipper::FeatureFlagStore::list), and the other reads `get` and `stream`. Only for a store whose first two show each change
+    /// before its watch reports it. Off by default.
     #[must_use]
     pub fn cached_reads(mut self, cached: bool) -> Self {
         self.cached_reads = cached;
@@ -138,7 +134,7 @@ impl ServerOptions {
         self
     }
 
-    /// The most bytes of a string in a client's message; 2 MiB by default.
+    /// The most bytes of a string in it; 2 MiB by default.
     #[must_use]
     pub fn max_string(mut self, bytes: usize) -> Self {
         self.limits.string = bytes;

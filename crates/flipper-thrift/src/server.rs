@@ -16,19 +16,17 @@ use crate::connection;
 use crate::options::ServerOptions;
 use crate::service::Service;
 
-/// A connection's stack, of which only used pages take memory. JSON nested 512 deep needs most.
+/// Only used pages take memory. JSON nested 512 deep needs most.
 const STACK: usize = 1 << 20;
 
-/// The queue of the listening socket. When it is full a client retries after a second; 128 are too few for a fleet that starts.
+/// When it is full a client retries after a second; 128 are too few for a fleet that starts.
 const BACKLOG: i32 = 1024;
 
-/// Pause after an error that would repeat at once, such as a lack of file descriptors.
+/// For an error that would repeat at once, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A Thrift server over a store, from [`start`](Self::start) until [`shutdown`](Self::shutdown) or drop, which does the same.
-/// It has its own threads, and needs no runtime.
-///
-/// The first bytes of a connection select buffered or framed transport, and the binary or compact protocol.
+/// A Thrift server over a store, until [`shutdown`](Self::shutdown) or drop. It has its own threads, and needs no runtime. The first bytes
+/// of a connection select buffered or framed transport, and the binary or compact protocol.
 pub struct Server {
     inner: Arc<Inner>,
     threads: Mutex<Option<Threads>>,
@@ -46,7 +44,7 @@ struct Inner {
     address: SocketAddr,
     closing: AtomicBool,
     connections: Mutex<Connections>,
-    /// Notified when a connection ends while the server closes.
+    /// A connection ended while the server closes.
     ended: Condvar,
 }
 
@@ -57,7 +55,7 @@ struct Connections {
 }
 
 impl Server {
-    /// Serves the store's flags on a loopback address, with the default options. Port 0 picks a free one.
+    /// Serves the flags on a loopback address, with the default options. Port 0 picks a free one.
     ///
     /// # Errors
     ///
@@ -66,12 +64,12 @@ impl Server {
         Self::start_with(address, store, ServerOptions::new())
     }
 
-    /// Serves the store's flags.
+    /// As [`start`](Self::start), with these options.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an address that other machines can reach, unless
-    /// [`allow_remote`](ServerOptions::allow_remote) is set; `Unavailable` if it cannot be listened on.
+    /// `InvalidInput` for an address that other machines can reach, unless [`allow_remote`](ServerOptions::allow_remote) is set;
+    /// `Unavailable` if it cannot be listened on.
     pub fn start_with(
         address: impl ToSocketAddrs,
         store: impl FeatureFlagStore,
@@ -94,7 +92,7 @@ impl Server {
         });
         let (end_runtime, ended) = oneshot::channel();
         let runtime = spawn("flipper-thrift-runtime", move || {
-            // Fails when the sender is dropped, which ends it too.
+            // Also ends when the sender is dropped.
             let _ = runtime.block_on(ended);
         })?;
         let accepting = inner.clone();
@@ -109,7 +107,7 @@ impl Server {
         self.inner.address
     }
 
-    /// The client that all calls write through: its subscribers receive every write of the server's clients, and may veto it.
+    /// The client of all calls: its subscribers receive every write, and may veto it.
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient<Remote> {
         &self.inner.service.features
@@ -121,7 +119,7 @@ impl Server {
         self.inner.lock().open.len()
     }
 
-    /// Stops accepting, closes idle connections, and lets pending calls finish. Blocks until that is done, or for the
+    /// Stops accepting, closes idle connections, and blocks until pending calls finish, for at most
     /// [`shutdown_timeout`](ServerOptions::shutdown_timeout).
     pub fn shutdown(&self) {
         let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
@@ -169,7 +167,7 @@ fn listen(address: impl ToSocketAddrs, options: &ServerOptions) -> Result<TcpLis
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // For a restart on the same port; the option has another meaning on other systems.
+    // For a restart on the same port; elsewhere the option has another meaning.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -249,7 +247,7 @@ impl Inner {
     fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.service.hub.close();
-        // Wakes the accepting thread; on failure another connection has woken it.
+        // Wakes the accepting thread, unless another connection does.
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -258,7 +256,7 @@ impl Inner {
         let _ = TcpStream::connect_timeout(&(ip, self.address.port()).into(), Duration::from_secs(1));
     }
 
-    /// Closes idle connections, and after the timeout all.
+    /// Idle connections at once, after the timeout all.
     fn drain(&self) {
         let mut connections = self.lock();
         for stream in connections.open.values() {
@@ -286,7 +284,7 @@ impl Inner {
     }
 }
 
-/// Removes a connection, even if its thread panicked or never started.
+/// Removes the connection, even if its thread panicked or never started.
 struct Leave {
     inner: Arc<Inner>,
     number: u64,
@@ -299,7 +297,6 @@ impl Drop for Leave {
     }
 }
 
-/// Logs at most one line a second.
 #[derive(Default)]
 struct Refused {
     logged: Option<Instant>,

@@ -1,5 +1,3 @@
-//! The store as the calls use it, with their timeouts.
-
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -15,12 +13,12 @@ use tokio::runtime::{EnterGuard, Handle};
 use crate::hub::Hub;
 use crate::options::ServerOptions;
 
-/// The time for an error to reach a client with a read timeout.
+/// For an error to reach a client with a read timeout.
 const WAY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Service {
     store: Arc<dyn FeatureFlagStore>,
-    /// All calls write through it, and its subscribers receive every write.
+    /// All calls write through it, so its subscribers receive every write.
     pub(crate) features: FeatureFlagClient<Remote>,
     runtime: Handle,
     call_timeout: Duration,
@@ -47,12 +45,12 @@ impl Service {
         }
     }
 
-    /// For threads that answer calls: some drivers need a current runtime.
+    /// Some drivers need a current runtime.
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
 
-    /// Follows the store, starting with the first call.
+    /// From the first call on.
     pub(crate) fn follow(&self) -> &Hub {
         self.followed.get_or_init(|| {
             let (store, hub) = (self.store.clone(), self.hub.clone());
@@ -61,7 +59,6 @@ impl Service {
         &self.hub
     }
 
-    /// Blocks for the store, until the deadline.
     pub(crate) fn wait<T>(&self, deadline: Instant, future: impl Future<Output = Result<T>>) -> Result<T> {
         let mut future = pin!(future);
         // Memory answers at once, without a timer.
@@ -86,7 +83,7 @@ impl Service {
         }
     }
 
-    /// From the store, ordered by name.
+    /// Ordered by name.
     pub(crate) fn list(&self, deadline: Instant) -> Result<Vec<Stored>> {
         if !self.cached_reads {
             return self.list_known(deadline);

@@ -4,8 +4,7 @@ use thrift::protocol::{
 };
 use thrift::{ApplicationError, ApplicationErrorKind, Error, Result};
 
-/// Clients in some languages send strings that are not UTF-8. They are refused after all arguments of the call are read, so that the
-/// connection can continue with the next call.
+/// Strings that are not UTF-8 are refused after all arguments of the call are read, so that the connection can continue with the next call.
 pub(crate) struct Strings<'a> {
     inner: Box<dyn TInputProtocol + 'a>,
     depth: usize,

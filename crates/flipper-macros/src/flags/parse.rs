@@ -63,7 +63,7 @@ impl Parse for Flags {
     }
 }
 
-/// Finds duplicates among literals. The compiler compares constants, and flags under `cfg`, which may exclude each other.
+/// Among literals. The compiler compares constants, and flags under `cfg`, which may exclude each other.
 fn refuse_twice(flags: &[Flag]) -> Result<()> {
     let (mut fields, mut names) = (HashSet::new(), HashSet::new());
     for flag in flags.iter().filter(|flag| flag.cfg().next().is_none()) {

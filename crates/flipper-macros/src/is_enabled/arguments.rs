@@ -102,7 +102,7 @@ fn is_literal(expression: &Expr) -> bool {
     }
 }
 
-/// Adds parentheses where a method call needs them.
+/// Where a method call needs them.
 fn receiver(expression: Expr) -> Expr {
     match expression {
         Expr::Call(_)

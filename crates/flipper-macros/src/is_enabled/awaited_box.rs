@@ -1,5 +1,4 @@
-//! Functions expanded by `#[async_trait]`, which runs first and turns the body into `Box::pin(async move { … })`. The flag is
-//! checked inside, as in any `async fn`.
+//! `#[async_trait]` runs first and turns the body into `Box::pin(async move { … })`. The flag is checked inside, as in any `async fn`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, TokenStreamExt, quote};
@@ -13,7 +12,7 @@ pub(super) struct AwaitedBox {
     block: ExprAsync,
 }
 
-/// Finds the box. Only `#[async_trait]` creates a lifetime of that name.
+/// Only `#[async_trait]` creates a lifetime of that name.
 pub(super) fn find(function: &Function) -> Option<AwaitedBox> {
     if !function.signature.generics.lifetimes().any(|lifetime| lifetime.lifetime.ident == "async_trait") {
         return None;

@@ -1,7 +1,5 @@
-//! The function's parameters: passes them on to the redirect, and binds what their patterns bind.
-//!
-//! The redirect needs the whole argument, which a pattern takes apart. Most patterns, such as `Path((id, name))`, are also
-//! expressions that rebuild it. For the others the argument gets a name, and the pattern becomes a `let` in the body.
+//! The redirect needs the whole argument, which a pattern takes apart. Most patterns, such as `Path((id, name))`, are also expressions that
+//! rebuild it. For the others the argument gets a name, and the body a `let` with the pattern.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
@@ -13,7 +11,6 @@ pub(super) struct Parameters {
     apart: Vec<TakenApart>,
 }
 
-/// A named argument, and the pattern that takes it apart.
 struct TakenApart {
     argument: Ident,
     pattern: Pat,
@@ -51,7 +48,7 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// For a function expanded by `#[async_trait]`: its patterns are `let`s at the top of the boxed block.
+    /// `#[async_trait]` makes patterns `let`s at the top of the boxed block.
     pub(super) fn of_block(signature: &Signature, statements: &[Stmt]) -> Self {
         let mut passed_on = Vec::new();
         let mut apart = Vec::new();
@@ -85,7 +82,7 @@ impl Parameters {
         used.map(|apart| apart.unused_allowed(&apart.by_move())).collect()
     }
 
-    /// Binds what `user` may use, and leaves the arguments whole.
+    /// Leaves the arguments whole.
     pub(super) fn by_reference_if_used_in(&self, user: &TokenStream) -> TokenStream {
         let used = self.apart.iter().filter(|apart| apart.is_used_in(user));
         used.map(|apart| apart.unused_allowed(&apart.by_reference())).collect()
@@ -126,7 +123,7 @@ impl TakenApart {
     }
 }
 
-/// A name for the argument, shown by documentation. Its span keeps it distinct from other variables.
+/// Shown by documentation. Its span keeps it distinct from other variables.
 fn argument_name(pattern: &Pat, place: usize) -> Ident {
     let name = match pattern {
         Pat::Ident(named) => named.ident.to_string().trim_start_matches('_').to_owned(),
@@ -138,10 +135,10 @@ fn argument_name(pattern: &Pat, place: usize) -> Ident {
     }
 }
 
-/// The pattern as an expression that rebuilds the argument, if it can.
+/// The expression that rebuilds the argument, if the pattern is one.
 fn whole(pattern: &Pat, has_reference: bool) -> Option<TokenStream> {
     match pattern {
-        // Clippy warns about the use of a name like `_volume`.
+        // Clippy warns about the use of `_volume`.
         Pat::Ident(named) if named.ident.to_string().starts_with('_') => None,
         Pat::Ident(named) if named.by_ref.is_none() && named.subpat.is_none() => Some(named.ident.to_token_stream()),
         Pat::Paren(paren) => whole(&paren.pat, has_reference),
@@ -190,7 +187,7 @@ fn has_reference(ty: &Type) -> bool {
     within(ty.to_token_stream())
 }
 
-/// The pattern of `let PATTERN = argument;` or `let PATTERN = { let argument = argument; argument };`.
+/// Of `let PATTERN = argument;` or `let PATTERN = { let argument = argument; argument };`.
 fn pattern_of(statement: &Stmt, argument: &Ident) -> Option<Pat> {
     let Stmt::Local(local) = statement else { return None };
     if matches!(local.pat, Pat::Ident(_) | Pat::Type(_)) {
@@ -200,7 +197,7 @@ fn pattern_of(statement: &Stmt, argument: &Ident) -> Option<Pat> {
     mentions(value.to_token_stream(), std::slice::from_ref(argument)).then(|| local.pat.clone())
 }
 
-/// Whether the tokens, or format strings in them, use one of the names.
+/// Format strings count.
 fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => names.contains(&ident),
@@ -222,7 +219,7 @@ fn collect_bindings(pattern: &mut Pat, bindings: &mut Vec<Ident>) {
     parts(pattern).into_iter().for_each(|part| collect_bindings(part, bindings));
 }
 
-/// Removes `mut` and `ref`, which a pattern against a reference cannot have.
+/// A pattern against a reference cannot have them.
 fn bind_plainly(pattern: &mut Pat) {
     if let Pat::Ident(ident) = pattern {
         ident.by_ref = None;
@@ -231,7 +228,7 @@ fn bind_plainly(pattern: &mut Pat) {
     parts(pattern).into_iter().for_each(bind_plainly);
 }
 
-/// The patterns within a pattern, without those behind a `&`.
+/// Without those behind a `&`.
 fn parts(pattern: &mut Pat) -> Vec<&mut Pat> {
     match pattern {
         Pat::Ident(ident) => ident.subpat.iter_mut().map(|(_, inner)| &mut **inner).collect(),

@@ -1,13 +1,13 @@
-//! Whether the server's flags are those of its store, and since which confirmation.
+//! Whether the server's flags are those of its store.
 
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
 pub(crate) struct Doubt {
     lost: Option<String>,
-    /// All changes before it were reported; none for a store that never confirms.
+    /// All earlier changes were reported; `None` if the store never confirms.
     confirmed: Option<Instant>,
-    /// How long a confirmation holds, if the store confirms regularly.
+    /// If the store confirms regularly.
     valid_for: Option<Duration>,
 }
 
@@ -29,19 +29,17 @@ impl Doubt {
     }
 
     pub(crate) fn confirmed(&mut self, at: Instant, valid_for: Duration) {
-        // A late confirmation moves nothing back, and none counts while the store is lost.
+        // A late confirmation moves nothing back; none counts while the store is lost.
         if self.lost.is_none() {
             self.confirmed = self.confirmed.max(Some(at));
             self.valid_for = Some(valid_for);
         }
     }
 
-    /// When the last confirmation expires.
     pub(crate) fn begins(&self) -> Option<Instant> {
         self.confirmed?.checked_add(self.valid_for?)
     }
 
-    /// Why the flags are doubted, if they are.
     pub(crate) fn reason(&self, now: Instant) -> Option<String> {
         if self.lost.is_some() {
             return self.lost.clone();
@@ -51,7 +49,7 @@ impl Doubt {
         (now >= begins).then(|| format!("store has not been heard of for {silence} s"))
     }
 
-    /// The age of the last confirmation, rounded up; 0 for a store that never confirms.
+    /// Rounded up; 0 for a store that never confirms.
     pub(crate) fn confirmed_ms_ago(&self, now: Instant) -> i64 {
         let age = self.confirmed.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         i64::try_from(age.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)

@@ -1,4 +1,4 @@
-//! What changed, and the answers to `Watch`: pure decisions, which the model of the chain in `flipper-client` also runs.
+//! Pure decisions, which the model of the chain in `flipper-client` also runs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,13 +12,11 @@ use super::doubt::Doubt;
 
 #[derive(Debug)]
 pub(crate) struct State {
-    /// New after each reset, and for each start of a server; 0 until the store is followed.
+    /// New after each reset and start of a server; 0 until the store is followed.
     epoch: u64,
-    /// The number of the oldest change kept.
     first: u64,
-    /// The names that changed; none if only the doubt did.
+    /// `None` if only the doubt changed.
     changes: VecDeque<Option<Arc<str>>>,
-    /// The last change of each name in `changes`.
     last: HashMap<Arc<str>, Change>,
     pub(super) doubt: Doubt,
     pub(super) store: Option<String>,
@@ -26,11 +24,9 @@ pub(crate) struct State {
     kept: usize,
 }
 
-/// How a call of `Watch` continues.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Now(Box<WatchResult>),
-    /// At the next event, or at this time.
     Later(Instant),
     Unavailable(String),
 }
@@ -39,7 +35,7 @@ pub(crate) enum Answer {
 struct Change {
     number: u64,
     what: What,
-    /// The read was sent at this time or later.
+    /// A lower bound of when the read was sent.
     read_at: Option<Instant>,
 }
 
@@ -56,7 +52,6 @@ impl State {
         Self { epoch: 0, first: 0, changes, last, doubt: Doubt::default(), store: None, closed: false, kept }
     }
 
-    /// The answer at `now` to a call of `Watch` that came at `came` and waits until `deadline`.
     pub(crate) fn answer(&self, cursor: Option<&str>, came: Instant, deadline: Instant, now: Instant) -> Answer {
         let is_over = now >= deadline || self.closed;
         let lost = self.doubt.reason(now);
@@ -101,7 +96,7 @@ impl State {
             }
             WatchEvent::Changed { flag, read_at } => {
                 let name = Arc::from(&*flag.name);
-                // Content without a time or an ordered version shows that the flag changed, but not to what.
+                // Content without a time or an ordered version shows only that the flag changed.
                 let is_known = read_at.is_some() || flag.version.as_ordered().is_some();
                 self.push(name, if is_known { What::Flag(flag) } else { What::Unknown }, read_at);
             }
@@ -121,9 +116,8 @@ impl State {
             WatchEvent::Restored => tracing::info!("store can be followed again"),
             WatchEvent::Confirmed { at, valid_for } => self.doubt.confirmed(at, valid_for),
             WatchEvent::Serving(identity) => self.store = Some(identity.to_string()),
-            // Clients wait in `Watch` however the server receives changes.
             WatchEvent::Following(_) | WatchEvent::Compared { .. } => {}
-            // Unknown to this version: a reset covers any event.
+            // A reset covers any event that this version does not know.
             _ => self.new_epoch(),
         }
     }
@@ -162,7 +156,7 @@ impl State {
         format!("{:x}:{:x}{}", self.epoch, self.next(), if doubted { "?" } else { "" })
     }
 
-    /// The cursor's position in the changes, and whether the client was informed of a doubt; none if it is of another epoch or too old.
+    /// Also whether the client was informed of a doubt; `None` if it is of another epoch or too old.
     fn place(&self, cursor: &str) -> Option<(u64, bool)> {
         let (epoch, seen) = cursor.split_once(':')?;
         let (seen, doubted) = seen.strip_suffix('?').map_or((seen, false), |seen| (seen, true));
@@ -199,7 +193,7 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Differs from that of every earlier server on this address.
+/// No earlier server on this address has the same.
 pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::SystemTime::now()).max(1)

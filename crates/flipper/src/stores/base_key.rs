@@ -1,5 +1,3 @@
-//! The keys of flags under a base key.
-//!
 //! In the Python library a flag may be named `a/b`. Its key is that of `b` under the base key `features/a`: the stored name decides.
 
 use crate::error::{Error, ErrorKind};
@@ -32,7 +30,7 @@ impl BaseKey {
         format!("{}{name}", self.0)
     }
 
-    /// `None` if the key is not under the base key; for a deeper key its value decides.
+    /// For a deeper key its value decides.
     pub(super) fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
         key.strip_prefix(&self.0)
     }
@@ -42,7 +40,7 @@ pub(super) fn is_deeper(name: &str) -> bool {
     name.is_empty() || name.contains('/')
 }
 
-/// Whether the value at this name's key is a flag of this base key.
+/// Not that of a deeper base key.
 pub(super) fn is_ours(flag: &Stored) -> bool {
     !is_deeper(&flag.name) || flag.record.as_ref().is_ok_and(|record| record.name() == flag.name)
 }

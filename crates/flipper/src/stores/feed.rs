@@ -16,20 +16,20 @@ use crate::background;
 use crate::error::{Error, Result};
 use crate::state::{Watch, WatchEvent};
 
-/// How many events may wait for the reader of the stream.
+/// For the reader of the stream.
 pub(super) const QUEUE: usize = 64;
 const RESTART: Duration = Duration::from_secs(1);
 
 pub(super) struct Source {
-    /// Emitted before `events`.
+    /// Before `events`.
     pub(super) first: vec::IntoIter<WatchEvent>,
     pub(super) events: Receiver<WatchEvent>,
-    /// Ends the task or thread when it is dropped.
+    /// Dropping it ends the task or thread.
     pub(super) _end: Box<dyn Send>,
 }
 
-/// Starts the source when the watch is first read, and again when it ends, with the reason `ended`: then it has panicked, or the store is
-/// closed. `start` gets whether the last event was `Lost`.
+/// Starts the source when the watch is first read, and after it ended, with the reason `ended`: it panicked, or the store is closed.
+/// `start` gets whether the last event was `Lost`.
 pub(super) fn feed(
     store: String,
     ended: impl Fn() -> Error + Send + 'static,
@@ -47,7 +47,7 @@ pub(super) fn feed(
     }))
 }
 
-/// A feed from a task on the flipper thread. `follow` gets the sender of its events, and whether the last event was `Lost`.
+/// On the flipper thread. `follow` gets the sender of its events, and whether the last event was `Lost`.
 #[cfg(any(feature = "consul", feature = "redis"))]
 pub(super) fn feed_by_task<F: Future<Output = ()> + Send + 'static>(
     store: String,

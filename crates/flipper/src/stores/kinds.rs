@@ -1,4 +1,4 @@
-//! The kinds of stores that URLs name: [`open`](crate::open), the command and the servers all read this list.
+//! [`open`](crate::open), the command and the servers all read this list.
 
 /// A kind of store, by its URLs; see [`STORE_KINDS`].
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl StoreKind {
     }
 }
 
-/// Every kind of store, those that this build leaves out included.
+/// Every kind of store, also those that this build leaves out.
 pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {

@@ -52,7 +52,7 @@ impl MemoryFeatureFlagStore {
         Self::default()
     }
 
-    /// Stores this text under this name, unchecked; text that is no flag becomes a corrupt flag. For tests with another store's data.
+    /// Stores this text, unchecked; text that is no flag becomes a corrupt flag. For tests with another store's data.
     ///
     /// ```
     /// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -110,7 +110,7 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         self.write(name, &when, |table, version| {
-            // An unknown name needs no tombstone.
+            // A name that was never there needs no tombstone.
             if table.slot(name).is_some() {
                 table.remove(name, version);
             }

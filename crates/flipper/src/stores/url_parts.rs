@@ -1,5 +1,5 @@
-//! The parts of a store's URL: `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…][/PATH][?NAME=VALUE&…]`. Within a part,
-//! `@ : / ? # %` are percent-encoded. No message contains what may be a secret.
+//! `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…][/PATH][?NAME=VALUE&…]`. Within a part, `@ : / ? # %` are percent-encoded. No
+//! message contains what may be a secret.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -64,7 +64,7 @@ impl Parts {
         })
     }
 
-    /// For URLs without a login; `instead` says where secrets go.
+    /// `instead` says where secrets go.
     pub(crate) fn refuse_login(&self, instead: &str) -> Result<()> {
         if self.has_login { Err(Error::invalid_input(instead)) } else { Ok(()) }
     }
@@ -117,7 +117,7 @@ fn host(text: &str, default_port: u16) -> Result<Host> {
         },
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    // The unspecified addresses cannot be connected to.
+    // Unspecified addresses cannot be connected to.
     if name.is_empty() || !name.chars().all(is_name) || name == "0.0.0.0" || name == "::" {
         return Err(wrong());
     }
@@ -174,7 +174,7 @@ impl Parameters {
         }
     }
 
-    /// A number from 1 to `most`.
+    /// From 1 to `most`.
     pub(crate) fn take_number<T: FromStr + PartialOrd + From<u8> + Copy>(
         &mut self,
         name: &str,
@@ -193,7 +193,6 @@ impl Parameters {
     }
 }
 
-/// Calls a builder's setter if there is a value.
 pub(crate) fn set<B, V>(builder: B, value: Option<V>, setter: impl FnOnce(B, V) -> B) -> B {
     match value {
         Some(value) => setter(builder, value),
@@ -201,7 +200,7 @@ pub(crate) fn set<B, V>(builder: B, value: Option<V>, setter: impl FnOnce(B, V) 
     }
 }
 
-/// A name that can be no secret; other characters may be part of a password.
+/// Other characters may be part of a password.
 fn quoted(name: &str) -> String {
     match name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => format!("`{name}`"),

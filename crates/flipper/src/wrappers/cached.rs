@@ -18,11 +18,11 @@ use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
 const MAX_SIZE: usize = 1024;
-/// How long an expired answer is reused after the store could not be reached, so that not every check waits for the store.
+/// So that not every check waits for an unreachable store.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Answers [`get_cached`](FeatureFlagStore::get_cached) from memory for a while after each call of another store, and so
-/// [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), as the cache of the Python library does.
+/// Answers [`get_cached`](FeatureFlagStore::get_cached), and so [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled), from memory for
+/// a while after each call of another store, as the Python library's cache does.
 ///
 /// ```
 /// # use flipper::{FeatureFlagStore, Result};
@@ -38,9 +38,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// #     .block_on(example(flipper::MemoryFeatureFlagStore::new())).unwrap();
 /// ```
 ///
-/// A foreign change is visible when the answer in memory expires. If that is too late, and all flags fit into memory, use a
-/// [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore). A missing flag is cached too. Concurrent callers for one flag share one
-/// call of the store. All but `get_cached` goes to the store, and the end of a write, even a failed one, drops the answer.
+/// A foreign change is visible when the answer expires; [`MirroredFeatureFlagStore`](crate::MirroredFeatureFlagStore) is faster, if all
+/// flags fit into memory. A missing flag is cached too. Concurrent callers for one flag share one call. All but `get_cached` goes to the
+/// store, and the end of a write, even a failed one, drops the answer.
 pub struct CachedFeatureFlagStore<S> {
     store: S,
     cache: Entries,
@@ -61,11 +61,11 @@ struct Entry {
     failed: Option<Failed>,
     loaded: Duration,
     expires: Duration,
-    /// The number of its load; loads are counted as they end.
+    /// Loads are counted as they end.
     number: u64,
 }
 
-/// The store's answer: a flag, or that it is missing.
+/// `None`: missing.
 type Flag = Option<Stored>;
 
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl Time {
 }
 
 impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
-    /// A cache of up to 1024 flags, each for 15 minutes.
+    /// Up to 1024 flags, each for 15 minutes.
     #[must_use]
     pub fn new(store: S) -> Self {
         Self {
@@ -110,21 +110,21 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         }
     }
 
-    /// How long an answer of the store is reused; 15 minutes by default.
+    /// How long an answer is reused; 15 minutes by default.
     #[must_use]
     pub fn expiration(mut self, expiration: Duration) -> Self {
         self.expiration = expiration;
         self
     }
 
-    /// How many flags are held at most, missing ones included; 1024 by default, at least 1. Beyond it, flags that are not read are dropped.
+    /// How many flags, missing ones included, are held; 1024 by default, at least 1. Unread flags are dropped first.
     #[must_use]
     pub fn max_size(mut self, flags: usize) -> Self {
         self.cache = entries(flags.max(1));
         self
     }
 
-    /// Whether an expired answer is reused while the store is `Unavailable`, and tried about once a second; on by default. If off, it is an
+    /// Whether an expired answer is reused while the store is `Unavailable`, and tried about once a second; on by default. Else it is an
     /// error.
     #[must_use]
     pub fn stale_while_down(mut self, stale: bool) -> Self {
@@ -132,14 +132,14 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
         self
     }
 
-    /// Takes the time from this clock instead of a monotonic one: for tests.
+    /// A clock for tests, instead of a monotonic one.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.time = Time::Clock(Arc::new(clock));
         self
     }
 
-    /// How many flags are held, including expired ones.
+    /// Expired ones included.
     #[must_use]
     pub fn size(&self) -> usize {
         self.cache.len()
@@ -176,14 +176,14 @@ impl<S: FeatureFlagStore> CachedFeatureFlagStore<S> {
 
 fn entries(size: usize) -> Entries {
     let capacity = u64::try_from(size).unwrap_or(u64::MAX);
-    // One shard: otherwise the limit would apply to each shard.
+    // Otherwise the limit would apply to each shard.
     let options =
         OptionsBuilder::new().shards(1).estimated_items_capacity(size.min(MAX_SIZE)).weight_capacity(capacity).build();
     match options {
         Ok(options) => {
             Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
         }
-        // Unreachable: it fails only if one of the settings above is missing.
+        // Unreachable: all settings are there.
         Err(_) => Cache::new(size),
     }
 }
@@ -203,7 +203,7 @@ impl Entry {
     }
 }
 
-/// A pending load. If it is dropped, the expired answer is left to the next caller.
+/// If it is dropped, the expired answer is left to the next caller.
 struct Loading<'a> {
     guard: Option<Guard<'a>>,
     old: Option<Arc<Entry>>,
@@ -213,7 +213,7 @@ impl Loading<'_> {
     fn end(&mut self, entry: Entry) {
         self.old = None;
         if let Some(guard) = self.guard.take() {
-            // Fails if the flag was written meanwhile: the loaded state may be older than the write.
+            // Fails if the flag was written meanwhile: the loaded state may be older.
             let _ = guard.insert(Arc::new(entry));
         }
     }
@@ -227,7 +227,7 @@ impl Drop for Loading<'_> {
     }
 }
 
-/// Drops the answer in memory at the end of a write, whatever its outcome and any pending load.
+/// Whatever the outcome of the write, and despite a pending load.
 struct Void<'a> {
     cache: &'a Entries,
     name: &'a str,
@@ -275,7 +275,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.list().await
     }
 
-    /// Drops each flag from the cache before its event is emitted, so that a reader of the event does not get the previous state.
+    /// Drops each flag before its event is emitted: the event's reader must not get the previous state.
     fn watch(&self) -> Watch<'_> {
         Box::pin(self.store.watch().inspect(|event| match event {
             WatchEvent::Changed { flag: Stored { name, .. }, .. }
@@ -287,7 +287,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
     }
 
     async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
-        // First of all: a load that ends after this answers this call, even if it is expired or failed.
+        // First: a load that ends after this answers this call, even if expired or failed.
         let before = self.loads.load(Ordering::Acquire);
         if let Some(entry) = self.cache.get(name)
             && entry.is_fresh(self.time.now())
@@ -305,7 +305,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
             EntryResult::Retained(entry) => entry.give(),
             EntryResult::Replaced(guard, old) => self.load(name, Loading { guard: Some(guard), old: Some(old) }).await,
             EntryResult::Vacant(guard) => self.load(name, Loading { guard: Some(guard), old: None }).await,
-            // Unreachable: neither the closure nor the call above produces these.
+            // Unreachable: nothing above produces these.
             EntryResult::Removed(..) | EntryResult::Timeout => self.store.get(name).await,
         }
     }
@@ -323,7 +323,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.stream()
     }
 
-    /// The cache does not hold all flags: a client of it holds a mirror of it.
+    /// It does not hold all flags.
     fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {
         None
     }

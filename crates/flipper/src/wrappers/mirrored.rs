@@ -36,8 +36,8 @@ use crate::table::FlagTable;
 
 /// Holds all flags of another store in memory, where checks read them, and follows its [`watch`](FeatureFlagStore::watch).
 ///
-/// Writes go to the store, and are in memory when they return. Foreign changes arrive as fast as the store reports them. While it is
-/// unreachable, checks go on with the last known flags, and [`status`](LocalFeatureFlagStore::status) says since when.
+/// Writes go to the store, and are in memory when they return. During an outage checks go on with the last known flags, and
+/// [`status`](LocalFeatureFlagStore::status) says since when.
 ///
 /// ```
 /// # use flipper::{FeatureFlagStore, Result};
@@ -52,25 +52,25 @@ use crate::table::FlagTable;
 /// #     .block_on(example(flipper::MemoryFeatureFlagStore::new())).unwrap();
 /// ```
 ///
-/// Its task runs on a thread that this crate starts once per process, until the last clone is dropped or [closed](FeatureFlagStore::close).
+/// Its task runs on a thread of this crate, until the last clone is dropped or [closed](FeatureFlagStore::close).
 pub struct MirroredFeatureFlagStore<S> {
     inner: Arc<Inner<S>>,
 }
 
-/// How long a flag is read again after a write during which a list arrived or the store was lost.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 struct Inner<S> {
     store: Arc<S>,
     shared: Arc<Shared>,
-    /// Ends the task when it is true, or dropped.
+    /// Ends the task when true, or dropped.
     closing: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
     closed: AtomicBool,
 }
 
 impl<S: FeatureFlagStore> Inner<S> {
-    /// After a write during which a list arrived. Only a read shows which is newer, and memory must have the write before the call returns.
+    /// After a write during which a list arrived or the store was lost: only a read shows which is newer, and memory must have the write
+    /// when the call returns.
     async fn read_back(&self, name: &str) -> Result<()> {
         let deadline = Instant::now() + READ_BACK_WITHIN;
         let mut pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
@@ -81,7 +81,6 @@ impl<S: FeatureFlagStore> Inner<S> {
             if !self.shared.is_unclear(name, sent) {
                 return Ok(());
             }
-            // A doubt is mostly short: it ends when the store sends its flags again.
             let Some(pause) = pause.next_before(deadline) else { break };
             background::sleep(pause).await;
         }
@@ -91,13 +90,13 @@ impl<S: FeatureFlagStore> Inner<S> {
 }
 
 impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
-    /// Mirrors a store, and follows it from now on.
+    /// Follows the store from now on.
     #[must_use]
     pub fn new(store: S) -> Self {
         Self::builder(store).build()
     }
 
-    /// For more settings than [`new`](Self::new) has:
+    /// For more settings:
     ///
     /// ```
     /// # use flipper::MemoryFeatureFlagStore;
@@ -178,7 +177,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.list().await
     }
 
-    /// From memory, so that a read of memory shows every emitted change.
+    /// From memory, so that a read shows every emitted change.
     fn watch(&self) -> Watch<'_> {
         Box::pin(self.inner.shared.clone().watch())
     }
@@ -267,7 +266,7 @@ impl<S: FeatureFlagStore> LocalFeatureFlagStore for MirroredFeatureFlagStore<S> 
     }
 }
 
-/// `record`: `None` after a delete. Whether the flag has to be read before the write counts as done.
+/// `record`: `None` after a delete. Returns whether the flag must be read before the write counts as done.
 fn end(write: InFlight<'_>, record: Option<&FlagRecord>, written: &Result<Version>) -> bool {
     match written {
         Ok(version) => match record {

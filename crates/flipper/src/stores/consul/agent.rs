@@ -1,5 +1,3 @@
-//! What an agent reports of itself.
-
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
@@ -45,7 +43,7 @@ impl ConsulClient {
 }
 
 impl ConsulFeatureFlagStore {
-    /// The store and its server. `None` for a client agent, whose server may change, and if it is unknown.
+    /// `None` for a client agent, whose server may change, and if it is unknown.
     pub(super) async fn serving(&self) -> Option<Identity> {
         let agent = self.client.agent().await.ok().filter(|agent| agent.server && !agent.node_id.is_empty())?;
         Some(self.identity().with_epoch(agent.node_id))

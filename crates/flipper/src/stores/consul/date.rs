@@ -1,10 +1,8 @@
-//! The header `Date`.
-
 use std::time::{Duration, SystemTime};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// Parses `Sat, 28 Nov 2026 10:47:43 GMT`, the only form that servers write.
+/// As `Sat, 28 Nov 2026 10:47:43 GMT`, the only form that servers write.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let mut parts = text.split_once(", ")?.1.split([' ', ':']);
     let mut number = || parts.next()?.parse::<u64>().ok();

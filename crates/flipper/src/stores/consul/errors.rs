@@ -1,12 +1,10 @@
-//! Maps the agent's answers to errors.
-
 use hyper::StatusCode;
 
 use super::client::Answer;
 pub(super) use super::client::is_refusal;
 use crate::error::{Error, ErrorKind};
 
-/// How many characters of an answer go into an error.
+/// Characters of an answer in an error.
 const MOST: usize = 300;
 
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +39,7 @@ pub(super) fn of_operation(what: &str) -> Error {
     error(StatusCode::CONFLICT, what.chars().take(MOST).collect())
 }
 
-/// Not JSON, or not of the expected shape. A proxy may have truncated it, so a retry may succeed.
+/// A proxy may have truncated the answer, so a retry may succeed.
 pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::unavailable("the Consul agent's answer cannot be read").with_source(error)
 }

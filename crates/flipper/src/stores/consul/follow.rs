@@ -1,8 +1,6 @@
-//! A task on the flipper thread that follows all keys under the base key: by a blocking query of the prefix, which reports every change
-//! by any writer, and if its answers are large by another of the hint (`hinted.rs`).
-//!
-//! A failed query, or an index that goes back, begins a doubt. A confirmed list of all flags ends it (`start.rs`); if it takes too long,
-//! the watch emits `Lost`.
+//! Follows all keys under the base key by a blocking query, which reports every change by any writer, and if its answers are large by
+//! another of the hint (`hinted.rs`). A failed query, or an index that goes back, begins a doubt; a confirmed list of all flags ends it
+//! (`start.rs`). If that takes too long, the watch emits `Lost`.
 
 mod hinted;
 mod known;
@@ -31,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Stored, Version, WatchEvent};
 use crate::stores::base_key::is_deeper;
 
-/// How many deleted flags are checked, one by one, for whether they are still readable.
+/// How many deleted flags are read, one by one: the token may have lost its rights.
 const ASKED_FOR: usize = 8;
 
 pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEvent>, lost: bool) {
@@ -67,7 +65,6 @@ pub(super) async fn follow(store: ConsulFeatureFlagStore, events: Sender<WatchEv
 
 enum End {
     Unwatched,
-    /// The state may be outdated: a query failed, or an index went back.
     Doubted(Error),
     Failed(Error),
 }
@@ -81,14 +78,14 @@ impl From<Error> for End {
 struct Follower {
     store: ConsulFeatureFlagStore,
     events: Sender<WatchEvent>,
-    /// The last reason emitted, while the store is lost.
+    /// While the store is lost.
     lost: Option<String>,
     /// What ended the last query, until a confirmed list.
     doubt: Option<Error>,
     following: bool,
-    /// Locked from each decision until its events are sent, so that they are in order.
+    /// Locked until the events of each decision are sent, in order.
     known: Mutex<Known>,
-    /// Bytes of the last list of all flags; marked as changed with every answer.
+    /// Of the last list of all flags; marked as changed with every answer.
     size: watch::Sender<usize>,
     confirmed: Mutex<Option<Instant>>,
 }
@@ -117,7 +114,7 @@ impl Follower {
             let rows = Rows::of(&self.store, listing).await?;
             let unexplained = self.take_in(rows, index).await?;
             self.confirm(asked, new_index == index, lag).await?;
-            // Let receivers run before sending the next query.
+            // Receivers run before the next query is sent.
             tokio::task::yield_now().await;
             index = new_index;
             let flags = self.known.lock().await.len();
@@ -136,7 +133,7 @@ impl Follower {
         self.unless_trouble(self.store.client.list(self.store.followed(), Read::Changed(wait))).await
     }
 
-    /// Waits for an answer, unless another request fails: this one may have lost its connection unnoticed.
+    /// Fails if another request does: this one may have lost its connection unnoticed.
     async fn unless_trouble<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let trouble = pin!(self.store.client.inner.trouble.notified());
         match select(pin!(answer), trouble).await {
@@ -145,7 +142,7 @@ impl Follower {
         }
     }
 
-    /// Emits the differences, and returns whether any has no hint or own write. `before`: the index of the previous answer.
+    /// Returns whether any difference has no hint or own write. `before`: the index of the previous answer.
     async fn take_in(&self, rows: Rows, before: u64) -> Result<bool, End> {
         let mut known = self.known.lock().await;
         let Difference { changed, deleted } = known.compare(&rows).map_err(|_| errors::went_back("flag"))?;
@@ -179,7 +176,7 @@ impl Follower {
         self.size.send_replace(bytes);
     }
 
-    /// Fails unless missing flags were deleted: Consul silently leaves out what the token may not read.
+    /// Consul silently leaves out what the token may not read.
     async fn check_deleted(&self, names: &[String], index_rose: bool) -> Result<()> {
         if !index_rose {
             let message = "flags are missing though nothing was deleted: the Consul token may not read them now";
@@ -188,7 +185,7 @@ impl Follower {
         self.check_absent(names).await
     }
 
-    /// Fails if one of these flags is unreadable or exists: the token may have lacked its rights only during the list.
+    /// Fails if one is unreadable or exists: the token may have lacked its rights only during the list.
     async fn check_absent(&self, names: &[String]) -> Result<()> {
         // A deeper key may now belong to another base key.
         let names = names.iter().filter(|name| !is_deeper(name));

@@ -1,7 +1,5 @@
-//! Hints: in the transaction of each write, this library names the changed flag at one key.
-//!
-//! The value has a line for each of the last changes, newest first: an id in hexadecimal, a space, the flag's name. It has several, so that
-//! a reader who sees only every other value misses none.
+//! The transaction of each write names the changed flag at one key. Its value has a line for each of the last changes, newest first: an id
+//! in hexadecimal, a space, the flag's name. So a reader who sees only every other value misses none.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,21 +8,21 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::lock::Mutex;
 
-/// A list of up to this many bytes, some 120 flags, is as fast as a hint and a read, so there are no hints then.
+/// A list of some 120 flags is as fast as a hint and a read, so there are no hints then.
 pub(super) const SMALL: usize = 40 * 1024;
 const KEPT: usize = 16;
 pub(super) const LARGEST: usize = KEPT * (16 + 1 + 255 + 1) * 4 / 3;
 const EXPLAINED: usize = 256;
 const WAITING: usize = 1024;
-/// Above this many own deletions, they are dropped: no watch consumes them.
+/// Above this many, they are dropped: no watch consumes them.
 const MOST_OWN: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Hints {
-    /// Part of each id of this store, to recognize its own.
+    /// Part of each id, to recognize those of this store.
     writer: u32,
     forbidden: AtomicBool,
-    /// Whether the last list was small. Another process with a longer list gets the change from its next one.
+    /// The last list was small. Another process with a longer list gets the change from its next one.
     small: AtomicBool,
     state: Mutex<State>,
     explaining: Notify,
@@ -35,9 +33,9 @@ pub(super) struct Hints {
 struct State {
     count: u32,
     recent: VecDeque<(u64, String)>,
-    /// Indices of hinted changes and own writes, newest first.
+    /// Of hinted changes and own writes, newest first.
     explained: VecDeque<u64>,
-    /// The index of the last own deletion of each flag, until an answer shows it.
+    /// Of the last own deletion of each flag, until an answer shows it.
     deleted: HashMap<String, u64>,
 }
 
@@ -55,7 +53,7 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// The value that names this flag; `None` if hints are not needed, not allowed, or not possible for this name.
+    /// `None` if it is not needed, not allowed, or not possible for this name.
     pub(super) fn of(&self, name: &str) -> Option<Vec<u8>> {
         if self.small.load(Ordering::Relaxed) || !self.are_allowed() || !fits_in_a_hint(name) {
             return None;
@@ -68,7 +66,7 @@ impl Hints {
         Some(lines.collect::<String>().into_bytes())
     }
 
-    /// The flags that a value names and others changed; `seen` has the ids of the previous value.
+    /// The flags that a value names and others changed. `seen`: the ids of the previous value.
     pub(super) fn read(&self, value: &[u8], seen: &mut HashSet<u64>) -> Vec<String> {
         let lines = std::str::from_utf8(value).unwrap_or_default().lines();
         let hinted: Vec<_> = lines.take(KEPT).filter_map(parse).collect();
@@ -119,13 +117,13 @@ impl Hints {
         self.explain(index);
     }
 
-    /// Whether an own write deleted this flag; `true` once.
+    /// By an own write; `true` once.
     pub(super) fn was_deleted_here(&self, name: &str, known: u64) -> bool {
         let mut state = self.state.lock();
         state.deleted.remove(name).is_some_and(|index| index > known)
     }
 
-    /// The change with this index is known, or will be in a moment.
+    /// This change is known, or will be in a moment.
     pub(super) fn explain(&self, index: u64) {
         let mut state = self.state.lock();
         state.explained.push_front(index);

@@ -1,5 +1,3 @@
-//! What an operator wants to know of a Consul store.
-
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::header::DATE;
@@ -12,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
 
-/// Above this, times in logs and flags are hard to compare.
+/// Then times in logs and flags are hard to compare.
 const SKEW: Duration = Duration::from_secs(5);
 
 pub(super) async fn inspect(store: &ConsulFeatureFlagStore) -> Vec<Check> {
@@ -78,7 +76,7 @@ async fn kind(store: &ConsulFeatureFlagStore, agent: &Result<Agent, Error>) -> C
     }
 }
 
-/// By an impossible transaction: without the right to write, Consul refuses it before it fails. Nothing is written.
+/// By an impossible transaction, which Consul refuses without the right to write, before it fails.
 async fn rights(store: &ConsulFeatureFlagStore, reads: bool) -> Check {
     if !reads {
         return Check::fault("rights", "the token may not read the base key")

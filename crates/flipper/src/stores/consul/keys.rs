@@ -1,5 +1,3 @@
-//! The keys of flags and of the hint.
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::error::{Error, Result};
@@ -18,11 +16,10 @@ pub(super) fn check_base(base: &str) -> Result<()> {
     Ok(())
 }
 
-/// The key of hints. It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
+/// It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
 pub(super) fn hint(base: &str) -> String {
     let (folder, last) = base.rsplit_once('/').map_or(("", base), |(folder, last)| (folder, last));
     let slash = if folder.is_empty() { "" } else { "/" };
-    // Another first character is enough.
     let mark = if last.starts_with('.') { '_' } else { '.' };
     format!("{folder}{slash}{mark}{last}.changed")
 }
@@ -31,7 +28,7 @@ pub(super) fn encode(key: &str) -> String {
     percent_encode(key.as_bytes(), PATH).to_string()
 }
 
-/// Whether Consul reads this key from a path unchanged: Go cleans paths, and Consul refuses characters that Go does not find printable.
+/// Go cleans paths, and Consul refuses characters that Go does not find printable.
 pub(super) fn fits_into_a_path(key: &str) -> bool {
     key.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && !key.contains("//")

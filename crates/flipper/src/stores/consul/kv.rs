@@ -1,5 +1,3 @@
-//! Consul's HTTP API: keys, values and transactions.
-
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use super::client::{Answer, ConsulClient, ConsulConsistency, Request};
 use super::{errors, keys};
 use crate::error::{Error, Result};
 
-/// The limit for one value in base64 with its names: far more than Consul's default.
+/// For one value in base64 with its names: far more than Consul's default.
 const MOST_OF_ONE: usize = 16 * 1024 * 1024;
 const MOST_OF_ALL: usize = 512 * 1024 * 1024;
 /// Consul's default limit.
@@ -32,15 +30,15 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) entry: Option<Entry>,
-    /// The entry includes all changes up to this index; `None` if Consul does not report it.
+    /// All changes up to it are included; `None` if Consul does not report it.
     pub(super) index: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Read {
-    /// The leader first confirms that it has applied all of its log: a server that has just started would answer from an older state.
+    /// The leader first confirms that its log is applied: a server that has just started would answer from an older state.
     Confirmed,
-    /// Unconfirmed, one round trip less: for answers whose index is checked, or whose content does not matter.
+    /// One round trip less: for answers whose index is checked, or whose content does not matter.
     Leader,
     /// Answered when the index is greater than this, or the time is over.
     Changed(Wait),
@@ -88,7 +86,7 @@ impl Item<'_> {
 
 impl Listing {
     pub(super) fn items(&self) -> Result<Vec<Item<'_>>> {
-        // The answer to 404 is empty: there is no such key.
+        // A 404: there is no such key.
         if self.body.is_empty() {
             return Ok(Vec::new());
         }
@@ -140,9 +138,9 @@ impl<'a> Operation<'a> {
 
 #[derive(Debug)]
 pub(super) enum Transaction {
-    /// The keys that were set, read or checked, in order.
+    /// Of the keys that were set, read or checked, in order.
     Done(Vec<Entry>),
-    /// Nothing was done; the reasons, for each failed operation.
+    /// Nothing was done. One reason for each failed operation.
     Refused(Vec<Failure>),
 }
 
@@ -205,7 +203,7 @@ impl ConsulClient {
         Ok(Listing { body, index, lag, filtered })
     }
 
-    /// The index of the next change under this prefix, and its maximum age. Cheap for Consul: keys are grouped up to the next slash.
+    /// Of the next change under this prefix, with its maximum age. Cheap: Consul groups keys up to the next slash.
     pub(super) async fn newest(&self, prefix: &str, wait: Wait) -> Result<(u64, Option<Duration>)> {
         let answer = self.read(prefix, "keys&separator=%2F&", Read::Changed(wait), MOST_OF_ONE).await?;
         Ok((answer.index().ok_or_else(errors::without_index)?, answer.lag()))
@@ -232,7 +230,7 @@ impl ConsulClient {
         }
     }
 
-    /// Sets the key, with `unchanged` only if it has this index; returns whether it was set.
+    /// With `unchanged`, only if the key has this index. Returns whether it was set.
     pub(super) async fn put(&self, key: &str, value: Vec<u8>, unchanged: Option<u64>) -> Result<bool> {
         let cas = unchanged.map(|index| format!("&cas={index}")).unwrap_or_default();
         let path = format!("/v1/kv/{}?{}{cas}", keys::encode(key), self.inner.query);

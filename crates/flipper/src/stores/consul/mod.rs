@@ -1,4 +1,4 @@
-//! Flags in Consul's key-value store, shared with programs that use the same base key, also through the Python library `flipper-client`.
+//! Flags in Consul's key-value store, shared with programs that use the same base key, also by the Python library `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{ConsulFeatureFlagStore, FeatureFlagClient};
@@ -16,13 +16,13 @@
 //!
 //! # What is stored
 //!
-//! A flag is a key `base_key/NAME` with the JSON of [`FlagRecord`]. Deeper keys, and folders, are not flags. A value that is
-//! not a flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag. A version is Consul's `ModifyIndex`.
+//! A flag is a key `base_key/NAME` with its JSON ([`FlagRecord`]); its version is the `ModifyIndex`. Another value is a
+//! [`Corrupt`](crate::ErrorKind::Corrupt) flag. Deeper keys, and folders, are not flags.
 //!
-//! One more key lies beside the base key: `.features.changed` for `features`, `shop/.features.changed` for `shop/features`.
-//! With many flags, each write names its flag there, in the same transaction.
+//! With many flags, each write also names its flag in a key beside the base key: `.features.changed` for `features`,
+//! `shop/.features.changed` for `shop/features`.
 //!
-//! The guide (`docs/stores.md`) says how changes arrive, and what the token must allow.
+//! [The guide](crate::_guide::stores) says how changes arrive, and what the token must allow.
 
 mod agent;
 mod client;
@@ -60,17 +60,17 @@ use crate::stores::base_key::{BaseKey, is_deeper, is_ours, taken};
 use crate::stores::feed::feed_by_task;
 use crate::warn_once::WarnOnce;
 
-/// Consul allows ten minutes; a shorter wait detects a silently dead connection sooner.
+/// Consul allows ten minutes; a shorter wait detects a dead connection sooner.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
-/// Four queries a minute without changes; a silent loss of the agent is detected in 23 s.
+/// Four queries a minute without changes; a silent loss of the agent is noticed in 23 s.
 const WAIT: Duration = Duration::from_secs(15);
 /// Consul's default limit for a value.
 const LARGEST: usize = 512 * 1024;
 const AT_ONCE: usize = 16;
 const PAGE: usize = 500;
 
-/// Keeps flags in Consul. Clones share connections, and the record of own writes.
+/// Keeps flags in Consul. Clones share connections.
 ///
 /// Connections live on a thread of this crate: the store can be a `static`, works under any executor, and outlives any runtime.
 ///
@@ -96,13 +96,13 @@ pub struct ConsulFeatureFlagStore {
     keys: Arc<BaseKey>,
     hints: Arc<Hints>,
     wait: Duration,
-    /// Whether the token may list only what is under the base key.
+    /// The token may list only what is under the base key.
     narrow: Arc<AtomicBool>,
     warned: WarnOnce,
 }
 
 impl ConsulFeatureFlagStore {
-    /// A store on the agent of this client. Sends nothing yet.
+    /// A store on this client's agent. Sends nothing yet.
     #[must_use]
     pub fn new(client: ConsulClient) -> Self {
         Self {
@@ -118,8 +118,8 @@ impl ConsulFeatureFlagStore {
     /// The store at `consul://HOST[:PORT][/BASE/KEY]`, by default port 8500 and base key `features`, with the parameters `dc`, `ns`,
     /// `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, and `wait=30s` ([`wait`](Self::wait)). Sends nothing yet.
     ///
-    /// The token and all other settings come from the environment, as for [`ConsulClient::from_env`]: a URL must not contain secrets. TLS
-    /// is used if the environment asks for it. Without TLS no token goes to another host. `tls=false` in the URL overrides both.
+    /// Other settings come from the environment, as for [`ConsulClient::from_env`]; a URL must not contain the token. Without TLS no token
+    /// goes to another host, unless the URL has `tls=false`, which overrides the environment.
     ///
     /// # Errors
     ///
@@ -139,16 +139,15 @@ impl ConsulFeatureFlagStore {
         Ok(self)
     }
 
-    /// How long Consul holds back its answer to a watch while nothing changes; 15 s by default, at most 60 s. Consul adds up to
-    /// a sixteenth. A silent loss of the connection is noticed when the answer is overdue by [`ConsulClientBuilder::timeout`];
-    /// so half the time means twice the requests, and half the delay.
+    /// How long Consul holds back its answer to a watch while nothing changes, and up to a sixteenth more; 15 s by default, at most 60 s. A
+    /// silent loss of the connection is noticed [`timeout`](ConsulClientBuilder::timeout) later. Half the time means twice the requests.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
         self
     }
 
-    /// The base key without its slash: a recursive delete of `features` does not wake a query on `features/`, whose index even goes back.
+    /// Without its slash: a recursive delete of `features` does not wake a query on `features/`, whose index even goes back.
     fn followed(&self) -> &str {
         if self.narrow.load(Ordering::Relaxed) { self.keys.prefix() } else { self.keys.base() }
     }
@@ -165,12 +164,11 @@ impl ConsulFeatureFlagStore {
         }
     }
 
-    /// All keys under the prefix, confirmed. Consul leaves out what the token may not read, before 1.11 silently. So this also
-    /// reads the base key, which Consul refuses to a token for single flags.
+    /// Confirmed. Consul leaves out what the token may not read, before 1.11 silently; but it refuses a read of the base key.
     async fn whole(&self, prefix: &str) -> Result<Rows> {
         let mut rows = Rows::of(self, self.client.list(prefix, Read::Confirmed).await?).await?;
         self.may_read(self.keys.prefix()).await?;
-        // The list without the slash has foreign keys, which the token need not allow.
+        // Without the slash the list has foreign keys, which the token need not allow.
         if rows.filtered && prefix != self.keys.prefix() {
             rows.filtered = self.client.list(self.keys.prefix(), Read::Confirmed).await?.filtered;
         }
@@ -181,7 +179,7 @@ impl ConsulFeatureFlagStore {
         Ok(rows)
     }
 
-    /// Fails if not: Consul refuses a read of one key, but not a list.
+    /// Consul refuses a read of one key, but not a list.
     async fn may_read(&self, key: &str) -> Result<()> {
         self.client.get(key, Read::Leader).await.map(|_| ())
     }
@@ -200,12 +198,12 @@ impl ConsulFeatureFlagStore {
         Ok(found.entry.is_some_and(|entry| Self::stored(name, &entry).is_none()))
     }
 
-    /// The index that the flag must have for a write; 0 for a missing flag.
+    /// 0 for a missing flag.
     fn expected_index(&self, name: &str, when: &Precondition) -> Result<Option<u64>> {
         match when {
             Precondition::Any => Ok(None),
             Precondition::Absent => Ok(Some(0)),
-            // Another store's version matches no flag of this one; 0 would mean a missing flag.
+            // Another store's version matches no flag here; 0 would mean a missing flag.
             Precondition::Unchanged(version) => match version.as_ordered() {
                 None | Some(0) => Err(self.conflict(name)),
                 known => Ok(known),
@@ -327,7 +325,7 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for batch in records.chunks(AT_ONCE) {
-            // Consul's leader commits concurrent writes in one round of its log.
+            // Consul commits concurrent writes in one round of its log.
             results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
             if give_up(&mut results, records) {
                 break;
@@ -337,7 +335,6 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     }
 
     fn stream(&self) -> FlagStream<'_> {
-        // One answer has all flags; their values are decoded page by page.
         pages(None, move |reading: Option<(Rows, vec::IntoIter<Row>)>| async move {
             let page = async {
                 let (rows, mut left) = match reading {

@@ -1,5 +1,3 @@
-//! The flags in a list of keys.
-
 use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
@@ -13,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::state::{Stored, Version};
 use crate::stores::base_key::is_deeper;
 
-/// Larger answers are parsed off the flipper thread, which other work needs: they take a millisecond or more.
+/// Larger answers take a millisecond or more, so they are parsed off the flipper thread.
 const LARGE: usize = 1024 * 1024;
-/// More flags than this are decoded there too.
+/// As are more flags than this.
 const MANY: usize = 32;
 
 #[derive(Clone, Debug)]
@@ -25,7 +23,7 @@ pub(super) struct Row {
     value: Option<Range<usize>>,
 }
 
-/// Most names are in the listing without escapes.
+/// Most need no unescaping.
 #[derive(Clone, Debug)]
 enum Name {
     At(Range<usize>),
@@ -92,7 +90,7 @@ impl Rows {
     }
 }
 
-/// For a deeper key: whether its value is a flag of this base key.
+/// For a deeper key, its value decides.
 fn is_here(name: &str, value: Option<&RawValue>) -> bool {
     let value = value.and_then(|raw| kv::decode(raw.get().as_bytes()).ok()).unwrap_or_default();
     ConsulFeatureFlagStore::stored(name, &Entry { value, index: 0 }).is_some()

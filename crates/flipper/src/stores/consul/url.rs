@@ -1,5 +1,3 @@
-//! `consul://HOST:PORT/BASE/KEY`.
-
 use std::time::Duration;
 
 use super::ConsulFeatureFlagStore;
@@ -21,7 +19,6 @@ pub(super) fn parse(text: &str) -> Result<ConsulFeatureFlagStore> {
 fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeatureFlagStore> {
     let mut parts = Parts::parse(text, CONSUL.schemes, FORM)?;
     parts.refuse_login(LOGIN)?;
-    // The default host is that of the environment.
     if parts.has_host() {
         client = client.host(parts.host(PORT)?.to_address());
     }
@@ -100,7 +97,7 @@ mod tests {
         }
     }
 
-    /// What the store sends to a server that never answers.
+    /// To a server that never answers.
     async fn sent(url: &str, variables: &[(&str, String)]) -> Result<Vec<u8>> {
         use std::io::Read;
 
@@ -162,7 +159,7 @@ mod tests {
             ] {
                 assert_eq!(sent(url, &asked).await.unwrap().first(), Some(&first), "{url}");
             }
-            // Without TLS settings, the loopback host gets the token, and another host gets nothing.
+            // Without TLS settings, only the loopback host gets the token.
             assert_eq!(
                 sent("consul://HOST/features", std::slice::from_ref(&secret)).await.unwrap().first(),
                 Some(&b'G')

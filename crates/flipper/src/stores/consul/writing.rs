@@ -1,4 +1,4 @@
-//! Writes: each is one transaction of the flag and the hint.
+//! Each write is one transaction of the flag and the hint.
 
 use super::ConsulFeatureFlagStore;
 use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
@@ -8,7 +8,7 @@ use crate::state::Version;
 
 const FRAME: usize = 1024;
 
-/// `index`: the flag's expected index, 0 for a missing flag.
+/// `index`: 0 for a missing flag.
 pub(super) async fn put(
     store: &ConsulFeatureFlagStore,
     name: &str,
@@ -40,7 +40,7 @@ pub(super) async fn delete(
     operations.extend(index.map(|index| Operation::check(key, index)));
     operations.push(Operation::delete(key));
     let done = transact(store, name, operations, index.is_some(), true).await;
-    // The last result is that of a set, with the transaction's index.
+    // Of a set, with the transaction's index.
     let deleted = done.map(|entries| entries.last().map_or(0, |entry| entry.index));
     let index = deleted.map_err(|error| error.with_store(store).with_flag(name))?;
     store.hints.deleted(name, index);
@@ -73,7 +73,7 @@ async fn transact(
     }
     let key;
     if deletes {
-        // Only a set returns the index. The value is deleted in the same transaction, so no reader sees it.
+        // Only a set returns the index. The same transaction deletes the value, so no reader sees it.
         key = store.keys.of(name);
         let place = operations.len() - 1;
         operations.insert(place, Operation::set(&key, b"", None));
@@ -101,7 +101,7 @@ fn refused(failures: &[Failure], conditional: bool) -> Error {
     }
 }
 
-/// Without a hint: a transaction has room for only three quarters of a value's limit.
+/// Without a hint: a transaction has room for three quarters of a value's limit.
 async fn put_large(store: &ConsulFeatureFlagStore, key: &str, value: Vec<u8>, index: Option<u64>) -> Result<u64> {
     if !store.client.put(key, value.clone(), index).await? {
         return Err(Error::new(ErrorKind::Conflict));
@@ -110,7 +110,7 @@ async fn put_large(store: &ConsulFeatureFlagStore, key: &str, value: Vec<u8>, in
     let found = store.client.get(key, Read::Confirmed).await?;
     Ok(match found.entry {
         Some(entry) if entry.value == value => entry.index,
-        // There was a newer write. This version is above all before it, below the present one, and matches none.
+        // A newer write came. This version is above all before it, below the present one, and matches none.
         Some(entry) => entry.index - 1,
         None => found.index.unwrap_or(1) - 1,
     })

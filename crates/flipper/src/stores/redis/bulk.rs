@@ -1,5 +1,3 @@
-//! Many writes at once: a pipeline of scripts.
-
 use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Pipeline, RedisResult};
@@ -15,7 +13,7 @@ use crate::state::{Precondition, Version};
 use crate::store::{FeatureFlagStore, give_up};
 use crate::stores::base_key::is_deeper;
 
-/// How many flags, and about how many bytes, one pipeline writes: for some milliseconds the server serves nothing else.
+/// Of one pipeline, about: for some milliseconds the server serves nothing else.
 const MOST_FLAGS: usize = 512;
 const MOST_BYTES: usize = 1 << 20;
 
@@ -84,7 +82,7 @@ async fn pipeline(
     for (record, value) in flags {
         sent.push(validate_name(record.name()).map(|()| {
             let key = store.keys.of(record.name());
-            // The first command carries the script, in case the server does not have it.
+            // In case the server does not have the script.
             let known = pipeline.cmd_iter().next().is_some();
             pipeline.add_command(PUT.call(known, &key, when, Some(value)));
             scripts::version(value.as_bytes())

@@ -1,5 +1,3 @@
-//! The driver's clients, and connections made from them.
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +18,11 @@ use super::foreign;
 use super::place::{Kind, Place};
 use super::state::{Mode, mode};
 
-/// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`.
+/// A client of the crate `redis`: a `Client`, a `ClusterClient` or a `SentinelClient` (of the primary), by `into()`. Not an open
+/// connection, since servers push changes only to connections that ask for it.
 ///
-/// The store makes its connections from it. It cannot use an open connection: servers push changes only to connections that ask for it.
-///
-/// A user without a password is sent with an empty one; the driver by itself would act as the default user. A `ClusterClient`
-/// cannot be changed, so calls with such a one fail with `InvalidInput`.
+/// A user without a password is sent with an empty one; the driver would act as the default user. A `ClusterClient` cannot be changed:
+/// calls with such a user fail with `InvalidInput`.
 #[derive(Clone)]
 pub struct RedisClient {
     kind: Kind,
@@ -112,7 +109,7 @@ impl RedisClient {
         }
     }
 
-    /// The server; with Sentinel, the current primary. `None` for a cluster.
+    /// With Sentinel, the current primary. `None` for a cluster.
     pub(super) async fn node(&self) -> RedisResult<Option<Client>> {
         self.provide_crypto();
         match self.kind()? {
@@ -134,7 +131,7 @@ impl RedisClient {
         }
     }
 
-    /// Connects for pushes, which go to `pushes`; fails if the server does not speak RESP3.
+    /// Fails if the server does not speak RESP3.
     pub(super) async fn open_with_pushes(
         &self,
         limit: Duration,
@@ -146,7 +143,7 @@ impl RedisClient {
         self.open_as(limit, pushes, true, true).await
     }
 
-    /// Connects for commands. With RESP3, the driver sends `pushes` an event when the connection is lost.
+    /// With RESP3, the driver sends `pushes` an event at a loss.
     pub(super) async fn open(&self, limit: Duration, pushes: impl AsyncPushSender + Clone) -> RedisResult<Connection> {
         let resp3 = self.place.as_ref().is_none_or(|place| !place.resp2);
         match self.open_as(limit, pushes.clone(), resp3, false).await {
@@ -214,7 +211,7 @@ impl RedisClient {
 
 pub(super) fn provide_crypto() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // An error means that another thread installed one.
+        // Another thread installed one.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
@@ -235,7 +232,7 @@ pub(super) fn speaking(client: &Client, protocol: ProtocolVersion) -> RedisResul
     Client::open(info.set_redis_settings(settings))
 }
 
-/// An ACL may forbid `HELLO`; the other protocol's handshake then fails with the reason.
+/// An ACL may forbid `HELLO`; the other handshake then fails with the reason.
 fn no_resp3(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -248,7 +245,7 @@ fn is_closed(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_connection_refusal()
 }
 
-/// The store limits the time of each answer, as part of the whole call.
+/// The store limits each answer's time, as part of the call.
 fn node_config(limit: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(None)
 }

@@ -1,5 +1,3 @@
-//! A cluster: commands to all its primaries, and the list of all its flags.
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -19,8 +17,8 @@ const MOST_SCANS: usize = 5;
 /// The slots of each primary, by its id.
 pub(super) type Primaries = BTreeMap<String, Vec<(u16, u16)>>;
 
-/// Scans every primary. A key that moves may be missed on both nodes: on one it is read too early, on the other too late. So
-/// while slots move, all are read twice: the second scan finds what moved before the first ended.
+/// While slots move, primaries are scanned twice: a key that moves may be read too early on one node, too late on the other. The second
+/// scan finds what moved before the first ended.
 pub(super) async fn list(store: &RedisFeatureFlagStore, mut cluster: ClusterConnection) -> RedisResult<Vec<Stored>> {
     let mut flags = Vec::new();
     let mut before = primaries(store, &mut cluster).await?;
@@ -48,7 +46,7 @@ pub(super) async fn list(store: &RedisFeatureFlagStore, mut cluster: ClusterConn
     Err((ErrorKind::ClusterConnectionNotFound, "the slots of the cluster kept changing hands").into())
 }
 
-/// Reads flags of two scans once more, to drop those that were deleted in between.
+/// Drops flags deleted between two scans.
 async fn only_present(
     store: &RedisFeatureFlagStore,
     cluster: &mut ClusterConnection,
@@ -74,7 +72,7 @@ async fn read(
 
 async fn are_moving(store: &RedisFeatureFlagStore, cluster: &mut ClusterConnection, count: usize) -> RedisResult<bool> {
     let nodes = on_primaries(cluster, command(&["CLUSTER", "NODES"]), count, store.timeout).await?;
-    // Each node lists its own migrations behind its slots: `[93->-ID]`.
+    // Each node lists its migrations behind its slots: `[93->-ID]`.
     Ok(nodes.into_iter().filter_map(|nodes| String::from_redis_value(nodes).ok()).any(|nodes| nodes.contains(" [")))
 }
 
@@ -100,7 +98,7 @@ async fn scan_primary(
         if keys.is_empty() {
             continue;
         }
-        // Keys have different slots, so MGET would need a call each. One pipeline to their node reads all.
+        // One pipeline to the keys' node: they have different slots, so MGET would need a call each.
         let mut pipeline = Pipeline::new();
         for key in &keys {
             pipeline.cmd("GET").arg(key);
@@ -138,7 +136,7 @@ pub(super) async fn primaries(
     Ok(primaries)
 }
 
-/// The answers of all primaries. The driver leaves out those it has no connection to; that is an error here.
+/// The driver leaves out primaries without a connection; that is an error here.
 pub(super) async fn on_primaries(
     cluster: &mut ClusterConnection,
     command: Cmd,
@@ -155,7 +153,7 @@ pub(super) async fn on_primaries(
     answers.into_iter().map(|(_, answer)| answer.extract_error()).collect()
 }
 
-/// Identifies the processes that the primaries run as; `None` if the user may not ask.
+/// Of the primaries' processes; `None` if the user may not ask.
 pub(super) async fn run_ids(
     store: &RedisFeatureFlagStore,
     cluster: &mut ClusterConnection,

@@ -1,5 +1,3 @@
-//! Maps the driver's errors.
-
 use std::borrow::Cow;
 use std::io;
 
@@ -19,7 +17,7 @@ pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     matches!(error.kind(), Driver::Server(Server::Moved | Server::Ask | Server::TryAgain))
 }
 
-/// Whether the server does not have, or does not allow, the command.
+/// The server does not have, or does not allow, the command.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     matches!(
         error.kind(),
@@ -38,7 +36,7 @@ pub(super) fn closed_at_start() -> RedisError {
     io::Error::new(io::ErrorKind::ConnectionAborted, why).into()
 }
 
-/// The driver's error contains no password; it becomes the source.
+/// The driver's error contains no password.
 pub(super) fn from_driver(error: RedisError) -> Error {
     let (kind, message) = describe(&error);
     let failed = Error::new(kind).with_nothing_written(is_certain(&error));
@@ -52,7 +50,7 @@ pub(super) fn from_driver(error: RedisError) -> Error {
     }
 }
 
-/// Whether nothing was written: a write is one command, and the server refused it or it was never sent.
+/// Nothing was written: a write is one command, and the server refused it or it was never sent.
 fn is_certain(error: &RedisError) -> bool {
     match error.kind() {
         Driver::Server(_)

@@ -97,7 +97,6 @@ impl EventSender {
     }
 }
 
-/// Begins a doubt, for this reason.
 pub(super) fn lost(why: &'static str) -> End {
     End::Driver(io::Error::new(io::ErrorKind::ConnectionReset, why).into())
 }

@@ -1,5 +1,3 @@
-//! What the driver's own clients reveal of their settings.
-
 use redis::cluster::ClusterClient;
 use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisResult};
 
@@ -21,7 +19,7 @@ pub(super) fn node(info: &ConnectionInfo) -> String {
     }
 }
 
-/// As [`node`]. A `ClusterClient` shows its nodes only in `Debug`; if that format changes, all clusters get one identity.
+/// Nodes show only in `Debug`; if that format changes, all clusters get one identity.
 pub(super) fn cluster(client: &ClusterClient) -> String {
     let text = format!("{client:?}");
     let nodes = text.split("cluster_params").next().unwrap_or_default();
@@ -65,7 +63,7 @@ pub(super) fn as_cluster(client: &Client) -> RedisResult<ClusterClient> {
 mod tests {
     use super::*;
 
-    /// Fails when the driver changes the format of `Debug`.
+    /// Fails when the driver changes the format.
     #[test]
     fn what_a_cluster_client_shows() {
         let client = |nodes: &[&str]| ClusterClient::builder(nodes.to_vec()).build().unwrap();

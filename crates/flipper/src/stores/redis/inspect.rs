@@ -1,4 +1,4 @@
-//! What an operator wants to know of a Redis store. Sends no command that could change anything.
+//! Sends no command that could change anything.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +14,7 @@ use super::state::field;
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
 
-/// What the store sends, as arguments of `ACL DRYRUN`; the name is for the report.
+/// As arguments of `ACL DRYRUN`; the name is for the report.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("GET", &["GET", "KEY"]),
     ("MGET", &["MGET", "KEY"]),

@@ -1,5 +1,3 @@
-//! The keys of flags.
-
 use crate::stores::base_key::BaseKey;
 
 impl BaseKey {
@@ -7,7 +5,7 @@ impl BaseKey {
         self.flag_key(key).and_then(|key| self.name(&key).map(str::to_owned))
     }
 
-    /// The key if it may be a flag's of this base key; for a deeper key its value decides.
+    /// For a deeper key its value decides.
     pub(super) fn flag_key(&self, key: Vec<u8>) -> Option<String> {
         if !key.starts_with(self.prefix().as_bytes()) {
             return None;
@@ -25,7 +23,7 @@ impl BaseKey {
         key
     }
 
-    /// For `MATCH` and `PSUBSCRIBE`: all keys under the base key, deeper ones included.
+    /// For `MATCH` and `PSUBSCRIBE`; includes deeper keys.
     pub(super) fn pattern(&self) -> String {
         let mut pattern = String::with_capacity(self.prefix().len() + 1);
         for c in self.prefix().chars() {

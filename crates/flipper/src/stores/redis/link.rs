@@ -19,7 +19,7 @@ pub(super) const PAUSE: Pause = Pause::new(Duration::from_millis(10), Duration::
 pub(super) struct Link {
     client: RedisClient,
     current: ArcSwapOption<Live>,
-    /// Locked while connecting, so that one task does it for all.
+    /// One task connects for all.
     connecting: Mutex<NextAttempt>,
 }
 
@@ -37,7 +37,7 @@ impl Link {
         &self.client
     }
 
-    /// Sends one command. If the connection breaks, it is sent again if it is `repeatable`, or if the server reports that it did nothing.
+    /// After a break, the command is sent again if it is `repeatable`, or if the server reports that it did nothing.
     pub(super) async fn request(&self, command: &Cmd, repeatable: bool, limit: Duration) -> RedisResult<Value> {
         self.with(limit, async {
             let mut tries_left = 1;
@@ -77,7 +77,7 @@ impl Link {
         }
     }
 
-    /// As [`within`]; after a timeout the connection is discarded, since it may be half-open.
+    /// After a timeout the connection is discarded, since it may be half-open.
     async fn with<T>(&self, limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
         let before = self.current.load_full();
         let outcome = within(limit, future).await;
@@ -136,7 +136,7 @@ pub(super) fn command(words: &[&str]) -> Cmd {
     command
 }
 
-/// Runs the driver's future on the flipper thread, for at most `limit`. Dropping it takes back nothing that was sent.
+/// On the flipper thread. Dropping it takes back nothing that was sent.
 pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     background::within(limit, future).await?
 }

@@ -1,4 +1,4 @@
-//! All flags: `SCAN`, and `MGET` of each page while the next is scanned.
+//! `SCAN`, and `MGET` of each page while the next is scanned.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{RedisFeatureFlagStore, cluster, flag};
 use crate::background;
 use crate::state::Stored;
 
-/// Uses the connection for commands; tries a second time if it breaks.
+/// Tries a second time if the connection breaks.
 pub(super) async fn list(store: &RedisFeatureFlagStore) -> RedisResult<Vec<Stored>> {
     let mut again = true;
     loop {
@@ -37,7 +37,7 @@ fn in_order(mut flags: Vec<Stored>) -> Vec<Stored> {
     flags
 }
 
-/// Uses one connection: a cursor is valid on one server only. Unordered, and a flag may come twice.
+/// On one connection: a cursor is valid on one server. Unordered, and a flag may come twice.
 pub(super) async fn list_on(store: &RedisFeatureFlagStore, connection: &Connection) -> RedisResult<Vec<Stored>> {
     match connection {
         Connection::Node(node) => scan_node(store, node).await,
@@ -52,7 +52,6 @@ async fn scan_node(store: &RedisFeatureFlagStore, node: &MultiplexedConnection) 
     Ok(flags)
 }
 
-/// All flags of one server: while a page's values are read, the server scans the next.
 pub(super) struct Pages {
     node: MultiplexedConnection,
     scanning: Option<Answer>,
@@ -64,7 +63,7 @@ impl Pages {
         Ok(Self { node: node.clone(), scanning: Some(ask_ahead(store, node, scan(store, 0))?), asked: None })
     }
 
-    /// Adds the flags of the next page; `false` at the end.
+    /// `false` at the end.
     pub(super) async fn read(&mut self, store: &RedisFeatureFlagStore, flags: &mut Vec<Stored>) -> RedisResult<bool> {
         while self.scanning.is_some() || self.asked.is_some() {
             let mut next = None;
@@ -92,7 +91,7 @@ impl Pages {
         flags: &mut Vec<Stored>,
     ) -> RedisResult<()> {
         let values = Vec::<Value>::from_redis_value(values)?;
-        // A starting mirror shares this thread with the driver: let it send the requests made above first.
+        // A starting mirror shares this thread with the driver: the requests above must be sent first.
         tokio::task::yield_now().await;
         let mut unread = Vec::new();
         for (key, value) in keys.into_iter().zip(values) {

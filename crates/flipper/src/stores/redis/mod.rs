@@ -1,4 +1,4 @@
-//! Flags in Redis, shared with every program that uses the same server and base key, also through the Python library `flipper-client`.
+//! Flags in Redis, shared with programs that use the same base key, also by the Python library `flipper-client`.
 //!
 //! ```no_run
 //! use flipper::{FeatureFlagClient, RedisFeatureFlagStore};
@@ -14,13 +14,13 @@
 //!
 //! # What is stored
 //!
-//! A flag is a string, the JSON of [`FlagRecord`], at the key `base_key/NAME`, without expiry. Deeper keys, keys of other
-//! types, and names that are not UTF-8 are not flags; they are skipped, with a warning for other types. A string that is not a
-//! flag's JSON is a [`Corrupt`](crate::ErrorKind::Corrupt) flag.
+//! A flag is a string, its JSON ([`FlagRecord`]), at the key `base_key/NAME`, without expiry; other text is a
+//! [`Corrupt`](crate::ErrorKind::Corrupt) flag. Deeper keys, names that are not UTF-8, and, with a warning, keys of other types are
+//! skipped.
 //!
 //! # Clusters
 //!
-//! The driver sends a command again when a node's connection breaks. A write that was already done then meets its result: a `Conflict`.
+//! The driver repeats a command when a node's connection breaks. A write that was already done then is a `Conflict`.
 //!
 //! # What it needs of the server
 //!
@@ -73,8 +73,7 @@ pub use self::client::RedisClient;
 
 /// Keeps flags in Redis: a single server, a cluster, or the primary that Sentinels name. Clones share a connection.
 ///
-/// Connections are made on a thread of this crate, when first needed and after a loss. So the store can be a `static`, works
-/// under any executor, and outlives the runtime that first used it. Every command ends within [`timeout`](Self::timeout).
+/// Connections live on a thread of this crate: the store can be a `static`, works under any executor, and outlives any runtime.
 ///
 /// ```no_run
 /// use flipper::RedisFeatureFlagStore;
@@ -118,7 +117,7 @@ impl fmt::Debug for RedisFeatureFlagStore {
 }
 
 impl RedisFeatureFlagStore {
-    /// A store on the servers of a `Client`, `ClusterClient` or `SentinelClient` of the crate `redis`. Sends nothing yet.
+    /// Takes a `Client`, `ClusterClient` or `SentinelClient` of the crate `redis`. Sends nothing yet.
     #[must_use]
     pub fn new(client: impl Into<RedisClient>) -> Self {
         Self {
@@ -141,14 +140,14 @@ impl RedisFeatureFlagStore {
     /// | `redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…]/MASTER[/DATABASE]` | the primary that these Sentinels name |
     /// | `redis+unix://[USER[:PASSWORD]@]/PATH[?db=DATABASE]`, `unix://…` | a server's Unix socket |
     ///
-    /// With `rediss`, `rediss-cluster` and `rediss-sentinel` connections use TLS; `?ca=FILE` names the trusted authorities
-    /// instead of the system's, `?cert=FILE&key=FILE` a client certificate, all in PEM and read at each connection. `valkey`
-    /// and `valkeys` are `redis` and `rediss`. All take `?base_key=KEY` and `?protocol=resp2`; for Sentinels with a password
-    /// there is `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %` within each part.
+    /// `rediss`, `rediss-cluster` and `rediss-sentinel` use TLS; `?ca=FILE` replaces the system's authorities, `?cert=FILE&key=FILE` is a
+    /// client certificate, all in PEM and read at each connection. `valkey` and `valkeys` are `redis` and `rediss`. All take
+    /// `?base_key=KEY` and `?protocol=resp2`, Sentinels `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %`
+    /// in each part.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for another URL, and for an unreadable file. The message contains no user and no password.
+    /// `InvalidInput` for another URL, or an unreadable file. The message contains no user and no password.
     pub fn from_url(url: &str) -> Result<Self> {
         let (place, base_key) = url::parse(url)?;
         let store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);
@@ -158,7 +157,7 @@ impl RedisFeatureFlagStore {
         })
     }
 
-    /// The [`identity`](FeatureFlagStore::identity) of the store at this URL, for messages without secrets. Reads no file.
+    /// The [`identity`](FeatureFlagStore::identity) of the store at this URL, without secrets. Reads no file.
     ///
     /// # Errors
     ///
@@ -175,22 +174,22 @@ impl RedisFeatureFlagStore {
         self
     }
 
-    /// How long a command may take, connecting included; 2 s by default. A `list` may take as long for each thousand keys.
+    /// How long a command may take, connecting included; 2 s by default. A `list` may take as long per thousand keys.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// After how long without an answer `watch` takes a connection for lost; 5 s by default.
+    /// How long `watch` waits for an answer on a connection; 5 s by default.
     #[must_use]
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. With keyspace notifications, which do not report
-    /// `FLUSHDB`, a tenth as often.
+    /// How often `watch` lists the flags if the server pushes nothing; 1 s by default. A tenth as often with keyspace notifications: they
+    /// do not report `FLUSHDB`.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = every;
@@ -217,7 +216,7 @@ impl RedisFeatureFlagStore {
 
     fn error(&self, error: redis::RedisError) -> Error {
         let error = errors::from_driver(error).with_store(self);
-        // In a cluster the driver repeats a write, and the answer is that of the last attempt.
+        // In a cluster the driver repeats a write; the answer is that of the last attempt.
         let unknown = error.kind() == ErrorKind::Unavailable && self.link.client().is_cluster();
         if unknown { error.with_nothing_written(false) } else { error }
     }
@@ -248,7 +247,7 @@ fn identity(shown: &str, keys: &BaseKey) -> Identity {
     Identity::new(format!("{shown}base_key={}", shown::encoded(keys.base())))
 }
 
-/// `None` for a flag of another base key.
+/// `None` for another base key's flag.
 fn flag(name: impl Into<String>, value: &[u8]) -> Option<Stored> {
     Some(Stored::from_json(name, scripts::version(value), value)).filter(is_ours)
 }
@@ -269,7 +268,7 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
 
     async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         match self.write(&DELETE, name, &when, None).await {
-            // To this store, a flag of another base key is absent.
+            // To this store, another base key's flag is absent.
             Err(error) if error.kind() == ErrorKind::InvalidName && !matches!(when, Precondition::Unchanged(_)) => {}
             Err(error) if error.kind() == ErrorKind::InvalidName => {
                 return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));

@@ -1,4 +1,4 @@
-//! Keyspace notifications, for servers without `CLIENT TRACKING`. They do not report `FLUSHDB`, so the flags are also listed, less often.
+//! Keyspace notifications, for servers without `CLIENT TRACKING`. They omit `FLUSHDB`, so the flags are also listed, less often.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -18,7 +18,7 @@ use crate::store::versions;
 
 const CHECK_FACTOR: u32 = 10;
 
-/// `None` if they are not on. Ends with the connection.
+/// `None` if they are off. Ends with the connection.
 pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Option<Infallible>, End> {
     let Some(client) = within(store.timeout, store.link.client().node()).await? else {
         return Ok(None);

@@ -1,5 +1,3 @@
-//! Where a Redis URL leads, and the driver's clients for it.
-
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;

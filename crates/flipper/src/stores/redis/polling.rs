@@ -1,4 +1,4 @@
-//! Lists all flags at intervals; for servers that report no changes, and beside notifications, which do not report all.
+//! Polls servers that report no changes, or by notifications not all.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

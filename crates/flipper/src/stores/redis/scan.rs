@@ -1,10 +1,8 @@
-//! One page of keys.
-
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Value};
 
 use super::RedisFeatureFlagStore;
 
-/// How many keys the server visits for one page.
+/// Keys that the server visits for one page.
 const PAGE: usize = 1000;
 
 pub(super) fn scan(store: &RedisFeatureFlagStore, cursor: u64) -> Cmd {

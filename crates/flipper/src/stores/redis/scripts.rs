@@ -1,4 +1,4 @@
-//! Conditional writes. Each is one script on the server, and so atomic.
+//! Conditional writes, each one script, and so atomic.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Script {
     ) -> RedisResult<bool> {
         let answer = match link.request(&self.call(true, key, when, value), false, limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                // Some servers close the connection after an error. The ping meets that and reconnects: the script must not be sent twice.
+                // Some servers close the connection after an error. The ping meets that: the script must not be sent twice.
                 let _ = link.request(&redis::cmd("PING"), true, limit).await;
                 link.request(&self.call(false, key, when, value), false, limit).await?
             }
@@ -79,7 +79,7 @@ pub(super) fn is_done(answer: &Value) -> RedisResult<bool> {
     }
 }
 
-/// Equal for equal content. A digest is smaller than the content: it is held with every flag, and sent with every write.
+/// Equal for equal content, and smaller: it is held with every flag, and sent with every write.
 pub(super) fn version(content: &[u8]) -> Version {
     Version::opaque(Sha1::digest(content))
 }

@@ -1,5 +1,3 @@
-//! Parts of a URL in logs and in a store's identity.
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::stores::url_parts::Host;
@@ -7,12 +5,12 @@ use crate::stores::url_parts::Host;
 const SHOWN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'~').remove(b':');
 
-/// Encoded, so that it cannot pass for another part of the URL.
+/// So that it cannot pass for another part of the URL.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, SHOWN).to_string()
 }
 
-/// Sorted, so that their order in the URL does not matter.
+/// Sorted: their order in the URL does not matter.
 pub(super) fn shown(hosts: &[Host]) -> String {
     let mut hosts: Vec<_> = hosts.iter().collect();
     hosts.sort();

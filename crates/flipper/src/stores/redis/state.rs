@@ -1,4 +1,4 @@
-//! What a single server reports of itself: whether it has all data, and whether it is still the same server.
+//! Whether a single server has all data, and is still the same.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub(super) enum Mode {
     Sentinel,
 }
 
-/// Asks by `HELLO`, which no ACL forbids, or by `INFO` before Redis 6. A server without either counts as single.
+/// By `HELLO`, which no ACL forbids, or `INFO` before Redis 6. A server without either counts as single.
 pub(super) async fn mode(node: &mut MultiplexedConnection) -> RedisResult<Mode> {
     let mode = match redis::cmd("HELLO").query_async::<BTreeMap<String, Value>>(node).await {
         Ok(hello) => hello.get("mode").and_then(|mode| String::from_redis_value_ref(mode).ok()),
@@ -40,13 +40,13 @@ pub(super) struct State {
     pub(super) run_id: Option<String>,
     pub(super) is_replica: bool,
     trouble: Option<Trouble>,
-    /// The replication id: it changes with each full copy from another server.
+    /// The replication id; new with each full copy from another server.
     history: String,
     previous_history: String,
     offset: i64,
-    /// How long a replica has received nothing from its primary.
+    /// How long a replica has heard nothing from its primary.
     behind: Duration,
-    /// How many commands changed keys without a push from Redis.
+    /// Commands that changed keys without a push from Redis.
     pub(super) unpushed: u64,
 }
 
@@ -76,7 +76,7 @@ impl State {
         Self { run_id, ..Self::default() }
     }
 
-    /// Until when a read at `asked` has every change, and for how long that is valid. A replica hears from its primary every ten seconds.
+    /// Until when a read at `asked` has every change, and for how long that holds. A replica hears from its primary every ten seconds.
     pub(super) fn confirms(&self, asked: Instant, valid_for: Duration) -> (Instant, Duration) {
         let behind = if self.is_replica { HEARD_EVERY } else { Duration::ZERO };
         (asked.checked_sub(self.behind).unwrap_or(asked), valid_for + behind)
@@ -134,7 +134,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether a push of "all keys" means replaced data, not a flush.
+    /// A push of "all keys" means replaced data then, not a flush.
     pub(super) fn was_replaced(&self, before: &Self) -> bool {
         (self.is_replica || before.is_replica) && self.history != before.history
     }

@@ -1,5 +1,3 @@
-//! All flags, page by page.
-
 use std::collections::HashSet;
 use std::sync::Arc;
 

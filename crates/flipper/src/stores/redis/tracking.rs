@@ -1,4 +1,4 @@
-//! `CLIENT TRACKING` in broadcasting mode: the server pushes the key of each change, expiry and eviction too, and "all" after a flush.
+//! `CLIENT TRACKING` in broadcasting mode: the server pushes each changed, expired or evicted key, and "all" after a flush.
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use crate::stores::base_key::BaseKey;
 
 const BATCH: usize = 500;
 
-/// Follows one connection until it is lost. Reads use it too, so that answers are no older than pushes.
+/// Until the connection is lost. Reads use it too: answers are no older than pushes.
 pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     let pushed = Arc::new(Pushed::default());
     let (sink, keys) = (Arc::clone(&pushed), Arc::clone(&store.keys));
@@ -54,7 +54,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Runs before the first read, so that no change falls between.
+    /// Before the first read, so that no change falls between.
     async fn arm(&mut self) -> RedisResult<()> {
         let arm = command(&["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self.store.keys.prefix()]);
         match &mut self.connection {
@@ -136,7 +136,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Whether the server is still the same, and in a cluster whether every primary still pushes.
+    /// The server must be the same, and in a cluster every primary must still push.
     async fn check(&mut self) -> Result<(), End> {
         let state = self.ask().await?;
         state.believable()?;
@@ -158,7 +158,7 @@ impl Session<'_> {
         if primaries(self.store, cluster).await? != self.primaries {
             return Err(lost("the cluster has changed"));
         }
-        // The driver may have reconnected to a node silently; a new connection does not track.
+        // The driver may have reconnected to a node silently, without tracking.
         let info = command(&["CLIENT", "TRACKINGINFO"]);
         let answers = on_primaries(cluster, info, self.primaries.len(), limit).await?;
         if answers.iter().any(|answer| contains(answer, "off")) {
@@ -207,7 +207,7 @@ fn contains(value: &Value, text: &str) -> bool {
     }
 }
 
-/// Pushes not yet handled. Bounded, since each name waits at most once.
+/// Bounded: each name waits at most once.
 #[derive(Default)]
 struct Pushed {
     pending: Mutex<Pending>,

@@ -1,5 +1,3 @@
-//! The URLs of Redis stores.
-
 use super::place::{Credentials, Form, Place, Tls};
 use crate::error::{Error, Result};
 use crate::stores::kinds::REDIS;

@@ -1,5 +1,3 @@
-//! A task on the flipper thread that follows the server by the best method it supports.
-
 use std::convert::Infallible;
 
 use super::event_sender::{End, EventSender};
@@ -32,7 +30,7 @@ async fn follow(store: RedisFeatureFlagStore, mut events: EventSender) {
     }
 }
 
-/// Returns when the server is lost, since the next may support another method.
+/// Returns when the server is lost: the next may support another method.
 async fn best_way(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     match tracking::follow(store, events).await {
         Err(End::Driver(error)) if errors::is_refusal(&error) => {

@@ -1,14 +1,12 @@
-//! The flags that this store is writing, or has just written.
-
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::lock::Mutex;
 
-/// How long a write counts as pending after its answer, while its caller records the version.
+/// After its answer, while its caller records the version.
 const AFTERWARDS: Duration = Duration::from_millis(50);
 
-/// Above this many names, finished ones are removed.
+/// Above this, finished ones are removed.
 const FEW: usize = 64;
 
 /// A pushed change cannot be ordered against a pending own write, after which the mirror must read again: the watch emits only a `Hint`.

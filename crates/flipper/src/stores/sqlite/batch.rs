@@ -1,12 +1,10 @@
-//! Many flags, in transactions of a bounded size.
-
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::record::{FlagRecord, validate_name};
 use crate::state::Version;
 
-/// How many flags one transaction writes, while other writers wait.
+/// Other writers wait meanwhile.
 const MOST: usize = 1000;
 
 pub(super) type Flag = (Arc<FlagRecord>, Arc<str>);

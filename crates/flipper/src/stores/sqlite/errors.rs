@@ -1,5 +1,3 @@
-//! Maps SQLite's and the system's errors.
-
 use std::path::Path;
 use std::{fmt, io};
 

@@ -1,4 +1,4 @@
-//! The database file: opening it, and detecting that it was replaced.
+//! Opens the database file, and detects that it was replaced.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -13,7 +13,7 @@ use super::errors::{from_io, from_sqlite};
 use super::schema;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Identifies a file. The connections hold it open, so its number is not reused.
+/// The connections hold the file open, so its number is not reused.
 #[cfg(unix)]
 type Id = (u64, u64);
 /// On other systems an open database file cannot be deleted or renamed.
@@ -29,7 +29,7 @@ fn id(metadata: &Metadata) -> Id {
 #[cfg(not(unix))]
 fn id(_: &Metadata) -> Id {}
 
-/// Length and modification time: they change with each write.
+/// They change with each write.
 pub(super) type Content = (u64, Option<SystemTime>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) struct Identity {
     files: Files,
     main: Id,
     wal: Option<Id>,
-    /// Set for a file that is read without locks, because it and its folder are read-only: SQLite then may miss changes.
+    /// For a file read without locks, because it and its folder are read-only: SQLite may miss changes.
     unlocked: Option<Content>,
 }
 
@@ -77,7 +77,7 @@ impl Identity {
 
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// Resolved each time, since links are redirected and folders swapped.
+    /// Resolved each time: links are redirected and folders swapped.
     pub(super) path: PathBuf,
 }
 
@@ -112,9 +112,9 @@ impl Place {
         Ok(Self { path: absolute })
     }
 
-    /// Connects to the existing file. The content was taken before anything that the caller reads.
+    /// The content is taken before anything that the caller reads.
     pub(super) fn connect(&self, patience: Duration) -> Result<(Connection, Identity, Content)> {
-        // Tries again if the file is replaced meanwhile.
+        // The file may be replaced meanwhile.
         for _ in 0..5 {
             let files = Files::of(&self.path)?;
             let before = id(&existing(&files.main)?);
@@ -129,7 +129,7 @@ impl Place {
         Err(Error::unavailable("database file is being replaced again and again"))
     }
 
-    /// Fails if the path no longer leads to these files; returns the content of the database file.
+    /// Returns the content; fails if the path no longer leads to these files.
     pub(super) fn look(&self, identity: &Identity) -> Result<Content> {
         let main = existing(&self.path)?;
         if id(&main) != identity.main {
@@ -149,11 +149,9 @@ impl Place {
         matches!(metadata(&self.path), Ok(None))
     }
 
-    /// Closes a connection to files that may have been deleted or replaced. All acknowledged writes end up in the original
-    /// database file, and none in another file that now has its name.
-    ///
-    /// SQLite itself would delete, by name, the -wal file of that other file; and that file, opened beside the old -wal file,
-    /// would take over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
+    /// Closes a connection to files that may have been deleted or replaced. All acknowledged writes end up in the original database file,
+    /// none in another file that now has its name: SQLite itself would delete that file's -wal file by name; and opened beside the old -wal
+    /// file, it would take over its content (<https://sqlite.org/howtocorrupt.html>, 1.4 and 4.2).
     pub(super) fn abandon(&self, connection: Connection, identity: &Identity) {
         let by_name = |path: &Path| fs::metadata(path).ok().as_ref().map(id);
         let files = &identity.files;
@@ -176,7 +174,7 @@ impl Place {
     }
 }
 
-/// Whether all of the -wal file is now in the database file.
+/// Returns whether all of the -wal file is now in the database file.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
@@ -242,7 +240,7 @@ fn connect(files: &Files, mode: Mode, busy_timeout: Duration) -> Result<Connecti
     connect().map_err(from_sqlite)
 }
 
-/// Without a -wal file nothing has the database open. It can then be read even if its -shm file cannot be created.
+/// Without a -wal file nothing has the database open, and it can be read even without a -shm file.
 fn may_be_read_without_locks(files: &Files, error: &Error) -> bool {
     let refused = matches!(error.kind(), ErrorKind::Unauthorized)
         || (error.kind() == ErrorKind::Unavailable && !error.is_transient());

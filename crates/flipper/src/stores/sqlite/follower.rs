@@ -1,5 +1,3 @@
-//! The thread of a watch: it finds the writes of other processes and connections.
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -19,15 +17,15 @@ use crate::state::{Updates, WatchEvent};
 
 const WITH_HINTS: Duration = Duration::from_millis(50);
 const WITHOUT_HINTS: Duration = Duration::from_millis(3);
-/// Pause before the second read, if a notification came before its change was visible.
+/// If a notification came before its change was visible.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
-/// After this many changes without a notification none are expected: a network or container file system.
+/// After so many changes without a notification none are expected: a network or container file system.
 const UNNOTIFIED_LIMIT: u32 = 3;
-/// Maximum wait to open the file. A longer one would delay other threads, and the follower tries again anyway.
+/// To open the file. A longer one would delay other threads, and the follower tries again anyway.
 const PATIENCE: Duration = Duration::from_millis(250);
 const WHILE_FULL: Duration = Duration::from_millis(1);
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
-/// Allowance for a slow read of the file, while flags count as current.
+/// For a slow read, while flags count as current.
 const SLOW_LOOK: Duration = Duration::from_secs(10);
 
 pub(super) struct Follower {
@@ -38,7 +36,7 @@ pub(super) struct Follower {
     sender: Sender<Request>,
     session: Option<Session>,
     hint: Option<Hint>,
-    /// When the last notification came. It reports the write of the -wal file; the change becomes visible after a sync of the disk.
+    /// The last notification: it comes with the write of the -wal file, before the sync of the disk makes the change visible.
     hinted: Option<Instant>,
     unhinted: u32,
     lost: Option<Arc<str>>,
@@ -46,7 +44,7 @@ pub(super) struct Follower {
     confirmed: Option<Instant>,
     #[cfg(test)]
     panic: bool,
-    /// The last field to be dropped: closing the store waits for it.
+    /// Dropped last: closing the store waits for it.
     _registered: Registered,
 }
 
@@ -54,7 +52,7 @@ pub(super) struct Follower {
 struct Session(Option<Position>);
 
 impl Follower {
-    /// `lost`: whether the last event of the watch was `Lost`.
+    /// `lost`: the last event of the watch was `Lost`.
     pub(super) fn new(
         file: Arc<File>,
         poll_every: Option<Duration>,
@@ -91,7 +89,7 @@ impl Follower {
         }
     }
 
-    /// Waits while the queue is full; `false` to end.
+    /// Waits while the queue is full; returns `false` to end.
     fn send(&mut self, events: &mpsc::Sender<WatchEvent>, mut event: WatchEvent) -> bool {
         loop {
             event = match events.try_send(event) {
@@ -105,7 +103,7 @@ impl Follower {
         }
     }
 
-    /// Waits for a reason to read; whether it is the time alone, `None` to end.
+    /// Returns whether the time alone is the reason to read, `None` to end.
     fn wait(&mut self) -> Option<bool> {
         let pause = self.pause();
         self.wait_for(pause)
@@ -165,7 +163,7 @@ impl Follower {
             self.look(read_at)
         }));
         let found = found.unwrap_or_else(|_| {
-            // Starts over, since the session may be inconsistent.
+            // The session may be inconsistent.
             self.end_session();
             Err(Error::unavailable("the thread that reads the database panicked"))
         });
@@ -251,7 +249,7 @@ impl Follower {
                 None
             }
         };
-        // Covers changes between the read and the start of notifications.
+        // For changes between the read and the start of notifications.
         self.hinted = Some(Instant::now());
         self.unhinted = 0;
         *self.holder.lock() = Some(link);
@@ -261,11 +259,11 @@ impl Follower {
 
     fn end_session(&mut self) {
         (self.hint, self.session) = (None, None);
-        // Locked until closed, so that `File::open` waits for that.
+        // Until closed, so that `File::open` waits for that.
         let mut held = self.holder.lock();
         let Some(link) = held.take() else { return };
         match self.file.place.look(&link.identity) {
-            // The same file, but other content may have been copied into it, which the -wal file does not belong to.
+            // Other content may have been copied into the file, which the -wal file does not belong to.
             Ok(_) => leave(link.connection),
             Err(_) => link.discard(&self.file.place),
         }
@@ -287,12 +285,12 @@ impl Drop for Follower {
 }
 
 impl Session {
-    /// Whether the file still has the content that this connection expects. A commit changes `data_version`; copying another
-    /// file's bytes over it does not. A checkpoint changes neither content nor `data_version`.
+    /// Whether the file's content is what this connection expects. A commit changes `data_version`; copying another file's bytes over it
+    /// does not. A checkpoint changes neither.
     fn is_the_same(&self, connection: &Connection) -> Result<bool> {
         schema::forget_pages(connection)?;
         let marks = schema::marks(connection).map_err(from_sqlite)?;
-        // Read last, so that a commit in between shows.
+        // Last, so that a commit in between shows.
         let data_version = schema::data_version(connection).map_err(from_sqlite)?;
         Ok(self.0.is_none_or(|before| data_version != before.data_version || marks == before.marks))
     }

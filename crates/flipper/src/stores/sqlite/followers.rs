@@ -1,5 +1,3 @@
-//! The threads that follow a file, and requests to them.
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -11,7 +9,7 @@ pub(super) enum Request {
     Close,
     #[cfg(test)]
     Panic,
-    /// Watches this other folder, so that no notification comes.
+    /// Another folder, so that no notification comes.
     #[cfg(test)]
     Deafen(std::path::PathBuf),
 }
@@ -32,12 +30,12 @@ impl Followers {
 
     pub(super) fn ask(&self, request: impl Fn() -> Request) {
         for (_, requests) in self.all.borrow().iter() {
-            // Fails if the thread is ending.
+            // The thread may be ending.
             let _ = requests.send(request());
         }
     }
 
-    /// Ends all, and waits until each has closed the file.
+    /// Waits until each thread has closed the file.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.ask(|| Request::Close);

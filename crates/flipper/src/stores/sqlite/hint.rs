@@ -1,4 +1,4 @@
-//! The file system's notifications. They come early and may be missing, so they only trigger a read.
+//! Notifications come early and may be missing, so they only trigger a read.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -41,11 +41,11 @@ impl Hint {
                 Err(_) => true,
             };
             if concerns_us && !waiting.swap(true, Ordering::AcqRel) {
-                // Fails if the follower has ended.
+                // The follower may have ended.
                 let _ = requests.send(Request::Hint);
             }
         })?;
-        // The folder, since the files are created and deleted.
+        // Of the folder, since the files are created and deleted.
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
         Ok(Self { _watcher: watcher, sent })
     }

@@ -1,5 +1,3 @@
-//! What an operator wants to know about the file.
-
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -12,7 +10,7 @@ use crate::inspection::Check;
 /// Larger files get no integrity check, which takes a second per some 100 MiB.
 const SMALL: u64 = 64 * 1024 * 1024;
 
-/// The absolute path; the file that it leads to is the epoch.
+/// The file that the absolute path leads to is the epoch.
 pub(super) fn identity(path: &Path) -> Identity {
     let identity = Identity::new(format!("sqlite:{}", path.display()));
     match epoch(path) {

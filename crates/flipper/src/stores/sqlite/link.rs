@@ -1,5 +1,3 @@
-//! A store's connections to its file.
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use crate::lock::Mutex;
 pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) identity: Identity,
-    /// What the connection has read, and whether a further write would show in the modification time.
+    /// What was read, and whether a further write would show in the modification time.
     content: (Content, bool),
     /// The file lost its name, and its -wal file is empty.
     emptied: bool,
@@ -40,8 +38,8 @@ impl Link {
         Ok(content)
     }
 
-    /// Keeps the connection while the file has no name. If the file gets it back, other processes still use its -wal file, and
-    /// a second one would damage the database. Once the -wal file is empty, another file may take the name.
+    /// While the file has no name, the connection stays: if the file gets it back, a second -wal file beside that of other processes would
+    /// damage the database. Once the -wal file is empty, another file may take the name.
     pub(super) fn await_file(&mut self) {
         self.emptied = file::empty_wal(&self.connection, &self.identity);
     }
@@ -59,7 +57,7 @@ impl Link {
         match place.look(&self.identity) {
             Ok(now) if now == self.content.0 && last => {}
             Ok(now) if now == self.content.0 => return Ok(()),
-            // The file was overwritten: the -wal file may not belong to its content.
+            // The file was overwritten: the -wal file may not belong to it.
             Ok(_) => {
                 file::leave(self.connection);
                 return Ok(());
@@ -82,10 +80,10 @@ impl Link {
 /// The state after a panic is checked before use.
 pub(super) type Holder = Mutex<Option<Link>>;
 
-/// The file, and all connections of a store to it: none may stay at a replaced file while another is opened, since they share state.
+/// No connection may stay at a replaced file while another is opened, since they share state.
 pub(super) struct File {
     pub(super) place: Place,
-    /// Separate, so that a waiting write does not block reads.
+    /// A waiting write must not block reads.
     pub(super) reader: Holder,
     pub(super) writer: Holder,
     others: Mutex<Vec<Arc<Holder>>>,
@@ -144,7 +142,7 @@ impl File {
         };
         let link = held.insert(link);
         let done = work(&link.connection)?;
-        // If the file was replaced meanwhile, the work was done to the old one.
+        // Else the work was done to a replaced file.
         self.place.look(&link.identity)?;
         Ok(done)
     }
@@ -173,8 +171,7 @@ impl File {
         Ok(())
     }
 
-    /// Checkpoints the -wal file unless others write: a copy of the database file is then complete, and one copied over it finds no -wal
-    /// file.
+    /// Unless others write: a copy of the database file is then complete, and one copied over it finds no -wal file.
     pub(super) fn empty_log(&self, rest: Duration) -> Result<bool> {
         let mut held = self.writer.lock();
         let Some(link) = held.as_mut() else { return Ok(true) };

@@ -14,8 +14,8 @@
 //! # Ok::<(), flipper::Error>(()) }).unwrap();
 //! ```
 //!
-//! Each call reads or writes the file on a thread of this crate. A watch finds other processes' writes, mostly within a millisecond, since
-//! the file system wakes its thread; in any case it checks 20 times a second. No async runtime is needed.
+//! A thread of this crate does the I/O; no async runtime is needed. A watch finds other processes' writes, mostly within a millisecond by
+//! the file system's notifications, else within 50 ms.
 //!
 //! # Layout
 //!
@@ -32,12 +32,12 @@
 //! UPDATE flags SET record = json_set(record, '$.is_enabled', json('true')) WHERE name = 'MY_FEATURE';
 //! ```
 //!
-//! `PRAGMA application_id` is 0x466c7046 and `PRAGMA user_version` the layout's number, 1. The file is in WAL mode: while in
-//! use it has `-wal` and `-shm` files beside it. It must be on a local disk.
+//! `PRAGMA application_id` is 0x466c7046, `PRAGMA user_version` the layout's number, 1. The file must be on a local disk. It is in WAL
+//! mode, with `-wal` and `-shm` files beside it while in use.
 //!
-//! To replace it under running programs, rename another file into its place, redirect the link that the programs open, or use
-//! the shell's `.restore`. The other file's flags appear within 50 ms, and no write is acknowledged into the old one. Copying a
-//! file over it also works, but not safely: during the copy, readers see half of it.
+//! To replace it under running programs, rename another file into its place, redirect a link, or use the shell's `.restore`. The other
+//! file's flags appear within 50 ms, and no write is acknowledged into the old one. Do not copy a file over it: readers see half of it
+//! meanwhile.
 
 mod batch;
 mod errors;
@@ -114,7 +114,7 @@ impl fmt::Debug for SqliteFeatureFlagStore {
 }
 
 impl SqliteFeatureFlagStore {
-    /// Opens the file, and creates it if it is missing (but not its folder). Blocks meanwhile.
+    /// Opens the file, and creates it (but not its folder) if it is missing. Blocks meanwhile.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl SqliteFeatureFlagStore {
         open().map_err(|error: Error| error.with_store(Named(path)))
     }
 
-    /// The store at `sqlite:PATH`; the path is literal, relative or absolute.
+    /// The store at `sqlite:PATH`; the path is literal.
     ///
     /// # Errors
     ///
@@ -150,14 +150,14 @@ impl SqliteFeatureFlagStore {
         }
     }
 
-    /// How long a write waits while another program locks the file; 5 s by default, a day at most.
+    /// How long a write waits for another program's lock; 5 s by default, a day at most.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout.min(LONGEST_WAIT);
         self
     }
 
-    /// How often a watch checks the file without a notification, at least every millisecond. By default 50 ms, or 3 ms if none come.
+    /// How often a watch checks the file without a notification; 50 ms by default, 3 ms if none come, at least every millisecond.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every.clamp(SHORTEST_POLL, LONGEST_WAIT));
@@ -181,7 +181,7 @@ impl SqliteFeatureFlagStore {
         written
     }
 
-    /// Runs `work` on a blocking thread. Dropping the future does not interrupt it.
+    /// Dropping the future does not interrupt `work`.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&File) -> Result<T> + Send + 'static) -> Result<T> {
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(self.named(closed()));

@@ -1,5 +1,3 @@
-//! The tables, and their reads and writes.
-
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,19 +9,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pause::Pause;
 use crate::state::{Corrupt, Precondition, Stored, Version};
 
-/// "FlpF" in ASCII: marks our files.
+/// "FlpF" in ASCII.
 const APPLICATION_ID: i64 = 0x466c_7046;
 const LAYOUT: i64 = 1;
 
 const KEPT_DELETIONS: u32 = 1000;
-/// Older deletions are pruned at about one in this many deletes.
+/// About one delete in this many prunes older deletions.
 const PRUNE_ONCE_IN: u32 = 256;
 
-/// Between attempts to get the lock. A write takes about a millisecond.
+/// A write takes about a millisecond.
 const PAUSE: Pause = Pause::new(Duration::from_micros(400), Duration::from_millis(8));
 
-/// Deletes before inserting: an `INSERT OR REPLACE` in a trigger takes the conflict clause of the statement that fires it, so a
-/// manual `INSERT OR IGNORE` would create no version (<https://sqlite.org/lang_createtrigger.html>).
+/// Deletes before inserting: an `INSERT OR REPLACE` in a trigger takes the conflict clause of the statement that fires it, so a manual
+/// `INSERT OR IGNORE` would create no version (<https://sqlite.org/lang_createtrigger.html>).
 const CREATE: &str = "
 CREATE TABLE flags (name TEXT PRIMARY KEY NOT NULL, record TEXT NOT NULL);
 CREATE TABLE versions (version INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -42,7 +40,7 @@ CREATE TRIGGER flags_deleted AFTER DELETE ON flags BEGIN
 END;
 ";
 
-/// Checks that the file is one of ours, and creates the tables in an empty one.
+/// Creates the tables in an empty file; fails if the file is not ours.
 pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result<()> {
     let deadline = Instant::now() + patience;
     if !has_tables(connection)? {
@@ -56,7 +54,6 @@ pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     Ok(())
 }
 
-/// Fails for a file that is neither ours nor empty.
 fn has_tables(connection: &Connection) -> Result<bool> {
     let (application, layout, objects, ours): (i64, i64, i64, i64) = connection
         .query_row(
@@ -79,7 +76,7 @@ fn has_tables(connection: &Connection) -> Result<bool> {
     }
 }
 
-/// Changing the mode needs an exclusive lock, and SQLite does not wait when two connections do it at once.
+/// SQLite does not wait for the exclusive lock when two connections do this at once.
 fn use_wal(connection: &Connection, deadline: Instant) -> Result<()> {
     loop {
         let result = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
@@ -98,7 +95,7 @@ fn create(connection: &mut Connection) -> Result<()> {
     if has_tables(&transaction)? {
         return Ok(());
     }
-    // Versions start at the time in microseconds, above those of a file that had this path before.
+    // Versions start at the time in microseconds, above those of a former file at this path.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
     let first = i64::try_from(now).unwrap_or(0);
     let created = transaction
@@ -114,7 +111,6 @@ fn create(connection: &mut Connection) -> Result<()> {
     created.and_then(|()| transaction.commit()).map_err(from_sqlite)
 }
 
-/// The state of the file that was read.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
     pub(super) marks: Marks,
@@ -124,7 +120,7 @@ pub(super) struct Position {
 pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position)> {
     let read = || -> rusqlite::Result<_> {
         let snapshot = connection.unchecked_transaction()?;
-        // Read first: where another file is copied over this one meanwhile, older marks make the next look read again.
+        // First: if another file is copied over this one, older marks make the next look read again.
         let marks = marks(&snapshot)?;
         let flags = read_flags(&snapshot, None, usize::MAX)?;
         Ok((flags, Position { marks, data_version: data_version(&snapshot)? }))
@@ -132,7 +128,6 @@ pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position
     read().map_err(from_sqlite)
 }
 
-/// The first `most` flags with names after `after`.
 pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
     read_flags(connection, after, most).map_err(from_sqlite)
 }
@@ -154,8 +149,8 @@ fn read_flags(connection: &Connection, after: Option<&str>, most: usize) -> rusq
     Ok(flags)
 }
 
-/// Calls `emit` for each change after `since`, with the name, its version, and the stored value unless it was deleted. Returns `None` and
-/// calls nothing if all flags must be read: a copy was restored into the file, or deletions after `since` were pruned.
+/// Calls `emit` with the name, version and stored value (`None`: deleted) of each change after `since`. Returns `None`, and calls nothing,
+/// if all flags must be read: a copy was restored into the file, or deletions were pruned.
 pub(super) fn read_changes(
     connection: &Connection,
     since: Marks,
@@ -197,7 +192,6 @@ pub(super) fn stored(name: &str, version: Version, value: ValueRef<'_>) -> Store
     Stored { name: name.to_owned(), version, record: Err(Corrupt::new(reason)) }
 }
 
-/// `None` if it is no text.
 fn name<'row>(row: &'row Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
     let ValueRef::Text(bytes) = row.get_ref(column)? else { return Ok(None) };
     Ok(std::str::from_utf8(bytes).ok())
@@ -207,13 +201,13 @@ fn version(number: i64) -> Version {
     Version::ordered(u64::try_from(number).unwrap_or(0))
 }
 
-/// Rows of SQLite's own table of counters, so the layout needs no table for them.
+/// In SQLite's own table of counters, so the layout needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
     last: i64,
     /// Deletions up to this version are pruned.
     pruned: i64,
-    /// A random number, shared by the file and its copies; 0 in files of older versions of this crate.
+    /// Random, shared by the file and its copies; 0 in files of older versions of this crate.
     origin: i64,
 }
 
@@ -252,7 +246,7 @@ fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// SQLite's own busy handler sleeps up to 100 ms, longer than the lock is free while several processes write: some would starve.
+/// SQLite's busy handler sleeps up to 100 ms, longer than the lock is free under several writers: some would starve.
 fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> {
     connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     let mut pause = PAUSE;
@@ -285,7 +279,7 @@ pub(super) fn read_one(connection: &Connection, flag: &str) -> Result<Option<Sto
     read().map_err(from_sqlite)
 }
 
-/// Writes one flag (`None`: deletes it) if `when` holds. Errors leave nothing written.
+/// `None` deletes the flag. Errors leave nothing written.
 pub(super) fn write(
     connection: &Connection,
     name: &str,
@@ -299,7 +293,7 @@ pub(super) fn write(
     Ok(new)
 }
 
-/// Writes flags in one transaction; a failed precondition is the error of that flag alone.
+/// In one transaction; a failed precondition is that flag's error alone.
 pub(super) fn write_all<'a>(
     connection: &Connection,
     flags: impl IntoIterator<Item = (&'a str, &'a Arc<str>)>,
@@ -348,7 +342,7 @@ fn write_in(
         .and_then(|_| transaction.prepare_cached("SELECT version FROM versions WHERE name = ?1"))
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
         .map_err(from_sqlite)?;
-    // At random, since it scans all rows and a fixed rule could miss some writers forever.
+    // At random: it scans all rows, and a fixed rule could miss some writers forever.
     if record.is_none() && fastrand::u32(..PRUNE_ONCE_IN) == 0 {
         prune(transaction).map_err(from_sqlite)?;
     }

@@ -7,7 +7,6 @@ use super::followers::Request;
 use super::*;
 use crate::state::{Updates, WatchEvent};
 
-/// A panic in a thread is reported, and the store continues.
 #[test]
 fn threads_survive_panics() {
     let folder = tempfile::tempdir().unwrap();

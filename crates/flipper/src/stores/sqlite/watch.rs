@@ -1,5 +1,3 @@
-//! A watch of the file.
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
@@ -28,12 +26,12 @@ struct End(Sender<Request>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        // Fails if the thread has ended.
+        // The thread may have ended.
         let _ = self.0.send(Request::Close);
     }
 }
 
-/// Starts the thread. The polling thread reads all flags before, to have them at once; but the flipper thread must not wait for a disk.
+/// The polling thread reads all flags before, to have them at once; but the flipper thread must not wait for a disk.
 fn start(file: &Arc<File>, poll_every: Option<Duration>, followers: &Arc<Followers>, lost: bool) -> Result<Source> {
     let (sender, requests) = mpsc::channel();
     let registered = followers.register(sender.clone());

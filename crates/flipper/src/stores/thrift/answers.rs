@@ -9,8 +9,8 @@ use super::convert;
 use crate::clock;
 use crate::state::WatchEvent;
 
-/// How long a call waits for a change. Each answer confirms the flags, so this bounds how long they count as live: short enough
-/// for that, and long enough that thousands of watches are cheap for a server.
+/// How long a call waits for a change, and so how long flags count as live, since each answer confirms them; but thousands of watches must
+/// be cheap for a server.
 pub(crate) const WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) const SLACK: Duration = Duration::from_secs(4);
@@ -18,22 +18,21 @@ pub(crate) const SLACK: Duration = Duration::from_secs(4);
 /// For clocks of different speeds, and for changes ordered by a nanosecond.
 const MARGIN: Duration = Duration::from_millis(1);
 
-/// A server that waited this much longer than asked was stopped, or its machine slept.
+/// Beyond the requested wait: the server was stopped, or its machine slept.
 const OVERSLEPT: Duration = Duration::from_millis(250);
 
 const NAMES: usize = 10_000;
 
 pub(crate) struct AnswerTime {
-    /// At or before the time the answer was made.
+    /// A time not after the answer was made.
     pub(crate) answered: Instant,
-    /// All earlier changes of the store were reported.
     pub(crate) confirmed: Instant,
 }
 
 impl AnswerTime {
     /// `called`: before the call was sent.
     pub(crate) fn new(result: &WatchResult, called: Instant) -> Self {
-        // The server's wait began after `called`, so the answer is no older than this.
+        // The server's wait began after `called`, so the answer is no older.
         let waited = Duration::from_micros(unsigned(result.waited_us));
         let waited = if waited > WAIT + OVERSLEPT { Duration::ZERO } else { waited };
         let answered = (called + waited).min(clock::instant());
@@ -41,13 +40,13 @@ impl AnswerTime {
         Self { answered, confirmed: answered.checked_sub(age).unwrap_or(called) }
     }
 
-    /// Counted from `confirmed`: without another answer in this time, the flags no longer count as live.
+    /// From `confirmed`: without another answer until then, the flags no longer count as live.
     pub(crate) fn valid_for(&self) -> Duration {
         self.answered.saturating_duration_since(self.confirmed) + WAIT + SLACK
     }
 }
 
-/// The last read time per flag, so that newer states get later times even if the previous answer travelled faster.
+/// The last read time per flag: newer states get later times even if the previous answer travelled faster.
 #[derive(Default)]
 pub(crate) struct Times {
     last: HashMap<String, Instant>,
@@ -57,7 +56,7 @@ pub(crate) struct Times {
 #[derive(Default, PartialEq, Eq)]
 enum List {
     AfterThisAnswer,
-    /// The present answer may report changes from before the list and from after it.
+    /// This answer may report changes from before the list and from after it.
     AfterTheLastAnswer,
     #[default]
     BeforeThat,
@@ -98,7 +97,7 @@ impl Times {
 
     fn after_last(&mut self, name: &str, at: Instant) -> Instant {
         if self.last.len() >= NAMES {
-            // At worst, this costs another read of the flag.
+            // At worst, another read of the flag.
             self.last.clear();
         }
         let before = self.last.get(name).map(|before| *before + Duration::from_nanos(1));

@@ -1,4 +1,4 @@
-//! A connection to the server, with a deadline for each call. Blocking: for our own threads only.
+//! A blocking connection, for our own threads only.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -38,7 +38,7 @@ pub(super) struct Caller {
     on_connect: OnConnect,
 }
 
-/// Delays attempts to connect, for all threads of a store.
+/// For all threads of a store.
 #[derive(Debug)]
 pub(super) struct BackOff(Mutex<NextAttempt>);
 
@@ -62,7 +62,7 @@ impl Caller {
         Self { target, connection: None, sent: false, on_connect: Box::new(on_connect) }
     }
 
-    /// Makes a call. A read is tried a second time if an idle connection turns out to be dead.
+    /// A read is tried a second time if an idle connection turns out to be dead.
     pub(super) fn call<T>(&mut self, deadline: Instant, reads: bool, run: Call<'_, T>) -> Result<T, CallError> {
         let old = self.connection.is_some();
         match self.try_call(deadline, &mut *run) {

@@ -1,4 +1,4 @@
-//! Conversions between the library's types and the service's messages.
+//! Conversions to and from the messages of the service.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::json::{Json, Object};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Precondition, Stored, Version};
 
-/// Creation dates in Unix time: the years 1970 to 2199.
+/// In Unix time: the years 1970 to 2199.
 const DATES: std::ops::Range<i64> = 0..7_258_118_400;
 
 type TCondition = flipper_thrift_protocol::feature_flag_store::Condition;
 
-/// The flag for Python clients. Parts without a field in the service, such as deny conditions, are left out.
+/// For Python clients. Parts without a field in the service, such as deny conditions, are left out.
 pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
     FeatureFlagStoreItem {
         feature_name: Some(name.to_owned()),
@@ -29,7 +29,7 @@ pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
     }
 }
 
-/// The meta data for Python clients.
+/// For Python clients.
 pub fn to_meta(record: &FlagRecord) -> FeatureFlagStoreMeta {
     // A shortcut for most flags; the texts are what serializing gives.
     let client_data = match record.client_data() {
@@ -60,7 +60,7 @@ fn to_condition(condition: &Condition) -> TCondition {
     groups
 }
 
-/// The flag from a server of Python's IDL.
+/// From a server of Python's IDL.
 ///
 /// # Errors
 ///
@@ -94,7 +94,7 @@ pub fn from_item(item: &FeatureFlagStoreItem) -> Result<FlagRecord> {
     FlagRecord::from_json(Json::from(flag).to_string())
 }
 
-/// Replaces the flag's meta data, as Python's `SetMeta`: a missing field becomes its default. The creation time and unknown parts stay.
+/// As Python's `SetMeta`: a missing field becomes its default. The creation time and unknown parts stay.
 ///
 /// # Errors
 ///
@@ -114,9 +114,9 @@ pub fn apply_meta(record: &mut FlagRecord, meta: &FeatureFlagStoreMeta) -> Resul
     Ok(())
 }
 
-/// Refuses values that the client's language garbled, unless the flag already has them and they are only sent back.
+/// Refuses values that the client's language garbled, unless the flag already has them.
 fn check_meant(record: &FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
-    // JavaScript sends a `Map` as empty, and a condition without checks matches every caller.
+    // JavaScript sends a `Map` as empty, and such a condition matches every caller.
     let is_empty = |condition: &&TCondition| condition.values().all(Vec::is_empty);
     let sent = meta.conditions.iter().flatten().filter(is_empty).count();
     let held = record.conditions().iter().filter(|condition| condition.checks().next().is_none()).count();
@@ -132,7 +132,7 @@ fn check_meant(record: &FlagRecord, meta: &FeatureFlagStoreMeta) -> Result<()> {
     }
 }
 
-/// The client data of a call; `None` is empty data.
+/// A call's client data; `None` is empty.
 ///
 /// # Errors
 ///
@@ -161,12 +161,12 @@ fn condition_to_json(condition: &TCondition) -> Result<Json> {
     Ok(Json::Object(condition.iter().map(group).collect::<Result<_>>()?))
 }
 
-/// One text for the whole chain, which the other side does not get.
+/// One text: the other side does not get the chain.
 fn bad(kind: ErrorKind, field: &str, error: Error) -> Error {
     Error::new(kind).with_message(format!("{field} cannot be read: {}", error.chain())).with_source(error)
 }
 
-/// The version for our own calls.
+/// For our own calls.
 pub fn to_version(version: &Version) -> FlagVersion {
     // Thrift has no unsigned integers.
     #[expect(clippy::cast_possible_wrap, reason = "the same bits, taken as unsigned on the other side")]
@@ -174,14 +174,14 @@ pub fn to_version(version: &Version) -> FlagVersion {
     FlagVersion { ordered, opaque: version.as_opaque().map(<[u8]>::to_vec) }
 }
 
-/// The reverse; `None` for an empty version.
+/// `None` for an empty version.
 pub fn from_version(version: &FlagVersion) -> Option<Version> {
     #[expect(clippy::cast_sign_loss, reason = "the same bits, taken as unsigned")]
     let ordered = version.ordered.map(|number| Version::ordered(number as u64));
     ordered.or_else(|| version.opaque.as_ref().map(Version::opaque))
 }
 
-/// The flag, or why it is unreadable, for our own calls.
+/// For our own calls: the flag, or why it is unreadable.
 pub fn to_state(stored: &Stored) -> FlagState {
     let absent = absent_state(stored.name.clone(), Some(&stored.version));
     match &stored.record {
@@ -190,7 +190,7 @@ pub fn to_state(stored: &Stored) -> FlagState {
     }
 }
 
-/// There is no such flag, since this version if it is known.
+/// No such flag, since this version if known.
 pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
     FlagState {
         feature_name: Some(name),
@@ -202,7 +202,7 @@ pub fn absent_state(name: String, version: Option<&Version>) -> FlagState {
     }
 }
 
-/// The reverse; `None` for no such flag.
+/// `None` for no such flag.
 pub fn from_state(state: FlagState) -> Option<Stored> {
     let name = state.feature_name.unwrap_or_default();
     let version = state.version.as_ref().and_then(from_version).unwrap_or_else(|| Version::opaque([]));
@@ -213,7 +213,7 @@ pub fn from_state(state: FlagState) -> Option<Stored> {
     }
 }
 
-/// A legacy server's flag; its version is its content.
+/// Its version is its content.
 pub(super) fn stored_from_item(name: &str, item: &FeatureFlagStoreItem) -> Stored {
     let record = from_item(item);
     let version = match &record {
@@ -228,7 +228,7 @@ pub(super) fn content_version(record: &FlagRecord) -> Version {
     Version::opaque(record.to_json())
 }
 
-/// The precondition for our own calls.
+/// For our own calls.
 pub fn to_precondition(when: &Precondition) -> WritePrecondition {
     match when {
         Precondition::Any => WritePrecondition { absent: None, unchanged: None },
@@ -237,7 +237,7 @@ pub fn to_precondition(when: &Precondition) -> WritePrecondition {
     }
 }
 
-/// The reverse.
+/// From our own calls.
 ///
 /// # Errors
 ///
@@ -253,7 +253,7 @@ pub fn from_precondition(precondition: &WritePrecondition) -> Result<Preconditio
     }
 }
 
-/// The wire's code of each kind; `flag_exists` is a `CONFLICT` there.
+/// The wire's codes; `flag_exists` is a `CONFLICT` there.
 const CODES: [(ErrorKind, ErrorCode); 10] = [
     (ErrorKind::FlagNotFound, ErrorCode::NOT_FOUND),
     (ErrorKind::Conflict, ErrorCode::CONFLICT),
@@ -267,13 +267,13 @@ const CODES: [(ErrorKind, ErrorCode); 10] = [
     (ErrorKind::Vetoed, ErrorCode::VETOED),
 ];
 
-/// The error for the other side.
+/// For the other side.
 pub fn to_exception(error: &Error) -> FlipperException {
     let code = CODES.iter().find(|(kind, _)| *kind == error.kind()).map_or(ErrorCode::INTERNAL, |(_, code)| *code);
     FlipperException { code: Some(code), message: Some(error.chain()) }
 }
 
-/// The reverse.
+/// From the other side.
 pub fn from_exception(exception: FlipperException) -> Error {
     // An internal error of another server may be temporary.
     let code = exception.code.filter(|code| *code != ErrorCode::INTERNAL);

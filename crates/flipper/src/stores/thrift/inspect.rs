@@ -1,5 +1,3 @@
-//! What an operator wants to know of a server.
-
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper_thrift_protocol::feature_flag_store::ServerDescription;
@@ -64,7 +62,7 @@ fn describe(server: &ServerDescription, clock: i64, took: Duration, checks: &mut
     }
 }
 
-/// A server without `Describe`: another implementation, or an older one of ours.
+/// Another implementation, or an older server of ours.
 async fn undescribed(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
     let called = Instant::now();
     let flags = store.list().await;

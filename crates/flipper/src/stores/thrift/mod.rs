@@ -10,13 +10,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The service is that of the Python library, plus our own calls such as `ReadFlag`, `CompareAndSet` and `Watch`, which `flipper-thrift`'s
-//! server has: no write is lost, a flag is stored whole, and changes are reported at once.
+//! The service is that of the Python library, plus our own calls such as `ReadFlag`, `CompareAndSet` and `Watch`, with which no write is
+//! lost, a flag is stored whole, and changes are reported at once. If `ReadFlag` is an "unknown method", the store uses only the Python
+//! library's calls for a minute.
 //!
-//! `get` and `list` read the store behind the server. `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
-//!
-//! If a server answers `ReadFlag` with "unknown method", the store uses the Python library's calls alone, and tries ours again after a
-//! minute. The guide (`docs/thrift.md`) says what that costs.
+//! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
 
 pub(crate) mod answers;
 mod connection;
@@ -79,12 +77,11 @@ impl fmt::Display for Target {
     }
 }
 
-/// Flags behind a Thrift service: `flipper-thrift`'s server, or another with the Python library's service. Clones share connections.
+/// Flags behind a Thrift service. Clones share connections. [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. No async
+/// runtime is needed.
 ///
-/// Every check by [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a call. No async runtime is needed.
-///
-/// If a server has only the Python library's calls, writes can be lost, changes are polled, and a flag with deny conditions or
-/// unknown fields cannot be written; see [the guide](crate::_guide::thrift).
+/// With only the Python library's calls, writes can be lost, changes are polled, and a flag with deny conditions or unknown fields cannot
+/// be written; see [the guide](crate::_guide::thrift).
 #[derive(Clone)]
 pub struct ThriftRpcFeatureFlagStore {
     shared: Arc<Shared>,
@@ -93,14 +90,14 @@ pub struct ThriftRpcFeatureFlagStore {
 struct Shared {
     pool: Pool,
     legacy_until: Mutex<Option<Instant>>,
-    /// An older server of ours: `ReadFlag` serves for `ReadKnownFlag`.
+    /// For an older server of ours: `ReadFlag` serves for `ReadKnownFlag`.
     reads_one_way: AtomicBool,
-    /// A mirror holds the flags, and must learn from each read whether the store itself answered.
+    /// A mirror must learn from each read whether the store itself answered.
     is_followed: AtomicBool,
 }
 
 impl ThriftRpcFeatureFlagStore {
-    /// The store at this host and port, with the Python library's default wire format: buffered and binary. Sends nothing yet.
+    /// The store at this host and port, buffered and binary: the Python library's default wire format. Sends nothing yet.
     ///
     /// ```
     /// use flipper::ThriftRpcFeatureFlagStore;
@@ -121,15 +118,13 @@ impl ThriftRpcFeatureFlagStore {
         })
     }
 
-    /// The store at `thrift://HOST:PORT`; the default port is 9090. Options follow a `?`, joined by `&`:
+    /// The store at `thrift://HOST:PORT`, by default port 9090. Sends nothing yet. Options follow a `?`, joined by `&`:
     ///
     /// | option | values |
     /// |---|---|
     /// | `transport` | `buffered` (default), `framed` |
     /// | `protocol` | `binary` (default), `compact` |
     /// | `connect_timeout_ms`, `timeout_ms`, `max_connections` | as the methods of these names |
-    ///
-    /// Sends nothing yet.
     ///
     /// ```
     /// let store = flipper::ThriftRpcFeatureFlagStore::from_url("thrift://[::1]?transport=framed&protocol=compact")?;
@@ -139,7 +134,7 @@ impl ThriftRpcFeatureFlagStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for another URL; the message contains no more of it than names of options.
+    /// `InvalidInput` for another URL; the message contains only names of its options.
     pub fn from_url(url: &str) -> Result<Self> {
         url::parse(url)
     }
@@ -162,7 +157,7 @@ impl ThriftRpcFeatureFlagStore {
         self.with(|target| target.connect_timeout = timeout)
     }
 
-    /// How long a call may take, including the wait for a connection, connecting, and the answer; 10 s by default.
+    /// How long a call may take, connecting included; 10 s by default.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|target| target.timeout = timeout)
@@ -200,7 +195,7 @@ impl ThriftRpcFeatureFlagStore {
         Self::at(target)
     }
 
-    /// Makes one of our own calls; `None` if the server does not have it.
+    /// `None` if the server does not have the call.
     async fn extended<T: Send + 'static>(
         &self,
         reads: bool,
@@ -233,7 +228,7 @@ impl ThriftRpcFeatureFlagStore {
         *until = Some(Instant::now() + ASK_AGAIN);
     }
 
-    /// For stores without a mirror: the flag in the server's memory, while its store is unreachable.
+    /// For stores without a mirror, while the server's store is unreachable.
     async fn read_server_memory(&self, name: &str) -> Option<Stored> {
         let followed_or_old = [&self.shared.is_followed, &self.shared.reads_one_way];
         if self.is_legacy() || followed_or_old.into_iter().any(|it| it.load(Ordering::Relaxed)) {
@@ -254,7 +249,7 @@ impl ThriftRpcFeatureFlagStore {
             client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone())
         };
         let version = self.extended(false, set).await.map_err(|error| error.with_flag(flag))?;
-        // An empty version equals no other: it leads to a conflict, not to a lost write.
+        // It equals no other: a conflict, not a lost write.
         Ok(version.map(|version| convert::from_version(&version).unwrap_or_else(|| Version::opaque([]))))
     }
 
@@ -371,7 +366,7 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 }
 
-/// Checks that the server answered with the requested flag; an error ends the connection.
+/// An error ends the connection.
 fn of_flag(name: &str, state: FlagState) -> thrift::Result<FlagState> {
     match &state.feature_name {
         Some(answered) if answered == name => Ok(state),

@@ -1,4 +1,4 @@
-//! Threads that make the calls, each with its connection. They start on demand and end when idle.
+//! Threads for the calls, each with its connection. They start on demand and end when idle.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,10 +16,10 @@ use crate::lock::Mutex;
 
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Lets the thread report its own timeout, which is more precise.
+/// The thread reports its own timeout, which is more precise.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Makes the call and returns what delivers its result, once the thread counts as idle: so a sequential caller stays on one thread.
+/// Returns what delivers the result, once the thread counts as idle: a sequential caller stays on one thread.
 type Job = Box<dyn FnOnce(&mut Caller) -> Deliver + Send>;
 type Deliver = Box<dyn FnOnce() + Send>;
 
@@ -46,7 +46,7 @@ impl Pool {
         Self { shared: Arc::new(Shared { target, state: Mutex::default(), work: Condvar::new() }) }
     }
 
-    /// Makes a call on a thread of the pool. Dropping the future does not stop a write.
+    /// Dropping the future does not stop a write.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         reads: bool,
@@ -55,16 +55,16 @@ impl Pool {
         let (sender, receiver) = oneshot::channel();
         let deadline = Instant::now() + self.shared.target.timeout;
         let job = move |caller: &mut Caller| -> Deliver {
-            // The caller dropped this read while it was queued.
+            // The caller dropped this queued read.
             if reads && sender.is_closed() {
                 return Box::new(|| {});
             }
             let result = caller.call(deadline, reads, &mut run);
-            // Fails if the caller has dropped the future.
+            // The caller may have dropped the future.
             Box::new(move || drop(sender.send(result)))
         };
         self.shared.add(Box::new(job)).map_err(CallError::Failed)?;
-        // The thread keeps the deadline, except that nothing can interrupt a DNS lookup.
+        // The thread keeps the deadline, but nothing can interrupt a DNS lookup.
         let answer = background::within(self.shared.target.timeout + GRACE, receiver).await;
         let message = match answer {
             Ok(Ok(result)) => return result,
@@ -116,7 +116,7 @@ impl Shared {
     fn run(&self) {
         let mut caller = Caller::new(self.target.clone(), |_| {});
         while let Some(job) = self.next() {
-            // During a call the connection is not in `caller`, so a panic loses only that.
+            // During a call `caller` lacks the connection, so a panic loses only that.
             let deliver = catch_unwind(AssertUnwindSafe(|| job(&mut caller)));
             self.state.lock().idle += 1;
             if let Ok(deliver) = deliver {
@@ -125,7 +125,7 @@ impl Shared {
         }
     }
 
-    /// The next job; `None` to end the thread, which then no longer counts, so that no job waits for it.
+    /// `None` to end the thread, which then no longer counts, so that no job waits for it.
     fn next(&self) -> Option<Job> {
         let mut state = self.state.lock();
         let mut waited_out = false;

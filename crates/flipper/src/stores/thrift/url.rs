@@ -1,5 +1,3 @@
-//! `thrift://HOST:PORT`.
-
 use std::str::FromStr;
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Changes by `Watch`: a thread waits in the call and emits what it receives.
+//! A thread waits in `Watch` and emits what it receives.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,7 +72,7 @@ fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     Box::pin(events.chain(lost).chain(stream::once(again).flatten()))
 }
 
-/// Ends the thread, by a flag and by closing the connection that it waits on.
+/// Ends the thread by a flag, and by closing its connection.
 #[derive(Default)]
 struct Ending {
     state: Mutex<(bool, Option<Arc<TcpStream>>)>,
@@ -94,7 +94,7 @@ impl Ending {
         let mut state = self.state.lock();
         state.1 = Some(stream.clone());
         if state.0 {
-            // Fails if the connection is closed already.
+            // The connection may be closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -220,7 +220,7 @@ impl Thread {
         self.emit(WatchEvent::Serving(identity))
     }
 
-    /// Emits all flags. In doubt it does so only the first time, since a reset after a loss ends the doubt.
+    /// In doubt only the first time, since a reset after a loss ends the doubt.
     fn reset(&mut self, is_confirmed: bool, time: &AnswerTime) -> Result<(), Stop> {
         if !is_confirmed && self.has_flags {
             return Ok(());
@@ -228,7 +228,7 @@ impl Thread {
         let connection = self.ending.connections();
         let flags = self.read_all()?;
         if connection != self.ending.connections() {
-            // Another server may have answered, to which the cursor does not belong.
+            // Another server, to which the cursor does not belong, may have answered.
             let error = Error::unavailable("connection ended while flags were read");
             return Err(CallError::Failed(error.with_store(&*self.target)).into());
         }
@@ -248,7 +248,7 @@ impl Thread {
         Ok(())
     }
 
-    /// From the server's memory, over the same connection: no older than what it reported.
+    /// Over the same connection: no older than what the server reported.
     fn read_all(&mut self) -> Result<Vec<Stored>, CallError> {
         let mut flags: Vec<Stored> = Vec::new();
         loop {

@@ -1,5 +1,3 @@
-//! Makes a mirror and starts its background work.
-
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +16,7 @@ use crate::background;
 use crate::state::Stored;
 use crate::store::FeatureFlagStore;
 
-/// Makes a [`MirroredFeatureFlagStore`] with non-default settings.
+/// The settings of a [`MirroredFeatureFlagStore`].
 #[derive(Debug)]
 pub struct MirrorBuilder<S> {
     store: S,
@@ -33,19 +31,19 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     }
 
     /// Stores the last known flags in this file too, for a process that starts while the store is unreachable; none by default.
-    /// [`build`](Self::build) reads it. It is replaced as a whole within about a second of a change, and holds up to 64 MiB. If it is
-    /// invalid or of another store, it is ignored with a warning.
+    /// [`build`](Self::build) reads it. It is replaced whole within about a second of a change, and holds up to 64 MiB. If it is invalid or
+    /// of another store, it is ignored with a warning.
     ///
-    /// The flags of the file are in memory at once, and `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) waits for those of
-    /// the store, unless it is unreachable.
+    /// Its flags are in memory at once, `Stale`. [`ready`](crate::store::LocalFeatureFlagStore::ready) waits for the store's, unless it is
+    /// unreachable.
     #[must_use]
     pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot_file = Some(path.into());
         self
     }
 
-    /// How long missing flags are kept when the store comes back after an outage without more than half of them; 5 minutes by default, and
-    /// zero to turn it off. Until then the status is `Stale`, and the snapshot file is not written. It ends sooner when the store has them
+    /// How long missing flags are kept when the store comes back from an outage without more than half of them; 5 minutes by default, zero
+    /// for not at all. Until then the status is `Stale`, and the snapshot file is not written. It ends sooner when the store has them
     /// again, or reports their deletion.
     #[must_use]
     pub fn doubt_for(mut self, time: Duration) -> Self {
@@ -53,7 +51,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         self
     }
 
-    /// Begins with these flags, as with those of a snapshot file: a forked process has the flags of its parent in memory.
+    /// As if from a snapshot file: a forked process has the flags of its parent in memory.
     #[doc(hidden)]
     #[must_use]
     pub fn inherited(mut self, flags: Vec<Stored>) -> Self {
@@ -61,7 +59,7 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
         self
     }
 
-    /// The mirror, which follows the store from now on.
+    /// Follows the store from now on.
     #[must_use]
     pub fn build(self) -> MirroredFeatureFlagStore<S> {
         let Self { store, snapshot_file, doubt_for, inherited } = self;
@@ -109,7 +107,6 @@ impl<S: FeatureFlagStore> MirrorBuilder<S> {
     }
 }
 
-/// Reports the end of the background work, whatever its cause.
 struct Ended(Arc<Shared>, watch::Sender<bool>);
 
 impl Drop for Ended {

@@ -23,7 +23,7 @@ impl Doubt {
         self.missing.contains(name)
     }
 
-    /// Removes a flag of which a newer state arrived; returns whether it was the last.
+    /// A newer state of this flag arrived; returns whether it was the last.
     pub(super) fn settle(&mut self, name: &str) -> bool {
         self.missing.remove(name) && self.missing.is_empty()
     }

@@ -1,5 +1,3 @@
-//! How current a mirror is: what is wrong, since which confirmation by the store, and how long that confirmation holds.
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +10,7 @@ use crate::state::{Health, Status, Updates};
 const MOST_CONFIRMATIONS: usize = 8;
 const BEING_READ: &str = "flags are being read again";
 const NOT_YET: &str = "the store's flags have not arrived yet";
-/// Between two confirmations, clocks of one machine drift less apart than this.
+/// Between two confirmations, clocks of one machine drift less.
 const JUMP: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
@@ -40,20 +38,19 @@ impl Moment {
     }
 }
 
-/// What is wrong, if anything; each cause comes and goes on its own.
+/// Each cause comes and goes on its own.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last confirmation before something went wrong; `None` while nothing is wrong.
+    /// The last confirmation before something went wrong.
     since: Option<Moment>,
     ended: Option<Arc<str>>,
     lost: Option<Arc<str>>,
     doubted: Option<Arc<str>>,
     unread: Option<Arc<str>>,
     silent: Option<Arc<str>>,
-    /// The last confirmation: every change up to here has been reported.
     confirmed: Option<Moment>,
     valid_for: Option<Duration>,
-    /// Confirmations that take effect once everything reported before them is read, the oldest first.
+    /// They take effect once all that was reported before is read; the oldest first.
     confirmations: VecDeque<Confirmation>,
     pub(super) updates: Updates,
     pub(super) identity: Identity,
@@ -68,12 +65,9 @@ pub(super) struct Confirmation {
     came: Instant,
 }
 
-/// How a cause that came or went changed the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The flags were current and no longer are.
     Doubt,
-    /// They are current again.
     Current,
     None,
 }
@@ -96,7 +90,7 @@ impl Following {
         }
     }
 
-    /// All flags of the store have arrived. They are current from the next confirmation on.
+    /// The flags are current from the next confirmation on.
     pub(super) fn synced(&mut self) {
         (self.lost, self.doubted) = (None, None);
         self.confirmations.clear();
@@ -112,7 +106,7 @@ impl Following {
             }
             self.confirmations.push_back(Confirmation { at, valid_for, came: clock::instant() });
         }
-        // The last confirmation in effect holds no longer than the store now announces.
+        // The last confirmation holds no longer than the store now announces.
         self.valid_for = self.valid_for.or(valid_for);
     }
 
@@ -120,7 +114,7 @@ impl Following {
         self.doubted.is_none() && !self.confirmations.is_empty()
     }
 
-    /// Takes in the confirmations that arrived before the flag that waits longest for a read was reported. Everything up to them is here.
+    /// Those that arrived before the flag that waits longest for a read was reported.
     pub(super) fn settle(&mut self, waiting_since: Option<Instant>) -> (Turn, Option<Confirmation>) {
         let mut last = None;
         if self.doubted.is_none() {
@@ -129,7 +123,7 @@ impl Following {
                 self.confirmations.pop_front();
                 // A late confirmation does not go back.
                 if !matches!(self.confirmed, Some(Moment::Here { at, .. }) if at > confirmation.at) {
-                    // Before the first confirmation, staleness was counted from the start of this process.
+                    // Until then, staleness counts from the start of this process.
                     if self.confirmed.is_none() {
                         self.since = self.since.map(|_| Moment::of(confirmation.at));
                     }
@@ -139,7 +133,7 @@ impl Following {
                 self.silent = None;
                 last = Some(confirmation);
             }
-            // A confirmation that arrives after its time makes nothing current, not even for a moment.
+            // It makes nothing current after its time, not even for a moment.
             if last.is_some() {
                 self.silent = self.silence();
             }
@@ -163,20 +157,20 @@ impl Following {
         self.lost.clone().filter(|reason| **reason != *NOT_YET)
     }
 
-    /// Flags are missing after a loss, and are kept for now. `None`: not any more.
+    /// Flags are missing after a loss, and are kept for now. `None`: no longer.
     pub(super) fn doubted(&mut self, reason: Option<&str>) -> Turn {
         self.doubted = reason.map(Into::into);
         if self.doubted.is_some() {
             (self.lost, self.silent) = (None, None);
         } else if self.since.is_some() {
-            // Flags that were in doubt may have to be read first.
+            // Flags in doubt may have to be read first.
             self.silent = Some(BEING_READ.into());
             self.confirmations.iter_mut().for_each(|confirmation| confirmation.came = clock::instant());
         }
         self.turn()
     }
 
-    /// Some flags could not be read again; `None`: all could.
+    /// `None`: all flags could be read again.
     pub(super) fn unread(&mut self, reason: Option<Arc<str>>) -> Turn {
         self.unread = reason;
         self.turn()
@@ -187,7 +181,7 @@ impl Following {
         self.turn()
     }
 
-    /// Checks the age of the last confirmation. While it holds, returns when it expires.
+    /// While the last confirmation holds, returns when it expires.
     pub(super) fn look(&mut self) -> (Turn, Option<Instant>) {
         let (Some(Moment::Here { at, clock }), Some(valid_for)) = (self.confirmed, self.valid_for) else {
             return (self.turn(), None);
@@ -197,7 +191,7 @@ impl Following {
         if let Some(silence) = self.silence() {
             self.silent = Some(silence);
         } else if by_clock > age + JUMP {
-            // The machine slept, and its monotonic clock with it, or the clock was set: these cannot be distinguished.
+            // The machine slept, and its monotonic clock with it, or the clock was set: these look the same.
             self.confirmed = Some(Moment::of(at));
             let jump = (by_clock - age).as_secs_f64();
             self.silent = Some(
@@ -207,14 +201,13 @@ impl Following {
         (self.turn(), at.checked_add(valid_for))
     }
 
-    /// The reason if the last confirmation has expired.
     fn silence(&self) -> Option<Arc<str>> {
         let age = clock::age(self.confirmation()?);
         (age >= self.valid_for?)
             .then(|| format!("the store has not been heard of for {:.0} s", age.as_secs_f64()).into())
     }
 
-    /// The store's last confirmation, and how long it holds, if the store sends them.
+    /// `None` if the store sends none.
     pub(super) fn holds(&self) -> (Option<Instant>, Option<Duration>) {
         let at = self.confirmed.and_then(|moment| match moment {
             Moment::Here { at, .. } => Some(at),
@@ -272,11 +265,10 @@ impl Following {
 #[derive(Clone, Debug)]
 pub(super) enum First {
     Waiting,
-    /// The store's flags have arrived.
     Synced,
-    /// The store is unreachable, and the flags are those of the snapshot file.
+    /// The store is unreachable, and a snapshot file has flags.
     LastKnown,
-    /// Permanent failure: the configuration or credentials must change first.
+    /// The configuration or credentials must change first.
     Failed(ErrorKind, Arc<str>),
 }
 

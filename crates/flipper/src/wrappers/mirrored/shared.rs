@@ -1,5 +1,3 @@
-//! What a mirror and its task share: the flags, their order, and how current they are.
-
 mod announce;
 mod reset;
 
@@ -21,7 +19,7 @@ use crate::record::FlagRecord;
 use crate::state::{Status, Stored, Version};
 use crate::table::{FlagTable, TableEvent};
 
-/// How a change arrived, for the log.
+/// For the log.
 const BY_WATCH: &str = "watch";
 const BY_READ: &str = "read";
 const BY_WRITE: &str = "own write";
@@ -29,7 +27,7 @@ const BY_WRITE: &str = "own write";
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) table: Arc<FlagTable>,
-    /// Held from each decision until the table has its result, so that no other decision comes in between.
+    /// Held until the table has a decision's result, so that no other comes in between.
     order: Mutex<Order>,
     /// A name must be read again.
     pub(super) wake: Notify,
@@ -38,11 +36,11 @@ pub(super) struct Shared {
     doubt_for: Duration,
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,
-    /// When the snapshot file that this process began with was written.
+    /// When the snapshot file was written that this process began with.
     saved: Option<SystemTime>,
     turns: Turns,
     process: u32,
-    /// The store's `Display`, for the log.
+    /// For the log.
     store: String,
 }
 
@@ -96,14 +94,14 @@ impl Shared {
         self.following.lock().status().with_corrupt(self.table.corrupt())
     }
 
-    /// Whether the store's last confirmation still holds; if so, when to check again.
+    /// If the store's last confirmation still holds, when to check again.
     pub(super) fn look(&self) -> Option<Instant> {
         let (turn, due) = self.following.lock().look();
         self.note(turn);
         due
     }
 
-    /// When the flags here were last known to be the store's; `None` before the first list, and while flags are in doubt.
+    /// When the flags here were last known to be the store's; `None` before the first list, and in doubt.
     pub(super) fn synced(&self) -> Option<SystemTime> {
         let synced = matches!(*self.first.borrow(), First::Synced) && self.doubt.lock().is_none();
         synced.then(|| self.following.lock().last_sync()).flatten()
@@ -113,12 +111,11 @@ impl Shared {
         self.turns.take(name).await
     }
 
-    /// Marks an own write as pending, until the guard is ended or dropped.
     pub(super) fn start_write<'a>(&'a self, name: &'a str) -> InFlight<'a> {
         InFlight { shared: self, name, write: Some(self.order.lock().start_write(name)) }
     }
 
-    /// Whether the flag has to be read before the write counts as done.
+    /// Returns whether the flag must be read before the write is done.
     fn end_write(&self, name: &str, write: &Write, outcome: Outcome, state: Option<Stored>) -> bool {
         let mut order = self.order.lock();
         let verdict = order.end_write(name, write, outcome, clock::instant());
@@ -138,7 +135,7 @@ impl Shared {
         verdict == Verdict::Unclear
     }
 
-    /// Whether a read that was sent then does not decide which state is the newest, or a flag in doubt is kept instead.
+    /// A read sent then does not decide which state is the newest, or a flag in doubt is kept.
     pub(super) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         self.following.lock().is_lost() || self.order.lock().is_unclear(name, sent) || self.is_doubted(name)
     }
@@ -181,12 +178,12 @@ impl Shared {
         self.end_doubt_if(settled);
     }
 
-    /// The watch starts again, and the pending reads were dropped.
+    /// The pending reads were dropped.
     pub(super) fn abandon_reads(&self) {
         self.order.lock().abandon_reads();
     }
 
-    /// Reads nothing while the store is lost: until it sends its flags, its answers may be of any age.
+    /// `None` while the store is lost: its answers may be of any age.
     pub(super) fn next_read(&self) -> Option<Read> {
         if self.following.lock().is_lost() {
             return None;
@@ -194,7 +191,7 @@ impl Shared {
         self.order.lock().start_read(clock::instant())
     }
 
-    /// Takes in the result of a read; returns whether the read succeeded.
+    /// Returns whether the read succeeded.
     pub(super) fn end_read(&self, read: &Read, found: Result<Option<Stored>>) -> bool {
         let mut order = self.order.lock();
         let now = clock::instant();
@@ -208,7 +205,7 @@ impl Shared {
         let is_kept = |state: &Option<Stored>| state.is_none() && self.is_doubted(&read.name);
         if order.end_read(read, what, now) {
             if state.as_ref().is_some_and(is_kept) {
-                // It is still held, and is removed when the doubt ends.
+                // It is still held until the doubt ends.
                 order.last_known(&read.name);
             } else {
                 self.table.replace_or_remove(&read.name, state.clone().flatten(), BY_READ);
@@ -250,7 +247,7 @@ impl Shared {
         self.end_doubt_if(settled);
     }
 
-    /// Whether this state of the flag is the one held. After a restart of the store an equal number may be that of another state.
+    /// After a restart of the store an equal number may be another state's.
     fn holds(&self, name: &str, state: Option<&Stored>) -> bool {
         match (self.table.get(name), state) {
             (None, None) => true,
@@ -262,7 +259,7 @@ impl Shared {
         }
     }
 
-    /// After each decision. When no flag waits for a failed read, clears that cause of staleness; returns whether that is so.
+    /// After each decision. Returns whether no flag waits for a failed read.
     fn settle(&self, mut order: MutexGuard<'_, Order>) -> bool {
         self.pass_hints(&mut order);
         let all_read = order.failing() == 0;
@@ -276,7 +273,7 @@ impl Shared {
     }
 }
 
-/// A pending own write. If it is dropped, its outcome is unknown, and the flag is read again.
+/// If it is dropped, the outcome is unknown, and the flag is read again.
 pub(super) struct InFlight<'a> {
     shared: &'a Shared,
     name: &'a str,
@@ -284,7 +281,7 @@ pub(super) struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// Whether the flag has to be read before the write counts as done; `deleted` returns the same.
+    /// As does `deleted`, returns whether the flag must be read before the write is done.
     pub(super) fn put(mut self, record: &FlagRecord, version: &Version) -> bool {
         let flag =
             Stored { name: self.name.to_owned(), version: version.clone(), record: Ok(Arc::new(record.clone())) };

@@ -1,8 +1,8 @@
-//! The last known flags in a file, for a process that starts while its store is unreachable. It depends only on a table.
+//! The last known flags in a file, for a process that starts while its store is unreachable.
 //!
-//! The file is one line, `flipper-snapshot 2 SHA1`, and a JSON text with that checksum: the store's `Display`, a digest of the place of its
-//! flags, the time of the last sync in Unix seconds, and for each flag its name, its version (a number, or bytes in hexadecimal) and its
-//! record as a store has it. Unreadable flags are left out.
+//! The file is a line, `flipper-snapshot 2 SHA1`, and JSON with that checksum: the store's `Display`, a digest of its place, the time of
+//! the last sync in Unix seconds, and each flag's name, version (a number, or bytes in hexadecimal) and record. Unreadable flags are left
+//! out.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -22,14 +22,14 @@ use crate::state::{Stored, Version};
 use crate::table::FlagTable;
 
 const HEAD: &str = "flipper-snapshot 2 ";
-/// A larger file is neither written nor read.
+/// Larger files are neither written nor read.
 const MAX_SIZE: usize = 64 * 1024 * 1024;
-/// Changes within this time are written together.
+/// Changes within it are written together.
 const DEBOUNCE: Duration = Duration::from_secs(1);
-/// How often the file is written without changes, so that it shows about when the flags were current.
+/// Without changes, so that the file shows about when the flags were current.
 const REFRESH: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(30);
-/// Temporary files this old are of a process that was killed.
+/// Older temporary files are of a process that was killed.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct LastKnown {
     pub(crate) flags: Vec<Stored>,
     /// When they were the store's.
     pub(crate) synced: SystemTime,
-    /// When the file was written, which is later than the last confirmation in it.
+    /// Later than the last confirmation in the file.
     pub(crate) saved: SystemTime,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct LastKnown {
 pub(crate) struct SnapshotFile {
     path: PathBuf,
     store: String,
-    /// A digest of the identity's place, which may be confidential.
+    /// Of the identity's place, which may be confidential.
     place: String,
 }
 
@@ -55,7 +55,7 @@ impl SnapshotFile {
         Self { path, store, place: digest(identity.place().as_bytes()) }
     }
 
-    /// The content of the file. `None` if it is missing, or, with a warning, if it is invalid.
+    /// `None` if it is missing, or, with a warning, invalid.
     pub(crate) fn load(&self) -> Option<LastKnown> {
         match self.read() {
             Ok(known) => Some(known),
@@ -108,7 +108,7 @@ impl SnapshotFile {
         }
     }
 
-    /// Replaces the content of the file by these flags, atomically.
+    /// Atomically.
     pub(crate) fn save(&self, flags: &[Stored], synced: SystemTime) -> io::Result<()> {
         let mut body = Object::new();
         body.insert("store", self.store.as_str());
@@ -140,11 +140,11 @@ impl SnapshotFile {
             fs::rename(&temporary, &self.path)
         })();
         if written.is_err() {
-            // The caller needs only the error of the write.
+            // Only the error of the write matters.
             let _ = fs::remove_file(&temporary);
             return written;
         }
-        // Without it a power failure may undo the rename. Not every system can do it, and then the old file is whole.
+        // Without it a power failure may undo the rename. Not every system can do it; then the old file is whole.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
@@ -175,8 +175,8 @@ impl SnapshotFile {
     }
 }
 
-/// Keeps the file current with the table until `closed`, and writes it once more then. `synced` returns when the table was last known to be
-/// current. While it is `None`, the file is better than the table and is not written.
+/// Keeps the file current with the table, and writes it once more when `closed`. `synced`: when the table was last known to be current;
+/// while it is `None`, the file is better and is not written.
 pub(crate) async fn keep(
     file: SnapshotFile,
     table: Arc<FlagTable>,
@@ -185,7 +185,7 @@ pub(crate) async fn keep(
 ) {
     let mut closed = pin!(closed);
     let (_, mut changes) = table.snapshot_and_changes();
-    // The flags may have arrived before this began, and then no change causes a write.
+    // Flags that arrived before cause no write.
     let mut dirty = true;
     let mut failed = false;
     let mut tidied = false;
@@ -194,7 +194,7 @@ pub(crate) async fn keep(
         if failed || !dirty || synced().is_none() {
             let wait = if failed || dirty { RETRY } else { REFRESH };
             let changed = pin!(timeout(wait, async {
-                // After a failure, further changes do not trigger another attempt.
+                // Further changes trigger no other attempt.
                 if failed {
                     std::future::pending::<()>().await;
                 }
@@ -205,7 +205,7 @@ pub(crate) async fn keep(
         if !over {
             over = matches!(select(closed.as_mut(), pin!(sleep(DEBOUNCE))).await, Either::Left(_));
         }
-        // The next write includes every change up to here.
+        // The next write includes all changes up to here.
         changes = changes.resubscribe();
         dirty = true;
         if let Some(synced) = synced() {

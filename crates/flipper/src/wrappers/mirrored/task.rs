@@ -1,4 +1,4 @@
-//! The background task of a mirror: follows the store and reads flags again, and survives failures of both.
+//! The background task of a mirror, which survives failures of the store and its own.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -20,19 +20,18 @@ use crate::state::WatchEvent;
 use crate::store::FeatureFlagStore;
 
 const MOST_READS: usize = 32;
-/// Stores have time limits of their own; this is for stores that exceed them.
+/// For stores that exceed their own time limits.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-/// How often the clock is checked if the store does not say how long its confirmation holds.
+/// If the store does not say how long its confirmation holds.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
-/// After this many steps without a wait, the other tasks of the thread get a turn.
+/// Without a wait; then the thread's other tasks get a turn.
 const STEPS: u32 = 64;
 
-/// Waits until the value is true or its sender is dropped.
+/// Also ends if the sender is dropped.
 pub(super) async fn until(mut value: Receiver<bool>) {
     let _ = value.wait_for(|value| *value).await;
 }
 
-/// Runs until `closing` is true or its sender is dropped.
 pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>, closing: Receiver<bool>) {
     let mut closed = pin!(until(closing));
     let mut pause = Pause::default();
@@ -59,7 +58,6 @@ pub(super) async fn run<S: FeatureFlagStore>(store: Arc<S>, shared: Arc<Shared>,
 
 enum End {
     Watch,
-    /// Flags missing after a loss were kept for long enough.
     DoubtIsOver,
 }
 
@@ -133,11 +131,10 @@ async fn follow<S: FeatureFlagStore>(store: &S, shared: &Shared) -> End {
     }
 }
 
-/// When the store's last confirmation expires, or the doubt ends.
 fn next_look(shared: &Shared) -> tokio::time::Instant {
     let now = Instant::now();
     let next = [shared.look(), shared.doubt_ends()].into_iter().flatten().min();
-    // An expiry in the past has been handled.
+    // A past expiry has been handled.
     next.filter(|next| *next > now).unwrap_or(now + LONGEST_LOOK).into()
 }
 

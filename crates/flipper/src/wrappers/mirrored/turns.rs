@@ -5,7 +5,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::lock::Mutex;
 
-/// A lock for each name with a pending write; other names take no memory.
+/// Only names with a pending write take memory.
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<HashMap<Box<str>, Arc<AsyncMutex<()>>>>);
 

@@ -1,5 +1,3 @@
-//! The address of an agent.
-
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -18,8 +16,8 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Reads an address as Consul's own tools do. `tls`: asked for, or forbidden. `configured`: there are TLS settings, which
-    /// ask for TLS if the address has no scheme, where Consul's tools would send the token in the clear.
+    /// As Consul's own tools. `tls`: asked for, or forbidden. `configured`: there are TLS settings, which ask for TLS if the address has no
+    /// scheme; Consul's tools would send the token in the clear.
     pub(super) fn parse(text: &str, tls: Option<bool>, configured: bool) -> Result<Self> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
@@ -46,7 +44,7 @@ impl Address {
         if host.is_empty() || !usable || path.contains(['?', '#']) {
             return Err(Error::invalid_input(FORM));
         }
-        // As in Consul's own tools, the default port is that of the scheme.
+        // As in Consul's own tools, the scheme has a default port.
         Ok(Self::Tcp { tls, authority: authority.trim_end_matches(':').to_owned(), path })
     }
 
@@ -59,7 +57,7 @@ impl Address {
         }
     }
 
-    /// Whether nothing on the network can read what is sent.
+    /// Nothing on the network can read what is sent.
     pub(super) fn is_private(&self) -> bool {
         match self {
             Self::Unix(_) | Self::Tcp { tls: true, .. } => true,

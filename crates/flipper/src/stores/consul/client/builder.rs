@@ -27,7 +27,7 @@ pub enum ConsulConsistency {
     Default,
     /// The leader answers after confirming that it is the leader.
     Consistent,
-    /// Changes are followed through any server, even while there is no leader. Writes and direct reads go to the leader all the same.
+    /// Changes are followed through any server, even without a leader. Writes and direct reads go to the leader.
     Stale,
 }
 
@@ -64,9 +64,9 @@ impl ConsulClientBuilder {
         }
     }
 
-    /// The settings that Consul's own tools read from the environment, with the same meanings: `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`,
-    /// `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_AUTH`, `CONSUL_HTTP_SSL`, `CONSUL_HTTP_SSL_VERIFY`, `CONSUL_CACERT`, `CONSUL_CAPATH`,
-    /// `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`, `CONSUL_TLS_SERVER_NAME`, `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
+    /// From the variables of Consul's own tools: `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_AUTH`,
+    /// `CONSUL_HTTP_SSL`, `CONSUL_HTTP_SSL_VERIFY`, `CONSUL_CACERT`, `CONSUL_CAPATH`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`,
+    /// `CONSUL_TLS_SERVER_NAME`, `CONSUL_NAMESPACE`, `CONSUL_PARTITION`.
     ///
     /// # Errors
     ///
@@ -79,23 +79,23 @@ impl ConsulClientBuilder {
         super::environment::read(variable)
     }
 
-    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; by default `127.0.0.1:8500`. Without a scheme, TLS is used if
-    /// there are settings for it, such as [`ca_file`](Self::ca_file).
+    /// `HOST:PORT`, `http://…`, `https://…` or `unix:///PATH`; by default `127.0.0.1:8500`. Without a scheme, TLS settings such as
+    /// [`ca_file`](Self::ca_file) ask for TLS.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// `true` uses TLS even if the address does not start with `https://`. `false` overrides the TLS settings (but not the
-    /// address), and allows sending a token to another host in the clear.
+    /// `true` uses TLS even without `https://`. `false` overrides the TLS settings (but not the address), and allows sending a token to
+    /// another host in the clear.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.ssl = Some(tls);
         self
     }
 
-    /// Replaces the environment's host. If its address asks for TLS, the new host gets TLS too.
+    /// The new host gets TLS too if the environment's address asks for it.
     pub(crate) fn host(mut self, authority: String) -> Self {
         if address::is_https(&self.address) {
             self.ssl = Some(true);
@@ -104,7 +104,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// Turns TLS off, whatever the address and the environment ask for.
+    /// Whatever the address and the environment ask for.
     pub(crate) fn plain(mut self) -> Self {
         if let Some((scheme, rest)) = self.address.split_once("://")
             && scheme.trim().eq_ignore_ascii_case("https")
@@ -128,7 +128,7 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// `USER:PASSWORD` for a proxy in front of Consul (HTTP basic authentication).
+    /// `USER:PASSWORD` for a proxy (HTTP basic authentication).
     #[must_use]
     pub fn basic_auth(mut self, auth: impl Into<String>) -> Self {
         self.auth = Some(auth.into());
@@ -142,14 +142,14 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// The namespace, for Consul Enterprise.
+    /// For Consul Enterprise.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// The admin partition, for Consul Enterprise.
+    /// For Consul Enterprise.
     #[must_use]
     pub fn partition(mut self, partition: impl Into<String>) -> Self {
         self.partition = Some(partition.into());
@@ -163,14 +163,14 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// How long a request may take, connecting included; 5 s by default. A wait for changes may take this much longer than its wait time.
+    /// How long a request may take, connecting included; 5 s by default. A wait for changes may take this much longer.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// A PEM file with certificates of the trusted authorities; by default those of the system.
+    /// The trusted authorities in PEM; by default those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.tls.ca_file = Some(file.into());
@@ -184,35 +184,35 @@ impl ConsulClientBuilder {
         self
     }
 
-    /// A PEM file with the client's certificate and its intermediates; needs [`client_key`](Self::client_key) too.
+    /// The client's certificate and its intermediates in PEM; needs [`client_key`](Self::client_key) too.
     #[must_use]
     pub fn client_cert(mut self, certificate: impl Into<PathBuf>) -> Self {
         self.tls.client_cert = Some(certificate.into());
         self
     }
 
-    /// A PEM file with the key of the client's certificate.
+    /// The key of the client's certificate in PEM.
     #[must_use]
     pub fn client_key(mut self, key: impl Into<PathBuf>) -> Self {
         self.tls.client_key = Some(key.into());
         self
     }
 
-    /// The name that the server's certificate must have; by default the address's host.
+    /// The name in the server's certificate; by default the address's host.
     #[must_use]
     pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
         self.tls.server_name = Some(name.into());
         self
     }
 
-    /// Whether to verify the server's certificate; `true` by default. Without it an attacker on the network can read the token.
+    /// Whether to verify the server's certificate; on by default. Else an attacker on the network can read the token.
     #[must_use]
     pub fn tls_verify(mut self, verify: bool) -> Self {
         self.tls.no_verify = !verify;
         self
     }
 
-    /// Builds the client. Reads the files now, and again when they are renewed; sends nothing.
+    /// Reads the files now, and again when they are renewed; sends nothing.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ impl Connection {
         Ok(Self { sender, line: Line(Some(Box::pin(line))) })
     }
 
-    /// Sends a request, and reads the whole answer of at most `most` bytes. Dropping the future makes the connection unusable.
+    /// Reads at most `most` bytes. Dropping the future makes the connection unusable.
     pub(super) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -72,7 +72,7 @@ impl Line {
     async fn drive<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         poll_fn(|context| {
-            // hyper delivers the body only after it was polled for, hence twice.
+            // hyper delivers the body only after it was polled for.
             for _ in 0..2 {
                 self.run(context);
                 if let Poll::Ready(done) = future.as_mut().poll(context) {

@@ -1,5 +1,3 @@
-//! Makes connections.
-
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -23,7 +21,7 @@ use crate::lock::Mutex;
 
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// How often to check certificates, beside each new connection.
+/// Beside each new connection.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) enum Connector {
@@ -64,7 +62,7 @@ impl Connector {
         Ok(Self::Tcp(Box::new(Tcp { uri, secure, settings, names, current })))
     }
 
-    /// Whether certificates were renewed since the last check; older connections do not use them.
+    /// Older connections do not use the new certificates.
     pub(super) fn is_renewed(&self) -> bool {
         matches!(self, Self::Tcp(tcp) if tcp.secure && tcp.look(LOOK).1)
     }
@@ -84,7 +82,7 @@ impl Connector {
 }
 
 impl Tcp {
-    /// The connector, and whether it was just made from renewed files. Checks the files if the last check is `every` ago.
+    /// Also returns whether it was just made from renewed files. Checks them if the last check is `every` ago.
     fn look(&self, every: Duration) -> (HttpsConnector<HttpConnector>, bool) {
         let mut current = self.current.lock();
         let mut renewed = false;

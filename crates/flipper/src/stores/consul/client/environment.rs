@@ -1,5 +1,3 @@
-//! The environment variables of Consul's own tools.
-
 use std::ffi::OsString;
 
 use super::ConsulClientBuilder;
@@ -8,7 +6,7 @@ use crate::stores::url_parts::set;
 
 pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<ConsulClientBuilder> {
     let text = |name: &str| match variable(name) {
-        // Consul's tools ignore empty ones.
+        // Empty ones are ignored by Consul's tools.
         Some(value) if !value.is_empty() => match value.into_string() {
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(Error::invalid_input(format!("environment variable {name} is not UTF-8"))),

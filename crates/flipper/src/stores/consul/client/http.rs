@@ -1,5 +1,3 @@
-//! Requests and answers.
-
 use std::fmt;
 use std::time::Duration;
 
@@ -47,7 +45,7 @@ impl Answer {
         self.header(INDEX)?.parse().ok()
     }
 
-    /// How long ago the answering server last heard from the leader; `None` without a leader.
+    /// For how long the server has not heard from the leader; `None` without a leader.
     pub(crate) fn lag(&self) -> Option<Duration> {
         if self.header("x-consul-knownleader") == Some("false") {
             return None;
@@ -56,7 +54,7 @@ impl Answer {
         Some(Duration::from_millis(lag))
     }
 
-    /// Whether Consul reports that it left out what the token may not read; before 1.11 it never does.
+    /// Consul left out what the token may not read; before 1.11 it never reports that.
     pub(crate) fn is_filtered(&self) -> bool {
         self.header("x-consul-results-filtered-by-acls") == Some("true")
     }
@@ -65,7 +63,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the token was refused. Older agents use another status when they forward another server's refusal.
+    /// Older agents use another status when they forward another server's refusal.
     fn is_refused(&self) -> bool {
         match self.status {
             StatusCode::OK | StatusCode::NOT_FOUND => false,

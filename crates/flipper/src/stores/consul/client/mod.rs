@@ -1,5 +1,3 @@
-//! A small pooled client of Consul's HTTP API.
-
 mod address;
 mod builder;
 mod connection;
@@ -21,7 +19,7 @@ use self::http::Http;
 pub(super) use self::http::{Answer, Request, is_refusal};
 use crate::error::Result;
 
-/// A client of a Consul agent: its address, credentials and TLS. Clones share the connections.
+/// A client of a Consul agent. Clones share the connections.
 ///
 /// ```
 /// use flipper::ConsulClient;
@@ -47,14 +45,14 @@ pub struct ConsulClient {
 
 pub(super) struct Inner {
     http: Http,
-    /// The parameters of every request, without `?`.
+    /// Of every request, without `?`.
     pub(super) query: String,
     pub(super) namespace: Option<String>,
     pub(super) partition: Option<String>,
     pub(super) consistency: ConsulConsistency,
     pub(super) timeout: Duration,
     pub(super) is_private: bool,
-    /// Notified when a request fails, since a blocking query then may wait on a dead connection.
+    /// A request failed: a blocking query may wait on a dead connection.
     pub(super) trouble: Notify,
 }
 
@@ -65,11 +63,11 @@ impl ConsulClient {
         ConsulClientBuilder::new()
     }
 
-    /// A client with the environment's settings: see [`ConsulClientBuilder::from_env`].
+    /// See [`ConsulClientBuilder::from_env`].
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if one of them is unusable, naming it.
+    /// `InvalidInput`, naming an unusable setting.
     pub fn from_env() -> Result<Self> {
         ConsulClientBuilder::from_env()?.build()
     }

@@ -1,5 +1,3 @@
-//! Idle connections, for the next request.
-
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
@@ -13,7 +11,7 @@ use super::connector::Connector;
 use crate::error::{Error, Result};
 use crate::lock::Mutex;
 
-/// How long to keep them; an agent keeps them for longer.
+/// An agent keeps them for longer.
 const IDLE: Duration = Duration::from_secs(90);
 const MOST: usize = 64;
 

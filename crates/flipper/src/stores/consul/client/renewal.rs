@@ -1,5 +1,3 @@
-//! Files that are renewed while the process runs: tokens and certificates.
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +8,7 @@ use hyper::header::HeaderValue;
 use crate::error::{Error, Result};
 use crate::lock::Mutex;
 
-/// Changes when a file is written or replaced.
+/// Changes when the file is written or replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp(Option<(Option<SystemTime>, u64, u64)>);
 
@@ -55,7 +53,7 @@ impl Token {
         self.look(false)
     }
 
-    /// Replaces a refused token, if the file now has another one.
+    /// If the file now has another token.
     pub(super) fn instead_of(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
         self.file.as_ref()?;
         // The modification time may be too coarse to show a second write.
@@ -114,7 +112,7 @@ mod tests {
         fs::write(&other, "two").unwrap();
         fs::rename(&other, &file).unwrap();
         assert_eq!(token.current().unwrap(), "two");
-        // Truncated, missing, or with a character that no header can have: the last one is kept.
+        // Truncated, missing, or with a character that no header can have.
         for broken in [Some(""), None, Some("a\nb")] {
             match broken {
                 Some(text) => fs::write(&file, text).unwrap(),

@@ -1,5 +1,3 @@
-//! TLS: trusted authorities and the client's certificate.
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,7 +21,7 @@ pub(super) struct Tls {
     pub(super) no_verify: bool,
 }
 
-/// For connections without TLS, whose type needs a configuration all the same.
+/// The type of connections without TLS needs a configuration too.
 pub(super) fn unused() -> Result<ClientConfig> {
     Ok(start(Arc::new(ring::default_provider()))?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
@@ -93,7 +91,6 @@ impl Tls {
             files.sort_unstable();
             files.iter().try_for_each(add)?;
         } else {
-            // Unreadable system certificates are skipped.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
         Ok(roots)

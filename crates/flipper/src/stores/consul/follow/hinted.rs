@@ -1,4 +1,4 @@
-//! Follows the hint: after a change by this library, only the changed flag is read.
+//! After a hinted change, only the changed flag is read.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -24,12 +24,12 @@ impl Follower {
             let _ = size.wait_for(|size| *size > SMALL).await;
             size.mark_unchanged();
             self.hints().await?;
-            // A query for a missing key returns at any change. Its first writer changes a flag too, which the list reports.
+            // A missing key's query returns at any change. Its first writer changes a flag too, which the list reports.
             let _ = size.changed().await;
         }
     }
 
-    /// Runs until the key is deleted, or the list of all flags is small.
+    /// Until the key is deleted, or the list is small.
     async fn hints(&self) -> Result<(), End> {
         let (client, key) = (&self.store.client, hint(self.store.keys.base()));
         let mut seen = HashSet::new();
@@ -80,7 +80,7 @@ impl Follower {
                 let flag = found.entry.and_then(|entry| ConsulFeatureFlagStore::stored(&name, &entry));
                 self.emit_read(name, flag, index).await
             }
-            // Skips this flag; the list shows what else the token may not read.
+            // The list shows what else the token may not read.
             Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! The indices last emitted, and how an answer differs from them.
+//! The indices last emitted, and how an answer differs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,13 +11,13 @@ pub(super) struct Known {
     flags: HashMap<String, Last, RandomState>,
     present: usize,
     listed: u64,
-    /// Flags that this process put, with an index that no list has reached yet.
+    /// Own puts that no list has reached yet.
     put: HashMap<String, u64, RandomState>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
-    /// Of the last change; for a deleted flag, an index at which it was absent.
+    /// For a deleted flag, an index at which it was absent.
     index: u64,
     present: bool,
 }
@@ -28,7 +28,7 @@ pub(super) struct Difference {
     pub(super) deleted: Vec<String>,
 }
 
-/// An impossible index: the store was restored or replaced.
+/// The store was restored or replaced.
 #[derive(Debug)]
 pub(super) struct WentBack;
 
@@ -39,13 +39,12 @@ impl Known {
             .extend(rows.rows.iter().map(|row| (rows.name(row).to_owned(), Last { index: row.index, present: true })));
         self.present = self.flags.len();
         self.listed = rows.index;
-        // They may have the indices of a store that was replaced.
+        // They may be those of a store that was replaced.
         self.put.clear();
     }
 
-    /// Records an own put, and returns whether the flag is already deleted.
-    ///
-    /// If another client deletes the flag before the next answer, both answers are identical, and the mirror would keep the flag forever.
+    /// Returns whether the flag is already deleted: if another client deletes it before the next answer, that answer shows no difference,
+    /// and the mirror would keep the flag.
     pub(super) fn put(&mut self, name: String, index: u64) -> bool {
         if index > self.listed {
             self.put.insert(name, index);
@@ -70,7 +69,7 @@ impl Known {
         self.flags.get(name).map_or(0, |last| last.index)
     }
 
-    /// Whether a list is older, or of another store. For the same flags a lower index is fine: Consul forgets deletions after 15 minutes.
+    /// For the same flags a lower index is fine: Consul forgets deletions after 15 minutes.
     pub(super) fn is_newer_than(&self, rows: &Rows) -> bool {
         let is_known =
             |row: &Row| self.flags.get(rows.name(row)).is_some_and(|last| last.present && last.index == row.index);
@@ -90,7 +89,7 @@ impl Known {
         missing.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Ignores flags known from a read that is newer than this answer.
+    /// Ignores flags known from a newer read.
     pub(super) fn compare(&self, rows: &Rows) -> Result<Difference, WentBack> {
         let mut changed = Vec::new();
         let mut met = 0;
@@ -124,21 +123,19 @@ impl Known {
         }
     }
 
-    /// Records a deletion found by a read of this flag.
     pub(super) fn remove(&mut self, name: &str, index: u64) {
         let last = Last { index, present: false };
         let was = self.flags.insert(name.to_owned(), last).is_some_and(|known| known.present);
         self.present -= usize::from(was);
     }
 
-    /// Records a deletion found by a list.
     pub(super) fn forget(&mut self, name: &str) {
         if self.flags.remove(name).is_some_and(|known| known.present) {
             self.present -= 1;
         }
     }
 
-    /// Ends an answer. Returns the own puts that were deleted before it.
+    /// Returns the own puts deleted before this answer.
     pub(super) fn finish(&mut self, index: u64) -> Vec<String> {
         self.listed = index;
         let shown: Vec<_> = self.put.extract_if(|_, put| *put <= index).collect();
@@ -155,7 +152,6 @@ impl Known {
 mod tests {
     use super::*;
 
-    /// Processes an answer: what changed, what was deleted, and which own puts were deleted.
     fn take_in(known: &mut Known, flags: &[(&str, u64)], index: u64) -> [Vec<String>; 3] {
         let rows = Rows::for_test(flags, index);
         let difference = known.compare(&rows).unwrap();
@@ -206,15 +202,13 @@ mod tests {
     fn a_flag_put_and_deleted_between_two_answers_is_reported() {
         let mut known = starting_with(&[], 10);
         assert!(!known.put("F".to_owned(), 12));
-        // An older answer does not count.
         assert_eq!(take_in(&mut known, &[], 11), [NONE, NONE, NONE]);
         assert_eq!(take_in(&mut known, &[], 15), [NONE.to_vec(), NONE.to_vec(), vec!["F"]]);
         assert_eq!(take_in(&mut known, &[], 16), [NONE, NONE, NONE]);
-        // The answer was faster than the record of the put.
         assert!(known.put("G".to_owned(), 14));
     }
 
-    /// The put has a greater index than the flag in the new store.
+    /// Its index is greater than the flag's in the new store.
     #[test]
     fn a_put_to_a_replaced_store_deletes_no_flag() {
         let mut known = starting_with(&[], 100);

@@ -1,5 +1,3 @@
-//! Pauses between queries, after an answer without anything new.
-
 use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
@@ -14,16 +12,16 @@ use crate::stores::consul::kv::Wait;
 
 /// A rest ends when this library has written nothing for this long.
 const QUIET: Duration = Duration::from_secs(60);
-/// After a hinted change, the authoritative list is read this much later.
+/// From a hinted change to the authoritative list.
 const TRUTH: Duration = Duration::from_secs(1);
-/// How much later than the index its hint arrives at most, or the answer of an own write.
+/// From an index to its hint at most, or to the answer of an own write.
 const GRACE: Duration = Duration::from_millis(2);
-/// Pause between queries of the index, per flag: Consul visits all of them.
+/// Between queries of the index: Consul visits all flags.
 const FOR_EACH_FLAG: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Growing pauses, for answers without a visible change: the query also covers keys that only start like the base key; in an
-/// empty folder the index is that of the whole store; and a server may not support waiting.
+/// For answers without a visible change: the query also covers keys that only start like the base key; in an empty folder the index is the
+/// whole store's; and a server may not support waiting.
 pub(super) struct Rest(Pause);
 
 impl Default for Rest {

@@ -1,5 +1,3 @@
-//! When to try again after a query ended.
-
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -26,7 +24,7 @@ impl Retry {
         }
     }
 
-    /// After a failed query, which may be no outage.
+    /// A failed query may be no outage.
     pub(super) async fn soon(&mut self) {
         match &mut self.broken_off {
             Some(pause) => sleep(pause.next()).await,

@@ -1,5 +1,3 @@
-//! The list of all flags at the start, and confirmations.
-
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -56,7 +54,7 @@ impl Follower {
         Ok(index)
     }
 
-    /// All flags, confirmed. If that takes long, emits the pending doubt as `Lost`.
+    /// If that takes long, emits the pending doubt as `Lost`.
     async fn read_all(&mut self) -> Result<Rows, End> {
         let store = self.store.clone();
         let mut reading = pin!(store.followed_now());
@@ -71,7 +69,7 @@ impl Follower {
         Ok(reading.await?)
     }
 
-    /// Emits that all changes before an answer were emitted. `asked`: when the query was sent. `lag`: how old the answer may be, if known.
+    /// `asked`: when the query was sent. `lag`: how old the answer may be, if known.
     pub(super) async fn confirm(&self, asked: Instant, unchanged: bool, lag: Option<Duration>) -> Result<(), End> {
         let Some(lag) = lag else { return Ok(()) };
         let wait = self.store.wait;

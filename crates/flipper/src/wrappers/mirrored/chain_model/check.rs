@@ -1,5 +1,3 @@
-//! The rules.
-
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +9,10 @@ use super::{Kind, NAMES};
 use crate::record::FlagRecord;
 use crate::state::{Health, Stored, Version};
 
-/// The number of a state, in the order in which they were made; 0: the flag never existed.
+/// Of a state, in order of creation; 0: the flag never existed.
 pub(super) type Made = usize;
 
-/// How long flags are called live without a confirmation by the store, for each part of the chain.
+/// For each part of the chain, without a confirmation by the store.
 const LIVE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +36,11 @@ pub(super) enum Rule {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     name: usize,
-    /// 0: the flag is missing.
     pub(super) content: usize,
     pub(super) number: u64,
     at: Duration,
 }
 
-/// All states that ever existed, and when each was current.
 #[derive(Default)]
 pub(super) struct Truth {
     states: Vec<State>,
@@ -72,7 +68,6 @@ impl Truth {
         self.get(made).content > 0
     }
 
-    /// The first state from there on with this content.
     fn first(&self, name: usize, content: usize, from: Made) -> Option<Made> {
         if from == 0 && content == 0 {
             return Some(0);
@@ -82,7 +77,6 @@ impl Truth {
         states[begin..].iter().copied().find(|made| self.get(*made).content == content)
     }
 
-    /// The current state before that moment.
     fn before(&self, name: usize, time: Duration) -> Made {
         let states = &self.by_name[name];
         let end = states.partition_point(|made| self.get(*made).at < time);
@@ -118,11 +112,9 @@ pub(super) fn content(flag: Option<&Stored>) -> usize {
 
 #[derive(Default)]
 pub(super) struct Past {
-    /// The oldest states that the shown contents may be.
+    /// The oldest states that the contents shown may be.
     shown: [Made; NAMES.len()],
-    /// The last own writes that were acknowledged.
     own: [Made; NAMES.len()],
-    /// Until when the flag must be kept.
     kept: [Option<Duration>; NAMES.len()],
 }
 
@@ -130,7 +122,7 @@ impl World {
     pub(super) fn check(&self, node: &Node) {
         let past = &mut *node.past.borrow_mut();
         let truth = self.truth.borrow();
-        // When a store counts again from a lower number, its numbers mean nothing until its list has arrived.
+        // When a store counts from a lower number, its numbers mean nothing until its list has arrived.
         if self.setup.kind == Kind::Counting && self.store.borrow().counts_since >= node.listed.get() {
             (past.shown, past.own) = Default::default();
         }
@@ -188,7 +180,6 @@ impl World {
         self.check(node);
     }
 
-    /// A server takes in this state of a flag, and will report it.
     pub(super) fn announced(&self, node: &Node, text: &str, content: usize) {
         let Some(name) = index_of(text) else { return };
         let truth = self.truth.borrow();
@@ -202,7 +193,6 @@ impl World {
         }
     }
 
-    /// An event about a flag has arrived.
     pub(super) fn heard_of(&self, node: &Node, text: &str) {
         if let Some(name) = index_of(text) {
             node.past.borrow_mut().kept[name] = None;

@@ -1,4 +1,4 @@
-//! How the stores follow their backends: as the watches of Consul and Redis do.
+//! Stores are followed as by the watches of Consul and Redis.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -80,7 +80,6 @@ impl Follower {
         });
     }
 
-    /// One query after another, each for changes since the last.
     async fn queries(&mut self) -> Result<(), Failed> {
         let believes = self.world.design().believes_replays;
         let mut known: Option<Listing> = None;
@@ -130,7 +129,6 @@ impl Follower {
         }
     }
 
-    /// One connection that receives the names of changed flags.
     async fn pushes(&mut self) -> Result<(), Failed> {
         let upstream = self.node.upstream(&self.world);
         let ended = self.connection(&upstream).await;

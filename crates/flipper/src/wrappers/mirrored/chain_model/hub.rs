@@ -1,5 +1,3 @@
-//! The decisions of `flipper-thrift`'s hub.
-
 #[path = "../../../../../flipper-thrift/src/hub/doubt.rs"]
 pub(super) mod doubt;
 #[path = "../../../../../flipper-thrift/src/hub/state.rs"]

@@ -1,9 +1,7 @@
-//! The model of the chain: store → mirror → server → mirror, and two servers in a row, through random orders of writes, lost calls and
-//! answers, restarts, and connections of different speed.
+//! The model of the chain (DESIGN.md, "The mirror"). The mirrors and the hub's decisions are real; the store, the network, processes, the
+//! clock and the scheduler are models.
 //!
-//! The mirrors, their watch, order, doubt and health are the real ones, and so are the decisions of the Thrift server's hub. Around them
-//! are models: a store with its past, the network, processes, a clock, and a scheduler that takes any task next. The rules are in
-//! `check.rs`. A run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` runs that many, from that seed on.
+//! A run is its seed: `FLIPPER_MODEL_SEED=7` runs one, `FLIPPER_MODEL_RUNS=1000000` that many, from that seed on.
 
 mod check;
 mod follow;
@@ -30,18 +28,17 @@ const DOUBT: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Ordered versions and blocking queries, as Consul; after a start it first answers from its past.
+    /// Ordered versions and blocking queries, as Consul; after a start it answers from its past.
     Counting,
     /// Versions that are content, and pushed names, as Redis; after a start it reports that it loads.
     Content,
 }
 
-/// The current design, or former ones.
 #[derive(Clone, Copy, Debug, Default)]
 struct Design {
-    /// The server reports from a subscription of its own, and answers from the mirror's memory.
+    /// A former design: the server reports from its own subscription, and answers from the mirror's memory.
     second_subscription: bool,
-    /// The store's answers are believed, whatever it was before.
+    /// A former design: the store's answers are believed, whatever it was before.
     believes_replays: bool,
 }
 
@@ -50,14 +47,13 @@ struct Setup {
     kind: Kind,
     mirrors: usize,
     design: Design,
-    /// Whether the same states come again.
     repeats: bool,
-    /// Whether the store may come back without flags, or with an old state.
+    /// The store may come back without flags, or with an old state.
     may_forget: bool,
     is_quiet: bool,
 }
 
-/// Runs this many actions of this seed; returns the broken rules and the trace.
+/// Returns the broken rules and the trace.
 fn run(seed: u64, setup: Setup, actions: usize, traced: bool) -> (Vec<(Rule, String)>, Vec<String>) {
     let world = World::new(seed, setup, traced);
     let mut tasks = Vec::new();
@@ -81,7 +77,7 @@ fn run(seed: u64, setup: Setup, actions: usize, traced: bool) -> (Vec<(Rule, Str
     (world.broken.take(), world.trace())
 }
 
-/// No more faults; runs until all is at rest.
+/// Without faults, until all is at rest.
 fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
     world.is_calm.set(true);
     world.note(|| "no more faults".to_owned());
@@ -109,7 +105,6 @@ fn rest(world: &Rc<World>, tasks: &mut Vec<Task>) {
     }
 }
 
-/// A write, a read or a fault.
 fn act(world: &Rc<World>) {
     let (name, present) = (world.below(NAMES.len()), world.below(4) > 0);
     let node = world.node(1 + world.below(world.setup.mirrors));
@@ -167,7 +162,7 @@ fn setup(seed: u64, kind: Kind, mirrors: usize, design: Design) -> Setup {
     }
 }
 
-/// Runs all seeds on all cores until one breaks a rule; to the end if `FLIPPER_MODEL_COUNT` is set.
+/// Until one seed breaks a rule; to the end if `FLIPPER_MODEL_COUNT` is set.
 fn all_hold(kind: Kind, mirrors: usize) {
     let Range { start, end } = seeds();
     let runs_all = std::env::var_os("FLIPPER_MODEL_COUNT").is_some();
@@ -202,7 +197,6 @@ fn all_hold(kind: Kind, mirrors: usize) {
     }
 }
 
-/// The trace of the shortest run that breaks the same rule.
 fn shortest(seed: u64, setup: Setup, rule: Rule) -> Vec<String> {
     let breaks = |actions: &usize| run(seed, setup, *actions, false).0.iter().any(|broken| broken.0 == rule);
     let actions = (0..80).find(breaks).unwrap_or(usize::MAX);
@@ -233,8 +227,8 @@ fn two_servers_over_a_store_of_contents() {
     all_hold(Kind::Content, 3);
 }
 
-/// Runs that broke a rule once: by numbers that began again, by a doubt that a read should have ended, or an equal number should not
-/// have, and by an older snapshot file of the server.
+/// They once broke a rule: by numbers that began again, by a doubt that a read should have ended, or an equal number should not have, and
+/// by an older snapshot file of the server.
 #[test]
 fn runs_that_broke_a_rule() {
     for (kind, mirrors, seed) in [
@@ -248,7 +242,7 @@ fn runs_that_broke_a_rule() {
     }
 }
 
-/// In how many of 200 runs the rule is broken.
+/// Of 200.
 fn broken(rule: Rule, setup: impl Fn(u64) -> Setup) -> usize {
     let is_broken = |seed: &u64| run(*seed, setup(*seed), usize::MAX, false).0.iter().any(|broken| broken.0 == rule);
     (0..200).filter(is_broken).count()

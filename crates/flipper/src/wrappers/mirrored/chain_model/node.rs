@@ -21,29 +21,25 @@ use crate::wrappers::mirrored::snapshot::LastKnown;
 use crate::wrappers::mirrored::task;
 
 const LOOK: Duration = Duration::from_secs(60);
-/// How many changes are kept for a receiver that is behind.
+/// For a receiver that is behind.
 const KEPT: usize = 8;
 
 pub(super) struct Node {
-    /// The number of calls to the store.
+    /// How many calls it is from the store.
     pub(super) level: usize,
     pub(super) start: u64,
     is_up: Cell<bool>,
     pub(super) shared: Arc<Shared>,
     pub(super) hub: RefCell<State>,
-    /// Pending from the watch to the mirror.
     pub(super) events: RefCell<VecDeque<WatchEvent>>,
-    /// The number of the current watch; earlier ones are ignored.
+    /// Earlier watches are ignored.
     watch: Cell<u64>,
-    /// The numbers of the connections, of the watch and of the other calls.
     pub(super) watching: Cell<u64>,
     pub(super) calling: Cell<u64>,
     is_lost: Cell<bool>,
-    /// The number of lists taken in.
     lists: Cell<u64>,
     /// Until then nothing is read again.
     paused: Cell<Duration>,
-    /// When the last list was read.
     pub(super) listed: Cell<Duration>,
     pub(super) past: RefCell<Past>,
     saved: RefCell<Option<(Vec<Stored>, SystemTime, SystemTime)>>,
@@ -108,7 +104,6 @@ pub(super) fn restart(world: &Rc<World>, level: usize) {
     let old = world.node(level);
     old.is_up.set(false);
     let saved = if world.below(2) == 0 { old.saved.take() } else { None };
-    // Its connections can be used again at once.
     let new = start(world, level, saved);
     world.nodes.borrow_mut()[level - 1] = new;
 }
@@ -146,14 +141,13 @@ async fn mirror_task(world: Rc<World>, node: Rc<Node>) {
                     node.paused.set(world.now() + PAUSE);
                 }
                 if is_current && there == Some(content(node.shared.table.get(&read.name).as_ref())) {
-                    // The store has it again.
                     world.heard_of(&node, &read.name);
                 }
                 world.check(&node);
             });
         }
         if !node.events.borrow().is_empty() {
-            // It is pending until it is taken in: events that were sent together are checked together.
+            // Pending until taken in: events sent together are checked together.
             world.hop().await;
             let event = node.events.borrow_mut().pop_front();
             event.into_iter().for_each(|event| take_in(&world, &node, event));
@@ -221,7 +215,7 @@ pub(super) fn get(world: Rc<World>, node: Rc<Node>, name: String) -> Local<GetRe
 fn take_read(world: &World, node: &Node, name: &str, (sent, lists): (Sent, u64), found: Option<&Stored>) {
     node.shared.found(name, sent, found);
     let here = node.shared.table.get(name);
-    // The mirror takes in nothing while the store is lost, so a doubt goes on, and no read from before its last list.
+    // While the store is lost the mirror takes in nothing, so a doubt goes on, and no read from before its last list.
     let is_current = lists == node.lists.get() && !node.is_lost.get();
     if found.is_some() && is_current && content(here.as_ref()) == content(found) {
         world.heard_of(node, name);
@@ -275,7 +269,6 @@ pub(super) fn write(world: Rc<World>, node: Rc<Node>, name: usize, present: bool
     })
 }
 
-/// As the mirror does.
 async fn read_back(world: &Rc<World>, node: &Rc<Node>, name: &str) -> Result<(), Failed> {
     for _ in 0..3 {
         let (sent, lists) = (node.shared.sent(), node.lists.get());

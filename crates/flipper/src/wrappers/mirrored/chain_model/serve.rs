@@ -1,4 +1,4 @@
-//! The server over a mirror, with the real decisions of its hub; and its client, as in `stores/thrift/watch.rs`.
+//! The client is as in `stores/thrift/watch.rs`.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,7 +16,6 @@ use crate::identity::Identity;
 use crate::state::{Stored, WatchEvent};
 use crate::stores::thrift::answers::{AnswerTime, Times, WAIT};
 
-/// Passes the mirror's events to the waiting clients.
 pub(super) async fn feed(world: Rc<World>, node: Rc<Node>) {
     if world.design().second_subscription {
         let (place, server) = (world.clone(), node.clone());
@@ -64,7 +63,7 @@ fn with_time(event: WatchEvent, confirmed: &mut Option<Instant>) -> WatchEvent {
     }
 }
 
-/// As the former design: content without a number is read again.
+/// In the former design content without a number is read again.
 fn without_time(event: WatchEvent) -> WatchEvent {
     match event {
         WatchEvent::Changed { flag, .. } => WatchEvent::Changed { flag, read_at: None },

@@ -1,5 +1,3 @@
-//! The store: its flags, its past, and how it fails and comes back.
-
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -19,11 +17,9 @@ pub(super) struct Listing {
     pub(super) flags: Flags,
 }
 
-/// What a following connection receives, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Push {
     Name(usize),
-    /// All flags were deleted at once.
     All,
 }
 
@@ -32,13 +28,10 @@ pub(super) struct Pushes(pub(super) RefCell<VecDeque<Push>>);
 
 pub(super) struct Store {
     kind: Kind,
-    /// All its listings, the current one last.
     past: Vec<Listing>,
-    /// How far its log is applied.
     applied: usize,
     /// How many more requests it answers with "loading".
     loading: Cell<u32>,
-    /// A new one with each start.
     pub(super) generation: u64,
     followers: Vec<Rc<Pushes>>,
     /// When its count went back for good.
@@ -47,9 +40,8 @@ pub(super) struct Store {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// By a server that is known to be up to date.
+    /// By a server known to be up to date.
     Confirmed,
-    /// From the server's current state.
     Default,
 }
 
@@ -139,7 +131,6 @@ pub(super) fn write(world: &World, name: usize, present: bool) -> Result<Made, F
     Ok(now.flags[name])
 }
 
-/// A query that waits for another index.
 pub(super) async fn wait(world: Rc<World>, index: u64) -> Result<Listing, Failed> {
     let deadline = world.now() + WAIT;
     loop {
@@ -151,7 +142,7 @@ pub(super) async fn wait(world: Rc<World>, index: u64) -> Result<Listing, Failed
     }
 }
 
-/// All flags are deleted at once, on purpose.
+/// On purpose.
 pub(super) fn flush(world: &World) {
     let store = &mut *world.store.borrow_mut();
     if !store.is_whole() || store.loading.get() > 0 {
@@ -175,7 +166,7 @@ fn empty(world: &World, now: &mut Listing, mut is_gone: impl FnMut(usize) -> boo
     }
 }
 
-/// Killed, and started with all acknowledged writes. One kind first answers from its past, the other reports that it loads.
+/// With all acknowledged writes. One kind first answers from its past, the other reports that it loads.
 pub(super) fn restart(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -190,7 +181,7 @@ fn come_back(world: &World, store: &mut Store) {
     }
 }
 
-/// Started from an old backup, for good.
+/// To an old backup, for good.
 pub(super) fn set_back(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -212,7 +203,6 @@ pub(super) fn set_back(world: &World) {
     world.note(|| format!("store: restarted from a backup with index {}", back.index));
 }
 
-/// Started without all or some of its flags.
 pub(super) fn lose_flags(world: &World) {
     let store = &mut *world.store.borrow_mut();
     store.restart();
@@ -230,7 +220,6 @@ pub(super) fn lose_flags(world: &World) {
     world.note(|| format!("store: restarted without {} flags", if all { "any" } else { "some" }));
 }
 
-/// Applies the log of a store that has started.
 pub(super) async fn apply_log(world: Rc<World>) {
     loop {
         let is_whole = world.store.borrow().is_whole();

@@ -1,5 +1,3 @@
-//! The machine: a clock, processes, lost calls, and a scheduler that takes any task next.
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -15,7 +13,6 @@ use super::store::Store;
 use super::{Design, Setup};
 use crate::clock;
 
-/// No call waits longer.
 const CALL_LIMIT: Duration = Duration::from_secs(14);
 
 /// Between two attempts. While there are faults, any task may be slow anyway.
@@ -45,7 +42,7 @@ pub(super) struct World {
     now: Cell<Duration>,
     pub(super) store: RefCell<Store>,
     pub(super) truth: RefCell<Truth>,
-    /// The running mirrors, from the store on.
+    /// From the store on.
     pub(super) nodes: RefCell<Vec<Rc<Node>>>,
     spawned: RefCell<Vec<Task>>,
     progress: Cell<u64>,
@@ -106,7 +103,7 @@ impl World {
         self.rng.borrow_mut().usize(0..limit)
     }
 
-    /// One time out of this many; never after the last fault.
+    /// Never after the last fault.
     pub(super) fn fails_once_in(&self, times: usize) -> bool {
         !self.setup.is_quiet && !self.is_calm.get() && self.below(times) == 0
     }
@@ -135,7 +132,6 @@ impl World {
         self.spawned.borrow_mut().push(Task { is_wanted: Box::new(is_wanted), future: Box::pin(future), slow });
     }
 
-    /// A step of this task.
     pub(super) async fn hop(&self) {
         // At both ends: there is no rest while it is pending.
         self.progress.set(self.progress.get() + 1);
@@ -159,7 +155,6 @@ impl World {
         }
     }
 
-    /// One poll of each task; returns whether anything happened.
     pub(super) fn sweep(&self, tasks: &mut Vec<Task>) -> bool {
         let before = self.progress.get();
         tasks.append(&mut self.spawned.take());
@@ -206,7 +201,7 @@ impl Upstream {
     }
 }
 
-/// A call of a node over one of its connections; `serve` completes whether or not the caller waits.
+/// `serve` completes whether or not the caller waits.
 pub(super) async fn call<T: 'static>(
     world: Rc<World>,
     node: Rc<Node>,

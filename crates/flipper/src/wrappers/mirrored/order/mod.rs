@@ -1,5 +1,5 @@
-//! Decides which of two states of a flag is newer, and which flags must be read again. It has no I/O and no clock, so that a model test can
-//! drive it through any interleaving (`tests/mirror_model.rs`). DESIGN.md, "The mirror", has the rules and their reasons.
+//! Decides which of two states of a flag is newer, and which flags must be read again (DESIGN.md, "The mirror"). Without I/O and clock, so
+//! that a model test can run any interleaving (`tests/mirror_model.rs`).
 
 mod name;
 
@@ -13,29 +13,25 @@ use self::name::{Name, Source};
 
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    /// Counts the resets; numbers are compared within one epoch only.
+    /// Counts the resets; numbers are compared within one.
     epoch: u64,
     names: HashMap<Box<str>, Name, RandomState>,
-    /// Names to read again, each once.
     queue: VecDeque<Box<str>>,
-    /// How many names could not be read again.
     failing: usize,
-    /// Names whose state at watchers of this mirror may differ from the held one.
+    /// Watchers of this mirror may have other states.
     hints: Vec<Box<str>>,
-    /// Whether a lower number replaced one from before the last reset: for watchers of this mirror the numbers start again.
+    /// A lower number replaced one from before the last reset.
     renumbered: bool,
-    /// The number of names at which those of flags deleted long ago are forgotten.
+    /// At this many names, flags deleted long ago are forgotten.
     prune_at: usize,
 }
 
-/// Up to this many names, none are forgotten.
 const FEW_NAMES: usize = 1024;
 
-/// A state of a flag, as far as order matters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
     pub(crate) present: bool,
-    /// The number of its version, or of its absence, if the store counts.
+    /// Of its version, or of its absence, if the store counts.
     pub(crate) number: Option<u64>,
 }
 
@@ -54,9 +50,9 @@ pub(crate) struct Write {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Done(Observed),
-    /// It is certainly not in the store.
+    /// Certainly not in the store.
     Refused,
-    /// It failed without an answer, or its future was dropped.
+    /// Without an answer, or its future was dropped.
     Unknown,
 }
 
@@ -73,7 +69,7 @@ pub(crate) struct Read {
 }
 
 impl Order {
-    /// A flag from before this process began. Any state from the store replaces it.
+    /// From before this process began. Any state from the store replaces it.
     pub(crate) fn last_known(&mut self, name: &str) {
         self.names.entry(name.into()).or_default().present = true;
     }
@@ -87,7 +83,7 @@ impl Order {
         Write { epoch, before, comparable: !known.known || known.epoch.is_some() }
     }
 
-    /// After an own write; returns whether it is newer than the held state.
+    /// Returns whether it is newer than the held state.
     pub(crate) fn end_write(&mut self, name: &str, write: &Write, outcome: Outcome, now: Instant) -> Verdict {
         let epoch = self.epoch;
         let mut renumbered = false;
@@ -95,12 +91,12 @@ impl Order {
         known.writes = known.writes.saturating_sub(1);
         known.own = Some(now);
         let verdict = match outcome {
-            // A list arrived meanwhile. It may be older than the write, or of a store that counts again from a lower number.
+            // A list arrived meanwhile. It may be older than the write, or of a store that counts from a lower number.
             Outcome::Done(_) if write.epoch != epoch => Verdict::Unclear,
             Outcome::Done(state) => {
-                // Lower than the number before the write: the store counts again from a lower number, and a reset will come.
+                // The store counts from a lower number, and a reset will come.
                 let went_back = matches!((state.number, write.before), (Some(new), Some(before)) if new < before);
-                // A foreign write followed, and the watch was faster than our answer.
+                // The watch reported a later foreign write before our answer came.
                 let overtaken = matches!((state.number, known.number), (Some(new), Some(current)) if new < current)
                     && known.epoch == Some(epoch);
                 if went_back || !overtaken {
@@ -130,7 +126,7 @@ impl Order {
         verdict
     }
 
-    /// An event of the watch; returns whether to take it in. `read_at` is when the read of it was sent.
+    /// Returns whether to take it in. `read_at`: when its read was sent.
     pub(crate) fn event(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
         self.judge(name, state, read_at, Source::Event, now) == Verdict::Newer
     }
@@ -140,24 +136,23 @@ impl Order {
         self.schedule(name);
     }
 
-    /// Starts a reset with this many flags. Pass each flag to [`listed`](Self::listed), then those of `not_listed` to `missing`.
+    /// Pass each of its flags to [`listed`](Self::listed), then those of `not_listed` to `missing`.
     pub(crate) fn start_reset(&mut self, flags: usize) {
         self.epoch += 1;
         self.names.reserve(flags.saturating_sub(self.names.len()));
     }
 
-    /// A flag of a reset; returns whether to take it in.
+    /// Returns whether to take it in.
     pub(crate) fn listed(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
         self.judge(name, state, read_at, Source::Reset, now) == Verdict::Newer
     }
 
-    /// The held flags that the reset did not contain.
     pub(crate) fn not_listed(&self) -> Vec<Box<str>> {
         let missing = self.names.iter().filter(|(_, known)| known.present && known.listed != self.epoch);
         missing.map(|(name, _)| name.clone()).collect()
     }
 
-    /// A flag that the reset did not contain; returns whether to take in its absence.
+    /// Returns whether to take in its absence.
     pub(crate) fn missing(&mut self, name: &str, read_at: Option<Instant>, now: Instant) -> bool {
         self.judge(name, Observed::ABSENT, read_at, Source::Reset, now) == Verdict::Newer
     }
@@ -175,7 +170,7 @@ impl Order {
         }
     }
 
-    /// The result of a read of [`start_read`](Self::start_read), `None` if it failed; returns whether to take it in.
+    /// `state`: `None` if the read failed. Returns whether to take it in.
     pub(crate) fn end_read(&mut self, read: &Read, state: Option<Observed>, now: Instant) -> bool {
         let epoch = self.epoch;
         let known = self.name(&read.name);
@@ -184,7 +179,7 @@ impl Order {
             // The read spans a reset, so its epoch is unknown.
             Some(_) if read.sent.epoch != epoch => false,
             Some(state) => self.judge(&read.name, state, Some(read.sent.at), Source::Read, now) == Verdict::Newer,
-            // Another state has arrived meanwhile, so the flag is not read again, and the failure does not matter.
+            // Another state has arrived meanwhile, so the failure does not matter.
             None if known.marked.is_none() => false,
             None => {
                 if !std::mem::replace(&mut known.failing, true) {
@@ -212,7 +207,7 @@ impl Order {
         Sent { at: now, epoch: self.epoch }
     }
 
-    /// The result of a caller's read; returns whether it is newer than the held state. If that is unclear, the watch reports it too.
+    /// After a caller's read; returns whether it is newer than the held state. If unclear, the watch reports it too.
     pub(crate) fn found(&mut self, name: &str, sent: Sent, state: Observed, now: Instant) -> Verdict {
         let nothing_new = !state.present && !self.names.contains_key(name);
         if sent.epoch != self.epoch || nothing_new {
@@ -226,27 +221,27 @@ impl Order {
         verdict
     }
 
-    /// A caller received another state than the held one. It may be a mirror of this one, which learns of changes only from here.
+    /// A caller received another state than the held one. It may be a mirror, which learns of changes only from here.
     pub(crate) fn give_out(&mut self, name: &str) {
         self.name(name).given_out = true;
     }
 
-    /// Names of which callers may have received another state than the held one, now that the order is clear.
+    /// Callers received other states of these, and the newest is clear now.
     pub(crate) fn take_hints(&mut self) -> Vec<Box<str>> {
         std::mem::take(&mut self.hints)
     }
 
-    /// Whether watchers of this mirror must start again, since they hold a higher number from before the last reset.
+    /// Watchers of this mirror hold a higher number from before the last reset, and must start over.
     pub(crate) fn take_renumbered(&mut self) -> bool {
         std::mem::take(&mut self.renumbered)
     }
 
-    /// Whether a read that was sent then belongs to the last list of all flags.
+    /// Whether no list of all flags arrived since.
     pub(crate) fn is_of_this_epoch(&self, sent: Sent) -> bool {
         sent.epoch == self.epoch
     }
 
-    /// Whether a read that was sent then does not decide which state is the newest.
+    /// Whether a read that was sent then decides nothing.
     pub(crate) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
         sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
     }
@@ -255,12 +250,12 @@ impl Order {
         self.names.values().filter(|known| known.present).count()
     }
 
-    /// Since when the flag that waits longest for a read waits, pending reads included.
+    /// Of the flag that waits longest for a read, pending ones included.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         self.names.values().filter_map(|known| known.waiting).min()
     }
 
-    /// Forgets names whose flags were deleted so long ago that no late event can come. This bounds their number by that of the flags.
+    /// Forgets flags deleted so long ago that no late event can come.
     fn prune(&mut self, now: Instant) {
         if self.names.len() < self.prune_at.max(FEW_NAMES) {
             return;
@@ -290,7 +285,7 @@ impl Order {
         let mut renumbered = false;
         match verdict {
             Verdict::Newer => {
-                // After a reset, watchers of this mirror compare no number with one from before.
+                // Watchers of this mirror compare no number with one from before a reset.
                 renumbered = source != Source::Reset && known.is_renumbered_by(state, epoch);
                 known.enter(state, read_at, source, epoch, now);
             }
@@ -302,7 +297,6 @@ impl Order {
             known.unmark();
         }
         let marked = known.marked.is_some();
-        // The flag was read after all, or another state has arrived and no read is needed any more.
         if (source != Source::Event || !marked) && std::mem::take(&mut known.failing) {
             self.failing -= 1;
         }
@@ -310,7 +304,7 @@ impl Order {
         if marked && source != Source::Read {
             self.schedule(name);
         }
-        // After a reset, watchers of this mirror read all flags.
+        // Watchers of this mirror read all flags then.
         if verdict != Verdict::Unclear && std::mem::take(&mut self.name(name).given_out) && source != Source::Reset {
             self.hints.push(name.into());
         }

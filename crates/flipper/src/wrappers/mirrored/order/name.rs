@@ -1,39 +1,35 @@
-//! The state of one name, and how another state is compared with it.
-
 use std::time::{Duration, Instant};
 
 use super::Observed;
 
 #[derive(Debug, Default)]
 pub(super) struct Name {
-    /// Whether any state of the store was taken in.
+    /// Any state of the store was taken in.
     pub(super) known: bool,
-    /// Whether that state is a flag, not its absence.
     pub(super) present: bool,
-    /// The ordered version of the state, or the last one before a deletion without a number.
+    /// Of the state, or the last one before a deletion without a number.
     pub(super) number: Option<u64>,
-    /// The epoch of `number`; `None` if it cannot be compared with any other.
+    /// `None` if `number` cannot be compared with any other.
     pub(super) epoch: Option<u64>,
-    /// Whether a read found the flag deleted, at a time that no number shows.
+    /// By a read, at a time that no number shows.
     pub(super) deleted_at_unknown_number: bool,
     pub(super) writes: u32,
-    /// When the last own write ended, or the result of the last own read was taken in.
+    /// When the last own write ended, or the last own read was taken in.
     pub(super) own: Option<Instant>,
     last_event: Option<EventTimes>,
-    /// The last reset that contained this name, or was found not to.
+    /// The last reset that had this name, or was found not to.
     pub(super) listed: u64,
-    /// When it last became necessary to read the name again.
+    /// When a read last became necessary.
     pub(super) marked: Option<Instant>,
-    /// When that first became necessary, since the last answer.
+    /// When it first became necessary, since the last answer.
     pub(super) waiting: Option<Instant>,
     pub(super) reading: bool,
     pub(super) queued: bool,
     pub(super) failing: bool,
-    /// Whether a caller received another state, and it is still unclear which is newer.
+    /// A caller received another state, and it is unclear which is newer.
     pub(super) given_out: bool,
 }
 
-/// The last event of the watch that was taken in.
 #[derive(Clone, Copy, Debug)]
 struct EventTimes {
     read_at: Instant,
@@ -69,7 +65,7 @@ impl Name {
         (self.marked, self.waiting) = (None, None);
     }
 
-    /// Whether the flag is deleted, nothing is pending for it, and nothing late can arrive.
+    /// The flag is deleted, and nothing pending or late can bring it back.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let busy =
             self.present || self.writes > 0 || self.reading || self.queued || self.failing || self.marked.is_some();
@@ -83,22 +79,22 @@ impl Name {
             && self.epoch == Some(epoch)
         {
             return match new > old {
-                // It may be from before the deletion, unless it was read after the deletion was known.
+                // It may be from before the deletion, unless read after the deletion was known.
                 true if self.deleted_at_unknown_number && !self.is_later_read(read_at, source) => Verdict::Unclear,
                 true => Verdict::Newer,
                 false => Verdict::NotNewer,
             };
         }
         if !self.known {
-            // No state of the store is held that could be newer. A pending own write will compare.
+            // No state that could be newer is held. A pending own write will compare.
             let untouched = self.writes == 0 && self.own.is_none();
             if state.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
                 return Verdict::Newer;
             }
         }
         let Some(at) = read_at else {
-            // A number of an earlier epoch: if it is lower now, the store may count again from a lower number. After a read found the flag
-            // deleted, no number shows whether the event is from before that.
+            // Below the number of an earlier epoch, the store may count from a lower one. After a read found the flag deleted, no number
+            // shows whether the event is from before that.
             let higher = matches!((state.number, self.number), (Some(new), Some(old)) if new >= old);
             return newer_if(higher && self.epoch.is_some() && !self.deleted_at_unknown_number);
         };
@@ -110,13 +106,13 @@ impl Name {
         newer_if(self.writes == 0 && after_event && self.own.is_none_or(|own| at > own))
     }
 
-    /// Whether it was read after everything else was taken in.
+    /// After everything else was taken in.
     fn is_later_read(&self, read_at: Option<Instant>, source: Source) -> bool {
         let last = self.own.max(self.last_event.map(|event| event.at));
         source == Source::Read && read_at > last
     }
 
-    /// Whether a number of an earlier epoch is held that is not below this state's.
+    /// It has a number of an earlier epoch that is not below this state's.
     pub(super) fn is_renumbered_by(&self, state: Observed, epoch: u64) -> bool {
         self.epoch != Some(epoch) && self.number.is_some_and(|old| state.number.is_none_or(|new| new <= old))
     }
@@ -132,7 +128,7 @@ impl Name {
         self.known = true;
         self.present = state.present;
         self.deleted_at_unknown_number = !state.present && state.number.is_none();
-        // An absence without a number keeps the previous one, as a tombstone against late events.
+        // As a tombstone against late events, an absence without a number keeps the previous one.
         if state.number.is_some() || self.epoch != Some(epoch) {
             self.number = state.number;
         }

@@ -1,5 +1,3 @@
-//! What a mirror reports of its store: in the log, to `ready`, and to its watchers.
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,13 +12,13 @@ use crate::state::{Updates, WatchEvent};
 use crate::table::{About, TableEvent};
 
 impl Shared {
-    /// The events of a watch, from memory: a read of memory shows every emitted change.
+    /// From memory: a read shows every emitted change.
     pub(in crate::wrappers::mirrored) fn watch(self: Arc<Self>) -> impl Stream<Item = WatchEvent> + Send {
         let (_, receiver) = self.table.snapshot_and_changes();
-        // In this order: a list from before the first flags would be empty.
+        // First: a list from before the first flags would be empty.
         let has_flags = self.first.borrow().has_flags();
         let first = has_flags.then(|| {
-            // In this order: the list has everything confirmed until then.
+            // First: the list has everything confirmed until then.
             let (read_at, valid_for) = self.following.lock().holds();
             WatchEvent::Reset { flags: self.table.list(), read_at, valid_for }
         });
@@ -45,7 +43,6 @@ impl Shared {
         })
     }
 
-    /// Logs that the flags became stale or current, and emits it.
     pub(super) fn note(&self, turn: Turn) {
         match turn {
             Turn::None => {}
@@ -108,7 +105,7 @@ impl Shared {
         self.take_confirmations();
     }
 
-    /// Applies the confirmations before which everything reported has been read.
+    /// Those before which everything reported has been read.
     pub(super) fn take_confirmations(&self) {
         if !self.following.lock().has_confirmations() {
             return;

@@ -1,5 +1,3 @@
-//! All flags of the store at once, and those that are missing after a loss.
-
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -11,11 +9,11 @@ use crate::error::ErrorKind;
 use crate::state::{Stored, Version};
 use crate::table::{About, BY_LIST, TableEvent, lacks_most, warn_of_vanished};
 
-/// Takes some tens of microseconds.
+/// Some tens of microseconds.
 const TAKEN_IN_AT_ONCE: usize = 64;
 
 impl Shared {
-    /// Takes in all flags, a few at a time, so that own writes need not wait for all of them.
+    /// A few at a time, so that own writes need not wait for all.
     pub(in crate::wrappers::mirrored) fn reset(
         &self,
         flags: Vec<Stored>,
@@ -76,7 +74,7 @@ impl Shared {
         }
     }
 
-    /// Whether a server in doubt lists flags older than those of the snapshot file: it may have begun with an older file.
+    /// Whether a server in doubt lists flags older than the snapshot file's: it may have begun with an older file.
     pub(in crate::wrappers::mirrored) fn is_outdated(
         &self,
         read_at: Option<Instant>,
@@ -109,7 +107,7 @@ impl Shared {
             following.heard(read_at, valid_for);
             turn
         };
-        // Callers of `ready` get the flags of the snapshot file: without it no flag could be missing before the first list.
+        // `ready` returns with the snapshot file's flags: without it no flag could be missing before the first list.
         self.first.send_if_modified(|first| {
             let waiting = !matches!(first, First::Synced);
             if waiting {
@@ -124,7 +122,7 @@ impl Shared {
         }
     }
 
-    /// The flag changed since the store came back. Whether no flag is in doubt any more.
+    /// After the store came back. Returns whether that ends the doubt.
     pub(super) fn settle_doubt(&self, name: &str) -> bool {
         self.doubt.lock().as_mut().is_some_and(|doubt| doubt.settle(name))
     }
@@ -132,7 +130,7 @@ impl Shared {
     pub(super) fn end_doubt_if(&self, settled: bool) {
         if settled {
             *self.doubt.lock() = None;
-            // This is the turn of the confirmations that arrived meanwhile.
+            // Now for the confirmations that arrived meanwhile.
             let turn = self.following.lock().doubted(None);
             self.note(turn);
             self.take_confirmations();
@@ -147,12 +145,12 @@ impl Shared {
         self.doubt.lock().as_ref().map(|doubt| doubt.until)
     }
 
-    /// Whether the flags in doubt were kept for long enough, and the store can send its flags again.
+    /// The flags in doubt were kept for long enough, and the store can send its flags.
     pub(in crate::wrappers::mirrored) fn is_doubt_over(&self) -> bool {
         !self.following.lock().is_lost() && self.doubt_ends().is_some_and(|end| end <= clock::instant())
     }
 
-    /// Re-reads every flag whose version differs from the poll: a state of an own write or read that vanished between two polls is in none.
+    /// If a flag's version differs from the poll, it is read again: a state that vanished between two polls is in none.
     pub(in crate::wrappers::mirrored) fn compared(&self, versions: &BTreeMap<String, Version>) {
         let held = self.table.list();
         let others = held.iter().filter(|flag| versions.get(&flag.name) != Some(&flag.version));
