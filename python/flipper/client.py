@@ -24,6 +24,8 @@ class FeatureFlagClient(_flipper.Client):
     """
 
     def __init__(self, store: AbstractFeatureFlagStore) -> None:
+        if isinstance(store, (str, type)):
+            raise TypeError(f"a client takes a store, not a {type(store).__name__}; FeatureFlagClient.connect(url) makes one of a URL")
         self._backend = store
         self._flags = store_of(store)
         if self._flags is not None:
