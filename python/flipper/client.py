@@ -24,6 +24,8 @@ class FeatureFlagClient(_flipper.Client):
     """
 
     def __init__(self, store: AbstractFeatureFlagStore) -> None:
+        if isinstance(store, (str, type)):
+            raise TypeError(f"a client takes a store, not a {type(store).__name__}; FeatureFlagClient.connect(url) makes one of a URL")
         self._backend = store
         self._flags = store_of(store)
         if self._flags is not None:
@@ -31,9 +33,13 @@ class FeatureFlagClient(_flipper.Client):
         self._event_emitter: IEventEmitter = FlipperEventEmitter()
 
     @classmethod
-    def connect(cls, url: str) -> FeatureFlagClient:
-        """A client of the store that a URL names, such as `redis://localhost/0`, when its flags are in memory."""
-        return cls(NativeFeatureFlagStore(_flipper.Flags.connect(url)))
+    def connect(cls, url: str, *, must_arrive: bool = True) -> FeatureFlagClient:
+        """A client of the store that a URL names, such as `redis://localhost/0`, when its flags are in memory.
+
+        A store whose flags do not arrive within ten seconds is a `StoreUnavailableError`. Without `must_arrive` it takes two seconds, and
+        checks return their defaults until the flags are there.
+        """
+        return cls(NativeFeatureFlagStore(_flipper.Flags.connect(url, must_arrive)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -41,7 +41,7 @@ class Flipper:
         with self._lock:
             client = current_app.extensions["flipper"]
             if isinstance(client, str):
-                client = current_app.extensions["flipper"] = FeatureFlagClient.connect(client)
+                client = current_app.extensions["flipper"] = FeatureFlagClient.connect(client, must_arrive=False)
         features: FeatureFlagClient = client
         return features
 

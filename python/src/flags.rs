@@ -221,14 +221,19 @@ impl Flags {
         Self::new(served, None, Some(store), "Memory".to_owned())
     }
 
-    /// The store that a URL names, when its flags are in memory.
+    /// The store that a URL names. `must_arrive`: an error if its flags are not in memory in time.
     #[staticmethod]
-    fn connect(py: Python<'_>, url: &str) -> PyResult<Self> {
+    #[pyo3(signature = (url, must_arrive = true))]
+    fn connect(py: Python<'_>, url: &str, must_arrive: bool) -> PyResult<Self> {
         if url == "memory:" {
             return Ok(Self::memory(None));
         }
         let address = url.to_owned();
-        let flags = Self::of_store(py, move || flipper::open(&address), url, Some(CONNECT_WITHIN))?;
+        let patience = must_arrive.then_some(CONNECT_WITHIN);
+        let flags = Self::of_store(py, move || flipper::open(&address), url, patience)?;
+        if !must_arrive {
+            return Ok(flags);
+        }
         let status = flags.served.own().map(|served| served.client.status());
         // With a `last_sync` the flags arrived just now.
         if let Some(Status { health: Health::Stale { reason, .. }, last_sync: None, .. }) = status {

@@ -18,7 +18,7 @@ DATA = "client data is a dict; the original's memory store takes anything, and f
 
 # Call -> class -> reason.
 DIFFERENCES = {
-    "FeatureFlagClient(V).is_enabled('A')": {"InvalidInputError": URL, "UnicodeEncodeError": URL},
+    "FeatureFlagClient(V).is_enabled('A')": {"TypeError": "a URL, or the class of a store, is refused at once"},
     "FeatureFlag(V, client).is_enabled()": {"TypeError": NAME},
     "PercentageBucketer(V).check()": {"TypeError": "an empty value is refused; in the original it is the default percentage"},
     "PercentageBucketer(percentage=V).check()": {"TypeError": "the same"},

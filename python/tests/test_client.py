@@ -59,6 +59,12 @@ class MemorySubclass(MemoryFeatureFlagStore):
 STORES = [MemoryFeatureFlagStore, DictStore, MemorySubclass]
 
 
+@pytest.mark.parametrize("store", ["memory:", MemoryFeatureFlagStore])
+def test_what_is_no_store_is_refused(store):
+    with pytest.raises(TypeError, match=r"FeatureFlagClient\.connect\(url\)"):
+        FeatureFlagClient(store)
+
+
 @pytest.fixture(params=STORES, ids=lambda store: store.__name__)
 def store(request):
     return request.param()

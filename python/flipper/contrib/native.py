@@ -297,10 +297,8 @@ def _item(text: str, objects: FeatureFlagStoreMeta | None) -> FeatureFlagStoreIt
 def store_of(store: Any) -> _flipper.Flags | None:
     """The Rust store of a Python object, by which a client checks and writes; `None` for one whose methods must be called.
 
-    A URL names a store. A store of this package is one, unless a subclass or a test has replaced some of its methods.
+    A store of this package is one, unless a subclass or a test has replaced some of its methods.
     """
-    if isinstance(store, str):
-        return _flipper.Flags.connect(store)
     if not isinstance(store, NativeFeatureFlagStore):
         return None
     return store._flags if _methods_of(type(store)) == _OWN else None

@@ -21,7 +21,7 @@ from flipper.client import FeatureFlagClient
 def _client() -> FeatureFlagClient:
     setting: Any = getattr(settings, "FLIPPER", None)
     if isinstance(setting, str):
-        return FeatureFlagClient.connect(setting)
+        return FeatureFlagClient.connect(setting, must_arrive=False)
     if not isinstance(setting, FeatureFlagClient):
         raise ImproperlyConfigured(f"FLIPPER must be a URL or a FeatureFlagClient, not {type(setting).__name__}")
     return setting
