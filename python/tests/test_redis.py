@@ -390,3 +390,15 @@ def test_no_password_is_shown(caplog):
     client = redis.Redis(port=free_port(), username="user", password="s3cr3t/@?#")
     for store in (RedisFeatureFlagStore(client), Subclass(client, "features")):
         assert "s3cr3t" not in repr(store) + repr(FeatureFlagClient(store)) + caplog.text
+
+
+def test_a_server_that_starts_later(tmp_path, base_key):
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0?base_key={base_key}"
+    client = FeatureFlagClient.connect(url, must_arrive=False)
+    assert client.is_enabled("F", default=True) is True
+    with redis_server(tmp_path, port=port):
+        FeatureFlagClient.connect(url).create("F", is_enabled=False)
+        wait_until(lambda: client.is_enabled("F", default=True) is False, "the flag arrives")
+        client.enable("F")
+        assert client.is_enabled("F")
