@@ -24,7 +24,7 @@ const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 /// In bytes; larger files are rejected.
 const LARGEST: u64 = 1 << 30;
 
-/// The flags of a file or a store, parsed again when needed: the text takes a tenth of the memory of the records.
+/// The flags of a file or a store, parsed again when needed: the text is several times smaller than the records.
 #[derive(Default)]
 pub(crate) struct Records {
     text: String,
