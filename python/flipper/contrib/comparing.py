@@ -17,9 +17,9 @@ from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .util.date import now
 
 # In seconds: for how long a write is repeated, and the longest first pause.
-PATIENCE = 10
+PATIENCE = 30
 FIRST_PAUSE = 0.002
-LONGEST_PAUSE = 0.5
+LONGEST_PAUSE = 0.1
 
 
 class ComparingFeatureFlagStore(AbstractFeatureFlagStore):
