@@ -162,6 +162,15 @@ fn an_older_copy_that_is_restored_is_taken_in() {
     assert!(block_on(store.get("Y")).unwrap().is_some());
 }
 
+/// Ends the writers also where the test fails, which waits for them.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn writes_while_the_file_is_replaced_again_and_again() {
     let folder = Folder::new();
@@ -183,6 +192,7 @@ fn writes_while_the_file_is_replaced_again_and_again() {
                 })
             })
             .collect();
+        let ends = Ends(&ended);
         for round in 0..30 {
             let new = folder.folder.path().join("new.db");
             let name = format!("ROUND_{round}");
@@ -193,7 +203,7 @@ fn writes_while_the_file_is_replaced_again_and_again() {
             fs::rename(&new, &folder.database).unwrap();
             wait_until("the new file is taken in", || is_enabled(&store, &name) == Some(true));
         }
-        ended.store(true, Ordering::Relaxed);
+        drop(ends);
         for writer in writers {
             assert!(writer.join().unwrap() > 0);
         }

@@ -125,6 +125,7 @@ impl Place {
             if opened.1.main == before && self.look(&opened.1).is_ok() {
                 return Ok(opened);
             }
+            self.abandon(opened.0, &opened.1);
         }
         Err(Error::unavailable("database file is being replaced again and again"))
     }

@@ -240,7 +240,9 @@ impl Follower {
 
     fn reopen(&mut self, read_at: Instant) -> Result<Vec<WatchEvent>> {
         self.end_session();
-        let link = self.file.open(PATIENCE)?;
+        let held = self.file.open(&self.holder, PATIENCE)?;
+        // Unreachable: it was opened just now.
+        let Some(link) = &*held else { return Err(Error::unavailable("the database file is not open")) };
         let (flags, position) = schema::read_all(&link.connection)?;
         self.hint = match Hint::new(link.identity.main(), self.sender.clone()) {
             Ok(hint) => Some(hint),
@@ -252,7 +254,7 @@ impl Follower {
         // For changes between the read and the start of notifications.
         self.hinted = Some(Instant::now());
         self.unhinted = 0;
-        *self.holder.lock() = Some(link);
+        drop(held);
         self.session = Some(Session(Some(position)));
         Ok(vec![WatchEvent::Reset { flags, read_at: Some(read_at), valid_for: None }])
     }

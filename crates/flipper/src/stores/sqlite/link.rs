@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -87,11 +87,19 @@ pub(super) struct File {
     pub(super) reader: Holder,
     pub(super) writer: Holder,
     others: Mutex<Vec<Arc<Holder>>>,
+    /// One connection is opened at a time, and none is outside of its holder meanwhile. Taken before any holder.
+    opening: Mutex<()>,
 }
 
 impl File {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, reader: Holder::default(), writer: Holder::default(), others: Mutex::default() }
+        Self {
+            place,
+            reader: Holder::default(),
+            writer: Holder::default(),
+            others: Mutex::default(),
+            opening: Mutex::default(),
+        }
     }
 
     pub(super) fn add(&self) -> Arc<Holder> {
@@ -107,7 +115,14 @@ impl File {
         }
     }
 
-    pub(super) fn open(&self, patience: Duration) -> Result<Link> {
+    /// Opens the holder's connection, unless another thread has.
+    pub(super) fn open<'a>(&self, holder: &'a Holder, patience: Duration) -> Result<MutexGuard<'a, Option<Link>>> {
+        let _opening = self.opening.lock();
+        let held = holder.lock();
+        if held.is_some() {
+            return Ok(held);
+        }
+        drop(held);
         let others = self.others.lock().clone();
         let holders = [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
         for holder in holders {
@@ -118,7 +133,10 @@ impl File {
                 link.discard(&self.place);
             }
         }
-        Link::open(&self.place, patience)
+        let link = Link::open(&self.place, patience)?;
+        let mut held = holder.lock();
+        *held = Some(link);
+        Ok(held)
     }
 
     pub(super) fn with<T>(
@@ -130,17 +148,12 @@ impl File {
     ) -> Result<T> {
         let mut held = holder.lock();
         self.refresh(&mut held, writes)?;
-        let link = match held.take() {
-            Some(link) => link,
-            None => {
-                // `open` locks all holders, in one order.
-                drop(held);
-                let link = self.open(patience)?;
-                held = holder.lock();
-                link
-            }
-        };
-        let link = held.insert(link);
+        if held.is_none() {
+            drop(held);
+            held = self.open(holder, patience)?;
+        }
+        // Unreachable: it was opened just now.
+        let Some(link) = &*held else { return Err(Error::unavailable("the database file is not open")) };
         let done = work(&link.connection)?;
         // Else the work was done to a replaced file.
         self.place.look(&link.identity)?;
