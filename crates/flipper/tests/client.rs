@@ -178,7 +178,7 @@ fn contended_writers_lose_nothing() {
 #[test]
 fn a_write_that_always_conflicts_fails_after_its_timeout() {
     let store = MemoryFeatureFlagStore::new();
-    let features = FeatureFlagClient::builder().write_timeout(Duration::from_millis(50)).build(store.clone());
+    let features = FeatureFlagClient::builder().write_timeout(Duration::from_secs(1)).build(store.clone());
     block_on(features.create("X")).unwrap();
     let attempts = AtomicUsize::new(0);
     let result = block_on(features.update("X", |record| {
