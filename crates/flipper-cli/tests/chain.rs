@@ -23,7 +23,11 @@ use support::{flipper, succeed};
 const BOUND: Duration = Duration::from_secs(9);
 
 fn serve(home: &Path, store: &str) -> (Running, String) {
-    let mut server = Running::start(flipper(home, store).args(["serve", "--thrift", "127.0.0.1:0"]));
+    serve_with(home, store, &["--thrift", "127.0.0.1:0"])
+}
+
+fn serve_with(home: &Path, store: &str, options: &[&str]) -> (Running, String) {
+    let mut server = Running::start(flipper(home, store).arg("serve").args(options));
     let line = server.line(" thrift=").replace('"', "");
     let address = line.split("thrift=").nth(1).and_then(|rest| rest.split_whitespace().next());
     let url = format!("thrift://{}", address.unwrap_or_else(|| panic!("{line}")));
@@ -246,5 +250,45 @@ fn the_end_of_a_chain_learns_of_a_lost_store_at_once() {
     redis.command(&["SET", "features/F", &record(2)]);
     for end in [&end, &late] {
         wait_until("it is back", || end.status().is_live() && number(end) == Some(2));
+    }
+}
+
+/// Server and mirror start from snapshot files of different age while the store is away.
+#[test]
+fn of_two_snapshot_files_the_newer_counts() {
+    for newer in ["end", "server"] {
+        let Some(mut redis) = RedisServer::start() else { return };
+        let home = tempfile::tempdir().unwrap();
+        let file = |name: &str| home.path().join(format!("{name}.snapshot"));
+        let start = |url: &str, address: &str| {
+            let (server, url) = serve_with(home.path(), url, &["--thrift", address, "--snapshot", "server.snapshot"]);
+            let store = ThriftRpcFeatureFlagStore::from_url(&url).unwrap();
+            (server, MirroredFeatureFlagStore::builder(store).snapshot_file(file("end")).build(), url)
+        };
+        let kept = |number: i64| {
+            let digits = regex_lite::Regex::new(&format!(r#"n\\*": {number}\b"#)).unwrap();
+            let is_in = |name| std::fs::read_to_string(file(name)).is_ok_and(|text| digits.is_match(&text));
+            wait_until("both files have the state", || is_in("end") && is_in("server"));
+        };
+        redis.command(&["SET", "features/F", &record(1)]);
+        let (server, end, url) = start(&redis.url(), "127.0.0.1:0");
+        kept(1);
+        let older = if newer == "end" { "server" } else { "end" };
+        std::fs::copy(file(older), file("kept")).unwrap();
+        redis.command(&["SET", "features/F", &record(2)]);
+        kept(2);
+        drop((server, end));
+        redis.kill();
+        std::fs::copy(file("kept"), file(older)).unwrap();
+
+        let (server, end, _) = start(&redis.url(), url.trim_start_matches("thrift://"));
+        wait_until("the newer state is there", || number(&end) == Some(2));
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(2) {
+            assert_eq!(number(&end), Some(2), "{newer} had the newer file");
+            assert!(!end.status().is_live(), "live, with a lost store");
+            std::thread::yield_now();
+        }
+        drop((server, end));
     }
 }

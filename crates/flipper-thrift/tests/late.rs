@@ -83,7 +83,7 @@ fn a_client_that_waits_long_gets_an_error_and_keeps_its_connection() {
     let started = Instant::now();
     let answer = client.ask("get A");
     assert!(answer.starts_with("error: ") && answer.contains("did not answer in time"), "{answer}");
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(3), "before the client gives up");
     redis.resume();
     // The store may still have broken connections.
     within(PATIENCE, move || {

@@ -278,5 +278,5 @@ async fn no_server_at_all() {
     let store = RedisFeatureFlagStore::from_url(&url).unwrap().timeout(Duration::from_millis(300));
     let started = Instant::now();
     assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }

@@ -13,6 +13,9 @@ use crate::{agent, bare, flag, random_base, store};
 
 const WAIT: Duration = Duration::from_millis(1200);
 
+/// How long a busy machine may keep a test from its processor.
+const LATE: Duration = Duration::from_secs(3);
+
 fn following(proxy: &ConsulProxy, base: &str) -> ConsulFeatureFlagStore {
     bare(&proxy.address()).base_key(base).unwrap().wait(WAIT)
 }
@@ -156,13 +159,13 @@ async fn confirmed_while_nothing_changes_and_lost_when_the_agent_stops() {
         let now = Instant::now();
         assert!(at > last && at < now && now < last + valid_for, "{:?} after {:?}", at - last, valid_for);
         // Consul adds up to a sixteenth of the wait.
-        assert!(now - at < WAIT / 8 + timeout, "{:?}", now - at);
+        assert!(now - at < WAIT / 8 + timeout + LATE, "{:?}", now - at);
         (last, valid_for) = (at, longer);
     }
     agent.pause();
     let stopped = Instant::now();
     next(&mut watch, |event| matches!(event, WatchEvent::Lost(_)).then_some(())).await;
-    assert!(stopped.elapsed() < WAIT * 17 / 16 + timeout * 2, "{:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < WAIT * 17 / 16 + timeout * 2 + LATE, "{:?}", stopped.elapsed());
     agent.resume();
     next(&mut watch, |event| {
         matches!(event, WatchEvent::Serving(identity) if identity.epoch().is_some()).then_some(())

@@ -138,7 +138,7 @@ async fn each_sign_of_life_confirms() {
         server.pause();
         let paused = Instant::now();
         follow.lost().await;
-        assert!(paused.elapsed() < Duration::from_secs(bound) + Duration::from_millis(500), "{:?}", paused.elapsed());
+        assert!(paused.elapsed() < Duration::from_secs(bound + 5), "{:?}", paused.elapsed());
         server.resume();
         follow.reset().await;
     }

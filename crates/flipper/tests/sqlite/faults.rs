@@ -122,7 +122,7 @@ fn many_waiting_writes_wait_no_longer_than_one() {
             scope.spawn(|| put(&store, "X", true).unwrap_err());
         }
     });
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]
