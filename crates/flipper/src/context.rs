@@ -17,7 +17,7 @@ mod sealed {
 /// The attributes of one check, in order: arrays, slices and vectors of `(&str, Value)` (what [`context!`](crate::context!) makes),
 /// [`Context`], and references to them; sealed.
 ///
-/// Without attributes conditions are ignored, and the bucketer decides. A repeated name counts twice, in conditions and hashes; [`Context`]
+/// Without attributes conditions are skipped, and the bucketer decides. A repeated name counts twice, in conditions and hashes; [`Context`]
 /// keeps the last one.
 ///
 /// ```

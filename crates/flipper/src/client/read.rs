@@ -63,7 +63,7 @@ impl<M> FeatureFlagClient<M> {
 
     /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
     ///
-    /// **A condition on an attribute that the context lacks is ignored**, unless flags are read [strictly](super::ClientBuilder::strict):
+    /// **A condition on an attribute that the context lacks is skipped**, unless flags are read [strictly](super::ClientBuilder::strict):
     /// pass all that the conditions name.
     ///
     /// ```

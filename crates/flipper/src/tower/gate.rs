@@ -17,7 +17,7 @@ use crate::scope::Scope;
 /// [`or_service`](Self::or_service) or [`or_response`](Self::or_response).
 ///
 /// A request with a [`Scope`] of the same flags, by a [`ScopeLayer`](super::ScopeLayer) around this, gets the scope's answer, as in the
-/// handler. Others have no attributes: **conditions are ignored**, and a flag for a few callers is on for all; the first such request is
+/// handler. Others have no attributes: **conditions are skipped**, and a flag for a few callers is on for all; the first such request is
 /// logged as a warning.
 ///
 /// ```
