@@ -178,10 +178,9 @@ fn read_only(role: &Role) {
     wait_until("the change is seen", || is_enabled(&store, "X") != before);
     role.say(&format!("{:?}", is_enabled(&store, "X")));
     role.hear();
-    if role.arguments.get(1).is_some() {
-        put(&store, "X", true).unwrap();
-        role.say(&format!("{:?}", is_enabled(&store, "X")));
-    }
+    // Now it may write.
+    put(&store, "X", true).unwrap();
+    role.say(&format!("{:?}", is_enabled(&store, "X")));
     block_on(store.close()).unwrap();
     role.say("closed");
 }

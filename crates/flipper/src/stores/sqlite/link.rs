@@ -123,13 +123,16 @@ impl File {
             return Ok(held);
         }
         drop(held);
+        let is_writer = std::ptr::eq(holder, &self.writer);
         let others = self.others.lock().clone();
         let holders = [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
         for holder in holders {
             let mut held = holder.lock();
-            if let Some(link) =
-                held.take_if(|link| self.place.look(&link.identity).is_err() && !self.place.is_missing())
-            {
+            // Within a process SQLite shares the -shm file, as its first connection opened it: one that may only read would keep the writer
+            // from writing after the file's permissions have changed.
+            let binds_writer = |link: &Link| is_writer && is_read_only(&link.connection);
+            let is_replaced = |link: &Link| self.place.look(&link.identity).is_err() && !self.place.is_missing();
+            if let Some(link) = held.take_if(|link| binds_writer(link) || is_replaced(link)) {
                 link.discard(&self.place);
             }
         }
