@@ -277,6 +277,18 @@ fn of_two_snapshot_files_the_newer_counts() {
         std::fs::copy(file(older), file("kept")).unwrap();
         redis.command(&["SET", "features/F", &record(2)]);
         kept(2);
+        // A file's age is that of the last confirmation before it. Other changes let it be written again.
+        let time = |name: &str, field: &str| -> f64 {
+            let text = std::fs::read_to_string(file(name)).unwrap();
+            let seconds = regex_lite::Regex::new(&format!(r#""{field}": ([0-9.]+)"#)).unwrap();
+            seconds.captures(&text).unwrap()[1].parse().unwrap()
+        };
+        let mut others = (1..).map(|number| redis.command(&["SET", "features/G", &record(number)]));
+        wait_until("the newer file was confirmed after the older one was written", || {
+            others.next();
+            time(newer, "synced") > time("kept", "saved")
+        });
+        drop(others);
         drop((server, end));
         redis.kill();
         std::fs::copy(file("kept"), file(older)).unwrap();
