@@ -14,7 +14,7 @@ use flipper::{
 };
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyList, PyString};
 
 use crate::calls::call;
 use crate::errors::{OrRaise, uncopied};
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries of a forked process to open the store again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// So many names become objects of Python at once.
+const PAGE: usize = 1000;
 
 /// A method was replaced on an object, for good.
 const REPLACED: u8 = 1;
@@ -310,9 +313,17 @@ impl Flags {
         name.to_cow().is_ok_and(|name| self.read().is_some_and(|client| client.exists(&name)))
     }
 
-    /// The names of all flags, in order.
-    fn names(&self) -> Vec<String> {
-        self.read().into_iter().flat_map(|client| client.list()).map(|flag| flag.name().to_owned()).collect()
+    /// The names of all flags, in order. Other threads of Python run in between.
+    fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let flags = || self.read().into_iter().flat_map(|client| client.list());
+        let names: Vec<_> = py.detach(|| flags().map(|flag| flag.name().to_owned()).collect());
+        let list = PyList::empty(py);
+        for page in names.chunks(PAGE) {
+            page.iter().try_for_each(|name| list.append(name))?;
+            py.detach(|| ());
+        }
+        py.detach(|| drop(names));
+        Ok(list)
     }
 
     /// Writes a flag, whatever there is under its name.
