@@ -421,7 +421,8 @@ def test_repr_names_the_store(client):
     assert repr(client.get("F")) == "FeatureFlag('F')"
 
 
-def test_other_threads_run_while_many_names_are_listed(client):
+def test_other_threads_run_while_many_names_are_listed():
+    client = FeatureFlagClient(MemoryFeatureFlagStore())
     for number in range(2000):
         client.create(str(number))
     counted, is_over = [0], threading.Event()

@@ -20,7 +20,8 @@ def refuse_values(value: Any, store: str, attribute: str, example: str) -> None:
     """Raises for what is no client, nor a fake of one: `None`, a number, a module."""
     if isinstance(value, str):
         raise TypeError(f"a {store} whose methods are replaced takes a client")
-    if type(value).__module__ == "builtins" and not hasattr(value, attribute):
+    # A bare `object()` stands for a client that is not called.
+    if type(value).__module__ == "builtins" and type(value) is not object and not hasattr(value, attribute):
         raise TypeError(f"a {store} takes a URL, or a client such as {example}, not {value!r:.99}")
 
 
