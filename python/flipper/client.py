@@ -234,11 +234,10 @@ class FeatureFlagClient(_flipper.Client):
         return f"{type(self).__name__}({self._backend!r})"
 
 
-def _is_of_driver(store: Any) -> bool:
+def _is_of_driver(store: object) -> bool:
     """Whether it is a client for which there are stores, and no store that inherits from one."""
-    kind: type = type(store)
-    modules = {base.__module__.partition(".")[0] for base in kind.__mro__}
-    return not modules.isdisjoint(_DRIVERS) and not hasattr(kind, "create")
+    modules = {base.__module__.partition(".")[0] for base in type(store).__mro__}
+    return not modules.isdisjoint(_DRIVERS) and not hasattr(type(store), "create")
 
 
 _flipper.add_checks(FeatureFlagClient, FeatureFlag)
