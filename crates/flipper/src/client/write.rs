@@ -24,7 +24,7 @@ use crate::store::FeatureFlagStore;
 const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
 
 /// A turn that is longer is not waited for: code of the program may run in it, and wait for this very write.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     /// Creates a flag, disabled without [`enabled(true)`](Create::enabled), once awaited. An existing one is `FlagExists`; see
@@ -231,9 +231,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
-        // Beyond the clock's range a day is enough.
-        let now = Instant::now();
-        let deadline = now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400));
+        let begin_timeout = || {
+            let now = Instant::now();
+            // Beyond the clock's range a day is enough.
+            now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400))
+        };
+        let mut deadline = begin_timeout();
         let mut pause = PAUSE;
         let mut announced = false;
         // Taken after the first call of the program's code, which may itself write the flag.
@@ -254,9 +257,10 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
                 let mut next = pin!(turns.take(name));
                 turn = next.as_mut().now_or_never();
                 if turn.is_none() {
-                    turn = turns.wait(name, next, LONGEST_TURN, deadline).await;
+                    turn = turns.wait(name, next, LONGEST_TURN).await;
                     if turn.is_some() {
-                        // By now another write has changed the flag.
+                        // It was not tried yet, and by now another write has changed the flag.
+                        deadline = begin_timeout();
                         known = self.known(name).await?;
                         continue;
                     }
