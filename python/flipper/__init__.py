@@ -1,34 +1,13 @@
 """Feature flags: a check reads memory, and no write is lost."""
 
-from . import decorators
+from . import contrib, decorators
 from .client import FeatureFlagClient
 from .conditions import Condition
-from .contrib import (
-    CachedFeatureFlagStore,
-    ConsulFeatureFlagStore,
-    MemoryFeatureFlagStore,
-    PostgreSQLFeatureFlagStore,
-    RedisFeatureFlagStore,
-    ReplicatedFeatureFlagStore,
-    S3FeatureFlagStore,
-    ThriftRPCFeatureFlagStore,
-)
+
+# All stores, which are listed there.
+from .contrib import *
 from .exceptions import FlagDoesNotExistError, FlipperError
 from .flag import FeatureFlag
 
-__all__ = [
-    "CachedFeatureFlagStore",
-    "Condition",
-    "ConsulFeatureFlagStore",
-    "FeatureFlag",
-    "FeatureFlagClient",
-    "FlagDoesNotExistError",
-    "FlipperError",
-    "MemoryFeatureFlagStore",
-    "PostgreSQLFeatureFlagStore",
-    "RedisFeatureFlagStore",
-    "ReplicatedFeatureFlagStore",
-    "S3FeatureFlagStore",
-    "ThriftRPCFeatureFlagStore",
-    "decorators",
-]
+__all__ = ["Condition", "FeatureFlag", "FeatureFlagClient", "FlagDoesNotExistError", "FlipperError", "decorators"]
+__all__ += contrib.__all__

@@ -15,6 +15,8 @@ from .events import EventType, FlipperEventEmitter, IEventEmitter
 from .exceptions import FlagDoesNotExistError, UnreadableFlagError
 from .flag import FeatureFlag
 
+_DRIVERS = {"boto3", "botocore", "consul", "fakeredis", "flipper_thrift", "psycopg", "redis", "valkey"}
+
 
 class FeatureFlagClient(_flipper.Client):
     """Feature flags by name, in any store.
@@ -24,8 +26,9 @@ class FeatureFlagClient(_flipper.Client):
     """
 
     def __init__(self, store: AbstractFeatureFlagStore) -> None:
-        if isinstance(store, (str, type)):
-            raise TypeError(f"a client takes a store, not a {type(store).__name__}; FeatureFlagClient.connect(url) makes one of a URL")
+        if isinstance(store, (str, type)) or _is_of_driver(store):
+            hint = "FeatureFlagClient.connect(url) makes one of a URL, a store such as RedisFeatureFlagStore one of a client"
+            raise TypeError(f"a client takes a store, not a {type(store).__name__}; {hint}")
         self._backend = store
         self._flags = store_of(store)
         if self._flags is not None:
@@ -229,6 +232,12 @@ class FeatureFlagClient(_flipper.Client):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._backend!r})"
+
+
+def _is_of_driver(store: object) -> bool:
+    """Whether it is a client for which there are stores, and no store that inherits from one."""
+    modules = {base.__module__.partition(".")[0] for base in type(store).__mro__}
+    return not modules.isdisjoint(_DRIVERS) and not hasattr(type(store), "create")
 
 
 _flipper.add_checks(FeatureFlagClient, FeatureFlag)

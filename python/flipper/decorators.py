@@ -30,6 +30,9 @@ def is_enabled(
     what it is: `async`, a generator, an asynchronous generator. Off and without `redirect`, a generator is empty.
     """
 
+    if isinstance(flags, str):
+        raise TypeError(f"is_enabled({flags!r}, ...) lacks the client, which comes first: is_enabled(client, {flags!r})")
+
     def decorator(function: F) -> F:
         kind: Any = type(function)
         if kind in (staticmethod, classmethod):

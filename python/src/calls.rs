@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
+use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -26,6 +27,18 @@ pub(crate) fn call<'py>(callable: &Bound<'py, PyAny>, arguments: &Bound<'py, PyT
     };
     std::mem::forget(unwinding);
     result
+}
+
+/// Fails in all interpreters of a process but the first. Rust has one state for all of them, and a thread that comes back to Python
+/// comes back to the first: before Python 3.12 that is a deadlock.
+pub(crate) fn in_main_interpreter(_py: Python<'_>) -> PyResult<()> {
+    // SAFETY: the thread is attached, so it has an interpreter.
+    match unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) } {
+        0 => Ok(()),
+        _ => Err(PyImportError::new_err(
+            "flipper runs in a process's main interpreter, not in subinterpreters; under mod_wsgi: WSGIApplicationGroup %{GLOBAL}",
+        )),
+    }
 }
 
 struct Sleep;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::evaluation::Clock;
 use flipper::store::{FlagTable, Health, LocalFeatureFlagStore, Precondition, Status};
@@ -14,7 +14,7 @@ use flipper::{
 };
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyList, PyString};
 
 use crate::calls::call;
 use crate::errors::{OrRaise, uncopied};
@@ -27,6 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries of a forked process to open the store again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// So long a write of the memory store is repeated.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// In which the other writer ends.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// So many names become objects of Python at once.
+const PAGE: usize = 1000;
 
 /// A method was replaced on an object, for good.
 const REPLACED: u8 = 1;
@@ -213,9 +221,11 @@ impl Flags {
     #[pyo3(signature = (now = None))]
     fn memory(now: Option<f64>) -> Self {
         let store = MemoryFeatureFlagStore::new();
+        // `update` tries again.
+        let builder = FeatureFlagClient::builder().write_timeout(Duration::ZERO);
         let client = match now {
-            Some(now) => FeatureFlagClient::builder().clock(Fixed(now)).build(store.clone()),
-            None => FeatureFlagClient::new(store.clone()),
+            Some(now) => builder.clock(Fixed(now)).build(store.clone()),
+            None => builder.build(store.clone()),
         };
         let served = Served { client: client.into(), table: store.table().clone() };
         Self::new(served, None, Some(store), "Memory".to_owned())
@@ -310,9 +320,17 @@ impl Flags {
         name.to_cow().is_ok_and(|name| self.read().is_some_and(|client| client.exists(&name)))
     }
 
-    /// The names of all flags, in order.
-    fn names(&self) -> Vec<String> {
-        self.read().into_iter().flat_map(|client| client.list()).map(|flag| flag.name().to_owned()).collect()
+    /// The names of all flags, in order. Other threads of Python run in between.
+    fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let flags = || self.read().into_iter().flat_map(|client| client.list());
+        let names: Vec<_> = py.detach(|| flags().map(|flag| flag.name().to_owned()).collect());
+        let list = PyList::empty(py);
+        for page in names.chunks(PAGE) {
+            page.iter().try_for_each(|name| list.append(name))?;
+            py.detach(|| ());
+        }
+        py.detach(|| drop(names));
+        Ok(list)
     }
 
     /// Writes a flag, whatever there is under its name.
@@ -337,8 +355,9 @@ impl Flags {
     fn update(&self, py: Python<'_>, name: &str, change: &Bound<'_, PyAny>) -> PyResult<()> {
         let change = change.as_unbound();
         let client = self.own(py)?;
+        let deadline = Instant::now() + WRITE_TIMEOUT;
         let mut raised = None;
-        let written = self.write(py, || {
+        let mut write = || {
             client.update(name, |record| {
                 let changed = Python::attach(|py| {
                     let (text, objects): Flag =
@@ -358,7 +377,16 @@ impl Flags {
                 }
                 Ok(())
             })
-        });
+        };
+        let mut written = self.write(py, &mut write);
+        // With a new turn of Python's lock the change is made without a break.
+        while self.memory.is_some()
+            && written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict)
+            && Instant::now() < deadline
+        {
+            py.detach(|| thread::sleep(PAUSE));
+            written = self.write(py, &mut write);
+        }
         match raised {
             Some(error) => Err(error),
             None => written.or_raise(py),

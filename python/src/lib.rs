@@ -27,7 +27,8 @@ mod _flipper {
     use pyo3::prelude::*;
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::calls::in_main_interpreter(module.py())?;
         crate::forks::count();
         Ok(())
     }

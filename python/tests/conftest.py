@@ -1,5 +1,7 @@
 import pytest
 
+pytest.register_assert_rewrite("every_store")
+
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 
 

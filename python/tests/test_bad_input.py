@@ -4,14 +4,20 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
+from unittest import mock
 
+import pytest
 import servers
+
+import flipper
 
 SWEEP = Path(__file__).with_name("sweep.py")
 ORIGINAL = Path(os.environ.get("FLIPPER_PYTHON", Path(__file__).parents[2] / ".cache/python/bin/python"))
 
 URL = "a text is the URL of a store"
+CLIENT = "what is no client, nor a fake of one, is refused at once"
 NAME = "a flag's name is a str, and text in UTF-8; the original's memory store takes any key of a dict, and no other of its stores does"
 RULE = "a rule that cannot be stored is refused at once; the original's memory store keeps it, and the next check raises"
 DATA = "client data is a dict; the original's memory store takes anything, and fails at the next change"
@@ -26,8 +32,9 @@ DIFFERENCES = {
     "BucketerFactory.create(V)": {"InvalidBucketerTypeError": "a missing type is like one that is not supported"},
     "PercentageFactory.create(V)": {"InvalidPercentageTypeError": "the same"},
     "CachedFeatureFlagStore(store, V)": {"TypeError": "a size is checked when it is given", "ValueError": "the same"},
-    "RedisFeatureFlagStore(V).get('A')": {"InvalidInputError": URL, "UnicodeEncodeError": URL},
-    "ThriftRPCFeatureFlagStore(V).get('A')": {"InvalidInputError": URL, "UnicodeEncodeError": URL},
+    "RedisFeatureFlagStore(V).get('A')": {"InvalidInputError": URL, "UnicodeEncodeError": URL, "TypeError": CLIENT},
+    "ThriftRPCFeatureFlagStore(V).get('A')": {"InvalidInputError": URL, "UnicodeEncodeError": URL, "TypeError": CLIENT},
+    "decorators.is_enabled(V, 'A')(int)(1)": {"TypeError": "a text in the place of the client is refused at once"},
     "client.create(V)": {"TypeError": NAME, "InvalidInputError": NAME},
     "client.create('B', client_data=V)": {"InvalidInputError": DATA},
     "client.add_condition('A', V)": {"AttributeError": RULE, "UnreadableFlagError": RULE},
@@ -88,3 +95,39 @@ def test_wrong_values_raise_as_in_the_original():
     assert not unlisted, "\n".join(unlisted)
     stale = {(call, name) for call, names in DIFFERENCES.items() for name in names} - used
     assert not stale
+
+
+def test_what_takes_the_place_of_a_store_or_a_client():
+    redis, openfeature = servers.package("redis"), servers.package("flipper.openfeature")
+    store = flipper.MemoryFeatureFlagStore()
+    for wrong, says in [
+        (lambda: flipper.FeatureFlagClient(redis.Redis()), "RedisFeatureFlagStore"),
+        (lambda: flipper.FeatureFlagClient(redis.RedisCluster), r"connect\(url\)"),
+        (lambda: flipper.RedisFeatureFlagStore(None), r"redis\.Redis\(\), not None"),
+        (lambda: flipper.RedisFeatureFlagStore(redis), "not <module 'redis'"),
+        (lambda: flipper.ConsulFeatureFlagStore(8500), r"consul\.Consul\(\), not 8500"),
+        (lambda: flipper.ThriftRPCFeatureFlagStore({}), r"Client\(protocol\), not {}"),
+        (lambda: flipper.CachedFeatureFlagStore(store, ttl="900"), "such as 900"),
+        (lambda: flipper.decorators.is_enabled("F", flipper.FeatureFlagClient(store)), r"is_enabled\(client, 'F'\)"),
+        (lambda: openfeature.FlipperProvider("redis://x"), r"connect\(url\)"),
+    ]:
+        with pytest.raises(TypeError, match=says):
+            wrong()
+    with pytest.raises(ValueError, match="nan"):
+        flipper.CachedFeatureFlagStore(store, expiration=float("nan"))
+
+
+def test_what_looks_like_a_store_or_a_client_is_one():
+    class Store(servers.package("redis").Redis):
+        create = set_meta = None
+
+    class Later:
+        """As a client that is made by `init_app`."""
+
+        def __getattr__(self, name):
+            raise AttributeError(name)
+
+    for store in (Store(), Later(), mock.MagicMock(), types.SimpleNamespace(get=lambda name: None)):
+        flipper.FeatureFlagClient(store)
+    for client in (Later(), mock.MagicMock(), {}):
+        flipper.RedisFeatureFlagStore(client)

@@ -1,7 +1,10 @@
 """The client, on a store of the library and on one in Python: what it returns, raises and announces."""
 
 import copy
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -416,3 +419,45 @@ def test_a_subclass_with_its_own_arguments():
 def test_repr_names_the_store(client):
     assert repr(client).startswith("FeatureFlagClient(")
     assert repr(client.get("F")) == "FeatureFlag('F')"
+
+
+def test_other_threads_run_while_many_names_are_listed():
+    client = FeatureFlagClient(MemoryFeatureFlagStore())
+    for number in range(2000):
+        client.create(str(number))
+    counted, is_over = [0], threading.Event()
+
+    def count():
+        while not is_over.is_set():
+            counted[0] += 1
+            time.sleep(0)
+
+    interval = sys.getswitchinterval()
+    counter = threading.Thread(target=count)
+    try:
+        # So the list itself must let the other thread run.
+        sys.setswitchinterval(600)
+        counter.start()
+        begin, deadline = counted[0], time.monotonic() + 60
+        while counted[0] == begin and time.monotonic() < deadline:
+            assert len(client._flags.names()) == 2000
+        assert counted[0] > begin
+    finally:
+        sys.setswitchinterval(interval)
+        is_over.set()
+        counter.join()
+
+
+def test_a_subinterpreter_is_refused():
+    program = """
+import flipper
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+other = interpreters.create()
+interpreters.run_string(other, "try: import flipper\\nexcept ImportError as error: print(error, flush=True)")
+interpreters.destroy(other)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert "subinterpreters" in ran.stdout and ran.returncode == 0, ran

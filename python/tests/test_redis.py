@@ -5,19 +5,14 @@ import logging
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
-from flipper import (
-    Condition,
-    FeatureFlagClient,
-    FlagDoesNotExistError,
-    MemoryFeatureFlagStore,
-    RedisFeatureFlagStore,
-)
-from flipper.contrib.native import NativeFeatureFlagStore
+from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore, RedisFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidInputError, UnreadableFlagError
+from every_store import is_served, use
 from servers import free_port, package, redis_server, wait_until
 
 redis = package("redis")
@@ -47,36 +42,6 @@ def fake():
     return fakeredis.FakeStrictRedis(server=fakeredis.FakeServer())
 
 
-def is_served(store):
-    return isinstance(store, NativeFeatureFlagStore)
-
-
-def use(store):
-    """What every store must do."""
-    client = FeatureFlagClient(store)
-    assert not client.is_enabled("F") and not client.exists("F")
-    with pytest.raises(FlagDoesNotExistError):
-        client.enable("F")
-    client.create("F", client_data={"a": 1})
-    client.enable("F")
-    client.set_client_data("F", {"b": 2})
-    client.add_condition("F", Condition(plan="pro"))
-    assert client.is_enabled("F") and client.is_enabled("F", plan="pro") and not client.is_enabled("F", plan="free")
-    assert client.get_client_data("F") == {"a": 1, "b": 2}
-    client.create("G")
-    assert [flag.name for flag in client.list()] == ["F", "G"]
-    assert [item.feature_name for item in store.list(limit=1, offset=1)] == ["G"]
-    with pytest.raises(FlagDoesNotExistError):
-        store.set_meta("NONE", FeatureFlagStoreMeta(1))
-    with pytest.raises(TypeError):
-        store.create(1)
-    store.set("H", True)
-    assert store.get("H").is_enabled()
-    store.delete("NONE")
-    client.destroy("F")
-    assert not client.exists("F") and store.get("F") is None
-
-
 def test_a_client_is_served(server, base_key):
     store = RedisFeatureFlagStore(redis.StrictRedis(host="localhost", port=server.port, db=0), base_key=base_key)
     assert is_served(store) and isinstance(store, RedisFeatureFlagStore)
@@ -88,7 +53,7 @@ def test_a_url(server, base_key):
     store = RedisFeatureFlagStore(f"redis://localhost:{server.port}?base_key={base_key}")
     assert is_served(store) and store.base_key == base_key
     use(store)
-    assert RedisFeatureFlagStore(f"redis://localhost:{server.port}", base_key=base_key).get("H").is_enabled()
+    assert RedisFeatureFlagStore(f"redis://localhost:{server.port}", base_key=base_key).get("G") is not None
     with pytest.raises(InvalidInputError):
         RedisFeatureFlagStore("redis:nowhere")
 
@@ -126,6 +91,43 @@ def test_no_change_of_several_writers_is_lost(server, base_key):
     for thread in threads:
         thread.join()
     wait_until(lambda: len(clients[0].get_client_data("F")) == 100)
+
+
+def test_the_threads_of_a_process_take_turns(server, raw, base_key):
+    client = FeatureFlagClient(RedisFeatureFlagStore(redis.Redis(port=server.port), base_key))
+    client.create("F")
+
+    def scripts():
+        return raw.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+    def merge(index):
+        for number in range(4):
+            client.set_client_data("F", {f"{index}-{number}": 1})
+
+    before = scripts()
+    with ThreadPoolExecutor(50) as threads:
+        [*threads.map(merge, range(50))]
+    assert len(client.get_client_data("F")) == 200
+    assert scripts() - before == 200, "a write met another one"
+
+
+def test_a_flag_with_too_much_client_data_can_be_changed(server, raw, base_key):
+    large = {"a": "x" * (300 << 10)}
+    raw.set(f"{base_key}/F", FeatureFlagStoreItem("F", True, FeatureFlagStoreMeta(1, large)).serialize())
+    client = FeatureFlagClient(RedisFeatureFlagStore(raw, base_key))
+    assert client.is_enabled("F")
+    client.disable("F")
+    client.add_condition("F", Condition(plan="pro"))
+    assert not client.is_enabled("F") and client.get_client_data("F") == large
+    with pytest.raises(InvalidInputError, match="262144"):
+        client.set_client_data("F", {"b": 1})
+    client.set_client_data("F", {"a": "x" * (299 << 10)})
+    client.set_client_data("F", {"a": 1})
+    client.set_client_data("F", {"b": 1})
+    raw.set(f"{base_key}/G", FeatureFlagStoreItem("G", True, FeatureFlagStoreMeta(1, large)).serialize())
+    wait_until(lambda: client.exists("G"))
+    client.destroy("G")
+    assert not raw.exists(f"{base_key}/G")
 
 
 class Subclass(RedisFeatureFlagStore):

@@ -3,17 +3,10 @@
 import threading
 
 import pytest
-from flipper import (
-    Condition,
-    FeatureFlagClient,
-    FlagDoesNotExistError,
-    MemoryFeatureFlagStore,
-    ThriftRPCFeatureFlagStore,
-)
-from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
-from flipper.contrib.native import NativeFeatureFlagStore
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore, ThriftRPCFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.exceptions import InvalidInputError
+from every_store import is_served, use
 from servers import flipper_serve, free_port, package, wait_until
 
 package("thrift")
@@ -35,35 +28,6 @@ def client_of(port, transport=TTransport.TBufferedTransport, protocol=TBinaryPro
     if opens:
         transport.open()
     return FeatureFlagStore.Client(protocol(transport))
-
-
-def is_served(store):
-    return isinstance(store, NativeFeatureFlagStore)
-
-
-def use(store):
-    """What every store must do."""
-    client = FeatureFlagClient(store)
-    assert not client.is_enabled("F") and not client.exists("F")
-    with pytest.raises(FlagDoesNotExistError):
-        client.enable("F")
-    client.create("F", client_data={"a": 1})
-    client.enable("F")
-    client.set_client_data("F", {"b": 2})
-    client.add_condition("F", Condition(plan="pro", age__gte=18))
-    client.set_bucketer("F", ConsistentHashPercentageBucketer(percentage=Percentage(1.0)))
-    assert client.is_enabled("F", plan="pro", age=18) and not client.is_enabled("F", age=17)
-    assert client.get_client_data("F") == {"a": 1, "b": 2}
-    client.create("G")
-    assert [flag.name for flag in client.list()] == ["F", "G"]
-    assert [item.feature_name for item in store.list(limit=1, offset=1)] == ["G"]
-    with pytest.raises(FlagDoesNotExistError):
-        store.set_meta("NONE", FeatureFlagStoreMeta(1))
-    store.set("H", True)
-    assert store.get("H").is_enabled()
-    store.delete("NONE")
-    client.destroy("F")
-    assert not client.exists("F") and store.get("F") is None
 
 
 @pytest.mark.parametrize("opens", [True, False])

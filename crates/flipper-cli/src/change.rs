@@ -42,8 +42,9 @@ async fn edited(
         Ok(())
     };
     let done = if dry_run {
-        let mut record = FlagRecord::clone(&*store.record(name).await?);
-        edit(&mut record).and_then(|()| record.validate())
+        let before = store.record(name).await?;
+        let mut record = FlagRecord::clone(&before);
+        edit(&mut record).and_then(|()| record.validate_change(&before))
     } else {
         store.client().update(name, edit).await.map(drop)
     };

@@ -107,6 +107,7 @@ mod table;
 pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
+mod turns;
 mod url;
 mod warn_once;
 mod wrappers;

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any
 
 from .interface import AbstractFeatureFlagStore, change_flag
@@ -22,6 +23,10 @@ class ExpiringCache:
     def __init__(self, size: int, ttl: float | None) -> None:
         if size < 1:
             raise ValueError("a cache has room for at least one value")
+        if ttl is not None and not isinstance(ttl, Real):
+            raise TypeError(f"a ttl is a number of seconds, such as 900, or None for ever, not {ttl!r}")
+        if ttl != ttl:
+            raise ValueError("a ttl is a number of seconds, not nan")
         self._size = size
         self._ttl = ttl
         self._entries: OrderedDict[str, tuple[Any, float]] = OrderedDict()

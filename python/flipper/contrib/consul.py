@@ -15,6 +15,7 @@ from flipper import _flipper
 from flipper.exceptions import FlipperError, InvalidInputError
 
 from ._clients import consul as clients
+from ._clients import refuse_values
 from .native import ClientFeatureFlagStore, NativeFeatureFlagStore, serve
 from .storage import FeatureFlagStoreItem
 
@@ -36,8 +37,7 @@ class ConsulFeatureFlagStore(ClientFeatureFlagStore):
     """
 
     def __init__(self, consul: Any, base_key: str = BASE_KEY) -> None:
-        if isinstance(consul, str):
-            raise TypeError("a ConsulFeatureFlagStore whose methods are replaced takes a client")
+        refuse_values(consul, "ConsulFeatureFlagStore", "kv", "consul.Consul()")
         clients.refuse_asyncio(consul)
         self._consul = consul
         self.base_key = base_key

@@ -17,6 +17,7 @@ from flipper.exceptions import (
 )
 
 from ._clients import redis as clients
+from ._clients import refuse_values
 from .native import ClientFeatureFlagStore, NativeFeatureFlagStore, serve
 from .storage import FeatureFlagStoreItem
 from .util.iter import batchify
@@ -42,8 +43,7 @@ class RedisFeatureFlagStore(ClientFeatureFlagStore):
         base_key: str = BASE_KEY,
         list_method_batch_size: int = DEFAULT_LIST_METHOD_BATCH_SIZE,
     ) -> None:
-        if isinstance(redis, str):
-            raise TypeError("a RedisFeatureFlagStore whose methods are replaced takes a client")
+        refuse_values(redis, "RedisFeatureFlagStore", "get", "redis.Redis()")
         clients.refuse_asyncio(redis)
         self._redis = redis
         self.base_key = base_key

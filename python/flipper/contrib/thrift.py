@@ -13,6 +13,7 @@ from flipper.bucketing import BucketerFactory
 from flipper.conditions import Condition
 from flipper.exceptions import FlagDoesNotExistError, InvalidInputError
 
+from ._clients import refuse_values
 from ._clients import thrift as clients
 from .native import ClientFeatureFlagStore, NativeFeatureFlagStore, serve
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
@@ -31,8 +32,7 @@ class ThriftRPCFeatureFlagStore(ClientFeatureFlagStore):
     """
 
     def __init__(self, client: Any, ttypes: Any = None) -> None:
-        if isinstance(client, str):
-            raise TypeError("a ThriftRPCFeatureFlagStore whose methods are replaced takes a client")
+        refuse_values(client, "ThriftRPCFeatureFlagStore", "Get", "FeatureFlagStore.Client(protocol)")
         self._client = client
         self._ttypes = _types() if ttypes is None else ttypes
         # A client has one connection, and the answers on it are in order.

@@ -57,6 +57,8 @@ class FlipperProvider(AbstractProvider):
         poll_seconds: float = 1.0,
     ) -> None:
         super().__init__()
+        if not isinstance(features, (FeatureFlagClient, AsyncFeatureFlagClient)):
+            raise TypeError(f"a provider takes a client, such as FeatureFlagClient.connect(url), not a {type(features).__name__}")
         self._client = features.sync if isinstance(features, AsyncFeatureFlagClient) else features
         self._targeting_key = targeting_key
         self._poll_seconds = poll_seconds

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use super::{ConsistentHashPercentageBucketer, NO_OP, PercentageBucketer, SaltedPercentageBucketer, TYPE};
 use crate::context::Attributes;
 use crate::guard::{guarded, guarded_or};
 use crate::json::Object;
-use crate::lock::RwLock;
 use crate::{Error, Result};
 
 /// A bucketer of your own; see [`register_bucketer`].
@@ -23,7 +24,8 @@ pub trait CustomBucketer: Debug + Send + Sync + 'static {
 
 type Factory = Arc<dyn Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + Sync>;
 
-static FACTORIES: RwLock<BTreeMap<String, Factory>> = RwLock::new(BTreeMap::new());
+/// No lock, which a fork could leave held.
+static FACTORIES: ArcSwapOption<BTreeMap<String, Factory>> = ArcSwapOption::const_empty();
 
 /// Registers a type of bucketers in this process. Do it before the first client is made: until then a stored flag of this type is
 /// `Corrupt`. The factory receives the stored fields, the type included.
@@ -68,12 +70,20 @@ pub fn register_bucketer(
     factory: impl Fn(&Object) -> Result<Arc<dyn CustomBucketer>> + Send + Sync + 'static,
 ) -> Result<()> {
     let own = [NO_OP, PercentageBucketer::TYPE, ConsistentHashPercentageBucketer::TYPE, SaltedPercentageBucketer::TYPE];
-    let mut factories = FACTORIES.write();
-    if own.contains(&type_name) || factories.contains_key(type_name) {
-        return Err(Error::invalid_input(format!("bucketer type {type_name:?} is registered already")));
+    let factory: Factory = Arc::new(factory);
+    let mut is_new = false;
+    FACTORIES.rcu(|known| {
+        let mut factories = known.as_deref().cloned().unwrap_or_default();
+        is_new = !own.contains(&type_name) && !factories.contains_key(type_name);
+        if is_new {
+            factories.insert(type_name.to_owned(), factory.clone());
+        }
+        Some(Arc::new(factories))
+    });
+    match is_new {
+        true => Ok(()),
+        false => Err(Error::invalid_input(format!("bucketer type {type_name:?} is registered already"))),
     }
-    factories.insert(type_name.to_owned(), Arc::new(factory));
-    Ok(())
 }
 
 pub(crate) fn ask(bucketer: &dyn CustomBucketer, flag_name: &str, attributes: &dyn Attributes) -> bool {
@@ -82,7 +92,7 @@ pub(crate) fn ask(bucketer: &dyn CustomBucketer, flag_name: &str, attributes: &d
 }
 
 pub(super) fn from_json(type_name: &str, fields: &Object) -> Result<Arc<dyn CustomBucketer>> {
-    let factory = FACTORIES.read().get(type_name).cloned();
+    let factory = FACTORIES.load().as_ref().and_then(|factories| factories.get(type_name)).cloned();
     let factory = factory.ok_or_else(|| Error::corrupt(format!("bucketer {TYPE} {type_name:?} is unknown")))?;
     let made =
         guarded(|| factory(fields)).unwrap_or_else(|panic| Err(Error::corrupt(format!("factory panicked: {panic}"))));

@@ -19,8 +19,10 @@ use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 use crate::evaluation::Environment;
 use crate::events::{Subscriber, Subscribers, Subscription};
 use crate::guard::Guarded;
+use crate::state::Updates;
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::table::FlagTable;
+use crate::turns::Turns;
 use crate::wrappers::MirroredFeatureFlagStore;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,6 +69,8 @@ struct Core {
     environment: Environment,
     write_timeout: Duration,
     strict: bool,
+    /// `None` if only this process has the flags: a write takes no time, and a turn would be longer.
+    turns: Option<Turns>,
 }
 
 impl FeatureFlagClient<Local> {
@@ -201,19 +205,20 @@ impl ClientBuilder {
         if self.strict {
             mode.table.read_strictly();
         }
-        FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()))), mode }
+        let turns = (store.status().updates != Updates::Local).then(Turns::default);
+        FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()), turns)), mode }
     }
 
     /// The client; see [`FeatureFlagClient::remote`].
     #[must_use]
     pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
-        FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None)), mode: Remote(()) }
+        FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None, Some(Turns::default()))), mode: Remote(()) }
     }
 
-    fn core(self, store: Arc<dyn FeatureFlagStore>, table: Option<Arc<FlagTable>>) -> Core {
+    fn core(self, store: Arc<dyn FeatureFlagStore>, table: Option<Arc<FlagTable>>, turns: Option<Turns>) -> Core {
         let Self { clock, random, write_timeout, strict } = self;
         let environment = Environment { clock, random };
-        Core { store, table, subscribers: Arc::default(), environment, write_timeout, strict }
+        Core { store, table, subscribers: Arc::default(), environment, write_timeout, strict, turns }
     }
 }
 

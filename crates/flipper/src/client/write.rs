@@ -1,8 +1,10 @@
 //! Writes: each reads the flag, changes it, and puts it if it is unchanged, until that succeeds.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use serde::Serialize;
 
 use super::warnings::{warn_of_conditions, warn_of_python};
@@ -20,6 +22,9 @@ use crate::store::FeatureFlagStore;
 
 /// After a conflict.
 const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
+
+/// A turn that is longer is not waited for: code of the program may run in it, and wait for this very write.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     /// Creates a flag, disabled without [`enabled(true)`](Create::enabled), once awaited. An existing one is `FlagExists`; see
@@ -210,7 +215,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             // The key is the flag's name; the one in the stored text may be another flag's.
             record.set_name(name);
             let verb = change(&mut record)?;
-            record.validate()?;
+            record.validate_change(before)?;
             check_bucketer(before, &record)?;
             Ok((verb, Some(record)))
         })
@@ -226,11 +231,16 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
-        // Beyond the clock's range a day is enough.
-        let now = Instant::now();
-        let deadline = now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400));
+        let begin_timeout = || {
+            let now = Instant::now();
+            // Beyond the clock's range a day is enough.
+            now.checked_add(core.write_timeout).unwrap_or(now + Duration::from_secs(86_400))
+        };
+        let mut deadline = begin_timeout();
         let mut pause = PAUSE;
         let mut announced = false;
+        // Taken after the first call of the program's code, which may itself write the flag.
+        let mut turn = None;
         // Memory usually suffices, and saves a call; if it is old, the put is a conflict.
         let mut known = self.known(name).await?;
         loop {
@@ -243,6 +253,19 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             if !std::mem::replace(&mut announced, true) {
                 core.subscribers.pre(&event)?;
             }
+            if let (None, Some(turns)) = (&turn, &core.turns) {
+                let mut next = pin!(turns.take(name));
+                turn = next.as_mut().now_or_never();
+                if turn.is_none() {
+                    turn = turns.wait(name, next, LONGEST_TURN).await;
+                    if turn.is_some() {
+                        // It was not tried yet, and by now another write has changed the flag.
+                        deadline = begin_timeout();
+                        known = self.known(name).await?;
+                        continue;
+                    }
+                }
+            }
             if let Some(record) = &record {
                 warn_of_python(&*core.store, record);
                 warn_of_conditions(&stored, record);
@@ -254,6 +277,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             };
             match written {
                 Ok(_) => {
+                    drop(turn);
                     core.subscribers.post(&event);
                     return Ok(());
                 }

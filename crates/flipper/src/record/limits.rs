@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::{FlagRecord, conditions_to_json};
-use crate::json::MAX_DEPTH;
+use crate::json::{Json, MAX_DEPTH};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of JSON text.
@@ -20,26 +20,52 @@ impl FlagRecord {
     ///
     /// `InvalidInput` if the client data is no object or takes over 256 KiB as JSON text, or the flag nests deeper than 512.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |message: String| Err(Error::invalid_input(message).with_flag(&self.name));
         if self.client_data.as_object().is_none() {
-            return refuse(format!("client data is {}, not an object", self.client_data.type_name()));
+            return self.refuse(format!("client data is {}, not an object", self.client_data.type_name()));
         }
-        let mut size = Size(0);
-        // Does not fail.
-        let _ = write!(size, "{}", self.client_data);
-        if size.0 > MAX_CLIENT_DATA {
-            return refuse(format!("client data takes {} bytes, more than the {MAX_CLIENT_DATA} allowed", size.0));
+        let size = size(&self.client_data);
+        if size > MAX_CLIENT_DATA {
+            return self.refuse(format!("client data takes {size} bytes, more than the {MAX_CLIENT_DATA} allowed"));
         }
+        self.validate_depth()
+    }
+
+    /// As [`validate`](Self::validate), for the change of a stored flag: its client data may stay as it is, or become smaller. So whatever
+    /// another program has stored can be switched off.
+    ///
+    /// # Errors
+    ///
+    /// Those of `validate`.
+    pub fn validate_change(&self, before: &Self) -> Result<()> {
+        let (old, new) = (&before.client_data, &self.client_data);
+        if new == old || (new.as_object().is_some() && size(old) > MAX_CLIENT_DATA && size(new) <= size(old)) {
+            return self.validate_depth();
+        }
+        self.validate()
+    }
+
+    fn validate_depth(&self) -> Result<()> {
         let written =
             [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
         let deepest = written.into_iter().fold(self.client_data.depth(), usize::max);
         // `meta` and the record are two more levels.
         let depth = deepest + 2;
         if depth > MAX_DEPTH {
-            return refuse(format!("flag nests {depth} levels deep, more than the {MAX_DEPTH} allowed"));
+            return self.refuse(format!("flag nests {depth} levels deep, more than the {MAX_DEPTH} allowed"));
         }
         Ok(())
     }
+
+    fn refuse(&self, message: String) -> Result<()> {
+        Err(Error::invalid_input(message).with_flag(&self.name))
+    }
+}
+
+fn size(data: &Json) -> usize {
+    let mut size = Size(0);
+    // Does not fail.
+    let _ = write!(size, "{data}");
+    size.0
 }
 
 struct Size(usize);
@@ -82,7 +108,6 @@ fn refuse(name: &str, what: String) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Json;
 
     fn message(error: &Error, kind: ErrorKind) -> String {
         assert_eq!(error.kind(), kind);
@@ -123,6 +148,22 @@ mod tests {
         );
         // Six bytes each.
         assert!(with_data("é".repeat(fits / 6 + 1)).validate().is_err());
+    }
+
+    #[test]
+    fn client_data_that_is_stored_may_stay_or_become_smaller() {
+        let before = with_data("x".repeat(2 * MAX_CLIENT_DATA));
+        let mut after = before.clone();
+        after.set_enabled(true);
+        after.validate_change(&before).unwrap();
+        with_data("x".repeat(2 * MAX_CLIENT_DATA - 1)).validate_change(&before).unwrap();
+        assert!(with_data("x".repeat(2 * MAX_CLIENT_DATA + 1)).validate_change(&before).is_err());
+        assert!(with_data("x".repeat(MAX_CLIENT_DATA)).validate_change(&with_data("")).is_err());
+        let list = r#"{"feature_name": "F", "is_enabled": true, "meta": {"client_data": [1], "created_date": 1}}"#;
+        let list = FlagRecord::from_json(list).unwrap();
+        list.validate_change(&list).unwrap();
+        with_data("x").validate_change(&list).unwrap();
+        assert!(list.validate_change(&before).is_err());
     }
 
     #[test]

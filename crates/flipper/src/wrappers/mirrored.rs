@@ -7,7 +7,6 @@ mod order;
 mod shared;
 pub(crate) mod snapshot;
 mod task;
-mod turns;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -16,6 +16,15 @@ def is_exactly(value: Any, module: str, *names: str) -> bool:
     return loaded is not None and any(type(value) is getattr(loaded, name, None) for name in names)
 
 
+def refuse_values(value: Any, store: str, attribute: str, example: str) -> None:
+    """Raises for what is no client, nor a fake of one: `None`, a number, a module."""
+    if isinstance(value, str):
+        raise TypeError(f"a {store} whose methods are replaced takes a client")
+    # A bare `object()` stands for a client that is not called.
+    if type(value).__module__ == "builtins" and type(value) is not object and not hasattr(value, attribute):
+        raise TypeError(f"a {store} takes a URL, or a client such as {example}, not {value!r:.99}")
+
+
 def is_class(value: Any, module: str, name: str) -> bool:
     """Whether this is the class of that name."""
     loaded = sys.modules.get(module)

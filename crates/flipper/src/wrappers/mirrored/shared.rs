@@ -10,7 +10,6 @@ use super::doubt::Doubt;
 use super::health::{First, Following};
 use super::order::{Observed, Order, Outcome, Read, Sent, Verdict, Write};
 use super::snapshot::LastKnown;
-use super::turns::{Turn as WriteTurn, Turns};
 use crate::clock;
 use crate::error::Result;
 use crate::identity::Identity;
@@ -18,6 +17,7 @@ use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored, Version};
 use crate::table::{FlagTable, TableEvent};
+use crate::turns::{Turn as WriteTurn, Turns};
 
 /// For the log.
 const BY_WATCH: &str = "watch";
