@@ -131,7 +131,7 @@ pub use stores::{ConsulClient, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 pub use url::open;
-pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
+pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore, ReplicatedFeatureFlagStore};
 
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
