@@ -122,7 +122,9 @@ impl<P: FeatureFlagStore, S: FeatureFlagStore> ReplicatedFeatureFlagStore<P, S> 
 
     fn refuse_if_closed(&self) -> Result<()> {
         match *self.inner.closing.borrow() {
-            true => Err(Error::unavailable("store is closed").with_transient(false).with_store(self)),
+            true => Err(Error::unavailable("store is closed, or a replica was promoted")
+                .with_transient(false)
+                .with_store(self)),
             false => Ok(()),
         }
     }

@@ -122,14 +122,11 @@ impl<S: FeatureFlagStore> Replica<S> {
         self.change(|progress| progress.status.error = Some(why.into()));
     }
 
-    /// When the next decision about vanished flags is due.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.progress.lock().vanished.due()
-    }
-
-    pub(super) fn has_work(&self) -> bool {
+    /// When there is something to do.
+    pub(super) fn next_work(&self) -> Option<Instant> {
         let progress = self.progress.lock();
-        progress.status.comparing || !progress.status.pending.is_empty() || progress.vanished.due().is_some()
+        let at_once = progress.status.comparing || !progress.status.pending.is_empty();
+        if at_once { Some(Instant::now()) } else { progress.vanished.due() }
     }
 
     /// Copies what the replica lacks. Ends early while the primary's flags are not certain.
@@ -179,7 +176,7 @@ impl<S: FeatureFlagStore> Replica<S> {
         let there = by_name(self.store.list().await?);
         let here = by_name(primary.table().list());
         if !primary.is_live() {
-            return Err(Error::unavailable("primary was lost during the comparison").with_nothing_written(true));
+            return Err(Error::unavailable("primary was lost during the comparison"));
         }
         let differ: Vec<_> = here.values().filter(|flag| !is_same(Some(flag), there.get(&flag.name))).collect();
         let missing: Vec<_> = differ.iter().filter(|flag| !there.contains_key(&flag.name)).collect();
@@ -208,7 +205,7 @@ impl<S: FeatureFlagStore> Replica<S> {
         }
         self.change(|progress| {
             progress.status.comparing = false;
-            progress.status.refused.clear();
+            progress.status.refused.retain(|name, _| here.contains_key(name));
             progress.status.kept.retain(|name| there.contains_key(name) && !here.contains_key(name));
             for name in there.keys().filter(|name| !here.contains_key(*name)) {
                 let written_since = progress.since.get(name).is_some_and(|call| *call > before);
@@ -222,7 +219,7 @@ impl<S: FeatureFlagStore> Replica<S> {
 
     /// About flags that only the replica has.
     fn decide<P: FeatureFlagStore>(&self, primary: &MirroredFeatureFlagStore<P>) {
-        if self.due().is_none_or(|due| due > Instant::now()) {
+        if self.progress.lock().vanished.due().is_none_or(|due| due > Instant::now()) {
             return;
         }
         let left = primary.table().list().len();
@@ -272,9 +269,9 @@ impl<S: FeatureFlagStore> Replica<S> {
         let mut pause = Pause::default();
         for _ in 0..ATTEMPTS {
             let there = self.store.get(name).await?;
-            let here = primary.get(name).await.map_err(|error| error.with_nothing_written(true))?;
+            let here = primary.get(name).await?;
             if !primary.is_live() {
-                return Err(Error::unavailable("primary is away").with_nothing_written(true));
+                return Err(Error::unavailable("primary is away"));
             }
             if is_same(here.as_ref(), there.as_ref()) {
                 return Ok(None);

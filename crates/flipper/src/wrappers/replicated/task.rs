@@ -59,22 +59,18 @@ async fn replicate<P: FeatureFlagStore, S: FeatureFlagStore>(
     let mut compare_at = Instant::now() + compare_every;
     let mut was_away = false;
     loop {
-        let can_work = replica.has_work() && primary.is_live();
-        let next = match retry {
-            Some(at) => at,
-            None if can_work => replica.due().unwrap_or_else(Instant::now),
-            None => compare_at,
-        };
-        let event = {
+        // While the primary is away, its return wakes.
+        let work = replica.next_work().filter(|_| primary.is_live());
+        let next = work.map_or(compare_at, |at| at.max(retry.unwrap_or(at)).min(compare_at));
+        let mut event = {
             let timer = pin!(tokio::time::sleep_until(next.into()));
             let woken = pin!(replica.wake.notified());
             match select(changes.next(), select(woken, timer)).await {
                 Either::Left((None, _)) => return,
-                Either::Left((Some(event), _)) => Some(event),
+                Either::Left((event, _)) => event,
                 Either::Right(_) => None,
             }
         };
-        let mut event = event;
         while let Some(change) = event {
             take_in(replica, change);
             event = changes.next().now_or_never().flatten();
@@ -84,7 +80,8 @@ async fn replicate<P: FeatureFlagStore, S: FeatureFlagStore>(
             replica.must_compare();
             compare_at = now + compare_every;
         }
-        if retry.is_some_and(|at| at > now) || !replica.has_work() || !primary.is_live() {
+        let is_due = replica.next_work().is_some_and(|at| at <= Instant::now());
+        if retry.is_some_and(|at| at > now) || !is_due || !primary.is_live() {
             continue;
         }
         retry = None;
