@@ -39,6 +39,34 @@ fn serve_starts_from_a_snapshot_while_the_store_is_away() {
 }
 
 #[test]
+fn serve_keeps_a_replica_and_begins_with_it_while_the_store_is_away() {
+    let Some(mut redis) = RedisServer::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let options = ["--replica", "sqlite:copy.db"];
+    let (server, thrift, http) = start_server(home.path(), &redis.url(), &options);
+    succeed(flipper(home.path(), &thrift).args(["create", "A", "--enable"]));
+    wait_until("the replica is in step", || {
+        let metrics = ask(&http, "/metrics").1;
+        metrics.lines().any(|line| line.starts_with("flipper_replica_in_step{") && line.ends_with("} 1"))
+    });
+    assert_eq!(run(flipper(home.path(), "sqlite:copy.db").args(["check", "A"])).0, 0);
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+
+    redis.kill();
+    let (_server, thrift, http) = start_server(home.path(), &redis.url(), &options);
+    wait_until("it is ready", || ask(&http, "/readyz").0 == 200);
+    assert_eq!(run(flipper(home.path(), &thrift).args(["check", "A"])).0, 0);
+    let (code, body) = ask(&http, "/readyz?max_stale=1h");
+    assert!(code == 503 && body.contains("the flags are those of the replica Sqlite("), "{code} {body}");
+
+    let itself = run(flipper(home.path(), "sqlite:copy.db").args(["serve", "--replica", "sqlite:copy.db"]));
+    assert!(itself.0 == 2 && itself.2.contains("is the store itself"), "{itself:?}");
+    let nested = run(flipper(home.path(), "replicated:memory:|sqlite:copy.db").args(["list"]));
+    assert!(nested.0 == 2 && nested.2.contains("a command works on one store"), "{nested:?}");
+}
+
+#[test]
 fn serve_is_not_ready_without_flags() {
     let Some(mut redis) = RedisServer::start() else { return };
     let home = tempfile::tempdir().unwrap();

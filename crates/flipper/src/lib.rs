@@ -29,6 +29,7 @@
 //! | [`RedisFeatureFlagStore`] | `redis` | in Redis: a server, a cluster, or behind Sentinels |
 //! | [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
+//! | [`ReplicatedFeatureFlagStore`] | | in another store, with copies in further ones |
 //! | [`CachedFeatureFlagStore`] | | in another store, and in memory those that were asked for lately |
 //!
 //! [`FeatureFlagClient::new`] holds all flags of a store in memory, [`FeatureFlagClient::remote`] none; [choosing a store](_guide::stores)
@@ -132,7 +133,10 @@ pub use stores::{ConsulClient, ConsulFeatureFlagStore};
 #[cfg(feature = "redis")]
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 pub use url::open;
-pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
+pub use wrappers::{
+    CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore, ReplicaStatus, ReplicatedBuilder,
+    ReplicatedFeatureFlagStore,
+};
 
 #[cfg(feature = "thrift")]
 #[doc(hidden)]

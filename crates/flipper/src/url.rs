@@ -3,6 +3,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::FeatureFlagStore;
 use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
+use crate::wrappers::ReplicatedFeatureFlagStore;
 
 /// The store that a URL names. It sends nothing yet, but opens files.
 ///
@@ -11,6 +12,7 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
+/// | `replicated:URL\|URL` | [`ReplicatedFeatureFlagStore`]: the primary, then its replicas, each a URL of this table | |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; a relative or absolute path, as it stands | `sqlite` |
 ///
@@ -41,6 +43,9 @@ pub fn open(url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
 }
 
 fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    if let Some(urls) = url.strip_prefix("replicated:") {
+        return open_replicated(urls);
+    }
     match (kind.feature, url) {
         ("", "memory:") => Ok(Arc::new(MemoryFeatureFlagStore::new())),
         ("", _) => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
@@ -55,4 +60,23 @@ fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
         (feature, _) => Err(Error::new(ErrorKind::Unsupported)
             .with_message(format!("`{feature}:` needs the feature `{feature}` of `flipper-client`"))),
     }
+}
+
+/// `|` is in no URL, and percent-encoded in a password; a path must not have it.
+fn open_replicated(urls: &str) -> Result<Arc<dyn FeatureFlagStore>> {
+    let mut urls = urls.split('|').map(str::trim);
+    let (Some(primary), Some(first)) = (urls.next(), urls.next()) else {
+        return Err(Error::invalid_input(
+            "`replicated:` wants a primary and at least one replica, with `|` in between",
+        ));
+    };
+    let open_one = |url: &str| match url.starts_with("replicated:") {
+        true => Err(Error::invalid_input("a replica is no `replicated:` store: write all replicas behind the primary")),
+        false => open(url),
+    };
+    let mut store = ReplicatedFeatureFlagStore::builder(open_one(primary)?);
+    for url in std::iter::once(first).chain(urls) {
+        store = store.replica(open_one(url)?);
+    }
+    Ok(Arc::new(store.build()))
 }

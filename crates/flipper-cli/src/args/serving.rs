@@ -1,5 +1,6 @@
 //! Commands of a server, and about the command itself.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -29,6 +30,9 @@ pub(crate) struct Serve {
     /// Keeps the last known flags in this file, for a start while the store is unreachable; an SQLite store needs none
     #[arg(long, value_name = "FILE")]
     pub(crate) snapshot: Option<PathBuf>,
+    /// Copies the flags to this store too, and has its flags if the other is unreachable at the start; can be repeated
+    #[arg(long, value_name = "URL")]
+    pub(crate) replica: Vec<OsString>,
     /// Allows addresses that other machines can reach, without passwords or encryption
     #[arg(long)]
     pub(crate) listen_everywhere: bool,

@@ -24,9 +24,13 @@ pub(crate) struct Location {
     pub(crate) shown: String,
 }
 
-/// The forms of URLs, without `memory:`, which exists only within one process.
+/// The forms of URLs, without those that exist only within one process.
 pub(crate) fn forms() -> String {
-    let forms: Vec<_> = STORE_KINDS.iter().map(|kind| kind.form).filter(|form| *form != "memory:").collect();
+    let forms: Vec<_> = STORE_KINDS
+        .iter()
+        .map(|kind| kind.form)
+        .filter(|form| !form.starts_with("memory:") && !form.starts_with("replicated:"))
+        .collect();
     let (last, others) = forms.split_last().unwrap_or((&"", &[]));
     format!("a store's URL is {} or {last}", others.join(", "))
 }
@@ -62,6 +66,8 @@ impl Location {
                 "" => Err(Failure::usage("the store's URL has no path").hint("write sqlite:PATH")),
                 path => Ok(Self::file(folder.join(path))),
             },
+            ("replicated", _) => Err(Failure::usage("a command works on one store, not on replicated: ones")
+                .hint("`flipper serve --replica URL` keeps replicas, and `flipper sync` copies")),
             (_, Some(_)) => Ok(Self { kind: Kind::Remote, url: url.to_owned(), shown: shown(url, scheme) }),
             _ if scheme.len() < 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
                 let what = format!("there are no stores with URLs that begin with {scheme}:");

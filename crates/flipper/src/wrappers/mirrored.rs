@@ -110,6 +110,25 @@ impl<S: FeatureFlagStore> MirroredFeatureFlagStore<S> {
         MirrorBuilder::new(store)
     }
 
+    /// Without the whole status.
+    pub(super) fn is_live(&self) -> bool {
+        !self.inner.shared.is_forked() && self.inner.shared.is_live()
+    }
+
+    /// See [`Shared::adopt`].
+    pub(super) fn adopt(&self, flags: Vec<Stored>) -> bool {
+        self.inner.shared.adopt(flags)
+    }
+
+    /// Whether the flags are still those of [`adopt`](Self::adopt).
+    pub(super) fn is_adopted(&self) -> bool {
+        self.inner.shared.is_adopted()
+    }
+
+    pub(super) fn followed(&self) -> &S {
+        &self.inner.store
+    }
+
     fn refuse_if_closed(&self) -> Result<()> {
         match self.inner.closed.load(Ordering::Acquire) {
             true => Err(Error::unavailable("store is closed").with_transient(false).with_store(self)),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::UNIX_EPOCH;
 
-use flipper::FeatureFlagStore;
+use flipper::{FeatureFlagStore, ReplicaStatus};
 use flipper_thrift::Server;
 
 use super::ready::stale_for;
@@ -54,6 +54,32 @@ pub(super) fn text(served: &Served, server: &Server) -> String {
     let (place, epoch) = (label(identity.place()), label(identity.epoch().unwrap_or_default()));
     let store = format!("{{store=\"{place}\",epoch=\"{epoch}\"}}");
     metric("flipper_store_info", "gauge", "The store of the flags, and which start of its server.", &[(store, 1.0)]);
+    let replicas = served.replicas();
+    if !replicas.is_empty() {
+        let of = |value: fn(&ReplicaStatus) -> usize| -> Vec<_> {
+            let labels = |status: &ReplicaStatus| format!("{{replica=\"{}\"}}", label(&status.store));
+            replicas.iter().map(|status| (labels(status), value(status) as f64)).collect()
+        };
+        metric(
+            "flipper_replica_in_step",
+            "gauge",
+            "1 while the replica has all flags of the store.",
+            &of(|status| usize::from(status.is_in_step())),
+        );
+        metric(
+            "flipper_replica_pending",
+            "gauge",
+            "Flags that have not arrived yet.",
+            &of(|status| status.pending.len()),
+        );
+        metric("flipper_replica_refused", "gauge", "Flags that cannot be copied.", &of(|status| status.refused.len()));
+        metric(
+            "flipper_replica_kept",
+            "gauge",
+            "Flags that only the replica has, since too many vanished at once.",
+            &of(|status| status.kept.len()),
+        );
+    }
     metric("flipper_thrift_connections", "gauge", "Open Thrift connections.", &one(server.connections() as f64));
     let calls: Vec<_> = served
         .calls

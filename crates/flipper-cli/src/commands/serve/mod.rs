@@ -5,11 +5,9 @@ mod metrics;
 mod ready;
 mod served;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use flipper::store::LocalFeatureFlagStore;
-use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore};
+use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, ReplicatedFeatureFlagStore};
 use flipper_thrift::{Server, ServerOptions};
 
 use self::served::Served;
@@ -26,7 +24,7 @@ pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
     let mut interrupt = Interrupt::begin()?;
     #[cfg(unix)]
     allow_connections();
-    let served = Arc::new(Served::new(open(&location, args.snapshot.as_deref())?));
+    let served = Arc::new(open(&location, args)?);
 
     let options = ServerOptions::new().allow_remote(args.listen_everywhere).cached_reads(true);
     let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
@@ -73,24 +71,40 @@ fn allow_connections() {
     }
 }
 
-fn open(location: &Location, snapshot: Option<&Path>) -> Done<Arc<dyn LocalFeatureFlagStore>> {
+fn open(location: &Location, args: &Serve) -> Done<Served> {
+    let snapshot = args.snapshot.as_deref();
     if matches!(location.kind, Kind::Memory | Kind::Sqlite(_)) && snapshot.is_some() {
         return Err(Failure::usage(format!("{} needs no snapshot", location.shown)).hint("leave --snapshot out"));
     }
     let is_new = match &location.kind {
         // Thrift clients can use it until the server ends.
-        Kind::Memory => return Ok(Arc::new(MemoryFeatureFlagStore::new())),
+        Kind::Memory if args.replica.is_empty() => return Ok(Served::new(Arc::new(MemoryFeatureFlagStore::new()))),
         Kind::Sqlite(path) => !path.exists(),
         _ => false,
     };
-    let mut mirror = MirroredFeatureFlagStore::builder(Store::open(location, Purpose::New)?.inner);
+    let store = Store::open(location, Purpose::New)?.inner;
     if is_new {
         tracing::info!(store = location.shown, "created a new file, without flags");
     }
-    if let Some(file) = snapshot {
-        mirror = mirror.snapshot_file(file);
+    if args.replica.is_empty() {
+        let mut mirror = MirroredFeatureFlagStore::builder(store);
+        if let Some(file) = snapshot {
+            mirror = mirror.snapshot_file(file);
+        }
+        return Ok(Served::new(Arc::new(mirror.build())));
     }
-    Ok(Arc::new(mirror.build()))
+    let mut replicated = ReplicatedFeatureFlagStore::builder(store);
+    if let Some(file) = snapshot {
+        replicated = replicated.snapshot_file(file);
+    }
+    for url in &args.replica {
+        let replica = Location::parse(url)?;
+        if replica.url == location.url {
+            return Err(Failure::usage(format!("--replica {} is the store itself", replica.shown)));
+        }
+        replicated = replicated.replica(Store::open(&replica, Purpose::New)?.inner);
+    }
+    Ok(Served::replicated(replicated.build()))
 }
 
 /// Returns only if the flags can never become live. The library logs outages.

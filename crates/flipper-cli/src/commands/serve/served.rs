@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use flipper::store::{
     Capabilities, Check, FlagStream, Identity, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
 };
-use flipper::{FeatureFlagStore, FlagRecord, Result};
+use flipper::{FeatureFlagStore, FlagRecord, ReplicaStatus, ReplicatedFeatureFlagStore, Result};
 use futures_util::StreamExt;
 
 use super::calls::{Call, Calls};
@@ -19,11 +19,22 @@ pub(super) struct Served {
     pub(super) store: Arc<dyn LocalFeatureFlagStore>,
     ready: AtomicBool,
     pub(super) calls: Calls,
+    replicas: Option<Replicated>,
 }
+
+type Replicated = ReplicatedFeatureFlagStore<Arc<dyn FeatureFlagStore>, Arc<dyn FeatureFlagStore>>;
 
 impl Served {
     pub(super) fn new(store: Arc<dyn LocalFeatureFlagStore>) -> Self {
-        Self { store, ready: AtomicBool::new(false), calls: Calls::default() }
+        Self { store, ready: AtomicBool::new(false), calls: Calls::default(), replicas: None }
+    }
+
+    pub(super) fn replicated(store: Replicated) -> Self {
+        Self { replicas: Some(store.clone()), ..Self::new(Arc::new(store)) }
+    }
+
+    pub(super) fn replicas(&self) -> Vec<ReplicaStatus> {
+        self.replicas.as_ref().map(Replicated::replicas).unwrap_or_default()
     }
 
     /// Whether all flags have been in memory.

@@ -149,6 +149,11 @@ impl Following {
         self.turn()
     }
 
+    /// Flags of this time are held now, while the store is lost.
+    pub(super) fn adopted(&mut self, time: SystemTime) {
+        (self.since, self.confirmed) = (Some(Moment::Elsewhere(time)), Some(Moment::Elsewhere(time)));
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_some()
     }

@@ -1,7 +1,8 @@
 mod announce;
 mod reset;
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, watch};
@@ -37,7 +38,9 @@ pub(super) struct Shared {
     following: Mutex<Following>,
     pub(super) first: watch::Sender<First>,
     /// When the snapshot file was written that this process began with.
-    saved: Option<SystemTime>,
+    saved: OnceLock<SystemTime>,
+    /// Flags of another store were taken for these.
+    adopted: AtomicBool,
     turns: Turns,
     process: u32,
     /// For the log.
@@ -58,7 +61,7 @@ impl Shared {
     ) -> Self {
         let mut order = Order::default();
         let synced = last_known.as_ref().map(|known| known.synced);
-        let saved = last_known.as_ref().map(|known| known.saved);
+        let saved = last_known.as_ref().map(|known| known.saved).map_or_else(OnceLock::new, OnceLock::from);
         for flag in last_known.into_iter().flat_map(|known| known.flags) {
             order.last_known(&flag.name);
             table.replace(flag, "snapshot file");
@@ -72,6 +75,7 @@ impl Shared {
             following: Mutex::new(Following::new(synced, identity)),
             first: watch::Sender::new(First::Waiting),
             saved,
+            adopted: AtomicBool::new(false),
             turns: Turns::default(),
             process: std::process::id(),
             store,
@@ -92,6 +96,37 @@ impl Shared {
     pub(super) fn present_status(&self) -> Status {
         self.look();
         self.following.lock().status().with_corrupt(self.table.corrupt())
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.look();
+        self.following.lock().stale().is_none()
+    }
+
+    /// Flags of a store that is a copy of this one, while this one has not been reached: as those of a snapshot file, of unknown age.
+    /// Returns whether they were taken.
+    pub(super) fn adopt(&self, flags: Vec<Stored>) -> bool {
+        if self.first.borrow().has_flags() || self.following.lock().reported_loss().is_none() {
+            return false;
+        }
+        let age = SystemTime::UNIX_EPOCH;
+        {
+            let mut order = self.order.lock();
+            for flag in flags {
+                order.last_known(&flag.name);
+                self.table.replace(flag, "a replica");
+            }
+        }
+        self.following.lock().adopted(age);
+        let _ = self.saved.set(age);
+        self.adopted.store(true, Ordering::Release);
+        self.first.send_replace(First::LastKnown);
+        self.table.emit(TableEvent::Reset);
+        true
+    }
+
+    pub(super) fn is_adopted(&self) -> bool {
+        self.adopted.load(Ordering::Acquire) && !matches!(*self.first.borrow(), First::Synced)
     }
 
     /// If the store's last confirmation still holds, when to check again.

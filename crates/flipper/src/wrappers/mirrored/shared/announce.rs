@@ -88,7 +88,7 @@ impl Shared {
             self.table.emit(TableEvent::Store(About::Lost(error.kind(), reason.as_str().into())));
         }
         self.first.send_if_modified(|first| match first {
-            First::Waiting | First::Failed(..) if self.saved.is_some() => {
+            First::Waiting | First::Failed(..) if self.saved.get().is_some() => {
                 *first = First::LastKnown;
                 true
             }

@@ -80,7 +80,7 @@ impl Shared {
         read_at: Option<Instant>,
         valid_for: Option<Duration>,
     ) -> bool {
-        let (Some(saved), Some(read_at)) = (self.saved, read_at) else { return false };
+        let (Some(saved), Some(read_at)) = (self.saved.get().copied(), read_at) else { return false };
         let is_synced = matches!(*self.first.borrow(), First::Synced);
         !is_synced
             && valid_for == Some(Duration::ZERO)
