@@ -120,7 +120,7 @@ fn the_next_start_finds_what_a_crash_left() {
     put(&primary, "SAME", 1);
     put(&replica, "SAME", 1);
     let before = block_on(replica.get("SAME")).unwrap().unwrap().version;
-    let store = ReplicatedFeatureFlagStore::new(primary.clone(), replica.clone());
+    let store = ReplicatedFeatureFlagStore::new(primary, replica.clone());
     in_step(&store);
     assert_eq!(names(&replica), ["CHANGED", "MISSING", "SAME"]);
     assert_eq!((number(&replica, "CHANGED"), number(&replica, "MISSING")), (Some(2), Some(1)));
@@ -185,9 +185,7 @@ fn flags_that_vanish_at_once_stay_in_the_replica() {
 #[test]
 fn a_start_without_the_primary_has_the_flags_of_a_replica() {
     let (primary, replica) = (FailingStore::new(Memory::new()), Memory::new());
-    for store in [&replica] {
-        put(store, "F", 7);
-    }
+    put(&replica, "F", 7);
     put(&primary, "F", 8);
     primary.fail(ErrorKind::Unavailable);
     primary.disconnect();
