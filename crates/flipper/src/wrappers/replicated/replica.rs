@@ -52,6 +52,16 @@ struct Progress {
     is_source: bool,
 }
 
+impl Progress {
+    fn lacks(&mut self, name: &str) {
+        self.calls += 1;
+        self.since.insert(name.to_owned(), self.calls);
+        self.status.pending.insert(name.to_owned());
+        self.status.kept.remove(name);
+        self.vanished.remove(name);
+    }
+}
+
 impl<S: FeatureFlagStore> Replica<S> {
     pub(super) fn new(store: S) -> Self {
         let status = ReplicaStatus { store: store.to_string(), comparing: true, ..ReplicaStatus::default() };
@@ -90,11 +100,7 @@ impl<S: FeatureFlagStore> Replica<S> {
     /// `by_us`: a write of this store, whose deletions are always repeated.
     pub(super) fn lacks(&self, name: &str, by_us: bool) {
         self.change(|progress| {
-            progress.calls += 1;
-            progress.since.insert(name.to_owned(), progress.calls);
-            progress.status.pending.insert(name.to_owned());
-            progress.status.kept.remove(name);
-            progress.vanished.remove(name);
+            progress.lacks(name);
             if by_us {
                 let now = Instant::now();
                 progress.ours.retain(|_, at| now.duration_since(*at) < OURS_FOR);
@@ -223,14 +229,16 @@ impl<S: FeatureFlagStore> Replica<S> {
             return;
         }
         let left = primary.table().list().len();
-        let Some((names, may_delete)) = self.change(|progress| progress.vanished.decide(left)) else { return };
-        if may_delete {
-            names.iter().for_each(|name| self.lacks(name, false));
-        } else {
+        // At once: in between, the replica would seem to be in step.
+        self.change(|progress| {
+            let Some((names, may_delete)) = progress.vanished.decide(left) else { return };
+            if may_delete {
+                return names.iter().for_each(|name| progress.lacks(name));
+            }
             let (replica, flags) = (&self.store, names.len());
             tracing::error!(%replica, flags, left, "more than half of the flags vanished from the primary; the replica keeps them");
-            self.change(|progress| progress.status.kept.extend(names));
-        }
+            progress.status.kept.extend(names);
+        });
     }
 
     async fn copy_one<P: FeatureFlagStore>(&self, primary: &MirroredFeatureFlagStore<P>, name: String) -> Result<()> {
