@@ -77,8 +77,8 @@ impl<S: FeatureFlagStore> Replica<S> {
         self.progress.lock().is_source
     }
 
-    pub(super) fn became_source(&self) {
-        self.progress.lock().is_source = true;
+    pub(super) fn set_source(&self, is_source: bool) {
+        self.progress.lock().is_source = is_source;
     }
 
     pub(super) async fn in_step(&self) {

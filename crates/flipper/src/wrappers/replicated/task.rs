@@ -127,13 +127,14 @@ pub(super) async fn begin_with_replica<P: FeatureFlagStore, S: FeatureFlagStore>
         // The primary's flags, or why they cannot come.
         while !matches!(primary.watch().next().await, Some(WatchEvent::Reset { .. })) {
             for replica in &replicas {
-                if let Ok(flags) = replica.store.list().await
-                    && primary.adopt(flags)
-                {
-                    replica.became_source();
+                let Ok(flags) = replica.store.list().await else { continue };
+                // First: the status names it as soon as its flags are there.
+                replica.set_source(true);
+                if primary.adopt(flags) {
                     tracing::warn!(replica = %replica.store, "the primary is away, and the flags are those of a replica");
                     return;
                 }
+                replica.set_source(false);
             }
             sleep(pause.next()).await;
         }
