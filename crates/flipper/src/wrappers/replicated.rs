@@ -116,8 +116,15 @@ impl<P: FeatureFlagStore, S: FeatureFlagStore> ReplicatedFeatureFlagStore<P, S> 
             return Err(Error::invalid_input(format!("there is no replica {replica}: there are {replicas}, from 0")));
         };
         replica.copy_all(&self.inner.mirror).await?;
-        self.inner.closing.send_replace(true);
+        self.end_copying().await;
         Ok(replica.store.clone())
+    }
+
+    /// Returns when no copy is under way any more.
+    async fn end_copying(&self) {
+        self.inner.closing.send_replace(true);
+        // Each task has a receiver. A copy that hangs is dropped with its task.
+        let _ = background::within(CLOSE_WITHIN, self.inner.closing.closed()).await;
     }
 
     fn refuse_if_closed(&self) -> Result<()> {
@@ -230,7 +237,7 @@ impl<P: FeatureFlagStore, S: FeatureFlagStore> FeatureFlagStore for ReplicatedFe
         if !*self.inner.closing.borrow() && self.in_step(CLOSE_WITHIN).await.is_err() {
             tracing::warn!(store = %self, "closed before all replicas had all flags; the next start compares them");
         }
-        self.inner.closing.send_replace(true);
+        self.end_copying().await;
         let closed = self.inner.mirror.close().await;
         let replicas = join_all(self.inner.replicas.iter().map(|replica| replica.store.close())).await;
         replicas.into_iter().fold(closed, Result::and)
