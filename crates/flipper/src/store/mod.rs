@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 pub use self::local::LocalFeatureFlagStore;
 pub use self::many::FlagStream;
-#[cfg(any(feature = "sqlite", feature = "redis", feature = "consul", feature = "thrift"))]
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "consul", feature = "s3", feature = "thrift"))]
 pub(crate) use self::many::pages;
 pub(crate) use self::many::{give_up, whole};
 pub use self::polling::watch_by_polling;

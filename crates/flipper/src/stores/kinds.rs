@@ -26,7 +26,7 @@ impl StoreKind {
 }
 
 /// Every kind of store, also those that this build leaves out.
-pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, SQLITE, THRIFT];
+pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, S3, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
@@ -56,6 +56,14 @@ pub(super) const REDIS: StoreKind = StoreKind {
     parameters: &["base_key", "ca", "cert", "db", "key", "protocol", "sentinel_password", "sentinel_username"],
     secret_parameters: &["sentinel_password", "sentinel_username"],
     feature: "redis",
+};
+
+pub(super) const S3: StoreKind = StoreKind {
+    schemes: &["s3"],
+    form: "s3://BUCKET[/PREFIX][?region=REGION][&endpoint=URL]",
+    parameters: &["endpoint", "poll", "region", "unconditional_writes"],
+    secret_parameters: &[],
+    feature: "s3",
 };
 
 const SQLITE: StoreKind =
