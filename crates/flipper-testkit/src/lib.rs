@@ -14,6 +14,7 @@ mod port;
 mod process;
 pub mod python;
 pub mod redis;
+pub mod s3;
 mod relay;
 mod shared;
 mod tls;
