@@ -83,14 +83,16 @@ impl S3Server {
             return None;
         }
         // Another process may take a port before the server does.
+        let mut log = String::new();
         for _ in 0..5 {
             let dir = tempfile::tempdir().unwrap();
             let mut server = Self { process: None, dir, kind, port: free_port(), buckets: AtomicUsize::new(0) };
             if server.launch() {
                 return Some(server);
             }
+            log = fs::read_to_string(server.dir.path().join("log")).unwrap_or_default();
         }
-        panic!("{kind:?} does not start");
+        panic!("{kind:?} does not start: {log}");
     }
 
     /// The one of this kind for all tests of this process: it takes seconds to start. Killed when the process ends.
@@ -128,7 +130,18 @@ impl S3Server {
 
     /// The same with these header lines, each with its `\r\n`.
     pub fn ask_with(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
-        ask(self.port, method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.try_ask(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same, where the server may be down.
+    ///
+    /// # Errors
+    ///
+    /// Of the connection.
+    pub fn try_ask(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Reply> {
+        // moto does not check it, but deletes nothing without.
+        let key = if self.kind == Kind::Moto { "Authorization: AWS key:signature\r\n" } else { "" };
+        ask(self.port, method, path, &format!("{headers}{key}"), body)
     }
 
     /// `kill -9`.
@@ -140,10 +153,28 @@ impl S3Server {
     pub fn restart(&mut self, bucket: &str) {
         self.process = None;
         assert!(self.launch(), "the server ended");
+        self.wait_for(bucket);
+    }
+
+    fn wait_for(&self, bucket: &str) {
         wait_until("the bucket answers again", || {
-            let put = |method: &str| ask(self.port, method, &format!("/{bucket}/first"), "", b"x");
+            let put = |method: &str| self.try_ask(method, &format!("/{bucket}/first"), "", b"x");
             put("PUT").is_ok_and(|reply| reply.status == 200) && put("DELETE").is_ok_and(|reply| reply.status == 204)
         });
+    }
+
+    /// Starts it again without objects but with this bucket.
+    pub fn restart_empty(&mut self, bucket: &str) {
+        self.process = None;
+        for entry in fs::read_dir(self.dir.path()).unwrap().flatten() {
+            let _ =
+                if entry.path().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+        }
+        assert!(self.launch(), "the server ended");
+        wait_until("the bucket is made", || {
+            self.try_ask("PUT", &format!("/{bucket}"), "", b"").is_ok_and(|reply| reply.status == 200)
+        });
+        self.wait_for(bucket);
     }
 
     /// `kill -STOP`: connections stay open, and requests hang.
@@ -163,7 +194,7 @@ impl S3Server {
         let mut ended = false;
         wait_until("the server answers", || {
             ended = self.process.as_mut().is_none_or(Process::has_ended);
-            ended || ask(self.port, "GET", "/", "", b"").is_ok()
+            ended || self.try_ask("GET", "/", "", b"").is_ok()
         });
         !ended
     }
@@ -171,29 +202,46 @@ impl S3Server {
     fn command(&self) -> Command {
         let dir = self.dir.path();
         let mut command = Command::new(self.kind.program());
-        let mut port = |names: &[&str]| {
-            for name in names {
-                command.args([(*name).to_owned(), free_port().to_string()]);
-            }
-        };
         if self.kind == Kind::Moto {
             command.args(["-H", "127.0.0.1", "-p", &self.port.to_string()]);
             return command;
         }
-        port(&["-s3.port.grpc", "-master.port", "-master.port.grpc", "-volume.port", "-volume.port.grpc"]);
-        port(&["-filer.port", "-filer.port.grpc"]);
+        command.args(["server", "-master.telemetry=false"]);
+        for part in ["s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"] {
+            command.arg(format!("-{part}={}", free_port()));
+        }
+        command.args([format!("-filer.port={}", free_port()), format!("-filer.port.grpc={}", free_port())]);
         let identity = |name: &str, actions: &str| {
             let keys = format!("[{{\"accessKey\": \"{name}\", \"secretKey\": \"{SECRET}\"}}]");
             let keys = if name == "anonymous" { "[]".to_owned() } else { keys };
             format!("{{\"name\": \"{name}\", \"credentials\": {keys}, \"actions\": [{actions}]}}")
         };
         let all = "\"Admin\", \"Read\", \"List\", \"Write\"";
-        let identities = [identity(KEY, all), identity("anonymous", all), identity(READER, "\"Read\", \"List\"")].join(", ");
+        let identities =
+            [identity(KEY, all), identity("anonymous", all), identity(READER, "\"Read\", \"List\"")].join(", ");
         let config = dir.join("s3.json");
         fs::write(&config, format!("{{\"identities\": [{identities}]}}")).unwrap();
-        command.arg("server").arg("-dir").arg(dir).arg("-s3.config").arg(config);
-        command.args(["-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-filer", "-s3", "-s3.port", &self.port.to_string()]);
-        command.args(["-volume.max", "1000", "-master.volumeSizeLimitMB", "8", "-s3.port.iceberg", "0", "-s3.port.lance", "0"]);
+        command.arg("-dir").arg(dir).arg("-s3.config").arg(config);
+        command.args([
+            "-ip",
+            "127.0.0.1",
+            "-ip.bind",
+            "127.0.0.1",
+            "-filer",
+            "-s3",
+            "-s3.port",
+            &self.port.to_string(),
+        ]);
+        command.args([
+            "-volume.max",
+            "1000",
+            "-master.volumeSizeLimitMB",
+            "8",
+            "-s3.port.iceberg",
+            "0",
+            "-s3.port.lance",
+            "0",
+        ]);
         // Or a write to a bucket that does not exist makes it.
         command.arg("-s3.autoCreateBucket=false").current_dir(dir);
         command

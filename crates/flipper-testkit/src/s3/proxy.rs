@@ -109,7 +109,10 @@ fn serve(client: &TcpStream, server: u16, state: &Mutex<State>) -> io::Result<()
         from_client.read_exact(&mut body)?;
         if let Some((status, text)) = take_in(&mut lock(state), &mut head) {
             let length = text.len();
-            write!(to_client, "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nContent-Type: application/xml\r\n\r\n{text}")?;
+            write!(
+                to_client,
+                "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nContent-Type: application/xml\r\n\r\n{text}"
+            )?;
             continue;
         }
         // The older version closes the connection, and has no chunked responses.
@@ -128,7 +131,10 @@ fn serve(client: &TcpStream, server: u16, state: &Mutex<State>) -> io::Result<()
         };
         let lines: Vec<_> = answer.trim_end().split("\r\n").filter(kept).collect();
         let answer = lines.join("\r\n").replacen("HTTP/1.0", "HTTP/1.1", 1);
-        let bodiless = head.starts_with("HEAD") || [" 204 ", " 304 "].iter().any(|status| answer.split("\r\n").next().is_some_and(|line| line.contains(status)));
+        let bodiless = head.starts_with("HEAD")
+            || [" 204 ", " 304 "]
+                .iter()
+                .any(|status| answer.split("\r\n").next().is_some_and(|line| line.contains(status)));
         let length = if bodiless { String::new() } else { format!("Content-Length: {}\r\n", text.len()) };
         to_client.write_all(&[answer.as_bytes(), b"\r\n", length.as_bytes(), b"\r\n", &text].concat())?;
     }
@@ -137,7 +143,8 @@ fn serve(client: &TcpStream, server: u16, state: &Mutex<State>) -> io::Result<()
 fn take_in(state: &mut State, head: &mut String) -> Option<(u16, String)> {
     state.requests.push(head.clone());
     if state.unconditional.iter().any(|method| head.starts_with(method)) {
-        let is_condition = |line: &&str| ["if-match:", "if-none-match:"].iter().any(|name| line.to_lowercase().starts_with(name));
+        let is_condition =
+            |line: &&str| ["if-match:", "if-none-match:"].iter().any(|name| line.to_lowercase().starts_with(name));
         *head = head.split("\r\n").filter(|line| !is_condition(line)).collect::<Vec<_>>().join("\r\n");
     }
     let answer = state.answers.iter_mut().find(|answer| answer.times > 0 && head.contains(&answer.to))?;

@@ -14,7 +14,9 @@ const MERGES: usize = 50;
 fn no_merge_is_lost() {
     let Some(server) = seaweedfs() else { return };
     let bucket = server.bucket();
-    let client = || FeatureFlagClient::builder().write_timeout(Duration::from_secs(60)).build_remote(store(server.port(), &bucket));
+    let client = || {
+        FeatureFlagClient::builder().write_timeout(Duration::from_secs(60)).build_remote(store(server.port(), &bucket))
+    };
     futures_executor::block_on(async { client().create("F").await.unwrap() });
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {

@@ -69,7 +69,10 @@ async fn a_bucket_that_is_gone_is_an_outage() {
         // Its objects vanish before it does.
         match follow.next().await {
             WatchEvent::Lost(error) => break error,
-            WatchEvent::Confirmed { .. } | WatchEvent::Compared { .. } | WatchEvent::Removed { .. } | WatchEvent::Following(_) => {}
+            WatchEvent::Confirmed { .. }
+            | WatchEvent::Compared { .. }
+            | WatchEvent::Removed { .. }
+            | WatchEvent::Following(_) => {}
             other => panic!("{other:?}"),
         }
     };
@@ -124,7 +127,7 @@ async fn credentials_that_the_server_refuses() {
 async fn each_refusal_is_named() {
     let Some(server) = seaweedfs() else { return };
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
-    let store = store(proxy.port(), &bucket).timeout(Duration::from_millis(300));
+    let store = store(proxy.port(), &bucket);
     for (status, code, kind, words) in [
         (403, "RequestTimeTooSkewed", ErrorKind::Unauthorized, "clock"),
         (400, "ExpiredToken", ErrorKind::Unauthorized, "have expired"),
@@ -132,7 +135,6 @@ async fn each_refusal_is_named() {
         (400, "AuthorizationHeaderMalformed", ErrorKind::InvalidInput, "region"),
         (301, "PermanentRedirect", ErrorKind::InvalidInput, "region"),
         (404, "NoSuchBucket", ErrorKind::Unavailable, "bucket does not exist"),
-        (503, "SlowDown", ErrorKind::Unavailable, "more often than it allows"),
     ] {
         proxy.refuse("HTTP/1.1", status, code, usize::MAX);
         for error in [
@@ -146,6 +148,12 @@ async fn each_refusal_is_named() {
         }
         proxy.obey();
     }
+    proxy.refuse("HTTP/1.1", 503, "SlowDown", usize::MAX);
+    let error =
+        store.clone().timeout(Duration::from_secs(3)).put(&flag("F", true), Precondition::Any).await.unwrap_err();
+    assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::Unavailable, true), "{error:?}");
+    assert!(error.to_string().starts_with("the server is asked more often than it allows"), "{error}");
+    proxy.obey();
     // The server may have done it before it failed.
     proxy.refuse("PUT ", 500, "InternalError", 1);
     let error = store.put(&flag("F", true), Precondition::Any).await.unwrap_err();

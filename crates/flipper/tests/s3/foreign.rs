@@ -48,7 +48,8 @@ async fn rust_reads_what_python_writes() {
     assert_eq!(record.to_json(), stored.body);
     store.put(&flag("OURS", true), Precondition::Absent).await.unwrap();
     let ours = server.ask("GET", &format!("/{bucket}/OURS"), b"");
-    let kind = |head: &str| head.lines().find(|line| line.to_lowercase().starts_with("content-type")).map(str::to_owned);
+    let kind =
+        |head: &str| head.lines().find(|line| line.to_lowercase().starts_with("content-type")).map(str::to_owned);
     assert_eq!(kind(&ours.head), kind(&stored.head));
 
     python.ask(&json!(["add_condition", "F", {"plan__in": ["pro", "team"]}]));

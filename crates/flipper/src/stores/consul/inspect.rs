@@ -4,8 +4,8 @@ use hyper::header::DATE;
 
 use super::ConsulFeatureFlagStore;
 use super::agent::Agent;
-use super::kv::{Operation, Read, Transaction};
 use super::errors;
+use super::kv::{Operation, Read, Transaction};
 use crate::error::{Error, ErrorKind};
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;

@@ -1,11 +1,11 @@
 //! Each write is one transaction of the flag and the hint.
 
 use super::ConsulFeatureFlagStore;
-use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
 use super::errors;
+use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::Version;
-use crate::stores::base_key::hint_key ;
+use crate::stores::base_key::hint_key;
 
 const FRAME: usize = 1024;
 

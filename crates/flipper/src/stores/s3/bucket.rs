@@ -4,12 +4,13 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use hyper::header::{CONTENT_LENGTH, DATE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use hyper::{Method, Request, StatusCode};
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::HttpRequestBody;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::answer::Answer;
 use super::errors::{self, Refusal, unsupported};
 use super::http::{Failed, Http};
 use super::listing::{self, Page};
@@ -21,8 +22,6 @@ pub(super) const LARGEST: usize = 1 << 20;
 /// A thousand keys of the greatest length, each byte percent-encoded.
 const LARGEST_PAGE: usize = 8 << 20;
 const LARGEST_REFUSAL: usize = 64 << 10;
-/// What boto3 writes, and so the Python library.
-const BINARY: &str = "binary/octet-stream";
 const PAUSE: Pause = Pause::new(Duration::from_millis(50), Duration::from_secs(1));
 
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -56,38 +55,20 @@ pub(super) enum If {
     Differs(String),
 }
 
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    headers: HeaderMap,
-    pub(super) body: Bytes,
-    /// It was longer than asked for, and not read.
-    is_cut: bool,
-}
-
-impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    pub(super) fn etag(&self) -> Result<&str> {
-        let etag = self.header(ETAG.as_str()).filter(|etag| !etag.is_empty());
-        etag.ok_or_else(|| unsupported("the server returns no ETag, by which flags have versions"))
-    }
-
-    fn length(&self) -> u64 {
-        self.header(CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()).unwrap_or_default()
-    }
-}
-
 /// An object, as a read found it.
 pub(super) enum Found {
     Missing,
     /// It still has the ETag of the read's condition.
     Same,
-    Object { etag: String, body: Bytes },
+    Object {
+        etag: String,
+        body: Bytes,
+    },
     /// It cannot be read, unlike others.
-    Odd { etag: String, why: String },
+    Odd {
+        etag: String,
+        why: String,
+    },
 }
 
 /// How a conditional write ended.
@@ -149,9 +130,9 @@ impl Bucket {
         let answer = self.ask(&call, limit).await?;
         match answer.status {
             StatusCode::OK if answer.is_cut => {
-                Ok(Found::Odd { etag: answer.etag()?.to_owned(), why: too_large(answer.length()) })
+                Ok(Found::Odd { etag: etag_of(&answer)?.to_owned(), why: too_large(answer.length()) })
             }
-            StatusCode::OK => Ok(Found::Object { etag: answer.etag()?.to_owned(), body: answer.body }),
+            StatusCode::OK => Ok(Found::Object { etag: etag_of(&answer)?.to_owned(), body: answer.body }),
             StatusCode::NOT_MODIFIED => Ok(Found::Same),
             status => {
                 let refusal = Refusal::of(&answer);
@@ -161,7 +142,10 @@ impl Bucket {
                 if refusal.concerns_the_object()
                     && let Ok(Some(head)) = self.head(key, limit).await
                 {
-                    return Ok(Found::Odd { etag: head.etag()?.to_owned(), why: format!("the object cannot be read: {refusal}") });
+                    return Ok(Found::Odd {
+                        etag: etag_of(&head)?.to_owned(),
+                        why: format!("the object cannot be read: {refusal}"),
+                    });
                 }
                 Err(errors::of(&answer))
             }
@@ -181,7 +165,7 @@ impl Bucket {
     pub(super) async fn put(&self, key: &str, body: Bytes, when: If, limit: Duration) -> Result<Written> {
         let answer = self.write(&Call { when, body, ..Call::of(Method::PUT, key) }, limit).await?;
         Ok(match answer {
-            Some(answer) => Written::Done(Some(answer.etag()?.to_owned())),
+            Some(answer) => Written::Done(Some(etag_of(&answer)?.to_owned())),
             None => Written::Refused,
         })
     }
@@ -226,10 +210,12 @@ impl Bucket {
                 status if status.is_success() => false,
                 _ => Refusal::of(&answer).is_throttle(),
             };
-            match pause.next_before(deadline).filter(|_| again) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Ok(answer),
+            let wait = pause.next();
+            // This answer says more than a timeout.
+            if !again || Instant::now() + wait >= deadline {
+                return Ok(answer);
             }
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -274,11 +260,17 @@ impl Bucket {
             request = request.header(name, value);
         }
         if call.method == Method::PUT {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static(BINARY)).header(CONTENT_LENGTH, call.body.len());
+            // Without a type, as Python: S3 takes it for binary.
+            request = request.header(CONTENT_LENGTH, call.body.len());
         }
         let invalid = |error| Error::invalid_input("the endpoint of the bucket is no URL").with_source(error);
         request.body(HttpRequestBody::from(call.body.clone())).map_err(invalid)
     }
+}
+
+fn etag_of(answer: &Answer) -> Result<&str> {
+    let etag = answer.header(ETAG.as_str()).filter(|etag| !etag.is_empty());
+    etag.ok_or_else(|| unsupported("the server returns no ETag, by which flags have versions"))
 }
 
 pub(super) fn too_large(length: u64) -> String {

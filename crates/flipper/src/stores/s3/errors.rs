@@ -2,7 +2,7 @@ use hyper::StatusCode;
 use quick_xml::de;
 use serde::Deserialize;
 
-use super::bucket::Answer;
+use super::answer::Answer;
 use crate::error::{Error, ErrorKind};
 
 /// Characters of an answer in an error.
@@ -36,7 +36,12 @@ impl Refusal {
     pub(super) fn is_throttle(&self) -> bool {
         matches!(
             self.code.as_str(),
-            "SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "RequestLimitExceeded" | "Throttling" | "ThrottlingException"
+            "SlowDown"
+                | "ServiceUnavailable"
+                | "TooManyRequests"
+                | "RequestLimitExceeded"
+                | "Throttling"
+                | "ThrottlingException"
         ) || self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
@@ -63,7 +68,10 @@ pub(super) fn of(answer: &Answer) -> Error {
             (Unauthorized, "store refused the credentials")
         }
         "NoSuchBucket" => (Unavailable, "the bucket does not exist"),
-        "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => {
             return elsewhere(answer, refusal);
         }
         "KeyTooLongError" => (InvalidName, "the name is longer than the server takes"),
@@ -72,7 +80,9 @@ pub(super) fn of(answer: &Answer) -> Error {
         _ if refusal.is_throttle() => (Unavailable, "the server is asked more often than it allows"),
         _ => match refusal.status {
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => (Unauthorized, "the credentials do not allow this"),
-            StatusCode::NOT_FOUND => (Unavailable, "the answer is not from a server with S3's interface, or not from this one"),
+            StatusCode::NOT_FOUND => {
+                (Unavailable, "the answer is not from a server with S3's interface, or not from this one")
+            }
             StatusCode::NOT_IMPLEMENTED | StatusCode::METHOD_NOT_ALLOWED => {
                 (Unsupported, "the server does not have what this request asks for")
             }
@@ -91,7 +101,9 @@ fn elsewhere(answer: &Answer, refusal: Refusal) -> Error {
     let region = answer.header("x-amz-bucket-region").filter(|region| !region.is_empty());
     let message = match region {
         Some(region) => format!("the bucket is in the region {region}: name it by `region={region}`"),
-        None => "the bucket is in another region, or behind another endpoint: name it by `region` or `endpoint`".to_owned(),
+        None => {
+            "the bucket is in another region, or behind another endpoint: name it by `region` or `endpoint`".to_owned()
+        }
     };
     Error::invalid_input(message).with_source(refusal)
 }
@@ -99,7 +111,9 @@ fn elsewhere(answer: &Answer, refusal: Refusal) -> Error {
 /// From the driver, which is asked for credentials alone.
 pub(super) fn of_credentials(error: object_store::Error) -> Error {
     Error::new(ErrorKind::Unauthorized)
-        .with_message("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role")
+        .with_message(
+            "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role",
+        )
         .with_nothing_written(true)
         .with_transient(true)
         .with_source(error)

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
+use super::S3FeatureFlagStore;
 use super::hints::{self, Hinted, Seen};
 use super::reading::{self, Listed, PAGE, Read};
-use super::S3FeatureFlagStore;
 use crate::error::Error;
 use crate::pause::Pause;
 use crate::state::{Updates, Version, WatchEvent};
@@ -22,8 +22,14 @@ const LONGEST: Duration = Duration::from_secs(60);
 const SLOW: Duration = Duration::from_secs(10);
 
 pub(super) async fn follow(store: S3FeatureFlagStore, events: Sender<WatchEvent>, lost: bool) {
-    let mut follower =
-        Follower { store, events, lost: lost.then(String::new), following: None, known: BTreeMap::new(), seen: Seen::default() };
+    let mut follower = Follower {
+        store,
+        events,
+        lost: lost.then(String::new),
+        following: None,
+        known: BTreeMap::new(),
+        seen: Seen::default(),
+    };
     let mut pause = Pause::default();
     loop {
         let error = match follower.once(&mut pause).await {

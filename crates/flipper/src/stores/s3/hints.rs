@@ -70,7 +70,7 @@ impl Hints {
     }
 }
 
-/// After the write: a reader must find it. A failure is none of the write.
+/// After the write: a reader must find it. The write is done, whatever becomes of the hint.
 pub(super) async fn write(store: &S3FeatureFlagStore, names: &[&str]) {
     let Some(key) = store.keys.hint().filter(|_| !store.hints.forbidden.load(Ordering::Relaxed)) else { return };
     let hint = store.hints.of(names);

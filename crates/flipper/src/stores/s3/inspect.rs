@@ -38,9 +38,8 @@ async fn rights(store: &S3FeatureFlagStore) -> Check {
         Ok(true) => Check::fine("rights", "may list; the server keeps the conditions of writes"),
         Ok(false) => Check::problem("rights", "may list; the server ignores the conditions of deletions")
             .hint("`unconditional_writes=true` accepts that writers at once may undo each other's changes"),
-        Err(error) if error.kind() == ErrorKind::Unauthorized => {
-            Check::problem("rights", "may list, not delete").hint("allow `s3:PutObject` and `s3:DeleteObject` to who writes flags")
-        }
+        Err(error) if error.kind() == ErrorKind::Unauthorized => Check::problem("rights", "may list, not delete")
+            .hint("allow `s3:PutObject` and `s3:DeleteObject` to who writes flags"),
         Err(error) => Check::fault("rights", error.chain()),
     }
 }
@@ -53,7 +52,8 @@ fn clock(here: SystemTime, date: Option<&str>) -> Option<Check> {
     if apart <= SKEW {
         return Some(Check::fine("clock", "as here, within 5 s"));
     }
-    let text = format!("the server's clock is {} s {} ours", apart.as_secs(), if ahead { "ahead of" } else { "behind" });
+    let text =
+        format!("the server's clock is {} s {} ours", apart.as_secs(), if ahead { "ahead of" } else { "behind" });
     Some(Check::problem("clock", text).hint("set both by NTP; beyond 15 minutes S3 refuses all requests"))
 }
 
@@ -61,7 +61,8 @@ async fn flags(store: &S3FeatureFlagStore) -> Vec<Check> {
     match store.list().await {
         Ok(flags) => {
             let every = follow::period(store.poll, flags.len()).as_secs_f32();
-            let hint = if store.keys.hint().is_some() { ", and Flipper's own writes are seen within a second" } else { "" };
+            let hint =
+                if store.keys.hint().is_some() { ", and Flipper's own writes are seen within a second" } else { "" };
             let unreadable = flags.iter().filter(|flag| flag.record.is_err()).count();
             let finding = if unreadable == 0 { Finding::Fine } else { Finding::Problem };
             vec![

@@ -44,7 +44,8 @@ struct Contents {
 
 pub(super) fn parse(xml: &[u8]) -> Result<Page> {
     let listed: ListBucketResult = de::from_reader(xml).map_err(|error| {
-        Error::unavailable("the answer cannot be read, so it is not from a server with S3's interface").with_source(error)
+        Error::unavailable("the answer cannot be read, so it is not from a server with S3's interface")
+            .with_source(error)
     })?;
     let encoded = listed.encoding_type.as_deref() == Some("url");
     let mut objects = Vec::with_capacity(listed.contents.len());

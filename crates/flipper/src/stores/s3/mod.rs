@@ -24,6 +24,7 @@
 //!
 //! [The guide](crate::_guide::stores) says what the server must have, and what the credentials must allow.
 
+mod answer;
 mod bucket;
 mod conditions;
 mod errors;
@@ -158,7 +159,8 @@ impl S3FeatureFlagStore {
         let requester_pays = is_on(AmazonS3ConfigKey::RequestPayer);
         let http = Http::new()?;
         let driver = client.with_http_connector(http.clone()).build();
-        let driver = driver.map_err(|error| Error::invalid_input("the S3 client's settings are incomplete").with_source(error))?;
+        let driver = driver
+            .map_err(|error| Error::invalid_input("the S3 client's settings are incomplete").with_source(error))?;
         let credentials = driver.credentials().clone();
         Ok(Self {
             bucket: Arc::new(Bucket { url, region, credentials, http, signs_payload, requester_pays }),
@@ -331,7 +333,7 @@ impl FeatureFlagStore for S3FeatureFlagStore {
             Ok(())
         });
         if results.iter().any(Result::is_ok) {
-            // Its failure is none of the writes.
+            // The writes are done, whatever becomes of it.
             let _ = hint.await;
         }
         results

@@ -36,7 +36,8 @@ fn parse_with(url: &str, client: AmazonS3Builder) -> Result<S3FeatureFlagStore> 
     let client = set(client, parameters.take("region"), AmazonS3Builder::with_region);
     let poll = parameters.take("poll");
     let in_range = |time: &Duration| (Duration::from_millis(50)..=Duration::from_secs(600)).contains(time);
-    let poll = poll.map(|time| duration(&time).filter(in_range).ok_or_else(|| Error::invalid_input(POLL))).transpose()?;
+    let poll =
+        poll.map(|time| duration(&time).filter(in_range).ok_or_else(|| Error::invalid_input(POLL))).transpose()?;
     let unconditional = parameters.take_one_of("unconditional_writes", &[("true", true), ("false", false)])?;
     parts.parameters.refuse_rest(S3.parameters)?;
     let store = S3FeatureFlagStore::new(client)?.prefix(prefix)?;

@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 use super::rest::Rest;
 use super::{End, Follower};
 use crate::error::ErrorKind;
+use crate::stores::base_key::hint_key;
 use crate::stores::consul::ConsulFeatureFlagStore;
 use crate::stores::consul::errors;
 use crate::stores::consul::hints::SMALL;
-use crate::stores::base_key::hint_key;
 use crate::stores::consul::kv::{Read, Wait};
 
 impl Follower {
