@@ -2,7 +2,7 @@
 
 use flipper::store::{Precondition, WatchEvent};
 use flipper::{ErrorKind, FeatureFlagStore};
-use flipper_testkit::s3::S3Server;
+use flipper_testkit::s3::{S3Proxy, S3Server};
 use futures_util::TryStreamExt;
 
 use crate::{Follow, flag, moto, names, seaweedfs, store};
@@ -100,4 +100,26 @@ async fn an_object_that_turns_odd_is_one_corrupt_flag() {
             _ => {}
         }
     }
+}
+
+#[tokio::test]
+async fn an_object_that_may_not_be_read_is_one_corrupt_flag_and_all_of_them_an_error() {
+    let Some(server) = seaweedfs() else { return };
+    let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
+    let store = store(proxy.port(), &bucket);
+    for name in ["A", "B"] {
+        store.put(&flag(name, true), Precondition::Absent).await.unwrap();
+    }
+    let mut follow = Follow::of(&store);
+    follow.reset().await;
+    proxy.refuse(&format!("GET /{bucket}/A"), 403, "AccessDenied", usize::MAX);
+    let listed = store.list().await.unwrap();
+    assert_eq!(names(&listed), ["A", "B"]);
+    assert!(listed[0].record.as_ref().unwrap_err().reason().contains("AccessDenied") && listed[1].record.is_ok());
+    store.put(&flag("A", false), Precondition::Any).await.unwrap();
+    assert!(follow.change("A").await.0.unwrap().record.is_err());
+    proxy.refuse(&format!("GET /{bucket}/B"), 403, "AccessDenied", usize::MAX);
+    assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    store.put(&flag("B", false), Precondition::Any).await.unwrap();
+    assert_eq!(follow.lost().await.kind(), ErrorKind::Unauthorized);
 }

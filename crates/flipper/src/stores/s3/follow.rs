@@ -1,6 +1,6 @@
 //! Lists the objects with their ETags at each period, and reads those that are new or changed. Between two lists it looks for a hint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,7 +90,7 @@ impl Follower {
     /// Returns how many objects there are.
     async fn reset(&mut self, read_at: Instant) -> Result<usize, End> {
         let listed = reading::list(&self.store).await?;
-        let (count, read) = (listed.len(), reading::read_all(&self.store, listed).await?);
+        let (count, read) = (listed.len(), reading::read_all(&self.store, listed, None).await?);
         self.known = read.iter().filter_map(|(name, read)| Some((name.clone(), Known::of(read)?))).collect();
         self.send(WatchEvent::Serving(self.store.identity())).await?;
         if self.lost.take().is_some() {
@@ -133,7 +133,9 @@ impl Follower {
 
     async fn read(&mut self, changed: Vec<Listed>) -> Result<(), End> {
         let read_at = Instant::now();
-        for (name, read) in reading::read_all(&self.store, changed).await? {
+        let names: HashSet<_> = changed.iter().map(|object| &object.name).collect();
+        let readable = self.known.keys().find(|name| !names.contains(name)).cloned();
+        for (name, read) in reading::read_all(&self.store, changed, readable.as_deref()).await? {
             self.emit(name, read, read_at).await?;
         }
         Ok(())

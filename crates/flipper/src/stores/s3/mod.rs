@@ -132,7 +132,11 @@ impl S3FeatureFlagStore {
     /// encryption (the bucket can have a default one), S3 Express.
     pub fn new(client: AmazonS3Builder) -> Result<Self> {
         let value = |key| client.get_config_value(&key);
-        let is_on = |key| value(key).is_some_and(|value| value == "true");
+        // As the driver reads the environment.
+        let is_on = |key| {
+            let value = value(key).map(|value| value.to_ascii_lowercase());
+            value.is_some_and(|value| matches!(value.as_str(), "1" | "true" | "on" | "yes" | "y" | "requester"))
+        };
         let encryption = "aws_server_side_encryption".parse().ok().and_then(value);
         for (is_set, what) in [
             (is_on(AmazonS3ConfigKey::SkipSignature), "anonymous access"),
@@ -298,7 +302,7 @@ impl FeatureFlagStore for S3FeatureFlagStore {
     async fn list(&self) -> Result<Vec<Stored>> {
         let list = self.run(|store| async move {
             let listed = reading::list(&store).await?;
-            Ok(reading::flags(reading::read_all(&store, listed).await?))
+            Ok(reading::flags(reading::read_all(&store, listed, None).await?))
         });
         let mut flags = list.await?;
         flags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -343,7 +347,7 @@ impl FeatureFlagStore for S3FeatureFlagStore {
         pages(None, move |after: Option<String>| {
             self.run(|store| async move {
                 let (listed, next) = reading::list_page(&store, after.as_deref()).await?;
-                Ok((reading::flags(reading::read_all(&store, listed).await?), next.map(Some)))
+                Ok((reading::flags(reading::read_all(&store, listed, None).await?), next.map(Some)))
             })
         })
     }

@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::bucket::{Found, If, LARGEST, too_large};
 use super::listing::Object;
 use super::{S3FeatureFlagStore, version};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
 use crate::stores::base_key::is_ours;
@@ -73,6 +73,9 @@ pub(super) async fn list_page(
             None => store.warn_of_key(&key),
         }
     }
+    if page.next.is_some() && page.next.as_deref() == after {
+        return Err(Error::unavailable("the server's list does not go on"));
+    }
     Ok((listed, page.next))
 }
 
@@ -86,13 +89,43 @@ pub(super) async fn list(store: &S3FeatureFlagStore) -> Result<Vec<Listed>> {
     Ok(all)
 }
 
-/// In any order.
-pub(super) async fn read_all(store: &S3FeatureFlagStore, listed: Vec<Listed>) -> Result<Vec<(String, Read)>> {
+/// In any order. An object that cannot be read, unlike another one just after it, is odd; `readable` names one that could be read before.
+pub(super) async fn read_all(
+    store: &S3FeatureFlagStore,
+    listed: Vec<Listed>,
+    readable: Option<&str>,
+) -> Result<Vec<(String, Read)>> {
     let reads = listed.into_iter().map(|object| async move {
-        let read = read_listed(store, &object).await?;
-        Ok((object.name, read))
+        let read = read_listed(store, &object).await;
+        match read {
+            Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+            read => Ok((object, read)),
+        }
     });
-    stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await
+    let (mut read, mut failed) = (Vec::new(), Vec::new());
+    let mut reads = stream::iter(reads).buffer_unordered(AT_ONCE);
+    while let Some((object, result)) = reads.try_next().await? {
+        match result {
+            Ok(found) => read.push((object.name, found)),
+            Err(error) => failed.push((object, error)),
+        }
+    }
+    let Some((_, error)) = failed.first() else { return Ok(read) };
+    let could_be_read = read.iter().find(|(_, found)| !matches!(found, Read::Missing)).map(|(name, _)| name.as_str());
+    let other = could_be_read.or(readable).and_then(|name| Some((name, store.keys.of(name)?)));
+    // The credentials may have lost their rights meanwhile.
+    let is_readable = match other {
+        Some((name, key)) => self::read(store, name, &key).await.is_ok(),
+        None => false,
+    };
+    if !is_readable {
+        return Err(error.copy());
+    }
+    read.extend(failed.into_iter().map(|(object, error)| {
+        let flag = odd(&object.name, object.version, &error.chain());
+        (object.name, if is_ours(&flag) { Read::Flag(flag) } else { Read::Foreign(flag.version) })
+    }));
+    Ok(read)
 }
 
 async fn read_listed(store: &S3FeatureFlagStore, object: &Listed) -> Result<Read> {
