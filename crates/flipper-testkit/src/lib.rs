@@ -15,6 +15,7 @@ mod process;
 pub mod python;
 pub mod redis;
 mod relay;
+pub mod s3;
 mod shared;
 mod tls;
 mod wait;

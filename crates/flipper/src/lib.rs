@@ -27,6 +27,7 @@
 //! | [`SqliteFeatureFlagStore`] | `sqlite` | in a file, shared by the processes of a machine |
 //! | [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store |
 //! | [`RedisFeatureFlagStore`] | `redis` | in Redis: a server, a cluster, or behind Sentinels |
+//! | [`S3FeatureFlagStore`] | `s3` | in a bucket of S3, or of a server with its interface |
 //! | [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
 //! | [`ReplicatedFeatureFlagStore`] | | in another store, with copies in further ones |
@@ -41,7 +42,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `sqlite`, `consul`, `redis`, `thrift` | the stores above |
+//! | `sqlite`, `consul`, `redis`, `s3`, `thrift` | the stores above |
 //! | `macros` | [`#[flipper::is_enabled]`](macro@is_enabled), a flag around a function, and [`flags!`], typed flags |
 //! | `tower` | [`tower`]: a scope for each request and gates, as layers for axum and other services |
 //! | `axum` | the scope as an axum extractor; `tower` with it |
@@ -124,6 +125,8 @@ pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
 pub use store::FeatureFlagStore;
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "s3")]
+pub use stores::S3FeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]

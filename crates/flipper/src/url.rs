@@ -13,6 +13,7 @@ use crate::wrappers::ReplicatedFeatureFlagStore;
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
 /// | `replicated:URL\|URL` | [`ReplicatedFeatureFlagStore`]: the primary, then its replicas, each a URL of this table | |
+/// | `s3://BUCKET/PREFIX?region=REGION&endpoint=URL` | `S3FeatureFlagStore`, with the credentials of the environment | `s3` |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; a relative or absolute path, as it stands | `sqlite` |
 ///
@@ -53,6 +54,8 @@ fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
         ("consul", _) => Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "redis")]
         ("redis", _) => Ok(Arc::new(crate::stores::RedisFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "s3")]
+        ("s3", _) => Ok(Arc::new(crate::stores::S3FeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "sqlite")]
         ("sqlite", _) => Ok(Arc::new(crate::stores::SqliteFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "thrift")]

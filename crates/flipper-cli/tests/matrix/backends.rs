@@ -7,11 +7,13 @@ use std::sync::Arc;
 use flipper::store::{LocalFeatureFlagStore, Stored, Version};
 use flipper::{
     ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
-    RedisFeatureFlagStore, SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
+    RedisFeatureFlagStore, S3FeatureFlagStore, SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::redis::{RedisServer, Reply};
+use flipper_testkit::s3::{self, S3Proxy, S3Server};
 use flipper_testkit::{Relay, free_port};
+use object_store::aws::AmazonS3Builder;
 use tempfile::TempDir;
 
 use crate::cells::{Scene, Situation, Store};
@@ -24,6 +26,8 @@ use crate::watcher::number;
 pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
 pub(crate) const ALLOW: &str = "key_prefix \"features\" { policy = \"write\" }";
 
+const S3_POLL: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// A store to harm, at first without flags.
 pub(crate) struct Backend {
     pub(crate) scene: Scene,
@@ -32,6 +36,7 @@ pub(crate) struct Backend {
     /// In front of the server, if the situation needs it.
     pub(crate) relay: Option<Relay>,
     pub(crate) proxy: Option<ConsulProxy>,
+    pub(crate) s3_proxy: Option<S3Proxy>,
 }
 
 pub(crate) enum Kind {
@@ -39,6 +44,10 @@ pub(crate) enum Kind {
     Sqlite(PathBuf),
     Redis(RedisServer),
     Consul(ConsulAgent),
+    S3 {
+        server: S3Server,
+        bucket: String,
+    },
     /// Served by the command, over Redis.
     Thrift {
         redis: RedisServer,
@@ -72,17 +81,28 @@ impl Backend {
                 Kind::Consul(agent)
             }
             Store::Consul => Kind::Consul(ConsulAgent::start()?),
+            Store::S3 => {
+                let server = S3Server::start(s3::Kind::SeaweedFs)?;
+                let bucket = server.bucket();
+                Kind::S3 { server, bucket }
+            }
             Store::Thrift => Kind::Thrift { redis: RedisServer::start()?, server: None, port: free_port() },
         };
-        let mut backend = Self { scene, home, kind, relay: None, proxy: None };
+        let mut backend = Self { scene, home, kind, relay: None, proxy: None, s3_proxy: None };
         backend.serve();
         if let Kind::Consul(agent) = &backend.kind
             && any(&[Situation::Refusing])
         {
             backend.proxy = Some(ConsulProxy::start(agent.port(), Fault::None));
         }
+        if let Kind::S3 { server, .. } = &backend.kind
+            && any(&[Situation::Refusing, Situation::Permission])
+        {
+            backend.s3_proxy = Some(S3Proxy::start(server.port()));
+        }
         if any(&[Situation::Slow, Situation::Cut]) {
-            let port = backend.proxy.as_ref().map(ConsulProxy::port).or(backend.port());
+            let proxy = backend.proxy.as_ref().map(ConsulProxy::port).or(backend.s3_proxy.as_ref().map(S3Proxy::port));
+            let port = proxy.or(backend.port());
             backend.relay = port.map(Relay::start);
         }
         Some(backend)
@@ -102,12 +122,20 @@ impl Backend {
             Kind::Memory(_) | Kind::Sqlite(_) => None,
             Kind::Redis(server) => Some(server.port()),
             Kind::Consul(agent) => Some(agent.port()),
+            Kind::S3 { server, .. } => Some(server.port()),
             Kind::Thrift { port, .. } => Some(*port),
         }
     }
 
     fn watched_port(&self) -> u16 {
         self.relay.as_ref().map(Relay::port).or(self.port()).unwrap()
+    }
+
+    fn s3_port(&self) -> u16 {
+        match (&self.relay, &self.s3_proxy) {
+            (None, Some(proxy)) => proxy.port(),
+            _ => self.watched_port(),
+        }
     }
 
     fn consul_address(&self) -> String {
@@ -123,6 +151,9 @@ impl Backend {
             Kind::Sqlite(path) => format!("sqlite:{}", path.display()),
             Kind::Redis(_) => format!("redis://app:secret@127.0.0.1:{}", self.watched_port()),
             Kind::Consul(_) => format!("consul://{}/features", self.consul_address()),
+            Kind::S3 { bucket, .. } => {
+                format!("s3://{bucket}?endpoint=http://127.0.0.1:{}&poll={}ms", self.s3_port(), S3_POLL.as_millis())
+            }
             Kind::Thrift { .. } => format!("thrift://127.0.0.1:{}", self.watched_port()),
         }
     }
@@ -131,6 +162,7 @@ impl Backend {
     pub(crate) fn command(&self, store: &str) -> Command {
         let mut command = flipper(self.home.path(), store);
         command.env("CONSUL_HTTP_TOKEN", TOKEN);
+        command.env("AWS_ACCESS_KEY_ID", s3::KEY).env("AWS_SECRET_ACCESS_KEY", s3::SECRET);
         if self.scene.situation != Situation::Permission {
             command.env_remove("CONSUL_HTTP_TOKEN");
         }
@@ -152,6 +184,7 @@ impl Backend {
             Kind::Sqlite(path) => (Arc::new(SqliteFeatureFlagStore::new(path).unwrap()), None),
             Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::from_url(&self.url()).unwrap()), None),
             Kind::Consul(_) => (Arc::new(self.consul(self.consul_address())), None),
+            Kind::S3 { bucket, .. } => (Arc::new(bucket_at(self.s3_port(), bucket)), None),
             Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::from_url(&self.url()).unwrap()), None),
         }
     }
@@ -171,6 +204,7 @@ impl Backend {
                 let client = client.token(flipper_testkit::consul::MASTER_TOKEN).build().unwrap();
                 Arc::new(ConsulFeatureFlagStore::new(client))
             }
+            Kind::S3 { server, bucket } => Arc::new(bucket_at(server.port(), bucket)),
             Kind::Thrift { port, .. } => {
                 Arc::new(ThriftRpcFeatureFlagStore::from_url(&format!("thrift://127.0.0.1:{port}")).unwrap())
             }
@@ -201,6 +235,14 @@ impl Backend {
                     other => return Err(format!("{other:?}")),
                 }
             }
+            Kind::S3 { server, bucket } => {
+                let reply = server.ask("GET", &format!("/{bucket}/{name}"), b"");
+                match reply.status {
+                    200 => Some(reply.body),
+                    404 => None,
+                    _ => return Err(format!("{reply:?}")),
+                }
+            }
             Kind::Consul(agent) => {
                 let reply = agent.ask("GET", &format!("/v1/kv/features/{name}?raw&consistent"), b"");
                 match reply.status {
@@ -213,6 +255,12 @@ impl Backend {
         let Some(text) = text else { return Ok(None) };
         number(&Stored::from_json(name, Version::ordered(0), text.as_bytes())).map(Some)
     }
+}
+
+fn bucket_at(port: u16, bucket: &str) -> S3FeatureFlagStore {
+    let client = AmazonS3Builder::new().with_endpoint(format!("http://127.0.0.1:{port}")).with_bucket_name(bucket);
+    let client = client.with_access_key_id(s3::KEY).with_secret_access_key(s3::SECRET);
+    S3FeatureFlagStore::new(client).unwrap().poll_every(S3_POLL)
 }
 
 pub(crate) fn sqlite3(path: &Path, statements: &str) -> Result<String, String> {

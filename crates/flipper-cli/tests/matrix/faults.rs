@@ -28,7 +28,8 @@ pub(crate) struct Harmed {
 pub(crate) fn takes_writes(backend: &Backend) -> bool {
     matches!(
         (&backend.kind, backend.scene.situation),
-        (_, Situation::Slow | Situation::Cut | Situation::Permission) | (Kind::Consul(_), Situation::Refusing)
+        (_, Situation::Slow | Situation::Cut | Situation::Permission)
+            | (Kind::Consul(_) | Kind::S3 { .. }, Situation::Refusing)
     )
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn prepare(backend: &Backend) {
         }
         Kind::Consul(agent) => (0..LOG).for_each(|number| agent.put(&format!("other/{}", number % 10), &[b'x'; 500])),
         Kind::Sqlite(path) => _ = sqlite3(path, &format!(".backup {}", older(backend).display())).unwrap(),
-        Kind::Memory(_) => {}
+        Kind::Memory(_) | Kind::S3 { .. } => {}
     }
 }
 
@@ -85,6 +86,11 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
         proxy.fault(Fault::Answer(503, String::new(), "No cluster leader".to_owned()));
         return harmed;
     }
+    if let (Some(proxy), Situation::Refusing | Situation::Permission) = (&backend.s3_proxy, situation) {
+        let (status, code) = if situation == Situation::Refusing { (503, "SlowDown") } else { (403, "AccessDenied") };
+        proxy.refuse("HTTP/1.1", status, code, usize::MAX);
+        return harmed;
+    }
     let older = older(backend);
     match (&mut backend.kind, situation) {
         (Kind::Redis(server), Situation::Stopped) => server.pause(),
@@ -93,6 +99,8 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
         (Kind::Consul(agent), Situation::Stopped) => agent.pause(),
         (Kind::Consul(agent), Situation::Permission) => agent.policy("app", DENY),
         (Kind::Consul(agent), _) => agent.kill(),
+        (Kind::S3 { server, .. }, Situation::Stopped) => server.pause(),
+        (Kind::S3 { server, .. }, _) => server.kill(),
         (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::STOP),
         (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.kill(),
         (Kind::Thrift { redis, server, .. }, _) => {
@@ -139,6 +147,9 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
     if let (Some(proxy), Situation::Refusing) = (&backend.proxy, situation) {
         return proxy.fault(Fault::None);
     }
+    if let (Some(proxy), Situation::Refusing | Situation::Permission) = (&backend.s3_proxy, situation) {
+        return proxy.obey();
+    }
     match (&mut backend.kind, situation) {
         (Kind::Redis(server), Situation::Stopped) => server.resume(),
         (Kind::Redis(server), Situation::Permission) => _ = server.command(&["ACL", "SETUSER", "app", "+@all"]),
@@ -150,6 +161,9 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
         (Kind::Consul(agent), Situation::Emptied) => agent.restart_empty(),
         (Kind::Consul(agent), Situation::HalfLoaded) => (0..3).for_each(|_| agent.restart()),
         (Kind::Consul(agent), _) => agent.restart(),
+        (Kind::S3 { server, .. }, Situation::Stopped) => server.resume(),
+        (Kind::S3 { server, bucket }, Situation::Emptied) => server.restart_empty(bucket),
+        (Kind::S3 { server, bucket }, _) => server.restart(bucket),
         (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::CONT),
         (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.restart(),
         (Kind::Thrift { redis, .. }, Situation::HalfLoaded) => {

@@ -72,6 +72,8 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
         Store::Redis => Duration::from_secs(8),
         // A query waits for up to a minute and a sixteenth, and its response may be late.
         Store::Consul => Duration::from_secs(80),
+        // Two periods, and a slow list.
+        Store::S3 => Duration::from_secs(12),
         // The server follows Redis.
         Store::Thrift => THRIFT + Duration::from_secs(8),
     };

@@ -54,12 +54,13 @@ impl Writers {
             _ if kind == Writer::Ours => None,
             Kind::Memory(store) => {
                 let served = server.insert(Server::start("127.0.0.1:0", store.clone()).unwrap());
-                Python::start("thrift", served.local_addr().port())
+                Python::start("thrift", served.local_addr().port(), "")
             }
             Kind::Sqlite(_) => None,
-            Kind::Redis(server) => Python::start("redis", server.port()),
-            Kind::Consul(agent) => Python::start("consul", agent.port()),
-            Kind::Thrift { port, .. } => Python::start("thrift", *port),
+            Kind::Redis(server) => Python::start("redis", server.port(), ""),
+            Kind::Consul(agent) => Python::start("consul", agent.port(), MASTER_TOKEN),
+            Kind::S3 { server, bucket } => Python::start("s3", server.port(), bucket),
+            Kind::Thrift { port, .. } => Python::start("thrift", *port, ""),
         };
         Self { kind, ours, python, _server: server }
     }
@@ -150,6 +151,18 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
             let printed = String::from_utf8_lossy(&output.stdout).into_owned();
             if output.status.success() { Ok(printed) } else { Err(printed) }
         }
+        Kind::S3 { server, bucket } => {
+            let path = format!("/{bucket}/{name}");
+            let reply = match text {
+                Some(text) => server.try_ask("PUT", &path, "", text.as_bytes()),
+                None => server.try_ask("DELETE", &path, "", b""),
+            };
+            match reply {
+                Ok(reply) if matches!(reply.status, 200 | 204) => Ok(reply.body),
+                Ok(reply) => Err(reply.body),
+                Err(error) => Err(error.to_string()),
+            }
+        }
         Kind::Consul(agent) => {
             let path = format!("/v1/kv/features/{name}");
             let reply = match text {
@@ -172,10 +185,13 @@ struct Python {
 }
 
 impl Python {
-    fn start(kind: &str, port: u16) -> Option<Self> {
+    /// `place`: a token of Consul, or a bucket.
+    fn start(kind: &str, port: u16, place: &str) -> Option<Self> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix/writer.py");
-        let mut command = Command::new(flipper_testkit::python::interpreter()?);
-        command.arg("-B").arg(program).args([kind, &port.to_string(), MASTER_TOKEN]);
+        let interpreter =
+            if kind == "s3" { flipper_testkit::s3::interpreter() } else { flipper_testkit::python::interpreter() };
+        let mut command = Command::new(interpreter?);
+        command.arg("-B").arg(program).args([kind, &port.to_string(), place]);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let (sender, answers) = mpsc::channel();

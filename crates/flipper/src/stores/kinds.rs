@@ -26,7 +26,7 @@ impl StoreKind {
 }
 
 /// Every kind of store, also those that this build leaves out.
-pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, REPLICATED, SQLITE, THRIFT];
+pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, REPLICATED, S3, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
@@ -64,6 +64,14 @@ const REPLICATED: StoreKind = StoreKind {
     parameters: &[],
     secret_parameters: &[],
     feature: "",
+};
+
+pub(super) const S3: StoreKind = StoreKind {
+    schemes: &["s3"],
+    form: "s3://BUCKET[/PREFIX][?region=REGION][&endpoint=URL]",
+    parameters: &["endpoint", "poll", "region", "unconditional_writes"],
+    secret_parameters: &[],
+    feature: "s3",
 };
 
 const SQLITE: StoreKind =
