@@ -43,4 +43,4 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!(a_flags_life targeting several_flags moving; (sqlite redis consul thrift));
+scenarios!(a_flags_life targeting several_flags moving; (sqlite postgres redis consul thrift));

@@ -12,6 +12,8 @@ mod disk;
 mod limits;
 mod port;
 mod process;
+#[cfg(target_os = "linux")]
+pub mod postgres;
 pub mod python;
 pub mod redis;
 mod relay;

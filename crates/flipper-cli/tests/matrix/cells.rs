@@ -18,7 +18,14 @@ macro_rules! list {
 }
 
 list! {
-    Store { Memory = "memory", Sqlite = "sqlite", Redis = "redis", Consul = "consul", Thrift = "thrift" }
+    Store {
+        Memory = "memory",
+        Sqlite = "sqlite",
+        Postgres = "postgres",
+        Redis = "redis",
+        Consul = "consul",
+        Thrift = "thrift",
+    }
 }
 
 list! {
@@ -87,12 +94,15 @@ impl Scene {
         use Situation::{
             Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Stopped,
         };
-        use Store::{Consul, Memory, Redis, Sqlite, Thrift};
+        use Store::{Consul, Memory, Postgres, Redis, Sqlite, Thrift};
         use Writer::{Both, Foreign, Ours};
         matches!(
             (self.store, self.situation, self.writer),
             (Memory, Flips, Both)
                 | (Sqlite, Recreate | HalfLoaded, Both)
+                | (Postgres, Flips | Permission, Foreign)
+                | (Postgres, Killed | Cut, Both)
+                | (Postgres, Emptied | Stopped | Merges, Ours)
                 | (Redis, Flips | Permission, Foreign)
                 | (Redis, Killed | Cut, Both)
                 | (Redis, Emptied | HalfLoaded | Merges, Ours)
@@ -118,6 +128,7 @@ impl Scene {
             (Store::Sqlite, Cut) => Some("a file has no connection"),
             (Store::Sqlite, Permission) if flipper_testkit::is_root() => Some("root may read every file"),
             (Store::Redis, Refusing) => Some("what Redis refuses is in `half-loaded` (LOADING) and `permission` (ACL)"),
+            (Store::Postgres, Refusing) => Some("what PostgreSQL refuses is in `half-loaded` (starting) and `permission`"),
             (Store::Thrift, Permission) => Some("the Thrift service has no permissions; its store's are in `refusing`"),
             (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut | Soak) => None,
         }

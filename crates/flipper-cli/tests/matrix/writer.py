@@ -3,7 +3,12 @@
 import json
 import sys
 
-from flipper import ConsulFeatureFlagStore, RedisFeatureFlagStore, ThriftRPCFeatureFlagStore
+from flipper import (
+    ConsulFeatureFlagStore,
+    PostgreSQLFeatureFlagStore,
+    RedisFeatureFlagStore,
+    ThriftRPCFeatureFlagStore,
+)
 
 kind, port, token = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 
@@ -13,6 +18,9 @@ def connect():
         import redis
 
         return RedisFeatureFlagStore(redis.Redis(port=port, socket_timeout=5))
+    if kind == "postgres":
+        options = "connect_timeout=5 options='-c statement_timeout=5000'"
+        return PostgreSQLFeatureFlagStore(f"host=127.0.0.1 port={port} user=postgres password=s3cr3t {options}")
     if kind == "consul":
         import consul
 

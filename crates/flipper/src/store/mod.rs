@@ -13,11 +13,11 @@ use async_trait::async_trait;
 
 pub use self::local::LocalFeatureFlagStore;
 pub use self::many::FlagStream;
-#[cfg(any(feature = "sqlite", feature = "redis", feature = "consul", feature = "thrift"))]
+#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "sqlite", feature = "thrift"))]
 pub(crate) use self::many::pages;
 pub(crate) use self::many::{give_up, whole};
 pub use self::polling::watch_by_polling;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use self::polling::{differences, versions};
 use crate::error::Result;
 pub use crate::identity::Identity;

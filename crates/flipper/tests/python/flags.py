@@ -1,16 +1,18 @@
-"""Runs a call on the flags of a Redis or a Consul for each line of standard input. Answers with a line of JSON."""
+"""Runs a call on the flags of a Redis, a Consul or a PostgreSQL for each line of standard input. Answers with a line of JSON."""
 
 import json
 import sys
 
 import consul
 import redis
-from flipper import Condition, ConsulFeatureFlagStore, FeatureFlagClient, RedisFeatureFlagStore
+from flipper import Condition, ConsulFeatureFlagStore, FeatureFlagClient, PostgreSQLFeatureFlagStore, RedisFeatureFlagStore
 from flipper.bucketing import Percentage, PercentageBucketer
 
 kind, port, base_key = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 if kind == "redis":
     store = RedisFeatureFlagStore(redis.Redis(port=port), base_key=base_key)
+elif kind == "postgres":
+    store = PostgreSQLFeatureFlagStore(f"host=127.0.0.1 port={port} user=postgres password=s3cr3t", table_name=base_key)
 else:
     store = ConsulFeatureFlagStore(consul.Consul(port=port), base_key=base_key)
 client = FeatureFlagClient(store)

@@ -12,7 +12,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// `store`: `redis` or `consul`. Prints `SKIP` and returns `None` where Python's library is not installed.
+    /// `store`: `redis`, `consul`, or `postgres`, whose `base_key` is the table. Prints `SKIP` and returns `None` where Python's library is not installed.
     pub(crate) fn start(store: &str, port: u16, base_key: &str) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/flags.py");
         let mut command = Command::new(flipper_testkit::python::interpreter()?);
