@@ -11,9 +11,9 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
 mod port;
-mod process;
 #[cfg(target_os = "linux")]
 pub mod postgres;
+mod process;
 pub mod python;
 pub mod redis;
 mod relay;

@@ -292,7 +292,8 @@ async fn idle(server: &PostgresServer) {
     store.install_feed(true).await.unwrap();
     let features = FeatureFlagClient::new(store);
     features.ready().await.unwrap();
-    let counted = || server.psql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'").parse::<u64>().unwrap();
+    let counted =
+        || server.psql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'").parse::<u64>().unwrap();
     let pause = Duration::from_secs(if times(2) == 2 { 20 } else { 2 });
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = counted();

@@ -128,7 +128,9 @@ impl Scene {
             (Store::Sqlite, Cut) => Some("a file has no connection"),
             (Store::Sqlite, Permission) if flipper_testkit::is_root() => Some("root may read every file"),
             (Store::Redis, Refusing) => Some("what Redis refuses is in `half-loaded` (LOADING) and `permission` (ACL)"),
-            (Store::Postgres, Refusing) => Some("what PostgreSQL refuses is in `half-loaded` (starting) and `permission`"),
+            (Store::Postgres, Refusing) => {
+                Some("what PostgreSQL refuses is in `half-loaded` (starting) and `permission`")
+            }
             (Store::Thrift, Permission) => Some("the Thrift service has no permissions; its store's are in `refusing`"),
             (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut | Soak) => None,
         }

@@ -6,9 +6,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Child, Stdio};
 use tempfile::TempDir;
 
+use super::PASSWORD;
 use super::files::{command, find, folder};
 use super::server::{PostgresServer, psql};
-use super::PASSWORD;
 use crate::port::free_port;
 use crate::wait_until;
 

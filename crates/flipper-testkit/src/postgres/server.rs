@@ -99,10 +99,16 @@ impl PostgresServer {
     /// A standby of this server, which streams its changes.
     #[must_use]
     pub fn standby(&self) -> Self {
+        self.standby_through(self.port)
+    }
+
+    /// A standby that reaches this server through another port.
+    #[must_use]
+    pub fn standby_through(&self, port: u16) -> Self {
         let dir = folder();
         let mut backup = command(find("pg_basebackup").unwrap(), dir.path());
         backup.args(["-h", "127.0.0.1", "-U", "postgres", "-D", "data", "-R", "-X", "stream", "--no-sync"]);
-        run(backup.args(["-p", &self.port.to_string(), "--checkpoint", "fast"]));
+        run(backup.args(["-p", &port.to_string(), "--checkpoint", "fast"]));
         Self::start_in(dir, PostgresOptions { tls: false, ..self.options.clone() }, None)
     }
 
@@ -172,7 +178,8 @@ impl PostgresServer {
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else { return };
         let pid = Pid::from_child(&process);
-        let each = |process: &Child, signal| processes(process).into_iter().for_each(|pid| _ = kill_process(pid, signal));
+        let each =
+            |process: &Child, signal| processes(process).into_iter().for_each(|pid| _ = kill_process(pid, signal));
         // A stopped process notices nothing.
         each(&process, Signal::CONT);
         let _ = kill_process(pid, Signal::QUIT);

@@ -79,7 +79,12 @@ impl EventSender {
         self.send(WatchEvent::Lost(error)).await
     }
 
-    pub(super) async fn emit_read(&self, name: String, flag: Option<Stored>, read_at: Instant) -> Result<(), Unwatched> {
+    pub(super) async fn emit_read(
+        &self,
+        name: String,
+        flag: Option<Stored>,
+        read_at: Instant,
+    ) -> Result<(), Unwatched> {
         let read_at = Some(read_at);
         self.send(match flag {
             Some(flag) => WatchEvent::Changed { flag, read_at },

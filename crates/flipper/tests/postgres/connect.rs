@@ -48,8 +48,16 @@ async fn what_the_server_refuses() {
     for (url, kind, text) in [
         (format!("postgresql://postgres:wrong@127.0.0.1:{port}/postgres"), ErrorKind::Unauthorized, "password"),
         (format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/nothing"), ErrorKind::InvalidInput, "database"),
-        (format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres?sslmode=require"), ErrorKind::Unavailable, "TLS"),
-        (format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres?schema=nothing"), ErrorKind::InvalidInput, "schema"),
+        (
+            format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres?sslmode=require"),
+            ErrorKind::Unavailable,
+            "TLS",
+        ),
+        (
+            format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres?schema=nothing"),
+            ErrorKind::InvalidInput,
+            "schema",
+        ),
     ] {
         let error = answers(&url).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error:?}");
@@ -62,9 +70,8 @@ async fn what_the_server_refuses() {
 async fn with_tls() {
     let Some(server) = PostgresServer::options().tls().start() else { return };
     let (port, ca) = (server.port(), server.folder().join("ca.crt").display().to_string());
-    let url = |host: &str, parameters: &str| {
-        format!("postgresql://postgres:{PASSWORD}@{host}:{port}/postgres?{parameters}")
-    };
+    let url =
+        |host: &str, parameters: &str| format!("postgresql://postgres:{PASSWORD}@{host}:{port}/postgres?{parameters}");
     let trusted = format!("sslrootcert={ca}");
     for (host, parameters) in [
         ("127.0.0.1", "sslmode=prefer".to_owned()),

@@ -3,7 +3,7 @@
 use flipper::FeatureFlagStore;
 use flipper::store::Precondition;
 use flipper_testkit::postgres::{Pool, PoolMode, PostgresServer};
-use flipper_testkit::wait_until;
+use flipper_testkit::{Harm, Relay, wait_until};
 
 use crate::{Follow, eventually, flag, json, names, random_table, shared, store};
 
@@ -70,7 +70,7 @@ async fn the_table_is_missing_for_a_while() {
     server.psql(&format!("ALTER TABLE {table} RENAME TO {table}_away"));
     let error = follow.lost().await;
     assert!(error.chain().contains("missing"), "{error:?}");
-    // It was there, so it is not made again: that would hinder whoever restores it.
+    // It was there, so it is not made again: that would hinder a restore.
     let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
     assert!(error.kind() == flipper::ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
     server.psql(&format!("ALTER TABLE {table}_away RENAME TO {table}"));
@@ -120,19 +120,16 @@ async fn a_failover_that_loses_acknowledged_writes() {
     let store = store(&pool.url(), "feature_flags");
     store.install_feed(true).await.unwrap();
     store.put(&flag("KEPT", true), Precondition::Absent).await.unwrap();
-    let standby = primary.standby();
+    let relay = Relay::start(primary.port());
+    let standby = primary.standby_through(relay.port());
     wait_until("the standby has the flag", || standby.psql("SELECT count(*) FROM feature_flags") == "1");
     let mut follow = Follow::of(&store);
     follow.until("KEPT", Some(true)).await;
-    standby.psql("SELECT pg_wal_replay_pause()");
-    // No WAL either, or it is applied when the standby is promoted.
-    standby.psql("ALTER SYSTEM SET primary_conninfo = ''");
-    standby.psql("SELECT pg_reload_conf()");
+    relay.harm(Harm::Refuse);
     wait_until("the standby is alone", || standby.psql("SELECT count(*) FROM pg_stat_wal_receiver") == "0");
     let lost = store.put(&flag("LOST", true), Precondition::Absent).await.unwrap();
     store.put(&flag("KEPT", false), Precondition::Any).await.unwrap();
     follow.until("KEPT", Some(false)).await;
-    standby.psql("SELECT pg_wal_replay_resume()");
     standby.promote();
     pool.lead_to(&standby);
     follow.lost().await;
@@ -140,10 +137,11 @@ async fn a_failover_that_loses_acknowledged_writes() {
     assert_eq!(names(&flags), ["KEPT"]);
     assert!(flags[0].record.as_ref().unwrap().is_enabled());
     // Its version holds for nothing.
-    let written = eventually(async || match store.put(&flag("LOST", false), Precondition::Unchanged(lost.clone())).await {
-        Err(error) if error.kind() == flipper::ErrorKind::Conflict => Ok(()),
-        other => Err(other.err().unwrap()),
-    });
+    let written =
+        eventually(async || match store.put(&flag("LOST", false), Precondition::Unchanged(lost.clone())).await {
+            Err(error) if error.kind() == flipper::ErrorKind::Conflict => Ok(()),
+            other => Err(other.err().unwrap()),
+        });
     written.await;
     store.put(&flag("KEPT", false), Precondition::Any).await.unwrap();
     follow.until("KEPT", Some(false)).await;

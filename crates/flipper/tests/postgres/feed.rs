@@ -33,7 +33,7 @@ async fn changes_of_any_writer_are_pushed() {
     follow.until("H", Some(true)).await;
     server.psql(&format!("DELETE FROM {table} WHERE name = 'H'"));
     follow.until("H", None).await;
-    server.psql(&format!("COPY {table} FROM stdin;\nC\t\\\\x7b7d\n\\."));
+    server.psql(&format!("COPY {table} FROM stdin;\nC\t\\\\x7b7d\n\\.\n"));
     follow.until("C", None).await;
     assert!(store.get("C").await.unwrap().unwrap().record.is_err());
 }
@@ -145,7 +145,10 @@ async fn the_feed_comes_and_goes_under_a_follower() {
     store.install_feed(true).await.unwrap();
     write(&mut follow).await;
     for (undo, redo) in [
-        (format!("ALTER TABLE {table} DISABLE TRIGGER flipper_changed"), format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER flipper_changed")),
+        (
+            format!("ALTER TABLE {table} DISABLE TRIGGER flipper_changed"),
+            format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER flipper_changed"),
+        ),
         (format!("ALTER TABLE {table} DISABLE TRIGGER ALL"), format!("ALTER TABLE {table} ENABLE TRIGGER ALL")),
         (format!("DROP TRIGGER flipper_truncated ON {table}"), String::new()),
     ] {
@@ -174,10 +177,8 @@ async fn writers_in_replication_are_seen_if_the_owner_installs() {
     let store = fed(&server, &table).await;
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    server.psql(&format!(
-        "SET session_replication_role = replica; INSERT INTO {table} SELECT 'F', {}",
-        json("F", true)
-    ));
+    server
+        .psql(&format!("SET session_replication_role = replica; INSERT INTO {table} SELECT 'F', {}", json("F", true)));
     follow.until("F", Some(true)).await;
 }
 
@@ -190,10 +191,8 @@ async fn what_no_trigger_sees_is_seen_within_half_a_minute() {
     server.psql(&format!("ALTER TABLE {table} ENABLE TRIGGER flipper_changed"));
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    server.psql(&format!(
-        "SET session_replication_role = replica; INSERT INTO {table} SELECT 'F', {}",
-        json("F", true)
-    ));
+    server
+        .psql(&format!("SET session_replication_role = replica; INSERT INTO {table} SELECT 'F', {}", json("F", true)));
     follow.until("F", Some(true)).await;
 }
 

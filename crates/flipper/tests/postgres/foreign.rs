@@ -91,7 +91,8 @@ async fn rows_that_are_no_flags() {
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     // A lone surrogate is text that Python's JSON reads.
-    let surrogate = flag("SURROGATE", true).to_json().replace("\"client_data\": {}", "\"client_data\": {\"a\": \"\\\\ud800\"}");
+    let surrogate =
+        flag("SURROGATE", true).to_json().replace("\"client_data\": {}", "\"client_data\": {\"a\": \"\\\\ud800\"}");
     server.psql(&format!(
         "INSERT INTO {table} VALUES ('NULL', NULL), ('EMPTY', ''), ('NOISE', '\\xfffe00'), ('', '{{}}'), \
          ('SURROGATE', '{surrogate}')"

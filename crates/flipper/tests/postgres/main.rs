@@ -46,7 +46,9 @@ fn json(name: &str, enabled: bool) -> String {
 }
 
 fn store(url: &str, table: &str) -> PostgresFeatureFlagStore {
-    PostgresFeatureFlagStore::from_url(url).unwrap().table(table).poll_every(Duration::from_millis(200))
+    let store = PostgresFeatureFlagStore::from_url(url).unwrap().table(table);
+    // The machine may be busy.
+    store.poll_every(Duration::from_millis(200)).timeout(flipper_testkit::PATIENCE)
 }
 
 fn names(flags: &[Stored]) -> Vec<&str> {

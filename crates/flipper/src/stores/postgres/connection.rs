@@ -47,7 +47,7 @@ pub(super) const PROBE: &str = "flipper_probe_";
 pub(super) async fn open(source: &Source, limit: Duration) -> Result<Connection, Failure> {
     let place = match source {
         Source::Config(config) => {
-            // Whoever asks for TLS in code gets it checked; what the driver merely prefers is not, as in libpq.
+            // TLS that code requires is checked; TLS that the driver merely prefers is not, as in libpq.
             let required = config.get_ssl_mode() == tokio_postgres::config::SslMode::Require;
             let checked = Tls { verified: required, named: required, required, allowed: true, ..Tls::disabled() };
             return connect(config, tls::connector(&checked)?, limit).await;
@@ -88,7 +88,10 @@ async fn connect(config: &Config, connector: MakeRustlsConnect, limit: Duration)
     Ok(Connection { client, inbox, driver })
 }
 
-async fn drive<T: MakeTlsConnect<Socket>>(mut connection: tokio_postgres::Connection<Socket, T::Stream>, inbox: Arc<Inbox>) {
+async fn drive<T: MakeTlsConnect<Socket>>(
+    mut connection: tokio_postgres::Connection<Socket, T::Stream>,
+    inbox: Arc<Inbox>,
+) {
     loop {
         match poll_fn(|context| connection.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notification(notification))) => {
@@ -103,7 +106,7 @@ async fn drive<T: MakeTlsConnect<Socket>>(mut connection: tokio_postgres::Connec
             None => break,
         }
     }
-    // The client is closed, which whoever waits looks at.
+    // A reader that waits finds the client closed.
     drop(connection);
     inbox.changed.notify_one();
 }

@@ -105,7 +105,7 @@ impl Conninfo {
             return Err(Error::invalid_input(format!("a PostgreSQL store's URL has no parameter {}", shown(name))));
         }
         for (keyword, name) in KEYWORDS {
-            // As for libpq, an empty variable is none.
+            // As for libpq, an empty variable counts as unset.
             if !self.given.contains_key(*keyword)
                 && !name.is_empty()
                 && let Some(value) = variable(name).filter(|value| !value.is_empty())
@@ -127,8 +127,7 @@ impl Conninfo {
         let tls = self.tls(home.as_deref(), &hosts)?;
         let user = self.take("user").or_else(|| variable("USER").filter(|user| !user.is_empty()));
         let passfile = self.take("passfile").or_else(|| home.map(|home| format!("{home}/.pgpass")));
-        let login =
-            Login { user, password: self.take("password"), passfile: passfile.map(Into::into) };
+        let login = Login { user, password: self.take("password"), passfile: passfile.map(Into::into) };
         let name = self.take("fallback_application_name").unwrap_or_else(|| "flipper".to_owned());
         let session = Session {
             application_name: self.take("application_name").unwrap_or(name),
@@ -168,13 +167,14 @@ impl Conninfo {
         let list = |text: Option<String>| -> Vec<String> {
             text.map(|text| text.split(',').map(|part| part.trim().to_owned()).collect()).unwrap_or_default()
         };
-        let (names, addresses, ports) =
-            (list(self.take("host")), list(self.take("hostaddr")), list(self.take("port")));
+        let (names, addresses, ports) = (list(self.take("host")), list(self.take("hostaddr")), list(self.take("port")));
         let count = names.len().max(addresses.len()).max(1);
         if [names.len(), addresses.len()].iter().any(|length| *length > 1 && *length != count)
             || (ports.len() > 1 && ports.len() != count)
         {
-            return Err(Error::invalid_input("`host`, `hostaddr` and `port` of a PostgreSQL store name different numbers"));
+            return Err(Error::invalid_input(
+                "`host`, `hostaddr` and `port` of a PostgreSQL store name different numbers",
+            ));
         }
         let given = |texts: &[String], at: usize| {
             texts.get(at).or(texts.first().filter(|_| texts.len() == 1)).cloned().filter(|text| !text.is_empty())
@@ -183,11 +183,9 @@ impl Conninfo {
             .map(|at| {
                 let port = match given(&ports, at) {
                     None => 5432,
-                    Some(text) => text
-                        .parse()
-                        .ok()
-                        .filter(|port| *port > 0)
-                        .ok_or_else(|| Error::invalid_input("the port of a PostgreSQL store is a number up to 65535"))?,
+                    Some(text) => text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+                        Error::invalid_input("the port of a PostgreSQL store is a number up to 65535")
+                    })?,
                 };
                 let address = match given(&addresses, at).map(|text| text.parse()).transpose() {
                     Ok(address) => address,
@@ -211,7 +209,8 @@ impl Conninfo {
     fn tls(&mut self, home: Option<&str>, hosts: &[Host]) -> Result<Tls> {
         let mode = self.take("sslmode").unwrap_or_else(|| "prefer".to_owned());
         let root = self.take("sslrootcert");
-        let files = |name: &str| home.map(|home| format!("{home}/.postgresql/{name}")).filter(|path| Path::new(path).exists());
+        let files =
+            |name: &str| home.map(|home| format!("{home}/.postgresql/{name}")).filter(|path| Path::new(path).exists());
         let (certificate, key) = match (self.take("sslcert"), self.take("sslkey")) {
             (None, None) => (files("postgresql.crt"), files("postgresql.key")),
             pair => pair,
@@ -292,7 +291,9 @@ fn shown(name: &str) -> String {
 
 fn of_url(rest: &str) -> Result<BTreeMap<String, String>> {
     let misplaced = || {
-        Error::invalid_input("a PostgreSQL store's URL: in a password write a `/` as `%2F`, a `?` as `%3F`, an `@` as `%40`, a `#` as `%23`")
+        Error::invalid_input(
+            "a PostgreSQL store's URL: in a password write a `/` as `%2F`, a `?` as `%3F`, an `@` as `%40`, a `#` as `%23`",
+        )
     };
     if rest.contains('#') {
         return Err(misplaced());
@@ -317,7 +318,14 @@ fn of_url(rest: &str) -> Result<BTreeMap<String, String>> {
         let (name, port) = match host.strip_prefix('[') {
             Some(inner) => {
                 let (name, port) = inner.split_once(']').ok_or_else(|| Error::invalid_input(FORM))?;
-                (name, if port.is_empty() { "" } else { port.strip_prefix(':').ok_or_else(|| Error::invalid_input(FORM))? })
+                (
+                    name,
+                    if port.is_empty() {
+                        ""
+                    } else {
+                        port.strip_prefix(':').ok_or_else(|| Error::invalid_input(FORM))?
+                    },
+                )
             }
             None => host.split_once(':').unwrap_or((host, "")),
         };
@@ -336,7 +344,9 @@ fn of_url(rest: &str) -> Result<BTreeMap<String, String>> {
         let (name, value) = pair.split_once('=').ok_or_else(|| Error::invalid_input(FORM))?;
         match (decoded(name)?, decoded(value)?) {
             // As JDBC spells it.
-            (name, value) if name == "ssl" && value == "true" => found.insert("sslmode".to_owned(), "require".to_owned()),
+            (name, value) if name == "ssl" && value == "true" => {
+                found.insert("sslmode".to_owned(), "require".to_owned())
+            }
             (name, value) => found.insert(name, value),
         };
     }

@@ -95,7 +95,12 @@ fn from_driver(error: &tokio_postgres::Error) -> Error {
         let (text, source) = (error.to_string(), std::error::Error::source(error).map(ToString::to_string));
         let failed = match text.as_str() {
             text if text.starts_with("authentication") => Error::new(ErrorKind::Unauthorized),
-            text if text.starts_with("invalid conf") => Error::invalid_input("the server cannot be connected to like this"),
+            text if text.starts_with("invalid conf") && source.as_deref() == Some("password missing") => {
+                Error::new(ErrorKind::Unauthorized)
+            }
+            text if text.starts_with("invalid conf") => {
+                Error::invalid_input("the server cannot be connected to like this")
+            }
             text if text.starts_with("error deserializing") => {
                 Error::invalid_input("a column of the table has another type than is expected: text and bytea")
             }

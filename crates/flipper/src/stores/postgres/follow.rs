@@ -114,7 +114,11 @@ async fn session(store: &PostgresFeatureFlagStore, events: &mut EventSender) -> 
 }
 
 /// Whether there is a feed, and when the server ends an idle session.
-async fn ask_feed(connection: &Connection, names: &Names, limit: Duration) -> Result<(bool, Option<Duration>), Failure> {
+async fn ask_feed(
+    connection: &Connection,
+    names: &Names,
+    limit: Duration,
+) -> Result<(bool, Option<Duration>), Failure> {
     let rows = connection.rows(&readable(names), &[], limit).await?;
     let Some(row) = rows.first() else { return Ok((false, None)) };
     let read = || -> Result<(Option<bool>, Option<String>, Option<String>), tokio_postgres::Error> {
@@ -150,7 +154,9 @@ impl Session<'_> {
         let confirmed = self.confirms(read_at);
         events.reset(flags, read_at, confirmed, Updates::Poll { every: self.every }).await?;
         events.confirm(confirmed).await?;
-        if self.state.feed.as_ref().is_some_and(|feed| feed.notifies) && listen(self.link, &self.connection, &self.names).await? {
+        if self.state.feed.as_ref().is_some_and(|feed| feed.notifies)
+            && listen(self.link, &self.connection, &self.names).await?
+        {
             self.every = idle.map_or(self.store.poll_every, |idle| self.store.poll_every.min(idle / 2));
             events.following(Updates::Push).await?;
             // For what was written before.
@@ -176,7 +182,8 @@ impl Session<'_> {
                 Some(name) => flags.push(stored(name, item_of(&row)?)),
             }
         }
-        let state = state.ok_or_else(|| Failure::lost("the feed's clock has no row: `flipper postgres install` mends it"))?;
+        let state =
+            state.ok_or_else(|| Failure::lost("the feed's clock has no row: `flipper postgres install` mends it"))?;
         Ok((state, flags))
     }
 
@@ -264,7 +271,8 @@ fn item_of(row: &Row) -> Result<Option<&[u8]>, Failure> {
 /// client: only one that another connection sends is a proof.
 pub(super) async fn listen(link: &Arc<Link>, connection: &Connection, names: &Names) -> Result<bool, Failure> {
     let (channel, probe) = (names.channel(), format!("{PROBE}{:016x}", fastrand::u64(..)));
-    let ask = |query: String| async move { connection.within(link.timeout, connection.client.batch_execute(&query)).await };
+    let ask =
+        |query: String| async move { connection.within(link.timeout, connection.client.batch_execute(&query)).await };
     match ask(format!("LISTEN {channel}; LISTEN {probe}")).await {
         Ok(()) => {}
         // Such as a standby.

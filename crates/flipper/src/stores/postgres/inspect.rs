@@ -107,8 +107,9 @@ impl Asker<'_> {
 
     async fn transport(&self) -> Result<Option<Check>, Failure> {
         let secured: Option<bool> = self.one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").await?;
-        let local: Option<bool> =
-            self.one("SELECT coalesce(inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1', true)").await?;
+        let local: Option<bool> = self
+            .one("SELECT coalesce(inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1', true)")
+            .await?;
         Ok(secured.map(|secured| match (secured, local) {
             (true, _) => Check::fine("transport", "TLS"),
             (false, Some(true)) => Check::fine("transport", "no TLS, within this host"),
@@ -169,19 +170,34 @@ impl Asker<'_> {
             return Ok(without("a trigger is disabled or missing").into_iter().map(|check| check.hint(hint)).collect());
         }
         if tables != Some(true) {
-            let hint = format!("`GRANT USAGE ON SCHEMA flipper TO …; GRANT SELECT ON {}, {} TO …`", names.clock(), names.changes());
-            return Ok(without("this user may not read the list of changes").into_iter().map(|check| check.hint(hint.clone())).collect());
+            let hint = format!(
+                "`GRANT USAGE ON SCHEMA flipper TO …; GRANT SELECT ON {}, {} TO …`",
+                names.clock(),
+                names.changes()
+            );
+            return Ok(without("this user may not read the list of changes")
+                .into_iter()
+                .map(|check| check.hint(hint.clone()))
+                .collect());
         }
         let mut checks = Vec::new();
         let notifies: Option<bool> = self.one(&format!("SELECT notifies FROM {}", names.clock())).await?;
         let often = every / 4;
         checks.push(if notifies != Some(true) {
-            Check::fine("push", format!("changes are listed, and asked for every {often:?}: the feed was installed without notifications"))
+            Check::fine(
+                "push",
+                format!(
+                    "changes are listed, and asked for every {often:?}: the feed was installed without notifications"
+                ),
+            )
         } else if listen(link, &self.connection, &names).await? {
             Check::fine("push", "changes are listed, and notifications arrive")
         } else {
-            Check::problem("push", format!("changes are listed, and asked for every {often:?}: no notification arrives"))
-                .hint("a standby has none, nor a pool that gives each transaction another connection")
+            Check::problem(
+                "push",
+                format!("changes are listed, and asked for every {often:?}: no notification arrives"),
+            )
+            .hint("a standby has none, nor a pool that gives each transaction another connection")
         });
         if !triggers.split(',').all(|trigger| trigger.ends_with(":A")) {
             let text = "writers with `session_replication_role = replica` are seen within half a minute";
@@ -190,7 +206,9 @@ impl Asker<'_> {
         let queue: Option<f64> = self.one("SELECT pg_notification_queue_usage()").await?;
         if let Some(queue) = queue.filter(|queue| *queue > FULL) {
             let text = format!("the server's queue of notifications is full to {:.0} %", queue * 100.0);
-            checks.push(Check::problem("queue", text).hint("a session that listens is in a long transaction, or does not read"));
+            checks.push(
+                Check::problem("queue", text).hint("a session that listens is in a long transaction, or does not read"),
+            );
         }
         Ok(checks)
     }
@@ -199,7 +217,9 @@ impl Asker<'_> {
         let asked = SystemTime::now();
         let theirs: Option<f64> = self.one("SELECT extract(epoch FROM clock_timestamp())::float8").await?;
         let ours = asked.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let Some(theirs) = theirs.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else { return Ok(None) };
+        let Some(theirs) = theirs.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else {
+            return Ok(None);
+        };
         let off = theirs.abs_diff(ours);
         let text = format!("{off:.1?} {}", if theirs < ours { "behind ours" } else { "ahead of ours" });
         Ok(Some(match off > MOST_OFF {

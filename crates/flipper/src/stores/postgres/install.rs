@@ -5,6 +5,8 @@ use super::table::{literal, quoted};
 
 /// How long the installation waits for writers of the table, in seconds.
 const LOCK: u32 = 5;
+/// Any number that no other program takes.
+const ALONE: i64 = 0x0066_6c69_7070_6572;
 
 /// `notifies`: writers wake followers. Then their commits take turns, in all databases of the server, and transactions that touch the table
 /// cannot be prepared (`PREPARE TRANSACTION`).
@@ -21,15 +23,18 @@ pub(super) fn install(names: &Names, notifies: bool) -> String {
         "UPDATE {clock} SET v = v + 1 RETURNING v INTO at;\n    PERFORM pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
     );
     let note = |row: &str| {
-        format!("INSERT INTO {changes} AS c (name, v) VALUES ({row}.{n}, at) ON CONFLICT (name) DO UPDATE SET v = excluded.v;")
+        format!(
+            "INSERT INTO {changes} AS c (name, v) VALUES ({row}.{n}, at) ON CONFLICT (name) DO UPDATE SET v = excluded.v;"
+        )
     };
     let (old, new) = (note("OLD"), note("NEW"));
     format!(
         r#"-- The feed of changes of {shown}, for Flipper. Run it as the table's owner; then it also sees writers in replication.
 BEGIN;
-SET LOCAL lock_timeout = '{LOCK}s';
-
 DO $flipper$ BEGIN
+  -- One installation at a time.
+  PERFORM pg_advisory_xact_lock({ALONE});
+  SET LOCAL lock_timeout = '{LOCK}s';
   IF to_regnamespace('{SCHEMA}') IS NULL THEN CREATE SCHEMA {SCHEMA}; END IF;
 END $flipper$;
 
@@ -111,6 +116,7 @@ pub(super) fn uninstall(names: &Names) -> String {
     format!(
         r#"-- Removes the feed of changes of {table}. Only the table's owner may drop its triggers.
 BEGIN;
+DO $flipper$ BEGIN PERFORM pg_advisory_xact_lock({ALONE}); END $flipper$;
 SET LOCAL lock_timeout = '{LOCK}s';
 DROP TRIGGER IF EXISTS flipper_changed ON {table};
 DROP TRIGGER IF EXISTS flipper_truncated ON {table};

@@ -140,8 +140,9 @@ impl Link {
             if failure.ends_connection() || connection.is_closed() {
                 // The others lead to the same server, which may have been replaced.
                 self.idle.lock().clear();
-                let undone = failure.was_idle() || failure.is_read_only();
-                if !(reused && std::mem::take(&mut again) && (query.repeatable || undone)) {
+                let unread = failure.was_idle() && started.elapsed() < self.timeout;
+                let repeatable = query.repeatable || failure.is_read_only();
+                if !(unread || reused && std::mem::take(&mut again) && repeatable) {
                     return Err(failure);
                 }
             } else {

@@ -237,7 +237,8 @@ impl PostgresFeatureFlagStore {
 
     async fn names(&self) -> Result<Names> {
         let link = self.link.clone();
-        let names = self.link.spawn(async move { link.found().await.map(|found| Names::of(&link.table, &found.schema)) });
+        let names =
+            self.link.spawn(async move { link.found().await.map(|found| Names::of(&link.table, &found.schema)) });
         names.await.map_err(|failure| self.error(failure))
     }
 

@@ -130,7 +130,8 @@ impl Place {
         });
         self.login.user.iter().for_each(|user| _ = config.user(user));
         self.database.iter().for_each(|database| _ = config.dbname(database));
-        if let Some(password) = self.login.password.clone().or_else(|| self.login.find(host, self.database.as_deref())) {
+        if let Some(password) = self.login.password.clone().or_else(|| self.login.find(host, self.database.as_deref()))
+        {
             config.password(password);
         }
         config

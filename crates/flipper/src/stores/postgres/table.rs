@@ -105,8 +105,7 @@ impl Table {
         // Within the same transaction, and before the row is waited for.
         let limit = |at: usize| format!("(SELECT set_config('lock_timeout', ${at}, true)) AS w");
         let digest = format!("substring(sha256(f.{i}) FROM 1 FOR {DIGEST})");
-        let insert =
-            format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", limit(3));
+        let insert = format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", limit(3));
         let insert_all = format!(
             "INSERT INTO {table} AS f ({n}, {i}) SELECT u.n, u.i FROM {}, unnest($1, $2) AS u(n, i) ON CONFLICT ({n})",
             limit(3)

@@ -22,16 +22,15 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect> {
             let roots = Arc::new(roots(tls.authorities.as_deref())?);
             let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
             Some(verifier.map_err(|error| {
-                Error::invalid_input("there is no authority that could vouch for the PostgreSQL server").with_source(error)
+                Error::invalid_input("there is no authority that could vouch for the PostgreSQL server")
+                    .with_source(error)
             })?)
         }
         false => None,
     };
     let config = match authorities {
         Some(verifier) if tls.named => config.with_webpki_verifier(verifier),
-        authorities => {
-            config.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { provider, authorities }))
-        }
+        authorities => config.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { provider, authorities })),
     };
     let config = match &tls.identity {
         None => config.with_no_client_auth(),

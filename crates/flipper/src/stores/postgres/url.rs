@@ -46,10 +46,10 @@ pub(super) fn environment(name: &str) -> Option<String> {
 
 pub(super) fn identity(source: &Arc<Source>, table: &Table) -> Identity {
     match &**source {
-        Source::Place(place) => identity_of(&place.hosts, place.database.as_deref().or(place.login.user.as_deref()), table),
-        Source::Config(config) => {
-            identity_of(&hosts(config), config.get_dbname().or(config.get_user()), table)
+        Source::Place(place) => {
+            identity_of(&place.hosts, place.database.as_deref().or(place.login.user.as_deref()), table)
         }
+        Source::Config(config) => identity_of(&hosts(config), config.get_dbname().or(config.get_user()), table),
     }
 }
 
