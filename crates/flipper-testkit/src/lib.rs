@@ -11,6 +11,8 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
 mod port;
+#[cfg(target_os = "linux")]
+pub mod postgres;
 mod process;
 pub mod python;
 pub mod redis;

@@ -26,6 +26,7 @@
 //! | [`MemoryFeatureFlagStore`] | | in this process |
 //! | [`SqliteFeatureFlagStore`] | `sqlite` | in a file, shared by the processes of a machine |
 //! | [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store |
+//! | [`PostgresFeatureFlagStore`] | `postgres` | in a table of PostgreSQL, beside the rest of your data |
 //! | [`RedisFeatureFlagStore`] | `redis` | in Redis: a server, a cluster, or behind Sentinels |
 //! | [`S3FeatureFlagStore`] | `s3` | in a bucket of S3, or of a server with its interface |
 //! | [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |
@@ -42,7 +43,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `sqlite`, `consul`, `redis`, `s3`, `thrift` | the stores above |
+//! | `sqlite`, `consul`, `postgres`, `redis`, `s3`, `thrift` | the stores above |
 //! | `macros` | [`#[flipper::is_enabled]`](macro@is_enabled), a flag around a function, and [`flags!`], typed flags |
 //! | `tower` | [`tower`]: a scope for each request and gates, as layers for axum and other services |
 //! | `axum` | the scope as an axum extractor; `tower` with it |
@@ -125,6 +126,8 @@ pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
 pub use store::FeatureFlagStore;
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "postgres")]
+pub use stores::PostgresFeatureFlagStore;
 #[cfg(feature = "s3")]
 pub use stores::S3FeatureFlagStore;
 #[cfg(feature = "sqlite")]

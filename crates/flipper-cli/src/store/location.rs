@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn errors_show_no_secrets() {
-        for url in ["secret", "postgres://u:secret@h", "u secret:x", "sqlite:", "/tmp/secret"] {
+        for url in ["secret", "postgresql:u:secret@h", "u secret:x", "sqlite:", "/tmp/secret"] {
             let failure = Location::parse(url).err().unwrap().to_string();
             assert!(!failure.contains("secret"), "{failure}");
         }

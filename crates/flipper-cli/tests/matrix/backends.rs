@@ -7,9 +7,11 @@ use std::sync::Arc;
 use flipper::store::{LocalFeatureFlagStore, Stored, Version};
 use flipper::{
     ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
-    RedisFeatureFlagStore, S3FeatureFlagStore, SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
+    PostgresFeatureFlagStore, RedisFeatureFlagStore, S3FeatureFlagStore, SqliteFeatureFlagStore,
+    ThriftRpcFeatureFlagStore,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use flipper_testkit::postgres::{PASSWORD, PostgresServer};
 use flipper_testkit::redis::{RedisServer, Reply};
 use flipper_testkit::s3::{self, S3Proxy, S3Server};
 use flipper_testkit::{Relay, free_port};
@@ -42,6 +44,7 @@ pub(crate) struct Backend {
 pub(crate) enum Kind {
     Memory(MemoryFeatureFlagStore),
     Sqlite(PathBuf),
+    Postgres(PostgresServer),
     Redis(RedisServer),
     Consul(ConsulAgent),
     S3 {
@@ -72,6 +75,11 @@ impl Backend {
                 let path = home.path().join("flags.db");
                 SqliteFeatureFlagStore::new(&path).unwrap();
                 Kind::Sqlite(path)
+            }
+            Store::Postgres => {
+                let server = PostgresServer::start()?;
+                prepare(&server);
+                Kind::Postgres(server)
             }
             Store::Redis => Kind::Redis(RedisServer::options().config("user app on >secret ~* &* +@all").start()?),
             Store::Consul if scene.situation == Situation::Permission => {
@@ -120,6 +128,7 @@ impl Backend {
     pub(crate) fn port(&self) -> Option<u16> {
         match &self.kind {
             Kind::Memory(_) | Kind::Sqlite(_) => None,
+            Kind::Postgres(server) => Some(server.port()),
             Kind::Redis(server) => Some(server.port()),
             Kind::Consul(agent) => Some(agent.port()),
             Kind::S3 { server, .. } => Some(server.port()),
@@ -149,6 +158,7 @@ impl Backend {
         match &self.kind {
             Kind::Memory(_) => "memory:".to_owned(),
             Kind::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Kind::Postgres(_) => format!("postgresql://app:{PASSWORD}@127.0.0.1:{}/postgres", self.watched_port()),
             Kind::Redis(_) => format!("redis://app:secret@127.0.0.1:{}", self.watched_port()),
             Kind::Consul(_) => format!("consul://{}/features", self.consul_address()),
             Kind::S3 { bucket, .. } => {
@@ -182,6 +192,7 @@ impl Backend {
         match &self.kind {
             Kind::Memory(store) => (Arc::new(store.clone()), Some(Arc::new(store.clone()))),
             Kind::Sqlite(path) => (Arc::new(SqliteFeatureFlagStore::new(path).unwrap()), None),
+            Kind::Postgres(_) => (Arc::new(PostgresFeatureFlagStore::from_url(&self.url()).unwrap()), None),
             Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::from_url(&self.url()).unwrap()), None),
             Kind::Consul(_) => (Arc::new(self.consul(self.consul_address())), None),
             Kind::S3 { bucket, .. } => (Arc::new(bucket_at(self.s3_port(), bucket)), None),
@@ -198,6 +209,7 @@ impl Backend {
         match &self.kind {
             Kind::Memory(store) => Arc::new(store.clone()),
             Kind::Sqlite(path) => Arc::new(SqliteFeatureFlagStore::new(path).unwrap()),
+            Kind::Postgres(server) => Arc::new(PostgresFeatureFlagStore::from_url(&server.url()).unwrap()),
             Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap()),
             Kind::Consul(agent) => {
                 let client = ConsulClient::builder().address(agent.address());
@@ -227,6 +239,10 @@ impl Backend {
             Kind::Sqlite(path) => {
                 let found = sqlite3(path, &format!("SELECT record FROM flags WHERE name = '{name}'"))?;
                 Some(found.trim().to_owned()).filter(|text| !text.is_empty())
+            }
+            Kind::Postgres(server) => {
+                let query = format!("SELECT convert_from(item, 'UTF8') FROM feature_flags WHERE name = '{name}'");
+                Some(server.try_psql(&query)?).filter(|text| !text.is_empty())
             }
             Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
                 match server.command(&["GET", &format!("features/{name}")]) {
@@ -261,6 +277,16 @@ fn bucket_at(port: u16, bucket: &str) -> S3FeatureFlagStore {
     let client = AmazonS3Builder::new().with_endpoint(format!("http://127.0.0.1:{port}")).with_bucket_name(bucket);
     let client = client.with_access_key_id(s3::KEY).with_secret_access_key(s3::SECRET);
     S3FeatureFlagStore::new(client).unwrap().poll_every(S3_POLL)
+}
+
+/// The table of the Python library, with the feed, and a user who may only use it.
+pub(crate) fn prepare(server: &PostgresServer) {
+    server.psql(&format!(
+        "CREATE TABLE feature_flags (name varchar(40) PRIMARY KEY, item bytea NOT NULL); \
+         CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT, INSERT, UPDATE, DELETE ON feature_flags TO app"
+    ));
+    let store = PostgresFeatureFlagStore::from_url(&server.url()).unwrap();
+    futures_executor(store.install_feed(true)).unwrap();
 }
 
 pub(crate) fn sqlite3(path: &Path, statements: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@ use flipper_testkit::redis::RedisServer;
 use flipper_testkit::{Harm, wait_until};
 use rustix::process::Signal;
 
-use crate::backends::{ALLOW, Backend, Kind, sqlite3};
+use crate::backends::{self, ALLOW, Backend, Kind, sqlite3};
 use crate::cells::Situation;
 use crate::ledger::Ledger;
 
@@ -61,6 +61,10 @@ pub(crate) fn prepare(backend: &Backend) {
         }
         Kind::Consul(agent) => (0..LOG).for_each(|number| agent.put(&format!("other/{}", number % 10), &[b'x'; 500])),
         Kind::Sqlite(path) => _ = sqlite3(path, &format!(".backup {}", older(backend).display())).unwrap(),
+        // It replays its log after the crash.
+        Kind::Postgres(server) => {
+            server.psql("CREATE TABLE other (n bigint); INSERT INTO other SELECT generate_series(1, 200000)");
+        }
         Kind::Memory(_) | Kind::S3 { .. } => {}
     }
 }
@@ -93,6 +97,11 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
     }
     let older = older(backend);
     match (&mut backend.kind, situation) {
+        (Kind::Postgres(server), Situation::Stopped) => server.pause(),
+        (Kind::Postgres(server), Situation::Permission) => {
+            server.psql("REVOKE SELECT, INSERT, UPDATE, DELETE ON feature_flags FROM app");
+        }
+        (Kind::Postgres(server), _) => server.kill(),
         (Kind::Redis(server), Situation::Stopped) => server.pause(),
         (Kind::Redis(server), Situation::Permission) => _ = server.command(&["ACL", "SETUSER", "app", "-@all"]),
         (Kind::Redis(server), _) => server.kill(),
@@ -151,6 +160,15 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
         return proxy.obey();
     }
     match (&mut backend.kind, situation) {
+        (Kind::Postgres(server), Situation::Stopped) => server.resume(),
+        (Kind::Postgres(server), Situation::Permission) => {
+            server.psql("GRANT SELECT, INSERT, UPDATE, DELETE ON feature_flags TO app");
+        }
+        (Kind::Postgres(server), Situation::Emptied) => {
+            server.restart_empty();
+            backends::prepare(server);
+        }
+        (Kind::Postgres(server), _) => server.restart(),
         (Kind::Redis(server), Situation::Stopped) => server.resume(),
         (Kind::Redis(server), Situation::Permission) => _ = server.command(&["ACL", "SETUSER", "app", "+@all"]),
         (Kind::Redis(server), Situation::Emptied) => server.restart_empty(),

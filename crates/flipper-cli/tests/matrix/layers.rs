@@ -69,6 +69,8 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
     let store = match backend.scene.store {
         Store::Memory => Duration::from_secs(2),
         Store::Sqlite => Duration::from_secs(5),
+        // A second between two questions, and five for an answer.
+        Store::Postgres => Duration::from_secs(8),
         Store::Redis => Duration::from_secs(8),
         // A query waits for up to a minute and a sixteenth, and its response may be late.
         Store::Consul => Duration::from_secs(80),

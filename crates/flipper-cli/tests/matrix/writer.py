@@ -17,12 +17,20 @@ def connect():
         config = Config(connect_timeout=5, read_timeout=5, retries={"max_attempts": 0})
         client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config, **keys)
         return S3FeatureFlagStore(client, place)
-    from flipper import ConsulFeatureFlagStore, RedisFeatureFlagStore, ThriftRPCFeatureFlagStore
+    from flipper import (
+        ConsulFeatureFlagStore,
+        PostgreSQLFeatureFlagStore,
+        RedisFeatureFlagStore,
+        ThriftRPCFeatureFlagStore,
+    )
 
     if kind == "redis":
         import redis
 
         return RedisFeatureFlagStore(redis.Redis(port=port, socket_timeout=5))
+    if kind == "postgres":
+        options = "connect_timeout=5 options='-c statement_timeout=5000'"
+        return PostgreSQLFeatureFlagStore(f"host=127.0.0.1 port={port} user=postgres password=s3cr3t {options}")
     if kind == "consul":
         import consul
 

@@ -57,6 +57,7 @@ impl Writers {
                 Python::start("thrift", served.local_addr().port(), "")
             }
             Kind::Sqlite(_) => None,
+            Kind::Postgres(server) => Python::start("postgres", server.port(), ""),
             Kind::Redis(server) => Python::start("redis", server.port(), ""),
             Kind::Consul(agent) => Python::start("consul", agent.port(), MASTER_TOKEN),
             Kind::S3 { server, bucket } => Python::start("s3", server.port(), bucket),
@@ -139,6 +140,13 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
                 None => format!("DELETE FROM flags WHERE name = '{name}'"),
             },
         ),
+        Kind::Postgres(server) => server.try_psql(&match text {
+            Some(text) => format!(
+                "INSERT INTO feature_flags VALUES ('{name}', convert_to('{text}', 'UTF8')) \
+                 ON CONFLICT (name) DO UPDATE SET item = excluded.item"
+            ),
+            None => format!("DELETE FROM feature_flags WHERE name = '{name}'"),
+        }),
         Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
             let (port, key) = (server.port().to_string(), format!("features/{name}"));
             let mut command = Command::new("redis-cli");

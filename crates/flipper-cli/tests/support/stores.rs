@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use flipper_testkit::consul::ConsulAgent;
+use flipper_testkit::postgres::PostgresServer;
 use flipper_testkit::redis::RedisServer;
 use flipper_testkit::s3::{Kind, S3Server};
 
@@ -27,6 +28,15 @@ pub(crate) fn sqlite(home: &Path) -> Option<TestStore> {
 pub(crate) fn redis(_: &Path) -> Option<TestStore> {
     let server = RedisServer::start()?;
     Some(TestStore { url: format!("{}/0", server.url()), _server: Some(Box::new(server)) })
+}
+
+pub(crate) fn postgres(_: &Path) -> Option<TestStore> {
+    let server = PostgresServer::start()?;
+    // Shown as it is: it has no password.
+    let url = server.url_by_file();
+    // Not every command of the scenarios makes the table.
+    server.psql("CREATE TABLE feature_flags (name varchar(40) PRIMARY KEY, item bytea NOT NULL)");
+    Some(TestStore { url, _server: Some(Box::new(server)) })
 }
 
 pub(crate) fn consul(_: &Path) -> Option<TestStore> {

@@ -13,11 +13,18 @@ use async_trait::async_trait;
 
 pub use self::local::LocalFeatureFlagStore;
 pub use self::many::FlagStream;
-#[cfg(any(feature = "sqlite", feature = "redis", feature = "consul", feature = "s3", feature = "thrift"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "postgres",
+    feature = "redis",
+    feature = "s3",
+    feature = "sqlite",
+    feature = "thrift"
+))]
 pub(crate) use self::many::pages;
 pub(crate) use self::many::{give_up, whole};
 pub use self::polling::watch_by_polling;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use self::polling::{differences, versions};
 use crate::error::Result;
 pub use crate::identity::Identity;

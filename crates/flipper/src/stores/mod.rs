@@ -7,10 +7,16 @@ mod base_key;
 mod consul;
 #[cfg(any(feature = "consul", feature = "s3"))]
 mod date;
-#[cfg(any(feature = "consul", feature = "redis", feature = "s3", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod event_sender;
+#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "sqlite"))]
 mod feed;
 mod kinds;
+#[cfg(any(feature = "consul", feature = "postgres"))]
+mod lenient;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "s3")]
@@ -19,9 +25,9 @@ mod s3;
 mod sqlite;
 #[cfg(feature = "thrift")]
 pub(crate) mod thrift;
-#[cfg(any(feature = "consul", feature = "redis", feature = "s3", feature = "thrift"))]
+#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift"))]
 #[cfg_attr(
-    not(all(feature = "consul", feature = "redis", feature = "s3", feature = "thrift")),
+    not(all(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift")),
     allow(dead_code, reason = "each kind of store uses a part of it")
 )]
 mod url_parts;
@@ -30,6 +36,8 @@ mod url_parts;
 pub use consul::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 pub use kinds::{STORE_KINDS, StoreKind};
 pub use memory::MemoryFeatureFlagStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};
 #[cfg(feature = "s3")]

@@ -1,4 +1,4 @@
-"""Runs a call on the flags of a Redis, a Consul or a bucket for each line of standard input. Answers with a line of JSON."""
+"""Runs a call on the flags of a Redis, a Consul, a PostgreSQL or a bucket for each line of standard input. Answers with a line of JSON."""
 
 import json
 import sys
@@ -13,6 +13,10 @@ if kind == "redis":
     from flipper import RedisFeatureFlagStore
 
     store = RedisFeatureFlagStore(redis.Redis(port=port), base_key=base_key)
+elif kind == "postgres":
+    from flipper import PostgreSQLFeatureFlagStore
+
+    store = PostgreSQLFeatureFlagStore(f"host=127.0.0.1 port={port} user=postgres password=s3cr3t", table_name=base_key)
 elif kind == "consul":
     import consul
     from flipper import ConsulFeatureFlagStore

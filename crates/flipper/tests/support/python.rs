@@ -12,7 +12,8 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// `store`: `redis`, `consul`, or `s3` with a bucket as its base key. Prints `SKIP` and returns `None` where Python's library is not installed.
+    /// `store`: `redis`, `consul`, `postgres` with a table as its base key, or `s3` with a bucket. Prints `SKIP` and returns `None` where
+    /// Python's library is not installed.
     pub(crate) fn start(store: &str, port: u16, base_key: &str) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/flags.py");
         let interpreter =
