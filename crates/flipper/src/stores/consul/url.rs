@@ -49,6 +49,8 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeature
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
