@@ -30,7 +30,7 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
             let notifies = !args.without_notifications;
             if args.print {
                 let script = store.create_table(false).feed_script(notifies).await;
-                return print(session, script.map_err(|error| failure(&error, "install"))?);
+                return print(session, &script.map_err(|error| failure(&error, "install"))?);
             }
             store.install_feed(notifies).await.map_err(|error| failure(&error, "install"))?;
             done(session, "installed", &shown)
@@ -39,7 +39,7 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
             let store = store.create_table(false);
             if args.print {
                 let script = store.feed_removal_script().await;
-                return print(session, script.map_err(|error| failure(&error, "uninstall"))?);
+                return print(session, &script.map_err(|error| failure(&error, "uninstall"))?);
             }
             store.remove_feed().await.map_err(|error| failure(&error, "uninstall"))?;
             done(session, "removed", &shown)
@@ -59,7 +59,7 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
 }
 
 /// As it stands, also with `--json`: it is SQL.
-fn print(session: &mut Session, script: String) -> Done {
+fn print(session: &mut Session, script: &str) -> Done {
     session.out.bytes(script.as_bytes())
 }
 

@@ -28,6 +28,7 @@ impl EventSender {
         self.events.send(event).await.map_err(|_| Unwatched)
     }
 
+    #[cfg(feature = "redis")]
     pub(super) fn is_lost(&self) -> bool {
         self.lost
     }
@@ -79,6 +80,7 @@ impl EventSender {
         self.send(WatchEvent::Lost(error)).await
     }
 
+    #[cfg(feature = "redis")]
     pub(super) async fn emit_read(
         &self,
         name: String,

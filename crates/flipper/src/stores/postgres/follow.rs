@@ -121,10 +121,9 @@ async fn ask_feed(
 ) -> Result<(bool, Option<Duration>), Failure> {
     let rows = connection.rows(&readable(names), &[], limit).await?;
     let Some(row) = rows.first() else { return Ok((false, None)) };
-    let read = || -> Result<(Option<bool>, Option<String>, Option<String>), tokio_postgres::Error> {
-        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-    };
-    let (readable, triggers, idle) = read().map_err(Failure::Asking)?;
+    let readable: Option<bool> = row.try_get(0).map_err(Failure::Asking)?;
+    let triggers: Option<String> = row.try_get(1).map_err(Failure::Asking)?;
+    let idle: Option<String> = row.try_get(2).map_err(Failure::Asking)?;
     let idle = idle.and_then(|idle| idle.parse().ok()).filter(|idle| *idle > 0).map(Duration::from_millis);
     Ok((readable == Some(true) && State::is_fed(&triggers.unwrap_or_default()), idle))
 }

@@ -35,10 +35,10 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect> {
     let config = match &tls.identity {
         None => config.with_no_client_auth(),
         Some((certificate, key)) => {
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("client key", key, error))?;
+            let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("client key", key, &error))?;
             config
                 .with_client_auth_cert(certificates(certificate)?, secret)
-                .map_err(|error| unusable("client certificate", certificate, error))?
+                .map_err(|error| unusable("client certificate", certificate, &error))?
         }
     };
     Ok(MakeRustlsConnect::new(config))
@@ -50,7 +50,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore> {
         None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
         Some(file) => {
             for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|error| unusable("certificate file", file, error))?;
+                roots.add(certificate).map_err(|error| unusable("certificate file", file, &error))?;
             }
         }
     }
@@ -59,13 +59,13 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore> {
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    let read: Vec<_> = read.map_err(|error| unusable("certificate file", file, error))?;
+    let read: Vec<_> = read.map_err(|error| unusable("certificate file", file, &error))?;
     if read.is_empty() {
-        return Err(unusable("certificate file", file, "it holds no certificate as PEM"));
+        return Err(unusable("certificate file", file, &"it holds no certificate as PEM"));
     }
     Ok(read)
 }
 
-fn unusable(what: &str, file: &Path, why: impl ToString) -> Error {
-    Error::invalid_input(format!("the {what} {} cannot be used: {}", file.display(), why.to_string()))
+fn unusable(what: &str, file: &Path, why: &dyn std::fmt::Display) -> Error {
+    Error::invalid_input(format!("the {what} {} cannot be used: {why}", file.display()))
 }
