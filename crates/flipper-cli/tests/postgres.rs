@@ -11,7 +11,8 @@ use support::{flipper, run, succeed};
 fn the_feed_is_installed_and_removed() {
     let Some(server) = PostgresServer::start() else { return };
     let home = tempfile::tempdir().unwrap();
-    let url = server.url();
+    // The machine may be busy.
+    let url = format!("{}?connect_timeout=60", server.url());
     let command = |arguments: &[&str]| run(flipper(home.path(), &url).args(arguments));
     // Reading commands make no table: a mistyped one would look like one without flags.
     let (code, _, err) = command(&["list"]);
