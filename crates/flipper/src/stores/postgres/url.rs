@@ -188,7 +188,6 @@ mod tests {
             "postgresql://u:secret@h:0",
             "postgresql://u:secret@[::1",
             "postgresql://u:secret@h/d?create_table=maybe",
-            "postgresql://u:secret@h/d?table=",
             "postgresql://u:secret@h/d?table=a%24b",
             "postgresql://u:secret@a,b:1,c/d?hostaddr=10.0.0.1,10.0.0.2",
             "host=h password='secret",
