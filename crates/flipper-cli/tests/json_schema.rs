@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use boon::{Compiler, Schemas};
+use flipper_testkit::postgres::PostgresServer;
 use rustix::process::Signal;
 use support::running::Running;
 use support::{clean, flipper, run, succeed};
@@ -123,7 +124,17 @@ fn all_commands() {
     schema.check("followed", &sync.line("wrote"));
     sync.signal(Signal::INT);
 
-    schema.used.extend(["changes", "finding", "record_or_null"].map(str::to_owned));
+    if let Some(server) = PostgresServer::start() {
+        let command = |arguments: &[&str]| run(flipper(home.path(), &server.url()).args(arguments).arg("--json")).1;
+        command(&["create", "A"]);
+        schema.check("feed", &command(&["postgres", "install"]));
+        schema.check("feed_status", &command(&["postgres", "status"]));
+        schema.check("feed", &command(&["postgres", "uninstall"]));
+    } else {
+        schema.used.extend(["feed", "feed_status"].map(str::to_owned));
+    }
+
+    schema.used.extend(["changes", "checks", "finding", "record_or_null"].map(str::to_owned));
     let defined: BTreeSet<String> = schema.document["$defs"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schema.used, defined, "every definition has its command");
 }

@@ -10,8 +10,8 @@ use support::{flipper, run, succeed};
 
 #[test]
 fn every_store_to_every_other() {
-    let homes: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
-    let make = [stores::sqlite, stores::redis, stores::consul, stores::thrift];
+    let homes: Vec<_> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
+    let make = [stores::sqlite, stores::postgres, stores::redis, stores::consul, stores::thrift];
     let stores: Vec<TestStore> = make.iter().zip(&homes).filter_map(|(make, home)| make(home.path())).collect();
     let home = tempfile::tempdir().unwrap();
     let flags =
@@ -70,8 +70,8 @@ fn what_is_exported_can_be_imported() {
     let home = tempfile::tempdir().unwrap();
     let (code, _, err) = run(flipper(home.path(), &redis.url()).args(["export", "flags.json"]));
     assert!(code == 4 && err.contains("wrote 9 flags") && err.contains("left out 1 that cannot be read"), "{err}");
-    let homes: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
-    let make = [stores::sqlite, stores::redis, stores::consul, stores::thrift];
+    let homes: Vec<_> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
+    let make = [stores::sqlite, stores::postgres, stores::redis, stores::consul, stores::thrift];
     for store in make.iter().zip(&homes).filter_map(|(make, home)| make(home.path())) {
         succeed(flipper(home.path(), &store.url).args(["import", "flags.json"]));
         let again = succeed(flipper(home.path(), &store.url).arg("export"));

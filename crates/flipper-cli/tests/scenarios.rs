@@ -5,6 +5,7 @@ mod support;
 
 use std::path::Path;
 
+use flipper_testkit::s3::{KEY, SECRET};
 use support::session::Place;
 use support::stores::{self, Make};
 
@@ -12,6 +13,7 @@ fn play(scenario: &str, make: Make) {
     let place = Place::new();
     let Some(store) = make(place.home()) else { return };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(scenario);
+    let place = place.variable("AWS_ACCESS_KEY_ID", KEY).variable("AWS_SECRET_ACCESS_KEY", SECRET);
     place.variable("FLIPPER_STORE", &store.url).show(&store.url, "STORE").replay(&path);
 }
 
@@ -43,4 +45,4 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!(a_flags_life targeting several_flags moving; (sqlite redis consul thrift));
+scenarios!(a_flags_life targeting several_flags moving; (sqlite postgres redis consul s3 thrift));

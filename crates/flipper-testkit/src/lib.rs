@@ -11,10 +11,13 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
 mod port;
+#[cfg(target_os = "linux")]
+pub mod postgres;
 mod process;
 pub mod python;
 pub mod redis;
 mod relay;
+pub mod s3;
 mod shared;
 mod tls;
 mod wait;

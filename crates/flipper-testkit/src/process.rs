@@ -26,6 +26,10 @@ impl Process {
         self.0.try_wait().unwrap().is_some()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// `kill -STOP`, and waits until it has stopped.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);

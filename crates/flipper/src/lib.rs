@@ -26,7 +26,9 @@
 //! | [`MemoryFeatureFlagStore`] | | in this process |
 //! | [`SqliteFeatureFlagStore`] | `sqlite` | in a file, shared by the processes of a machine |
 //! | [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store |
+//! | [`PostgresFeatureFlagStore`] | `postgres` | in a table of PostgreSQL, beside the rest of your data |
 //! | [`RedisFeatureFlagStore`] | `redis` | in Redis: a server, a cluster, or behind Sentinels |
+//! | [`S3FeatureFlagStore`] | `s3` | in a bucket of S3, or of a server with its interface |
 //! | [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
 //! | [`ReplicatedFeatureFlagStore`] | | in another store, with copies in further ones |
@@ -41,7 +43,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `sqlite`, `consul`, `redis`, `thrift` | the stores above |
+//! | `sqlite`, `consul`, `postgres`, `redis`, `s3`, `thrift` | the stores above |
 //! | `macros` | [`#[flipper::is_enabled]`](macro@is_enabled), a flag around a function, and [`flags!`], typed flags |
 //! | `tower` | [`tower`]: a scope for each request and gates, as layers for axum and other services |
 //! | `axum` | the scope as an axum extractor; `tower` with it |
@@ -124,6 +126,10 @@ pub use record::FlagRecord;
 pub use scope::{FlagName, Scope};
 pub use store::FeatureFlagStore;
 pub use stores::MemoryFeatureFlagStore;
+#[cfg(feature = "postgres")]
+pub use stores::PostgresFeatureFlagStore;
+#[cfg(feature = "s3")]
+pub use stores::S3FeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]

@@ -11,8 +11,10 @@ use crate::wrappers::ReplicatedFeatureFlagStore;
 /// |---|---|---|
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
+/// | `postgresql://HOST/DATABASE?table=TABLE`, `postgres://…` | `PostgresFeatureFlagStore`, with the variables `PG*` and the password file | `postgres` |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
 /// | `replicated:URL\|URL` | [`ReplicatedFeatureFlagStore`]: the primary, then its replicas, each a URL of this table | |
+/// | `s3://BUCKET/PREFIX?region=REGION&endpoint=URL` | `S3FeatureFlagStore`, with the credentials of the environment | `s3` |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; a relative or absolute path, as it stands | `sqlite` |
 ///
@@ -51,8 +53,12 @@ fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
         ("", _) => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         #[cfg(feature = "consul")]
         ("consul", _) => Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "postgres")]
+        ("postgres", _) => Ok(Arc::new(crate::stores::PostgresFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "redis")]
         ("redis", _) => Ok(Arc::new(crate::stores::RedisFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "s3")]
+        ("s3", _) => Ok(Arc::new(crate::stores::S3FeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "sqlite")]
         ("sqlite", _) => Ok(Arc::new(crate::stores::SqliteFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "thrift")]

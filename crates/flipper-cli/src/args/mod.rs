@@ -1,5 +1,6 @@
 mod flags;
 mod moving;
+mod postgres;
 mod serving;
 mod targeting;
 
@@ -11,6 +12,7 @@ pub(crate) use flags::{
     ClientData, ClientDataSet, ClientDataUnset, Create, Destroy, List, Names, Stale, Switch, Toggle,
 };
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
+pub(crate) use postgres::Postgres;
 pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
 pub(crate) use targeting::{Bucketer, Check, Condition, ConditionAdd, ConditionClear, ConditionList};
 
@@ -109,6 +111,9 @@ pub(crate) enum Command {
         after_help = "Exit codes: 0 all is fine, 1 there are problems, 4 there is a fault: the store cannot be used."
     )]
     Doctor(Doctor),
+    /// Installs and removes the feed of changes in a PostgreSQL database
+    #[command(subcommand)]
+    Postgres(Postgres),
     /// Writes a script that completes commands in a shell
     Completions(Completions),
     /// Writes the manual page

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::args::Doctor;
 use crate::failure::{Code, Done, look_at};
-use crate::output::{NOTE, OFF, ON, object, or_null, styled};
+use crate::output::{NOTE, OFF, ON, Output, object, or_null, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, path_text, plain, quoted, some, thousands};
@@ -34,25 +34,12 @@ pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
         Err(failure) => vec![Check::new("reachable", Finding::Fault, failure.to_string())],
     };
     checks.extend(args.snapshot.as_deref().map(snapshot));
-    let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Fine);
-
     let out = &mut session.out;
     if out.json() {
-        let mut object = choice.to_json(identity.as_ref());
-        object.insert("finding", shown(worst).0);
-        object.insert("checks", checks.iter().map(to_json).collect::<Vec<_>>());
-        out.value(object)?;
+        out.value(findings(choice.to_json(identity.as_ref()), &checks))?;
     } else {
         choice.lines(identity.as_ref()).into_iter().try_for_each(|line| out.line(line))?;
-        let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
-        for check in &checks {
-            let (word, style) = shown(check.finding);
-            let finding = styled(style, format_args!("{word:<9}"));
-            out.line(format_args!("{finding}  {:<width$}  {}", check.what, plain(&check.text)))?;
-            if let Some(hint) = &check.hint {
-                out.line(format_args!("{:9}  {:width$}  {}", "", "", plain(hint)))?;
-            }
-        }
+        show(out, &checks)?;
         let number = |finding| checks.iter().filter(|check| check.finding == finding).count();
         match (number(Finding::Fault), number(Finding::Problem)) {
             (0, 0) => out.message("all is fine"),
@@ -62,12 +49,39 @@ pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
             }
         }
     }
-    match worst {
+    end_with(session, &checks);
+    Ok(())
+}
+
+fn worst(checks: &[Check]) -> Finding {
+    checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Fine)
+}
+
+pub(super) fn findings(mut object: Object, checks: &[Check]) -> Object {
+    object.insert("finding", shown(worst(checks)).0);
+    object.insert("checks", checks.iter().map(to_json).collect::<Vec<_>>());
+    object
+}
+
+pub(super) fn show(out: &mut Output, checks: &[Check]) -> Done {
+    let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
+    for check in checks {
+        let (word, style) = shown(check.finding);
+        let finding = styled(style, format_args!("{word:<9}"));
+        out.line(format_args!("{finding}  {:<width$}  {}", check.what, plain(&check.text)))?;
+        if let Some(hint) = &check.hint {
+            out.line(format_args!("{:9}  {:width$}  {}", "", "", plain(hint)))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn end_with(session: &mut Session, checks: &[Check]) {
+    match worst(checks) {
         Finding::Fine => {}
         Finding::Problem => session.exit_with(Code::Off),
         _ => session.exit_with(Code::Store),
     }
-    Ok(())
 }
 
 /// The store's own checks, and those that need calls.

@@ -13,6 +13,7 @@ mod get;
 mod import;
 mod list;
 mod man;
+mod postgres;
 mod serve;
 mod stale;
 mod stores;
@@ -51,6 +52,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::Serve(args) => serve::run(session, &args).await,
         Command::Stores => stores::run(session).await,
         Command::Doctor(args) => doctor::run(session, &args).await,
+        Command::Postgres(args) => postgres::run(session, &args).await,
         Command::Completions(args) => completions::run(session, &args),
         Command::Man(args) => man::run(session, &args),
         Command::Version => version::run(session),

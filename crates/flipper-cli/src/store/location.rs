@@ -104,10 +104,12 @@ mod tests {
 
     #[test]
     fn errors_show_no_secrets() {
-        for url in ["secret", "postgres://u:secret@h", "u secret:x", "sqlite:", "/tmp/secret"] {
+        for url in ["secret", "mysql://u:secret@h", "u secret:x", "sqlite:", "/tmp/secret"] {
             let failure = Location::parse(url).err().unwrap().to_string();
             assert!(!failure.contains("secret"), "{failure}");
         }
+        let shown = Location::parse("postgresql:u:secret@h").ok().unwrap().shown;
+        assert!(!shown.contains("secret"), "{shown}");
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use flipper::client::Remote;
 use flipper::store::Stored;
+use flipper::stores::StoreKind;
 use flipper::{
-    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, SqliteFeatureFlagStore,
+    Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
+    PostgresFeatureFlagStore, SqliteFeatureFlagStore,
 };
 
 use tokio::sync::OnceCell;
@@ -110,9 +112,17 @@ fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>
             // `flipper::open` takes a URL, and the file's name need not be UTF-8.
             SqliteFeatureFlagStore::new(path).map(|store| Arc::new(store) as _)
         }
+        // A mistyped table would otherwise look like one without flags.
+        Kind::Remote if is_postgres(&location.url) && purpose != Purpose::New => {
+            PostgresFeatureFlagStore::from_url(&location.url).map(|store| Arc::new(store.create_table(false)) as _)
+        }
         Kind::Remote => flipper::open(&location.url),
     };
     opened.map_err(|error| Failure::of(&error, &location.shown))
+}
+
+fn is_postgres(url: &str) -> bool {
+    StoreKind::of(url).is_some_and(|kind| kind.feature == "postgres")
 }
 
 fn prepare_file(path: &Path, shown: &str, purpose: Purpose) -> Done {

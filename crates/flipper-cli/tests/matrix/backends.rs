@@ -7,11 +7,15 @@ use std::sync::Arc;
 use flipper::store::{LocalFeatureFlagStore, Stored, Version};
 use flipper::{
     ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
-    RedisFeatureFlagStore, SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
+    PostgresFeatureFlagStore, RedisFeatureFlagStore, S3FeatureFlagStore, SqliteFeatureFlagStore,
+    ThriftRpcFeatureFlagStore,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use flipper_testkit::postgres::{PASSWORD, PostgresServer};
 use flipper_testkit::redis::{RedisServer, Reply};
+use flipper_testkit::s3::{self, S3Proxy, S3Server};
 use flipper_testkit::{Relay, free_port};
+use object_store::aws::AmazonS3Builder;
 use tempfile::TempDir;
 
 use crate::cells::{Scene, Situation, Store};
@@ -24,6 +28,8 @@ use crate::watcher::number;
 pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
 pub(crate) const ALLOW: &str = "key_prefix \"features\" { policy = \"write\" }";
 
+const S3_POLL: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// A store to harm, at first without flags.
 pub(crate) struct Backend {
     pub(crate) scene: Scene,
@@ -32,13 +38,19 @@ pub(crate) struct Backend {
     /// In front of the server, if the situation needs it.
     pub(crate) relay: Option<Relay>,
     pub(crate) proxy: Option<ConsulProxy>,
+    pub(crate) s3_proxy: Option<S3Proxy>,
 }
 
 pub(crate) enum Kind {
     Memory(MemoryFeatureFlagStore),
     Sqlite(PathBuf),
+    Postgres(PostgresServer),
     Redis(RedisServer),
     Consul(ConsulAgent),
+    S3 {
+        server: S3Server,
+        bucket: String,
+    },
     /// Served by the command, over Redis.
     Thrift {
         redis: RedisServer,
@@ -64,6 +76,11 @@ impl Backend {
                 SqliteFeatureFlagStore::new(&path).unwrap();
                 Kind::Sqlite(path)
             }
+            Store::Postgres => {
+                let server = PostgresServer::start()?;
+                prepare(&server);
+                Kind::Postgres(server)
+            }
             Store::Redis => Kind::Redis(RedisServer::options().config("user app on >secret ~* &* +@all").start()?),
             Store::Consul if scene.situation == Situation::Permission => {
                 let agent = ConsulAgent::options().acl().start()?;
@@ -72,17 +89,28 @@ impl Backend {
                 Kind::Consul(agent)
             }
             Store::Consul => Kind::Consul(ConsulAgent::start()?),
+            Store::S3 => {
+                let server = S3Server::start(s3::Kind::SeaweedFs)?;
+                let bucket = server.bucket();
+                Kind::S3 { server, bucket }
+            }
             Store::Thrift => Kind::Thrift { redis: RedisServer::start()?, server: None, port: free_port() },
         };
-        let mut backend = Self { scene, home, kind, relay: None, proxy: None };
+        let mut backend = Self { scene, home, kind, relay: None, proxy: None, s3_proxy: None };
         backend.serve();
         if let Kind::Consul(agent) = &backend.kind
             && any(&[Situation::Refusing])
         {
             backend.proxy = Some(ConsulProxy::start(agent.port(), Fault::None));
         }
+        if let Kind::S3 { server, .. } = &backend.kind
+            && any(&[Situation::Refusing, Situation::Permission])
+        {
+            backend.s3_proxy = Some(S3Proxy::start(server.port()));
+        }
         if any(&[Situation::Slow, Situation::Cut]) {
-            let port = backend.proxy.as_ref().map(ConsulProxy::port).or(backend.port());
+            let proxy = backend.proxy.as_ref().map(ConsulProxy::port).or(backend.s3_proxy.as_ref().map(S3Proxy::port));
+            let port = proxy.or(backend.port());
             backend.relay = port.map(Relay::start);
         }
         Some(backend)
@@ -100,14 +128,23 @@ impl Backend {
     pub(crate) fn port(&self) -> Option<u16> {
         match &self.kind {
             Kind::Memory(_) | Kind::Sqlite(_) => None,
+            Kind::Postgres(server) => Some(server.port()),
             Kind::Redis(server) => Some(server.port()),
             Kind::Consul(agent) => Some(agent.port()),
+            Kind::S3 { server, .. } => Some(server.port()),
             Kind::Thrift { port, .. } => Some(*port),
         }
     }
 
     fn watched_port(&self) -> u16 {
         self.relay.as_ref().map(Relay::port).or(self.port()).unwrap()
+    }
+
+    fn s3_port(&self) -> u16 {
+        match (&self.relay, &self.s3_proxy) {
+            (None, Some(proxy)) => proxy.port(),
+            _ => self.watched_port(),
+        }
     }
 
     fn consul_address(&self) -> String {
@@ -121,8 +158,12 @@ impl Backend {
         match &self.kind {
             Kind::Memory(_) => "memory:".to_owned(),
             Kind::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Kind::Postgres(_) => format!("postgresql://app:{PASSWORD}@127.0.0.1:{}/postgres", self.watched_port()),
             Kind::Redis(_) => format!("redis://app:secret@127.0.0.1:{}", self.watched_port()),
             Kind::Consul(_) => format!("consul://{}/features", self.consul_address()),
+            Kind::S3 { bucket, .. } => {
+                format!("s3://{bucket}?endpoint=http://127.0.0.1:{}&poll={}ms", self.s3_port(), S3_POLL.as_millis())
+            }
             Kind::Thrift { .. } => format!("thrift://127.0.0.1:{}", self.watched_port()),
         }
     }
@@ -131,6 +172,7 @@ impl Backend {
     pub(crate) fn command(&self, store: &str) -> Command {
         let mut command = flipper(self.home.path(), store);
         command.env("CONSUL_HTTP_TOKEN", TOKEN);
+        command.env("AWS_ACCESS_KEY_ID", s3::KEY).env("AWS_SECRET_ACCESS_KEY", s3::SECRET);
         if self.scene.situation != Situation::Permission {
             command.env_remove("CONSUL_HTTP_TOKEN");
         }
@@ -150,8 +192,10 @@ impl Backend {
         match &self.kind {
             Kind::Memory(store) => (Arc::new(store.clone()), Some(Arc::new(store.clone()))),
             Kind::Sqlite(path) => (Arc::new(SqliteFeatureFlagStore::new(path).unwrap()), None),
+            Kind::Postgres(_) => (Arc::new(PostgresFeatureFlagStore::from_url(&self.url()).unwrap()), None),
             Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::from_url(&self.url()).unwrap()), None),
             Kind::Consul(_) => (Arc::new(self.consul(self.consul_address())), None),
+            Kind::S3 { bucket, .. } => (Arc::new(bucket_at(self.s3_port(), bucket)), None),
             Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::from_url(&self.url()).unwrap()), None),
         }
     }
@@ -165,12 +209,14 @@ impl Backend {
         match &self.kind {
             Kind::Memory(store) => Arc::new(store.clone()),
             Kind::Sqlite(path) => Arc::new(SqliteFeatureFlagStore::new(path).unwrap()),
+            Kind::Postgres(server) => Arc::new(PostgresFeatureFlagStore::from_url(&server.url()).unwrap()),
             Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap()),
             Kind::Consul(agent) => {
                 let client = ConsulClient::builder().address(agent.address());
                 let client = client.token(flipper_testkit::consul::MASTER_TOKEN).build().unwrap();
                 Arc::new(ConsulFeatureFlagStore::new(client))
             }
+            Kind::S3 { server, bucket } => Arc::new(bucket_at(server.port(), bucket)),
             Kind::Thrift { port, .. } => {
                 Arc::new(ThriftRpcFeatureFlagStore::from_url(&format!("thrift://127.0.0.1:{port}")).unwrap())
             }
@@ -194,11 +240,23 @@ impl Backend {
                 let found = sqlite3(path, &format!("SELECT record FROM flags WHERE name = '{name}'"))?;
                 Some(found.trim().to_owned()).filter(|text| !text.is_empty())
             }
+            Kind::Postgres(server) => {
+                let query = format!("SELECT convert_from(item, 'UTF8') FROM feature_flags WHERE name = '{name}'");
+                Some(server.try_psql(&query)?).filter(|text| !text.is_empty())
+            }
             Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
                 match server.command(&["GET", &format!("features/{name}")]) {
                     Reply::Text(text) => Some(text),
                     Reply::Nil => None,
                     other => return Err(format!("{other:?}")),
+                }
+            }
+            Kind::S3 { server, bucket } => {
+                let reply = server.ask("GET", &format!("/{bucket}/{name}"), b"");
+                match reply.status {
+                    200 => Some(reply.body),
+                    404 => None,
+                    _ => return Err(format!("{reply:?}")),
                 }
             }
             Kind::Consul(agent) => {
@@ -213,6 +271,22 @@ impl Backend {
         let Some(text) = text else { return Ok(None) };
         number(&Stored::from_json(name, Version::ordered(0), text.as_bytes())).map(Some)
     }
+}
+
+fn bucket_at(port: u16, bucket: &str) -> S3FeatureFlagStore {
+    let client = AmazonS3Builder::new().with_endpoint(format!("http://127.0.0.1:{port}")).with_bucket_name(bucket);
+    let client = client.with_access_key_id(s3::KEY).with_secret_access_key(s3::SECRET);
+    S3FeatureFlagStore::new(client).unwrap().poll_every(S3_POLL)
+}
+
+/// The table of the Python library, with the feed, and a user who may only use it.
+pub(crate) fn prepare(server: &PostgresServer) {
+    server.psql(&format!(
+        "CREATE TABLE feature_flags (name varchar(40) PRIMARY KEY, item bytea NOT NULL); \
+         CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT, INSERT, UPDATE, DELETE ON feature_flags TO app"
+    ));
+    let store = PostgresFeatureFlagStore::from_url(&server.url()).unwrap();
+    futures_executor(store.install_feed(true)).unwrap();
 }
 
 pub(crate) fn sqlite3(path: &Path, statements: &str) -> Result<String, String> {

@@ -18,7 +18,15 @@ macro_rules! list {
 }
 
 list! {
-    Store { Memory = "memory", Sqlite = "sqlite", Redis = "redis", Consul = "consul", Thrift = "thrift" }
+    Store {
+        Memory = "memory",
+        Sqlite = "sqlite",
+        Postgres = "postgres",
+        Redis = "redis",
+        Consul = "consul",
+        S3 = "s3",
+        Thrift = "thrift",
+    }
 }
 
 list! {
@@ -87,18 +95,23 @@ impl Scene {
         use Situation::{
             Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Stopped,
         };
-        use Store::{Consul, Memory, Redis, Sqlite, Thrift};
+        use Store::{Consul, Memory, Postgres, Redis, S3, Sqlite, Thrift};
         use Writer::{Both, Foreign, Ours};
         matches!(
             (self.store, self.situation, self.writer),
             (Memory, Flips, Both)
                 | (Sqlite, Recreate | HalfLoaded, Both)
+                | (Postgres, Flips | Permission, Foreign)
+                | (Postgres, Killed | Cut, Both)
+                | (Postgres, Emptied | Stopped | Merges, Ours)
                 | (Redis, Flips | Permission, Foreign)
                 | (Redis, Killed | Cut, Both)
                 | (Redis, Emptied | HalfLoaded | Merges, Ours)
                 | (Consul, Killed, Foreign)
                 | (Consul, Refusing, Both)
                 | (Consul, Stopped, Ours)
+                | (S3, Killed, Both)
+                | (S3, Refusing, Foreign)
                 | (Thrift, Recreate, Foreign)
                 | (Thrift, Killed | Slow, Both)
         )
@@ -118,6 +131,10 @@ impl Scene {
             (Store::Sqlite, Cut) => Some("a file has no connection"),
             (Store::Sqlite, Permission) if flipper_testkit::is_root() => Some("root may read every file"),
             (Store::Redis, Refusing) => Some("what Redis refuses is in `half-loaded` (LOADING) and `permission` (ACL)"),
+            (Store::S3, HalfLoaded) => Some("a bucket is there whole or not at all"),
+            (Store::Postgres, Refusing) => {
+                Some("what PostgreSQL refuses is in `half-loaded` (starting) and `permission`")
+            }
             (Store::Thrift, Permission) => Some("the Thrift service has no permissions; its store's are in `refusing`"),
             (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut | Soak) => None,
         }

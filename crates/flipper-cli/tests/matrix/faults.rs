@@ -11,7 +11,7 @@ use flipper_testkit::redis::RedisServer;
 use flipper_testkit::{Harm, wait_until};
 use rustix::process::Signal;
 
-use crate::backends::{ALLOW, Backend, Kind, sqlite3};
+use crate::backends::{self, ALLOW, Backend, Kind, sqlite3};
 use crate::cells::Situation;
 use crate::ledger::Ledger;
 
@@ -28,7 +28,8 @@ pub(crate) struct Harmed {
 pub(crate) fn takes_writes(backend: &Backend) -> bool {
     matches!(
         (&backend.kind, backend.scene.situation),
-        (_, Situation::Slow | Situation::Cut | Situation::Permission) | (Kind::Consul(_), Situation::Refusing)
+        (_, Situation::Slow | Situation::Cut | Situation::Permission)
+            | (Kind::Consul(_) | Kind::S3 { .. }, Situation::Refusing)
     )
 }
 
@@ -60,7 +61,11 @@ pub(crate) fn prepare(backend: &Backend) {
         }
         Kind::Consul(agent) => (0..LOG).for_each(|number| agent.put(&format!("other/{}", number % 10), &[b'x'; 500])),
         Kind::Sqlite(path) => _ = sqlite3(path, &format!(".backup {}", older(backend).display())).unwrap(),
-        Kind::Memory(_) => {}
+        // It replays its log after the crash.
+        Kind::Postgres(server) => {
+            server.psql("CREATE TABLE other (n bigint); INSERT INTO other SELECT generate_series(1, 200000)");
+        }
+        Kind::Memory(_) | Kind::S3 { .. } => {}
     }
 }
 
@@ -85,14 +90,26 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
         proxy.fault(Fault::Answer(503, String::new(), "No cluster leader".to_owned()));
         return harmed;
     }
+    if let (Some(proxy), Situation::Refusing | Situation::Permission) = (&backend.s3_proxy, situation) {
+        let (status, code) = if situation == Situation::Refusing { (503, "SlowDown") } else { (403, "AccessDenied") };
+        proxy.refuse("HTTP/1.1", status, code, usize::MAX);
+        return harmed;
+    }
     let older = older(backend);
     match (&mut backend.kind, situation) {
+        (Kind::Postgres(server), Situation::Stopped) => server.pause(),
+        (Kind::Postgres(server), Situation::Permission) => {
+            server.psql("REVOKE SELECT, INSERT, UPDATE, DELETE ON feature_flags FROM app");
+        }
+        (Kind::Postgres(server), _) => server.kill(),
         (Kind::Redis(server), Situation::Stopped) => server.pause(),
         (Kind::Redis(server), Situation::Permission) => _ = server.command(&["ACL", "SETUSER", "app", "-@all"]),
         (Kind::Redis(server), _) => server.kill(),
         (Kind::Consul(agent), Situation::Stopped) => agent.pause(),
         (Kind::Consul(agent), Situation::Permission) => agent.policy("app", DENY),
         (Kind::Consul(agent), _) => agent.kill(),
+        (Kind::S3 { server, .. }, Situation::Stopped) => server.pause(),
+        (Kind::S3 { server, .. }, _) => server.kill(),
         (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::STOP),
         (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.kill(),
         (Kind::Thrift { redis, server, .. }, _) => {
@@ -139,7 +156,19 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
     if let (Some(proxy), Situation::Refusing) = (&backend.proxy, situation) {
         return proxy.fault(Fault::None);
     }
+    if let (Some(proxy), Situation::Refusing | Situation::Permission) = (&backend.s3_proxy, situation) {
+        return proxy.obey();
+    }
     match (&mut backend.kind, situation) {
+        (Kind::Postgres(server), Situation::Stopped) => server.resume(),
+        (Kind::Postgres(server), Situation::Permission) => {
+            server.psql("GRANT SELECT, INSERT, UPDATE, DELETE ON feature_flags TO app");
+        }
+        (Kind::Postgres(server), Situation::Emptied) => {
+            server.restart_empty();
+            backends::prepare(server);
+        }
+        (Kind::Postgres(server), _) => server.restart(),
         (Kind::Redis(server), Situation::Stopped) => server.resume(),
         (Kind::Redis(server), Situation::Permission) => _ = server.command(&["ACL", "SETUSER", "app", "+@all"]),
         (Kind::Redis(server), Situation::Emptied) => server.restart_empty(),
@@ -150,6 +179,9 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
         (Kind::Consul(agent), Situation::Emptied) => agent.restart_empty(),
         (Kind::Consul(agent), Situation::HalfLoaded) => (0..3).for_each(|_| agent.restart()),
         (Kind::Consul(agent), _) => agent.restart(),
+        (Kind::S3 { server, .. }, Situation::Stopped) => server.resume(),
+        (Kind::S3 { server, bucket }, Situation::Emptied) => server.restart_empty(bucket),
+        (Kind::S3 { server, bucket }, _) => server.restart(bucket),
         (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::CONT),
         (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.restart(),
         (Kind::Thrift { redis, .. }, Situation::HalfLoaded) => {

@@ -69,9 +69,13 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
     let store = match backend.scene.store {
         Store::Memory => Duration::from_secs(2),
         Store::Sqlite => Duration::from_secs(5),
+        // A second between two questions, and five for an answer.
+        Store::Postgres => Duration::from_secs(8),
         Store::Redis => Duration::from_secs(8),
         // A query waits for up to a minute and a sixteenth, and its response may be late.
         Store::Consul => Duration::from_secs(80),
+        // Two periods, and a slow list.
+        Store::S3 => Duration::from_secs(12),
         // The server follows Redis.
         Store::Thrift => THRIFT + Duration::from_secs(8),
     };
@@ -88,8 +92,13 @@ fn bound(backend: &Backend, layer: Layer) -> Duration {
         (_, Layer::Cache) => EXPIRATION * 2,
         _ => Duration::ZERO,
     };
+    // The new database lacks the feed, so rows are compared once a second.
+    let compared = match (backend.scene.store, backend.scene.situation) {
+        (Store::Postgres, Situation::Emptied) => Duration::from_secs(1),
+        _ => Duration::ZERO,
+    };
     let slow = if backend.scene.situation == Situation::Slow { Duration::from_secs(4) } else { Duration::ZERO };
-    Duration::from_secs(1) + polled + slow
+    Duration::from_secs(1) + polled + compared + slow
 }
 
 /// Waits for the condition; returns whether it held within the limit.

@@ -3,20 +3,38 @@
 import json
 import sys
 
-from flipper import ConsulFeatureFlagStore, RedisFeatureFlagStore, ThriftRPCFeatureFlagStore
-
-kind, port, token = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+kind, port, place = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 
 
 def connect():
+    # The drivers of S3 are in an environment of their own.
+    if kind == "s3":
+        import boto3
+        from botocore.config import Config
+        from flipper.contrib.s3 import S3FeatureFlagStore
+
+        keys = {"aws_access_key_id": "key", "aws_secret_access_key": "s3cr3t", "region_name": "us-east-1"}
+        config = Config(connect_timeout=5, read_timeout=5, retries={"max_attempts": 0})
+        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config, **keys)
+        return S3FeatureFlagStore(client, place)
+    from flipper import (
+        ConsulFeatureFlagStore,
+        PostgreSQLFeatureFlagStore,
+        RedisFeatureFlagStore,
+        ThriftRPCFeatureFlagStore,
+    )
+
     if kind == "redis":
         import redis
 
         return RedisFeatureFlagStore(redis.Redis(port=port, socket_timeout=5))
+    if kind == "postgres":
+        options = "connect_timeout=5 options='-c statement_timeout=5000'"
+        return PostgreSQLFeatureFlagStore(f"host=127.0.0.1 port={port} user=postgres password=s3cr3t {options}")
     if kind == "consul":
         import consul
 
-        return ConsulFeatureFlagStore(consul.Consul(port=port, token=token))
+        return ConsulFeatureFlagStore(consul.Consul(port=port, token=place))
     from flipper_thrift.python.feature_flag_store import FeatureFlagStore
     from thrift.protocol import TBinaryProtocol
     from thrift.transport import TSocket, TTransport

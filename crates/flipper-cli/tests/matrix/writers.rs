@@ -54,12 +54,14 @@ impl Writers {
             _ if kind == Writer::Ours => None,
             Kind::Memory(store) => {
                 let served = server.insert(Server::start("127.0.0.1:0", store.clone()).unwrap());
-                Python::start("thrift", served.local_addr().port())
+                Python::start("thrift", served.local_addr().port(), "")
             }
             Kind::Sqlite(_) => None,
-            Kind::Redis(server) => Python::start("redis", server.port()),
-            Kind::Consul(agent) => Python::start("consul", agent.port()),
-            Kind::Thrift { port, .. } => Python::start("thrift", *port),
+            Kind::Postgres(server) => Python::start("postgres", server.port(), ""),
+            Kind::Redis(server) => Python::start("redis", server.port(), ""),
+            Kind::Consul(agent) => Python::start("consul", agent.port(), MASTER_TOKEN),
+            Kind::S3 { server, bucket } => Python::start("s3", server.port(), bucket),
+            Kind::Thrift { port, .. } => Python::start("thrift", *port, ""),
         };
         Self { kind, ours, python, _server: server }
     }
@@ -138,6 +140,13 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
                 None => format!("DELETE FROM flags WHERE name = '{name}'"),
             },
         ),
+        Kind::Postgres(server) => server.try_psql(&match text {
+            Some(text) => format!(
+                "INSERT INTO feature_flags VALUES ('{name}', convert_to('{text}', 'UTF8')) \
+                 ON CONFLICT (name) DO UPDATE SET item = excluded.item"
+            ),
+            None => format!("DELETE FROM feature_flags WHERE name = '{name}'"),
+        }),
         Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
             let (port, key) = (server.port().to_string(), format!("features/{name}"));
             let mut command = Command::new("redis-cli");
@@ -149,6 +158,18 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
             let output = command.output().unwrap();
             let printed = String::from_utf8_lossy(&output.stdout).into_owned();
             if output.status.success() { Ok(printed) } else { Err(printed) }
+        }
+        Kind::S3 { server, bucket } => {
+            let path = format!("/{bucket}/{name}");
+            let reply = match text {
+                Some(text) => server.try_ask("PUT", &path, "", text.as_bytes()),
+                None => server.try_ask("DELETE", &path, "", b""),
+            };
+            match reply {
+                Ok(reply) if matches!(reply.status, 200 | 204) => Ok(reply.body),
+                Ok(reply) => Err(reply.body),
+                Err(error) => Err(error.to_string()),
+            }
         }
         Kind::Consul(agent) => {
             let path = format!("/v1/kv/features/{name}");
@@ -172,10 +193,13 @@ struct Python {
 }
 
 impl Python {
-    fn start(kind: &str, port: u16) -> Option<Self> {
+    /// `place`: a token of Consul, or a bucket.
+    fn start(kind: &str, port: u16, place: &str) -> Option<Self> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix/writer.py");
-        let mut command = Command::new(flipper_testkit::python::interpreter()?);
-        command.arg("-B").arg(program).args([kind, &port.to_string(), MASTER_TOKEN]);
+        let interpreter =
+            if kind == "s3" { flipper_testkit::s3::interpreter() } else { flipper_testkit::python::interpreter() };
+        let mut command = Command::new(interpreter?);
+        command.arg("-B").arg(program).args([kind, &port.to_string(), place]);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let (sender, answers) = mpsc::channel();

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use flipper_testkit::consul::ConsulAgent;
+use flipper_testkit::postgres::PostgresServer;
 use flipper_testkit::redis::RedisServer;
+use flipper_testkit::s3::{Kind, S3Server};
 
 use super::flipper;
 use super::running::Running;
@@ -28,9 +30,25 @@ pub(crate) fn redis(_: &Path) -> Option<TestStore> {
     Some(TestStore { url: format!("{}/0", server.url()), _server: Some(Box::new(server)) })
 }
 
+pub(crate) fn postgres(_: &Path) -> Option<TestStore> {
+    let server = PostgresServer::start()?;
+    // Shown as it is: it has no password.
+    let url = server.url_by_file();
+    // Not every command of the scenarios makes the table.
+    server.psql("CREATE TABLE feature_flags (name varchar(40) PRIMARY KEY, item bytea NOT NULL)");
+    Some(TestStore { url, _server: Some(Box::new(server)) })
+}
+
 pub(crate) fn consul(_: &Path) -> Option<TestStore> {
     let agent = ConsulAgent::start()?;
     Some(TestStore { url: format!("consul://{}/flags", agent.address()), _server: Some(Box::new(agent)) })
+}
+
+/// With the keys that every scenario has in its environment.
+pub(crate) fn s3(_: &Path) -> Option<TestStore> {
+    let server = S3Server::shared(Kind::SeaweedFs)?;
+    let url = format!("s3://{}?endpoint=http://127.0.0.1:{}&poll=100ms", server.bucket(), server.port());
+    Some(TestStore { url, _server: None })
 }
 
 /// Served by `flipper serve`, from a file.

@@ -12,6 +12,7 @@ pub use agent::{ConsulAgent, ConsulOptions, MASTER_TOKEN};
 pub use cluster::ConsulCluster;
 pub use http::Reply;
 pub use proxy::{ConsulProxy, Fault};
+pub(crate) use proxy::{length, read_head};
 
 use std::path::PathBuf;
 

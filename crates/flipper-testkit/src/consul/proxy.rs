@@ -226,7 +226,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// The head, including the empty line.
-fn read_head(stream: &mut impl BufRead) -> io::Result<String> {
+pub(crate) fn read_head(stream: &mut impl BufRead) -> io::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if stream.read_line(&mut head)? == 0 {
@@ -236,7 +236,7 @@ fn read_head(stream: &mut impl BufRead) -> io::Result<String> {
     Ok(head)
 }
 
-fn length(head: &str) -> usize {
+pub(crate) fn length(head: &str) -> usize {
     let head = head.to_lowercase();
     let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length:"));
     length.and_then(|length| length.trim().parse().ok()).unwrap_or(0)

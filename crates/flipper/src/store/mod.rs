@@ -13,11 +13,18 @@ use async_trait::async_trait;
 
 pub use self::local::LocalFeatureFlagStore;
 pub use self::many::FlagStream;
-#[cfg(any(feature = "sqlite", feature = "redis", feature = "consul", feature = "thrift"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "postgres",
+    feature = "redis",
+    feature = "s3",
+    feature = "sqlite",
+    feature = "thrift"
+))]
 pub(crate) use self::many::pages;
 pub(crate) use self::many::{give_up, whole};
 pub use self::polling::watch_by_polling;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use self::polling::{differences, versions};
 use crate::error::Result;
 pub use crate::identity::Identity;
@@ -86,7 +93,8 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// - `put_invalid_name`: a name over 4 KiB is `InvalidName`, and nothing is written.
     /// - `put_names_of_python`: any other name is kept to the byte, or is `InvalidName` and nothing is written.
     /// - `put_touches_one`: other flags, and their versions, stay as they are.
-    /// - `put_unicode_and_long_names`: names of up to 255 bytes are kept apart, byte for byte.
+    /// - `put_unicode_and_long_names`: names of up to 255 bytes are kept apart, byte for byte. Those with a backslash may be
+    ///   `InvalidName`.
     /// - `put_large_record`: 200 KiB of client data are kept whole.
     /// - `corrupt_put`: an unreadable value counts as existing, and is replaced as any other.
     /// - `put_dropped`: a dropped put is applied whole or not at all, and blocks no other write of the flag.

@@ -51,9 +51,29 @@ pub(super) fn taken(name: &str) -> Error {
         .with_flag(name)
 }
 
+/// Of the changes' hints. It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
+#[cfg(any(feature = "consul", feature = "s3"))]
+pub(super) fn hint_key(base: &str) -> String {
+    let (folder, last) = base.rsplit_once('/').map_or(("", base), |(folder, last)| (folder, last));
+    let slash = if folder.is_empty() { "" } else { "/" };
+    let mark = if last.starts_with('.') { '_' } else { '.' };
+    format!("{folder}{slash}{mark}{last}.changed")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(feature = "consul", feature = "s3"))]
+    #[test]
+    fn a_hint_never_begins_with_its_base_key() {
+        for base in ["features", "a/b", ".", "...", ".changed", "_", "_x", ".x.changed", "a/.b"] {
+            let hint = hint_key(base);
+            assert!(!hint.starts_with(base) && !hint.starts_with(&format!("{base}/")), "{hint} of {base}");
+        }
+        assert_eq!(hint_key("features"), ".features.changed");
+        assert_eq!(hint_key("shop/features"), "shop/.features.changed");
+    }
 
     #[test]
     fn keys_under_the_base_key() {

@@ -26,7 +26,7 @@ impl StoreKind {
 }
 
 /// Every kind of store, also those that this build leaves out.
-pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, REPLICATED, SQLITE, THRIFT];
+pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, POSTGRES, REDIS, REPLICATED, S3, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
@@ -38,6 +38,46 @@ pub(super) const CONSUL: StoreKind = StoreKind {
 
 const MEMORY: StoreKind =
     StoreKind { schemes: &["memory"], form: "memory:", parameters: &[], secret_parameters: &[], feature: "" };
+
+pub(super) const POSTGRES: StoreKind = StoreKind {
+    schemes: &["postgres", "postgresql"],
+    form: "postgresql://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?table=TABLE]",
+    parameters: &[
+        "application_name",
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "create_table",
+        "dbname",
+        "fallback_application_name",
+        "gssencmode",
+        "host",
+        "hostaddr",
+        "item_column",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "load_balance_hosts",
+        "name_column",
+        "options",
+        "passfile",
+        "password",
+        "port",
+        "schema",
+        "ssl",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "table",
+        "target_session_attrs",
+        "tcp_user_timeout",
+        "user",
+    ],
+    secret_parameters: &["password"],
+    feature: "postgres",
+};
 
 pub(super) const REDIS: StoreKind = StoreKind {
     schemes: &[
@@ -64,6 +104,14 @@ const REPLICATED: StoreKind = StoreKind {
     parameters: &[],
     secret_parameters: &[],
     feature: "",
+};
+
+pub(super) const S3: StoreKind = StoreKind {
+    schemes: &["s3"],
+    form: "s3://BUCKET[/PREFIX][?region=REGION][&endpoint=URL]",
+    parameters: &["endpoint", "poll", "region", "unconditional_writes"],
+    secret_parameters: &[],
+    feature: "s3",
 };
 
 const SQLITE: StoreKind =

@@ -1,22 +1,33 @@
 //! The stores, one file each.
 
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "redis", feature = "s3"))]
+#[cfg_attr(not(any(feature = "consul", feature = "redis")), allow(dead_code, reason = "S3 has keys of its own"))]
 mod base_key;
 #[cfg(feature = "consul")]
 mod consul;
-#[cfg(any(feature = "consul", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "consul", feature = "s3"))]
+mod date;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod event_sender;
+#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "sqlite"))]
 mod feed;
 mod kinds;
+#[cfg(any(feature = "consul", feature = "postgres"))]
+mod lenient;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "thrift")]
 pub(crate) mod thrift;
-#[cfg(any(feature = "consul", feature = "redis", feature = "thrift"))]
+#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift"))]
 #[cfg_attr(
-    not(all(feature = "consul", feature = "redis", feature = "thrift")),
+    not(all(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift")),
     allow(dead_code, reason = "each kind of store uses a part of it")
 )]
 mod url_parts;
@@ -25,8 +36,12 @@ mod url_parts;
 pub use consul::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
 pub use kinds::{STORE_KINDS, StoreKind};
 pub use memory::MemoryFeatureFlagStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresFeatureFlagStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisClient, RedisFeatureFlagStore};
+#[cfg(feature = "s3")]
+pub use s3::S3FeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteFeatureFlagStore;
 #[cfg(feature = "thrift")]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
@@ -67,6 +68,10 @@ impl Parts {
     /// `instead` says where secrets go.
     pub(crate) fn refuse_login(&self, instead: &str) -> Result<()> {
         if self.has_login { Err(Error::invalid_input(instead)) } else { Ok(()) }
+    }
+
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
     }
 
     pub(crate) fn has_host(&self) -> bool {
@@ -190,6 +195,18 @@ impl Parameters {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
         let message = format!("a store's URL has no parameter {} here; there are {}", quoted(&name), known.join(", "));
         Err(Error::invalid_input(message))
+    }
+}
+
+/// As `500ms`, `30s` or `1m`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        _ => None,
     }
 }
 

@@ -1,18 +1,33 @@
-"""Runs a call on the flags of a Redis or a Consul for each line of standard input. Answers with a line of JSON."""
+"""Runs a call on the flags of a Redis, a Consul, a PostgreSQL or a bucket for each line of standard input. Answers with a line of JSON."""
 
 import json
 import sys
 
-import consul
-import redis
-from flipper import Condition, ConsulFeatureFlagStore, FeatureFlagClient, RedisFeatureFlagStore
+from flipper import Condition, FeatureFlagClient
 from flipper.bucketing import Percentage, PercentageBucketer
 
 kind, port, base_key = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+# The drivers of S3 are in an environment of their own.
 if kind == "redis":
+    import redis
+    from flipper import RedisFeatureFlagStore
+
     store = RedisFeatureFlagStore(redis.Redis(port=port), base_key=base_key)
-else:
+elif kind == "postgres":
+    from flipper import PostgreSQLFeatureFlagStore
+
+    store = PostgreSQLFeatureFlagStore(f"host=127.0.0.1 port={port} user=postgres password=s3cr3t", table_name=base_key)
+elif kind == "consul":
+    import consul
+    from flipper import ConsulFeatureFlagStore
+
     store = ConsulFeatureFlagStore(consul.Consul(port=port), base_key=base_key)
+else:
+    import boto3
+    from flipper.contrib.s3 import S3FeatureFlagStore
+
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "s3cr3t", "region_name": "us-east-1"}
+    store = S3FeatureFlagStore(boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **keys), base_key)
 client = FeatureFlagClient(store)
 
 VERBS = {

@@ -12,10 +12,13 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// `store`: `redis` or `consul`. Prints `SKIP` and returns `None` where Python's library is not installed.
+    /// `store`: `redis`, `consul`, `postgres` with a table as its base key, or `s3` with a bucket. Prints `SKIP` and returns `None` where
+    /// Python's library is not installed.
     pub(crate) fn start(store: &str, port: u16, base_key: &str) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/flags.py");
-        let mut command = Command::new(flipper_testkit::python::interpreter()?);
+        let interpreter =
+            if store == "s3" { flipper_testkit::s3::interpreter() } else { flipper_testkit::python::interpreter() };
+        let mut command = Command::new(interpreter?);
         command.args([script, store, &port.to_string(), base_key]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));

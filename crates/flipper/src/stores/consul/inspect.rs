@@ -4,11 +4,12 @@ use hyper::header::DATE;
 
 use super::ConsulFeatureFlagStore;
 use super::agent::Agent;
+use super::errors;
 use super::kv::{Operation, Read, Transaction};
-use super::{date, errors};
 use crate::error::{Error, ErrorKind};
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
+use crate::stores::date;
 
 /// Then times in logs and flags are hard to compare.
 const SKEW: Duration = Duration::from_secs(5);

@@ -16,14 +16,6 @@ pub(super) fn check_base(base: &str) -> Result<()> {
     Ok(())
 }
 
-/// It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
-pub(super) fn hint(base: &str) -> String {
-    let (folder, last) = base.rsplit_once('/').map_or(("", base), |(folder, last)| (folder, last));
-    let slash = if folder.is_empty() { "" } else { "/" };
-    let mark = if last.starts_with('.') { '_' } else { '.' };
-    format!("{folder}{slash}{mark}{last}.changed")
-}
-
 pub(super) fn encode(key: &str) -> String {
     percent_encode(key.as_bytes(), PATH).to_string()
 }
@@ -38,16 +30,6 @@ pub(super) fn fits_into_a_path(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_hint_never_begins_with_its_base_key() {
-        for base in ["features", "a/b", ".", "...", ".changed", "_", "_x", ".x.changed", "a/.b"] {
-            let hint = hint(base);
-            assert!(!hint.starts_with(base) && !hint.starts_with(&format!("{base}/")), "{hint} of {base}");
-        }
-        assert_eq!(hint("features"), ".features.changed");
-        assert_eq!(hint("shop/features"), "shop/.features.changed");
-    }
 
     #[test]
     fn base_keys_that_are_none() {

@@ -26,7 +26,6 @@
 
 mod agent;
 mod client;
-mod date;
 mod errors;
 mod follow;
 mod hints;

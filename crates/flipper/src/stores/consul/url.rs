@@ -1,10 +1,8 @@
-use std::time::Duration;
-
 use super::ConsulFeatureFlagStore;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
 use crate::error::{Error, Result};
 use crate::stores::kinds::CONSUL;
-use crate::stores::url_parts::{Parts, set};
+use crate::stores::url_parts::{Parts, duration, set};
 
 const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s]`";
 const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such as `30s`, `500ms` or `1m`";
@@ -49,19 +47,10 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeature
     }
 }
 
-fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

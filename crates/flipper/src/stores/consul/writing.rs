@@ -1,10 +1,11 @@
 //! Each write is one transaction of the flag and the hint.
 
 use super::ConsulFeatureFlagStore;
+use super::errors;
 use super::kv::{Entry, Failure, LARGEST_TRANSACTION, Operation, Read, Transaction};
-use super::{errors, keys};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::Version;
+use crate::stores::base_key::hint_key;
 
 const FRAME: usize = 1024;
 
@@ -54,7 +55,7 @@ async fn transact(
     conditional: bool,
     deletes: bool,
 ) -> Result<Vec<Entry>> {
-    let (hint, hint_key) = (store.hints.of(name), keys::hint(store.keys.base()));
+    let (hint, hint_key) = (store.hints.of(name), hint_key(store.keys.base()));
     if let Some(hint) = &hint {
         let mut hinted = operations.clone();
         hinted.push(Operation::set(&hint_key, hint, None));

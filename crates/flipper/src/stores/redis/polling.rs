@@ -13,7 +13,7 @@ use super::link::{Live, within};
 use super::list::list_on;
 use super::state::State;
 use crate::state::{Stored, Updates};
-use crate::store::{differences, versions};
+use crate::store::{FeatureFlagStore, differences, versions};
 
 pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSender) -> Result<Infallible, End> {
     let every = store.poll_every;
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
                 }
                 state.follows(known).map_err(lost)?;
             }
-            None => events.serving(self.store, state.run_id.as_deref()),
+            None => events.serving(self.store.identity(), state.run_id.as_deref()),
         }
         let flags = list_on(self.store, &live.connection).await?;
         if state.is_replica {

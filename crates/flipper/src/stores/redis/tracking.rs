@@ -20,6 +20,7 @@ use super::list::list_on;
 use super::state::State;
 use crate::lock::Mutex;
 use crate::state::{Updates, WatchEvent};
+use crate::store::FeatureFlagStore;
 use crate::stores::base_key::BaseKey;
 
 const BATCH: usize = 500;
@@ -40,7 +41,7 @@ pub(super) async fn follow(store: &RedisFeatureFlagStore, events: &mut EventSend
     session.arm().await?;
     session.state = session.ask().await?;
     session.state.believable()?;
-    events.serving(store, session.state.run_id.as_deref());
+    events.serving(store.identity(), session.state.run_id.as_deref());
     session.reset(events).await?;
     session.run(events).await
 }
@@ -72,7 +73,7 @@ impl Session<'_> {
         let flags = list_on(self.store, &self.connection).await?;
         let confirmed = self.state.confirms(read_at, self.store.silence);
         events.reset(flags, read_at, confirmed, Updates::Push).await?;
-        events.confirm(confirmed).await
+        Ok(events.confirm(confirmed).await?)
     }
 
     async fn run(&mut self, events: &mut EventSender) -> Result<Infallible, End> {
@@ -122,7 +123,7 @@ impl Session<'_> {
             let read_at = Instant::now();
             let answer = within(self.limit(), self.connection.request(&get)).await;
             let flag = self.store.stored(name, answer)?;
-            return events.emit_read(names.remove(0), flag, read_at).await;
+            return Ok(events.emit_read(names.remove(0), flag, read_at).await?);
         }
         for names in names.chunks(BATCH) {
             let read_at = Instant::now();

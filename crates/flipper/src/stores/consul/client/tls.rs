@@ -2,14 +2,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use super::renewal::{Stamp, unusable};
 use crate::error::{Error, Result};
+use crate::stores::lenient::Lenient;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tls {
@@ -54,7 +54,7 @@ impl Tls {
             tracing::warn!(
                 "the certificate of the Consul server is not verified: another host can impersonate the server"
             );
-            config.dangerous().with_custom_certificate_verifier(Arc::new(NoVerifier(provider)))
+            config.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { provider, authorities: None }))
         } else {
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider).build();
             let verifier = verifier.map_err(|error| {
@@ -104,42 +104,4 @@ fn certificates(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>> {
         return Err(unusable("certificate file", file, "it holds no certificate as PEM"));
     }
     Ok(read)
-}
-
-#[derive(Debug)]
-struct NoVerifier(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for NoVerifier {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

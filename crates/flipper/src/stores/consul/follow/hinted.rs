@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 use super::rest::Rest;
 use super::{End, Follower};
 use crate::error::ErrorKind;
+use crate::stores::base_key::hint_key;
 use crate::stores::consul::ConsulFeatureFlagStore;
 use crate::stores::consul::errors;
 use crate::stores::consul::hints::SMALL;
-use crate::stores::consul::keys::hint;
 use crate::stores::consul::kv::{Read, Wait};
 
 impl Follower {
@@ -31,7 +31,7 @@ impl Follower {
 
     /// Until the key is deleted, or the list is small.
     async fn hints(&self) -> Result<(), End> {
-        let (client, key) = (&self.store.client, hint(self.store.keys.base()));
+        let (client, key) = (&self.store.client, hint_key(self.store.keys.base()));
         let mut seen = HashSet::new();
         let mut rest = Rest::default();
         let mut index = None;

@@ -1,0 +1,34 @@
+//! Commands of a PostgreSQL store.
+
+use clap::{Args, Subcommand};
+
+#[derive(Subcommand)]
+pub(crate) enum Postgres {
+    /// Adds triggers that list changes, so that followers need not compare all rows
+    #[command(after_help = "\
+The table stays as it is, for other programs too. Its owner should run this: the triggers of another user, who needs the rights \
+TRIGGER on the table and CREATE on the database, do not see writers in replication.")]
+    Install(Install),
+    /// Removes what `install` added; only the table's owner may
+    Uninstall(Uninstall),
+    /// Shows how changes become known to followers
+    #[command(after_help = "Exit codes: 0 all is fine, 1 it could be better, 4 the store cannot be used.")]
+    Status,
+}
+
+#[derive(Args)]
+pub(crate) struct Install {
+    /// Prints the SQL, and changes nothing
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Lets followers ask four times a second instead of being notified: for programs that prepare transactions in which they write flags
+    #[arg(long)]
+    pub(crate) without_notifications: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Uninstall {
+    /// Prints the SQL, and changes nothing
+    #[arg(long)]
+    pub(crate) print: bool,
+}

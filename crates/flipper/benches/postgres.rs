@@ -1,0 +1,304 @@
+//! Times the PostgreSQL store and the mirror against the bare driver, on a server of its own. Both take turns, so that other load hits
+//! both alike.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
+
+use std::future::poll_fn;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use flipper::store::{LocalFeatureFlagStore, Precondition};
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
+use flipper_testkit::postgres::PostgresServer;
+use futures_util::StreamExt;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_postgres::types::Type;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+
+const CHANGES: usize = 2_000;
+const WRITES: usize = 2_000;
+const FLAGS: usize = 10_000;
+const STARTS: usize = 21;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, url] = &*arguments
+        && url.starts_with("postgresql://")
+    {
+        return runtime().block_on(follow(role, url));
+    }
+    let Some(server) = PostgresServer::start() else { return };
+    println!(
+        "{:<58} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}",
+        "", "ours p50", "ours p99", "bare p50", "bare p99", "× p50", "× p99"
+    );
+    let only = arguments.into_iter().find(|argument| !argument.starts_with('-'));
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
+    runtime().block_on(async {
+        if wanted("write") {
+            write(&server).await;
+        }
+        if wanted("trigger") {
+            trigger(&server).await;
+        }
+        if wanted("processes") {
+            processes(&server).await;
+        }
+        if wanted("start") {
+            start(&server).await;
+        }
+        if wanted("idle") {
+            idle(&server).await;
+        }
+    });
+}
+
+/// Once under `cargo test`, which leaves `--bench` out: that shows that this runs.
+fn times(whole: usize) -> usize {
+    if std::env::args().any(|argument| argument == "--bench") { whole } else { 1 }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn row(what: &str, mut ours: Vec<Duration>, mut bare: Vec<Duration>) {
+    let mut at = |percent: usize| {
+        let pick = |times: &mut Vec<Duration>| {
+            times.sort_unstable();
+            times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e6
+        };
+        (pick(&mut ours), pick(&mut bare))
+    };
+    let ((ours_50, bare_50), (ours_99, bare_99)) = (at(50), at(99));
+    println!(
+        "{what:<58} {ours_50:>8.1}µs {ours_99:>8.1}µs {bare_50:>8.1}µs {bare_99:>8.1}µs {:>7.2} {:>7.2}",
+        ours_50 / bare_50,
+        ours_99 / bare_99
+    );
+}
+
+fn flag(name: &str, enabled: bool) -> FlagRecord {
+    let mut record = FlagRecord::new(name, 1_700_000_000);
+    record.set_enabled(enabled);
+    record
+}
+
+async fn bare(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// With the payloads of its notifications.
+async fn listening(url: &str) -> (Client, UnboundedReceiver<String>) {
+    let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    let (sender, receiver) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message {
+                let _ = sender.send(notification.payload().to_owned());
+            }
+        }
+    });
+    (client, receiver)
+}
+
+async fn update(client: &Client, table: &str, item: &[u8]) {
+    let update = format!("UPDATE {table} SET item = $2 WHERE name = $1");
+    let done = client.execute_typed(&update, &[(&"F", Type::TEXT), (&item, Type::BYTEA)]).await.unwrap();
+    assert_eq!(done, 1);
+}
+
+fn store(server: &PostgresServer, table: &str) -> PostgresFeatureFlagStore {
+    PostgresFeatureFlagStore::from_url(&server.url()).unwrap().table(table)
+}
+
+/// A write of ours against an unconditional one in a transaction, on two tables without triggers.
+async fn write(server: &PostgresServer) {
+    let (store, other) = (store(server, "ours"), self::store(server, "bare"));
+    let mut version = store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    other.put(&flag("F", true), Precondition::Any).await.unwrap();
+    let client = bare(&server.url()).await;
+    let (mut ours, mut plain, mut single) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..times(WRITES) {
+        let record = flag("F", round % 2 == 0);
+        let start = Instant::now();
+        version = store.put(&record, Precondition::Unchanged(version)).await.unwrap();
+        ours.push(start.elapsed());
+        let item = record.to_json();
+        let start = Instant::now();
+        client.batch_execute("BEGIN").await.unwrap();
+        update(&client, "bare", item.as_bytes()).await;
+        client.batch_execute("COMMIT").await.unwrap();
+        plain.push(start.elapsed());
+        let start = Instant::now();
+        update(&client, "bare", item.as_bytes()).await;
+        single.push(start.elapsed());
+    }
+    row("put / BEGIN, UPDATE, COMMIT", ours.clone(), plain);
+    row("put / UPDATE", ours, single);
+}
+
+/// What the triggers cost another program's commit.
+async fn trigger(server: &PostgresServer) {
+    let (fed, plain) = (store(server, "fed"), store(server, "plain"));
+    fed.install_feed(true).await.unwrap();
+    for store in [&fed, &plain] {
+        store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    }
+    let client = bare(&server.url()).await;
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for round in 0..times(WRITES) {
+        let item = flag("F", round % 2 == 0).to_json();
+        for (table, times) in [("fed", &mut with), ("plain", &mut without)] {
+            let start = Instant::now();
+            update(&client, table, item.as_bytes()).await;
+            times.push(start.elapsed());
+        }
+    }
+    row("UPDATE of another program, with triggers / without", with, without);
+}
+
+struct Follower {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Follower {
+    fn start(role: &str, server: &PostgresServer) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut process = command.args([role, &server.url()]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        Self { process, lines }
+    }
+
+    fn saw(&mut self, start: SystemTime) -> Duration {
+        let line = self.lines.next().unwrap().unwrap();
+        let seen = SystemTime::UNIX_EPOCH + Duration::from_nanos(line.parse().unwrap());
+        seen.duration_since(start).unwrap_or_default()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn seen() {
+    println!("{}", SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos());
+}
+
+async fn follow(role: &str, url: &str) {
+    if role == "ours" {
+        let features = FeatureFlagClient::new(flipper::open(&format!("{url}?table=followed")).unwrap());
+        features.ready().await.unwrap();
+        while features.status().updates != flipper::store::Updates::Push {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut changes = features.changes();
+        let mut enabled = features.is_enabled("F");
+        println!("ready");
+        while changes.next().await.is_some() {
+            if features.is_enabled("F") != enabled {
+                seen();
+                enabled = !enabled;
+            }
+        }
+        return;
+    }
+    let (client, mut payloads) = listening(url).await;
+    client.batch_execute("LISTEN wire").await.unwrap();
+    println!("ready");
+    while payloads.recv().await.is_some() {
+        let read = "SELECT item FROM wire WHERE name = $1";
+        let rows = client.query_typed(read, &[(&"F", Type::TEXT)]).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        seen();
+    }
+}
+
+/// From before `enable()` in this process to the new answer in another.
+async fn processes(server: &PostgresServer) {
+    let store = store(server, "followed");
+    store.install_feed(true).await.unwrap();
+    let features = FeatureFlagClient::new(store);
+    features.ready().await.unwrap();
+    features.create("F").or_get().await.unwrap();
+    features.disable("F").await.unwrap();
+    self::store(server, "wire").put(&flag("F", false), Precondition::Any).await.unwrap();
+    let client = bare(&server.url()).await;
+    let [mut ours, mut wire] = ["ours", "wire"].map(|role| Follower::start(role, server));
+    let (mut ours_took, mut wire_took) = (Vec::new(), Vec::new());
+    for round in 0..times(CHANGES) {
+        let enabled = round % 2 == 0;
+        let start = SystemTime::now();
+        if enabled {
+            features.enable("F").await.unwrap();
+        } else {
+            features.disable("F").await.unwrap();
+        }
+        ours_took.push(ours.saw(start));
+        let item = flag("F", enabled).to_json();
+        let start = SystemTime::now();
+        client.batch_execute("BEGIN").await.unwrap();
+        update(&client, "wire", item.as_bytes()).await;
+        client.batch_execute("NOTIFY wire; COMMIT").await.unwrap();
+        wire_took.push(wire.saw(start));
+    }
+    row("enable() to another process / UPDATE, NOTIFY, SELECT", ours_took, wire_took);
+}
+
+async fn start(server: &PostgresServer) {
+    let store = store(server, "many");
+    store.install_feed(true).await.unwrap();
+    let records: Vec<_> = (0..FLAGS).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
+    store.put_all(&records, Precondition::Any).await.into_iter().for_each(|done| drop(done.unwrap()));
+    let (mut lists, mut starts, mut selects, mut fresh) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let client = bare(&server.url()).await;
+    for _ in 0..times(STARTS) {
+        let start = Instant::now();
+        assert_eq!(store.list().await.unwrap().len(), FLAGS);
+        lists.push(start.elapsed());
+
+        let start = Instant::now();
+        let mirror = MirroredFeatureFlagStore::new(self::store(server, "many"));
+        mirror.ready().await.unwrap();
+        starts.push(start.elapsed());
+        assert_eq!(mirror.table().list().len(), FLAGS);
+        mirror.close().await.unwrap();
+
+        for (times, connects) in [(&mut selects, false), (&mut fresh, true)] {
+            let start = Instant::now();
+            let new = if connects { Some(bare(&server.url()).await) } else { None };
+            let rows = new.as_ref().unwrap_or(&client).query_typed("SELECT name, item FROM many", &[]).await.unwrap();
+            let found: Vec<(String, Vec<u8>)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+            times.push(start.elapsed());
+            assert_eq!(found.len(), FLAGS);
+        }
+    }
+    row("list, 10,000 flags / SELECT", lists, selects);
+    row("mirror start-up, 10,000 flags / connection and SELECT", starts, fresh);
+}
+
+/// The queries of a follower of 10,000 flags while nothing changes, counted and timed by the server.
+async fn idle(server: &PostgresServer) {
+    let store = store(server, "many");
+    store.install_feed(true).await.unwrap();
+    let features = FeatureFlagClient::new(store);
+    features.ready().await.unwrap();
+    let counted =
+        || server.psql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'").parse::<u64>().unwrap();
+    let pause = Duration::from_secs(if times(2) == 2 { 20 } else { 2 });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = counted();
+    tokio::time::sleep(pause).await;
+    // Ours of psql is one.
+    let queries = counted().saturating_sub(before + 1);
+    println!("an idle follower: {queries} queries in {pause:?}");
+}

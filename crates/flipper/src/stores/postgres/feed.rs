@@ -1,0 +1,98 @@
+//! The names of the feed's objects, and a follower's queries. See "PostgreSQL" in DESIGN.md.
+
+use sha2::{Digest, Sha256};
+
+use super::state::{Parts, sql};
+use super::table::{Table, literal, quoted};
+
+/// The schema of our own.
+pub(super) const SCHEMA: &str = "flipper";
+
+/// Of the feed of one table.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// Of table and schema, short enough for any name.
+    pub(super) mark: String,
+    /// With the schema in which it was found.
+    pub(super) table: Table,
+}
+
+impl Names {
+    pub(super) fn of(table: &Table, schema: &str) -> Self {
+        let table = Table { schema: Some(schema.to_owned()), ..table.clone() };
+        let digest = Sha256::digest(format!("{schema}\0{}", table.table));
+        Self { mark: digest[..6].iter().map(|byte| format!("{byte:02x}")).collect(), table }
+    }
+
+    pub(super) fn clock(&self) -> String {
+        format!("{SCHEMA}.clock_{}", self.mark)
+    }
+
+    pub(super) fn changes(&self) -> String {
+        format!("{SCHEMA}.changes_{}", self.mark)
+    }
+
+    pub(super) fn function(&self, what: &str) -> String {
+        format!("{SCHEMA}.{what}_{}", self.mark)
+    }
+
+    pub(super) fn channel(&self) -> String {
+        format!("flipper_{}", self.mark)
+    }
+}
+
+/// Each is one statement, and so of one snapshot. The first row is the state; the others are a name and its item.
+#[derive(Debug)]
+pub(super) struct Queries {
+    /// All flags.
+    pub(super) load: String,
+    /// The state, and of the feed all flags that changed after `$1`, with whether they are there.
+    pub(super) poll: String,
+    /// The same, with the fingerprint of all rows.
+    pub(super) check: String,
+}
+
+impl Queries {
+    pub(super) fn new(names: &Names, fed: bool) -> Self {
+        let (table, changes) = (names.table.path(), names.changes());
+        let (n, i) = (quoted(&names.table.name), quoted(&names.table.item));
+        let path = literal(&table);
+        let clock = names.clock();
+        // A row's place and writer change with any write of it.
+        let fingerprint = format!(
+            "(SELECT count(*)::text || ':' || \
+             coalesce(bit_xor(hashtextextended(f.{n}::text || ' ' || f.xmin::text || ' ' || f.ctid::text, 0))::text, '') \
+             FROM {table} AS f)"
+        );
+        let state = |counted: bool| {
+            let fingerprint = counted.then_some(fingerprint.as_str());
+            sql(&Parts { table: &path, clock: fed.then_some(clock.as_str()), fingerprint })
+        };
+        let changed = match fed {
+            true => format!(
+                " UNION ALL SELECT c.name, f.{i}, NULL, f.{n} IS NOT NULL \
+                 FROM {changes} AS c LEFT JOIN {table} AS f ON f.{n} = c.name WHERE c.v > $1"
+            ),
+            false => String::new(),
+        };
+        Self {
+            load: format!("{} UNION ALL SELECT f.{n}::text, f.{i}, NULL, true FROM {table} AS f", state(!fed)),
+            poll: format!("{}{changed}", state(!fed)),
+            check: format!("{}{changed}", state(true)),
+        }
+    }
+}
+
+/// Whether the feed's tables are there and readable; and the shortest time after which the server ends an idle session, in ms.
+pub(super) fn readable(names: &Names) -> String {
+    let (schema, mark) = (literal(SCHEMA), &names.mark);
+    format!(
+        "SELECT (SELECT count(*) = 2 AND bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) \
+         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'changes_{mark}')), \
+         (SELECT string_agg(t.oid::text || ':' || t.xmin::text || ':' || t.tgenabled::text, ',' ORDER BY t.tgname) \
+         FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({}) AND t.tgname IN ('flipper_changed', 'flipper_truncated')), \
+         (SELECT s.setting FROM pg_settings AS s WHERE s.name = 'idle_session_timeout')",
+        literal(&names.table.path())
+    )
+}

@@ -1,0 +1,141 @@
+//! The table of flags, and the queries on it.
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::{Stored, Version};
+
+/// Of a digest, so that a [`Version`] holds it without an allocation.
+const DIGEST: usize = 22;
+
+/// The names as given; they become quoted identifiers, as in the Python library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) schema: Option<String>,
+    pub(super) table: String,
+    pub(super) name: String,
+    pub(super) item: String,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let [table, name, item] = ["feature_flags", "name", "item"].map(str::to_owned);
+        Self { schema: None, table, name, item }
+    }
+}
+
+/// The table as it was found.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) schema: String,
+    /// Characters of a name.
+    pub(super) limit: Option<i32>,
+}
+
+/// All unnamed when sent: behind a pool, a prepared statement may be that of another client.
+#[derive(Debug)]
+pub(super) struct Queries {
+    pub(super) find: String,
+    pub(super) create: String,
+    pub(super) get: String,
+    pub(super) list: String,
+    pub(super) first_page: String,
+    pub(super) next_page: String,
+    pub(super) put_any: String,
+    pub(super) put_absent: String,
+    pub(super) put_unchanged: String,
+    pub(super) put_all_any: String,
+    pub(super) put_all_absent: String,
+    pub(super) delete_any: String,
+    pub(super) delete_unchanged: String,
+}
+
+pub(super) fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// In a string of SQL.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+pub(super) fn version(item: &[u8]) -> Version {
+    Version::opaque(&Sha256::digest(item)[..DIGEST])
+}
+
+pub(super) fn stored(name: &str, item: Option<&[u8]>) -> Stored {
+    let item = item.unwrap_or_default();
+    Stored::from_json(name, version(item), item)
+}
+
+/// No row has such a name.
+pub(super) fn is_text(name: &str) -> bool {
+    !name.contains('\0')
+}
+
+impl Table {
+    pub(super) fn path(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{}.{}", quoted(schema), quoted(&self.table)),
+            None => quoted(&self.table),
+        }
+    }
+
+    pub(super) fn shown(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{schema}.{}", self.table),
+            None => self.table.clone(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { schema, table, name, item } = self;
+        for part in [Some(table), Some(name), Some(item), schema.as_ref()].into_iter().flatten() {
+            // PostgreSQL would cut it.
+            if part.is_empty() || part.len() > 63 || part.contains(['\0', '$']) {
+                let message = "a name of a schema, table or column has 1 to 63 bytes, without NUL and `$`";
+                return Err(Error::new(ErrorKind::InvalidInput).with_message(message));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn queries(&self) -> Queries {
+        let (table, n, i) = (self.path(), quoted(&self.name), quoted(&self.item));
+        // Within the same transaction, and before the row is waited for.
+        let limit = |at: usize| format!("(SELECT set_config('lock_timeout', ${at}, true)) AS w");
+        let digest = format!("substring(sha256(f.{i}) FROM 1 FOR {DIGEST})");
+        let insert = format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", limit(3));
+        let insert_all = format!(
+            "INSERT INTO {table} AS f ({n}, {i}) SELECT u.n, u.i FROM {}, unnest($1, $2) AS u(n, i) ON CONFLICT ({n})",
+            limit(3)
+        );
+        let replace = format!("DO UPDATE SET {i} = excluded.{i}");
+        let page = format!("SELECT {n}::text, {i} FROM {table}");
+        Queries {
+            find: "SELECT n.nspname::text, a.atttypid = 'varchar'::regtype, a.atttypmod, c.relkind::text \
+                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname::text = $2 AND NOT a.attisdropped \
+                   WHERE c.oid = to_regclass($1)"
+                .to_owned(),
+            create: format!("CREATE TABLE IF NOT EXISTS {table} ({n} text PRIMARY KEY, {i} bytea NOT NULL)"),
+            get: format!("SELECT {i} FROM {table} WHERE {n} = $1"),
+            list: page.clone(),
+            first_page: format!("{page} ORDER BY {n} LIMIT $1"),
+            next_page: format!("{page} WHERE {n} > $2 ORDER BY {n} LIMIT $1"),
+            put_any: format!("{insert} {replace} RETURNING 1"),
+            put_absent: format!("{insert} DO NOTHING RETURNING 1"),
+            put_unchanged: format!(
+                "UPDATE {table} AS f SET {i} = $2 FROM {} WHERE f.{n} = $1 AND {digest} = $3 RETURNING 1",
+                limit(4)
+            ),
+            put_all_any: format!("{insert_all} {replace} RETURNING f.{n}::text"),
+            put_all_absent: format!("{insert_all} DO NOTHING RETURNING f.{n}::text"),
+            delete_any: format!("DELETE FROM {table} AS f USING {} WHERE f.{n} = $1 RETURNING 1", limit(2)),
+            delete_unchanged: format!(
+                "DELETE FROM {table} AS f USING {} WHERE f.{n} = $1 AND {digest} = $2 RETURNING 1",
+                limit(3)
+            ),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Whatever may have taken flags back begins a doubt: `Lost`, then `Restored` and all flags.
+
+use flipper::FeatureFlagStore;
+use flipper::store::Precondition;
+use flipper_testkit::postgres::{Pool, PoolMode, PostgresServer};
+use flipper_testkit::{Harm, Relay, wait_until};
+
+use crate::{Follow, eventually, flag, json, names, random_table, shared, store};
+
+#[tokio::test]
+async fn killed_and_restarted_with_its_data_and_without() {
+    let Some(mut server) = PostgresServer::start() else { return };
+    let store = store(&server.url(), "feature_flags");
+    store.install_feed(true).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    server.restart();
+    follow.lost().await;
+    assert_eq!(names(&follow.restored().await), ["F"]);
+    follow.pushed_again(&store).await;
+    server.restart_empty();
+    follow.lost().await;
+    server.psql(&format!(
+        "CREATE TABLE feature_flags (name text PRIMARY KEY, item bytea NOT NULL); INSERT INTO feature_flags SELECT 'G', {}",
+        json("G", true)
+    ));
+    while names(&follow.restored().await) != ["G"] {}
+}
+
+impl Follow<'_> {
+    /// The way does not change, so nothing says it again: a write shows that it works.
+    async fn pushed_again(&mut self, store: &flipper::PostgresFeatureFlagStore) {
+        eventually(async || store.put(&flag("F", false), Precondition::Any).await).await;
+        self.until("F", Some(false)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_table_is_dropped_and_restored_from_an_older_dump() {
+    let Some(server) = shared() else { return };
+    for fed in [true, false] {
+        let table = random_table();
+        let store = store(&server.url(), &table);
+        if fed {
+            store.install_feed(true).await.unwrap();
+        }
+        store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
+        let dump = server.dump(&["--clean", "--if-exists", "-t", &table]);
+        store.put(&flag("NEW", true), Precondition::Absent).await.unwrap();
+        let mut follow = Follow::of(&store);
+        follow.until("NEW", Some(true)).await;
+        // The dump has the triggers, and our schema is still there.
+        server.psql(&dump);
+        follow.lost().await;
+        while names(&follow.restored().await) != ["OLD"] {}
+        eventually(async || store.put(&flag("OLD", false), Precondition::Any).await).await;
+        follow.until("OLD", Some(false)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_table_is_missing_for_a_while() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.until("F", Some(true)).await;
+    server.psql(&format!("ALTER TABLE {table} RENAME TO {table}_away"));
+    let error = follow.lost().await;
+    assert!(error.chain().contains("missing"), "{error:?}");
+    // It was there, so it is not made again: that would hinder a restore.
+    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    assert!(error.kind() == flipper::ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
+    server.psql(&format!("ALTER TABLE {table}_away RENAME TO {table}"));
+    assert_eq!(names(&follow.restored().await), ["F"]);
+}
+
+#[tokio::test]
+async fn rows_are_restored_with_their_triggers_disabled() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    store.install_feed(true).await.unwrap();
+    store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
+    let dump = server.dump(&["--data-only", "--disable-triggers", "-t", &table]);
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    server.psql(&format!("TRUNCATE {table}; {dump}"));
+    follow.until("OLD", Some(true)).await;
+}
+
+/// The feed's numbers go back with the database.
+#[tokio::test]
+async fn the_clock_goes_back() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    store.install_feed(true).await.unwrap();
+    for round in 0..5 {
+        store.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
+    }
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let clock = server.psql(&format!(
+        "SELECT 'flipper.' || replace(p.proname, 'changed', 'clock') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
+         WHERE tgname = 'flipper_changed' AND tgrelid = '{table}'::regclass"
+    ));
+    server.psql(&format!("UPDATE {clock} SET v = v - 3"));
+    let error = follow.lost().await;
+    assert!(error.chain().contains("went back"), "{error:?}");
+    assert_eq!(names(&follow.restored().await), ["F"]);
+}
+
+#[tokio::test]
+async fn a_failover_that_loses_acknowledged_writes() {
+    let Some(primary) = PostgresServer::start() else { return };
+    let Some(pool) = Pool::start(&primary, PoolMode::Transaction) else { return };
+    let store = store(&pool.url(), "feature_flags");
+    store.install_feed(true).await.unwrap();
+    store.put(&flag("KEPT", true), Precondition::Absent).await.unwrap();
+    let relay = Relay::start(primary.port());
+    let standby = primary.standby_through(relay.port());
+    wait_until("the standby has the flag", || standby.psql("SELECT count(*) FROM feature_flags") == "1");
+    let mut follow = Follow::of(&store);
+    follow.until("KEPT", Some(true)).await;
+    relay.harm(Harm::Refuse);
+    wait_until("the standby is alone", || standby.psql("SELECT count(*) FROM pg_stat_wal_receiver") == "0");
+    let lost = store.put(&flag("LOST", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("KEPT", false), Precondition::Any).await.unwrap();
+    follow.until("KEPT", Some(false)).await;
+    standby.promote();
+    pool.lead_to(&standby);
+    follow.lost().await;
+    let flags = follow.restored().await;
+    assert_eq!(names(&flags), ["KEPT"]);
+    assert!(flags[0].record.as_ref().unwrap().is_enabled());
+    // Its version holds for nothing.
+    let written =
+        eventually(async || match store.put(&flag("LOST", false), Precondition::Unchanged(lost.clone())).await {
+            Err(error) if error.kind() == flipper::ErrorKind::Conflict => Ok(()),
+            other => Err(other.err().unwrap()),
+        });
+    written.await;
+    store.put(&flag("KEPT", false), Precondition::Any).await.unwrap();
+    follow.until("KEPT", Some(false)).await;
+}
+
+#[tokio::test]
+async fn the_primary_of_several_hosts_is_found() {
+    let Some(mut primary) = PostgresServer::start() else { return };
+    let first = store(&primary.url(), "feature_flags");
+    first.install_feed(true).await.unwrap();
+    first.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let standby = primary.standby();
+    let both = |wanted: &str| {
+        format!(
+            "postgresql://postgres:{}@127.0.0.1:{},127.0.0.1:{}/postgres?target_session_attrs={wanted}",
+            flipper_testkit::postgres::PASSWORD,
+            standby.port(),
+            primary.port()
+        )
+    };
+    for wanted in ["read-write", "primary"] {
+        let store = store(&both(wanted), "feature_flags");
+        store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    }
+    for wanted in ["standby", "prefer-standby", "read-only"] {
+        let store = store(&both(wanted), "feature_flags");
+        let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+        assert!(error.nothing_written() && error.chain().contains("standby"), "{error:?}");
+    }
+    let store = store(&both("read-write"), "feature_flags");
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    wait_until("the standby has the write", || {
+        standby.psql("SELECT convert_from(item, 'UTF8') FROM feature_flags").contains("\"is_enabled\": false")
+    });
+    primary.kill();
+    follow.lost().await;
+    standby.promote();
+    assert_eq!(names(&follow.restored().await), ["F"]);
+    eventually(async || store.put(&flag("F", true), Precondition::Any).await).await;
+    follow.until("F", Some(true)).await;
+}
+
+#[tokio::test]
+async fn a_standby_is_followed_until_it_is_alone() {
+    let Some(mut primary) = PostgresServer::start() else { return };
+    let writer = store(&primary.url(), "feature_flags");
+    writer.install_feed(true).await.unwrap();
+    writer.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let standby = primary.standby();
+    let reader = store(&standby.url(), "feature_flags");
+    let mut follow = Follow::of(&reader);
+    follow.until("F", Some(true)).await;
+    writer.put(&flag("F", false), Precondition::Any).await.unwrap();
+    follow.until("F", Some(false)).await;
+    let error = reader.put(&flag("F", true), Precondition::Any).await.unwrap_err();
+    assert!(error.kind() == flipper::ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
+    primary.kill();
+    let error = follow.lost().await;
+    assert!(error.chain().contains("primary"), "{error:?}");
+    // Reads go on.
+    assert!(reader.get("F").await.unwrap().is_some());
+    standby.promote();
+    follow.restored().await;
+    eventually(async || reader.put(&flag("F", true), Precondition::Any).await).await;
+    follow.until("F", Some(true)).await;
+}

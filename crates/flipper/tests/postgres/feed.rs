@@ -1,0 +1,247 @@
+//! What followers see, by the feed and without it.
+
+use std::time::Duration;
+
+use flipper::store::{LocalFeatureFlagStore, Precondition, Updates, WatchEvent};
+use flipper::{FeatureFlagStore, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
+use flipper_testkit::postgres::PostgresServer;
+use flipper_testkit::wait_until;
+
+use crate::writes::tokio_postgres_session;
+use crate::{Follow, flag, json, names, random_table, shared, store};
+
+async fn fed(server: &PostgresServer, table: &str) -> PostgresFeatureFlagStore {
+    let store = store(&server.url(), table);
+    store.install_feed(true).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn changes_of_any_writer_are_pushed() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await.poll_every(Duration::from_secs(600));
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    follow.until("F", Some(true)).await;
+    server.psql(&format!("UPDATE {table} SET item = {} WHERE name = 'F'", json("F", false)));
+    follow.until("F", Some(false)).await;
+    server.psql(&format!("UPDATE {table} SET name = 'G' WHERE name = 'F'"));
+    follow.until("G", Some(false)).await;
+    server.psql(&format!("INSERT INTO {table} SELECT 'H', {}", json("H", true)));
+    follow.until("H", Some(true)).await;
+    server.psql(&format!("DELETE FROM {table} WHERE name = 'H'"));
+    follow.until("H", None).await;
+    server.psql(&format!("COPY {table} FROM stdin;\nC\t\\\\x7b7d\n\\.\n"));
+    follow.until("C", None).await;
+    assert!(store.get("C").await.unwrap().unwrap().record.is_err());
+}
+
+#[tokio::test]
+async fn a_transaction_raises_the_clock_once() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await;
+    store.put(&flag("KEPT", true), Precondition::Absent).await.unwrap();
+    let clock = server.psql(&format!(
+        "SELECT 'flipper.' || replace(p.proname, 'changed', 'clock') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
+         WHERE tgname = 'flipper_changed' AND tgrelid = '{table}'::regclass"
+    ));
+    let at = || server.psql(&format!("SELECT v FROM {clock}")).parse::<u64>().unwrap();
+    let before = at();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    server.psql(&format!(
+        "BEGIN; INSERT INTO {table} SELECT 'F' || n, {} FROM generate_series(1, 3000) n; \
+         SAVEPOINT s; DELETE FROM {table} WHERE name = 'KEPT'; ROLLBACK TO s; \
+         SAVEPOINT t; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO t; DELETE FROM {table} WHERE name = 'F7'; COMMIT;",
+        json("F", true)
+    ));
+    follow.until("F3000", Some(true)).await;
+    assert_eq!(at(), before + 1);
+    // Undone, and so not in the list; the deletion is.
+    assert_eq!(store.list().await.unwrap().len(), 3000);
+    store.put(&flag("LAST", true), Precondition::Absent).await.unwrap();
+    follow.until("LAST", Some(true)).await;
+    assert_eq!(at(), before + 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_late_is_not_missed() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await;
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let (early, late) = (tokio_postgres_session(&server).await, tokio_postgres_session(&server).await);
+    late.batch_execute(&format!("BEGIN; INSERT INTO {table} SELECT 'LATE', {}", json("LATE", true))).await.unwrap();
+    early.batch_execute(&format!("INSERT INTO {table} SELECT 'EARLY', {}", json("EARLY", true))).await.unwrap();
+    follow.until("EARLY", Some(true)).await;
+    late.batch_execute("COMMIT").await.unwrap();
+    follow.until("LATE", Some(true)).await;
+}
+
+#[tokio::test]
+async fn all_flags_are_truncated() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    for fed in [true, false] {
+        let store = store(&server.url(), &table);
+        if fed {
+            store.install_feed(true).await.unwrap();
+        } else {
+            store.remove_feed().await.unwrap();
+        }
+        let mut follow = Follow::of(&store);
+        for round in 0..3 {
+            store.put(&flag("F", true), Precondition::Any).await.unwrap();
+            store.put(&flag("G", true), Precondition::Any).await.unwrap();
+            follow.until("G", Some(true)).await;
+            server.psql(&format!("TRUNCATE {table}"));
+            follow.until("G", None).await;
+            let name = format!("NEW{round}");
+            store.put(&flag(&name, true), Precondition::Any).await.unwrap();
+            follow.until(&name, Some(true)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_the_feed_rows_are_compared() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    let mut follow = Follow::of(&store);
+    follow.polled().await;
+    // On, off and on again is a change, though the content is as before.
+    for enabled in [true, false, true] {
+        store.put(&flag("F", enabled), Precondition::Any).await.unwrap();
+        follow.until("F", Some(enabled)).await;
+    }
+    store.delete("F", Precondition::Any).await.unwrap();
+    follow.until("F", None).await;
+}
+
+#[tokio::test]
+async fn the_feed_comes_and_goes_under_a_follower() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    let mut follow = Follow::of(&store);
+    follow.polled().await;
+    let mut round = 0;
+    let mut write = async |follow: &mut Follow<'_>| {
+        round += 1;
+        let name = format!("F{round}");
+        store.put(&flag(&name, true), Precondition::Absent).await.unwrap();
+        follow.until(&name, Some(true)).await;
+    };
+    write(&mut follow).await;
+    store.install_feed(true).await.unwrap();
+    follow.pushed().await;
+    write(&mut follow).await;
+    // Again, which changes nothing.
+    store.install_feed(true).await.unwrap();
+    write(&mut follow).await;
+    for (undo, redo) in [
+        (
+            format!("ALTER TABLE {table} DISABLE TRIGGER flipper_changed"),
+            format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER flipper_changed"),
+        ),
+        (format!("ALTER TABLE {table} DISABLE TRIGGER ALL"), format!("ALTER TABLE {table} ENABLE TRIGGER ALL")),
+        (format!("DROP TRIGGER flipper_truncated ON {table}"), String::new()),
+    ] {
+        server.psql(&undo);
+        follow.polled().await;
+        write(&mut follow).await;
+        match redo.as_str() {
+            "" => store.install_feed(true).await.unwrap(),
+            redo => _ = server.psql(redo),
+        }
+        follow.pushed().await;
+        write(&mut follow).await;
+    }
+    store.remove_feed().await.unwrap();
+    follow.polled().await;
+    write(&mut follow).await;
+    store.install_feed(false).await.unwrap();
+    follow.polled().await;
+    write(&mut follow).await;
+}
+
+#[tokio::test]
+async fn writers_in_replication_are_seen_if_the_owner_installs() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await;
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    server
+        .psql(&format!("SET session_replication_role = replica; INSERT INTO {table} SELECT 'F', {}", json("F", true)));
+    follow.until("F", Some(true)).await;
+}
+
+/// As with triggers of another user than the owner: only the comparison of all rows, each half minute, finds it.
+#[tokio::test]
+async fn what_no_trigger_sees_is_seen_within_half_a_minute() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await;
+    server.psql(&format!("ALTER TABLE {table} ENABLE TRIGGER flipper_changed"));
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    server
+        .psql(&format!("SET session_replication_role = replica; INSERT INTO {table} SELECT 'F', {}", json("F", true)));
+    follow.until("F", Some(true)).await;
+}
+
+#[tokio::test]
+async fn a_mirror_says_how_changes_arrive() {
+    let Some(server) = shared() else { return };
+    let store = fed(&server, &random_table()).await;
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    mirror.ready().await.unwrap();
+    wait_until("changes are pushed", || mirror.status().updates == Updates::Push);
+    assert!(mirror.status().is_live());
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    wait_until("the mirror has the flag", || mirror.table().get("F").is_some());
+    store.remove_feed().await.unwrap();
+    wait_until("rows are compared", || matches!(mirror.status().updates, Updates::Poll { .. }));
+    assert!(mirror.status().identity.unwrap().epoch().is_some());
+}
+
+/// A server whose processes stand still answers nothing, and its connections stay open.
+#[tokio::test]
+async fn stopped_until_it_is_noticed() {
+    let Some(server) = PostgresServer::start() else { return };
+    let store = store(&server.url(), "feature_flags").timeout(Duration::from_secs(1));
+    store.install_feed(true).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    server.pause();
+    let error = store.get("F").await.unwrap_err();
+    assert_eq!(error.kind(), flipper::ErrorKind::Unavailable, "{error:?}");
+    follow.lost().await;
+    server.resume();
+    assert_eq!(names(&follow.restored().await), ["F"]);
+    crate::eventually(async || store.put(&flag("F", false), Precondition::Any).await).await;
+    follow.until("F", Some(false)).await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_by_following() {
+    let Some(server) = PostgresServer::start() else { return };
+    let store = store(&server.url(), "feature_flags");
+    store.install_feed(true).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let rows = || server.psql("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables");
+    let (before, mut confirmed) = (rows(), 0);
+    while confirmed < 10 {
+        confirmed += u32::from(matches!(follow.next().await, WatchEvent::Confirmed { .. }));
+    }
+    server.psql("SELECT pg_stat_force_next_flush()");
+    assert_eq!(rows(), before);
+}

@@ -1,0 +1,110 @@
+//! Users who may do less.
+
+use flipper::store::Precondition;
+use flipper::{ErrorKind, FeatureFlagStore};
+use flipper_testkit::postgres::{PASSWORD, PostgresServer};
+
+use crate::{Follow, flag, random_table, shared, store};
+
+/// A role of its own, with these rights on the table.
+fn role(server: &PostgresServer, table: &str, rights: &str) -> String {
+    let role = random_table();
+    server.psql(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'; GRANT {rights} ON {table} TO {role}"));
+    server.url_of(&role)
+}
+
+#[tokio::test]
+async fn who_may_read_may_follow() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let owner = store(&server.url(), &table);
+    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let reader = store(&role(&server, &table, "SELECT"), &table);
+    let mut follow = Follow::of(&reader);
+    follow.until("F", Some(true)).await;
+    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    follow.until("F", Some(false)).await;
+    // The installation gives the reader what it needs.
+    owner.install_feed(true).await.unwrap();
+    follow.pushed().await;
+    owner.put(&flag("F", true), Precondition::Any).await.unwrap();
+    follow.until("F", Some(true)).await;
+    let error = reader.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unauthorized && error.nothing_written(), "{error:?}");
+    assert_eq!(reader.delete("F", Precondition::Any).await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    // One who came after it compares rows.
+    let later = store(&role(&server, &table, "SELECT"), &table);
+    let mut follow = Follow::of(&later);
+    follow.polled().await;
+    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    follow.until("F", Some(false)).await;
+}
+
+#[tokio::test]
+async fn a_writer_needs_no_right_on_the_feed() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let owner = store(&server.url(), &table);
+    owner.install_feed(true).await.unwrap();
+    let writer = store(&role(&server, &table, "SELECT, INSERT, UPDATE, DELETE"), &table);
+    let mut follow = Follow::of(&owner);
+    follow.pushed().await;
+    writer.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    follow.until("F", Some(true)).await;
+    writer.delete("F", Precondition::Any).await.unwrap();
+    follow.until("F", None).await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_install() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    store(&server.url(), &table).list().await.unwrap();
+    let writer = store(&role(&server, &table, "SELECT, INSERT, UPDATE, DELETE"), &table);
+    let error = writer.install_feed(true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    // Nothing is half installed, and the owner can run what the writer prints.
+    assert!(writer.feed_status().await.unwrap()[0].text.contains("no triggers"));
+    server.psql(&writer.feed_script(true).await.unwrap());
+    let mut follow = Follow::of(&writer);
+    follow.pushed().await;
+    let error = writer.remove_feed().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    server.psql(&writer.feed_removal_script().await.unwrap());
+    follow.polled().await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_make_the_table() {
+    let Some(server) = shared() else { return };
+    let user = random_table();
+    server.psql(&format!("CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"));
+    let table = random_table();
+    let store_of_user = store(&server.url_of(&user), &table);
+    let error = store_of_user.list().await.unwrap_err();
+    assert!(error.to_string().contains("may not make it"), "{error}");
+    // Once it is there, nothing is made.
+    store(&server.url(), &table).list().await.unwrap();
+    assert_eq!(store_of_user.list().await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    server.psql(&format!("GRANT SELECT ON {table} TO {user}"));
+    assert!(store_of_user.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_for_a_while() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let owner = store(&server.url(), &table);
+    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let url = role(&server, &table, "SELECT");
+    let user = url.split("//").nth(1).unwrap().split(':').next().unwrap();
+    let reader = store(&url, &table);
+    let mut follow = Follow::of(&reader);
+    follow.until("F", Some(true)).await;
+    server.psql(&format!("REVOKE SELECT ON {table} FROM {user}"));
+    assert_eq!(follow.lost().await.kind(), ErrorKind::Unauthorized);
+    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    server.psql(&format!("GRANT SELECT ON {table} TO {user}"));
+    let flags = follow.restored().await;
+    assert!(!flags[0].record.as_ref().unwrap().is_enabled());
+}

@@ -1,0 +1,95 @@
+//! The S3 store: contract, faults and foreign writers.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "also in what the tests have in common")]
+
+mod conditions;
+mod conformance;
+mod contention;
+mod faults;
+mod foreign;
+mod inspect;
+mod odd;
+#[path = "../support/python.rs"]
+mod python;
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use flipper::store::{Stored, Watch, WatchEvent};
+use flipper::{Error, FeatureFlagStore, FlagRecord, S3FeatureFlagStore};
+use flipper_testkit::s3::{KEY, Kind, S3Server, SECRET};
+use futures_util::StreamExt;
+use object_store::aws::AmazonS3Builder;
+
+fn seaweedfs() -> Option<&'static S3Server> {
+    S3Server::shared(Kind::SeaweedFs)
+}
+
+fn moto() -> Option<&'static S3Server> {
+    S3Server::shared(Kind::Moto)
+}
+
+fn client(port: u16, bucket: &str) -> AmazonS3Builder {
+    let client = AmazonS3Builder::new().with_endpoint(format!("http://127.0.0.1:{port}")).with_bucket_name(bucket);
+    client.with_access_key_id(KEY).with_secret_access_key(SECRET)
+}
+
+/// With time for a busy machine.
+fn store(port: u16, bucket: &str) -> S3FeatureFlagStore {
+    let store = S3FeatureFlagStore::new(client(port, bucket)).unwrap();
+    store.timeout(Duration::from_secs(20)).poll_every(Duration::from_millis(100))
+}
+
+fn flag(name: &str, enabled: bool) -> FlagRecord {
+    let mut record = FlagRecord::new(name, 1_700_000_000);
+    record.set_enabled(enabled);
+    record
+}
+
+fn names(flags: &[Stored]) -> Vec<&str> {
+    flags.iter().map(|flag| flag.name.as_str()).collect()
+}
+
+fn random(prefix: &str) -> String {
+    format!("{prefix}-{:016x}", fastrand::u64(..))
+}
+
+struct Follow<'a>(Watch<'a>);
+
+impl<'a> Follow<'a> {
+    fn of(store: &'a dyn FeatureFlagStore) -> Self {
+        Self(store.watch())
+    }
+
+    async fn next(&mut self) -> WatchEvent {
+        let next = tokio::time::timeout(flipper_testkit::PATIENCE, self.0.next());
+        next.await.expect("an event in time").expect("a watch never ends")
+    }
+
+    async fn reset(&mut self) -> Vec<Stored> {
+        loop {
+            if let WatchEvent::Reset { flags, .. } = self.next().await {
+                return flags;
+            }
+        }
+    }
+
+    async fn lost(&mut self) -> Error {
+        loop {
+            if let WatchEvent::Lost(error) = self.next().await {
+                return error;
+            }
+        }
+    }
+
+    /// The flag's next state; `None`: it is missing. Returns when its read was sent.
+    async fn change(&mut self, name: &str) -> (Option<Stored>, Option<Instant>) {
+        loop {
+            match self.next().await {
+                WatchEvent::Changed { flag, read_at } if flag.name == name => return (Some(flag), read_at),
+                WatchEvent::Removed { name: gone, read_at, .. } if gone == name => return (None, read_at),
+                _ => {}
+            }
+        }
+    }
+}
