@@ -1,0 +1,29 @@
+use std::sync::Arc;
+
+use axum::Router;
+use flipper::FeatureFlagClient;
+use flipper::store::LocalFeatureFlagStore;
+
+use crate::ofrep;
+
+/// The routes of a server over one store.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub(crate) features: FeatureFlagClient,
+    pub(crate) store: Arc<dyn LocalFeatureFlagStore>,
+}
+
+impl App {
+    /// Serves the flags of this store, which has them all in memory: a mirror, or the memory store.
+    #[must_use]
+    pub fn new(store: Arc<dyn LocalFeatureFlagStore>) -> Self {
+        Self { features: FeatureFlagClient::new(store.clone()), store }
+    }
+
+    /// The routes, for an axum program of your own.
+    #[must_use]
+    pub fn router(self) -> Router {
+        let shared = Arc::new(self);
+        Router::new().merge(ofrep::routes(shared))
+    }
+}
