@@ -4,5 +4,10 @@ mod access;
 mod app;
 mod ofrep;
 mod problem;
+mod tls;
 
+pub use self::access::{
+    AccessControl, Network, NewToken, Role, Secret, Token, TokenFile, TokenFileError, Tokens, TrustedProxy, Validity,
+};
 pub use self::app::App;
+pub use self::tls::{Tls, TlsError, TlsFiles};
