@@ -15,8 +15,8 @@ impl Wrong {
 }
 
 /// Converts byte offsets, in ascending order, to lines and columns.
-#[derive(Default)]
-pub(super) struct Place {
+#[derive(Debug, Default)]
+pub struct Place {
     at: usize,
     line: usize,
     column: usize,
@@ -24,7 +24,7 @@ pub(super) struct Place {
 
 impl Place {
     /// Line and column in characters, from 1.
-    pub(super) fn of(&mut self, text: &str, at: usize) -> (usize, usize) {
+    pub fn of(&mut self, text: &str, at: usize) -> (usize, usize) {
         for character in text[self.at..at].chars() {
             if character == '\n' {
                 self.line += 1;
