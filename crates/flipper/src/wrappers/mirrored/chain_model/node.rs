@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::check::{Made, Past, content};
-use super::hub::state::State;
 use super::store::{self, Read};
 use super::world::{Failed, Local, PAUSE, Upstream, World, call, turn};
 use super::{Kind, NAMES, follow, serve};

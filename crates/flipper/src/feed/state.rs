@@ -1,58 +1,58 @@
-//! Pure decisions, which the model of the chain in `flipper-client` also runs.
+//! Pure decisions.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flipper::__thrift as convert;
-use flipper::store::{Stored, Version, WatchEvent};
-use flipper_thrift_protocol::feature_flag_store::{FlagState, WatchResult};
-
 use super::doubt::Doubt;
+use super::{Change, Delta, Known};
+use crate::state::WatchEvent;
 
+/// The changes that clients may not have yet, and whether the store is in doubt.
 #[derive(Debug)]
-pub(crate) struct State {
+pub struct State {
     /// New after each reset and start of a server; 0 until the store is followed.
     epoch: u64,
     first: u64,
     /// `None` if only the doubt changed.
     changes: VecDeque<Option<Arc<str>>>,
-    last: HashMap<Arc<str>, Change>,
-    pub(super) doubt: Doubt,
-    pub(super) store: Option<String>,
-    pub(super) closed: bool,
+    last: HashMap<Arc<str>, Last>,
+    doubt: Doubt,
+    store: Option<String>,
+    closed: bool,
     kept: usize,
 }
 
+/// To a client that has a cursor.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    Now(Box<WatchResult>),
+pub enum Answer {
+    /// There is something to report, or the time is over.
+    Now(Box<Delta>),
+    /// Ask again then, or when an event was taken.
     Later(Instant),
+    /// The store cannot be followed yet.
     Unavailable(String),
 }
 
 #[derive(Debug)]
-struct Change {
+struct Last {
     number: u64,
-    what: What,
+    known: Known,
     /// A lower bound of when the read was sent.
     read_at: Option<Instant>,
 }
 
-#[derive(Debug)]
-enum What {
-    Flag(Stored),
-    Missing(Option<Version>),
-    Unknown,
-}
-
 impl State {
-    pub(crate) fn new(kept: usize) -> Self {
+    /// Clients that are more than `kept` changes behind read all flags.
+    #[must_use]
+    pub fn new(kept: usize) -> Self {
         let (changes, last) = (VecDeque::new(), HashMap::new());
         Self { epoch: 0, first: 0, changes, last, doubt: Doubt::default(), store: None, closed: false, kept }
     }
 
-    pub(crate) fn answer(&self, cursor: Option<&str>, came: Instant, deadline: Instant, now: Instant) -> Answer {
+    /// `came`: when the client's request did; `deadline`: when it wants an answer without a change.
+    #[must_use]
+    pub fn answer(&self, cursor: Option<&str>, came: Instant, deadline: Instant, now: Instant) -> Answer {
         let is_over = now >= deadline || self.closed;
         let lost = self.doubt.reason(now);
         if self.epoch == 0 {
@@ -72,23 +72,48 @@ impl State {
             let begins = self.doubt.begins().filter(|begins| *begins > now);
             return Answer::Later(begins.map_or(deadline, |begins| begins.min(deadline)));
         }
-        let (reset, changes) = match place {
-            Some((seen, _)) => (None, self.since(seen, now)),
-            None => (Some(true), None),
-        };
-        Answer::Now(Box::new(WatchResult {
-            cursor: Some(self.cursor(lost.is_some())),
-            reset,
-            changes,
-            lost,
+        Answer::Now(Box::new(Delta {
             server: None,
-            waited_us: Some(micros(now.saturating_duration_since(came))),
-            confirmed_ms_ago: Some(self.doubt.confirmed_ms_ago(now)),
+            cursor: Some(self.cursor(lost.is_some())),
+            reset: place.is_none(),
+            changes: place.map(|(seen, _)| self.since(seen, now)).unwrap_or_default(),
+            lost,
+            elapsed_us: micros(now.saturating_duration_since(came)),
+            confirmed_ms_ago: self.doubt.confirmed_ms_ago(now),
             store: self.store.clone(),
         }))
     }
 
-    pub(crate) fn take(&mut self, event: WatchEvent) {
+    /// The store's identity, unless one is known.
+    pub fn set_store(&mut self, store: String) {
+        self.store.get_or_insert(store);
+    }
+
+    /// Identity of the store, reason of a doubt, milliseconds since the last confirmation.
+    #[must_use]
+    pub fn describe(&self, now: Instant) -> (Option<String>, Option<String>, u64) {
+        (self.store.clone(), self.doubt.reason(now), self.doubt.confirmed_ms_ago(now))
+    }
+
+    /// All waits end.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether all waits have to end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Differs after whatever clients have to know at once.
+    #[must_use]
+    pub fn place_of_next(&self) -> (u64, u64) {
+        (self.epoch, self.next())
+    }
+
+    /// An event of the store's watch.
+    pub fn take(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Reset { read_at, valid_for, .. } => {
                 self.new_epoch();
@@ -98,15 +123,15 @@ impl State {
                 let name = Arc::from(&*flag.name);
                 // Content without a time or an ordered version shows only that the flag changed.
                 let is_known = read_at.is_some() || flag.version.as_ordered().is_some();
-                self.push(name, if is_known { What::Flag(flag) } else { What::Unknown }, read_at);
+                self.push(name, if is_known { Known::Flag(flag) } else { Known::Unknown }, read_at);
             }
             WatchEvent::Removed { name, version, read_at } => {
                 let is_known = read_at.is_some() || version.as_ref().is_some_and(|it| it.as_ordered().is_some());
-                self.push(name.into(), if is_known { What::Missing(version) } else { What::Unknown }, read_at);
+                self.push(name.into(), if is_known { Known::Missing(version) } else { Known::Unknown }, read_at);
             }
-            WatchEvent::Hint { name } => self.push(name.into(), What::Unknown, None),
+            WatchEvent::Hint { name } => self.push(name.into(), Known::Unknown, None),
             WatchEvent::Lost(error) => {
-                let reason = convert::to_exception(&error).message.unwrap_or_default();
+                let reason = error.chain();
                 if self.doubt.lost(&reason) {
                     tracing::warn!(%reason, "store cannot be followed");
                     self.note(None);
@@ -117,8 +142,6 @@ impl State {
             WatchEvent::Confirmed { at, valid_for } => self.doubt.confirmed(at, valid_for),
             WatchEvent::Serving(identity) => self.store = Some(identity.to_string()),
             WatchEvent::Following(_) | WatchEvent::Compared { .. } => {}
-            // A reset covers any event that this version does not know.
-            _ => self.new_epoch(),
         }
     }
 
@@ -129,11 +152,11 @@ impl State {
         self.last.clear();
     }
 
-    fn push(&mut self, name: Arc<str>, what: What, read_at: Option<Instant>) {
+    fn push(&mut self, name: Arc<str>, known: Known, read_at: Option<Instant>) {
         // Before the first reset no client has a cursor.
         if self.epoch != 0 {
             self.note(Some(name.clone()));
-            self.last.insert(name, Change { number: self.next() - 1, what, read_at });
+            self.last.insert(name, Last { number: self.next() - 1, known, read_at });
         }
     }
 
@@ -165,36 +188,32 @@ impl State {
         (epoch == self.epoch && (self.first..=self.next()).contains(&seen)).then_some((seen, doubted))
     }
 
-    fn since(&self, seen: u64, now: Instant) -> Option<Vec<FlagState>> {
+    fn since(&self, seen: u64, now: Instant) -> Vec<Change> {
         let skipped = usize::try_from(seen - self.first).unwrap_or(usize::MAX);
         let names = self.changes.iter().zip(self.first..).skip(skipped);
         // Only the last change of each flag counts.
         let last = names.filter_map(|(name, number)| {
             let name = name.as_ref()?;
-            self.last.get(name).filter(|change| change.number == number).map(|change| change.to_state(name, now))
+            self.last.get(name).filter(|last| last.number == number).map(|last| last.to_change(name, now))
         });
-        let changes: Vec<_> = last.collect();
-        (!changes.is_empty()).then_some(changes)
+        last.collect()
     }
 }
 
-impl Change {
-    fn to_state(&self, name: &str, now: Instant) -> FlagState {
-        let state = match &self.what {
-            What::Flag(flag) => convert::to_state(flag),
-            What::Missing(version) => convert::absent_state(name.to_owned(), version.as_ref()),
-            What::Unknown => FlagState { unknown: Some(true), ..convert::absent_state(name.to_owned(), None) },
-        };
-        FlagState { read_us_ago: self.read_at.map(|at| micros(now.saturating_duration_since(at))), ..state }
+impl Last {
+    fn to_change(&self, name: &str, now: Instant) -> Change {
+        let read_us_ago = self.read_at.map(|at| micros(now.saturating_duration_since(at)));
+        Change { name: name.to_owned(), known: self.known.clone(), read_us_ago }
     }
 }
 
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// No earlier server on this address has the same.
-pub(super) fn random() -> u64 {
+#[must_use]
+pub fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::SystemTime::now()).max(1)
 }

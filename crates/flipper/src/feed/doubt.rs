@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
-pub(crate) struct Doubt {
+pub(super) struct Doubt {
     lost: Option<String>,
     /// All earlier changes were reported; `None` if the store never confirms.
     confirmed: Option<Instant>,
@@ -13,7 +13,7 @@ pub(crate) struct Doubt {
 
 impl Doubt {
     /// All flags were read at `read_at`, if known, and hold for `valid_for`.
-    pub(crate) fn reset(&mut self, read_at: Option<Instant>, valid_for: Option<Duration>) {
+    pub(super) fn reset(&mut self, read_at: Option<Instant>, valid_for: Option<Duration>) {
         self.lost = None;
         // A store without times and confirmations is assumed to report each change at once.
         let confirms = std::mem::replace(&mut self.valid_for, valid_for).is_some();
@@ -21,14 +21,14 @@ impl Doubt {
     }
 
     /// Returns whether the reason is new.
-    pub(crate) fn lost(&mut self, reason: &str) -> bool {
+    pub(super) fn lost(&mut self, reason: &str) -> bool {
         self.confirmed.get_or_insert_with(Instant::now);
         let is_new = self.lost.as_deref() != Some(reason);
         self.lost = Some(reason.to_owned());
         is_new
     }
 
-    pub(crate) fn confirmed(&mut self, at: Instant, valid_for: Duration) {
+    pub(super) fn confirmed(&mut self, at: Instant, valid_for: Duration) {
         // A late confirmation moves nothing back; none counts while the store is lost.
         if self.lost.is_none() {
             self.confirmed = self.confirmed.max(Some(at));
@@ -36,11 +36,11 @@ impl Doubt {
         }
     }
 
-    pub(crate) fn begins(&self) -> Option<Instant> {
+    pub(super) fn begins(&self) -> Option<Instant> {
         self.confirmed?.checked_add(self.valid_for?)
     }
 
-    pub(crate) fn reason(&self, now: Instant) -> Option<String> {
+    pub(super) fn reason(&self, now: Instant) -> Option<String> {
         if self.lost.is_some() {
             return self.lost.clone();
         }
@@ -50,9 +50,9 @@ impl Doubt {
     }
 
     /// Rounded up; 0 for a store that never confirms.
-    pub(crate) fn confirmed_ms_ago(&self, now: Instant) -> i64 {
+    pub(super) fn confirmed_ms_ago(&self, now: Instant) -> u64 {
         let age = self.confirmed.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        i64::try_from(age.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
+        u64::try_from(age.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
     }
 }
 
