@@ -24,12 +24,12 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Beside each new connection.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) enum Connector {
+pub(crate) enum Connector {
     Tcp(Box<Tcp>),
     Unix(PathBuf),
 }
 
-pub(super) struct Tcp {
+pub(crate) struct Tcp {
     uri: Uri,
     secure: bool,
     settings: Tls,
@@ -44,7 +44,7 @@ struct Current {
 }
 
 impl Connector {
-    pub(super) fn new(address: &Address, settings: Tls) -> Result<Self> {
+    pub(crate) fn new(address: &Address, settings: Tls) -> Result<Self> {
         let (secure, uri) = match address {
             Address::Unix(path) => return Ok(Self::Unix(path.clone())),
             Address::Tcp { tls, .. } => (*tls, address.uri()?),
@@ -63,11 +63,11 @@ impl Connector {
     }
 
     /// Older connections do not use the new certificates.
-    pub(super) fn is_renewed(&self) -> bool {
+    pub(crate) fn is_renewed(&self) -> bool {
         matches!(self, Self::Tcp(tcp) if tcp.secure && tcp.look(LOOK).1)
     }
 
-    pub(super) async fn connect(&self) -> Result<Connection> {
+    pub(crate) async fn connect(&self) -> Result<Connection> {
         match self {
             Self::Tcp(tcp) => {
                 let mut connector = tcp.look(Duration::ZERO).0;
@@ -94,7 +94,7 @@ impl Tcp {
                 match connector(self.secure, &self.settings, self.names.clone()) {
                     Ok(connector) => (current.connector, renewed) = (connector, true),
                     // A certificate and its key are renewed one after the other.
-                    Err(error) => tracing::warn!(%error, "the last certificates for Consul are kept"),
+                    Err(error) => tracing::warn!(%error, "the last certificates are kept"),
                 }
             }
         }

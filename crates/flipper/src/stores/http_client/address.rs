@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 const FORM: &str = "a Consul address is `HOST[:PORT]`, `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:///PATH`";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(crate) enum Address {
     Tcp { tls: bool, authority: String, path: String },
     Unix(PathBuf),
 }
@@ -18,7 +18,7 @@ pub(super) enum Address {
 impl Address {
     /// As Consul's own tools. `tls`: asked for, or forbidden. `configured`: there are TLS settings, which ask for TLS if the address has no
     /// scheme; Consul's tools would send the token in the clear.
-    pub(super) fn parse(text: &str, tls: Option<bool>, configured: bool) -> Result<Self> {
+    pub(crate) fn parse(text: &str, tls: Option<bool>, configured: bool) -> Result<Self> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -48,7 +48,7 @@ impl Address {
         Ok(Self::Tcp { tls, authority: authority.trim_end_matches(':').to_owned(), path })
     }
 
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         match self {
             Self::Tcp { tls, authority, path } => {
                 format!("{}://{authority}{path}", if *tls { "https" } else { "http" })
@@ -58,25 +58,25 @@ impl Address {
     }
 
     /// Nothing on the network can read what is sent.
-    pub(super) fn is_private(&self) -> bool {
+    pub(crate) fn is_private(&self) -> bool {
         match self {
             Self::Unix(_) | Self::Tcp { tls: true, .. } => true,
             Self::Tcp { .. } => self.uri().is_ok_and(|uri| uri.host().is_some_and(is_loopback)),
         }
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         match self {
             Self::Tcp { path, .. } => path,
             Self::Unix(_) => "",
         }
     }
 
-    pub(super) fn uri(&self) -> Result<Uri> {
+    pub(crate) fn uri(&self) -> Result<Uri> {
         self.base().parse().map_err(invalid)
     }
 
-    pub(super) fn host(&self) -> Result<HeaderValue> {
+    pub(crate) fn host(&self) -> Result<HeaderValue> {
         let host = match self {
             Self::Tcp { authority, .. } => authority,
             Self::Unix(_) => "localhost",
@@ -90,7 +90,7 @@ fn invalid(error: InvalidUri) -> Error {
 }
 
 /// Also of an address that another one replaces.
-pub(super) fn is_https(text: &str) -> bool {
+pub(crate) fn is_https(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("https"))
 }
 

@@ -10,11 +10,11 @@ use crate::lock::Mutex;
 
 /// Changes when the file is written or replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamp(Option<(Option<SystemTime>, u64, u64)>);
+pub(crate) struct Stamp(Option<(Option<SystemTime>, u64, u64)>);
 
 impl Stamp {
     /// Follows links: a mounted secret is renewed by redirecting a link.
-    pub(super) fn of(file: &Path) -> Self {
+    pub(crate) fn of(file: &Path) -> Self {
         let inode = |metadata: &fs::Metadata| {
             #[cfg(unix)]
             return std::os::unix::fs::MetadataExt::ino(metadata);
@@ -25,8 +25,10 @@ impl Stamp {
     }
 }
 
-pub(super) struct Token {
+pub(crate) struct Token {
     file: Option<PathBuf>,
+    /// Before the token in the header.
+    scheme: &'static str,
     state: Mutex<State>,
 }
 
@@ -37,24 +39,24 @@ struct State {
 
 impl Token {
     /// `fixed`: used without a file, or while the file is empty.
-    pub(super) fn new(file: Option<PathBuf>, fixed: Option<String>) -> Result<Self> {
+    pub(crate) fn new(file: Option<PathBuf>, fixed: Option<String>, scheme: &'static str) -> Result<Self> {
         let (stamp, value) = match &file {
-            Some(file) => (Stamp::of(file), read(file)?),
+            Some(file) => (Stamp::of(file), read(file, scheme)?),
             None => (Stamp::default(), None),
         };
         let value = match (value, fixed) {
-            (None, Some(fixed)) => Some(secret(&fixed, "the Consul token")?),
+            (None, Some(fixed)) => Some(secret(&format!("{scheme}{fixed}"), "the token")?),
             (value, _) => value,
         };
-        Ok(Self { file, state: Mutex::new(State { value, stamp }) })
+        Ok(Self { file, scheme, state: Mutex::new(State { value, stamp }) })
     }
 
-    pub(super) fn current(&self) -> Option<HeaderValue> {
+    pub(crate) fn current(&self) -> Option<HeaderValue> {
         self.look(false)
     }
 
     /// If the file now has another token.
-    pub(super) fn instead_of(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
+    pub(crate) fn instead_of(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
         self.file.as_ref()?;
         // The modification time may be too coarse to show a second write.
         self.look(true).filter(|token| Some(token) != refused)
@@ -66,11 +68,11 @@ impl Token {
             let stamp = Stamp::of(file);
             if anyhow || stamp != state.stamp {
                 state.stamp = stamp;
-                match read(file) {
+                match read(file, self.scheme) {
                     Ok(Some(token)) => state.value = Some(token),
                     // The file is being written or remounted.
-                    Ok(None) => tracing::debug!("the Consul token file is empty: the last token is kept"),
-                    Err(error) => tracing::warn!(%error, "the last Consul token is kept"),
+                    Ok(None) => tracing::debug!("the token file is empty: the last token is kept"),
+                    Err(error) => tracing::warn!(%error, "the last token is kept"),
                 }
             }
         }
@@ -79,21 +81,21 @@ impl Token {
 }
 
 /// `None` if the file is empty.
-fn read(file: &Path) -> Result<Option<HeaderValue>> {
+fn read(file: &Path, scheme: &str) -> Result<Option<HeaderValue>> {
     let text = fs::read_to_string(file).map_err(|error| unusable("token file", file, error))?;
     let token = text.trim();
-    (!token.is_empty()).then(|| secret(token, "the Consul token")).transpose()
+    (!token.is_empty()).then(|| secret(&format!("{scheme}{token}"), "the token")).transpose()
 }
 
 /// The error does not contain the value.
-pub(super) fn secret(value: &str, what: &str) -> Result<HeaderValue> {
+pub(crate) fn secret(value: &str, what: &str) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(value)
         .map_err(|_| Error::invalid_input(format!("{what} has characters that no HTTP header can have")))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-pub(super) fn unusable(what: &str, file: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(crate) fn unusable(what: &str, file: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::invalid_input(format!("{what} {} cannot be used", file.display())).with_source(error)
 }
 
@@ -106,7 +108,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         fs::write(&file, "one\n").unwrap();
-        let token = Token::new(Some(file.clone()), Some("fixed".to_owned())).unwrap();
+        let token = Token::new(Some(file.clone()), Some("fixed".to_owned()), "").unwrap();
         assert_eq!(token.current().unwrap(), "one");
         let other = dir.path().join("other");
         fs::write(&other, "two").unwrap();

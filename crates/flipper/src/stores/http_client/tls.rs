@@ -12,17 +12,17 @@ use super::renewal::{Stamp, unusable};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tls {
-    pub(super) ca_file: Option<PathBuf>,
-    pub(super) ca_path: Option<PathBuf>,
-    pub(super) client_cert: Option<PathBuf>,
-    pub(super) client_key: Option<PathBuf>,
-    pub(super) server_name: Option<String>,
-    pub(super) no_verify: bool,
+pub(crate) struct Tls {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) ca_path: Option<PathBuf>,
+    pub(crate) client_cert: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) no_verify: bool,
 }
 
 /// The type of connections without TLS needs a configuration too.
-pub(super) fn unused() -> Result<ClientConfig> {
+pub(crate) fn unused() -> Result<ClientConfig> {
     Ok(start(Arc::new(ring::default_provider()))?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
@@ -32,14 +32,14 @@ fn start(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, Wa
 }
 
 impl Tls {
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         let Self { ca_file, ca_path, client_cert, client_key, server_name, no_verify } = self;
         [ca_file, ca_path, client_cert, client_key].into_iter().any(Option::is_some)
             || server_name.is_some()
             || *no_verify
     }
 
-    pub(super) fn stamps(&self) -> Vec<Stamp> {
+    pub(crate) fn stamps(&self) -> Vec<Stamp> {
         let mut files: Vec<_> =
             [&self.ca_file, &self.client_cert, &self.client_key].into_iter().flatten().cloned().collect();
         let folder = self.ca_path.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
@@ -47,18 +47,18 @@ impl Tls {
         files.iter().map(|file| Stamp::of(file)).collect()
     }
 
-    pub(super) fn config(&self) -> Result<ClientConfig> {
+    pub(crate) fn config(&self) -> Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let config = start(provider.clone())?;
         let config = if self.no_verify {
             tracing::warn!(
-                "the certificate of the Consul server is not verified: another host can impersonate the server"
+                "the certificate of the store's server is not verified: another host can impersonate the server"
             );
             config.dangerous().with_custom_certificate_verifier(Arc::new(NoVerifier(provider)))
         } else {
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider).build();
             let verifier = verifier.map_err(|error| {
-                Error::invalid_input("there is no authority that could vouch for the Consul server").with_source(error)
+                Error::invalid_input("there is no authority that could vouch for the server").with_source(error)
             })?;
             config.with_webpki_verifier(verifier)
         };

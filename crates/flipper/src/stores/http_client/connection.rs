@@ -13,7 +13,7 @@ use hyper::{Request, Response};
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     line: Line,
 }
@@ -21,19 +21,19 @@ pub(super) struct Connection {
 /// Must be polled to send and receive; `None` once closed.
 struct Line(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
-pub(super) struct Failed {
-    pub(super) error: Error,
-    pub(super) unsent: Option<Request<Full<Bytes>>>,
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) unsent: Option<Request<Full<Bytes>>>,
 }
 
 impl Connection {
-    pub(super) async fn over(io: impl Read + Write + Send + Unpin + 'static) -> Result<Self> {
+    pub(crate) async fn over(io: impl Read + Write + Send + Unpin + 'static) -> Result<Self> {
         let (sender, line) = http1::handshake(io).await.map_err(broken)?;
         Ok(Self { sender, line: Line(Some(Box::pin(line))) })
     }
 
     /// Reads at most `most` bytes. Dropping the future makes the connection unusable.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
         most: usize,
@@ -54,10 +54,51 @@ impl Connection {
             .await
     }
 
-    pub(super) fn is_ready(&mut self) -> bool {
+    /// An answer of any length.
+    pub(crate) async fn open(mut self, request: Request<Full<Bytes>>) -> Result<(Parts, Download), Failed> {
+        let answered = self.sender.try_send_request(request);
+        let answered = self.line.drive(answered).await;
+        match answered {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                Ok((head, Download { connection: self, body }))
+            }
+            Err(mut error) => {
+                let unsent = error.take_message();
+                Err(Failed { error: broken(error.into_error()), unsent })
+            }
+        }
+    }
+
+    pub(crate) fn is_ready(&mut self) -> bool {
         // No task waits for an idle connection.
         self.line.run(&mut Context::from_waker(Waker::noop()));
         self.line.0.is_some() && self.sender.is_ready()
+    }
+}
+
+/// A body that is read as it arrives.
+pub(crate) struct Download {
+    connection: Connection,
+    body: Incoming,
+}
+
+impl Download {
+    /// `None` at the end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let frame = self.connection.line.drive(self.body.frame()).await;
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Ok(Some(data)),
+                    // Trailers.
+                    Err(_) => {}
+                },
+                Some(Err(error)) => return Err(broken(error)),
+            }
+        }
     }
 }
 
@@ -89,7 +130,7 @@ async fn read(body: Incoming, limit: usize) -> Result<Bytes> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            Err(Error::unavailable(format!("the answer of the Consul agent has more than {limit} bytes")))
+            Err(Error::unavailable(format!("the answer of the server has more than {limit} bytes")))
         }
         Err(error) => Err(Error::new(ErrorKind::Unavailable).with_source(error)),
     }

@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::http::response::Parts;
 
-use super::connection::Connection;
+use super::connection::{Connection, Download};
 use super::connector::Connector;
 use crate::error::{Error, Result};
 use crate::lock::Mutex;
@@ -15,7 +15,7 @@ use crate::lock::Mutex;
 const IDLE: Duration = Duration::from_secs(90);
 const MOST: usize = 64;
 
-pub(super) struct Pool {
+pub(crate) struct Pool {
     connector: Connector,
     /// With the time since when they are idle; the most recent is last.
     idle: Mutex<Vec<(Connection, Instant)>>,
@@ -23,16 +23,15 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(connector: Connector) -> Self {
+    pub(crate) fn new(connector: Connector) -> Self {
         Self { connector, idle: Mutex::default(), process: std::process::id() }
     }
 
     /// Must run on the flipper thread's runtime. The answer may have `most` bytes.
-    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, most: usize) -> Result<(Parts, Bytes)> {
+    pub(crate) async fn send(&self, mut request: Request<Full<Bytes>>, most: usize) -> Result<(Parts, Bytes)> {
         // Requests would share the parent process's sockets.
         if self.process != std::process::id() {
-            return Err(Error::unavailable("the process was forked, and the connections to the store are not its own")
-                .with_transient(false));
+            return Err(forked());
         }
         if self.connector.is_renewed() {
             self.idle().clear();
@@ -51,6 +50,15 @@ impl Pool {
         let answer = connection.exchange(request, most).await.map_err(|failed| failed.error)?;
         self.keep(connection);
         Ok(answer)
+    }
+
+    /// As [`send`](Self::send), over a connection of its own.
+    pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Download)> {
+        if self.process != std::process::id() {
+            return Err(forked());
+        }
+        let connection = self.connector.connect().await.map_err(|error| error.with_nothing_written(true))?;
+        connection.open(request).await.map_err(|failed| failed.error)
     }
 
     fn take(&self) -> Option<Connection> {
@@ -78,4 +86,8 @@ impl Pool {
         idle.drain(..old);
         idle
     }
+}
+
+fn forked() -> Error {
+    Error::unavailable("the process was forked, and the connections to the store are not its own").with_transient(false)
 }
