@@ -251,7 +251,7 @@ mod tests {
             let state = state(&stored(version.clone()));
             assert_eq!(state.get("version").and_then(Json::as_str), Some(&*written));
             let read = read_state(&Json::parse(&Json::from(state).to_string()).unwrap()).unwrap();
-            assert_eq!((read.version, read.readable().unwrap().to_json()), (version.clone(), text.clone()));
+            assert_eq!((read.readable().unwrap().to_json(), &read.version), (text.clone(), &version));
             assert_eq!(read_version(&super::version(&version)).unwrap(), version);
         }
         for wrong in ["", "=", "7", "o", "o-1", "x1g", "xé"] {

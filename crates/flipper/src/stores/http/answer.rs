@@ -1,4 +1,4 @@
-//! What an answer that is none means.
+//! Refusals, by our server or a proxy before it, as errors.
 
 use std::io;
 

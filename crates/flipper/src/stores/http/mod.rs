@@ -202,7 +202,7 @@ impl Shared {
         *request.method_mut() = method.clone();
         *request.uri_mut() = format!("{}{path}", self.path)
             .parse()
-            .map_err(|error| Error::invalid_input("the path of the store's URL is none").with_source(error))?;
+            .map_err(|error| Error::invalid_input("the path of the store's URL is not valid").with_source(error))?;
         *request.headers_mut() = self.headers.clone();
         if *method == Method::POST {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

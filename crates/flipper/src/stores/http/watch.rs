@@ -43,7 +43,7 @@ struct Streams {
 }
 
 enum Stop {
-    /// Nobody reads the events.
+    /// The reader of the events has dropped them.
     Dropped,
     Failed(Error),
 }

@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 
