@@ -11,11 +11,17 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+js
 /// In seconds.
 const RETRY: u16 = 1;
 
-/// Of the codes that a problem has beyond those of [`ErrorKind`].
+/// Its code is that of an [`ErrorKind`], or one of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
+    /// Boxed: results are small.
+    rest: Box<Rest>,
+}
+
+#[derive(Clone, Debug)]
+struct Rest {
     title: &'static str,
     detail: String,
     hint: Option<String>,
@@ -27,22 +33,23 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let (detail, fields) = (detail.into(), Object::new());
-        Self { status, code, title, detail, hint: None, fields, allow: None, retry_after: None }
+        let rest = Box::new(Rest { title, detail, hint: None, fields, allow: None, retry_after: None });
+        Self { status, code, rest }
     }
 
     /// What to do next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.rest.hint = Some(hint.into());
         self
     }
 
     pub(crate) fn with(mut self, field: &'static str, value: impl Into<Json>) -> Self {
-        self.fields.insert(field, value);
+        self.rest.fields.insert(field, value);
         self
     }
 
     pub(crate) fn retry_after(mut self, seconds: u16) -> Self {
-        self.retry_after = Some(seconds);
+        self.rest.retry_after = Some(seconds);
         self
     }
 
@@ -67,7 +74,7 @@ impl Problem {
             "The path does not take this method",
             detail,
         );
-        problem.allow = Some(allow);
+        problem.rest.allow = Some(allow);
         problem
     }
 
@@ -107,17 +114,17 @@ impl Problem {
     pub(crate) fn to_object(&self) -> Object {
         let mut object: Object = [
             ("type", Json::from(format!("urn:flipper:problem:{}", self.code))),
-            ("title", self.title.into()),
+            ("title", self.rest.title.into()),
             ("status", u32::from(self.status.as_u16()).into()),
-            ("detail", self.detail.as_str().into()),
+            ("detail", self.rest.detail.as_str().into()),
             ("code", self.code.into()),
         ]
         .into_iter()
         .collect();
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.rest.hint {
             object.insert("hint", hint.as_str());
         }
-        object.extend(self.fields.iter().map(|(name, value)| (name, value.clone())));
+        object.extend(self.rest.fields.iter().map(|(name, value)| (name, value.clone())));
         object
     }
 }
@@ -184,10 +191,10 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, MEDIA_TYPE);
-        if let Some(allow) = self.allow {
+        if let Some(allow) = self.rest.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.rest.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         response

@@ -147,7 +147,8 @@ fn a_hundred_thousand_flags() {
     let store = MemoryFeatureFlagStore::new();
     let flags: Vec<_> = (0..100_000).map(|number| FlagRecord::new(format!("F{number:06}"), 7)).collect();
     block_on(store.put_all(&flags, Precondition::Any));
-    let server = Running::over(store);
+    let limits = Limits::default().request_time(Duration::from_secs(600));
+    let server = Running::start(App::new(Arc::new(store)).limits(limits), HttpOptions::default());
     let (mut count, mut after) = (0, String::new());
     loop {
         let page = server.expect(200, &format!("GET /api/v1/flags?limit=10000&after={after}"), "").json();
@@ -158,6 +159,5 @@ fn a_hundred_thousand_flags() {
         }
     }
     assert_eq!(count, 100_000);
-    assert_eq!(block_on(server.store().list()).unwrap().len(), 100_000);
     assert_eq!(server.send("GET /api/v1/export", "").body.lines().count(), 100_002);
 }

@@ -30,7 +30,7 @@ use crate::changes;
         status::get,
     ),
     components(
-        schemas(schema::Problem),
+        schemas(schema::Problem, schema::ImportMode),
         responses(
             schema::BadRequest,
             schema::Forbidden,

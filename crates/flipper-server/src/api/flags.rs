@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use flipper::json::{Json, Object};
+use flipper::json::Json;
 use flipper::{Error, ErrorKind};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -22,7 +22,7 @@ use crate::problem::Problem;
 
 const LIMIT: usize = 100;
 pub(crate) const LARGEST_LIMIT: usize = 10_000;
-/// Of the records in one page, approximately.
+/// Of one page, approximately.
 const PAGE_BYTES: usize = 4 << 20;
 
 /// Flags by name, in pages.
@@ -66,27 +66,24 @@ pub(crate) async fn list(
         caller.allows(Role::Read, &flag.name)
             && enabled.is_none_or(|enabled| flag.record.as_ref().is_ok_and(|record| record.is_enabled() == enabled))
     });
-    let (mut page, mut bytes, mut next) = (Vec::new(), 0, Json::Null);
+    let (mut text, mut count, mut next) = (String::from("{\"flags\": ["), 0, None);
     let mut last: Option<&str> = None;
     for stored in wanted {
-        if page.len() == limit || bytes > PAGE_BYTES {
-            next = last.map_or(Json::Null, Json::from);
+        if count == limit || text.len() > PAGE_BYTES {
+            next = last;
             break;
         }
-        let flag = output::flag(stored);
-        if let Ok(record) = &stored.record {
-            bytes += record.to_json().len();
+        if count > 0 {
+            text.push_str(", ");
         }
-        page.push(flag);
+        text.push_str(&Json::from(output::flag(stored)).to_string());
+        count += 1;
         last = Some(&stored.name);
     }
-    let status = app.store.status();
-    let mut object = Object::new();
-    object.insert("flags", page);
-    object.insert("next", next);
-    object.insert("status", output::status(&status));
-    let tag = output::tag_of(&object);
-    Ok(output::from_memory(&app, output::tagged(&headers, &tag, object)))
+    let (next, status) = (next.map_or(Json::Null, Json::from), Json::from(output::status(&app.store.status())));
+    text.push_str(&format!("], \"next\": {next}, \"status\": {status}}}"));
+    let tag = output::tag_of(&text);
+    Ok(output::from_memory(&app, output::tagged(&headers, &tag, || text)))
 }
 
 /// A flag.
@@ -116,7 +113,8 @@ pub(crate) async fn get(
     Query::of(&uri, &[])?;
     app.must_have_flags()?;
     let stored = app.store.table().get(&name).ok_or_else(|| Error::new(ErrorKind::FlagNotFound).with_flag(&name))?;
-    let response = output::tagged(&headers, &output::tag(&stored.version), output::flag(&stored));
+    let response =
+        output::tagged(&headers, &output::tag(&stored.version), || Json::from(output::flag(&stored)).to_string());
     Ok(output::from_memory(&app, response))
 }
 

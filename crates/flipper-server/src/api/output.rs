@@ -95,19 +95,24 @@ fn with_staleness(status: &Status, mut response: Response) -> Response {
 }
 
 pub(crate) fn json(status: StatusCode, object: Object) -> Response {
-    let mut response = Json::Object(object).to_string().into_response();
+    let mut response = text(Json::Object(object).to_string());
     *response.status_mut() = status;
+    response
+}
+
+fn text(json: String) -> Response {
+    let mut response = json.into_response();
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 
-/// The same with an entity tag; 304 if the client has it.
-pub(crate) fn tagged(headers: &HeaderMap, tag: &str, object: Object) -> Response {
+/// JSON with an entity tag; 304 if the client has it.
+pub(crate) fn tagged(headers: &HeaderMap, tag: &str, json: impl FnOnce() -> String) -> Response {
     let value = quoted(tag);
     let matches = headers.get_all(IF_NONE_MATCH).iter().any(|given| lists(given, tag));
     let mut response = match matches {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => json(StatusCode::OK, object),
+        false => text(json()),
     };
     // A cache asks each time, which costs it little.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -116,8 +121,8 @@ pub(crate) fn tagged(headers: &HeaderMap, tag: &str, object: Object) -> Response
 }
 
 /// The entity tag of an answer that has no version of its own.
-pub(crate) fn tag_of(object: &Object) -> String {
-    format!("a{}", digest(Json::Object(object.clone()).to_string().as_bytes()))
+pub(crate) fn tag_of(json: &str) -> String {
+    format!("a{}", digest(json.as_bytes()))
 }
 
 pub(crate) fn with_tag(version: &Version, mut response: Response) -> Response {

@@ -123,6 +123,7 @@ pub(crate) enum ConditionInput {
 
 /// Fields of a flag.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Edit {
     #[schema(required = false, nullable = false)]
     enabled: Option<bool>,
@@ -140,15 +141,27 @@ pub(crate) struct Edit {
 
 /// A new flag, disabled unless it is enabled.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NewFlag {
     /// 1 to 255 bytes, without `/` and control characters.
     #[schema(min_length = 1, max_length = 255)]
     name: String,
-    #[serde(flatten)]
-    edit: Edit,
+    #[schema(required = false, nullable = false)]
+    enabled: Option<bool>,
+    #[schema(required = false, nullable = false, value_type = Object)]
+    client_data: Option<()>,
+    #[schema(required = false, nullable = false)]
+    conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    deny_conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    strict: Option<bool>,
+    #[schema(required = false)]
+    bucketer: Option<Bucketer>,
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EvaluationRequest {
     /// The attributes of the caller.
     #[schema(required = false, nullable = false, value_type = Object)]
@@ -179,14 +192,25 @@ pub(crate) struct Bucket {
 
 /// A write of a flag.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Operation {
     op: OperationKind,
     name: String,
     /// The version that the flag must have.
     #[schema(required = false, nullable = false)]
     if_version: Option<String>,
-    #[serde(flatten)]
-    edit: Edit,
+    #[schema(required = false, nullable = false)]
+    enabled: Option<bool>,
+    #[schema(required = false, nullable = false, value_type = Object)]
+    client_data: Option<()>,
+    #[schema(required = false, nullable = false)]
+    conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    deny_conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    strict: Option<bool>,
+    #[schema(required = false)]
+    bucketer: Option<Bucketer>,
 }
 
 #[derive(ToSchema)]
@@ -248,6 +272,7 @@ pub(crate) struct Failed {
 
 /// One of `get`, `known`, `put` and `delete`.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RecordOperation {
     #[schema(required = false, nullable = false)]
     get: Option<String>,
