@@ -33,7 +33,7 @@ macro_rules! sessions {
     };
 }
 
-sessions!(help flags targeting checking files choice errors json bytes doctor outage tokens version);
+sessions!(help flags targeting checking files choice errors json bytes doctor outage version);
 
 #[test]
 fn documentation() {

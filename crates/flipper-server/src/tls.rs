@@ -1,10 +1,15 @@
 //! TLS by certificates in files, which are read again when they change.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::Extensions;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,6 +17,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
 use crate::access::private::{self, Stamp};
+use crate::server::{Accepted, Acceptor};
 
 const POLL: Duration = Duration::from_secs(1);
 
@@ -178,6 +184,16 @@ impl Tls {
     }
 }
 
+impl Acceptor for Tls {
+    fn accept(&self, stream: TcpStream) -> Pin<Box<dyn Future<Output = io::Result<Accepted>> + Send + '_>> {
+        Box::pin(async {
+            let stream = TlsAcceptor::from(self.config()).accept(stream).await?;
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            Ok(Accepted { stream: Box::new(stream), is_http2, extensions: Extensions::new() })
+        })
+    }
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -188,13 +204,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let cannot = |error: std::io::Error| failed(path, format!("it cannot be read: {error}"));
+    let cannot = |error: io::Error| failed(path, format!("it cannot be read: {error}"));
     let file = private::open(path).map_err(cannot)?;
     if file.metadata().map_err(cannot)?.len() > LARGEST {
         return Err(failed(path, "it is too large for a file of certificates".to_owned()));
     }
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, LARGEST), &mut bytes).map_err(cannot)?;
+    file.take(LARGEST).read_to_end(&mut bytes).map_err(cannot)?;
     Ok(bytes)
 }
 

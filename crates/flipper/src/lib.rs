@@ -27,6 +27,7 @@
 //! | [`SqliteFeatureFlagStore`] | `sqlite` | in a file, shared by the processes of a machine |
 //! | [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store |
 //! | [`RedisFeatureFlagStore`] | `redis` | in Redis: a server, a cluster, or behind Sentinels |
+//! | [`HttpFeatureFlagStore`] | `http` | behind an HTTP server: `flipper-server`, which `flipper serve` runs |
 //! | [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
 //! | [`CachedFeatureFlagStore`] | | in another store, and in memory those that were asked for lately |
@@ -40,7 +41,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `sqlite`, `consul`, `redis`, `thrift` | the stores above |
+//! | `sqlite`, `consul`, `redis`, `http`, `thrift` | the stores above |
 //! | `macros` | [`#[flipper::is_enabled]`](macro@is_enabled), a flag around a function, and [`flags!`], typed flags |
 //! | `tower` | [`tower`]: a scope for each request and gates, as layers for axum and other services |
 //! | `axum` | the scope as an axum extractor; `tower` with it |
@@ -65,10 +66,6 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Decisions of the Thrift server that the model of the chain includes.
-#[cfg(all(test, feature = "thrift"))]
-extern crate self as flipper;
-
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "macro_support.rs"]
@@ -87,6 +84,7 @@ pub mod context;
 mod error;
 pub mod evaluation;
 pub mod events;
+mod feed;
 mod guard;
 mod identity;
 mod inspection;
@@ -119,8 +117,12 @@ pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
 pub use record::FlagRecord;
+#[doc(hidden)]
+pub use record::exchange as __exchange;
 pub use scope::{FlagName, Scope};
 pub use store::FeatureFlagStore;
+#[cfg(feature = "http")]
+pub use stores::HttpFeatureFlagStore;
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "sqlite")]
 pub use stores::SqliteFeatureFlagStore;
@@ -132,6 +134,15 @@ pub use stores::{ConsulClient, ConsulFeatureFlagStore};
 pub use stores::{RedisClient, RedisFeatureFlagStore};
 pub use url::open;
 pub use wrappers::{CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore};
+
+/// What the servers share.
+#[doc(hidden)]
+pub mod __feed {
+    pub use crate::feed::wire;
+    pub use crate::feed::{
+        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, random, with_times,
+    };
+}
 
 #[cfg(feature = "thrift")]
 #[doc(hidden)]

@@ -9,6 +9,7 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 /// | URL | store | feature |
 /// |---|---|---|
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
+/// | `http://TOKEN@HOST:PORT/PATH`, `https://…` | `HttpFeatureFlagStore` | `http` |
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
 /// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
@@ -46,6 +47,8 @@ fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
         ("", _) => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         #[cfg(feature = "consul")]
         ("consul", _) => Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "http")]
+        ("http", _) => Ok(Arc::new(crate::stores::HttpFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "redis")]
         ("redis", _) => Ok(Arc::new(crate::stores::RedisFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "sqlite")]

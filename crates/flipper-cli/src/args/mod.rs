@@ -2,7 +2,6 @@ mod flags;
 mod moving;
 mod serving;
 mod targeting;
-mod tokens;
 
 use std::ffi::OsString;
 
@@ -14,7 +13,6 @@ pub(crate) use flags::{
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
 pub(crate) use targeting::{Bucketer, Check, Condition, ConditionAdd, ConditionClear, ConditionList};
-pub(crate) use tokens::{File as TokensFile, Token, TokenCreate, TokenList, TokenRevoke};
 
 fn after_help() -> String {
     let forms = crate::store::forms().replacen('a', "A", 1);
@@ -104,9 +102,6 @@ pub(crate) enum Command {
     Stale(Stale),
     /// Serves the store's flags over Thrift, with health and metrics over HTTP
     Serve(Serve),
-    /// Makes, lists and revokes tokens for `serve --tokens`
-    #[command(subcommand)]
-    Token(Token),
     /// Shows which store is used, why, and whether it answers
     Stores,
     /// Examines the store: connection, rights, how changes arrive, unreadable flags

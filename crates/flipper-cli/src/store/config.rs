@@ -60,7 +60,7 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// An XDG directory: its variable if that is an absolute path, else a path below `HOME`.
-pub(crate) fn xdg(variable: &str, under_home: &str) -> Option<PathBuf> {
+pub(super) fn xdg(variable: &str, under_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable).or_else(|| Some(absolute("HOME")?.join(under_home)))
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method};
 
 use super::Access;
@@ -15,6 +15,7 @@ use super::host::{foreign_origin, is_loopback};
 use super::proxy::TrustedProxy;
 use super::rate::{Caller, RateLimit};
 use super::refusal::Refusal;
+use super::role::Role;
 use super::tokens::Tokens;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -114,7 +115,10 @@ impl AccessControl {
         let rules = &*self.0;
         let headers = request.headers();
         let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let found = rules.authenticate(request, address);
+        let found = match rules.is_open() || !is_hint_stream(request) {
+            true => rules.authenticate(request, address),
+            false => Ok((Access::nothing(), Caller::address(address))),
+        };
         if found.as_ref().is_err_and(Refusal::is_unauthorized) {
             rules.refused.take(Caller::address(address), Instant::now()).map_err(Refusal::RateLimit)?;
         }
@@ -133,6 +137,11 @@ impl AccessControl {
 }
 
 impl Rules {
+    /// Everyone on this machine may do everything.
+    fn is_open(&self) -> bool {
+        self.tokens.is_none() && self.proxy.is_none()
+    }
+
     fn authenticate(&self, request: &Request, address: Option<IpAddr>) -> Result<(Access, Caller), Refusal> {
         let headers = request.headers();
         let user = match &self.proxy {
@@ -162,6 +171,12 @@ impl Rules {
             }
         }
     }
+}
+
+/// OFREP's stream for web pages, which says when to ask again and shows no flag. A browser sends no token for it.
+fn is_hint_stream(request: &Request) -> bool {
+    let parts = request.uri().path().split('/').filter(|part| !part.is_empty());
+    request.method() == Method::GET && parts.eq(["ofrep", "v1", "streams", "flags"])
 }
 
 /// The user that the proxy names.
@@ -224,13 +239,21 @@ pub(crate) fn layer(control: AccessControl, routes: Router) -> Router {
 
 async fn guard(State(control): State<AccessControl>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if request.method() != Method::OPTIONS && !OPEN_PATHS.contains(&path) {
-        match control.access(&request) {
-            Ok(access) => {
-                request.extensions_mut().insert(access);
-            }
-            Err(refusal) => return refusal.response(path),
-        }
+    if request.method() == Method::OPTIONS || OPEN_PATHS.contains(&path) {
+        return next.run(request).await;
     }
-    next.run(request).await
+    let access = match control.access(&request) {
+        Ok(access) => access,
+        Err(refusal) => return refusal.response(path),
+    };
+    if path == "/metrics" && access.role < Role::Read {
+        return Refusal::Role(Role::Read).response(path);
+    }
+    tracing::debug!(target: "flipper_server::access", caller = %access, method = %request.method(), path);
+    request.extensions_mut().insert(access.clone());
+    let response = next.run(request).await;
+    match response.headers().get(CONTENT_TYPE).is_some_and(|content| content == "text/event-stream") {
+        true => response.map(|stream| access.limit(stream)),
+        false => response,
+    }
 }

@@ -2,8 +2,9 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,7 @@ use super::token::{NewToken, Token, Validity, name_fault, prefixes_fault, whole_
 /// Bytes: some 50,000 tokens.
 const LARGEST: u64 = 16 << 20;
 /// Of another command.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Times have years of four digits.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -45,7 +45,7 @@ pub enum TokenFileError {
         /// Who can do what.
         what: &'static str,
     },
-    /// Its content is none that this version writes; with line and column.
+    /// This version cannot read its content; with line and column.
     #[error("{}: {what}", path.display())]
     Content {
         /// The file.
@@ -229,20 +229,14 @@ fn lock(folder: &Path) -> io::Result<File> {
     let lock = File::open(folder)?;
     #[cfg(not(unix))]
     let lock = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join("tokens.lock"))?;
-    let deadline = Instant::now() + LOCK_TIMEOUT;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(fs::TryLockError::Error(error)) => return Err(error),
-            Err(fs::TryLockError::WouldBlock) if Instant::now() > deadline => {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "another process has held its folder's lock for 10 s",
-                ));
-            }
-            Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-        }
-    }
+    // A blocking lock is fair, unlike attempts; only it has no timeout.
+    let (sender, locked) = mpsc::channel();
+    thread::Builder::new().spawn(move || sender.send(lock.lock().map(|()| lock)))?;
+    locked.recv_timeout(LOCK_TIMEOUT).unwrap_or_else(|_timeout| {
+        let seconds = LOCK_TIMEOUT.as_secs();
+        let what = format!("another process has held its folder's lock for {seconds} s");
+        Err(io::Error::new(io::ErrorKind::TimedOut, what))
+    })
 }
 
 fn replace(path: &Path, folder: &Path, text: &[u8]) -> io::Result<()> {

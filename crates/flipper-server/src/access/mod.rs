@@ -13,8 +13,10 @@ mod token;
 mod tokens;
 
 use std::fmt;
-use std::future::pending;
 use std::sync::Arc;
+
+use axum::body::Body;
+use futures_util::StreamExt;
 
 pub use self::control::AccessControl;
 pub use self::file::{TokenFile, TokenFileError};
@@ -48,6 +50,11 @@ impl Access {
         Self { role: Role::Admin, prefixes: [].into(), caller: Caller::Anyone }
     }
 
+    /// For a route that shows no flag: no name begins so.
+    fn nothing() -> Self {
+        Self { role: Role::Evaluate, prefixes: ["/".to_owned()].into(), caller: Caller::Anyone }
+    }
+
     fn of_user(name: &str, role: Role) -> Self {
         Self { role, prefixes: [].into(), caller: Caller::User(name.into()) }
     }
@@ -61,11 +68,14 @@ impl Access {
             && (self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix)))
     }
 
-    /// Returns once this access is no longer what it was: its token is revoked, expired, or has other rights. A stream ends then.
-    pub(crate) async fn ended(&self) {
-        match &self.caller {
-            Caller::Token(tokens, token) => tokens.ended(token).await,
-            _ => pending().await,
+    /// Ends a stream once this access is no longer what it was: its token is revoked, expired, or has other rights.
+    fn limit(self, stream: Body) -> Body {
+        match self.caller {
+            Caller::Token(tokens, token) => {
+                let ended = Box::pin(async move { tokens.ended(&token).await });
+                Body::from_stream(stream.into_data_stream().take_until(ended))
+            }
+            _ => stream,
         }
     }
 }

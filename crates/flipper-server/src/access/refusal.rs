@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+use super::role::Role;
 use super::tokens::Invalid;
+use crate::problem::Problem;
 
 /// Why a request is refused before it reaches a route.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) enum Refusal {
     Header(String),
     Host,
     Origin(String),
+    Role(Role),
     RateLimit(Duration),
 }
 
@@ -26,7 +28,7 @@ impl Refusal {
         match self {
             Self::NoToken | Self::Scheme(_) | Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Header(_) => StatusCode::BAD_REQUEST,
-            Self::Host | Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::Host | Self::Origin(_) | Self::Role(_) => StatusCode::FORBIDDEN,
             Self::RateLimit(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -39,8 +41,17 @@ impl Refusal {
         match self {
             Self::NoToken | Self::Scheme(_) | Self::Token(_) => "unauthorized",
             Self::Header(_) => "invalid_header",
-            Self::Host | Self::Origin(_) => "forbidden",
+            Self::Host | Self::Origin(_) | Self::Role(_) => "forbidden",
             Self::RateLimit(_) => "rate_limited",
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match self.code() {
+            "unauthorized" => "You are not known here",
+            "invalid_header" => "A header cannot be used",
+            "forbidden" => "You may not do this",
+            _ => "Too many requests",
         }
     }
 
@@ -51,7 +62,7 @@ impl Refusal {
                 "`Authorization` came with the scheme {scheme}, and this server takes Bearer; does the client read a ~/.netrc?"
             ),
             Self::Token(Invalid::Foreign) => {
-                "what came as the token is none of this server: they begin with flp_".to_owned()
+                "what came is not a token of this server: those begin with flp_".to_owned()
             }
             Self::Token(Invalid::Typo) => {
                 "the token is misspelled or cut off: its check digits do not match".to_owned()
@@ -70,6 +81,7 @@ impl Refusal {
             Self::Origin(origin) => {
                 format!("a page of {origin} sent this request; `flipper serve --cors-origin` names the allowed ones")
             }
+            Self::Role(needed) => format!("this needs the role {needed}"),
             Self::RateLimit(wait) => format!("too many requests; the next is answered in {} s", whole_seconds(*wait)),
         }
     }
@@ -77,8 +89,12 @@ impl Refusal {
     /// In OFREP's form under `/ofrep/`, else as `application/problem+json`.
     pub(super) fn response(&self, path: &str) -> Response {
         let (status, details) = (self.status(), self.details());
-        let mut response = refused(path, status, self.code(), &details);
+        let mut response = match is_ofrep(path) {
+            true => ofrep(path, status, &details),
+            false => Problem::new(status, self.code(), self.title(), details).into_response(),
+        };
         let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
             Self::RateLimit(wait) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
@@ -101,22 +117,16 @@ fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-pub(super) fn refused(path: &str, status: StatusCode, code: &str, details: &str) -> Response {
-    let (content, body) = if let Some(rest) = path.trim_start_matches('/').strip_prefix("ofrep/") {
-        let key = rest.split_once("/evaluate/flags/").map(|(_, key)| key);
-        let key = key.map(|key| percent_encoding::percent_decode_str(key).decode_utf8_lossy().into_owned());
-        let mut body = serde_json::json!({"errorCode": "GENERAL", "errorDetails": details});
-        if let Some(key) = key {
-            body["key"] = key.into();
-        }
-        ("application/json", body)
-    } else {
-        let title = status.canonical_reason().unwrap_or_default();
-        let body = serde_json::json!({"title": title, "status": status.as_u16(), "code": code, "detail": details});
-        ("application/problem+json", body)
-    };
-    let mut response = Body::from(body.to_string()).into_response();
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
-    response
+/// As `is_ofrep` of the routes: clients repeat the slash of a base URL that ends with one.
+fn is_ofrep(path: &str) -> bool {
+    let rest = path.trim_start_matches('/').strip_prefix("ofrep");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Without a key, or details, some clients lose the code.
+fn ofrep(path: &str, status: StatusCode, details: &str) -> Response {
+    let key = path.split_once("/evaluate/flags/").map_or("", |(_, key)| key);
+    let key = percent_encoding::percent_decode_str(key).decode_utf8_lossy();
+    let body = serde_json::json!({"key": key, "errorCode": "GENERAL", "errorDetails": details});
+    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -26,7 +26,7 @@ impl StoreKind {
 }
 
 /// Every kind of store, also those that this build leaves out.
-pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, REDIS, SQLITE, THRIFT];
+pub const STORE_KINDS: &[StoreKind] = &[CONSUL, HTTP, MEMORY, REDIS, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
@@ -34,6 +34,14 @@ pub(super) const CONSUL: StoreKind = StoreKind {
     parameters: &["base_key", "consistency", "dc", "ns", "partition", "tls", "wait"],
     secret_parameters: &[],
     feature: "consul",
+};
+
+pub(super) const HTTP: StoreKind = StoreKind {
+    schemes: &["http", "https"],
+    form: "http://[TOKEN@]HOST[:PORT][/PATH] (https: with TLS)",
+    parameters: &["ca", "cert", "key", "plain", "timeout_ms"],
+    secret_parameters: &[],
+    feature: "http",
 };
 
 const MEMORY: StoreKind =

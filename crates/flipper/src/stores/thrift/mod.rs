@@ -16,7 +16,6 @@
 //!
 //! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
 
-pub(crate) mod answers;
 mod connection;
 pub mod convert;
 mod inspect;
