@@ -12,7 +12,7 @@ use crate::stores::{MemoryFeatureFlagStore, STORE_KINDS, StoreKind};
 /// | `http://TOKEN@HOST:PORT/PATH`, `https://…` | `HttpFeatureFlagStore` | `http` |
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
-/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
+/// | `thrift://HOST:PORT?transport=framed&protocol=compact`, `thrifts://…?ca=FILE` | `ThriftRpcFeatureFlagStore` | `thrift`, with TLS `thrift-tls` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; a relative or absolute path, as it stands | `sqlite` |
 ///
 /// A client can be a `static`:

@@ -70,9 +70,9 @@ const SQLITE: StoreKind =
     StoreKind { schemes: &["sqlite"], form: "sqlite:PATH", parameters: &[], secret_parameters: &[], feature: "sqlite" };
 
 pub(super) const THRIFT: StoreKind = StoreKind {
-    schemes: &["thrift"],
-    form: "thrift://HOST[:PORT]",
-    parameters: &["connect_timeout_ms", "max_connections", "protocol", "timeout_ms", "transport"],
+    schemes: &["thrift", "thrifts"],
+    form: "thrift://HOST[:PORT] (thrifts: with TLS)",
+    parameters: &["ca", "cert", "connect_timeout_ms", "key", "max_connections", "protocol", "timeout_ms", "transport"],
     secret_parameters: &[],
     feature: "thrift",
 };
