@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use anstyle::Style;
 use flipper::ErrorKind;
 use flipper::json::Object;
-use flipper::store::{Check, Finding};
+use flipper::store::{Check, Finding, Identity};
 use tokio::time::timeout;
 
 use crate::args::Doctor;
 use crate::failure::{Code, Done, look_at};
 use crate::output::{NOTE, OFF, ON, object, or_null, styled};
 use crate::session::Session;
-use crate::store::{Purpose, Store};
+use crate::store::{Choice, Location, Purpose, Store};
 use crate::text::{count, path_text, plain, quoted, some, thousands};
 
 /// Limit for one answer of the store.
@@ -24,28 +24,35 @@ const CALLS: usize = 3;
 
 pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
     let choice = session.choice()?;
-    let mut identity = None;
-    let mut checks = match Store::open(&choice.location, Purpose::Existing) {
-        Ok(store) => {
-            identity = Some(store.inner.identity());
-            examine(&store).await
-        }
-        Err(failure) if failure.code == Code::Usage => return Err(failure),
-        Err(failure) => vec![Check::new("reachable", Finding::Fault, failure.to_string())],
-    };
+    let (identity, mut checks) = examine_at(&choice.location).await?;
     checks.extend(args.snapshot.as_deref().map(snapshot));
-    let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Fine);
+    report(session, &choice, identity.as_ref(), &checks)
+}
 
+pub(super) async fn examine_at(location: &Location) -> Done<(Option<Identity>, Vec<Check>)> {
+    match Store::open(location, Purpose::Existing) {
+        Ok(store) => {
+            let identity = store.inner.identity();
+            Ok((Some(identity), examine(&store).await))
+        }
+        Err(failure) if failure.code == Code::Usage => Err(failure),
+        Err(failure) => Ok((None, vec![Check::new("reachable", Finding::Fault, failure.to_string())])),
+    }
+}
+
+/// Prints the checks. The exit code is that of the worst finding.
+pub(super) fn report(session: &mut Session, choice: &Choice, identity: Option<&Identity>, checks: &[Check]) -> Done {
+    let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Fine);
     let out = &mut session.out;
     if out.json() {
-        let mut object = choice.to_json(identity.as_ref());
+        let mut object = choice.to_json(identity);
         object.insert("finding", shown(worst).0);
         object.insert("checks", checks.iter().map(to_json).collect::<Vec<_>>());
         out.value(object)?;
     } else {
-        choice.lines(identity.as_ref()).into_iter().try_for_each(|line| out.line(line))?;
+        choice.lines(identity).into_iter().try_for_each(|line| out.line(line))?;
         let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
-        for check in &checks {
+        for check in checks {
             let (word, style) = shown(check.finding);
             let finding = styled(style, format_args!("{word:<9}"));
             out.line(format_args!("{finding}  {:<width$}  {}", check.what, plain(&check.text)))?;
@@ -133,7 +140,7 @@ async fn round_trip(store: &Store) -> Check {
     }
 }
 
-fn snapshot(path: &Path) -> Check {
+pub(super) fn snapshot(path: &Path) -> Check {
     let shown = path_text(path);
     let check = |finding, text: String| Check::new("snapshot", finding, format!("{shown}: {text}"));
     match fs::metadata(path) {
