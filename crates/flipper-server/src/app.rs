@@ -81,14 +81,12 @@ impl App {
     }
 
     /// The routes, for an axum program of your own. Other paths are left to it.
-    #[must_use]
     pub fn router(self) -> Router {
         let app = Arc::new(self);
         Self::around(Self::guarded(Self::routes(&app), &app), app)
     }
 
     /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own.
-    #[must_use]
     pub fn operations_router(self) -> Router {
         let app = Arc::new(self);
         Self::around(Self::operations(app.clone()).fallback(async || Problem::no_such_path()), app)

@@ -154,10 +154,10 @@ pub(crate) async fn apply(
             (Some(error), _) => vec![Err(error.clone())],
             // Puts in a row are one call of the store.
             (None, Operation::Put(record, when)) => {
-                let mut records = vec![record];
+                let mut records = vec![*record];
                 let alike = |next: &Operation| matches!(next, Operation::Put(_, other) if *other == when);
                 while let Some(Operation::Put(record, _)) = rest.next_if(alike) {
-                    records.push(record);
+                    records.push(*record);
                 }
                 let written = app.features.put_all(&records, when).await.into_iter();
                 written.map(|written| sent(written.map(|version| version_of(&version)), &mut down)).collect()
@@ -192,7 +192,7 @@ fn version_of(version: &Version) -> Object {
 enum Operation {
     Get(String),
     Known(String),
-    Put(FlagRecord, Precondition),
+    Put(Box<FlagRecord>, Precondition),
     Delete(String, Precondition),
 }
 
@@ -211,7 +211,7 @@ impl Operation {
             (None, None, None, Some(name)) => Ok(Self::Delete(name.to_owned(), when)),
             (None, None, Some(text), None) => {
                 let record = FlagRecord::from_json(text).map_err(|error| fields.wrong("put", &error))?;
-                Ok(Self::Put(record, when))
+                Ok(Self::Put(Box::new(record), when))
             }
             _ => Err(Problem::invalid(format!(
                 "operation {index} must have exactly one of `get`, `known`, `put` and `delete`"

@@ -48,7 +48,8 @@ impl Running {
     }
 
     pub fn store(&self) -> HttpFeatureFlagStore {
-        HttpFeatureFlagStore::builder(self.url()).build().unwrap()
+        // A busy machine may take longer than the default.
+        HttpFeatureFlagStore::builder(self.url()).timeout(PATIENCE).build().unwrap()
     }
 
     pub fn connections(&self) -> usize {
