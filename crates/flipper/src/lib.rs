@@ -69,6 +69,9 @@
 #[cfg(all(test, feature = "thrift"))]
 extern crate self as flipper;
 
+#[doc(hidden)]
+#[path = "openfeature.rs"]
+pub mod __openfeature;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "macro_support.rs"]

@@ -24,6 +24,7 @@ impl Access {
     }
 
     pub(crate) fn allows(&self, role: Role, name: &str) -> bool {
-        self.role >= role && (self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix)))
+        self.role >= role
+            && (self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix)))
     }
 }

@@ -128,6 +128,29 @@ impl<M> FeatureFlagClient<M> {
         self.evaluate_or(name, context, false)
     }
 
+    /// The check with its reason, and the flag that it read.
+    #[doc(hidden)]
+    pub fn evaluate_record(
+        &self,
+        name: &str,
+        context: &(impl Attributes + ?Sized),
+    ) -> (Evaluation, Option<Arc<FlagRecord>>)
+    where
+        M: Checks,
+    {
+        let entry = self.table().slot(name).map(|slot| slot.entry());
+        let entry = entry.as_ref().and_then(|entry| entry.as_deref());
+        let record = entry.and_then(|entry| match &entry.state {
+            State::Present { record, .. } => Some(record.clone()),
+            State::Absent | State::Corrupt(_) => None,
+        });
+        let evaluation = match self.overridden(name) {
+            Some(answer) => Evaluation::of(answer, Reason::Overridden),
+            None => Entry::evaluate(entry, name, context, &self.core.environment, false),
+        };
+        (evaluation, record)
+    }
+
     pub(crate) fn evaluate_or(&self, name: &str, context: &(impl Attributes + ?Sized), default: bool) -> Evaluation
     where
         M: Checks,

@@ -1,0 +1,63 @@
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+
+use super::json;
+
+/// OpenFeature's error codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    FlagNotFound,
+    ParseError,
+    TargetingKeyMissing,
+    InvalidContext,
+    ProviderNotReady,
+    General,
+}
+
+impl Code {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::FlagNotFound => "FLAG_NOT_FOUND",
+            Self::ParseError => "PARSE_ERROR",
+            Self::TargetingKeyMissing => "TARGETING_KEY_MISSING",
+            Self::InvalidContext => "INVALID_CONTEXT",
+            Self::ProviderNotReady => "PROVIDER_NOT_READY",
+            Self::General => "GENERAL",
+        }
+    }
+
+    /// A 400 also for a flag that is unreadable: with a 500 clients lose the code.
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::FlagNotFound => StatusCode::NOT_FOUND,
+            Self::ProviderNotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ParseError | Self::TargetingKeyMissing | Self::InvalidContext | Self::General => {
+                StatusCode::BAD_REQUEST
+            }
+        }
+    }
+}
+
+/// An error as OFREP's clients read it, for every layer that answers under `/ofrep`. All members are always there: without `errorDetails`
+/// or `key` some clients lose the code. `key`: of a single evaluation.
+pub(crate) fn error(status: StatusCode, key: Option<&str>, code: Code, details: &str) -> Response {
+    let mut body = String::with_capacity(96 + details.len());
+    entry(key.unwrap_or_default(), code, details, &mut body);
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, body).into_response()
+}
+
+/// The error of one flag, also among others.
+pub(super) fn entry(key: &str, code: Code, details: &str, out: &mut String) {
+    out.push_str("{\"key\":");
+    json::string(key, out);
+    out.push_str(",\"errorCode\":\"");
+    out.push_str(code.as_str());
+    out.push_str("\",\"errorDetails\":");
+    json::string(details, out);
+    out.push('}');
+}
