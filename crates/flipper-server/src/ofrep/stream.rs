@@ -14,6 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::error::{Code, error};
 use super::{Ofrep, Options};
@@ -122,8 +123,8 @@ fn message(revision: u64, is_first: bool) -> Bytes {
 
 /// Reports changes: at once, then at most one per pause, the last one always.
 async fn report(ofrep: Weak<Ofrep>, mut changes: Changes, mut draining: watch::Receiver<bool>) {
-    let mut beats = tokio::time::interval(HEARTBEAT);
-    beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let is_beat = tokio::select! {
             change = changes.recv() => match change {
