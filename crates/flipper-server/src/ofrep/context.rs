@@ -9,7 +9,7 @@ const MAX_ATTRIBUTES: usize = 1000;
 const TARGETING_KEY: &str = "targetingKey";
 
 /// The attributes in the body of a request: sorted by name, to make calls repeatable; the targeting key last, under its own name, since it
-/// replaces an attribute of that name. An empty or null key is none. Lone surrogates and numbers of any size are read as they are, since
+/// replaces an attribute of that name. An empty or null key is left out. Lone surrogates and numbers of any size are read as they are, since
 /// clients send them.
 pub(super) fn read(body: &[u8], targeting_key: &str) -> Result<Context, (Code, String)> {
     // As `curl -X POST` sends it.

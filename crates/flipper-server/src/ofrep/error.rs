@@ -3,6 +3,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
 use super::json;
+use super::path::{self, Target};
 
 /// OpenFeature's error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,16 @@ pub(crate) fn error(status: StatusCode, key: Option<&str>, code: Code, details: 
     (status, headers, body).into_response()
 }
 
+/// The refusal of another layer, if the path is OFREP's. `Retry-After`, if any, is whole seconds: clients read dates differently.
+#[allow(dead_code, reason = "for the layers around")]
+pub(crate) fn refusal(path: &str, status: StatusCode, details: &str) -> Option<Response> {
+    let key = match path::target(path) {
+        Target::Single(key) => Some(key),
+        Target::Bulk | Target::Stream | Target::Unknown => None,
+    };
+    path::is_ofrep(path).then(|| error(status, key.as_deref(), Code::General, details))
+}
+
 /// The error of one flag, also among others.
 pub(super) fn entry(key: &str, code: Code, details: &str, out: &mut String) {
     out.push_str("{\"key\":");
@@ -60,4 +71,19 @@ pub(super) fn entry(key: &str, code: Code, details: &str, out: &mut String) {
     out.push_str("\",\"errorDetails\":");
     json::string(details, out);
     out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_other_layers_have_its_form() {
+        let response = refusal("//ofrep/v1/evaluate/flags/a%20b", StatusCode::UNAUTHORIZED, "no token").unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        let mut body = String::new();
+        entry("a b", Code::General, "no token", &mut body);
+        assert_eq!(response.headers()["content-length"], body.len().to_string());
+        assert!(refusal("/api/v1/flags", StatusCode::UNAUTHORIZED, "no token").is_none());
+    }
 }

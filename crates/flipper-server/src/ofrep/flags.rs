@@ -43,7 +43,7 @@ struct Parts {
 #[derive(Debug)]
 struct Part {
     key: String,
-    /// An answer to be ended, or why there is none.
+    /// An answer to be ended, or why it has no value.
     value: Result<String, String>,
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::any;
 use flipper::store::Health;
 use http::header::{ALLOW, RETRY_AFTER};
@@ -34,9 +34,9 @@ use crate::access::Access;
 use crate::app::App;
 
 pub(crate) use self::cors::cors;
-pub(crate) use self::error::{Code, error};
+pub(crate) use self::error::{Code, error, refusal};
 pub(crate) use self::options::Options;
-pub(crate) use self::path::is_ofrep;
+use self::path::is_ofrep;
 
 /// Since the first flags mostly arrive within milliseconds, while a web page that got an error would not ask again.
 const FIRST_FLAGS: Duration = Duration::from_secs(1);
@@ -48,15 +48,12 @@ struct Ofrep {
     streams: Streams,
 }
 
-/// All paths under `/ofrep`; and those with repeated slashes, which no route matches, as the fallback.
+/// All paths under `/ofrep`, also after the slash of a base URL that ends with one.
 pub(crate) fn routes(app: Arc<App>) -> Router {
-    let ofrep =
-        Arc::new(Ofrep { app, flags: FlagList::default(), size: bulk::Size::default(), streams: Streams::default() });
-    Router::new().route("/ofrep", any(handle)).route("/ofrep/{*rest}", any(handle)).fallback(fallback).with_state(ofrep)
-}
-
-async fn fallback(state: State<Arc<Ofrep>>, request: Request) -> Response {
-    if is_ofrep(request.uri().path()) { handle(state, request).await } else { StatusCode::NOT_FOUND.into_response() }
+    let (flags, size, streams) = (FlagList::default(), bulk::Size::default(), Streams::default());
+    let ofrep = Arc::new(Ofrep { app, flags, size, streams });
+    let paths = ["/ofrep", "/ofrep/", "/ofrep/{*rest}", "//ofrep/{*rest}"];
+    paths.iter().fold(Router::new(), |router, path| router.route(path, any(handle))).with_state(ofrep)
 }
 
 async fn handle(State(ofrep): State<Arc<Ofrep>>, request: Request) -> Response {

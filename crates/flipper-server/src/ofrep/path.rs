@@ -11,7 +11,7 @@ pub(super) enum Target<'a> {
 }
 
 /// Whether a path is OFREP's. Clients repeat the slash of a base URL that ends with one.
-pub(crate) fn is_ofrep(path: &str) -> bool {
+pub(super) fn is_ofrep(path: &str) -> bool {
     let path = path.trim_start_matches('/');
     path.strip_prefix("ofrep").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

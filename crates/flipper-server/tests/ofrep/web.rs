@@ -64,10 +64,10 @@ fn a_page_reads_flags_and_values_and_follows_by_polling() {
 }
 
 #[test]
-fn a_page_follows_the_stream_and_returns_after_a_break() {
+fn a_page_follows_the_stream_and_asks_again_after_a_break() {
     let Some(mut web) = Web::open() else { return };
     let origin = web.origin.clone();
-    let server = Server::with(|app, url| app.cors_origins([origin]).unwrap().public_url(url).unwrap());
+    let mut server = Server::with(|app, url| app.cors_origins([origin]).unwrap().public_url(url).unwrap());
     server.flag("F", "{}", |_| {});
     let options = json!({ "baseUrl": server.url(), "cacheMode": "disabled", "changeDetection": "sse" });
     assert_eq!(web.start(&options, &json!({})), "ready");
@@ -83,6 +83,48 @@ fn a_page_follows_the_stream_and_returns_after_a_break() {
         requests.iter().filter(|request| request["url"].as_str().unwrap().ends_with("/ofrep/v1/streams/flags"));
     assert_eq!(streams.filter(|request| request["headers"].get("authorization").is_some()).count(), 0);
     assert!(polls(&mut web).len() <= 4, "{requests:?}");
+    // What changes while the stream is away is there when it is back.
+    server.restart();
+    server.block_on(server.features.enable("F")).unwrap();
+    wait_until("the page has asked again", || web.details("boolean", "F", json!(false))["value"] == true);
+}
+
+#[test]
+fn a_hidden_page_gives_its_stream_back() {
+    let Some(mut web) = Web::open() else { return };
+    let origin = web.origin.clone();
+    let server = Server::with(|app, url| app.cors_origins([origin]).unwrap().public_url(url).unwrap().max_streams(1));
+    server.flag("F", "{}", |_| {});
+    let has_room = |server: &Server| server.http().bulk(&[], "{}").text.contains("eventStreams");
+    assert_eq!(web.start(&json!({ "baseUrl": server.url(), "cacheMode": "disabled" }), &json!({})), "ready");
+    wait_until("the page follows", || !has_room(&server));
+    let show = |state: &str| {
+        format!(
+            "(Object.defineProperty(document, 'visibilityState', {{ value: '{state}', configurable: true }}), \
+             document.dispatchEvent(new Event('visibilitychange')))"
+        )
+    };
+    web.eval(&show("hidden"));
+    // After the five seconds that the server asks for; by itself the provider would take two minutes.
+    wait_until("the page has closed it", || has_room(&server));
+    server.block_on(server.features.disable("F")).unwrap();
+    web.eval(&show("visible"));
+    wait_until("the page has the change", || web.details("boolean", "F", json!(true))["value"] == false);
+}
+
+#[test]
+fn a_page_that_was_there_before_the_server_may_start_again() {
+    let Some(mut web) = Web::open() else { return };
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = json!({ "baseUrl": format!("http://{address}"), "cacheMode": "disabled", "pollInterval": 50 });
+    let started = web.start(&options, &json!({}));
+    assert!(started.contains("request failed"), "{started}");
+    assert_eq!(web.details("boolean", "F", json!(true))["errorCode"], "FLAG_NOT_FOUND");
+    let server = server(&web);
+    server.flag("F", "{}", |_| {});
+    let options = json!({ "baseUrl": server.url(), "cacheMode": "disabled" });
+    assert_eq!(web.start(&options, &json!({})), "ready");
+    assert_eq!(web.details("boolean", "F", json!(false))["value"], true);
 }
 
 #[test]

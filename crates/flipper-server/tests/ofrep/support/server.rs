@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flipper::store::LocalFeatureFlagStore;
 use flipper::{FeatureFlagClient, FlagRecord, MemoryFeatureFlagStore};
 use flipper_server::App;
+use flipper_testkit::wait_until;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -37,6 +38,15 @@ impl Server {
         let app = configure(App::new(store.clone()), &format!("http://{address}"));
         runtime.spawn(axum::serve(listener, app.clone().router()).into_future());
         Self { address, features, app, store, runtime }
+    }
+
+    /// Another one at the same address.
+    pub(crate) fn restart(&mut self) {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        std::mem::replace(&mut self.runtime, runtime).shutdown_background();
+        let listener = || self.runtime.block_on(TcpListener::bind(self.address));
+        wait_until("the address is free", || listener().is_ok());
+        self.runtime.spawn(axum::serve(listener().unwrap(), self.app.clone().router()).into_future());
     }
 
     pub(crate) fn url(&self) -> String {
