@@ -19,7 +19,7 @@ static SERVER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = Arc::new(MemoryFeatureFlagStore::new());
     let features = FeatureFlagClient::new(store.clone());
-    let flag = |name: &str, change: &dyn Fn(&mut FlagRecord)| {
+    let flag = |name: &str, change: &(dyn Fn(&mut FlagRecord) + Sync)| {
         let mut record = FlagRecord::new(name, 1);
         record.set_enabled(true);
         change(&mut record);

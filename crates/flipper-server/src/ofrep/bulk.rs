@@ -22,8 +22,8 @@ pub(super) async fn answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, 
 
 async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: Body) -> Result<Response, Response> {
     let body = answer::read(body, None).await?;
-    let context = context::read(&body, &ofrep.app.ofrep.targeting_key)
-        .map_err(|(code, details)| error(code.status(), None, code, &details))?;
+    let context = context::read(&body).map_err(|(code, details)| error(code.status(), None, code, &details))?;
+    let attributes = context::attributes(&context, &ofrep.app.ofrep.targeting_key);
     let is_stale = ofrep.is_stale(None).await?;
     let mut text = String::with_capacity(ofrep.size.0.load(Ordering::Relaxed) + 64);
     text.push_str("{\"flags\":[");
@@ -36,7 +36,7 @@ async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: B
             text.push(',');
         }
         is_first = false;
-        is_passing |= flag.write(&ofrep.app.features, &context, &mut text);
+        is_passing |= flag.write(&ofrep.app.features, &attributes, &mut text);
     }
     text.push(']');
     // Not in each flag: a page would take that for a change of all of them.

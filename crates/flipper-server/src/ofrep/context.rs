@@ -1,4 +1,4 @@
-use flipper::Context;
+use flipper::context::Value;
 use flipper::json::{Json, Object};
 
 use super::error::Code;
@@ -8,13 +8,11 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 const MAX_ATTRIBUTES: usize = 1000;
 const TARGETING_KEY: &str = "targetingKey";
 
-/// The attributes in the body of a request: sorted by name, to make calls repeatable; the targeting key last, under its own name, since it
-/// replaces an attribute of that name. An empty or null key is left out. Lone surrogates and numbers of any size are read as they are, since
-/// clients send them.
-pub(super) fn read(body: &[u8], targeting_key: &str) -> Result<Context, (Code, String)> {
+/// The context in the body of a request. Lone surrogates and numbers of any size are read as they are, since clients send them.
+pub(super) fn read(body: &[u8]) -> Result<Object, (Code, String)> {
     // As `curl -X POST` sends it.
     if body.trim_ascii().is_empty() {
-        return Ok(Context::new());
+        return Ok(Object::new());
     }
     let request = match Json::from_slice(body) {
         Ok(Json::Object(request)) => request,
@@ -23,7 +21,7 @@ pub(super) fn read(body: &[u8], targeting_key: &str) -> Result<Context, (Code, S
     };
     let invalid = |details: String| Err((Code::InvalidContext, details));
     let context = match request.into_iter().find(|(name, _)| name == "context") {
-        None | Some((_, Json::Null)) => return Ok(Context::new()),
+        None | Some((_, Json::Null)) => return Ok(Object::new()),
         Some((_, Json::Object(context))) => context,
         Some(_) => return invalid("the context is no object".to_owned()),
     };
@@ -33,40 +31,40 @@ pub(super) fn read(body: &[u8], targeting_key: &str) -> Result<Context, (Code, S
             context.len()
         ));
     }
-    Ok(attributes(context, targeting_key))
+    Ok(context)
 }
 
-fn attributes(context: Object, targeting_key: &str) -> Context {
+/// Sorted by name, to make calls repeatable; the targeting key last, under its own name, since it replaces an attribute of that name. An
+/// empty or null key is left out.
+pub(super) fn attributes<'a>(context: &'a Object, targeting_key: &'a str) -> Vec<(&'a str, Value<'a>)> {
     let mut key = None;
     let mut attributes = Vec::with_capacity(context.len());
     for (name, value) in context {
         if name != TARGETING_KEY {
-            attributes.push((name, value));
+            attributes.push((name, Value::Json(value)));
         } else if !value.is_null() && value.as_str() != Some("") {
             key = Some(value);
         }
     }
-    attributes.sort_unstable_by(|(name, _), (other, _)| name.cmp(other));
+    attributes.sort_unstable_by_key(|(name, _)| *name);
     if let Some(key) = key {
-        attributes.retain(|(name, _)| name != targeting_key);
-        attributes.push((targeting_key.to_owned(), key));
+        attributes.retain(|(name, _)| *name != targeting_key);
+        attributes.push((targeting_key, Value::Json(key)));
     }
-    attributes.into_iter().collect()
+    attributes
 }
 
 #[cfg(test)]
 mod tests {
-    use flipper::context::{Attributes, Value};
-
     use super::*;
 
     fn names_and_values(body: &str) -> Vec<(String, String)> {
-        let context = read(body.as_bytes(), "user").unwrap();
+        let context = read(body.as_bytes()).unwrap();
         let show = |value: Value<'_>| match value {
             Value::Json(json) => json.to_string(),
             other => format!("{other:?}"),
         };
-        (0..context.len()).map(|at| context.attribute(at)).map(|(name, value)| (name.to_owned(), show(value))).collect()
+        attributes(&context, "user").into_iter().map(|(name, value)| (name.to_owned(), show(value))).collect()
     }
 
     #[test]
@@ -91,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
-        let refused = |body: &str| read(body.as_bytes(), "user").unwrap_err();
+        let refused = |body: &str| read(body.as_bytes()).unwrap_err();
         let (code, details) = refused("{\"context\":\n  {,}}");
         assert_eq!(code, Code::ParseError);
         assert!(details.contains("line 2 column 4"), "{details}");
@@ -100,6 +98,6 @@ mod tests {
         let many: Vec<_> = (0..1001).map(|n| format!("\"a{n}\":1")).collect();
         assert!(refused(&format!("{{\"context\":{{{}}}}}", many.join(","))).1.contains("1001 attributes"));
         assert!(refused(&format!("{{\"context\":{}", "[".repeat(600))).1.contains("nests deeper"));
-        assert_eq!(read(b"\xff", "user").unwrap_err().0, Code::ParseError);
+        assert_eq!(read(b"\xff").unwrap_err().0, Code::ParseError);
     }
 }

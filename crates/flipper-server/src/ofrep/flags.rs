@@ -1,8 +1,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
+use flipper::context::Value;
 use flipper::json::Json;
 use flipper::store::{Corrupt, FlagTable, Stored};
-use flipper::{Bucketer, Context, FeatureFlagClient, FlagRecord};
+use flipper::{Bucketer, FeatureFlagClient, FlagRecord};
 
 use super::error::{self, Code};
 use super::outcome::Outcome;
@@ -111,7 +112,7 @@ impl Flag {
     }
 
     /// Its answer, and those of its values; returns whether time or chance decided.
-    pub(super) fn write(&self, features: &FeatureFlagClient, context: &Context, out: &mut String) -> bool {
+    pub(super) fn write(&self, features: &FeatureFlagClient, context: &[(&str, Value<'_>)], out: &mut String) -> bool {
         let parts = match &self.text {
             Text::Whole(text) => {
                 out.push_str(text);

@@ -34,7 +34,9 @@ use crate::access::Access;
 use crate::app::App;
 
 pub(crate) use self::cors::cors;
-pub(crate) use self::error::{Code, error, refusal};
+#[allow(unused_imports, reason = "for the layers around")]
+pub(crate) use self::error::refusal;
+pub(crate) use self::error::{Code, error};
 pub(crate) use self::options::Options;
 use self::path::is_ofrep;
 

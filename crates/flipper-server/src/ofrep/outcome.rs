@@ -1,7 +1,8 @@
 use flipper::__openfeature::{self as openfeature, Failure, Standard};
 use flipper::bucketing::AnyPercentage;
+use flipper::context::Value;
 use flipper::evaluation::{Evaluation, Reason};
-use flipper::{Bucketer, Context, FlagRecord};
+use flipper::{Bucketer, FlagRecord};
 
 use super::error::Code;
 
@@ -28,7 +29,7 @@ impl Outcome {
         name: &str,
         evaluation: &Evaluation,
         record: Option<&FlagRecord>,
-        context: &Context,
+        context: &[(&str, Value<'_>)],
     ) -> Result<Self, (Code, String)> {
         let reason = match openfeature::reason(evaluation, record, context) {
             Ok(Standard::Static) => "STATIC",

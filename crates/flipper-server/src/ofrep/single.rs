@@ -1,8 +1,9 @@
 use axum::body::Body;
 use axum::response::Response;
 use flipper::__openfeature as openfeature;
+use flipper::context::Value;
 use flipper::json::Json;
-use flipper::{Context, FlagRecord};
+use flipper::{FeatureFlagClient, FlagRecord};
 use http::{HeaderMap, StatusCode};
 
 use super::error::{Code, error};
@@ -28,7 +29,8 @@ async fn try_answer(
 ) -> Result<Response, Response> {
     let refuse = |(code, details): (Code, String)| error(code.status(), Some(key), code, &details);
     let body = answer::read(body, Some(key)).await?;
-    let context = context::read(&body, &ofrep.app.ofrep.targeting_key).map_err(refuse)?;
+    let context = context::read(&body).map_err(refuse)?;
+    let attributes = context::attributes(&context, &ofrep.app.ofrep.targeting_key);
     let is_stale = ofrep.is_stale(Some(key)).await?;
     let features = &ofrep.app.features;
     let (name, path) = openfeature::split(key, |name| features.exists(name));
@@ -37,17 +39,17 @@ async fn try_answer(
         return Err(error(StatusCode::FORBIDDEN, Some(key), Code::General, &details));
     }
     let mut text = String::with_capacity(CAPACITY);
-    let outcome = write(features, name, path, key, &context, &mut text).map_err(refuse)?;
+    let outcome = write(features, name, path, key, &attributes, &mut text).map_err(refuse)?;
     answer::end(&outcome, is_stale, &mut text);
     Ok(answer::respond(headers, text, outcome.is_passing, is_stale))
 }
 
 fn write(
-    features: &flipper::FeatureFlagClient,
+    features: &FeatureFlagClient,
     name: &str,
     path: Option<&str>,
     key: &str,
-    context: &Context,
+    context: &[(&str, Value<'_>)],
     out: &mut String,
 ) -> Result<Outcome, (Code, String)> {
     let (evaluation, record) = features.evaluate_record(name, context);
