@@ -3,7 +3,12 @@
 //!
 //! `scripts/bench ofrep`; `cargo test` only checks that the servers answer the same.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people, which may fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for people, which may fail"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -126,7 +126,7 @@ impl Flag {
                 // Of a flag that has just changed, all is the new one's.
                 match record {
                     Some(record) if !self.is_of(&record) => {
-                        Parts::new(&self.name, &record).write(&self.name, &outcome, out)
+                        Parts::new(&self.name, &record).write(&self.name, &outcome, out);
                     }
                     _ => parts.write(&self.name, &outcome, out),
                 }

@@ -16,10 +16,7 @@ fn details(
     default: &Value,
     context: &Value,
 ) -> Vec<(&'static str, Value)> {
-    clients
-        .iter_mut()
-        .map(|client| (client.name, client.details(kind, key, default.clone(), context.clone())))
-        .collect()
+    clients.iter_mut().map(|client| (client.name, client.details(kind, key, default, context))).collect()
 }
 
 /// The Rust provider reports `Static` and no variant's metadata whatever it gets.
@@ -66,22 +63,22 @@ fn values_have_the_types_that_were_stored() {
     let data = r#"{"color":"grün","size":5,"ratio":5.0,"big":9007199254740993,"link":{"to":"/x","n":[1,"a"],"none":null},"yes":true}"#;
     server.flag("F", data, |_| {});
     let mut clients = Client::all(&server.url());
-    let mut value = |kind: &str, key: &str, default: Value| details(&mut clients, kind, key, &default, &json!({}));
-    let equal = |answers: Vec<(&str, Value)>, expected: Value| {
+    let mut value = |kind: &str, key: &str, default: &Value| details(&mut clients, kind, key, default, &json!({}));
+    let equal = |answers: Vec<(&str, Value)>, expected: &Value| {
         for (name, details) in answers {
-            assert_eq!(details["value"], expected, "{name}: {details}");
+            assert_eq!(&details["value"], expected, "{name}: {details}");
             assert_eq!(details["errorCode"], Value::Null, "{name}: {details}");
         }
     };
-    equal(value("string", "F/color", json!("red")), json!("grün"));
-    equal(value("integer", "F/size", json!(0)), json!(5));
-    equal(value("boolean", "F/yes", json!(false)), json!(true));
-    equal(value("object", "F/link", json!({})), json!({ "to": "/x", "n": [1, "a"] }));
-    equal(value("string", "F/link/to", json!("")), json!("/x"));
-    for (name, details) in value("float", "F/ratio", json!(0.5)) {
+    equal(value("string", "F/color", &json!("red")), &json!("grün"));
+    equal(value("integer", "F/size", &json!(0)), &json!(5));
+    equal(value("boolean", "F/yes", &json!(false)), &json!(true));
+    equal(value("object", "F/link", &json!({})), &json!({ "to": "/x", "n": [1, "a"] }));
+    equal(value("string", "F/link/to", &json!("")), &json!("/x"));
+    for (name, details) in value("float", "F/ratio", &json!(0.5)) {
         assert_eq!(details["value"].as_f64(), Some(5.0), "{name}: {details}");
     }
-    for (name, details) in value("integer", "F/big", json!(0)) {
+    for (name, details) in value("integer", "F/big", &json!(0)) {
         // JavaScript has no such integer.
         let expected: u64 = if name == "node" { 9_007_199_254_740_992 } else { 9_007_199_254_740_993 };
         assert_eq!(details["value"], expected, "{name}: {details}");
@@ -90,7 +87,7 @@ fn values_have_the_types_that_were_stored() {
     for (kind, key, default) in
         [("string", "F/size", json!("d")), ("boolean", "F/color", json!(true)), ("integer", "F/ratio", json!(7))]
     {
-        for (name, details) in value(kind, key, default.clone()) {
+        for (name, details) in value(kind, key, &default) {
             if name == "node" && kind == "integer" {
                 continue;
             }
@@ -161,20 +158,20 @@ fn contexts_mean_the_same_from_every_client() {
     server.flag("USER", "{}", |flag| flag.add_condition(Condition::new().eq("user", "u1")));
     server.flag("NUMBER", "{}", |flag| flag.add_condition(Condition::new().eq("n", 1).gt("big", 1e20)));
     let mut clients = Client::all(&server.url());
-    let mut answers = |key: &str, context: Value| details(&mut clients, "boolean", key, &json!(false), &context);
+    let mut answers = |key: &str, context: &Value| details(&mut clients, "boolean", key, &json!(false), context);
     let is = |answers: Vec<(&str, Value)>, expected: bool| {
         for (name, details) in answers {
             assert_eq!(details["value"], expected, "{name}: {details}");
         }
     };
-    is(answers("USER", json!({ "targetingKey": "u1" })), true);
-    is(answers("USER", json!({ "targetingKey": "u2" })), false);
-    is(answers("USER", json!({ "user": "u1" })), true);
-    is(answers("NUMBER", json!({ "n": 1.0, "big": 1e21 })), true);
-    is(answers("NUMBER", json!({ "n": 2, "big": 1e21 })), false);
+    is(answers("USER", &json!({ "targetingKey": "u1" })), true);
+    is(answers("USER", &json!({ "targetingKey": "u2" })), false);
+    is(answers("USER", &json!({ "user": "u1" })), true);
+    is(answers("NUMBER", &json!({ "n": 1.0, "big": 1e21 })), true);
+    is(answers("NUMBER", &json!({ "n": 2, "big": 1e21 })), false);
     // The order in which a client sends attributes is not part of the hash.
     let expected = server.features.is_enabled_with("HASH", &flipper::context! { a: "x", b: 2, user: "u1" });
-    is(answers("HASH", json!({ "b": 2, "targetingKey": "u1", "a": "x" })), expected);
+    is(answers("HASH", &json!({ "b": 2, "targetingKey": "u1", "a": "x" })), expected);
 }
 
 #[test]

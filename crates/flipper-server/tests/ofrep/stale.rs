@@ -34,7 +34,7 @@ fn answers_go_on_without_the_store_and_say_that_they_are_stale() {
     // No flag has changed.
     assert_eq!(stale.json()["flags"], bulk.json()["flags"]);
     for mut client in Client::all(&server.url()) {
-        let details = client.details("integer", "F/a", json!(7), json!({}));
+        let details = client.details("integer", "F/a", &json!(7), &json!({}));
         assert_eq!((&details["value"], &details["errorCode"]), (&json!(1), &json!(null)), "{}", client.name);
     }
     redis.restart();
@@ -53,7 +53,7 @@ fn before_the_first_flags_it_is_not_ready() {
     bulk.is_error(503, "", "PROVIDER_NOT_READY", "not in memory yet");
     assert!(!bulk.text.contains("127.0.0.1"), "where the store is concerns no client");
     for mut client in Client::all(&server.url()) {
-        let details = client.details("boolean", "F", json!(true), json!({}));
+        let details = client.details("boolean", "F", &json!(true), &json!({}));
         assert_eq!((&details["value"], &details["reason"]), (&json!(true), &json!("ERROR")), "{}", client.name);
     }
 }

@@ -72,7 +72,7 @@ impl Client {
 
     /// What the SDK's `get_…_details` returns.
     #[track_caller]
-    pub(crate) fn details(&mut self, kind: &str, key: &str, default: Value, context: Value) -> Value {
+    pub(crate) fn details(&mut self, kind: &str, key: &str, default: &Value, context: &Value) -> Value {
         let request = json!({ "type": kind, "key": key, "default": default, "context": context });
         self.ask(&request.to_string())
     }
@@ -125,7 +125,7 @@ impl Web {
     }
 
     #[track_caller]
-    pub(crate) fn details(&mut self, kind: &str, key: &str, default: Value) -> Value {
+    pub(crate) fn details(&mut self, kind: &str, key: &str, default: &Value) -> Value {
         self.eval(&format!("details({})", json!({ "type": kind, "key": key, "default": default })))
     }
 

@@ -129,7 +129,7 @@ impl Events {
 
     pub(crate) fn message(&mut self) -> String {
         loop {
-            let chunk = self.next().expect("the stream has ended");
+            let chunk = self.next().unwrap();
             if !chunk.starts_with(':') {
                 return chunk;
             }
