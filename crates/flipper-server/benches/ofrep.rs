@@ -144,7 +144,7 @@ impl Server {
             return None;
         }
         let server =
-            Self::of(Command::new(python).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/fast_feature.py")));
+            Self::of(Command::new(python).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/serve_fast_feature.py")));
         let up = (0..600).any(|_| {
             std::thread::sleep(Duration::from_millis(50));
             TcpStream::connect(&server.address).is_ok()

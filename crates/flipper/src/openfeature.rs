@@ -51,7 +51,7 @@ pub fn reason(
         Reason::NoBucketAttribute { .. } if !evaluation.is_enabled => return Err(Failure::TargetingKeyMissing),
         Reason::Disabled => Standard::Disabled,
         // All conditions were skipped.
-        Reason::Enabled | Reason::ConditionsMet if is_untargeted(evaluation, record) => Standard::Default,
+        Reason::Enabled | Reason::ConditionsMet if is_untargeted(record, context) => Standard::Default,
         Reason::Enabled => Standard::Static,
         Reason::ConditionsMet
         | Reason::ConditionFailed { .. }
@@ -64,11 +64,11 @@ pub fn reason(
 }
 
 /// Whether the flag has conditions, all on attributes that the context lacks.
-fn is_untargeted(evaluation: &Evaluation, record: Option<&FlagRecord>) -> bool {
+fn is_untargeted(record: Option<&FlagRecord>, context: &(impl Attributes + ?Sized)) -> bool {
     let Some(record) = record else { return false };
     let conditions = record.conditions().iter().chain(record.deny_conditions());
     let mut variables = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).peekable();
-    variables.peek().is_some() && variables.all(|variable| evaluation.not_given.iter().any(|name| name == variable))
+    variables.peek().is_some() && variables.all(|variable| !has(context, variable))
 }
 
 fn has(context: &(impl Attributes + ?Sized), attribute: &str) -> bool {

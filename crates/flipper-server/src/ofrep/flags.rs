@@ -120,7 +120,7 @@ impl Flag {
             }
             Text::Parts(parts) => parts,
         };
-        let (evaluation, record) = features.evaluate_record(&self.name, context);
+        let (evaluation, record) = features.explain(&self.name, context);
         match Outcome::of(&self.name, &evaluation, record.as_deref(), context) {
             Ok(outcome) => {
                 // Of a flag that has just changed, all is the new one's.

@@ -52,7 +52,7 @@ fn write(
     context: &[(&str, Value<'_>)],
     out: &mut String,
 ) -> Result<Outcome, (Code, String)> {
-    let (evaluation, record) = features.evaluate_record(name, context);
+    let (evaluation, record) = features.explain(name, context);
     let outcome = Outcome::of(name, &evaluation, record.as_deref(), context)?;
     let Some(path) = path else {
         answer::begin(key, &Json::Bool(outcome.enabled), out);

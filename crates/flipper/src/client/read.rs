@@ -128,25 +128,20 @@ impl<M> FeatureFlagClient<M> {
         self.evaluate_or(name, context, false)
     }
 
-    /// The check with its reason, and the flag that it read.
+    /// The check with its reason, without scores, and the flag that it read.
     #[doc(hidden)]
-    pub fn evaluate_record(
-        &self,
-        name: &str,
-        context: &(impl Attributes + ?Sized),
-    ) -> (Evaluation, Option<Arc<FlagRecord>>)
+    pub fn explain(&self, name: &str, context: &(impl Attributes + ?Sized)) -> (Evaluation, Option<Arc<FlagRecord>>)
     where
         M: Checks,
     {
         let entry = self.table().slot(name).map(|slot| slot.entry());
-        let entry = entry.as_ref().and_then(|entry| entry.as_deref());
-        let record = entry.and_then(|entry| match &entry.state {
-            State::Present { record, .. } => Some(record.clone()),
-            State::Absent | State::Corrupt(_) => None,
-        });
-        let evaluation = match self.overridden(name) {
-            Some(answer) => Evaluation::of(answer, Reason::Overridden),
-            None => Entry::evaluate(entry, name, context, &self.core.environment, false),
+        let state = entry.as_ref().and_then(|entry| entry.as_deref()).map(|entry| &entry.state);
+        let record = if let Some(State::Present { record, .. }) = state { Some(record.clone()) } else { None };
+        let evaluation = match (self.overridden(name), state) {
+            (Some(answer), _) => Evaluation::of(answer, Reason::Overridden),
+            (None, Some(State::Present { plan, .. })) => plan.explain(name, context, &self.core.environment),
+            (None, Some(State::Corrupt(_))) => Evaluation::of(false, Reason::Corrupt),
+            (None, Some(State::Absent) | None) => Evaluation::of(false, Reason::NoSuchFlag),
         };
         (evaluation, record)
     }
