@@ -25,7 +25,7 @@ fn a_page_reads_flags_and_values_and_follows_by_polling() {
     server.flag("OFF", r#"{"color":"green"}"#, |flag| flag.set_enabled(false));
     server.flag("HALF", "{}", |flag| flag.set_bucketer(SaltedPercentageBucketer::new("user", 0.5).into()));
     server.flag("PRO", "{}", |flag| flag.add_condition(Condition::new().eq("plan", "pro")));
-    let options = json!({ "baseUrl": server.url(), "pollInterval": 100, "cacheMode": "disabled" });
+    let options = json!({ "baseUrl": server.url(), "pollInterval": 300, "cacheMode": "disabled" });
     assert_eq!(web.start(&options, &json!({ "plan": "free" })), "ready");
     let on = web.details("boolean", "ON", &json!(false));
     let metadata = json!({ "flipper.reason_code": "enabled" });

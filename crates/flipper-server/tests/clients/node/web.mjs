@@ -53,9 +53,8 @@ tab.on('requestfinished', (request) => seen(request));
 tab.on('requestfailed', (request) => seen(request));
 async function seen(request) {
   if (request.url().startsWith(origin)) return;
-  const entry = { method: request.method(), url: request.url() };
+  const entry = { method: request.method(), url: request.url(), headers: request.headers() };
   requests.push(entry);
-  entry.headers = await request.allHeaders().catch(() => ({}));
   entry.status = (await request.response().catch(() => null))?.status() ?? null;
 }
 const load = async () => {

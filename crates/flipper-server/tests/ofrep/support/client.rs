@@ -66,7 +66,8 @@ impl Client {
 
     #[track_caller]
     fn answer(&self) -> Value {
-        let line = self.output.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        // A browser starts in here, perhaps several at a time.
+        let line = self.output.recv_timeout(3 * PATIENCE).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{}: {error}: {line}", self.name))
     }
 
