@@ -95,7 +95,7 @@ impl Hangup {
         if self.signals.recv().await.is_some() {
             return;
         }
-        pending().await
+        pending::<()>().await;
     }
 }
 

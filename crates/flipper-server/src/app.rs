@@ -1,10 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::{Router, middleware};
 use flipper::FeatureFlagClient;
 use flipper::store::LocalFeatureFlagStore;
+use tokio::sync::watch;
 
 use crate::access::{self, AccessControl};
 use crate::changes::Changes;
@@ -26,7 +26,9 @@ pub struct App {
     pub(crate) more_metrics: Option<Metrics>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) counts: Arc<Counts>,
-    ending: Arc<AtomicBool>,
+    pub(crate) ofrep: ofrep::Options,
+    /// Becomes true once, and then nothing new should begin here.
+    pub(crate) draining: Arc<watch::Sender<bool>>,
 }
 
 impl App {
@@ -42,7 +44,8 @@ impl App {
             more_metrics: None,
             changes: Arc::default(),
             counts: Arc::default(),
-            ending: Arc::default(),
+            ofrep: ofrep::Options::default(),
+            draining: Arc::new(watch::Sender::new(false)),
         }
     }
 
@@ -81,12 +84,31 @@ impl App {
     }
 
     /// The routes, for an axum program of your own. Other paths are left to it.
+    ///
+    /// [`access`](Self::access) decides here as in a server of its own. Without it only callers on this machine may do anything, and so the
+    /// program must pass on their addresses. A program that knows its callers itself lets all of them do everything with
+    /// [`AccessControl::any_host`]:
+    ///
+    /// ```no_run
+    /// use std::net::SocketAddr;
+    /// use std::sync::Arc;
+    /// use flipper::MemoryFeatureFlagStore;
+    /// use flipper_server::App;
+    ///
+    /// # async fn run() -> std::io::Result<()> {
+    /// let router = App::new(Arc::new(MemoryFeatureFlagStore::new())).router();
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    /// axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+    /// # }
+    /// ```
+    #[must_use]
     pub fn router(self) -> Router {
         let app = Arc::new(self);
-        Self::around(Self::guarded(Self::routes(&app), &app), app)
+        Self::protected(Self::routes(&app), app)
     }
 
-    /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own.
+    /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own. They need no token there.
+    #[must_use]
     pub fn operations_router(self) -> Router {
         let app = Arc::new(self);
         Self::around(Self::operations(app.clone()).fallback(async || Problem::no_such_path()), app)
@@ -95,8 +117,7 @@ impl App {
     /// The routes of a whole server.
     pub(crate) fn service(self) -> Router {
         let app = Arc::new(self);
-        let routes = Self::routes(&app).fallback(async || Problem::no_such_path());
-        Self::around(Self::guarded(routes, &app), app)
+        Self::protected(Self::routes(&app).fallback(async || Problem::no_such_path()), app)
     }
 
     fn routes(app: &Arc<Self>) -> Router {
@@ -104,9 +125,11 @@ impl App {
         routes.merge(Self::operations(app.clone()))
     }
 
-    /// Also what no route has: a fallback may answer like one.
-    fn guarded(routes: Router, app: &Arc<Self>) -> Router {
-        access::layer(app.access.clone(), routes)
+    /// Access is asked also for what no route has: a fallback may answer like one.
+    fn protected(routes: Router, app: Arc<Self>) -> Router {
+        let access = app.access.clone().pages_of(app.ofrep.origins());
+        let routes = Self::around(access::layer(access, routes), app.clone());
+        ofrep::cors(&app, routes)
     }
 
     fn around(routes: Router, app: Arc<Self>) -> Router {
@@ -138,13 +161,14 @@ impl App {
         }
     }
 
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::Acquire)
+    /// Ends OFREP's streams, starts no other, and is not ready from now on, so that a server can end while its clients go to another one.
+    /// Clones of an app end together.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
     }
 
-    /// From now on not ready.
-    pub(crate) fn begin_to_end(&self) {
-        self.ending.store(true, Ordering::Release);
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
     }
 }
 

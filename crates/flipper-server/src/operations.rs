@@ -45,7 +45,7 @@ fn ready(app: &App, query: Option<&str>) -> (StatusCode, String) {
         Ok(most) => most,
         Err(wrong) => return (StatusCode::BAD_REQUEST, format!("{wrong}\n")),
     };
-    if app.is_ending() {
+    if app.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is ending\n".to_owned());
     }
     let status = app.store.status();

@@ -12,6 +12,7 @@ use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use crate::app::App;
+use crate::ofrep;
 use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,12 +34,16 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
             tracing::error!(%method, path, "the code that answers this request panicked");
-            let detail = "the server failed while it answered; its log says more";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed", detail).into_response()
+            let (status, detail) =
+                (StatusCode::INTERNAL_SERVER_ERROR, "the server failed while it answered; its log says more");
+            ofrep::refusal(&path, status, detail)
+                .unwrap_or_else(|| Problem::new(status, "internal", "The server failed", detail).into_response())
         }
-        Err(_) => Problem::overloaded("the answer took too long; a write may have happened")
-            .hint("read the flag, then try again")
-            .into_response(),
+        Err(_) => ofrep::refusal(&path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long").unwrap_or_else(|| {
+            Problem::overloaded("the answer took too long; a write may have happened")
+                .hint("read the flag, then try again")
+                .into_response()
+        }),
     };
     let status = response.status();
     app.counts.request(status);
@@ -46,7 +51,7 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
     let shown = id.to_str().unwrap_or_default();
     tracing::debug!(target: "flipper_server::access", %method, path, status = status.as_u16(), took_us, id = shown, trace);
     response.headers_mut().insert(REQUEST_ID, id);
-    if app.is_ending() && version < Version::HTTP_2 {
+    if app.is_draining() && version < Version::HTTP_2 {
         // Else the client's next request could meet the end of the connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

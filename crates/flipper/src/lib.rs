@@ -63,12 +63,15 @@
 //! # Guides
 //!
 //! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
-//! [who gets a feature](_guide::evaluation) · [flags over Thrift](_guide::thrift) · [a store of your own](_guide::custom_store) ·
-//! [the command](_guide::cli) · benchmarks of [checks](_guide::benchmarks), [evaluation](_guide::benchmarks_evaluation),
-//! [Redis](_guide::benchmarks_redis) and [Consul](_guide::benchmarks_consul)
+//! [who gets a feature](_guide::evaluation) · [flags over Thrift](_guide::thrift) · [flags for OpenFeature's SDKs](_guide::ofrep) ·
+//! [a store of your own](_guide::custom_store) · [the command](_guide::cli) · benchmarks of [checks](_guide::benchmarks),
+//! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis) and [Consul](_guide::benchmarks_consul)
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[doc(hidden)]
+#[path = "openfeature.rs"]
+pub mod __openfeature;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "macro_support.rs"]

@@ -46,7 +46,7 @@ pub(crate) struct Serve {
     /// Allows them without TLS: a proxy encrypts, and no one else reaches the port
     #[arg(long, help_heading = "Addresses")]
     pub(crate) plaintext_behind_proxy: bool,
-    /// The address of HTTP for clients, if a proxy has another one
+    /// The URL of HTTP for clients, which OFREP tells web pages, such as https://flags.example.com
     #[arg(long, value_name = "URL", help_heading = "Addresses")]
     pub(crate) public_url: Option<String>,
 
@@ -63,7 +63,7 @@ pub(crate) struct Serve {
     /// What the proxy's users may do [default: read]
     #[arg(long, value_parser = role(), hide_default_value = true, help_heading = "Who may do what")]
     pub(crate) proxy_role: Option<Role>,
-    /// An origin whose pages may use HTTP, such as https://app.example.com; may be repeated
+    /// An origin whose pages may evaluate flags by OFREP, such as https://app.example.com; may be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Who may do what")]
     pub(crate) cors_origin: Vec<String>,
     /// Refuses changes of flags over HTTP that do not name the version they change

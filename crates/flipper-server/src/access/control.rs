@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Access;
 use super::host::{foreign_origin, is_loopback};
@@ -17,6 +17,7 @@ use super::rate::{Caller, RateLimit};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::tokens::Tokens;
+use crate::ofrep;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -26,8 +27,8 @@ const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// Guesses of tokens, per address and second.
 const REFUSED_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 
-/// Who may use a server. Without tokens and without a proxy it is everyone who reaches the port, which therefore should be on loopback:
-/// requests with another name in `Host` are refused then, and those that pages of other origins send.
+/// Who may use a server. Without tokens and without a proxy it is everyone on this machine: refused are callers whose address is another
+/// one's or unknown, requests with another name than loopback's in `Host`, and those that pages of other origins send.
 ///
 /// ```no_run
 /// use flipper_server::{AccessControl, Tokens};
@@ -46,7 +47,8 @@ struct Rules {
     tokens: Option<Arc<Tokens>>,
     proxy: Option<TrustedProxy>,
     any_host: bool,
-    origins: Vec<String>,
+    /// Whose pages may use OFREP.
+    origins: Vec<HeaderValue>,
     limit: Option<Arc<RateLimit>>,
     refused: Arc<RateLimit>,
 }
@@ -90,17 +92,16 @@ impl AccessControl {
         self.with(|rules| rules.proxy = Some(proxy))
     }
 
-    /// Without tokens: allows other names than loopback's in `Host`. Then a web page that rebinds its own name to this machine can use the
-    /// server through a browser here.
+    /// Without tokens: allows callers on other machines, whose address may be unknown, and other names than loopback's in `Host`. Then
+    /// everyone who reaches the port may do everything, and so may a web page that rebinds its own name to this machine.
     #[must_use]
     pub fn any_host(self) -> Self {
         self.with(|rules| rules.any_host = true)
     }
 
-    /// The origins, such as `https://app.example.com`, whose pages may send requests where no token is needed; `*` is every page.
-    #[must_use]
-    pub fn origins(self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.with(|rules| rules.origins = origins.into_iter().map(Into::into).collect())
+    /// The origins whose pages may use OFREP where no token is needed.
+    pub(crate) fn pages_of(self, origins: Vec<HeaderValue>) -> Self {
+        self.with(|rules| rules.origins = origins)
     }
 
     /// At most so many requests a second for each token or user, and for each address of callers without. No limit by default; unauthorized
@@ -113,9 +114,10 @@ impl AccessControl {
     /// What the request may do.
     fn access(&self, request: &Request) -> Result<Access, Refusal> {
         let rules = &*self.0;
-        let headers = request.headers();
+        let (headers, path) = (request.headers(), request.uri().path());
         let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let found = match rules.is_open() || !is_hint_stream(request) {
+        // OFREP's stream shows no flag, and a browser sends no token for it.
+        let found = match rules.is_open() || request.method() != Method::GET || !ofrep::is_stream(path) {
             true => rules.authenticate(request, address),
             false => Ok((Access::nothing(), Caller::address(address))),
         };
@@ -125,7 +127,7 @@ impl AccessControl {
         let (access, caller) = found?;
         // A token is in no page of others; what a browser adds by itself is.
         if !matches!(caller, Caller::Token(_))
-            && let Some(origin) = foreign_origin(headers, request.uri(), &rules.origins)
+            && let Some(origin) = foreign_origin(headers, request.uri(), rules.origins_of(path))
         {
             return Err(Refusal::Origin(String::from_utf8_lossy(origin).into_owned()));
         }
@@ -142,6 +144,10 @@ impl Rules {
         self.tokens.is_none() && self.proxy.is_none()
     }
 
+    fn origins_of(&self, path: &str) -> &[HeaderValue] {
+        if ofrep::is_ofrep(path) { &self.origins } else { &[] }
+    }
+
     fn authenticate(&self, request: &Request, address: Option<IpAddr>) -> Result<(Access, Caller), Refusal> {
         let headers = request.headers();
         let user = match &self.proxy {
@@ -152,7 +158,11 @@ impl Rules {
             return match (&self.proxy, user) {
                 (Some(proxy), Some(user)) => Ok((Access::of_user(user, proxy.role), Caller::User(user.to_owned()))),
                 (Some(_), None) => Err(Refusal::NoToken),
-                (None, _) if self.any_host || is_loopback(request.uri(), headers) => {
+                (None, _) if self.any_host => Ok((Access::everything(), Caller::address(address))),
+                (None, _) if !address.is_some_and(|address| address.to_canonical().is_loopback()) => {
+                    Err(Refusal::Address(address))
+                }
+                (None, _) if is_loopback(request.uri(), headers) => {
                     Ok((Access::everything(), Caller::address(address)))
                 }
                 (None, _) => Err(Refusal::Host),
@@ -171,12 +181,6 @@ impl Rules {
             }
         }
     }
-}
-
-/// OFREP's stream for web pages, which says when to ask again and shows no flag. A browser sends no token for it.
-fn is_hint_stream(request: &Request) -> bool {
-    let parts = request.uri().path().split('/').filter(|part| !part.is_empty());
-    request.method() == Method::GET && parts.eq(["ofrep", "v1", "streams", "flags"])
 }
 
 /// The user that the proxy names.

@@ -1,7 +1,7 @@
 //! Web pages of others, which a browser on this machine could send requests for, although the port is on loopback.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use std::net::IpAddr;
 
 /// Whether all names that the request has for this server are of loopback. A page whose own name was rebound to 127.0.0.1 has that name
@@ -27,14 +27,14 @@ fn without_port(authority: &str) -> &str {
 }
 
 /// The page that the request is of, if it is of another origin and not of an allowed one. A browser sends a form of any page without asking.
-pub(super) fn foreign_origin<'a>(headers: &'a HeaderMap, uri: &Uri, allowed: &[String]) -> Option<&'a [u8]> {
+pub(super) fn foreign_origin<'a>(headers: &'a HeaderMap, uri: &Uri, allowed: &[HeaderValue]) -> Option<&'a [u8]> {
     let host = uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = host.or_else(|| headers.get(HOST).map(|host| host.as_bytes()));
     headers.get_all(ORIGIN).iter().map(|origin| origin.as_bytes()).find(|origin| {
         let is_own = [&b"http://"[..], b"https://"].iter().any(|scheme| {
             origin.strip_prefix(*scheme).is_some_and(|rest| host.is_some_and(|host| host.eq_ignore_ascii_case(rest)))
         });
-        !is_own && !allowed.iter().any(|allowed| allowed == "*" || allowed.as_bytes() == *origin)
+        !is_own && !allowed.iter().any(|allowed| allowed.as_bytes() == *origin)
     })
 }
 

@@ -1,11 +1,13 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use super::role::Role;
 use super::tokens::Invalid;
+use crate::ofrep;
 use crate::problem::Problem;
 
 /// Why a request is refused before it reaches a route.
@@ -17,6 +19,8 @@ pub(super) enum Refusal {
     Token(Invalid),
     /// A header that is there twice, or contradicts another.
     Header(String),
+    /// Not this machine's, or unknown.
+    Address(Option<IpAddr>),
     Host,
     Origin(String),
     Role(Role),
@@ -28,7 +32,7 @@ impl Refusal {
         match self {
             Self::NoToken | Self::Scheme(_) | Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Header(_) => StatusCode::BAD_REQUEST,
-            Self::Host | Self::Origin(_) | Self::Role(_) => StatusCode::FORBIDDEN,
+            Self::Address(_) | Self::Host | Self::Origin(_) | Self::Role(_) => StatusCode::FORBIDDEN,
             Self::RateLimit(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -41,7 +45,7 @@ impl Refusal {
         match self {
             Self::NoToken | Self::Scheme(_) | Self::Token(_) => "unauthorized",
             Self::Header(_) => "invalid_header",
-            Self::Host | Self::Origin(_) | Self::Role(_) => "forbidden",
+            Self::Address(_) | Self::Host | Self::Origin(_) | Self::Role(_) => "forbidden",
             Self::RateLimit(_) => "rate_limited",
         }
     }
@@ -74,6 +78,13 @@ impl Refusal {
             }
             Self::Token(Invalid::Revoked(token)) => format!("token {token} is revoked"),
             Self::Header(details) => details.clone(),
+            Self::Address(Some(address)) => {
+                format!("without tokens only callers on this machine are answered, and this one is at {}", address.to_canonical())
+            }
+            Self::Address(None) => {
+                "without tokens only callers on this machine are answered, and the address of this one is not passed on to the router"
+                    .to_owned()
+            }
             Self::Host => {
                 "without tokens only requests to localhost are answered, and this one has another name in `Host`"
                     .to_owned()
@@ -89,10 +100,8 @@ impl Refusal {
     /// In OFREP's form under `/ofrep/`, else as `application/problem+json`.
     pub(super) fn response(&self, path: &str) -> Response {
         let (status, details) = (self.status(), self.details());
-        let mut response = match is_ofrep(path) {
-            true => ofrep(path, status, &details),
-            false => Problem::new(status, self.code(), self.title(), details).into_response(),
-        };
+        let mut response = ofrep::refusal(path, status, &details)
+            .unwrap_or_else(|| Problem::new(status, self.code(), self.title(), details).into_response());
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
@@ -115,18 +124,4 @@ impl Refusal {
 /// OFREP has whole seconds only; clients read dates differently.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-/// As `is_ofrep` of the routes: clients repeat the slash of a base URL that ends with one.
-fn is_ofrep(path: &str) -> bool {
-    let rest = path.trim_start_matches('/').strip_prefix("ofrep");
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Without a key, or details, some clients lose the code.
-fn ofrep(path: &str, status: StatusCode, details: &str) -> Response {
-    let key = path.split_once("/evaluate/flags/").map_or("", |(_, key)| key);
-    let key = percent_encoding::percent_decode_str(key).decode_utf8_lossy();
-    let body = serde_json::json!({"key": key, "errorCode": "GENERAL", "errorDetails": details});
-    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -118,7 +118,7 @@ impl HttpServer {
     /// `/readyz` is red from now on. After `drain`, in which load balancers notice, the listeners are closed, streams of changes end, and
     /// pending requests have 10 s to finish.
     pub async fn shutdown(mut self, drain: Duration) {
-        self.app.begin_to_end();
+        self.app.drain();
         tokio::time::sleep(drain).await;
         self.app.changes.close();
         self.stopping.send_replace(true);

@@ -31,9 +31,13 @@ impl Answer {
 
 impl Server {
     pub(crate) fn start(access: impl FnOnce() -> AccessControl) -> Self {
+        Self::with(|app| app.access(access()))
+    }
+
+    pub(crate) fn with(configure: impl FnOnce(App) -> App) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let address = runtime.block_on(async {
-            let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).access(access());
+            let app = configure(App::new(Arc::new(MemoryFeatureFlagStore::new())));
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let service = app.router().into_make_service_with_connect_info::<SocketAddr>();

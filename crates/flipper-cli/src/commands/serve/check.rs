@@ -1,6 +1,10 @@
 //! `serve --check`: whether it would start, and what is wrong.
 
+use std::sync::Arc;
+
+use flipper::MemoryFeatureFlagStore;
 use flipper::store::{Check, Finding};
+use flipper_server::App;
 
 use super::address::{self, Port};
 use super::{guard, store};
@@ -34,6 +38,10 @@ pub(super) async fn run(session: &mut Session, args: &Serve, choice: &Choice) ->
             "proxy",
             guard::proxy(args).map(|_| format!("trusted for {}", args.proxy_header.as_deref().unwrap_or_default())),
         ));
+    }
+    if args.public_url.is_some() || !args.cors_origin.is_empty() {
+        let pages = guard::pages(App::new(Arc::new(MemoryFeatureFlagStore::new())), args);
+        checks.push(checked("pages", pages.map(|_| count(args.cors_origin.len(), "origin"))));
     }
     if let Err(failure) = store::needs_snapshot(&choice.location, args.snapshot.as_deref()) {
         checks.push(fault("snapshot", &failure));

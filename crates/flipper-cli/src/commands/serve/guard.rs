@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use flipper_server::{AccessControl, Tls, TlsFiles, Tokens, TrustedProxy};
+use flipper_server::{AccessControl, App, Tls, TlsFiles, Tokens, TrustedProxy};
 
 use crate::args::Serve;
 use crate::commands::token;
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, message_of};
 use crate::text::plain;
 
 /// Who may use the servers, and their certificates. Both are read again when their files change.
@@ -17,7 +17,7 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) fn read(args: &Serve) -> Done<Self> {
         let (tokens, tls) = (tokens(args)?, tls(args)?);
-        let mut access = AccessControl::new().origins(&args.cors_origin);
+        let mut access = AccessControl::new();
         if let Some(tokens) = &tokens {
             access = access.tokens(tokens.clone());
         }
@@ -57,6 +57,15 @@ impl Guard {
 pub(super) fn tokens(args: &Serve) -> Done<Option<Arc<Tokens>>> {
     let open = |file| Tokens::open(file).map_err(|error| token::failure(&error));
     args.tokens.as_ref().map(open).transpose()
+}
+
+/// What web pages need.
+pub(super) fn pages(mut app: App, args: &Serve) -> Done<App> {
+    let wrong = |option: &'static str| move |error: flipper::Error| Failure::usage(format!("{option}: {}", message_of(&error)));
+    if let Some(url) = &args.public_url {
+        app = app.public_url(url).map_err(wrong("--public-url"))?;
+    }
+    app.cors_origins(&args.cors_origin).map_err(wrong("--cors-origin"))
 }
 
 pub(super) fn tls(args: &Serve) -> Done<Option<Arc<Tls>>> {

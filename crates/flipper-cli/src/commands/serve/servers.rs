@@ -7,7 +7,7 @@ use flipper_server::{App, HttpOptions, HttpServer};
 use flipper_thrift::{Server, ServerOptions};
 
 use super::address::{self, Port};
-use super::guard::Guard;
+use super::guard::{self, Guard};
 use super::metrics;
 use super::served::Served;
 use super::store::Opened;
@@ -50,6 +50,7 @@ impl Servers {
             .access(guard.access.clone())
             .require_if_match(args.require_if_match)
             .metrics_of(Arc::new(metrics));
+        let app = guard::pages(app, args)?;
         let options = http_options(args, guard);
         let failed = |error: std::io::Error| Failure::store(format!("HTTP cannot be served: {error}"));
         let admin = match admin.is_empty() {
