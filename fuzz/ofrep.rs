@@ -55,7 +55,11 @@ pub(crate) fn check(bytes: &[u8]) {
     let (path, tag, body) = (part(), part(), part().to_vec());
     // No path or header that hyper would refuse.
     let uri = [b"/ofrep/v1/", path].concat();
-    let request = Request::post(&*uri).header(IF_NONE_MATCH, tag).header(HOST, "localhost").extension(CALLER).body(Body::from(body));
+    let request = Request::post(&*uri)
+        .header(IF_NONE_MATCH, tag)
+        .header(HOST, "localhost")
+        .extension(CALLER)
+        .body(Body::from(body));
     let Ok(request) = request else { return };
     let (runtime, router) = &*SERVER;
     let (parts, body) = runtime.block_on(async {

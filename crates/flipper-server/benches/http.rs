@@ -63,7 +63,7 @@ fn wait_for_parent() {
 }
 
 fn serve_ours() {
-    can_open(3 * FOLLOWERS as u64, "flips");
+    assert!(can_open(3 * FOLLOWERS as u64, "flips"));
     let store = MemoryFeatureFlagStore::new();
     for number in 0..FLAGS {
         block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any)).unwrap();
@@ -84,7 +84,7 @@ struct Bare {
 
 /// `POST /body` sets what `GET` and `POST /same` return; `POST /emit` sends its body to all streams.
 fn serve_bare() {
-    can_open(3 * FOLLOWERS as u64, "flips");
+    assert!(can_open(3 * FOLLOWERS as u64, "flips"));
     let bare = Bare { body: Arc::default(), events: broadcast::channel(64).0 };
     let same = async |State(bare): State<Bare>| Response::new(Body::from(bare.body.lock().unwrap().clone()));
     let set = async |State(bare): State<Bare>, body: Bytes| *bare.body.lock().unwrap() = body;

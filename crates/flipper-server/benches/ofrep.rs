@@ -165,7 +165,7 @@ impl Server {
         let length = BODY.len();
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{BODY}"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{BODY}"
         )
         .unwrap();
         let mut answer = String::new();

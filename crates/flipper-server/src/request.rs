@@ -39,11 +39,13 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
             ofrep::refusal(&path, status, detail)
                 .unwrap_or_else(|| Problem::new(status, "internal", "The server failed", detail).into_response())
         }
-        Err(_) => ofrep::refusal(&path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long").unwrap_or_else(|| {
-            Problem::overloaded("the answer took too long; a write may have happened")
-                .hint("read the flag, then try again")
-                .into_response()
-        }),
+        Err(_) => {
+            ofrep::refusal(&path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long").unwrap_or_else(|| {
+                Problem::overloaded("the answer took too long; a write may have happened")
+                    .hint("read the flag, then try again")
+                    .into_response()
+            })
+        }
     };
     let status = response.status();
     app.counts.request(status);

@@ -30,7 +30,15 @@ impl Check {
         Self::new(what, Finding::Fine, text)
     }
 
-    #[cfg(any(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3", feature = "sqlite", feature = "thrift"))]
+    #[cfg(any(
+        feature = "consul",
+        feature = "http",
+        feature = "postgres",
+        feature = "redis",
+        feature = "s3",
+        feature = "sqlite",
+        feature = "thrift"
+    ))]
     pub(crate) fn problem(what: &'static str, text: impl Into<String>) -> Self {
         Self::new(what, Finding::Problem, text)
     }

@@ -9,7 +9,14 @@ mod consul;
 mod date;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod event_sender;
-#[cfg(any(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3", feature = "sqlite"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "http",
+    feature = "postgres",
+    feature = "redis",
+    feature = "s3",
+    feature = "sqlite"
+))]
 mod feed;
 #[cfg(feature = "http")]
 mod http;
@@ -35,9 +42,23 @@ mod served;
 mod sqlite;
 #[cfg(feature = "thrift")]
 pub(crate) mod thrift;
-#[cfg(any(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "http",
+    feature = "postgres",
+    feature = "redis",
+    feature = "s3",
+    feature = "thrift"
+))]
 #[cfg_attr(
-    not(all(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift")),
+    not(all(
+        feature = "consul",
+        feature = "http",
+        feature = "postgres",
+        feature = "redis",
+        feature = "s3",
+        feature = "thrift"
+    )),
     allow(dead_code, reason = "each kind of store uses a part of it")
 )]
 mod url_parts;

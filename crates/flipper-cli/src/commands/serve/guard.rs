@@ -61,7 +61,8 @@ pub(super) fn tokens(args: &Serve) -> Done<Option<Arc<Tokens>>> {
 
 /// What web pages need.
 pub(super) fn pages(mut app: App, args: &Serve) -> Done<App> {
-    let wrong = |option: &'static str| move |error: flipper::Error| Failure::usage(format!("{option}: {}", message_of(&error)));
+    let wrong =
+        |option: &'static str| move |error: flipper::Error| Failure::usage(format!("{option}: {}", message_of(&error)));
     if let Some(url) = &args.public_url {
         app = app.public_url(url).map_err(wrong("--public-url"))?;
     }

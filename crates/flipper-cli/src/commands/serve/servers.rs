@@ -23,12 +23,7 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) async fn start(
-        args: &Serve,
-        mut sockets: Sockets,
-        opened: &Opened,
-        guard: &Arc<Guard>,
-    ) -> Done<Self> {
+    pub(super) async fn start(args: &Serve, mut sockets: Sockets, opened: &Opened, guard: &Arc<Guard>) -> Done<Self> {
         let store = &opened.store;
         // All before the first answers: a command that cannot start all starts nothing.
         let mut listeners = |port: Port| {
