@@ -213,7 +213,7 @@ fn no_request_is_cut_at_the_end() {
         wait_until("it is not ready", || Connection::open(address).ask("GET", "/readyz", "").0 == 503);
         is_red.store(true, Ordering::Release);
         wait_until("new connections are refused", || TcpStream::connect(address).is_err());
-        slow.stream.write_all(body[3..].as_bytes()).unwrap();
+        slow.stream.write_all(&body.as_bytes()[3..]).unwrap();
         assert_eq!(slow.answer().0, 201);
     });
     let (code, lines) = server.end();

@@ -101,14 +101,12 @@ impl App {
     /// axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
     /// # }
     /// ```
-    #[must_use]
     pub fn router(self) -> Router {
         let app = Arc::new(self);
-        Self::protected(Self::routes(&app), app)
+        Self::protected(Self::routes(&app), &app)
     }
 
     /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own. They need no token there.
-    #[must_use]
     pub fn operations_router(self) -> Router {
         let app = Arc::new(self);
         Self::around(Self::operations(app.clone()).fallback(async || Problem::no_such_path()), app)
@@ -117,7 +115,7 @@ impl App {
     /// The routes of a whole server.
     pub(crate) fn service(self) -> Router {
         let app = Arc::new(self);
-        Self::protected(Self::routes(&app).fallback(async || Problem::no_such_path()), app)
+        Self::protected(Self::routes(&app).fallback(async || Problem::no_such_path()), &app)
     }
 
     fn routes(app: &Arc<Self>) -> Router {
@@ -126,10 +124,10 @@ impl App {
     }
 
     /// Access is asked also for what no route has: a fallback may answer like one.
-    fn protected(routes: Router, app: Arc<Self>) -> Router {
+    fn protected(routes: Router, app: &Arc<Self>) -> Router {
         let access = app.access.clone().pages_of(app.ofrep.origins());
         let routes = Self::around(access::layer(access, routes), app.clone());
-        ofrep::cors(&app, routes)
+        ofrep::cors(app, routes)
     }
 
     fn around(routes: Router, app: Arc<Self>) -> Router {

@@ -339,8 +339,8 @@ fn exports_are_imported() {
     assert_eq!(replaced["destroyed"].as_i64(), Some(1));
     assert_eq!(to.expect(200, "GET /api/v1/export", "").body, export.body);
 
-    let wrong = format!("[\n{{\"feature_name\": \"X\"}},\n  {{\"is_enabled\": 1,}}\n]");
-    let refused = to.expect(400, "POST /api/v1/import", &wrong);
+    let wrong = "[\n{\"feature_name\": \"X\"},\n  {\"is_enabled\": 1,}\n]";
+    let refused = to.expect(400, "POST /api/v1/import", wrong);
     assert_eq!(refused.code(), "malformed_flags");
     let problems = refused.json()["problems"].to_string();
     assert!(problems.contains("at line 2 column 1") && problems.contains("at line 3 column 20"), "{problems}");

@@ -1,5 +1,4 @@
 //! TLS: clients that are slow, or speak something else. `curl` is in the tests of the command.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};

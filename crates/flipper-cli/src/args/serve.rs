@@ -46,7 +46,7 @@ pub(crate) struct Serve {
     /// Allows them without TLS: a proxy encrypts, and no one else reaches the port
     #[arg(long, help_heading = "Addresses")]
     pub(crate) plaintext_behind_proxy: bool,
-    /// The URL of HTTP for clients, which OFREP tells web pages, such as https://flags.example.com
+    /// The URL of HTTP for clients, such as https://flags.example.com: where OFREP sends web pages for changes
     #[arg(long, value_name = "URL", help_heading = "Addresses")]
     pub(crate) public_url: Option<String>,
 

@@ -5,14 +5,20 @@
 mod server;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flipper_server::{AccessControl, NewToken, Role, TokenFile, TokenFileError, Tokens, TrustedProxy};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use flipper::MemoryFeatureFlagStore;
+use flipper_server::{AccessControl, App, NewToken, Role, TokenFile, TokenFileError, Tokens, TrustedProxy};
 use flipper_testkit::wait_until;
+use http::Request;
 use server::Server;
+use tower::ServiceExt;
 
 fn new(name: &str, role: Role) -> NewToken {
     NewToken { name: name.to_owned(), role, prefixes: Vec::new(), lifetime: None }
@@ -142,6 +148,48 @@ fn without_tokens_only_this_machine_is_answered() {
     assert_eq!(server.send("POST", "/ofrep/x", &["origin: https://example.com"]).status, 403);
     let answer = server.send("POST", "/x", &["origin: https://app.example.com"]);
     assert_eq!(answer.status, 403, "the API is for no page of another origin");
+}
+
+#[test]
+fn without_tokens_a_caller_must_be_known_to_be_on_this_machine() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ask = |access: AccessControl, peer: Option<&str>, path: &str| {
+        let router = App::new(Arc::new(MemoryFeatureFlagStore::new())).access(access).router();
+        let mut request = Request::post(path).header("host", "localhost").body(Body::from("{}")).unwrap();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer.parse().unwrap()));
+        }
+        runtime.block_on(router.oneshot(request)).unwrap().status()
+    };
+    for path in ["/api/v1/evaluate/A", "/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/A", "/x"] {
+        assert_eq!(ask(AccessControl::new(), None, path), 403, "{path}");
+        assert_eq!(ask(AccessControl::new(), Some("192.0.2.1:1"), path), 403, "{path}");
+        assert_ne!(ask(AccessControl::new(), Some("[::ffff:127.0.0.1]:1"), path), 403, "{path}");
+        assert_ne!(ask(AccessControl::new().any_host(), None, path), 403, "{path}");
+    }
+}
+
+#[test]
+fn refusals_have_the_form_and_the_headers_that_pages_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(folder.path().join("tokens.json"));
+    file.create(&new("ci", Role::Evaluate)).unwrap();
+    let tokens = Tokens::open(file.path()).unwrap();
+    let server = Server::with(|app| {
+        app.access(AccessControl::new().tokens(tokens)).cors_origins(["https://app.example.com"]).unwrap()
+    });
+    let answer = server.send("POST", "/ofrep/v1/evaluate/flags/A", &["origin: https://app.example.com"]);
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example.com"));
+    assert!(
+        answer.body.starts_with(r#"{"key":"A","errorCode":"GENERAL","errorDetails":"there is no token"#),
+        "{answer:?}"
+    );
+    let preflight = ["origin: https://app.example.com", "access-control-request-method: POST"];
+    assert_eq!(server.send("OPTIONS", "/ofrep/v1/evaluate/flags", &preflight).status, 204);
+    // No preflight, and it does not pass for one.
+    assert_eq!(server.send("OPTIONS", "/ofrep/v1/evaluate/flags", &[]).status, 405);
+    assert_eq!(server.send("OPTIONS", "/api/v1/flags", &preflight).status, 405);
 }
 
 #[test]
@@ -327,6 +375,6 @@ fn metrics_need_a_role_and_the_hint_stream_needs_nothing() {
     assert!(answer.status == 403 && answer.body.contains("the role read"), "{answer:?}");
     assert_eq!(server.ask("/metrics", &[&keys[1]]).status, 200);
     // A browser's EventSource sends no token.
-    assert!(![401, 403].contains(&server.ask("//ofrep/v1/streams//flags", &[]).status));
+    assert_eq!(server.status("GET", "//ofrep/v1/streams//flags"), 200);
     assert_eq!(server.send("POST", "/ofrep/v1/streams/flags", &[]).status, 401);
 }

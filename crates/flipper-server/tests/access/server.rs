@@ -68,6 +68,16 @@ impl Server {
         self.send_to(method, path, "localhost", headers)
     }
 
+    /// Of an answer that may never end.
+    pub(crate) fn status(&self, method: &str, path: &str) -> u16 {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        std::str::from_utf8(&line[9..]).unwrap().parse().unwrap()
+    }
+
     pub(crate) fn send_to(&self, method: &str, path: &str, host: &str, headers: &[&str]) -> Answer {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -46,7 +46,6 @@ fn encrypted(store: ThriftRpcFeatureFlagStore, files: [Option<PathBuf>; 3]) -> R
 }
 
 #[cfg(not(feature = "thrift-tls"))]
-#[expect(clippy::needless_pass_by_value, reason = "the other one needs it")]
 fn encrypted(_: ThriftRpcFeatureFlagStore, _: [Option<PathBuf>; 3]) -> Result<ThriftRpcFeatureFlagStore> {
     Err(Error::new(ErrorKind::Unsupported).with_message("thrifts:// needs the feature `thrift-tls` of flipper-client"))
 }
