@@ -84,8 +84,8 @@ fn a_tokens_life() {
     assert!(status == 403 && body.contains("shop.A"), "{status} {body}");
 
     let evaluator = token(home, &["web", "--role", "evaluate"]);
-    wait_until("the new token is known", || ask(&evaluator, &[&flags]).0 != 401);
-    assert_eq!(ask(&evaluator, &[&flags]).0, 403);
+    // Before that, 401; or 429, since a limit counts these.
+    wait_until("the new token is known", || ask(&evaluator, &[&flags]).0 == 403);
 
     // An open stream ends when its token is revoked.
     let bearer = format!("authorization: Bearer {reader}");

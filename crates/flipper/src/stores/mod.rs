@@ -27,7 +27,7 @@ mod http;
 )]
 mod http_client;
 mod kinds;
-#[cfg(any(feature = "consul", feature = "postgres"))]
+#[cfg(any(feature = "consul", feature = "http", feature = "postgres"))]
 mod lenient;
 mod memory;
 #[cfg(feature = "postgres")]
