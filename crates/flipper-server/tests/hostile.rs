@@ -30,14 +30,14 @@ fn rest(mut stream: std::net::TcpStream) -> Vec<u8> {
 #[test]
 fn slow_clients_are_closed() {
     let server = quick();
-    for start in ["", "GET /heal", "GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: "] {
+    for start in ["", "GET /heal", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: "] {
         let mut stream = connect(server.address);
         stream.write_all(start.as_bytes()).unwrap();
         let answer = Answer::parse(&rest(stream));
         assert!(matches!(answer.status, 0 | 408), "{start}: {answer:?}");
     }
     let mut stream = connect(server.address);
-    let head = "POST /api/v1/flags HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\nConnection: close\r\n\r\n";
+    let head = "POST /api/v1/flags HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\nConnection: close\r\n\r\n";
     stream.write_all(format!("{head}{{\"name\":").as_bytes()).unwrap();
     let answer = Answer::parse(&rest(stream));
     assert_eq!((answer.status, answer.code().as_str()), (408, "timeout"));
@@ -73,8 +73,8 @@ fn ambiguous_lengths_are_refused() {
     let store = MemoryFeatureFlagStore::new();
     block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any)).unwrap();
     let server = Running::over(store);
-    let hidden = "DELETE /api/v1/flags/A HTTP/1.1\r\nHost: x\r\n\r\n";
-    let post = "POST /api/v1/evaluate/A HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let hidden = "DELETE /api/v1/flags/A HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let post = "POST /api/v1/evaluate/A HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     for headers in [
         format!("Content-Length: 2\r\nContent-Length: {}\r\n", 2 + hidden.len()),
         format!("Content-Length: 2, {}\r\n", 2 + hidden.len()),
@@ -125,7 +125,7 @@ fn what_is_no_request() {
         "\r\n\r\n\0\0\0",
         "GET\r\n\r\n",
         "GET / HTTP/3.0\r\n\r\n",
-        "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
@@ -133,8 +133,7 @@ fn what_is_no_request() {
         assert!(matches!(answer.status, 0 | 400 | 404 | 405 | 505), "{bytes:?}: {answer:?}");
     }
     // Two in one piece are answered one after the other.
-    let two =
-        "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /api/v1/flags/A HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let two = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api/v1/flags/A HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut stream = connect(server.address);
     stream.write_all(two.as_bytes()).unwrap();
     let both = String::from_utf8(rest(stream)).unwrap();

@@ -152,7 +152,7 @@ fn without_tokens_only_this_machine_is_answered() {
 
 #[test]
 fn without_tokens_a_caller_must_be_known_to_be_on_this_machine() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = |access: AccessControl, peer: Option<&str>, path: &str| {
         let router = App::new(Arc::new(MemoryFeatureFlagStore::new())).access(access).router();
         let mut request = Request::post(path).header("host", "localhost").body(Body::from("{}")).unwrap();
