@@ -1,10 +1,6 @@
 //! `serve --check`: whether it would start, and what is wrong.
 
-use std::sync::Arc;
-
-use flipper::MemoryFeatureFlagStore;
 use flipper::store::{Check, Finding};
-use flipper_server::App;
 
 use super::address::{self, Port};
 use super::{guard, store};
@@ -40,8 +36,7 @@ pub(super) async fn run(session: &mut Session, args: &Serve, choice: &Choice) ->
         ));
     }
     if args.public_url.is_some() || !args.cors_origin.is_empty() {
-        let pages = guard::pages(App::new(Arc::new(MemoryFeatureFlagStore::new())), args);
-        checks.push(checked("pages", pages.map(|_| count(args.cors_origin.len(), "origin"))));
+        checks.push(checked("pages", guard::check_pages(args).map(|()| count(args.cors_origin.len(), "origin"))));
     }
     if let Err(failure) = store::needs_snapshot(&choice.location, args.snapshot.as_deref()) {
         checks.push(fault("snapshot", &failure));

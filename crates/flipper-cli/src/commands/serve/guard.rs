@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use flipper::MemoryFeatureFlagStore;
 use flipper_server::{AccessControl, App, Tls, TlsFiles, Tokens, TrustedProxy};
 
 use crate::args::Serve;
@@ -17,6 +18,8 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) fn read(args: &Serve) -> Done<Self> {
         let (tokens, tls) = (tokens(args)?, tls(args)?);
+        // Before the store is opened.
+        check_pages(args)?;
         let mut access = AccessControl::new();
         if let Some(tokens) = &tokens {
             access = access.tokens(tokens.clone());
@@ -67,6 +70,10 @@ pub(super) fn pages(mut app: App, args: &Serve) -> Done<App> {
         app = app.public_url(url).map_err(wrong("--public-url"))?;
     }
     app.cors_origins(&args.cors_origin).map_err(wrong("--cors-origin"))
+}
+
+pub(super) fn check_pages(args: &Serve) -> Done {
+    pages(App::new(Arc::new(MemoryFeatureFlagStore::new())), args).map(drop)
 }
 
 pub(super) fn tls(args: &Serve) -> Done<Option<Arc<Tls>>> {

@@ -25,6 +25,7 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) async fn start(args: &Serve, mut sockets: Sockets, opened: &Opened, guard: &Arc<Guard>) -> Done<Self> {
         let store = &opened.store;
+        let app = guard::pages(App::new(store.clone()), args)?;
         // All before the first answers: a command that cannot start all starts nothing.
         let mut listeners = |port: Port| {
             let text = super::address_of(args, port, sockets.are_passed);
@@ -41,11 +42,8 @@ impl Servers {
             }
         };
         let metrics = metrics::of(served, opened.replicated.clone(), thrift.clone(), guard.clone());
-        let app = App::new(store.clone())
-            .access(guard.access.clone())
-            .require_if_match(args.require_if_match)
-            .metrics_of(Arc::new(metrics));
-        let app = guard::pages(app, args)?;
+        let app =
+            app.access(guard.access.clone()).require_if_match(args.require_if_match).metrics_of(Arc::new(metrics));
         let options = http_options(args, guard);
         let failed = |error: std::io::Error| Failure::store(format!("HTTP cannot be served: {error}"));
         let admin = match admin.is_empty() {
