@@ -70,6 +70,35 @@ impl Interrupt {
     }
 }
 
+/// Receives SIGHUP, which then no longer ends the process.
+pub(crate) struct Hangup {
+    #[cfg(unix)]
+    signals: tokio::signal::unix::Signal,
+}
+
+impl Hangup {
+    #[cfg(unix)]
+    pub(crate) fn begin() -> Done<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error| Failure::store(format!("cannot listen for signals: {error}"));
+        Ok(Self { signals: signal(SignalKind::hangup()).map_err(failed)? })
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
+    pub(crate) fn begin() -> Done<Self> {
+        Ok(Self {})
+    }
+
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.signals.recv().await.is_some() {
+            return;
+        }
+        pending::<()>().await;
+    }
+}
+
 #[cfg(unix)]
 fn signals() -> io::Result<impl Stream<Item = Code> + Send + Unpin> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -18,8 +18,9 @@ pub(crate) fn begin(command: &Command) {
     // Fails only if a subscriber is set already.
     let _ = match command {
         Command::Serve(serve) => {
-            let logs = logs.with_max_level(serve.log_level).with_target(false).with_ansi(false);
-            match serve.log_format {
+            let logs =
+                logs.with_max_level(serve.log_level.unwrap_or(LevelFilter::INFO)).with_target(false).with_ansi(false);
+            match serve.log_format.unwrap_or_default() {
                 LogFormat::Text => logs.try_init(),
                 LogFormat::Json => logs.json().flatten_event(true).try_init(),
             }

@@ -24,30 +24,55 @@ mod store;
 mod suggest;
 mod table;
 mod text;
+mod toml_file;
 mod transfer;
 
+use std::mem;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use tokio::runtime::Builder;
 
-use crate::args::Cli;
-use crate::failure::{Code, Failure};
+use crate::args::{Cli, Command, Serve};
+use crate::failure::{Code, Done, Failure};
 use crate::output::Output;
 use crate::session::Session;
 use crate::store::without_secrets;
 use crate::text::path_text;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage_error(&error),
     };
-    logs::begin(&command);
     let mut session = Session::new(global);
-    let done = commands::run(&mut session, command).await;
+    let done = run(&mut session, command);
     session.end(done)
+}
+
+fn run(session: &mut Session, mut command: Command) -> Done {
+    let mut runtime = Builder::new_current_thread();
+    if let Command::Serve(args) = &mut command {
+        with_config(args)?;
+        runtime = Builder::new_multi_thread();
+    }
+    logs::begin(&command);
+    let runtime = runtime.enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::store(format!("the runtime cannot be started: {error}")))?;
+    runtime.block_on(commands::run(session, command))
+}
+
+/// Fills in what only the config file has.
+fn with_config(args: &mut Serve) -> Done {
+    let Some(path) = &args.config else { return Ok(()) };
+    let missing =
+        || Failure::usage(format!("--config {}: there is no such file, or it cannot be looked at", path_text(path)));
+    let file: Serve = toml_file::read(path, "`flipper serve --help` has the options")?.ok_or_else(missing)?;
+    let file = file.relative_to(path.parent().unwrap_or(Path::new("")));
+    *args = mem::take(args).or(file);
+    Ok(())
 }
 
 /// Prints help or version, or why the command line is wrong.

@@ -1,6 +1,7 @@
 //! What all commands share: the streams and the chosen store.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::args::Global;
@@ -23,7 +24,12 @@ impl Session {
     }
 
     pub(crate) fn choice(&self) -> Done<Choice> {
-        Choice::make(self.store.as_deref())
+        Choice::make(self.store.as_deref(), None)
+    }
+
+    /// With a config file that names a store.
+    pub(crate) fn choice_with(&self, file: Option<(&str, &Path)>) -> Done<Choice> {
+        Choice::make(self.store.as_deref(), file)
     }
 
     pub(crate) fn open(&self, purpose: Purpose) -> Done<Store> {

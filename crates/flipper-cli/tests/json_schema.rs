@@ -88,6 +88,8 @@ fn all_commands() {
         ("doctor", "doctor --snapshot nowhere"),
         ("doctor", "doctor --store redis://127.0.0.1:1"),
         ("doctor", "doctor --store sqlite:nowhere.db"),
+        ("token", "token create ci --role write --prefix pay. --expires 90d"),
+        ("tokens", "token list"),
         ("version", "version"),
         ("change", "condition clear A"),
         ("change", "destroy C --yes"),

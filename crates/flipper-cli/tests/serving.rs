@@ -156,7 +156,7 @@ fn serve_over_consul() {
 
 fn ask(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
@@ -169,7 +169,7 @@ fn start_server(home: &Path, store: &str, more: &[&str]) -> (Running, String, St
 
 fn serve(home: &Path, store: &str, more: &[&str]) -> Command {
     let mut serve = flipper(home, store);
-    serve.args(["serve", "--thrift", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(more);
+    serve.args(["serve", "--thrift", "127.0.0.1:0", "--http", "127.0.0.1:0", "--drain", "0s"]).args(more);
     serve
 }
 

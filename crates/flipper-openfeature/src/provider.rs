@@ -1,3 +1,4 @@
+use flipper::__openfeature::split;
 use flipper::json::Json;
 use flipper::store::Health;
 use flipper::{ErrorKind, FeatureFlagClient, Scope};
@@ -64,11 +65,8 @@ impl FlipperProvider {
         context: &EvaluationContext,
         convert: impl FnOnce(&Json) -> Result<T, String>,
     ) -> EvaluationResult<ResolutionDetails<T>> {
-        // No flag's name has a slash.
-        let (name, path) = match flag_key.split_once('/') {
-            Some((name, path)) => (name, Some(path)),
-            None => (flag_key, key_of_whole),
-        };
+        let (name, path) = split(flag_key, |name| self.features.exists(name));
+        let path = path.or(key_of_whole);
         let (scope, resolved) = self.resolve(name, context)?;
         if !resolved.enabled {
             let message = format!("flag {name:?} is off: {}", resolved.explanation);

@@ -1,8 +1,8 @@
-use flipper::context::Attributes;
-use flipper::evaluation::{Evaluation, Reason};
+use flipper::__openfeature::{Failure, Standard, reason};
+use flipper::Scope;
+use flipper::evaluation::Evaluation;
 use flipper::json::Json;
 use flipper::store::Health;
-use flipper::{Condition, Context, Scope};
 use open_feature::provider::ResolutionDetails;
 use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue};
 
@@ -29,45 +29,22 @@ impl Resolved {
 pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
     let evaluation = scope.evaluate(name);
     let explanation = evaluation.reason.to_string();
-    let reason = match &evaluation.reason {
-        Reason::NoSuchFlag => return Err(not_found(scope, name)),
-        Reason::Corrupt => Err(EvaluationErrorCode::ParseError),
-        // Not an attribute of the context: the variable is the percentage, which should be a number.
-        Reason::TypeMismatch { variable, .. } if !has(scope.context(), variable) => {
-            Err(EvaluationErrorCode::ParseError)
-        }
-        Reason::TypeMismatch { .. } => Err(EvaluationErrorCode::InvalidContext),
-        Reason::NoBucketAttribute { .. } if !evaluation.is_enabled => Err(EvaluationErrorCode::TargetingKeyMissing),
-        Reason::Disabled => Ok(EvaluationReason::Disabled),
-        // All conditions were skipped.
-        Reason::Enabled | Reason::ConditionsMet if is_untargeted(scope, name, &evaluation) => {
-            Ok(EvaluationReason::Default)
-        }
-        Reason::Enabled => Ok(EvaluationReason::Static),
-        Reason::ConditionsMet
-        | Reason::ConditionFailed { .. }
-        | Reason::NotGiven { .. }
-        | Reason::Denied { .. }
-        | Reason::CustomBucketer { .. } => Ok(EvaluationReason::TargetingMatch),
-        Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => Ok(EvaluationReason::Split),
-        // OpenFeature has no such reason.
-        other => Ok(EvaluationReason::Other(other.code().to_ascii_uppercase())),
+    let record = scope.record(name).ok();
+    let reason = match reason(&evaluation, record.as_deref(), scope.context()) {
+        Ok(Standard::Disabled) => Ok(EvaluationReason::Disabled),
+        Ok(Standard::Default) => Ok(EvaluationReason::Default),
+        Ok(Standard::Static) => Ok(EvaluationReason::Static),
+        Ok(Standard::TargetingMatch) => Ok(EvaluationReason::TargetingMatch),
+        Ok(Standard::Split) => Ok(EvaluationReason::Split),
+        Ok(Standard::Other) => Ok(EvaluationReason::Other(evaluation.reason.code().to_ascii_uppercase())),
+        Err(Failure::NotFound) => return Err(not_found(scope, name)),
+        Err(Failure::Unreadable) => Err(EvaluationErrorCode::ParseError),
+        Err(Failure::InvalidContext) => Err(EvaluationErrorCode::InvalidContext),
+        Err(Failure::TargetingKeyMissing) => Err(EvaluationErrorCode::TargetingKeyMissing),
     };
     let reason = reason.map_err(|code| error(code, format!("flag {name:?}: {explanation}")))?;
     let metadata = metadata(scope, name, &evaluation, &explanation);
     Ok(Resolved { enabled: evaluation.is_enabled, explanation, reason, metadata })
-}
-
-/// Whether the flag has conditions, all on attributes that the context lacks.
-fn is_untargeted(scope: &Scope, name: &str, evaluation: &Evaluation) -> bool {
-    let Ok(record) = scope.record(name) else { return false };
-    let conditions = record.conditions().iter().chain(record.deny_conditions());
-    let mut variables = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).peekable();
-    variables.peek().is_some() && variables.all(|variable| evaluation.not_given.iter().any(|name| name == variable))
-}
-
-fn has(context: &Context, attribute: &str) -> bool {
-    (0..context.len()).any(|index| context.attribute(index).0 == attribute)
 }
 
 fn not_found(scope: &Scope, name: &str) -> open_feature::EvaluationError {

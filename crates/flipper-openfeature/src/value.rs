@@ -2,7 +2,7 @@ use flipper::json::Json;
 use open_feature::{StructValue, Value};
 
 pub(crate) fn at<'a>(data: &'a Json, path: &str) -> Result<&'a Json, String> {
-    path.split('/').try_fold(data, Json::get).ok_or_else(|| format!("the client data have nothing under {path:?}"))
+    flipper::__openfeature::at(data, path).ok_or_else(|| format!("the client data have nothing under {path:?}"))
 }
 
 pub(crate) fn int(value: &Json) -> Result<i64, String> {

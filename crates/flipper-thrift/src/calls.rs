@@ -203,7 +203,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
             server: Some(hub.id.clone()),
             store,
             lost,
-            confirmed_ms_ago: Some(confirmed_ms_ago),
+            confirmed_ms_ago: i64::try_from(confirmed_ms_ago).ok(),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             clock_ms: i64::try_from(clock).ok(),
         })

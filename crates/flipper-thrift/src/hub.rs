@@ -1,18 +1,15 @@
 //! One watch of the store for all clients that wait in `Watch`.
 
-mod doubt;
-mod state;
-
 use std::panic::AssertUnwindSafe;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use flipper::__feed::{Answer, State, random};
+use flipper::__thrift as convert;
 use flipper::store::WatchEvent;
 use flipper::{Error, ErrorKind, FeatureFlagStore, Result};
 use flipper_thrift_protocol::feature_flag_store::WatchResult;
 use futures_util::{FutureExt, StreamExt};
-
-use self::state::{Answer, State, random};
 
 /// Clients further behind read all flags.
 const KEPT: usize = 4096;
@@ -68,7 +65,10 @@ impl Hub {
         let mut state = self.lock();
         loop {
             match state.answer(cursor, came, deadline, Instant::now()) {
-                Answer::Now(result) => return Ok(WatchResult { server: Some(self.id.clone()), ..*result }),
+                Answer::Now(mut delta) => {
+                    delta.server = Some(self.id.clone());
+                    return Ok(convert::to_result(*delta));
+                }
                 Answer::Unavailable(reason) => return Err(Error::new(ErrorKind::Unavailable).with_message(reason)),
                 Answer::Later(until) => {
                     let left = until.saturating_duration_since(Instant::now());
@@ -78,18 +78,17 @@ impl Hub {
         }
     }
 
-    /// Identity of the store, reason of a doubt, age of the last confirmation.
-    pub(crate) fn describe(&self) -> (Option<String>, Option<String>, i64) {
-        let (state, now) = (self.lock(), Instant::now());
-        (state.store.clone(), state.doubt.reason(now), state.doubt.confirmed_ms_ago(now))
+    /// Identity of the store, reason of a doubt, milliseconds since the last confirmation.
+    pub(crate) fn describe(&self) -> (Option<String>, Option<String>, u64) {
+        self.lock().describe(Instant::now())
     }
 
     pub(crate) fn set_store(&self, store: String) {
-        self.lock().store.get_or_insert(store);
+        self.lock().set_store(store);
     }
 
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.lock().close();
         self.changed.notify_all();
     }
 

@@ -23,7 +23,11 @@ mod hub;
 mod options;
 mod server;
 mod service;
+mod socket;
+mod stream;
 mod strings;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use options::ServerOptions;
 pub use server::Server;

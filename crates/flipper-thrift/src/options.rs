@@ -22,6 +22,8 @@ pub struct ServerOptions {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) keepalive: Duration,
     pub(crate) limits: Limits,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsConfig>,
 }
 
 impl Default for ServerOptions {
@@ -38,6 +40,8 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(60),
             limits: Limits { message: 4 << 20, string: 2 << 20, container: 100_000 },
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -54,6 +58,15 @@ impl ServerOptions {
     #[must_use]
     pub fn allow_remote(mut self, allow: bool) -> Self {
         self.allow_remote = allow;
+        self
+    }
+
+    /// Encrypts all connections; the function returns what the next connection uses, so that certificates can be replaced. A configuration
+    /// that verifies clients' certificates decides who may connect: the protocol has no passwords.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: impl Fn() -> std::sync::Arc<rustls::ServerConfig> + Send + Sync + 'static) -> Self {
+        self.tls = Some(crate::tls::TlsConfig::new(config));
         self
     }
 

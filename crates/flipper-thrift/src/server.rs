@@ -75,7 +75,15 @@ impl Server {
         store: impl FeatureFlagStore,
         options: ServerOptions,
     ) -> Result<Self> {
-        let listener = listen(address, &options)?;
+        Self::on(listen(address, &options)?, store, options)
+    }
+
+    /// Serves the flags on this listener, such as one that systemd passed in. Other machines may reach it: the caller decides.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if its address is unknown, or the system has no more threads.
+    pub fn on(listener: TcpListener, store: impl FeatureFlagStore, options: ServerOptions) -> Result<Self> {
         let address = listener.local_addr().map_err(|error| failed("address cannot be listened on", error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

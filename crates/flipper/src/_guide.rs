@@ -24,6 +24,7 @@ page!(using_flags: "using-flags.md" if any(not(doctest), feature = "macros"));
 // Other crates test their examples.
 page!(cli: "cli.md" if not(doctest));
 page!(in_application: "in-application.md" if not(doctest));
+page!(ofrep: "ofrep.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));
 
 // Without examples.

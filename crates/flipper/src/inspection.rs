@@ -32,6 +32,7 @@ impl Check {
 
     #[cfg(any(
         feature = "consul",
+        feature = "http",
         feature = "postgres",
         feature = "redis",
         feature = "s3",

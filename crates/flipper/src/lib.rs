@@ -28,6 +28,7 @@
 //! | [`ConsulFeatureFlagStore`] | `consul` | in Consul's key-value store |
 //! | [`PostgresFeatureFlagStore`] | `postgres` | in a table of PostgreSQL, beside the rest of your data |
 //! | [`RedisFeatureFlagStore`] | `redis` | in Redis: a server, a cluster, or behind Sentinels |
+//! | [`HttpFeatureFlagStore`] | `http` | behind an HTTP server: `flipper-server`, which `flipper serve` runs |
 //! | [`S3FeatureFlagStore`] | `s3` | in a bucket of S3, or of a server with its interface |
 //! | [`ThriftRpcFeatureFlagStore`] | `thrift` | behind a Thrift service: `flipper-thrift`'s server, or one of your own |
 //! | [`MirroredFeatureFlagStore`] | | in another store, and all of them in memory |
@@ -43,7 +44,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `sqlite`, `consul`, `postgres`, `redis`, `s3`, `thrift` | the stores above |
+//! | `sqlite`, `consul`, `postgres`, `redis`, `s3`, `http`, `thrift` | the stores above |
 //! | `macros` | [`#[flipper::is_enabled]`](macro@is_enabled), a flag around a function, and [`flags!`], typed flags |
 //! | `tower` | [`tower`]: a scope for each request and gates, as layers for axum and other services |
 //! | `axum` | the scope as an axum extractor; `tower` with it |
@@ -62,16 +63,15 @@
 //! # Guides
 //!
 //! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
-//! [who gets a feature](_guide::evaluation) · [flags over Thrift](_guide::thrift) · [a store of your own](_guide::custom_store) ·
-//! [the command](_guide::cli) · benchmarks of [checks](_guide::benchmarks), [evaluation](_guide::benchmarks_evaluation),
-//! [Redis](_guide::benchmarks_redis) and [Consul](_guide::benchmarks_consul)
+//! [who gets a feature](_guide::evaluation) · [flags over Thrift](_guide::thrift) · [flags for OpenFeature's SDKs](_guide::ofrep) ·
+//! [a store of your own](_guide::custom_store) · [the command](_guide::cli) · benchmarks of [checks](_guide::benchmarks),
+//! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis) and [Consul](_guide::benchmarks_consul)
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Decisions of the Thrift server that the model of the chain includes.
-#[cfg(all(test, feature = "thrift"))]
-extern crate self as flipper;
-
+#[doc(hidden)]
+#[path = "openfeature.rs"]
+pub mod __openfeature;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "macro_support.rs"]
@@ -90,6 +90,7 @@ pub mod context;
 mod error;
 pub mod evaluation;
 pub mod events;
+mod feed;
 mod guard;
 mod identity;
 mod inspection;
@@ -123,8 +124,12 @@ pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
 pub use record::FlagRecord;
+#[doc(hidden)]
+pub use record::exchange as __exchange;
 pub use scope::{FlagName, Scope};
 pub use store::FeatureFlagStore;
+#[cfg(feature = "http")]
+pub use stores::HttpFeatureFlagStore;
 pub use stores::MemoryFeatureFlagStore;
 #[cfg(feature = "postgres")]
 pub use stores::PostgresFeatureFlagStore;
@@ -143,6 +148,15 @@ pub use wrappers::{
     CachedFeatureFlagStore, MirrorBuilder, MirroredFeatureFlagStore, ReplicaStatus, ReplicatedBuilder,
     ReplicatedFeatureFlagStore,
 };
+
+/// What the servers share.
+#[doc(hidden)]
+pub mod __feed {
+    pub use crate::feed::wire;
+    pub use crate::feed::{
+        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, random, with_times,
+    };
+}
 
 #[cfg(feature = "thrift")]
 #[doc(hidden)]

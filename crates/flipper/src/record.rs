@@ -1,7 +1,9 @@
 //! A flag as it is stored.
 
+pub mod exchange;
 mod limits;
 mod read;
+mod scan;
 
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
@@ -175,6 +177,16 @@ impl FlagRecord {
     /// Replaces the deny conditions.
     pub fn set_deny_conditions(&mut self, conditions: Vec<Condition>) {
         self.deny_conditions = conditions;
+    }
+
+    /// Refuses percentages outside 0 to 1.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`.
+    #[doc(hidden)]
+    pub fn validate_shares(&self) -> Result<()> {
+        self.bucketer().percentage().map_or(Ok(()), |percentage| percentage.check())
     }
 
     /// Whether a condition fails on an attribute that the check lacks, rather than being ignored. Python ignores this field, and drops it

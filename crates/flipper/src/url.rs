@@ -10,12 +10,13 @@ use crate::wrappers::ReplicatedFeatureFlagStore;
 /// | URL | store | feature |
 /// |---|---|---|
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
+/// | `http://TOKEN@HOST:PORT/PATH`, `https://…` | `HttpFeatureFlagStore` | `http` |
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `postgresql://HOST/DATABASE?table=TABLE`, `postgres://…` | `PostgresFeatureFlagStore`, with the variables `PG*` and the password file | `postgres` |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |
 /// | `replicated:URL\|URL` | [`ReplicatedFeatureFlagStore`]: the primary, then its replicas, each a URL of this table | |
 /// | `s3://BUCKET/PREFIX?region=REGION&endpoint=URL` | `S3FeatureFlagStore`, with the credentials of the environment | `s3` |
-/// | `thrift://HOST:PORT?transport=framed&protocol=compact` | `ThriftRpcFeatureFlagStore` | `thrift` |
+/// | `thrift://HOST:PORT?transport=framed&protocol=compact`, `thrifts://…?ca=FILE` | `ThriftRpcFeatureFlagStore` | `thrift`, with TLS `thrift-tls` |
 /// | `sqlite:PATH` | `SqliteFeatureFlagStore`; a relative or absolute path, as it stands | `sqlite` |
 ///
 /// A client can be a `static`:
@@ -53,6 +54,8 @@ fn open_kind(kind: &StoreKind, url: &str) -> Result<Arc<dyn FeatureFlagStore>> {
         ("", _) => Err(Error::invalid_input("`memory:` takes nothing after the colon")),
         #[cfg(feature = "consul")]
         ("consul", _) => Ok(Arc::new(crate::stores::ConsulFeatureFlagStore::from_url(url)?)),
+        #[cfg(feature = "http")]
+        ("http", _) => Ok(Arc::new(crate::stores::HttpFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "postgres")]
         ("postgres", _) => Ok(Arc::new(crate::stores::PostgresFeatureFlagStore::from_url(url)?)),
         #[cfg(feature = "redis")]

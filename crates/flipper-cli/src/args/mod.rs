@@ -1,8 +1,10 @@
 mod flags;
 mod moving;
 mod postgres;
+mod serve;
 mod serving;
 mod targeting;
+mod tokens;
 
 use std::ffi::OsString;
 
@@ -13,8 +15,10 @@ pub(crate) use flags::{
 };
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use postgres::Postgres;
-pub(crate) use serving::{Completions, Doctor, LogFormat, Man, Serve};
+pub(crate) use serve::{LogFormat, Serve};
+pub(crate) use serving::{Completions, Doctor, Man};
 pub(crate) use targeting::{Bucketer, Check, Condition, ConditionAdd, ConditionClear, ConditionList};
+pub(crate) use tokens::{File as TokensFile, Token, TokenCreate, TokenList, TokenRevoke};
 
 fn after_help() -> String {
     let forms = crate::store::forms().replacen('a', "A", 1);
@@ -102,8 +106,11 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Lists flags that have long been fully on or off
     Stale(Stale),
-    /// Serves the store's flags over Thrift, with health and metrics over HTTP
-    Serve(Serve),
+    /// Serves the store's flags over HTTP and Thrift
+    Serve(Box<Serve>),
+    /// Makes, lists and revokes tokens for `serve --tokens`
+    #[command(subcommand)]
+    Token(Token),
     /// Shows which store is used, why, and whether it answers
     Stores,
     /// Examines the store: connection, rights, how changes arrive, unreadable flags

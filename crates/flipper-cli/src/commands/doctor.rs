@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use anstyle::Style;
 use flipper::ErrorKind;
 use flipper::json::Object;
-use flipper::store::{Check, Finding};
+use flipper::store::{Check, Finding, Identity};
 use tokio::time::timeout;
 
 use crate::args::Doctor;
 use crate::failure::{Code, Done, look_at};
 use crate::output::{NOTE, OFF, ON, Output, object, or_null, styled};
 use crate::session::Session;
-use crate::store::{Purpose, Store};
+use crate::store::{Choice, Location, Purpose, Store};
 use crate::text::{count, path_text, plain, quoted, some, thousands};
 
 /// Limit for one answer of the store.
@@ -24,22 +24,30 @@ const CALLS: usize = 3;
 
 pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
     let choice = session.choice()?;
-    let mut identity = None;
-    let mut checks = match Store::open(&choice.location, Purpose::Existing) {
-        Ok(store) => {
-            identity = Some(store.inner.identity());
-            examine(&store).await
-        }
-        Err(failure) if failure.code == Code::Usage => return Err(failure),
-        Err(failure) => vec![Check::new("reachable", Finding::Fault, failure.to_string())],
-    };
+    let (identity, mut checks) = examine_at(&choice.location).await?;
     checks.extend(args.snapshot.as_deref().map(snapshot));
+    report(session, &choice, identity.as_ref(), &checks)
+}
+
+pub(super) async fn examine_at(location: &Location) -> Done<(Option<Identity>, Vec<Check>)> {
+    match Store::open(location, Purpose::Existing) {
+        Ok(store) => {
+            let identity = store.inner.identity();
+            Ok((Some(identity), examine(&store).await))
+        }
+        Err(failure) if failure.code == Code::Usage => Err(failure),
+        Err(failure) => Ok((None, vec![Check::new("reachable", Finding::Fault, failure.to_string())])),
+    }
+}
+
+/// Prints the checks. The exit code is that of the worst finding.
+pub(super) fn report(session: &mut Session, choice: &Choice, identity: Option<&Identity>, checks: &[Check]) -> Done {
     let out = &mut session.out;
     if out.json() {
-        out.value(findings(choice.to_json(identity.as_ref()), &checks))?;
+        out.value(findings(choice.to_json(identity), checks))?;
     } else {
-        choice.lines(identity.as_ref()).into_iter().try_for_each(|line| out.line(line))?;
-        show(out, &checks)?;
+        choice.lines(identity).into_iter().try_for_each(|line| out.line(line))?;
+        show(out, checks)?;
         let number = |finding| checks.iter().filter(|check| check.finding == finding).count();
         match (number(Finding::Fault), number(Finding::Problem)) {
             (0, 0) => out.message("all is fine"),
@@ -49,7 +57,7 @@ pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
             }
         }
     }
-    end_with(session, &checks);
+    end_with(session, checks);
     Ok(())
 }
 
@@ -147,7 +155,7 @@ async fn round_trip(store: &Store) -> Check {
     }
 }
 
-fn snapshot(path: &Path) -> Check {
+pub(super) fn snapshot(path: &Path) -> Check {
     let shown = path_text(path);
     let check = |finding, text: String| Check::new("snapshot", finding, format!("{shown}: {text}"));
     match fs::metadata(path) {

@@ -19,6 +19,7 @@ mod stale;
 mod stores;
 mod switch;
 mod sync;
+mod token;
 mod version;
 mod watch;
 
@@ -50,6 +51,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::Diff(args) => diff::run(session, &args).await,
         Command::Stale(args) => stale::run(session, &args).await,
         Command::Serve(args) => serve::run(session, &args).await,
+        Command::Token(args) => token::run(session, &args),
         Command::Stores => stores::run(session).await,
         Command::Doctor(args) => doctor::run(session, &args).await,
         Command::Postgres(args) => postgres::run(session, &args).await,

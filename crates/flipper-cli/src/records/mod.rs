@@ -1,18 +1,13 @@
-mod scan;
-
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
+pub(crate) use flipper::__exchange::named;
+use flipper::__exchange::{self as exchange, Place};
 use flipper::FlagRecord;
-use flipper::json::Json;
 use futures_util::StreamExt;
 
-use self::scan::{Place, items};
-use crate::diff::json;
 use crate::failure::{Done, Failure, message_of};
 use crate::follow::State;
 use crate::store::Store;
@@ -75,59 +70,13 @@ impl Records {
         let shown = if path.as_os_str() == STDIN { "standard input".to_owned() } else { path_text(path) };
         let refuse = |what: String| Failure::usage(format!("{shown}: {what}")).hint("nothing was imported");
         let text = read(path).map_err(|what| refuse(what).hint("is it the right file?"))?;
-        let items = items(&text).map_err(|wrong| refuse(wrong.at(&text)))?;
-        let mut records = Self { text, items: Vec::with_capacity(items.len()), unreadable: Vec::new() };
-        let mut lines: HashMap<String, usize> = HashMap::with_capacity(items.len());
-        let mut problems = Vec::new();
-        let mut place = Place::default();
-        for range in items {
-            let (line, column) = place.of(&records.text, range.start);
-            let name = match records.parse(&range, line, column) {
-                Ok(record) => record.name().to_owned(),
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
-            if let Some(first) = lines.insert(name.clone(), line) {
-                let name = quoted(&name);
-                problems.push(format!("flag {name} occurs twice, in line {first} and in line {line} column {column}"));
-                continue;
-            }
-            records.items.push((name, range));
-        }
-        match &problems[..] {
-            [] => {}
-            [problem] => return Err(refuse(problem.clone())),
-            _ => {
-                let shown = problems.iter().take(MOST_PROBLEMS).map(|problem| format!("  {problem}"));
-                let more = problems.len().saturating_sub(MOST_PROBLEMS);
-                let more = (more > 0).then(|| format!("  and {} more", thousands(more)));
-                let lines = shown.chain(more).collect::<Vec<_>>().join("\n");
-                return Err(refuse(format!("{} problems", thousands(problems.len()))).details(lines));
-            }
-        }
+        let items = match exchange::read(&text, quoted, message_of) {
+            Ok(items) => items,
+            Err(problems) => return Err(refused(refuse, &problems)),
+        };
+        let mut records = Self { text, items, unreadable: Vec::new() };
         records.sort();
         Ok(records)
-    }
-
-    fn parse(&self, range: &Range<usize>, line: usize, column: usize) -> Result<FlagRecord, String> {
-        let text = &self.text[range.clone()];
-        let record = FlagRecord::from_json(text).map_err(|error| {
-            // Padded so that the error's line and column are those in the file.
-            let padded = format!("{}{}{text}", "\n".repeat(line - 1), " ".repeat(column - 1));
-            match Json::parse(&padded) {
-                Err(error) => message_of(&error),
-                Ok(_) => format!("no flag at line {line} column {column}: {}", message_of(&error)),
-            }
-        })?;
-        // An export must be importable, and may hold names and sizes that we would not create.
-        if let Err(error) = record.validate()
-            && FlagRecord::from_json(record.to_json()).is_err()
-        {
-            return Err(format!("flag at line {line} column {column}: {}", message_of(&error)));
-        }
-        Ok(record)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -187,16 +136,15 @@ fn read(path: &Path) -> Result<String, String> {
     })
 }
 
-/// The flag under this name. The store's key is its name, whatever the record says.
-pub(crate) fn named<'a>(record: &'a FlagRecord, name: &str) -> Cow<'a, FlagRecord> {
-    if record.name() == name {
-        return Cow::Borrowed(record);
+fn refused(refuse: impl Fn(String) -> Failure, problems: &[String]) -> Failure {
+    if let [problem] = problems {
+        return refuse(problem.clone());
     }
-    let mut renamed = json(record);
-    if let Json::Object(object) = &mut renamed {
-        object.insert("feature_name", name);
-    }
-    FlagRecord::from_json(renamed.to_string()).map_or(Cow::Borrowed(record), Cow::Owned)
+    let shown = problems.iter().take(MOST_PROBLEMS).map(|problem| format!("  {problem}"));
+    let more = problems.len().saturating_sub(MOST_PROBLEMS);
+    let more = (more > 0).then(|| format!("  and {} more", thousands(more)));
+    let lines = shown.chain(more).collect::<Vec<_>>().join("\n");
+    refuse(format!("{} problems", thousands(problems.len()))).details(lines)
 }
 
 #[cfg(test)]

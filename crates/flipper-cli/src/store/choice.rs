@@ -24,17 +24,17 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    pub(crate) fn make(option: Option<&OsStr>) -> Done<Self> {
+    /// `file`: a config file of the command that names a store.
+    pub(crate) fn make(option: Option<&OsStr>, file: Option<(&str, &Path)>) -> Done<Self> {
         let (location, origin, chosen_by) = if let Some(url) = option {
             (Location::parse(url)?, "option", "the option --store".to_owned())
         } else if let Some(url) = env::var_os(VARIABLE).filter(|url| !url.is_empty()) {
             let location = Location::parse(&url).map_err(|failure| failure.hint_before(&format!("look at {VARIABLE}")));
             (location?, "variable", format!("the variable {VARIABLE}"))
+        } else if let Some((store, path)) = file {
+            of_file(store, path)?
         } else if let Some(found) = config::find()? {
-            let (path, folder) = (path_text(&found.path), found.path.parent().unwrap_or(Path::new("")));
-            let location = Location::relative_to(found.store.as_ref(), folder)
-                .map_err(|failure| failure.hint_before(&format!("look at {path}")));
-            (location?, "config", path)
+            of_file(&found.store, &found.path)?
         } else if let Some(data) = config::xdg("XDG_DATA_HOME", ".local/share") {
             let path = data.join("flipper").join("flags.db");
             (Location::file(path), DEFAULT, "default, since nothing names one".to_owned())
@@ -64,6 +64,13 @@ impl Choice {
     pub(crate) fn is_default(&self) -> bool {
         self.origin == DEFAULT
     }
+}
+
+fn of_file(store: &str, file: &Path) -> Done<(Location, &'static str, String)> {
+    let (shown, folder) = (path_text(file), file.parent().unwrap_or(Path::new("")));
+    let location = Location::relative_to(store.as_ref(), folder);
+    let location = location.map_err(|failure| failure.hint_before(&format!("look at {shown}")))?;
+    Ok((location, "config", shown))
 }
 
 /// The first column of these lines.

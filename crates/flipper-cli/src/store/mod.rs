@@ -5,5 +5,6 @@ mod open;
 mod shown;
 
 pub(crate) use choice::{Choice, label};
+pub(crate) use config::xdg;
 pub(crate) use location::{Kind, Location, forms, without_secrets};
 pub(crate) use open::{Purpose, Store};

@@ -38,6 +38,10 @@ list! {
         Served = "served",
         /// Two servers in a row.
         Twice = "served-twice",
+        /// A mirror over an HTTP server over a mirror.
+        Http = "http",
+        /// Two HTTP servers in a row.
+        HttpTwice = "http-twice",
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flipper::{CachedFeatureFlagStore, MirroredFeatureFlagStore, ThriftRpcFeatureFlagStore};
+use flipper::{CachedFeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, ThriftRpcFeatureFlagStore};
+use flipper_server::{App, HttpOptions, HttpServer};
 use flipper_thrift::Server;
 
 use crate::backends::{Backend, Kind, Local, serve};
@@ -14,6 +15,8 @@ use crate::watcher::View;
 pub(crate) const EXPIRATION: Duration = Duration::from_millis(200);
 /// Longest silence of a Thrift watch before its flags are stale.
 const THRIFT: Duration = Duration::from_secs(10);
+/// Of a stream of changes over HTTP.
+const HTTP: Duration = Duration::from_secs(4);
 
 pub(crate) struct Attached {
     pub(crate) view: View,
@@ -45,9 +48,20 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
             }
             (Arc::new(mirror.clone()), Some(mirror))
         }
+        Layer::Http | Layer::HttpTwice => {
+            let mut mirror = backend.mirror();
+            for _ in 0..if layer == Layer::Http { 1 } else { 2 } {
+                let (server, url) = serve_http(mirror);
+                servers.push(server);
+                mirror = Arc::new(MirroredFeatureFlagStore::new(HttpFeatureFlagStore::from_url(&url).unwrap()));
+                last = Some(url);
+            }
+            (Arc::new(mirror.clone()), Some(mirror))
+        }
     };
+    let is_mirror = !matches!(layer, Layer::Bare | Layer::Cache);
     let store_keeps = backend.scene.store != Store::Memory;
-    let keeps = store_keeps && matches!(layer, Layer::Mirror | Layer::Served | Layer::Twice);
+    let keeps = store_keeps && is_mirror;
     let view = View { layer, store, local, keeps, live_for: live_for(backend, layer), bound: bound(backend, layer) };
     Attached { view, url: last, _servers: servers }
 }
@@ -62,6 +76,27 @@ fn first_server(backend: &Backend) -> (Box<dyn Send>, String) {
     }
     let (server, url): (Running, _) = serve(backend.command(&backend.url()), "127.0.0.1:0");
     (Box::new(server), url)
+}
+
+/// In this process, with a runtime of its own.
+fn serve_http(store: Local) -> (Box<dyn Send>, String) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = HttpServer::start(vec![listener], App::new(store), HttpOptions::default());
+    let server = runtime.block_on(server).unwrap();
+    let url = format!("http://{}", server.local_addrs()[0]);
+    (Box::new((server, Background(Some(runtime)))), url)
+}
+
+/// A runtime that may be dropped within another.
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// The greatest age of a live state: see "What is announced" in DESIGN.md.
@@ -83,6 +118,8 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
         Layer::Bare | Layer::Mirror | Layer::Cache => store,
         Layer::Served => store + THRIFT,
         Layer::Twice => store + THRIFT * 2,
+        Layer::Http => store + HTTP,
+        Layer::HttpTwice => store + HTTP * 2,
     }
 }
 

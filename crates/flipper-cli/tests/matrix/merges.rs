@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flipper::json::{Json, Object};
-use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, ThriftRpcFeatureFlagStore};
+use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord};
 
 use crate::backends::{Backend, futures_executor};
 use crate::cells::{Layer, Scene};
@@ -26,7 +26,7 @@ fn add(scene: Scene, backend: &Backend, layer: Layer, each: u64) -> Report {
     let threads: Vec<_> = (0..WRITERS)
         .map(|_| {
             let store: Arc<dyn FeatureFlagStore> = match (&attached.url, layer) {
-                (Some(url), _) => Arc::new(ThriftRpcFeatureFlagStore::from_url(url).unwrap()),
+                (Some(url), _) => flipper::open(url).unwrap(),
                 (None, Layer::Mirror) => Arc::new(backend.mirror()),
                 (None, _) => backend.direct(),
             };

@@ -55,6 +55,11 @@ impl Running {
         }
     }
 
+    /// What it has printed, as far as it was read.
+    pub(crate) fn seen(&self) -> &[String] {
+        &self.seen
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

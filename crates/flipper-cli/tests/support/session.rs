@@ -120,6 +120,8 @@ impl Place {
             // A file's device and inode.
             (r"\([0-9a-f]+:[0-9a-f]+\)", "(fe00:98c09b)"),
             (r"\b\d+ y\b", "50 y"),
+            (r"\bflp_[0-9a-f]{72}\b", "flp_5f0c…"),
+            (r"\bt[0-9a-f]{8}\b", "t5e1f09ab"),
         ] {
             text = Regex::new(pattern).unwrap().replace_all(&text, shown).into_owned();
         }

@@ -1,6 +1,6 @@
 //! Python programs, and futures without a runtime.
 
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test program uses a part")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

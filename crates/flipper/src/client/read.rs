@@ -128,6 +128,24 @@ impl<M> FeatureFlagClient<M> {
         self.evaluate_or(name, context, false)
     }
 
+    /// The check with its reason, without scores, and the flag that it read.
+    #[doc(hidden)]
+    pub fn explain(&self, name: &str, context: &(impl Attributes + ?Sized)) -> (Evaluation, Option<Arc<FlagRecord>>)
+    where
+        M: Checks,
+    {
+        let entry = self.table().slot(name).map(|slot| slot.entry());
+        let state = entry.as_ref().and_then(|entry| entry.as_deref()).map(|entry| &entry.state);
+        let record = if let Some(State::Present { record, .. }) = state { Some(record.clone()) } else { None };
+        let evaluation = match (self.overridden(name), state) {
+            (Some(answer), _) => Evaluation::of(answer, Reason::Overridden),
+            (None, Some(State::Present { plan, .. })) => plan.explain(name, context, &self.core.environment),
+            (None, Some(State::Corrupt(_))) => Evaluation::of(false, Reason::Corrupt),
+            (None, Some(State::Absent) | None) => Evaluation::of(false, Reason::NoSuchFlag),
+        };
+        (evaluation, record)
+    }
+
     pub(crate) fn evaluate_or(&self, name: &str, context: &(impl Attributes + ?Sized), default: bool) -> Evaluation
     where
         M: Checks,

@@ -175,12 +175,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// `Conflict`, `InvalidName`, `Vetoed`, and the store's.
     pub async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        let verb = match when {
-            Precondition::Unchanged(_) => Verb::Update,
-            Precondition::Absent | Precondition::Any => {
-                Verb::Create { is_enabled: record.is_enabled(), client_data: Some(record.client_data().clone()) }
-            }
-        };
+        let verb = verb_of_put(record, &when);
         validate_name(record.name())?;
         let core = &*self.core;
         self.announce(record.name(), verb, async {
@@ -188,6 +183,34 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             core.store.put(record, when).await
         })
         .await
+    }
+
+    /// Many records, with a result for each, as [`put`](Self::put) and [`FeatureFlagStore::put_all`].
+    ///
+    /// # Errors
+    ///
+    /// Each as [`put`](Self::put).
+    pub async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let core = &*self.core;
+        let event = |record: &FlagRecord| WriteEvent::new(record.name(), verb_of_put(record, &when));
+        let events: Vec<_> = records.iter().map(event).collect();
+        let refused: Vec<_> = events.iter().map(|event| core.subscribers.pre(event).err()).collect();
+        let kept: Vec<_> =
+            records.iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|it| it.0.clone()).collect();
+        kept.iter().for_each(|record| warn_of_python(&*core.store, record));
+        let mut written = core.store.put_all(&kept, when).await.into_iter();
+        let results = events.iter().zip(refused).map(|(event, refused)| {
+            let name = event.name();
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
+            let missing = || Err(Error::unavailable("the store returned no result"));
+            let version = written.next().unwrap_or_else(missing);
+            let version = version.map_err(|error| error.with_flag(name).with_store(&core.store))?;
+            core.subscribers.post(event);
+            Ok(version)
+        });
+        results.collect()
     }
 
     /// Deletes the flag, even an unreadable one, under a precondition.
@@ -296,6 +319,15 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             None => self.core.store.get_cached(name).await?,
         };
         Ok(known.filter(|stored| stored.record.is_ok()))
+    }
+}
+
+fn verb_of_put(record: &FlagRecord, when: &Precondition) -> Verb {
+    match when {
+        Precondition::Unchanged(_) => Verb::Update,
+        Precondition::Absent | Precondition::Any => {
+            Verb::Create { is_enabled: record.is_enabled(), client_data: Some(record.client_data().clone()) }
+        }
     }
 }
 

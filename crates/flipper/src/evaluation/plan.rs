@@ -136,6 +136,20 @@ impl Plan {
         Evaluation { is_enabled: verdict.enabled(), reason: verdict.reason(score), not_given, bucket }
     }
 
+    /// As [`evaluate`](Self::evaluate), without scores and attributes that are not given.
+    pub(crate) fn explain<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> Evaluation {
+        let verdict = match self.decide(flag_name, attributes, environment, || environment.clock.recent()) {
+            Verdict::ConditionsNotMet => self.first_failure(attributes),
+            verdict => verdict,
+        };
+        Evaluation::of(verdict.enabled(), verdict.reason(0.0))
+    }
+
     fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
         let conditions = self.deny_conditions.iter().chain(&self.conditions);
         let mut names: Vec<&str> = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).collect();

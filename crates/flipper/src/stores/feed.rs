@@ -1,15 +1,15 @@
 //! A watch whose events come from a task or a thread.
 
-#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3"))]
 use std::future::Future;
 use std::time::Duration;
 use std::vec;
 
 use futures_util::stream;
 use tokio::sync::mpsc::Receiver;
-#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3"))]
 use tokio::sync::mpsc::{Sender, channel};
-#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3"))]
 use tokio::task::JoinSet;
 
 use crate::background;
@@ -48,7 +48,7 @@ pub(super) fn feed(
 }
 
 /// On the flipper thread. `follow` gets the sender of its events, and whether the last event was `Lost`.
-#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "consul", feature = "http", feature = "postgres", feature = "redis", feature = "s3"))]
 pub(super) fn feed_by_task<F: Future<Output = ()> + Send + 'static>(
     store: String,
     follow: impl Fn(Sender<WatchEvent>, bool) -> F + Send + 'static,

@@ -26,7 +26,7 @@ impl StoreKind {
 }
 
 /// Every kind of store, also those that this build leaves out.
-pub const STORE_KINDS: &[StoreKind] = &[CONSUL, MEMORY, POSTGRES, REDIS, REPLICATED, S3, SQLITE, THRIFT];
+pub const STORE_KINDS: &[StoreKind] = &[CONSUL, HTTP, MEMORY, POSTGRES, REDIS, REPLICATED, S3, SQLITE, THRIFT];
 
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
@@ -34,6 +34,14 @@ pub(super) const CONSUL: StoreKind = StoreKind {
     parameters: &["base_key", "consistency", "dc", "ns", "partition", "tls", "wait"],
     secret_parameters: &[],
     feature: "consul",
+};
+
+pub(super) const HTTP: StoreKind = StoreKind {
+    schemes: &["http", "https"],
+    form: "http://[TOKEN@]HOST[:PORT][/PATH] (https: with TLS)",
+    parameters: &["ca", "cert", "key", "plain", "timeout_ms"],
+    secret_parameters: &[],
+    feature: "http",
 };
 
 const MEMORY: StoreKind =
@@ -118,9 +126,9 @@ const SQLITE: StoreKind =
     StoreKind { schemes: &["sqlite"], form: "sqlite:PATH", parameters: &[], secret_parameters: &[], feature: "sqlite" };
 
 pub(super) const THRIFT: StoreKind = StoreKind {
-    schemes: &["thrift"],
-    form: "thrift://HOST[:PORT]",
-    parameters: &["connect_timeout_ms", "max_connections", "protocol", "timeout_ms", "transport"],
+    schemes: &["thrift", "thrifts"],
+    form: "thrift://HOST[:PORT] (thrifts: with TLS)",
+    parameters: &["ca", "cert", "connect_timeout_ms", "key", "max_connections", "protocol", "timeout_ms", "transport"],
     secret_parameters: &[],
     feature: "thrift",
 };

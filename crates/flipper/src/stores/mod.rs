@@ -9,10 +9,25 @@ mod consul;
 mod date;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod event_sender;
-#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "sqlite"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "http",
+    feature = "postgres",
+    feature = "redis",
+    feature = "s3",
+    feature = "sqlite"
+))]
 mod feed;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(any(feature = "consul", feature = "http"))]
+#[cfg_attr(
+    not(all(feature = "consul", feature = "http")),
+    allow(dead_code, reason = "each kind of store uses a part of it")
+)]
+mod http_client;
 mod kinds;
-#[cfg(any(feature = "consul", feature = "postgres"))]
+#[cfg(any(feature = "consul", feature = "http", feature = "postgres"))]
 mod lenient;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -21,19 +36,37 @@ mod postgres;
 mod redis;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(any(feature = "http", feature = "thrift"))]
+mod served;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "thrift")]
 pub(crate) mod thrift;
-#[cfg(any(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "http",
+    feature = "postgres",
+    feature = "redis",
+    feature = "s3",
+    feature = "thrift"
+))]
 #[cfg_attr(
-    not(all(feature = "consul", feature = "postgres", feature = "redis", feature = "s3", feature = "thrift")),
+    not(all(
+        feature = "consul",
+        feature = "http",
+        feature = "postgres",
+        feature = "redis",
+        feature = "s3",
+        feature = "thrift"
+    )),
     allow(dead_code, reason = "each kind of store uses a part of it")
 )]
 mod url_parts;
 
 #[cfg(feature = "consul")]
 pub use consul::{ConsulClient, ConsulClientBuilder, ConsulConsistency, ConsulFeatureFlagStore};
+#[cfg(feature = "http")]
+pub use http::{HttpFeatureFlagStore, HttpStoreBuilder};
 pub use kinds::{STORE_KINDS, StoreKind};
 pub use memory::MemoryFeatureFlagStore;
 #[cfg(feature = "postgres")]

@@ -15,7 +15,7 @@ pub(crate) struct Parts {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
     has_login: bool,
-    authority: String,
+    pub(crate) authority: String,
     /// Percent-encoded, with its leading slash.
     pub(crate) path: String,
     pub(crate) parameters: Parameters,

@@ -5,6 +5,7 @@ mod slot;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -52,6 +53,7 @@ pub struct FlagTable {
     index: Index,
     writer: Mutex<Writer>,
     changes: broadcast::Sender<TableEvent>,
+    revision: AtomicU64,
 }
 
 #[derive(Default)]
@@ -65,12 +67,22 @@ impl FlagTable {
     /// A table without flags.
     #[must_use]
     pub fn new() -> Self {
-        Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(CHANGES_KEPT) }
+        Self {
+            index: Index::new(),
+            writer: Mutex::default(),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            revision: AtomicU64::new(0),
+        }
     }
 
     #[cfg(all(test, feature = "thrift"))]
     pub(crate) fn keeping(changes: usize) -> Self {
-        Self { index: Index::new(), writer: Mutex::default(), changes: broadcast::Sender::new(changes) }
+        Self {
+            index: Index::new(),
+            writer: Mutex::default(),
+            changes: broadcast::Sender::new(changes),
+            revision: AtomicU64::new(0),
+        }
     }
 
     /// The flag of this name, if there is one.
@@ -116,6 +128,7 @@ impl FlagTable {
                 slot.set(Some(Arc::new(Entry::new(version, record, true))));
             }
         }
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn make_room(&self, flags: usize) {
@@ -170,6 +183,13 @@ impl FlagTable {
         }
         warn_of_vanished(held, vanished);
         self.send(|| TableEvent::Reset);
+    }
+
+    /// Counts changes: what is made from these flags is current as long as the number that was read before is the same.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     /// The unreadable flags, by name.
@@ -294,6 +314,8 @@ impl FlagTable {
             _ => {}
         }
         tracing::debug!(flag = name, state = entry.state.describe(), way, "flag has changed");
+        // After the flag itself, before the event.
+        self.revision.fetch_add(1, Ordering::Release);
         self.send(|| TableEvent::Change(Change::of(name, entry)));
     }
 

@@ -1,5 +1,5 @@
 mod builder;
-#[cfg(all(test, feature = "thrift"))]
+#[cfg(test)]
 mod chain_model;
 mod doubt;
 mod health;

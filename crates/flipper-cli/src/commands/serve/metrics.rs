@@ -1,93 +1,68 @@
-//! `/metrics`, in the text format of Prometheus.
+//! What `/metrics` has of replicas, Thrift, tokens and certificates.
 
 use std::fmt::Write;
-use std::time::UNIX_EPOCH;
+use std::sync::Arc;
 
-use flipper::{FeatureFlagStore, ReplicaStatus};
+use flipper::ReplicaStatus;
 use flipper_thrift::Server;
 
-use super::ready::stale_for;
+use super::guard::Guard;
 use super::served::Served;
+use super::store::Replicated;
 
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
-
-pub(super) fn text(served: &Served, server: &Server) -> String {
-    let flags = served.store.table().list();
-    let enabled = flags.iter().filter(|flag| flag.record.as_ref().is_ok_and(|record| record.is_enabled())).count();
-    let corrupt = flags.iter().filter(|flag| flag.record.is_err()).count();
-    let status = served.store.status();
-    let synced =
-        status.last_sync.and_then(|sync| sync.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |sync| sync.as_secs_f64());
-
-    let mut text = String::new();
-    let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, f64)]| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in values {
-            let _ = writeln!(text, "{name}{labels} {value}");
-        }
-    };
-    let one = |value: f64| [(String::new(), value)];
-    let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
-    metric("flipper_build_info", "gauge", "The version that runs.", &[(version, 1.0)]);
-    metric("flipper_flags", "gauge", "Flags in memory.", &one(flags.len() as f64));
-    metric("flipper_flags_enabled", "gauge", "Flags in memory that are on.", &one(enabled as f64));
-    metric("flipper_flags_corrupt", "gauge", "Flags whose stored value cannot be read.", &one(corrupt as f64));
-    metric(
-        "flipper_store_live",
-        "gauge",
-        "1 while flags are live, 0 while they are stale.",
-        &one(f64::from(u8::from(status.is_live()))),
-    );
-    metric(
-        "flipper_store_last_sync_timestamp_seconds",
-        "gauge",
-        "When the store last confirmed the flags; 0 before the first time.",
-        &one(synced),
-    );
-    metric(
-        "flipper_store_stale_seconds",
-        "gauge",
-        "For how long the store has not confirmed the flags; 0 while they are current.",
-        &one(stale_for(&status).as_secs_f64()),
-    );
-    let identity = status.identity.unwrap_or_else(|| served.identity());
-    let (place, epoch) = (label(identity.place()), label(identity.epoch().unwrap_or_default()));
-    let store = format!("{{store=\"{place}\",epoch=\"{epoch}\"}}");
-    metric("flipper_store_info", "gauge", "The store of the flags, and which start of its server.", &[(store, 1.0)]);
-    let replicas = served.replicas();
-    if !replicas.is_empty() {
-        let of = |value: fn(&ReplicaStatus) -> usize| -> Vec<_> {
-            let labels = |status: &ReplicaStatus| format!("{{replica=\"{}\"}}", label(&status.store));
-            replicas.iter().map(|status| (labels(status), value(status) as f64)).collect()
+pub(super) fn of(
+    served: Arc<Served>,
+    replicated: Option<Replicated>,
+    thrift: Option<Arc<Server>>,
+    guard: Arc<Guard>,
+) -> impl Fn() -> String {
+    move || {
+        let mut text = String::new();
+        let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
+            // Writing to a string never fails.
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for (labels, value) in values {
+                let _ = writeln!(text, "{name}{labels} {value}");
+            }
         };
-        metric(
-            "flipper_replica_in_step",
-            "gauge",
-            "1 while the replica has all flags of the store.",
-            &of(|status| usize::from(status.is_in_step())),
-        );
-        metric(
-            "flipper_replica_pending",
-            "gauge",
-            "Flags that have not arrived yet.",
-            &of(|status| status.pending.len()),
-        );
-        metric("flipper_replica_refused", "gauge", "Flags that cannot be copied.", &of(|status| status.refused.len()));
-        metric(
-            "flipper_replica_kept",
-            "gauge",
-            "Flags that only the replica has, since too many vanished at once.",
-            &of(|status| status.kept.len()),
-        );
+        if let Some(replicas) = replicated.as_ref().map(Replicated::replicas) {
+            let mut gauge = |name: &str, help: &str, value: fn(&ReplicaStatus) -> usize| {
+                let labels = |status: &ReplicaStatus| format!("{{replica=\"{}\"}}", label(&status.store));
+                let values: Vec<_> = replicas.iter().map(|status| (labels(status), value(status) as u64)).collect();
+                metric(name, "gauge", help, &values);
+            };
+            let help = "1 while the replica has all flags of the store.";
+            gauge("flipper_replica_in_step", help, |status| usize::from(status.is_in_step()));
+            gauge("flipper_replica_pending", "Flags that have not arrived yet.", |status| status.pending.len());
+            gauge("flipper_replica_refused", "Flags that cannot be copied.", |status| status.refused.len());
+            let help = "Flags that only the replica has, since too many vanished at once.";
+            gauge("flipper_replica_kept", help, |status| status.kept.len());
+        }
+        let mut gauge = |name: &str, help: &str, value: usize| {
+            metric(name, "gauge", help, &[(String::new(), value as u64)]);
+        };
+        if let Some(server) = &thrift {
+            gauge("flipper_thrift_connections", "Open Thrift connections.", server.connections());
+        }
+        if let Some(tokens) = &guard.tokens {
+            gauge("flipper_tokens", "Tokens that are valid.", tokens.valid());
+            let help = "0 while the file of tokens cannot be read again.";
+            gauge("flipper_tokens_readable", help, usize::from(tokens.error().is_none()));
+        }
+        if let Some(tls) = &guard.tls {
+            let help = "0 while the files of the certificate cannot be read again.";
+            gauge("flipper_tls_usable", help, usize::from(tls.error().is_none()));
+        }
+        if thrift.is_some() {
+            let calls: Vec<_> = served
+                .calls
+                .all()
+                .map(|(call, outcome, count)| (format!("{{call=\"{call}\",outcome=\"{outcome}\"}}"), count))
+                .collect();
+            metric("flipper_store_calls_total", "counter", "Calls of the store by Thrift clients.", &calls);
+        }
+        text
     }
-    metric("flipper_thrift_connections", "gauge", "Open Thrift connections.", &one(server.connections() as f64));
-    let calls: Vec<_> = served
-        .calls
-        .all()
-        .map(|(call, outcome, count)| (format!("{{call=\"{call}\",outcome=\"{outcome}\"}}"), count as f64))
-        .collect();
-    metric("flipper_store_calls_total", "counter", "Calls of the store by Thrift clients.", &calls);
-    text
 }
 
 fn label(text: &str) -> String {

@@ -1,64 +1,87 @@
 mod address;
 mod calls;
-mod http;
+mod check;
+mod guard;
 mod metrics;
-mod ready;
 mod served;
+mod servers;
+mod store;
+mod systemd;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, ReplicatedFeatureFlagStore};
-use flipper_thrift::{Server, ServerOptions};
+use flipper::store::LocalFeatureFlagStore;
 
-use self::served::Served;
+use self::address::Port;
+use self::guard::Guard;
+use self::servers::Servers;
+use self::systemd::{Notify, Sockets};
 use crate::args::Serve;
-use crate::failure::{Done, Failure, message_of};
-use crate::interrupt::Interrupt;
+use crate::failure::{Code, Done, Failure};
+use crate::interrupt::{Hangup, Interrupt};
 use crate::session::Session;
-use crate::store::{Kind, Location, Purpose, Store};
+use crate::store::{Choice, Location};
+
+/// Load balancers ask for readiness every few seconds.
+const DRAIN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(session: &mut Session, args: &Serve) -> Done {
-    let location = session.choice()?.location;
-    let thrift = address::resolve(&args.thrift, "--thrift", args.listen_everywhere)?;
-    let http = args.http.as_deref().map(|http| address::resolve(http, "--http", args.listen_everywhere)).transpose()?;
-    let mut interrupt = Interrupt::begin()?;
+    let choice = session.choice_with(args.store.as_deref().zip(args.config.as_deref()))?;
+    match args.check {
+        true => check::run(session, args, &choice).await,
+        false => serve(args, &choice).await,
+    }
+}
+
+async fn serve(args: &Serve, choice: &Choice) -> Done {
+    let location = &choice.location;
+    let sockets = Sockets::take()?;
+    // Before anything else happens: a mistake in an address is the likeliest.
+    for port in Port::ALL {
+        if let Some(text) = address_of(args, port, sockets.are_passed) {
+            address::resolve(&text, port, args)?;
+        }
+    }
+    let guard = Arc::new(Guard::read(args)?);
+    let (mut interrupt, hangup) = (Interrupt::begin()?, Hangup::begin()?);
+    let notify = Notify::new();
     #[cfg(unix)]
     allow_connections();
-    let served = Arc::new(open(&location, args)?);
+    let opened = store::open(location, args)?;
+    let servers = Servers::start(args, sockets, &opened, &guard).await?;
+    let store = opened.store;
+    guard.follow();
+    servers.log(&location.shown);
+    notify.ready();
 
-    let options = ServerOptions::new().allow_remote(args.listen_everywhere).cached_reads(true);
-    let server = Server::start_with(&thrift[..], served.clone(), options).map_err(|error| {
-        let kind = address::io_kind(&error);
-        address::cannot_listen("--thrift", &args.thrift, &message_of(&error), kind)
-    })?;
-    let server = Arc::new(server);
-    let mut health = None;
-    if let Some(addresses) = http {
-        let listener = address::listen(&addresses).map_err(|error| {
-            let text = args.http.as_deref().unwrap_or_default();
-            address::cannot_listen("--http", text, &error.to_string(), Some(error.kind()))
-        })?;
-        health = Some(http::serve(listener, served.clone(), server.clone())?);
-    }
-    let http = health.as_ref().map(|(address, _)| address.to_string()).unwrap_or_default();
-    tracing::info!(store = location.shown, thrift = %server.local_addr(), http, "serving flags");
-
-    let ended = tokio::select! {
-        _ = interrupt.wait() => Ok(()),
-        failure = watch_over(&served, &location) => Err(failure),
+    let (ended, drain) = tokio::select! {
+        // At a terminal there is no load balancer to wait for.
+        code = interrupt.wait() => (Ok(()), if code == Code::Terminated { args.drain.unwrap_or(DRAIN) } else { Duration::ZERO }),
+        failure = watch_over(&*store, location) => (Err(failure), Duration::ZERO),
+        never = reload(hangup, &guard, &notify) => match never {},
+        never = notify.watchdog() => match never {},
     };
-    tracing::info!(connections = server.connections(), "stopping; pending calls finish");
-    let stopping = server.clone();
-    // Fails only if the task panicked, and then the server has stopped too.
-    let _ = tokio::task::spawn_blocking(move || stopping.shutdown()).await;
-    if let Some((_, serving)) = health {
-        serving.abort();
-    }
-    if let Err(error) = served.close().await {
+    notify.stopping();
+    servers.end(drain).await;
+    if let Err(error) = store.close().await {
         tracing::warn!(%error, "the store could not be closed");
     }
     tracing::info!("stopped");
     ended
+}
+
+/// Of the options; a socket of systemd replaces it. Thrift has a default, used only if nothing else is served.
+fn address_of(args: &Serve, port: Port, are_passed: bool) -> Option<String> {
+    match port {
+        Port::Http => args.http.clone(),
+        Port::Admin => args.admin.clone(),
+        Port::Thrift if args.thrift.is_none() && args.http.is_none() && !are_passed => {
+            Some("127.0.0.1:9090".to_owned())
+        }
+        Port::Thrift => args.thrift.clone(),
+    }
 }
 
 /// Raises the limit of open files, of which each connection takes one. The usual default is 1,024.
@@ -71,49 +94,25 @@ fn allow_connections() {
     }
 }
 
-fn open(location: &Location, args: &Serve) -> Done<Served> {
-    let snapshot = args.snapshot.as_deref();
-    if matches!(location.kind, Kind::Memory | Kind::Sqlite(_)) && snapshot.is_some() {
-        return Err(Failure::usage(format!("{} needs no snapshot", location.shown)).hint("leave --snapshot out"));
-    }
-    let is_new = match &location.kind {
-        // Thrift clients can use it until the server ends.
-        Kind::Memory if args.replica.is_empty() => return Ok(Served::new(Arc::new(MemoryFeatureFlagStore::new()))),
-        Kind::Sqlite(path) => !path.exists(),
-        _ => false,
-    };
-    let store = Store::open(location, Purpose::New)?.inner;
-    if is_new {
-        tracing::info!(store = location.shown, "created a new file, without flags");
-    }
-    if args.replica.is_empty() {
-        let mut mirror = MirroredFeatureFlagStore::builder(store);
-        if let Some(file) = snapshot {
-            mirror = mirror.snapshot_file(file);
-        }
-        return Ok(Served::new(Arc::new(mirror.build())));
-    }
-    let mut replicated = ReplicatedFeatureFlagStore::builder(store);
-    if let Some(file) = snapshot {
-        replicated = replicated.snapshot_file(file);
-    }
-    for url in &args.replica {
-        let replica = Location::parse(url)?;
-        if replica.url == location.url {
-            return Err(Failure::usage(format!("--replica {} is the store itself", replica.shown)));
-        }
-        replicated = replicated.replica(Store::open(&replica, Purpose::New)?.inner);
-    }
-    Ok(Served::replicated(replicated.build()))
-}
-
 /// Returns only if the flags can never become live. The library logs outages.
-async fn watch_over(served: &Served, location: &Location) -> Failure {
-    match served.store.ready().await {
+async fn watch_over(store: &dyn LocalFeatureFlagStore, location: &Location) -> Failure {
+    match store.ready().await {
         Ok(()) => {
-            tracing::info!(store = location.shown, flags = served.store.table().list().len(), "flags are in memory");
+            tracing::info!(store = location.shown, flags = store.table().list().len(), "flags are in memory");
             std::future::pending().await
         }
         Err(error) => Failure::of(&error, &location.shown),
+    }
+}
+
+/// Reads tokens and certificates again with each SIGHUP.
+async fn reload(mut hangup: Hangup, guard: &Arc<Guard>, notify: &Notify) -> Infallible {
+    loop {
+        hangup.next().await;
+        notify.reloading();
+        let guard = guard.clone();
+        // A panic leaves all as it was.
+        let _ = tokio::task::spawn_blocking(move || guard.reload()).await;
+        notify.ready();
     }
 }

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use async_trait::async_trait;
+use flipper::__feed::with_times;
 use flipper::store::{
-    Capabilities, Check, FlagStream, Identity, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
+    Capabilities, Check, FlagStream, Identity, LocalFeatureFlagStore, Precondition, Stored, Version, Watch,
 };
-use flipper::{FeatureFlagStore, FlagRecord, ReplicaStatus, ReplicatedFeatureFlagStore, Result};
-use futures_util::StreamExt;
+use flipper::{FeatureFlagStore, FlagRecord, Result};
 
 use super::calls::{Call, Calls};
 
@@ -19,22 +18,11 @@ pub(super) struct Served {
     pub(super) store: Arc<dyn LocalFeatureFlagStore>,
     ready: AtomicBool,
     pub(super) calls: Calls,
-    replicas: Option<Replicated>,
 }
-
-type Replicated = ReplicatedFeatureFlagStore<Arc<dyn FeatureFlagStore>, Arc<dyn FeatureFlagStore>>;
 
 impl Served {
     pub(super) fn new(store: Arc<dyn LocalFeatureFlagStore>) -> Self {
-        Self { store, ready: AtomicBool::new(false), calls: Calls::default(), replicas: None }
-    }
-
-    pub(super) fn replicated(store: Replicated) -> Self {
-        Self { replicas: Some(store.clone()), ..Self::new(Arc::new(store)) }
-    }
-
-    pub(super) fn replicas(&self) -> Vec<ReplicaStatus> {
-        self.replicas.as_ref().map(Replicated::replicas).unwrap_or_default()
+        Self { store, ready: AtomicBool::new(false), calls: Calls::default() }
     }
 
     /// Whether all flags have been in memory.
@@ -126,21 +114,4 @@ impl FeatureFlagStore for Served {
     async fn inspect(&self) -> Vec<Check> {
         self.store.inspect().await
     }
-}
-
-/// Gives each change the time of the last confirmation: a mirror's flags are at least that new, and without a time clients would read
-/// the flag from the store.
-fn with_times(events: Watch<'_>) -> Watch<'_> {
-    let mut confirmed: Option<Instant> = None;
-    Box::pin(events.map(move |event| match event {
-        WatchEvent::Confirmed { at, .. } | WatchEvent::Reset { read_at: Some(at), .. } => {
-            confirmed = confirmed.max(Some(at));
-            event
-        }
-        WatchEvent::Changed { flag, read_at } => WatchEvent::Changed { flag, read_at: read_at.or(confirmed) },
-        WatchEvent::Removed { name, version, read_at } => {
-            WatchEvent::Removed { name, version, read_at: read_at.or(confirmed) }
-        }
-        event => event,
-    }))
 }

@@ -1,6 +1,6 @@
 //! A blocking connection, for our own threads only.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use thrift::ApplicationErrorKind;
 
 use super::Target;
 use super::convert::from_exception;
+use super::tcp::{Tcp, left_until};
 use crate::error::{Error, ErrorKind};
 use crate::lock::Mutex;
 use crate::pause::{NextAttempt, Pause};
@@ -78,12 +79,12 @@ impl Caller {
 
     fn try_call<T>(&mut self, deadline: Instant, run: Call<'_, T>) -> thrift::Result<T> {
         self.sent = false;
-        let mut connection = match self.connection.take().filter(is_alive) {
+        let mut connection = match self.connection.take().and_then(alive) {
             Some(connection) => connection,
             None => MessageReader::new(self.connect(deadline)?),
         };
         self.sent = true;
-        connection.source_mut().deadline = deadline;
+        connection.source_mut().tcp.deadline = deadline;
         let result = call(&mut connection, self.target.wire, &LIMITS, |client| run(client));
         if matches!(result, Ok(_) | Err(thrift::Error::User(_))) {
             self.connection = Some(connection);
@@ -98,7 +99,11 @@ impl Caller {
                 self.target.back_off.0.lock().succeeded();
                 let stream = Arc::new(stream);
                 (self.on_connect)(&stream);
-                Ok(Socket { stream, deadline })
+                let opened = Socket::open(Tcp { stream, deadline }, &self.target);
+                if opened.is_err() {
+                    self.target.back_off.0.lock().failed();
+                }
+                opened
             }
             Err(error) => {
                 self.target.back_off.0.lock().failed();
@@ -145,55 +150,63 @@ fn connect(target: &Target, deadline: Instant) -> io::Result<TcpStream> {
     Err(failed)
 }
 
-fn is_alive(connection: &MessageReader<Socket>) -> bool {
-    let stream = &connection.source().stream;
-    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-    let idle = matches!(&peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-    idle && stream.set_nonblocking(false).is_ok()
+/// The connection, unless the server has closed it, or has sent something unasked.
+fn alive(mut connection: MessageReader<Socket>) -> Option<MessageReader<Socket>> {
+    let socket = connection.source_mut();
+    let stream = socket.tcp.stream.clone();
+    stream.set_nonblocking(true).ok()?;
+    let is_idle = socket.is_idle();
+    stream.set_nonblocking(false).ok()?;
+    is_idle.then_some(connection)
 }
 
 struct Socket {
-    stream: Arc<TcpStream>,
-    deadline: Instant,
+    tcp: Tcp,
+    #[cfg(feature = "thrift-tls")]
+    tls: Option<super::tls::Session>,
+}
+
+impl Socket {
+    #[cfg_attr(not(feature = "thrift-tls"), expect(clippy::unnecessary_wraps, reason = "a handshake can fail"))]
+    fn open(tcp: Tcp, target: &Target) -> io::Result<Self> {
+        #[cfg(feature = "thrift-tls")]
+        let (mut tcp, tls) = (tcp, &target.tls);
+        #[cfg(not(feature = "thrift-tls"))]
+        let _ = target;
+        Ok(Self {
+            #[cfg(feature = "thrift-tls")]
+            tls: tls.as_ref().map(|files| super::tls::Session::begin(files, &target.host, &mut tcp)).transpose()?,
+            tcp,
+        })
+    }
+
+    fn is_idle(&mut self) -> bool {
+        #[cfg(feature = "thrift-tls")]
+        if let Some(tls) = &mut self.tls {
+            return tls.is_idle(&*self.tcp.stream);
+        }
+        matches!(self.tcp.stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(left_until(self.deadline)?))?;
-        (&*self.stream).read(buffer).map_err(timed_out)
+        #[cfg(feature = "thrift-tls")]
+        if let Some(tls) = &mut self.tls {
+            return tls.read(&mut self.tcp, buffer);
+        }
+        self.tcp.read(buffer)
     }
 }
 
 impl Source for Socket {}
 
 impl Exchange for Socket {
-    fn send(&mut self, mut message: &[u8]) -> io::Result<()> {
-        while !message.is_empty() {
-            self.stream.set_write_timeout(Some(left_until(self.deadline)?))?;
-            match (&*self.stream).write(message) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => message = &message[written..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(timed_out(error)),
-            }
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        #[cfg(feature = "thrift-tls")]
+        if let Some(tls) = &mut self.tls {
+            return tls.send(&mut self.tcp, message);
         }
-        Ok(())
+        self.tcp.send(message)
     }
-}
-
-fn left_until(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(no_answer()) } else { Ok(left.max(Duration::from_millis(1))) }
-}
-
-/// A socket's timeout has two error kinds.
-fn timed_out(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => no_answer(),
-        _ => error,
-    }
-}
-
-fn no_answer() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use flipper_thrift_protocol::feature_flag_store::{
     ConditionCheck, ConditionOperator, ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FlagState, FlagVersion,
-    FlipperException, WritePrecondition,
+    FlipperException, WatchResult, WritePrecondition,
 };
 
 use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::error::{Error, ErrorKind, Result};
+use crate::feed::{Change, Delta, Known};
 use crate::json::{Json, Object};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Precondition, Stored, Version};
@@ -211,6 +212,64 @@ pub fn from_state(state: FlagState) -> Option<Stored> {
         (None, Some(reason)) => Some(Stored { name, version, record: Err(Corrupt::new(reason)) }),
         (None, None) => None,
     }
+}
+
+/// For our own calls.
+pub fn to_result(delta: Delta) -> WatchResult {
+    WatchResult {
+        cursor: delta.cursor,
+        reset: delta.reset.then_some(true),
+        changes: (!delta.changes.is_empty()).then(|| delta.changes.iter().map(to_change).collect()),
+        lost: delta.lost,
+        server: delta.server,
+        waited_us: Some(signed(delta.elapsed_us)),
+        confirmed_ms_ago: Some(signed(delta.confirmed_ms_ago)),
+        store: delta.store,
+    }
+}
+
+/// From our own calls.
+pub(super) fn from_result(result: WatchResult) -> Delta {
+    Delta {
+        server: result.server,
+        cursor: result.cursor,
+        reset: result.reset.unwrap_or_default(),
+        changes: result.changes.unwrap_or_default().into_iter().map(from_change).collect(),
+        lost: result.lost,
+        elapsed_us: unsigned(result.waited_us).unwrap_or_default(),
+        confirmed_ms_ago: unsigned(result.confirmed_ms_ago).unwrap_or_default(),
+        store: result.store,
+    }
+}
+
+fn to_change(change: &Change) -> FlagState {
+    let absent = |version: Option<&Version>| absent_state(change.name.clone(), version);
+    let state = match &change.known {
+        Known::Flag(flag) => to_state(flag),
+        Known::Missing(version) => absent(version.as_ref()),
+        Known::Unknown => FlagState { unknown: Some(true), ..absent(None) },
+    };
+    FlagState { read_us_ago: change.read_us_ago.map(signed), ..state }
+}
+
+fn from_change(state: FlagState) -> Change {
+    let name = state.feature_name.clone().unwrap_or_default();
+    let read_us_ago = state.read_us_ago.map(|age| u64::try_from(age).unwrap_or_default());
+    let known = if state.unknown.unwrap_or_default() {
+        Known::Unknown
+    } else {
+        let version = state.version.as_ref().and_then(from_version);
+        from_state(state).map_or(Known::Missing(version), Known::Flag)
+    };
+    Change { name, known, read_us_ago }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: Option<i64>) -> Option<u64> {
+    u64::try_from(number?).ok()
 }
 
 /// Its version is its content.

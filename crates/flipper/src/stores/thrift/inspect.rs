@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use flipper_thrift_protocol::feature_flag_store::ServerDescription;
 
@@ -6,60 +6,23 @@ use super::ThriftRpcFeatureFlagStore;
 use super::connection::CallError;
 use crate::inspection::Check;
 use crate::store::FeatureFlagStore;
-
-/// Ramps and creation times depend on the clocks of all writers.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+use crate::stores::served::{Description, describe, now_ms, reachable};
 
 pub(super) async fn inspect(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
     let (called, clock) = (Instant::now(), now_ms());
     let described = store.shared.pool.call(true, |client| client.describe()).await;
     let took = called.elapsed();
     match described {
-        Ok(server) => {
-            let mut checks = vec![reachable(took), Check::fine("kind", "has Flipper's own calls")];
-            describe(&server, clock, took, &mut checks);
-            checks
-        }
+        Ok(server) => describe(&description(server), clock, took),
         Err(CallError::UnknownMethod) => undescribed(store).await,
         Err(CallError::Failed(error)) => vec![Check::fault("reachable", error.chain())],
     }
 }
 
-fn reachable(took: Duration) -> Check {
-    Check::fine("reachable", format!("answers in {:.1} ms", took.as_secs_f64() * 1000.0))
-}
-
-fn describe(server: &ServerDescription, clock: i64, took: Duration, checks: &mut Vec<Check>) {
-    if let Some(version) = &server.version {
-        checks.push(Check::fine("version", version));
-    }
-    let (start, behind) = (server.server.as_deref().unwrap_or("unknown"), server.store.as_deref());
-    checks.push(Check::fine(
-        "identity",
-        match behind {
-            Some(store) => format!("serves {store}; this start is {start}"),
-            None => format!("this start is {start}"),
-        },
-    ));
-    let age = Duration::from_millis(u64::try_from(server.confirmed_ms_ago.unwrap_or_default()).unwrap_or_default());
-    checks.push(match &server.lost {
-        Some(reason) => Check::fault(
-            "flags",
-            format!("the server's flags are those of its store of {:.1} s ago: {reason}", age.as_secs_f64()),
-        )
-        .hint("look at the store behind the server"),
-        None => Check::fine("flags", "the server's flags are those of its store"),
-    });
-    checks.push(Check::fine("push", "the server reports changes as they come to it"));
-    if let Some(theirs) = server.clock_ms {
-        let middle = clock.saturating_add(i64::try_from(took.as_millis() / 2).unwrap_or_default());
-        let difference = Duration::from_millis(theirs.abs_diff(middle));
-        let text = format!("differs from ours by {:.1} s", difference.as_secs_f64());
-        checks.push(match difference > CLOCKS_DIFFER + took {
-            true => Check::problem("clock", text).hint("ramps go by the clock: set both by NTP"),
-            false => Check::fine("clock", text),
-        });
-    }
+fn description(server: ServerDescription) -> Description {
+    let ServerDescription { server, store, lost, confirmed_ms_ago, version, clock_ms } = server;
+    let confirmed_ms_ago = u64::try_from(confirmed_ms_ago.unwrap_or_default()).unwrap_or_default();
+    Description { version, server, store, lost, confirmed_ms_ago, clock_ms }
 }
 
 /// Another implementation, or an older server of ours.
@@ -84,9 +47,4 @@ async fn undescribed(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
         }
         Err(error) => vec![Check::fault("reachable", error.chain())],
     }
-}
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
-    i64::try_from(now).unwrap_or(i64::MAX)
 }

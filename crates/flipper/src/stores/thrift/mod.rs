@@ -16,12 +16,14 @@
 //!
 //! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
 
-pub(crate) mod answers;
 mod connection;
 pub mod convert;
 mod inspect;
 mod legacy;
 mod pool;
+mod tcp;
+#[cfg(feature = "thrift-tls")]
+mod tls;
 mod url;
 mod watch;
 
@@ -55,6 +57,8 @@ struct Target {
     connect_timeout: Duration,
     timeout: Duration,
     max_connections: usize,
+    #[cfg(feature = "thrift-tls")]
+    tls: Option<tls::TlsFiles>,
     back_off: BackOff,
 }
 
@@ -114,6 +118,8 @@ impl ThriftRpcFeatureFlagStore {
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(10),
             max_connections: 8,
+            #[cfg(feature = "thrift-tls")]
+            tls: None,
             back_off: BackOff::default(),
         })
     }
@@ -125,6 +131,7 @@ impl ThriftRpcFeatureFlagStore {
     /// | `transport` | `buffered` (default), `framed` |
     /// | `protocol` | `binary` (default), `compact` |
     /// | `connect_timeout_ms`, `timeout_ms`, `max_connections` | as the methods of these names |
+    /// | `ca`, `cert`, `key` | of `thrifts://` (feature `thrift-tls`), which uses TLS: files as PEM. `ca` replaces the system's authorities, the other two are the client's certificate and its key |
     ///
     /// ```
     /// let store = flipper::ThriftRpcFeatureFlagStore::from_url("thrift://[::1]?transport=framed&protocol=compact")?;
@@ -189,8 +196,17 @@ impl ThriftRpcFeatureFlagStore {
 
     fn with(self, change: impl FnOnce(&mut Target)) -> Self {
         let Target { ref host, port, wire, connect_timeout, timeout, max_connections, .. } = **self.target();
-        let back_off = BackOff::default();
-        let mut target = Target { host: host.clone(), port, wire, connect_timeout, timeout, max_connections, back_off };
+        let mut target = Target {
+            host: host.clone(),
+            port,
+            wire,
+            connect_timeout,
+            timeout,
+            max_connections,
+            #[cfg(feature = "thrift-tls")]
+            tls: self.target().tls.clone(),
+            back_off: BackOff::default(),
+        };
         change(&mut target);
         Self::at(target)
     }

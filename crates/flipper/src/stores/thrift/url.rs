@@ -1,7 +1,10 @@
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::ThriftRpcFeatureFlagStore;
+#[cfg(not(feature = "thrift-tls"))]
+use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::stores::kinds::THRIFT;
 use crate::stores::url_parts::{Parameters, Parts, set};
@@ -21,6 +24,8 @@ pub(super) fn parse(url: &str) -> Result<ThriftRpcFeatureFlagStore> {
     let host = parts.host(DEFAULT_PORT)?;
     let store = ThriftRpcFeatureFlagStore::new(host.name, host.port);
     let parameters = &mut parts.parameters;
+    let files = ["ca", "cert", "key"].map(|name| parameters.take(name).map(PathBuf::from));
+    let store = if parts.scheme == "thrifts" { encrypted(store, files)? } else { plain(store, &files)? };
     let store = set(store, named(parameters, "transport")?, ThriftRpcFeatureFlagStore::transport);
     let store = set(store, named(parameters, "protocol")?, ThriftRpcFeatureFlagStore::protocol);
     let time = parameters.take_number("connect_timeout_ms", MOST_MILLISECONDS)?.map(Duration::from_millis);
@@ -31,6 +36,25 @@ pub(super) fn parse(url: &str) -> Result<ThriftRpcFeatureFlagStore> {
     let store = set(store, connections, ThriftRpcFeatureFlagStore::max_connections);
     parts.parameters.refuse_rest(THRIFT.parameters)?;
     Ok(store)
+}
+
+#[cfg(feature = "thrift-tls")]
+fn encrypted(store: ThriftRpcFeatureFlagStore, files: [Option<PathBuf>; 3]) -> Result<ThriftRpcFeatureFlagStore> {
+    let [ca, cert, key] = files;
+    let files = super::tls::TlsFiles::new(ca, cert, key)?;
+    Ok(store.with(|target| target.tls = Some(files)))
+}
+
+#[cfg(not(feature = "thrift-tls"))]
+fn encrypted(_: ThriftRpcFeatureFlagStore, _: [Option<PathBuf>; 3]) -> Result<ThriftRpcFeatureFlagStore> {
+    Err(Error::new(ErrorKind::Unsupported).with_message("thrifts:// needs the feature `thrift-tls` of flipper-client"))
+}
+
+fn plain(store: ThriftRpcFeatureFlagStore, files: &[Option<PathBuf>]) -> Result<ThriftRpcFeatureFlagStore> {
+    match files.iter().all(Option::is_none) {
+        true => Ok(store),
+        false => Err(Error::invalid_input("`ca`, `cert` and `key` are for TLS: the URL begins with `thrifts://` then")),
+    }
 }
 
 fn named<T: FromStr<Err: Into<String>>>(parameters: &mut Parameters, name: &str) -> Result<Option<T>> {
@@ -75,6 +99,11 @@ mod tests {
             ("thrift://h?timeout_ms=0", "no number in range"),
             ("thrift://h?timeout_ms=99999999999999", "no number in range"),
             ("thrift://h?speed=9", "no parameter `speed`"),
+            ("thrift://h?ca=/x", "begins with `thrifts://`"),
+            #[cfg(feature = "thrift-tls")]
+            ("thrifts://h?cert=/x", "given together"),
+            #[cfg(not(feature = "thrift-tls"))]
+            ("thrifts://h", "needs the feature `thrift-tls`"),
         ] {
             let error = parse(url).map(|_| ()).unwrap_err().to_string();
             assert!(error.contains(why), "{url}: {error}");

@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
-use flipper_thrift_protocol::feature_flag_store::WatchResult;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
-use super::answers::{AnswerTime, SLACK, Times, WAIT};
 use super::connection::{CallError, Caller};
 use super::{Target, ThriftRpcFeatureFlagStore, convert};
 use crate::background;
 use crate::error::Error;
+use crate::feed::{AnswerTime, Follower, SLACK, WAIT};
 use crate::lock::Mutex;
 use crate::state::{Stored, Watch, WatchEvent};
 
@@ -125,10 +124,7 @@ struct Thread {
     events: mpsc::Sender<Message>,
     ending: Arc<Ending>,
     cursor: Option<String>,
-    lost: Option<String>,
-    server: Option<String>,
-    has_flags: bool,
-    times: Times,
+    follower: Follower,
 }
 
 enum Stop {
@@ -146,8 +142,8 @@ impl Thread {
     fn new(target: Arc<Target>, events: mpsc::Sender<Message>, ending: Arc<Ending>) -> Self {
         let on_connect = ending.clone();
         let caller = Caller::new(target.clone(), move |stream| on_connect.connected(stream));
-        let (cursor, lost, server, times) = (None, None, None, Times::default());
-        Self { target, caller, events, ending, cursor, lost, server, has_flags: false, times }
+        let follower = Follower::new(target.to_string(), target.identity());
+        Self { target, caller, events, ending, cursor: None, follower }
     }
 
     fn run(mut self) {
@@ -162,7 +158,8 @@ impl Thread {
                 Err(Stop::Failed(CallError::Failed(_))) if self.ending.is_ended() => return,
                 Err(Stop::Failed(CallError::Failed(error))) => {
                     self.cursor = None;
-                    if self.lose(error).is_err() {
+                    let lost = self.follower.lose(error);
+                    if self.emit(lost).is_err() {
                         return;
                     }
                     self.ending.wait(PAUSE);
@@ -178,78 +175,21 @@ impl Thread {
         let cursor = self.cursor.clone();
         let wait = i64::try_from(WAIT.as_millis()).unwrap_or(i64::MAX);
         let result = self.caller.call(called + limit, true, &mut |client| client.watch(cursor.clone(), Some(wait)))?;
-        let time = AnswerTime::new(&result, called);
-        self.take(result, &time)
-    }
-
-    fn take(&mut self, result: WatchResult, time: &AnswerTime) -> Result<(), Stop> {
-        self.serving(&result)?;
-        let reports_doubt = result.server.is_some();
-        let doubt_is_over = reports_doubt && self.lost.is_some() && result.lost.is_none();
-        if result.reset.unwrap_or_default() || doubt_is_over {
-            self.reset(result.lost.is_none(), time)?;
-        }
-        for event in self.times.events(result.changes.unwrap_or_default(), time) {
-            self.emit(event)?;
-        }
-        match result.lost {
-            Some(reason) => {
-                let error = Error::unavailable(format!("server lost its store: {reason}"));
-                self.lose(error.with_store(&*self.target))?;
-            }
-            None if self.lost.is_none() => {
-                self.emit(WatchEvent::Confirmed { at: time.confirmed, valid_for: time.valid_for() })?;
-            }
-            None => {}
-        }
-        self.cursor = result.cursor;
-        Ok(())
-    }
-
-    fn serving(&mut self, result: &WatchResult) -> Result<(), Stop> {
-        let Some(server) = &result.server else { return Ok(()) };
-        let epoch = match &result.store {
-            Some(store) => format!("{server}: {store}"),
-            None => server.clone(),
-        };
-        if self.server.as_ref() == Some(&epoch) {
-            return Ok(());
-        }
-        let identity = self.target.identity().with_epoch(&epoch);
-        self.server = Some(epoch);
-        self.emit(WatchEvent::Serving(identity))
-    }
-
-    /// In doubt only the first time, since a reset after a loss ends the doubt.
-    fn reset(&mut self, is_confirmed: bool, time: &AnswerTime) -> Result<(), Stop> {
-        if !is_confirmed && self.has_flags {
-            return Ok(());
-        }
-        let connection = self.ending.connections();
-        let flags = self.read_all()?;
-        if connection != self.ending.connections() {
-            // Another server, to which the cursor does not belong, may have answered.
-            let error = Error::unavailable("connection ended while flags were read");
-            return Err(CallError::Failed(error.with_store(&*self.target)).into());
-        }
-        self.times.listed();
-        if self.lost.is_some() && is_confirmed {
-            self.lost = None;
-            self.emit(WatchEvent::Restored)?;
-        }
-        self.has_flags = true;
-        // Flags in doubt are not current.
-        let valid_for = Some(if is_confirmed { time.valid_for() } else { Duration::ZERO });
-        self.emit(WatchEvent::Reset { flags, read_at: Some(time.confirmed), valid_for })?;
-        if !is_confirmed {
-            // `lose` emits it again after the flags.
-            self.lost = None;
-        }
+        let delta = convert::from_result(result);
+        let time = AnswerTime::new(&delta, called);
+        let serving = self.follower.serving(&delta);
+        self.emit(serving)?;
+        let flags = if self.follower.needs_flags(&delta) { Some(self.read_all()?) } else { None };
+        let cursor = delta.cursor.clone();
+        let events = self.follower.take(delta, flags, &time);
+        self.emit(events)?;
+        self.cursor = cursor;
         Ok(())
     }
 
     /// Over the same connection: no older than what the server reported.
     fn read_all(&mut self) -> Result<Vec<Stored>, CallError> {
+        let connection = self.ending.connections();
         let mut flags: Vec<Stored> = Vec::new();
         loop {
             let after = flags.last().map(|flag| flag.name.clone());
@@ -265,21 +205,20 @@ impl Thread {
             let before = flags.len();
             flags.extend(page.flags.unwrap_or_default().into_iter().filter_map(convert::from_state));
             if !page.more.unwrap_or_default() || flags.len() == before {
-                return Ok(flags);
+                break;
             }
         }
-    }
-
-    fn lose(&mut self, error: Error) -> Result<(), Stop> {
-        let reason = error.to_string();
-        if self.lost.as_ref() == Some(&reason) {
-            return Ok(());
+        if connection != self.ending.connections() {
+            // Another server, to which the cursor does not belong, may have answered.
+            return Err(CallError::Failed(Error::unavailable("connection ended while flags were read")));
         }
-        self.lost = Some(reason);
-        self.emit(WatchEvent::Lost(error))
+        Ok(flags)
     }
 
-    fn emit(&self, event: WatchEvent) -> Result<(), Stop> {
-        self.events.blocking_send(Message::Event(event)).map_err(|_| Stop::Ended)
+    fn emit(&self, events: impl IntoIterator<Item = WatchEvent>) -> Result<(), Stop> {
+        for event in events {
+            self.events.blocking_send(Message::Event(event)).map_err(|_| Stop::Ended)?;
+        }
+        Ok(())
     }
 }

@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Notify;
 
-use super::address::{self, Address};
 use super::http::Http;
-use super::renewal::{Token, secret};
-use super::tls::Tls;
 use super::{ConsulClient, Inner};
 use crate::error::{Error, Result};
+use crate::stores::http_client::address::{self, Address};
+use crate::stores::http_client::renewal::{Token, secret};
+use crate::stores::http_client::tls::Tls;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -227,7 +227,7 @@ impl ConsulClientBuilder {
                 address.base()
             )));
         }
-        let token = Token::new(self.token_file, self.token)?;
+        let token = Token::new(self.token_file, self.token, "")?;
         let auth = self.auth.map(|auth| secret(&format!("Basic {}", STANDARD.encode(auth)), "basic authentication"));
         let parameters = [("dc", &self.datacenter), ("ns", &self.namespace), ("partition", &self.partition)];
         let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));

@@ -6,13 +6,13 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, StatusCode, Uri};
 
-use super::address::Address;
-use super::connector::Connector;
-use super::pool::Pool;
-use super::renewal::Token;
-use super::tls::Tls;
 use crate::background;
 use crate::error::{Error, Result};
+use crate::stores::http_client::address::Address;
+use crate::stores::http_client::connector::Connector;
+use crate::stores::http_client::pool::Pool;
+use crate::stores::http_client::renewal::Token;
+use crate::stores::http_client::tls::Tls;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";

@@ -1,12 +1,6 @@
-mod address;
 mod builder;
-mod connection;
-mod connector;
 mod environment;
 mod http;
-mod pool;
-mod renewal;
-mod tls;
 
 use std::fmt;
 use std::sync::Arc;

@@ -5,8 +5,6 @@
 
 mod check;
 mod follow;
-#[expect(dead_code, unreachable_patterns, reason = "a part is for the server only, which is another crate")]
-mod hub;
 mod node;
 mod serve;
 mod store;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::check::{Made, Past, content};
-use super::hub::state::State;
 use super::store::{self, Read};
 use super::world::{Failed, Local, PAUSE, Upstream, World, call, turn};
 use super::{Kind, NAMES, follow, serve};
 use crate::clock;
+use crate::feed::State;
 use crate::identity::Identity;
 use crate::state::{Stored, Version, WatchEvent};
 use crate::table::FlagTable;

@@ -1,0 +1,359 @@
+//! `serve --http` with real clients: `curl`, and raw sockets where a test decides when bytes are sent.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use flipper_testkit::{PATIENCE, skip, wait_until, write_certificates};
+use rustix::process::Signal;
+use support::running::Running;
+use support::{FLIPPER, flipper, run, succeed};
+
+/// `serve` on a free port, and its URL. With `--tls-cert` among the options it is HTTPS on `localhost`.
+fn serve(home: &Path, options: &[&str]) -> (Running, String) {
+    let mut server = Running::start(flipper(home, "memory:").args(["serve", "--http", "127.0.0.1:0"]).args(options));
+    let line = server.line(" http=");
+    let (_, address) = line.rsplit_once(" http=").unwrap();
+    let address = address.trim_matches('"').to_owned();
+    match options.contains(&"--tls-cert") {
+        true => (server, format!("https://localhost:{}", address.rsplit_once(':').unwrap().1)),
+        false => (server, format!("http://{address}")),
+    }
+}
+
+fn token(home: &Path, arguments: &[&str]) -> String {
+    let mut create = flipper(home, "memory:");
+    succeed(create.args(["token", "create", "--file", "tokens.json"]).args(arguments)).trim().to_owned()
+}
+
+/// Status and body. 0 if there was no answer.
+fn curl(home: &Path, arguments: &[&str]) -> (u16, String) {
+    let mut curl = Command::new("curl");
+    curl.current_dir(home).args(["--silent", "--max-time", "60", "--write-out", "\n%{http_code}"]).args(arguments);
+    let (_, out, _) = run(&mut curl);
+    let (body, status) = out.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), body.to_owned())
+}
+
+fn has_curl() -> bool {
+    let has = flipper_testkit::program("curl").is_some();
+    if !has {
+        skip("curl", "it is not installed");
+    }
+    has
+}
+
+#[test]
+fn a_tokens_life() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let admin = token(home, &["admin", "--role", "admin"]);
+    let (_server, url) = serve(home, &["--tokens", "tokens.json"]);
+    let ask = |token: &str, arguments: &[&str]| {
+        let bearer = format!("authorization: Bearer {token}");
+        curl(home, &[&["--header", &bearer, "--header", "content-type: application/json"], arguments].concat())
+    };
+    let flags = format!("{url}/api/v1/flags");
+    assert_eq!(curl(home, &[&flags]).0, 401);
+    for name in ["pay.A", "shop.A"] {
+        let (status, body) = ask(&admin, &["--data", &format!(r#"{{"name": "{name}"}}"#), &flags]);
+        assert_eq!(status, 201, "{body}");
+    }
+
+    // Made while the server runs.
+    let reader = token(home, &["reader", "--role", "read", "--prefix", "pay."]);
+    wait_until("the new token is known", || ask(&reader, &[&flags]).0 == 200);
+    let (_, body) = ask(&reader, &[&flags]);
+    assert!(body.contains("pay.A") && !body.contains("shop.A"), "{body}");
+    let (status, body) = ask(&reader, &["--data", r#"{"name": "pay.B"}"#, &flags]);
+    assert!(status == 403 && body.contains("write"), "{status} {body}");
+    let (status, body) = ask(&reader, &[&format!("{flags}/shop.A")]);
+    assert!(status == 403 && body.contains("shop.A"), "{status} {body}");
+
+    let evaluator = token(home, &["web", "--role", "evaluate"]);
+    // Before that, 401; or 429, since a limit counts these.
+    wait_until("the new token is known", || ask(&evaluator, &[&flags]).0 == 403);
+
+    // An open stream ends when its token is revoked.
+    let bearer = format!("authorization: Bearer {reader}");
+    let changes = format!("{url}/api/v1/changes?flags=true");
+    let mut stream =
+        Running::start(Command::new("curl").args(["--silent", "--no-buffer", "--header", &bearer, &changes]));
+    stream.line("pay.A");
+    let list = succeed(flipper(home, "memory:").args(["token", "list", "--file", "tokens.json"]));
+    let id = list.lines().find(|line| line.contains(" reader ")).unwrap().split(' ').next().unwrap().to_owned();
+    succeed(flipper(home, "memory:").args(["token", "revoke", &id, "--file", "tokens.json"]));
+    let (code, lines) = stream.end();
+    assert_eq!(code, Some(0), "the stream ends as a whole: {lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("shop.A")), "{lines:?}");
+    let (status, body) = ask(&reader, &[&flags]);
+    assert!(status == 401 && body.contains("revoked"), "{status} {body}");
+
+    let (status, metrics) = ask(&admin, &[&format!("{url}/metrics")]);
+    assert!(status == 200 && metrics.contains("\nflipper_tokens 2\n"), "{metrics}");
+    fs::write(home.join("tokens.json"), "{").unwrap();
+    wait_until("the broken file is seen", || {
+        ask(&admin, &[&format!("{url}/metrics")]).1.contains("\nflipper_tokens_readable 0\n")
+    });
+}
+
+#[test]
+fn an_expiring_token_ends_its_stream() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let brief = token(home.path(), &["brief", "--role", "read", "--expires", "3s"]);
+    let (_server, url) = serve(home.path(), &["--tokens", "tokens.json"]);
+    let bearer = format!("authorization: Bearer {brief}");
+    let changes = format!("{url}/api/v1/changes?flags=true");
+    let stream = Running::start(Command::new("curl").args(["--silent", "--header", &bearer, &changes]));
+    assert_eq!(stream.end().0, Some(0));
+    wait_until("it is refused", || curl(home.path(), &["--header", &bearer, &url]).1.contains("expired"));
+}
+
+#[test]
+fn certificates_are_exchanged_while_it_runs() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    write_certificates(home);
+    let (server, url) = serve(home, &["--tls-cert", "server.crt", "--tls-key", "server.key", "--admin", "127.0.0.1:0"]);
+    let health = format!("{url}/api/v1/flags");
+    let trusts = |authority: &str| curl(home, &["--cacert", authority, &health]).0 == 200;
+    assert!(trusts("ca.crt"));
+    let version = run(Command::new("curl").current_dir(home).args(["--version"])).1;
+    if version.contains("HTTP2") {
+        let out =
+            ["--output", "/dev/null", "--write-out", "%{http_version}", "--cacert", "ca.crt", "--silent", &health];
+        assert_eq!(run(Command::new("curl").current_dir(home).args(out)).1, "2");
+    }
+    assert_eq!(curl(home, &[&health.replace("https", "http")]).0, 0, "no HTTP without TLS");
+
+    // One file after the other, as a renewal may do it: the old pair stays until both fit.
+    let renewed = tempfile::tempdir().unwrap();
+    write_certificates(renewed.path());
+    let copy = |name: &str, to: &str| fs::copy(renewed.path().join(name), home.join(to)).unwrap();
+    copy("ca.crt", "new-ca.crt");
+    copy("server.crt", "server.crt");
+    let admin = admin_of(&server);
+    let metric = |value: u8| {
+        curl(home, &[&format!("http://{admin}/metrics")]).1.contains(&format!("\nflipper_tls_usable {value}\n"))
+    };
+    wait_until("the half of a pair is seen", || metric(0));
+    assert!(trusts("ca.crt") && !trusts("new-ca.crt"));
+    copy("server.key", "server.key");
+    wait_until("the new pair is used", || trusts("new-ca.crt"));
+    assert!(!trusts("ca.crt") && metric(1));
+}
+
+#[test]
+fn clients_need_a_certificate() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    write_certificates(home);
+    let tls = ["--tls-cert", "server.crt", "--tls-key", "server.key", "--tls-client-ca", "ca.crt"];
+    let (_server, url) = serve(home, &tls);
+    let flags = format!("{url}/api/v1/flags");
+    assert_eq!(curl(home, &["--cacert", "ca.crt", &flags]).0, 0);
+    let (status, body) = curl(home, &["--cacert", "ca.crt", "--cert", "client.crt", "--key", "client.key", &flags]);
+    assert_eq!(status, 200, "{body}");
+    let other = tempfile::tempdir().unwrap();
+    write_certificates(other.path());
+    let file = |name: &str| other.path().join(name).display().to_string();
+    let wrong = ["--cacert", "ca.crt", "--cert", &file("client.crt"), "--key", &file("client.key"), &flags];
+    assert_eq!(curl(home, &wrong).0, 0, "of another authority");
+}
+
+/// A load balancer sends requests until it finds the server not ready. None of them is cut, nor one that takes longer than the drain.
+#[test]
+fn no_request_is_cut_at_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut server, url) = serve(home.path(), &["--drain", "2s"]);
+    let address = url.strip_prefix("http://").unwrap();
+    let (is_red, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut connection = Connection::open(address);
+                while !is_red.load(Ordering::Acquire) {
+                    let (status, closes) = connection.ask("GET", "/api/v1/flags", "");
+                    assert_eq!(status, 200);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    if closes {
+                        connection = Connection::open(address);
+                    }
+                }
+            });
+        }
+        let body = r#"{"name": "A"}"#;
+        let mut slow = Connection::open(address);
+        slow.send("POST", "/api/v1/flags", body.len(), &body[..3]);
+        wait_until("there is load", || answered.load(Ordering::Relaxed) > 100);
+        server.signal(Signal::TERM);
+        server.line("stopping");
+        wait_until("it is not ready", || Connection::open(address).ask("GET", "/readyz", "").0 == 503);
+        is_red.store(true, Ordering::Release);
+        wait_until("new connections are refused", || TcpStream::connect(address).is_err());
+        slow.stream.write_all(&body.as_bytes()[3..]).unwrap();
+        assert_eq!(slow.answer().0, 201);
+    });
+    let (code, lines) = server.end();
+    assert_eq!(code, Some(0), "{lines:?}");
+}
+
+#[test]
+fn systemd_is_notified() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(home.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let next = || {
+        let mut buffer = [0; 1000];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    // Signs of life come at any time.
+    let state = || std::iter::repeat_with(next).find(|state| state != "WATCHDOG=1").unwrap();
+    let mut serve = flipper(home.path(), "memory:");
+    serve.args(["serve", "--http", "127.0.0.1:0", "--drain", "0s"]);
+    serve.env("NOTIFY_SOCKET", home.path().join("notify")).env("WATCHDOG_USEC", "200000");
+    let server = Running::start(&mut serve);
+    assert_eq!(state(), "READY=1");
+    wait_until("there is a sign of life", || next() == "WATCHDOG=1");
+    server.signal(Signal::HUP);
+    let reloading = state();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(state(), "READY=1");
+    server.signal(Signal::TERM);
+    assert_eq!(state(), "STOPPING=1");
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn systemd_passes_sockets() {
+    let home = tempfile::tempdir().unwrap();
+    let passed = |names: &str, listeners: &[&TcpListener], options: &[&str]| {
+        // The shell (dash knows no numbers above 9) moves them to 3, 4, …, where systemd puts them.
+        let moves: String = listeners
+            .iter()
+            .enumerate()
+            .map(|(index, listener)| {
+                rustix::io::fcntl_setfd(listener.as_fd(), rustix::io::FdFlags::empty()).unwrap();
+                format!("exec {}<&{}; ", index + 3, std::os::fd::AsRawFd::as_raw_fd(&listener.as_fd()))
+            })
+            .collect();
+        let script = format!("{moves}LISTEN_PID=$$ exec \"$0\" serve --drain 0s \"$@\"");
+        let mut command = support::clean("bash", home.path());
+        command.env("FLIPPER_STORE", "memory:").env("LISTEN_FDS", listeners.len().to_string());
+        command.env("LISTEN_FDNAMES", names).arg("-c").arg(script).arg(FLIPPER).args(options).stdin(Stdio::null());
+        command
+    };
+    let [http, admin] = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = [&http, &admin].map(|listener| listener.local_addr().unwrap().to_string());
+    // Waits in the socket's queue until the server runs.
+    let mut early = Connection::open(&addresses[0]);
+    early.send("GET", "/api/v1/flags", 0, "");
+    let mut server = Running::start(&mut passed("http:admin", &[&http, &admin], &[]));
+    server.line(" http=");
+    assert_eq!(early.answer().0, 200);
+    assert_eq!(Connection::open(&addresses[1]).ask("GET", "/readyz", "").0, 200);
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+
+    let (code, _, err) = run(&mut passed("a:b", &[&http, &admin], &[]));
+    assert!(code == 2 && err.contains("FileDescriptorName=http"), "{code} {err}");
+    let open = TcpListener::bind("0.0.0.0:0").unwrap();
+    let (code, _, err) = run(&mut passed("flipper.socket", &[&open], &[]));
+    assert!(code == 2 && err.contains("socket of systemd for --http: other machines can reach"), "{code} {err}");
+}
+
+#[test]
+fn a_config_file_and_the_command_line() {
+    let home = tempfile::tempdir().unwrap();
+    let etc = home.path().join("etc");
+    fs::create_dir(&etc).unwrap();
+    fs::write(
+        etc.join("serve.toml"),
+        "store = \"sqlite:flags.db\"\nhttp = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:0\"\ndrain = \"0s\"\nlog-format = \"json\"\n",
+    )
+    .unwrap();
+    let mut serve = support::clean(FLIPPER, home.path());
+    let mut server = Running::start(serve.args(["serve", "--config", "etc/serve.toml", "--http", "127.0.0.1:0"]));
+    let line = server.line("serving flags");
+    assert!(line.starts_with('{') && line.contains(r#""thrift":"""#) && !line.contains("127.0.0.1:1\""), "{line}");
+    assert!(etc.join("flags.db").exists(), "paths begin at the file's folder");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+}
+
+/// The address of `--admin`, which the server has logged.
+fn admin_of(server: &Running) -> String {
+    let line = server.seen().iter().find(|line| line.contains(" admin=")).unwrap();
+    let (_, address) = line.split_once(" admin=").unwrap();
+    address.split(' ').next().unwrap().trim_matches('"').to_owned()
+}
+
+struct Connection {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { reader: BufReader::new(stream.try_clone().unwrap()), stream }
+    }
+
+    fn send(&mut self, method: &str, path: &str, length: usize, body: &str) {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        self.stream.write_all(head.as_bytes()).unwrap();
+    }
+
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, bool) {
+        self.send(method, path, body.len(), body);
+        self.answer()
+    }
+
+    /// The status, and whether the server closes the connection after it.
+    fn answer(&mut self) -> (u16, bool) {
+        let mut line = String::new();
+        assert!(self.reader.read_line(&mut line).unwrap() > 0, "the connection ended without an answer");
+        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+        let (mut length, mut closes) = (0, false);
+        loop {
+            line.clear();
+            assert!(self.reader.read_line(&mut line).unwrap() > 0, "the head is not complete");
+            let header = line.trim_end().to_ascii_lowercase();
+            match header.split_once(": ") {
+                None => break,
+                Some(("content-length", value)) => length = value.parse().unwrap(),
+                Some(("connection", value)) => closes = value == "close",
+                Some(_) => {}
+            }
+        }
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body).unwrap();
+        (status, closes)
+    }
+}

@@ -1,0 +1,195 @@
+//! OFREP against bare axum handlers that return the same bodies, and against `fast-feature` of PyPI, loaded by `wrk`, each server in a
+//! process of its own.
+//!
+//! `scripts/bench ofrep`; `cargo test` only checks that the servers answer the same.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for people, which may fail"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use bytes::Bytes;
+use flipper::bucketing::SaltedPercentageBucketer;
+use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore};
+use flipper_server::App;
+use http::header::CONTENT_TYPE;
+
+const FLAGS: usize = 100;
+const ROUNDS: usize = 7;
+const RUN: &str = "1s";
+const CONNECTIONS: &str = "16";
+const SINGLE: &str = "/ofrep/v1/evaluate/flags/flag-060";
+const BULK: &str = "/ofrep/v1/evaluate/flags";
+const BODY: &str =
+    r#"{"context":{"targetingKey":"user-4711","plan":"pro","country":"de","age":34,"beta":true,"version":"4.2.0"}}"#;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("serve-ours") => return serve(ours()),
+        Some("serve-bare") => return serve(bare()),
+        _ => {}
+    }
+    let (ours, bare) = (Server::start("serve-ours"), Server::start("serve-bare"));
+    for path in [SINGLE, BULK] {
+        assert_eq!(ours.ask(path), bare.ask(path));
+    }
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return;
+    }
+    let python = Server::fast_feature();
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("post.lua");
+    let headers = r#"wrk.headers["Content-Type"] = "application/json""#;
+    fs::write(&script, format!("wrk.method = \"POST\"\nwrk.body = [[{BODY}]]\n{headers}\n")).unwrap();
+    println!("| {FLAGS} flags, {CONNECTIONS} connections | requests/s | bare | part of it | fast-feature | times |");
+    println!("|---|--:|--:|--:|--:|--:|");
+    for (name, path, wanted) in [("single", SINGLE, 0.85), ("bulk", BULK, 0.6)] {
+        // In turns, so that what else the machine does slows down all.
+        let (mut rates, mut bares, mut pythons) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            rates.push(ours.load(path, &script));
+            bares.push(bare.load(path, &script));
+            pythons.extend(python.as_ref().map(|python| python.load(path, &script)));
+        }
+        let ratio = median(rates.iter().zip(&bares).map(|(rate, bare)| rate / bare).collect());
+        let (rate, bare) = (median(rates), median(bares));
+        let python = if pythons.is_empty() { f64::NAN } else { median(pythons) };
+        let times = rate / python;
+        println!("| {name} | {rate:.0} | {bare:.0} | {ratio:.2} (≥ {wanted}) | {python:.0} | {times:.1} (≥ 10) |");
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Half are on or off for everybody, some with client data; the others have conditions or a percentage.
+fn ours() -> Router {
+    let store = Arc::new(MemoryFeatureFlagStore::new());
+    let features = FeatureFlagClient::new(store.clone());
+    runtime().block_on(async {
+        for number in 0..FLAGS {
+            let name = format!("flag-{number:03}");
+            features.create(&name).enabled(number % 3 > 0).await.unwrap();
+            if number % 10 == 0 {
+                features.set_client_data(&name, serde_json::json!({ "color": "green" })).await.unwrap();
+            }
+            match number {
+                50..80 => {
+                    features.enable(&name).await.unwrap();
+                    let condition = Condition::new().eq("plan", "pro").gt("age", 18).eq("country", "de");
+                    features.add_condition(&name, condition).await.unwrap();
+                }
+                80.. => {
+                    features.enable(&name).await.unwrap();
+                    features.set_bucketer(&name, SaltedPercentageBucketer::new("targeting_key", 0.5)).await.unwrap();
+                }
+                _ => {}
+            }
+        }
+    });
+    App::new(store).router()
+}
+
+/// The same bodies from two constants.
+fn bare() -> Router {
+    let ours = Server::start("serve-ours");
+    let [single, bulk] = [SINGLE, BULK].map(|path| Bytes::from(ours.ask(path)));
+    let answer = |body: Bytes| post(move || async move { ([(CONTENT_TYPE, "application/json")], body) });
+    Router::new().route("/ofrep/v1/evaluate/flags/{*key}", answer(single)).route(BULK, answer(bulk))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Until its parent ends.
+fn serve(router: Router) {
+    let runtime = runtime();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    runtime.spawn(async { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await });
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(role: &str) -> Self {
+        Self::of(Command::new(std::env::current_exe().unwrap()).arg(role))
+    }
+
+    /// With the same names and the value of a constant, which is less than ours does.
+    fn fast_feature() -> Option<Self> {
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/fast-feature/bin/python");
+        if !python.exists() {
+            println!("without fast-feature, which scripts/bench installs");
+            return None;
+        }
+        let server =
+            Self::of(Command::new(python).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/serve_fast_feature.py")));
+        let up = (0..600).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            TcpStream::connect(&server.address).is_ok()
+        });
+        assert!(up, "fast-feature does not listen");
+        Some(server)
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
+        Self { process, address: address.trim().to_owned() }
+    }
+
+    fn ask(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = BODY.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{BODY}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// Requests per second.
+    fn load(&self, path: &str, script: &Path) -> f64 {
+        let url = format!("http://{}{path}", self.address);
+        let output =
+            Command::new("wrk").args(["-t1", "-c", CONNECTIONS, "-d", RUN, "-s"]).arg(script).arg(url).output();
+        let output = output.expect("wrk is needed: Debian has it as wrk");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("Non-2xx"), "{text}");
+        let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).unwrap();
+        rate.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,92 @@
+//! Who may do what: tokens with roles and prefixes of names, an authenticating proxy, and limits of requests.
+
+mod control;
+mod file;
+mod host;
+pub(crate) mod private;
+mod proxy;
+mod rate;
+mod refusal;
+mod role;
+mod secret;
+mod token;
+mod tokens;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use futures_util::StreamExt;
+
+pub use self::control::AccessControl;
+pub use self::file::{TokenFile, TokenFileError};
+pub use self::proxy::{Network, TrustedProxy};
+pub use self::role::Role;
+pub use self::secret::Secret;
+pub use self::token::{NewToken, Token, Validity};
+pub use self::tokens::Tokens;
+
+pub(crate) use self::control::layer;
+
+/// What the caller of a request may do; an extension of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) role: Role,
+    /// Names begin with one of these; empty: all names.
+    pub(crate) prefixes: Arc<[String]>,
+    caller: Caller,
+}
+
+#[derive(Clone, Debug)]
+enum Caller {
+    Anyone,
+    User(Arc<str>),
+    Token(Arc<Tokens>, Arc<Token>),
+}
+
+impl Access {
+    /// What a server without tokens allows, which listens on loopback only.
+    pub(crate) fn everything() -> Self {
+        Self { role: Role::Admin, prefixes: [].into(), caller: Caller::Anyone }
+    }
+
+    /// For a route that shows no flag: no name begins so.
+    fn nothing() -> Self {
+        Self { role: Role::Evaluate, prefixes: ["/".to_owned()].into(), caller: Caller::Anyone }
+    }
+
+    fn of_user(name: &str, role: Role) -> Self {
+        Self { role, prefixes: [].into(), caller: Caller::User(name.into()) }
+    }
+
+    fn of_token(tokens: Arc<Tokens>, token: Arc<Token>) -> Self {
+        Self { role: token.role, prefixes: token.prefixes.clone().into(), caller: Caller::Token(tokens, token) }
+    }
+
+    pub(crate) fn allows(&self, role: Role, name: &str) -> bool {
+        self.role >= role
+            && (self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix)))
+    }
+
+    /// Ends a stream once this access is no longer what it was: its token is revoked, expired, or has other rights.
+    fn limit(self, stream: Body) -> Body {
+        match self.caller {
+            Caller::Token(tokens, token) => {
+                let ended = Box::pin(async move { tokens.ended(&token).await });
+                Body::from_stream(stream.into_data_stream().take_until(ended))
+            }
+            _ => stream,
+        }
+    }
+}
+
+/// The caller, for logs.
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.caller {
+            Caller::Anyone => f.write_str("anyone"),
+            Caller::User(name) => write!(f, "user {name:?}"),
+            Caller::Token(_, token) => write!(f, "token {token}"),
+        }
+    }
+}

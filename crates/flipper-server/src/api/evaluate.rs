@@ -1,0 +1,74 @@
+//! `/api/v1/evaluate`: what a check answers, and why.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use flipper::evaluation::Reason;
+use flipper::json::{Json, Object};
+use flipper::{Context, Error, ErrorKind};
+use http::{StatusCode, Uri};
+
+use super::caller::Caller;
+use super::input::{Fields, Input, Query};
+use super::name::Name;
+use super::{output, schema};
+use crate::access::Role;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Evaluates a flag for a context, and explains the answer.
+#[utoipa::path(
+    post,
+    path = "/api/v1/evaluate/{name}",
+    tag = "evaluation",
+    params(schema::NamePath),
+    request_body(content = schema::EvaluationRequest),
+    responses(
+        (status = 200, description = "The answer", body = schema::Evaluation),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 413, response = schema::TooLarge),
+        (status = 415, response = schema::UnsupportedMediaType),
+        (status = 422, response = schema::Invalid),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn evaluate(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    uri: Uri,
+    Input(body): Input,
+) -> Result<Response, Problem> {
+    caller.must(Role::Evaluate, &name)?;
+    Query::of(&uri, &[])?;
+    let fields = Fields::of(&body, "the body", &["context"])?;
+    let context: Context = match fields.object("context")? {
+        Some(attributes) => attributes.iter().map(|(name, value)| (name, value.clone())).collect(),
+        None => Context::new(),
+    };
+    app.must_have_flags()?;
+    let evaluation = app.features.evaluate(&name, &context);
+    if evaluation.reason == Reason::NoSuchFlag {
+        return Err(Error::new(ErrorKind::FlagNotFound).with_flag(&name).into());
+    }
+    let bucket = evaluation.bucket.as_ref().map(|bucket| {
+        let score = Json::try_from(bucket.score).unwrap_or_default();
+        let fields =
+            [("score", score), ("percentage", bucket.percentage.clone()), ("is_shared", bucket.is_shared.into())];
+        Json::from(fields.into_iter().collect::<Object>())
+    });
+    let object: Object = [
+        ("name", Json::from(name)),
+        ("enabled", evaluation.is_enabled.into()),
+        ("rule", evaluation.reason.code().into()),
+        ("reason", evaluation.reason.to_string().into()),
+        ("bucket", bucket.unwrap_or_default()),
+        ("not_given", evaluation.not_given.into()),
+    ]
+    .into_iter()
+    .collect();
+    Ok(output::from_memory(&app, output::json(StatusCode::OK, object)))
+}

@@ -1,0 +1,282 @@
+//! `/api/v1/flags`: one flag, and lists.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use flipper::json::Json;
+use flipper::{Error, ErrorKind};
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+use super::caller::Caller;
+use super::edit::{self, Edit};
+use super::input::{Fields, Input, Query};
+use super::name::{Name, path_of};
+use super::output::{self, When};
+use super::schema;
+use super::write::{self, Written};
+use crate::access::Role;
+use crate::app::App;
+use crate::problem::Problem;
+
+const LIMIT: usize = 100;
+pub(crate) const LARGEST_LIMIT: usize = 10_000;
+/// Of one page, approximately.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Flags by name, in pages.
+///
+/// `next` is the `after` of the next page, and null on the last.
+#[utoipa::path(
+    get,
+    path = "/api/v1/flags",
+    tag = "flags",
+    params(
+        ("after" = Option<String>, Query, description = "Only names after this one, by their bytes"),
+        ("limit" = Option<u16>, Query, description = "At most so many flags; 100 without it", minimum = 1, maximum = 10_000),
+        ("enabled" = Option<bool>, Query, description = "Only flags that are on, or off"),
+        ("prefix" = Option<String>, Query, description = "Only names that begin with this"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = schema::FlagPage),
+        (status = 304, description = "As in the `If-None-Match` of the request"),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.must_have(Role::Read)?;
+    let query = Query::of(&uri, &["after", "limit", "enabled", "prefix"])?;
+    let limit = query.number("limit", LARGEST_LIMIT)?.unwrap_or(LIMIT);
+    let enabled = query.bool("enabled")?;
+    let prefix = query.get("prefix").unwrap_or_default();
+    app.must_have_flags()?;
+    let all = app.store.table().list();
+    // Names are in the order of their bytes.
+    let start = query.get("after").map_or(0, |after| all.partition_point(|flag| *flag.name <= *after));
+    let start = start.max(all.partition_point(|flag| *flag.name < *prefix));
+    let wanted = all[start..].iter().take_while(|flag| flag.name.starts_with(prefix)).filter(|flag| {
+        caller.allows(Role::Read, &flag.name)
+            && enabled.is_none_or(|enabled| flag.record.as_ref().is_ok_and(|record| record.is_enabled() == enabled))
+    });
+    let (mut text, mut count, mut next) = (String::from("{\"flags\": ["), 0, None);
+    let mut last: Option<&str> = None;
+    for stored in wanted {
+        if count == limit || text.len() > PAGE_BYTES {
+            next = last;
+            break;
+        }
+        if count > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(&Json::from(output::flag(stored)).to_string());
+        count += 1;
+        last = Some(&stored.name);
+    }
+    let (next, status) = (next.map_or(Json::Null, Json::from), Json::from(output::status(&app.store.status())));
+    text.push_str(&format!("], \"next\": {next}, \"status\": {status}}}"));
+    let tag = output::tag_of(&text);
+    Ok(output::from_memory(&app, output::tagged(&headers, &tag, || text)))
+}
+
+/// A flag.
+#[utoipa::path(
+    get,
+    path = "/api/v1/flags/{name}",
+    tag = "flags",
+    params(schema::NamePath),
+    responses(
+        (status = 200, description = "The flag; its version is the `ETag`", body = schema::Flag),
+        (status = 304, description = "As in the `If-None-Match` of the request"),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 422, response = schema::Invalid),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.must(Role::Read, &name)?;
+    Query::of(&uri, &[])?;
+    app.must_have_flags()?;
+    let stored = app.store.table().get(&name).ok_or_else(|| Error::new(ErrorKind::FlagNotFound).with_flag(&name))?;
+    let response =
+        output::tagged(&headers, &output::tag(&stored.version), || Json::from(output::flag(&stored)).to_string());
+    Ok(output::from_memory(&app, response))
+}
+
+/// Creates a flag.
+#[utoipa::path(
+    post,
+    path = "/api/v1/flags",
+    tag = "flags",
+    request_body(content = schema::NewFlag),
+    responses(
+        (status = 201, description = "The new flag; its path is the `Location`", body = schema::Flag),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 409, response = schema::Conflict),
+        (status = 413, response = schema::TooLarge),
+        (status = 415, response = schema::UnsupportedMediaType),
+        (status = 422, response = schema::Invalid),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    Input(body): Input,
+) -> Result<Response, Problem> {
+    caller.must_have(Role::Write)?;
+    Query::of(&uri, &[])?;
+    let known: Vec<_> = ["name"].into_iter().chain(edit::FIELDS).collect();
+    let fields = Fields::of(&body, "the body", &known)?;
+    let name = fields.required_text("name")?;
+    caller.must(Role::Write, name)?;
+    let written = write::create(&app, name, Edit::read(&fields)?).await?;
+    let mut response = answer(&written);
+    let path = path_of(&format!("{}/", uri.path().trim_end_matches('/')), name);
+    response.headers_mut().extend(HeaderValue::from_str(&path).ok().map(|path| (LOCATION, path)));
+    Ok(response)
+}
+
+/// Creates or replaces a flag.
+///
+/// Fields that are not given get their value of a new flag. `If-None-Match: *` only creates it, `If-Match` with its `ETag` only replaces it
+/// in that version.
+#[utoipa::path(
+    put,
+    path = "/api/v1/flags/{name}",
+    tag = "flags",
+    params(schema::NamePath, schema::Conditions),
+    request_body(content = schema::Edit),
+    responses(
+        (status = 200, description = "The replaced flag", body = schema::Flag),
+        (status = 201, description = "The new flag", body = schema::Flag),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 409, response = schema::Conflict),
+        (status = 412, response = schema::PreconditionFailed),
+        (status = 413, response = schema::TooLarge),
+        (status = 415, response = schema::UnsupportedMediaType),
+        (status = 422, response = schema::Invalid),
+        (status = 428, response = schema::PreconditionRequired),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn replace(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    headers: HeaderMap,
+    uri: Uri,
+    Input(body): Input,
+) -> Result<Response, Problem> {
+    caller.must(Role::Write, &name)?;
+    let when = condition(&app, &headers, &uri)?;
+    let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
+    write::replace(&app, &name, Edit::read(&fields)?, &when).await.map(|written| answer(&written))
+}
+
+/// Changes the given fields of a flag.
+///
+/// Client data is merged; null removes a key. With `If-Match` the flag is changed only in that version; without it, changes by others at
+/// the same time are kept.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/flags/{name}",
+    tag = "flags",
+    params(schema::NamePath, schema::Conditions),
+    request_body(content = schema::Edit),
+    responses(
+        (status = 200, description = "The changed flag", body = schema::Flag),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 409, response = schema::Conflict),
+        (status = 412, response = schema::PreconditionFailed),
+        (status = 413, response = schema::TooLarge),
+        (status = 415, response = schema::UnsupportedMediaType),
+        (status = 422, response = schema::Invalid),
+        (status = 428, response = schema::PreconditionRequired),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    headers: HeaderMap,
+    uri: Uri,
+    Input(body): Input,
+) -> Result<Response, Problem> {
+    caller.must(Role::Write, &name)?;
+    let when = condition(&app, &headers, &uri)?;
+    let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
+    write::change(&app, &name, &Edit::read(&fields)?, &when).await.map(|written| answer(&written))
+}
+
+/// Destroys a flag, even an unreadable one.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/flags/{name}",
+    tag = "flags",
+    params(schema::NamePath, schema::Conditions),
+    responses(
+        (status = 204, description = "The flag is gone"),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 409, response = schema::Conflict),
+        (status = 412, response = schema::PreconditionFailed),
+        (status = 422, response = schema::Invalid),
+        (status = 428, response = schema::PreconditionRequired),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn destroy(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.must(Role::Write, &name)?;
+    let when = condition(&app, &headers, &uri)?;
+    write::destroy(&app, &name, &when).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn condition(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<When, Problem> {
+    Query::of(uri, &[])?;
+    match When::of(headers)? {
+        When::Always if app.require_if_match => Err(Problem::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition_required",
+            "The request needs a precondition",
+            "this server takes changes of a flag only with If-Match, or If-None-Match: *",
+        )
+        .hint("GET the flag, and send its ETag as If-Match")),
+        when => Ok(when),
+    }
+}
+
+fn answer(written: &Written) -> Response {
+    let status = if written.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    output::with_tag(&written.stored.version, output::json(status, output::flag(&written.stored)))
+}

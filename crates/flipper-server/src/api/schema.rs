@@ -1,0 +1,349 @@
+//! The shapes of the API's document. A test compares their fields with those that the code reads and writes.
+
+#![allow(dead_code, reason = "only the document is made from them")]
+
+use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
+use utoipa::{IntoParams, ToSchema};
+
+/// The name of a flag.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct NamePath {
+    /// The flag's name, percent-encoded; a `/` in it is `%2F` or stands as it is.
+    #[param(min_length = 1)]
+    name: String,
+}
+
+/// What the flag has to be for the request to be done.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct Conditions {
+    /// `ETag`s of the flag, one of which it must have now.
+    #[param(rename = "If-Match", required = false)]
+    if_match: Option<String>,
+}
+
+/// A flag. An unreadable one has only `name`, `version` and `unreadable`.
+#[derive(ToSchema)]
+pub(crate) struct Flag {
+    pub(crate) name: String,
+    /// Which of the flag's states this is; its `ETag`.
+    version: String,
+    /// Why the stored flag cannot be read.
+    #[schema(required = false)]
+    unreadable: Option<String>,
+    #[schema(required = false)]
+    enabled: Option<bool>,
+    #[schema(required = false, value_type = Option<Object>)]
+    client_data: Option<()>,
+    /// All must hold. Each has checks by the name of a variable.
+    #[schema(required = false)]
+    conditions: Option<Vec<StoredCondition>>,
+    /// None may hold.
+    #[schema(required = false)]
+    deny_conditions: Option<Vec<StoredCondition>>,
+    /// A condition on an attribute that a check lacks does not hold.
+    #[schema(required = false)]
+    strict: Option<bool>,
+    #[schema(required = false)]
+    bucketer: Option<Bucketer>,
+    /// Unix time in seconds.
+    #[schema(required = false)]
+    created_date: Option<i64>,
+}
+
+/// The checks of a condition, by variable.
+#[derive(ToSchema)]
+#[schema(value_type = Object)]
+pub(crate) struct StoredCondition(std::collections::BTreeMap<String, Vec<Check>>);
+
+/// One check of a condition.
+#[derive(ToSchema)]
+pub(crate) struct Check {
+    variable: String,
+    /// `=`, `!=`, `>`, `>=`, `<`, `<=`, `in`, `not in`.
+    operator: Option<String>,
+    #[schema(value_type = Value)]
+    value: (),
+}
+
+/// Any JSON.
+#[derive(ToSchema)]
+#[schema(value_type = Value)]
+pub(crate) struct Any(());
+
+/// Which share of the callers gets the feature; its other fields depend on the type.
+#[derive(ToSchema)]
+pub(crate) struct Bucketer {
+    /// `NoOpBucketer`, `PercentageBucketer`, `ConsistentHashPercentageBucketer`, `SaltedPercentageBucketer`, or one of your own.
+    r#type: String,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct FlagPage {
+    flags: Vec<Flag>,
+    /// The `after` of the next page.
+    next: Option<String>,
+    status: Status,
+}
+
+/// How current the flags are.
+#[derive(ToSchema)]
+pub(crate) struct Status {
+    /// `live`, or `stale` while the store cannot be followed: then the flags are the last known ones.
+    health: String,
+    /// Unix time in seconds.
+    #[schema(required = false)]
+    stale_since: Option<u64>,
+    #[schema(required = false)]
+    reason: Option<String>,
+}
+
+/// A server of flags.
+#[derive(ToSchema)]
+pub(crate) struct ServerStatus {
+    /// Of this start of the server.
+    server: String,
+    store: Option<String>,
+    /// Why the flags are in doubt.
+    lost: Option<String>,
+    confirmed_ms_ago: u64,
+    version: String,
+    /// Unix time in milliseconds.
+    clock_ms: u64,
+}
+
+/// A condition, stored or as text: `plan in pro, team`.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ConditionInput {
+    Text(String),
+    Stored(StoredCondition),
+}
+
+/// Fields of a flag.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Edit {
+    #[schema(required = false, nullable = false)]
+    enabled: Option<bool>,
+    #[schema(required = false, nullable = false, value_type = Object)]
+    client_data: Option<()>,
+    #[schema(required = false, nullable = false)]
+    conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    deny_conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    strict: Option<bool>,
+    #[schema(required = false)]
+    bucketer: Option<Bucketer>,
+}
+
+/// A new flag, disabled unless it is enabled.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewFlag {
+    /// 1 to 255 bytes, without `/` and control characters.
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    #[schema(required = false, nullable = false)]
+    enabled: Option<bool>,
+    #[schema(required = false, nullable = false, value_type = Object)]
+    client_data: Option<()>,
+    #[schema(required = false, nullable = false)]
+    conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    deny_conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    strict: Option<bool>,
+    #[schema(required = false)]
+    bucketer: Option<Bucketer>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvaluationRequest {
+    /// The attributes of the caller.
+    #[schema(required = false, nullable = false, value_type = Object)]
+    context: Option<()>,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct Evaluation {
+    name: String,
+    enabled: bool,
+    /// Which rule decided.
+    rule: String,
+    /// The same in words.
+    reason: String,
+    bucket: Option<Bucket>,
+    /// Attributes that conditions, or the bucketer that decided, use and the context lacks.
+    not_given: Vec<String>,
+}
+
+/// The caller's place in a bucketer that hashes.
+#[derive(ToSchema)]
+pub(crate) struct Bucket {
+    score: Option<f64>,
+    #[schema(value_type = Value)]
+    percentage: (),
+    is_shared: bool,
+}
+
+/// A write of a flag.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Operation {
+    op: OperationKind,
+    name: String,
+    /// The version that the flag must have.
+    #[schema(required = false, nullable = false)]
+    if_version: Option<String>,
+    #[schema(required = false, nullable = false)]
+    enabled: Option<bool>,
+    #[schema(required = false, nullable = false, value_type = Object)]
+    client_data: Option<()>,
+    #[schema(required = false, nullable = false)]
+    conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    deny_conditions: Option<Vec<ConditionInput>>,
+    #[schema(required = false, nullable = false)]
+    strict: Option<bool>,
+    #[schema(required = false)]
+    bucketer: Option<Bucketer>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OperationKind {
+    Create,
+    Change,
+    Replace,
+    Destroy,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct Results {
+    results: Vec<OperationResult>,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct OperationResult {
+    name: String,
+    /// As the status of a request with this operation alone.
+    status: u16,
+    #[schema(required = false)]
+    version: Option<String>,
+    #[schema(required = false, nullable = false)]
+    error: Option<Problem>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ImportMode {
+    Merge,
+    Replace,
+}
+
+/// A flag as it is stored.
+#[derive(ToSchema)]
+pub(crate) struct Record {
+    feature_name: String,
+    is_enabled: bool,
+    #[schema(value_type = Object)]
+    meta: (),
+}
+
+#[derive(ToSchema)]
+pub(crate) struct Imported {
+    dry_run: bool,
+    created: u64,
+    changed: u64,
+    destroyed: u64,
+    unchanged: u64,
+    failed: Vec<Failed>,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct Failed {
+    name: String,
+    error: Problem,
+}
+
+/// One of `get`, `known`, `put` and `delete`.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordOperation {
+    #[schema(required = false, nullable = false)]
+    get: Option<String>,
+    #[schema(required = false, nullable = false)]
+    known: Option<String>,
+    /// The text of a record.
+    #[schema(required = false, nullable = false)]
+    put: Option<String>,
+    #[schema(required = false, nullable = false)]
+    delete: Option<String>,
+    #[schema(required = false, value_type = Value)]
+    when: Option<()>,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct RecordResult {
+    #[schema(required = false)]
+    name: Option<String>,
+    /// `o` and a number, `t` and text, `x` and hexadecimal digits, or `=`: the record's text.
+    #[schema(required = false)]
+    version: Option<String>,
+    #[schema(required = false)]
+    record: Option<String>,
+    #[schema(required = false)]
+    unreadable: Option<String>,
+    #[schema(required = false)]
+    absent: Option<bool>,
+    #[schema(required = false, value_type = Object)]
+    error: Option<()>,
+}
+
+/// What went wrong (RFC 9457).
+#[derive(ToSchema)]
+pub(crate) struct Problem {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    /// Stable, for programs.
+    code: String,
+    /// What to do next.
+    #[schema(required = false)]
+    hint: Option<String>,
+}
+
+macro_rules! problems {
+    ($($name:ident: $description:literal;)+) => {$(
+        #[doc = $description]
+        pub(crate) struct $name;
+
+        impl<'r> utoipa::ToResponse<'r> for $name {
+            fn response() -> (&'r str, utoipa::openapi::RefOr<Response>) {
+                let schema = Ref::from_schema_name("Problem");
+                let content = ContentBuilder::new().schema(Some(schema)).build();
+                let response =
+                    ResponseBuilder::new().description($description).content("application/problem+json", content).build();
+                (stringify!($name), response.into())
+            }
+        }
+    )+};
+}
+
+problems! {
+    BadRequest: "The request cannot be read";
+    Forbidden: "The token lacks a role, or is not for the flag";
+    NotFound: "There is no such flag";
+    Conflict: "The flag exists, cannot be read, or is changed by others";
+    PreconditionFailed: "The flag is in another version";
+    TooLarge: "The body is too large";
+    UnsupportedMediaType: "The body is not JSON";
+    Invalid: "A field or a name is not valid";
+    PreconditionRequired: "This server wants `If-Match`";
+    Unavailable: "The store is unavailable, or there are no flags yet; `Retry-After` says when to try again";
+}

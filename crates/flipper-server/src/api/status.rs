@@ -1,0 +1,45 @@
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::State;
+use axum::response::Response;
+use flipper::json::{Json, Object};
+use http::{StatusCode, Uri};
+
+use super::caller::Caller;
+use super::input::Query;
+use super::{output, schema};
+use crate::access::Role;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// The server, and whether its flags are those of its store.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    tag = "changes",
+    responses(
+        (status = 200, description = "The state of the server", body = schema::ServerStatus),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+    )
+)]
+pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
+    caller.must_have(Role::Read)?;
+    Query::of(&uri, &[])?;
+    let hub = app.changes.follow(&app.store);
+    let (store, lost, confirmed_ms_ago) = hub.describe();
+    let clock_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
+    let text = |text: Option<String>| text.map_or(Json::Null, Json::from);
+    let object: Object = [
+        ("server", Json::from(hub.id.as_str())),
+        ("store", text(store)),
+        ("lost", text(lost)),
+        ("confirmed_ms_ago", confirmed_ms_ago.into()),
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("clock_ms", clock_ms.into()),
+    ]
+    .into_iter()
+    .collect();
+    Ok(output::json(StatusCode::OK, object))
+}

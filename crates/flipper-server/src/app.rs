@@ -1,0 +1,177 @@
+use std::fmt;
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use flipper::FeatureFlagClient;
+use flipper::store::LocalFeatureFlagStore;
+use tokio::sync::watch;
+
+use crate::access::{self, AccessControl};
+use crate::changes::Changes;
+use crate::counts::Counts;
+use crate::limits::Limits;
+use crate::problem::Problem;
+use crate::{api, ofrep, operations, request};
+
+pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The routes of a server over one store.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) features: FeatureFlagClient,
+    pub(crate) store: Arc<dyn LocalFeatureFlagStore>,
+    pub(crate) access: AccessControl,
+    pub(crate) limits: Limits,
+    pub(crate) require_if_match: bool,
+    pub(crate) more_metrics: Option<Metrics>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) ofrep: ofrep::Options,
+    /// Becomes true once, and then nothing new should begin here.
+    pub(crate) draining: Arc<watch::Sender<bool>>,
+}
+
+impl App {
+    /// Serves the flags of this store, which has them all in memory: a mirror, or the memory store.
+    #[must_use]
+    pub fn new(store: Arc<dyn LocalFeatureFlagStore>) -> Self {
+        Self {
+            features: FeatureFlagClient::new(store.clone()),
+            store,
+            access: AccessControl::new(),
+            limits: Limits::default(),
+            require_if_match: false,
+            more_metrics: None,
+            changes: Arc::default(),
+            counts: Arc::default(),
+            ofrep: ofrep::Options::default(),
+            draining: Arc::new(watch::Sender::new(false)),
+        }
+    }
+
+    /// The client that all writes go through: its subscribers receive and may veto them.
+    #[must_use]
+    pub fn features(&self) -> &FeatureFlagClient {
+        &self.features
+    }
+
+    /// Sets who may use the server; without it everyone on this machine.
+    #[must_use]
+    pub fn access(mut self, access: AccessControl) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Sets what one request may take.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Refuses changes of a flag without `If-Match` (428), so that no writer overwrites what it has not seen.
+    #[must_use]
+    pub fn require_if_match(mut self, require: bool) -> Self {
+        self.require_if_match = require;
+        self
+    }
+
+    /// Adds lines to `/metrics`, in the text format of Prometheus.
+    #[must_use]
+    pub fn metrics_of(mut self, more: Arc<dyn Fn() -> String + Send + Sync>) -> Self {
+        self.more_metrics = Some(more);
+        self
+    }
+
+    /// The routes, for an axum program of your own. Other paths are left to it.
+    ///
+    /// [`access`](Self::access) decides here as in a server of its own. Without it only callers on this machine may do anything, and so the
+    /// program must pass on their addresses. A program that knows its callers itself lets all of them do everything with
+    /// [`AccessControl::any_host`]:
+    ///
+    /// ```no_run
+    /// use std::net::SocketAddr;
+    /// use std::sync::Arc;
+    /// use flipper::MemoryFeatureFlagStore;
+    /// use flipper_server::App;
+    ///
+    /// # async fn run() -> std::io::Result<()> {
+    /// let router = App::new(Arc::new(MemoryFeatureFlagStore::new())).router();
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    /// axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+    /// # }
+    /// ```
+    pub fn router(self) -> Router {
+        let app = Arc::new(self);
+        Self::protected(Self::routes(&app), &app)
+    }
+
+    /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own. They need no token there.
+    pub fn operations_router(self) -> Router {
+        let app = Arc::new(self);
+        Self::around(Self::operations(app.clone()).fallback(async || Problem::no_such_path()), app)
+    }
+
+    /// The routes of a whole server.
+    pub(crate) fn service(self) -> Router {
+        let app = Arc::new(self);
+        Self::protected(Self::routes(&app).fallback(async || Problem::no_such_path()), &app)
+    }
+
+    fn routes(app: &Arc<Self>) -> Router {
+        let routes = Router::new().merge(ofrep::routes(app.clone())).merge(api::routes(app.clone()));
+        routes.merge(Self::operations(app.clone()))
+    }
+
+    /// Access is asked also for what no route has: a fallback may answer like one.
+    fn protected(routes: Router, app: &Arc<Self>) -> Router {
+        let access = app.access.clone().pages_of(app.ofrep.origins());
+        let routes = Self::around(access::layer(access, routes), app.clone());
+        ofrep::cors(app, routes)
+    }
+
+    fn around(routes: Router, app: Arc<Self>) -> Router {
+        routes.layer(middleware::from_fn_with_state(app, request::around))
+    }
+
+    fn operations(app: Arc<Self>) -> Router {
+        use axum::routing::get;
+        Router::new()
+            .route("/healthz", get(operations::healthz))
+            .route("/readyz", get(operations::readyz))
+            .route("/metrics", get(operations::metrics))
+            .with_state(app)
+    }
+
+    /// All flags have been in memory.
+    pub(crate) fn has_flags(&self) -> bool {
+        let status = self.store.status();
+        status.is_live() || status.last_sync.is_some()
+    }
+
+    pub(crate) fn must_have_flags(&self) -> Result<(), Problem> {
+        if self.has_flags() {
+            return Ok(());
+        }
+        match self.store.status().health {
+            flipper::store::Health::Stale { reason, .. } => Err(Problem::not_ready(&reason)),
+            _ => Err(Problem::not_ready("the store has not answered yet")),
+        }
+    }
+
+    /// Ends OFREP's streams, starts no other, and is not ready from now on, so that a server can end while its clients go to another one.
+    /// Clones of an app end together.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("store", &self.store.to_string()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! One stream of events. It holds its place, and makes the next event when the connection has room for it: a follower that is slow gets
+//! fewer events, each with all that changed since the last.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flipper::__feed::BEAT;
+use flipper::json::{Json, Object};
+use flipper::store::LocalFeatureFlagStore;
+use tokio::sync::watch;
+
+use super::hub::{Event, Hub, Next, Pages, Place, pages};
+use crate::access::Role;
+use crate::api::Caller;
+use crate::problem::Problem;
+
+/// Then the clocks of both sides still agree, and load balancers spread the followers again.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Streams that began together end apart.
+const SPREAD_SECONDS: u64 = 60;
+/// A follower whose stream broke comes back after about this time.
+const RETRY_MS: u64 = 1000;
+
+pub(super) struct Follower {
+    hub: Arc<Hub>,
+    news: watch::Receiver<()>,
+    store: Arc<dyn LocalFeatureFlagStore>,
+    caller: Caller,
+    sees_all: bool,
+    cursor: Option<String>,
+    came: Instant,
+    ends: Instant,
+    with_flags: bool,
+    was_lost: bool,
+    /// The next event, if it is made.
+    made: Option<Bytes>,
+    flags: Flags,
+    _place: Place,
+}
+
+enum Flags {
+    /// None have to be sent.
+    Sent,
+    Wanted((u64, u64)),
+    /// From this page on.
+    Rest(Arc<Pages>, usize),
+}
+
+impl Follower {
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        place: Place,
+        store: Arc<dyn LocalFeatureFlagStore>,
+        caller: Caller,
+        cursor: Option<String>,
+        came: Instant,
+        with_flags: bool,
+    ) -> Self {
+        let (news, sees_all) = (hub.news(), caller.is_unlimited());
+        let ends = came + LONGEST + Duration::from_secs(fastrand::u64(0..SPREAD_SECONDS));
+        let was_lost = cursor.as_deref().is_some_and(|cursor| cursor.ends_with('?'));
+        let (made, flags, _place) = (None, Flags::Sent, place);
+        Self { hub, news, store, caller, sees_all, cursor, came, ends, with_flags, was_lost, made, flags, _place }
+    }
+
+    /// Waits until the store is followed.
+    pub(super) async fn start(&mut self, limit: Duration) -> Result<(), Problem> {
+        let deadline = Instant::now() + limit;
+        loop {
+            // A change of the store between the two is not missed.
+            self.news.mark_unchanged();
+            match self.ask(deadline) {
+                Next::Unavailable(reason) => return Err(Problem::not_ready(&reason)),
+                Next::Closed => return Err(Problem::overloaded("the server is ending")),
+                Next::Event(event) => {
+                    let hello = self.hello();
+                    let first = self.took(&event);
+                    self.made = Some([hello, first].concat().into());
+                    return Ok(());
+                }
+                // Followed, and nothing is new.
+                Next::Later(_) if self.cursor.is_some() && self.hub.is_followed() => {
+                    self.made = Some(self.hello());
+                    return Ok(());
+                }
+                Next::Later(until) => self.wait(until).await,
+            }
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        if let Some(made) = self.made.take() {
+            return Some(made);
+        }
+        if let Some(page) = self.page().await {
+            return Some(page);
+        }
+        let deadline = Instant::now() + BEAT;
+        loop {
+            if Instant::now() >= self.ends {
+                return None;
+            }
+            self.news.mark_unchanged();
+            match self.ask(deadline) {
+                Next::Event(event) => return Some(self.took(&event)),
+                Next::Closed | Next::Unavailable(_) => return None,
+                Next::Later(until) => self.wait(until.min(self.ends)).await,
+            }
+        }
+    }
+
+    fn ask(&self, deadline: Instant) -> Next {
+        let allows = |name: &str| self.caller.allows(Role::Read, name);
+        let allows: &dyn Fn(&str) -> bool = &allows;
+        self.hub.next(self.cursor.as_deref(), self.came, deadline, (!self.sees_all).then_some(allows))
+    }
+
+    async fn wait(&mut self, until: Instant) {
+        // The sender lives as long as the hub.
+        let _ = tokio::time::timeout_at(until.into(), self.news.changed()).await;
+    }
+
+    fn took(&mut self, event: &Event) -> Bytes {
+        self.cursor.clone_from(&event.cursor);
+        let is_over = std::mem::replace(&mut self.was_lost, event.lost) && !event.lost;
+        // Also after a doubt, which ends only with all flags.
+        if self.with_flags && (event.reset || is_over) {
+            self.flags = Flags::Wanted(event.place);
+        }
+        event.bytes.clone()
+    }
+
+    fn hello(&self) -> Bytes {
+        let mut object: Object = [("server", self.hub.id.as_str())].into_iter().collect();
+        object.insert("at_us", self.hub.at_us(self.came));
+        object.insert("store", self.hub.describe().0.map_or(Json::Null, Json::from));
+        format!("retry: {RETRY_MS}\nevent: hello\ndata: {}\n\n", Json::from(object)).into()
+    }
+
+    async fn page(&mut self) -> Option<Bytes> {
+        if let Flags::Wanted(place) = self.flags {
+            let pages = match self.sees_all {
+                true => self.hub.flags(place, &self.store).await,
+                false => {
+                    let mut flags = self.store.table().list();
+                    flags.retain(|flag| self.caller.allows(Role::Read, &flag.name));
+                    Arc::new(pages(&flags))
+                }
+            };
+            self.flags = Flags::Rest(pages, 0);
+        }
+        let Flags::Rest(pages, at) = &mut self.flags else { return None };
+        let page = pages.get(*at).cloned();
+        *at += 1;
+        if *at >= pages.len() {
+            self.flags = Flags::Sent;
+        }
+        page
+    }
+}

@@ -1,0 +1,22 @@
+//! Flags over HTTP: a JSON API, OFREP, and live changes, over any of Flipper's stores.
+
+mod access;
+mod api;
+mod app;
+mod changes;
+mod counts;
+mod limits;
+mod ofrep;
+mod operations;
+mod problem;
+mod request;
+mod server;
+mod tls;
+
+pub use self::access::{
+    AccessControl, Network, NewToken, Role, Secret, Token, TokenFile, TokenFileError, Tokens, TrustedProxy, Validity,
+};
+pub use self::app::App;
+pub use self::limits::Limits;
+pub use self::server::{Accepted, Acceptor, ByteStream, HttpOptions, HttpServer};
+pub use self::tls::{Tls, TlsError, TlsFiles};

@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+/// What one request, and all followers together, may take.
+///
+/// ```
+/// use flipper_server::Limits;
+///
+/// let limits = Limits::default().body(64 * 1024).streams(500);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub(crate) body: usize,
+    pub(crate) import: usize,
+    pub(crate) body_time: Duration,
+    pub(crate) request_time: Duration,
+    pub(crate) import_time: Duration,
+    pub(crate) streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 1 << 20,
+            import: 64 << 20,
+            body_time: Duration::from_secs(30),
+            request_time: Duration::from_secs(30),
+            import_time: Duration::from_secs(600),
+            streams: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The largest body, in bytes; 1 MiB by default.
+    #[must_use]
+    pub fn body(mut self, bytes: usize) -> Self {
+        self.body = bytes;
+        self
+    }
+
+    /// The largest body of an import, in bytes; 64 MiB by default.
+    #[must_use]
+    pub fn import(mut self, bytes: usize) -> Self {
+        self.import = bytes;
+        self
+    }
+
+    /// How long a body may take to arrive; 30 s by default.
+    #[must_use]
+    pub fn body_time(mut self, time: Duration) -> Self {
+        self.body_time = time;
+        self
+    }
+
+    /// How long a request may take; 30 s by default.
+    #[must_use]
+    pub fn request_time(mut self, time: Duration) -> Self {
+        self.request_time = time;
+        self
+    }
+
+    /// How many streams of changes may be open; 10,000 by default.
+    #[must_use]
+    pub fn streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
+        self
+    }
+}

@@ -1,0 +1,76 @@
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use flipper::json::Json;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::context::MAX_BODY;
+use super::error::{Code, error};
+use super::outcome::Outcome;
+use super::{etag, json};
+
+pub(super) const STALE: HeaderName = HeaderName::from_static("flipper-stale");
+
+/// The first members of a flag's answer. The order of members never changes: a client takes another order for a change.
+pub(super) fn begin(key: &str, value: &Json, out: &mut String) {
+    out.push_str("{\"key\":");
+    json::string(key, out);
+    out.push_str(",\"value\":");
+    json::value(value, out);
+}
+
+/// The other members, always all of them, since clients fail on a missing one.
+pub(super) fn end(outcome: &Outcome, is_stale: bool, out: &mut String) {
+    out.push_str(if outcome.enabled {
+        ",\"variant\":\"on\",\"reason\":\""
+    } else {
+        ",\"variant\":\"off\",\"reason\":\""
+    });
+    out.push_str(outcome.reason);
+    out.push_str("\",\"metadata\":{\"flipper.reason_code\":\"");
+    out.push_str(outcome.reason_code);
+    out.push_str(if is_stale { "\",\"flipper.stale\":true}}" } else { "\"}}" });
+}
+
+/// 200 with this JSON, or 304. Without a tag if time or chance decided.
+pub(super) fn respond(asked: &HeaderMap, body: String, is_passing: bool, is_stale: bool) -> Response {
+    let tag = if is_passing { None } else { Some(etag::of(body.as_bytes())) };
+    let is_known = tag.as_ref().is_some_and(|tag| etag::matches(asked, tag));
+    let mut response = Response::new(if is_known { Body::empty() } else { Body::from(body) });
+    let headers = response.headers_mut();
+    headers.insert(
+        CACHE_CONTROL,
+        // A cache may keep what it asks for again each time.
+        HeaderValue::from_static(if tag.is_some() { "private, no-cache" } else { "no-store" }),
+    );
+    if let Some(tag) = tag.and_then(etag::header) {
+        headers.insert(ETAG, tag);
+    }
+    if is_stale {
+        headers.insert(STALE, HeaderValue::from_static("true"));
+    }
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response
+}
+
+/// A request's body of any content type; some clients send none.
+pub(super) async fn read(body: Body, key: Option<&str>) -> Result<Bytes, Response> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(failure) => {
+            let too_large = failure.downcast_ref::<LengthLimitError>().is_some();
+            let (code, details) = if too_large {
+                (Code::InvalidContext, format!("the body is larger than the {MAX_BODY} bytes allowed"))
+            } else {
+                (Code::ParseError, "the body did not arrive completely".to_owned())
+            };
+            Err(error(StatusCode::BAD_REQUEST, key, code, &details))
+        }
+    }
+}

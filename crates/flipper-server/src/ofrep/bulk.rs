@@ -1,0 +1,56 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Body;
+use axum::response::Response;
+use http::HeaderMap;
+
+use super::{Ofrep, answer, context, error, json};
+use crate::access::{Access, Role};
+
+/// How long a hidden page keeps its stream, in seconds: each holds one of the few connections that a browser opens to a host.
+const INACTIVITY_DELAY: &str = "5";
+
+/// The size of the last answer: the next is about as large.
+#[derive(Debug, Default)]
+pub(super) struct Size(AtomicUsize);
+
+pub(super) async fn answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: Body) -> Response {
+    match try_answer(ofrep, access, headers, body).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: Body) -> Result<Response, Response> {
+    let body = answer::read(body, None).await?;
+    let context = context::read(&body).map_err(|(code, details)| error(code.status(), None, code, &details))?;
+    let attributes = context::attributes(&context, &ofrep.app.ofrep.targeting_key);
+    let is_stale = ofrep.is_stale(None).await?;
+    let mut text = String::with_capacity(ofrep.size.0.load(Ordering::Relaxed) + 64);
+    text.push_str("{\"flags\":[");
+    let (mut is_first, mut is_passing) = (true, false);
+    for flag in &ofrep.flags.current(ofrep.app.store.table()).flags {
+        if !access.allows(Role::Evaluate, &flag.name) {
+            continue;
+        }
+        if !is_first {
+            text.push(',');
+        }
+        is_first = false;
+        is_passing |= flag.write(&ofrep.app.features, &attributes, &mut text);
+    }
+    text.push(']');
+    // Not in each flag: a page would take that for a change of all of them.
+    if is_stale {
+        text.push_str(",\"metadata\":{\"flipper.stale\":true}");
+    }
+    if let Some(url) = ofrep.stream_url() {
+        text.push_str(",\"eventStreams\":[{\"type\":\"sse\",\"url\":");
+        json::string(url, &mut text);
+        text.push_str(",\"inactivityDelaySec\":");
+        text.push_str(INACTIVITY_DELAY);
+        text.push_str("}]");
+    }
+    text.push('}');
+    ofrep.size.0.store(text.len(), Ordering::Relaxed);
+    Ok(answer::respond(headers, text, is_passing, is_stale))
+}

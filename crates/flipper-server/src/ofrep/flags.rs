@@ -1,0 +1,198 @@
+use std::sync::{Arc, PoisonError, RwLock};
+
+use flipper::context::Value;
+use flipper::json::Json;
+use flipper::store::{Corrupt, FlagTable, Stored};
+use flipper::{Bucketer, FeatureFlagClient, FlagRecord};
+
+use super::error::{self, Code};
+use super::outcome::Outcome;
+use super::{answer, json, single};
+
+/// All flags by name, each with the parts of its answer that no context changes. Made again when a flag has changed.
+#[derive(Debug, Default)]
+pub(super) struct FlagList(RwLock<Arc<Listed>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// The table's, when they were read.
+    revision: Option<u64>,
+    pub(super) flags: Vec<Arc<Flag>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Flag {
+    pub(super) name: String,
+    record: Result<Arc<FlagRecord>, Corrupt>,
+    text: Text,
+}
+
+#[derive(Debug)]
+enum Text {
+    /// The answer to all contexts.
+    Whole(String),
+    Parts(Parts),
+}
+
+#[derive(Debug)]
+struct Parts {
+    on: String,
+    off: String,
+    values: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    key: String,
+    /// An answer to be ended, or why it has no value.
+    value: Result<String, String>,
+}
+
+impl FlagList {
+    pub(super) fn current(&self, table: &FlagTable) -> Arc<Listed> {
+        let revision = Some(table.revision());
+        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if listed.revision == revision {
+            return listed;
+        }
+        // One request reads them for all that wait.
+        let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let revision = Some(table.revision());
+        if listed.revision != revision {
+            let flags = renew(&listed.flags, table.list());
+            *listed = Arc::new(Listed { revision, flags });
+        }
+        listed.clone()
+    }
+}
+
+/// Takes over what has not changed. Both are ordered by name.
+fn renew(old: &[Arc<Flag>], stored: Vec<Stored>) -> Vec<Arc<Flag>> {
+    let mut old = old.iter().peekable();
+    let renewed = stored.into_iter().map(|Stored { name, record, .. }| {
+        while old.next_if(|flag| flag.name < name).is_some() {}
+        match old.next_if(|flag| flag.name == name) {
+            Some(flag) if is_same(&flag.record, &record) => flag.clone(),
+            _ => Arc::new(Flag::new(name, record)),
+        }
+    });
+    renewed.collect()
+}
+
+fn is_same(record: &Result<Arc<FlagRecord>, Corrupt>, other: &Result<Arc<FlagRecord>, Corrupt>) -> bool {
+    match (record, other) {
+        (Ok(record), Ok(other)) => Arc::ptr_eq(record, other),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    }
+}
+
+impl Flag {
+    fn new(name: String, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
+        let text = match &record {
+            Err(_) => {
+                let mut whole = String::new();
+                let details = format!("flag {name:?}: {}", flipper::evaluation::Reason::Corrupt);
+                error::entry(&name, Code::ParseError, &details, &mut whole);
+                Text::Whole(whole)
+            }
+            Ok(record) => {
+                let parts = Parts::new(&name, record);
+                match settled(record) {
+                    Some(outcome) => {
+                        let mut whole = String::new();
+                        parts.write(&name, &outcome, &mut whole);
+                        Text::Whole(whole)
+                    }
+                    None => Text::Parts(parts),
+                }
+            }
+        };
+        Self { name, record, text }
+    }
+
+    /// Its answer, and those of its values; returns whether time or chance decided.
+    pub(super) fn write(&self, features: &FeatureFlagClient, context: &[(&str, Value<'_>)], out: &mut String) -> bool {
+        let parts = match &self.text {
+            Text::Whole(text) => {
+                out.push_str(text);
+                return false;
+            }
+            Text::Parts(parts) => parts,
+        };
+        let (evaluation, record) = features.explain(&self.name, context);
+        match Outcome::of(&self.name, &evaluation, record.as_deref(), context) {
+            Ok(outcome) => {
+                // Of a flag that has just changed, all is the new one's.
+                match record {
+                    Some(record) if !self.is_of(&record) => {
+                        Parts::new(&self.name, &record).write(&self.name, &outcome, out);
+                    }
+                    _ => parts.write(&self.name, &outcome, out),
+                }
+                outcome.is_passing
+            }
+            Err((code, details)) => {
+                error::entry(&self.name, code, &details, out);
+                for Part { key, .. } in &parts.values {
+                    out.push(',');
+                    error::entry(key, code, &details, out);
+                }
+                false
+            }
+        }
+    }
+
+    fn is_of(&self, record: &Arc<FlagRecord>) -> bool {
+        self.record.as_ref().is_ok_and(|own| Arc::ptr_eq(own, record))
+    }
+}
+
+/// The outcome for all contexts, if it is one.
+fn settled(record: &FlagRecord) -> Option<Outcome> {
+    if !record.is_enabled() {
+        return Some(Outcome::DISABLED);
+    }
+    let unlimited = record.conditions().is_empty() && record.deny_conditions().is_empty();
+    (unlimited && matches!(record.bucketer(), Bucketer::NoOp)).then_some(Outcome::ENABLED)
+}
+
+impl Parts {
+    fn new(name: &str, record: &FlagRecord) -> Self {
+        let flag = |enabled: bool| {
+            let mut text = String::new();
+            answer::begin(name, &Json::Bool(enabled), &mut text);
+            text
+        };
+        // The first level alone: an inner value repeated at each level could be large.
+        let data = record.client_data().as_object().into_iter().flat_map(|data| data.iter());
+        let values = data.map(|(member, value)| {
+            let key = format!("{name}/{member}");
+            let value = if json::is_value(value) {
+                let mut text = String::new();
+                answer::begin(&key, value, &mut text);
+                Ok(text)
+            } else {
+                Err(single::no_value(name, member))
+            };
+            Part { key, value }
+        });
+        Self { on: flag(true), off: flag(false), values: values.collect() }
+    }
+
+    fn write(&self, name: &str, outcome: &Outcome, out: &mut String) {
+        out.push_str(if outcome.enabled { &self.on } else { &self.off });
+        answer::end(outcome, false, out);
+        for Part { key, value } in &self.values {
+            out.push(',');
+            match value {
+                _ if !outcome.enabled => error::entry(key, Code::General, &single::is_off(name, outcome), out),
+                Ok(begun) => {
+                    out.push_str(begun);
+                    answer::end(outcome, false, out);
+                }
+                Err(details) => error::entry(key, Code::General, details, out),
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `/ofrep/v1`: OpenFeature's remote evaluation protocol, version 0.3.
+//!
+//! What real clients do decides where the protocol leaves a choice; `docs/ofrep.md` has what their users must know.
+
+mod answer;
+mod bulk;
+mod context;
+mod cors;
+mod error;
+mod etag;
+mod flags;
+mod json;
+mod options;
+mod outcome;
+mod path;
+mod single;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use flipper::store::Health;
+use http::header::{ALLOW, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
+
+use self::flags::FlagList;
+use self::path::Target;
+use self::stream::Streams;
+use crate::access::Access;
+use crate::app::App;
+
+pub(crate) use self::cors::cors;
+pub(crate) use self::error::refusal;
+pub(crate) use self::error::{Code, error};
+pub(crate) use self::options::Options;
+pub(crate) use self::path::{is_ofrep, is_stream};
+
+/// Since the first flags mostly arrive within milliseconds, while a web page that got an error would not ask again.
+const FIRST_FLAGS: Duration = Duration::from_secs(1);
+
+struct Ofrep {
+    app: Arc<App>,
+    flags: FlagList,
+    size: bulk::Size,
+    streams: Streams,
+}
+
+/// All paths under `/ofrep`, also after the slash of a base URL that ends with one.
+pub(crate) fn routes(app: Arc<App>) -> Router {
+    let (flags, size, streams) = (FlagList::default(), bulk::Size::default(), Streams::default());
+    let ofrep = Arc::new(Ofrep { app, flags, size, streams });
+    let paths = ["/ofrep", "/ofrep/", "/ofrep/{*rest}", "//ofrep/{*rest}"];
+    paths.iter().fold(Router::new(), |router, path| router.route(path, any(handle))).with_state(ofrep)
+}
+
+async fn handle(State(ofrep): State<Arc<Ofrep>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let access = parts.extensions.get::<Access>();
+    match (path::target(parts.uri.path()), access) {
+        (Target::Single(key), Some(access)) if parts.method == Method::POST => {
+            single::answer(&ofrep, access, &key, &parts.headers, body).await
+        }
+        (Target::Bulk, Some(access)) if parts.method == Method::POST => {
+            bulk::answer(&ofrep, access, &parts.headers, body).await
+        }
+        // No layer has said what the caller may do.
+        (Target::Single(_) | Target::Bulk, None) if parts.method == Method::POST => {
+            error(StatusCode::FORBIDDEN, None, Code::General, "this server does not know what its callers may do")
+        }
+        (Target::Stream, _) if parts.method == Method::GET => stream::answer(&ofrep),
+        (Target::Single(key), _) => not_allowed(Some(&key), "POST"),
+        (Target::Bulk, _) => not_allowed(None, "POST"),
+        (Target::Stream, _) => not_allowed(None, "GET"),
+        (Target::Unknown, _) => error(
+            StatusCode::NOT_FOUND,
+            None,
+            Code::General,
+            "OFREP has no such path; evaluations are POST /ofrep/v1/evaluate/flags/{key} and POST /ofrep/v1/evaluate/flags",
+        ),
+    }
+}
+
+fn not_allowed(key: Option<&str>, method: &'static str) -> Response {
+    let details = format!("this path takes {method} only");
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, key, Code::General, &details);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+    response
+}
+
+impl Ofrep {
+    /// Whether the flags are stale. Until the first ones are in memory it waits a moment, then answers 503.
+    async fn is_stale(&self, key: Option<&str>) -> Result<bool, Response> {
+        let status = self.app.store.status();
+        let Health::Stale { .. } = status.health else { return Ok(false) };
+        if status.last_sync.is_some() {
+            return Ok(true);
+        }
+        let why = match tokio::time::timeout(FIRST_FLAGS, self.app.store.ready()).await {
+            Ok(Ok(())) => return Ok(!self.app.store.status().is_live()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the store has not answered yet".to_owned(),
+        };
+        tracing::warn!(reason = why, "an evaluation was refused: the store's flags are not in memory yet");
+        let details = "the store's flags are not in memory yet";
+        let mut response = error(StatusCode::SERVICE_UNAVAILABLE, key, Code::ProviderNotReady, details);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        Err(response)
+    }
+}

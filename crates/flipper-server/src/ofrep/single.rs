@@ -1,0 +1,82 @@
+use axum::body::Body;
+use axum::response::Response;
+use flipper::__openfeature as openfeature;
+use flipper::context::Value;
+use flipper::json::Json;
+use flipper::{FeatureFlagClient, FlagRecord};
+use http::{HeaderMap, StatusCode};
+
+use super::error::{Code, error};
+use super::outcome::Outcome;
+use super::{Ofrep, answer, context, json};
+use crate::access::{Access, Role};
+
+/// Enough for most answers.
+const CAPACITY: usize = 256;
+
+pub(super) async fn answer(ofrep: &Ofrep, access: &Access, key: &str, headers: &HeaderMap, body: Body) -> Response {
+    match try_answer(ofrep, access, key, headers, body).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+async fn try_answer(
+    ofrep: &Ofrep,
+    access: &Access,
+    key: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Response> {
+    let refuse = |(code, details): (Code, String)| error(code.status(), Some(key), code, &details);
+    let body = answer::read(body, Some(key)).await?;
+    let context = context::read(&body).map_err(refuse)?;
+    let attributes = context::attributes(&context, &ofrep.app.ofrep.targeting_key);
+    let is_stale = ofrep.is_stale(Some(key)).await?;
+    let features = &ofrep.app.features;
+    let (name, path) = openfeature::split(key, |name| features.exists(name));
+    if !access.allows(Role::Evaluate, name) {
+        let details = format!("no access to the flag {name:?}: it has none of the name prefixes of the token");
+        return Err(error(StatusCode::FORBIDDEN, Some(key), Code::General, &details));
+    }
+    let mut text = String::with_capacity(CAPACITY);
+    let outcome = write(features, name, path, key, &attributes, &mut text).map_err(refuse)?;
+    answer::end(&outcome, is_stale, &mut text);
+    Ok(answer::respond(headers, text, outcome.is_passing, is_stale))
+}
+
+fn write(
+    features: &FeatureFlagClient,
+    name: &str,
+    path: Option<&str>,
+    key: &str,
+    context: &[(&str, Value<'_>)],
+    out: &mut String,
+) -> Result<Outcome, (Code, String)> {
+    let (evaluation, record) = features.explain(name, context);
+    let outcome = Outcome::of(name, &evaluation, record.as_deref(), context)?;
+    let Some(path) = path else {
+        answer::begin(key, &Json::Bool(outcome.enabled), out);
+        return Ok(outcome);
+    };
+    if !outcome.enabled {
+        return Err((Code::General, is_off(name, &outcome)));
+    }
+    let value = record.as_deref().map(FlagRecord::client_data).and_then(|data| openfeature::at(data, path));
+    match value {
+        Some(value) if json::is_value(value) => answer::begin(key, value, out),
+        Some(_) => return Err((Code::General, no_value(name, path))),
+        None => {
+            return Err((Code::FlagNotFound, format!("the client data of flag {name:?} have nothing under {path:?}")));
+        }
+    }
+    Ok(outcome)
+}
+
+/// The caller's default applies, as with our provider.
+pub(super) fn is_off(name: &str, outcome: &Outcome) -> String {
+    format!("flag {name:?} is off ({}), so that its values are the caller's defaults", outcome.reason_code)
+}
+
+pub(super) fn no_value(name: &str, path: &str) -> String {
+    format!("the client data of flag {name:?} have null or no number of JSON under {path:?}")
+}

@@ -1,0 +1,238 @@
+//! The listeners: connections within limits, and an end that loses no answer.
+
+mod options;
+mod timed;
+mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, server};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceExt;
+
+pub use self::options::HttpOptions;
+use self::timed::Timed;
+pub use self::tls::{Accepted, Acceptor, ByteStream};
+use crate::app::App;
+
+/// After a failed `accept`, as when the process has no file left.
+const PAUSE: Duration = Duration::from_millis(50);
+/// For pending requests, once the listeners are closed.
+const FINISH: Duration = Duration::from_secs(10);
+/// Of an HTTP/2 connection.
+const MOST_REQUESTS_AT_ONCE: u32 = 256;
+
+/// A running HTTP server. It ends when it is dropped; [`shutdown`](Self::shutdown) ends it in an orderly way.
+///
+/// ```no_run
+/// use std::net::TcpListener;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use flipper::MemoryFeatureFlagStore;
+/// use flipper_server::{App, HttpOptions, HttpServer};
+///
+/// # async fn run() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:8080")?;
+/// let app = App::new(Arc::new(MemoryFeatureFlagStore::new()));
+/// let server = HttpServer::start(vec![listener], app, HttpOptions::default()).await?;
+/// // ... until the program ends:
+/// server.shutdown(Duration::ZERO).await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct HttpServer {
+    app: App,
+    addresses: Vec<SocketAddr>,
+    stopping: watch::Sender<bool>,
+    accepting: Vec<JoinHandle<()>>,
+}
+
+impl HttpServer {
+    /// Serves on these listeners, in the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If a listener cannot be used.
+    pub async fn start(listeners: Vec<std::net::TcpListener>, app: App, options: HttpOptions) -> io::Result<Self> {
+        let router = app.clone().service();
+        Self::serve(listeners, app, router, options)
+    }
+
+    /// As [`start`](Self::start), with `/healthz`, `/readyz` and `/metrics` alone. Both servers of one app, or of its clones, are ready or
+    /// not at the same time.
+    ///
+    /// # Errors
+    ///
+    /// If a listener cannot be used.
+    pub async fn start_operations(
+        listeners: Vec<std::net::TcpListener>,
+        app: App,
+        options: HttpOptions,
+    ) -> io::Result<Self> {
+        let router = app.clone().operations_router();
+        Self::serve(listeners, app, router, options)
+    }
+
+    fn serve(
+        listeners: Vec<std::net::TcpListener>,
+        app: App,
+        router: Router,
+        options: HttpOptions,
+    ) -> io::Result<Self> {
+        let (stopping, stopped) = watch::channel(false);
+        let places = Arc::new(Semaphore::new(options.max_connections));
+        let shared = Arc::new(Shared { router, app: app.clone(), options, places, stopped });
+        let mut addresses = Vec::with_capacity(listeners.len());
+        let mut accepting = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener)?;
+            addresses.push(listener.local_addr()?);
+            accepting.push(tokio::spawn(accept(listener, shared.clone())));
+        }
+        Ok(Self { app, addresses, stopping, accepting })
+    }
+
+    /// Of the listeners, in their order.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.app.counts.connections()
+    }
+
+    /// `/readyz` is red from now on. After `drain`, in which load balancers notice, the listeners are closed, streams of changes end, and
+    /// pending requests have 10 s to finish.
+    pub async fn shutdown(mut self, drain: Duration) {
+        self.app.drain();
+        tokio::time::sleep(drain).await;
+        self.app.changes.close();
+        self.stopping.send_replace(true);
+        for accepting in std::mem::take(&mut self.accepting) {
+            // Fails only if the task panicked, and then it has ended too.
+            let _ = accepting.await;
+        }
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.accepting.iter().for_each(JoinHandle::abort);
+    }
+}
+
+struct Shared {
+    router: Router,
+    app: App,
+    options: HttpOptions,
+    places: Arc<Semaphore>,
+    stopped: watch::Receiver<bool>,
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut stopped = shared.stopped.clone();
+    // Dropping it ends all connections.
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let next = async {
+            // Further connections wait in the system's queue.
+            let place = shared.places.clone().acquire_owned().await.ok()?;
+            Some((place, listener.accept().await))
+        };
+        let next = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+            next = next => next,
+        };
+        match next {
+            None => break,
+            Some((place, Ok((stream, peer)))) => {
+                let shared = shared.clone();
+                connections.spawn(async move {
+                    let _open = shared.app.counts.connection();
+                    serve(stream, peer, &shared).await;
+                    drop(place);
+                });
+            }
+            Some((_, Err(_))) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(FINISH, finished).await.is_err() {
+        tracing::warn!("some connections did not finish, and were closed");
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
+    let options = &shared.options;
+    // Only a delay.
+    let _ = stream.set_nodelay(true);
+    let accepted = match &options.tls {
+        None => Accepted::plain(stream),
+        Some(tls) => match tokio::time::timeout(options.header_time, tls.accept(stream)).await {
+            Ok(Ok(accepted)) => accepted,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS connection could not be opened"),
+            Err(_) => return tracing::debug!(%peer, "a TLS connection was opened too slowly"),
+        },
+    };
+    let Accepted { stream, is_http2, extensions } = accepted;
+    let io = TokioIo::new(Timed::new(stream, options.write_time));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().extend(extensions.clone());
+        request.extensions_mut().insert(ConnectInfo(peer));
+        shared.router.clone().oneshot(request)
+    });
+    let stopped = async {
+        // The sender is there as long as the server.
+        let _ = shared.stopped.clone().wait_for(|stopped| *stopped).await;
+    };
+    let served = if is_http2 {
+        let mut builder = server::conn::http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MOST_REQUESTS_AT_ONCE)
+            .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX))
+            .keep_alive_interval(options.header_time)
+            .keep_alive_timeout(options.write_time);
+        let connection = builder.serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            served = &mut connection => served,
+            () = stopped => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    } else {
+        let mut builder = server::conn::http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(options.header_time).max_buf_size(options.max_head);
+        let connection = builder.serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            served = &mut connection => served,
+            () = stopped => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%peer, %error, "a connection broke, or its client sent no valid request");
+    }
+}

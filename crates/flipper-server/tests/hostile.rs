@@ -1,0 +1,162 @@
+//! Requests that are slow, too large, or not what HTTP allows.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flipper::store::Precondition;
+use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
+use flipper_server::{App, HttpOptions, Limits};
+use flipper_testkit::{block_on, wait_until};
+use support::{Answer, Running, connect, exchange};
+
+fn quick() -> Running {
+    let limits = Limits::default().body_time(Duration::from_millis(200));
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).limits(limits);
+    Running::start(app, HttpOptions::default().header_time(Duration::from_millis(300)).max_head(8 * 1024))
+}
+
+/// Everything until the server closes the connection.
+fn rest(mut stream: std::net::TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn slow_clients_are_closed() {
+    let server = quick();
+    for start in ["", "GET /heal", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: "] {
+        let mut stream = connect(server.address);
+        stream.write_all(start.as_bytes()).unwrap();
+        let answer = Answer::parse(&rest(stream));
+        assert!(matches!(answer.status, 0 | 408), "{start}: {answer:?}");
+    }
+    let mut stream = connect(server.address);
+    let head = "POST /api/v1/flags HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("{head}{{\"name\":").as_bytes()).unwrap();
+    let answer = Answer::parse(&rest(stream));
+    assert_eq!((answer.status, answer.code().as_str()), (408, "timeout"));
+    wait_until("all are closed", || server.connections() == 0);
+}
+
+#[test]
+fn heads_have_a_limit() {
+    let server = quick();
+    let answer = server.send(&format!("GET /healthz\nX-Large: {}", "x".repeat(20_000)), "");
+    assert_eq!(answer.status, 431);
+    let many: String = (0..150).map(|number| format!("\nX-{number}: 1")).collect();
+    assert_eq!(server.send(&format!("GET /healthz{many}"), "").status, 431);
+    let answer = server.send(&format!("GET /{}", "x".repeat(20_000)), "");
+    assert!(matches!(answer.status, 414 | 431), "{answer:?}");
+}
+
+#[test]
+fn connections_have_a_limit() {
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new()));
+    let server = Running::start(app, HttpOptions::default().max_connections(2));
+    let held = [connect(server.address), connect(server.address)];
+    wait_until("they are open", || server.connections() == 2);
+    let mut third = connect(server.address);
+    third.write_all(support::request("GET /healthz", "").as_bytes()).unwrap();
+    drop(held);
+    assert_eq!(Answer::parse(&rest(third)).status, 200);
+}
+
+/// Two readers of such bytes could disagree on where a request ends. The second request would destroy a flag.
+#[test]
+fn ambiguous_lengths_are_refused() {
+    let store = MemoryFeatureFlagStore::new();
+    block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any)).unwrap();
+    let server = Running::over(store);
+    let hidden = "DELETE /api/v1/flags/A HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let post = "POST /api/v1/evaluate/A HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    for headers in [
+        format!("Content-Length: 2\r\nContent-Length: {}\r\n", 2 + hidden.len()),
+        format!("Content-Length: 2, {}\r\n", 2 + hidden.len()),
+        "Content-Length: +2\r\n".to_owned(),
+        "Content-Length: 0x2\r\n".to_owned(),
+        "Content-Length: -2\r\n".to_owned(),
+        "Content-Length : 2\r\n".to_owned(),
+        "Content-Length: 99999999999999999999\r\n".to_owned(),
+        "Transfer-Encoding: xchunked\r\n".to_owned(),
+        "Transfer-Encoding: chunked, identity\r\n".to_owned(),
+        "Transfer-Encoding: identity\r\n".to_owned(),
+        "Content-Length: 2\r\n X-Folded: 1\r\n".to_owned(),
+        "X-Null: a\0b\r\nContent-Length: 2\r\n".to_owned(),
+        "X-Return: a\rb\r\nContent-Length: 2\r\n".to_owned(),
+        ": 1\r\nContent-Length: 2\r\n".to_owned(),
+    ] {
+        let answer = exchange(server.address, &format!("{post}{headers}\r\n{{}}{hidden}"));
+        assert!(matches!(answer.status, 400 | 501), "{headers:?}: {answer:?}");
+        assert!(!answer.body.contains("HTTP/1.1 20"), "{headers:?}: {answer:?}");
+    }
+    // Chunks win over a length, as HTTP has it, and what looks like a second request within one is data.
+    let size = hidden.len();
+    for order in [
+        format!(
+            "Content-Length: 2\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n{size:x}\r\n{hidden}\r\n0\r\n\r\n"
+        ),
+        format!(
+            "Transfer-Encoding: chunked\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{size:x}\r\n{hidden}\r\n0\r\n\r\n"
+        ),
+    ] {
+        let answer = exchange(server.address, &format!("{post}{order}"));
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    for size in ["g", "-1", "+5", "fffffffffffffffff", "5\n", ""] {
+        let answer = exchange(
+            server.address,
+            &format!("{post}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{size}\r\n{hidden}"),
+        );
+        assert!(matches!(answer.status, 0 | 400), "{size:?}: {answer:?}");
+    }
+    server.expect(200, "GET /api/v1/flags/A", "");
+}
+
+#[test]
+fn what_is_no_request() {
+    let server = Running::memory();
+    for bytes in [
+        "\r\n\r\n\0\0\0",
+        "GET\r\n\r\n",
+        "GET / HTTP/3.0\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let answer = exchange(server.address, bytes);
+        assert!(matches!(answer.status, 0 | 400 | 404 | 405 | 505), "{bytes:?}: {answer:?}");
+    }
+    // Two in one piece are answered one after the other.
+    let two = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api/v1/flags/A HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut stream = connect(server.address);
+    stream.write_all(two.as_bytes()).unwrap();
+    let both = String::from_utf8(rest(stream)).unwrap();
+    assert!(both.find("200 OK").unwrap() < both.find("404 Not Found").unwrap(), "{both}");
+    wait_until("all are closed", || server.connections() == 0);
+}
+
+#[test]
+fn a_hundred_thousand_flags() {
+    let store = MemoryFeatureFlagStore::new();
+    let flags: Vec<_> = (0..100_000).map(|number| FlagRecord::new(format!("F{number:06}"), 7)).collect();
+    block_on(store.put_all(&flags, Precondition::Any));
+    let limits = Limits::default().request_time(Duration::from_secs(600));
+    let server = Running::start(App::new(Arc::new(store)).limits(limits), HttpOptions::default());
+    let (mut count, mut after) = (0, String::new());
+    loop {
+        let page = server.expect(200, &format!("GET /api/v1/flags?limit=10000&after={after}"), "").json();
+        count += page["flags"].as_array().unwrap().len();
+        match page["next"].as_str() {
+            Some(next) => next.clone_into(&mut after),
+            None => break,
+        }
+    }
+    assert_eq!(count, 100_000);
+    assert_eq!(server.send("GET /api/v1/export", "").body.lines().count(), 100_002);
+}

@@ -1,0 +1,12 @@
+//! OFREP, asked by real clients and byte by byte.
+
+#![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+mod cors;
+mod page;
+mod raw;
+mod sdks;
+mod stale;
+mod stream;
+mod support;
+mod web;

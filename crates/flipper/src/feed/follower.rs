@@ -1,0 +1,98 @@
+use super::answers::{AnswerTime, Times};
+use super::{Change, Delta};
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::state::{Stored, WatchEvent};
+
+/// The other side of [`State`](super::State): makes a watch from a server's answers.
+#[derive(Debug)]
+pub struct Follower {
+    /// For errors.
+    store: String,
+    identity: Identity,
+    lost: Option<String>,
+    server: Option<String>,
+    has_flags: bool,
+    times: Times,
+}
+
+impl Follower {
+    /// `identity`: of the server's address.
+    #[must_use]
+    pub fn new(store: String, identity: Identity) -> Self {
+        Self { store, identity, lost: None, server: None, has_flags: false, times: Times::default() }
+    }
+
+    /// Another start of the server, or of its store; to be emitted before all else.
+    pub fn serving(&mut self, delta: &Delta) -> Option<WatchEvent> {
+        let server = delta.server.as_ref()?;
+        let epoch = match &delta.store {
+            Some(store) => format!("{server}: {store}"),
+            None => server.clone(),
+        };
+        if self.server.as_ref() == Some(&epoch) {
+            return None;
+        }
+        let identity = self.identity.clone().with_epoch(&epoch);
+        self.server = Some(epoch);
+        Some(WatchEvent::Serving(identity))
+    }
+
+    /// Whether all flags have to be read, from the same server, before [`take`](Self::take). In doubt only the first time, since a reset
+    /// after a loss ends the doubt.
+    #[must_use]
+    pub fn needs_flags(&self, delta: &Delta) -> bool {
+        let is_confirmed = delta.lost.is_none();
+        let doubt_is_over = delta.server.is_some() && self.lost.is_some() && is_confirmed;
+        (delta.reset || doubt_is_over) && (is_confirmed || !self.has_flags)
+    }
+
+    /// `flags`: if they were needed.
+    #[must_use]
+    pub fn take(&mut self, delta: Delta, flags: Option<Vec<Stored>>, time: &AnswerTime) -> Vec<WatchEvent> {
+        let mut events = Vec::new();
+        if let Some(flags) = flags {
+            self.reset(flags, delta.lost.is_none(), time, &mut events);
+        }
+        events.extend(self.changes(delta.changes, time));
+        match delta.lost {
+            Some(reason) => events.extend(self.lose(Error::unavailable(format!("server lost its store: {reason}")))),
+            None if self.lost.is_none() => {
+                events.push(WatchEvent::Confirmed { at: time.confirmed, valid_for: time.valid_for() });
+            }
+            None => {}
+        }
+        events
+    }
+
+    fn reset(&mut self, flags: Vec<Stored>, is_confirmed: bool, time: &AnswerTime, events: &mut Vec<WatchEvent>) {
+        self.times.listed();
+        if self.lost.is_some() && is_confirmed {
+            self.lost = None;
+            events.push(WatchEvent::Restored);
+        }
+        self.has_flags = true;
+        // Flags in doubt are not current.
+        let valid_for = Some(if is_confirmed { time.valid_for() } else { std::time::Duration::ZERO });
+        events.push(WatchEvent::Reset { flags, read_at: Some(time.confirmed), valid_for });
+        if !is_confirmed {
+            // `lose` emits it again after the flags.
+            self.lost = None;
+        }
+    }
+
+    fn changes(&mut self, changes: Vec<Change>, time: &AnswerTime) -> Vec<WatchEvent> {
+        self.times.events(changes, time)
+    }
+
+    /// A doubt begins, or has another reason.
+    pub fn lose(&mut self, error: Error) -> Option<WatchEvent> {
+        let error = error.with_store(&self.store);
+        let reason = error.to_string();
+        if self.lost.as_ref() == Some(&reason) {
+            return None;
+        }
+        self.lost = Some(reason);
+        Some(WatchEvent::Lost(error))
+    }
+}

@@ -1,0 +1,328 @@
+//! Flags behind an HTTP server: `flipper-server`, which `flipper serve --http` runs.
+//!
+//! ```no_run
+//! use flipper::{FeatureFlagClient, HttpFeatureFlagStore};
+//!
+//! # async fn run() -> flipper::Result<()> {
+//! let features = FeatureFlagClient::new(HttpFeatureFlagStore::from_url("https://flags.internal:8443")?);
+//! features.ready().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Calls are `POST /api/v1/records`, with names in the body, where no proxy changes them; versions and records are exact. All flags are the
+//! lines of `GET /api/v1/records`. A watch is one stream, `GET /api/v1/changes`: with it the process follows the server, which follows the
+//! store for all.
+//!
+//! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
+
+mod answer;
+mod builder;
+mod inspect;
+mod lines;
+mod sse;
+mod watch;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::http::response::Parts;
+use hyper::{Method, Request};
+
+pub use self::builder::HttpStoreBuilder;
+use super::http_client::Download;
+use super::http_client::pool::Pool;
+use super::http_client::renewal::Token;
+use crate::background;
+use crate::error::{Error, ErrorKind, Result};
+use crate::feed::wire;
+use crate::identity::Identity;
+use crate::inspection::Check;
+use crate::json::{Json, Object};
+use crate::record::{FlagRecord, validate_name};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::store::{FeatureFlagStore, FlagStream};
+
+const RECORDS: &str = "/api/v1/records";
+
+/// Of one answer.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Of one request of many writes: servers take 1 MiB, and escapes take some.
+const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_FLAGS: usize = 200;
+
+/// Flags behind an HTTP server of ours. Clones share connections. [`fetch_enabled`](crate::FeatureFlagClient::fetch_enabled) is a request.
+/// No async runtime is needed.
+#[derive(Clone)]
+pub struct HttpFeatureFlagStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: Pool,
+    /// Without a login.
+    base: String,
+    path: String,
+    headers: HeaderMap,
+    token: Token,
+    timeout: Duration,
+    /// A mirror must learn from each read whether the store itself answered.
+    is_followed: AtomicBool,
+}
+
+impl HttpFeatureFlagStore {
+    /// The store at `http://HOST[:PORT][/PATH]` or `https://…`, with the token before an `@`, or of the variable `FLIPPER_TOKEN`. Sends
+    /// nothing yet. Options follow a `?`, joined by `&`:
+    ///
+    /// | option | value |
+    /// |---|---|
+    /// | `ca` | a file with the trusted authorities in PEM; by default those of the system |
+    /// | `cert`, `key` | files with the client's certificate and its key |
+    /// | `plain=true` | allows sending the token to another host without TLS |
+    /// | `timeout_ms` | how long a request may take; 10 s by default |
+    ///
+    /// ```
+    /// let store = flipper::HttpFeatureFlagStore::from_url("https://s3cr3t@flags.internal/team")?;
+    /// assert_eq!(store.to_string(), "Http(https://flags.internal/team)");
+    /// # Ok::<(), flipper::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for another URL, an unusable token or file, and if the token would go to another host without TLS.
+    pub fn from_url(url: &str) -> Result<Self> {
+        HttpStoreBuilder::from_url(url)?.build()
+    }
+
+    /// Starts with an address and no token; nothing is taken from the environment.
+    ///
+    /// ```
+    /// use flipper::HttpFeatureFlagStore;
+    ///
+    /// let store = HttpFeatureFlagStore::builder("https://flags.internal:8443").token("s3cr3t").build()?;
+    /// assert_eq!(store.to_string(), "Http(https://flags.internal:8443)");
+    /// # Ok::<(), flipper::Error>(())
+    /// ```
+    #[must_use]
+    pub fn builder(address: impl Into<String>) -> HttpStoreBuilder {
+        HttpStoreBuilder::new(address.into())
+    }
+
+    /// Operations on `/api/v1/records`, with a result for each.
+    async fn apply(&self, operations: &[Object]) -> Result<Vec<Json>> {
+        let body = Json::from(operations.to_vec()).to_string();
+        let (head, body) = self.shared.send(Method::POST, RECORDS, body.into()).await?;
+        if !head.status.is_success() {
+            return Err(answer::refused(head.status, &body));
+        }
+        match Json::from_slice(&body) {
+            Ok(Json::Array(results)) if results.len() == operations.len() => Ok(results),
+            Ok(_) => Err(answer::foreign("answer has another number of results")),
+            Err(error) => Err(answer::foreign("answer is no JSON").with_source(error)),
+        }
+    }
+
+    async fn one(&self, name: &str, operation: Object) -> Result<Json> {
+        let result = self.apply(&[operation]).await.and_then(|mut results| match results.pop() {
+            Some(result) => answer::result(result),
+            None => Err(answer::foreign("answer has no result")),
+        });
+        result.map_err(|error| error.with_flag(name).with_store(self))
+    }
+
+    async fn read(&self, operation: &str, name: &str) -> Result<Option<Stored>> {
+        if validate_name(name).is_err() {
+            return Ok(None);
+        }
+        let result = self.one(name, [(operation, name)].into_iter().collect()).await?;
+        let place = |error: Error| error.with_flag(name).with_store(self);
+        if result.get("name").and_then(Json::as_str) != Some(name) {
+            return Err(place(answer::foreign("another flag was answered")));
+        }
+        if result.get("absent").is_some() {
+            return Ok(None);
+        }
+        wire::read_state(&result)
+            .map(Some)
+            .map_err(|error| place(answer::foreign("a flag is malformed").with_source(error)))
+    }
+
+    fn version(&self, result: &Json, name: &str) -> Result<Version> {
+        let text = result.get("version").and_then(Json::as_str).unwrap_or_default();
+        let version = wire::read_version(text);
+        // The write is done; it equals no other version, so the next write with it is a conflict.
+        Ok(version.unwrap_or_else(|error| {
+            tracing::warn!(store = %self, flag = name, %error, "the server answered a write without its version");
+            Version::opaque([])
+        }))
+    }
+}
+
+impl Shared {
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<(Parts, Bytes)> {
+        let answered = background::within(self.timeout, async {
+            let token = self.token.current();
+            let (head, bytes) =
+                self.pool.send(self.prepare(&method, path, body.clone(), token.clone())?, MOST_BYTES).await?;
+            if answer::is_refusal(head.status)
+                && let Some(renewed) = self.token.instead_of(token.as_ref())
+            {
+                return self.pool.send(self.prepare(&method, path, body, Some(renewed))?, MOST_BYTES).await;
+            }
+            Ok((head, bytes))
+        });
+        answered.await.unwrap_or_else(|error| Err(answer::too_late(error)))
+    }
+
+    /// An answer that is read as it arrives, within `timeout` each time.
+    async fn open(&self, path: &str, headers: HeaderMap) -> Result<(Parts, Download)> {
+        let opened = background::within(self.timeout, async {
+            let mut request = self.prepare(&Method::GET, path, Bytes::new(), self.token.current())?;
+            request.headers_mut().extend(headers);
+            self.pool.open(request).await
+        });
+        opened.await.unwrap_or_else(|error| Err(answer::too_late(error)))
+    }
+
+    fn prepare(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+        token: Option<HeaderValue>,
+    ) -> Result<Request<Full<Bytes>>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = format!("{}{path}", self.path)
+            .parse()
+            .map_err(|error| Error::invalid_input("the path of the store's URL is not valid").with_source(error))?;
+        *request.headers_mut() = self.headers.clone();
+        if *method == Method::POST {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+        request.headers_mut().extend(token.map(|token| (AUTHORIZATION, token)));
+        Ok(request)
+    }
+}
+
+impl fmt::Display for HttpFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Http({})", self.shared.base)
+    }
+}
+
+impl fmt::Debug for HttpFeatureFlagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFeatureFlagStore")
+            .field("base", &self.shared.base)
+            .field("timeout", &self.shared.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for HttpFeatureFlagStore {
+    async fn get(&self, name: &str) -> Result<Option<Stored>> {
+        match self.read("get", name).await {
+            // For stores without a mirror, while the server's store is unreachable.
+            Err(error)
+                if error.kind() == ErrorKind::Unavailable && !self.shared.is_followed.load(Ordering::Relaxed) =>
+            {
+                self.get_cached(name).await.ok().flatten().map(Some).ok_or(error)
+            }
+            result => result,
+        }
+    }
+
+    async fn get_cached(&self, name: &str) -> Result<Option<Stored>> {
+        self.read("known", name).await
+    }
+
+    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+        let name = record.name();
+        validate_name(name).map_err(|error| error.with_store(self))?;
+        let result = self.one(name, put(&record.to_json(), &when)).await?;
+        self.version(&result, name)
+    }
+
+    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+        let mut operation: Object = [("delete", name)].into_iter().collect();
+        operation.insert("when", wire::precondition(&when));
+        let result = self.one(name, operation).await?;
+        self.version(&result, name)
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>> {
+        let mut flags: Vec<_> = self.stream().try_collect().await?;
+        flags.sort_unstable_by(|a: &Stored, b| a.name.cmp(&b.name));
+        Ok(flags)
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        self.shared.is_followed.store(true, Ordering::Relaxed);
+        watch::watch(self)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_push().shared_with_python()
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        let mut results = Vec::with_capacity(records.len());
+        while results.len() < records.len() {
+            let rest = &records[results.len()..];
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            for record in rest {
+                let text = record.to_json();
+                bytes += text.len();
+                if !batch.is_empty() && (bytes > BATCH_BYTES || batch.len() == BATCH_FLAGS) {
+                    break;
+                }
+                batch.push(put(&text, &when));
+            }
+            match self.apply(&batch).await {
+                Ok(answers) => {
+                    for (record, answer) in rest.iter().zip(answers) {
+                        let name = record.name();
+                        let result = answer::result(answer).and_then(|result| self.version(&result, name));
+                        results.push(result.map_err(|error| error.with_flag(name).with_store(self)));
+                    }
+                }
+                Err(error) => {
+                    let given = rest.iter().take(batch.len());
+                    results.extend(given.map(|record| Err(error.copy().with_flag(record.name()).with_store(self))));
+                }
+            }
+            if crate::store::give_up(&mut results, records) {
+                break;
+            }
+        }
+        results
+    }
+
+    fn stream(&self) -> FlagStream<'_> {
+        lines::stream(self)
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::new(&self.shared.base)
+    }
+
+    async fn inspect(&self) -> Vec<Check> {
+        inspect::inspect(self).await
+    }
+}
+
+fn put(text: &str, when: &Precondition) -> Object {
+    let mut operation: Object = [("put", text)].into_iter().collect();
+    operation.insert("when", wire::precondition(when));
+    operation
+}
