@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from pathlib import Path
 from urllib.parse import quote
 
@@ -311,6 +312,29 @@ def seaweedfs(folder):
         server.kill()
 
 
+def s3_client(port, key="key", secret="s3cr3t", **settings):
+    config = package("botocore.config").Config(retries={"max_attempts": 0}, **settings)
+    keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "us-east-1"}
+    return package("boto3").client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config, **keys)
+
+
+def new_bucket(client):
+    name = f"flags-{uuid.uuid4().hex[:12]}"
+
+    def is_made():
+        # Its parts find each other in the first seconds.
+        try:
+            client.create_bucket(Bucket=name)
+            client.put_object(Bucket=name, Key="first", Body=b"")
+            client.delete_object(Bucket=name, Key="first")
+        except package("botocore.exceptions").ClientError as error:
+            return error.response["Error"]["Code"].startswith("BucketAlready")
+        return True
+
+    wait_until(is_made, "SeaweedFS stores an object")
+    return name
+
+
 def flipper_program():
     """The path of `flipper`."""
     targets = [os.environ.get("CARGO_TARGET_DIR", ""), str(ROOT / "target")]
@@ -323,11 +347,11 @@ def flipper_program():
 
 
 @contextlib.contextmanager
-def flipper_serve(folder, store="memory:"):
+def flipper_serve(folder, store="memory:", door="thrift"):
     """The port of `flipper serve`."""
     program = flipper_program()
     port = free_port()
-    command = [program, "--store", store, "serve", "--thrift", f"127.0.0.1:{port}"]
+    command = [program, "--store", store, "serve", f"--{door}", f"127.0.0.1:{port}"]
     with process(command, folder / "flipper.log") as running:
         wait_until(lambda: answers(port, running), "flipper serve answers")
         yield port

@@ -5,7 +5,6 @@ import logging
 import multiprocessing
 import threading
 import time
-import uuid
 from unittest.mock import MagicMock
 
 import pytest
@@ -13,33 +12,10 @@ from flipper import CachedFeatureFlagStore, Condition, FeatureFlagClient, S3Feat
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import FlipperError, StoreUnavailableError, UnauthorizedError, UnreadableFlagError
 from every_store import refuse, use
-from servers import free_port, package, seaweedfs, wait_until
+from servers import free_port, new_bucket, package, s3_client, seaweedfs, wait_until
 
 boto3 = package("boto3")
 botocore = package("botocore.exceptions")
-
-
-def connect(port, key="key", secret="s3cr3t", **settings):
-    config = package("botocore.config").Config(retries={"max_attempts": 0}, **settings)
-    keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "us-east-1"}
-    return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config, **keys)
-
-
-def new_bucket(client):
-    name = f"flags-{uuid.uuid4().hex[:12]}"
-
-    def is_made():
-        # Its parts find each other in the first seconds.
-        try:
-            client.create_bucket(Bucket=name)
-            client.put_object(Bucket=name, Key="first", Body=b"")
-            client.delete_object(Bucket=name, Key="first")
-        except botocore.ClientError as error:
-            return error.response["Error"]["Code"].startswith("BucketAlready")
-        return True
-
-    wait_until(is_made, "SeaweedFS stores an object")
-    return name
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +26,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def client(server):
-    return connect(server.port)
+    return s3_client(server.port)
 
 
 @pytest.fixture
@@ -169,7 +145,7 @@ def test_fields_of_newer_versions_are_kept(client, bucket, store):
 
 
 def merge(port, bucket, index, number):
-    features = FeatureFlagClient(S3FeatureFlagStore(connect(port), bucket))
+    features = FeatureFlagClient(S3FeatureFlagStore(s3_client(port), bucket))
     for each in range(number):
         features.set_client_data("F", {f"{index}-{each}": 1})
 
@@ -203,7 +179,7 @@ def test_no_change_of_eight_threads_through_caches_is_lost(client, bucket, store
 
 
 def test_a_request_that_boto3_repeats_counts_once(server, client, bucket, store):
-    features, other, sent = FeatureFlagClient(store), connect(server.port), []
+    features, other, sent = FeatureFlagClient(store), s3_client(server.port), []
     features.create("F")
     features.enable("F")
 
@@ -275,13 +251,13 @@ def test_a_wrong_bucket(either):
 
 def test_rights(server, client, bucket, store):
     store.create("F", is_enabled=True)
-    reader = S3FeatureFlagStore(connect(server.port, "reader"), bucket)
+    reader = S3FeatureFlagStore(s3_client(server.port, "reader"), bucket)
     assert FeatureFlagClient(reader).is_enabled("F") and [item.feature_name for item in reader.list()] == ["F"]
     for write in (lambda: reader.set("F", False), lambda: reader.create("G"), lambda: reader.delete("F")):
         with pytest.raises(UnauthorizedError) as caught:
             write()
         assert isinstance(caught.value, botocore.ClientError)
-    stranger = S3FeatureFlagStore(connect(server.port, secret="wrong"), bucket)
+    stranger = S3FeatureFlagStore(s3_client(server.port, secret="wrong"), bucket)
     for call in (lambda: stranger.get("F"), lambda: [*stranger.list()]):
         with pytest.raises(UnauthorizedError) as caught:
             call()
@@ -291,7 +267,7 @@ def test_rights(server, client, bucket, store):
 
 def test_a_server_that_is_lost_and_comes_back(tmp_path):
     with seaweedfs(tmp_path) as server:
-        client = connect(server.port, connect_timeout=20, read_timeout=20)
+        client = s3_client(server.port, connect_timeout=20, read_timeout=20)
         store = S3FeatureFlagStore(client, new_bucket(client))
         features, cached = FeatureFlagClient(store), FeatureFlagClient(CachedFeatureFlagStore(store, ttl=-1))
         features.create("F", is_enabled=True)
@@ -321,7 +297,7 @@ def test_a_server_that_is_lost_and_comes_back(tmp_path):
 def test_a_server_that_does_not_answer_is_left_to_the_client():
     # The elapsed time is the very thing under test.
     begin = time.monotonic()
-    store = S3FeatureFlagStore(connect(free_port(), connect_timeout=1, read_timeout=1), "flags")
+    store = S3FeatureFlagStore(s3_client(free_port(), connect_timeout=1, read_timeout=1), "flags")
     with pytest.raises(StoreUnavailableError):
         store.get("F")
     assert time.monotonic() - begin < 15
