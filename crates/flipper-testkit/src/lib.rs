@@ -10,6 +10,7 @@ mod corpus;
 mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
+mod nginx;
 mod port;
 #[cfg(target_os = "linux")]
 pub mod postgres;
@@ -27,6 +28,7 @@ pub use corpus::corpus;
 pub use disk::SmallDisk;
 #[cfg(target_os = "linux")]
 pub use limits::{can_open, resident_memory};
+pub use nginx::Nginx;
 pub use port::free_port;
 pub use relay::{Harm, Relay};
 pub use shared::Shared;

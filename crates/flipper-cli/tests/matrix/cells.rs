@@ -42,6 +42,8 @@ list! {
         Http = "http",
         /// Two HTTP servers in a row.
         HttpTwice = "http-twice",
+        /// As `http`, behind nginx, which buffers.
+        HttpNginx = "http-nginx",
     }
 }
 

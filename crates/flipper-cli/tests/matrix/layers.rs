@@ -1,13 +1,15 @@
 //! The layers between a store and its watcher.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flipper::{CachedFeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, ThriftRpcFeatureFlagStore};
 use flipper_server::{App, HttpOptions, HttpServer};
+use flipper_testkit::Nginx;
 use flipper_thrift::Server;
 
-use crate::backends::{Backend, Kind, Local, serve};
+use crate::backends::{Backend, Kind, Local, futures_executor, serve};
 use crate::cells::{Layer, Situation, Store};
 use crate::support::running::Running;
 use crate::watcher::View;
@@ -48,11 +50,18 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
             }
             (Arc::new(mirror.clone()), Some(mirror))
         }
-        Layer::Http | Layer::HttpTwice => {
+        Layer::Http | Layer::HttpTwice | Layer::HttpNginx => {
             let mut mirror = backend.mirror();
-            for _ in 0..if layer == Layer::Http { 1 } else { 2 } {
-                let (server, url) = serve_http(mirror);
+            for _ in 0..if layer == Layer::HttpTwice { 2 } else { 1 } {
+                let (server, address) = serve_http(mirror);
                 servers.push(server);
+                let mut url = format!("http://{address}");
+                if layer == Layer::HttpNginx
+                    && let Some(nginx) = Nginx::before(address)
+                {
+                    url = nginx.url();
+                    servers.push(Box::new(nginx));
+                }
                 mirror = Arc::new(MirroredFeatureFlagStore::new(HttpFeatureFlagStore::from_url(&url).unwrap()));
                 last = Some(url);
             }
@@ -79,13 +88,15 @@ fn first_server(backend: &Backend) -> (Box<dyn Send>, String) {
 }
 
 /// In this process, with a runtime of its own.
-fn serve_http(store: Local) -> (Box<dyn Send>, String) {
+fn serve_http(store: Local) -> (Box<dyn Send>, SocketAddr) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // As `flipper serve`, whose `/readyz` says so: before its first list it refuses writes.
+    futures_executor(store.ready()).unwrap();
     let server = HttpServer::start(vec![listener], App::new(store), HttpOptions::default());
     let server = runtime.block_on(server).unwrap();
-    let url = format!("http://{}", server.local_addrs()[0]);
-    (Box::new((server, Background(Some(runtime)))), url)
+    let address = server.local_addrs()[0];
+    (Box::new((server, Background(Some(runtime)))), address)
 }
 
 /// A runtime that may be dropped within another.
@@ -118,7 +129,7 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
         Layer::Bare | Layer::Mirror | Layer::Cache => store,
         Layer::Served => store + THRIFT,
         Layer::Twice => store + THRIFT * 2,
-        Layer::Http => store + HTTP,
+        Layer::Http | Layer::HttpNginx => store + HTTP,
         Layer::HttpTwice => store + HTTP * 2,
     }
 }

@@ -201,6 +201,11 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.put(record, when))
     }
 
+    /// Writes many records, with a result for each.
+    pub fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Result<Vec<Result<Version>>> {
+        wait(async { Ok(self.client.put_all(records, when).await) })
+    }
+
     /// Deletes the flag, under a precondition.
     pub fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         wait(self.client.delete(name, when))

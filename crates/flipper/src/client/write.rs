@@ -194,7 +194,8 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let event = |record: &FlagRecord| WriteEvent::new(record.name(), verb_of_put(record, &when));
         let events: Vec<_> = records.iter().map(event).collect();
-        let refused: Vec<_> = events.iter().map(|event| core.subscribers.pre(event).err()).collect();
+        let check = |event: &WriteEvent| validate_name(event.name()).and_then(|()| core.subscribers.pre(event));
+        let refused: Vec<_> = events.iter().map(|event| check(event).err()).collect();
         let kept: Vec<_> =
             records.iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|it| it.0.clone()).collect();
         kept.iter().for_each(|record| warn_of_python(&*core.store, record));
