@@ -1,5 +1,5 @@
 use super::answers::{AnswerTime, Times};
-use super::{Change, Delta};
+use super::{Change, Delta, Known};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::state::{Stored, WatchEvent};
@@ -13,6 +13,10 @@ pub struct Follower {
     lost: Option<String>,
     server: Option<String>,
     has_flags: bool,
+    /// At most so many flags are known: those of the last list, and those that changed since.
+    held: usize,
+    /// The next list is the first one of another server.
+    is_other: bool,
     times: Times,
 }
 
@@ -20,7 +24,7 @@ impl Follower {
     /// `identity`: of the server's address.
     #[must_use]
     pub fn new(store: String, identity: Identity) -> Self {
-        Self { store, identity, lost: None, server: None, has_flags: false, times: Times::default() }
+        Self { store, identity, lost: None, server: None, has_flags: false, held: 0, is_other: false, times: Times::default() }
     }
 
     /// Another start of the server, or of its store; to be emitted before all else.
@@ -34,7 +38,7 @@ impl Follower {
             return None;
         }
         let identity = self.identity.clone().with_epoch(&epoch);
-        self.server = Some(epoch);
+        self.is_other = self.server.replace(epoch).is_some();
         Some(WatchEvent::Serving(identity))
     }
 
@@ -67,6 +71,12 @@ impl Follower {
 
     fn reset(&mut self, flags: Vec<Stored>, is_confirmed: bool, time: &AnswerTime, events: &mut Vec<WatchEvent>) {
         self.times.listed();
+        let lacks_most = flags.len() * 2 < self.held;
+        self.held = flags.len();
+        // It may be the first one to see an emptied store, and the end of the last one need not have been a failure.
+        if std::mem::take(&mut self.is_other) && is_confirmed && self.lost.is_none() && lacks_most {
+            events.extend(self.lose(Error::unavailable("another server answers, without most of the flags")));
+        }
         if self.lost.is_some() && is_confirmed {
             self.lost = None;
             events.push(WatchEvent::Restored);
@@ -82,6 +92,7 @@ impl Follower {
     }
 
     fn changes(&mut self, changes: Vec<Change>, time: &AnswerTime) -> Vec<WatchEvent> {
+        self.held += changes.iter().filter(|change| matches!(change.known, Known::Flag(_))).count();
         self.times.events(changes, time)
     }
 

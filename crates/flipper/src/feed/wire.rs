@@ -195,7 +195,7 @@ pub fn read_precondition(json: &Json) -> Result<Precondition> {
     }
 }
 
-/// An error for the other side, without its chain.
+/// An error for the other side, its chain as one text.
 #[must_use]
 pub fn error(error: &Error) -> Object {
     let mut object = Object::new();

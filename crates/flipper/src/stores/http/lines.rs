@@ -43,7 +43,7 @@ pub(super) fn stream(store: &HttpFeatureFlagStore) -> FlagStream<'_> {
 }
 
 async fn open(store: &HttpFeatureFlagStore) -> Result<Lines> {
-    let (head, download) = store.shared.open(RECORDS, HeaderMap::new()).await?;
+    let (head, download, _) = store.shared.open(RECORDS, HeaderMap::new()).await?;
     let mut lines = Lines { download, rest: Vec::new(), count: 0 };
     if head.status.is_success() {
         return Ok(lines);

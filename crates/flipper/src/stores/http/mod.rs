@@ -13,7 +13,8 @@
 //! lines of `GET /api/v1/records`. A watch is one stream, `GET /api/v1/changes`: with it the process follows the server, which follows the
 //! store for all.
 //!
-//! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
+//! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory. Without a
+//! watch `get` does too, while that store is unreachable.
 
 mod answer;
 mod builder;
@@ -25,7 +26,7 @@ mod watch;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -181,8 +182,8 @@ impl Shared {
         answered.await.unwrap_or_else(|error| Err(answer::too_late(error)))
     }
 
-    /// An answer that is read as it arrives, within `timeout` each time.
-    async fn open(&self, path: &str, headers: HeaderMap) -> Result<(Parts, Download)> {
+    /// An answer that is read as it arrives, within `timeout` each time; with a time before the request was sent.
+    async fn open(&self, path: &str, headers: HeaderMap) -> Result<(Parts, Download, Instant)> {
         let opened = background::within(self.timeout, async {
             let mut request = self.prepare(&Method::GET, path, Bytes::new(), self.token.current())?;
             request.headers_mut().extend(headers);
@@ -276,14 +277,14 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
     }
 
     async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        let mut results = Vec::with_capacity(records.len());
+        let (mut results, mut most) = (Vec::with_capacity(records.len()), BATCH_FLAGS);
         while results.len() < records.len() {
             let rest = &records[results.len()..];
             let (mut batch, mut bytes) = (Vec::new(), 0);
             for record in rest {
                 let text = record.to_json();
                 bytes += text.len();
-                if !batch.is_empty() && (bytes > BATCH_BYTES || batch.len() == BATCH_FLAGS) {
+                if !batch.is_empty() && (bytes > BATCH_BYTES || batch.len() == most) {
                     break;
                 }
                 batch.push(put(&text, &when));
@@ -295,6 +296,10 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
                         let result = answer::result(answer).and_then(|result| self.version(&result, name));
                         results.push(result.map_err(|error| error.with_flag(name).with_store(self)));
                     }
+                }
+                // A server or a proxy may take smaller requests only.
+                Err(error) if batch.len() > 1 && error.kind() == ErrorKind::InvalidInput && error.nothing_written() => {
+                    most = batch.len() / 2;
                 }
                 Err(error) => {
                     let given = rest.iter().take(batch.len());

@@ -59,7 +59,7 @@ impl Streams {
         let mut pause = PAUSE;
         loop {
             let opened = Instant::now();
-            match self.stream(opened).await {
+            match self.stream().await {
                 Ok(()) => {
                     pause = PAUSE;
                     tokio::time::sleep(SHORT.saturating_sub(opened.elapsed())).await;
@@ -81,8 +81,8 @@ impl Streams {
     }
 
     /// Until the server ends it, or the clocks no longer agree: then another one goes on from the cursor.
-    async fn stream(&mut self, opened: Instant) -> Result<(), Stop> {
-        let (head, download) = self.open().await?;
+    async fn stream(&mut self) -> Result<(), Stop> {
+        let (head, download, sent) = self.open().await?;
         let mut reading = Reading { download, parser: Parser::default(), queue: Vec::new().into_iter() };
         reading.must_be_events(&head).await?;
         let Some(hello) = reading.next().await? else { return Err(broken_off().into()) };
@@ -99,13 +99,16 @@ impl Streams {
             delta.server.clone_from(&server);
             delta.cursor = event.id;
             delta.elapsed_us = at_us.saturating_sub(taken_us);
-            let Some(time) = AnswerTime::in_stream(&delta, opened) else { return Ok(()) };
+            // The first answer may be one that was made for another stream, shortly before.
+            let early = Duration::from_micros(taken_us.saturating_sub(at_us));
+            let Some(asked) = sent.checked_sub(early) else { return Ok(()) };
+            let Some(time) = AnswerTime::in_stream(&delta, asked) else { return Ok(()) };
             self.take(delta, &time, &mut reading).await?;
         }
         Ok(())
     }
 
-    async fn open(&self) -> Result<(Parts, Download)> {
+    async fn open(&self) -> Result<(Parts, Download, Instant)> {
         let mut headers = HeaderMap::new();
         let cursor = self.cursor.as_deref().and_then(|cursor| HeaderValue::from_str(cursor).ok());
         headers.extend(cursor.map(|cursor| (LAST_EVENT_ID, cursor)));

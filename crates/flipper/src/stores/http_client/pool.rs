@@ -8,6 +8,7 @@ use hyper::http::response::Parts;
 
 use super::connection::{Connection, Download};
 use super::connector::Connector;
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::lock::Mutex;
 
@@ -52,13 +53,15 @@ impl Pool {
         Ok(answer)
     }
 
-    /// As [`send`](Self::send), over a connection of its own.
-    pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Download)> {
+    /// As [`send`](Self::send), over a connection of its own; with a time before the request was sent.
+    pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Download, Instant)> {
         if self.process != std::process::id() {
             return Err(forked());
         }
         let connection = self.connector.connect().await.map_err(|error| error.with_nothing_written(true))?;
-        connection.open(request).await.map_err(|failed| failed.error)
+        let sent = clock::instant();
+        let (head, download) = connection.open(request).await.map_err(|failed| failed.error)?;
+        Ok((head, download, sent))
     }
 
     fn take(&self) -> Option<Connection> {
