@@ -8,6 +8,7 @@ macro_rules! page {
         #[doc = "[cli]: crate::_guide::cli"]
         #[doc = "[evaluation]: crate::_guide::evaluation"]
         #[doc = "[in-application]: crate::_guide::in_application"]
+        #[doc = "[serve]: crate::_guide::serve"]
         #[doc = "[stores]: crate::_guide::stores"]
         #[doc = "[thrift]: crate::_guide::thrift"]
         #[doc = ""]
@@ -25,6 +26,7 @@ page!(using_flags: "using-flags.md" if any(not(doctest), feature = "macros"));
 page!(cli: "cli.md" if not(doctest));
 page!(in_application: "in-application.md" if not(doctest));
 page!(ofrep: "ofrep.md" if not(doctest));
+page!(serve: "serve.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));
 
 // Without examples.

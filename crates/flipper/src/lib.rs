@@ -45,6 +45,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `sqlite`, `consul`, `postgres`, `redis`, `s3`, `http`, `thrift` | the stores above |
+//! | `thrift-tls` | TLS for `thrift`: `thrifts://…` |
 //! | `macros` | [`#[flipper::is_enabled]`](macro@is_enabled), a flag around a function, and [`flags!`], typed flags |
 //! | `tower` | [`tower`]: a scope for each request and gates, as layers for axum and other services |
 //! | `axum` | the scope as an axum extractor; `tower` with it |
@@ -63,7 +64,7 @@
 //! # Guides
 //!
 //! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
-//! [who gets a feature](_guide::evaluation) · [flags over Thrift](_guide::thrift) · [flags for OpenFeature's SDKs](_guide::ofrep) ·
+//! [who gets a feature](_guide::evaluation) · [serving flags](_guide::serve) · [flags over Thrift](_guide::thrift) · [flags for OpenFeature's SDKs](_guide::ofrep) ·
 //! [a store of your own](_guide::custom_store) · [the command](_guide::cli) · benchmarks of [checks](_guide::benchmarks),
 //! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis) and [Consul](_guide::benchmarks_consul)
 

@@ -10,7 +10,7 @@ use crate::wrappers::ReplicatedFeatureFlagStore;
 /// | URL | store | feature |
 /// |---|---|---|
 /// | `consul://HOST:PORT/BASE/KEY` | `ConsulFeatureFlagStore`, with the token and TLS of the environment | `consul` |
-/// | `http://TOKEN@HOST:PORT/PATH`, `https://…` | `HttpFeatureFlagStore` | `http` |
+/// | `http://TOKEN@HOST:PORT/PATH`, `https://…` | `HttpFeatureFlagStore`, with the token of the URL or of `FLIPPER_TOKEN` | `http` |
 /// | `memory:` | [`MemoryFeatureFlagStore`](crate::MemoryFeatureFlagStore) | |
 /// | `postgresql://HOST/DATABASE?table=TABLE`, `postgres://…` | `PostgresFeatureFlagStore`, with the variables `PG*` and the password file | `postgres` |
 /// | `redis://HOST/DATABASE?base_key=KEY`, `rediss://…`, `redis-cluster://…`, `redis-sentinel://…`, `redis+unix://…` | `RedisFeatureFlagStore` | `redis` |

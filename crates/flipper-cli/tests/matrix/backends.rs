@@ -8,7 +8,6 @@ use flipper::store::{LocalFeatureFlagStore, Stored, Version};
 use flipper::{
     ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
     PostgresFeatureFlagStore, RedisFeatureFlagStore, S3FeatureFlagStore, SqliteFeatureFlagStore,
-    ThriftRpcFeatureFlagStore,
 };
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
 use flipper_testkit::postgres::{PASSWORD, PostgresServer};
@@ -51,8 +50,10 @@ pub(crate) enum Kind {
         server: S3Server,
         bucket: String,
     },
-    /// Served by the command, over Redis.
-    Thrift {
+    /// By the command, over Redis.
+    Served {
+        /// The scheme of its URL, and the option that opens the port.
+        door: &'static str,
         redis: RedisServer,
         server: Option<Running>,
         port: u16,
@@ -94,7 +95,10 @@ impl Backend {
                 let bucket = server.bucket();
                 Kind::S3 { server, bucket }
             }
-            Store::Thrift => Kind::Thrift { redis: RedisServer::start()?, server: None, port: free_port() },
+            Store::Thrift | Store::HttpServer => {
+                let door = if scene.store == Store::Thrift { "thrift" } else { "http" };
+                Kind::Served { door, redis: RedisServer::start()?, server: None, port: free_port() }
+            }
         };
         let mut backend = Self { scene, home, kind, relay: None, proxy: None, s3_proxy: None };
         backend.serve();
@@ -118,9 +122,9 @@ impl Backend {
 
     pub(crate) fn serve(&mut self) {
         let home = self.home.path();
-        if let Kind::Thrift { redis, server, port } = &mut self.kind {
+        if let Kind::Served { door, redis, server, port } = &mut self.kind {
             let address = format!("127.0.0.1:{port}");
-            *server = Some(serve(flipper(home, &redis.url()), &address).0);
+            *server = Some(serve(flipper(home, &redis.url()), door, &address).0);
         }
     }
 
@@ -132,7 +136,7 @@ impl Backend {
             Kind::Redis(server) => Some(server.port()),
             Kind::Consul(agent) => Some(agent.port()),
             Kind::S3 { server, .. } => Some(server.port()),
-            Kind::Thrift { port, .. } => Some(*port),
+            Kind::Served { port, .. } => Some(*port),
         }
     }
 
@@ -164,7 +168,7 @@ impl Backend {
             Kind::S3 { bucket, .. } => {
                 format!("s3://{bucket}?endpoint=http://127.0.0.1:{}&poll={}ms", self.s3_port(), S3_POLL.as_millis())
             }
-            Kind::Thrift { .. } => format!("thrift://127.0.0.1:{}", self.watched_port()),
+            Kind::Served { door, .. } => format!("{door}://127.0.0.1:{}", self.watched_port()),
         }
     }
 
@@ -196,7 +200,7 @@ impl Backend {
             Kind::Redis(_) => (Arc::new(RedisFeatureFlagStore::from_url(&self.url()).unwrap()), None),
             Kind::Consul(_) => (Arc::new(self.consul(self.consul_address())), None),
             Kind::S3 { bucket, .. } => (Arc::new(bucket_at(self.s3_port(), bucket)), None),
-            Kind::Thrift { .. } => (Arc::new(ThriftRpcFeatureFlagStore::from_url(&self.url()).unwrap()), None),
+            Kind::Served { .. } => (flipper::open(&self.url()).unwrap(), None),
         }
     }
 
@@ -217,9 +221,7 @@ impl Backend {
                 Arc::new(ConsulFeatureFlagStore::new(client))
             }
             Kind::S3 { server, bucket } => Arc::new(bucket_at(server.port(), bucket)),
-            Kind::Thrift { port, .. } => {
-                Arc::new(ThriftRpcFeatureFlagStore::from_url(&format!("thrift://127.0.0.1:{port}")).unwrap())
-            }
+            Kind::Served { door, port, .. } => flipper::open(&format!("{door}://127.0.0.1:{port}")).unwrap(),
         }
     }
 
@@ -244,7 +246,7 @@ impl Backend {
                 let query = format!("SELECT convert_from(item, 'UTF8') FROM feature_flags WHERE name = '{name}'");
                 Some(server.try_psql(&query)?).filter(|text| !text.is_empty())
             }
-            Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
+            Kind::Redis(server) | Kind::Served { redis: server, .. } => {
                 match server.command(&["GET", &format!("features/{name}")]) {
                     Reply::Text(text) => Some(text),
                     Reply::Nil => None,
@@ -297,11 +299,11 @@ pub(crate) fn sqlite3(path: &Path, statements: &str) -> Result<String, String> {
 }
 
 /// Starts `flipper serve`; returns its URL too.
-pub(crate) fn serve(mut command: Command, address: &str) -> (Running, String) {
-    let mut server = Running::start(command.args(["serve", "--thrift", address]));
-    let line = server.line(" thrift=").replace('"', "");
-    let address = line.split("thrift=").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let url = format!("thrift://{}", address.unwrap_or_else(|| panic!("{line}")));
+pub(crate) fn serve(mut command: Command, door: &str, address: &str) -> (Running, String) {
+    let mut server = Running::start(command.args(["serve", &format!("--{door}"), address]));
+    let line = server.line(&format!(" {door}=")).replace('"', "");
+    let address = line.split(&format!(" {door}=")).nth(1).and_then(|rest| rest.split_whitespace().next());
+    let url = format!("{door}://{}", address.unwrap_or_else(|| panic!("{line}")));
     (server, url)
 }
 

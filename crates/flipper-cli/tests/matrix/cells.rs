@@ -26,6 +26,7 @@ list! {
         Consul = "consul",
         S3 = "s3",
         Thrift = "thrift",
+        HttpServer = "http-server",
     }
 }
 
@@ -101,7 +102,7 @@ impl Scene {
         use Situation::{
             Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Stopped,
         };
-        use Store::{Consul, Memory, Postgres, Redis, S3, Sqlite, Thrift};
+        use Store::{Consul, HttpServer, Memory, Postgres, Redis, S3, Sqlite, Thrift};
         use Writer::{Both, Foreign, Ours};
         matches!(
             (self.store, self.situation, self.writer),
@@ -120,6 +121,8 @@ impl Scene {
                 | (S3, Refusing, Foreign)
                 | (Thrift, Recreate, Foreign)
                 | (Thrift, Killed | Slow, Both)
+                | (HttpServer, Emptied, Ours)
+                | (HttpServer, Killed | Cut, Both)
         )
     }
 
@@ -141,7 +144,9 @@ impl Scene {
             (Store::Postgres, Refusing) => {
                 Some("what PostgreSQL refuses is in `half-loaded` (starting) and `permission`")
             }
-            (Store::Thrift, Permission) => Some("the Thrift service has no permissions; its store's are in `refusing`"),
+            (Store::Thrift | Store::HttpServer, Permission) => {
+                Some("what a server's store refuses is in `refusing`; a server without tokens refuses nothing")
+            }
             (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut | Soak) => None,
         }
     }

@@ -53,7 +53,7 @@ pub(crate) fn prepare(backend: &Backend) {
         return;
     }
     match &backend.kind {
-        Kind::Redis(redis) | Kind::Thrift { redis, .. } => {
+        Kind::Redis(redis) | Kind::Served { redis, .. } => {
             redis.command(&["DEBUG", "POPULATE", "200", "other"]);
             redis.command(&["BGREWRITEAOF"]);
             let done = "aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0";
@@ -110,9 +110,9 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
         (Kind::Consul(agent), _) => agent.kill(),
         (Kind::S3 { server, .. }, Situation::Stopped) => server.pause(),
         (Kind::S3 { server, .. }, _) => server.kill(),
-        (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::STOP),
-        (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.kill(),
-        (Kind::Thrift { redis, server, .. }, _) => {
+        (Kind::Served { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::STOP),
+        (Kind::Served { redis, .. }, Situation::Refusing) => redis.kill(),
+        (Kind::Served { redis, server, .. }, _) => {
             *server = None;
             match situation {
                 Situation::HalfLoaded => redis.kill(),
@@ -182,16 +182,16 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
         (Kind::S3 { server, .. }, Situation::Stopped) => server.resume(),
         (Kind::S3 { server, bucket }, Situation::Emptied) => server.restart_empty(bucket),
         (Kind::S3 { server, bucket }, _) => server.restart(bucket),
-        (Kind::Thrift { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::CONT),
-        (Kind::Thrift { redis, .. }, Situation::Refusing) => redis.restart(),
-        (Kind::Thrift { redis, .. }, Situation::HalfLoaded) => {
+        (Kind::Served { server: Some(server), .. }, Situation::Stopped) => server.signal(Signal::CONT),
+        (Kind::Served { redis, .. }, Situation::Refusing) => redis.restart(),
+        (Kind::Served { redis, .. }, Situation::HalfLoaded) => {
             redis.restart_with("key-load-delay 10000\nloading-process-events-interval-bytes 1024");
             backend.serve();
-            if let Kind::Thrift { redis, .. } = &backend.kind {
+            if let Kind::Served { redis, .. } = &backend.kind {
                 redis.wait();
             }
         }
-        (Kind::Thrift { .. }, _) => backend.serve(),
+        (Kind::Served { .. }, _) => backend.serve(),
         (Kind::Sqlite(path), Situation::HalfLoaded) => {
             let now = path.with_file_name("now.db");
             sqlite3(path, &format!(".restore {}", now.display())).unwrap();

@@ -41,7 +41,7 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
                 let (server, mut url) = first_server(backend);
                 servers.push(server);
                 if layer == Layer::Twice {
-                    let (second, second_url) = serve(backend.command(&url), "127.0.0.1:0");
+                    let (second, second_url) = serve(backend.command(&url), "thrift", "127.0.0.1:0");
                     servers.push(Box::new(second));
                     url = second_url;
                 }
@@ -56,9 +56,8 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
                 let (server, address) = serve_http(mirror);
                 servers.push(server);
                 let mut url = format!("http://{address}");
-                if layer == Layer::HttpNginx
-                    && let Some(nginx) = Nginx::before(address)
-                {
+                if layer == Layer::HttpNginx {
+                    let nginx = Nginx::before(address).unwrap();
                     url = nginx.url();
                     servers.push(Box::new(nginx));
                 }
@@ -83,7 +82,7 @@ fn first_server(backend: &Backend) -> (Box<dyn Send>, String) {
         let url = format!("thrift://{}", server.local_addr());
         return (Box::new(server), url);
     }
-    let (server, url): (Running, _) = serve(backend.command(&backend.url()), "127.0.0.1:0");
+    let (server, url): (Running, _) = serve(backend.command(&backend.url()), "thrift", "127.0.0.1:0");
     (Box::new(server), url)
 }
 
@@ -124,6 +123,7 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
         Store::S3 => Duration::from_secs(12),
         // The server follows Redis.
         Store::Thrift => THRIFT + Duration::from_secs(8),
+        Store::HttpServer => HTTP + Duration::from_secs(8),
     };
     match layer {
         Layer::Bare | Layer::Mirror | Layer::Cache => store,

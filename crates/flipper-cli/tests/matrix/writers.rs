@@ -61,7 +61,8 @@ impl Writers {
             Kind::Redis(server) => Python::start("redis", server.port(), ""),
             Kind::Consul(agent) => Python::start("consul", agent.port(), MASTER_TOKEN),
             Kind::S3 { server, bucket } => Python::start("s3", server.port(), bucket),
-            Kind::Thrift { port, .. } => Python::start("thrift", *port, ""),
+            Kind::Served { door: "thrift", port, .. } => Python::start("thrift", *port, ""),
+            Kind::Served { redis, .. } => Python::start("redis", redis.port(), ""),
         };
         Self { kind, ours, python, _server: server }
     }
@@ -147,7 +148,7 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
             ),
             None => format!("DELETE FROM feature_flags WHERE name = '{name}'"),
         }),
-        Kind::Redis(server) | Kind::Thrift { redis: server, .. } => {
+        Kind::Redis(server) | Kind::Served { redis: server, .. } => {
             let (port, key) = (server.port().to_string(), format!("features/{name}"));
             let mut command = Command::new("redis-cli");
             command.args(["-e", "-p", &port]);

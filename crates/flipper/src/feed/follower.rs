@@ -24,7 +24,16 @@ impl Follower {
     /// `identity`: of the server's address.
     #[must_use]
     pub fn new(store: String, identity: Identity) -> Self {
-        Self { store, identity, lost: None, server: None, has_flags: false, held: 0, is_other: false, times: Times::default() }
+        Self {
+            store,
+            identity,
+            lost: None,
+            server: None,
+            has_flags: false,
+            held: 0,
+            is_other: false,
+            times: Times::default(),
+        }
     }
 
     /// Another start of the server, or of its store; to be emitted before all else.
@@ -105,5 +114,45 @@ impl Follower {
         }
         self.lost = Some(reason);
         Some(WatchEvent::Lost(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::record::FlagRecord;
+    use crate::state::Version;
+
+    /// The kinds of events of the first answer of a server with so many flags.
+    fn first_answer(follower: &mut Follower, server: &str, count: usize) -> String {
+        let delta = Delta { server: Some(server.to_owned()), reset: true, ..Delta::default() };
+        let flag = |number| {
+            let name = format!("FLAG_{number}");
+            Stored::from_json(name.clone(), Version::ordered(1), FlagRecord::new(name, 1).to_json().as_bytes())
+        };
+        let mut events: Vec<_> = follower.serving(&delta).into_iter().collect();
+        assert!(follower.needs_flags(&delta));
+        let time = AnswerTime::new(&delta, clock::instant());
+        events.extend(follower.take(delta, Some((0..count).map(flag).collect()), &time));
+        let kinds = events.iter().map(|event| match event {
+            WatchEvent::Serving(_) => "serving",
+            WatchEvent::Lost(_) => "lost",
+            WatchEvent::Restored => "restored",
+            WatchEvent::Reset { .. } => "reset",
+            WatchEvent::Confirmed { .. } => "confirmed",
+            _ => "other",
+        });
+        kinds.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn another_server_without_most_of_the_flags_is_a_loss() {
+        let mut follower = Follower::new("store".to_owned(), Identity::new("http://h"));
+        assert_eq!(first_answer(&mut follower, "a", 10), "serving reset confirmed");
+        assert_eq!(first_answer(&mut follower, "a", 0), "reset confirmed", "the same server knows");
+        assert_eq!(first_answer(&mut follower, "a", 10), "reset confirmed");
+        assert_eq!(first_answer(&mut follower, "b", 5), "serving reset confirmed");
+        assert_eq!(first_answer(&mut follower, "c", 2), "serving lost restored reset confirmed");
     }
 }
