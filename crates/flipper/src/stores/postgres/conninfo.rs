@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::config::ChannelBinding;
 
-use super::place::{Checked, Host, Login, Place, Session, Tls};
+use super::place::{Checked, Host, Login, Place, Session, Tls, default_host};
 use crate::error::{Error, Result};
 use crate::stores::url_parts::decoded;
 
@@ -273,13 +273,6 @@ impl Conninfo {
         let wrong = |_| Error::invalid_input(format!("`{name}` of a PostgreSQL store is a number"));
         given.trim().parse().map_err(wrong).map(Some)
     }
-}
-
-/// libpq's, as Debian builds it.
-pub(super) fn default_host() -> String {
-    let folders = ["/var/run/postgresql", "/tmp"];
-    let found = folders.iter().find(|folder| cfg!(unix) && Path::new(folder).is_dir());
-    (*found.unwrap_or(&"localhost")).to_owned()
 }
 
 fn refused(keyword: &str, value: &str) -> Error {

@@ -8,8 +8,6 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 
-use super::conninfo::default_host;
-
 /// Within which a server or a firewall that is away is noticed while a connection is idle, unless the connection string has others.
 const KEEPALIVES: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
 
@@ -155,6 +153,13 @@ impl Login {
         let wanted = [name, &host.port.to_string(), database.unwrap_or(user), user];
         text.lines().find_map(|line| entry(line, wanted))
     }
+}
+
+/// libpq's, as Debian builds it.
+pub(super) fn default_host() -> String {
+    let folders = ["/var/run/postgresql", "/tmp"];
+    let found = folders.iter().find(|folder| cfg!(unix) && Path::new(folder).is_dir());
+    (*found.unwrap_or(&"localhost")).to_owned()
 }
 
 /// As libpq, without what others may read.
