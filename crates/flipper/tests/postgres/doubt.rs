@@ -107,6 +107,7 @@ async fn rows_are_restored_with_their_triggers_disabled() {
     store.install_feed(true).await.unwrap();
     store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
     let dump = server.dump(&["--data-only", "--disable-triggers", "-t", &table]);
+    store.put(&flag("OLD", false), Precondition::Any).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     server.psql(&format!("TRUNCATE {table}; {dump}"));

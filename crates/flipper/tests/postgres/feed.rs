@@ -276,9 +276,9 @@ async fn a_mirror_says_how_changes_arrive() {
 #[tokio::test]
 async fn stopped_until_it_is_noticed() {
     let Some(server) = PostgresServer::start() else { return };
-    let store = store(&server.url(), "feature_flags").timeout(Duration::from_secs(1));
-    store.install_feed(true).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let patient = fed(&server, "feature_flags").await;
+    patient.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let store = patient.clone().timeout(Duration::from_secs(5));
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     server.pause();
@@ -287,7 +287,7 @@ async fn stopped_until_it_is_noticed() {
     follow.lost().await;
     server.resume();
     assert_eq!(names(&follow.restored().await), ["F"]);
-    crate::eventually(async || store.put(&flag("F", false), Precondition::Any).await).await;
+    crate::eventually(async || patient.put(&flag("F", false), Precondition::Any).await).await;
     follow.until("F", Some(false)).await;
 }
 
