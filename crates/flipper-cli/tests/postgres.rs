@@ -18,6 +18,9 @@ fn the_feed_is_installed_and_removed() {
     let (code, _, err) = command(&["list"]);
     assert!(code == 4 && err.contains("no table"), "{code}: {err}");
     assert!(!err.contains("s3cr3t"), "{err}");
+    let (code, _, err) = command(&["postgres", "install"]);
+    assert!(code == 4 && err.contains("no table") && err.contains("`flipper create`"), "{code}: {err}");
+    assert_eq!(server.psql("SELECT to_regclass('feature_flags') IS NULL"), "t");
     succeed(flipper(home.path(), &url).args(["create", "F"]));
 
     let (code, out, _) = command(&["postgres", "status"]);

@@ -104,8 +104,43 @@ fn what_happens_to_a_flag_in_doubt_counts() {
     store.set("A", None);
     store.set("C", None);
     store.emit(|| store.reset());
+    wait_until("A and C are gone", || !features.exists("A") && !features.exists("C"));
+    assert!(features.is_enabled("D") && !features.status().is_live());
+    store.emit(|| WatchEvent::Removed { name: "D".into(), version: None, read_at: Some(std::time::Instant::now()) });
     wait_until("it is current", || features.status().is_live());
     assert_eq!(on(&features), [""; 0]);
+}
+
+/// The store's feed may list all flags again for a reason of its own.
+#[test]
+fn a_list_without_a_loss_does_not_end_the_doubt() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    comes_back_with(&store, &[]);
+    wait_until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
+    store.emit(|| store.reset());
+    settle(&store, &features);
+    assert_eq!(on(&features), NAMES);
+    store.sends_hints.store(false, Ordering::SeqCst);
+    store.set("A", Some(true));
+    store.emit(|| store.reset());
+    wait_until("A is there", || reason(&features).is_some_and(|reason| reason.contains("without 3 of 4 flags")));
+    assert_eq!(on(&features), NAMES);
+    for name in NAMES {
+        store.set(name, Some(true));
+    }
+    store.emit(|| store.reset());
+    wait_until("it is current", || features.status().is_live());
+    assert_eq!(on(&features), NAMES);
+}
+
+#[test]
+fn half_of_the_flags_at_the_next_loss_leaves_the_others_in_doubt() {
+    let (store, features) = four(MirroredFeatureFlagStore::new);
+    comes_back_with(&store, &[]);
+    wait_until("it is doubted", || reason(&features).is_some_and(|reason| reason.contains("without 4 of 4 flags")));
+    comes_back_with(&store, &["A", "B"]);
+    wait_until("two are there", || reason(&features).is_some_and(|reason| reason.contains("without 2 of 4 flags")));
+    assert_eq!(on(&features), NAMES);
 }
 
 #[test]

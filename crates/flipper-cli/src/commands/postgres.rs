@@ -21,22 +21,26 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
             ErrorKind::Unauthorized => {
                 failure.hint(format!("the table's owner may run what `flipper postgres {of} --print` prints"))
             }
+            // A mistyped table must not be made.
+            ErrorKind::Unavailable if !error.is_transient() => {
+                failure.hint("the first write makes the table: `flipper create` is one")
+            }
             _ => failure,
         }
     };
     let store = PostgresFeatureFlagStore::from_url(&location.url).map_err(|error| Failure::of(&error, &shown))?;
+    let store = store.create_table(false);
     match args {
         Postgres::Install(args) => {
             let notifies = !args.without_notifications;
             if args.print {
-                let script = store.create_table(false).feed_script(notifies).await;
+                let script = store.feed_script(notifies).await;
                 return print(session, &script.map_err(|error| failure(&error, "install"))?);
             }
             store.install_feed(notifies).await.map_err(|error| failure(&error, "install"))?;
             done(session, "installed", &shown)
         }
         Postgres::Uninstall(args) => {
-            let store = store.create_table(false);
             if args.print {
                 let script = store.feed_removal_script().await;
                 return print(session, &script.map_err(|error| failure(&error, "uninstall"))?);
@@ -45,7 +49,7 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
             done(session, "removed", &shown)
         }
         Postgres::Status => {
-            let checks = store.create_table(false).feed_status().await;
+            let checks = store.feed_status().await;
             let checks = checks.map_err(|error| Failure::of(&error, &shown))?;
             if session.out.json() {
                 session.out.value(findings(Object::new(), &checks))?;

@@ -38,7 +38,8 @@ fn parts(url: &str, scheme: &str) -> Option<String> {
     let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
     let mut shown = format!("{scheme}://{user}{hosts}{path}");
     for (index, (name, value)) in form_urlencoded::parse(query.as_bytes()).enumerate() {
-        let value = if is_shown(&name) { &*value } else { HIDDEN };
+        // A URL in a parameter may have a password too.
+        let value = if is_shown(&name) && !value.contains('@') { &*value } else { HIDDEN };
         shown.push(if index == 0 { '?' } else { '&' });
         shown.push_str(&format!("{name}={value}"));
     }
@@ -94,6 +95,8 @@ mod tests {
             ("rediss://h?ca=/etc/ca.pem&cert=c&key=k", "rediss://h?ca=/etc/ca.pem&cert=c&key=k"),
             ("consul://h:8500/flags?token=secret&dc=eu", "consul://h:8500/flags?token=***&dc=eu"),
             ("consul:///flags", "consul:///flags"),
+            ("s3://b?endpoint=https%3A%2F%2Fh&region=r", "s3://b?endpoint=https://h&region=r"),
+            ("s3://b?endpoint=https%3A%2F%2Fk%3Asecret%40h", "s3://b?endpoint=***"),
         ] {
             let shown = shown(url, url.split(':').next().unwrap());
             assert_eq!(shown, expected);

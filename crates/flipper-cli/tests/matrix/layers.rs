@@ -140,13 +140,8 @@ fn bound(backend: &Backend, layer: Layer) -> Duration {
         (_, Layer::Cache) => EXPIRATION * 2,
         _ => Duration::ZERO,
     };
-    // The new database lacks the feed, so rows are compared once a second.
-    let compared = match (backend.scene.store, backend.scene.situation) {
-        (Store::Postgres, Situation::Emptied) => Duration::from_secs(1),
-        _ => Duration::ZERO,
-    };
     let slow = if backend.scene.situation == Situation::Slow { Duration::from_secs(4) } else { Duration::ZERO };
-    Duration::from_secs(1) + polled + compared + slow
+    Duration::from_secs(1) + polled + slow
 }
 
 /// Waits for the condition; returns whether it held within the limit.

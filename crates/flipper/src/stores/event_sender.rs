@@ -80,7 +80,6 @@ impl EventSender {
         self.send(WatchEvent::Lost(error)).await
     }
 
-    #[cfg(feature = "redis")]
     pub(super) async fn emit_read(
         &self,
         name: String,

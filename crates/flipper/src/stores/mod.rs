@@ -7,7 +7,7 @@ mod base_key;
 mod consul;
 #[cfg(any(feature = "consul", feature = "s3"))]
 mod date;
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "s3"))]
 mod event_sender;
 #[cfg(any(
     feature = "consul",

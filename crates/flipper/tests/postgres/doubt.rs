@@ -1,8 +1,10 @@
 //! Whatever may have taken flags back begins a doubt: `Lost`, then `Restored` and all flags.
 
+use std::time::Duration;
+
 use flipper::FeatureFlagStore;
 use flipper::store::Precondition;
-use flipper_testkit::postgres::{Pool, PoolMode, PostgresServer};
+use flipper_testkit::postgres::{PASSWORD, Pool, PoolMode, PostgresServer};
 use flipper_testkit::{Harm, Relay, wait_until};
 
 use crate::{Follow, eventually, flag, json, names, random_table, shared, store};
@@ -59,6 +61,26 @@ async fn the_table_is_dropped_and_restored_from_an_older_dump() {
     }
 }
 
+/// So changes are known in another way; the flags are others' all the same.
+#[tokio::test]
+async fn another_table_of_the_name_without_the_feed() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    store.install_feed(true).await.unwrap();
+    store.put(&flag("NEW", true), Precondition::Absent).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let removal = store.feed_removal_script().await.unwrap().replace("COMMIT;", "");
+    server.psql(&format!(
+        "{removal} DROP TABLE {table}; CREATE TABLE {table} (name text PRIMARY KEY, item bytea NOT NULL); \
+         INSERT INTO {table} SELECT 'OLD', {}; COMMIT",
+        json("OLD", true)
+    ));
+    follow.lost().await;
+    assert_eq!(names(&follow.restored().await), ["OLD"]);
+}
+
 #[tokio::test]
 async fn the_table_is_missing_for_a_while() {
     let Some(server) = shared() else { return };
@@ -85,6 +107,7 @@ async fn rows_are_restored_with_their_triggers_disabled() {
     store.install_feed(true).await.unwrap();
     store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
     let dump = server.dump(&["--data-only", "--disable-triggers", "-t", &table]);
+    store.put(&flag("OLD", false), Precondition::Any).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     server.psql(&format!("TRUNCATE {table}; {dump}"));
@@ -199,6 +222,10 @@ async fn a_standby_is_followed_until_it_is_alone() {
     follow.until("F", Some(false)).await;
     let error = reader.put(&flag("F", true), Precondition::Any).await.unwrap_err();
     assert!(error.kind() == flipper::ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
+    // Nor is anything sent to a server of another kind than is wanted.
+    let picky = store(&format!("{}?target_session_attrs=primary", standby.url()), "feature_flags");
+    let error = picky.put(&flag("F", true), Precondition::Any).await.unwrap_err();
+    assert!(error.nothing_written() && error.chain().contains("is a standby"), "{error:?}");
     primary.kill();
     let error = follow.lost().await;
     assert!(error.chain().contains("primary"), "{error:?}");
@@ -208,4 +235,25 @@ async fn a_standby_is_followed_until_it_is_alone() {
     follow.restored().await;
     eventually(async || reader.put(&flag("F", true), Precondition::Any).await).await;
     follow.until("F", Some(true)).await;
+}
+
+/// It does not see when the standby last heard from its primary.
+#[tokio::test]
+async fn a_user_of_a_standby_whose_primary_falls_silent() {
+    let Some(primary) = PostgresServer::options().set("wal_receiver_timeout=5s").start() else { return };
+    let owner = store(&primary.url(), "feature_flags");
+    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    primary.psql(&format!("CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT ON feature_flags TO app"));
+    let relay = Relay::start(primary.port());
+    let standby = primary.standby_through(relay.port());
+    let reader = store(&standby.url_of("app"), "feature_flags");
+    let mut follow = Follow::of(&reader);
+    follow.until("F", Some(true)).await;
+    let checks = reader.inspect().await;
+    assert!(checks.iter().any(|check| check.what == "primary" && check.text.contains("after 5s")), "{checks:?}");
+    let checks = store(&standby.url(), "feature_flags").inspect().await;
+    assert!(checks.iter().all(|check| check.what != "primary"), "{checks:?}");
+    relay.harm(Harm::Delay(Duration::from_secs(3600)));
+    let error = follow.lost().await;
+    assert!(error.chain().contains("primary"), "{error:?}");
 }

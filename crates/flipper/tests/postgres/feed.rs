@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use flipper::store::{LocalFeatureFlagStore, Precondition, Updates, WatchEvent};
 use flipper::{FeatureFlagStore, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
-use flipper_testkit::postgres::PostgresServer;
-use flipper_testkit::wait_until;
+use flipper_testkit::postgres::{PASSWORD, PostgresServer};
+use flipper_testkit::{Harm, Relay, wait_until};
 
 use crate::writes::tokio_postgres_session;
 use crate::{Follow, flag, json, names, random_table, shared, store};
@@ -182,6 +182,67 @@ async fn writers_in_replication_are_seen_if_the_owner_installs() {
     follow.until("F", Some(true)).await;
 }
 
+#[tokio::test]
+async fn the_names_of_deleted_flags_are_kept_until_the_next_installation() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await;
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
+    store.delete("OLD", Precondition::Any).await.unwrap();
+    follow.until("OLD", None).await;
+    let changes = server.psql(&format!(
+        "SELECT 'flipper.' || replace(p.proname, 'changed', 'changes') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
+         WHERE tgname = 'flipper_changed' AND tgrelid = '{table}'::regclass"
+    ));
+    assert_eq!(server.psql(&format!("SELECT name FROM {changes}")), "OLD");
+    store.install_feed(true).await.unwrap();
+    assert_eq!(server.psql(&format!("SELECT count(*) FROM {changes}")), "0");
+    store.put(&flag("NEW", true), Precondition::Absent).await.unwrap();
+    follow.until("NEW", Some(true)).await;
+}
+
+/// Between the poll that finds all flags removed and the read of all.
+#[tokio::test]
+async fn a_trigger_is_disabled_while_all_flags_are_read() {
+    let Some(server) = PostgresServer::start() else { return };
+    let relay = Relay::start(server.port());
+    let store = fed(&server, "feature_flags").await;
+    let reader =
+        crate::store(&server.url().replace(&server.port().to_string(), &relay.port().to_string()), "feature_flags");
+    let mut follow = Follow::of(&reader);
+    follow.pushed().await;
+    relay.harm(Harm::Delay(Duration::from_secs(2)));
+    let truncated = server.psql("TRUNCATE feature_flags; SELECT clock_timestamp()");
+    wait_until("the poll is answered", || {
+        let polls = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'flipper' AND state = 'idle'";
+        server.psql(&format!("{polls} AND query_start > '{truncated}' AND query LIKE '%clock%'")) != "0"
+    });
+    server.psql("ALTER TABLE feature_flags DISABLE TRIGGER flipper_changed");
+    relay.harm(Harm::None);
+    follow.polled().await;
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    follow.until("F", Some(true)).await;
+}
+
+/// As with a server that is slow for a moment when the follower connects.
+#[tokio::test]
+async fn notifications_that_arrive_later_are_used() {
+    let Some(server) = PostgresServer::start() else { return };
+    let store = fed(&server, "feature_flags").await;
+    server.psql(&format!("CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT ON feature_flags TO app"));
+    store.install_feed(true).await.unwrap();
+    server.psql("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC");
+    let reader = crate::store(&server.url_of("app"), "feature_flags");
+    let mut follow = Follow::of(&reader);
+    follow.polled().await;
+    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    follow.until("F", Some(true)).await;
+    server.psql("GRANT EXECUTE ON FUNCTION pg_notify TO PUBLIC");
+    follow.pushed().await;
+}
+
 /// As with triggers of another user than the owner: only the comparison of all rows, each half minute, finds it.
 #[tokio::test]
 async fn what_no_trigger_sees_is_seen_within_half_a_minute() {
@@ -215,9 +276,9 @@ async fn a_mirror_says_how_changes_arrive() {
 #[tokio::test]
 async fn stopped_until_it_is_noticed() {
     let Some(server) = PostgresServer::start() else { return };
-    let store = store(&server.url(), "feature_flags").timeout(Duration::from_secs(1));
-    store.install_feed(true).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let patient = fed(&server, "feature_flags").await;
+    patient.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let store = patient.clone().timeout(Duration::from_secs(5));
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     server.pause();
@@ -226,7 +287,7 @@ async fn stopped_until_it_is_noticed() {
     follow.lost().await;
     server.resume();
     assert_eq!(names(&follow.restored().await), ["F"]);
-    crate::eventually(async || store.put(&flag("F", false), Precondition::Any).await).await;
+    crate::eventually(async || patient.put(&flag("F", false), Precondition::Any).await).await;
     follow.until("F", Some(false)).await;
 }
 

@@ -104,6 +104,9 @@ async fn rows_that_are_no_flags() {
     assert_eq!((flags.len(), readable), (6, vec!["F", "SURROGATE"]));
     store.put(&flag("NOISE", true), Precondition::Any).await.unwrap();
     follow.until("NOISE", Some(true)).await;
+    let version = store.get("NULL").await.unwrap().unwrap().version;
+    store.put(&flag("NULL", true), Precondition::Unchanged(version)).await.unwrap();
+    follow.until("NULL", Some(true)).await;
     store.delete("EMPTY", Precondition::Any).await.unwrap();
     follow.until("EMPTY", None).await;
 }

@@ -70,96 +70,87 @@ async fn eventually<T>(mut call: impl AsyncFnMut() -> flipper::Result<T>) -> T {
     }
 }
 
-struct Follow<'a> {
-    store: &'a dyn FeatureFlagStore,
-    watch: Watch<'a>,
-}
+struct Follow<'a>(Watch<'a>);
 
 impl<'a> Follow<'a> {
     fn of(store: &'a dyn FeatureFlagStore) -> Self {
-        Self { store, watch: store.watch() }
+        Self(store.watch())
+    }
+
+    /// What this returns of an event, once it does; within a time in which all rows are compared too.
+    async fn find<T>(&mut self, mut wanted: impl FnMut(WatchEvent) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Some(found) = wanted(self.0.next().await.expect("a watch never ends")) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(flipper_testkit::PATIENCE * 2, search).await.expect("the event in time")
     }
 
     async fn next(&mut self) -> WatchEvent {
-        let next = tokio::time::timeout(flipper_testkit::PATIENCE, self.watch.next());
-        next.await.expect("an event in time").expect("a watch never ends")
+        self.find(Some).await
     }
 
     async fn reset(&mut self) -> Vec<Stored> {
-        loop {
-            if let WatchEvent::Reset { flags, read_at, .. } = self.next().await {
+        self.find(|event| match event {
+            WatchEvent::Reset { flags, read_at, .. } => {
                 assert!(read_at.is_some());
-                return flags;
+                Some(flags)
             }
-        }
+            _ => None,
+        })
+        .await
     }
 
     async fn lost(&mut self) -> flipper::Error {
-        loop {
-            if let WatchEvent::Lost(error) = self.next().await {
-                return error;
-            }
-        }
+        self.find(|event| if let WatchEvent::Lost(error) = event { Some(error) } else { None }).await
     }
 
     /// The next `Reset`; `Restored` must precede it.
     async fn restored(&mut self) -> Vec<Stored> {
         let mut is_restored = false;
-        loop {
-            match self.next().await {
-                WatchEvent::Restored => is_restored = true,
-                WatchEvent::Reset { flags, .. } => {
-                    assert!(is_restored);
-                    return flags;
-                }
-                _ => {}
+        self.find(|event| match event {
+            WatchEvent::Reset { flags, .. } => {
+                assert!(is_restored);
+                Some(flags)
             }
-        }
-    }
-
-    async fn following(&mut self, wanted: impl Fn(Updates) -> bool) {
-        loop {
-            if let WatchEvent::Following(by) = self.next().await
-                && wanted(by)
-            {
-                return;
+            event => {
+                is_restored |= matches!(event, WatchEvent::Restored);
+                None
             }
-        }
+        })
+        .await
     }
 
     async fn pushed(&mut self) {
-        self.following(|by| by == Updates::Push).await;
+        self.find(|event| matches!(event, WatchEvent::Following(Updates::Push)).then_some(())).await;
     }
 
     async fn polled(&mut self) {
-        self.following(|by| matches!(by, Updates::Poll { .. })).await;
+        self.find(|event| matches!(event, WatchEvent::Following(Updates::Poll { .. })).then_some(())).await;
     }
 
     /// Waits for this state of the flag (`None`: missing); fails if a doubt begins.
     async fn until(&mut self, name: &str, enabled: Option<bool>) {
         let is_so = |flag: &Stored| flag.record.as_ref().ok().map(|record| record.is_enabled()) == enabled;
-        loop {
-            match self.next().await {
-                WatchEvent::Changed { flag, read_at } if flag.name == name && is_so(&flag) => {
-                    return assert!(read_at.is_some());
+        self.find(|event| {
+            let is_here = match event {
+                WatchEvent::Changed { flag, read_at } if flag.name == name => {
+                    assert!(read_at.is_some());
+                    is_so(&flag)
                 }
-                WatchEvent::Removed { name: gone, .. } if gone == name && enabled.is_none() => return,
+                WatchEvent::Removed { name: gone, .. } => gone == name && enabled.is_none(),
                 WatchEvent::Reset { flags, .. } => {
-                    let found = flags.iter().find(|flag| flag.name == name);
-                    if found.map_or(enabled.is_none(), is_so) {
-                        return;
-                    }
-                }
-                WatchEvent::Hint { name: hinted } if hinted == name => {
-                    let found = self.store.get(name).await.unwrap();
-                    if found.as_ref().map_or(enabled.is_none(), is_so) {
-                        return;
-                    }
+                    flags.iter().find(|flag| flag.name == name).map_or(enabled.is_none(), is_so)
                 }
                 WatchEvent::Lost(error) => panic!("{error:?}"),
-                _ => {}
-            }
-        }
+                _ => false,
+            };
+            is_here.then_some(())
+        })
+        .await;
     }
 }
 

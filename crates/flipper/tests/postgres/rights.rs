@@ -108,3 +108,27 @@ async fn a_right_that_is_taken_away_for_a_while() {
     let flags = follow.restored().await;
     assert!(!flags[0].record.as_ref().unwrap().is_enabled());
 }
+
+/// What they add to the feed would run with the rights of who installs it.
+#[tokio::test]
+async fn a_feed_that_others_have_prepared_is_not_trusted() {
+    let Some(server) = PostgresServer::start() else { return };
+    let store = store(&server.url(), "feature_flags");
+    store.list().await.unwrap();
+    server.psql(&format!(
+        "CREATE ROLE eve LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'; \
+         GRANT CREATE ON DATABASE postgres TO eve, app; CREATE SCHEMA flipper AUTHORIZATION eve"
+    ));
+    let error = store.install_feed(true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    assert!(error.chain().contains("the schema flipper belongs to eve"), "{error:?}");
+    server.psql("DROP SCHEMA flipper");
+    store.install_feed(true).await.unwrap();
+    let clock = server.psql("SELECT relname FROM pg_class WHERE relname LIKE 'clock_%' AND relkind = 'r'");
+    server.psql(&format!("ALTER TABLE flipper.{clock} OWNER TO eve"));
+    let error = store.install_feed(true).await.unwrap_err();
+    assert!(error.chain().contains(&format!("the table flipper.{clock} belongs to eve")), "{error:?}");
+    // The owner of the flags may have installed it.
+    server.psql(&format!("ALTER TABLE flipper.{clock} OWNER TO app; ALTER TABLE feature_flags OWNER TO app"));
+    store.install_feed(true).await.unwrap();
+}

@@ -71,6 +71,23 @@ async fn a_server_that_answers_not_implemented_has_no_conditions() {
 }
 
 #[tokio::test]
+async fn a_probe_that_is_refused_says_nothing_of_the_server() {
+    let Some(server) = moto() else { return };
+    let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
+    proxy.ignore_conditions("PUT");
+    proxy.ignore_conditions("DELETE");
+    let store = store(proxy.port(), &bucket);
+    let version = store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    // The credentials have expired, for the probe and the write.
+    proxy.refuse("PUT ", 403, "AccessDenied", 2);
+    proxy.refuse("DELETE ", 403, "AccessDenied", 2);
+    let put = async || store.put(&flag("F", true), Precondition::Unchanged(version.clone())).await.unwrap_err().kind();
+    let delete = async || store.delete("F", Precondition::Unchanged(version.clone())).await.unwrap_err().kind();
+    assert_eq!((put().await, delete().await), (ErrorKind::Unauthorized, ErrorKind::Unauthorized));
+    assert_eq!((put().await, delete().await), (ErrorKind::Unsupported, ErrorKind::Unsupported));
+}
+
+#[tokio::test]
 async fn a_failed_probe_is_sent_again() {
     let Some(server) = seaweedfs() else { return };
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));

@@ -10,17 +10,20 @@ use crate::{Follow, client, flag, names, seaweedfs, store};
 /// The names of the next `Reset`; `Restored` must precede it.
 async fn restored(follow: &mut Follow<'_>) -> Vec<String> {
     let mut is_restored = false;
-    loop {
-        match follow.next().await {
-            WatchEvent::Restored => is_restored = true,
-            WatchEvent::Reset { mut flags, .. } => {
+    let mut flags = follow
+        .find(|event| match event {
+            WatchEvent::Reset { flags, .. } => {
                 assert!(is_restored);
-                flags.sort_by(|a, b| a.name.cmp(&b.name));
-                return names(&flags).into_iter().map(str::to_owned).collect();
+                Some(flags)
             }
-            _ => {}
-        }
-    }
+            event => {
+                is_restored |= matches!(event, WatchEvent::Restored);
+                None
+            }
+        })
+        .await;
+    flags.sort_by(|a, b| a.name.cmp(&b.name));
+    names(&flags).into_iter().map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -160,8 +163,15 @@ async fn each_refusal_is_named() {
     assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::Unavailable, false));
     // What is no S3 server.
     proxy.refuse("HTTP/1.1", 404, "", usize::MAX);
-    let error = store.list().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    for error in [
+        store.list().await.unwrap_err(),
+        // A flag that is there.
+        store.get("F").await.unwrap_err(),
+        store.put(&flag("F", true), Precondition::Absent).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert!(error.to_string().contains("not from a server with S3's interface"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-use flipper::FeatureFlagStore;
 use flipper::store::{Check, Finding, Precondition};
-use flipper_testkit::s3::S3Proxy;
+use flipper::{FeatureFlagStore, S3FeatureFlagStore};
+use flipper_testkit::s3::{READER, S3Proxy, SECRET};
 
-use crate::{flag, moto, seaweedfs, store};
+use crate::{client, flag, moto, seaweedfs, store};
 
 fn check<'a>(checks: &'a [Check], what: &str) -> &'a Check {
     checks.iter().find(|check| check.what == what).unwrap_or_else(|| panic!("no {what} in {checks:?}"))
@@ -23,6 +23,16 @@ async fn a_bucket_that_is_well() {
     assert_eq!(check(&checks, "identity").text, identity);
     assert_eq!(check(&checks, "flags").text, "1, of which 0 cannot be read");
     assert_eq!(proxy.count("PUT /"), before, "it writes nothing");
+}
+
+#[tokio::test]
+async fn who_may_only_read() {
+    let Some(server) = seaweedfs() else { return };
+    let bucket = server.bucket();
+    let client = client(server.port(), &bucket).with_access_key_id(READER).with_secret_access_key(SECRET);
+    let checks = S3FeatureFlagStore::new(client).unwrap().inspect().await;
+    let rights = check(&checks, "rights");
+    assert_eq!((rights.finding, rights.text.as_str()), (Finding::Problem, "may list, not delete"), "{checks:?}");
 }
 
 #[tokio::test]

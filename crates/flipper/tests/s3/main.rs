@@ -61,35 +61,37 @@ impl<'a> Follow<'a> {
         Self(store.watch())
     }
 
+    /// What this returns of an event, once it does.
+    async fn find<T>(&mut self, mut wanted: impl FnMut(WatchEvent) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Some(found) = wanted(self.0.next().await.expect("a watch never ends")) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(flipper_testkit::PATIENCE, search).await.expect("the event in time")
+    }
+
     async fn next(&mut self) -> WatchEvent {
-        let next = tokio::time::timeout(flipper_testkit::PATIENCE, self.0.next());
-        next.await.expect("an event in time").expect("a watch never ends")
+        self.find(Some).await
     }
 
     async fn reset(&mut self) -> Vec<Stored> {
-        loop {
-            if let WatchEvent::Reset { flags, .. } = self.next().await {
-                return flags;
-            }
-        }
+        self.find(|event| if let WatchEvent::Reset { flags, .. } = event { Some(flags) } else { None }).await
     }
 
     async fn lost(&mut self) -> Error {
-        loop {
-            if let WatchEvent::Lost(error) = self.next().await {
-                return error;
-            }
-        }
+        self.find(|event| if let WatchEvent::Lost(error) = event { Some(error) } else { None }).await
     }
 
     /// The flag's next state; `None`: it is missing. Returns when its read was sent.
     async fn change(&mut self, name: &str) -> (Option<Stored>, Option<Instant>) {
-        loop {
-            match self.next().await {
-                WatchEvent::Changed { flag, read_at } if flag.name == name => return (Some(flag), read_at),
-                WatchEvent::Removed { name: gone, read_at, .. } if gone == name => return (None, read_at),
-                _ => {}
-            }
-        }
+        self.find(|event| match event {
+            WatchEvent::Changed { flag, read_at } if flag.name == name => Some((Some(flag), read_at)),
+            WatchEvent::Removed { name: gone, read_at, .. } if gone == name => Some((None, read_at)),
+            _ => None,
+        })
+        .await
     }
 }

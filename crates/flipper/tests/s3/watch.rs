@@ -84,6 +84,28 @@ async fn a_write_under_a_prefix_is_hinted() {
     );
 }
 
+/// Lists cost money. The time that passes is under test.
+#[tokio::test]
+async fn writes_of_many_flags_bring_few_lists_forward() {
+    const ROUNDS: usize = 6;
+    let Some(server) = seaweedfs() else { return };
+    let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
+    let connect = |port: u16| store(port, &bucket).prefix("features").unwrap().poll_every(Duration::from_secs(3600));
+    let (writer, features) = (connect(server.port()), FeatureFlagClient::new(connect(proxy.port())));
+    features.ready().await.unwrap();
+    let (began, before) = (Instant::now(), proxy.count("list-type=2"));
+    let looks = || proxy.count(&format!("GET /{bucket}/.features.changed"));
+    for round in 0..ROUNDS {
+        let many: Vec<_> = (0..20).map(|number| flag(&format!("F{round}-{number}"), true)).collect();
+        assert!(writer.put_all(&many, Precondition::Absent).await.iter().all(Result::is_ok));
+        let seen = looks();
+        wait_until("the hint is read", || looks() > seen);
+    }
+    wait_until("all flags are here", || features.exists(&format!("F{}-19", ROUNDS - 1)));
+    let (lists, seconds) = (proxy.count("list-type=2") - before, began.elapsed().as_secs());
+    assert!(lists <= 2 + usize::try_from(seconds).unwrap() / 5, "{lists} lists in {seconds} s");
+}
+
 #[tokio::test]
 async fn a_writer_who_may_not_write_hints_still_writes() {
     let Some(server) = seaweedfs() else { return };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::config::ChannelBinding;
 
-use super::place::{Checked, Host, Login, Place, Session, Tls};
+use super::place::{Checked, Host, Login, Place, Session, Tls, default_host};
 use crate::error::{Error, Result};
 use crate::stores::url_parts::decoded;
 
@@ -113,6 +113,10 @@ impl Conninfo {
                 self.given.insert((*keyword).to_owned(), value);
             }
         }
+        // An old variable of libpq.
+        if !self.given.contains_key("sslmode") && variable("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
+            self.given.insert("sslmode".to_owned(), "require".to_owned());
+        }
         self.given.retain(|_, value| !value.is_empty());
         for (keyword, values) in HONOURED {
             if let Some(value) = self.given.remove(*keyword)
@@ -209,6 +213,17 @@ impl Conninfo {
     fn tls(&mut self, home: Option<&str>, hosts: &[Host]) -> Result<Tls> {
         let mode = self.take("sslmode").unwrap_or_else(|| "prefer".to_owned());
         let root = self.take("sslrootcert");
+        // A socket has no TLS: libpq ignores the mode there.
+        if hosts.iter().all(Host::is_socket) {
+            return Ok(Tls::disabled());
+        }
+        let system = root.as_deref() == Some("system");
+        if system && mode != "verify-full" {
+            return Err(Error::invalid_input("`sslrootcert=system` needs `sslmode=verify-full`"));
+        }
+        if mode == "disable" {
+            return Ok(Tls::disabled());
+        }
         let files =
             |name: &str| home.map(|home| format!("{home}/.postgresql/{name}")).filter(|path| Path::new(path).exists());
         let (certificate, key) = match (self.take("sslcert"), self.take("sslkey")) {
@@ -220,19 +235,10 @@ impl Conninfo {
             (None, None) => None,
             _ => return Err(Error::invalid_input("`sslcert` and `sslkey` of a PostgreSQL store go together")),
         };
-        let authorities = root.clone().or_else(|| files("root.crt")).map(Into::into);
-        // A socket has no TLS: libpq ignores the mode there.
-        if hosts.iter().all(Host::is_socket) {
-            return Ok(Tls::disabled());
-        }
-        let system = root.as_deref() == Some("system");
-        if system && mode != "verify-full" {
-            return Err(Error::invalid_input("`sslrootcert=system` needs `sslmode=verify-full`"));
-        }
+        let authorities = root.or_else(|| files("root.crt")).map(Into::into);
         let trusted = authorities.is_some();
         let tls = |required, verified, named| Tls { allowed: true, required, verified, named, authorities, identity };
         Ok(match mode.as_str() {
-            "disable" => Tls::disabled(),
             "prefer" => tls(false, false, false),
             // With authorities at hand, it is `verify-ca`.
             "require" => tls(true, trusted, false),
@@ -267,13 +273,6 @@ impl Conninfo {
         let wrong = |_| Error::invalid_input(format!("`{name}` of a PostgreSQL store is a number"));
         given.trim().parse().map_err(wrong).map(Some)
     }
-}
-
-/// libpq's, as Debian builds it.
-fn default_host() -> String {
-    let folders = ["/var/run/postgresql", "/tmp"];
-    let found = folders.iter().find(|folder| cfg!(unix) && Path::new(folder).is_dir());
-    (*found.unwrap_or(&"localhost")).to_owned()
 }
 
 fn refused(keyword: &str, value: &str) -> Error {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::state::{Parts, sql};
+use super::state::{Parts, sql, triggers};
 use super::table::{Table, literal, quoted};
 
 /// The schema of our own.
@@ -89,10 +89,8 @@ pub(super) fn readable(names: &Names) -> String {
     format!(
         "SELECT (SELECT count(*) = 2 AND bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) \
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'changes_{mark}')), \
-         (SELECT string_agg(t.oid::text || ':' || t.xmin::text || ':' || t.tgenabled::text, ',' ORDER BY t.tgname) \
-         FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({}) AND t.tgname IN ('flipper_changed', 'flipper_truncated')), \
+         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'changes_{mark}')), {}, \
          (SELECT s.setting FROM pg_settings AS s WHERE s.name = 'idle_session_timeout')",
-        literal(&names.table.path())
+        triggers(&literal(&names.table.path()))
     )
 }

@@ -17,7 +17,7 @@ use super::link::{Link, Query, found_in};
 use super::state::{Since, State};
 use super::table::stored;
 use crate::pause::Pause;
-use crate::state::{Stored, Updates, Version, Watch, WatchEvent};
+use crate::state::{Stored, Updates, Version, Watch};
 use crate::store::{FeatureFlagStore, differences, versions};
 use crate::stores::event_sender::{EventSender, Unwatched};
 use crate::stores::feed::feed_by_task;
@@ -26,7 +26,15 @@ use crate::stores::feed::feed_by_task;
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// For a notification that this process sends itself.
 const PROOF: Duration = Duration::from_secs(1);
+/// Meanwhile nothing is polled, so it is tried a few times only: at the start, and with the next checks, for a server that was slow.
+const PROOFS: u32 = 3;
 const PAUSE: Pause = Pause::new(Duration::from_millis(10), Duration::from_secs(1));
+
+/// What a session leaves to the next one of the same server.
+struct Seen {
+    state: State,
+    known: Arc<BTreeMap<String, Version>>,
+}
 
 enum End {
     Unwatched,
@@ -52,15 +60,16 @@ pub(super) fn watch(store: &PostgresFeatureFlagStore) -> Watch<'static> {
 
 async fn follow(store: PostgresFeatureFlagStore, mut events: EventSender) {
     let mut pause = PAUSE;
+    let mut seen = None;
     loop {
         let began = Instant::now();
-        let ended = session(&store, &mut events).await;
+        let ended = session(&store, &mut events, seen.take()).await;
         if began.elapsed() > PAUSE.longest() {
             pause.reset();
         }
         match ended {
-            // Changes are known in another way now.
-            Ok(()) => {}
+            // Changes are known in another way now. The flags may be others' all the same.
+            Ok(left) => seen = left,
             Err(End::Unwatched) => return,
             Err(End::Failed(failure)) => {
                 let error = store.error(failure);
@@ -74,7 +83,11 @@ async fn follow(store: PostgresFeatureFlagStore, mut events: EventSender) {
     }
 }
 
-async fn session(store: &PostgresFeatureFlagStore, events: &mut EventSender) -> Result<(), End> {
+async fn session(
+    store: &PostgresFeatureFlagStore,
+    events: &mut EventSender,
+    seen: Option<Seen>,
+) -> Result<Option<Seen>, End> {
     let link = &store.link;
     link.found().await?;
     let connection = open(&link.source, link.timeout).await?;
@@ -82,12 +95,12 @@ async fn session(store: &PostgresFeatureFlagStore, events: &mut EventSender) -> 
     let found = found_in(&connection.rows(&find.text, &find.values, link.timeout).await?, &link.table)?;
     let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
     let names = Names::of(&link.table, &found.schema);
-    let (fed, idle) = ask_feed(&connection, &names, link.timeout).await?;
-    let mut every = if fed { store.poll_every / 4 } else { store.poll_every };
-    if let Some(idle) = idle {
+    let feed = ask_feed(&connection, &names, link.timeout).await?;
+    let mut every = if feed.is_complete { store.poll_every / 4 } else { store.poll_every };
+    if let Some(idle) = feed.idle {
         every = every.min(idle / 2);
     }
-    let queries = Queries::new(&names, fed);
+    let queries = Queries::new(&names, feed.is_complete);
     let mut session = Session {
         store,
         link,
@@ -97,10 +110,18 @@ async fn session(store: &PostgresFeatureFlagStore, events: &mut EventSender) -> 
         state: State::default(),
         known: Arc::default(),
         every,
+        idle: feed.idle,
+        proofs: PROOFS,
         checked: Instant::now(),
         fingerprint: None,
     };
-    session.start(events, idle).await?;
+    let read_at = Instant::now();
+    let (state, flags) = session.load().await?;
+    // The queries are for these.
+    if state.triggers != feed.triggers {
+        return Ok(seen);
+    }
+    session.start(events, seen, state, flags, read_at).await?;
     loop {
         // Either wakes it: a notification, the end of the connection, the time.
         let _ = timeout(session.every, session.connection.inbox.changed.notified()).await;
@@ -108,24 +129,28 @@ async fn session(store: &PostgresFeatureFlagStore, events: &mut EventSender) -> 
             return Err(Failure::lost("the connection was closed").into());
         }
         if !session.poll(events).await? {
-            return Ok(());
+            return Ok(Some(Seen { state: session.state, known: session.known }));
         }
     }
 }
 
-/// Whether there is a feed, and when the server ends an idle session.
-async fn ask_feed(
-    connection: &Connection,
-    names: &Names,
-    limit: Duration,
-) -> Result<(bool, Option<Duration>), Failure> {
+#[derive(Default)]
+struct Feed {
+    is_complete: bool,
+    triggers: String,
+    /// When the server ends an idle session.
+    idle: Option<Duration>,
+}
+
+async fn ask_feed(connection: &Connection, names: &Names, limit: Duration) -> Result<Feed, Failure> {
     let rows = connection.rows(&readable(names), &[], limit).await?;
-    let Some(row) = rows.first() else { return Ok((false, None)) };
+    let Some(row) = rows.first() else { return Ok(Feed::default()) };
     let readable: Option<bool> = row.try_get(0).map_err(Failure::Asking)?;
     let triggers: Option<String> = row.try_get(1).map_err(Failure::Asking)?;
     let idle: Option<String> = row.try_get(2).map_err(Failure::Asking)?;
     let idle = idle.and_then(|idle| idle.parse().ok()).filter(|idle| *idle > 0).map(Duration::from_millis);
-    Ok((readable == Some(true) && State::is_fed(&triggers.unwrap_or_default()), idle))
+    let triggers = triggers.unwrap_or_default();
+    Ok(Feed { is_complete: readable == Some(true) && State::is_fed(&triggers), triggers, idle })
 }
 
 struct Session<'a> {
@@ -137,26 +162,55 @@ struct Session<'a> {
     state: State,
     known: Arc<BTreeMap<String, Version>>,
     every: Duration,
+    idle: Option<Duration>,
+    /// How often it may still be tried whether notifications arrive.
+    proofs: u32,
     /// When all rows were last compared, and their fingerprint then.
     checked: Instant,
     fingerprint: Option<(i64, Option<String>)>,
 }
 
 impl Session<'_> {
-    async fn start(&mut self, events: &mut EventSender, idle: Option<Duration>) -> Result<(), End> {
-        let read_at = Instant::now();
-        let (state, flags) = self.load().await?;
+    async fn start(
+        &mut self,
+        events: &mut EventSender,
+        seen: Option<Seen>,
+        state: State,
+        flags: Vec<Stored>,
+        read_at: Instant,
+    ) -> Result<(), End> {
         state.believable()?;
+        let by = Updates::Poll { every: self.every };
+        let confirmed = state.confirms(read_at, self.valid_for());
+        match seen {
+            None => {
+                events.serving(self.store.identity(), Some(&state.server));
+                self.known = Arc::new(versions(&flags));
+                events.reset(flags, read_at, confirmed, by).await?;
+            }
+            Some(before) => {
+                if let Since::Doubt(why) = state.since(&before.state) {
+                    return Err(Failure::lost(why).into());
+                }
+                self.known = before.known;
+                self.emit_all(flags, read_at, events).await?;
+                events.following(by).await?;
+            }
+        }
         self.state = state;
-        events.serving(self.store.identity(), Some(&self.state.server));
-        self.known = Arc::new(versions(&flags));
-        let confirmed = self.confirms(read_at);
-        events.reset(flags, read_at, confirmed, Updates::Poll { every: self.every }).await?;
         events.confirm(confirmed).await?;
-        if self.state.feed.as_ref().is_some_and(|feed| feed.notifies)
-            && listen(self.link, &self.connection, &self.names).await?
-        {
-            self.every = idle.map_or(self.store.poll_every, |idle| self.store.poll_every.min(idle / 2));
+        self.prove(events).await
+    }
+
+    /// Tries whether notifications arrive, if writers send them.
+    async fn prove(&mut self, events: &mut EventSender) -> Result<(), End> {
+        if self.proofs == 0 || !self.state.feed.as_ref().is_some_and(|feed| feed.notifies) {
+            return Ok(());
+        }
+        self.proofs -= 1;
+        if listen(self.link, &self.connection, &self.names).await? {
+            self.proofs = 0;
+            self.every = self.idle.map_or(self.store.poll_every, |idle| self.store.poll_every.min(idle / 2));
             events.following(Updates::Push).await?;
             // For what was written before.
             self.connection.inbox.changed.notify_one();
@@ -164,8 +218,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn confirms(&self, asked: Instant) -> (Instant, Duration) {
-        self.state.confirms(asked, self.store.poll_every + self.link.timeout)
+    fn valid_for(&self) -> Duration {
+        self.store.poll_every + self.link.timeout
     }
 
     /// All flags, read as they arrive.
@@ -208,15 +262,18 @@ impl Session<'_> {
             Since::All => true,
             Since::Listed => checks && self.differs(&state),
         };
-        if all {
-            self.compare_all(events).await?;
-        } else {
+        if !all {
             self.state = state;
             for row in changed {
                 self.emit(row, asked, events).await?;
             }
+        } else if !self.compare_all(events).await? {
+            return Ok(false);
         }
-        events.confirm(self.confirms(asked)).await?;
+        events.confirm(self.state.confirms(asked, self.valid_for())).await?;
+        if checks {
+            self.prove(events).await?;
+        }
         Ok(true)
     }
 
@@ -228,13 +285,21 @@ impl Session<'_> {
         before != found
     }
 
-    async fn compare_all(&mut self, events: &mut EventSender) -> Result<(), End> {
+    /// `false`: changes are known in another way now.
+    async fn compare_all(&mut self, events: &EventSender) -> Result<bool, End> {
         let read_at = Instant::now();
         let (state, flags) = self.load().await?;
-        if let Since::Doubt(why) = state.since(&self.state) {
-            return Err(Failure::lost(why).into());
+        match state.since(&self.state) {
+            Since::Doubt(why) => return Err(Failure::lost(why).into()),
+            Since::AnotherWay => return Ok(false),
+            Since::All | Since::Listed => {}
         }
         self.state = state;
+        self.emit_all(flags, read_at, events).await?;
+        Ok(true)
+    }
+
+    async fn emit_all(&mut self, flags: Vec<Stored>, read_at: Instant, events: &EventSender) -> Result<(), End> {
         for event in differences(&mut self.known, flags, read_at) {
             events.send(event).await?;
         }
@@ -245,16 +310,15 @@ impl Session<'_> {
         let Some(name) = name_of(row)? else { return Ok(()) };
         let is_there: Option<bool> = row.try_get(3).map_err(Failure::Asking)?;
         let known = Arc::make_mut(&mut self.known);
-        let read_at = Some(read_at);
-        let event = if is_there == Some(true) {
+        let flag = if is_there == Some(true) {
             let flag = stored(name, item_of(row)?);
             known.insert(name.to_owned(), flag.version.clone());
-            WatchEvent::Changed { flag, read_at }
+            Some(flag)
         } else {
             known.remove(name);
-            WatchEvent::Removed { name: name.to_owned(), version: None, read_at }
+            None
         };
-        Ok(events.send(event).await?)
+        Ok(events.emit_read(name.to_owned(), flag, read_at).await?)
     }
 }
 

@@ -73,6 +73,7 @@ impl Asker<'_> {
         let version: Option<String> = self.one("SELECT current_setting('server_version')").await?;
         checks.extend(version.map(|version| Check::fine("version", format!("PostgreSQL {version}"))));
         checks.push(self.kind().await?);
+        checks.extend(self.hearing().await?);
         checks.extend(self.transport().await?);
         match self.table().await? {
             Some(found) => {
@@ -103,6 +104,19 @@ impl Asker<'_> {
                 .hint("name the primary too: `postgresql://HOST,HOST/DATABASE?target_session_attrs=read-write`"),
             _ => Check::fine("kind", "a primary"),
         })
+    }
+
+    async fn hearing(&self) -> Result<Option<Check>, Failure> {
+        let query = "SELECT current_setting('wal_receiver_timeout') \
+                     WHERE pg_is_in_recovery() AND NOT pg_has_role('pg_read_all_stats', 'USAGE')";
+        let limit: Option<String> = self.one(query).await?;
+        Ok(limit.map(|limit| {
+            let after = if limit == "0" { "never".to_owned() } else { format!("after {limit}") };
+            let text = format!(
+                "this user cannot see when the standby last heard from it: its silence is noticed {after} (`wal_receiver_timeout`)"
+            );
+            Check::problem("primary", text).hint("`GRANT pg_monitor TO …`: then within 35 s")
+        }))
     }
 
     async fn transport(&self) -> Result<Option<Check>, Failure> {

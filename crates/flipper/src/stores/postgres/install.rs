@@ -31,11 +31,27 @@ pub(super) fn install(names: &Names, notifies: bool) -> String {
     format!(
         r#"-- The feed of changes of {shown}, for Flipper. Run it as the table's owner; then it also sees writers in replication.
 BEGIN;
-DO $flipper$ BEGIN
+DO $flipper$
+DECLARE problem text;
+BEGIN
   -- One installation at a time.
   PERFORM pg_advisory_xact_lock({ALONE});
   SET LOCAL lock_timeout = '{LOCK}s';
   IF to_regnamespace('{SCHEMA}') IS NULL THEN CREATE SCHEMA {SCHEMA}; END IF;
+  -- What its owner adds to it would run with the rights of who runs this.
+  SELECT format('the %s belongs to %s', o.what, r.rolname) INTO problem
+    FROM pg_roles AS r, (
+      SELECT 'schema {SCHEMA}', nspowner FROM pg_namespace WHERE nspname = '{SCHEMA}'
+      UNION ALL SELECT 'table {SCHEMA}.' || relname, relowner FROM pg_class
+        WHERE relnamespace = to_regnamespace('{SCHEMA}') AND relname IN ('clock_{mark}', 'changes_{mark}')
+      UNION ALL SELECT 'function {SCHEMA}.' || proname, proowner FROM pg_proc
+        WHERE pronamespace = to_regnamespace('{SCHEMA}') AND proname IN ('changed_{mark}', 'truncated_{mark}')
+    ) AS o(what, owner)
+    WHERE r.oid = o.owner AND NOT r.rolsuper AND r.rolname <> current_user
+      AND r.oid <> (SELECT relowner FROM pg_class WHERE oid = {path}::regclass);
+  IF problem IS NOT NULL THEN
+    RAISE insufficient_privilege USING MESSAGE = problem || ', who is neither the owner of the flags nor the user who installs';
+  END IF;
 END $flipper$;
 
 CREATE TABLE IF NOT EXISTS {clock} (
@@ -104,6 +120,8 @@ END $flipper$;
 -- What was written until now is in no list: followers read all.
 INSERT INTO {clock} AS c (origin, v, reset_at, notifies) VALUES (gen_random_uuid()::text, 1, 1, {notifies})
   ON CONFLICT (one) DO UPDATE SET v = c.v + 1, reset_at = c.v + 1, notifies = excluded.notifies;
+-- Nor do they need the names of deleted flags.
+DELETE FROM {changes};
 COMMIT;
 "#
     )

@@ -57,7 +57,7 @@ impl Link {
     pub(super) async fn run(self: &Arc<Self>, query: Query) -> Result<Vec<Row>, Failure> {
         let link = self.clone();
         self.spawn(async move {
-            link.found().await?;
+            link.found().await.map_err(|failure| unsent(failure.into_error()))?;
             link.ask(&query).await
         })
         .await
@@ -128,7 +128,8 @@ impl Link {
             let reused = idle.is_some();
             let connection = match idle {
                 Some(connection) => connection,
-                None => open(&self.source, self.timeout).await?,
+                // Whatever went wrong, the query was not sent.
+                None => open(&self.source, self.timeout).await.map_err(|failure| unsent(failure.into_error()))?,
             };
             let failure = match connection.rows(&query.text, &query.values, self.timeout).await {
                 Ok(rows) => {

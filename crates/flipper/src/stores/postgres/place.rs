@@ -143,11 +143,23 @@ impl Login {
     fn find(&self, host: &Host, database: Option<&str>) -> Option<String> {
         let (path, user) = (self.passfile.as_deref()?, self.user.as_deref()?);
         let text = private(path)?;
-        // libpq calls its default socket `localhost`.
-        let name = if host.is_socket() { "localhost" } else { host.name.as_str() };
+        let address = host.address.map(|address| address.to_string());
+        let name = match (host.name.as_str(), &address) {
+            ("", Some(address)) => address,
+            // As libpq calls its default socket.
+            (name, _) if name == default_host() => "localhost",
+            (name, _) => name,
+        };
         let wanted = [name, &host.port.to_string(), database.unwrap_or(user), user];
         text.lines().find_map(|line| entry(line, wanted))
     }
+}
+
+/// libpq's, as Debian builds it.
+pub(super) fn default_host() -> String {
+    let folders = ["/var/run/postgresql", "/tmp"];
+    let found = folders.iter().find(|folder| cfg!(unix) && Path::new(folder).is_dir());
+    (*found.unwrap_or(&"localhost")).to_owned()
 }
 
 /// As libpq, without what others may read.
@@ -187,9 +199,30 @@ fn entry(line: &str, wanted: [&str; 4]) -> Option<String> {
     fields.iter().zip(wanted).all(fits).then(|| password.clone())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn hosts_in_the_password_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pgpass");
+        let lines = "10.0.0.1:1:*:*:address\nlocalhost:1:*:*:default\n/run/other:1:*:*:folder\ndb:1:*:*:name\n";
+        fs::write(&file, lines).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let login = Login { user: Some("u".into()), password: None, passfile: Some(file) };
+        let find = |name: &str, address: Option<&str>| {
+            let address = address.map(|address| address.parse().unwrap());
+            login.find(&Host { name: name.to_owned(), address, port: 1 }, None)
+        };
+        assert_eq!(find("", Some("10.0.0.1")).as_deref(), Some("address"));
+        assert_eq!(find("db", Some("10.0.0.1")).as_deref(), Some("name"));
+        assert_eq!(find(&default_host(), None).as_deref(), Some("default"));
+        assert_eq!(find("/run/other", None).as_deref(), Some("folder"));
+        assert_eq!(find("/run/third", None), None);
+    }
 
     #[test]
     fn lines_of_the_password_file() {

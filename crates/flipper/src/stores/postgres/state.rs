@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use super::errors::Failure;
 
-/// The longest silence of a primary to a standby (half of `wal_sender_timeout`), with a margin.
+/// The longest silence before a standby asks its primary for a word (half of `wal_receiver_timeout`), with a margin.
 const HEARD_EVERY: Duration = Duration::from_secs(35);
 
 /// In the order of the array of [`sql`].
@@ -17,7 +17,8 @@ pub(super) struct State {
     pub(super) table: String,
     file: String,
     pub(super) triggers: String,
-    /// How long a standby has heard nothing from its primary, or cannot apply it; `alone` without one.
+    /// How long a standby has heard nothing from its primary, or cannot apply it; `alone` without one. Only `pg_read_all_stats` sees when
+    /// it last heard from it: for others that counts as now, until the standby itself gives the primary up.
     behind: Option<String>,
     /// Of the feed: which installation, its clock, when all was removed, and whether writers notify.
     pub(super) feed: Option<Clock>,
@@ -66,13 +67,20 @@ pub(super) fn sql(parts: &Parts<'_>) -> String {
         "SELECT NULL::text, NULL::bytea, ARRAY[\
          extract(epoch FROM pg_postmaster_start_time())::text || ':' || coalesce(inet_server_port()::text, ''), \
          to_regclass({table})::oid::text, pg_relation_filenode(to_regclass({table}))::text, \
-         (SELECT string_agg(t.oid::text || ':' || t.xmin::text || ':' || t.tgenabled::text, ',' ORDER BY t.tgname) \
-         FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({table}) AND t.tgname IN ('flipper_changed', 'flipper_truncated')), \
-         CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT coalesce(extract(epoch FROM greatest(\
+         {}, CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT coalesce(extract(epoch FROM greatest(\
          clock_timestamp() - r.last_msg_receipt_time, \
          CASE WHEN pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN clock_timestamp() - pg_last_xact_replay_timestamp() END\
          ))::text, '0') FROM pg_stat_wal_receiver AS r), 'alone') END, \
-         {feed}, {fingerprint}]::text[], NULL::boolean{from}"
+         {feed}, {fingerprint}]::text[], NULL::boolean{from}",
+        triggers(table)
+    )
+}
+
+/// The query for the identities of both triggers, and when they fire.
+pub(super) fn triggers(table: &str) -> String {
+    format!(
+        "(SELECT string_agg(t.oid::text || ':' || t.xmin::text || ':' || t.tgenabled::text, ',' ORDER BY t.tgname) \
+         FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({table}) AND t.tgname IN ('flipper_changed', 'flipper_truncated'))"
     )
 }
 

@@ -104,7 +104,7 @@ impl Table {
         let (table, n, i) = (self.path(), quoted(&self.name), quoted(&self.item));
         // Within the same transaction, and before the row is waited for.
         let limit = |at: usize| format!("(SELECT set_config('lock_timeout', ${at}, true)) AS w");
-        let digest = format!("substring(sha256(f.{i}) FROM 1 FOR {DIGEST})");
+        let digest = format!("substring(sha256(coalesce(f.{i}, '')) FROM 1 FOR {DIGEST})");
         let insert = format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", limit(3));
         let insert_all = format!(
             "INSERT INTO {table} AS f ({n}, {i}) SELECT u.n, u.i FROM {}, unnest($1, $2) AS u(n, i) ON CONFLICT ({n})",
@@ -113,7 +113,7 @@ impl Table {
         let replace = format!("DO UPDATE SET {i} = excluded.{i}");
         let page = format!("SELECT {n}::text, {i} FROM {table}");
         Queries {
-            find: "SELECT n.nspname::text, a.atttypid = 'varchar'::regtype, a.atttypmod, c.relkind::text \
+            find: "SELECT n.nspname::text, a.atttypid = 'varchar'::regtype, a.atttypmod \
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname::text = $2 AND NOT a.attisdropped \
                    WHERE c.oid = to_regclass($1)"

@@ -139,6 +139,9 @@ mod tests {
         assert_eq!(place.session.application_name, "flipper");
         let place = parse("postgresql://u:p@h:1/x?sslmode=disable", variables).unwrap().place;
         assert_eq!((place.hosts[0].name.as_str(), place.hosts[0].port, place.tls.allowed), ("h", 1, false));
+        let old = |name: &str| (name == "PGREQUIRESSL").then(|| "1".to_owned());
+        assert!(parse("postgresql://h", old).unwrap().place.tls.required);
+        assert!(!parse("postgresql://h?sslmode=prefer", old).unwrap().place.tls.required);
         let service = |name: &str| (name == "PGSERVICE").then(|| "s".to_owned());
         let error = parse("postgresql://h", service).err().unwrap();
         assert!(error.to_string().contains("`service=s`"), "{error}");
@@ -174,6 +177,18 @@ mod tests {
         assert!(verified.required && verified.verified && verified.named);
         let chained = parse("postgresql://h?sslmode=require&sslrootcert=/ca.pem", none).unwrap().place.tls;
         assert!(chained.required && chained.verified && !chained.named);
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_matters_to_tls_alone() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".postgresql")).unwrap();
+        std::fs::write(home.path().join(".postgresql/postgresql.crt"), "").unwrap();
+        let variables = |name: &str| (name == "HOME").then(|| home.path().display().to_string());
+        for text in ["postgresql://h/d?sslmode=disable", "host=/run/postgresql dbname=d"] {
+            assert!(!parse(text, variables).unwrap().place.tls.allowed);
+        }
+        assert!(parse("postgresql://h/d", variables).err().unwrap().to_string().contains("`sslkey`"));
     }
 
     #[test]

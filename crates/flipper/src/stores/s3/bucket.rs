@@ -134,9 +134,9 @@ impl Bucket {
             }
             StatusCode::OK => Ok(Found::Object { etag: etag_of(&answer)?.to_owned(), body: answer.body }),
             StatusCode::NOT_MODIFIED => Ok(Found::Same),
-            status => {
+            _ => {
                 let refusal = Refusal::of(&answer);
-                if status == StatusCode::NOT_FOUND && refusal.code != "NoSuchBucket" {
+                if refusal.is_no_object() {
                     return Ok(Found::Missing);
                 }
                 if refusal.concerns_the_object()
@@ -182,12 +182,8 @@ impl Bucket {
             return Ok(Some(answer));
         }
         let is_conditional = !matches!(call.when, If::Always);
-        let is_bucket = || Refusal::of(&answer).code == "NoSuchBucket";
-        match answer.status {
-            StatusCode::PRECONDITION_FAILED if is_conditional => Ok(None),
-            StatusCode::NOT_FOUND if is_conditional && !is_bucket() => Ok(None),
-            _ => Err(errors::of(&answer)),
-        }
+        let does_not_hold = answer.status == StatusCode::PRECONDITION_FAILED || Refusal::of(&answer).is_no_object();
+        if is_conditional && does_not_hold { Ok(None) } else { Err(errors::of(&answer)) }
     }
 
     /// Again while the server is asked too often, or another write of the object is pending (409): it did nothing then. A read also once

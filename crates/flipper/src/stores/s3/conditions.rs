@@ -14,7 +14,7 @@ const PROBE: &str = "flipper-conditional-writes";
 /// Of no object.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 
-/// Once for all clones of a store; a failed probe is tried again.
+/// Once for all clones of a store; a probe that failed or was refused is sent again.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     puts: OnceCell<bool>,
@@ -23,11 +23,19 @@ pub(super) struct Conditions {
 
 impl Conditions {
     pub(super) async fn hold_for_puts(&self, store: &S3FeatureFlagStore) -> Result<bool> {
-        self.puts.get_or_try_init(|| probe_puts(store)).await.copied()
+        or_unauthorized(self.puts.get_or_try_init(|| probe_puts(store)).await)
     }
 
     pub(super) async fn hold_for_deletes(&self, store: &S3FeatureFlagStore) -> Result<bool> {
-        self.deletes.get_or_try_init(|| probe_deletes(store)).await.copied()
+        or_unauthorized(self.deletes.get_or_try_init(|| probe_deletes(store)).await)
+    }
+}
+
+/// Who may not write learns it from the write itself.
+fn or_unauthorized(holds: Result<&bool>) -> Result<bool> {
+    match holds {
+        Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(true),
+        holds => holds.copied(),
     }
 }
 
@@ -52,8 +60,6 @@ pub(super) async fn probe_deletes(store: &S3FeatureFlagStore) -> Result<bool> {
 fn kept(written: Result<Written>) -> Result<bool> {
     match written {
         Ok(written) => Ok(written == Written::Refused),
-        // Who may not write this object learns it from the write itself.
-        Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(true),
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(false),
         Err(error) => Err(error),
     }

@@ -45,6 +45,11 @@ impl Refusal {
         ) || self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
+    /// Other answers of this status are from a proxy, or of a bucket that is away.
+    pub(super) fn is_no_object(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && self.code == "NoSuchKey"
+    }
+
     /// This object alone cannot be read: it is in an archive, or needs a key that we do not have.
     pub(super) fn concerns_the_object(&self) -> bool {
         matches!(self.code.as_str(), "InvalidObjectState" | "InvalidRequest") || self.code.starts_with("KMS.")

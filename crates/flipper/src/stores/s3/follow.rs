@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::Sender;
+use futures_util::future::join_all;
+use tokio::time::{sleep_until, timeout_at};
 
 use super::S3FeatureFlagStore;
 use super::hints::{self, Hinted, Seen};
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::pause::Pause;
 use crate::state::{Updates, Version, WatchEvent};
 use crate::store::FeatureFlagStore;
+use crate::stores::event_sender::{EventSender, Unwatched};
 
 /// Lists cost money, for each process and each thousand flags.
 const SHORTEST: Duration = Duration::from_secs(5);
@@ -21,22 +23,17 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// So long may a list and its reads take before the previous one expires.
 const SLOW: Duration = Duration::from_secs(10);
 
-pub(super) async fn follow(store: S3FeatureFlagStore, events: Sender<WatchEvent>, lost: bool) {
-    let mut follower = Follower {
-        store,
-        events,
-        lost: lost.then(String::new),
-        following: None,
-        known: BTreeMap::new(),
-        seen: Seen::default(),
-    };
+pub(super) async fn follow(store: S3FeatureFlagStore, events: EventSender) {
+    let mut follower =
+        Follower { store, events, known: BTreeMap::new(), seen: Seen::default(), may_hurry_from: Instant::now() };
     let mut pause = Pause::default();
     loop {
         let error = match follower.once(&mut pause).await {
             Err(End::Unwatched) => return,
-            Err(End::Failed(error)) => error,
+            Err(End::Failed(error)) => error.with_store(&follower.store),
         };
-        if follower.lose(error).await.is_err() {
+        tracing::debug!(store = %follower.store, %error, "changes of flags cannot be followed");
+        if follower.events.lose(error).await.is_err() {
             return;
         }
         tokio::time::sleep(pause.next()).await;
@@ -48,6 +45,12 @@ enum End {
     Failed(Error),
 }
 
+impl From<Unwatched> for End {
+    fn from(_: Unwatched) -> Self {
+        Self::Unwatched
+    }
+}
+
 impl From<Error> for End {
     fn from(error: Error) -> Self {
         Self::Failed(error)
@@ -56,12 +59,11 @@ impl From<Error> for End {
 
 struct Follower {
     store: S3FeatureFlagStore,
-    events: Sender<WatchEvent>,
-    /// While the store is lost.
-    lost: Option<String>,
-    following: Option<Updates>,
+    events: EventSender,
     known: BTreeMap<String, Known>,
     seen: Seen,
+    /// Before then, a hint of many flags brings no list forward.
+    may_hurry_from: Instant,
 }
 
 /// An object as it was read last.
@@ -79,9 +81,9 @@ impl Follower {
         pause.reset();
         loop {
             let every = period(self.store.poll, listed);
-            self.following_by(every).await?;
-            self.send(WatchEvent::Confirmed { at: read_at, valid_for: valid_for(every) }).await?;
-            self.hinted_until(read_at + every).await?;
+            self.events.following(Updates::Poll { every }).await?;
+            self.events.confirm((read_at, valid_for(every))).await?;
+            self.hinted_until(read_at + every, listed).await?;
             read_at = Instant::now();
             listed = self.compare(read_at).await?;
         }
@@ -92,13 +94,10 @@ impl Follower {
         let listed = reading::list(&self.store).await?;
         let (count, read) = (listed.len(), reading::read_all(&self.store, listed, None).await?);
         self.known = read.iter().filter_map(|(name, read)| Some((name.clone(), Known::of(read)?))).collect();
-        self.send(WatchEvent::Serving(self.store.identity())).await?;
-        if self.lost.take().is_some() {
-            self.send(WatchEvent::Restored).await?;
-        }
-        let valid_for = Some(valid_for(period(self.store.poll, count)));
-        self.following = None;
-        self.send(WatchEvent::Reset { flags: reading::flags(read), read_at: Some(read_at), valid_for }).await?;
+        let every = period(self.store.poll, count);
+        self.events.serving(self.store.identity(), None);
+        let confirmed = (read_at, valid_for(every));
+        self.events.reset(reading::flags(read), read_at, confirmed, Updates::Poll { every }).await?;
         Ok(count)
     }
 
@@ -121,13 +120,13 @@ impl Follower {
         }
         for (name, known) in old {
             if known.is_flag {
-                self.send(WatchEvent::Removed { name, version: None, read_at: Some(read_at) }).await?;
+                self.events.send(WatchEvent::Removed { name, version: None, read_at: Some(read_at) }).await?;
             }
         }
         self.read(changed).await?;
         let versions = self.known.iter().filter(|(_, known)| known.is_flag);
         let versions = Arc::new(versions.map(|(name, known)| (name.clone(), known.version.clone())).collect());
-        self.send(WatchEvent::Compared { versions }).await?;
+        self.events.send(WatchEvent::Compared { versions }).await?;
         Ok(count)
     }
 
@@ -146,60 +145,49 @@ impl Follower {
             Some(known) => self.known.insert(name.clone(), known),
             None => self.known.remove(&name),
         };
-        let read_at = Some(read_at);
-        match read {
-            Read::Flag(flag) if before.is_some_and(|known| known.is_flag && known.version == flag.version) => Ok(()),
-            Read::Flag(flag) => self.send(WatchEvent::Changed { flag, read_at }).await,
-            Read::Missing | Read::Foreign(_) => self.send(WatchEvent::Removed { name, version: None, read_at }).await,
-        }
+        let flag = match read {
+            Read::Flag(flag) if before.is_some_and(|known| known.is_flag && known.version == flag.version) => {
+                return Ok(());
+            }
+            Read::Flag(flag) => Some(flag),
+            Read::Missing | Read::Foreign(_) => None,
+        };
+        Ok(self.events.emit_read(name, flag, read_at).await?)
     }
 
-    async fn hinted_until(&mut self, due: Instant) -> Result<(), End> {
+    async fn hinted_until(&mut self, mut due: Instant, listed: usize) -> Result<(), End> {
         let has_hints = self.store.keys.hint().is_some();
         loop {
             let next = (Instant::now() + hints::EVERY).min(due);
-            tokio::time::sleep_until(if has_hints { next } else { due }.into()).await;
+            sleep_until(if has_hints { next } else { due }.into()).await;
             if Instant::now() >= due {
                 return Ok(());
             }
-            match hints::look(&self.store, &mut self.seen).await {
+            // The list does not wait for answers, and has what they would say.
+            let Ok(hinted) = timeout_at(due.into(), hints::look(&self.store, &mut self.seen)).await else {
+                return Ok(());
+            };
+            match hinted {
                 None => {}
-                Some(Hinted::All) => return Ok(()),
+                Some(Hinted::All) if self.may_hurry_from < due => {
+                    due = self.may_hurry_from.max(Instant::now());
+                    self.may_hurry_from = due + period(None, listed);
+                }
+                Some(Hinted::All) => {}
                 Some(Hinted::Flags(names)) => {
-                    for name in names {
-                        let Some(key) = self.store.keys.of(&name) else { continue };
-                        let read_at = Instant::now();
-                        // If it fails, the list decides.
-                        if let Ok(read) = reading::read(&self.store, &name, &key).await {
+                    let read_at = Instant::now();
+                    let store = &self.store;
+                    let reads = names.into_iter().filter_map(|name| Some((store.keys.of(&name)?, name)));
+                    let reads = reads.map(|(key, name)| async move { (reading::read(store, &name, &key).await, name) });
+                    let Ok(reads) = timeout_at(due.into(), join_all(reads)).await else { return Ok(()) };
+                    for (read, name) in reads {
+                        if let Ok(read) = read {
                             self.emit(name, read, read_at).await?;
                         }
                     }
                 }
             }
         }
-    }
-
-    async fn following_by(&mut self, every: Duration) -> Result<(), End> {
-        let by = Updates::Poll { every };
-        match self.following.replace(by) {
-            Some(before) if before == by => Ok(()),
-            _ => self.send(WatchEvent::Following(by)).await,
-        }
-    }
-
-    async fn send(&self, event: WatchEvent) -> Result<(), End> {
-        self.events.send(event).await.map_err(|_| End::Unwatched)
-    }
-
-    async fn lose(&mut self, error: Error) -> Result<(), End> {
-        let error = error.with_store(&self.store);
-        let reason = error.chain();
-        tracing::debug!(store = %self.store, %error, "changes of flags cannot be followed");
-        if self.lost.as_ref() == Some(&reason) {
-            return Ok(());
-        }
-        self.lost = Some(reason);
-        self.send(WatchEvent::Lost(error)).await
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Failed {
 }
 
 impl Http {
-    /// Without the system's authorities, if no request uses TLS: reading them takes some milliseconds.
+    /// With the system's authorities.
     pub(super) fn new() -> Result<Self> {
         let config = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let config = config

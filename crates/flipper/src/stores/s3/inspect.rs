@@ -35,7 +35,10 @@ fn transport(store: &S3FeatureFlagStore) -> Check {
 
 async fn rights(store: &S3FeatureFlagStore) -> Check {
     match conditions::probe_deletes(store).await {
-        Ok(true) => Check::fine("rights", "may list; the server keeps the conditions of writes"),
+        Ok(true) => Check::fine(
+            "rights",
+            "may list; the server keeps the conditions of deletions, and those of writes are tried with the first one",
+        ),
         Ok(false) => Check::problem("rights", "may list; the server ignores the conditions of deletions")
             .hint("`unconditional_writes=true` accepts that writers at once may undo each other's changes"),
         Err(error) if error.kind() == ErrorKind::Unauthorized => Check::problem("rights", "may list, not delete")

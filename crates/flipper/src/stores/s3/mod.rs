@@ -61,6 +61,7 @@ use crate::inspection::Check;
 use crate::record::FlagRecord;
 use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
+use crate::stores::event_sender::EventSender;
 use crate::stores::feed::feed_by_task;
 use crate::warn_once::WarnOnce;
 
@@ -128,8 +129,8 @@ impl S3FeatureFlagStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a builder without a bucket, or with settings that this store does not honour: anonymous access, a proxy,
-    /// encryption (the bucket can have a default one), S3 Express.
+    /// `InvalidInput` for a builder without a bucket, with keys in its endpoint, or with settings that this store does not honour: anonymous
+    /// access, a proxy, encryption (the bucket can have a default one), S3 Express.
     pub fn new(client: AmazonS3Builder) -> Result<Self> {
         let value = |key| client.get_config_value(&key);
         // As the driver reads the environment.
@@ -152,6 +153,10 @@ impl S3FeatureFlagStore {
         let name = name.ok_or_else(|| Error::invalid_input("the S3 client names no bucket (`with_bucket_name`)"))?;
         let region = value(AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
         let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or_else(|| value(AmazonS3ConfigKey::Endpoint));
+        // It is shown.
+        if endpoint.as_deref().is_some_and(|endpoint| endpoint.contains('@')) {
+            return Err(Error::invalid_input("the endpoint of an S3 store has an `@`: keys do not belong into it"));
+        }
         // As the driver.
         let url = match (endpoint, is_on(AmazonS3ConfigKey::VirtualHostedStyleRequest)) {
             (Some(endpoint), true) => endpoint.trim_end_matches('/').to_owned(),
@@ -311,7 +316,9 @@ impl FeatureFlagStore for S3FeatureFlagStore {
 
     fn watch(&self) -> Watch<'_> {
         let store = self.clone();
-        feed_by_task(store.to_string(), move |events, lost| follow::follow(store.clone(), events, lost))
+        feed_by_task(store.to_string(), move |events, lost| {
+            follow::follow(store.clone(), EventSender::new(events, lost))
+        })
     }
 
     fn capabilities(&self) -> Capabilities {

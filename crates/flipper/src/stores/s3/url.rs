@@ -88,6 +88,8 @@ mod tests {
             "s3://flags?poll=s3cr3t",
             "s3://flags?poll=1ms",
             "s3://flags?endpoint=s3cr3t",
+            "s3://flags?endpoint=https://key:s3cr3t@host",
+            "s3://flags?endpoint=https%3A%2F%2Fkey%3As3cr3t%40host",
             "s3://flags?unconditional_writes=s3cr3t",
             "s3://flags/a//b",
         ] {
@@ -95,5 +97,9 @@ mod tests {
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput, "{url}");
             assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
         }
+        // As AWS_ENDPOINT_URL.
+        let client = AmazonS3Builder::new().with_bucket_name("flags").with_endpoint("https://key:s3cr3t@host");
+        let error = S3FeatureFlagStore::new(client).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
     }
 }

@@ -203,13 +203,11 @@ impl World {
         let held = node.shared.table.list();
         let missing: Vec<_> = held.iter().filter(|held| !flags.iter().any(|flag| flag.name == held.name)).collect();
         let past = &mut *node.past.borrow_mut();
-        let doubt = past.kept.iter().copied().flatten().next();
-        past.kept = [None; NAMES.len()];
-        if after_loss && missing.len() * 2 > held.len() {
-            let until = doubt.unwrap_or(self.now() + super::DOUBT);
-            for name in missing.into_iter().filter_map(|flag| index_of(&flag.name)) {
-                past.kept[name] = Some(until);
-            }
+        let before = std::mem::take(&mut past.kept);
+        let until = before.iter().copied().flatten().next().unwrap_or(self.now() + super::DOUBT);
+        let lacks_most = after_loss && missing.len() * 2 > held.len();
+        for name in missing.into_iter().filter_map(|flag| index_of(&flag.name)) {
+            past.kept[name] = (lacks_most || before[name].is_some()).then_some(until);
         }
     }
 

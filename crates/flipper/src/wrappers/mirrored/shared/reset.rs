@@ -44,34 +44,39 @@ impl Shared {
         }
         let missing = self.order.lock().not_listed();
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
-        if after_loss && !kept_long_enough && lacks_most(held, missing.len()) {
-            self.begin_doubt(missing, held, read_at.unwrap_or(now), valid_for);
-        } else {
+        let lacks_most = after_loss && lacks_most(held, missing.len());
+        // What an earlier list lacked stays in doubt.
+        let is_kept = |name: &Box<str>| !kept_long_enough && (lacks_most || self.is_doubted(name));
+        let (kept, deleted): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_kept);
+        if kept.is_empty() {
             *self.doubt.lock() = None;
-            warn_of_vanished(held, missing.len());
-            for name in missing {
-                let mut order = self.order.lock();
-                if order.missing(&name, read_at, clock::instant()) {
-                    self.table.replace_or_remove(&name, None, BY_LIST);
-                }
-            }
-            let turn = {
-                let order = self.order.lock();
-                let mut following = self.following.lock();
-                if order.failing() == 0 {
-                    following.unread(None);
-                }
-                following.synced();
-                following.heard(read_at.unwrap_or(now), valid_for);
-                following.settle(order.waiting_since()).0
-            };
-            self.first.send_replace(First::Synced);
-            if turn != Turn::Current {
-                // The versions may have started again.
-                self.table.emit(TableEvent::Reset);
-            }
-            self.note(turn);
         }
+        warn_of_vanished(held, deleted.len());
+        for name in deleted {
+            let mut order = self.order.lock();
+            if order.missing(&name, read_at, clock::instant()) {
+                self.table.replace_or_remove(&name, None, BY_LIST);
+            }
+        }
+        if !kept.is_empty() {
+            return self.begin_doubt(kept, held, read_at.unwrap_or(now), valid_for);
+        }
+        let turn = {
+            let order = self.order.lock();
+            let mut following = self.following.lock();
+            if order.failing() == 0 {
+                following.unread(None);
+            }
+            following.synced();
+            following.heard(read_at.unwrap_or(now), valid_for);
+            following.settle(order.waiting_since()).0
+        };
+        self.first.send_replace(First::Synced);
+        if turn != Turn::Current {
+            // The versions may have started again.
+            self.table.emit(TableEvent::Reset);
+        }
+        self.note(turn);
     }
 
     /// Whether a server in doubt lists flags older than the snapshot file's: it may have begun with an older file.
