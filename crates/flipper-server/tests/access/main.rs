@@ -329,14 +329,14 @@ fn a_revoked_token_stays_revoked() {
     let next = folder.path().join("next");
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..2 {
             scope.spawn(|| {
                 while !is_over.load(std::sync::atomic::Ordering::Acquire) {
                     tokens.reload();
                 }
             });
         }
-        let wrong = (0..400).find(|number| {
+        let wrong = (0..100).find(|number| {
             let (text, count) = if number % 2 == 0 { (&valid, 1) } else { (&revoked, 0) };
             fs::write(&next, text).unwrap();
             fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
