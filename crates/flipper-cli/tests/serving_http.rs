@@ -116,13 +116,53 @@ fn an_expiring_token_ends_its_stream() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    let brief = token(home.path(), &["brief", "--role", "read", "--expires", "3s"]);
     let (_server, url) = serve(home.path(), &["--tokens", "tokens.json"]);
+    let brief = token(home.path(), &["brief", "--role", "read", "--expires", "10s"]);
     let bearer = format!("authorization: Bearer {brief}");
-    let changes = format!("{url}/api/v1/changes?flags=true");
-    let stream = Running::start(Command::new("curl").args(["--silent", "--header", &bearer, &changes]));
+    let (changes, flags) = (format!("{url}/api/v1/changes?flags=true"), format!("{url}/api/v1/flags"));
+    wait_until("the new token is known", || curl(home.path(), &["--header", &bearer, &flags]).0 == 200);
+    let mut curl_command = Command::new("curl");
+    let mut stream = Running::start(curl_command.args(["--silent", "--no-buffer", "--header", &bearer, &changes]));
+    stream.line("event: hello");
     assert_eq!(stream.end().0, Some(0));
     wait_until("it is refused", || curl(home.path(), &["--header", &bearer, &url]).1.contains("expired"));
+}
+
+#[test]
+fn requests_are_logged() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let reader = format!("authorization: Bearer {}", token(home, &["ci", "--role", "evaluate"]));
+    let (mut server, url) = serve(home, &["--tokens", "tokens.json", "--access-log"]);
+    let flags = format!("{url}/api/v1/flags");
+    let id = ["--header", "X-Request-Id: mine-1"];
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    assert_eq!(curl(home, &[id[0], id[1], "--header", &format!("traceparent: {trace}"), &flags]).0, 401);
+    let line = server.line("status=401");
+    assert!(line.contains("id=\"mine-1\"") && line.contains(trace), "{line}");
+    assert!(line.contains("reason=\"there is no token"), "{line}");
+    assert_eq!(curl(home, &["--header", &reader, &flags]).0, 403);
+    let line = server.line("status=403");
+    assert!(line.contains(" (ci) ") && line.contains("caller=token t") && line.contains("forbidden"), "{line}");
+}
+
+#[test]
+fn the_targeting_key_has_a_name() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let (_server, url) = serve(home, &["--targeting-key", "user_id"]);
+    let json = ["--header", "content-type: application/json", "--data"];
+    let flag = r#"{"name": "A", "enabled": true, "conditions": ["user_id = 7"]}"#;
+    assert_eq!(curl(home, &[&json[..], &[flag, &format!("{url}/api/v1/flags")]].concat()).0, 201);
+    let context = r#"{"context": {"targetingKey": 7}}"#;
+    let (_, body) = curl(home, &[&json[..], &[context, &format!("{url}/ofrep/v1/evaluate/flags/A")]].concat());
+    assert!(body.contains(r#""value":true"#) && body.contains("TARGETING_MATCH"), "{body}");
 }
 
 #[test]
@@ -171,11 +211,18 @@ fn clients_need_a_certificate() {
     let home = home.path();
     write_certificates(home);
     let tls = ["--tls-cert", "server.crt", "--tls-key", "server.key", "--tls-client-ca", "ca.crt"];
-    let (_server, url) = serve(home, &tls);
+    let (mut server, url) = serve(home, &[&tls[..], &["--access-log"]].concat());
     let flags = format!("{url}/api/v1/flags");
     assert_eq!(curl(home, &["--cacert", "ca.crt", &flags]).0, 0);
     let (status, body) = curl(home, &["--cacert", "ca.crt", "--cert", "client.crt", "--key", "client.key", &flags]);
     assert_eq!(status, 200, "{body}");
+    let line = server.line("status=200");
+    let shown = line.split_once("caller=certificate ").unwrap().1.split(' ').next().unwrap();
+    let openssl = ["x509", "-in", "client.crt", "-noout", "-fingerprint", "-sha256"];
+    if flipper_testkit::program("openssl").is_some() {
+        let fingerprint = succeed(Command::new("openssl").current_dir(home).args(openssl)).replace(':', "");
+        assert!(fingerprint.trim().ends_with(&format!("={shown}")), "{fingerprint} {line}");
+    }
     let other = tempfile::tempdir().unwrap();
     write_certificates(other.path());
     let file = |name: &str| other.path().join(name).display().to_string();
@@ -278,6 +325,8 @@ fn systemd_passes_sockets() {
     server.signal(Signal::TERM);
     assert_eq!(server.end().0, Some(0));
 
+    let (code, _, err) = run(&mut passed("admin", &[&admin], &[]));
+    assert!(code == 2 && err.contains("nothing serves flags"), "{code} {err}");
     let (code, _, err) = run(&mut passed("a:b", &[&http, &admin], &[]));
     assert!(code == 2 && err.contains("FileDescriptorName=http"), "{code} {err}");
     let open = TcpListener::bind("0.0.0.0:0").unwrap();

@@ -23,6 +23,7 @@ pub struct App {
     pub(crate) access: AccessControl,
     pub(crate) limits: Limits,
     pub(crate) require_if_match: bool,
+    pub(crate) access_log: bool,
     pub(crate) more_metrics: Option<Metrics>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) counts: Arc<Counts>,
@@ -41,6 +42,7 @@ impl App {
             access: AccessControl::new(),
             limits: Limits::default(),
             require_if_match: false,
+            access_log: false,
             more_metrics: None,
             changes: Arc::default(),
             counts: Arc::default(),
@@ -76,6 +78,14 @@ impl App {
         self
     }
 
+    /// Logs each request at `info`, not at `debug`, with the target `flipper_server::access`: the caller, the request, its id and trace, the
+    /// answer's status and time, and why it was refused. Of no token more than its id and name is logged.
+    #[must_use]
+    pub fn access_log(mut self, log: bool) -> Self {
+        self.access_log = log;
+        self
+    }
+
     /// Adds lines to `/metrics`, in the text format of Prometheus.
     #[must_use]
     pub fn metrics_of(mut self, more: Arc<dyn Fn() -> String + Send + Sync>) -> Self {
@@ -87,7 +97,7 @@ impl App {
     ///
     /// [`access`](Self::access) decides here as in a server of its own. Without it only callers on this machine may do anything, and so the
     /// program must pass on their addresses. A program that knows its callers itself lets all of them do everything with
-    /// [`AccessControl::any_host`]:
+    /// [`AccessControl::open_to_everyone`]:
     ///
     /// ```no_run
     /// use std::net::SocketAddr;
@@ -110,6 +120,13 @@ impl App {
     pub fn operations_router(self) -> Router {
         let app = Arc::new(self);
         Self::around(Self::operations(app.clone()).fallback(async || Problem::no_such_path()), app)
+    }
+
+    /// Streams last, and over HTTP/1 each holds a connection: some are kept for requests.
+    pub(crate) fn sharing(mut self, connections: usize) -> Self {
+        self.limits.streams = self.limits.streams.min((connections * 5 / 8).max(1));
+        self.ofrep.max_streams = self.ofrep.max_streams.min((connections / 4).max(1));
+        self
     }
 
     /// The routes of a whole server.

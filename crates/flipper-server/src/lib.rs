@@ -5,6 +5,7 @@ mod api;
 mod app;
 mod changes;
 mod counts;
+mod etag;
 mod limits;
 mod ofrep;
 mod operations;

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What one request, and all followers together, may take.
 ///
@@ -52,14 +52,19 @@ impl Limits {
         self
     }
 
-    /// How long a request may take; 30 s by default.
+    /// How long a request may take; 30 s by default. Of many operations in one request none begins in the second half of it.
     #[must_use]
     pub fn request_time(mut self, time: Duration) -> Self {
         self.request_time = time;
         self
     }
 
-    /// How many streams of changes may be open; 10,000 by default.
+    /// No operation of many begins later: the answer to those before it must be sent in time.
+    pub(crate) fn last_begin(&self) -> Instant {
+        Instant::now() + self.request_time / 2
+    }
+
+    /// How many streams of changes may be open; 10,000 by default, and at most five eighths of a server's connections.
     #[must_use]
     pub fn streams(mut self, streams: usize) -> Self {
         self.streams = streams;

@@ -1,5 +1,7 @@
 //! `application/problem+json` (RFC 9457): every error of the API.
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Response};
 use flipper::json::{Json, Object};
 use flipper::{Error, ErrorKind};
@@ -7,6 +9,10 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Why a request was refused, for the log; an extension of the response.
+#[derive(Clone)]
+pub(crate) struct Reason(pub(crate) Cow<'static, str>);
 
 /// In seconds.
 const RETRY: u16 = 1;
@@ -94,6 +100,11 @@ impl Problem {
 
     pub(crate) fn overloaded(detail: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is at a limit", detail).retry_after(RETRY)
+    }
+
+    /// Of an operation after others that took too long.
+    pub(crate) fn not_tried() -> Self {
+        Self::overloaded("the operations before this one took too long, and it was not tried").hint("send the rest again")
     }
 
     /// There are no flags yet.
@@ -189,6 +200,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Json::from(self.to_object()).to_string().into_response();
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(Reason(self.code.into()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, MEDIA_TYPE);
         if let Some(allow) = self.rest.allow {

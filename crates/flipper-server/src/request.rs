@@ -11,9 +11,10 @@ use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
+use crate::access::Access;
 use crate::app::App;
 use crate::ofrep;
-use crate::problem::Problem;
+use crate::problem::{Problem, Reason};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -51,7 +52,21 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
     app.counts.request(status);
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let shown = id.to_str().unwrap_or_default();
-    tracing::debug!(target: "flipper_server::access", %method, path, status = status.as_u16(), took_us, id = shown, trace);
+    let caller = response.extensions().get::<Access>().map(tracing::field::display);
+    let reason = response.extensions().get::<Reason>().map_or("", |reason| &*reason.0);
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "flipper_server::access",
+                caller, %method, path, status = status.as_u16(), reason, took_us, id = shown, trace
+            )
+        };
+    }
+    if app.access_log {
+        log!(info);
+    } else {
+        log!(debug);
+    }
     response.headers_mut().insert(REQUEST_ID, id);
     if app.is_draining() && version < Version::HTTP_2 {
         // Else the client's next request could meet the end of the connection.

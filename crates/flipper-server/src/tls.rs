@@ -16,6 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
+use crate::access::ClientCertificate;
 use crate::access::private::{self, Stamp};
 use crate::server::{Accepted, Acceptor};
 
@@ -97,6 +98,8 @@ impl TlsFiles {
 pub struct Tls {
     files: TlsFiles,
     config: RwLock<Arc<ServerConfig>>,
+    /// While the files are read: an older state must not replace a newer one.
+    reloading: Mutex<()>,
     seen: Mutex<Seen>,
 }
 
@@ -121,7 +124,7 @@ impl Tls {
         {
             tracing::warn!(key = %files.key.display(), "the private key {what}");
         }
-        Ok(Arc::new(Self { files, config, seen: Mutex::new(Seen { stamps, error: None }) }))
+        Ok(Arc::new(Self { files, config, reloading: Mutex::default(), seen: Mutex::new(Seen { stamps, error: None }) }))
     }
 
     /// Reads the files whenever they change, until this is dropped. Files that do not fit together leave the certificate as it is, with a
@@ -138,8 +141,8 @@ impl Tls {
                         tls.reload();
                     }
                 });
-                if looked.await.is_err() {
-                    return;
+                if let Err(error) = looked.await {
+                    tracing::error!(%error, "looking for changes of the certificates failed");
                 }
             }
         });
@@ -147,6 +150,7 @@ impl Tls {
 
     /// Reads the files now.
     pub fn reload(&self) {
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         // Before reading: a change in between is seen by the next look.
         let stamps = self.files.stamps();
         let error = match self.files.read() {
@@ -188,8 +192,13 @@ impl Acceptor for Tls {
     fn accept(&self, stream: TcpStream) -> Pin<Box<dyn Future<Output = io::Result<Accepted>> + Send + '_>> {
         Box::pin(async {
             let stream = TlsAcceptor::from(self.config()).accept(stream).await?;
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            Ok(Accepted { stream: Box::new(stream), is_http2, extensions: Extensions::new() })
+            let session = stream.get_ref().1;
+            let is_http2 = session.alpn_protocol() == Some(b"h2");
+            let mut extensions = Extensions::new();
+            if let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) {
+                extensions.insert(ClientCertificate::of(certificate));
+            }
+            Ok(Accepted { stream: Box::new(stream), is_http2, extensions })
         })
     }
 }

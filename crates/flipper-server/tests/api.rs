@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flipper::events::{Pre, WriteEvent};
 use flipper::store::Precondition;
@@ -20,7 +21,7 @@ fn a_flags_life() {
         "conditions": ["plan in pro, team"], "bucketer": {"type": "ConsistentHashPercentageBucketer", "key_whitelist": ["id"],
         "percentage": {"type": "Percentage", "value": 0.5}}}"#;
     let created = server.expect(201, "POST /api/v1/flags", body);
-    assert_eq!(created.header("location"), Some("/api/v1/flags/A"));
+    assert_eq!(created.header("location"), Some("flags/A"));
     let first = created.header("etag").unwrap().to_owned();
     assert!(
         created.body.contains("123456789012345678901234567890") && created.body.contains("1.0"),
@@ -102,7 +103,7 @@ fn names_in_paths() {
         assert_eq!(refused.code(), "invalid_name");
     }
     let created = server.expect(201, "POST /api/v1/flags", r#"{"name": "ä ."}"#);
-    assert_eq!(created.header("location"), Some("/api/v1/flags/%C3%A4%20%2E"));
+    assert_eq!(created.header("location"), Some("flags/%C3%A4%20%2E"));
 }
 
 #[test]
@@ -194,6 +195,23 @@ fn bad_bodies() {
         }
     }
     assert_eq!(server.send("DELETE /api/v1/flags", "").header("allow"), Some("GET, HEAD, POST"));
+}
+
+/// Other programs store such flags.
+#[test]
+fn a_flag_with_too_much_data_can_be_switched_off() {
+    let text = format!(
+        r#"{{"feature_name": "A", "is_enabled": true, "meta": {{"client_data": {{"a": "{}"}}, "created_date": 7}}}}"#,
+        "x".repeat(600_000)
+    );
+    let store = MemoryFeatureFlagStore::new();
+    block_on(store.put(&FlagRecord::from_json(&text).unwrap(), Precondition::Any)).unwrap();
+    let server = Running::over(store);
+    let tag = server.expect(200, "GET /api/v1/flags/A", "").header("etag").unwrap().to_owned();
+    let changed = server.expect(200, &format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"), r#"{"enabled": false}"#);
+    let tag = changed.header("etag").unwrap();
+    server.expect(422, &format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"), r#"{"client_data": {"b": 1}}"#);
+    server.expect(200, &format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"), r#"{"client_data": {"a": null}}"#);
 }
 
 #[test]
@@ -311,6 +329,36 @@ fn many_writes_at_once() {
         assert!(refused.body.contains(shown), "{}", refused.body);
     }
     server.expect(404, "GET /api/v1/flags/Z", "");
+}
+
+/// Each of a thousand writes takes a while. The answer says what was not tried, and comes in time.
+#[test]
+fn many_slow_writes() {
+    let limits = Limits::default().request_time(Duration::from_secs(8));
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).limits(limits);
+    let _slow = app.features().subscribe(Pre(|_: &WriteEvent| {
+        std::thread::sleep(Duration::from_millis(6));
+        Ok(())
+    }));
+    let server = Running::start(app, HttpOptions::default());
+    let operations = |operation: &dyn Fn(usize) -> String| {
+        let operations: Vec<_> = (0..1000).map(operation).collect();
+        format!("[{}]", operations.join(","))
+    };
+    let bulk = operations(&|number| format!(r#"{{"op": "create", "name": "A{number:03}"}}"#));
+    let results = server.expect(200, "POST /api/v1/bulk", &bulk).json()["results"].clone();
+    let results = results.as_array().unwrap();
+    assert_eq!((results.len(), results[0]["status"].as_i64()), (1000, Some(201)));
+    assert_eq!(results[999]["error"]["code"].as_str(), Some("overloaded"));
+    let records = operations(&|number| {
+        let text = FlagRecord::new(format!("B{number:03}"), 7).to_json().replace('"', "\\\"");
+        format!(r#"{{"put": "{text}", "when": "any"}}"#)
+    });
+    let results = server.expect(200, "POST /api/v1/records", &records).json();
+    let results = results.as_array().unwrap();
+    assert!(results.len() == 1000 && results[0]["version"].as_str().is_some(), "{}", results[0]);
+    assert_eq!(results[999]["error"]["code"].as_str(), Some("unavailable"));
+    assert_eq!(results[999]["error"]["nothing_written"].as_bool(), Some(true), "{}", results[999]);
 }
 
 #[test]

@@ -4,15 +4,17 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flipper::store::Precondition;
 use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
-use flipper_server::{App, HttpOptions, Limits};
-use flipper_testkit::{block_on, wait_until};
+use flipper_server::{Accepted, Acceptor, App, HttpOptions, Limits};
+use flipper_testkit::{PATIENCE, block_on, wait_until};
 use support::{Answer, Running, connect, exchange};
+use tokio::net::TcpStream;
 
 fn quick() -> Running {
     let limits = Limits::default().body_time(Duration::from_millis(200));
@@ -65,6 +67,93 @@ fn connections_have_a_limit() {
     third.write_all(support::request("GET /healthz", "").as_bytes()).unwrap();
     drop(held);
     assert_eq!(Answer::parse(&rest(third)).status, 200);
+}
+
+/// Streams last: each keeps its connection, and all together leave some for requests.
+#[test]
+fn streams_leave_room() {
+    let server = Running::start(App::new(Arc::new(MemoryFeatureFlagStore::new())), HttpOptions::default().max_connections(16));
+    let open = |path: &str| {
+        let mut stream = connect(server.address);
+        stream.write_all(support::request(&format!("GET {path}"), "").as_bytes()).unwrap();
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        (stream, String::from_utf8(line[9..].to_vec()).unwrap())
+    };
+    let mut held = Vec::new();
+    for (path, most) in [("/api/v1/changes", 10), ("/ofrep/v1/streams/flags", 4)] {
+        for number in 0..=most {
+            let (stream, status) = open(path);
+            assert_eq!(status, if number < most { "200" } else { "503" }, "{path} {number}");
+            held.extend((number < most).then_some(stream));
+        }
+    }
+    server.expect(200, "GET /healthz", "");
+}
+
+/// HTTP/2 as after a handshake.
+struct Http2;
+
+impl Acceptor for Http2 {
+    fn accept(&self, stream: TcpStream) -> Pin<Box<dyn Future<Output = io::Result<Accepted>> + Send + '_>> {
+        Box::pin(async { Ok(Accepted { is_http2: true, ..Accepted::plain(stream) }) })
+    }
+}
+
+fn get(server: &Running, path: &str) -> http::Request<()> {
+    http::Request::get(format!("{}{path}", server.url())).body(()).unwrap()
+}
+
+/// Its flow control holds the answers back, while it answers pings.
+#[test]
+fn an_http2_client_that_does_not_read_is_closed() {
+    let store = MemoryFeatureFlagStore::new();
+    block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let options = HttpOptions::default().write_time(Duration::from_secs(1)).tls(Arc::new(Http2));
+    let server = Running::start(App::new(Arc::new(store)), options);
+    for (path, window) in
+        [("/api/v1/changes", 0), ("/ofrep/v1/streams/flags", 0), ("/api/v1/flags", 0), ("/api/v1/flags", 1)]
+    {
+        runtime.block_on(async {
+            let stream = TcpStream::connect(server.address).await.unwrap();
+            let handshake = h2::client::Builder::new().initial_window_size(window).handshake::<_, bytes::Bytes>(stream);
+            let (mut requests, connection) = handshake.await.unwrap();
+            let connection = tokio::spawn(connection);
+            let (answer, _) = requests.send_request(get(&server, path), true).unwrap();
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status(), 200);
+            let ended = tokio::time::timeout(PATIENCE, connection).await;
+            assert!(ended.is_ok(), "{path} with a window of {window} is left open");
+        });
+    }
+    wait_until("all are closed", || server.connections() == 0);
+}
+
+#[test]
+fn large_answers_arrive_whole_over_http2() {
+    let store = MemoryFeatureFlagStore::new();
+    let flags: Vec<_> = (0..10_000).map(|number| FlagRecord::new(format!("F{number:06}"), 7)).collect();
+    block_on(store.put_all(&flags, Precondition::Any));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = Running::start(App::new(Arc::new(store)), HttpOptions::default().tls(Arc::new(Http2)));
+    let text = runtime.block_on(async {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let (answer, _) = requests.send_request(get(&server, "/api/v1/flags?limit=10000"), true).unwrap();
+        let answer = answer.await.unwrap();
+        let length: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
+        let (mut body, mut text) = (answer.into_body(), Vec::new());
+        while let Some(bytes) = body.data().await {
+            let bytes = bytes.unwrap();
+            body.flow_control().release_capacity(bytes.len()).unwrap();
+            text.extend_from_slice(&bytes);
+        }
+        assert_eq!(text.len(), length);
+        String::from_utf8(text).unwrap()
+    });
+    assert_eq!(flipper::json::Json::parse(&text).unwrap()["flags"].as_array().unwrap().len(), 10_000);
 }
 
 /// Two readers of such bytes could disagree on where a request ends. The second request would destroy a flag.

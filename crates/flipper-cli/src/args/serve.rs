@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use flipper_server::{Network, Role};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use tracing::level_filters::LevelFilter;
 
@@ -65,6 +66,7 @@ pub(crate) struct Serve {
     pub(crate) proxy_role: Option<Role>,
     /// An origin whose pages may evaluate flags by OFREP, such as https://app.example.com; may be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Who may do what")]
+    #[serde(deserialize_with = "list")]
     pub(crate) cors_origin: Vec<String>,
     /// Refuses changes of flags over HTTP that do not name the version they change
     #[arg(long, help_heading = "Who may do what")]
@@ -83,7 +85,7 @@ pub(crate) struct Serve {
     /// Requests a second of one caller over HTTP; more are answered 429
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
     pub(crate) requests_per_second: Option<NonZeroU32>,
-    /// Open connections of each server [default: 12000 for HTTP, 4096 for Thrift]
+    /// Open connections of each server [default: 16384 for HTTP, of which streams get seven eighths; 4096 for Thrift]
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
     pub(crate) max_connections: Option<NonZeroUsize>,
     /// How long it still serves, and is not ready, before it ends [default: 5s]
@@ -91,6 +93,9 @@ pub(crate) struct Serve {
     #[serde(deserialize_with = "time")]
     pub(crate) drain: Option<Duration>,
 
+    /// The attribute that OpenFeature's targeting key is in conditions and bucketers [default: targeting_key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) targeting_key: Option<String>,
     /// Keeps the last known flags in this file, for a start while the store is unreachable; an SQLite store needs none
     #[arg(long, value_name = "FILE")]
     pub(crate) snapshot: Option<PathBuf>,
@@ -110,6 +115,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "LEVEL", value_parser = log_level())]
     #[serde(deserialize_with = "text")]
     pub(crate) log_level: Option<LevelFilter>,
+    /// Logs each request over HTTP: who asked for what, the answer, and why it was refused
+    #[arg(long)]
+    pub(crate) access_log: bool,
     /// The log format, on standard error [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -133,7 +141,7 @@ impl Serve {
             ($($field:ident)*) => { $(self.$field = self.$field.or(file.$field);)* };
         }
         fill!(http thrift admin public_url tokens proxy_header proxy_role tls_cert tls_key tls_client_ca);
-        fill!(requests_per_second max_connections drain snapshot log_level log_format store);
+        fill!(targeting_key requests_per_second max_connections drain snapshot log_level log_format store);
         if self.proxy_from.is_empty() {
             self.proxy_from = file.proxy_from;
         }
@@ -146,6 +154,7 @@ impl Serve {
         self.listen_everywhere |= file.listen_everywhere;
         self.plaintext_behind_proxy |= file.plaintext_behind_proxy;
         self.require_if_match |= file.require_if_match;
+        self.access_log |= file.access_log;
         self
     }
 
@@ -176,12 +185,25 @@ fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) ->
 }
 
 fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+    list(deserializer)?.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
+/// An error of its own: that of serde shows what is no list, and a URL may have a password.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        List(Vec<String>),
+        Other(IgnoredAny),
+    }
+    match Given::deserialize(deserializer)? {
+        Given::List(texts) => Ok(texts),
+        Given::Other(_) => Err(serde::de::Error::custom("it takes a list of texts in brackets: [\"…\", \"…\"]")),
+    }
 }
 
 fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OsString>, D::Error> {
-    Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(OsString::from).collect())
+    Ok(list(deserializer)?.into_iter().map(OsString::from).collect())
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

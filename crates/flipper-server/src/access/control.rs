@@ -24,11 +24,15 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// They show no flag, and a probe has no token.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
+/// A proxy on this machine may send requests of others.
+const PROXIED: [&str; 3] = ["forwarded", "x-forwarded-for", "via"];
+
 /// Guesses of tokens, per address and second.
 const REFUSED_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 
 /// Who may use a server. Without tokens and without a proxy it is everyone on this machine: refused are callers whose address is another
-/// one's or unknown, requests with another name than loopback's in `Host`, and those that pages of other origins send.
+/// one's or unknown, requests with another name than loopback's in `Host`, those with the header of a proxy (`Forwarded`, `X-Forwarded-For`, `Via`), and those
+/// that pages of other origins send.
 ///
 /// ```no_run
 /// use flipper_server::{AccessControl, Tokens};
@@ -46,7 +50,7 @@ pub struct AccessControl(Arc<Rules>);
 struct Rules {
     tokens: Option<Arc<Tokens>>,
     proxy: Option<TrustedProxy>,
-    any_host: bool,
+    open_to_everyone: bool,
     /// Whose pages may use OFREP.
     origins: Vec<HeaderValue>,
     limit: Option<Arc<RateLimit>>,
@@ -66,7 +70,7 @@ impl AccessControl {
         Self(Arc::new(Rules {
             tokens: None,
             proxy: None,
-            any_host: false,
+            open_to_everyone: false,
             origins: Vec::new(),
             limit: None,
             refused: Arc::new(RateLimit::new(REFUSED_PER_SECOND)),
@@ -92,11 +96,11 @@ impl AccessControl {
         self.with(|rules| rules.proxy = Some(proxy))
     }
 
-    /// Without tokens: allows callers on other machines, whose address may be unknown, and other names than loopback's in `Host`. Then
+    /// Without tokens: allows callers on other machines, whose address may be unknown, proxies, and other names than loopback's in `Host`. Then
     /// everyone who reaches the port may do everything, and so may a web page that rebinds its own name to this machine.
     #[must_use]
-    pub fn any_host(self) -> Self {
-        self.with(|rules| rules.any_host = true)
+    pub fn open_to_everyone(self) -> Self {
+        self.with(|rules| rules.open_to_everyone = true)
     }
 
     /// The origins whose pages may use OFREP where no token is needed.
@@ -158,20 +162,21 @@ impl Rules {
             return match (&self.proxy, user) {
                 (Some(proxy), Some(user)) => Ok((Access::of_user(user, proxy.role), Caller::User(user.to_owned()))),
                 (Some(_), None) => Err(Refusal::NoToken),
-                (None, _) if self.any_host => Ok((Access::everything(), Caller::address(address))),
+                (None, _) if self.open_to_everyone => Ok((Access::everything(request), Caller::address(address))),
                 (None, _) if !address.is_some_and(|address| address.to_canonical().is_loopback()) => {
                     Err(Refusal::Address(address))
                 }
-                (None, _) if is_loopback(request.uri(), headers) => {
-                    Ok((Access::everything(), Caller::address(address)))
-                }
-                (None, _) => Err(Refusal::Host),
+                (None, _) if !is_loopback(request.uri(), headers) => Err(Refusal::Host),
+                (None, _) => match PROXIED.into_iter().find(|header| headers.contains_key(*header)) {
+                    Some(header) => Err(Refusal::Proxied(header)),
+                    None => Ok((Access::everything(request), Caller::address(address))),
+                },
             };
         };
         let sent = sent_token(headers);
         match (&self.proxy, user, &sent) {
             // The proxy may pass on what it has checked itself.
-            (Some(proxy), Some(user), Ok(None) | Err(Refusal::Scheme(_))) => {
+            (Some(proxy), Some(user), Ok(None) | Err(Refusal::NoScheme | Refusal::Scheme(_))) => {
                 Ok((Access::of_user(user, proxy.role), Caller::User(user.to_owned())))
             }
             _ => {
@@ -204,10 +209,8 @@ fn sent_token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let bearer = match only(headers, &AUTHORIZATION)? {
         None => None,
         Some(value) => {
-            let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-            if value.starts_with("flp_") {
-                return Err(Refusal::Scheme("missing: write `Bearer` before the token".to_owned()));
-            }
+            // It may be a token: nothing of it is repeated.
+            let (scheme, token) = value.split_once(' ').ok_or(Refusal::NoScheme)?;
             if !scheme.eq_ignore_ascii_case("bearer") {
                 let scheme = scheme.chars().take(20).filter(char::is_ascii_alphanumeric).collect();
                 return Err(Refusal::Scheme(scheme));
@@ -253,9 +256,9 @@ async fn guard(State(control): State<AccessControl>, mut request: Request, next:
     if path == "/metrics" && access.role < Role::Read {
         return Refusal::Role(Role::Read).response(path);
     }
-    tracing::debug!(target: "flipper_server::access", caller = %access, method = %request.method(), path);
     request.extensions_mut().insert(access.clone());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(access.clone());
     match response.headers().get(CONTENT_TYPE).is_some_and(|content| content == "text/event-stream") {
         true => response.map(|stream| access.limit(stream)),
         false => response,

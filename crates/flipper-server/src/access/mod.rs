@@ -16,7 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::Request;
 use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
 
 pub use self::control::AccessControl;
 pub use self::file::{TokenFile, TokenFileError};
@@ -37,17 +39,29 @@ pub(crate) struct Access {
     caller: Caller,
 }
 
+/// The SHA-256 of a client's certificate, as `openssl x509 -fingerprint -sha256` has it but for colons; an extension of its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientCertificate(Arc<str>);
+
+impl ClientCertificate {
+    pub(crate) fn of(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect::<String>().into())
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Caller {
     Anyone,
+    Certificate(ClientCertificate),
     User(Arc<str>),
     Token(Arc<Tokens>, Arc<Token>),
 }
 
 impl Access {
-    /// What a server without tokens allows, which listens on loopback only.
-    pub(crate) fn everything() -> Self {
-        Self { role: Role::Admin, prefixes: [].into(), caller: Caller::Anyone }
+    /// What a server without tokens allows.
+    fn everything(request: &Request) -> Self {
+        let certificate = request.extensions().get().cloned();
+        Self { role: Role::Admin, prefixes: [].into(), caller: certificate.map_or(Caller::Anyone, Caller::Certificate) }
     }
 
     /// For a route that shows no flag: no name begins so.
@@ -85,6 +99,7 @@ impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.caller {
             Caller::Anyone => f.write_str("anyone"),
+            Caller::Certificate(certificate) => write!(f, "certificate {}", certificate.0),
             Caller::User(name) => write!(f, "user {name:?}"),
             Caller::Token(_, token) => write!(f, "token {token}"),
         }

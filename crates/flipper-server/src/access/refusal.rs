@@ -8,12 +8,13 @@ use http::{HeaderValue, StatusCode};
 use super::role::Role;
 use super::tokens::Invalid;
 use crate::ofrep;
-use crate::problem::Problem;
+use crate::problem::{Problem, Reason};
 
 /// Why a request is refused before it reaches a route.
 #[derive(Debug)]
 pub(super) enum Refusal {
     NoToken,
+    NoScheme,
     /// The scheme of `Authorization`, when it is not `Bearer`.
     Scheme(String),
     Token(Invalid),
@@ -21,6 +22,8 @@ pub(super) enum Refusal {
     Header(String),
     /// Not this machine's, or unknown.
     Address(Option<IpAddr>),
+    /// By the header that a proxy adds.
+    Proxied(&'static str),
     Host,
     Origin(String),
     Role(Role),
@@ -30,9 +33,9 @@ pub(super) enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoToken | Self::Scheme(_) | Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::NoScheme | Self::Scheme(_) | Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Header(_) => StatusCode::BAD_REQUEST,
-            Self::Address(_) | Self::Host | Self::Origin(_) | Self::Role(_) => StatusCode::FORBIDDEN,
+            Self::Address(_) | Self::Proxied(_) | Self::Host | Self::Origin(_) | Self::Role(_) => StatusCode::FORBIDDEN,
             Self::RateLimit(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -43,9 +46,9 @@ impl Refusal {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::NoToken | Self::Scheme(_) | Self::Token(_) => "unauthorized",
+            Self::NoToken | Self::NoScheme | Self::Scheme(_) | Self::Token(_) => "unauthorized",
             Self::Header(_) => "invalid_header",
-            Self::Address(_) | Self::Host | Self::Origin(_) | Self::Role(_) => "forbidden",
+            Self::Address(_) | Self::Proxied(_) | Self::Host | Self::Origin(_) | Self::Role(_) => "forbidden",
             Self::RateLimit(_) => "rate_limited",
         }
     }
@@ -62,6 +65,7 @@ impl Refusal {
     fn details(&self) -> String {
         match self {
             Self::NoToken => "there is no token; send `Authorization: Bearer flp_...`".to_owned(),
+            Self::NoScheme => "`Authorization` has no scheme: write `Bearer` before the token".to_owned(),
             Self::Scheme(scheme) => format!(
                 "`Authorization` came with the scheme {scheme}, and this server takes Bearer; does the client read a ~/.netrc?"
             ),
@@ -82,9 +86,14 @@ impl Refusal {
                 format!("without tokens only callers on this machine are answered, and this one is at {}", address.to_canonical())
             }
             Self::Address(None) => {
-                "without tokens only callers on this machine are answered, and the address of this one is not passed on to the router"
+                "without tokens only callers on this machine are answered, and the address of this one is unknown: pass it on by \
+                 `into_make_service_with_connect_info`, or answer everyone by `AccessControl::open_to_everyone`"
                     .to_owned()
             }
+            Self::Proxied(header) => format!(
+                "without tokens only callers on this machine are answered, and by `{header}` a proxy sent this for another; \
+                 `flipper serve` knows callers by --tokens, or --proxy-header and --proxy-from"
+            ),
             Self::Host => {
                 "without tokens only requests to localhost are answered, and this one has another name in `Host`"
                     .to_owned()
@@ -101,14 +110,15 @@ impl Refusal {
     pub(super) fn response(&self, path: &str) -> Response {
         let (status, details) = (self.status(), self.details());
         let mut response = ofrep::refusal(path, status, &details)
-            .unwrap_or_else(|| Problem::new(status, self.code(), self.title(), details).into_response());
+            .unwrap_or_else(|| Problem::new(status, self.code(), self.title(), details.clone()).into_response());
+        response.extensions_mut().insert(Reason(details.into()));
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
             Self::RateLimit(wait) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
             }
-            Self::NoToken | Self::Scheme(_) => {
+            Self::NoToken | Self::NoScheme | Self::Scheme(_) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"flipper\""));
             }
             Self::Token(_) => {

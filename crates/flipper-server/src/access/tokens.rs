@@ -18,6 +18,8 @@ const POLL: Duration = Duration::from_millis(500);
 pub struct Tokens {
     file: TokenFile,
     held: watch::Sender<Arc<Held>>,
+    /// While the file is read: an older state must not replace a newer one.
+    reloading: Mutex<()>,
     seen: Mutex<Seen>,
 }
 
@@ -53,7 +55,7 @@ impl Tokens {
         let file = TokenFile::new(path);
         let (tokens, stamp) = file.read_stamped()?;
         let held = watch::Sender::new(Arc::new(Held::new(tokens)));
-        Ok(Arc::new(Self { file, held, seen: Mutex::new(Seen { stamp: Some(stamp), error: None }) }))
+        Ok(Arc::new(Self { file, held, reloading: Mutex::default(), seen: Mutex::new(Seen { stamp: Some(stamp), error: None }) }))
     }
 
     /// Reads the file whenever it changes, until the tokens are dropped. An unreadable file leaves the tokens as they are, with a warning.
@@ -71,8 +73,8 @@ impl Tokens {
                         tokens.reload();
                     }
                 });
-                if looked.await.is_err() {
-                    return;
+                if let Err(error) = looked.await {
+                    tracing::error!(%error, "looking for changes of the tokens failed");
                 }
             }
         });
@@ -80,6 +82,7 @@ impl Tokens {
 
     /// Reads the file now.
     pub fn reload(&self) {
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         // Before reading: a change in between is seen by the next look.
         let stamp = Stamp::of_path(self.file.path());
         let (error, stamp) = match self.file.read_stamped() {

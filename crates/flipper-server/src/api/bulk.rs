@@ -1,6 +1,7 @@
 //! `/api/v1/bulk`: many writes in one request, each on its own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -20,8 +21,8 @@ pub(crate) const MOST: usize = 1000;
 
 /// Writes many flags.
 ///
-/// Each operation succeeds or fails on its own; the results are in their order. While the store is unavailable, the remaining operations
-/// are not tried.
+/// Each operation succeeds or fails on its own; the results are in their order. While the store is unavailable, or
+/// when those before took half of the time that a request may take, the remaining operations are not tried.
 #[utoipa::path(
     post,
     path = "/api/v1/bulk",
@@ -41,10 +42,11 @@ pub(crate) async fn bulk(
     State(app): State<Arc<App>>,
     caller: Caller,
     uri: Uri,
-    Input(body): Input,
+    input: Input,
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Write)?;
     Query::of(&uri, &[])?;
+    let body = input.json(&app).await?;
     let operations = body.as_array().ok_or_else(|| Problem::invalid("the body must be an array of operations"))?;
     if operations.len() > MOST {
         let detail = format!("the body has {} operations, more than the {MOST} allowed", operations.len());
@@ -55,7 +57,11 @@ pub(crate) async fn bulk(
     let operations = operations.collect::<Result<Vec<_>, _>>()?;
     let mut results: Vec<Object> = Vec::with_capacity(operations.len());
     let mut down: Option<Problem> = None;
+    let last_begin = app.limits.last_begin();
     for operation in operations {
+        if down.is_none() && Instant::now() > last_begin {
+            down = Some(Problem::not_tried());
+        }
         let done = match &down {
             Some(problem) => Err(problem.clone()),
             None => operation.run(&app, &caller).await,

@@ -51,15 +51,9 @@ impl Caller {
 }
 
 fn missing(role: Role) -> Problem {
-    let name = match role {
-        Role::Evaluate => "evaluate",
-        Role::Read => "read",
-        Role::Write => "write",
-        Role::Admin => "admin",
-    };
-    forbidden(format!("this needs the role {name}"))
-        .hint(format!("use a token with the role {name}"))
-        .with("role", name)
+    forbidden(format!("this needs the role {role}"))
+        .hint(format!("use a token with the role {role}"))
+        .with("role", role.name())
 }
 
 fn forbidden(detail: String) -> Problem {

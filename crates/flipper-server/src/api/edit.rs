@@ -46,7 +46,7 @@ impl Edit {
         }
     }
 
-    /// Client data is merged; a null removes its key.
+    /// Client data is merged; a null removes its key. The caller validates the change.
     pub(crate) fn apply(&self, record: &mut FlagRecord) -> Result<(), Error> {
         if let Some(changes) = &self.client_data {
             let (removed, set): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, value)| value.is_null());
@@ -65,7 +65,8 @@ impl Edit {
         if let Some(data) = &self.client_data {
             record.set_client_data(data.clone());
         }
-        self.apply_rest(record)
+        self.apply_rest(record)?;
+        record.validate()
     }
 
     fn apply_rest(&self, record: &mut FlagRecord) -> Result<(), Error> {
@@ -85,7 +86,7 @@ impl Edit {
             record.set_bucketer(bucketer.clone());
             record.validate_shares()?;
         }
-        record.validate()
+        Ok(())
     }
 
     /// If nothing else changes.

@@ -40,10 +40,11 @@ pub(crate) async fn evaluate(
     caller: Caller,
     Name(name): Name,
     uri: Uri,
-    Input(body): Input,
+    input: Input,
 ) -> Result<Response, Problem> {
     caller.must(Role::Evaluate, &name)?;
     Query::of(&uri, &[])?;
+    let body = input.small_json(&app).await?;
     let fields = Fields::of(&body, "the body", &["context"])?;
     let context: Context = match fields.object("context")? {
         Some(attributes) => attributes.iter().map(|(name, value)| (name, value.clone())).collect(),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use flipper::__exchange::{named, read};
@@ -18,7 +18,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
 
 use super::caller::Caller;
-use super::input::{self, Query};
+use super::input::{Input, Query};
 use super::{output, schema};
 use crate::access::Role;
 use crate::app::App;
@@ -119,7 +119,7 @@ pub(crate) async fn import(
     State(app): State<Arc<App>>,
     caller: Caller,
     uri: Uri,
-    request: Request,
+    input: Input,
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Write)?;
     let query = Query::of(&uri, &["mode", "dry_run"])?;
@@ -135,9 +135,7 @@ pub(crate) async fn import(
         caller.must_have(Role::Admin)?;
     }
     let dry_run = query.bool("dry_run")?.unwrap_or_default();
-    let (parts, body) = request.into_parts();
-    input::must_be_json(&parts.headers)?;
-    let bytes = input::read(&parts.headers, body, app.limits.import, &app).await?;
+    let bytes = input.read(app.limits.import, &app).await?;
     let text = checked(&bytes)?;
     for (name, _) in &text.flags {
         caller.must(Role::Write, name)?;

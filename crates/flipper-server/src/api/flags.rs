@@ -139,17 +139,19 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     uri: Uri,
-    Input(body): Input,
+    input: Input,
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Write)?;
     Query::of(&uri, &[])?;
+    let body = input.json(&app).await?;
     let known: Vec<_> = ["name"].into_iter().chain(edit::FIELDS).collect();
     let fields = Fields::of(&body, "the body", &known)?;
     let name = fields.required_text("name")?;
     caller.must(Role::Write, name)?;
     let written = write::create(&app, name, Edit::read(&fields)?).await?;
     let mut response = answer(&written);
-    let path = path_of(&format!("{}/", uri.path().trim_end_matches('/')), name);
+    // Relative to the request's path, of which a proxy may have cut a part.
+    let path = path_of("flags/", name);
     response.headers_mut().extend(HeaderValue::from_str(&path).ok().map(|path| (LOCATION, path)));
     Ok(response)
 }
@@ -185,10 +187,11 @@ pub(crate) async fn replace(
     Name(name): Name,
     headers: HeaderMap,
     uri: Uri,
-    Input(body): Input,
+    input: Input,
 ) -> Result<Response, Problem> {
     caller.must(Role::Write, &name)?;
     let when = condition(&app, &headers, &uri)?;
+    let body = input.json(&app).await?;
     let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
     write::replace(&app, &name, Edit::read(&fields)?, &when).await.map(|written| answer(&written))
 }
@@ -223,10 +226,11 @@ pub(crate) async fn change(
     Name(name): Name,
     headers: HeaderMap,
     uri: Uri,
-    Input(body): Input,
+    input: Input,
 ) -> Result<Response, Problem> {
     caller.must(Role::Write, &name)?;
     let when = condition(&app, &headers, &uri)?;
+    let body = input.json(&app).await?;
     let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
     write::change(&app, &name, &Edit::read(&fields)?, &when).await.map(|written| answer(&written))
 }

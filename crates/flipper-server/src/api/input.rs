@@ -1,5 +1,6 @@
 //! Bodies and queries: read whole, within limits, with unknown fields refused by name.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,22 +15,55 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use crate::app::App;
 use crate::problem::Problem;
 
-/// A body of JSON.
+/// Of contexts, in bytes, as for OFREP.
+const SMALL: usize = 64 * 1024;
+
+/// A body of JSON that is not read yet: first the caller's rights are checked.
 #[derive(Debug)]
-pub(crate) struct Input(pub(crate) Json);
+pub(crate) struct Input(HeaderMap, Body);
 
 impl FromRequest<Arc<App>> for Input {
-    type Rejection = Problem;
+    type Rejection = Infallible;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
-        must_be_json(&parts.headers)?;
-        let bytes = read(&parts.headers, body, app.limits.body, app).await?;
-        parse(&bytes).map(Self)
+        Ok(Self(parts.headers, body))
     }
 }
 
-pub(crate) fn parse(bytes: &[u8]) -> Result<Json, Problem> {
+impl Input {
+    pub(crate) async fn json(self, app: &App) -> Result<Json, Problem> {
+        parse(&self.read(app.limits.body, app).await?)
+    }
+
+    /// Of a caller that may only evaluate.
+    pub(crate) async fn small_json(self, app: &App) -> Result<Json, Problem> {
+        parse(&self.read(app.limits.body.min(SMALL), app).await?)
+    }
+
+    /// The whole body, of at most `most` bytes.
+    pub(crate) async fn read(self, most: usize, app: &App) -> Result<Bytes, Problem> {
+        let Self(headers, body) = self;
+        must_be_json(&headers)?;
+        if let Some(encoding) = headers.get(CONTENT_ENCODING)
+            && encoding != "identity"
+        {
+            return Err(unsupported("the body is compressed".to_owned()).hint("send it without Content-Encoding"));
+        }
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > most as u64) {
+            return Err(Problem::too_large(most));
+        }
+        match tokio::time::timeout(app.limits.body_time, Limited::new(body, most).collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(most)),
+            Ok(Err(error)) => Err(Problem::bad_request(format!("the body ended early: {error}"))),
+            Err(_) => Err(Problem::timeout("the body did not come in time")),
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Json, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not UTF-8 at byte {}", error.valid_up_to())))?;
     Json::parse_strict(text).map_err(|error| {
@@ -38,7 +72,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Json, Problem> {
     })
 }
 
-pub(crate) fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json")) {
@@ -58,25 +92,6 @@ fn unsupported(detail: String) -> Problem {
         "The body is of another type than this path takes",
         detail,
     )
-}
-
-/// The whole body, of at most `most` bytes.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, most: usize, app: &App) -> Result<Bytes, Problem> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING)
-        && encoding != "identity"
-    {
-        return Err(unsupported("the body is compressed".to_owned()).hint("send it without Content-Encoding"));
-    }
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most as u64) {
-        return Err(Problem::too_large(most));
-    }
-    match tokio::time::timeout(app.limits.body_time, Limited::new(body, most).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(most)),
-        Ok(Err(error)) => Err(Problem::bad_request(format!("the body ended early: {error}"))),
-        Err(_) => Err(Problem::timeout("the body did not come in time")),
-    }
 }
 
 /// The fields of an object.

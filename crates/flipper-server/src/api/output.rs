@@ -11,6 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 
+use crate::etag;
 use crate::problem::Problem;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -108,15 +109,14 @@ fn text(json: String) -> Response {
 
 /// JSON with an entity tag; 304 if the client has it.
 pub(crate) fn tagged(headers: &HeaderMap, tag: &str, json: impl FnOnce() -> String) -> Response {
-    let value = quoted(tag);
-    let matches = headers.get_all(IF_NONE_MATCH).iter().any(|given| lists(given, tag));
-    let mut response = match matches {
+    let tag = format!("\"{tag}\"");
+    let mut response = match etag::matches(headers, &tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => text(json()),
     };
     // A cache asks each time, which costs it little.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response.headers_mut().extend(value.map(|value| (ETAG, value)));
+    response.headers_mut().extend(etag::header(tag).map(|tag| (ETAG, tag)));
     response
 }
 
@@ -126,17 +126,8 @@ pub(crate) fn tag_of(json: &str) -> String {
 }
 
 pub(crate) fn with_tag(version: &Version, mut response: Response) -> Response {
-    response.headers_mut().extend(quoted(&tag(version)).map(|value| (ETAG, value)));
+    response.headers_mut().extend(etag::header(format!("\"{}\"", tag(version))).map(|tag| (ETAG, tag)));
     response
-}
-
-fn quoted(tag: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("\"{tag}\"")).ok()
-}
-
-fn lists(given: &HeaderValue, tag: &str) -> bool {
-    let given = given.to_str().unwrap_or_default();
-    given.trim() == "*" || tags(given).any(|listed| listed.trim_start_matches("W/").trim_matches('"') == tag)
 }
 
 fn tags(given: &str) -> impl Iterator<Item = &str> {

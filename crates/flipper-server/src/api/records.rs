@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -29,6 +30,8 @@ const CHUNK: usize = 64 * 1024;
 /// Flags that were read and not yet sent.
 const AHEAD: usize = 256;
 pub(crate) const MOST: usize = 1000;
+/// Puts in one call of the store.
+const AT_ONCE: usize = 100;
 
 /// All flags, as the store has them now: a JSON object in each line.
 ///
@@ -133,10 +136,11 @@ pub(crate) async fn apply(
     State(app): State<Arc<App>>,
     caller: Caller,
     uri: Uri,
-    Input(body): Input,
+    input: Input,
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Read)?;
     Query::of(&uri, &[])?;
+    let body = input.json(&app).await?;
     let operations = body.as_array().ok_or_else(|| Problem::invalid("the body must be an array of operations"))?;
     if operations.len() > MOST {
         return Err(Problem::invalid(format!("the body has {} operations, more than {MOST}", operations.len())));
@@ -148,15 +152,22 @@ pub(crate) async fn apply(
     }
     let mut results: Vec<Json> = Vec::with_capacity(operations.len());
     let mut down: Option<Object> = None;
+    let last_begin = app.limits.last_begin();
     let mut rest = operations.into_iter().peekable();
     while let Some(operation) = rest.next() {
+        if down.is_none() && Instant::now() > last_begin {
+            let error = Error::new(ErrorKind::Unavailable).with_message("the operations before took too long");
+            down = Some(wire::error(&error.with_nothing_written(true)));
+        }
         let answers = match (&down, operation) {
             (Some(error), _) => vec![Err(error.clone())],
             // Puts in a row are one call of the store.
             (None, Operation::Put(record, when)) => {
                 let mut records = vec![*record];
                 let alike = |next: &Operation| matches!(next, Operation::Put(_, other) if *other == when);
-                while let Some(Operation::Put(record, _)) = rest.next_if(alike) {
+                while records.len() < AT_ONCE
+                    && let Some(Operation::Put(record, _)) = rest.next_if(alike)
+                {
                     records.push(*record);
                 }
                 let written = app.features.put_all(&records, when).await.into_iter();

@@ -44,8 +44,10 @@ pub(crate) async fn change(app: &App, name: &str, edit: &Edit, when: &When) -> R
         },
         When::OneOf(_) => {
             let stored = existing(app, name, when).await?;
-            let mut record = named(stored.readable()?, name).into_owned();
+            let before = named(stored.readable()?, name);
+            let mut record = before.clone().into_owned();
             edit.apply(&mut record)?;
+            record.validate_change(&before)?;
             let version = put(app, &record, stored.version, name).await?;
             return Ok(written(record, version, false));
         }

@@ -70,10 +70,15 @@ pub(crate) async fn changes(
         let event = follower.next().await?;
         Some((Ok::<_, std::convert::Infallible>(event), follower))
     });
-    let mut response = Response::new(Body::from_stream(events));
+    Ok(stream_of(Body::from_stream(events)))
+}
+
+/// An answer with server-sent events.
+pub(crate) fn stream_of(events: Body) -> Response {
+    let mut response = Response::new(events);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, EVENTS);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(ACCEL, HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }

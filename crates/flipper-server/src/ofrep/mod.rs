@@ -7,7 +7,6 @@ mod bulk;
 mod context;
 mod cors;
 mod error;
-mod etag;
 mod flags;
 mod json;
 mod options;

@@ -12,7 +12,7 @@ pub(crate) struct Options {
     /// Absolute.
     pub(super) stream_url: Option<String>,
     pub(super) cors_origins: Vec<HeaderValue>,
-    pub(super) max_streams: usize,
+    pub(crate) max_streams: usize,
 }
 
 impl Default for Options {
@@ -84,7 +84,7 @@ impl App {
         self
     }
 
-    /// How many web pages may follow at a time; 20,000 by default. More are refused, and no longer directed to the stream.
+    /// How many web pages may follow at a time; 20,000 by default, and at most a quarter of a server's connections. More are refused, and no longer directed to the stream.
     #[must_use]
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.ofrep.max_streams = streams;

@@ -13,6 +13,8 @@ use crate::access::{Access, Role};
 
 /// Enough for most answers.
 const CAPACITY: usize = 256;
+/// In bytes.
+const LONGEST_NAME: usize = 4096;
 
 pub(super) async fn answer(ofrep: &Ofrep, access: &Access, key: &str, headers: &HeaderMap, body: Body) -> Response {
     match try_answer(ofrep, access, key, headers, body).await {
@@ -33,7 +35,8 @@ async fn try_answer(
     let attributes = context::attributes(&context, &ofrep.app.ofrep.targeting_key);
     let is_stale = ofrep.is_stale(Some(key)).await?;
     let features = &ofrep.app.features;
-    let (name, path) = openfeature::split(key, |name| features.exists(name));
+    // No name is longer: a key of slashes alone would cost a search for each.
+    let (name, path) = openfeature::split(key, |name| name.len() <= LONGEST_NAME && features.exists(name));
     if !access.allows(Role::Evaluate, name) {
         let details = format!("no access to the flag {name:?}: it has none of the name prefixes of the token");
         return Err(error(StatusCode::FORBIDDEN, Some(key), Code::General, &details));

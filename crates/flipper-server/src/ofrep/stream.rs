@@ -10,14 +10,15 @@ use axum::response::Response;
 use bytes::Bytes;
 use flipper::events::Changes;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::error::{Code, error};
 use super::{Ofrep, Options};
+use crate::changes::stream_of;
 
 /// Between two messages. Pages wait for 50 ms of silence before they ask, so more would only delay them.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -25,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const BEAT: Bytes = Bytes::from_static(b":\n\n");
 
-/// What all followers read. One task writes it, as long as the server has followers.
+/// What all followers read. One task writes it, from the first follower on.
 #[derive(Debug)]
 pub(super) struct Streams {
     latest: watch::Sender<Latest>,
@@ -83,13 +84,7 @@ pub(super) fn answer(ofrep: &Arc<Ofrep>) -> Response {
         return refuse("the server has as many streams as it may have");
     }
     let follower = Follower { latest: ofrep.follow(), sent: None };
-    let mut response = Response::new(Body::from_stream(stream::unfold(follower, Follower::next)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx would keep messages back.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+    stream_of(Body::from_stream(stream::unfold(follower, Follower::next)))
 }
 
 struct Follower {

@@ -3,11 +3,12 @@
 mod options;
 mod timed;
 mod tls;
+mod unread;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -23,14 +24,19 @@ use tower::ServiceExt;
 pub use self::options::HttpOptions;
 use self::timed::Timed;
 pub use self::tls::{Accepted, Acceptor, ByteStream};
+use self::unread::Unread;
 use crate::app::App;
 
 /// After a failed `accept`, as when the process has no file left.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Between two warnings of failed ones.
+const SILENCE: Duration = Duration::from_secs(1);
 /// For pending requests, once the listeners are closed.
 const FINISH: Duration = Duration::from_secs(10);
+/// Of TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Of an HTTP/2 connection.
-const MOST_REQUESTS_AT_ONCE: u32 = 256;
+const MOST_REQUESTS_AT_ONCE: u32 = 100;
 
 /// A running HTTP server. It ends when it is dropped; [`shutdown`](Self::shutdown) ends it in an orderly way.
 ///
@@ -58,13 +64,14 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Serves on these listeners, in the current tokio runtime.
+    /// Serves on these listeners, in the current tokio runtime. Streams get at most a share of the connections, whatever their own limits
+    /// are: five eighths for followers of changes, and a quarter for web pages. The rest stays for requests.
     ///
     /// # Errors
     ///
     /// If a listener cannot be used.
     pub async fn start(listeners: Vec<std::net::TcpListener>, app: App, options: HttpOptions) -> io::Result<Self> {
-        let router = app.clone().service();
+        let router = app.clone().sharing(options.max_connections).service();
         Self::serve(listeners, app, router, options)
     }
 
@@ -147,6 +154,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut stopped = shared.stopped.clone();
     // Dropping it ends all connections.
     let mut connections = JoinSet::new();
+    let mut warned: Option<Instant> = None;
     loop {
         while connections.try_join_next().is_some() {}
         let next = async {
@@ -169,7 +177,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                     drop(place);
                 });
             }
-            Some((_, Err(_))) => tokio::time::sleep(PAUSE).await,
+            Some((_, Err(error))) => {
+                if warned.is_none_or(|warned| warned.elapsed() > SILENCE) {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    warned = Some(Instant::now());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
     drop(listener);
@@ -185,7 +199,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     let accepted = match &options.tls {
         None => Accepted::plain(stream),
-        Some(tls) => match tokio::time::timeout(options.header_time, tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(options.header_time.min(HANDSHAKE), tls.accept(stream)).await {
             Ok(Ok(accepted)) => accepted,
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS connection could not be opened"),
             Err(_) => return tracing::debug!(%peer, "a TLS connection was opened too slowly"),
@@ -193,11 +207,11 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     };
     let Accepted { stream, is_http2, extensions } = accepted;
     let io = TokioIo::new(Timed::new(stream, options.write_time));
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let answer = move |mut request: Request<Incoming>| {
         request.extensions_mut().extend(extensions.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
         shared.router.clone().oneshot(request)
-    });
+    };
     let stopped = async {
         // The sender is there as long as the server.
         let _ = shared.stopped.clone().wait_for(|stopped| *stopped).await;
@@ -210,10 +224,17 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
             .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX))
             .keep_alive_interval(options.header_time)
             .keep_alive_timeout(options.write_time);
+        let unread = Unread::default();
+        let watched = unread.clone();
+        let service = service_fn(move |request| {
+            let (answer, unread) = (answer(request), watched.clone());
+            async move { answer.await.map(|response| response.map(|body| unread.watch(body))) }
+        });
         let connection = builder.serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             served = &mut connection => served,
+            () = unread.is_left(options.write_time) => return tracing::debug!(%peer, "a client does not read"),
             () = stopped => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
@@ -222,7 +243,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     } else {
         let mut builder = server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(options.header_time).max_buf_size(options.max_head);
-        let connection = builder.serve_connection(io, service);
+        let connection = builder.serve_connection(io, service_fn(answer));
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             served = &mut connection => served,

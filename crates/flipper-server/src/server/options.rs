@@ -24,9 +24,9 @@ pub struct HttpOptions {
 impl Default for HttpOptions {
     fn default() -> Self {
         Self {
-            max_connections: 12_000,
+            max_connections: 16_384,
             max_head: 32 * 1024,
-            header_time: Duration::from_secs(30),
+            header_time: Duration::from_secs(75),
             write_time: Duration::from_secs(10),
             tls: None,
         }
@@ -34,7 +34,7 @@ impl Default for HttpOptions {
 }
 
 impl HttpOptions {
-    /// Connections at once, over all listeners; 12,000 by default. Further ones wait.
+    /// Connections at once, over all listeners; 16,384 by default. Further ones wait.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
@@ -48,14 +48,15 @@ impl HttpOptions {
         self
     }
 
-    /// How long the head of a request may take, the wait for it included, and a TLS handshake; 30 s by default.
+    /// How long the head of a request may take, the wait for it included; 75 s by default. Proxies keep idle connections for 60 s: if the
+    /// server closed them first, some requests would fail. A TLS handshake may take at most 10 s of it.
     #[must_use]
     pub fn header_time(mut self, time: Duration) -> Self {
         self.header_time = time;
         self
     }
 
-    /// How long a client may not read what it is sent; 10 s by default.
+    /// How long a client may not read what it is sent, or one of the answers over HTTP/2; 10 s by default.
     #[must_use]
     pub fn write_time(mut self, time: Duration) -> Self {
         self.write_time = time;

@@ -16,7 +16,7 @@ pub struct Accepted {
     pub stream: Box<dyn ByteStream>,
     /// The client speaks HTTP/2 (ALPN `h2`).
     pub is_http2: bool,
-    /// For each request of the connection, such as who the client's certificate names.
+    /// For each request of the connection, such as what the handshake showed of the client.
     pub extensions: Extensions,
 }
 

@@ -29,7 +29,7 @@ impl Guard {
         }
         if args.listen_everywhere || tls.is_some() {
             // The certificate has the names that count.
-            access = access.any_host();
+            access = access.open_to_everyone();
         }
         if let Some(requests) = args.requests_per_second {
             access = access.requests_per_second(requests);

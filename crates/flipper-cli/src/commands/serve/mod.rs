@@ -47,10 +47,9 @@ async fn serve(args: &Serve, choice: &Choice) -> Done {
     let guard = Arc::new(Guard::read(args)?);
     let (mut interrupt, hangup) = (Interrupt::begin()?, Hangup::begin()?);
     let notify = Notify::new();
-    #[cfg(unix)]
-    allow_connections();
+    let files = allow_connections();
     let opened = store::open(location, args)?;
-    let servers = Servers::start(args, sockets, &opened, &guard).await?;
+    let servers = Servers::start(args, sockets, &opened, &guard, files).await?;
     let store = opened.store;
     guard.follow();
     servers.log(&location.shown);
@@ -84,14 +83,21 @@ fn address_of(args: &Serve, port: Port, are_passed: bool) -> Option<String> {
     }
 }
 
-/// Raises the limit of open files, of which each connection takes one. The usual default is 1,024.
+/// Raises the limit of open files, of which each connection takes one, and returns it. The usual default is 1,024.
 #[cfg(unix)]
-fn allow_connections() {
+fn allow_connections() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the limit of open files, and so of connections, could not be raised");
     }
+    let files = getrlimit(Resource::Nofile).current;
+    files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn allow_connections() -> usize {
+    usize::MAX
 }
 
 /// Returns only if the flags can never become live. The library logs outages.

@@ -15,6 +15,11 @@ use super::systemd::Sockets;
 use crate::args::Serve;
 use crate::failure::{Done, Failure, message_of};
 
+/// Of HTTP. 10,000 followers leave some for requests.
+const CONNECTIONS: usize = 16_384;
+/// Probes, and what collects metrics.
+const ADMIN_CONNECTIONS: usize = 256;
+
 /// What listens.
 pub(super) struct Servers {
     http: Option<HttpServer>,
@@ -23,15 +28,29 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) async fn start(args: &Serve, mut sockets: Sockets, opened: &Opened, guard: &Arc<Guard>) -> Done<Self> {
+    /// `files`: how many this process may open.
+    pub(super) async fn start(
+        args: &Serve,
+        mut sockets: Sockets,
+        opened: &Opened,
+        guard: &Arc<Guard>,
+        files: usize,
+    ) -> Done<Self> {
         let store = &opened.store;
-        let app = guard::pages(App::new(store.clone()), args)?;
+        let mut app = guard::pages(App::new(store.clone()), args)?;
+        if let Some(attribute) = &args.targeting_key {
+            app = app.targeting_key_as(attribute);
+        }
         // All before the first answers: a command that cannot start all starts nothing.
         let mut listeners = |port: Port| {
             let text = super::address_of(args, port, sockets.are_passed);
             address::listen(text.as_deref(), sockets.of(port), port, args)
         };
         let [http, admin, thrift] = [listeners(Port::Http)?, listeners(Port::Admin)?, listeners(Port::Thrift)?];
+        if http.is_empty() && thrift.is_empty() {
+            let failure = Failure::usage("nothing serves flags: systemd passed sockets for --admin alone");
+            return Err(failure.hint("add --http or --thrift, or a socket with FileDescriptorName=http or thrift"));
+        }
         let served = Arc::new(Served::new(store.clone()));
         let thrift = match one(thrift)? {
             None => None,
@@ -42,14 +61,15 @@ impl Servers {
             }
         };
         let metrics = metrics::of(served, opened.replicated.clone(), thrift.clone(), guard.clone());
-        let app =
-            app.access(guard.access.clone()).require_if_match(args.require_if_match).metrics_of(Arc::new(metrics));
-        let options = http_options(args, guard);
+        let app = app.access(guard.access.clone()).access_log(args.access_log);
+        let app = app.require_if_match(args.require_if_match).metrics_of(Arc::new(metrics));
+        let options = http_options(args, guard, files);
         let failed = |error: std::io::Error| Failure::store(format!("HTTP cannot be served: {error}"));
         let admin = match admin.is_empty() {
             true => None,
             false => {
-                Some(HttpServer::start_operations(admin, app.clone(), HttpOptions::default()).await.map_err(failed)?)
+                let options = HttpOptions::default().max_connections(ADMIN_CONNECTIONS);
+                Some(HttpServer::start_operations(admin, app.clone(), options).await.map_err(failed)?)
             }
         };
         let http = match http.is_empty() {
@@ -110,11 +130,13 @@ fn thrift_options(args: &Serve, guard: &Guard) -> ServerOptions {
     options
 }
 
-fn http_options(args: &Serve, guard: &Guard) -> HttpOptions {
-    let mut options = HttpOptions::default();
-    if let Some(connections) = args.max_connections.map(NonZeroUsize::get) {
-        options = options.max_connections(connections);
+fn http_options(args: &Serve, guard: &Guard, files: usize) -> HttpOptions {
+    // Half of the files are for other things than these connections.
+    let connections = args.max_connections.map_or(CONNECTIONS.min(files / 2), NonZeroUsize::get);
+    if connections > files {
+        tracing::warn!(connections, files, "the system's limit of open files is below --max-connections");
     }
+    let mut options = HttpOptions::default().max_connections(connections);
     if let Some(tls) = guard.tls.clone() {
         options = options.tls(tls);
     }

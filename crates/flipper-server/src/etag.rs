@@ -1,3 +1,5 @@
+//! Entity tags.
+
 use std::fmt::Write;
 use std::hash::{BuildHasher, Hasher};
 
@@ -6,7 +8,7 @@ use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderValue};
 
 /// A strong validator of these bytes: length and hash, the same for every server of the same version.
-pub(super) fn of(body: &[u8]) -> String {
+pub(crate) fn of(body: &[u8]) -> String {
     let mut hasher = FixedState::with_seed(0).build_hasher();
     hasher.write(body);
     let mut tag = String::with_capacity(40);
@@ -16,13 +18,13 @@ pub(super) fn of(body: &[u8]) -> String {
 }
 
 /// Whether `If-None-Match` has this tag, strong or weak, or is `*`.
-pub(super) fn matches(headers: &HeaderMap, tag: &str) -> bool {
+pub(crate) fn matches(headers: &HeaderMap, tag: &str) -> bool {
     // None of our tags has a comma.
     let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
     tags.map(str::trim).any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
 }
 
-pub(super) fn header(tag: String) -> Option<HeaderValue> {
+pub(crate) fn header(tag: String) -> Option<HeaderValue> {
     HeaderValue::try_from(tag).ok()
 }
 
