@@ -72,7 +72,8 @@ fn connections_have_a_limit() {
 /// Streams last: each keeps its connection, and all together leave some for requests.
 #[test]
 fn streams_leave_room() {
-    let server = Running::start(App::new(Arc::new(MemoryFeatureFlagStore::new())), HttpOptions::default().max_connections(16));
+    let server =
+        Running::start(App::new(Arc::new(MemoryFeatureFlagStore::new())), HttpOptions::default().max_connections(16));
     let open = |path: &str| {
         let mut stream = connect(server.address);
         stream.write_all(support::request(&format!("GET {path}"), "").as_bytes()).unwrap();

@@ -27,7 +27,7 @@ pub use child::{Child, Role, child_role, run_together};
 pub use corpus::corpus;
 pub use disk::SmallDisk;
 #[cfg(target_os = "linux")]
-pub use limits::{can_open, resident_memory};
+pub use limits::{can_open, open_files, processor_time, resident_memory};
 pub use nginx::Nginx;
 pub use port::free_port;
 pub use relay::{Harm, Relay};

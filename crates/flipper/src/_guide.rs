@@ -7,7 +7,9 @@ macro_rules! page {
         #[doc = "[benchmarks-redis]: crate::_guide::benchmarks_redis"]
         #[doc = "[cli]: crate::_guide::cli"]
         #[doc = "[evaluation]: crate::_guide::evaluation"]
+        #[doc = "[http-api]: crate::_guide::http_api"]
         #[doc = "[in-application]: crate::_guide::in_application"]
+        #[doc = "[ofrep]: crate::_guide::ofrep"]
         #[doc = "[serve]: crate::_guide::serve"]
         #[doc = "[stores]: crate::_guide::stores"]
         #[doc = "[thrift]: crate::_guide::thrift"]
@@ -24,6 +26,7 @@ page!(using_flags: "using-flags.md" if any(not(doctest), feature = "macros"));
 
 // Other crates test their examples.
 page!(cli: "cli.md" if not(doctest));
+page!(http_api: "http-api.md" if not(doctest));
 page!(in_application: "in-application.md" if not(doctest));
 page!(ofrep: "ofrep.md" if not(doctest));
 page!(serve: "serve.md" if not(doctest));
