@@ -116,6 +116,7 @@ fn an_expiring_token_ends_its_stream() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
+    token(home.path(), &["other", "--role", "read"]);
     let (_server, url) = serve(home.path(), &["--tokens", "tokens.json"]);
     let brief = token(home.path(), &["brief", "--role", "read", "--expires", "10s"]);
     let bearer = format!("authorization: Bearer {brief}");
