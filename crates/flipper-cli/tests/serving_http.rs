@@ -116,6 +116,7 @@ fn an_expiring_token_ends_its_stream() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
+    token(home.path(), &["other", "--role", "read"]);
     let (_server, url) = serve(home.path(), &["--tokens", "tokens.json"]);
     let brief = token(home.path(), &["brief", "--role", "read", "--expires", "10s"]);
     let bearer = format!("authorization: Bearer {brief}");
@@ -147,6 +148,22 @@ fn requests_are_logged() {
     assert_eq!(curl(home, &["--header", &reader, &flags]).0, 403);
     let line = server.line("status=403");
     assert!(line.contains(" (ci) ") && line.contains("caller=token t") && line.contains("forbidden"), "{line}");
+}
+
+/// The examples of docs/http-api.md, one after the other.
+#[test]
+fn the_page_of_the_api() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let (_server, url) = serve(home.path(), &[]);
+    let page = include_str!("../../../docs/http-api.md");
+    let examples: String = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let script = format!("set -euo pipefail\n{examples}").replace("http://127.0.0.1:8080", &url);
+    let out = succeed(support::clean("bash", home.path()).args(["-c", &script]));
+    assert!(out.contains(r#""rule": "conditions_met""#) && out.contains("event: hello"), "{out}");
+    assert!(out.contains(r#""status": 201"#) && out.contains(r#""status": 204"#), "{out}");
 }
 
 #[test]

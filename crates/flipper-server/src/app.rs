@@ -10,10 +10,11 @@ use crate::access::{self, AccessControl};
 use crate::changes::Changes;
 use crate::counts::Counts;
 use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::{api, ofrep, operations, request};
 
-pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+pub(crate) type MoreMetrics = Arc<dyn Fn(&mut Metrics) + Send + Sync>;
 
 /// The routes of a server over one store.
 #[derive(Clone)]
@@ -24,7 +25,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) require_if_match: bool,
     pub(crate) access_log: bool,
-    pub(crate) more_metrics: Option<Metrics>,
+    pub(crate) more_metrics: Option<MoreMetrics>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) ofrep: ofrep::Options,
@@ -86,9 +87,9 @@ impl App {
         self
     }
 
-    /// Adds lines to `/metrics`, in the text format of Prometheus.
+    /// Adds values to `/metrics`.
     #[must_use]
-    pub fn metrics_of(mut self, more: Arc<dyn Fn() -> String + Send + Sync>) -> Self {
+    pub fn metrics_of(mut self, more: Arc<dyn Fn(&mut Metrics) + Send + Sync>) -> Self {
         self.more_metrics = Some(more);
         self
     }

@@ -18,8 +18,8 @@ impl Counts {
         }
     }
 
-    pub(crate) fn requests(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.requests.iter().enumerate().map(|(index, counter)| (index + 1, counter.load(Ordering::Relaxed)))
+    pub(crate) fn requests(&self) -> impl Iterator<Item = u64> {
+        self.requests.iter().map(|counter| counter.load(Ordering::Relaxed))
     }
 
     /// Until the guard is dropped.

@@ -7,6 +7,7 @@ mod changes;
 mod counts;
 mod etag;
 mod limits;
+mod metrics;
 mod ofrep;
 mod operations;
 mod problem;
@@ -19,5 +20,6 @@ pub use self::access::{
 };
 pub use self::app::App;
 pub use self::limits::Limits;
+pub use self::metrics::Metrics;
 pub use self::server::{Accepted, Acceptor, ByteStream, HttpOptions, HttpServer};
 pub use self::tls::{Tls, TlsError, TlsFiles};

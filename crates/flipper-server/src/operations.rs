@@ -1,6 +1,5 @@
 //! `/healthz`, `/readyz`, `/metrics`: for those who operate the server.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode, Uri};
 
 use crate::app::App;
+use crate::metrics::Metrics;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
@@ -99,7 +99,6 @@ fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-/// In the text format of Prometheus.
 fn measured(app: &App) -> String {
     let flags = app.store.table().list();
     let enabled = flags.iter().filter(|flag| flag.record.as_ref().is_ok_and(|record| record.is_enabled())).count();
@@ -108,55 +107,31 @@ fn measured(app: &App) -> String {
     let synced =
         status.last_sync.and_then(|sync| sync.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |sync| sync.as_secs_f64());
 
-    let mut text = String::new();
-    let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, f64)]| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in values {
-            let _ = writeln!(text, "{name}{labels} {value}");
-        }
-    };
-    let one = |value: f64| [(String::new(), value)];
-    let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
-    metric("flipper_build_info", "gauge", "The version that runs.", &[(version, 1.0)]);
-    metric("flipper_flags", "gauge", "Flags in memory.", &one(flags.len() as f64));
-    metric("flipper_flags_enabled", "gauge", "Flags in memory that are on.", &one(enabled as f64));
-    metric("flipper_flags_corrupt", "gauge", "Flags whose stored value cannot be read.", &one(corrupt as f64));
-    metric(
-        "flipper_store_live",
-        "gauge",
-        "1 while flags are live, 0 while they are stale.",
-        &one(f64::from(u8::from(status.is_live()))),
-    );
-    metric(
-        "flipper_store_last_sync_timestamp_seconds",
-        "gauge",
-        "When the store last confirmed the flags; 0 before the first time.",
-        &one(synced),
-    );
-    metric(
-        "flipper_store_stale_seconds",
-        "gauge",
-        "For how long the store has not confirmed the flags; 0 while they are current.",
-        &one(stale_for(&status).as_secs_f64()),
-    );
+    let mut metrics = Metrics::default();
+    let version = [([("version", env!("CARGO_PKG_VERSION"))], 1.0)];
+    metrics.gauges("flipper_build_info", "The version that runs.", version);
+    metrics.gauge("flipper_flags", "Flags in memory.", flags.len() as f64);
+    metrics.gauge("flipper_flags_enabled", "Flags in memory that are on.", enabled as f64);
+    metrics.gauge("flipper_flags_corrupt", "Flags whose stored value cannot be read.", corrupt as f64);
+    let live = f64::from(u8::from(status.is_live()));
+    metrics.gauge("flipper_store_live", "1 while flags are live, 0 while they are stale.", live);
+    let help = "When the store last confirmed the flags; 0 before the first time.";
+    metrics.gauge("flipper_store_last_sync_timestamp_seconds", help, synced);
+    let help = "For how long the store has not confirmed the flags; 0 while they are current.";
+    metrics.gauge("flipper_store_stale_seconds", help, stale_for(&status).as_secs_f64());
     let identity = status.identity.unwrap_or_else(|| app.store.identity());
-    let (place, epoch) = (label(identity.place()), label(identity.epoch().unwrap_or_default()));
-    let store = format!("{{store=\"{place}\",epoch=\"{epoch}\"}}");
-    metric("flipper_store_info", "gauge", "The store of the flags, and which start of its server.", &[(store, 1.0)]);
-    let requests: Vec<_> =
-        app.counts.requests().map(|(class, count)| (format!("{{status=\"{class}xx\"}}"), count as f64)).collect();
-    metric("flipper_http_requests_total", "counter", "HTTP requests by the class of their status.", &requests);
-    metric("flipper_http_connections", "gauge", "Open HTTP connections.", &one(app.counts.connections() as f64));
-    let followers = app.changes.followers() as f64;
-    metric("flipper_http_followers", "gauge", "Open streams of changes.", &one(followers));
+    let store = [("store", identity.place()), ("epoch", identity.epoch().unwrap_or_default())];
+    let help = "The store of the flags, and which start of its server.";
+    metrics.gauges("flipper_store_info", help, [(store, 1.0)]);
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| [("status", class)]);
+    let requests = classes.into_iter().zip(app.counts.requests().map(|count| count as f64));
+    metrics.counters("flipper_http_requests_total", "HTTP requests by the class of their status.", requests);
+    metrics.gauge("flipper_http_connections", "Open HTTP connections.", app.counts.connections() as f64);
+    metrics.gauge("flipper_http_followers", "Open streams of changes.", app.changes.followers() as f64);
     if let Some(more) = &app.more_metrics {
-        text.push_str(&more());
+        more(&mut metrics);
     }
-    text
-}
-
-fn label(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    metrics.into_text()
 }
 
 #[cfg(test)]

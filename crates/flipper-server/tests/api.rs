@@ -10,7 +10,7 @@ use std::time::Duration;
 use flipper::events::{Pre, WriteEvent};
 use flipper::store::Precondition;
 use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
-use flipper_server::{App, HttpOptions, Limits};
+use flipper_server::{App, HttpOptions, Limits, Metrics};
 use flipper_testkit::block_on;
 use support::Running;
 
@@ -420,8 +420,8 @@ fn exact_records() {
 #[test]
 fn limits_are_the_operators() {
     let limits = Limits::default().body(100);
-    let app =
-        App::new(Arc::new(MemoryFeatureFlagStore::new())).limits(limits).metrics_of(Arc::new(|| "more 1\n".into()));
+    let more = |metrics: &mut Metrics| metrics.gauge("more", "Of the program.", 1.0);
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).limits(limits).metrics_of(Arc::new(more));
     let server = Running::start(app, HttpOptions::default());
     server.expect(413, "POST /api/v1/flags", &format!(r#"{{"name": "{}"}}"#, "x".repeat(100)));
     // Without its length.
@@ -431,7 +431,7 @@ fn limits_are_the_operators() {
     assert_eq!(refused.status, 413);
     let metrics = server.expect(200, "GET /metrics", "");
     assert!(metrics.body.contains("flipper_http_requests_total{status=\"4xx\"} 2\n"), "{}", metrics.body);
-    assert!(metrics.body.ends_with("more 1\n"));
+    assert!(metrics.body.ends_with("\nmore 1\n"));
     assert_eq!(server.expect(200, "GET /healthz", "").body, "it runs\n");
     assert_eq!(server.expect(200, "GET /readyz?max_stale=1s", "").body, "flags are current\n");
 }

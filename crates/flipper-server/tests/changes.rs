@@ -179,7 +179,15 @@ fn a_mirror_of_a_relay_follows_through_restarts() {
     let refused = second.expect(503, "PATCH /api/v1/flags/A", r#"{"enabled": true}"#);
     assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("unavailable", Some("1")));
     assert!(second.expect(200, "GET /readyz", "").body.contains("stale since"));
-    second.expect(200, "POST /api/v1/evaluate/A", "{}");
+    let evaluation = second.expect(200, "POST /api/v1/evaluate/A", "{}").json();
+    // A cache that kept it would call the flag stale for as long as it stays in this version.
+    let tag = second.send("GET /api/v1/flags/A", "").header("etag").unwrap().to_owned();
+    let flag = second.expect(200, &format!("GET /api/v1/flags/A\nIf-None-Match: {tag}"), "");
+    assert_eq!(flag.header("cache-control"), Some("no-store"));
+    for json in [flag.json(), evaluation] {
+        assert!(json["stale"]["since"].as_i64().is_some_and(|since| since > 1_700_000_000), "{json}");
+        assert!(json["stale"]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{json}");
+    }
 
     let mut flag = FlagRecord::new("A", 7);
     flag.set_enabled(true);

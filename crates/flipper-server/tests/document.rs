@@ -46,7 +46,7 @@ fn flags_have_the_fields_of_the_document() {
     };
     let flag = server.expect(201, "POST /api/v1/flags", r#"{"name": "A"}"#).json();
     let mut known = sorted(flag.as_object().unwrap());
-    known.push("unreadable".to_owned());
+    known.extend(["stale", "unreadable"].map(str::to_owned));
     known.sort_unstable();
     assert_eq!(fields("Flag"), known);
     // What a change takes is what the message about an unknown field lists.

@@ -19,7 +19,8 @@ use tokio::net::TcpStream;
 fn quick() -> Running {
     let limits = Limits::default().body_time(Duration::from_millis(200));
     let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).limits(limits);
-    Running::start(app, HttpOptions::default().header_time(Duration::from_millis(300)).max_head(8 * 1024))
+    let options = HttpOptions::default().header_time(Duration::from_millis(300)).max_head(8 * 1024);
+    Running::start(app, options.idle_time(Duration::from_secs(1)))
 }
 
 /// Everything until the server closes the connection.
@@ -44,6 +45,42 @@ fn slow_clients_are_closed() {
     let answer = Answer::parse(&rest(stream));
     assert_eq!((answer.status, answer.code().as_str()), (408, "timeout"));
     wait_until("all are closed", || server.connections() == 0);
+}
+
+/// A proxy may use a connection again after a minute. Elapsed time is under test here.
+#[test]
+fn an_idle_connection_is_kept_and_a_slow_head_is_not() {
+    let limits = Limits::default().body_time(Duration::from_secs(100));
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).limits(limits);
+    let options = HttpOptions::default().header_time(Duration::from_millis(300)).idle_time(Duration::from_secs(3600));
+    let server = Running::start(app, options);
+    let mut stream = connect(server.address);
+    let pause = || std::thread::sleep(Duration::from_millis(900));
+    pause();
+    for (head, body) in [("GET /healthz", ""), ("POST /api/v1/flags", r#"{"name": "A"}"#), ("GET /api/v1/flags/A", "")] {
+        let request = support::request(head, body).replace("Connection: close\r\n", "");
+        let (head, body) = request.split_at(request.find("\r\n\r\n").unwrap() + 4);
+        stream.write_all(head.as_bytes()).unwrap();
+        if !body.is_empty() {
+            // The time for a body is another one.
+            pause();
+            stream.write_all(body.as_bytes()).unwrap();
+        }
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while !answer.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        let answer = Answer::parse(&answer);
+        assert_eq!(answer.status / 100, 2, "{head}");
+        let length = answer.header("content-length").unwrap().parse().unwrap();
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        pause();
+    }
+    stream.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+    // Its end or a reset, and no timeout here.
+    let ended = stream.read_to_end(&mut Vec::new());
+    assert!(!ended.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
 }
 
 #[test]

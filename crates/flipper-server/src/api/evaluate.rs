@@ -68,6 +68,7 @@ pub(crate) async fn evaluate(
         ("reason", evaluation.reason.to_string().into()),
         ("bucket", bucket.unwrap_or_default()),
         ("not_given", evaluation.not_given.into()),
+        ("stale", output::stale(&app.store.status()).map_or(Json::Null, Json::from)),
     ]
     .into_iter()
     .collect();

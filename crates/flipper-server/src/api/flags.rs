@@ -93,7 +93,7 @@ pub(crate) async fn list(
     tag = "flags",
     params(schema::NamePath),
     responses(
-        (status = 200, description = "The flag; its version is the `ETag`", body = schema::Flag),
+        (status = 200, description = "The flag; its version is the `ETag`. While it is stale it is never 304", body = schema::Flag),
         (status = 304, description = "As in the `If-None-Match` of the request"),
         (status = 400, response = schema::BadRequest),
         (status = 403, response = schema::Forbidden),
@@ -113,8 +113,14 @@ pub(crate) async fn get(
     Query::of(&uri, &[])?;
     app.must_have_flags()?;
     let stored = app.store.table().get(&name).ok_or_else(|| Error::new(ErrorKind::FlagNotFound).with_flag(&name))?;
-    let response =
-        output::tagged(&headers, &output::tag(&stored.version), || Json::from(output::flag(&stored)).to_string());
+    let mut flag = output::flag(&stored);
+    let response = match output::stale(&app.store.status()) {
+        None => output::tagged(&headers, &output::tag(&stored.version), || Json::from(flag).to_string()),
+        Some(stale) => {
+            flag.insert("stale", stale);
+            output::passing(&stored.version, flag)
+        }
+    };
     Ok(output::from_memory(&app, response))
 }
 

@@ -79,6 +79,15 @@ pub(crate) fn status(status: &Status) -> Object {
     object
 }
 
+/// Since when and why the flags are, if they are.
+pub(crate) fn stale(status: &Status) -> Option<Object> {
+    let Health::Stale { since, reason } = &status.health else { return None };
+    let mut object = Object::new();
+    object.insert("since", since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
+    object.insert("reason", &**reason);
+    Some(object)
+}
+
 /// A JSON answer from memory, with the header that says since when it is stale.
 pub(crate) fn from_memory(app: &crate::app::App, response: Response) -> Response {
     with_staleness(&app.store.status(), response)
@@ -117,6 +126,13 @@ pub(crate) fn tagged(headers: &HeaderMap, tag: &str, json: impl FnOnce() -> Stri
     // A cache asks each time, which costs it little.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response.headers_mut().extend(etag::header(tag).map(|tag| (ETAG, tag)));
+    response
+}
+
+/// For no cache: the version does not change when the flag is no longer stale.
+pub(crate) fn passing(version: &Version, object: Object) -> Response {
+    let mut response = with_tag(version, json(StatusCode::OK, object));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -50,6 +50,17 @@ pub(crate) struct Flag {
     /// Unix time in seconds.
     #[schema(required = false)]
     created_date: Option<i64>,
+    /// While the store cannot be followed: then this is the last known state.
+    #[schema(required = false, nullable = false)]
+    stale: Option<Stale>,
+}
+
+/// Since when, and why.
+#[derive(ToSchema)]
+pub(crate) struct Stale {
+    /// Unix time in seconds.
+    since: u64,
+    reason: String,
 }
 
 /// The checks of a condition, by variable.
@@ -179,6 +190,8 @@ pub(crate) struct Evaluation {
     bucket: Option<Bucket>,
     /// Attributes that conditions, or the bucketer that decided, use and the context lacks.
     not_given: Vec<String>,
+    /// Not null while the store cannot be followed: then the flag's last known state has answered.
+    stale: Option<Stale>,
 }
 
 /// The caller's place in a bucketer that hashes.

@@ -8,6 +8,7 @@ mod unread;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -33,8 +34,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const SILENCE: Duration = Duration::from_secs(1);
 /// For pending requests, once the listeners are closed.
 const FINISH: Duration = Duration::from_secs(10);
-/// Of TLS.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Of an HTTP/2 connection.
 const MOST_REQUESTS_AT_ONCE: u32 = 100;
 
@@ -199,14 +198,16 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     let accepted = match &options.tls {
         None => Accepted::plain(stream),
-        Some(tls) => match tokio::time::timeout(options.header_time.min(HANDSHAKE), tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(options.header_time, tls.accept(stream)).await {
             Ok(Ok(accepted)) => accepted,
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS connection could not be opened"),
             Err(_) => return tracing::debug!(%peer, "a TLS connection was opened too slowly"),
         },
     };
     let Accepted { stream, is_http2, extensions } = accepted;
-    let io = TokioIo::new(Timed::new(stream, options.write_time));
+    let is_answering = Arc::new(AtomicBool::new(false));
+    let head = (!is_http2).then(|| (options.header_time, is_answering.clone()));
+    let io = TokioIo::new(Timed::new(stream, options.write_time, head));
     let answer = move |mut request: Request<Incoming>| {
         request.extensions_mut().extend(extensions.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -242,8 +243,13 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         }
     } else {
         let mut builder = server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(options.header_time).max_buf_size(options.max_head);
-        let connection = builder.serve_connection(io, service_fn(answer));
+        builder.timer(TokioTimer::new()).header_read_timeout(options.idle_time).max_buf_size(options.max_head);
+        let service = service_fn(move |request| {
+            is_answering.store(true, Ordering::Release);
+            let (answer, is_answering) = (answer(request), is_answering.clone());
+            async move { answer.await.inspect(|_| is_answering.store(false, Ordering::Release)) }
+        });
+        let connection = builder.serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             served = &mut connection => served,

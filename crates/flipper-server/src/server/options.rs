@@ -17,6 +17,7 @@ pub struct HttpOptions {
     pub(super) max_connections: usize,
     pub(super) max_head: usize,
     pub(super) header_time: Duration,
+    pub(super) idle_time: Duration,
     pub(super) write_time: Duration,
     pub(super) tls: Option<Arc<dyn Acceptor>>,
 }
@@ -26,7 +27,8 @@ impl Default for HttpOptions {
         Self {
             max_connections: 16_384,
             max_head: 32 * 1024,
-            header_time: Duration::from_secs(75),
+            header_time: Duration::from_secs(30),
+            idle_time: Duration::from_secs(75),
             write_time: Duration::from_secs(10),
             tls: None,
         }
@@ -48,11 +50,18 @@ impl HttpOptions {
         self
     }
 
-    /// How long the head of a request may take, the wait for it included; 75 s by default. Proxies keep idle connections for 60 s: if the
-    /// server closed them first, some requests would fail. A TLS handshake may take at most 10 s of it.
+    /// How long the head of a request may take from its first byte on, and a TLS handshake; 30 s by default.
     #[must_use]
     pub fn header_time(mut self, time: Duration) -> Self {
         self.header_time = time;
+        self
+    }
+
+    /// How long a connection without a request is kept; 75 s by default. Proxies keep theirs for 60 s: if the server closed them first, some
+    /// requests would fail.
+    #[must_use]
+    pub fn idle_time(mut self, time: Duration) -> Self {
+        self.idle_time = time;
         self
     }
 
@@ -77,6 +86,7 @@ impl fmt::Debug for HttpOptions {
             .field("max_connections", &self.max_connections)
             .field("max_head", &self.max_head)
             .field("header_time", &self.header_time)
+            .field("idle_time", &self.idle_time)
             .field("write_time", &self.write_time)
             .field("tls", &self.tls.is_some())
             .finish()

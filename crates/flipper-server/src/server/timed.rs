@@ -1,22 +1,46 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Fails a write that waits for longer than the limit, since the client does not read.
+/// Fails a write that waits for longer than the limit, since the client does not read; and reads, if a request's head is not complete in time
+/// from its first byte on.
 pub(super) struct Timed<S> {
     stream: S,
     limit: Duration,
     /// Only while a write waits: most connections have none, and thousands are open.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// The time for a head, and whether one is complete and not yet answered: then bytes are of a body.
+    head: Option<(Duration, Arc<AtomicBool>)>,
+    /// Only while a head is incomplete.
+    reading: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Timed<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None }
+    pub(super) fn new(stream: S, limit: Duration, head: Option<(Duration, Arc<AtomicBool>)>) -> Self {
+        Self { stream, limit, waiting: None, head, reading: None }
+    }
+
+    fn head_within(&mut self, context: &mut Context<'_>, has_more: bool) -> io::Result<()> {
+        match &self.head {
+            Some((limit, is_answering)) if !is_answering.load(Ordering::Acquire) => {
+                if has_more && self.reading.is_none() {
+                    self.reading = Some(Box::pin(tokio::time::sleep(*limit)));
+                }
+            }
+            _ => self.reading = None,
+        }
+        match self.reading.as_mut().map(|reading| reading.as_mut().poll(context)) {
+            Some(Poll::Ready(())) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the head of a request came too slowly"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn within<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -37,12 +61,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.head_within(context, buffer.filled().len() > before)?;
+        read
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // The answer to the head.
+        self.reading = None;
         let done = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.within(context, done)
     }
@@ -52,6 +81,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.reading = None;
         let done = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.within(context, done)
     }
