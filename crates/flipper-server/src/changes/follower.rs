@@ -43,7 +43,7 @@ enum Flags {
     /// None have to be sent.
     Sent,
     Wanted((u64, u64)),
-    /// From this page on.
+    /// From this page on. Those of all flags are kept until the next event: followers that come together, as after a restart, share them.
     Rest(Arc<Pages>, usize),
 }
 
@@ -125,9 +125,10 @@ impl Follower {
         self.cursor.clone_from(&event.cursor);
         let is_over = std::mem::replace(&mut self.was_lost, event.lost) && !event.lost;
         // Also after a doubt, which ends only with all flags.
-        if self.with_flags && (event.reset || is_over) {
-            self.flags = Flags::Wanted(event.place);
-        }
+        self.flags = match self.with_flags && (event.reset || is_over) {
+            true => Flags::Wanted(event.place),
+            false => Flags::Sent,
+        };
         event.bytes.clone()
     }
 
@@ -153,7 +154,7 @@ impl Follower {
         let Flags::Rest(pages, at) = &mut self.flags else { return None };
         let page = pages.get(*at).cloned();
         *at += 1;
-        if *at >= pages.len() {
+        if *at >= pages.len() && !self.sees_all {
             self.flags = Flags::Sent;
         }
         page
