@@ -196,6 +196,22 @@ fn large_answers_arrive_whole_over_http2() {
 
 /// Two readers of such bytes could disagree on where a request ends. The second request would destroy a flag.
 #[test]
+#[cfg(target_os = "linux")]
+fn many_wait_to_be_accepted() {
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    if allowed.trim().parse::<usize>().unwrap() < 400 {
+        return flipper_testkit::skip("many_wait_to_be_accepted", &format!("net.core.somaxconn is {allowed}"));
+    }
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new()));
+    let server = Running::start(app, HttpOptions::default().max_connections(1));
+    let _first = connect(server.address);
+    wait_until("it has the place", || server.connections() == 1);
+    let connected = |_| std::net::TcpStream::connect_timeout(&server.address, flipper_testkit::PATIENCE).unwrap();
+    let waiting: Vec<_> = (0..300).map(connected).collect();
+    assert_eq!((waiting.len(), server.connections()), (300, 1));
+}
+
+#[test]
 fn ambiguous_lengths_are_refused() {
     let store = MemoryFeatureFlagStore::new();
     block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any)).unwrap();

@@ -60,13 +60,16 @@ impl<'a> Followers<'a> {
     /// Milliseconds from `since` until each had this flip. Panics if some followers do not get it.
     pub(crate) fn arrivals(&mut self, flip: usize, since: Instant) -> Vec<f64> {
         let mut times = Vec::with_capacity(self.count);
-        let received = self.runtime.block_on(timeout(PATIENCE, async {
-            while times.len() < self.count {
-                let (number, at) = self.arrivals.recv().await.unwrap();
-                assert_eq!(number, flip, "the number of a flip");
-                times.push((at - since).as_secs_f64() * 1000.0);
-            }
-        }));
+        let received = self.runtime.block_on(async {
+            let all = async {
+                while times.len() < self.count {
+                    let (number, at) = self.arrivals.recv().await.unwrap();
+                    assert_eq!(number, flip, "the number of a flip");
+                    times.push((at - since).as_secs_f64() * 1000.0);
+                }
+            };
+            timeout(PATIENCE, all).await
+        });
         assert!(
             received.is_ok(),
             "flip {flip}: {} of {} followers have it after {PATIENCE:?}",

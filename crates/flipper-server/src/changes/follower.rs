@@ -43,7 +43,7 @@ enum Flags {
     /// None have to be sent.
     Sent,
     Wanted((u64, u64)),
-    /// From this page on.
+    /// From this page on. Those of all flags are kept until the next event: followers that come together, as after a restart, share them.
     Rest(Arc<Pages>, usize),
 }
 
@@ -125,9 +125,10 @@ impl Follower {
         self.cursor.clone_from(&event.cursor);
         let is_over = std::mem::replace(&mut self.was_lost, event.lost) && !event.lost;
         // Also after a doubt, which ends only with all flags.
-        if self.with_flags && (event.reset || is_over) {
-            self.flags = Flags::Wanted(event.place);
-        }
+        self.flags = match self.with_flags && (event.reset || is_over) {
+            true => Flags::Wanted(event.place),
+            false => Flags::Sent,
+        };
         event.bytes.clone()
     }
 
@@ -153,9 +154,45 @@ impl Follower {
         let Flags::Rest(pages, at) = &mut self.flags else { return None };
         let page = pages.get(*at).cloned();
         *at += 1;
-        if *at >= pages.len() {
+        if *at >= pages.len() && !self.sees_all {
             self.flags = Flags::Sent;
         }
         page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::FromRequestParts;
+    use flipper::MemoryFeatureFlagStore;
+    use flipper_testkit::PATIENCE;
+
+    use super::*;
+    use crate::access::Access;
+    use crate::changes::Changes;
+
+    #[tokio::test]
+    async fn followers_share_pages_that_the_first_has_sent() {
+        let store: Arc<dyn LocalFeatureFlagStore> = Arc::new(MemoryFeatureFlagStore::new());
+        let changes = Changes::default();
+        let (mut request, ()) = http::Request::new(()).into_parts();
+        request.extensions.insert(Access::everything());
+        let Ok(caller) = Caller::from_request_parts(&mut request, &()).await;
+        let mut followers = Vec::new();
+        for _ in 0..2 {
+            let place = changes.place(2).ok().unwrap();
+            let hub = changes.follow(&store);
+            let mut follower = Follower::new(hub, place, store.clone(), caller.clone(), None, Instant::now(), true);
+            assert!(follower.start(PATIENCE).await.is_ok());
+            for expected in ["event: hello", "event: flags"] {
+                let event = follower.next().await.unwrap();
+                assert!(String::from_utf8_lossy(&event).contains(expected), "{event:?}");
+            }
+            followers.push(follower);
+        }
+        let [Flags::Rest(first, 1), Flags::Rest(second, 1)] = [&followers[0].flags, &followers[1].flags] else {
+            panic!("not all pages are sent")
+        };
+        assert!(Arc::ptr_eq(first, second));
     }
 }

@@ -102,6 +102,8 @@ impl HttpServer {
         let mut accepting = Vec::with_capacity(listeners.len());
         for listener in listeners {
             listener.set_nonblocking(true)?;
+            // As many may wait to be accepted as the system allows, instead of 128: after a restart all followers come at once.
+            socket2::SockRef::from(&listener).listen(i32::MAX)?;
             let listener = TcpListener::from_std(listener)?;
             addresses.push(listener.local_addr()?);
             accepting.push(tokio::spawn(accept(listener, shared.clone())));
