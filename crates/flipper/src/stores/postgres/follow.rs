@@ -68,7 +68,7 @@ async fn follow(store: PostgresFeatureFlagStore, mut events: EventSender) {
             pause.reset();
         }
         match ended {
-            // Changes are known in another way now. The flags may be others' all the same.
+            // Changes are known in another way now, perhaps because the table is another one: the next session compares.
             Ok(left) => seen = left,
             Err(End::Unwatched) => return,
             Err(End::Failed(failure)) => {
