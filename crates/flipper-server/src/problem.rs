@@ -104,7 +104,8 @@ impl Problem {
 
     /// Of an operation after others that took too long.
     pub(crate) fn not_tried() -> Self {
-        Self::overloaded("the operations before this one took too long, and it was not tried").hint("send the rest again")
+        Self::overloaded("the operations before this one took too long, and it was not tried")
+            .hint("send the rest again")
     }
 
     /// There are no flags yet.

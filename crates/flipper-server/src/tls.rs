@@ -124,7 +124,12 @@ impl Tls {
         {
             tracing::warn!(key = %files.key.display(), "the private key {what}");
         }
-        Ok(Arc::new(Self { files, config, reloading: Mutex::default(), seen: Mutex::new(Seen { stamps, error: None }) }))
+        Ok(Arc::new(Self {
+            files,
+            config,
+            reloading: Mutex::default(),
+            seen: Mutex::new(Seen { stamps, error: None }),
+        }))
     }
 
     /// Reads the files whenever they change, until this is dropped. Files that do not fit together leave the certificate as it is, with a

@@ -55,7 +55,12 @@ impl Tokens {
         let file = TokenFile::new(path);
         let (tokens, stamp) = file.read_stamped()?;
         let held = watch::Sender::new(Arc::new(Held::new(tokens)));
-        Ok(Arc::new(Self { file, held, reloading: Mutex::default(), seen: Mutex::new(Seen { stamp: Some(stamp), error: None }) }))
+        Ok(Arc::new(Self {
+            file,
+            held,
+            reloading: Mutex::default(),
+            seen: Mutex::new(Seen { stamp: Some(stamp), error: None }),
+        }))
     }
 
     /// Reads the file whenever it changes, until the tokens are dropped. An unreadable file leaves the tokens as they are, with a warning.

@@ -8,8 +8,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::context::MAX_BODY;
 use super::error::{Code, error};
-use super::outcome::Outcome;
 use super::json;
+use super::outcome::Outcome;
 use crate::etag;
 
 pub(super) const STALE: HeaderName = HeaderName::from_static("flipper-stale");
