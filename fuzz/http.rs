@@ -51,7 +51,11 @@ pub(crate) fn check(bytes: &[u8]) {
         assert!(!parts.status.is_server_error() && parts.status != StatusCode::REQUEST_TIMEOUT, "{}", parts.status);
         let content = parts.headers.get(CONTENT_TYPE).map(|content| content.as_bytes()).unwrap_or_default();
         // Records are one in a line, and an export has numbers as Python writes them, such as NaN. To HEAD there is no body.
-        if content != b"application/x-ndjson" && content.ends_with(b"json") && !path.starts_with(b"export") && !body.is_empty() {
+        if content != b"application/x-ndjson"
+            && content.ends_with(b"json")
+            && !path.starts_with(b"export")
+            && !body.is_empty()
+        {
             let answer: Value = serde_json::from_slice(&body).unwrap();
             if content == b"application/problem+json" {
                 assert!(["type", "title", "detail", "code"].iter().all(|field| answer[*field].is_string()), "{answer}");

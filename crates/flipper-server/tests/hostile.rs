@@ -57,7 +57,8 @@ fn an_idle_connection_is_kept_and_a_slow_head_is_not() {
     let mut stream = connect(server.address);
     let pause = || std::thread::sleep(Duration::from_millis(900));
     pause();
-    for (head, body) in [("GET /healthz", ""), ("POST /api/v1/flags", r#"{"name": "A"}"#), ("GET /api/v1/flags/A", "")] {
+    for (head, body) in [("GET /healthz", ""), ("POST /api/v1/flags", r#"{"name": "A"}"#), ("GET /api/v1/flags/A", "")]
+    {
         let request = support::request(head, body).replace("Connection: close\r\n", "");
         let (head, body) = request.split_at(request.find("\r\n\r\n").unwrap() + 4);
         stream.write_all(head.as_bytes()).unwrap();
