@@ -191,7 +191,7 @@ fn run(sizes: &Sizes) {
     let (followers, relays) = (sizes.followers, sizes.relays);
     let two = format!("two tiers (1 and {relays} relays)");
     let mut report = Report::default();
-    report.single = single(&runtime, sizes);
+    let single = single(&runtime, sizes);
     measure(&runtime, "direct", &[], sizes, &mut report);
     measure(&runtime, "one relay", &[1], sizes, &mut report);
     measure(&runtime, &two, &[1, relays], sizes, &mut report);
@@ -208,7 +208,7 @@ fn run(sizes: &Sizes) {
         "| a relay is killed, and starts again | listens again | 99 % have the flip made meanwhile | all have it | failures |"
     );
     println!("|---|--:|--:|--:|--:|\n{}\n", report.restarts.join("\n"));
-    println!("{}", report.single);
+    println!("{single}");
 }
 
 /// Rows of the tables.
@@ -217,7 +217,6 @@ struct Report {
     delays: Vec<String>,
     servers: Vec<String>,
     restarts: Vec<String>,
-    single: String,
 }
 
 fn measure(runtime: &Runtime, name: &str, relays: &[usize], sizes: &Sizes, report: &mut Report) {

@@ -204,7 +204,9 @@ fn many_wait_to_be_accepted() {
         return flipper_testkit::skip("many_wait_to_be_accepted", &format!("net.core.somaxconn is {allowed}"));
     }
     let app = App::new(Arc::new(MemoryFeatureFlagStore::new()));
-    let server = Running::start(app, HttpOptions::default().max_connections(1));
+    // The first keeps its place.
+    let options = HttpOptions::default().max_connections(1).header_time(2 * flipper_testkit::PATIENCE);
+    let server = Running::start(app, options);
     let _first = connect(server.address);
     wait_until("it has the place", || server.connections() == 1);
     let connected = |_| std::net::TcpStream::connect_timeout(&server.address, flipper_testkit::PATIENCE).unwrap();
