@@ -12,19 +12,8 @@ program=$(valkey)
 mkdir "$home/primary" "$home/replica"
 serve "$program" --dir "$home/primary"
 primary=$port
-cat >"$home/proxy.py" <<'PY'
-import socket, sys, threading
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-def copy(source, target):
-    while data := source.recv(65536):
-        target.sendall(data)
-while True:
-    client, server = listener.accept()[0], socket.create_connection(("127.0.0.1", int(sys.argv[2])))
-    for pair in ((client, server), (server, client)):
-        threading.Thread(target=copy, args=pair, daemon=True).start()
-PY
 between=$(free_port)
-python3 "$home/proxy.py" "$between" "$primary" & started+=($!); disown
+python3 "$here/support/forward.py" "$between" "$primary" & started+=($!); disown
 proxy=$!
 wait_for_port "$between"
 serve "$program" --dir "$home/replica" --replica-serve-stale-data no --replicaof 127.0.0.1 "$between"

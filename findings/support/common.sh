@@ -37,6 +37,12 @@ npm_packages() {
   (cd "$home" && npm install --silent --no-fund --no-audit --ignore-scripts "$@" >/dev/null) || cannot "npm: $*"
   version "Node $(node --version): $*"
 }
+debian_packages() { # NAME or NAME=VERSION…, into $home/debian
+  (
+    cd "$home"
+    apt-get download -qq -o APT::Sandbox::User=root "$@" >&2 && for file in ./*.deb; do dpkg-deb --extract "$file" debian && rm "$file"; done
+  ) || cannot "apt-get download $*"
+}
 rust_probe() { # DEPENDENCIES…, lines of a Cargo.toml; builds the program on standard input as $probe
   command -v cargo >/dev/null || cannot "cargo is missing"
   mkdir -p "$home/crate/src"
