@@ -1,12 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::Router;
 use flipper::FeatureFlagClient;
 use flipper::store::LocalFeatureFlagStore;
 use tokio::sync::watch;
 
-use crate::access::{self, AccessControl};
+use crate::access::AccessControl;
 use crate::changes::Changes;
 use crate::counts::Counts;
 use crate::limits::Limits;
@@ -120,7 +120,7 @@ impl App {
     /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own. They need no token there.
     pub fn operations_router(self) -> Router {
         let app = Arc::new(self);
-        Self::around(Self::operations(app.clone()).fallback(async || Problem::no_such_path()), app)
+        request::around(app.clone(), None, Self::operations(app).fallback(async || Problem::no_such_path()))
     }
 
     /// Streams last, and over HTTP/1 each holds a connection: some are kept for requests.
@@ -144,12 +144,7 @@ impl App {
     /// Access is asked also for what no route has: a fallback may answer like one.
     fn protected(routes: Router, app: &Arc<Self>) -> Router {
         let access = app.access.clone().pages_of(app.ofrep.origins());
-        let routes = Self::around(access::layer(access, routes), app.clone());
-        ofrep::cors(app, routes)
-    }
-
-    fn around(routes: Router, app: Arc<Self>) -> Router {
-        routes.layer(middleware::from_fn_with_state(app, request::around))
+        ofrep::cors(app, request::around(app.clone(), Some(access), routes))
     }
 
     fn operations(app: Arc<Self>) -> Router {

@@ -1,17 +1,23 @@
-//! Around every request: its id, a line in the log, the caller's trace, a limit of time, and an answer even if the code panics.
+//! Around every request: who may send it, its id, a line in the log, the caller's trace, a limit of time, and an answer even if the code panics.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::Router;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
 use futures_util::FutureExt;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use tower::layer::layer_fn;
+use tower::{Service, ServiceExt};
 
-use crate::access::Access;
+use crate::access::AccessControl;
 use crate::app::App;
 use crate::ofrep;
 use crate::problem::{Problem, Reason};
@@ -20,39 +26,78 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const LONGEST_ID: usize = 128;
 
-pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// `access`: who may use these routes; `None` for everyone.
+pub(crate) fn around(app: Arc<App>, access: Option<AccessControl>, routes: Router) -> Router {
+    let inner = Arc::new((app, access));
+    routes.layer(layer_fn(move |routes| Around { inner: inner.clone(), routes }))
+}
+
+/// One layer for all of this: each takes as long as an evaluation.
+#[derive(Clone)]
+struct Around {
+    inner: Arc<(Arc<App>, Option<AccessControl>)>,
+    routes: Route,
+}
+
+impl Service<Request> for Around {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Self { inner, routes } = self.clone();
+        Box::pin(async move { Ok(answer(&inner.0, inner.1.as_ref(), routes, request).await) })
+    }
+}
+
+async fn answer(app: &App, control: Option<&AccessControl>, routes: Route, mut request: Request) -> Response {
     let began = Instant::now();
     let id = given_id(request.headers()).unwrap_or_else(new_id);
     let trace = trace_of(request.headers()).map(str::to_owned).unwrap_or_default();
     let version = request.version();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let path = uri.path();
     let limit = match path.ends_with("/api/v1/import") {
         true => app.limits.import_time,
         false => app.limits.request_time,
     };
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(limit, answered).await {
-        Ok(Ok(response)) => response,
+    let answered = AssertUnwindSafe(async {
+        let access = match control.map(|control| control.guard(&mut request)).transpose() {
+            Ok(access) => access.flatten(),
+            Err(refused) => return (*refused, None),
+        };
+        let Ok(response) = routes.oneshot(request).await;
+        (response, access)
+    });
+    let (mut response, access) = match tokio::time::timeout(limit, answered.catch_unwind()).await {
+        Ok(Ok(answered)) => answered,
         Ok(Err(_)) => {
             tracing::error!(%method, path, "the code that answers this request panicked");
             let (status, detail) =
                 (StatusCode::INTERNAL_SERVER_ERROR, "the server failed while it answered; its log says more");
-            ofrep::refusal(&path, status, detail)
-                .unwrap_or_else(|| Problem::new(status, "internal", "The server failed", detail).into_response())
+            let response = ofrep::refusal(path, status, detail)
+                .unwrap_or_else(|| Problem::new(status, "internal", "The server failed", detail).into_response());
+            (response, None)
         }
         Err(_) => {
-            ofrep::refusal(&path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long").unwrap_or_else(|| {
+            let response = ofrep::refusal(path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
+            let response = response.unwrap_or_else(|| {
                 Problem::overloaded("the answer took too long; a write may have happened")
                     .hint("read the flag, then try again")
                     .into_response()
-            })
+            });
+            (response, None)
         }
     };
     let status = response.status();
     app.counts.request(status);
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let shown = id.to_str().unwrap_or_default();
-    let caller = response.extensions().get::<Access>().map(tracing::field::display);
+    let caller = access.as_ref().map(tracing::field::display);
     let reason = response.extensions().get::<Reason>().map_or("", |reason| &*reason.0);
     macro_rules! log {
         ($level:ident) => {
@@ -72,7 +117,10 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
         // Else the client's next request could meet the end of the connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    match (access, response.headers().get(CONTENT_TYPE)) {
+        (Some(access), Some(content)) if content == "text/event-stream" => response.map(|stream| access.limit(stream)),
+        _ => response,
+    }
 }
 
 /// A reader of the log must be able to trust its lines.
@@ -83,7 +131,7 @@ fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn new_id() -> HeaderValue {
-    HeaderValue::from_str(&format!("{:016x}", fastrand::u64(..))).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    HeaderValue::try_from(format!("{:016x}", fastrand::u64(..))).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 /// The trace and the span of the caller (W3C Trace Context).

@@ -3,11 +3,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Access;
@@ -162,14 +160,16 @@ impl Rules {
             return match (&self.proxy, user) {
                 (Some(proxy), Some(user)) => Ok((Access::of_user(user, proxy.role), Caller::User(user.to_owned()))),
                 (Some(_), None) => Err(Refusal::NoToken),
-                (None, _) if self.open_to_everyone => Ok((Access::everything(request), Caller::address(address))),
+                (None, _) if self.open_to_everyone => {
+                    Ok((Access::everything(request.extensions()), Caller::address(address)))
+                }
                 (None, _) if !address.is_some_and(|address| address.to_canonical().is_loopback()) => {
                     Err(Refusal::Address(address))
                 }
                 (None, _) if !is_loopback(request.uri(), headers) => Err(Refusal::Host),
                 (None, _) => match PROXIED.into_iter().find(|header| headers.contains_key(*header)) {
                     Some(header) => Err(Refusal::Proxied(header)),
-                    None => Ok((Access::everything(request), Caller::address(address))),
+                    None => Ok((Access::everything(request.extensions()), Caller::address(address))),
                 },
             };
         };
@@ -238,29 +238,19 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
     Ok(Some(text))
 }
 
-/// Puts [`Access`] into each request's extensions, or answers instead of the routes. Preflights pass: browsers send them without tokens, and
-/// routes answer them with nothing but headers.
-pub(crate) fn layer(control: AccessControl, routes: Router) -> Router {
-    routes.layer(from_fn_with_state(control, guard))
-}
-
-async fn guard(State(control): State<AccessControl>, mut request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if request.method() == Method::OPTIONS || OPEN_PATHS.contains(&path) {
-        return next.run(request).await;
-    }
-    let access = match control.access(&request) {
-        Ok(access) => access,
-        Err(refusal) => return refusal.response(path),
-    };
-    if path == "/metrics" && access.role < Role::Read {
-        return Refusal::Role(Role::Read).response(path);
-    }
-    request.extensions_mut().insert(access.clone());
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(access.clone());
-    match response.headers().get(CONTENT_TYPE).is_some_and(|content| content == "text/event-stream") {
-        true => response.map(|stream| access.limit(stream)),
-        false => response,
+impl AccessControl {
+    /// Puts [`Access`] into the request's extensions, or answers instead of the routes. Preflights pass: browsers send them without tokens,
+    /// and routes answer them with nothing but headers.
+    pub(crate) fn guard(&self, request: &mut Request) -> Result<Option<Access>, Box<Response>> {
+        let path = request.uri().path();
+        if request.method() == Method::OPTIONS || OPEN_PATHS.contains(&path) {
+            return Ok(None);
+        }
+        let access = self.access(request).map_err(|refusal| Box::new(refusal.response(path)))?;
+        if path == "/metrics" && access.role < Role::Read {
+            return Err(Box::new(Refusal::Role(Role::Read).response(path)));
+        }
+        request.extensions_mut().insert(access.clone());
+        Ok(Some(access))
     }
 }

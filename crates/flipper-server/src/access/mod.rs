@@ -16,7 +16,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
@@ -27,8 +26,6 @@ pub use self::role::Role;
 pub use self::secret::Secret;
 pub use self::token::{NewToken, Token, Validity};
 pub use self::tokens::Tokens;
-
-pub(crate) use self::control::layer;
 
 /// What the caller of a request may do; an extension of the request.
 #[derive(Clone, Debug)]
@@ -59,8 +56,8 @@ enum Caller {
 
 impl Access {
     /// What a server without tokens allows.
-    fn everything(request: &Request) -> Self {
-        let certificate = request.extensions().get().cloned();
+    pub(crate) fn everything(extensions: &http::Extensions) -> Self {
+        let certificate = extensions.get().cloned();
         Self { role: Role::Admin, prefixes: [].into(), caller: certificate.map_or(Caller::Anyone, Caller::Certificate) }
     }
 
@@ -83,7 +80,7 @@ impl Access {
     }
 
     /// Ends a stream once this access is no longer what it was: its token is revoked, expired, or has other rights.
-    fn limit(self, stream: Body) -> Body {
+    pub(crate) fn limit(self, stream: Body) -> Body {
         match self.caller {
             Caller::Token(tokens, token) => {
                 let ended = Box::pin(async move { tokens.ended(&token).await });

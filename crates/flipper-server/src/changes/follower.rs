@@ -176,7 +176,8 @@ mod tests {
         let store: Arc<dyn LocalFeatureFlagStore> = Arc::new(MemoryFeatureFlagStore::new());
         let changes = Changes::default();
         let (mut request, ()) = http::Request::new(()).into_parts();
-        request.extensions.insert(Access::everything());
+        let access = Access::everything(&request.extensions);
+        request.extensions.insert(access);
         let Ok(caller) = Caller::from_request_parts(&mut request, &()).await;
         let mut followers = Vec::new();
         for _ in 0..2 {
