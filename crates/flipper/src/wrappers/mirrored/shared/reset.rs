@@ -46,8 +46,8 @@ impl Shared {
         let kept_long_enough = self.doubt_for.is_zero() || self.doubt_ends().is_some_and(|end| end <= now);
         let lacks_most = after_loss && lacks_most(held, missing.len());
         // What an earlier list lacked stays in doubt.
-        let (kept, deleted): (Vec<_>, Vec<_>) =
-            missing.into_iter().partition(|name| !kept_long_enough && (lacks_most || self.is_doubted(name)));
+        let is_kept = |name: &str| !kept_long_enough && (lacks_most || self.is_doubted(name));
+        let (kept, deleted): (Vec<_>, Vec<_>) = missing.into_iter().partition(|name| is_kept(name));
         if kept.is_empty() {
             *self.doubt.lock() = None;
         }
