@@ -140,8 +140,13 @@ fn bound(backend: &Backend, layer: Layer) -> Duration {
         (_, Layer::Cache) => EXPIRATION * 2,
         _ => Duration::ZERO,
     };
+    // A follower may connect to the new database before it has its feed, and then compares rows once a second.
+    let compared = match (backend.scene.store, backend.scene.situation) {
+        (Store::Postgres, Situation::Emptied) => Duration::from_secs(1),
+        _ => Duration::ZERO,
+    };
     let slow = if backend.scene.situation == Situation::Slow { Duration::from_secs(4) } else { Duration::ZERO };
-    Duration::from_secs(1) + polled + slow
+    Duration::from_secs(1) + polled + compared + slow
 }
 
 /// Waits for the condition; returns whether it held within the limit.
