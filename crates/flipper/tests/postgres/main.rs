@@ -7,6 +7,8 @@ mod connect;
 mod contention;
 mod doubt;
 mod feed;
+#[path = "../support/follow.rs"]
+mod follow;
 mod foreign;
 mod inspect;
 mod pool;
@@ -18,11 +20,12 @@ mod writes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flipper::store::{Stored, Updates, Watch, WatchEvent};
-use flipper::{FeatureFlagStore, FlagRecord, PostgresFeatureFlagStore};
+use flipper::store::{Stored, Updates, WatchEvent};
+use flipper::{FlagRecord, PostgresFeatureFlagStore};
 use flipper_testkit::Shared;
 use flipper_testkit::postgres::PostgresServer;
-use futures_util::StreamExt;
+
+use follow::Follow;
 
 static SERVER: Shared<PostgresServer> = Shared::new();
 
@@ -70,60 +73,7 @@ async fn eventually<T>(mut call: impl AsyncFnMut() -> flipper::Result<T>) -> T {
     }
 }
 
-struct Follow<'a>(Watch<'a>);
-
-impl<'a> Follow<'a> {
-    fn of(store: &'a dyn FeatureFlagStore) -> Self {
-        Self(store.watch())
-    }
-
-    /// What this returns of an event, once it does; within a time in which all rows are compared too.
-    async fn find<T>(&mut self, mut wanted: impl FnMut(WatchEvent) -> Option<T>) -> T {
-        let search = async {
-            loop {
-                if let Some(found) = wanted(self.0.next().await.expect("a watch never ends")) {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(flipper_testkit::PATIENCE * 2, search).await.expect("the event in time")
-    }
-
-    async fn next(&mut self) -> WatchEvent {
-        self.find(Some).await
-    }
-
-    async fn reset(&mut self) -> Vec<Stored> {
-        self.find(|event| match event {
-            WatchEvent::Reset { flags, read_at, .. } => {
-                assert!(read_at.is_some());
-                Some(flags)
-            }
-            _ => None,
-        })
-        .await
-    }
-
-    async fn lost(&mut self) -> flipper::Error {
-        self.find(|event| if let WatchEvent::Lost(error) = event { Some(error) } else { None }).await
-    }
-
-    /// The next `Reset`; `Restored` must precede it.
-    async fn restored(&mut self) -> Vec<Stored> {
-        let mut is_restored = false;
-        self.find(|event| match event {
-            WatchEvent::Reset { flags, .. } => {
-                assert!(is_restored);
-                Some(flags)
-            }
-            event => {
-                is_restored |= matches!(event, WatchEvent::Restored);
-                None
-            }
-        })
-        .await
-    }
-
+impl Follow<'_> {
     async fn pushed(&mut self) {
         self.find(|event| matches!(event, WatchEvent::Following(Updates::Push)).then_some(())).await;
     }

@@ -7,21 +7,9 @@ use flipper_testkit::{free_port, wait_until};
 
 use crate::{Follow, client, flag, names, seaweedfs, store};
 
-/// The names of the next `Reset`; `Restored` must precede it.
+/// The names of the flags of the next `Reset`, after `Restored`.
 async fn restored(follow: &mut Follow<'_>) -> Vec<String> {
-    let mut is_restored = false;
-    let mut flags = follow
-        .find(|event| match event {
-            WatchEvent::Reset { flags, .. } => {
-                assert!(is_restored);
-                Some(flags)
-            }
-            event => {
-                is_restored |= matches!(event, WatchEvent::Restored);
-                None
-            }
-        })
-        .await;
+    let mut flags = follow.restored().await;
     flags.sort_by(|a, b| a.name.cmp(&b.name));
     names(&flags).into_iter().map(str::to_owned).collect()
 }

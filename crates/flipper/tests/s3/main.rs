@@ -6,6 +6,8 @@ mod conditions;
 mod conformance;
 mod contention;
 mod faults;
+#[path = "../support/follow.rs"]
+mod follow;
 mod foreign;
 mod inspect;
 mod odd;
@@ -15,11 +17,12 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use flipper::store::{Stored, Watch, WatchEvent};
-use flipper::{Error, FeatureFlagStore, FlagRecord, S3FeatureFlagStore};
+use flipper::store::{Stored, WatchEvent};
+use flipper::{FlagRecord, S3FeatureFlagStore};
 use flipper_testkit::s3::{KEY, Kind, S3Server, SECRET};
-use futures_util::StreamExt;
 use object_store::aws::AmazonS3Builder;
+
+use follow::Follow;
 
 fn seaweedfs() -> Option<&'static S3Server> {
     S3Server::shared(Kind::SeaweedFs)
@@ -54,37 +57,7 @@ fn random(prefix: &str) -> String {
     format!("{prefix}-{:016x}", fastrand::u64(..))
 }
 
-struct Follow<'a>(Watch<'a>);
-
-impl<'a> Follow<'a> {
-    fn of(store: &'a dyn FeatureFlagStore) -> Self {
-        Self(store.watch())
-    }
-
-    /// What this returns of an event, once it does.
-    async fn find<T>(&mut self, mut wanted: impl FnMut(WatchEvent) -> Option<T>) -> T {
-        let search = async {
-            loop {
-                if let Some(found) = wanted(self.0.next().await.expect("a watch never ends")) {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(flipper_testkit::PATIENCE, search).await.expect("the event in time")
-    }
-
-    async fn next(&mut self) -> WatchEvent {
-        self.find(Some).await
-    }
-
-    async fn reset(&mut self) -> Vec<Stored> {
-        self.find(|event| if let WatchEvent::Reset { flags, .. } = event { Some(flags) } else { None }).await
-    }
-
-    async fn lost(&mut self) -> Error {
-        self.find(|event| if let WatchEvent::Lost(error) = event { Some(error) } else { None }).await
-    }
-
+impl Follow<'_> {
     /// The flag's next state; `None`: it is missing. Returns when its read was sent.
     async fn change(&mut self, name: &str) -> (Option<Stored>, Option<Instant>) {
         self.find(|event| match event {
