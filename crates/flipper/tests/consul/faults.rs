@@ -167,11 +167,13 @@ async fn faults_of_a_proxy() {
 #[tokio::test]
 async fn an_agent_that_is_away_causes_no_busy_loop() {
     let proxy = ConsulProxy::start(1, Fault::Answer(500, String::new(), String::new()));
-    let began = Instant::now();
     let store = Mirror::new(bare(&proxy.address()));
-    wait_until("it tries again", || proxy.requests().len() >= 7);
-    // Pauses of 25 ms, 50 ms, 100 ms … at least.
-    assert!(began.elapsed() > Duration::from_millis(25 + 50 + 100 + 200 + 400), "{:?}", began.elapsed());
+    wait_until("it tries again", || proxy.requests().len() >= 3);
+    let before = proxy.requests().len();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The pauses are random, up to 50 ms, 100 ms, 200 ms …: some five attempts fit, and a loop without pauses makes thousands.
+    let attempts = proxy.requests().len() - before;
+    assert!(attempts < 30, "{attempts} attempts in a second");
     drop(store);
 }
 
