@@ -295,7 +295,7 @@ impl Session<'_> {
         let is_fed = self.state.feed.is_some();
         let checks = is_fed && self.checked.elapsed() >= CHECK_EVERY;
         let after = self.state.feed.as_ref().map_or(0, |feed| feed.at);
-        // The second only tells the planner of a plan for all values that they are few.
+        // The second shows the planner, of one plan for all values, that few rows are between them.
         let values: &[Value] =
             if is_fed { &[(Box::new(after), Type::INT8), (Box::new(i64::MAX), Type::INT8)] } else { &[] };
         let asked = Instant::now();
