@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 mod backends;
+mod busy;
 mod cells;
 mod faults;
 mod layers;
