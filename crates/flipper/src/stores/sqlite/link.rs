@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub(super) struct File {
     others: Mutex<Vec<Arc<Holder>>>,
     /// One connection is opened at a time, and none is outside of its holder meanwhile. Taken before any holder.
     opening: Mutex<()>,
+    /// The writer could only read.
+    was_bound: AtomicBool,
 }
 
 impl File {
@@ -99,6 +102,7 @@ impl File {
             writer: Holder::default(),
             others: Mutex::default(),
             opening: Mutex::default(),
+            was_bound: AtomicBool::default(),
         }
     }
 
@@ -124,13 +128,14 @@ impl File {
         }
         drop(held);
         let is_writer = std::ptr::eq(holder, &self.writer);
+        let was_bound = is_writer && self.was_bound.swap(false, Ordering::Relaxed);
         let others = self.others.lock().clone();
         let holders = [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
         for holder in holders {
             let mut held = holder.lock();
             // Within a process SQLite shares the -shm file, as its first connection opened it: one that may only read would keep the writer
-            // from writing after the file's permissions have changed.
-            let binds_writer = |link: &Link| is_writer && is_read_only(&link.connection);
+            // from writing after the files' permissions have changed. Of a connection between two such changes nothing shows it.
+            let binds_writer = |link: &Link| was_bound || is_writer && is_read_only(&link.connection);
             let is_replaced = |link: &Link| self.place.look(&link.identity).is_err() && !self.place.is_missing();
             if let Some(link) = held.take_if(|link| binds_writer(link) || is_replaced(link)) {
                 link.discard(&self.place);
@@ -157,10 +162,24 @@ impl File {
         }
         // Unreachable: it was opened just now.
         let Some(link) = &*held else { return Err(Error::unavailable("the database file is not open")) };
-        let done = work(&link.connection)?;
-        // Else the work was done to a replaced file.
-        self.place.look(&link.identity)?;
-        Ok(done)
+        match work(&link.connection) {
+            // Else the work was done to a replaced file.
+            Ok(done) => self.place.look(&link.identity).map(|_| done),
+            Err(error) => {
+                if writes && error.kind() == ErrorKind::Unauthorized {
+                    self.discard_bound(&mut held);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The next writer is opened alone.
+    fn discard_bound(&self, held: &mut Option<Link>) {
+        if let Some(link) = held.take() {
+            link.discard(&self.place);
+        }
+        self.was_bound.store(true, Ordering::Relaxed);
     }
 
     fn refresh(&self, held: &mut Option<Link>, writes: bool) -> Result<()> {
@@ -177,7 +196,9 @@ impl File {
                 link.await_file();
                 return Err(missing);
             }
-            // A rollback failed, or the file may have become writable.
+            // The file may have become writable.
+            Ok(_) if writes && is_read_only(&link.connection) => self.discard_bound(held),
+            // A rollback failed.
             _ => {
                 if let Some(link) = held.take() {
                     link.discard(&self.place);
