@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::errors::{Named, from_sqlite};
+use super::errors::{Named, from_sqlite, is_torn};
 use super::file::{self, Content, Identity, Place, is_past, is_read_only};
 use super::schema;
 use crate::error::{Error, ErrorKind, Result};
@@ -130,21 +130,33 @@ impl File {
         let is_writer = std::ptr::eq(holder, &self.writer);
         let was_bound = is_writer && self.was_bound.swap(false, Ordering::Relaxed);
         let others = self.others.lock().clone();
-        let holders = [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
-        for holder in holders {
-            let mut held = holder.lock();
-            // Within a process SQLite shares the -shm file, as its first connection opened it: one that may only read would keep the writer
-            // from writing after the files' permissions have changed. Of a connection between two such changes nothing shows it.
-            let binds_writer = |link: &Link| was_bound || is_writer && is_read_only(&link.connection);
-            let is_replaced = |link: &Link| self.place.look(&link.identity).is_err() && !self.place.is_missing();
-            if let Some(link) = held.take_if(|link| binds_writer(link) || is_replaced(link)) {
-                link.discard(&self.place);
+        let holders = || [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
+        for _ in 0..5 {
+            for holder in holders() {
+                let mut held = holder.lock();
+                // Within a process SQLite shares the -shm file, as its first connection opened it: one that may only read would keep the
+                // writer from writing after the files' permissions have changed. Of a connection between two such changes nothing shows it.
+                let binds_writer = |link: &Link| was_bound || is_writer && is_read_only(&link.connection);
+                let is_replaced = |link: &Link| self.place.look(&link.identity).is_err() && !self.place.is_missing();
+                if let Some(link) = held.take_if(|link| binds_writer(link) || is_replaced(link)) {
+                    link.discard(&self.place);
+                }
             }
+            let link = Link::open(&self.place, patience)?;
+            let is_other = |holder: &Holder| {
+                holder.lock().as_ref().is_some_and(|other| !other.identity.is_of_the_files_of(&link.identity))
+            };
+            if holders().any(is_other) {
+                // A file was replaced or removed after the look at the others. They have the last writes, and perhaps their -wal file lies
+                // beside the new database, which would take over its content.
+                file::leave(link.connection);
+                continue;
+            }
+            let mut held = holder.lock();
+            *held = Some(link);
+            return Ok(held);
         }
-        let link = Link::open(&self.place, patience)?;
-        let mut held = holder.lock();
-        *held = Some(link);
-        Ok(held)
+        Err(Error::unavailable("database file is being replaced again and again"))
     }
 
     pub(super) fn with<T>(
@@ -165,11 +177,27 @@ impl File {
         match work(&link.connection) {
             // Else the work was done to a replaced file.
             Ok(done) => self.place.look(&link.identity).map(|_| done),
+            Err(error) if is_torn(&error) => {
+                drop(held);
+                self.discard_all();
+                Err(error)
+            }
             Err(error) => {
                 if writes && error.kind() == ErrorKind::Unauthorized {
                     self.discard_bound(&mut held);
                 }
                 Err(error)
+            }
+        }
+    }
+
+    /// Within a process connections share what they know of the -wal file. If it is wrong, it ends with the last of them.
+    pub(super) fn discard_all(&self) {
+        let _opening = self.opening.lock();
+        let others = self.others.lock().clone();
+        for holder in [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder)) {
+            if let Some(link) = holder.lock().take() {
+                link.discard(&self.place);
             }
         }
     }
