@@ -86,7 +86,10 @@ fn main() -> ExitCode {
     };
     for scene in Scene::all().filter(wanted) {
         let mut layers = Vec::new();
-        for &layer in Layer::ALL.iter().filter(|layer| scene.cell(**layer).contains(&arguments.filter)) {
+        let wanted = |layer: &Layer| {
+            (arguments.all || scene.is_quick_in(*layer)) && scene.cell(*layer).contains(&arguments.filter)
+        };
+        for &layer in Layer::ALL.iter().filter(|layer| wanted(layer)) {
             match scene.impossible(layer) {
                 None => layers.push(layer),
                 Some(why) => impossible.push((scene.cell(layer), why)),

@@ -42,7 +42,7 @@ pub(crate) fn run(scene: Scene, layers: &[Layer], size: Size, seed: u64) -> Opti
     let mut backend = Backend::start(scene)?;
     let ledger = Arc::new(Ledger::new(size.flags));
     let attached: Vec<_> = layers.iter().map(|layer| attach(&backend, *layer)).collect();
-    let ways = attached.iter().filter(|layer| layer.view.local.is_some()).map(|layer| layer.view.store.clone());
+    let ways = attached.iter().filter_map(|layer| layer.way.clone());
     let writers = Writers::new(&backend, ways.collect::<Vec<_>>());
     let watchers = attached.iter().map(|layer: &Attached| Watcher::start(layer.view.clone(), &ledger)).collect();
     let random = Random::new(seed, &scene.cell(Layer::Bare));
