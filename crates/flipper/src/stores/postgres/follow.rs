@@ -227,9 +227,12 @@ async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure
     let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
     let names = Names::of(&link.table, &found.schema);
     let rows = connection.rows(&readable(&names), &[], link.timeout).await?;
-    type Text = Option<String>;
     let read = |row: &Row| -> Result<_, tokio_postgres::Error> {
-        Ok((row.try_get::<_, Option<bool>>(0)?, row.try_get::<_, Text>(1)?, row.try_get::<_, Text>(2)?))
+        Ok((
+            row.try_get::<_, Option<bool>>(0)?,
+            row.try_get::<_, Option<String>>(1)?,
+            row.try_get::<_, Option<String>>(2)?,
+        ))
     };
     let (readable, triggers, idle) = rows.first().map(read).transpose().map_err(Failure::Asking)?.unwrap_or_default();
     let idle = idle.and_then(|idle| idle.parse().ok()).filter(|idle| *idle > 0).map(Duration::from_millis);
