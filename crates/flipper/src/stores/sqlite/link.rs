@@ -130,9 +130,8 @@ impl File {
         let is_writer = std::ptr::eq(holder, &self.writer);
         let was_bound = is_writer && self.was_bound.swap(false, Ordering::Relaxed);
         let others = self.others.lock().clone();
-        let holders = || [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
         for _ in 0..5 {
-            for holder in holders() {
+            for holder in self.with_own(&others) {
                 let mut held = holder.lock();
                 // Within a process SQLite shares the -shm file, as its first connection opened it: one that may only read would keep the
                 // writer from writing after the files' permissions have changed. Of a connection between two such changes nothing shows it.
@@ -146,7 +145,7 @@ impl File {
             let is_other = |holder: &Holder| {
                 holder.lock().as_ref().is_some_and(|other| !other.identity.is_of_the_files_of(&link.identity))
             };
-            if holders().any(is_other) {
+            if self.with_own(&others).any(is_other) {
                 // A file was replaced or removed after the look at the others. They have the last writes, and perhaps their -wal file lies
                 // beside the new database, which would take over its content.
                 file::leave(link.connection);
@@ -195,18 +194,24 @@ impl File {
     pub(super) fn discard_all(&self) {
         let _opening = self.opening.lock();
         let others = self.others.lock().clone();
-        for holder in [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder)) {
-            if let Some(link) = holder.lock().take() {
-                link.discard(&self.place);
-            }
+        for holder in self.with_own(&others) {
+            self.discard(&mut holder.lock());
+        }
+    }
+
+    fn with_own<'a>(&'a self, others: &'a [Arc<Holder>]) -> impl Iterator<Item = &'a Holder> {
+        [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder))
+    }
+
+    fn discard(&self, held: &mut Option<Link>) {
+        if let Some(link) = held.take() {
+            link.discard(&self.place);
         }
     }
 
     /// The next writer is opened alone.
     fn discard_bound(&self, held: &mut Option<Link>) {
-        if let Some(link) = held.take() {
-            link.discard(&self.place);
-        }
+        self.discard(held);
         self.was_bound.store(true, Ordering::Relaxed);
     }
 
@@ -227,11 +232,7 @@ impl File {
             // The file may have become writable.
             Ok(_) if writes && is_read_only(&link.connection) => self.discard_bound(held),
             // A rollback failed.
-            _ => {
-                if let Some(link) = held.take() {
-                    link.discard(&self.place);
-                }
-            }
+            _ => self.discard(held),
         }
         Ok(())
     }
