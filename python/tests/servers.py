@@ -291,6 +291,8 @@ class SeaweedFS:
         for part in ("master", "volume", "filer"):
             command += [f"-{part}.port", str(free_port()), f"-{part}.port.grpc", str(free_port())]
         command += ["-volume.max", "1000", "-master.volumeSizeLimitMB", "8", "-s3.port.iceberg", "0", "-s3.port.lance", "0"]
+        # With less than a hundredth of the disk it answers each write with an internal error, however much that is.
+        command += ["-volume.minFreeSpace=100MiB"]
         # Or a write to a bucket that does not exist makes it.
         command += ["-s3.autoCreateBucket=false"]
         with open(self.folder / "weed.log", "ab") as output:

@@ -242,6 +242,8 @@ impl S3Server {
             "-s3.port.lance",
             "0",
         ]);
+        // With less than a hundredth of the disk it answers each write with an internal error, however much that is.
+        command.arg("-volume.minFreeSpace=100MiB");
         // Or a write to a bucket that does not exist makes it.
         command.arg("-s3.autoCreateBucket=false").current_dir(dir);
         command
