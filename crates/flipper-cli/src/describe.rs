@@ -1,6 +1,9 @@
+use flipper::history::Entry;
 use flipper::json::Json;
 use flipper::{Bucketer, FlagRecord};
 
+use crate::follow::State;
+use crate::output::{NOTE, OFF, ON, styled};
 use crate::text::{date, now, percent, plain, value};
 
 const DESCRIPTION: &str = "description";
@@ -152,4 +155,43 @@ pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
         unknown.extend(fields.map(|(key, data)| (format!("{prefix}{}", plain(key)), value(data))));
     }
     unknown
+}
+
+/// A sign and what differs, on one line.
+pub(crate) fn change(before: Option<&State>, after: Option<&State>) -> (String, String) {
+    match (before, after) {
+        (_, None) => (styled(OFF, "-"), "destroyed".to_owned()),
+        (_, Some(Err(why))) => (styled(NOTE, "!"), format!("cannot be read any more: {}", plain(why.reason()))),
+        (Some(Ok(before)), Some(Ok(after))) => ("~".to_owned(), changes(&fields(before), &fields(after))),
+        (_, Some(Ok(after))) => {
+            let all = fields(after).into_iter().filter(|(what, _)| what != "created");
+            (styled(ON, "+"), all.map(|(what, how)| format!("{what}: {how}")).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
+    let gone: Vec<_> = before.iter().filter(|field| !after.contains(field)).collect();
+    let new: Vec<_> = after.iter().filter(|field| !before.contains(field)).collect();
+    let count = |fields: &[&(String, String)], what: &str| fields.iter().filter(|field| field.0 == what).count();
+    let mut changes = Vec::new();
+    for (what, how) in &gone {
+        match new.iter().find(|field| field.0 == *what).filter(|_| count(&new, what) == 1) {
+            Some((_, new)) => changes.push(format!("{what}: {how} -> {new}")),
+            None => changes.push(format!("{what} removed: {how}")),
+        }
+    }
+    let unpaired = new.iter().filter(|(what, _)| (count(&gone, what), count(&new, what)) != (1, 1));
+    changes.extend(unpaired.map(|(what, how)| format!("{what}: {how}")));
+    if changes.is_empty() { "the same, with another spelling".to_owned() } else { changes.join(", ") }
+}
+
+/// `by alice (command): incident 42`
+pub(crate) fn who(entry: &Entry) -> String {
+    if entry.cause.is_none() {
+        return styled(NOTE, "changed outside");
+    }
+    let actor = entry.actor().map(|actor| format!("by {} ", plain(actor))).unwrap_or_default();
+    let reason = entry.reason().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
+    format!("{actor}({}){reason}", plain(entry.source()))
 }

@@ -1,5 +1,6 @@
 //! The `flipper` command: manage, watch, move and serve feature flags from a terminal.
 
+mod actor;
 mod args;
 mod caller;
 mod change;

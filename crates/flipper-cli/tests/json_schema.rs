@@ -54,6 +54,8 @@ fn all_commands() {
         ("change", "create A B"),
         ("change", "create C --enable --data '{\"description\": \"c\"}'"),
         ("change", "create C --if-missing"),
+        ("entry", "history"),
+        ("change", "undo C --yes --because 'too early'"),
         ("change", "create D --dry-run"),
         ("change", "enable A B"),
         ("change", "disable B"),

@@ -24,7 +24,7 @@ fn create(home: &Path, name: &str, bytes: usize) {
     // Not with the command, whose limit is half of this.
     let file = SqliteFeatureFlagStore::new(home.join("from.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(file.put(&FlagRecord::from_json(record).unwrap(), Precondition::Any)).unwrap();
+    runtime.block_on(file.put(&FlagRecord::from_json(record).unwrap(), Precondition::Any.into())).unwrap();
 }
 
 fn names(home: &Path, store: &str) -> Vec<String> {

@@ -38,7 +38,7 @@ impl App {
     #[must_use]
     pub fn new(store: Arc<dyn LocalFeatureFlagStore>) -> Self {
         Self {
-            features: FeatureFlagClient::new(store.clone()),
+            features: FeatureFlagClient::new(store.clone()).with_source("api"),
             store,
             access: AccessControl::new(),
             limits: Limits::default(),

@@ -64,7 +64,7 @@ fn main() {
 fn serve_ours() {
     let store = MemoryFeatureFlagStore::new();
     for number in 0..FLAGS {
-        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any.into())).unwrap();
     }
     let server = flipper_thrift::Server::start("127.0.0.1:0", store).unwrap();
     println!("@{}", server.local_addr().port());

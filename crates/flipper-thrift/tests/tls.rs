@@ -120,7 +120,7 @@ fn our_client() {
         // The second call uses the connection of the first, which has tickets for later sessions by then.
         for name in ["A", "B"] {
             let record = FlagRecord::new(name, 0);
-            store.put(&record, Precondition::Absent).await.unwrap();
+            store.put(&record, Precondition::Absent.into()).await.unwrap();
             let next = watch.by_ref().filter(|event| std::future::ready(matches!(event, WatchEvent::Changed { .. })));
             let Some(WatchEvent::Changed { flag, .. }) = std::pin::pin!(next).next().await else { panic!("no change") };
             assert_eq!(flag.name, name);

@@ -119,14 +119,14 @@ fn store(server: &PostgresServer, table: &str) -> PostgresFeatureFlagStore {
 /// A write of ours against an unconditional one in a transaction, on two tables without triggers.
 async fn write(server: &PostgresServer) {
     let (store, other) = (store(server, "ours"), self::store(server, "bare"));
-    let mut version = store.put(&flag("F", true), Precondition::Any).await.unwrap();
-    other.put(&flag("F", true), Precondition::Any).await.unwrap();
+    let mut version = store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
+    other.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     let client = bare(&server.url()).await;
     let (mut ours, mut plain, mut single) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..times(WRITES) {
         let record = flag("F", round % 2 == 0);
         let start = Instant::now();
-        version = store.put(&record, Precondition::Unchanged(version)).await.unwrap();
+        version = store.put(&record, Precondition::Unchanged(version).into()).await.unwrap();
         ours.push(start.elapsed());
         let item = record.to_json();
         let start = Instant::now();
@@ -147,7 +147,7 @@ async fn trigger(server: &PostgresServer) {
     let (fed, plain) = (store(server, "fed"), store(server, "plain"));
     fed.install_feed(true).await.unwrap();
     for store in [&fed, &plain] {
-        store.put(&flag("F", true), Precondition::Any).await.unwrap();
+        store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     }
     let client = bare(&server.url()).await;
     let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -231,7 +231,7 @@ async fn processes(server: &PostgresServer) {
     features.ready().await.unwrap();
     features.create("F").or_get().await.unwrap();
     features.disable("F").await.unwrap();
-    self::store(server, "wire").put(&flag("F", false), Precondition::Any).await.unwrap();
+    self::store(server, "wire").put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     let client = bare(&server.url()).await;
     let [mut ours, mut wire] = ["ours", "wire"].map(|role| Follower::start(role, server));
     let (mut ours_took, mut wire_took) = (Vec::new(), Vec::new());
@@ -258,7 +258,7 @@ async fn start(server: &PostgresServer) {
     let store = store(server, "many");
     store.install_feed(true).await.unwrap();
     let records: Vec<_> = (0..FLAGS).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
-    store.put_all(&records, Precondition::Any).await.into_iter().for_each(|done| drop(done.unwrap()));
+    store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
     let (mut lists, mut starts, mut selects, mut fresh) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let client = bare(&server.url()).await;
     for _ in 0..times(STARTS) {

@@ -100,7 +100,7 @@ async fn bare(server: &RedisServer) -> MultiplexedConnection {
 
 async fn get(server: &RedisServer) {
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     let mut connection = bare(server).await;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..times(GETS) {
@@ -120,7 +120,7 @@ async fn list(server: &RedisServer) {
     let mut connection = bare(server).await;
     connection.set_response_timeout(Duration::from_secs(10));
     for number in 0..FLAGS {
-        store.put(&flag(&format!("F{number}"), true), Precondition::Any).await.unwrap();
+        store.put(&flag(&format!("F{number}"), true), Precondition::Any.into()).await.unwrap();
     }
     let (mut lists, mut starts, mut scans) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..times(LISTS) {
@@ -164,7 +164,7 @@ async fn change(server: &RedisServer) {
     let reader = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("changed");
     let mut watch = reader.watch();
     watch.next().await.unwrap();
-    let mut version = writer.put(&flag("F", false), Precondition::Any).await.unwrap();
+    let mut version = writer.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     let (mut bare_writer, (mut bare_reader, mut pushes)) = (bare(server).await, pushed(&server.url()).await);
     let mut track = redis::cmd("CLIENT");
     track.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("wire/");
@@ -184,7 +184,7 @@ async fn change(server: &RedisServer) {
     for round in 0..times(CHANGES) {
         let record = flag("F", round % 2 == 0);
         let start = Instant::now();
-        version = writer.put(&record, Precondition::Unchanged(version)).await.unwrap();
+        version = writer.put(&record, Precondition::Unchanged(version).into()).await.unwrap();
         loop {
             if let WatchEvent::Changed { flag, .. } = watch.next().await.unwrap()
                 && flag.version == version

@@ -46,6 +46,27 @@ pub enum Verb {
     SetBucketer(Bucketer),
     /// `update`.
     Update,
+    /// `restore`.
+    Restore,
+}
+
+impl Verb {
+    /// The method's name, as a history has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Destroy => "destroy",
+            Self::SetClientData(_) => "set_client_data",
+            Self::AddCondition(_) => "add_condition",
+            Self::SetConditions(_) => "set_conditions",
+            Self::SetBucketer(_) => "set_bucketer",
+            Self::Update => "update",
+            Self::Restore => "restore",
+        }
+    }
 }
 
 impl WriteEvent {

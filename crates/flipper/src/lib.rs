@@ -58,7 +58,7 @@
 //! - [`Scope`]: the flags as one request sees them.
 //! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`](evaluation::Evaluation): the answer, with its reason.
 //! - [`Status`](store::Status): how current the flags are. [`Changes`](events::Changes): the stream of changes.
-//! - [`Subscriber`](events::Subscriber): called before and after writes.
+//! - [`Subscriber`](events::Subscriber): called before and after writes. [`history`]: who changed which flag, when and why.
 //! - [`FlagRecord`]: a flag as stored, the text of the Python library `flipper-client` 1.3.2.
 //!
 //! # Guides
@@ -94,6 +94,7 @@ pub mod evaluation;
 pub mod events;
 mod feed;
 mod guard;
+pub mod history;
 mod identity;
 mod inspection;
 pub mod json;

@@ -13,10 +13,13 @@ pub(crate) struct Names {
 }
 
 #[derive(Args)]
-pub(crate) struct DryRun {
+pub(crate) struct Write {
     /// Shows what would change, and changes nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Why, for the history: up to 4 KiB
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: Option<String>,
 }
 
 #[derive(Args)]
@@ -40,7 +43,7 @@ pub(crate) struct Switch {
     #[arg(long)]
     pub(crate) create: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -48,7 +51,7 @@ pub(crate) struct Toggle {
     #[command(flatten)]
     pub(crate) names: Names,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -68,7 +71,7 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) if_missing: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -79,7 +82,7 @@ pub(crate) struct Destroy {
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Subcommand)]
@@ -99,7 +102,7 @@ pub(crate) struct ClientDataSet {
     #[arg(value_names = ["NAME", "KEY=VALUE"], required = true, num_args = 2..)]
     pub(crate) words: Vec<String>,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -110,7 +113,7 @@ pub(crate) struct ClientDataUnset {
     #[arg(value_name = "KEY", required = true)]
     pub(crate) keys: Vec<String>,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]

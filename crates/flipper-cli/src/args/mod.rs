@@ -1,4 +1,5 @@
 mod flags;
+mod history;
 mod moving;
 mod postgres;
 mod serve;
@@ -11,8 +12,9 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use flags::{
-    ClientData, ClientDataSet, ClientDataUnset, Create, Destroy, List, Names, Stale, Switch, Toggle,
+    ClientData, ClientDataSet, ClientDataUnset, Create, Destroy, List, Names, Stale, Switch, Toggle, Write,
 };
+pub(crate) use history::{History, Undo};
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use postgres::Postgres;
 pub(crate) use serve::{LogFormat, Serve};
@@ -33,6 +35,8 @@ Exit codes:
     3  no such flag
     4  the store cannot be used, or has unreadable flags
   130  interrupted by Ctrl-C, 143 by SIGTERM, with something left to do
+
+Who: the variable FLIPPER_ACTOR, else the system's user. `history` shows it.
 
 Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or \
 in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` shows which one, and whether it answers.
@@ -96,6 +100,10 @@ pub(crate) enum Command {
     Evaluate(Check),
     /// Follows changes as they happen, one line each
     Watch(Watch),
+    /// Lists who changed which flag, when and why, the newest change first
+    History(History),
+    /// Makes flags what they were before their last change; asks before
+    Undo(Undo),
     /// Writes all flags to a file
     Export(Export),
     /// Reads flags from a file into the store
@@ -127,4 +135,28 @@ pub(crate) enum Command {
     Man(Man),
     /// Prints the version
     Version,
+}
+
+impl Command {
+    /// What all commands that change flags have.
+    pub(crate) fn write(&self) -> Option<&Write> {
+        Some(match self {
+            Self::Create(Create { write, .. })
+            | Self::Enable(Switch { write, .. })
+            | Self::Disable(Switch { write, .. })
+            | Self::Toggle(Toggle { write, .. })
+            | Self::Destroy(Destroy { write, .. })
+            | Self::ClientData(
+                ClientData::Set(ClientDataSet { write, .. }) | ClientData::Unset(ClientDataUnset { write, .. }),
+            )
+            | Self::Condition(
+                Condition::Add(ConditionAdd { write, .. }) | Condition::Clear(ConditionClear { write, .. }),
+            )
+            | Self::Bucketer(Bucketer { write, .. })
+            | Self::Undo(Undo { write, .. })
+            | Self::Import(Import { write, .. })
+            | Self::Sync(Sync { write, .. }) => write,
+            _ => return None,
+        })
+    }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
             }
             Ok(())
         };
-        change(session, store, name, args.dry.dry_run, messages, edit).await?;
+        change(session, store, name, args.write.dry_run, messages, edit).await?;
         if !session.out.json() {
             notes.iter().for_each(|note| session.out.note(note));
         }

@@ -39,7 +39,7 @@ async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
             done: format!("set {keys} of {quoted}"),
             already: format!("{quoted} has {keys} like that already"),
         };
-        change(session, store, name, args.dry.dry_run, messages, |record| record.merge_client_data(&data)).await
+        change(session, store, name, args.write.dry_run, messages, |record| record.merge_client_data(&data)).await
     };
     session.each_given(names, set).await
 }
@@ -67,7 +67,7 @@ async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
             record.set_client_data(data);
             Ok(())
         };
-        change(session, store, name, args.dry.dry_run, messages, edit).await
+        change(session, store, name, args.write.dry_run, messages, edit).await
     };
     session.each_given(slice::from_ref(&args.name), unset).await
 }

@@ -10,6 +10,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod get;
+mod history;
 mod import;
 mod list;
 mod man;
@@ -20,6 +21,7 @@ mod stores;
 mod switch;
 mod sync;
 mod token;
+mod undo;
 mod version;
 mod watch;
 
@@ -31,6 +33,9 @@ use crate::failure::Done;
 use crate::session::Session;
 
 pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
+    if let Some(write) = command.write() {
+        session.write_because(write.because.as_deref())?;
+    }
     match command {
         Command::List(args) => list::run(session, &args).await,
         Command::Get(args) => get::run(session, &args).await,
@@ -45,6 +50,8 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::Check(args) => check::run(session, &args).await,
         Command::Evaluate(args) => evaluate::run(session, &args).await,
         Command::Watch(args) => watch::run(session, &args).await,
+        Command::History(args) => history::run(session, &args).await,
+        Command::Undo(args) => undo::run(session, &args).await,
         Command::Export(args) => export::run(session, &args).await,
         Command::Import(args) => import::run(session, &args).await,
         Command::Sync(args) => sync::run(session, &args).await,

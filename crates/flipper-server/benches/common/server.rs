@@ -67,7 +67,7 @@ pub(crate) fn serve(store: Arc<dyn LocalFeatureFlagStore>, port: u16) {
 pub(crate) fn serve_origin() {
     let store = MemoryFeatureFlagStore::new();
     for number in 0..FLAGS {
-        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any.into())).unwrap();
     }
     serve(Arc::new(store), 0);
 }

@@ -101,7 +101,17 @@ pub(super) const REDIS: StoreKind = StoreKind {
         "unix",
     ],
     form: "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS)",
-    parameters: &["base_key", "ca", "cert", "db", "key", "protocol", "sentinel_password", "sentinel_username"],
+    parameters: &[
+        "base_key",
+        "ca",
+        "cert",
+        "db",
+        "history",
+        "key",
+        "protocol",
+        "sentinel_password",
+        "sentinel_username",
+    ],
     secret_parameters: &["sentinel_password", "sentinel_username"],
     feature: "redis",
 };

@@ -46,9 +46,9 @@ async fn a_token_that_may_only_read() {
     put(&agent, "F", false);
     wait_for(&store, "F", Some(false));
     for refused in [
-        store.put(&flag("F", true), Precondition::Any).await.unwrap_err(),
-        store.put(&flag("G", true), Precondition::Absent).await.unwrap_err(),
-        store.delete("F", Precondition::Any).await.unwrap_err(),
+        store.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err(),
+        store.put(&flag("G", true), Precondition::Absent.into()).await.unwrap_err(),
+        store.delete("F", Precondition::Any.into()).await.unwrap_err(),
         open(&agent, "no-such-token").await.unwrap_err(),
     ] {
         assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused:?}");
@@ -103,17 +103,17 @@ async fn narrowed_while_watching() {
 async fn revoked_while_watching() {
     let Some(agent) = guarded(WRITE) else { return };
     let store = open(&agent, TOKEN).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     agent.revoke(TOKEN);
     wait_until_refused(&store);
     assert_eq!(state(&store, "F"), Some(true));
-    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     put(&agent, "F", false);
     agent.token(TOKEN, "flags");
     wait_until_live(&store);
     wait_for(&store, "F", Some(false));
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -126,18 +126,18 @@ async fn without_the_right_to_the_hint() {
     let privileged = open(&agent, MASTER_TOKEN).await.unwrap();
     for round in 0..5 {
         let name = format!("F{round}");
-        writer.put(&flag(&name, true), Precondition::Any).await.unwrap();
+        writer.put(&flag(&name, true), Precondition::Any.into()).await.unwrap();
         wait_for(&reader, &name, Some(true));
         wait_for(&privileged, &name, Some(true));
     }
     assert!(agent.get(".features.changed").is_none());
-    privileged.put(&flag("F9", true), Precondition::Any).await.unwrap();
+    privileged.put(&flag("F9", true), Precondition::Any.into()).await.unwrap();
     assert!(agent.get(".features.changed").is_some());
     wait_for(&reader, "F9", Some(true));
-    let version = writer.put(&flag("F0", false), Precondition::Any).await.unwrap();
-    writer.delete("F0", Precondition::Unchanged(version.clone())).await.unwrap();
+    let version = writer.put(&flag("F0", false), Precondition::Any.into()).await.unwrap();
+    writer.delete("F0", Precondition::Unchanged(version.clone()).into()).await.unwrap();
     wait_for(&reader, "F0", None);
-    let gone = writer.delete("F0", Precondition::Unchanged(version)).await.unwrap_err();
+    let gone = writer.delete("F0", Precondition::Unchanged(version).into()).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::Conflict);
     assert!(flipper::store::LocalFeatureFlagStore::status(&reader).is_live());
 }

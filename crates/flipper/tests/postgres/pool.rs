@@ -14,7 +14,7 @@ async fn notifications_through_a_pool_of_sessions() {
     store.install_feed(true).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
 }
 
@@ -28,7 +28,7 @@ async fn a_pool_of_transactions_is_asked() {
     follow.polled().await;
     for round in 0..20 {
         let name = format!("F{round}");
-        store.put(&flag(&name, true), Precondition::Absent).await.unwrap();
+        store.put(&flag(&name, true), Precondition::Absent.into()).await.unwrap();
         loop {
             use flipper::store::{Updates, WatchEvent};
             match follow.next().await {

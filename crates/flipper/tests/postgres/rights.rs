@@ -18,25 +18,25 @@ async fn who_may_read_may_follow() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let owner = store(&server.url(), &table);
-    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    owner.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let reader = store(&role(&server, &table, "SELECT"), &table);
     let mut follow = Follow::of(&reader);
     follow.until("F", Some(true)).await;
-    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
     // The installation gives the reader what it needs.
     owner.install_feed(true).await.unwrap();
     follow.pushed().await;
-    owner.put(&flag("F", true), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(true)).await;
-    let error = reader.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = reader.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unauthorized && error.nothing_written(), "{error:?}");
-    assert_eq!(reader.delete("F", Precondition::Any).await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    assert_eq!(reader.delete("F", Precondition::Any.into()).await.unwrap_err().kind(), ErrorKind::Unauthorized);
     // One who came after it compares rows.
     let later = store(&role(&server, &table, "SELECT"), &table);
     let mut follow = Follow::of(&later);
     follow.polled().await;
-    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
 }
 
@@ -49,9 +49,9 @@ async fn a_writer_needs_no_right_on_the_feed() {
     let writer = store(&role(&server, &table, "SELECT, INSERT, UPDATE, DELETE"), &table);
     let mut follow = Follow::of(&owner);
     follow.pushed().await;
-    writer.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    writer.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
-    writer.delete("F", Precondition::Any).await.unwrap();
+    writer.delete("F", Precondition::Any.into()).await.unwrap();
     follow.until("F", None).await;
 }
 
@@ -95,7 +95,7 @@ async fn a_right_that_is_taken_away_for_a_while() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let owner = store(&server.url(), &table);
-    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    owner.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let url = role(&server, &table, "SELECT");
     let user = url.split("//").nth(1).unwrap().split(':').next().unwrap();
     let reader = store(&url, &table);
@@ -103,7 +103,7 @@ async fn a_right_that_is_taken_away_for_a_while() {
     follow.until("F", Some(true)).await;
     server.psql(&format!("REVOKE SELECT ON {table} FROM {user}"));
     assert_eq!(follow.lost().await.kind(), ErrorKind::Unauthorized);
-    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     server.psql(&format!("GRANT SELECT ON {table} TO {user}"));
     let flags = follow.restored().await;
     assert!(!flags[0].record.as_ref().unwrap().is_enabled());

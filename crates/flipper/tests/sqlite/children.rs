@@ -121,7 +121,7 @@ fn write_until_killed(role: &Role, store: &Mirror, name: &str) {
         count += 1;
         let mut record = record(name, true);
         record.set_client_data([("count", i64::from(count))].into_iter().collect());
-        when = Precondition::Unchanged(block_on(store.put(&record, when)).unwrap());
+        when = Precondition::Unchanged(block_on(store.put(&record, when.into())).unwrap());
         role.say(&count.to_string());
     }
 }

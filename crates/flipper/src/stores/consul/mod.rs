@@ -53,7 +53,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 use crate::stores::base_key::{BaseKey, is_deeper, is_ours, taken};
 use crate::stores::feed::feed_by_task;
@@ -260,7 +260,8 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
         Ok(found.entry.and_then(|entry| Self::stored(name, &entry)))
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         let name = record.name();
         validate_name(name)?;
         let value = record.to_json();
@@ -276,7 +277,8 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
         writing::put(self, name, &key, value.into_bytes(), index).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         if matches!(when, Precondition::Absent) {
             return self.absent(name).await;
         }
@@ -321,11 +323,11 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
         inspect::inspect(self).await
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for batch in records.chunks(AT_ONCE) {
             // Consul commits concurrent writes in one round of its log.
-            results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
+            results.extend(join_all(batch.iter().map(|record| self.put(record, options.clone()))).await);
             if give_up(&mut results, records) {
                 break;
             }

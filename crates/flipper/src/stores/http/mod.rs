@@ -47,7 +47,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream};
 
 const RECORDS: &str = "/api/v1/records";
@@ -247,14 +247,16 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
         self.read("known", name).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         let name = record.name();
         validate_name(name).map_err(|error| error.with_store(self))?;
         let result = self.one(name, put(&record.to_json(), &when)).await?;
         self.version(&result, name)
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         let mut operation: Object = [("delete", name)].into_iter().collect();
         operation.insert("when", wire::precondition(&when));
         let result = self.one(name, operation).await?;
@@ -276,7 +278,8 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
         Capabilities::default().with_push().shared_with_python()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        let when = options.when;
         let (mut results, mut most) = (Vec::with_capacity(records.len()), BATCH_FLAGS);
         while results.len() < records.len() {
             let rest = &records[results.len()..];

@@ -54,7 +54,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
 
 const PAGE: usize = 500;
@@ -299,11 +299,13 @@ impl FeatureFlagStore for PostgresFeatureFlagStore {
         Ok(Some(stored(name, item)))
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         self.put_text(record.name(), record.to_json(), &when).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         self.remove(name, &when).await?;
         Ok(Version::opaque([]))
     }
@@ -323,7 +325,8 @@ impl FeatureFlagStore for PostgresFeatureFlagStore {
         Capabilities::default().with_push().shared_with_python()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        let when = options.when;
         writing::put_all(self, records, &when).await
     }
 

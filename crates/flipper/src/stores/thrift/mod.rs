@@ -44,7 +44,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::lock::Mutex;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Precondition, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
 
 const ASK_AGAIN: Duration = Duration::from_secs(60);
@@ -327,7 +327,8 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
         }
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         validate_name(record.name()).map_err(|error| error.with_store(self))?;
         let (name, text) = (record.name().to_owned(), record.to_json());
         match self.compare_and_set(name, &when, Some(text)).await? {
@@ -336,7 +337,8 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
         }
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         match self.compare_and_set(name.to_owned(), &when, None).await? {
             Some(version) => Ok(version),
             None => self.legacy_delete(name, when).await,

@@ -1,0 +1,60 @@
+use flipper::ErrorKind;
+use flipper::history::FlagState;
+use futures_util::TryStreamExt;
+
+use crate::args::Undo;
+use crate::change::{Messages, report};
+use crate::confirm;
+use crate::describe::who;
+use crate::diff::Difference;
+use crate::failure::{Code, Done, Failure};
+use crate::session::Session;
+use crate::store::Store;
+use crate::text::quoted;
+
+pub(crate) async fn run(session: &mut Session, args: &Undo) -> Done {
+    let undo = async |session: &mut Session, store: &Store, name: &str| undo(session, store, args, name).await;
+    session.each_given(&args.names.names, undo).await
+}
+
+async fn undo(session: &mut Session, store: &Store, args: &Undo, name: &str) -> Done {
+    let shown = quoted(name);
+    let mut entries = store.client().history(name);
+    let last = loop {
+        match entries.try_next().await.map_err(|error| store.failure(&error))? {
+            // What changed nothing needs no undoing.
+            Some(entry) if entry.before == entry.after => {}
+            Some(entry) => break entry,
+            None => {
+                store.record(name).await?;
+                return Err(Failure::usage(format!("the history of {} has no change of {shown}", store.shown)));
+            }
+        }
+    };
+    let readable = |state: &FlagState| state.as_ref().and_then(|state| state.clone().ok());
+    let (before, after) = (readable(&last.after), readable(&last.before));
+    let difference = Difference { name, before: before.as_deref(), after: after.as_deref() };
+    if !args.yes && !args.write.dry_run {
+        for line in difference.lines() {
+            session.out.line(line)?;
+        }
+        let question = format!("undo `{}` of {shown}, {}, in {}?", last.verb, who(&last), store.shown);
+        if !confirm::ask(&mut session.out, &question).await? {
+            session.out.message(format_args!("{shown} stays as it is"));
+            session.exit_with(Code::Usage);
+            return Ok(());
+        }
+    }
+    if !args.write.dry_run
+        && let Err(error) = store.client().restore(name, &last).await
+    {
+        let failure = store.write_failure(&error, name).await;
+        return Err(match error.kind() {
+            ErrorKind::Conflict => failure.hint(format!("`flipper history {shown}` shows what changed it")),
+            _ => failure,
+        });
+    }
+    let messages =
+        Messages { done: format!("undid `{}` of {shown}", last.verb), already: format!("{shown} is unreadable") };
+    report(session, store, &difference, args.write.dry_run, &messages)
+}
