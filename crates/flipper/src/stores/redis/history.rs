@@ -15,8 +15,9 @@ use crate::state::{
 /// About one write in this many deletes entries that are too old.
 const PRUNE_ONCE_IN: u32 = 64;
 
-/// Of one request.
-const READ_AT_ONCE: usize = 500;
+/// Of one request: mostly the newest entry is meant, at times one far behind.
+const LEAST_AT_ONCE: usize = 16;
+const MOST_AT_ONCE: usize = 512;
 
 #[derive(Clone, Debug)]
 pub(super) struct History {
@@ -64,9 +65,11 @@ pub(super) async fn page(store: &RedisFeatureFlagStore, query: &HistoryQuery) ->
         None => "+".to_owned(),
     };
     let mut entries = Vec::new();
+    let mut count = (query.limit + 1).clamp(LEAST_AT_ONCE, MOST_AT_ONCE);
     loop {
-        let read = read(store, &history.key, &from).await.map_err(super::errors::from_driver)?;
-        let is_last = read.len() < READ_AT_ONCE;
+        let read = read(store, &history.key, &from, count).await.map_err(super::errors::from_driver)?;
+        let is_last = read.len() < count;
+        count = (count * 4).min(MOST_AT_ONCE);
         for (id, fields) in read {
             from = before(&id).unwrap_or_else(|| "-".to_owned());
             let Some(entry) = entry(id, &fields) else { continue };
@@ -87,9 +90,9 @@ pub(super) async fn page(store: &RedisFeatureFlagStore, query: &HistoryQuery) ->
     }
 }
 
-async fn read(store: &RedisFeatureFlagStore, key: &str, from: &str) -> RedisResult<Vec<Read>> {
+async fn read(store: &RedisFeatureFlagStore, key: &str, from: &str, count: usize) -> RedisResult<Vec<Read>> {
     let mut command = redis::cmd("XREVRANGE");
-    command.arg(key).arg(from).arg("-").arg("COUNT").arg(READ_AT_ONCE);
+    command.arg(key).arg(from).arg("-").arg("COUNT").arg(count);
     Ok(from_redis_value(store.link.request(&command, true, store.timeout).await?)?)
 }
 
