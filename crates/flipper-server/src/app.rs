@@ -12,7 +12,8 @@ use crate::counts::Counts;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::{api, ofrep, operations, request};
+use crate::request::Around;
+use crate::{api, ofrep, operations};
 
 pub(crate) type MoreMetrics = Arc<dyn Fn(&mut Metrics) + Send + Sync>;
 
@@ -114,13 +115,14 @@ impl App {
     /// ```
     pub fn router(self) -> Router {
         let app = Arc::new(self);
-        Self::protected(Self::routes(&app), &app)
+        Self::protected(&app, Self::routes(&app))
     }
 
     /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own. They need no token there.
     pub fn operations_router(self) -> Router {
         let app = Arc::new(self);
-        request::around(app.clone(), None, Self::operations(app).fallback(async || Problem::no_such_path()))
+        let routes = Self::operations(app.clone()).fallback(async || Problem::no_such_path());
+        Around::new(app, None).routes(routes)
     }
 
     /// Streams last, and over HTTP/1 each holds a connection: some are kept for requests.
@@ -133,18 +135,18 @@ impl App {
     /// The routes of a whole server.
     pub(crate) fn service(self) -> Router {
         let app = Arc::new(self);
-        Self::protected(Self::routes(&app).fallback(async || Problem::no_such_path()), &app)
+        Self::protected(&app, Self::routes(&app).fallback(async || Problem::no_such_path()))
     }
 
     fn routes(app: &Arc<Self>) -> Router {
-        let routes = Router::new().merge(ofrep::routes(app.clone())).merge(api::routes(app.clone()));
-        routes.merge(Self::operations(app.clone()))
+        api::routes(app.clone()).merge(Self::operations(app.clone()))
     }
 
-    /// Access is asked also for what no route has: a fallback may answer like one.
-    fn protected(routes: Router, app: &Arc<Self>) -> Router {
+    /// These routes and OFREP's. Access is asked also for what no route has: a fallback may answer like one.
+    fn protected(app: &Arc<Self>, routes: Router) -> Router {
         let access = app.access.clone().pages_of(app.ofrep.origins());
-        ofrep::cors(app, request::around(app.clone(), Some(access), routes))
+        let around = Around::new(app.clone(), Some(access));
+        ofrep::cors(app, ofrep::routes(app.clone(), &around).merge(around.routes(routes)))
     }
 
     fn operations(app: Arc<Self>) -> Router {

@@ -1,19 +1,21 @@
 //! Entity tags.
 
-use std::fmt::Write;
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::FixedState;
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderValue};
 
-/// A strong validator of these bytes: length and hash, the same for every server of the same version.
+use crate::hex;
+
+/// A strong validator of these bytes: a hash, the same for every server of the same version.
 pub(crate) fn of(body: &[u8]) -> String {
     let mut hasher = FixedState::with_seed(0).build_hasher();
     hasher.write(body);
-    let mut tag = String::with_capacity(40);
-    // Does not fail.
-    let _ = write!(tag, "\"{:x}-{:016x}\"", body.len(), hasher.finish());
+    let mut tag = String::with_capacity(18);
+    tag.push('"');
+    hex::push(hasher.finish(), &mut tag);
+    tag.push('"');
     tag
 }
 

@@ -6,6 +6,7 @@ mod app;
 mod changes;
 mod counts;
 mod etag;
+mod hex;
 mod limits;
 mod metrics;
 mod ofrep;

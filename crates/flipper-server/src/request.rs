@@ -2,9 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
@@ -15,10 +13,11 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use tower::layer::layer_fn;
-use tower::{Service, ServiceExt};
+use tower::{Service, ServiceExt, service_fn};
 
-use crate::access::AccessControl;
+use crate::access::{Access, AccessControl};
 use crate::app::App;
+use crate::hex;
 use crate::ofrep;
 use crate::problem::{Problem, Reason};
 
@@ -26,35 +25,52 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const LONGEST_ID: usize = 128;
 
-/// `access`: who may use these routes; `None` for everyone.
-pub(crate) fn around(app: Arc<App>, access: Option<AccessControl>, routes: Router) -> Router {
-    let inner = Arc::new((app, access));
-    routes.layer(layer_fn(move |routes| Around { inner: inner.clone(), routes }))
-}
-
 /// One layer for all of this: each takes as long as an evaluation.
 #[derive(Clone)]
-struct Around {
-    inner: Arc<(Arc<App>, Option<AccessControl>)>,
-    routes: Route,
-}
+pub(crate) struct Around(Arc<(Arc<App>, Option<AccessControl>)>);
 
-impl Service<Request> for Around {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+impl Around {
+    /// `access`: who may send requests; `None` for everyone.
+    pub(crate) fn new(app: Arc<App>, access: Option<AccessControl>) -> Self {
+        Self(Arc::new((app, access)))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let Self { inner, routes } = self.clone();
-        Box::pin(async move { Ok(answer(&inner.0, inner.1.as_ref(), routes, request).await) })
+    pub(crate) fn routes(&self, routes: Router) -> Router {
+        let around = self.clone();
+        routes.layer(layer_fn(move |route: Route| around.service(route)))
+    }
+
+    pub(crate) fn service<A: Answer>(
+        &self,
+        inner: A,
+    ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + use<A>
+    {
+        let around = self.0.clone();
+        service_fn(move |request| {
+            let (around, inner) = (around.clone(), inner.clone());
+            async move { Ok(answer(&around.0, around.1.as_ref(), inner, request).await) }
+        })
     }
 }
 
-async fn answer(app: &App, control: Option<&AccessControl>, routes: Route, mut request: Request) -> Response {
+/// What answers a request that may be sent.
+pub(crate) trait Answer: Clone + Send + Sync + 'static {
+    /// `access`: what the caller may do; `None` for a request that anyone may send.
+    fn answer(self, request: Request, access: Option<&Access>) -> impl Future<Output = Response> + Send;
+}
+
+/// Its handlers find the access in the extensions.
+impl Answer for Route {
+    async fn answer(self, mut request: Request, access: Option<&Access>) -> Response {
+        if let Some(access) = access {
+            request.extensions_mut().insert(access.clone());
+        }
+        let Ok(response) = self.oneshot(request).await;
+        response
+    }
+}
+
+async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, request: Request) -> Response {
     let began = Instant::now();
     let id = given_id(request.headers()).unwrap_or_else(new_id);
     let trace = trace_of(request.headers()).map(str::to_owned).unwrap_or_default();
@@ -66,12 +82,11 @@ async fn answer(app: &App, control: Option<&AccessControl>, routes: Route, mut r
         false => app.limits.request_time,
     };
     let answered = AssertUnwindSafe(async {
-        let access = match control.map(|control| control.guard(&mut request)).transpose() {
+        let access = match control.map(|control| control.guard(&request)).transpose() {
             Ok(access) => access.flatten(),
             Err(refused) => return (*refused, None),
         };
-        let Ok(response) = routes.oneshot(request).await;
-        (response, access)
+        (inner.answer(request, access.as_ref()).await, access)
     });
     let (mut response, access) = match tokio::time::timeout(limit, answered.catch_unwind()).await {
         Ok(Ok(answered)) => answered,
@@ -95,15 +110,19 @@ async fn answer(app: &App, control: Option<&AccessControl>, routes: Route, mut r
     };
     let status = response.status();
     app.counts.request(status);
-    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let shown = id.to_str().unwrap_or_default();
-    let caller = access.as_ref().map(tracing::field::display);
-    let reason = response.extensions().get::<Reason>().map_or("", |reason| &*reason.0);
+    // The values are read only if the line is logged.
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
                 target: "flipper_server::access",
-                caller, %method, path, status = status.as_u16(), reason, took_us, id = shown, trace
+                caller = access.as_ref().map(tracing::field::display),
+                %method,
+                path,
+                status = status.as_u16(),
+                reason = response.extensions().get::<Reason>().map_or("", |reason| &*reason.0),
+                took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                id = id.to_str().unwrap_or_default(),
+                trace
             )
         };
     }
@@ -131,7 +150,9 @@ fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn new_id() -> HeaderValue {
-    HeaderValue::try_from(format!("{:016x}", fastrand::u64(..))).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    let mut id = String::with_capacity(16);
+    hex::push(fastrand::u64(..), &mut id);
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 /// The trace and the span of the caller (W3C Trace Context).

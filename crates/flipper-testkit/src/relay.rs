@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -32,7 +33,11 @@ pub struct Relay {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The port of the server of the next connection.
+    server: u16,
     harm: Harm,
+    /// A text in requests, and how many answers to such are still to be lost.
+    losses: (String, usize),
     /// Both sockets of each connection, by its number.
     connections: HashMap<usize, [TcpStream; 2]>,
     connected: usize,
@@ -47,12 +52,12 @@ impl Relay {
     pub fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Arc::<Mutex<State>>::default();
+        let state = Arc::new(Mutex::new(State { server, ..State::default() }));
         let serving = state.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let state = lock(&serving);
-                let (ended, refuses) = (state.ended, state.harm == Harm::Refuse);
+                let (ended, refuses, server) = (state.ended, state.harm == Harm::Refuse, state.server);
                 drop(state);
                 if ended {
                     return;
@@ -81,6 +86,16 @@ impl Relay {
                 close(&client, &server);
             }
         }
+    }
+
+    /// The next connections are to the local server at this port; open ones stay.
+    pub fn lead_to(&self, server: u16) {
+        lock(&self.state).server = server;
+    }
+
+    /// The next requests with this text reach the server, and the connection is closed instead of an answer.
+    pub fn lose_answers(&self, to: &str, times: usize) {
+        lock(&self.state).losses = (to.to_owned(), times);
     }
 
     /// The number of connections it has cut.
@@ -115,14 +130,16 @@ fn connect(client: TcpStream, server: u16, state: &Arc<Mutex<State>>) -> io::Res
         state.connections.insert(number, ends);
         number
     };
-    let (mut to_server, mut from_client) = (server.try_clone()?, client.try_clone()?);
+    let (to_server, from_client) = (server.try_clone()?, client.try_clone()?);
+    let loses = Arc::new(AtomicBool::new(false));
+    let (asking, will_lose) = (state.clone(), loses.clone());
     thread::spawn(move || {
-        let _ = io::copy(&mut from_client, &mut to_server);
+        let _ = ask(&from_client, &to_server, &asking, &will_lose);
         close(&from_client, &to_server);
     });
     let state = state.clone();
     thread::spawn(move || {
-        let _ = answer(&server, &client, &state);
+        let _ = answer(&server, &client, &state, &loses);
         close(&server, &client);
         lock(&state).connections.remove(&number);
     });
@@ -134,7 +151,23 @@ fn close(one: &TcpStream, other: &TcpStream) {
     let _ = other.shutdown(Shutdown::Both);
 }
 
-fn answer(mut server: &TcpStream, mut client: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
+fn ask(mut client: &TcpStream, mut server: &TcpStream, state: &Mutex<State>, loses: &AtomicBool) -> io::Result<()> {
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        let length = client.read(&mut piece)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let (text, left) = &mut lock(state).losses;
+        if *left > 0 && piece[..length].windows(text.len()).any(|part| part == text.as_bytes()) {
+            *left -= 1;
+            loses.store(true, Ordering::SeqCst);
+        }
+        server.write_all(&piece[..length])?;
+    }
+}
+
+fn answer(mut server: &TcpStream, mut client: &TcpStream, state: &Mutex<State>, loses: &AtomicBool) -> io::Result<()> {
     let mut piece = vec![0; 1 << 16];
     loop {
         let length = server.read(&mut piece)?;
@@ -149,6 +182,10 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, state: &Mutex<State>) 
                 Harm::Cut(every) if scattered(state.pieces).is_multiple_of(every) => state.cuts += 1,
                 Harm::Cut(_) => harm = Harm::None,
                 _ => {}
+            }
+            if loses.load(Ordering::SeqCst) {
+                state.cuts += 1;
+                return Ok(());
             }
             harm
         };

@@ -50,7 +50,7 @@ fn main() {
             start(&server).await;
         }
         if wanted("idle") {
-            idle(&server).await;
+            idle().await;
         }
     });
 }
@@ -286,19 +286,31 @@ async fn start(server: &PostgresServer) {
     row("mirror start-up, 10,000 flags / connection and SELECT", starts, fresh);
 }
 
-/// The queries of a follower of 10,000 flags while nothing changes, counted and timed by the server.
-async fn idle(server: &PostgresServer) {
-    let store = store(server, "many");
+/// The queries of a follower of 10,000 flags while nothing changes, counted and timed by the server's log: its statistics count its own
+/// work too.
+async fn idle() {
+    let logged = PostgresServer::options().set("log_min_duration_statement=0").set("log_line_prefix=%a ");
+    let Some(server) = logged.start() else { return };
+    let store = store(&server, "many");
     store.install_feed(true).await.unwrap();
+    let records: Vec<_> = (0..FLAGS).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
+    store.put_all(&records, Precondition::Any).await.into_iter().for_each(|done| drop(done.unwrap()));
     let features = FeatureFlagClient::new(store);
     features.ready().await.unwrap();
-    let counted =
-        || server.psql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'").parse::<u64>().unwrap();
+    // In milliseconds, of each part of each statement of the follower: an unnamed one is parsed, bound and executed.
+    let parts = || {
+        let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+        let parts = log
+            .lines()
+            .filter_map(|line| line.strip_prefix("flipper ")?.split_once("duration: ")?.1.split_once(" ms  "));
+        parts.map(|(took, what)| (took.parse::<f64>().unwrap(), what.starts_with("execute"))).collect::<Vec<_>>()
+    };
     let pause = Duration::from_secs(if times(2) == 2 { 20 } else { 2 });
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = counted();
+    let before = parts().len();
     tokio::time::sleep(pause).await;
-    // Ours of psql is one.
-    let queries = counted().saturating_sub(before + 1);
-    println!("an idle follower: {queries} queries in {pause:?}");
+    let asked = parts().split_off(before);
+    let queries = asked.iter().filter(|(_, is_execution)| *is_execution).count();
+    let mean = asked.iter().map(|(took, _)| took).sum::<f64>() / queries.max(1) as f64;
+    println!("an idle follower: {queries} queries in {pause:?}, of {mean:.3} ms in the mean");
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use flipper::store::{LocalFeatureFlagStore, Precondition, WatchEvent};
 use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
-    RedisFeatureFlagStore,
+    RedisFeatureFlagStore, ReplicatedFeatureFlagStore,
 };
 use flipper_testkit::redis::RedisServer;
 use futures_util::StreamExt;
@@ -24,6 +24,7 @@ const GETS: usize = 20_000;
 const CHANGES: usize = 5_000;
 const FLAGS: usize = 10_000;
 const LISTS: usize = 41;
+const BURSTS: usize = 41;
 
 /// The store's script without its checks for other types.
 const SCRIPT: &str = "local now = redis.call('GET', KEYS[1]) \
@@ -56,6 +57,9 @@ fn main() {
         }
         if wanted("processes") {
             processes(&server).await;
+        }
+        if wanted("replicas") {
+            replicas(&server).await;
         }
         if wanted("check") {
             check(&server).await;
@@ -325,6 +329,47 @@ async fn processes(server: &RedisServer) {
     }
     row("enable() to another process / EVALSHA, invalidation, GET", ours_took.clone(), wire_took);
     row("enable() to another process / PUBLISH to callback", ours_took, publish_took);
+}
+
+/// What a replica on another server costs: the caller of one write, and the machine in a burst, which ends once the replica has all.
+async fn replicas(server: &RedisServer) {
+    let Some(other) = RedisServer::options().config("appendonly no").start() else { return };
+    let open = |url: String, base: &str| RedisFeatureFlagStore::from_url(&url).unwrap().base_key(base);
+    let alone = MirroredFeatureFlagStore::new(open(server.url(), "alone"));
+    let replica = open(other.url(), "replica");
+    let replicated = ReplicatedFeatureFlagStore::new(open(server.url(), "replicated"), replica.clone());
+    alone.ready().await.unwrap();
+    replicated.ready().await.unwrap();
+    let in_step = async || replicated.in_step(Duration::from_secs(60)).await.unwrap();
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for round in 0..times(CHANGES) {
+        let record = flag("F", round % 2 == 0);
+        let start = Instant::now();
+        replicated.put(&record, Precondition::Any).await.unwrap();
+        with.push(start.elapsed());
+        in_step().await;
+        let start = Instant::now();
+        alone.put(&record, Precondition::Any).await.unwrap();
+        without.push(start.elapsed());
+    }
+    row("put with a replica / put", with, without);
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for round in 0..times(BURSTS) {
+        let records: Vec<_> = (0..100).map(|number| flag(&format!("F{number}"), round % 2 == 0)).collect();
+        let start = Instant::now();
+        for record in &records {
+            replicated.put(record, Precondition::Any).await.unwrap();
+        }
+        in_step().await;
+        with.push(start.elapsed());
+        let start = Instant::now();
+        for record in &records {
+            alone.put(record, Precondition::Any).await.unwrap();
+        }
+        without.push(start.elapsed());
+    }
+    assert_eq!(replica.list().await.unwrap().len(), 101);
+    row("100 puts until the replica has them / 100 puts", with, without);
 }
 
 async fn check(server: &RedisServer) {

@@ -38,6 +38,8 @@ page!(thrift: "thrift.md" if not(doctest));
 page!(benchmarks: "benchmarks.md" if not(doctest));
 page!(benchmarks_consul: "benchmarks-consul.md" if not(doctest));
 page!(benchmarks_evaluation: "benchmarks-evaluation.md" if not(doctest));
+page!(benchmarks_http: "benchmarks-http.md" if not(doctest));
+page!(benchmarks_postgres: "benchmarks-postgres.md" if not(doctest));
 page!(benchmarks_redis: "benchmarks-redis.md" if not(doctest));
 
 #[cfg(doctest)]

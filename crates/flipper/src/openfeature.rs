@@ -66,9 +66,13 @@ pub fn reason(
 /// Whether the flag has conditions, all on attributes that the context lacks.
 fn is_untargeted(record: Option<&FlagRecord>, context: &(impl Attributes + ?Sized)) -> bool {
     let Some(record) = record else { return false };
-    let conditions = record.conditions().iter().chain(record.deny_conditions());
-    let mut variables = conditions.flat_map(Condition::checks).map(|(variable, ..)| variable).peekable();
-    variables.peek().is_some() && variables.all(|variable| !has(context, variable))
+    let mut checks = record.conditions().iter().chain(record.deny_conditions()).flat_map(Condition::checks);
+    let mut has_checks = false;
+    let all_lack = checks.all(|(variable, ..)| {
+        has_checks = true;
+        !has(context, variable)
+    });
+    has_checks && all_lack
 }
 
 fn has(context: &(impl Attributes + ?Sized), attribute: &str) -> bool {

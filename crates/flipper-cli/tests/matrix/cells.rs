@@ -45,6 +45,8 @@ list! {
         HttpTwice = "http-twice",
         /// As `http`, behind nginx, which buffers.
         HttpNginx = "http-nginx",
+        /// A mirror of a replica, which a replicated store fills.
+        Replica = "replica",
     }
 }
 
@@ -126,6 +128,22 @@ impl Scene {
         )
     }
 
+    /// Whether a layer of a scene of the quick selection is one too.
+    pub(crate) fn is_quick_in(self, layer: Layer) -> bool {
+        use Situation::{Cut, Emptied, Flips, HalfLoaded, Killed, Refusing, Stopped};
+        use Store::{Consul, HttpServer, Memory, Postgres, Redis, S3, Sqlite};
+        layer != Layer::Replica
+            || matches!(
+                (self.store, self.situation),
+                (Memory, Flips)
+                    | (Sqlite, HalfLoaded)
+                    | (Postgres, Flips | Killed | Stopped)
+                    | (Redis, Killed | Cut | Emptied | HalfLoaded)
+                    | (Consul, Refusing)
+                    | (S3 | HttpServer, Killed)
+            )
+    }
+
     /// Why a cell is impossible, if it is.
     pub(crate) fn impossible(self, layer: Layer) -> Option<&'static str> {
         use Situation::{
@@ -134,6 +152,10 @@ impl Scene {
         match (self.store, self.situation) {
             (_, Merges) if self.writer != Writer::Ours => Some("foreign writers overwrite without a precondition"),
             (_, Merges) if matches!(layer, Layer::Cache) => Some("a cache does not change writes"),
+            (_, Merges) if matches!(layer, Layer::Replica) => Some("writes of a replicated store are its primary's"),
+            (_, Recreate | Soak) if matches!(layer, Layer::Replica) => {
+                Some("a replica keeps flags if more than half of all are deleted within a minute")
+            }
             (_, Flips | Recreate | Merges) => None,
             (Store::Memory, _) => Some("a memory store is part of the program and cannot fail alone"),
             (Store::Sqlite, Slow) => Some("a local file answers at once or is locked, which is the cell `stopped`"),

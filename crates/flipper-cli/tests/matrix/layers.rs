@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flipper::{CachedFeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, ThriftRpcFeatureFlagStore};
+use flipper::{
+    CachedFeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, ReplicatedFeatureFlagStore,
+    SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
+};
 use flipper_server::{App, HttpOptions, HttpServer};
 use flipper_testkit::Nginx;
 use flipper_thrift::Server;
 
-use crate::backends::{Backend, Kind, Local, futures_executor, serve};
+use crate::backends::{Backend, Bare, Kind, Local, futures_executor, serve};
 use crate::cells::{Layer, Situation, Store};
 use crate::support::running::Running;
 use crate::watcher::View;
@@ -22,13 +25,15 @@ const HTTP: Duration = Duration::from_secs(4);
 
 pub(crate) struct Attached {
     pub(crate) view: View,
+    /// Our writer may write through it.
+    pub(crate) way: Option<Bare>,
     /// The URL of the last server.
     pub(crate) url: Option<String>,
     _servers: Vec<Box<dyn Send>>,
 }
 
 pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
-    let (mut servers, mut last): (Vec<Box<dyn Send>>, _) = (Vec::new(), None);
+    let (mut servers, mut last, mut primary): (Vec<Box<dyn Send>>, _, Option<Bare>) = (Vec::new(), None, None);
     let (store, local): (_, Option<Local>) = match layer {
         Layer::Bare => backend.bare(),
         Layer::Cache => {
@@ -66,12 +71,19 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
             }
             (Arc::new(mirror.clone()), Some(mirror))
         }
+        Layer::Replica => {
+            let replica = || SqliteFeatureFlagStore::new(backend.home.path().join("replica.db")).unwrap();
+            primary = Some(Arc::new(ReplicatedFeatureFlagStore::new(backend.bare().0, replica())));
+            let mirror = MirroredFeatureFlagStore::new(replica());
+            (Arc::new(mirror.clone()), Some(Arc::new(mirror)))
+        }
     };
+    let way = primary.or_else(|| local.is_some().then(|| store.clone()));
     let is_mirror = !matches!(layer, Layer::Bare | Layer::Cache);
     let store_keeps = backend.scene.store != Store::Memory;
     let keeps = store_keeps && is_mirror;
     let view = View { layer, store, local, keeps, live_for: live_for(backend, layer), bound: bound(backend, layer) };
-    Attached { view, url: last, _servers: servers }
+    Attached { view, way, url: last, _servers: servers }
 }
 
 /// The server of a memory store runs in this process, the only one that has that store.
@@ -131,6 +143,8 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
         Layer::Twice => store + THRIFT * 2,
         Layer::Http | Layer::HttpNginx => store + HTTP,
         Layer::HttpTwice => store + HTTP * 2,
+        // Of the replica, which is never away.
+        Layer::Replica => Duration::MAX,
     }
 }
 
@@ -138,6 +152,8 @@ fn live_for(backend: &Backend, layer: Layer) -> Duration {
 fn bound(backend: &Backend, layer: Layer) -> Duration {
     let polled = match (backend.scene.store, layer) {
         (_, Layer::Cache) => EXPIRATION * 2,
+        // A copy is two reads and a write.
+        (_, Layer::Replica) => Duration::from_secs(1),
         _ => Duration::ZERO,
     };
     // A follower may connect to the new database before it has its feed, and then compares rows once a second.

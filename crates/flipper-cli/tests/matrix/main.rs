@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 mod backends;
+mod busy;
 mod cells;
 mod faults;
 mod layers;
@@ -85,7 +86,10 @@ fn main() -> ExitCode {
     };
     for scene in Scene::all().filter(wanted) {
         let mut layers = Vec::new();
-        for &layer in Layer::ALL.iter().filter(|layer| scene.cell(**layer).contains(&arguments.filter)) {
+        let wanted = |layer: &Layer| {
+            (arguments.all || scene.is_quick_in(*layer)) && scene.cell(*layer).contains(&arguments.filter)
+        };
+        for &layer in Layer::ALL.iter().filter(|layer| wanted(layer)) {
             match scene.impossible(layer) {
                 None => layers.push(layer),
                 Some(why) => impossible.push((scene.cell(layer), why)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backends::Backend;
+use crate::busy::Busy;
 use crate::cells::{Layer, Scene, Situation};
 use crate::faults;
 use crate::layers::{Attached, attach, until};
@@ -41,11 +42,20 @@ pub(crate) fn run(scene: Scene, layers: &[Layer], size: Size, seed: u64) -> Opti
     let mut backend = Backend::start(scene)?;
     let ledger = Arc::new(Ledger::new(size.flags));
     let attached: Vec<_> = layers.iter().map(|layer| attach(&backend, *layer)).collect();
-    let ways = attached.iter().filter(|layer| layer.view.local.is_some()).map(|layer| layer.view.store.clone());
+    let ways = attached.iter().filter_map(|layer| layer.way.clone());
     let writers = Writers::new(&backend, ways.collect::<Vec<_>>());
     let watchers = attached.iter().map(|layer: &Attached| Watcher::start(layer.view.clone(), &ledger)).collect();
     let random = Random::new(seed, &scene.cell(Layer::Bare));
-    let mut stage = Stage { scene, ledger, watchers, writers, random, lost: vec![true; size.flags], wrong: Vec::new() };
+    let mut stage = Stage {
+        scene,
+        ledger,
+        watchers,
+        writers,
+        random,
+        lost: vec![true; size.flags],
+        busy: Busy::since_now(),
+        wrong: Vec::new(),
+    };
     stage.play(&mut backend, size);
     Some(stage.reports())
 }
@@ -58,6 +68,7 @@ struct Stage {
     random: Random,
     /// Flags that are missing without a deletion of ours.
     lost: Vec<bool>,
+    busy: Busy,
     /// Errors of the scene, which count for all layers.
     wrong: Vec<String>,
 }
@@ -293,6 +304,7 @@ impl Stage {
         let writes: Vec<(usize, Write)> = (0..self.ledger.len())
             .flat_map(|flag| self.ledger.writes(flag).into_iter().map(move |write| (flag, write)))
             .collect();
+        let busy = self.busy.factor();
         let mut reports = Vec::new();
         for watcher in &self.watchers {
             let seen = &watcher.seen;
@@ -309,8 +321,7 @@ impl Stage {
             if found < of {
                 seen.wrong(format!("{} of {of} flips were never seen", of - found));
             }
-            // On a busy machine all are later.
-            let bound = seen.view.bound + percentile(&took, 50).unwrap_or_default() * 10;
+            let bound = (seen.view.bound + percentile(&took, 50).unwrap_or_default() * 10).mul_f64(busy);
             if let Some(late) = percentile(&took, 99).filter(|late| *late > bound) {
                 seen.wrong(format!("p99 is {late:.1?}, and the bound {bound:.1?}"));
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Access;
@@ -23,7 +23,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// A proxy on this machine may send requests of others.
-const PROXIED: [&str; 3] = ["forwarded", "x-forwarded-for", "via"];
+static PROXIED: [HeaderName; 3] = [FORWARDED, HeaderName::from_static("x-forwarded-for"), VIA];
 
 /// Guesses of tokens, per address and second.
 const REFUSED_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
@@ -167,8 +167,8 @@ impl Rules {
                     Err(Refusal::Address(address))
                 }
                 (None, _) if !is_loopback(request.uri(), headers) => Err(Refusal::Host),
-                (None, _) => match PROXIED.into_iter().find(|header| headers.contains_key(*header)) {
-                    Some(header) => Err(Refusal::Proxied(header)),
+                (None, _) => match PROXIED.iter().find(|header| headers.contains_key(*header)) {
+                    Some(header) => Err(Refusal::Proxied(header.as_str())),
                     None => Ok((Access::everything(request.extensions()), Caller::address(address))),
                 },
             };
@@ -239,9 +239,9 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 }
 
 impl AccessControl {
-    /// Puts [`Access`] into the request's extensions, or answers instead of the routes. Preflights pass: browsers send them without tokens,
-    /// and routes answer them with nothing but headers.
-    pub(crate) fn guard(&self, request: &mut Request) -> Result<Option<Access>, Box<Response>> {
+    /// What the request may do, or the answer instead of the routes'. Preflights pass: browsers send them without tokens, and routes answer
+    /// them with nothing but headers.
+    pub(crate) fn guard(&self, request: &Request) -> Result<Option<Access>, Box<Response>> {
         let path = request.uri().path();
         if request.method() == Method::OPTIONS || OPEN_PATHS.contains(&path) {
             return Ok(None);
@@ -250,7 +250,6 @@ impl AccessControl {
         if path == "/metrics" && access.role < Role::Read {
             return Err(Box::new(Refusal::Role(Role::Read).response(path)));
         }
-        request.extensions_mut().insert(access.clone());
         Ok(Some(access))
     }
 }

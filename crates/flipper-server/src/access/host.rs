@@ -15,8 +15,10 @@ pub(super) fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
 fn is_loopback_name(authority: &str) -> bool {
     let host = without_port(authority);
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_name = host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
-    is_name || address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
+    }
 }
 
 fn without_port(authority: &str) -> &str {
@@ -28,11 +30,11 @@ fn without_port(authority: &str) -> &str {
 
 /// The page that the request is of, if it is of another origin and not of an allowed one. A browser sends a form of any page without asking.
 pub(super) fn foreign_origin<'a>(headers: &'a HeaderMap, uri: &Uri, allowed: &[HeaderValue]) -> Option<&'a [u8]> {
-    let host = uri.authority().map(|authority| authority.as_str().as_bytes());
-    let host = host.or_else(|| headers.get(HOST).map(|host| host.as_bytes()));
+    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = || authority.or_else(|| headers.get(HOST).map(|host| host.as_bytes()));
     headers.get_all(ORIGIN).iter().map(|origin| origin.as_bytes()).find(|origin| {
         let is_own = [&b"http://"[..], b"https://"].iter().any(|scheme| {
-            origin.strip_prefix(*scheme).is_some_and(|rest| host.is_some_and(|host| host.eq_ignore_ascii_case(rest)))
+            origin.strip_prefix(*scheme).is_some_and(|rest| host().is_some_and(|host| host.eq_ignore_ascii_case(rest)))
         });
         !is_own && !allowed.iter().any(|allowed| allowed.as_bytes() == *origin)
     })

@@ -58,7 +58,11 @@ impl Access {
     /// What a server without tokens allows.
     pub(crate) fn everything(extensions: &http::Extensions) -> Self {
         let certificate = extensions.get().cloned();
-        Self { role: Role::Admin, prefixes: [].into(), caller: certificate.map_or(Caller::Anyone, Caller::Certificate) }
+        Self {
+            role: Role::Admin,
+            prefixes: Arc::default(),
+            caller: certificate.map_or(Caller::Anyone, Caller::Certificate),
+        }
     }
 
     /// For a route that shows no flag: no name begins so.
@@ -67,7 +71,7 @@ impl Access {
     }
 
     fn of_user(name: &str, role: Role) -> Self {
-        Self { role, prefixes: [].into(), caller: Caller::User(name.into()) }
+        Self { role, prefixes: Arc::default(), caller: Caller::User(name.into()) }
     }
 
     fn of_token(tokens: Arc<Tokens>, token: Arc<Token>) -> Self {

@@ -33,8 +33,9 @@ fn wrong_escape(path: &str) -> Option<&str> {
         rest = &rest[at..];
         let is_escape = rest.as_bytes().get(1..3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         if !is_escape {
-            // A path is ASCII.
-            return Some(&rest[..rest.len().min(3)]);
+            // A path may have characters that are not encoded.
+            let end = rest.char_indices().nth(3).map_or(rest.len(), |(end, _)| end);
+            return Some(&rest[..end]);
         }
         rest = &rest[3..];
     }
@@ -57,7 +58,7 @@ mod tests {
         for path in ["/a", "/%2F%2f%25", "/a%20b"] {
             assert_eq!(wrong_escape(path), None, "{path}");
         }
-        for (path, wrong) in [("/%", "%"), ("/%2", "%2"), ("/%zz/a", "%zz"), ("/%25%2x", "%2x")] {
+        for (path, wrong) in [("/%", "%"), ("/%2", "%2"), ("/%zz/a", "%zz"), ("/%25%2x", "%2x"), ("/%2ĝ", "%2ĝ")] {
             assert_eq!(wrong_escape(path), Some(wrong), "{path}");
         }
         assert_eq!(path_of("/f/", "a/b ..é"), "/f/a%2Fb%20%2E%2E%C3%A9");

@@ -1,4 +1,5 @@
-use axum::body::Body;
+use axum::BoxError;
+use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
 use flipper::json::Json;
@@ -62,8 +63,8 @@ pub(super) fn respond(asked: &HeaderMap, body: String, is_passing: bool, is_stal
 
 /// A request's body of any content type; some clients send none.
 pub(super) async fn read(body: Body, key: Option<&str>) -> Result<Bytes, Response> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
+    match try_read(Limited::new(body, MAX_BODY)).await {
+        Ok(body) => Ok(body),
         Err(failure) => {
             let too_large = failure.downcast_ref::<LengthLimitError>().is_some();
             let (code, details) = if too_large {
@@ -74,4 +75,15 @@ pub(super) async fn read(body: Body, key: Option<&str>) -> Result<Bytes, Respons
             Err(error(StatusCode::BAD_REQUEST, key, code, &details))
         }
     }
+}
+
+async fn try_read(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+    // Nearly all come in one frame.
+    let Some(first) = body.frame().await.transpose()? else { return Ok(Bytes::new()) };
+    let first = first.into_data().unwrap_or_default();
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let rest = body.collect().await?.to_bytes();
+    Ok([first, rest].concat().into())
 }

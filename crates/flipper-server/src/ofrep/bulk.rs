@@ -28,15 +28,15 @@ async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: B
     let mut text = String::with_capacity(ofrep.size.0.load(Ordering::Relaxed) + 64);
     text.push_str("{\"flags\":[");
     let (mut is_first, mut is_passing) = (true, false);
-    for flag in &ofrep.flags.current(ofrep.app.store.table()).flags {
-        if !access.allows(Role::Evaluate, &flag.name) {
+    for flag in &ofrep.flags.current(&ofrep.app.features, ofrep.app.store.table()).flags {
+        if !access.allows(Role::Evaluate, flag.name()) {
             continue;
         }
         if !is_first {
             text.push(',');
         }
         is_first = false;
-        is_passing |= flag.write(&ofrep.app.features, &attributes, &mut text);
+        is_passing |= flag.write(&attributes, &mut text);
     }
     text.push(']');
     // Not in each flag: a page would take that for a change of all of them.

@@ -1,5 +1,5 @@
 use flipper::context::Value;
-use flipper::json::{Json, Object};
+use flipper::json::{Found, Json, Member, Members, members};
 
 use super::error::Code;
 
@@ -9,47 +9,42 @@ const MAX_ATTRIBUTES: usize = 1000;
 const TARGETING_KEY: &str = "targetingKey";
 
 /// The context in the body of a request. Lone surrogates and numbers of any size are read as they are, since clients send them.
-pub(super) fn read(body: &[u8]) -> Result<Object, (Code, String)> {
+pub(super) fn read(body: &[u8]) -> Result<Members<'_>, (Code, String)> {
     // As `curl -X POST` sends it.
     if body.trim_ascii().is_empty() {
-        return Ok(Object::new());
+        return Ok(Members::new());
     }
-    let request = match Json::from_slice(body) {
-        Ok(Json::Object(request)) => request,
-        Ok(_) => return Err((Code::ParseError, r#"the body is no object, as {"context": {}} is"#.to_owned())),
+    let context = match members(body, "context") {
+        Ok(Found::Members(context)) => context,
+        Ok(Found::Nothing) => return Ok(Members::new()),
+        Ok(Found::Other) => return Err((Code::InvalidContext, "the context is no object".to_owned())),
+        Ok(Found::NoObject) => {
+            return Err((Code::ParseError, r#"the body is no object, as {"context": {}} is"#.to_owned()));
+        }
         Err(error) => return Err((Code::ParseError, format!("the body is {error}"))),
     };
-    let invalid = |details: String| Err((Code::InvalidContext, details));
-    let context = match request.into_iter().find(|(name, _)| name == "context") {
-        None | Some((_, Json::Null)) => return Ok(Object::new()),
-        Some((_, Json::Object(context))) => context,
-        Some(_) => return invalid("the context is no object".to_owned()),
-    };
     if context.len() > MAX_ATTRIBUTES {
-        return invalid(format!(
-            "the context has {} attributes, more than the {MAX_ATTRIBUTES} allowed",
-            context.len()
-        ));
+        let details = format!("the context has {} attributes, more than the {MAX_ATTRIBUTES} allowed", context.len());
+        return Err((Code::InvalidContext, details));
     }
     Ok(context)
 }
 
 /// Sorted by name, to make calls repeatable; the targeting key last, under its own name, since it replaces an attribute of that name. An
 /// empty or null key is left out.
-pub(super) fn attributes<'a>(context: &'a Object, targeting_key: &'a str) -> Vec<(&'a str, Value<'a>)> {
+pub(super) fn attributes<'a>(context: &'a Members<'_>, targeting_key: &'a str) -> Vec<(&'a str, Value<'a>)> {
     let mut key = None;
     let mut attributes = Vec::with_capacity(context.len());
-    for (name, value) in context {
+    for (name, member) in context {
         if name != TARGETING_KEY {
-            attributes.push((name, Value::Json(value)));
-        } else if !value.is_null() && value.as_str() != Some("") {
-            key = Some(value);
+            attributes.push((&**name, member.into()));
+        } else if !matches!(member, Member::Text("") | Member::Json(Json::Null)) {
+            key = Some(member);
         }
     }
-    attributes.sort_unstable_by_key(|(name, _)| *name);
     if let Some(key) = key {
         attributes.retain(|(name, _)| *name != targeting_key);
-        attributes.push((targeting_key, Value::Json(key)));
+        attributes.push((targeting_key, key.into()));
     }
     attributes
 }
@@ -81,7 +76,7 @@ mod tests {
             assert_eq!(names_and_values(body), [], "{body}");
         }
         let body = r#"{"context":{"z":1.0,"user":"x","targetingKey":42,"a":{"b":[null]},"e":"\ud83d"},"more":1}"#;
-        let expected = [("a", r#"{"b": [null]}"#), ("e", r#""\ud83d""#), ("z", "1.0"), ("user", "42")];
+        let expected = [("a", r#"{"b": [null]}"#), ("e", r#""\ud83d""#), ("z", "Float(1.0)"), ("user", "Int(42)")];
         assert_eq!(names_and_values(body), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let huge = format!(r#"{{"context":{{"n":{}}}}}"#, "9".repeat(400));
         assert_eq!(names_and_values(&huge)[0].1.len(), 400);

@@ -3,26 +3,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 use flipper::context::Value;
 use flipper::json::Json;
 use flipper::store::{Corrupt, FlagTable, Stored};
-use flipper::{Bucketer, FeatureFlagClient, FlagRecord};
+use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
 
 use super::error::{self, Code};
 use super::outcome::Outcome;
 use super::{answer, json, single};
 
 /// All flags by name, each with the parts of its answer that no context changes. Made again when a flag has changed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct FlagList(RwLock<Arc<Listed>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Listed {
     /// The table's, when they were read.
     revision: Option<u64>,
     pub(super) flags: Vec<Arc<Flag>>,
 }
 
-#[derive(Debug)]
 pub(super) struct Flag {
-    pub(super) name: String,
+    flag: FeatureFlag,
     record: Result<Arc<FlagRecord>, Corrupt>,
     text: Text,
 }
@@ -49,7 +48,7 @@ struct Part {
 }
 
 impl FlagList {
-    pub(super) fn current(&self, table: &FlagTable) -> Arc<Listed> {
+    pub(super) fn current(&self, features: &FeatureFlagClient, table: &FlagTable) -> Arc<Listed> {
         let revision = Some(table.revision());
         let listed = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         if listed.revision == revision {
@@ -59,7 +58,7 @@ impl FlagList {
         let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let revision = Some(table.revision());
         if listed.revision != revision {
-            let flags = renew(&listed.flags, table.list());
+            let flags = renew(&listed.flags, features, table.list());
             *listed = Arc::new(Listed { revision, flags });
         }
         listed.clone()
@@ -67,13 +66,13 @@ impl FlagList {
 }
 
 /// Takes over what has not changed. Both are ordered by name.
-fn renew(old: &[Arc<Flag>], stored: Vec<Stored>) -> Vec<Arc<Flag>> {
+fn renew(old: &[Arc<Flag>], features: &FeatureFlagClient, stored: Vec<Stored>) -> Vec<Arc<Flag>> {
     let mut old = old.iter().peekable();
     let renewed = stored.into_iter().map(|Stored { name, record, .. }| {
-        while old.next_if(|flag| flag.name < name).is_some() {}
-        match old.next_if(|flag| flag.name == name) {
+        while old.next_if(|flag| flag.name() < &*name).is_some() {}
+        match old.next_if(|flag| flag.name() == name) {
             Some(flag) if is_same(&flag.record, &record) => flag.clone(),
-            _ => Arc::new(Flag::new(name, record)),
+            _ => Arc::new(Flag::new(features.get(name), record)),
         }
     });
     renewed.collect()
@@ -88,31 +87,36 @@ fn is_same(record: &Result<Arc<FlagRecord>, Corrupt>, other: &Result<Arc<FlagRec
 }
 
 impl Flag {
-    fn new(name: String, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
+    fn new(flag: FeatureFlag, record: Result<Arc<FlagRecord>, Corrupt>) -> Self {
+        let name = flag.name();
         let text = match &record {
             Err(_) => {
                 let mut whole = String::new();
                 let details = format!("flag {name:?}: {}", flipper::evaluation::Reason::Corrupt);
-                error::entry(&name, Code::ParseError, &details, &mut whole);
+                error::entry(name, Code::ParseError, &details, &mut whole);
                 Text::Whole(whole)
             }
             Ok(record) => {
-                let parts = Parts::new(&name, record);
+                let parts = Parts::new(name, record);
                 match settled(record) {
                     Some(outcome) => {
                         let mut whole = String::new();
-                        parts.write(&name, &outcome, &mut whole);
+                        parts.write(name, &outcome, &mut whole);
                         Text::Whole(whole)
                     }
                     None => Text::Parts(parts),
                 }
             }
         };
-        Self { name, record, text }
+        Self { flag, record, text }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.flag.name()
     }
 
     /// Its answer, and those of its values; returns whether time or chance decided.
-    pub(super) fn write(&self, features: &FeatureFlagClient, context: &[(&str, Value<'_>)], out: &mut String) -> bool {
+    pub(super) fn write(&self, context: &[(&str, Value<'_>)], out: &mut String) -> bool {
         let parts = match &self.text {
             Text::Whole(text) => {
                 out.push_str(text);
@@ -120,31 +124,29 @@ impl Flag {
             }
             Text::Parts(parts) => parts,
         };
-        let (evaluation, record) = features.explain(&self.name, context);
-        match Outcome::of(&self.name, &evaluation, record.as_deref(), context) {
+        let name = self.name();
+        self.flag.explain(context, |evaluation, record| match Outcome::of(name, evaluation, record, context) {
             Ok(outcome) => {
                 // Of a flag that has just changed, all is the new one's.
                 match record {
-                    Some(record) if !self.is_of(&record) => {
-                        Parts::new(&self.name, &record).write(&self.name, &outcome, out);
-                    }
-                    _ => parts.write(&self.name, &outcome, out),
+                    Some(record) if !self.is_of(record) => Parts::new(name, record).write(name, &outcome, out),
+                    _ => parts.write(name, &outcome, out),
                 }
                 outcome.is_passing
             }
             Err((code, details)) => {
-                error::entry(&self.name, code, &details, out);
+                error::entry(name, code, &details, out);
                 for Part { key, .. } in &parts.values {
                     out.push(',');
                     error::entry(key, code, &details, out);
                 }
                 false
             }
-        }
+        })
     }
 
-    fn is_of(&self, record: &Arc<FlagRecord>) -> bool {
-        self.record.as_ref().is_ok_and(|own| Arc::ptr_eq(own, record))
+    fn is_of(&self, record: &FlagRecord) -> bool {
+        self.record.as_ref().is_ok_and(|own| std::ptr::eq(&**own, record))
     }
 }
 

@@ -19,9 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::any;
 use flipper::store::Health;
 use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
@@ -31,6 +30,7 @@ use self::path::Target;
 use self::stream::Streams;
 use crate::access::Access;
 use crate::app::App;
+use crate::request::{Answer, Around};
 
 pub(crate) use self::cors::cors;
 pub(crate) use self::error::refusal;
@@ -49,37 +49,42 @@ struct Ofrep {
 }
 
 /// All paths under `/ofrep`, also after the slash of a base URL that ends with one.
-pub(crate) fn routes(app: Arc<App>) -> Router {
+///
+/// They are services, not handlers: a handler's route takes as long as an evaluation.
+pub(crate) fn routes(app: Arc<App>, around: &Around) -> Router {
     let (flags, size, streams) = (FlagList::default(), bulk::Size::default(), Streams::default());
     let ofrep = Arc::new(Ofrep { app, flags, size, streams });
-    let paths = ["/ofrep", "/ofrep/", "/ofrep/{*rest}", "//ofrep/{*rest}"];
-    paths.iter().fold(Router::new(), |router, path| router.route(path, any(handle))).with_state(ofrep)
+    // Without a parameter, which would be decoded for nothing.
+    let bulk = "/ofrep/v1/evaluate/flags";
+    let paths = ["/ofrep", "/ofrep/", bulk, "/ofrep/{*rest}", "//ofrep/{*rest}"];
+    paths.iter().fold(Router::new(), |router, path| router.route_service(path, around.service(ofrep.clone())))
 }
 
-async fn handle(State(ofrep): State<Arc<Ofrep>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let access = parts.extensions.get::<Access>();
-    match (path::target(parts.uri.path()), access) {
-        (Target::Single(key), Some(access)) if parts.method == Method::POST => {
-            single::answer(&ofrep, access, &key, &parts.headers, body).await
+impl Answer for Arc<Ofrep> {
+    async fn answer(self, request: Request, access: Option<&Access>) -> Response {
+        let (parts, body) = request.into_parts();
+        match (path::target(parts.uri.path()), access) {
+            (Target::Single(key), Some(access)) if parts.method == Method::POST => {
+                single::answer(&self, access, &key, &parts.headers, body).await
+            }
+            (Target::Bulk, Some(access)) if parts.method == Method::POST => {
+                bulk::answer(&self, access, &parts.headers, body).await
+            }
+            // No layer has said what the caller may do.
+            (Target::Single(_) | Target::Bulk, None) if parts.method == Method::POST => {
+                error(StatusCode::FORBIDDEN, None, Code::General, "this server does not know what its callers may do")
+            }
+            (Target::Stream, _) if parts.method == Method::GET => stream::answer(&self),
+            (Target::Single(key), _) => not_allowed(Some(&key), "POST"),
+            (Target::Bulk, _) => not_allowed(None, "POST"),
+            (Target::Stream, _) => not_allowed(None, "GET"),
+            (Target::Unknown, _) => error(
+                StatusCode::NOT_FOUND,
+                None,
+                Code::General,
+                "OFREP has no such path; evaluations are POST /ofrep/v1/evaluate/flags/{key} and POST /ofrep/v1/evaluate/flags",
+            ),
         }
-        (Target::Bulk, Some(access)) if parts.method == Method::POST => {
-            bulk::answer(&ofrep, access, &parts.headers, body).await
-        }
-        // No layer has said what the caller may do.
-        (Target::Single(_) | Target::Bulk, None) if parts.method == Method::POST => {
-            error(StatusCode::FORBIDDEN, None, Code::General, "this server does not know what its callers may do")
-        }
-        (Target::Stream, _) if parts.method == Method::GET => stream::answer(&ofrep),
-        (Target::Single(key), _) => not_allowed(Some(&key), "POST"),
-        (Target::Bulk, _) => not_allowed(None, "POST"),
-        (Target::Stream, _) => not_allowed(None, "GET"),
-        (Target::Unknown, _) => error(
-            StatusCode::NOT_FOUND,
-            None,
-            Code::General,
-            "OFREP has no such path; evaluations are POST /ofrep/v1/evaluate/flags/{key} and POST /ofrep/v1/evaluate/flags",
-        ),
     }
 }
 

@@ -55,24 +55,25 @@ fn write(
     context: &[(&str, Value<'_>)],
     out: &mut String,
 ) -> Result<Outcome, (Code, String)> {
-    let (evaluation, record) = features.explain(name, context);
-    let outcome = Outcome::of(name, &evaluation, record.as_deref(), context)?;
-    let Some(path) = path else {
-        answer::begin(key, &Json::Bool(outcome.enabled), out);
-        return Ok(outcome);
-    };
-    if !outcome.enabled {
-        return Err((Code::General, is_off(name, &outcome)));
-    }
-    let value = record.as_deref().map(FlagRecord::client_data).and_then(|data| openfeature::at(data, path));
-    match value {
-        Some(value) if json::is_value(value) => answer::begin(key, value, out),
-        Some(_) => return Err((Code::General, no_value(name, path))),
-        None => {
-            return Err((Code::FlagNotFound, format!("the client data of flag {name:?} have nothing under {path:?}")));
+    features.explain(name, context, |evaluation, record| {
+        let outcome = Outcome::of(name, evaluation, record, context)?;
+        let Some(path) = path else {
+            answer::begin(key, &Json::Bool(outcome.enabled), out);
+            return Ok(outcome);
+        };
+        if !outcome.enabled {
+            return Err((Code::General, is_off(name, &outcome)));
         }
-    }
-    Ok(outcome)
+        match record.map(FlagRecord::client_data).and_then(|data| openfeature::at(data, path)) {
+            Some(value) if json::is_value(value) => answer::begin(key, value, out),
+            Some(_) => return Err((Code::General, no_value(name, path))),
+            None => {
+                let details = format!("the client data of flag {name:?} have nothing under {path:?}");
+                return Err((Code::FlagNotFound, details));
+            }
+        }
+        Ok(outcome)
+    })
 }
 
 /// The caller's default applies, as with our provider.

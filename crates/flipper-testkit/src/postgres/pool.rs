@@ -19,6 +19,8 @@ pub enum PoolMode {
     Session,
     /// For a transaction.
     Transaction,
+    /// For a statement; it refuses transactions of several.
+    Statement,
 }
 
 /// A pool, killed when dropped. All its clients are the superuser.
@@ -70,7 +72,11 @@ impl Drop for Pool {
 }
 
 fn write(dir: &TempDir, port: u16, mode: PoolMode, server: u16) {
-    let mode = if mode == PoolMode::Session { "session" } else { "transaction" };
+    let mode = match mode {
+        PoolMode::Session => "session",
+        PoolMode::Transaction => "transaction",
+        PoolMode::Statement => "statement",
+    };
     let text = format!(
         "[databases]\npostgres = host=127.0.0.1 port={server} user=postgres password={PASSWORD}\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\

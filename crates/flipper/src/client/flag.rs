@@ -149,6 +149,19 @@ impl<M> FeatureFlag<M> {
         self.client.evaluate_or(&self.name, context, self.default)
     }
 
+    /// See [`FeatureFlagClient::explain`].
+    #[doc(hidden)]
+    pub fn explain<T>(
+        &self,
+        context: &(impl Attributes + ?Sized),
+        read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
+    ) -> T
+    where
+        M: Checks,
+    {
+        self.client.explain_slot(&self.name, self.slot(), context, read)
+    }
+
     /// Whether the flag exists, even if it is unreadable.
     #[must_use]
     pub fn exists(&self) -> bool

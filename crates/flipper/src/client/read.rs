@@ -128,22 +128,38 @@ impl<M> FeatureFlagClient<M> {
         self.evaluate_or(name, context, false)
     }
 
-    /// The check with its reason, without scores, and the flag that it read.
+    /// The check with its reason, without scores, and the flag that it read, for `read`: a clone of the flag's `Arc` would slow down other
+    /// threads that check it.
     #[doc(hidden)]
-    pub fn explain(&self, name: &str, context: &(impl Attributes + ?Sized)) -> (Evaluation, Option<Arc<FlagRecord>>)
+    pub fn explain<T>(
+        &self,
+        name: &str,
+        context: &(impl Attributes + ?Sized),
+        read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
+    ) -> T
     where
         M: Checks,
     {
-        let entry = self.table().slot(name).map(|slot| slot.entry());
+        self.explain_slot(name, self.table().slot(name), context, read)
+    }
+
+    pub(crate) fn explain_slot<T>(
+        &self,
+        name: &str,
+        slot: Option<&Arc<Slot>>,
+        context: &(impl Attributes + ?Sized),
+        read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
+    ) -> T {
+        let entry = slot.map(|slot| slot.entry());
         let state = entry.as_ref().and_then(|entry| entry.as_deref()).map(|entry| &entry.state);
-        let record = if let Some(State::Present { record, .. }) = state { Some(record.clone()) } else { None };
+        let record = if let Some(State::Present { record, .. }) = state { Some(&**record) } else { None };
         let evaluation = match (self.overridden(name), state) {
             (Some(answer), _) => Evaluation::of(answer, Reason::Overridden),
             (None, Some(State::Present { plan, .. })) => plan.explain(name, context, &self.core.environment),
             (None, Some(State::Corrupt(_))) => Evaluation::of(false, Reason::Corrupt),
             (None, Some(State::Absent) | None) => Evaluation::of(false, Reason::NoSuchFlag),
         };
-        (evaluation, record)
+        read(&evaluation, record)
     }
 
     pub(crate) fn evaluate_or(&self, name: &str, context: &(impl Attributes + ?Sized), default: bool) -> Evaluation

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::json::{Json, Number};
+use crate::json::{Json, Member, Number, NumberRef};
 
 /// One attribute's value, borrowed. Numbers, strings and `bool`s convert by `From`; so do `Option`s (`None` is null) and references to
 /// [`Json`].
@@ -84,6 +84,26 @@ impl From<usize> for Value<'_> {
 impl From<isize> for Value<'_> {
     fn from(value: isize) -> Self {
         Self::Int(value as i64)
+    }
+}
+
+/// As the plainest value, which is compared fastest.
+impl<'a> From<&'a Member<'_>> for Value<'a> {
+    fn from(member: &'a Member<'_>) -> Self {
+        match member {
+            Member::Text(text) => Self::Str(text),
+            Member::Json(Json::Null) => Self::Null,
+            Member::Json(Json::Bool(value)) => Self::Bool(*value),
+            Member::Json(Json::String(text)) => Self::Str(text),
+            Member::Json(json) => match json {
+                Json::Number(number) => match number.as_ref() {
+                    NumberRef::Int(value) => Self::Int(value),
+                    NumberRef::Float(value) if value.is_finite() => Self::Float(value),
+                    _ => Self::Json(json),
+                },
+                _ => Self::Json(json),
+            },
+        }
     }
 }
 

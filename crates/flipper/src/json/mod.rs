@@ -2,6 +2,7 @@
 //! of the build.
 
 mod lone_surrogates;
+mod members;
 mod number;
 mod object;
 mod parse;
@@ -16,6 +17,8 @@ use ::serde::Serialize;
 use crate::{Error, Result};
 
 pub use lone_surrogates::LoneSurrogates;
+#[doc(hidden)]
+pub use members::{Found, Member, Members, members};
 pub use number::Number;
 pub(crate) use number::NumberRef;
 pub(crate) use number::write_float;

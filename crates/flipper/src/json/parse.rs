@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Json, Key, LoneSurrogates, MAX_DEPTH, Number, Object};
+use super::{Json, Key, LoneSurrogates, MAX_DEPTH, Member, Number, Object};
 
 /// The error has line and column.
 pub(crate) type Parsed<T> = Result<T, String>;
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
         match self.peek() {
             Some(b'"') => {
                 let text = self.string()?.into_owned();
-                Ok(if self.lone.is_empty() { Json::String(text) } else { Json::LoneSurrogates(self.with_lone(text)) })
+                Ok(self.text(text))
             }
             Some(b'{') => {
                 let mut object = Object::new();
@@ -111,6 +111,23 @@ impl<'a> Parser<'a> {
             Some(b'I') if !self.strict => self.word("Infinity", float(f64::INFINITY)),
             _ => Err(self.unexpected("a value")),
         }
+    }
+
+    /// As [`value`](Self::value), after a key that is kept as it is.
+    pub(super) fn member(&mut self, depth: usize) -> Parsed<Member<'a>> {
+        self.lone.clear();
+        if self.peek() != Some(b'"') {
+            return self.value(depth).map(Member::Json);
+        }
+        Ok(match self.string()? {
+            Cow::Borrowed(text) => Member::Text(text),
+            Cow::Owned(text) => Member::Json(self.text(text)),
+        })
+    }
+
+    /// The string that was read last.
+    fn text(&mut self, text: String) -> Json {
+        if self.lone.is_empty() { Json::String(text) } else { Json::LoneSurrogates(self.with_lone(text)) }
     }
 
     pub(crate) fn entry(&mut self, object: &mut Object, key: &str, depth: usize) -> Parsed<()> {

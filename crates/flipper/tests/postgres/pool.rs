@@ -20,10 +20,21 @@ async fn notifications_through_a_pool_of_sessions() {
 
 #[tokio::test]
 async fn a_pool_of_transactions_is_asked() {
+    is_asked(PoolMode::Transaction).await;
+}
+
+/// The flags, and how they change, are read by statements of their own.
+#[tokio::test]
+async fn a_pool_of_statements_is_asked() {
+    is_asked(PoolMode::Statement).await;
+}
+
+async fn is_asked(mode: PoolMode) {
     let Some(server) = shared() else { return };
-    let Some(pool) = Pool::start(&server, PoolMode::Transaction) else { return };
-    let store = store(&pool.url(), &random_table());
-    store.install_feed(true).await.unwrap();
+    let Some(pool) = Pool::start(&server, mode) else { return };
+    let table = random_table();
+    store(&server.url(), &table).install_feed(true).await.unwrap();
+    let store = store(&pool.url(), &table);
     let mut follow = Follow::of(&store);
     follow.polled().await;
     for round in 0..20 {

@@ -238,11 +238,12 @@ fn kill(folder: &Folder, store: &Mirror, name: &str) -> u32 {
     known
 }
 
-fn open_to_all(folder: &Folder) {
+fn allow(path: &std::path::Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
-    let allow = |path: &std::path::Path, mode| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn open_to_all(folder: &Folder) {
     allow(folder.folder.path(), 0o777);
     for file in std::fs::read_dir(folder.folder.path()).unwrap() {
         allow(&file.unwrap().path(), 0o666);
@@ -254,11 +255,10 @@ fn a_read_only_file_can_be_read() {
     if !is_root() {
         return skip("sqlite: read-only file", "becoming another user takes root");
     }
-    use std::os::unix::fs::PermissionsExt;
     // In use by its owner or not: then the files for sharing it are missing, and cannot be made.
     for in_use in [true, false] {
         let folder = Folder::new();
-        std::fs::set_permissions(folder.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        allow(folder.folder.path(), 0o755);
         let store = folder.open();
         put(&store, "X", true).unwrap();
         if !in_use {
@@ -281,6 +281,12 @@ fn a_read_only_file_can_be_read() {
             child.signal("CONT");
         }
         child.expect("Some(false)");
+        if in_use {
+            // The files beside the database must be writable too.
+            allow(&folder.database, 0o666);
+            child.say("write");
+            child.expect("Unauthorized");
+        }
         open_to_all(&folder);
         child.say("write");
         child.expect("Some(true)");

@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flipper_server::{App, HttpOptions, HttpServer};
+use flipper_server::{App, HttpOptions, HttpServer, Limits};
 use flipper_thrift::{Server, ServerOptions};
 
 use super::address::{self, Port};
@@ -37,7 +37,9 @@ impl Servers {
         files: usize,
     ) -> Done<Self> {
         let store = &opened.store;
-        let mut app = guard::pages(App::new(store.clone()), args)?;
+        // As many followers as the connections leave room for.
+        let app = App::new(store.clone()).limits(Limits::default().streams(usize::MAX));
+        let mut app = guard::pages(app, args)?;
         if let Some(attribute) = &args.targeting_key {
             app = app.targeting_key_as(attribute);
         }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, Config, Row, RowStream, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, Row, RowStream, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::errors::Failure;
@@ -128,6 +128,28 @@ impl Connection {
     /// Of an unnamed statement.
     pub(super) async fn rows(&self, query: &str, values: &[Value], limit: Duration) -> Result<Vec<Row>, Failure> {
         let rows = async { self.stream(query, values).await?.try_collect().await };
+        self.within(limit, rows).await
+    }
+
+    /// Statements without values and rows.
+    pub(super) async fn run(&self, statements: &str, limit: Duration) -> Result<(), Failure> {
+        self.within(limit, self.client.batch_execute(statements)).await
+    }
+
+    /// For a session of our own: a pool would give the statement, and its one plan for all values, to other clients.
+    pub(super) async fn prepare(&self, query: &str, limit: Duration) -> Result<Statement, Failure> {
+        self.run("SET plan_cache_mode = force_generic_plan", limit).await?;
+        self.within(limit, self.client.prepare(query)).await
+    }
+
+    pub(super) async fn prepared_rows(
+        &self,
+        statement: &Statement,
+        values: &[Value],
+        limit: Duration,
+    ) -> Result<Vec<Row>, Failure> {
+        let values = values.iter().map(|(value, _)| &**value as &(dyn ToSql + Sync));
+        let rows = async { self.client.query_raw(statement, values).await?.try_collect().await };
         self.within(limit, rows).await
     }
 

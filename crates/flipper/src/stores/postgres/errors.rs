@@ -32,6 +32,16 @@ impl Failure {
         }
     }
 
+    /// An answer of the server, or of a pool in front.
+    pub(super) fn is_servers(&self) -> bool {
+        matches!(self, Self::Asking(error) if error.as_db_error().is_some())
+    }
+
+    /// The table's columns have changed since the statement was prepared.
+    pub(super) fn is_outdated_plan(&self) -> bool {
+        self.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+    }
+
     pub(super) fn is_missing(&self) -> bool {
         self.code() == Some(&SqlState::UNDEFINED_TABLE)
     }

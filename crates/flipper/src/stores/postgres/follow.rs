@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use futures_util::future::join;
 use tokio::time::timeout;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Row, Statement};
 
 use super::PostgresFeatureFlagStore;
-use super::connection::{Connection, PROBE, Value, open};
+use super::connection::{Connection, PROBE, Value, open, unsent};
 use super::errors::Failure;
 use super::feed::{Names, Queries, readable};
 use super::link::{Link, Query, found_in};
@@ -89,39 +90,47 @@ async fn session(
     seen: Option<Seen>,
 ) -> Result<Option<Seen>, End> {
     let link = &store.link;
-    link.found().await?;
-    let connection = open(&link.source, link.timeout).await?;
-    let find = link.find_query();
-    let found = found_in(&connection.rows(&find.text, &find.values, link.timeout).await?, &link.table)?;
-    let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
-    let names = Names::of(&link.table, &found.schema);
-    let feed = ask_feed(&connection, &names, link.timeout).await?;
-    let mut every = if feed.is_complete { store.poll_every / 4 } else { store.poll_every };
-    if let Some(idle) = feed.idle {
-        every = every.min(idle / 2);
+    let First { connection, state, flags, mut read_at, is_one_snapshot } = begin(link).await?;
+    state.believable()?;
+    let (before, mut flags) = match seen {
+        // The flags are served before it is known how they change.
+        None => {
+            let known = Arc::new(versions(&flags));
+            let confirmed = state.confirms(read_at, store.poll_every + link.timeout);
+            events.serving(store.identity(), Some(&state.server));
+            events.reset(flags, read_at, confirmed, Updates::Poll { every: store.poll_every }).await?;
+            (Seen { state, known }, None)
+        }
+        Some(before) => (before, Some(flags)),
+    };
+    let feed = find_feed(&connection, link).await?;
+    let state = if is_one_snapshot {
+        let rows = connection.rows(&feed.queries.state, &[], link.timeout).await?;
+        connection.run("COMMIT", link.timeout).await?;
+        State::of(rows.first())?
+    } else {
+        read_at = Instant::now();
+        let (state, all) = load(&connection, &feed.queries.load, link.timeout).await?;
+        flags = Some(all);
+        state
+    };
+    if let Since::Doubt(why) = state.since(&before.state) {
+        return Err(Failure::lost(why).into());
     }
-    let queries = Queries::new(&names, feed.is_complete);
     let mut session = Session {
         store,
         link,
         connection,
-        names,
-        queries,
-        state: State::default(),
-        known: Arc::default(),
-        every,
-        idle: feed.idle,
+        every: feed.no_longer_than_idle(if feed.is_complete { store.poll_every / 4 } else { store.poll_every }),
+        feed,
+        poll: None,
+        state,
+        known: before.known,
         proofs: PROOFS,
         checked: Instant::now(),
         fingerprint: None,
     };
-    let read_at = Instant::now();
-    let (state, flags) = session.load().await?;
-    // The queries are for these.
-    if state.triggers != feed.triggers {
-        return Ok(seen);
-    }
-    session.start(events, seen, state, flags, read_at).await?;
+    session.start(events, flags, read_at).await?;
     loop {
         // Either wakes it: a notification, the end of the connection, the time.
         let _ = timeout(session.every, session.connection.inbox.changed.notified()).await;
@@ -134,35 +143,113 @@ async fn session(
     }
 }
 
-#[derive(Default)]
+/// All flags, as they are read first.
+struct First {
+    connection: Connection,
+    state: State,
+    flags: Vec<Stored>,
+    read_at: Instant,
+    /// A transaction is open: what is asked in it belongs to these flags.
+    is_one_snapshot: bool,
+}
+
+async fn begin(link: &Arc<Link>) -> Result<First, Failure> {
+    link.table.check().map_err(unsent)?;
+    let query = Queries::first(&link.table);
+    let (mut is_one_snapshot, mut was_missing) = (true, false);
+    loop {
+        let connection = open(&link.source, link.timeout).await?;
+        let read_at = Instant::now();
+        let all = load(&connection, &query, link.timeout);
+        let loaded = if is_one_snapshot {
+            // Both are sent at once.
+            let begin = connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", link.timeout);
+            let (begun, loaded) = join(begin, all).await;
+            match begun {
+                // Such as a pool's that gives each statement another connection.
+                Err(failure) if failure.is_servers() => {
+                    is_one_snapshot = false;
+                    continue;
+                }
+                begun => begun?,
+            }
+            loaded
+        } else {
+            all.await
+        };
+        match loaded {
+            Ok((state, flags)) => return Ok(First { connection, state, flags, read_at, is_one_snapshot }),
+            Err(failure) if failure.is_servers() => {
+                // Makes the table, or says more exactly what is wrong.
+                link.found().await?;
+                if was_missing || !failure.is_missing() {
+                    return Err(failure);
+                }
+                was_missing = true;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// All flags, read as they arrive.
+async fn load(connection: &Connection, query: &str, limit: Duration) -> Result<(State, Vec<Stored>), Failure> {
+    let rows = connection.within(limit, connection.stream(query, &[])).await?;
+    let mut rows = std::pin::pin!(rows);
+    let (mut state, mut flags) = (None, Vec::new());
+    while let Some(row) = connection.within(limit, rows.try_next()).await? {
+        match name_of(&row)? {
+            None => state = state.or(Some(row)),
+            Some(name) => flags.push(stored(name, item_of(&row)?)),
+        }
+    }
+    Ok((State::of(state.as_ref())?, flags))
+}
+
+/// How changes become known.
 struct Feed {
+    names: Names,
+    queries: Queries,
     is_complete: bool,
-    triggers: String,
     /// When the server ends an idle session.
     idle: Option<Duration>,
 }
 
-async fn ask_feed(connection: &Connection, names: &Names, limit: Duration) -> Result<Feed, Failure> {
-    let rows = connection.rows(&readable(names), &[], limit).await?;
-    let Some(row) = rows.first() else { return Ok(Feed::default()) };
-    let readable: Option<bool> = row.try_get(0).map_err(Failure::Asking)?;
-    let triggers: Option<String> = row.try_get(1).map_err(Failure::Asking)?;
-    let idle: Option<String> = row.try_get(2).map_err(Failure::Asking)?;
+impl Feed {
+    fn no_longer_than_idle(&self, every: Duration) -> Duration {
+        self.idle.map_or(every, |idle| every.min(idle / 2))
+    }
+}
+
+async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure> {
+    let find = link.find_query();
+    let found = found_in(&connection.rows(&find.text, &find.values, link.timeout).await?, &link.table)?;
+    let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
+    let names = Names::of(&link.table, &found.schema);
+    let rows = connection.rows(&readable(&names), &[], link.timeout).await?;
+    let read = |row: &Row| -> Result<_, tokio_postgres::Error> {
+        Ok((
+            row.try_get::<_, Option<bool>>(0)?,
+            row.try_get::<_, Option<String>>(1)?,
+            row.try_get::<_, Option<String>>(2)?,
+        ))
+    };
+    let (readable, triggers, idle) = rows.first().map(read).transpose().map_err(Failure::Asking)?.unwrap_or_default();
     let idle = idle.and_then(|idle| idle.parse().ok()).filter(|idle| *idle > 0).map(Duration::from_millis);
-    let triggers = triggers.unwrap_or_default();
-    Ok(Feed { is_complete: readable == Some(true) && State::is_fed(&triggers), triggers, idle })
+    let is_complete = readable == Some(true) && State::is_fed(&triggers.unwrap_or_default());
+    Ok(Feed { queries: Queries::new(&names, is_complete), names, is_complete, idle })
 }
 
 struct Session<'a> {
     store: &'a PostgresFeatureFlagStore,
     link: &'a Arc<Link>,
     connection: Connection,
-    names: Names,
-    queries: Queries,
+    feed: Feed,
+    /// Where notifications arrive, the session is our own, and a statement may stay prepared: planning takes longer than running.
+    poll: Option<Statement>,
     state: State,
     known: Arc<BTreeMap<String, Version>>,
     every: Duration,
-    idle: Option<Duration>,
     /// How often it may still be tried whether notifications arrive.
     proofs: u32,
     /// When all rows were last compared, and their fingerprint then.
@@ -174,31 +261,15 @@ impl Session<'_> {
     async fn start(
         &mut self,
         events: &mut EventSender,
-        seen: Option<Seen>,
-        state: State,
-        flags: Vec<Stored>,
+        flags: Option<Vec<Stored>>,
         read_at: Instant,
     ) -> Result<(), End> {
-        state.believable()?;
-        let by = Updates::Poll { every: self.every };
-        let confirmed = state.confirms(read_at, self.valid_for());
-        match seen {
-            None => {
-                events.serving(self.store.identity(), Some(&state.server));
-                self.known = Arc::new(versions(&flags));
-                events.reset(flags, read_at, confirmed, by).await?;
-            }
-            Some(before) => {
-                if let Since::Doubt(why) = state.since(&before.state) {
-                    return Err(Failure::lost(why).into());
-                }
-                self.known = before.known;
-                self.emit_all(flags, read_at, events).await?;
-                events.following(by).await?;
-            }
+        self.state.believable()?;
+        if let Some(flags) = flags {
+            self.emit_all(flags, read_at, events).await?;
         }
-        self.state = state;
-        events.confirm(confirmed).await?;
+        events.following(Updates::Poll { every: self.every }).await?;
+        events.confirm(self.state.confirms(read_at, self.valid_for())).await?;
         self.prove(events).await
     }
 
@@ -208,9 +279,10 @@ impl Session<'_> {
             return Ok(());
         }
         self.proofs -= 1;
-        if listen(self.link, &self.connection, &self.names).await? {
+        if listen(self.link, &self.connection, &self.feed.names).await? {
             self.proofs = 0;
-            self.every = self.idle.map_or(self.store.poll_every, |idle| self.store.poll_every.min(idle / 2));
+            self.every = self.feed.no_longer_than_idle(self.store.poll_every);
+            self.poll = Some(self.connection.prepare(&self.feed.queries.poll, self.link.timeout).await?);
             events.following(Updates::Push).await?;
             // For what was written before.
             self.connection.inbox.changed.notify_one();
@@ -222,35 +294,26 @@ impl Session<'_> {
         self.store.poll_every + self.link.timeout
     }
 
-    /// All flags, read as they arrive.
-    async fn load(&self) -> Result<(State, Vec<Stored>), Failure> {
-        let limit = self.link.timeout;
-        let rows = self.connection.within(limit, self.connection.stream(&self.queries.load, &[])).await?;
-        let mut rows = std::pin::pin!(rows);
-        let (mut state, mut flags) = (None, Vec::new());
-        while let Some(row) = self.connection.within(limit, rows.try_next()).await? {
-            match name_of(&row)? {
-                None if state.is_none() => state = Some(State::read(&row)?),
-                None => {}
-                Some(name) => flags.push(stored(name, item_of(&row)?)),
-            }
-        }
-        let state =
-            state.ok_or_else(|| Failure::lost("the feed's clock has no row: `flipper postgres install` mends it"))?;
-        Ok((state, flags))
-    }
-
     /// `false`: changes are known in another way now.
     async fn poll(&mut self, events: &mut EventSender) -> Result<bool, End> {
         let is_fed = self.state.feed.is_some();
         let checks = is_fed && self.checked.elapsed() >= CHECK_EVERY;
         let after = self.state.feed.as_ref().map_or(0, |feed| feed.at);
-        let values: &[Value] = if is_fed { &[(Box::new(after), Type::INT8)] } else { &[] };
-        let query = if checks { &self.queries.check } else { &self.queries.poll };
+        // The second shows the planner, of one plan for all values, that few rows are between them.
+        let values: &[Value] =
+            if is_fed { &[(Box::new(after), Type::INT8), (Box::new(i64::MAX), Type::INT8)] } else { &[] };
         let asked = Instant::now();
-        let rows = match self.connection.rows(query, values, self.link.timeout).await {
+        let rows = match &self.poll {
+            Some(poll) if !checks => self.connection.prepared_rows(poll, values, self.link.timeout).await,
+            _ => {
+                let query = if checks { &self.feed.queries.check } else { &self.feed.queries.poll };
+                self.connection.rows(query, values, self.link.timeout).await
+            }
+        };
+        let rows = match rows {
             // The feed's tables, if the table itself is there.
             Err(failure) if is_fed && (failure.is_missing() || failure.is_forbidden()) => return Ok(false),
+            Err(failure) if self.poll.is_some() && failure.is_outdated_plan() => return Ok(false),
             rows => rows?,
         };
         let Some((first, changed)) = rows.split_first() else { return Ok(false) };
@@ -288,7 +351,7 @@ impl Session<'_> {
     /// `false`: changes are known in another way now.
     async fn compare_all(&mut self, events: &EventSender) -> Result<bool, End> {
         let read_at = Instant::now();
-        let (state, flags) = self.load().await?;
+        let (state, flags) = load(&self.connection, &self.feed.queries.load, self.link.timeout).await?;
         match state.since(&self.state) {
             Since::Doubt(why) => return Err(Failure::lost(why).into()),
             Since::AnotherWay => return Ok(false),
@@ -334,8 +397,7 @@ fn item_of(row: &Row) -> Result<Option<&[u8]>, Failure> {
 /// client: only one that another connection sends is a proof.
 pub(super) async fn listen(link: &Arc<Link>, connection: &Connection, names: &Names) -> Result<bool, Failure> {
     let (channel, probe) = (names.channel(), format!("{PROBE}{:016x}", fastrand::u64(..)));
-    let ask =
-        |query: String| async move { connection.within(link.timeout, connection.client.batch_execute(&query)).await };
+    let ask = |query: String| async move { connection.run(&query, link.timeout).await };
     match ask(format!("LISTEN {channel}; LISTEN {probe}")).await {
         Ok(()) => {}
         // Such as a standby.

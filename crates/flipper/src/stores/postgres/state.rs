@@ -85,6 +85,13 @@ pub(super) fn triggers(table: &str) -> String {
 }
 
 impl State {
+    /// Of a query that begins with it.
+    pub(super) fn of(first: Option<&Row>) -> Result<Self, Failure> {
+        let row =
+            first.ok_or_else(|| Failure::lost("the feed's clock has no row: `flipper postgres install` mends it"))?;
+        Self::read(row)
+    }
+
     /// From the row of [`sql`].
     pub(super) fn read(row: &Row) -> Result<Self, Failure> {
         let fields: Vec<Option<String>> = row.try_get(2).map_err(Failure::Asking)?;

@@ -2,7 +2,10 @@ use std::path::Path;
 use std::{fmt, io};
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi::{SQLITE_CANTOPEN_ISDIR, SQLITE_IOERR_SHMSIZE, SQLITE_READONLY_DBMOVED, SQLITE_READONLY_DIRECTORY};
+use rusqlite::ffi::{
+    SQLITE_CANTOPEN_ISDIR, SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_SHORT_READ, SQLITE_READONLY_DBMOVED,
+    SQLITE_READONLY_DIRECTORY,
+};
 
 use crate::error::{Error, ErrorKind};
 
@@ -24,6 +27,14 @@ pub(super) fn from_io(what: &str, error: io::Error) -> Error {
         _ => ErrorKind::Unavailable,
     };
     Error::new(kind).with_message(format!("{what} cannot be accessed")).with_source(error)
+}
+
+/// The files do not fit together, perhaps because the -wal file was removed while it was opened.
+pub(super) fn is_torn(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<rusqlite::Error>());
+    source
+        .and_then(rusqlite::Error::sqlite_error)
+        .is_some_and(|failure| failure.extended_code == SQLITE_IOERR_SHORT_READ)
 }
 
 pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {

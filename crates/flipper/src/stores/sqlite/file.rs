@@ -73,6 +73,10 @@ impl Identity {
     pub(super) fn main(&self) -> &Path {
         &self.files.main
     }
+
+    pub(super) fn is_of_the_files_of(&self, other: &Self) -> bool {
+        (self.main, self.wal) == (other.main, other.wal)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -160,7 +164,9 @@ impl Place {
         let shm = by_name(&files.shm);
         let replaced = by_name(&files.main).is_some_and(|main| main != identity.main);
         let wal_is_ours = wal.is_some() && wal == identity.wal;
-        if wal_is_ours || wal.is_none() {
+        // One without content has just been made, after ours was removed.
+        let has_content = || fs::metadata(&files.wal).is_ok_and(|wal| wal.len() > 0);
+        if wal_is_ours || !has_content() {
             empty_wal(&connection, identity);
         }
         leave(connection);

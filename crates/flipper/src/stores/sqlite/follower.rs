@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::errors::{Named, from_sqlite};
+use super::errors::{Named, from_sqlite, is_torn};
 use super::file::leave;
 use super::followers::{Registered, Request};
 use super::hint::Hint;
@@ -177,6 +177,9 @@ impl Follower {
             Err(error) => {
                 if let Some(session) = &mut self.session {
                     session.0 = None;
+                }
+                if is_torn(&error) {
+                    self.file.discard_all();
                 }
                 self.lose(error)
             }

@@ -1,9 +1,10 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::errors::{Named, from_sqlite};
+use super::errors::{Named, from_sqlite, is_torn};
 use super::file::{self, Content, Identity, Place, is_past, is_read_only};
 use super::schema;
 use crate::error::{Error, ErrorKind, Result};
@@ -89,6 +90,8 @@ pub(super) struct File {
     others: Mutex<Vec<Arc<Holder>>>,
     /// One connection is opened at a time, and none is outside of its holder meanwhile. Taken before any holder.
     opening: Mutex<()>,
+    /// The writer could only read.
+    was_bound: AtomicBool,
 }
 
 impl File {
@@ -99,6 +102,7 @@ impl File {
             writer: Holder::default(),
             others: Mutex::default(),
             opening: Mutex::default(),
+            was_bound: AtomicBool::default(),
         }
     }
 
@@ -124,22 +128,34 @@ impl File {
         }
         drop(held);
         let is_writer = std::ptr::eq(holder, &self.writer);
+        let was_bound = is_writer && self.was_bound.swap(false, Ordering::Relaxed);
         let others = self.others.lock().clone();
-        let holders = [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder));
-        for holder in holders {
-            let mut held = holder.lock();
-            // Within a process SQLite shares the -shm file, as its first connection opened it: one that may only read would keep the writer
-            // from writing after the file's permissions have changed.
-            let binds_writer = |link: &Link| is_writer && is_read_only(&link.connection);
-            let is_replaced = |link: &Link| self.place.look(&link.identity).is_err() && !self.place.is_missing();
-            if let Some(link) = held.take_if(|link| binds_writer(link) || is_replaced(link)) {
-                link.discard(&self.place);
+        for _ in 0..5 {
+            for holder in self.with_own(&others) {
+                let mut held = holder.lock();
+                // Within a process SQLite shares the -shm file, as its first connection opened it: one that may only read would keep the
+                // writer from writing after the files' permissions have changed. Of a connection between two such changes nothing shows it.
+                let binds_writer = |link: &Link| was_bound || is_writer && is_read_only(&link.connection);
+                let is_replaced = |link: &Link| self.place.look(&link.identity).is_err() && !self.place.is_missing();
+                if let Some(link) = held.take_if(|link| binds_writer(link) || is_replaced(link)) {
+                    link.discard(&self.place);
+                }
             }
+            let link = Link::open(&self.place, patience)?;
+            let is_other = |holder: &Holder| {
+                holder.lock().as_ref().is_some_and(|other| !other.identity.is_of_the_files_of(&link.identity))
+            };
+            if self.with_own(&others).any(is_other) {
+                // A file was replaced or removed after the look at the others. They have the last writes, and perhaps their -wal file lies
+                // beside the new database, which would take over its content.
+                file::leave(link.connection);
+                continue;
+            }
+            let mut held = holder.lock();
+            *held = Some(link);
+            return Ok(held);
         }
-        let link = Link::open(&self.place, patience)?;
-        let mut held = holder.lock();
-        *held = Some(link);
-        Ok(held)
+        Err(Error::unavailable("database file is being replaced again and again"))
     }
 
     pub(super) fn with<T>(
@@ -157,10 +173,46 @@ impl File {
         }
         // Unreachable: it was opened just now.
         let Some(link) = &*held else { return Err(Error::unavailable("the database file is not open")) };
-        let done = work(&link.connection)?;
-        // Else the work was done to a replaced file.
-        self.place.look(&link.identity)?;
-        Ok(done)
+        match work(&link.connection) {
+            // Else the work was done to a replaced file.
+            Ok(done) => self.place.look(&link.identity).map(|_| done),
+            Err(error) if is_torn(&error) => {
+                drop(held);
+                self.discard_all();
+                Err(error)
+            }
+            Err(error) => {
+                if writes && error.kind() == ErrorKind::Unauthorized {
+                    self.discard_bound(&mut held);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Within a process connections share what they know of the -wal file. If it is wrong, it ends with the last of them.
+    pub(super) fn discard_all(&self) {
+        let _opening = self.opening.lock();
+        let others = self.others.lock().clone();
+        for holder in self.with_own(&others) {
+            self.discard(&mut holder.lock());
+        }
+    }
+
+    fn with_own<'a>(&'a self, others: &'a [Arc<Holder>]) -> impl Iterator<Item = &'a Holder> {
+        [&self.reader, &self.writer].into_iter().chain(others.iter().map(|holder| &**holder))
+    }
+
+    fn discard(&self, held: &mut Option<Link>) {
+        if let Some(link) = held.take() {
+            link.discard(&self.place);
+        }
+    }
+
+    /// The next writer is opened alone.
+    fn discard_bound(&self, held: &mut Option<Link>) {
+        self.discard(held);
+        self.was_bound.store(true, Ordering::Relaxed);
     }
 
     fn refresh(&self, held: &mut Option<Link>, writes: bool) -> Result<()> {
@@ -177,12 +229,10 @@ impl File {
                 link.await_file();
                 return Err(missing);
             }
-            // A rollback failed, or the file may have become writable.
-            _ => {
-                if let Some(link) = held.take() {
-                    link.discard(&self.place);
-                }
-            }
+            // The file may have become writable.
+            Ok(_) if writes && is_read_only(&link.connection) => self.discard_bound(held),
+            // A rollback failed.
+            _ => self.discard(held),
         }
         Ok(())
     }

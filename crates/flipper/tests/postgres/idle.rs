@@ -1,0 +1,55 @@
+//! What a follower asks while nothing changes, by the server's log of statements.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use flipper::store::{LocalFeatureFlagStore, Updates};
+use flipper::{FeatureFlagStore, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
+use flipper_testkit::postgres::PostgresServer;
+use flipper_testkit::wait_until;
+
+use crate::flag;
+
+const FLAGS: usize = 10_000;
+/// Longer than the pauses between any two questions that are asked again and again.
+const WHILE: Duration = Duration::from_secs(20);
+
+fn statements(server: &PostgresServer) -> Vec<String> {
+    let log = fs::read_to_string(server.folder().join("log")).unwrap();
+    // Of an unnamed statement there are lines for its parts too.
+    let is_run = |line: &&str| line.contains(" ms  execute ") || line.contains(" ms  statement: ");
+    log.lines().filter(is_run).filter(|line| line.starts_with("flipper ")).map(str::to_owned).collect()
+}
+
+/// Time is under test: on a busy machine there are fewer.
+async fn asks_once_a_second(is_fed: bool) {
+    let settings = PostgresServer::options().set("log_min_duration_statement=0").set("log_line_prefix=%a ");
+    let Some(server) = settings.start() else { return };
+    let store = PostgresFeatureFlagStore::from_url(&server.url()).unwrap();
+    if is_fed {
+        store.install_feed(true).await.unwrap();
+    }
+    let flags: Vec<_> = (0..FLAGS).map(|number| flag(&format!("F{number:05}"), true)).collect();
+    let written = store.put_all(&flags, flipper::store::Precondition::Absent).await;
+    assert!(written.iter().all(Result::is_ok));
+    let mirror = MirroredFeatureFlagStore::new(store);
+    mirror.ready().await.unwrap();
+    assert_eq!(mirror.table().list().len(), FLAGS);
+    wait_until("it follows", || (mirror.status().updates == Updates::Push) == is_fed);
+    let (before, began) = (statements(&server).len(), Instant::now());
+    tokio::time::sleep(WHILE).await;
+    let asked = statements(&server).split_off(before);
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(mirror.status().is_live() && !asked.is_empty());
+    assert!(asked.len() as f64 <= seconds + 1.0, "{} in {seconds:.1} s: {asked:#?}", asked.len());
+}
+
+#[tokio::test]
+async fn an_idle_follower_of_the_feed_asks_once_a_second() {
+    asks_once_a_second(true).await;
+}
+
+#[tokio::test]
+async fn an_idle_follower_that_compares_rows_asks_once_a_second() {
+    asks_once_a_second(false).await;
+}
