@@ -29,6 +29,8 @@ pub struct App {
     pub(crate) changes: Arc<Changes>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) ofrep: ofrep::Options,
+    #[cfg(feature = "page")]
+    pub(crate) page: Option<crate::page::Page>,
     /// Becomes true once, and then nothing new should begin here.
     pub(crate) draining: Arc<watch::Sender<bool>>,
 }
@@ -48,6 +50,8 @@ impl App {
             changes: Arc::default(),
             counts: Arc::default(),
             ofrep: ofrep::Options::default(),
+            #[cfg(feature = "page")]
+            page: None,
             draining: Arc::new(watch::Sender::new(false)),
         }
     }
@@ -144,7 +148,10 @@ impl App {
     /// Access is asked also for what no route has: a fallback may answer like one.
     fn protected(routes: Router, app: &Arc<Self>) -> Router {
         let access = app.access.clone().pages_of(app.ofrep.origins());
-        ofrep::cors(app, request::around(app.clone(), Some(access), routes))
+        let routes = ofrep::cors(app, request::around(app.clone(), Some(access), routes));
+        #[cfg(feature = "page")]
+        let routes = crate::page::beside(routes, app);
+        routes
     }
 
     fn operations(app: Arc<Self>) -> Router {
