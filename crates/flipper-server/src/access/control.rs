@@ -14,7 +14,9 @@ use super::rate::{Caller, RateLimit};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::tokens::Tokens;
-use super::{Access, Session};
+use super::Access;
+#[cfg(feature = "page")]
+use super::Session;
 use crate::ofrep;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -158,6 +160,7 @@ impl Rules {
 
     fn authenticate(&self, request: &Request, address: Option<IpAddr>) -> Result<(Access, Caller), Refusal> {
         // One whose token is revoked is as none.
+        #[cfg(feature = "page")]
         if let Some(Session(access)) = request.extensions().get()
             && access.is_current()
         {

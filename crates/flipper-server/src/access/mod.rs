@@ -49,6 +49,7 @@ impl ClientCertificate {
 }
 
 /// Of a caller that has shown its token before, and now sends a cookie; an extension of its requests.
+#[cfg(feature = "page")]
 #[derive(Clone, Debug)]
 pub(crate) struct Session(pub(crate) Access);
 
@@ -86,6 +87,7 @@ impl Access {
     }
 
     /// Whether its token still allows what it did.
+    #[cfg(feature = "page")]
     pub(crate) fn is_current(&self) -> bool {
         match &self.caller {
             Caller::Token(tokens, token) => tokens.is_current(token),

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 /// One that follows the changes.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "page"), expect(dead_code, reason = "only the page shows them"))]
 pub(crate) struct Follows {
     /// As the log names the caller.
     pub(crate) who: String,

@@ -248,6 +248,8 @@ async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft)
         None => named(stored.readable()?, &wish.name).into_owned(),
     };
     let users = wish.form.text("users").replace("\r\n", "\n");
+    // A browser sends no fields that the viewer may not change.
+    let draft = if viewer.writes(&wish.name) { draft.clone() } else { Draft::of(&record) };
     let mut view = View { draft: Some(draft.clone()), users: Some(users.clone()), ..View::default() };
     match draft.apply(&mut record) {
         Ok(()) => view.preview = Some(preview::answers(&record, &users).await?),

@@ -55,7 +55,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer, uri:
         p.count #count data-live { (count(start, rows.len(), matching.len(), all.len())) }
         @match rows.is_empty() {
             true => div.empty #flags data-live { (empty(&filter, all.is_empty(), &viewer)) },
-            false => ul.flags #flags data-live aria-label="Flags" {
+            false => ul.flags #flags data-live role="list" aria-label="Flags" {
                 @for flag in rows { (row(&state, &viewer, flag)) }
             },
         }

@@ -54,7 +54,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 impl App {
-    /// Serves a web page under `/flags`, where people see and change flags. Without this there is none.
+    /// Serves a web page under `/flags`, where people see and change flags. Without this the server has no page.
     #[must_use]
     pub fn page(mut self, page: Page) -> Self {
         self.page = Some(page);

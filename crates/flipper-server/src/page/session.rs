@@ -103,12 +103,9 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// Sets the cookie, or removes it. It lasts until the browser ends, or the session.
 pub(super) fn set_cookie(id: Option<&str>, is_encrypted: bool) -> Option<HeaderValue> {
-    let (id, age) = match id {
-        Some(id) => (id, LONGEST.as_secs()),
-        None => ("", 0),
-    };
+    let (id, age) = id.map_or(("", "; Max-Age=0"), |id| (id, ""));
     let secure = if is_encrypted { "; Secure" } else { "" };
-    HeaderValue::try_from(format!("{NAME}={id}; Path=/flags; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")).ok()
+    HeaderValue::try_from(format!("{NAME}={id}; Path=/flags{age}; HttpOnly; SameSite=Strict{secure}")).ok()
 }
 
 /// By this server, or by a proxy before it. A client that lies about the latter only limits its own cookie.
@@ -151,7 +148,7 @@ mod tests {
         assert_eq!(cookie(&headers("a=1; flipper_session=xyz; b=2")), Some("xyz"));
         assert_eq!(cookie(&headers("xflipper_session=xyz; flipper_session2=a")), None);
         let cookie = set_cookie(Some("xyz"), true).unwrap();
-        assert_eq!(cookie, "flipper_session=xyz; Path=/flags; Max-Age=43200; HttpOnly; SameSite=Strict; Secure");
+        assert_eq!(cookie, "flipper_session=xyz; Path=/flags; HttpOnly; SameSite=Strict; Secure");
         assert!(!set_cookie(None, false).unwrap().to_str().unwrap().contains("Secure"));
     }
 }

@@ -10,7 +10,9 @@
   // Between two loads, while much changes.
   const PAUSE = 200;
   const SILENCE = 6000;
-  const flag = find('#flag');
+    // The name of the flag, if this is the page of one.
+  const own = find('#flag')?.dataset.name;
+  const isFlag = own !== undefined;
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
   // A message of what was done is for one look.
@@ -20,7 +22,7 @@
     history.replaceState(null, '', place);
   }
   // The answer to a form is no place of its own.
-  let here = flag ? new URL(find('#flip input[name=back]').value, place).href : place.href;
+  let here = isFlag ? new URL(find('#flip input[name=back]').value, place).href : place.href;
 
   // What is current: the same page again, of which the live parts are taken.
 
@@ -43,7 +45,7 @@
     const asked = here;
     const response = await fetch(asked, { headers: header }).catch(() => null);
     if (response?.redirected && new URL(response.url).pathname.endsWith('/login')) return location.assign(response.url);
-    if (response?.status === 404 && flag) return warn('Another has destroyed this flag.');
+    if (response?.status === 404 && isFlag) return warn('Another has destroyed this flag.');
     if (!response?.ok || asked !== here) return;
     take(new DOMParser().parseFromString(await response.text(), 'text/html'));
   };
@@ -135,6 +137,30 @@
       : news.map(([name, state]) => `${name} is now ${state.toLowerCase()}.`).join(' ');
   };
 
+  // The switch first: the rest of the row comes with the page, which takes longer.
+  const flip = (changes) => {
+    const before = states();
+    for (const { name, record } of changes) {
+      const row = all('#flag, #flags > li').find((row) => row.dataset.name === name);
+      const state = row && find('.switch, .badge[data-state]', row);
+      const isOn = state && record ? enabled(record) : null;
+      if (isOn === null) continue;
+      state.textContent = isOn ? 'On' : 'Off';
+      if (state.matches('.switch')) state.setAttribute('aria-checked', isOn);
+      else state.classList.toggle('on', isOn);
+    }
+    say(before, states());
+  };
+
+  // Stored numbers need not be JSON.
+  const enabled = (record) => {
+    try {
+      return JSON.parse(record).is_enabled !== false;
+    } catch {
+      return null;
+    }
+  };
+
   // What changes: the server reports it at once, and that it is there once a second.
 
   let source = null;
@@ -156,7 +182,8 @@
       lost(false);
       const { reset, changes, lost: doubt } = JSON.parse(event.data);
       const isShown = find('#banner').childElementCount > 0;
-      const isHere = flag ? changes.some(({ name }) => name === flag.dataset.name) : changes.length > 0;
+      const isHere = isFlag ? changes.some(({ name }) => name === own) : changes.length > 0;
+      flip(changes);
       if (reset || isHere || (doubt !== null) !== isShown) refresh();
     });
     source.addEventListener('error', () => lost(true));
