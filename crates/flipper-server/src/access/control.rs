@@ -8,15 +8,15 @@ use axum::response::Response;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::Access;
+#[cfg(feature = "page")]
+use super::Session;
 use super::host::{foreign_origin, is_loopback};
 use super::proxy::TrustedProxy;
 use super::rate::{Caller, RateLimit};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::tokens::Tokens;
-use super::Access;
-#[cfg(feature = "page")]
-use super::Session;
 use crate::ofrep;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");

@@ -38,10 +38,10 @@ impl Edit<'_> {
                     fieldset disabled[!writes] {
                         legend.hidden { "Who gets it" }
                         (self.rollout())
-                        (self.lines("conditions", "Conditions", &draft.conditions, html! {
+                        (self.lines("conditions", "Conditions", &draft.conditions, &html! {
                             "One a line, and all must hold: " code { "plan in pro,team" } " or " code { "country = CH and age >= 18" } "."
                         }))
-                        (self.lines("deny", "Never for", &draft.deny, html! {
+                        (self.lines("deny", "Never for", &draft.deny, &html! {
                             "One a line. Where one holds the flag is off, whatever else holds. Python ignores these lines, and drops them when it writes the flag."
                         }))
                         div.check {
@@ -77,7 +77,7 @@ impl Edit<'_> {
                     h2 #try { "Try it" }
                     div.field {
                         label for="users" { "Users" }
-                        p.hint #users-hint { "One a line: " code { "user_id=7 plan=pro" } ". Numbers are numbers; " code { "user_id:text=7" } " is text. Fields above need not be saved first." }
+                        p.hint #users-hint { "One a line: " code { "user_id=7 plan=pro" } ". Numbers are numbers; " code { "user_id:text=7" } " is text. It takes the form as it is, saved or not." }
                         textarea #users.code name="users" rows=(rows(self.users, 4).min(10)) spellcheck="false" aria-describedby="users-hint" { (self.users) }
                     }
                     div.actions { button.plain name="do" value="preview" { "Who of these gets it?" } }
@@ -133,7 +133,7 @@ impl Edit<'_> {
         }
     }
 
-    fn lines(&self, name: &str, label: &str, value: &str, hint: Markup) -> Markup {
+    fn lines(&self, name: &str, label: &str, value: &str, hint: &Markup) -> Markup {
         html! {
             div.field {
                 label for=(name) { (label) }

@@ -25,7 +25,7 @@ const ROWS: usize = 100;
 /// Of a choice.
 const CHOICES: usize = 500;
 /// Of a name, in bytes.
-const LONG: usize = 24;
+const LONG: usize = 16;
 /// The one form of all rows.
 const FLIP: &str = "flip";
 
