@@ -96,7 +96,8 @@ impl Rollout {
             }
             (Kind::Share, by) => ConsistentHashPercentageBucketer::new(1.0).key_whitelist(by).into(),
         };
-        let share = match (&self.share, &self.over) == (&was.share, &was.over) {
+        let had_share = matches!(was.kind, Kind::Share | Kind::Random);
+        let share = match had_share && (&self.share, &self.over) == (&was.share, &was.over) {
             true => before.to_json().get(PERCENTAGE).cloned(),
             false => Some(self.new_share()?),
         };
