@@ -31,7 +31,7 @@ impl Site {
     }
 
     /// With this session.
-    pub(crate) fn as_user(mut self, cookie: &str) -> Self {
+    pub(crate) fn with_session(mut self, cookie: &str) -> Self {
         self.cookie = Some(cookie.to_owned());
         self
     }
@@ -363,7 +363,7 @@ fn protected_flags_ask_twice() {
     let site = Site::open();
     site.flag("pay.card", |_| {});
     site.flag("B", |flag| {
-        flag.set_client_data(Json::parse(r#"{"protected": true}"#).unwrap().as_object().unwrap().clone())
+        flag.set_client_data(Json::parse(r#"{"protected": true}"#).unwrap().as_object().unwrap().clone());
     });
     for name in ["pay.card", "B"] {
         let page = site.get(&format!("/flags/{name}")).body;

@@ -61,7 +61,7 @@ fn a_token_is_exchanged_for_a_cookie() {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure") && !cookie.contains("Max-Age") && !cookie.contains(&token), "{cookie}");
-    let site = site.as_user(&cookie_of(&answer));
+    let site = site.with_session(&cookie_of(&answer));
     let page = site.get("/flags/A");
     assert_eq!(page.status, 200);
     assert!(page.body.contains("(admin)") && page.body.contains("Log out"), "{}", page.body);
@@ -129,7 +129,7 @@ fn a_revoked_token_is_logged_out() {
     let tokens = Tokens::open(office.file().path()).unwrap();
     let site = Site::with(|app| app.access(AccessControl::new().tokens(tokens.clone())));
     let cookie = cookie_of(&log_in(&site, &token, ""));
-    let site = site.as_user(&cookie);
+    let site = site.with_session(&cookie);
     assert_eq!(site.get("/flags").status, 200);
     office.file().revoke(&id).unwrap();
     tokens.reload();
@@ -148,7 +148,7 @@ fn what_a_role_forbids_is_not_there() {
     site.flag("other", |_| {});
     let reader = cookie_of(&log_in(&site, &read, ""));
     let writer = cookie_of(&log_in(&site, &shop, ""));
-    let site = site.as_user(&reader);
+    let site = site.with_session(&reader);
     for path in ["/flags", "/flags/other", "/flags/-/status"] {
         let page = site.get(path);
         assert_eq!(page.status, 200, "{path}");
@@ -167,7 +167,7 @@ fn what_a_role_forbids_is_not_there() {
         assert_eq!(answer.status, 403, "{}", answer.body);
         assert!(answer.body.contains("You may not do this") && answer.body.contains("<h1>"), "{}", answer.body);
     }
-    let site = site.as_user(&writer);
+    let site = site.with_session(&writer);
     let list = site.get("/flags").body;
     assert!(list.contains("shop.a") && !list.contains("other") && list.contains("1 flag<"), "{list}");
     assert_eq!(site.get("/flags/other").status, 403);

@@ -167,7 +167,7 @@ fn the_store_goes_down_and_comes_back() {
     let mut upstream = store_server(TcpListener::bind("127.0.0.1:0").unwrap());
     let mirror = Arc::new(MirroredFeatureFlagStore::new(upstream.store()));
     block_on(mirror.ready()).unwrap();
-    let site = Running::start(App::new(mirror.clone()).page(Page::new()), HttpOptions::default());
+    let site = Running::start(App::new(mirror).page(Page::new()), HttpOptions::default());
     browser.run(&format!("await open('ann', '{}/flags')", site.url()));
     browser.run(
         "const { ann } = tabs;
