@@ -294,7 +294,7 @@ async fn idle() {
     let store = store(&server, "many");
     store.install_feed(true).await.unwrap();
     let records: Vec<_> = (0..FLAGS).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
-    store.put_all(&records, Precondition::Any).await.into_iter().for_each(|done| drop(done.unwrap()));
+    store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
     let features = FeatureFlagClient::new(store);
     features.ready().await.unwrap();
     // In milliseconds, of each part of each statement of the follower: an unnamed one is parsed, bound and executed.

@@ -345,11 +345,11 @@ async fn replicas(server: &RedisServer) {
     for round in 0..times(CHANGES) {
         let record = flag("F", round % 2 == 0);
         let start = Instant::now();
-        replicated.put(&record, Precondition::Any).await.unwrap();
+        replicated.put(&record, Precondition::Any.into()).await.unwrap();
         with.push(start.elapsed());
         in_step().await;
         let start = Instant::now();
-        alone.put(&record, Precondition::Any).await.unwrap();
+        alone.put(&record, Precondition::Any.into()).await.unwrap();
         without.push(start.elapsed());
     }
     row("put with a replica / put", with, without);
@@ -358,13 +358,13 @@ async fn replicas(server: &RedisServer) {
         let records: Vec<_> = (0..100).map(|number| flag(&format!("F{number}"), round % 2 == 0)).collect();
         let start = Instant::now();
         for record in &records {
-            replicated.put(record, Precondition::Any).await.unwrap();
+            replicated.put(record, Precondition::Any.into()).await.unwrap();
         }
         in_step().await;
         with.push(start.elapsed());
         let start = Instant::now();
         for record in &records {
-            alone.put(record, Precondition::Any).await.unwrap();
+            alone.put(record, Precondition::Any.into()).await.unwrap();
         }
         without.push(start.elapsed());
     }

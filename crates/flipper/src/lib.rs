@@ -118,6 +118,7 @@ pub mod tower;
 mod turns;
 mod url;
 mod warn_once;
+mod words;
 mod wrappers;
 
 pub use bucketing::Bucketer;
@@ -159,6 +160,16 @@ pub mod __feed {
     pub use crate::feed::wire;
     pub use crate::feed::{
         Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, random, with_times,
+    };
+}
+
+/// What the command and the web page say about flags.
+#[doc(hidden)]
+pub mod __words {
+    pub use crate::words::{
+        Changed, Ramp, attribute, choice, date, description, difference, fields, hashed, is_settled, json_or_text,
+        json_type, now, percent, percentage, plain, ramp, rollout, share, share_of, targeting, unknown, value,
+        with_share,
     };
 }
 

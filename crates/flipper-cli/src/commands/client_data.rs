@@ -1,6 +1,7 @@
 use std::slice;
 
-use flipper::json::{Json, Object};
+use flipper::__words::json_or_text;
+use flipper::json::Object;
 use flipper::{Error, ErrorKind, FlagRecord};
 
 use crate::args::{ClientData, ClientDataSet, ClientDataUnset, Names};
@@ -74,9 +75,4 @@ async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
 
 fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {
     keys.map(quoted).collect::<Vec<_>>().join(", ")
-}
-
-/// Parses a value: JSON if it is valid, else a string.
-pub(crate) fn json_or_text(text: &str) -> Json {
-    Json::parse_strict(text).unwrap_or_else(|_| Json::from(text))
 }

@@ -26,7 +26,6 @@ mod version;
 mod watch;
 
 pub(crate) use check::evaluate;
-pub(crate) use client_data::json_or_text;
 
 use crate::args::Command;
 use crate::failure::Done;

@@ -1,10 +1,8 @@
-use flipper::json::Json;
+use flipper::__words::is_settled;
 use flipper::store::Stored;
-use flipper::{Bucketer, FlagRecord};
 
 use super::list;
 use crate::args::Stale;
-use crate::describe::ramp;
 use crate::failure::Done;
 use crate::session::Session;
 use crate::store::Purpose;
@@ -29,19 +27,4 @@ pub(crate) async fn run(session: &mut Session, args: &Stale) -> Done {
     }
     session.out.message(what);
     Ok(())
-}
-
-/// Whether the flag is on or off for all callers, now and later.
-fn is_settled(record: &FlagRecord) -> bool {
-    if !record.is_enabled() {
-        return true;
-    }
-    let is_for_all = || match ramp(record.bucketer()) {
-        Some(ramp) => ramp.is_over() && ramp.last >= 1.0,
-        None => match record.bucketer().to_json().get("percentage") {
-            Some(percentage) => percentage.get("value").and_then(Json::as_f64).is_some_and(|value| value >= 1.0),
-            None => matches!(record.bucketer(), Bucketer::NoOp),
-        },
-    };
-    record.conditions().is_empty() && record.deny_conditions().is_empty() && is_for_all()
 }

@@ -9,6 +9,8 @@ use http::header::{AUTHORIZATION, FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Access;
+#[cfg(feature = "page")]
+use super::Session;
 use super::host::{foreign_origin, is_loopback};
 use super::proxy::TrustedProxy;
 use super::rate::{Caller, RateLimit};
@@ -113,6 +115,12 @@ impl AccessControl {
         self.with(|rules| rules.limit = Some(Arc::new(RateLimit::new(requests))))
     }
 
+    /// Whether callers may log in with a token.
+    #[cfg(feature = "page")]
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.0.tokens.is_some()
+    }
+
     /// What the request may do.
     fn access(&self, request: &Request) -> Result<Access, Refusal> {
         let rules = &*self.0;
@@ -151,6 +159,13 @@ impl Rules {
     }
 
     fn authenticate(&self, request: &Request, address: Option<IpAddr>) -> Result<(Access, Caller), Refusal> {
+        // One whose token is revoked is as none.
+        #[cfg(feature = "page")]
+        if let Some(Session(access)) = request.extensions().get()
+            && access.is_current()
+        {
+            return Ok((access.clone(), Caller::User(access.to_string())));
+        }
         let headers = request.headers();
         let user = match &self.proxy {
             Some(proxy) => user(proxy, headers, address)?,

@@ -22,6 +22,10 @@ use axum::routing::{MethodRouter, get, post};
 
 pub(crate) use self::caller::Caller;
 pub(crate) use self::input::Query;
+#[cfg(feature = "page")]
+pub(crate) use self::name::Name;
+#[cfg(feature = "page")]
+pub(crate) use self::output::tag;
 use crate::app::App;
 use crate::changes;
 use crate::problem::Problem;

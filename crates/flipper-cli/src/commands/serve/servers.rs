@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flipper_server::{App, HttpOptions, HttpServer, Limits};
+use flipper_server::{App, HttpOptions, HttpServer, Limits, Page};
 use flipper_thrift::{Server, ServerOptions};
 
 use super::address::{self, Port};
@@ -39,7 +39,8 @@ impl Servers {
         let store = &opened.store;
         // As many followers as the connections leave room for.
         let app = App::new(store.clone()).limits(Limits::default().streams(usize::MAX));
-        let mut app = guard::pages(app, args)?;
+        let page = args.protect.iter().fold(Page::new(), |page, pattern| page.protect(pattern));
+        let mut app = guard::pages(app, args)?.page(page);
         if let Some(attribute) = &args.targeting_key {
             app = app.targeting_key_as(attribute);
         }

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,14 @@ impl Client {
     pub(crate) fn python(url: &str) -> Option<Self> {
         let mut command = Command::new(python()?);
         Some(Self::start("python", command.arg(Path::new(SOURCES).join("python/server.py")).arg(url), None))
+    }
+
+    /// A script of `clients`, with these arguments, once it has said that it is ready.
+    pub(crate) fn script(name: &'static str, file: &str, arguments: &[&OsStr]) -> Option<Self> {
+        let (mut command, folder) = node_script(&fs::read_to_string(Path::new(SOURCES).join(file)).unwrap())?;
+        let client = Self::start(name, command.args(arguments), Some(folder));
+        client.answer();
+        Some(client)
     }
 
     pub(crate) fn rust(url: &str) -> Option<Self> {

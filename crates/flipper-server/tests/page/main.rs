@@ -1,0 +1,11 @@
+//! The page under `/flags`: what its forms do, and what people see in a browser.
+
+#![cfg(feature = "page")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod browser;
+mod forms;
+mod login;
+mod people;
+#[path = "../support/mod.rs"]
+mod support;
