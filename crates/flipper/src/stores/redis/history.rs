@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use redis::{Cmd, RedisResult, from_redis_value};
 
 use super::RedisFeatureFlagStore;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::state::{
     Cause, Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, WriteOptions,
 };
+use crate::store::no_history;
 
 /// About one write in this many deletes entries that are too old.
 const PRUNE_ONCE_IN: u32 = 64;
@@ -58,8 +59,7 @@ impl History {
 }
 
 pub(super) async fn page(store: &RedisFeatureFlagStore, query: &HistoryQuery) -> Result<HistoryPage> {
-    let none = || Error::new(ErrorKind::Unsupported).with_message("store keeps no history");
-    let history = store.kept_history().await.map_err(super::errors::from_driver)?.ok_or_else(none)?;
+    let history = store.kept_history().await.map_err(super::errors::from_driver)?.ok_or_else(no_history)?;
     let mut from = match &query.before {
         Some(id) => before(id.as_str()).ok_or_else(|| Error::invalid_input(format!("{id} is no entry's id here")))?,
         None => "+".to_owned(),
