@@ -121,7 +121,7 @@ async fn sqlite() {
     Writer::new(&other).await;
     other.close().await.unwrap();
     let connection = Connection::open(folder.path().join("without.db")).unwrap();
-    connection.execute_batch("DROP TRIGGER history_updated; PRAGMA synchronous = FULL").unwrap();
+    connection.execute_batch("DROP TRIGGER flags_history_updated; PRAGMA synchronous = FULL").unwrap();
     let mut bare_connection = Some(connection);
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 0..times(WRITES) {

@@ -76,8 +76,7 @@ struct Written {
 impl Written {
     fn entry(&self) -> Entry {
         let id = EntryId::new(self.number.to_string());
-        Entry::new(id, &*self.name, self.at, self.before.clone(), self.after.clone())
-            .with_verb(self.options.verb)
+        Entry::of(self.options.verb, id, &*self.name, self.at, self.before.clone(), self.after.clone())
             .with_cause(self.options.cause.clone())
     }
 }
@@ -172,11 +171,7 @@ impl Writes {
             None => u64::MAX,
         };
         let older = self.history.partition_point(|entry| entry.number < before);
-        let is_meant = |entry: &&Written| {
-            query.name.as_ref().is_none_or(|name| **name == *entry.name)
-                && query.since.is_none_or(|since| entry.at >= since)
-        };
-        let mut entries = self.history.range(..older).rev().filter(is_meant);
+        let mut entries = self.history.range(..older).rev().filter(|entry| query.takes(&entry.name, entry.at));
         let page: Vec<_> = entries.by_ref().take(query.limit).map(Written::entry).collect();
         let next = entries.next().and(page.last()).map(|last| last.id.clone());
         Ok(HistoryPage::new(page, next))
