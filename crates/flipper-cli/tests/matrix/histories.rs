@@ -30,6 +30,11 @@ async fn one(scene: Scene, view: &View, ledger: &Ledger, flag: usize) -> Result<
     let mut entries: Vec<Entry> = features.history(&name).try_collect().await.map_err(failed)?;
     entries.reverse();
     let mut state: FlagState = None;
+    if !sees_others(scene) {
+        // Another program may have created it, or be the only one that wrote it.
+        let Some(first) = entries.first() else { return Ok(()) };
+        state.clone_from(&first.before);
+    }
     for entry in &entries {
         if entry.before != state {
             return Err(format!("{name}: the entry {} does not begin as the one before it ended", entry.id));
@@ -59,8 +64,12 @@ async fn one(scene: Scene, view: &View, ledger: &Ledger, flag: usize) -> Result<
 /// Whether each write leaves an entry that is still there.
 fn has_all(scene: Scene) -> bool {
     let is_lost = matches!(scene.situation, Situation::Emptied | Situation::HalfLoaded);
-    let sees_others = matches!(scene.store, Store::Memory | Store::Sqlite | Store::Postgres);
-    !is_lost && (sees_others || scene.writer == Writer::Ours)
+    !is_lost && (sees_others(scene) || scene.writer == Writer::Ours)
+}
+
+/// Whether other programs' writes are entries.
+fn sees_others(scene: Scene) -> bool {
+    matches!(scene.store, Store::Memory | Store::Sqlite | Store::Postgres)
 }
 
 /// The number of the state that a write left.
