@@ -39,7 +39,8 @@ fn cause(caller: &Caller, headers: &HeaderMap) -> Result<Option<Cause>, Problem>
     if actor.is_none() && reason.is_none() && source.is_none() {
         return Ok(None);
     }
-    let mut cause = Cause::default().with_source(source.as_deref().unwrap_or("api")).map_err(|error| wrong(SOURCE, &error))?;
+    let mut cause =
+        Cause::default().with_source(source.as_deref().unwrap_or("api")).map_err(|error| wrong(SOURCE, &error))?;
     if let Some(actor) = actor {
         cause = cause.with_actor(actor).map_err(|error| wrong(ACTOR, &error))?;
     }
@@ -61,7 +62,8 @@ fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Probl
         return Err(problem.hint("write a `%` as `%25`"));
     }
     let text = percent_decode(value.as_bytes()).decode_utf8();
-    let text = text.map_err(|_| refused("is not UTF-8".to_owned()).hint("percent-encode the bytes of its UTF-8 text"))?;
+    let text =
+        text.map_err(|_| refused("is not UTF-8".to_owned()).hint("percent-encode the bytes of its UTF-8 text"))?;
     Ok(Some(text.into_owned()))
 }
 

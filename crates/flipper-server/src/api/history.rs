@@ -144,23 +144,8 @@ pub(crate) async fn restore(
 
 /// Entries to the byte, for stores over this server.
 pub(super) async fn exact(app: &App, caller: &Caller, query: &HistoryQuery) -> Result<Object, Error> {
-    let mut page = Page { next: query.before.clone(), ..Page::default() };
-    loop {
-        let part = query.clone().before(page.next).limit(AT_ONCE.min(query.limit));
-        let read = app.store.history(&part).await?;
-        page.next = read.next;
-        let count = read.entries.len();
-        for (index, entry) in read.entries.into_iter().enumerate() {
-            page.add(caller.allows(Role::Read, &entry.name).then(|| wire::entry(&entry)));
-            if page.is_full(query.limit) && index + 1 < count {
-                page.next = Some(entry.id);
-                break;
-            }
-        }
-        if page.next.is_none() || page.is_full(query.limit) {
-            return Ok(page.into_object());
-        }
-    }
+    let page = flipper::history::__page(&app.store, query, PAGE_BYTES, |name| caller.allows(Role::Read, name)).await?;
+    Ok(wire::page(&page))
 }
 
 #[derive(Default)]

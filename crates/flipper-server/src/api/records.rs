@@ -175,8 +175,7 @@ pub(crate) async fn apply(
                 {
                     records.push(*record);
                 }
-                let options = WriteOptions { when, ..options.clone() };
-                let written = app.features.put_all_as(&records, options).await.into_iter();
+                let written = app.features.put_all_as(&records, under(&options, when)).await.into_iter();
                 written.map(|written| sent(written.map(|version| version_of(&version)), &mut down)).collect()
             }
             (None, operation) => vec![sent(operation.run(&app, &caller, &options).await, &mut down)],
@@ -202,6 +201,12 @@ fn sent(result: Result<Object, Error>, down: &mut Option<Object>) -> Result<Obje
     })
 }
 
+fn under(options: &WriteOptions, when: Precondition) -> WriteOptions {
+    let mut options = options.clone();
+    options.when = when;
+    options
+}
+
 fn version_of(version: &Version) -> Object {
     [("version", wire::version(version))].into_iter().collect()
 }
@@ -216,7 +221,8 @@ enum Operation {
 
 impl Operation {
     fn read(json: &Json, index: usize) -> Result<Self, Problem> {
-        let fields = Fields::of(json, format!("operation {index}"), &["get", "known", "history", "put", "delete", "when"])?;
+        let fields =
+            Fields::of(json, format!("operation {index}"), &["get", "known", "history", "put", "delete", "when"])?;
         let when = match fields.get("when") {
             None => Precondition::Any,
             Some(when) => wire::read_precondition(when).map_err(|error| fields.wrong("when", &error))?,
@@ -252,14 +258,17 @@ impl Operation {
     }
 
     async fn run(self, app: &App, caller: &Caller, options: &WriteOptions) -> Result<Object, Error> {
-        let options = |when| WriteOptions { when, ..options.clone() };
         match self {
             Self::Get(name) => Ok(read(&name, app.store.get(&name).await?)),
             Self::Known(name) if app.has_flags() => Ok(read(&name, app.store.table().get(&name))),
             Self::Known(_) => Err(Error::new(ErrorKind::Unavailable).with_message("there are no flags yet")),
             Self::History(query) => super::history::exact(app, caller, &query).await,
-            Self::Put(record, when) => app.features.put_as(&record, options(when)).await.map(|version| version_of(&version)),
-            Self::Delete(name, when) => app.features.delete_as(&name, options(when)).await.map(|version| version_of(&version)),
+            Self::Put(record, when) => {
+                app.features.put_as(&record, under(options, when)).await.map(|version| version_of(&version))
+            }
+            Self::Delete(name, when) => {
+                app.features.delete_as(&name, under(options, when)).await.map(|version| version_of(&version))
+            }
         }
     }
 }

@@ -71,12 +71,11 @@ pub(crate) async fn changes(
     let hub = app.changes.follow(&app.store);
     let mut follower = Follower::new(hub, place, app.store.clone(), caller, cursor, came, with_flags);
     follower.start(START).await?;
-    let served = app.clone();
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok::<_, std::convert::Infallible>(event), follower))
     });
-    Ok(crate::api::with_history(&served, stream_of(Body::from_stream(events))))
+    Ok(crate::api::with_history(&app, stream_of(Body::from_stream(events))))
 }
 
 fn follows(caller: &Caller, headers: &HeaderMap) -> Follows {

@@ -55,6 +55,14 @@ pub fn read_entry(json: &Json) -> Result<Entry> {
 }
 
 /// A page of entries.
+#[must_use]
+pub fn page(page: &HistoryPage) -> Object {
+    let entries: Vec<Json> = page.entries.iter().map(|found| entry(found).into()).collect();
+    let next = optional(page.next.as_ref().map(EntryId::as_str));
+    [("entries", Json::from(entries)), ("next", next)].into_iter().collect()
+}
+
+/// What [`page`] wrote.
 ///
 /// # Errors
 ///

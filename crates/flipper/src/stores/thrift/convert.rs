@@ -225,6 +225,7 @@ pub fn to_result(delta: Delta) -> WatchResult {
         waited_us: Some(signed(delta.elapsed_us)),
         confirmed_ms_ago: Some(signed(delta.confirmed_ms_ago)),
         store: delta.store,
+        history: None,
     }
 }
 
