@@ -83,11 +83,8 @@ fn the_actor_is_the_token() {
 
 #[test]
 fn a_token_sees_the_entries_of_its_flags() {
-    let (server, tokens) = Guarded::new(&[
-        ("all", Role::Write, &[]),
-        ("web", Role::Write, &["WEB_"]),
-        ("page", Role::Evaluate, &[]),
-    ]);
+    let (server, tokens) =
+        Guarded::new(&[("all", Role::Write, &[]), ("web", Role::Write, &["WEB_"]), ("page", Role::Evaluate, &[])]);
     let [all, web] = [0, 1].map(|index| FeatureFlagClient::remote(server.store(&tokens[index])));
     block_on(async {
         for number in 0..150 {
@@ -332,7 +329,8 @@ fn an_older_server_has_no_history() {
             let read = stream.read(&mut bytes).unwrap();
             request.extend_from_slice(&bytes[..read]);
         }
-        let body = r#"{"status": 422, "code": "invalid_input", "detail": "operation 0 has the unknown field \"history\""}"#;
+        let body =
+            r#"{"status": 422, "code": "invalid_input", "detail": "operation 0 has the unknown field \"history\""}"#;
         let head = format!("HTTP/1.1 422 X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
         stream.write_all(head.as_bytes()).unwrap();
     });

@@ -134,7 +134,17 @@ impl t::FeatureFlagStoreSyncHandler for Bare {
         _: Option<String>,
         _: Option<t::WritePrecondition>,
         _: Option<String>,
+        _: Option<t::WriteCause>,
     ) -> thrift::Result<t::FlagVersion> {
+        unknown()
+    }
+    fn handle_history(
+        &self,
+        _: Option<String>,
+        _: Option<i64>,
+        _: Option<String>,
+        _: Option<i64>,
+    ) -> thrift::Result<t::HistoryPage> {
         unknown()
     }
     fn handle_watch(&self, _: Option<String>, _: Option<i64>) -> thrift::Result<t::WatchResult> {

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flipper::__thrift as convert;
 use flipper::__thrift_history as history;
 use flipper::client::Remote;
+use flipper::events::Verb;
 use flipper::store::{Precondition, Stored, WriteOptions};
 use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, Result};
 use flipper_thrift_protocol::feature_flag_store::{
@@ -172,7 +173,10 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
             let name = given(feature_name, "feature_name")?;
             let when = precondition.as_ref().map_or(Ok(Precondition::Any), convert::from_precondition)?;
             let mut options = WriteOptions::from(when);
-            (options.verb, options.cause) = history::from_cause(cause, self.client.actor.as_deref())?;
+            // The verb of a newer client may be unknown: then the history has what the write did.
+            let verb = cause.as_ref().and_then(|cause| cause.verb.as_deref());
+            options.verb = verb.and_then(Verb::name_of);
+            options.cause = history::from_cause(cause, self.client.actor.as_deref())?;
             let version = match record {
                 None => self.wait(self.features().delete_as(&name, options))?,
                 Some(text) => {

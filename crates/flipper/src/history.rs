@@ -43,7 +43,8 @@ pub async fn __page(
 ) -> Result<HistoryPage> {
     let mut page = HistoryPage::new(Vec::new(), query.before.clone());
     let (mut bytes, mut read) = (0, 0);
-    let length = |state: &FlagState| state.as_ref().map_or(0, |state| state.as_ref().map_or(0, |it| it.to_json().len()));
+    let length =
+        |state: &FlagState| state.as_ref().map_or(0, |state| state.as_ref().map_or(0, |it| it.to_json().len()));
     loop {
         let part = query.clone().before(page.next.take()).limit(AT_ONCE.min(query.limit));
         let found = store.history(&part).await?;

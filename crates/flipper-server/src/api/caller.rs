@@ -51,7 +51,7 @@ impl Caller {
     }
 
     #[cfg(test)]
-    pub(crate) fn nobody() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self(None)
     }
 

@@ -6,7 +6,6 @@ use flipper_thrift_protocol::feature_flag_store as thrift;
 
 use super::convert::{from_state, to_state};
 use crate::error::{Error, Result};
-use crate::events::Verb;
 use crate::feed::history::{nanoseconds, time};
 use crate::state::{Cause, Entry, EntryId, FlagState, HistoryPage, HistoryQuery, Stored, Version, WriteOptions};
 
@@ -23,21 +22,16 @@ pub(super) fn to_cause(options: &WriteOptions) -> Option<thrift::WriteCause> {
     })
 }
 
-/// The verb and the cause of a client that the server knows as `actor`.
+/// Of a client that the server may know as `actor`; `None` if nothing is known.
 ///
 /// # Errors
 ///
 /// `InvalidInput` for what no cause can have.
-pub fn from_cause(
-    sent: Option<thrift::WriteCause>,
-    actor: Option<&str>,
-) -> Result<(Option<&'static str>, Option<Arc<Cause>>)> {
+pub fn from_cause(sent: Option<thrift::WriteCause>, actor: Option<&str>) -> Result<Option<Arc<Cause>>> {
     let sent = sent.unwrap_or(thrift::WriteCause { verb: None, actor: None, reason: None, source: None });
-    // The verb of a newer client may be unknown: then the history has what the write did.
-    let verb = sent.verb.as_deref().and_then(Verb::name_of);
     let actor = actor.or(sent.actor.as_deref());
     if actor.is_none() && sent.reason.is_none() && sent.source.is_none() {
-        return Ok((verb, None));
+        return Ok(None);
     }
     let mut cause = Cause::default().with_source(sent.source.as_deref().unwrap_or("thrift"))?;
     if let Some(actor) = actor {
@@ -46,7 +40,7 @@ pub fn from_cause(
     if let Some(reason) = &sent.reason {
         cause = cause.with_reason(reason)?;
     }
-    Ok((verb, Some(Arc::new(cause))))
+    Ok(Some(Arc::new(cause)))
 }
 
 /// For the other side.
