@@ -824,23 +824,127 @@ impl TSerializable for FlagPage {
 }
 
 //
+// WriteCause
+//
+
+/// Of a write, for the store's history.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct WriteCause {
+  /// What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did.
+  pub verb: Option<String>,
+  /// Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one.
+  pub actor: Option<String>,
+  /// Why: 1 byte to 4 KiB.
+  pub reason: Option<String>,
+  /// From where, such as `command` or `program`: 1 to 64 bytes without control characters.
+  pub source: Option<String>,
+}
+
+impl WriteCause {
+  pub fn new<F1, F2, F3, F4>(verb: F1, actor: F2, reason: F3, source: F4) -> WriteCause where F1: Into<Option<String>>, F2: Into<Option<String>>, F3: Into<Option<String>>, F4: Into<Option<String>> {
+    WriteCause {
+      verb: verb.into(),
+      actor: actor.into(),
+      reason: reason.into(),
+      source: source.into(),
+    }
+  }
+}
+
+impl TSerializable for WriteCause {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<WriteCause> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<String> = None;
+    let mut f_2: Option<String> = None;
+    let mut f_3: Option<String> = None;
+    let mut f_4: Option<String> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_1 = Some(val);
+        },
+        2 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_2 = Some(val);
+        },
+        3 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_3 = Some(val);
+        },
+        4 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_4 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = WriteCause {
+      verb: f_1,
+      actor: f_2,
+      reason: f_3,
+      source: f_4,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("WriteCause");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.verb {
+      o_prot.write_field_begin(&TFieldIdentifier::new("verb", TType::String, 1))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.actor {
+      o_prot.write_field_begin(&TFieldIdentifier::new("actor", TType::String, 2))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.reason {
+      o_prot.write_field_begin(&TFieldIdentifier::new("reason", TType::String, 3))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.source {
+      o_prot.write_field_begin(&TFieldIdentifier::new("source", TType::String, 4))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
 // WritePrecondition
 //
 
-/// A write happens only if this holds; if nothing is set, always.
+/// A write happens only if this holds; if neither of the first two is set, always.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WritePrecondition {
   /// The flag is missing.
   pub absent: Option<bool>,
   /// The flag exists and has this version.
   pub unchanged: Option<FlagVersion>,
+  /// No condition: who writes, and why. Servers without a history skip it.
+  pub cause: Option<WriteCause>,
 }
 
 impl WritePrecondition {
-  pub fn new<F1, F2>(absent: F1, unchanged: F2) -> WritePrecondition where F1: Into<Option<bool>>, F2: Into<Option<FlagVersion>> {
+  pub fn new<F1, F2, F3>(absent: F1, unchanged: F2, cause: F3) -> WritePrecondition where F1: Into<Option<bool>>, F2: Into<Option<FlagVersion>>, F3: Into<Option<WriteCause>> {
     WritePrecondition {
       absent: absent.into(),
       unchanged: unchanged.into(),
+      cause: cause.into(),
     }
   }
 }
@@ -850,6 +954,7 @@ impl TSerializable for WritePrecondition {
     i_prot.read_struct_begin()?;
     let mut f_1: Option<bool> = None;
     let mut f_2: Option<FlagVersion> = None;
+    let mut f_3: Option<WriteCause> = None;
     loop {
       let field_ident = i_prot.read_field_begin()?;
       if field_ident.field_type == TType::Stop {
@@ -865,6 +970,10 @@ impl TSerializable for WritePrecondition {
           let val = FlagVersion::read_from_in_protocol(i_prot)?;
           f_2 = Some(val);
         },
+        3 if field_ident.field_type == TType::Struct => {
+          let val = WriteCause::read_from_in_protocol(i_prot)?;
+          f_3 = Some(val);
+        },
         _ => {
           i_prot.skip(field_ident.field_type)?;
         },
@@ -875,6 +984,7 @@ impl TSerializable for WritePrecondition {
     let ret = WritePrecondition {
       absent: f_1,
       unchanged: f_2,
+      cause: f_3,
     };
     Ok(ret)
   }
@@ -888,6 +998,11 @@ impl TSerializable for WritePrecondition {
     }
     if let Some(ref fld_var) = self.unchanged {
       o_prot.write_field_begin(&TFieldIdentifier::new("unchanged", TType::Struct, 2))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.cause {
+      o_prot.write_field_begin(&TFieldIdentifier::new("cause", TType::Struct, 3))?;
       fld_var.write_to_out_protocol(o_prot)?;
       o_prot.write_field_end()?
     }
@@ -1218,107 +1333,6 @@ impl TSerializable for ServerDescription {
 }
 
 //
-// WriteCause
-//
-
-/// Of a write, for the store's history.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct WriteCause {
-  /// What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did.
-  pub verb: Option<String>,
-  /// Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one.
-  pub actor: Option<String>,
-  /// Why: 1 byte to 4 KiB.
-  pub reason: Option<String>,
-  /// From where, such as `command` or `program`: 1 to 64 bytes without control characters.
-  pub source: Option<String>,
-}
-
-impl WriteCause {
-  pub fn new<F1, F2, F3, F4>(verb: F1, actor: F2, reason: F3, source: F4) -> WriteCause where F1: Into<Option<String>>, F2: Into<Option<String>>, F3: Into<Option<String>>, F4: Into<Option<String>> {
-    WriteCause {
-      verb: verb.into(),
-      actor: actor.into(),
-      reason: reason.into(),
-      source: source.into(),
-    }
-  }
-}
-
-impl TSerializable for WriteCause {
-  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<WriteCause> {
-    i_prot.read_struct_begin()?;
-    let mut f_1: Option<String> = None;
-    let mut f_2: Option<String> = None;
-    let mut f_3: Option<String> = None;
-    let mut f_4: Option<String> = None;
-    loop {
-      let field_ident = i_prot.read_field_begin()?;
-      if field_ident.field_type == TType::Stop {
-        break;
-      }
-      let field_id = field_id(&field_ident)?;
-      match field_id {
-        1 if field_ident.field_type == TType::String => {
-          let val = i_prot.read_string()?;
-          f_1 = Some(val);
-        },
-        2 if field_ident.field_type == TType::String => {
-          let val = i_prot.read_string()?;
-          f_2 = Some(val);
-        },
-        3 if field_ident.field_type == TType::String => {
-          let val = i_prot.read_string()?;
-          f_3 = Some(val);
-        },
-        4 if field_ident.field_type == TType::String => {
-          let val = i_prot.read_string()?;
-          f_4 = Some(val);
-        },
-        _ => {
-          i_prot.skip(field_ident.field_type)?;
-        },
-      };
-      i_prot.read_field_end()?;
-    }
-    i_prot.read_struct_end()?;
-    let ret = WriteCause {
-      verb: f_1,
-      actor: f_2,
-      reason: f_3,
-      source: f_4,
-    };
-    Ok(ret)
-  }
-  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
-    let struct_ident = TStructIdentifier::new("WriteCause");
-    o_prot.write_struct_begin(&struct_ident)?;
-    if let Some(ref fld_var) = self.verb {
-      o_prot.write_field_begin(&TFieldIdentifier::new("verb", TType::String, 1))?;
-      o_prot.write_string(fld_var)?;
-      o_prot.write_field_end()?
-    }
-    if let Some(ref fld_var) = self.actor {
-      o_prot.write_field_begin(&TFieldIdentifier::new("actor", TType::String, 2))?;
-      o_prot.write_string(fld_var)?;
-      o_prot.write_field_end()?
-    }
-    if let Some(ref fld_var) = self.reason {
-      o_prot.write_field_begin(&TFieldIdentifier::new("reason", TType::String, 3))?;
-      o_prot.write_string(fld_var)?;
-      o_prot.write_field_end()?
-    }
-    if let Some(ref fld_var) = self.source {
-      o_prot.write_field_begin(&TFieldIdentifier::new("source", TType::String, 4))?;
-      o_prot.write_string(fld_var)?;
-      o_prot.write_field_end()?
-    }
-    o_prot.write_field_stop()?;
-    o_prot.write_struct_end()
-  }
-}
-
-//
 // HistoryEntry
 //
 
@@ -1588,7 +1602,7 @@ pub trait TFeatureFlagStoreSyncClient {
   /// than the limit.
   fn read_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   /// Writes the whole flag, or deletes it if there is no record, if the precondition holds.
-  fn compare_and_set(&mut self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>, cause: Option<WriteCause>) -> thrift::Result<FlagVersion>;
+  fn compare_and_set(&mut self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>) -> thrift::Result<FlagVersion>;
   /// Waits for changes after the cursor, at most for the timeout; the server may wait less. Without a cursor: a reset, at once.
   /// Any read that begins after the response shows what it reports. Later calls on the same connection wait: give Watch its
   /// own connection, with a read timeout well above timeout_ms.
@@ -1870,12 +1884,12 @@ impl <C: TThriftClient + TFeatureFlagStoreSyncClientMarker> TFeatureFlagStoreSyn
       result.ok_or()
     }
   }
-  fn compare_and_set(&mut self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>, cause: Option<WriteCause>) -> thrift::Result<FlagVersion> {
+  fn compare_and_set(&mut self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>) -> thrift::Result<FlagVersion> {
     (
       {
         self.increment_sequence_number();
         let message_ident = TMessageIdentifier::new("CompareAndSet", TMessageType::Call, self.sequence_number());
-        let call_args = FeatureFlagStoreCompareAndSetArgs { feature_name, precondition, record, cause };
+        let call_args = FeatureFlagStoreCompareAndSetArgs { feature_name, precondition, record };
         self.o_prot_mut().write_message_begin(&message_ident)?;
         call_args.write_to_out_protocol(self.o_prot_mut())?;
         self.o_prot_mut().write_message_end()?;
@@ -2057,7 +2071,7 @@ pub trait FeatureFlagStoreSyncHandler {
   /// than the limit.
   fn handle_read_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   /// Writes the whole flag, or deletes it if there is no record, if the precondition holds.
-  fn handle_compare_and_set(&self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>, cause: Option<WriteCause>) -> thrift::Result<FlagVersion>;
+  fn handle_compare_and_set(&self, feature_name: Option<String>, precondition: Option<WritePrecondition>, record: Option<JSON>) -> thrift::Result<FlagVersion>;
   /// Waits for changes after the cursor, at most for the timeout; the server may wait less. Without a cursor: a reset, at once.
   /// Any read that begins after the response shows what it reports. Later calls on the same connection wait: give Watch its
   /// own connection, with a read timeout well above timeout_ms.
@@ -2617,7 +2631,7 @@ impl TFeatureFlagStoreProcessFunctions {
   }
   pub fn process_compare_and_set<H: FeatureFlagStoreSyncHandler>(handler: &H, incoming_sequence_number: i32, i_prot: &mut dyn TInputProtocol, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
     let args = FeatureFlagStoreCompareAndSetArgs::read_from_in_protocol(i_prot)?;
-    match handler.handle_compare_and_set(args.feature_name, args.precondition, args.record, args.cause) {
+    match handler.handle_compare_and_set(args.feature_name, args.precondition, args.record) {
       Ok(handler_return) => {
         let message_ident = TMessageIdentifier::new("CompareAndSet", TMessageType::Reply, incoming_sequence_number);
         o_prot.write_message_begin(&message_ident)?;
@@ -4130,7 +4144,6 @@ struct FeatureFlagStoreCompareAndSetArgs {
   pub(crate) feature_name: Option<String>,
   pub(crate) precondition: Option<WritePrecondition>,
   pub(crate) record: Option<JSON>,
-  pub(crate) cause: Option<WriteCause>,
 }
 
 impl FeatureFlagStoreCompareAndSetArgs {
@@ -4139,7 +4152,6 @@ impl FeatureFlagStoreCompareAndSetArgs {
     let mut f_1: Option<String> = None;
     let mut f_2: Option<WritePrecondition> = None;
     let mut f_3: Option<JSON> = None;
-    let mut f_4: Option<WriteCause> = None;
     loop {
       let field_ident = i_prot.read_field_begin()?;
       if field_ident.field_type == TType::Stop {
@@ -4159,10 +4171,6 @@ impl FeatureFlagStoreCompareAndSetArgs {
           let val = i_prot.read_string()?;
           f_3 = Some(val);
         },
-        4 if field_ident.field_type == TType::Struct => {
-          let val = WriteCause::read_from_in_protocol(i_prot)?;
-          f_4 = Some(val);
-        },
         _ => {
           i_prot.skip(field_ident.field_type)?;
         },
@@ -4174,7 +4182,6 @@ impl FeatureFlagStoreCompareAndSetArgs {
       feature_name: f_1,
       precondition: f_2,
       record: f_3,
-      cause: f_4,
     };
     Ok(ret)
   }
@@ -4194,11 +4201,6 @@ impl FeatureFlagStoreCompareAndSetArgs {
     if let Some(ref fld_var) = self.record {
       o_prot.write_field_begin(&TFieldIdentifier::new("record", TType::String, 3))?;
       o_prot.write_string(fld_var)?;
-      o_prot.write_field_end()?;
-    }
-    if let Some(ref fld_var) = self.cause {
-      o_prot.write_field_begin(&TFieldIdentifier::new("cause", TType::Struct, 4))?;
-      fld_var.write_to_out_protocol(o_prot)?;
       o_prot.write_field_end()?;
     }
     o_prot.write_field_stop()?;

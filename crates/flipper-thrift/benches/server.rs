@@ -134,7 +134,6 @@ impl t::FeatureFlagStoreSyncHandler for Bare {
         _: Option<String>,
         _: Option<t::WritePrecondition>,
         _: Option<String>,
-        _: Option<t::WriteCause>,
     ) -> thrift::Result<t::FlagVersion> {
         unknown()
     }

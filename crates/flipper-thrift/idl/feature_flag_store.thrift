@@ -95,12 +95,26 @@ struct FlagPage {
     2: optional bool more;
 }
 
-/** A write happens only if this holds; if nothing is set, always. */
+/** Of a write, for the store's history. */
+struct WriteCause {
+    /** What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did. */
+    1: optional string verb;
+    /** Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one. */
+    2: optional string actor;
+    /** Why: 1 byte to 4 KiB. */
+    3: optional string reason;
+    /** From where, such as `command` or `program`: 1 to 64 bytes without control characters. */
+    4: optional string source;
+}
+
+/** A write happens only if this holds; if neither of the first two is set, always. */
 struct WritePrecondition {
     /** The flag is missing. */
     1: optional bool absent;
     /** The flag exists and has this version. */
     2: optional FlagVersion unchanged;
+    /** No condition: who writes, and why. Servers without a history skip it. */
+    3: optional WriteCause cause;
 }
 
 struct WatchResult {
@@ -140,18 +154,6 @@ struct ServerDescription {
     6: optional i64 clock_ms;
     /** As in WatchResult. */
     7: optional bool history;
-}
-
-/** Of a write, for the store's history. */
-struct WriteCause {
-    /** What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did. */
-    1: optional string verb;
-    /** Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one. */
-    2: optional string actor;
-    /** Why: 1 byte to 4 KiB. */
-    3: optional string reason;
-    /** From where, such as `command` or `program`: 1 to 64 bytes without control characters. */
-    4: optional string source;
 }
 
 /** One write of one flag. */
@@ -209,7 +211,7 @@ service FeatureFlagStore {
     FlagPage ReadFlags(1: string after, 2: i64 limit) throws (1: FlipperException error),
 
     /** Writes the whole flag, or deletes it if there is no record, if the precondition holds. */
-    FlagVersion CompareAndSet(1: string feature_name, 2: WritePrecondition precondition, 3: JSON record, 4: WriteCause cause) throws (1: FlipperException error),
+    FlagVersion CompareAndSet(1: string feature_name, 2: WritePrecondition precondition, 3: JSON record) throws (1: FlipperException error),
 
     /**
      * Waits for changes after the cursor, at most for the timeout; the server may wait less. Without a cursor: a reset, at once.

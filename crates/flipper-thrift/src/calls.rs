@@ -8,7 +8,7 @@ use flipper::store::{Precondition, Stored, WriteOptions};
 use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, Result};
 use flipper_thrift_protocol::feature_flag_store::{
     ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState,
-    FlagVersion, HistoryPage, JSON, ServerDescription, WatchResult, WriteCause, WritePrecondition,
+    FlagVersion, HistoryPage, JSON, ServerDescription, WatchResult, WritePrecondition,
 };
 use thrift::{ApplicationError, ApplicationErrorKind};
 
@@ -167,12 +167,12 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         feature_name: Option<String>,
         precondition: Option<WritePrecondition>,
         record: Option<JSON>,
-        cause: Option<WriteCause>,
     ) -> thrift::Result<FlagVersion> {
         reply((|| {
             let name = given(feature_name, "feature_name")?;
             let when = precondition.as_ref().map_or(Ok(Precondition::Any), convert::from_precondition)?;
             let mut options = WriteOptions::from(when);
+            let cause = precondition.and_then(|precondition| precondition.cause);
             // The verb of a newer client may be unknown: then the history has what the write did.
             let verb = cause.as_ref().and_then(|cause| cause.verb.as_deref());
             options.verb = verb.and_then(Verb::name_of);

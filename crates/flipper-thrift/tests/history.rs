@@ -35,11 +35,11 @@ fn writes_of_all_clients() {
     raw.call(|client| client.set_meta(flag(), Some(FeatureFlagStoreMeta::new(None, None, None, None)))).unwrap();
     // As a client of before the history writes.
     let text = FlagRecord::new("F", 1).to_json();
-    let any = || Some(WritePrecondition { absent: None, unchanged: None });
-    raw.call(|client| client.compare_and_set(flag(), any(), Some(text.clone()), None)).unwrap();
+    let any = |cause| Some(WritePrecondition { absent: None, unchanged: None, cause });
+    raw.call(|client| client.compare_and_set(flag(), any(None), Some(text))).unwrap();
     // A newer client's verb.
     let cause = WriteCause { verb: Some("flip".into()), actor: None, reason: Some("new".into()), source: None };
-    raw.call(|client| client.compare_and_set(flag(), any(), None, Some(cause.clone()))).unwrap();
+    raw.call(|client| client.compare_and_set(flag(), any(Some(cause.clone())), None)).unwrap();
     let features = FeatureFlagClient::remote(ours).as_actor("alice").because("инцидент\n42").with_source("command");
     let entries: Vec<Entry> = block_on(async {
         features.create("F").await.unwrap();
@@ -59,8 +59,8 @@ fn writes_of_all_clients() {
             ("create", None, None, "thrift"),
         ]
     );
-    let refused = |cause: WriteCause| {
-        let refused = raw.call(|client| client.compare_and_set(flag(), any(), None, Some(cause.clone())));
+    let mut refused = |cause: WriteCause| {
+        let refused = raw.call(|client| client.compare_and_set(flag(), any(Some(cause)), None));
         format!("{:?}", refused.unwrap_err())
     };
     let long = WriteCause { reason: Some("x".repeat(4097)), ..cause.clone() };

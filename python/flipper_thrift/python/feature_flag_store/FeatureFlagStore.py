@@ -113,7 +113,7 @@ class Iface(object):
         """
         pass
 
-    def CompareAndSet(self, feature_name, precondition, record, cause):
+    def CompareAndSet(self, feature_name, precondition, record):
         """
         Writes the whole flag, or deletes it if there is no record, if the precondition holds.
 
@@ -121,7 +121,6 @@ class Iface(object):
          - feature_name
          - precondition
          - record
-         - cause
 
         """
         pass
@@ -512,7 +511,7 @@ class Client(Iface):
             raise result.error
         raise TApplicationException(TApplicationException.MISSING_RESULT, "ReadFlags failed: unknown result")
 
-    def CompareAndSet(self, feature_name, precondition, record, cause):
+    def CompareAndSet(self, feature_name, precondition, record):
         """
         Writes the whole flag, or deletes it if there is no record, if the precondition holds.
 
@@ -520,19 +519,17 @@ class Client(Iface):
          - feature_name
          - precondition
          - record
-         - cause
 
         """
-        self.send_CompareAndSet(feature_name, precondition, record, cause)
+        self.send_CompareAndSet(feature_name, precondition, record)
         return self.recv_CompareAndSet()
 
-    def send_CompareAndSet(self, feature_name, precondition, record, cause):
+    def send_CompareAndSet(self, feature_name, precondition, record):
         self._oprot.writeMessageBegin('CompareAndSet', TMessageType.CALL, self._seqid)
         args = CompareAndSet_args()
         args.feature_name = feature_name
         args.precondition = precondition
         args.record = record
-        args.cause = cause
         args.write(self._oprot)
         self._oprot.writeMessageEnd()
         self._oprot.trans.flush()
@@ -1021,7 +1018,7 @@ class Processor(Iface, TProcessor):
         iprot.readMessageEnd()
         result = CompareAndSet_result()
         try:
-            result.success = self._handler.CompareAndSet(args.feature_name, args.precondition, args.record, args.cause)
+            result.success = self._handler.CompareAndSet(args.feature_name, args.precondition, args.record)
             msg_type = TMessageType.REPLY
         except TTransport.TTransportException:
             raise
@@ -2449,16 +2446,14 @@ class CompareAndSet_args(object):
      - feature_name
      - precondition
      - record
-     - cause
 
     """
 
 
-    def __init__(self, feature_name=None, precondition=None, record=None, cause=None,):
+    def __init__(self, feature_name=None, precondition=None, record=None,):
         self.feature_name = feature_name
         self.precondition = precondition
         self.record = record
-        self.cause = cause
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -2485,12 +2480,6 @@ class CompareAndSet_args(object):
                     self.record = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
-            elif fid == 4:
-                if ftype == TType.STRUCT:
-                    self.cause = WriteCause()
-                    self.cause.read(iprot)
-                else:
-                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -2512,10 +2501,6 @@ class CompareAndSet_args(object):
         if self.record is not None:
             oprot.writeFieldBegin('record', TType.STRING, 3)
             oprot.writeString(self.record.encode('utf-8') if sys.version_info[0] == 2 else self.record)
-            oprot.writeFieldEnd()
-        if self.cause is not None:
-            oprot.writeFieldBegin('cause', TType.STRUCT, 4)
-            self.cause.write(oprot)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -2539,7 +2524,6 @@ CompareAndSet_args.thrift_spec = (
     (1, TType.STRING, 'feature_name', 'UTF8', None, ),  # 1
     (2, TType.STRUCT, 'precondition', [WritePrecondition, None], None, ),  # 2
     (3, TType.STRING, 'record', 'UTF8', None, ),  # 3
-    (4, TType.STRUCT, 'cause', [WriteCause, None], None, ),  # 4
 )
 
 

@@ -737,20 +737,114 @@ class FlagPage(object):
         return not (self == other)
 
 
+class WriteCause(object):
+    """
+    Of a write, for the store's history.
+
+    Attributes:
+     - verb: What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did.
+     - actor: Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one.
+     - reason: Why: 1 byte to 4 KiB.
+     - source: From where, such as `command` or `program`: 1 to 64 bytes without control characters.
+
+    """
+
+
+    def __init__(self, verb=None, actor=None, reason=None, source=None,):
+        self.verb = verb
+        self.actor = actor
+        self.reason = reason
+        self.source = source
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.verb = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.actor = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.reason = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.source = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('WriteCause')
+        if self.verb is not None:
+            oprot.writeFieldBegin('verb', TType.STRING, 1)
+            oprot.writeString(self.verb.encode('utf-8') if sys.version_info[0] == 2 else self.verb)
+            oprot.writeFieldEnd()
+        if self.actor is not None:
+            oprot.writeFieldBegin('actor', TType.STRING, 2)
+            oprot.writeString(self.actor.encode('utf-8') if sys.version_info[0] == 2 else self.actor)
+            oprot.writeFieldEnd()
+        if self.reason is not None:
+            oprot.writeFieldBegin('reason', TType.STRING, 3)
+            oprot.writeString(self.reason.encode('utf-8') if sys.version_info[0] == 2 else self.reason)
+            oprot.writeFieldEnd()
+        if self.source is not None:
+            oprot.writeFieldBegin('source', TType.STRING, 4)
+            oprot.writeString(self.source.encode('utf-8') if sys.version_info[0] == 2 else self.source)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class WritePrecondition(object):
     """
-    A write happens only if this holds; if nothing is set, always.
+    A write happens only if this holds; if neither of the first two is set, always.
 
     Attributes:
      - absent: The flag is missing.
      - unchanged: The flag exists and has this version.
+     - cause: No condition: who writes, and why. Servers without a history skip it.
 
     """
 
 
-    def __init__(self, absent=None, unchanged=None,):
+    def __init__(self, absent=None, unchanged=None, cause=None,):
         self.absent = absent
         self.unchanged = unchanged
+        self.cause = cause
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -772,6 +866,12 @@ class WritePrecondition(object):
                     self.unchanged.read(iprot)
                 else:
                     iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRUCT:
+                    self.cause = WriteCause()
+                    self.cause.read(iprot)
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -789,6 +889,10 @@ class WritePrecondition(object):
         if self.unchanged is not None:
             oprot.writeFieldBegin('unchanged', TType.STRUCT, 2)
             self.unchanged.write(oprot)
+            oprot.writeFieldEnd()
+        if self.cause is not None:
+            oprot.writeFieldBegin('cause', TType.STRUCT, 3)
+            self.cause.write(oprot)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1088,98 +1192,6 @@ class ServerDescription(object):
         return not (self == other)
 
 
-class WriteCause(object):
-    """
-    Of a write, for the store's history.
-
-    Attributes:
-     - verb: What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did.
-     - actor: Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one.
-     - reason: Why: 1 byte to 4 KiB.
-     - source: From where, such as `command` or `program`: 1 to 64 bytes without control characters.
-
-    """
-
-
-    def __init__(self, verb=None, actor=None, reason=None, source=None,):
-        self.verb = verb
-        self.actor = actor
-        self.reason = reason
-        self.source = source
-
-    def read(self, iprot):
-        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
-            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
-            return
-        iprot.readStructBegin()
-        while True:
-            (fname, ftype, fid) = iprot.readFieldBegin()
-            if ftype == TType.STOP:
-                break
-            if fid == 1:
-                if ftype == TType.STRING:
-                    self.verb = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 2:
-                if ftype == TType.STRING:
-                    self.actor = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 3:
-                if ftype == TType.STRING:
-                    self.reason = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                else:
-                    iprot.skip(ftype)
-            elif fid == 4:
-                if ftype == TType.STRING:
-                    self.source = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
-                else:
-                    iprot.skip(ftype)
-            else:
-                iprot.skip(ftype)
-            iprot.readFieldEnd()
-        iprot.readStructEnd()
-
-    def write(self, oprot):
-        if oprot._fast_encode is not None and self.thrift_spec is not None:
-            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
-            return
-        oprot.writeStructBegin('WriteCause')
-        if self.verb is not None:
-            oprot.writeFieldBegin('verb', TType.STRING, 1)
-            oprot.writeString(self.verb.encode('utf-8') if sys.version_info[0] == 2 else self.verb)
-            oprot.writeFieldEnd()
-        if self.actor is not None:
-            oprot.writeFieldBegin('actor', TType.STRING, 2)
-            oprot.writeString(self.actor.encode('utf-8') if sys.version_info[0] == 2 else self.actor)
-            oprot.writeFieldEnd()
-        if self.reason is not None:
-            oprot.writeFieldBegin('reason', TType.STRING, 3)
-            oprot.writeString(self.reason.encode('utf-8') if sys.version_info[0] == 2 else self.reason)
-            oprot.writeFieldEnd()
-        if self.source is not None:
-            oprot.writeFieldBegin('source', TType.STRING, 4)
-            oprot.writeString(self.source.encode('utf-8') if sys.version_info[0] == 2 else self.source)
-            oprot.writeFieldEnd()
-        oprot.writeFieldStop()
-        oprot.writeStructEnd()
-
-    def validate(self):
-        return
-
-    def __repr__(self):
-        L = ['%s=%r' % (key, value)
-             for key, value in self.__dict__.items()]
-        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
-
-    def __eq__(self, other):
-        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
-
-    def __ne__(self, other):
-        return not (self == other)
-
-
 class HistoryEntry(object):
     """
     One write of one flag.
@@ -1459,11 +1471,20 @@ FlagPage.thrift_spec = (
     (1, TType.LIST, 'flags', (TType.STRUCT, [FlagState, None], False), None, ),  # 1
     (2, TType.BOOL, 'more', None, None, ),  # 2
 )
+all_structs.append(WriteCause)
+WriteCause.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'verb', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'actor', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'reason', 'UTF8', None, ),  # 3
+    (4, TType.STRING, 'source', 'UTF8', None, ),  # 4
+)
 all_structs.append(WritePrecondition)
 WritePrecondition.thrift_spec = (
     None,  # 0
     (1, TType.BOOL, 'absent', None, None, ),  # 1
     (2, TType.STRUCT, 'unchanged', [FlagVersion, None], None, ),  # 2
+    (3, TType.STRUCT, 'cause', [WriteCause, None], None, ),  # 3
 )
 all_structs.append(WatchResult)
 WatchResult.thrift_spec = (
@@ -1488,14 +1509,6 @@ ServerDescription.thrift_spec = (
     (5, TType.STRING, 'version', 'UTF8', None, ),  # 5
     (6, TType.I64, 'clock_ms', None, None, ),  # 6
     (7, TType.BOOL, 'history', None, None, ),  # 7
-)
-all_structs.append(WriteCause)
-WriteCause.thrift_spec = (
-    None,  # 0
-    (1, TType.STRING, 'verb', 'UTF8', None, ),  # 1
-    (2, TType.STRING, 'actor', 'UTF8', None, ),  # 2
-    (3, TType.STRING, 'reason', 'UTF8', None, ),  # 3
-    (4, TType.STRING, 'source', 'UTF8', None, ),  # 4
 )
 all_structs.append(HistoryEntry)
 HistoryEntry.thrift_spec = (

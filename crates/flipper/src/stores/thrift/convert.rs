@@ -291,9 +291,11 @@ pub(super) fn content_version(record: &FlagRecord) -> Version {
 /// For our own calls.
 pub fn to_precondition(when: &Precondition) -> WritePrecondition {
     match when {
-        Precondition::Any => WritePrecondition { absent: None, unchanged: None },
-        Precondition::Absent => WritePrecondition { absent: Some(true), unchanged: None },
-        Precondition::Unchanged(version) => WritePrecondition { absent: None, unchanged: Some(to_version(version)) },
+        Precondition::Any => WritePrecondition { absent: None, unchanged: None, cause: None },
+        Precondition::Absent => WritePrecondition { absent: Some(true), unchanged: None, cause: None },
+        Precondition::Unchanged(version) => {
+            WritePrecondition { absent: None, unchanged: Some(to_version(version)), cause: None }
+        }
     }
 }
 

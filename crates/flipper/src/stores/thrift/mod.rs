@@ -267,10 +267,11 @@ impl ThriftRpcFeatureFlagStore {
         options: &WriteOptions,
         record: Option<String>,
     ) -> Result<Option<Version>> {
-        let (precondition, cause) = (convert::to_precondition(&options.when), history::to_cause(options));
+        let mut precondition = convert::to_precondition(&options.when);
+        precondition.cause = history::to_cause(options);
         let flag = name.clone();
         let set = move |client: &mut dyn TFeatureFlagStoreSyncClient| {
-            client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone(), cause.clone())
+            client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone())
         };
         let version = self.extended(false, set).await.map_err(|error| error.with_flag(flag))?;
         // It equals no other: a conflict, not a lost write.
