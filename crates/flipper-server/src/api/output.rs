@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flipper::__feed::history::KEPT;
-use flipper::FeatureFlagStore;
 use flipper::json::{Json, Object};
 use flipper::store::{Health, Status, Stored, Version};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
