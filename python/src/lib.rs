@@ -21,7 +21,7 @@ mod _flipper {
     #[pymodule_export]
     use crate::flags::Flags;
     #[pymodule_export]
-    use crate::objects::register_bucketer;
+    use crate::objects::{register_bucketer, salted_bucket};
     #[pymodule_export]
     use crate::stores::{open_consul, open_lax_redis, open_redis, open_url};
     use pyo3::prelude::*;

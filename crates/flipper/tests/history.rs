@@ -1,5 +1,6 @@
 //! Who changed which flag, when and why: through the client, and in a file that others write too.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fmt;
 use std::sync::Arc;
@@ -197,6 +198,19 @@ fn a_change_that_the_store_did_not_see_is_an_entry() {
     let of_all: Vec<Entry> = block_on(features.history_of_all(None).try_collect()).unwrap();
     assert_eq!(of_all, found);
 
+    // Also if all that the store saw is too old, or what is left out is in between.
+    let of = |query: HistoryQuery| -> Vec<Entry> { block_on(features.entries(query).try_collect()).unwrap() };
+    change(false);
+    let now = SystemTime::now();
+    assert_eq!(of(HistoryQuery::of("F").since(Some(now))).iter().map(Entry::source).collect::<Vec<_>>(), ["outside"]);
+    change(true);
+    for since in found.iter().map(|entry| entry.at) {
+        let mut expected = entries();
+        expected.retain(|entry| entry.at >= since);
+        let recent = of(HistoryQuery::of("F").since(Some(since)));
+        assert_eq!(verbs(&recent), verbs(&expected), "since {since:?}");
+    }
+
     // And is undone as any other.
     block_on(features.restore("F", &found[0])).unwrap();
     change(false);
@@ -296,7 +310,7 @@ fn a_file_of_an_older_version_gets_a_history() {
     // As that version has left it.
     older
         .execute_batch(
-            "DROP TRIGGER history_inserted; DROP TRIGGER history_updated; DROP TRIGGER history_deleted; DROP TABLE history;",
+            "DROP TRIGGER flags_history_inserted; DROP TRIGGER flags_history_updated; DROP TRIGGER flags_history_deleted; DROP TABLE flags_history;",
         )
         .unwrap();
     older.execute("UPDATE flags SET record = json_set(record, '$.is_enabled', json('true'))", []).unwrap();
@@ -312,7 +326,7 @@ fn a_file_of_an_older_version_gets_a_history() {
     assert_eq!(entries[1].source(), "outside");
 
     // While the file is open too: no write without its entry.
-    older.execute_batch("DROP TRIGGER history_updated").unwrap();
+    older.execute_batch("DROP TRIGGER flags_history_updated").unwrap();
     block_on(features.disable("OLD")).unwrap();
     assert_eq!(verbs(&all(&features, "OLD")), ["disable", "enable", "disable"]);
 }
@@ -340,10 +354,57 @@ fn a_history_has_its_limits() {
     let features = FeatureFlagClient::remote(SqliteFeatureFlagStore::new(&path).unwrap().history_limits(limits));
     let other = Connection::open(&path).unwrap();
     other.busy_timeout(Duration::from_secs(60)).unwrap();
-    other.execute("UPDATE history SET at = at - 2 * 3600 * 1000 WHERE name <> 'F129'", []).unwrap();
+    other.execute("UPDATE flags_history SET at = at - 2 * 3600 * 1000 WHERE name <> 'F129'", []).unwrap();
     block_on(features.create("NEW")).unwrap();
     let kept: Vec<Entry> = block_on(features.history_of_all(None).try_collect()).unwrap();
     assert_eq!(kept.iter().map(|entry| &*entry.name).collect::<Vec<_>>(), ["NEW", "F129"]);
+}
+
+#[test]
+fn a_file_keeps_its_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || SqliteFeatureFlagStore::new(folder.path().join(FILE)).unwrap();
+    let one = open().history_limits(HistoryLimits::default().entries(20));
+    let (one, other) = (FeatureFlagClient::remote(one), FeatureFlagClient::remote(open()));
+    let kept = || -> usize { block_on(other.history_of_all(None).try_collect::<Vec<_>>()).unwrap().len() };
+    for number in 0..50 {
+        block_on(other.create(format!("F{number}"))).unwrap();
+    }
+    assert_eq!(kept(), 50);
+    block_on(one.create("F")).unwrap();
+    assert_eq!(kept(), 20);
+    for number in 50..100 {
+        block_on(other.create(format!("F{number}"))).unwrap();
+    }
+    assert_eq!(kept(), 20, "of a program that sets none");
+}
+
+#[test]
+fn a_flag_is_restored_under_the_name_of_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::new(&path).unwrap());
+    block_on(features.create("F")).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.busy_timeout(Duration::from_secs(60)).unwrap();
+    other.execute("UPDATE flags SET name = 'G' WHERE name = 'F'", []).unwrap();
+    block_on(features.destroy("G")).unwrap();
+    block_on(features.restore("G", &all(&features, "G").remove(0))).unwrap();
+    let fetch = |name| block_on(features.fetch(name)).unwrap();
+    assert_eq!((fetch("G").unwrap().name(), fetch("F")), ("G", None));
+}
+
+#[test]
+fn an_entry_begins_with_what_the_write_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let features = FeatureFlagClient::new(SqliteFeatureFlagStore::new(&path).unwrap());
+    block_on(features.create("F")).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.busy_timeout(Duration::from_secs(60)).unwrap();
+    other.execute_batch("DROP TRIGGER flags_history_deleted; DELETE FROM flags").unwrap();
+    block_on(features.create("F").enabled(true)).unwrap();
+    assert_eq!(all(&features, "F")[0].before, None);
 }
 
 #[test]
@@ -356,8 +417,8 @@ fn the_order_is_no_clock() {
     let other = Connection::open(&path).unwrap();
     other.busy_timeout(Duration::from_secs(60)).unwrap();
     // The clock that wrote the first entry was an hour ahead, and was set back.
-    other.execute("UPDATE history SET at = at + 3600 * 1000 WHERE verb = 'create'", []).unwrap();
-    let before_1970 = "UPDATE history SET at = -1000 WHERE verb = 'disable'";
+    other.execute("UPDATE flags_history SET at = at + 3600 * 1000 WHERE verb = 'create'", []).unwrap();
+    let before_1970 = "UPDATE flags_history SET at = -1000 WHERE verb = 'disable'";
     block_on(features.disable("F")).unwrap();
     other.execute(before_1970, []).unwrap();
     let entries = all(&features, "F");

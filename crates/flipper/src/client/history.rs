@@ -10,7 +10,8 @@ use futures_util::stream::{self, Stream, TryStreamExt};
 use super::{Core, FeatureFlagClient};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Verb;
-use crate::state::{Cause, Entry, EntryId, FlagState, HistoryPage, HistoryQuery, Precondition, WriteOptions};
+use crate::record::exchange::named;
+use crate::state::{Cause, Entry, EntryId, FlagState, HistoryPage, HistoryQuery, Precondition, Recent, WriteOptions};
 use crate::store::FeatureFlagStore;
 
 static PROGRAM: LazyLock<Arc<Cause>> = LazyLock::new(Arc::default);
@@ -88,7 +89,8 @@ impl<M> FeatureFlagClient<M> {
         self.entries(HistoryQuery::of(name))
     }
 
-    /// The changes of all flags, the newest first, whose time is not before this one.
+    /// The changes of all flags, the newest first, whose time is not before this one. What another program changed last, where the store does
+    /// not see that, is in the [history of that flag](Self::history).
     ///
     /// # Errors
     ///
@@ -99,14 +101,17 @@ impl<M> FeatureFlagClient<M> {
     }
 
     /// The entries that this query asks for, page after page, each with at most its limit. A store that does not see other programs' writes
-    /// has entries with a gap between them; it is an entry without a cause here, and one in front if the flag has changed since.
+    /// has entries with a gap between them; it is an entry without a cause here. Of one flag it is also one in front, if the flag has changed
+    /// since. Such an entry's id is none of the store's: [`HistoryQuery::before`] does not take it.
     ///
     /// # Errors
     ///
     /// As [`history`](Self::history).
     #[must_use]
     pub fn entries(&self, query: HistoryQuery) -> History {
-        let reading = Reading { core: self.core.clone(), query: Some(query), next: HashMap::new() };
+        // A gap shows between two entries, also if one of them is left out.
+        let (recent, query) = (Recent::new(query.since), query.since(None));
+        let reading = Reading { core: self.core.clone(), query: Some(query), recent, next: HashMap::new() };
         let pages = stream::try_unfold(reading, |mut reading| async move {
             let page = reading.page().await?;
             Ok::<_, Error>(page.map(|entries| (stream::iter(entries.into_iter().map(Ok)), reading)))
@@ -118,6 +123,7 @@ impl<M> FeatureFlagClient<M> {
 struct Reading {
     core: Arc<Core>,
     query: Option<HistoryQuery>,
+    recent: Recent,
     /// By the flags' names, what the next newer entry begins with, and its time.
     next: HashMap<String, (FlagState, SystemTime)>,
 }
@@ -129,7 +135,6 @@ impl Reading {
             HistoryQuery { name: Some(name), before: None, .. } => self.first_page(name, &query).await?,
             _ => self.core.store.history(&query).await?,
         };
-        self.query = page.next.map(|id| query.before(Some(id)));
         let mut entries = Vec::with_capacity(page.entries.len());
         for entry in page.entries {
             let next = self.next.insert(entry.name.clone(), (entry.before.clone(), entry.at));
@@ -139,6 +144,8 @@ impl Reading {
             }
             entries.push(entry);
         }
+        entries.retain(|entry| self.recent.takes(entry.at));
+        self.query = page.next.filter(|_| !self.recent.is_over()).map(|id| query.before(Some(id)));
         Ok(Some(entries))
     }
 
@@ -146,7 +153,8 @@ impl Reading {
     async fn first_page(&mut self, name: &str, query: &HistoryQuery) -> Result<HistoryPage> {
         let store = &self.core.store;
         let mut page = store.history(query).await?;
-        loop {
+        // A flag that is being written may always be ahead of what was read.
+        for _ in 0..3 {
             let current = store.get(name).await?.map(|stored| stored.record);
             let Some(newest) = page.entries.first().filter(|newest| newest.after != current) else { return Ok(page) };
             // Or it was written in between, and has an entry by now.
@@ -157,6 +165,7 @@ impl Reading {
             }
             page = again;
         }
+        Ok(page)
     }
 }
 
@@ -176,7 +185,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         }
         let before = match &entry.before {
             Some(Err(corrupt)) => return Err(place(corrupt.clone().into())),
-            Some(Ok(record)) => Some(record),
+            Some(Ok(record)) => Some(named(record, name)),
             None => None,
         };
         let current = core.store.get(name).await?;
@@ -187,7 +196,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let options = WriteOptions::from(when).with_verb(Verb::Restore.name()).with_cause(self.cause()?);
         let written = async {
             match before {
-                Some(record) => core.store.put(record, options).await,
+                Some(record) => core.store.put(&record, options).await,
                 None => core.store.delete(name, options).await,
             }
         };

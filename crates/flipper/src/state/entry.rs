@@ -36,22 +36,26 @@ impl Entry {
     /// `set_conditions` or `set_bucketer`, else `update`.
     #[must_use]
     pub fn new(id: EntryId, name: impl Into<String>, at: SystemTime, before: FlagState, after: FlagState) -> Self {
-        let verb = match (&before, &after) {
+        Self::of(None, id, name, at, before, after)
+    }
+
+    /// A write without a cause, with this verb if there is one.
+    #[must_use]
+    pub fn of(
+        verb: Option<&str>,
+        id: EntryId,
+        name: impl Into<String>,
+        at: SystemTime,
+        before: FlagState,
+        after: FlagState,
+    ) -> Self {
+        let verb = verb.unwrap_or_else(|| match (&before, &after) {
             (None, _) => "create",
             (Some(_), None) => "destroy",
             (Some(Ok(before)), Some(Ok(after))) => verb_between(before, after),
             (Some(_), Some(_)) => UPDATE,
-        };
+        });
         Self { id, name: name.into(), at, verb: verb.into(), cause: None, before, after }
-    }
-
-    /// Sets the verb, if there is one.
-    #[must_use]
-    pub fn with_verb(mut self, verb: Option<&str>) -> Self {
-        if let Some(verb) = verb {
-            self.verb = verb.into();
-        }
-        self
     }
 
     /// Sets the cause.
@@ -200,12 +204,37 @@ impl fmt::Display for EntryId {
 pub struct HistoryQuery {
     /// Of this flag alone.
     pub name: Option<String>,
-    /// Whose time is not before this.
+    /// Whose time is not before this. A thousand older ones in a row may end the search.
     pub since: Option<SystemTime>,
-    /// Older than this entry.
+    /// Older than this entry of the store.
     pub before: Option<EntryId>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// A clock that was wrong for a while hides nothing, and a long history need not be read to its end.
+const OLD_IN_A_ROW: usize = 1000;
+
+/// Which entries, read one after the other, are recent enough.
+pub(crate) struct Recent {
+    since: Option<SystemTime>,
+    old: usize,
+}
+
+impl Recent {
+    pub(crate) fn new(since: Option<SystemTime>) -> Self {
+        Self { since, old: 0 }
+    }
+
+    pub(crate) fn takes(&mut self, at: SystemTime) -> bool {
+        let takes = self.since.is_none_or(|since| at >= since);
+        self.old = if takes { 0 } else { self.old + 1 };
+        takes
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.old >= OLD_IN_A_ROW
+    }
 }
 
 /// A query's greatest limit.
@@ -229,6 +258,12 @@ impl HistoryQuery {
     pub fn since(mut self, time: Option<SystemTime>) -> Self {
         self.since = time;
         self
+    }
+
+    /// Whether an entry of this flag and time is meant.
+    #[must_use]
+    pub fn takes(&self, name: &str, at: SystemTime) -> bool {
+        self.name.as_ref().is_none_or(|wanted| wanted == name) && self.since.is_none_or(|since| at >= since)
     }
 
     /// Only entries older than this one.

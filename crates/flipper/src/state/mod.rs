@@ -10,6 +10,7 @@ mod watch;
 
 pub use self::capabilities::Capabilities;
 pub use self::cause::{Cause, WriteOptions};
+pub(crate) use self::entry::Recent;
 pub use self::entry::{Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery};
 pub use self::status::{Health, Status, Updates};
 pub use self::stored::{Corrupt, Stored};

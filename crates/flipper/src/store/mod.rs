@@ -242,7 +242,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// [`get`](Self::get).
     async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
         let _ = query;
-        Err(Error::new(ErrorKind::Unsupported).with_message("store keeps no history").with_store(self))
+        Err(no_history().with_store(self))
     }
 
     /// This store, if it holds its flags in this process: a client checks these, and puts a
@@ -298,4 +298,8 @@ pub fn validate_name(name: &str) -> Result<()> {
 /// `InvalidName`, with what is wrong and where.
 pub fn validate_new_name(name: &str) -> Result<()> {
     record::validate_new_name(name)
+}
+
+pub(crate) fn no_history() -> Error {
+    Error::new(ErrorKind::Unsupported).with_message("store keeps no history")
 }

@@ -57,10 +57,11 @@ pub(super) fn hint_key(base: &str) -> String {
     beside(base, "changed")
 }
 
-/// Of the history.
+/// Of the history in Redis, where other programs have base keys further up. It begins with none of them.
 #[cfg(feature = "redis")]
 pub(super) fn history_key(base: &str) -> String {
-    beside(base, "history")
+    let mark = if base.starts_with('.') { '_' } else { '.' };
+    format!("{mark}{base}.history")
 }
 
 /// It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
@@ -82,7 +83,7 @@ mod tests {
             assert!(!hint.starts_with(base) && !hint.starts_with(&format!("{base}/")), "{hint} of {base}");
         }
         assert_eq!(beside("features", "changed"), ".features.changed");
-        assert_eq!(beside("shop/features", "history"), "shop/.features.history");
+        assert_eq!(beside("shop/features", "changed"), "shop/.features.changed");
     }
 
     #[test]

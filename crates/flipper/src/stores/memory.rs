@@ -27,7 +27,7 @@ use crate::state::{
     Capabilities, Entry, EntryId, FlagState, Health, HistoryLimits, HistoryPage, HistoryQuery, Precondition, Status,
     Stored, Updates, Version, Watch, WriteOptions,
 };
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, no_history};
 use crate::table::FlagTable;
 
 /// How many entries a history in memory has by default.
@@ -51,13 +51,14 @@ struct Writes {
     last: u64,
     closed: Option<SystemTime>,
     history: VecDeque<Written>,
-    limits: HistoryLimits,
+    /// `None` keeps none.
+    limits: Option<HistoryLimits>,
 }
 
 impl Default for Writes {
     fn default() -> Self {
         let limits = HistoryLimits::default().entries(ENTRIES);
-        Self { last: 0, closed: None, history: VecDeque::new(), limits }
+        Self { last: 0, closed: None, history: VecDeque::new(), limits: Some(limits) }
     }
 }
 
@@ -75,8 +76,7 @@ struct Written {
 impl Written {
     fn entry(&self) -> Entry {
         let id = EntryId::new(self.number.to_string());
-        Entry::new(id, &*self.name, self.at, self.before.clone(), self.after.clone())
-            .with_verb(self.options.verb)
+        Entry::of(self.options.verb, id, &*self.name, self.at, self.before.clone(), self.after.clone())
             .with_cause(self.options.cause.clone())
     }
 }
@@ -109,7 +109,16 @@ impl MemoryFeatureFlagStore {
     /// How much history is kept; by default 1,000 entries, of 90 days. For all clones.
     #[must_use]
     pub fn history_limits(self, limits: HistoryLimits) -> Self {
-        self.shared.writes.lock().limits = limits;
+        self.shared.writes.lock().limits = Some(limits);
+        self
+    }
+
+    /// Keeps no history. For all clones.
+    #[must_use]
+    pub fn without_history(self) -> Self {
+        let mut writes = self.shared.writes.lock();
+        (writes.limits, writes.history) = (None, VecDeque::new());
+        drop(writes);
         self
     }
 
@@ -142,30 +151,27 @@ impl MemoryFeatureFlagStore {
 
 impl Writes {
     fn add(&mut self, name: &str, options: WriteOptions, before: FlagState, after: FlagState) {
+        let Some(limits) = self.limits else { return };
         let at = SystemTime::now();
         self.history.push_back(Written { number: self.last, name: name.into(), at, options, before, after });
-        let kept = usize::try_from(self.limits.kept_entries()).unwrap_or(usize::MAX);
-        while self.history.len() > kept || self.history.front().is_some_and(|oldest| self.is_over(oldest, at)) {
+        let kept = usize::try_from(limits.kept_entries()).unwrap_or(usize::MAX);
+        // A clock that was set back makes no entry old.
+        let is_over = |entry: &Written| at.duration_since(entry.at).is_ok_and(|age| age > limits.kept_age());
+        while self.history.len() > kept || self.history.front().is_some_and(is_over) {
             self.history.pop_front();
         }
     }
 
-    fn is_over(&self, entry: &Written, now: SystemTime) -> bool {
-        // A clock that was set back makes no entry old.
-        now.duration_since(entry.at).is_ok_and(|age| age > self.limits.kept_age())
-    }
-
     fn page(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        if self.limits.is_none() {
+            return Err(no_history());
+        }
         let before = match &query.before {
             Some(id) => id.as_str().parse().map_err(|_| Error::invalid_input(format!("{id:?} is no entry's id")))?,
             None => u64::MAX,
         };
         let older = self.history.partition_point(|entry| entry.number < before);
-        let is_meant = |entry: &&Written| {
-            query.name.as_ref().is_none_or(|name| **name == *entry.name)
-                && query.since.is_none_or(|since| entry.at >= since)
-        };
-        let mut entries = self.history.range(..older).rev().filter(is_meant);
+        let mut entries = self.history.range(..older).rev().filter(|entry| query.takes(&entry.name, entry.at));
         let page: Vec<_> = entries.by_ref().take(query.limit).map(Written::entry).collect();
         let next = entries.next().and(page.last()).map(|last| last.id.clone());
         Ok(HistoryPage::new(page, next))
@@ -202,7 +208,8 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().with_ordered_versions().with_history()
+        let capabilities = Capabilities::default().with_push().with_ordered_versions();
+        if self.shared.writes.lock().limits.is_some() { capabilities.with_history() } else { capabilities }
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {

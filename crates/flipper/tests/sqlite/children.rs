@@ -51,7 +51,8 @@ pub(crate) fn nanoseconds() -> u128 {
 }
 
 fn merge(role: &Role, own: &str, times: u32) {
-    let features = FeatureFlagClient::new(open(&role.arguments[0]));
+    // Sixteen processes on a busy machine have no bound.
+    let features = FeatureFlagClient::builder().write_timeout(Duration::from_secs(60)).build(open(&role.arguments[0]));
     role.say("open");
     role.hear();
     for number in 0..times {

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use redis::{Cmd, RedisResult, from_redis_value};
 
 use super::RedisFeatureFlagStore;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::state::{
     Cause, Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, WriteOptions,
 };
+use crate::store::no_history;
 
 /// About one write in this many deletes entries that are too old.
 const PRUNE_ONCE_IN: u32 = 64;
@@ -38,7 +39,7 @@ impl History {
         call.arg(self.limits.kept_entries());
         // At random: a fixed rule could miss some writers forever.
         match fastrand::u32(..PRUNE_ONCE_IN) {
-            0 => call.arg(milliseconds(SystemTime::now()).saturating_sub(length(self.limits.kept_age()))),
+            0 => call.arg(length(self.limits.kept_age())),
             _ => call.arg(""),
         };
         call.arg("name").arg(name);
@@ -58,31 +59,30 @@ impl History {
 }
 
 pub(super) async fn page(store: &RedisFeatureFlagStore, query: &HistoryQuery) -> Result<HistoryPage> {
-    let none = || Error::new(ErrorKind::Unsupported).with_message("store keeps no history");
-    let history = store.kept_history().await.map_err(super::errors::from_driver)?.ok_or_else(none)?;
+    let history = store.kept_history().await.map_err(super::errors::from_driver)?.ok_or_else(no_history)?;
     let mut from = match &query.before {
         Some(id) => before(id.as_str()).ok_or_else(|| Error::invalid_input(format!("{id} is no entry's id here")))?,
         None => "+".to_owned(),
     };
     let mut entries = Vec::new();
-    let mut count = (query.limit + 1).clamp(LEAST_AT_ONCE, MOST_AT_ONCE);
+    // An id never goes back.
+    let end = query.since.map_or_else(|| "-".to_owned(), |since| milliseconds(since).to_string());
+    let mut count = query.limit.clamp(LEAST_AT_ONCE, MOST_AT_ONCE);
     loop {
-        let read = read(store, &history.key, &from, count).await.map_err(super::errors::from_driver)?;
+        let read = read(store, &history.key, [&from, &end], count).await.map_err(super::errors::from_driver)?;
         let is_last = read.len() < count;
         count = (count * 4).min(MOST_AT_ONCE);
         for (id, fields) in read {
             from = before(&id).unwrap_or_else(|| "-".to_owned());
             let Some(entry) = entry(id, &fields) else { continue };
-            let is_meant = query.name.as_ref().is_none_or(|name| *name == entry.name)
-                && query.since.is_none_or(|since| entry.at >= since);
-            if !is_meant {
+            if !query.takes(&entry.name, entry.at) {
                 continue;
             }
+            entries.push(entry);
             if entries.len() == query.limit {
                 let next = entries.last().map(|last: &Entry| last.id.clone());
                 return Ok(HistoryPage::new(entries, next));
             }
-            entries.push(entry);
         }
         if is_last {
             return Ok(HistoryPage::new(entries, None));
@@ -90,9 +90,14 @@ pub(super) async fn page(store: &RedisFeatureFlagStore, query: &HistoryQuery) ->
     }
 }
 
-async fn read(store: &RedisFeatureFlagStore, key: &str, from: &str, count: usize) -> RedisResult<Vec<Read>> {
+async fn read(
+    store: &RedisFeatureFlagStore,
+    key: &str,
+    [from, end]: [&str; 2],
+    count: usize,
+) -> RedisResult<Vec<Read>> {
     let mut command = redis::cmd("XREVRANGE");
-    command.arg(key).arg(from).arg("-").arg("COUNT").arg(count);
+    command.arg(key).arg(from).arg(end).arg("COUNT").arg(count);
     Ok(from_redis_value(store.link.request(&command, true, store.timeout).await?)?)
 }
 
@@ -115,8 +120,9 @@ fn entry(id: String, fields: &HashMap<String, Vec<u8>>) -> Option<Entry> {
     let state =
         |field: &str| -> FlagState { Some(Stored::from_json(&*name, Version::opaque([]), fields.get(field)?).record) };
     let cause = Cause::stored(text("source").as_deref(), text("actor").as_deref(), text("reason").as_deref());
-    let entry = Entry::new(EntryId::new(id), &*name, at, state("before"), state("after"));
-    Some(entry.with_verb(text("verb").as_deref()).with_cause(cause.map(Arc::new)))
+    let verb = text("verb");
+    let entry = Entry::of(verb.as_deref(), EntryId::new(id), &*name, at, state("before"), state("after"));
+    Some(entry.with_cause(cause.map(Arc::new)))
 }
 
 fn milliseconds(time: SystemTime) -> u64 {

@@ -15,8 +15,8 @@ macro_rules! script {
     ($write:literal) => {
         script!("", $write, "", "")
     };
-    // `KEYS[2]`: the history; `ARGV[3]` its length, `ARGV[4]` the time before which entries are too old, if they are to be deleted, then the
-    // fields of the entry. Redis 6.2 trims by time itself.
+    // `KEYS[2]`: the history; `ARGV[3]` its length, `ARGV[4]` the age of entries that are too old, if they are to be deleted, then the
+    // fields of the entry. The id has the server's time. Redis 6.2 trims by time itself.
     (history $missing:literal $after:literal, $write:literal) => {
         script!(
             $missing,
@@ -27,11 +27,14 @@ macro_rules! script {
                 "if now then add[#add + 1] = 'before' add[#add + 1] = now end ",
                 $after,
                 "id = redis.pcall(unpack(add)) ",
-                "if type(id) == 'table' then return id end ",
+                "if type(id) == 'table' then ",
+                "if string.sub(id.err, 1, 9) == 'WRONGTYPE' then return {err = 'HISTORY its key has another type'} end ",
+                "return id end ",
             ),
             concat!(
                 "if ARGV[4] ~= '' then ",
-                "local old = redis.pcall('XRANGE', KEYS[2], '-', ARGV[4], 'COUNT', 1000) ",
+                "local last = string.format('%.0f', math.max(0, string.match(id, '^%d+') - ARGV[4])) ",
+                "local old = redis.pcall('XRANGE', KEYS[2], '-', last, 'COUNT', 100) ",
                 "if not old.err then for _, entry in ipairs(old) do redis.pcall('XDEL', KEYS[2], entry[1]) end end end ",
             )
         )

@@ -25,12 +25,12 @@
 //! | | `record` | the flag as JSON text, see [`FlagRecord`] |
 //! | `versions` | `version` | a number for every change, never reused |
 //! | | `name` | the flag that it changed last; about a thousand deleted flags are kept |
-//! | `history` | `number` | the order of the writes |
+//! | `flags_history` | `number` | the order of the writes |
 //! | | `at` | the writer's clock, in milliseconds of Unix time |
 //! | | `name`, `verb`, `actor`, `reason`, `source` | of another program's write the name alone |
 //! | | `before`, `after` | the flag's `record`, NULL while it is missing |
 //!
-//! Triggers on `flags` fill `versions` and `history`, so the `sqlite3` shell can edit flags too:
+//! Triggers on `flags` fill `versions` and `flags_history`, so the `sqlite3` shell can edit flags too:
 //!
 //! ```sql
 //! UPDATE flags SET record = json_set(record, '$.is_enabled', json('true')) WHERE name = 'MY_FEATURE';
@@ -93,7 +93,7 @@ pub struct SqliteFeatureFlagStore {
     shared: Arc<Shared>,
     busy_timeout: Duration,
     poll_every: Option<Duration>,
-    history_limits: HistoryLimits,
+    history_limits: Option<HistoryLimits>,
 }
 
 struct Shared {
@@ -138,12 +138,7 @@ impl SqliteFeatureFlagStore {
                 followers: Arc::default(),
                 closed: AtomicBool::new(false),
             };
-            Ok(Self {
-                shared: Arc::new(shared),
-                busy_timeout: BUSY_TIMEOUT,
-                poll_every: None,
-                history_limits: HistoryLimits::default(),
-            })
+            Ok(Self { shared: Arc::new(shared), busy_timeout: BUSY_TIMEOUT, poll_every: None, history_limits: None })
         };
         open().map_err(|error: Error| error.with_store(Named(path)))
     }
@@ -175,10 +170,11 @@ impl SqliteFeatureFlagStore {
         self
     }
 
-    /// How much history this store's writes keep; by default 10,000 entries, of 90 days. A hundredth more may be there.
+    /// How much history the file keeps; at first 10,000 entries, of 90 days. A hundredth more may be there. The file has the limits that were set
+    /// last, once this store writes, for all programs.
     #[must_use]
     pub fn history_limits(mut self, limits: HistoryLimits) -> Self {
-        self.history_limits = limits;
+        self.history_limits = Some(limits);
         self
     }
 

@@ -52,7 +52,10 @@ pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     if mode != "wal" && !connection.is_readonly("main").map_err(from_sqlite)? {
         use_wal(connection, deadline)?;
     }
-    if let Err(error) = add_history(connection) {
+    // Nobody waits for it.
+    let added = connection.busy_timeout(Duration::ZERO).map_err(from_sqlite).and_then(|()| add_history(connection));
+    connection.busy_timeout(patience).map_err(from_sqlite)?;
+    if let Err(error) = added {
         // Reads need none, and a write tries again.
         tracing::debug!(reason = error.chain(), "an older file has no history yet");
     }
@@ -307,7 +310,7 @@ pub(super) fn write(
     name: &str,
     record: Option<&Arc<str>>,
     options: &WriteOptions,
-    limits: HistoryLimits,
+    limits: Option<HistoryLimits>,
     deadline: Instant,
 ) -> Result<Version> {
     let transaction = begin(connection, deadline)?;
@@ -322,7 +325,7 @@ pub(super) fn write_all<'a>(
     connection: &Connection,
     flags: impl IntoIterator<Item = (&'a str, &'a Arc<str>)>,
     options: &WriteOptions,
-    limits: HistoryLimits,
+    limits: Option<HistoryLimits>,
     deadline: Instant,
 ) -> Result<Vec<Result<Version>>> {
     let transaction = begin(connection, deadline)?;
@@ -368,7 +371,7 @@ fn write_in(
         .and_then(|_| transaction.prepare_cached("SELECT version FROM versions WHERE name = ?1"))
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
         .map_err(from_sqlite)?;
-    history::sign(transaction, name, options)?;
+    history::sign(transaction, name, current.is_some(), options)?;
     // At random: it scans all rows, and a fixed rule could miss some writers forever.
     if record.is_none() && fastrand::u32(..PRUNE_ONCE_IN) == 0 {
         prune(transaction).map_err(from_sqlite)?;
