@@ -50,8 +50,8 @@ pub fn read_entry(json: &Json) -> Result<Entry> {
     let states = [read_state(name, json.get("before"))?, read_state(name, json.get("after"))?];
     let [before, after] = states;
     let cause = Cause::stored(text("source"), text("actor"), text("reason"));
-    let entry = Entry::new(EntryId::new(needed("id")?), name, time(at), before, after);
-    Ok(entry.with_verb(text("verb")).with_cause(cause.map(Arc::new)))
+    let entry = Entry::of(text("verb"), EntryId::new(needed("id")?), name, time(at), before, after);
+    Ok(entry.with_cause(cause.map(Arc::new)))
 }
 
 /// A page of entries.
@@ -172,7 +172,7 @@ mod tests {
         let unreadable = Some(Err(Corrupt::new("no JSON")));
         for sent in [
             Entry::new(EntryId::new("7"), "É", at, None, record.clone()).with_cause(Some(Arc::new(cause))),
-            Entry::new(EntryId::new("1-0"), "É", before, record, unreadable.clone()).with_verb(Some("restore")),
+            Entry::of(Some("restore"), EntryId::new("1-0"), "É", before, record, unreadable.clone()),
             Entry::new(EntryId::new(""), "", at, unreadable, None),
         ] {
             let text = Json::from(entry(&sent)).to_string();

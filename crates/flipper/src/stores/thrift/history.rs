@@ -91,8 +91,8 @@ fn from_entry(entry: thrift::HistoryEntry) -> Result<Entry> {
         from_state(state).map(|stored| stored.record)
     };
     let (before, after) = (state(entry.before), state(entry.after));
-    let read = Entry::new(EntryId::new(id), name, time(at), before, after);
-    Ok(read.with_verb(entry.verb.as_deref()).with_cause(cause.map(Arc::new)))
+    let read = Entry::of(entry.verb.as_deref(), EntryId::new(id), name, time(at), before, after);
+    Ok(read.with_cause(cause.map(Arc::new)))
 }
 
 /// What a call asks for.
