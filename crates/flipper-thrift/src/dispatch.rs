@@ -150,7 +150,7 @@ pub fn feed(bytes: &[u8]) -> usize {
     let mut out = Vec::new();
     let mut messages = 0;
     while reader.wait().unwrap_or_default() && reader.begin(wire.transport, &limits).is_ok() {
-        match answer(&mut reader, wire, &limits, &service, &mut out) {
+        match answer(&mut reader, wire, &limits, &service, &service.client(None), &mut out) {
             Ok(Next::Close(_)) | Err(_) => break,
             Ok(_) => messages += 1,
         }
