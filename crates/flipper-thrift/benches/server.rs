@@ -137,6 +137,15 @@ impl t::FeatureFlagStoreSyncHandler for Bare {
     ) -> thrift::Result<t::FlagVersion> {
         unknown()
     }
+    fn handle_history(
+        &self,
+        _: Option<String>,
+        _: Option<i64>,
+        _: Option<String>,
+        _: Option<i64>,
+    ) -> thrift::Result<t::HistoryPage> {
+        unknown()
+    }
     fn handle_watch(&self, _: Option<String>, _: Option<i64>) -> thrift::Result<t::WatchResult> {
         unknown()
     }

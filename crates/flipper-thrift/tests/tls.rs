@@ -10,7 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flipper::store::{Precondition, WatchEvent};
+use flipper::history::{Cause, HistoryQuery};
+use flipper::store::{Precondition, WatchEvent, WriteOptions};
 use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, ThriftRpcFeatureFlagStore};
 use flipper_testkit::{PATIENCE, wait_until, write_certificates};
 use flipper_thrift::{Server, ServerOptions};
@@ -126,6 +127,15 @@ fn our_client() {
             assert_eq!(flag.name, name);
         }
         assert_eq!(store.list().await.unwrap().len(), 2);
+        // Whatever the client says, it is its certificate that acts.
+        let cause = Cause::default().with_actor("mallory").and_then(|cause| cause.with_reason("new")).unwrap();
+        store.delete("B", WriteOptions::from(Precondition::Any).with_cause(cause)).await.unwrap();
+        let page = store.history(&HistoryQuery::of("B")).await.unwrap();
+        for (entry, reason) in page.entries.iter().zip([Some("new"), None]) {
+            let digits = entry.actor().unwrap().strip_prefix("certificate ").unwrap();
+            assert!(digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{digits}");
+            assert_eq!(entry.reason(), reason);
+        }
         assert_eq!(server.connections(), 2, "one for calls, one for the watch");
     });
     for (parameters, part) in

@@ -20,4 +20,52 @@
 //! The store keeps it, in one step with each write. Which stores do, and how much they keep, is in [choosing a store](crate::_guide::stores).
 
 pub use crate::client::History;
+use crate::error::Result;
 pub use crate::state::{Cause, Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery};
+use crate::store::FeatureFlagStore;
+
+/// Read from the store at once: each entry may have a large flag, twice.
+const AT_ONCE: usize = 100;
+/// Looked through for one page.
+const MOST_READ: usize = 2000;
+
+/// Entries that a server sends: of the flags that the caller may see, and about as many bytes.
+///
+/// # Errors
+///
+/// The store's.
+#[doc(hidden)]
+pub async fn __page(
+    store: &dyn FeatureFlagStore,
+    query: &HistoryQuery,
+    most_bytes: usize,
+    may_see: impl Fn(&str) -> bool,
+) -> Result<HistoryPage> {
+    let mut page = HistoryPage::new(Vec::new(), query.before.clone());
+    let (mut bytes, mut read) = (0, 0);
+    let length =
+        |state: &FlagState| state.as_ref().map_or(0, |state| state.as_ref().map_or(0, |it| it.to_json().len()));
+    loop {
+        let part = query.clone().before(page.next.take()).limit(AT_ONCE.min(query.limit));
+        let found = store.history(&part).await?;
+        page.next = found.next;
+        let mut rest = found.entries.into_iter().peekable();
+        while let Some(entry) = rest.next() {
+            read += 1;
+            let id = entry.id.clone();
+            if may_see(&entry.name) {
+                bytes += length(&entry.before) + length(&entry.after);
+                page.entries.push(entry);
+            }
+            if page.entries.len() >= query.limit || bytes > most_bytes || read >= MOST_READ {
+                if rest.peek().is_some() {
+                    page.next = Some(id);
+                }
+                return Ok(page);
+            }
+        }
+        if page.next.is_none() {
+            return Ok(page);
+        }
+    }
+}

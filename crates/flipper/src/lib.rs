@@ -157,9 +157,9 @@ pub use wrappers::{
 /// What the servers share.
 #[doc(hidden)]
 pub mod __feed {
-    pub use crate::feed::wire;
     pub use crate::feed::{
-        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, random, with_times,
+        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, history, random,
+        wire, with_times,
     };
 }
 
@@ -175,4 +175,4 @@ pub mod __words {
 
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
-pub use stores::thrift::convert as __thrift;
+pub use stores::thrift::{convert as __thrift, history as __thrift_history};

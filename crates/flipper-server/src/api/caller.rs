@@ -45,6 +45,16 @@ impl Caller {
             .with("flag", name))
     }
 
+    /// Whom a history names, if the server knows the caller.
+    pub(crate) fn actor(&self) -> Option<String> {
+        self.0.as_ref()?.actor()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unknown() -> Self {
+        Self(None)
+    }
+
     /// Whether every flag is allowed.
     pub(crate) fn is_unlimited(&self) -> bool {
         self.0.as_ref().is_some_and(|access| access.prefixes.is_empty())

@@ -175,9 +175,18 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// `Conflict`, `InvalidName`, `Vetoed`, and the store's.
     pub async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        let verb = verb_of_put(record, &when);
         validate_name(record.name())?;
-        let options = self.options_of_put(when)?;
+        self.put_as(record, self.options_of_put(when)?).await
+    }
+
+    /// As [`put`](Self::put), with the verb and the cause of these options alone: for servers that pass on what their callers say.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub async fn put_as(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let verb = verb_of_put(record, &options.when);
+        validate_name(record.name())?;
         let core = &*self.core;
         self.announce(record.name(), verb, async {
             warn_of_python(&*core.store, record);
@@ -192,11 +201,20 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// Each as [`put`](Self::put).
     pub async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        match self.options_of_put(when) {
+            Ok(options) => self.put_all_as(records, options).await,
+            Err(error) => records.iter().map(|record| Err(error.copy().with_flag(record.name()))).collect(),
+        }
+    }
+
+    /// As [`put_all`](Self::put_all), with the verb and the cause of these options alone.
+    ///
+    /// # Errors
+    ///
+    /// Each as [`put`](Self::put).
+    pub async fn put_all_as(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let core = &*self.core;
-        let options = match self.options_of_put(when.clone()) {
-            Ok(options) => options,
-            Err(error) => return records.iter().map(|record| Err(error.copy().with_flag(record.name()))).collect(),
-        };
+        let when = options.when.clone();
         let event = |record: &FlagRecord| WriteEvent::new(record.name(), verb_of_put(record, &when));
         let events: Vec<_> = records.iter().map(event).collect();
         let check = |event: &WriteEvent| validate_name(event.name()).and_then(|()| core.subscribers.pre(event));
@@ -225,7 +243,15 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// `FlagNotFound`, and those of [`put`](Self::put).
     pub async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        let options = WriteOptions::from(when).with_verb(Verb::Destroy.name()).with_cause(self.cause()?);
+        self.delete_as(name, WriteOptions::from(when).with_verb(Verb::Destroy.name()).with_cause(self.cause()?)).await
+    }
+
+    /// As [`delete`](Self::delete), with the verb and the cause of these options alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete).
+    pub async fn delete_as(&self, name: &str, options: WriteOptions) -> Result<Version> {
         self.announce(name, Verb::Destroy, self.core.store.delete(name, options)).await
     }
 

@@ -177,22 +177,20 @@ pub async fn history_replays(store: Arc<dyn FeatureFlagStore>) {
 }
 
 async fn merge(store: &Subject, name: &str, key: String) {
-    let merging = async {
-        loop {
-            let stored = store.existing(name).await;
-            let Ok(record) = &stored.record else { panic!("{name:?} is unreadable") };
-            let mut merged = FlagRecord::clone(record);
-            let key: Object = [(key.as_str(), true)].into_iter().collect();
-            merged.merge_client_data(&key).unwrap_or_else(|error| panic!("{error}"));
-            let options = WriteOptions::from(Precondition::Unchanged(stored.version)).with_cause(Cause::default());
-            match store.0.put(&merged, options).await {
-                Ok(_) => return,
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => panic!("`put` failed: {error:?}"),
-            }
+    // One writer succeeds in each round, which may be this one last.
+    loop {
+        let stored = store.existing(name).await;
+        let Ok(record) = &stored.record else { panic!("{name:?} is unreadable") };
+        let mut merged = FlagRecord::clone(record);
+        let key: Object = [(key.as_str(), true)].into_iter().collect();
+        merged.merge_client_data(&key).unwrap_or_else(|error| panic!("{error}"));
+        let options = WriteOptions::from(Precondition::Unchanged(stored.version)).with_cause(Cause::default());
+        match within("`put`", store.0.put(&merged, options)).await {
+            Ok(_) => return,
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => panic!("`put` failed: {error:?}"),
         }
-    };
-    within("one merge", merging).await;
+    }
 }
 
 /// See [`FeatureFlagStore::history`].
