@@ -58,7 +58,7 @@ pub(super) fn hint_key(base: &str) -> String {
 }
 
 /// Of the history.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "consul", feature = "redis"))]
 pub(super) fn history_key(base: &str) -> String {
     beside(base, "history")
 }
