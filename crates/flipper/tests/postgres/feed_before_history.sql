@@ -1,4 +1,5 @@
--- The feed of changes of TABLE, for Flipper. Run it as the table's owner; then it also sees writers in replication.
+-- As versions before the history installed it; FLAGS is the table, MARK that of its feed.
+-- The feed of changes of FLAGS, for Flipper. Run it as the table's owner; then it also sees writers in replication.
 BEGIN;
 DO $flipper$
 DECLARE problem text;
@@ -17,7 +18,7 @@ BEGIN
         WHERE pronamespace = to_regnamespace('flipper') AND proname IN ('changed_MARK', 'truncated_MARK')
     ) AS o(what, owner)
     WHERE r.oid = o.owner AND NOT r.rolsuper AND r.rolname <> current_user
-      AND r.oid <> (SELECT relowner FROM pg_class WHERE oid = 'TABLE'::regclass);
+      AND r.oid <> (SELECT relowner FROM pg_class WHERE oid = 'FLAGS'::regclass);
   IF problem IS NOT NULL THEN
     RAISE insufficient_privilege USING MESSAGE = problem || ', who is neither the owner of the flags nor the user who installs';
   END IF;
@@ -68,22 +69,22 @@ REVOKE ALL ON FUNCTION flipper.changed_MARK(), flipper.truncated_MARK() FROM PUB
 DO $flipper$
 DECLARE who text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'TABLE'::regclass AND tgname = 'flipper_changed') THEN
-    CREATE CONSTRAINT TRIGGER flipper_changed AFTER INSERT OR UPDATE OR DELETE ON TABLE
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'FLAGS'::regclass AND tgname = 'flipper_changed') THEN
+    CREATE CONSTRAINT TRIGGER flipper_changed AFTER INSERT OR UPDATE OR DELETE ON FLAGS
       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION flipper.changed_MARK();
   END IF;
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'TABLE'::regclass AND tgname = 'flipper_truncated') THEN
-    CREATE TRIGGER flipper_truncated AFTER TRUNCATE ON TABLE FOR EACH STATEMENT EXECUTE FUNCTION flipper.truncated_MARK();
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'FLAGS'::regclass AND tgname = 'flipper_truncated') THEN
+    CREATE TRIGGER flipper_truncated AFTER TRUNCATE ON FLAGS FOR EACH STATEMENT EXECUTE FUNCTION flipper.truncated_MARK();
   END IF;
-  IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'TABLE'::regclass) THEN
-    ALTER TABLE TABLE ENABLE ALWAYS TRIGGER flipper_changed;
-    ALTER TABLE TABLE ENABLE ALWAYS TRIGGER flipper_truncated;
+  IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'FLAGS'::regclass) THEN
+    ALTER TABLE FLAGS ENABLE ALWAYS TRIGGER flipper_changed;
+    ALTER TABLE FLAGS ENABLE ALWAYS TRIGGER flipper_truncated;
   END IF;
   -- Who may read the flags may follow them.
   FOR who IN
     SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
     FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
-    WHERE c.oid = 'TABLE'::regclass AND a.privilege_type = 'SELECT'
+    WHERE c.oid = 'FLAGS'::regclass AND a.privilege_type = 'SELECT'
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA flipper TO %s', who);
     EXECUTE format('GRANT SELECT ON flipper.clock_MARK, flipper.changes_MARK TO %s', who);

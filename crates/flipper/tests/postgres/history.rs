@@ -37,14 +37,10 @@ fn table_of(server: &PostgresServer, table: &str) -> String {
 }
 
 /// As the version before the history installed it.
-pub(crate) fn install_without_history(server: &PostgresServer, store: &PostgresFeatureFlagStore, table: &str) {
+fn install_without_history(server: &PostgresServer, store: &PostgresFeatureFlagStore, table: &str) {
     let script = block_on(store.feed_script(true)).unwrap();
     let mark = script.split("flipper.clock_").nth(1).unwrap().split_once(' ').unwrap().0;
-    let old = include_str!("feed_before_history.sql").replace("MARK", mark);
-    server.psql(&old.replace("'TABLE'", &format!("'{table}'")).replace("ON TABLE", &format!("ON {table}")).replace(
-        "ALTER TABLE TABLE",
-        &format!("ALTER TABLE {table}"),
-    ));
+    server.psql(&include_str!("feed_before_history.sql").replace("MARK", mark).replace("FLAGS", table));
 }
 
 #[tokio::test]
