@@ -50,7 +50,8 @@ async fn every_writer_is_in_it() {
     let store = installed(&server, &table).await;
     let features = FeatureFlagClient::remote(store.clone());
     features.as_actor("alice").because("incident 42").create("F").await.unwrap();
-    server.psql(&format!("UPDATE {table} SET item = {} WHERE name = 'F'", json("F", true)));
+    let enabled = r#"convert_to(replace(convert_from(item, 'UTF8'), '"is_enabled": false', '"is_enabled": true'), 'UTF8')"#;
+    server.psql(&format!("UPDATE {table} SET item = {enabled} WHERE name = 'F'"));
     server.psql(&format!("UPDATE {table} SET name = 'G' WHERE name = 'F'"));
     server.psql(&format!("COPY {table} FROM stdin;\nC\t\\\\x7b7d\n\\.\n"));
     let two = format!(
@@ -227,7 +228,7 @@ async fn it_is_bounded_whoever_writes() {
     let history = table_of(&server, &table);
     server.psql(&format!("UPDATE {history} SET at = at - interval '2 hours' WHERE name <> 'F100'"));
     store.put(&flag("OURS", true), Precondition::Any.into()).await.unwrap();
-    assert_eq!(shown(&all(&store).await), [("OURS", "update", "outside"), ("F100", "create", "outside")]);
+    assert_eq!(shown(&all(&store).await), [("OURS", "enable", "outside"), ("F100", "create", "outside")]);
     // Of any length, without an error in a write.
     limited(HistoryLimits::default().age(Duration::MAX)).install_feed(false).await.unwrap();
     for _ in 0..200 {
@@ -357,7 +358,9 @@ fn pages_are_read_by_an_index() {
     assert_eq!(plans.len(), 5);
     for plan in plans {
         let plan = plan.split("LOG:").next().unwrap();
-        assert!(plan.contains("Index Scan") && !plan.contains("Sort") && !plan.contains("Seq Scan"), "{plan}");
+        // The few entries of one flag may be sorted.
+        let sorts = plan.contains("Sort") && !plan.contains("h.name =");
+        assert!(plan.contains("Index Scan") && !sorts && !plan.contains("Seq Scan"), "{plan}");
     }
 }
 
