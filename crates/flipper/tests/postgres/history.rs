@@ -50,7 +50,8 @@ async fn every_writer_is_in_it() {
     let store = installed(&server, &table).await;
     let features = FeatureFlagClient::remote(store.clone());
     features.as_actor("alice").because("incident 42").create("F").await.unwrap();
-    let enabled = r#"convert_to(replace(convert_from(item, 'UTF8'), '"is_enabled": false', '"is_enabled": true'), 'UTF8')"#;
+    let enabled =
+        r#"convert_to(replace(convert_from(item, 'UTF8'), '"is_enabled": false', '"is_enabled": true'), 'UTF8')"#;
     server.psql(&format!("UPDATE {table} SET item = {enabled} WHERE name = 'F'"));
     server.psql(&format!("UPDATE {table} SET name = 'G' WHERE name = 'F'"));
     server.psql(&format!("COPY {table} FROM stdin;\nC\t\\\\x7b7d\n\\.\n"));
@@ -199,9 +200,8 @@ async fn a_writer_needs_no_right_on_it_and_a_reader_does() {
     assert_eq!(all(&writer).await.len(), 2);
     // Nobody rewrites it.
     let history = table_of(&server, &table);
-    let denied = server.psql(&format!(
-        "SELECT has_table_privilege('{writer_role}', '{history}', 'INSERT, UPDATE, DELETE, TRUNCATE')"
-    ));
+    let denied = server
+        .psql(&format!("SELECT has_table_privilege('{writer_role}', '{history}', 'INSERT, UPDATE, DELETE, TRUNCATE')"));
     assert_eq!(denied, "f");
     let (reader, _) = role("SELECT");
     let error = reader.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err();

@@ -100,9 +100,7 @@ pub(super) async fn page(store: &ConsulFeatureFlagStore, query: &HistoryQuery) -
         return Err(Error::new(ErrorKind::Unsupported).with_message("store keeps no history"));
     }
     let before = match &query.before {
-        Some(id) => {
-            id.as_str().parse().map_err(|_| Error::invalid_input(format!("{id} is no entry's id here")))?
-        }
+        Some(id) => id.as_str().parse().map_err(|_| Error::invalid_input(format!("{id} is no entry's id here")))?,
         None => u64::MAX,
     };
     let base = store.keys.base();

@@ -96,9 +96,8 @@ async fn history(store: &ConsulFeatureFlagStore) -> Option<Check> {
     store.history_limits?;
     let prefix = super::history::prefix(store.keys.base());
     let check = match may_write(store, &prefix).await {
-        Some(false) => Check::problem("history", "the token may not write it, and so no flag").hint(format!(
-            "allow `key_prefix \"{prefix}\"` with the policy `write`, or set `?history=off`"
-        )),
+        Some(false) => Check::problem("history", "the token may not write it, and so no flag")
+            .hint(format!("allow `key_prefix \"{prefix}\"` with the policy `write`, or set `?history=off`")),
         _ => Check::fine("history", "every write of this library is in it"),
     };
     Some(check)

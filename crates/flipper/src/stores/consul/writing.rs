@@ -31,7 +31,8 @@ pub(super) async fn put(store: &ConsulFeatureFlagStore, write: &Write<'_>, value
         None if !fits(write, &[&value]) => put_large(store, write, &value).await,
         None => {
             let operations = vec![Operation::set(write.key, &value, write.index)];
-            let done = transact(store, write.name, operations, Kind { conditional: write.index.is_some(), ..PUT }).await;
+            let done =
+                transact(store, write.name, operations, Kind { conditional: write.index.is_some(), ..PUT }).await;
             done.map(|entries| first(&entries))
         }
     };
@@ -86,12 +87,7 @@ async fn put_with_entry(store: &ConsulFeatureFlagStore, write: &Write<'_>, value
     }
 }
 
-async fn put_once(
-    store: &ConsulFeatureFlagStore,
-    write: &Write<'_>,
-    value: &[u8],
-    before: &Before,
-) -> Result<u64> {
+async fn put_once(store: &ConsulFeatureFlagStore, write: &Write<'_>, value: &[u8], before: &Before) -> Result<u64> {
     let mut entry = history::value(write, before.value.as_deref(), Some(value), true)?;
     if !fits(write, &[value, &entry]) {
         entry = history::value(write, before.value.as_deref(), Some(value), false)?;

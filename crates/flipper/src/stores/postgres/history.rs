@@ -41,12 +41,7 @@ impl Kept {
 /// For the settings of a write; an empty one is none.
 pub(super) fn cause(options: &WriteOptions) -> Value {
     let cause = options.cause.as_deref();
-    let values = [
-        options.verb,
-        cause.and_then(Cause::actor),
-        cause.and_then(Cause::reason),
-        cause.map(Cause::source),
-    ];
+    let values = [options.verb, cause.and_then(Cause::actor), cause.and_then(Cause::reason), cause.map(Cause::source)];
     let values: Vec<String> = values.iter().map(|value| value.unwrap_or_default().to_owned()).collect();
     (Box::new(values), Type::TEXT_ARRAY)
 }
@@ -61,10 +56,7 @@ pub(super) async fn page(store: &PostgresFeatureFlagStore, query: &HistoryQuery)
     }
     let names = store.names().await?;
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    let mut values: Vec<Value> = vec![
-        (Box::new(before), Type::INT8),
-        (Box::new(limit.saturating_add(1)), Type::INT8),
-    ];
+    let mut values: Vec<Value> = vec![(Box::new(before), Type::INT8), (Box::new(limit.saturating_add(1)), Type::INT8)];
     let mut conditions = "h.number < $1".to_owned();
     if let Some(name) = &query.name {
         values.push(store.text(name));

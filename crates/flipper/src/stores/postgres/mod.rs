@@ -59,9 +59,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{
-    Capabilities, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions,
-};
+use crate::state::{Capabilities, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
 
 const PAGE: usize = 500;

@@ -112,10 +112,14 @@ impl Table {
             let cause = CAUSE.iter().zip(1..);
             let cause = cause.map(|(name, number)| format!(", set_config('{name}', ($WITH::text[])[{number}], true)"));
             let cause: String = cause.collect();
-            format!("(SELECT set_config('lock_timeout', ${at}, true){}) AS w", cause.replace("WITH", &(at + 1).to_string()))
+            format!(
+                "(SELECT set_config('lock_timeout', ${at}, true){}) AS w",
+                cause.replace("WITH", &(at + 1).to_string())
+            )
         };
         let digest = format!("substring(sha256(coalesce(f.{i}, '')) FROM 1 FOR {DIGEST})");
-        let insert = format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", settings(3));
+        let insert =
+            format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", settings(3));
         let insert_all = format!(
             "INSERT INTO {table} AS f ({n}, {i}) SELECT u.n, u.i FROM {}, unnest($1, $2) AS u(n, i) ON CONFLICT ({n})",
             settings(3)
