@@ -216,6 +216,8 @@ async fn pages(server: &PostgresServer) {
             store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
         }
     }
+    // As the server does by itself, a minute later.
+    server.psql("ANALYZE");
     let newest = ours.history(&HistoryQuery::all().limit(5)).await.unwrap().entries;
     let hour = newest[0].at - Duration::from_secs(3600);
     for (what, query) in [

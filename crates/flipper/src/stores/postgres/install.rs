@@ -89,6 +89,7 @@ CREATE TABLE IF NOT EXISTS {history} (
   before bytea, after bytea
 );
 CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
+CREATE INDEX IF NOT EXISTS history_{mark}_at ON {history} (at);
 
 -- Raised once by a transaction, when it commits: so numbers are in the order of the commits, and no writer waits for long.
 CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $flipper$
