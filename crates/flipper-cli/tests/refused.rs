@@ -102,7 +102,8 @@ fn a_token_that_may_not_write() {
     let Some(consul) = ConsulAgent::options().acl().start() else { return };
     consul.policy("read", r#"key_prefix "" { policy = "read" }"#);
     consul.token(READER, "read");
-    consul.policy("some", r#"key_prefix "" { policy = "read" } key "flags/A" { policy = "write" }"#);
+    let some = r#"key_prefix "" { policy = "read" } key "flags/A" { policy = "write" } key_prefix ".flags.history/" { policy = "write" }"#;
+    consul.policy("some", some);
     consul.token(SOME, "some");
     let home = tempfile::tempdir().unwrap();
     let to = format!("consul://{}/flags", consul.address());

@@ -6,10 +6,15 @@
 use std::future::poll_fn;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use flipper::store::{LocalFeatureFlagStore, Precondition};
-use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
+use flipper::history::{Cause, HistoryLimits, HistoryQuery};
+use flipper::store::{LocalFeatureFlagStore, Precondition, WriteOptions};
+use flipper::{
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore,
+    SqliteFeatureFlagStore,
+};
 use flipper_testkit::postgres::PostgresServer;
 use futures_util::StreamExt;
 use tokio::runtime::{Builder, Runtime};
@@ -42,6 +47,10 @@ fn main() {
         }
         if wanted("trigger") {
             trigger(&server).await;
+        }
+        if wanted("history") {
+            history(&server).await;
+            pages(&server).await;
         }
         if wanted("processes") {
             processes(&server).await;
@@ -160,6 +169,75 @@ async fn trigger(server: &PostgresServer) {
         }
     }
     row("UPDATE of another program, with triggers / without", with, without);
+}
+
+/// Our own write with its entry, without, and without triggers.
+async fn history(server: &PostgresServer) {
+    let stores = ["kept", "fed_alone", "untriggered"].map(|table| store(server, table));
+    let [kept, fed, _] = &stores;
+    kept.install_feed(true).await.unwrap();
+    fed.list().await.unwrap();
+    let script = fed.feed_script(true).await.unwrap();
+    let mark = script.split("flipper.clock_").nth(1).unwrap().split_once(' ').unwrap().0;
+    let before = include_str!("../tests/postgres/feed_before_history.sql");
+    server.psql(&before.replace("MARK", mark).replace("FLAGS", "fed_alone"));
+    let cause = Arc::new(Cause::default().with_actor("alice").and_then(|cause| cause.with_reason("why")).unwrap());
+    let mut versions = Vec::new();
+    for store in &stores {
+        versions.push(store.put(&flag("F", true), Precondition::Any.into()).await.unwrap());
+    }
+    let mut took = [(); 3].map(|()| Vec::new());
+    for round in 0..times(WRITES) {
+        let record = flag("F", round % 2 == 0);
+        for ((store, version), took) in stores.iter().zip(&mut versions).zip(&mut took) {
+            let options = WriteOptions::from(Precondition::Unchanged(version.clone()));
+            let options = options.with_verb("enable").with_cause(cause.clone());
+            let start = Instant::now();
+            *version = store.put(&record, options).await.unwrap();
+            took.push(start.elapsed());
+        }
+    }
+    let [kept, fed, untriggered] = took;
+    row("put with the feed and its history / with the feed alone", kept.clone(), fed);
+    row("put with the feed and its history / without triggers", kept, untriggered);
+}
+
+/// The first page of 100,000 entries, beside SQLite's.
+async fn pages(server: &PostgresServer) {
+    let limits = HistoryLimits::default().entries(200_000);
+    let folder = tempfile::tempdir().unwrap();
+    let ours = store(server, "much").history_limits(limits);
+    ours.install_feed(false).await.unwrap();
+    let sqlite = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap().history_limits(limits);
+    let stores: [&dyn FeatureFlagStore; 2] = [&ours, &sqlite];
+    let records: Vec<_> = (0..1_000).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
+    for store in stores {
+        for _ in 0..times(100) {
+            store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
+        }
+    }
+    // As the server does by itself, a minute later.
+    server.psql("ANALYZE");
+    let newest = ours.history(&HistoryQuery::all().limit(5)).await.unwrap().entries;
+    let hour = newest[0].at - Duration::from_secs(3600);
+    for (what, query) in [
+        ("of all", HistoryQuery::all()),
+        ("of one flag", HistoryQuery::of("FLAG_000500")),
+        ("since an hour ago", HistoryQuery::all().since(Some(hour))),
+        ("since a moment ago", HistoryQuery::all().since(Some(newest[4].at))),
+        ("since never", HistoryQuery::all().since(Some(newest[0].at + Duration::from_secs(3600)))),
+    ] {
+        let mut took = [Vec::new(), Vec::new()];
+        for _ in 0..times(STARTS) {
+            for (store, took) in stores.iter().zip(&mut took) {
+                let start = Instant::now();
+                store.history(&query).await.unwrap();
+                took.push(start.elapsed());
+            }
+        }
+        let [ours, sqlite] = took;
+        row(&format!("first page of 100,000 entries, {what} / SQLite"), ours, sqlite);
+    }
 }
 
 struct Follower {

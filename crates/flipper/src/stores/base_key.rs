@@ -57,8 +57,8 @@ pub(super) fn hint_key(base: &str) -> String {
     beside(base, "changed")
 }
 
-/// Of the history in Redis, where other programs have base keys further up. It begins with none of them.
-#[cfg(feature = "redis")]
+/// Of the history. It begins with no base key further up, which other programs may have.
+#[cfg(any(feature = "consul", feature = "redis"))]
 pub(super) fn history_key(base: &str) -> String {
     let mark = if base.starts_with('.') { '_' } else { '.' };
     format!("{mark}{base}.history")

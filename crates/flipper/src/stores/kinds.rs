@@ -31,7 +31,7 @@ pub const STORE_KINDS: &[StoreKind] = &[CONSUL, HTTP, MEMORY, POSTGRES, REDIS, R
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
     form: "consul://HOST[:PORT][/BASE/KEY]",
-    parameters: &["base_key", "consistency", "dc", "ns", "partition", "tls", "wait"],
+    parameters: &["base_key", "consistency", "dc", "history", "ns", "partition", "tls", "wait"],
     secret_parameters: &[],
     feature: "consul",
 };

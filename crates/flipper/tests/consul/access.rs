@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flipper::history::HistoryQuery;
 use flipper::store::Precondition;
 use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
@@ -12,7 +13,10 @@ use crate::{Connect as _, Mirror, flag, names, stale, state, wait_for, wait_unti
 
 const TOKEN: &str = "bbbbbbbb-0000-0000-0000-000000000001";
 const READ: &str = r#"key_prefix "features/" { policy = "read" }"#;
-const WRITE: &str = r#"key_prefix "features/" { policy = "write" }"#;
+const WRITE: &str =
+    r#"key_prefix "features/" { policy = "write" } key_prefix ".features.history/" { policy = "write" }"#;
+/// As before there was a history.
+const WRITE_FLAGS: &str = r#"key_prefix "features/" { policy = "write" }"#;
 
 fn guarded(rules: &str) -> Option<ConsulAgent> {
     let agent = ConsulAgent::options().acl().start()?;
@@ -140,6 +144,42 @@ async fn without_the_right_to_the_hint() {
     let gone = writer.delete("F0", Precondition::Unchanged(version).into()).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::Conflict);
     assert!(flipper::store::LocalFeatureFlagStore::status(&reader).is_live());
+}
+
+#[tokio::test]
+async fn without_the_right_to_the_history() {
+    let Some(agent) = guarded(WRITE_FLAGS) else { return };
+    for many in [false, true] {
+        if many {
+            for number in 0..200 {
+                put(&agent, &format!("F{number}"), false);
+            }
+        }
+        let store = open(&agent, TOKEN).await.unwrap();
+        for refused in [
+            store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap_err(),
+            store.put(&flag("NEW", true), Precondition::Any.into()).await.unwrap_err(),
+            store.history(&HistoryQuery::all()).await.unwrap_err(),
+            store.history(&HistoryQuery::of("NEW")).await.unwrap_err(),
+        ] {
+            assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused:?}");
+            let text = refused.to_string();
+            assert!(text.contains(r#"`key_prefix ".features.history/"`"#) && text.contains("`?history=off`"), "{text}");
+        }
+        assert!(agent.get("features/NEW").is_none());
+        let checks = store.inspect().await;
+        assert!(checks.iter().any(|check| check.what == "history" && check.text.contains("may not")), "{checks:?}");
+    }
+    let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
+    let store = ConsulFeatureFlagStore::new(client).without_history();
+    store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap();
+    assert_eq!(store.history(&HistoryQuery::all()).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(!store.capabilities().history);
+    // Who may only read the flags may not read who changed them.
+    agent.policy("flags", WRITE);
+    let store = open(&agent, TOKEN).await.unwrap();
+    store.put(&flag("NEW", false), Precondition::Any.into()).await.unwrap();
+    assert_eq!(store.history(&HistoryQuery::all()).await.unwrap().entries.len(), 1);
 }
 
 /// Consul leaves out what the token may not read; before 1.11 without a sign of it.

@@ -13,7 +13,8 @@ use crate::{Connect as _, Mirror, flag, stale, state, wait_for, wait_until_live}
 
 const OLD: &str = "cccccccc-0000-0000-0000-000000000001";
 const NEW: &str = "cccccccc-0000-0000-0000-000000000002";
-const RULES: &str = r#"key_prefix "features/" { policy = "write" }"#;
+const RULES: &str =
+    r#"key_prefix "features/" { policy = "write" } key_prefix ".features.history/" { policy = "write" }"#;
 
 /// Replaces a file as mounted secrets are: by pointing its link at another one.
 fn renew(file: &Path, text: &[u8]) {

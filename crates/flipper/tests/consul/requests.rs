@@ -51,7 +51,7 @@ async fn a_write_is_one_request() {
             let put = bodies.iter().find(|body| !body.is_empty()).unwrap();
             assert_eq!(
                 (put.matches("\"Verb\"").count(), put.contains(&hint)),
-                if large { (2, true) } else { (1, false) }
+                if large { (3, true) } else { (2, false) }
             );
             let (heads, _) = asked(&proxy, async {
                 store.delete(&name, Precondition::Any.into()).await.unwrap();

@@ -217,6 +217,7 @@ impl Asker<'_> {
             let text = "writers with `session_replication_role = replica` are seen within half a minute";
             checks.push(Check::fine("triggers", text));
         }
+        checks.push(self.history(found, &names).await?);
         let queue: Option<f64> = self.one("SELECT pg_notification_queue_usage()").await?;
         if let Some(queue) = queue.filter(|queue| *queue > FULL) {
             let text = format!("the server's queue of notifications is full to {:.0} %", queue * 100.0);
@@ -225,6 +226,23 @@ impl Asker<'_> {
             );
         }
         Ok(checks)
+    }
+
+    async fn history(&self, found: &Found, names: &Names) -> Result<Check, Failure> {
+        if !found.has_history {
+            return Ok(Check::problem("history", "none is kept: the triggers are those of an older version")
+                .hint("`flipper postgres install` again: it adds what is missing"));
+        }
+        let readable = format!(
+            "SELECT bool_and(has_table_privilege(c.oid, 'SELECT')) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE n.nspname || '.' || c.relname = {}",
+            literal(&names.history())
+        );
+        Ok(match self.one::<bool>(&readable).await? {
+            Some(true) => Check::fine("history", "every write is in it"),
+            _ => Check::problem("history", "this user may not read it")
+                .hint(format!("`GRANT SELECT ON {} TO …`", names.history())),
+        })
     }
 
     async fn clock(&self) -> Result<Option<Check>, Failure> {

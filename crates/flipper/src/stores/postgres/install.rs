@@ -1,7 +1,9 @@
 //! The SQL that adds the feed to a database, and removes it. The Python library and other writers go on as before.
 
 use super::feed::{Names, SCHEMA};
+use super::history::Kept;
 use super::table::{literal, quoted};
+use crate::state::HistoryLimits;
 
 /// How long the installation waits for writers of the table, in seconds.
 const LOCK: u32 = 5;
@@ -10,9 +12,11 @@ const ALONE: i64 = 0x0066_6c69_7070_6572;
 
 /// `notifies`: writers wake followers. Then their commits take turns, in all databases of the server, and transactions that touch the table
 /// cannot be prepared (`PREPARE TRANSACTION`).
-pub(super) fn install(names: &Names, notifies: bool) -> String {
+pub(super) fn install(names: &Names, notifies: bool, limits: HistoryLimits) -> String {
     let (table, n, mark) = (names.table.path(), quoted(&names.table.name), &names.mark);
-    let (clock, changes) = (names.clock(), names.changes());
+    let i = quoted(&names.table.item);
+    let (clock, changes, history) = (names.clock(), names.changes(), names.history());
+    let Kept { entries, age, step, at_once } = Kept::of(limits);
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     let (path, shown) = (literal(&table), &table);
     let notify = match notifies {
@@ -28,8 +32,21 @@ pub(super) fn install(names: &Names, notifies: bool) -> String {
         )
     };
     let (old, new) = (note("OLD"), note("NEW"));
+    // An item that is NULL is a flag that is unreadable.
+    let item = |row: &str| format!("coalesce({row}.{i}, '')");
+    let setting = |name: &str| format!("nullif(pg_catalog.current_setting('{SCHEMA}.{name}', true), '')");
+    let cause = ["verb", "actor", "reason", "source"].map(setting).join(", ");
+    let entry = |name: &str, before: &str, after: &str| {
+        format!(
+            "INSERT INTO {history} (name, verb, actor, reason, source, before, after)\n      \
+             VALUES ({name}.{n}, {cause}, {before}, {after}) RETURNING number INTO written;"
+        )
+    };
+    let changed_entry = entry("NEW", &item("OLD"), &item("NEW"));
+    let (deleted_entry, created_entry) = (entry("OLD", &item("OLD"), "NULL"), entry("NEW", "NULL", &item("NEW")));
+    let gone = item("f");
     format!(
-        r#"-- The feed of changes of {shown}, for Flipper. Run it as the table's owner; then it also sees writers in replication.
+        r#"-- The feed of changes of {shown}, and their history, for Flipper. Run it as the table's owner; then it also sees writers in replication.
 BEGIN;
 DO $flipper$
 DECLARE problem text;
@@ -43,7 +60,7 @@ BEGIN
     FROM pg_roles AS r, (
       SELECT 'schema {SCHEMA}', nspowner FROM pg_namespace WHERE nspname = '{SCHEMA}'
       UNION ALL SELECT 'table {SCHEMA}.' || relname, relowner FROM pg_class
-        WHERE relnamespace = to_regnamespace('{SCHEMA}') AND relname IN ('clock_{mark}', 'changes_{mark}')
+        WHERE relnamespace = to_regnamespace('{SCHEMA}') AND relname IN ('clock_{mark}', 'changes_{mark}', 'history_{mark}')
       UNION ALL SELECT 'function {SCHEMA}.' || proname, proowner FROM pg_proc
         WHERE pronamespace = to_regnamespace('{SCHEMA}') AND proname IN ('changed_{mark}', 'truncated_{mark}')
     ) AS o(what, owner)
@@ -63,20 +80,51 @@ CREATE TABLE IF NOT EXISTS {clock} (
 );
 CREATE TABLE IF NOT EXISTS {changes} (name text PRIMARY KEY, v bigint NOT NULL);
 CREATE INDEX IF NOT EXISTS changes_{mark}_v ON {changes} (v);
+-- A flag before and after each write. Numbers are in the order of the commits, as those of the clock, whose row the writer has locked.
+CREATE TABLE IF NOT EXISTS {history} (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  name text COLLATE "C" NOT NULL,
+  verb text, actor text, reason text, source text,
+  before bytea, after bytea
+);
+CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
+CREATE INDEX IF NOT EXISTS history_{mark}_at ON {history} (at);
 
 -- Raised once by a transaction, when it commits: so numbers are in the order of the commits, and no writer waits for long.
 CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $flipper$
-DECLARE at bigint;
+DECLARE
+  at bigint;
+  written bigint;
+  oldest bigint;
 BEGIN
   SELECT c.v INTO at FROM {clock} AS c WHERE c.v::text = pg_catalog.current_setting('flipper.at_{mark}', true);
   IF at IS NULL THEN
     {raise}
   END IF;
-  IF TG_OP <> 'INSERT' AND OLD.{n} IS NOT NULL THEN
-    {old}
-  END IF;
-  IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.{n} IS DISTINCT FROM OLD.{n} THEN
+  IF TG_OP = 'UPDATE' AND NEW.{n} = OLD.{n} THEN
     {new}
+    {changed_entry}
+  ELSE
+    IF TG_OP <> 'INSERT' AND OLD.{n} IS NOT NULL THEN
+      {old}
+      {deleted_entry}
+    END IF;
+    IF TG_OP <> 'DELETE' AND NEW.{n} IS NOT NULL THEN
+      {new}
+      {created_entry}
+    END IF;
+  END IF;
+  -- What another transaction deletes is not waited for.
+  IF written % {step} = 0 THEN
+    SELECT min(h.number) INTO oldest FROM {history} AS h;
+    DELETE FROM {history} AS h WHERE h.number IN (
+      SELECT o.number FROM {history} AS o
+      WHERE o.number < oldest + {at_once} AND o.number < greatest(written - {entries} + 1, coalesce((
+        SELECT y.number FROM {history} AS y
+        WHERE y.number < oldest + {at_once} AND y.at >= pg_catalog.clock_timestamp() - interval '{age} seconds'
+        ORDER BY y.number LIMIT 1), oldest + {at_once}))
+      FOR UPDATE SKIP LOCKED);
   END IF;
   RETURN NULL;
 END $flipper$;
@@ -87,6 +135,10 @@ BEGIN
     {raise}
   UPDATE {clock} SET reset_at = at;
   DELETE FROM {changes};
+  IF pg_catalog.has_table_privilege({path}, 'SELECT') THEN
+    INSERT INTO {history} (name, verb, actor, reason, source, before)
+      SELECT f.{n}, {cause}, {gone} FROM {table} AS f WHERE f.{n} IS NOT NULL ORDER BY f.{n};
+  END IF;
   RETURN NULL;
 END $flipper$;
 
@@ -99,21 +151,29 @@ BEGIN
     CREATE CONSTRAINT TRIGGER flipper_changed AFTER INSERT OR UPDATE OR DELETE ON {table}
       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {changed}();
   END IF;
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {path}::regclass AND tgname = 'flipper_truncated') THEN
-    CREATE TRIGGER flipper_truncated AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {truncated}();
+  -- Before, so that the history has the flags: 2 is the bit of that. An earlier layout had it after.
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {path}::regclass AND tgname = 'flipper_truncated' AND tgtype & 2 > 0) THEN
+    CREATE OR REPLACE TRIGGER flipper_truncated BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {truncated}();
   END IF;
   IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = {path}::regclass) THEN
     ALTER TABLE {table} ENABLE ALWAYS TRIGGER flipper_changed;
     ALTER TABLE {table} ENABLE ALWAYS TRIGGER flipper_truncated;
   END IF;
-  -- Who may read the flags may follow them.
+  -- The functions may have been another user's before.
+  FOR who IN
+    SELECT DISTINCT quote_ident(pg_get_userbyid(proowner)) FROM pg_proc
+    WHERE oid IN ('{changed}()'::regprocedure, '{truncated}()'::regprocedure)
+  LOOP
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {history} TO %s', who);
+  END LOOP;
+  -- Who may read the flags may follow them, and read their history.
   FOR who IN
     SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
     FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
     WHERE c.oid = {path}::regclass AND a.privilege_type = 'SELECT'
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA {SCHEMA} TO %s', who);
-    EXECUTE format('GRANT SELECT ON {clock}, {changes} TO %s', who);
+    EXECUTE format('GRANT SELECT ON {clock}, {changes}, {history} TO %s', who);
   END LOOP;
 END $flipper$;
 
@@ -129,17 +189,17 @@ COMMIT;
 
 pub(super) fn uninstall(names: &Names) -> String {
     let table = names.table.path();
-    let (clock, changes) = (names.clock(), names.changes());
+    let (clock, changes, history) = (names.clock(), names.changes(), names.history());
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     format!(
-        r#"-- Removes the feed of changes of {table}. Only the table's owner may drop its triggers.
+        r#"-- Removes the feed of changes of {table}, and the history. Only the table's owner may drop its triggers.
 BEGIN;
 DO $flipper$ BEGIN PERFORM pg_advisory_xact_lock({ALONE}); END $flipper$;
 SET LOCAL lock_timeout = '{LOCK}s';
 DROP TRIGGER IF EXISTS flipper_changed ON {table};
 DROP TRIGGER IF EXISTS flipper_truncated ON {table};
 DROP FUNCTION IF EXISTS {changed}(), {truncated}();
-DROP TABLE IF EXISTS {clock}, {changes};
+DROP TABLE IF EXISTS {clock}, {changes}, {history};
 DO $flipper$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('{SCHEMA}'))
     AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace('{SCHEMA}'))
