@@ -14,7 +14,7 @@ pub(crate) type Done<T = ()> = Result<T, Failure>;
 pub(crate) enum Code {
     /// The reader has closed our output: not an error.
     OutputClosed = 0,
-    /// `check`: a flag is off. `doctor`: there are problems.
+    /// `check`: a flag is off. `doctor`, `lint`: there are problems.
     Off = 1,
     /// The command is wrong: arguments, a name, a file.
     Usage = 2,

@@ -70,7 +70,10 @@ fn all_commands() {
         ("record", "get A B"),
         ("flags", "list"),
         ("flags", "list --enabled"),
-        ("flags", "stale --older-than 0s"),
+        ("flags", "list --owner shop"),
+        ("stale", "stale --older-than 0s"),
+        ("lint", "lint"),
+        ("lint", "lint --rule name --name-pattern '[A-Z]+'"),
         ("check", "check A B n=1"),
         ("check", "check A"),
         ("check", "evaluate A B n=3"),
@@ -138,7 +141,7 @@ fn all_commands() {
         schema.used.extend(["feed", "feed_status"].map(str::to_owned));
     }
 
-    schema.used.extend(["changes", "checks", "finding", "record_or_null"].map(str::to_owned));
+    schema.used.extend(["changes", "checks", "finding", "flag", "record_or_null"].map(str::to_owned));
     let defined: BTreeSet<String> = schema.document["$defs"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schema.used, defined, "every definition has its command");
 }

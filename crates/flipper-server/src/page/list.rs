@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use flipper::__words::{description, plain};
+use flipper::__words::plain;
+use flipper::client_data::description;
 use flipper::FlagRecord;
 use flipper::store::Stored;
 use http::Uri;
