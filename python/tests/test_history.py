@@ -326,7 +326,7 @@ def test_asyncio(features):
         with pytest.raises(InvalidInputError):
             async for _ in client.history_of_all(datetime.now()):
                 pass
-        # In the order in which they began, whoever writes.
+        # In the order in which they began, by both clients.
         await asyncio.gather(*(each.set_client_data("F", {"last": number}) for number, each in enumerate([client, alice] * 20)))
         assert features.get_client_data("F")["last"] == 39
 
