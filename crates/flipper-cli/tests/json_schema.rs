@@ -55,6 +55,7 @@ fn all_commands() {
         ("change", "create C --enable --data '{\"description\": \"c\"}'"),
         ("change", "create C --if-missing"),
         ("entry", "history"),
+        ("change", "disable C --because 'too late'"),
         ("change", "undo C --yes --because 'too early'"),
         ("change", "create D --dry-run"),
         ("change", "enable A B"),
@@ -132,7 +133,11 @@ fn all_commands() {
     sync.signal(Signal::INT);
 
     if let Some(server) = PostgresServer::start() {
-        let command = |arguments: &[&str]| run(flipper(home.path(), &server.url()).args(arguments).arg("--json")).1;
+        let command = |arguments: &[&str]| {
+            let (_, out, err) = run(flipper(home.path(), &server.url()).args(arguments).arg("--json"));
+            assert!(!out.is_empty(), "{arguments:?}: {err}");
+            out
+        };
         command(&["create", "A"]);
         schema.check("feed", &command(&["postgres", "install"]));
         schema.check("feed_status", &command(&["postgres", "status"]));
