@@ -545,6 +545,7 @@ def test_a_clock_that_goes_back(tmp_path):
     features.create("F")
     features.enable("F")
     script = f"""
+import sqlite3
 c = sqlite3.connect({str(path)!r})
 c.execute("UPDATE history SET at = at + 7200000 WHERE number = 1")
 c.execute("UPDATE history SET at = -1 WHERE number = 2")
