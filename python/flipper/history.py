@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextvars import ContextVar
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -23,7 +23,7 @@ def current_cause() -> Cause | None:
 
 
 @contextlib.contextmanager
-def writing(cause: Cause | None) -> Iterator[None]:
+def writing(cause: Cause | None) -> Generator[None, None, None]:
     """What is written within has this cause."""
     token = _CAUSE.set(cause)
     try:

@@ -106,7 +106,12 @@ impl<M> FeatureFlagClient<M> {
     /// As [`history`](Self::history).
     #[must_use]
     pub fn entries(&self, query: HistoryQuery) -> History {
-        let reading = Reading { core: self.core.clone(), query: Some(query), next: HashMap::new() };
+        let reading = Reading {
+            core: self.core.clone(),
+            has_since: query.since.is_some(),
+            query: Some(query),
+            next: HashMap::new(),
+        };
         let pages = stream::try_unfold(reading, |mut reading| async move {
             let page = reading.page().await?;
             Ok::<_, Error>(page.map(|entries| (stream::iter(entries.into_iter().map(Ok)), reading)))
@@ -118,8 +123,17 @@ impl<M> FeatureFlagClient<M> {
 struct Reading {
     core: Arc<Core>,
     query: Option<HistoryQuery>,
-    /// By the flags' names, what the next newer entry begins with, and its time.
-    next: HashMap<String, (FlagState, SystemTime)>,
+    /// Whether entries may be left out by their time.
+    has_since: bool,
+    /// By the flags' names, the next newer entry.
+    next: HashMap<String, Newer>,
+}
+
+/// An entry, or the flag as it is.
+struct Newer {
+    id: Option<EntryId>,
+    at: SystemTime,
+    before: FlagState,
 }
 
 impl Reading {
@@ -132,14 +146,27 @@ impl Reading {
         self.query = page.next.map(|id| query.before(Some(id)));
         let mut entries = Vec::with_capacity(page.entries.len());
         for entry in page.entries {
-            let next = self.next.insert(entry.name.clone(), (entry.before.clone(), entry.at));
-            if let Some((state, at)) = next.filter(|(state, _)| *state != entry.after) {
+            let newer = Newer { id: Some(entry.id.clone()), at: entry.at, before: entry.before.clone() };
+            let next = self.next.insert(entry.name.clone(), newer);
+            if let Some(next) = next.filter(|next| next.before != entry.after)
+                && !self.is_left_out(&entry.name, &next).await?
+            {
                 let id = EntryId::new(format!("{}+", entry.id));
-                entries.push(Entry::new(id, &entry.name, at, entry.after.clone(), state));
+                entries.push(Entry::new(id, &entry.name, next.at, entry.after.clone(), next.before));
             }
             entries.push(entry);
         }
         Ok(Some(entries))
+    }
+
+    /// Whether there is an entry in between, whose time alone keeps it out.
+    async fn is_left_out(&self, name: &str, next: &Newer) -> Result<bool> {
+        if !self.has_since {
+            return Ok(false);
+        }
+        let query = HistoryQuery::of(name).before(next.id.clone()).limit(1);
+        let page = self.core.store.history(&query).await?;
+        Ok(page.entries.first().is_some_and(|older| older.after == next.before))
     }
 
     /// With the flag as it is, if that is not what its newest entry has left.
@@ -152,7 +179,7 @@ impl Reading {
             // Or it was written in between, and has an entry by now.
             let again = store.history(query).await?;
             if again.entries.first().is_some_and(|again| again.id == newest.id) {
-                self.next.insert(name.to_owned(), (current, SystemTime::now()));
+                self.next.insert(name.to_owned(), Newer { id: None, at: SystemTime::now(), before: current });
                 return Ok(again);
             }
             page = again;
