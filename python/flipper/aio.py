@@ -280,9 +280,10 @@ class AsyncFeatureFlag:
         """All meta data, a copy: client data, creation date, conditions and bucketer."""
         return await self._client.get_meta(self._name)
 
-    def history(self) -> AsyncIterator[Entry]:
+    async def history(self) -> AsyncIterator[Entry]:
         """The changes of this flag, the newest first, for `async for`."""
-        return self._client.history(self._name)
+        async for entry in self._client.history(self._name):
+            yield entry
 
     async def restore(self, entry: Entry) -> None:
         """Makes the flag what it was before this entry, if nothing has changed it since."""
