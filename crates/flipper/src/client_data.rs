@@ -124,9 +124,13 @@ mod tests {
         let whole = flag(
             r#"{"description": "d", "owner": "o", "tags": ["a", 1, "b"], "link": "https://x.example", "protected": true}"#,
         );
-        assert_eq!((description(&whole), owner(&whole), link(&whole)), (Some("d"), Some("o"), Some("https://x.example")));
+        assert_eq!(
+            (description(&whole), owner(&whole), link(&whole)),
+            (Some("d"), Some("o"), Some("https://x.example"))
+        );
         assert_eq!((tags(&whole), is_protected(&whole)), (vec!["a", "b"], true));
-        let odd = flag(r#"{"description": 1, "owner": null, "tags": "a", "link": [], "protected": "true", "expires": null}"#);
+        let odd =
+            flag(r#"{"description": 1, "owner": null, "tags": "a", "link": [], "protected": "true", "expires": null}"#);
         assert_eq!((description(&odd), owner(&odd), link(&odd), tags(&odd)), (None, None, None, vec![]));
         assert!(!is_protected(&odd) && expires(&odd).unwrap().is_none());
     }
@@ -145,8 +149,16 @@ mod tests {
 
     #[test]
     fn what_is_no_day_is_an_error() {
-        for wrong in ["\"2027-02-29\"", "\"2027-13-01\"", "\"2027-00-01\"", "\"2027-3-31\"", "\"31.3.2027\"", "\"\"", "7", "\"+027-01-01\""]
-        {
+        for wrong in [
+            "\"2027-02-29\"",
+            "\"2027-13-01\"",
+            "\"2027-00-01\"",
+            "\"2027-3-31\"",
+            "\"31.3.2027\"",
+            "\"\"",
+            "7",
+            "\"+027-01-01\"",
+        ] {
             let error = expires(&flag(&format!(r#"{{"expires": {wrong}}}"#))).unwrap_err().to_string();
             assert_eq!(error, format!("\"expires\" is {wrong}, and not a day like \"2027-03-31\""));
         }

@@ -169,9 +169,9 @@ pub mod __feed {
 #[doc(hidden)]
 pub mod __words {
     pub use crate::words::{
-        Changed, Ramp, attribute, choice, date, difference, fields, hashed, is_settled, json_or_text,
-        json_type, now, percent, percentage, plain, ramp, rollout, settled_since, share, share_of, targeting, unknown,
-        value, with_share,
+        Changed, Ramp, attribute, choice, date, difference, fields, hashed, is_settled, json_or_text, json_type, now,
+        percent, percentage, plain, ramp, rollout, settled_since, share, share_of, targeting, unknown, value,
+        with_share,
     };
 }
 

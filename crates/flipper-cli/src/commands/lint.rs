@@ -108,11 +108,7 @@ fn look(rule: Rule, args: &Lint, pasts: &Pasts, flag: &Stored, record: &FlagReco
 }
 
 fn row(finding: &Finding<'_>) -> [Cell; 3] {
-    [
-        Cell::new(plain(finding.flag)),
-        Cell::styled(finding.rule.code(), NOTE),
-        Cell::new(plain(&finding.text)),
-    ]
+    [Cell::new(plain(finding.flag)), Cell::styled(finding.rule.code(), NOTE), Cell::new(plain(&finding.text))]
 }
 
 fn to_json(finding: &Finding<'_>) -> Object {
