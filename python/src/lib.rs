@@ -6,6 +6,7 @@ mod client;
 mod errors;
 mod flags;
 mod forks;
+mod history;
 mod objects;
 mod stores;
 
@@ -20,6 +21,8 @@ mod _flipper {
     use crate::client::{Client, Flag};
     #[pymodule_export]
     use crate::flags::Flags;
+    #[pymodule_export]
+    use crate::history::{Cause, Entry, History};
     #[pymodule_export]
     use crate::objects::{register_bucketer, salted_bucket};
     #[pymodule_export]

@@ -21,6 +21,7 @@ mod progress;
 mod records;
 mod refused;
 mod session;
+mod settled;
 mod store;
 mod suggest;
 mod table;

@@ -59,6 +59,7 @@
 //! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`](evaluation::Evaluation): the answer, with its reason.
 //! - [`Status`](store::Status): how current the flags are. [`Changes`](events::Changes): the stream of changes.
 //! - [`Subscriber`](events::Subscriber): called before and after writes. [`history`]: who changed which flag, when and why.
+//! - [`client_data`]: owner, tags, expiry date and so on, by the names of their keys.
 //! - [`FlagRecord`]: a flag as stored, the text of the Python library `flipper-client` 1.3.2.
 //!
 //! # Guides
@@ -85,6 +86,7 @@ mod background;
 pub mod blocking;
 pub mod bucketing;
 pub mod client;
+pub mod client_data;
 mod clock;
 mod conditions;
 #[cfg(feature = "conformance")]
@@ -167,8 +169,8 @@ pub mod __feed {
 #[doc(hidden)]
 pub mod __words {
     pub use crate::words::{
-        Changed, Ramp, attribute, choice, date, description, difference, fields, hashed, is_settled, json_or_text,
-        json_type, now, percent, percentage, plain, ramp, rollout, share, share_of, targeting, unknown, value,
+        Changed, Ramp, attribute, choice, date, difference, fields, hashed, is_settled, json_or_text, json_type, now,
+        percent, percentage, plain, ramp, rollout, settled_since, share, share_of, targeting, unknown, value,
         with_share,
     };
 }

@@ -94,13 +94,21 @@ class FlipperEventEmitter(IEventEmitter):
 
     def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Adds all methods of a subscriber."""
-        for event_type in EventType:
+        for event_type in _events_of(subscriber):
             self.on(event_type, f=_method(subscriber, event_type))
 
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Removes the listeners of a subscriber."""
-        for event_type in EventType:
+        for event_type in _events_of(subscriber):
             self.remove_listener(event_type, f=_method(subscriber, event_type))
+
+
+# The original library has none, so a subscriber that is no `FlipperEventSubscriber` may have none either.
+_RESTORE = (EventType.PRE_RESTORE, EventType.POST_RESTORE)
+
+
+def _events_of(subscriber: FlipperEventSubscriber) -> list[EventType]:
+    return [each for each in EventType if each not in _RESTORE or hasattr(subscriber, f"on_{each.value}")]
 
 
 def _method(subscriber: FlipperEventSubscriber, event_type: EventType) -> Listener:

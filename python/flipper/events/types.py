@@ -22,3 +22,5 @@ class EventType(enum.Enum):
     POST_SET_CLIENT_DATA = "post_set_client_data"
     PRE_SET_BUCKETER = "pre_set_bucketer"
     POST_SET_BUCKETER = "post_set_bucketer"
+    PRE_RESTORE = "pre_restore"
+    POST_RESTORE = "post_restore"

@@ -1,5 +1,6 @@
 mod flags;
 mod history;
+mod lint;
 mod moving;
 mod postgres;
 mod serve;
@@ -15,6 +16,7 @@ pub(crate) use flags::{
     ClientData, ClientDataSet, ClientDataUnset, Create, Destroy, List, Names, Stale, Switch, Toggle, Write,
 };
 pub(crate) use history::{History, Undo};
+pub(crate) use lint::{Lint, Rule};
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use postgres::Postgres;
 pub(crate) use serve::{LogFormat, Serve};
@@ -30,7 +32,7 @@ fn after_help() -> String {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  on, or done
-    1  off, of `check`; or problems found, of `doctor`
+    1  off, of `check`; or problems found, of `doctor` and `lint`
     2  the command is wrong: an option, a name, a condition, a file
     3  no such flag
     4  the store cannot be used, or has unreadable flags
@@ -114,6 +116,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Lists flags that have long been fully on or off
     Stale(Stale),
+    /// Finds flags that have no owner, have expired, or have long been on; for CI jobs
+    Lint(Lint),
     /// Serves the store's flags over HTTP and Thrift
     Serve(Box<Serve>),
     /// Makes, lists and revokes tokens for `serve --tokens`

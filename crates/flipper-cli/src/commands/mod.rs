@@ -12,6 +12,7 @@ mod export;
 mod get;
 mod history;
 mod import;
+mod lint;
 mod list;
 mod man;
 mod postgres;
@@ -56,6 +57,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::Sync(args) => sync::run(session, &args).await,
         Command::Diff(args) => diff::run(session, &args).await,
         Command::Stale(args) => stale::run(session, &args).await,
+        Command::Lint(args) => lint::run(session, &args).await,
         Command::Serve(args) => serve::run(session, &args).await,
         Command::Token(args) => token::run(session, &args),
         Command::Stores => stores::run(session).await,

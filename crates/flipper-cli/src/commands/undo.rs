@@ -1,5 +1,8 @@
-use flipper::ErrorKind;
-use flipper::history::FlagState;
+use std::sync::Arc;
+
+use anstream::adapter::strip_str;
+use flipper::history::{Entry, FlagState};
+use flipper::{ErrorKind, FlagRecord};
 use futures_util::TryStreamExt;
 
 use crate::args::Undo;
@@ -17,6 +20,25 @@ pub(crate) async fn run(session: &mut Session, args: &Undo) -> Done {
     session.each_given(&args.names.names, undo).await
 }
 
+/// The failure that shows what was done since.
+async fn conflict(store: &Store, last: &Entry) -> Failure {
+    let shown = quoted(&last.name);
+    let newest = store.client().history(&last.name).try_next().await.ok().flatten();
+    let newest = newest.filter(|newest| newest.id != last.id);
+    let by = newest.as_ref().map(|newest| format!(", {}", who(newest))).unwrap_or_default();
+    let failure = Failure::conflict(&last.name, format!("{shown} was changed since{by}, and stays as it is now"));
+    let hint = format!("`flipper undo {shown}` shows that change; `flipper history {shown}` has all");
+    let Some(newest) = newest else { return failure.hint(hint) };
+    let (before, after) = (readable(&last.after), readable(&newest.after));
+    let difference = Difference { name: &last.name, before: before.as_deref(), after: after.as_deref() };
+    // It may go into JSON, where no stream takes styles out.
+    failure.details(strip_str(&difference.lines().join("\n")).to_string()).hint(hint)
+}
+
+fn readable(state: &FlagState) -> Option<Arc<FlagRecord>> {
+    state.as_ref().and_then(|state| state.clone().ok())
+}
+
 async fn undo(session: &mut Session, store: &Store, args: &Undo, name: &str) -> Done {
     let shown = quoted(name);
     let mut entries = store.client().history(name);
@@ -31,7 +53,6 @@ async fn undo(session: &mut Session, store: &Store, args: &Undo, name: &str) -> 
             }
         }
     };
-    let readable = |state: &FlagState| state.as_ref().and_then(|state| state.clone().ok());
     let (before, after) = (readable(&last.after), readable(&last.before));
     let difference = Difference { name, before: before.as_deref(), after: after.as_deref() };
     if !args.yes && !args.write.dry_run {
@@ -48,10 +69,9 @@ async fn undo(session: &mut Session, store: &Store, args: &Undo, name: &str) -> 
     if !args.write.dry_run
         && let Err(error) = store.client().restore(name, &last).await
     {
-        let failure = store.write_failure(&error, name).await;
         return Err(match error.kind() {
-            ErrorKind::Conflict => failure.hint(format!("`flipper history {shown}` shows what changed it")),
-            _ => failure,
+            ErrorKind::Conflict => conflict(store, &last).await,
+            _ => store.write_failure(&error, name).await,
         });
     }
     let messages =

@@ -170,7 +170,7 @@ async fn carry_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, stored: &Sto
 
 /// Whether changes of this flag are asked about twice.
 pub(super) fn is_protected(state: &State, name: &str, record: &FlagRecord) -> bool {
-    record.client_data().get("protected").and_then(Json::as_bool).unwrap_or_default() || state.page.protects(name)
+    flipper::client_data::is_protected(record) || state.page.protects(name)
 }
 
 fn ask_again(

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use flipper::__words::{description, is_settled, now, targeting};
+use flipper::__words::{is_settled, now, targeting};
 use flipper::FlagRecord;
-use flipper::json::Json;
+use flipper::client_data::description;
+pub(super) use flipper::client_data::{owner, tags};
 use flipper::store::Stored;
 use http::Uri;
 
@@ -150,16 +151,6 @@ fn contains(text: &str, searched: &str) -> bool {
     }
 }
 
-pub(super) fn owner(record: &FlagRecord) -> Option<&str> {
-    record.client_data().get("owner")?.as_str()
-}
-
-/// A list of texts.
-pub(super) fn tags(record: &FlagRecord) -> Vec<&str> {
-    let tags = record.client_data().get("tags").and_then(Json::as_array).unwrap_or_default();
-    tags.iter().filter_map(Json::as_str).collect()
-}
-
 /// All owners and tags of these flags.
 pub(super) fn choices<'a>(flags: impl Iterator<Item = &'a Stored>) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut owners, mut all_tags) = (BTreeSet::new(), BTreeSet::new());
@@ -180,6 +171,7 @@ pub(super) fn choices<'a>(flags: impl Iterator<Item = &'a Stored>) -> (BTreeSet<
 mod tests {
     use std::sync::Arc;
 
+    use flipper::json::Json;
     use flipper::store::Version;
 
     use super::*;

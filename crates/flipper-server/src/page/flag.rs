@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use flipper::__words::{date, description, plain};
-use flipper::json::Json;
+use flipper::__words::{date, plain};
+use flipper::client_data::{self, description};
 use flipper::store::Stored;
 use flipper::{Error, ErrorKind, FlagRecord};
 use http::{StatusCode, Uri};
@@ -157,7 +157,7 @@ fn history(_: &Stored) -> Markup {
 
 /// Only a web address: a link to a script would run it.
 fn link_of(record: &FlagRecord) -> Option<&str> {
-    let link = record.client_data().get("link").and_then(Json::as_str)?;
+    let link = client_data::link(record)?;
     ["https://", "http://"].iter().any(|scheme| link.starts_with(scheme)).then_some(link)
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use flipper::__words::{description, plain};
+use flipper::__words::plain;
 use flipper::FlagRecord;
+use flipper::client_data::description;
 use flipper::store::Stored;
 use http::Uri;
 use maud::{Markup, html};

@@ -2,15 +2,8 @@ use super::text::{date, now, percent, plain, value};
 use crate::json::Json;
 use crate::{Bucketer, FlagRecord};
 
-const DESCRIPTION: &str = "description";
-
 /// A strict flag: a condition on a missing attribute does not hold.
 const STRICT: &str = "strict";
-
-/// The text under `description` in the client data.
-pub fn description(record: &FlagRecord) -> Option<&str> {
-    record.client_data().get(DESCRIPTION)?.as_str()
-}
 
 /// Which callers an enabled flag is on for; `None` for all.
 pub fn targeting(record: &FlagRecord) -> Option<String> {
@@ -90,7 +83,8 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    fn end(&self) -> f64 {
+    /// When it ends, in seconds since 1970.
+    pub fn end(&self) -> f64 {
         self.start + self.seconds
     }
 
