@@ -99,6 +99,17 @@ impl Access {
         }
     }
 
+    /// Whom a history names: the token, the user or the certificate.
+    #[cfg(feature = "page")]
+    pub(crate) fn actor(&self) -> Option<String> {
+        match &self.caller {
+            Caller::Anyone => None,
+            Caller::Certificate(certificate) => Some(format!("certificate {}", certificate.0)),
+            Caller::User(name) => Some(name.to_string()),
+            Caller::Token(_, token) => Some(token.name.clone()),
+        }
+    }
+
     /// Whether the caller has a name.
     #[cfg(feature = "page")]
     pub(crate) fn is_known(&self) -> bool {

@@ -15,6 +15,7 @@ use super::State;
 use super::filter::{self, Filter, Show};
 use super::layout::{self, Place};
 use super::link;
+use super::reason;
 use super::viewer::Viewer;
 use super::views::{audience, notice};
 use crate::api::tag;
@@ -52,6 +53,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer, uri:
             (layout::csrf(&state, &viewer))
             input type="hidden" name="back" value=(filter.link());
         }
+        @if viewer.writes_any() { (reason::beside_switches(&state, FLIP)) }
         p.count #count data-live { (count(start, rows.len(), matching.len(), all.len())) }
         @match rows.is_empty() {
             true => div.empty #flags data-live { (empty(&filter, all.is_empty(), &viewer)) },

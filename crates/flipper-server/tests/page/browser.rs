@@ -18,7 +18,8 @@ impl Browser {
             return None;
         };
         let timeout = PATIENCE.as_millis().to_string();
-        Client::script("page", "node/page.mjs", &[chromium.as_os_str(), timeout.as_ref()]).map(Self)
+        Client::script("page", "node/page.mjs", &[chromium.as_os_str(), timeout.as_ref()])
+            .map(|(client, _)| Self(client))
     }
 
     /// Runs JavaScript with `tabs` and `open`; `node/page.mjs` has all that it may use.
