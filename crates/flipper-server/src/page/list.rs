@@ -53,8 +53,10 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer, uri:
             (layout::csrf(&state, &viewer))
             input type="hidden" name="back" value=(filter.link());
         }
-        @if viewer.writes_any() { (reason::beside_switches(&state, FLIP)) }
-        p.count #count data-live { (count(start, rows.len(), matching.len(), all.len())) }
+        div.bar {
+            p.count #count data-live { (count(start, rows.len(), matching.len(), all.len())) }
+            @if viewer.writes_any() { (reason::beside_switches(&state, FLIP)) }
+        }
         @match rows.is_empty() {
             true => div.empty #flags data-live { (empty(&filter, all.is_empty(), &viewer)) },
             false => ul.flags #flags data-live role="list" aria-label="Flags" {

@@ -319,11 +319,10 @@ fn pages_have_each_entry_once() {
 #[test]
 fn roles_are_respected() {
     let office = Office::new();
-    let (_, reader) = office.token(Role::Read, &["shop."]);
+    let (reader, admin) = (office.token(Role::Read, &["shop."]).1, office.token(Role::Admin, &[]).1);
     let site = office.site();
     site.flag("shop.A", |_| {});
     site.flag("other.B", |_| {});
-    let admin = office.token(Role::Admin, &[]).1;
     let cookie = cookie_of(&log_in(&site, &admin, ""));
     let site = site.with_session(&cookie);
     let button = undo_buttons(&site.history_of("shop.A"))[0].clone();
