@@ -77,7 +77,7 @@ pub(super) async fn of_undo(state: &State, viewer: &Viewer, entry: &Entry, now: 
             p { "Destroy it below if you still want it." }
         },
         (None, Some(mine), Some(theirs)) => html! {
-            p { "It was created anew. The undo would have changed:" }
+            p { "It was created again. The undo would have changed:" }
             (diff(Some(theirs), Some(mine)))
             (how(theirs, mine))
         },

@@ -126,6 +126,7 @@ fn document(title: &str, changes: Option<&str>, body: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                meta name="description" content="Feature flags: who gets what, and who changed it";
                 title { (plain(title)) " · Flipper" }
                 link rel="icon" href=(ICON.path) type="image/svg+xml";
                 link rel="stylesheet" href=(STYLE.path);

@@ -104,7 +104,7 @@ fn a_flag_shows_who_changed_it_and_why() {
     has_all(&page, &["Client data changed", "href=\"/flags/A\"", "Turned on", "incident 42", "Created"]);
     assert_eq!(entries(&page).len(), 3);
     for (query, expected) in
-        [("by=BOB", 1), ("by=nobody", 0), ("since=1h", 3), ("since=1h&by=adm", 1), ("name=A", 3), ("name=B", 0)]
+        [("by=BOB", 1), ("by=zoe", 0), ("since=1h", 3), ("since=1h&by=adm", 1), ("name=A", 3), ("name=B", 0)]
     {
         assert_eq!(entries(&site.get(&format!("/flags/-/history?{query}")).body).len(), expected, "{query}");
     }
@@ -197,14 +197,14 @@ fn a_destroyed_flag_has_its_history_and_comes_back() {
     let answer = site.undo("A", 0, "");
     assert_eq!((answer.status, answer.header("location")), (303, Some("/flags/A?done=undone")), "{}", answer.body);
     assert_eq!(site.stored("A").unwrap(), before);
-    // Destroyed again, and created anew: one history, and the undo of the destruction is a conflict.
+    // Destroyed again, and created again: one history, and the undo of the destruction is a conflict.
     site.change("A", &[("do", "destroy"), ("typed", "A")]);
     let csrf = hidden(&site.get("/flags/-/new").body, "csrf");
     assert_eq!(site.post("/flags/-/new", &csrf, &[("name", "A"), ("reason", "again")]).status, 303);
     has_all(&site.history_of("A"), &["Created", "again", "Destroyed", "Restored", "Destroyed", "Turned on", "Created"]);
     let answer = site.ask_undo("A", 1);
     assert_eq!(answer.status, 409);
-    has_all(&answer.body, &["It was created anew", "data owner", "<ins>&quot;shop&quot;</ins>"]);
+    has_all(&answer.body, &["It was created again", "data owner", "<ins>&quot;shop&quot;</ins>"]);
     assert_eq!(site.stored("A").unwrap().client_data().to_string(), "{}");
 }
 
