@@ -57,6 +57,8 @@ impl Browser {
     #[track_caller]
     pub(crate) fn has_no_errors(&mut self) {
         let expected = [
+            // A flag's page looks again when the flag is destroyed.
+            "status of 404",
             "status of 409",
             "status of 422",
             "status of 503",
