@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flipper::json::Json;
 use flipper::store::Precondition;
-use flipper::{Condition, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
+use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use flipper_server::{App, HttpOptions, Page};
 use flipper_testkit::block_on;
 
@@ -45,6 +45,16 @@ fn main() {
         record.set_client_data(Json::parse(&data).unwrap().as_object().unwrap().clone());
         block_on(store.put(&record, Precondition::Absent.into())).unwrap();
     }
+    // What an hour of an incident leaves.
+    let ann = FeatureFlagClient::new(store.clone()).as_actor("ann").because("incident 42");
+    for number in 0..200 {
+        let name = format!("TEAM_{:02}_FEATURE_{number:04}", number % 37);
+        block_on(ann.update(&name, |flag| {
+            flag.set_enabled(!flag.is_enabled());
+            Ok(())
+        }))
+        .unwrap();
+    }
     let site = Running::start(App::new(store).page(Page::new()), HttpOptions::default());
     let url = site.url();
     let number = |browser: &mut Browser, script: &str| browser.run(script).as_f64().unwrap();
@@ -62,9 +72,8 @@ fn main() {
         ),
     );
     // Time of the processor, each moment once: a script that lays out is in both.
-    let paint = number(
-        &mut browser,
-        &format!(
+    let first_paint = |browser: &mut Browser, path: &str| {
+        let script = format!(
             "const names = ['Layout', 'UpdateLayoutTree', 'EvaluateScript', 'FunctionCall', 'v8.compile', 'ParseHTML', 'PrePaint', 'Paint', 'Layerize'];
              const times = [];
              for (let load = 0; load < 7; load++) {{
@@ -72,7 +81,7 @@ fn main() {
                  await tabs.t.setViewportSize({{ width: 1440, height: 900 }});
                  const browser = tabs.t.context().browser();
                  await browser.startTracing(tabs.t, {{ categories: ['devtools.timeline', 'v8', 'loading'] }});
-                 await tabs.t.goto('{url}/flags');
+                 await tabs.t.goto('{url}{path}');
                  const {{ traceEvents }} = JSON.parse((await browser.stopTracing()).toString());
                  await tabs.t.context().close();
                  const end = {{}};
@@ -87,8 +96,12 @@ fn main() {
                  times.push(sum);
              }}
              return times.sort((a, b) => a - b)[3]"
-        ),
-    );
+        );
+        number(browser, &script)
+    };
+    let paint = first_paint(&mut browser, "/flags");
+    let of_history = first_paint(&mut browser, "/flags/-/history");
+    let of_flag = first_paint(&mut browser, "/flags/TEAM_00_FEATURE_0000");
     let delays = browser.run(&format!(
         "await open('w', '{url}/flags');
          await tabs.w.waitForTimeout(1000);
@@ -116,6 +129,8 @@ fn main() {
     println!("the page with {FLAGS} flags, in Chromium");
     println!("  transferred, first view            {:6.1} KiB   at most {:.0}", bytes / 1024.0, BYTES / 1024.0);
     println!("  parse, script, layout and paint    {paint:6.1} ms    at most {FIRST_PAINT:.0} (median of 7)");
+    println!("  the same of the history's page     {of_history:6.1} ms");
+    println!("  the same of a flag's page          {of_flag:6.1} ms");
     println!(
         "  a flip elsewhere on the screen     {:6.1} ms    at most {ON_SCREEN:.0} (median of 21; the slowest {:.1})",
         delay(10),

@@ -72,6 +72,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "PATTERN", help_heading = "Who may do what")]
     #[serde(deserialize_with = "list")]
     pub(crate) protect: Vec<String>,
+    /// Changes on the web page need a reason, which the history then has
+    #[arg(long, help_heading = "Who may do what")]
+    pub(crate) require_reason: bool,
     /// Refuses changes of flags over HTTP that do not name the version they change
     #[arg(long, help_heading = "Who may do what")]
     pub(crate) require_if_match: bool,
@@ -160,6 +163,7 @@ impl Serve {
         }
         self.listen_everywhere |= file.listen_everywhere;
         self.plaintext_behind_proxy |= file.plaintext_behind_proxy;
+        self.require_reason |= file.require_reason;
         self.require_if_match |= file.require_if_match;
         self.access_log |= file.access_log;
         self

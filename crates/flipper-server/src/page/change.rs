@@ -11,23 +11,24 @@ use flipper::json::Json;
 use flipper::store::Stored;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use maud::html;
+use maud::{Markup, html};
 
 use super::conflict;
-use super::draft::Draft;
+use super::draft::{Draft, Fault};
 use super::flag::{View, held};
 use super::form::Form;
 use super::layout::{self, Place, csrf, sentence};
 use super::list::shown;
+use super::reason;
 use super::viewer::Viewer;
 use super::views::{diff, notice};
 use super::write::{self, Outcome};
-use super::{State, link, preview};
+use super::{State, link, preview, undo};
 use crate::access::Role;
 use crate::problem::Problem;
 
 /// Of a second question.
-const CONFIRMED: &str = "confirmed";
+pub(super) const CONFIRMED: &str = "confirmed";
 
 /// What a form asks for.
 pub(super) struct Wish<'a> {
@@ -75,6 +76,10 @@ impl<'a> Wish<'a> {
         Some(named(&record, &self.name).into_owned())
     }
 
+    pub(super) fn reason(&self) -> &str {
+        reason::typed(self.form)
+    }
+
     /// The state to go to.
     fn verb(&self) -> &'static str {
         match self.what {
@@ -94,6 +99,9 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     viewer.must_read()?;
     let form = Form::own(&state, &viewer, &headers, body).await?;
+    if let Some(button) = form.get("undo") {
+        return undo::undo(&state, &viewer, &form, button).await;
+    }
     let wish = Wish::read(&form)?;
     if let What::Preview(draft) = &wish.what {
         viewer.must(Role::Read, &wish.name)?;
@@ -109,8 +117,8 @@ pub(super) async fn change(
     };
     match outcome {
         Outcome::Done => Ok(done(&viewer, &wish)),
-        Outcome::Conflict(now) => Ok(conflict::response(&state, &viewer, &wish, now)),
-        Outcome::Failed(problem) => failed(&state, &viewer, &wish, problem),
+        Outcome::Conflict(now) => Ok(conflict::response(&state, &viewer, &wish, now).await),
+        Outcome::Failed(problem) => failed(&state, &viewer, &wish, problem).await,
     }
 }
 
@@ -132,9 +140,10 @@ async fn carry_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, stored: &Sto
                 let view = View {
                     notice: Some(notice("bad", &text)),
                     status: Some(StatusCode::UNPROCESSABLE_ENTITY),
+                    reason: reason::typed(wish.form).to_owned(),
                     ..View::default()
                 };
-                return Err(Box::new(view.response(state, viewer, stored)));
+                return Err(Box::new(view.response(state, viewer, stored).await));
             }
         }
         (_, None) => {
@@ -150,21 +159,24 @@ async fn carry_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, stored: &Sto
                     draft: Some(Draft::clone(draft)),
                     faults,
                     users: wish.form.get("users").map(str::to_owned),
+                    reason: reason::typed(wish.form).to_owned(),
                     ..View::default()
                 };
-                return Err(Box::new(view.response(state, viewer, stored)));
+                return Err(Box::new(view.response(state, viewer, stored).await));
             }
         }
     }
-    if let Some(record) = record.as_deref()
-        && is_protected(state, &wish.name, record)
-        && !wish.form.has(CONFIRMED)
-    {
-        return Err(Box::new(ask_again(state, viewer, wish, record, after.as_ref())));
-    }
+    let is_protected = record.as_deref().is_some_and(|record| is_protected(state, &wish.name, record));
+    let features = match reason::features(state, viewer, wish.form) {
+        Ok(features) if wish.form.has(CONFIRMED) || !is_protected => features,
+        why => {
+            let question = Question { wish, is_protected, fault: why.err() };
+            return Err(Box::new(question.response(state, viewer, record.as_deref(), after.as_ref())));
+        }
+    };
     Ok(match after {
-        None => write::destroy(&state.app, stored).await,
-        Some(after) => write::replace(&state.app, stored, &after).await,
+        None => write::destroy(&state.app, &features, stored).await,
+        Some(after) => write::replace(&state.app, &features, stored, &after).await,
     })
 }
 
@@ -173,29 +185,59 @@ pub(super) fn is_protected(state: &State, name: &str, record: &FlagRecord) -> bo
     flipper::client_data::is_protected(record) || state.page.protects(name)
 }
 
-fn ask_again(
-    state: &State,
-    viewer: &Viewer,
-    wish: &Wish<'_>,
-    before: &FlagRecord,
-    after: Option<&FlagRecord>,
-) -> Response {
-    let title = format!("{} {}?", wish.verb(), shown(&wish.name));
-    let main = html! {
-        h1 { (title) }
-        p.lead { "This flag is protected, so the page asks twice. This is what would change:" }
-        (diff(Some(before), after))
-        form method="post" action=(link::CHANGE) {
-            (csrf(state, viewer))
-            @for (name, value) in wish.form.rest() { input type="hidden" name=(name) value=(value); }
-            input type="hidden" name=(CONFIRMED) value="yes";
-            div.actions {
-                button.bad[after.is_none()] { "Yes, " (wish.verb().to_lowercase()) " " (shown(&wish.name)) }
-                a.button.plain href=(link::flag(&wish.name)) { "No, leave it as it is" }
+/// The page asks before it writes.
+struct Question<'a> {
+    wish: &'a Wish<'a>,
+    is_protected: bool,
+    /// Of the reason.
+    fault: Option<Fault>,
+}
+
+impl Question<'_> {
+    fn response(
+        &self,
+        state: &State,
+        viewer: &Viewer,
+        before: Option<&FlagRecord>,
+        after: Option<&FlagRecord>,
+    ) -> Response {
+        let wish = self.wish;
+        let (name, verb) = (shown(&wish.name), wish.verb());
+        let title = format!("{verb} {name}?");
+        // Who was not asked yet has made no mistake.
+        let is_asked = wish.form.has(CONFIRMED) || reason::is_given(wish.form);
+        let fault = self.fault.as_ref().filter(|_| is_asked);
+        let main = html! {
+            h1 { (title) }
+            p.lead {
+                @if self.is_protected { "This flag is protected, so the page asks twice. " }
+                @else if state.page.requires_reason() { "This server asks for a reason of each change. " }
+                "This is what would change:"
             }
-        }
-    };
-    layout::page(state, viewer, Place::Flags, &title, &main)
+            (diff(before, after))
+            form.simple method="post" action=(link::CHANGE) {
+                (csrf(state, viewer))
+                (question(wish.form))
+                (reason::field(state, "reason", reason::typed(wish.form), fault))
+                div.actions {
+                    button.bad[after.is_none()] { "Yes, " (verb.to_lowercase()) " " (name) }
+                    a.button.plain href=(link::flag(&wish.name)) { "No, leave it as it is" }
+                }
+            }
+        };
+        let mut response = layout::page(state, viewer, Place::Flags, &title, &main);
+        *response.status_mut() = fault.map_or(StatusCode::OK, |_| StatusCode::UNPROCESSABLE_ENTITY);
+        response
+    }
+}
+
+/// All that the form has, to be sent again with a yes, and with the reason of a field beside it.
+pub(super) fn question(form: &Form) -> Markup {
+    let rest = form.rest().filter(|(name, _)| ![CONFIRMED, reason::FIELD].contains(name));
+    html! {
+        @for (name, value) in rest { input type="hidden" name=(name) value=(value); }
+        input type="hidden" name=(CONFIRMED) value="yes";
+    }
 }
 
 fn done(viewer: &Viewer, wish: &Wish<'_>) -> Response {
@@ -221,7 +263,7 @@ pub(super) fn see(to: &str) -> Response {
 }
 
 /// The flag's page with what went wrong, and with what was typed.
-fn failed(state: &State, viewer: &Viewer, wish: &Wish<'_>, problem: Problem) -> Result<Response, Problem> {
+async fn failed(state: &State, viewer: &Viewer, wish: &Wish<'_>, problem: Problem) -> Result<Response, Problem> {
     let Ok(stored) = held(state, &wish.name) else { return Err(problem) };
     let object = problem.to_object();
     let text = |field: &str| object.get(field).and_then(Json::as_str).map(sentence).unwrap_or_default();
@@ -235,9 +277,10 @@ fn failed(state: &State, viewer: &Viewer, wish: &Wish<'_>, problem: Problem) -> 
         status: Some(problem.status),
         draft,
         users: wish.form.get("users").map(str::to_owned),
+        reason: reason::typed(wish.form).to_owned(),
         ..View::default()
     };
-    Ok(view.response(state, viewer, &stored))
+    Ok(view.response(state, viewer, &stored).await)
 }
 
 async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft) -> Result<Response, Problem> {
@@ -250,7 +293,8 @@ async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft)
     let users = wish.form.text("users").replace("\r\n", "\n");
     // A browser sends no fields that the viewer may not change.
     let draft = if viewer.writes(&wish.name) { draft.clone() } else { Draft::of(&record) };
-    let mut view = View { draft: Some(draft.clone()), users: Some(users.clone()), ..View::default() };
+    let reason = reason::typed(wish.form).to_owned();
+    let mut view = View { draft: Some(draft.clone()), users: Some(users.clone()), reason, ..View::default() };
     match draft.apply(&mut record) {
         Ok(()) => view.preview = Some(preview::answers(&record, &users).await?),
         Err(faults) => {
@@ -260,5 +304,5 @@ async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft)
             view.faults = faults;
         }
     }
-    Ok(view.response(state, viewer, &stored))
+    Ok(view.response(state, viewer, &stored).await)
 }

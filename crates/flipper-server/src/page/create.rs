@@ -7,15 +7,17 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use flipper::json::{Json, Object};
 use flipper::store::Precondition;
-use flipper::{Error, ErrorKind};
+use flipper::{Error, ErrorKind, FeatureFlagClient};
 use http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
 
 use super::State;
 use super::change::see;
+use super::draft::Fault;
 use super::form::Form;
 use super::layout::{self, Place, csrf, sentence};
 use super::link;
+use super::reason;
 use super::viewer::Viewer;
 use crate::access::Role;
 use crate::problem::Problem;
@@ -26,6 +28,7 @@ struct New {
     description: String,
     owner: String,
     tags: String,
+    reason: String,
 }
 
 pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> Result<Response, Problem> {
@@ -33,7 +36,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
     if !viewer.writes_any() {
         return Err(viewer.must(Role::Write, "").err().unwrap_or_else(Problem::no_such_path));
     }
-    Ok(page(&state, &viewer, &New::default(), None))
+    Ok(page(&state, &viewer, &New::default(), None, None))
 }
 
 pub(super) async fn create(
@@ -45,21 +48,34 @@ pub(super) async fn create(
     viewer.must_read()?;
     let form = Form::own(&state, &viewer, &headers, body).await?;
     let text = |name: &str| form.text(name).trim().to_owned();
-    let new = New { name: text("name"), description: text("description"), owner: text("owner"), tags: text("tags") };
+    let new = New {
+        name: text("name"),
+        description: text("description"),
+        owner: text("owner"),
+        tags: text("tags"),
+        reason: reason::typed(&form).to_owned(),
+    };
     viewer.must(Role::Write, &new.name)?;
-    match put(&state, &new).await {
+    let features = match reason::features(&state, &viewer, &form) {
+        Ok(features) => features,
+        Err(fault) => {
+            let mut response = page(&state, &viewer, &new, None, Some(&fault));
+            *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            return Ok(response);
+        }
+    };
+    match put(&features, &new).await {
         Ok(()) => Ok(see(&link::flag_after(&new.name, "created"))),
         Err(error) => {
             let fault = fault(&new, &error);
-            let mut response = page(&state, &viewer, &new, Some(&fault));
+            let mut response = page(&state, &viewer, &new, Some(&fault), None);
             *response.status_mut() = status(&error);
             Ok(response)
         }
     }
 }
 
-async fn put(state: &State, new: &New) -> flipper::Result<()> {
-    let features = &state.app.features;
+async fn put(features: &FeatureFlagClient, new: &New) -> flipper::Result<()> {
     let mut record = features.new_record(&new.name)?;
     let mut data = Object::new();
     for (key, text) in [("description", &new.description), ("owner", &new.owner)] {
@@ -93,7 +109,7 @@ fn fault(new: &New, error: &Error) -> Markup {
     }
 }
 
-fn page(state: &State, viewer: &Viewer, new: &New, fault: Option<&Markup>) -> Response {
+fn page(state: &State, viewer: &Viewer, new: &New, fault: Option<&Markup>, of_reason: Option<&Fault>) -> Response {
     let main = html! {
         h1 { "New flag" }
         form.simple method="post" action=(link::NEW) {
@@ -108,6 +124,7 @@ fn page(state: &State, viewer: &Viewer, new: &New, fault: Option<&Markup>) -> Re
             (field("description", "Description", &new.description, "What it turns on."))
             (field("owner", "Owner", &new.owner, "A team or a person."))
             (field("tags", "Tags", &new.tags, "With commas."))
+            (reason::field(state, "reason", &new.reason, of_reason))
             p.hint { "A new flag is off." }
             div.actions { button { "Create" } a.button.plain href=(link::LIST) { "Cancel" } }
         }

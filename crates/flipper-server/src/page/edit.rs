@@ -8,6 +8,7 @@ use super::State;
 use super::draft::{Draft, Fault};
 use super::layout::{csrf, sentence};
 use super::link;
+use super::reason;
 use super::rollout::Kind;
 use super::viewer::Viewer;
 use crate::api::tag;
@@ -21,6 +22,7 @@ pub(super) struct Edit<'a> {
     pub(super) faults: &'a [Fault],
     pub(super) users: &'a str,
     pub(super) preview: Option<&'a Markup>,
+    pub(super) reason: &'a str,
 }
 
 impl Edit<'_> {
@@ -69,6 +71,7 @@ impl Edit<'_> {
                 }
                 @if writes {
                     div.actions.save {
+                        (reason::field(state, "reason-save", self.reason, None))
                         button name="do" value="save" { "Save changes" }
                         span.hint #unsaved hidden { "Not saved yet" }
                     }

@@ -141,7 +141,7 @@ impl Filter {
 }
 
 /// Without regard to case, as people search.
-fn contains(text: &str, searched: &str) -> bool {
+pub(super) fn contains(text: &str, searched: &str) -> bool {
     match text.is_ascii() && searched.is_ascii() {
         true => {
             searched.is_empty()

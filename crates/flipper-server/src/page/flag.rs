@@ -18,7 +18,7 @@ use super::layout::{self, Place, csrf};
 use super::list::{breakable, labels, shown, switch};
 use super::viewer::Viewer;
 use super::views::{ago, audience, notice};
-use super::{link, preview};
+use super::{history, link, preview, reason};
 use crate::api::{Name, tag};
 use crate::problem::Problem;
 
@@ -31,7 +31,7 @@ pub(super) async fn show(
     Name(name): Name,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    one(&state, &viewer, &name, &uri)
+    one(&state, &viewer, &name, &uri).await
 }
 
 /// A flag whose name no path can have.
@@ -42,14 +42,29 @@ pub(super) async fn show_named(
 ) -> Result<Response, Problem> {
     let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let name = query.into_iter().find(|(key, _)| key == "name").map(|(_, name)| name.into_owned());
-    one(&state, &viewer, &name.unwrap_or_default(), &uri)
+    one(&state, &viewer, &name.unwrap_or_default(), &uri).await
 }
 
-fn one(state: &State, viewer: &Viewer, name: &str, uri: &Uri) -> Result<Response, Problem> {
+async fn one(state: &State, viewer: &Viewer, name: &str, uri: &Uri) -> Result<Response, Problem> {
     viewer.must(crate::access::Role::Read, name)?;
-    let stored = held(state, name)?;
     let view = View { notice: done(uri), ..View::default() };
-    Ok(view.response(state, viewer, &stored))
+    match held(state, name) {
+        Ok(stored) => Ok(view.response(state, viewer, &stored).await),
+        Err(_) => Ok(missing(state, viewer, name).await),
+    }
+}
+
+/// A flag that was destroyed has a history still, and its destruction can be undone.
+async fn missing(state: &State, viewer: &Viewer, name: &str) -> Response {
+    let main = html! {
+        p.path { a href=(link::LIST) { span aria-hidden="true" { "← " } "Flags" } }
+        h1 { (breakable(name)) }
+        p.lead { "There is no such flag. Programs that check it take it for off." }
+        (history::section(state, viewer, name).await)
+    };
+    let mut response = layout::page(state, viewer, Place::Flags, &shown(name), &main);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }
 
 /// The flag in memory.
@@ -62,13 +77,14 @@ pub(super) fn held(state: &State, name: &str) -> Result<Stored, Problem> {
 }
 
 /// What was done before this page came.
-fn done(uri: &Uri) -> Option<Markup> {
+pub(super) fn done(uri: &Uri) -> Option<Markup> {
     let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let text = match &*query.find(|(key, _)| key == "done")?.1 {
         "created" => "The flag is created. It is off.",
         "on" => "The flag is on.",
         "off" => "The flag is off.",
         "saved" => "The changes are saved.",
+        "undone" => "The change is undone.",
         "same" => "Nothing had to be changed.",
         _ => return None,
     };
@@ -85,11 +101,13 @@ pub(super) struct View {
     pub(super) faults: Vec<Fault>,
     pub(super) users: Option<String>,
     pub(super) preview: Option<Markup>,
+    pub(super) reason: String,
 }
 
 impl View {
-    pub(super) fn response(&self, state: &State, viewer: &Viewer, stored: &Stored) -> Response {
+    pub(super) async fn response(&self, state: &State, viewer: &Viewer, stored: &Stored) -> Response {
         let name = &*stored.name;
+        let history = history::section(state, viewer, name).await;
         let main = html! {
             p.path { a href=(link::LIST) { span aria-hidden="true" { "← " } "Flags" } }
             @if let Some(notice) = &self.notice { (notice) }
@@ -101,7 +119,8 @@ impl View {
                     (notice("bad", &html! { "The stored flag cannot be read, and programs take it for off: " (plain(corrupt.reason())) ". Repair it in the store, or destroy it here." }))
                 }
             }
-            @if viewer.writes(name) { (destroy(state, viewer, stored)) }
+            (history)
+            @if viewer.writes(name) { (destroy(state, viewer, stored, &self.reason)) }
         };
         let mut response = layout::page(state, viewer, Place::Flags, &shown(name), &main);
         *response.status_mut() = self.status.unwrap_or(StatusCode::OK);
@@ -120,6 +139,7 @@ impl View {
             faults: &self.faults,
             users: &users,
             preview: self.preview.as_ref(),
+            reason: &self.reason,
         };
         html! {
             form #(FLIP) method="post" action=(link::CHANGE) {
@@ -143,16 +163,10 @@ impl View {
                 }
                 (labels(state, name, record))
             }
+            @if viewer.writes(name) { (reason::beside_switches(state, FLIP)) }
             (edit.form(state, viewer))
-            (history(stored))
         }
     }
-}
-
-/// The place of the flag's history, newest first, each entry with its diff (`views::diff`) and a button to undo it: the form of the page
-/// (`link::CHANGE`) with `do` = `undo`, the entry, and the version that is shown.
-fn history(_: &Stored) -> Markup {
-    html! {}
 }
 
 /// Only a web address: a link to a script would run it.
@@ -161,7 +175,7 @@ fn link_of(record: &FlagRecord) -> Option<&str> {
     ["https://", "http://"].iter().any(|scheme| link.starts_with(scheme)).then_some(link)
 }
 
-fn destroy(state: &State, viewer: &Viewer, stored: &Stored) -> Markup {
+fn destroy(state: &State, viewer: &Viewer, stored: &Stored, reason: &str) -> Markup {
     html! {
         details.danger {
             summary { "Destroy this flag" }
@@ -174,6 +188,7 @@ fn destroy(state: &State, viewer: &Viewer, stored: &Stored) -> Markup {
                     label for="typed" { "Type its name to destroy it" }
                     input #typed name="typed" autocomplete="off" spellcheck="false" required;
                 }
+                (reason::field(state, "reason-destroy", reason, None))
                 button.bad name="do" value="destroy" { "Destroy" }
             }
         }

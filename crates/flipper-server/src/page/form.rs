@@ -67,7 +67,7 @@ impl Form {
         self.get(name).is_some()
     }
 
-    /// All fields but those of the question itself, to ask again.
+    /// All fields but the hidden text, to ask again.
     pub(super) fn rest(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| *name != CSRF)
     }

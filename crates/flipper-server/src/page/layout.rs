@@ -21,6 +21,7 @@ pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charse
 pub(super) enum Place {
     Flags,
     New,
+    History,
     Status,
 }
 
@@ -37,6 +38,7 @@ pub(super) fn page(state: &State, viewer: &Viewer, place: Place, title: &str, ma
                 a.brand href=(link::LIST) { img src=(ICON.path) alt="" width="22" height="22"; "Flipper" }
                 nav aria-label="Pages" {
                     (link(link::LIST, "Flags", Place::Flags))
+                    (link(link::HISTORY, "History", Place::History))
                     @if viewer.writes_any() { (link(link::NEW, "New flag", Place::New)) }
                     (link(link::STATUS, "Status", Place::Status))
                 }
@@ -124,6 +126,7 @@ fn document(title: &str, changes: Option<&str>, body: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                meta name="description" content="Feature flags: who gets what, and who changed it";
                 title { (plain(title)) " · Flipper" }
                 link rel="icon" href=(ICON.path) type="image/svg+xml";
                 link rel="stylesheet" href=(STYLE.path);

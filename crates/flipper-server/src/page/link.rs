@@ -7,6 +7,7 @@ pub(super) const NEW: &str = "/flags/-/new";
 pub(super) const FLAG: &str = "/flags/-/flag";
 pub(super) const CHANGE: &str = "/flags/-/change";
 pub(super) const CHANGES: &str = "/flags/-/changes";
+pub(super) const HISTORY: &str = "/flags/-/history";
 pub(super) const STATUS: &str = "/flags/-/status";
 pub(super) const LOGIN: &str = "/flags/-/login";
 pub(super) const LOGOUT: &str = "/flags/-/logout";
@@ -22,6 +23,11 @@ pub(super) fn flag(name: &str) -> String {
         "" | "." | ".." => format!("{FLAG}?name={encoded}"),
         _ => format!("{LIST}/{encoded}"),
     }
+}
+
+/// As one word of a button's value, which has several.
+pub(super) fn word(text: &str) -> String {
+    utf8_percent_encode(text, KEPT).to_string()
 }
 
 /// A name in a form, which would change its line ends.

@@ -16,6 +16,7 @@ use super::State;
 use super::filter::{self, Filter, Show};
 use super::layout::{self, Place};
 use super::link;
+use super::reason;
 use super::viewer::Viewer;
 use super::views::{audience, notice};
 use crate::api::tag;
@@ -53,7 +54,10 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer, uri:
             (layout::csrf(&state, &viewer))
             input type="hidden" name="back" value=(filter.link());
         }
-        p.count #count data-live { (count(start, rows.len(), matching.len(), all.len())) }
+        div.bar {
+            p.count #count data-live { (count(start, rows.len(), matching.len(), all.len())) }
+            @if viewer.writes_any() { (reason::beside_switches(&state, FLIP)) }
+        }
         @match rows.is_empty() {
             true => div.empty #flags data-live { (empty(&filter, all.is_empty(), &viewer)) },
             false => ul.flags #flags data-live role="list" aria-label="Flags" {

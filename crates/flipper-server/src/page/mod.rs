@@ -8,18 +8,22 @@ mod create;
 mod csrf;
 mod draft;
 mod edit;
+mod entry;
 mod filter;
 mod flag;
 mod form;
+mod history;
 mod layout;
 mod link;
 mod list;
 mod login;
 mod options;
 mod preview;
+mod reason;
 mod rollout;
 mod session;
 mod status;
+mod undo;
 mod viewer;
 mod views;
 mod write;
@@ -60,6 +64,7 @@ pub(crate) fn beside(routes: Router, app: &Arc<App>) -> Router {
         .route(link::FLAG, get(flag::show_named))
         .route(link::CHANGE, get(change::nothing).post(change::change))
         .route(link::NEW, get(create::show).post(create::create))
+        .route(link::HISTORY, get(history::show))
         .route(link::STATUS, get(status::show))
         .route(link::LOGOUT, post(login::log_out))
         .with_state(state.clone())

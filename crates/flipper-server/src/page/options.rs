@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use crate::app::App;
@@ -11,10 +12,15 @@ use crate::app::App;
 ///
 /// let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).page(Page::new().protect("pay.*"));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Page {
     protected: Arc<[String]>,
+    requires_reason: bool,
+    connected: Arc<[Connected]>,
 }
+
+/// By the name of a protocol, how many connections are open.
+type Connected = (String, Arc<dyn Fn() -> usize + Send + Sync>);
 
 impl Page {
     /// The page as it is without options.
@@ -31,8 +37,45 @@ impl Page {
         self
     }
 
+    /// Changes need a reason, which the history then has. Without this a reason is optional.
+    #[must_use]
+    pub fn require_reason(mut self, require: bool) -> Self {
+        self.requires_reason = require;
+        self
+    }
+
+    /// Shows how many connections are open to another server of the same store, such as `Thrift`.
+    #[must_use]
+    pub fn connected_over(
+        mut self,
+        protocol: impl Into<String>,
+        count: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Self {
+        let added: Connected = (protocol.into(), Arc::new(count));
+        self.connected = self.connected.iter().cloned().chain([added]).collect();
+        self
+    }
+
+    pub(super) fn requires_reason(&self) -> bool {
+        self.requires_reason
+    }
+
+    pub(super) fn connected(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.connected.iter().map(|(protocol, count)| (protocol.as_str(), count()))
+    }
+
     pub(super) fn protects(&self, name: &str) -> bool {
         self.protected.iter().any(|pattern| matches(pattern, name))
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protected, requires_reason, .. } = self;
+        f.debug_struct("Page")
+            .field("protected", protected)
+            .field("requires_reason", requires_reason)
+            .finish_non_exhaustive()
     }
 }
 

@@ -44,6 +44,9 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
                     @match status.age() { Some(age) => { (span(age)) " ago" }, None => "never" }
                 }))
                 (fact("Changes arrive", &html! { (updates(status.updates)) }))
+                (fact("History", &html! {
+                    @if app.store.capabilities().history { a href=(link::HISTORY) { "Kept by the store" } } @else { "Not kept by this store" }
+                }))
                 (fact("In memory", &html! { (flags) @if flags == 1 { " flag" } @else { " flags" } }))
                 (fact("Store", &html! { (plain(&app.store.to_string())) }))
                 (fact("Identity", &html! { code { (plain(&identity.to_string())) } }))
@@ -58,7 +61,10 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
             h2 #connected { "Who is connected" }
             div #followers data-live {
                 p { (followers.len()) @if followers.len() == 1 { " follower of changes, " } @else { " followers of changes, " }
-                    (app.counts.connections()) " open connections over HTTP." }
+                    (app.counts.connections()) " open connections over HTTP"
+                    @for (protocol, count) in state.page.connected() { ", " (count) " over " (plain(protocol)) }
+                    "."
+                }
                 @if viewer.is_admin && !followers.is_empty() {
                     div.scroll tabindex="0" role="region" aria-label="Followers" { table {
                         thead { tr { th scope="col" { "Who" } th scope="col" { "Program" } th scope="col" { "Since" } } }

@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use flipper::FeatureFlagClient;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 
@@ -18,6 +19,8 @@ pub(super) struct Viewer {
     caller: Caller,
     /// As the log names the caller.
     pub(super) who: Option<String>,
+    /// As the history names the caller.
+    actor: Option<String>,
     pub(super) is_logged_in: bool,
     pub(super) is_admin: bool,
     pub(super) is_script: bool,
@@ -32,11 +35,12 @@ impl FromRequestParts<Arc<State>> for Viewer {
         let caller = Caller::from_request_parts(parts, state).await?;
         let access = parts.extensions.get::<Access>();
         let who = access.filter(|access| access.is_known()).map(ToString::to_string);
+        let actor = access.and_then(Access::actor);
         let is_logged_in = parts.extensions.get::<Session>().is_some();
         let is_admin = access.is_some_and(|access| access.role == Role::Admin && access.prefixes.is_empty());
         let bound = format!("{} {}", session_of(&parts.headers, is_logged_in), who.as_deref().unwrap_or_default());
         let is_script = parts.headers.contains_key(SCRIPT);
-        Ok(Self { caller, who, is_logged_in, is_admin, is_script, bound })
+        Ok(Self { caller, who, actor, is_logged_in, is_admin, is_script, bound })
     }
 }
 
@@ -61,9 +65,23 @@ impl Viewer {
         self.caller.allows(Role::Write, name)
     }
 
+    /// All flags that it may see at all.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.caller.is_unlimited()
+    }
+
     /// Some flags at least.
     pub(super) fn writes_any(&self) -> bool {
         self.caller.must_have(Role::Write).is_ok()
+    }
+
+    /// Writes by this viewer.
+    pub(super) fn features(&self, state: &State) -> FeatureFlagClient {
+        let features = state.app.features.with_source("page");
+        match &self.actor {
+            Some(actor) => features.as_actor(actor),
+            None => features,
+        }
     }
 
     pub(super) fn csrf(&self, state: &State) -> String {

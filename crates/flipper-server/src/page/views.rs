@@ -17,6 +17,18 @@ pub(super) fn moment(time: SystemTime) -> Markup {
     html! { time datetime=(date(seconds)) title=(date(seconds)) { (ago(seconds)) } }
 }
 
+/// A time as people write it in logs, and its age.
+pub(super) fn full_moment(time: SystemTime) -> Markup {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let date = date(seconds);
+    html! {
+        time datetime=(date) {
+            (date.replace('T', " ").replace('Z', " UTC")) span.age { (ago(seconds)) }
+        }
+    }
+}
+
 /// `just now`, `5 min ago`, `12 days ago`.
 pub(super) fn ago(since: i64) -> String {
     match u64::try_from(now().saturating_sub(since)) {

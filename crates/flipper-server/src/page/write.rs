@@ -2,7 +2,7 @@
 
 use flipper::__exchange::named;
 use flipper::store::{Precondition, Stored};
-use flipper::{ErrorKind, FlagRecord};
+use flipper::{ErrorKind, FeatureFlagClient, FlagRecord};
 
 use crate::api::tag;
 use crate::app::App;
@@ -24,21 +24,21 @@ pub(super) async fn current(app: &App, name: &str, version: &str) -> Result<Stor
     }
 }
 
-pub(super) async fn replace(app: &App, before: &Stored, record: &FlagRecord) -> Outcome {
+pub(super) async fn replace(app: &App, features: &FeatureFlagClient, before: &Stored, record: &FlagRecord) -> Outcome {
     let checked = before.readable().map(|old| named(old, &before.name)).and_then(|old| record.validate_change(&old));
     if let Err(error) = checked.and_then(|()| record.validate_shares()) {
         return Outcome::Failed(error.into());
     }
-    let put = app.features.put(record, Precondition::Unchanged(before.version.clone())).await;
+    let put = features.put(record, Precondition::Unchanged(before.version.clone())).await;
     outcome(app, &before.name, put.map(drop)).await
 }
 
-pub(super) async fn destroy(app: &App, before: &Stored) -> Outcome {
-    let deleted = app.features.delete(&before.name, Precondition::Unchanged(before.version.clone())).await;
+pub(super) async fn destroy(app: &App, features: &FeatureFlagClient, before: &Stored) -> Outcome {
+    let deleted = features.delete(&before.name, Precondition::Unchanged(before.version.clone())).await;
     outcome(app, &before.name, deleted.map(drop)).await
 }
 
-async fn outcome(app: &App, name: &str, done: flipper::Result<()>) -> Outcome {
+pub(super) async fn outcome(app: &App, name: &str, done: flipper::Result<()>) -> Outcome {
     match done {
         Ok(()) => Outcome::Done,
         Err(error) if error.kind() == ErrorKind::Conflict => match app.store.get(name).await {

@@ -18,7 +18,8 @@ impl Browser {
             return None;
         };
         let timeout = PATIENCE.as_millis().to_string();
-        Client::script("page", "node/page.mjs", &[chromium.as_os_str(), timeout.as_ref()]).map(Self)
+        Client::script("page", "node/page.mjs", &[chromium.as_os_str(), timeout.as_ref()])
+            .map(|(client, _)| Self(client))
     }
 
     /// Runs JavaScript with `tabs` and `open`; `node/page.mjs` has all that it may use.
@@ -56,6 +57,8 @@ impl Browser {
     #[track_caller]
     pub(crate) fn has_no_errors(&mut self) {
         let expected = [
+            // A flag's page looks again when the flag is destroyed.
+            "status of 404",
             "status of 409",
             "status of 422",
             "status of 503",

@@ -11,7 +11,7 @@ use flipper_testkit::block_on;
 use crate::support::{Answer, Running};
 
 /// Shown as text, or the page is broken. It does no harm.
-const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&amp;<script>alert(2)</script>";
+pub(crate) const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&amp;<script>alert(2)</script>";
 
 pub(crate) struct Site {
     pub(crate) server: Running,
@@ -27,6 +27,11 @@ impl Site {
     pub(crate) fn with(configure: impl FnOnce(App) -> App) -> Self {
         let store = Arc::new(MemoryFeatureFlagStore::new());
         let app = configure(App::new(store.clone()).page(Page::new().protect("pay.*")));
+        Self::of(store, app)
+    }
+
+    /// An app over this store, or over one that has its flags.
+    pub(crate) fn of(store: Arc<MemoryFeatureFlagStore>, app: App) -> Self {
         Self { server: Running::start(app, HttpOptions::default()), store, cookie: None }
     }
 
@@ -90,7 +95,7 @@ pub(crate) fn hidden(page: &str, name: &str) -> String {
 }
 
 /// The value of the switch of the only flag.
-fn flip_of(page: &str) -> String {
+pub(crate) fn flip_of(page: &str) -> String {
     let button = page.split('<').find(|tag| tag.starts_with("button") && tag.contains("name=\"flip\"")).unwrap();
     button.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
@@ -111,6 +116,8 @@ fn every_answer_limits_what_a_page_may_do() {
         ("/flags/NONE", 404),
         ("/flags/-/new", 200),
         ("/flags/-/status", 200),
+        ("/flags/-/history", 200),
+        ("/flags/-/history?name=NONE&since=soon&before=x", 200),
         ("/flags/-/login", 303),
         ("/flags/-/assets/0000/script.js", 404),
         ("/flags/%zz", 400),

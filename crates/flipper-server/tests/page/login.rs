@@ -8,12 +8,12 @@ use tempfile::TempDir;
 use crate::forms::{Site, encoded, hidden};
 use crate::support::Answer;
 
-struct Office {
+pub(crate) struct Office {
     folder: TempDir,
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
@@ -22,26 +22,26 @@ impl Office {
     }
 
     /// Its id and its text.
-    fn token(&self, role: Role, prefixes: &[&str]) -> (String, String) {
+    pub(crate) fn token(&self, role: Role, prefixes: &[&str]) -> (String, String) {
         let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
         let new = NewToken { name: role.name().to_owned(), role, prefixes, lifetime: None };
         let (token, secret) = self.file().create(&new).unwrap();
         (token.id, secret.text().to_owned())
     }
 
-    fn site(&self) -> Site {
+    pub(crate) fn site(&self) -> Site {
         let tokens = Tokens::open(self.file().path()).unwrap();
         Site::with(|app| app.access(AccessControl::new().tokens(tokens)))
     }
 }
 
-fn log_in(site: &Site, token: &str, next: &str) -> Answer {
+pub(crate) fn log_in(site: &Site, token: &str, next: &str) -> Answer {
     let csrf = hidden(&site.get("/flags/-/login").body, "csrf");
     site.post("/flags/-/login", &csrf, &[("token", token), ("next", next)])
 }
 
 #[track_caller]
-fn cookie_of(answer: &Answer) -> String {
+pub(crate) fn cookie_of(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.body);
     answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
 }

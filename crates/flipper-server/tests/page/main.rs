@@ -5,6 +5,7 @@
 
 mod browser;
 mod forms;
+mod history;
 mod login;
 mod people;
 #[path = "../support/mod.rs"]

@@ -105,6 +105,28 @@ fn an_operator_does_all() {
         await ann.waitForSelector('text=The flag is destroyed.')",
     );
     assert!(site.stored("MIDDLE").is_none());
+    // What happened, and back again: the flag is there as it was.
+    browser.run(
+        "const { ann } = tabs;
+        await ann.click('nav >> text=History');
+        await ann.fill('#since', '1h');
+        await ann.waitForURL('**/history?since=1h');
+        await ann.click('.entries li:first-child button');
+        await ann.waitForSelector('text=This would create the flag again');
+        await ann.fill('#reason', 'not yet');
+        await ann.click('text=Yes, undo it');
+        await ann.waitForSelector('text=The change is undone.');
+        await ann.waitForSelector('.entries >> text=not yet')",
+    );
+    assert!(site.stored("MIDDLE").is_some());
+    // A switch with a reason is in the history without a new page.
+    browser.run(
+        "const { ann } = tabs;
+        await ann.click('text=Give a reason');
+        await ann.fill('#because', 'incident 42');
+        await ann.click('#flag .switch');
+        await ann.waitForSelector('.entries >> text=incident 42')",
+    );
     // Who is connected.
     browser.run("const { ann } = tabs; await ann.click('text=Status'); await ann.waitForSelector('#followers td')");
     assert!(browser.text("return tabs.ann.textContent('#facts')").contains("Current"));
@@ -314,6 +336,14 @@ fn without_javascript_it_lists_and_flips() {
     );
     assert_eq!(rows, json!(["This user does not get it.", "plan = pro"]));
     assert!(is_on(&*site.store, "A") && is_on(&*site.store, "pay.card"));
+    browser.run(
+        "const { ann } = tabs;
+        await ann.click('nav >> text=History');
+        await ann.click('.entries li:first-child button');
+        await ann.click('text=Yes, undo it');
+        await ann.waitForSelector('text=The change is undone.')",
+    );
+    assert!(!is_on(&*site.store, "pay.card"));
 }
 
 #[test]
@@ -325,6 +355,12 @@ fn hostile_texts_run_nothing() {
         flag.set_client_data(["description", "owner", "link"].map(|key| (key, hostile)).into_iter().collect());
         flag.add_condition(Condition::new().eq(hostile, hostile));
     });
+    let program = site.features().as_actor(hostile).because(hostile);
+    block_on(program.update(hostile, |flag| {
+        flag.set_strict(true);
+        Ok(())
+    }))
+    .unwrap();
     browser.run(&format!("await open('ann', '{}/flags')", site.server.url()));
     let name = browser.text("return tabs.ann.textContent('.name a')");
     assert_eq!(name, hostile);
@@ -337,6 +373,13 @@ fn hostile_texts_run_nothing() {
         await ann.click('.name a');
         await ann.click('text=Who of these gets it?');
         await ann.waitForSelector('#preview .result')",
+    );
+    let shown =
+        browser.run("const { ann } = tabs; return [await ann.textContent('.what b'), await ann.textContent('.why')]");
+    assert_eq!(shown, json!([hostile, hostile]));
+    assert_eq!(browser.run("return tabs.ann.$$eval('#bold, main img', (all) => all.length)"), json!(0));
+    browser.run(
+        "const { ann } = tabs; await ann.click('.entries button'); await ann.waitForSelector('text=This would change')",
     );
     assert_eq!(browser.run("return tabs.ann.$$eval('#bold, main img', (all) => all.length)"), json!(0));
     browser.has_no_errors();
@@ -372,9 +415,13 @@ fn nothing_keeps_anyone_out() {
     browser.is_accessible("ann", "list");
     browser.run("await tabs.ann.goto(new URL('/flags?q=nothing', tabs.ann.url()).href)");
     browser.is_accessible("ann", "empty list");
-    for (path, what) in
-        [("/flags/-/new", "new"), ("/flags/-/status", "status"), ("/flags/NONE", "error"), ("/flags/A", "flag")]
-    {
+    for (path, what) in [
+        ("/flags/-/new", "new"),
+        ("/flags/-/status", "status"),
+        ("/flags/-/history", "history"),
+        ("/flags/NONE", "error"),
+        ("/flags/A", "flag"),
+    ] {
         browser.run(&format!("await tabs.ann.goto(new URL('{path}', tabs.ann.url()).href)"));
         browser.is_accessible("ann", what);
     }
@@ -397,12 +444,19 @@ fn nothing_keeps_anyone_out() {
         "const { ann } = tabs;
         await ann.goto(new URL('/flags/pay.card', ann.url()).href);
         await ann.click('#flag .switch');
-        await ann.waitForSelector('text=asks twice')",
+        await ann.waitForSelector('text=so the page asks twice')",
     );
     browser.is_accessible("ann", "second question");
+    browser.run(
+        "const { ann } = tabs;
+        await ann.goto(new URL('/flags/-/history', ann.url()).href);
+        await ann.click('.entries button');
+        await ann.waitForSelector('text=Yes, undo it')",
+    );
+    browser.is_accessible("ann", "undo");
     // On the smallest screen nothing is beside it.
     browser.run("await tabs.ann.setViewportSize({ width: 360, height: 740 })");
-    for path in ["/flags", "/flags/A", "/flags/-/new", "/flags/-/status"] {
+    for path in ["/flags", "/flags/A", "/flags/-/history", "/flags/-/new", "/flags/-/status"] {
         browser.run(&format!("await tabs.ann.goto(new URL('{path}', tabs.ann.url()).href)"));
         assert_eq!(
             browser.run("return tabs.ann.evaluate(() => document.documentElement.scrollWidth)"),

@@ -139,7 +139,7 @@ impl Reading {
         for entry in page.entries {
             let next = self.next.insert(entry.name.clone(), (entry.before.clone(), entry.at));
             if let Some((state, at)) = next.filter(|(state, _)| *state != entry.after) {
-                let id = EntryId::new(format!("{}+", entry.id));
+                let id = EntryId::of_gap(&entry.id);
                 entries.push(Entry::new(id, &entry.name, at, entry.after.clone(), state));
             }
             entries.push(entry);

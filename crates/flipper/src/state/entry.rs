@@ -174,6 +174,9 @@ fn differing(before: &Object, after: &Object) -> (Object, Object) {
     (old, new)
 }
 
+/// Ends no store's notation.
+const GAP: char = '+';
+
 /// The place of an entry in a store's history, as the store writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryId(Arc<str>);
@@ -183,6 +186,17 @@ impl EntryId {
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
+    }
+
+    /// Of a change after the entry `older` that the store did not see. It is no place to read on from.
+    pub(crate) fn of_gap(older: &Self) -> Self {
+        Self::new(format!("{older}{GAP}"))
+    }
+
+    /// Whether this stands for a change that the store did not see, between two entries or after the newest.
+    #[must_use]
+    pub fn is_gap(&self) -> bool {
+        self.0.ends_with(GAP)
     }
 
     /// The notation.
