@@ -257,7 +257,7 @@ mod tests {
             Verb::Update,
             Verb::Restore,
         ] {
-            assert_eq!(Verb::name_of(&verb.name().to_owned()), Some(verb.name()));
+            assert_eq!(Verb::name_of(verb.name()), Some(verb.name()));
         }
         assert_eq!(Verb::name_of("flip"), None);
     }

@@ -79,7 +79,7 @@ mod tests {
 
     fn read(name: &'static str, value: &[u8]) -> Result<Option<Cause>, String> {
         let headers = [(name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())].into_iter().collect();
-        cause(&Caller::unknown(), &headers).map_err(|problem| problem.to_object()["detail"].to_string())
+        cause(&Caller::unknown(), &headers).map_err(|problem| problem.to_object().get("detail").unwrap().to_string())
     }
 
     #[test]

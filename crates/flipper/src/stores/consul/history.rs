@@ -161,8 +161,8 @@ fn entry(item: &Item<'_>) -> Option<Entry> {
     let (before, after) = (state(kept.before.as_deref()), state(kept.after.as_deref()));
     let cause = Cause::stored(kept.source.as_deref(), kept.actor.as_deref(), kept.reason.as_deref());
     let id = EntryId::new(item.modify_index.to_string());
-    let entry = Entry::new(id, &*kept.name, at, before, after);
-    Some(entry.with_verb(kept.verb.as_deref()).with_cause(cause.map(Arc::new)))
+    let entry = Entry::of(kept.verb.as_deref(), id, &*kept.name, at, before, after);
+    Some(entry.with_cause(cause.map(Arc::new)))
 }
 
 /// After some of the writes. The write is done: an error is nobody's but the next one's, who tries again.

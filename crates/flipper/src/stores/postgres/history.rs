@@ -111,8 +111,8 @@ fn entry(row: &Row) -> Result<Entry, tokio_postgres::Error> {
         Ok(item.map(|item| stored(name, Some(item)).record))
     };
     let cause = Cause::stored(text(6)?, text(4)?, text(5)?);
-    let entry = Entry::new(EntryId::new(number.to_string()), name, at, state(7)?, state(8)?);
-    Ok(entry.with_verb(text(3)?).with_cause(cause.map(Arc::new)))
+    let entry = Entry::of(text(3)?, EntryId::new(number.to_string()), name, at, state(7)?, state(8)?);
+    Ok(entry.with_cause(cause.map(Arc::new)))
 }
 
 /// As PostgreSQL can compare it; `None` if every entry is younger. It counts microseconds, and cuts the rest.
