@@ -110,7 +110,7 @@ async fn namespace_partition_datacenter_and_token() {
     let store = ConsulFeatureFlagStore::new(client.build().unwrap()).connect().await.unwrap();
     let _ = store.get("F").await;
     let entry = r#"{"KV": {"Key": "features/F", "Value": null, "ModifyIndex": 7}}"#;
-    let done = format!(r#"{{"Results": [{entry}], "Errors": null}}"#);
+    let done = format!(r#"{{"Results": [{entry}, {entry}], "Errors": null}}"#);
     let asked = proxy.requests().len();
     proxy.fault(Fault::Answer(200, "X-Consul-Index: 7\r\n".to_owned(), done));
     wait_until("it knows that the connections are broken", || proxy.requests().len() > asked);
@@ -130,7 +130,7 @@ async fn namespace_partition_datacenter_and_token() {
     }
     let bodies = proxy.bodies();
     let written = bodies.iter().find(|body| body.contains("\"cas\"")).unwrap();
-    assert_eq!(written.matches(r#""Namespace":"team","Partition":"part""#).count(), 1, "{written}");
+    assert_eq!(written.matches(r#""Namespace":"team","Partition":"part""#).count(), 2, "{written}");
     assert!(!format!("{store:?} {:?}", store.status()).contains("s3cr3t"));
 }
 

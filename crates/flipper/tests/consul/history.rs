@@ -108,7 +108,7 @@ async fn it_is_bounded() {
     }
     let all = entries(&store).await;
     assert_eq!((all.len(), &*all[0].name), (10, "F2"));
-    // Another program's key is none of them.
+    // Another program's key is no entry.
     agent.put(&format!(".{base}.history/note"), b"hello");
     agent.put(&format!(".{base}.history/00/other"), b"{}");
     assert_eq!(entries(&store).await, all);

@@ -78,7 +78,7 @@ async fn every_writer_is_in_it() {
     assert_eq!(entries[5].before, entries[6].after);
     assert!(entries[2].after.as_ref().unwrap().is_err(), "unreadable");
 
-    // All of them, and then nothing that anybody misses.
+    // Each flag has an entry, and comes back by it.
     server.psql(&format!("TRUNCATE {table}"));
     assert_eq!(shown(&all(&store).await)[..2], [("H", "destroy", outside), ("G", "destroy", outside)]);
     let destroyed = all(&store).await.remove(0);
@@ -198,7 +198,7 @@ async fn a_writer_needs_no_right_on_it_and_a_reader_does() {
     assert!(error.to_string().contains("GRANT SELECT ON flipper.history_"), "{error}");
     owner.install_feed(true).await.unwrap();
     assert_eq!(all(&writer).await.len(), 2);
-    // Nobody rewrites it.
+    // And may not change it.
     let history = table_of(&server, &table);
     let denied = server
         .psql(&format!("SELECT has_table_privilege('{writer_role}', '{history}', 'INSERT, UPDATE, DELETE, TRUNCATE')"));
@@ -210,7 +210,7 @@ async fn a_writer_needs_no_right_on_it_and_a_reader_does() {
 }
 
 #[tokio::test]
-async fn it_is_bounded_whoever_writes() {
+async fn it_is_bounded_for_all_writers() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let limited = |limits: HistoryLimits| store(&server.url(), &table).history_limits(limits);

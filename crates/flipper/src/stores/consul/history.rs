@@ -10,10 +10,9 @@ use sha1::{Digest, Sha1};
 use super::ConsulFeatureFlagStore;
 use super::kv::{self, Item, Listing, Operation, Read, Transaction};
 use super::rows::apart;
-use super::writing::Write;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::{
-    Cause, Corrupt, Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version,
+    Cause, Corrupt, Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, WriteOptions,
 };
 use crate::stores::base_key::history_key;
 
@@ -69,13 +68,20 @@ pub(super) fn new_key(base: &str, name: &str) -> String {
     format!("{}{:012x}{:016x}", folder(base, name), now(), fastrand::u64(..))
 }
 
-pub(super) fn value(write: &Write<'_>, before: Option<&[u8]>, after: Option<&[u8]>, has_room: bool) -> Result<Vec<u8>> {
-    let cause = write.options.cause.as_deref();
+/// Without room for both states the entry has none.
+pub(super) fn value(
+    name: &str,
+    options: &WriteOptions,
+    before: Option<&[u8]>,
+    after: Option<&[u8]>,
+    has_room: bool,
+) -> Result<Vec<u8>> {
+    let cause = options.cause.as_deref();
     let text = |state: Option<&'_ [u8]>| state.map(|state| String::from_utf8_lossy(state).into_owned().into());
     let kept = Kept {
-        name: write.name.into(),
+        name: name.into(),
         at: now(),
-        verb: write.options.verb.map(Cow::from),
+        verb: options.verb.map(Cow::from),
         actor: cause.and_then(Cause::actor).map(Cow::from),
         reason: cause.and_then(Cause::reason).map(Cow::from),
         source: cause.map(Cause::source).map(Cow::from),
@@ -165,7 +171,7 @@ fn entry(item: &Item<'_>) -> Option<Entry> {
     Some(entry.with_cause(cause.map(Arc::new)))
 }
 
-/// After some of the writes. The write is done: an error is nobody's but the next one's, who tries again.
+/// After some of the writes. The write is done, whatever comes of this, and the next one tries again.
 pub(super) async fn prune(store: &ConsulFeatureFlagStore, limits: HistoryLimits) {
     // At random: a fixed rule could miss some writers forever.
     if fastrand::u32(..(limits.kept_entries() / 16).clamp(1, 64)) != 0 {

@@ -88,9 +88,9 @@ async fn put_with_entry(store: &ConsulFeatureFlagStore, write: &Write<'_>, value
 }
 
 async fn put_once(store: &ConsulFeatureFlagStore, write: &Write<'_>, value: &[u8], before: &Before) -> Result<u64> {
-    let mut entry = history::value(write, before.value.as_deref(), Some(value), true)?;
+    let mut entry = history::value(write.name, write.options, before.value.as_deref(), Some(value), true)?;
     if !fits(write, &[value, &entry]) {
-        entry = history::value(write, before.value.as_deref(), Some(value), false)?;
+        entry = history::value(write.name, write.options, before.value.as_deref(), Some(value), false)?;
     }
     if !fits(write, &[value, &entry]) {
         return put_large(store, write, value).await;
@@ -116,9 +116,9 @@ async fn delete_with_entry(store: &ConsulFeatureFlagStore, write: &Write<'_>) ->
 }
 
 async fn delete_once(store: &ConsulFeatureFlagStore, write: &Write<'_>, before: &Before) -> Result<u64> {
-    let mut entry = history::value(write, before.value.as_deref(), None, true)?;
+    let mut entry = history::value(write.name, write.options, before.value.as_deref(), None, true)?;
     if !fits(write, &[&entry]) {
-        entry = history::value(write, before.value.as_deref(), None, false)?;
+        entry = history::value(write.name, write.options, before.value.as_deref(), None, false)?;
     }
     let key = history::new_key(store.keys.base(), write.name);
     let operations = vec![

@@ -38,7 +38,7 @@ impl Kept {
     }
 }
 
-/// For the settings of a write; an empty one is none.
+/// For the settings of a write; an empty text sets nothing.
 pub(super) fn cause(options: &WriteOptions) -> Value {
     let cause = options.cause.as_deref();
     let values = [options.verb, cause.and_then(Cause::actor), cause.and_then(Cause::reason), cause.map(Cause::source)];

@@ -190,7 +190,7 @@ impl PostgresFeatureFlagStore {
         self
     }
 
-    /// How much history [`install_feed`](Self::install_feed) has the database keep, whoever writes; by default 10,000 entries, of 90 days.
+    /// How much history [`install_feed`](Self::install_feed) has the database keep, of all writers; by default 10,000 entries, of 90 days.
     #[must_use]
     pub fn history_limits(mut self, limits: HistoryLimits) -> Self {
         self.history_limits = limits;
