@@ -132,7 +132,7 @@ fn hash(flag_name: &str, value: &[u8]) -> u32 {
     (hash % u64::from(BUCKETS)) as u32
 }
 
-/// What is no string; no string that anybody uses begins so.
+/// What is no string. Strings in use do not begin so.
 fn write(value: Value<'_>, out: &mut impl Write) -> fmt::Result {
     out.write_str("\0")?;
     write_value(value, out)

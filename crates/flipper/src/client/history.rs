@@ -102,7 +102,7 @@ impl<M> FeatureFlagClient<M> {
 
     /// The entries that this query asks for, page after page, each with at most its limit. A store that does not see other programs' writes
     /// has entries with a gap between them; it is an entry without a cause here. Of one flag it is also one in front, if the flag has changed
-    /// since. Such an entry's id is none of the store's: [`HistoryQuery::before`] does not take it.
+    /// since. The store does not know the id of such an entry: [`HistoryQuery::before`] does not take it.
     ///
     /// # Errors
     ///

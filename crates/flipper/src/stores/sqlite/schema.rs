@@ -52,7 +52,7 @@ pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     if mode != "wal" && !connection.is_readonly("main").map_err(from_sqlite)? {
         use_wal(connection, deadline)?;
     }
-    // Nobody waits for it.
+    // Without a wait: a reader needs none, and a write adds it.
     let added = connection.busy_timeout(Duration::ZERO).map_err(from_sqlite).and_then(|()| add_history(connection));
     connection.busy_timeout(patience).map_err(from_sqlite)?;
     if let Err(error) = added {
