@@ -169,9 +169,10 @@ mod tests {
     /// A ramp from this time on, for 100 seconds.
     fn ramp(start: i64) -> FlagState {
         state(|record| {
-            let text = format!(
-                r#"{{"type": "PercentageBucketer", "percentage": {{"type": "LinearRampPercentage", "initial_value": 0.0, "final_value": 1.0, "ramp_duration": 100, "initial_time": {start}}}}}"#
-            );
+            let share =
+                r#""type": "LinearRampPercentage", "initial_value": 0.0, "final_value": 1.0, "ramp_duration": 100"#;
+            let text =
+                format!(r#"{{"type": "PercentageBucketer", "percentage": {{{share}, "initial_time": {start}}}}}"#);
             record.set_enabled(true);
             record.set_bucketer(Bucketer::from_json(&text.parse().unwrap()).unwrap());
         })
