@@ -1,7 +1,7 @@
 //! The history after all writes, read through each layer: each acknowledged write is in it, and it replays to what the store has.
 
 use flipper::FeatureFlagClient;
-use flipper::history::{Entry, FlagState};
+use flipper::history::{Entry, FlagState, HistoryQuery};
 use flipper::store::{Stored, Version};
 use futures_util::TryStreamExt;
 
@@ -15,6 +15,11 @@ pub(crate) fn check(scene: Scene, view: &View, ledger: &Ledger) -> Vec<String> {
     // A replica's history is that of its copier, a soak's is longer than what is kept, and an object has no place for one.
     if view.layer == Layer::Replica || scene.situation == Situation::Soak || scene.store == Store::S3 {
         return Vec::new();
+    }
+    // Some know from their first answer on whether they keep one.
+    let asked = futures_executor(view.store.history(&HistoryQuery::all().limit(1)));
+    if let Err(error) = asked {
+        return vec![format!("the history cannot be read: {error}")];
     }
     if !view.store.capabilities().history {
         return vec!["says that it keeps no history".to_owned()];

@@ -65,6 +65,7 @@ pub(super) fn history_key(base: &str) -> String {
 }
 
 /// It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
+#[cfg(any(feature = "consul", feature = "s3"))]
 fn beside(base: &str, what: &str) -> String {
     let (folder, last) = base.rsplit_once('/').map_or(("", base), |(folder, last)| (folder, last));
     let slash = if folder.is_empty() { "" } else { "/" };
@@ -76,6 +77,7 @@ fn beside(base: &str, what: &str) -> String {
 mod tests {
     use super::*;
 
+    #[cfg(any(feature = "consul", feature = "s3"))]
     #[test]
     fn what_is_beside_a_base_key_never_begins_with_it() {
         for base in ["features", "a/b", ".", "...", ".changed", "_", "_x", ".x.changed", "a/.b"] {
