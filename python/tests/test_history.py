@@ -547,8 +547,8 @@ def test_a_clock_that_goes_back(tmp_path):
     script = f"""
 import sqlite3
 c = sqlite3.connect({str(path)!r})
-c.execute("UPDATE history SET at = at + 7200000 WHERE number = 1")
-c.execute("UPDATE history SET at = -1 WHERE number = 2")
+c.execute("UPDATE flags_history SET at = at + 7200000 WHERE number = 1")
+c.execute("UPDATE flags_history SET at = -1 WHERE number = 2")
 c.commit()
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE)

@@ -16,7 +16,7 @@ use crate::context::Attributes;
 use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
-use crate::state::{Cause, Entry, Precondition, Version};
+use crate::state::{Cause, Entry, Precondition, Version, WriteOptions};
 use crate::store::FeatureFlagStore;
 
 /// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block. It dereferences to that client, which has all that is not `async`.
@@ -236,9 +236,19 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.put(record, when))
     }
 
+    /// Writes a record as it is, with the verb and the cause of these options alone.
+    pub fn put_as(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        wait(self.client.put_as(record, options))
+    }
+
     /// Writes many records, with a result for each.
     pub fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Result<Vec<Result<Version>>> {
         wait(async { Ok(self.client.put_all(records, when).await) })
+    }
+
+    /// Writes many records, with the verb and the cause of these options alone.
+    pub fn put_all_as(&self, records: &[FlagRecord], options: WriteOptions) -> Result<Vec<Result<Version>>> {
+        wait(async { Ok(self.client.put_all_as(records, options).await) })
     }
 
     /// Makes the flag what it was before this entry, if nothing has changed it since.
@@ -249,6 +259,11 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     /// Deletes the flag, under a precondition.
     pub fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         wait(self.client.delete(name, when))
+    }
+
+    /// Deletes the flag, with the verb and the cause of these options alone.
+    pub fn delete_as(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        wait(self.client.delete_as(name, options))
     }
 }
 
