@@ -12,7 +12,7 @@ from .conditions import Condition
 from .contrib.interface import AbstractFeatureFlagStore, change_flag
 from .contrib.native import Draft, NativeFeatureFlagStore, store_of
 from .contrib.storage import FeatureFlagStoreMeta
-from .events import EventType, FlipperEventEmitter, IEventEmitter
+from .events import EventType, FlipperEventEmitter, IEventEmitter, RestoreEventType
 from .exceptions import FlagDoesNotExistError, UnreadableFlagError
 from .flag import FeatureFlag
 from .history import Cause, Entry, entries_of, restore, unix_time, with_actor, with_reason, writing
@@ -98,10 +98,10 @@ class FeatureFlagClient(_flipper.Client):
 
         A `ConflictError` if anything has changed the flag since.
         """
-        self._event_emitter.emit(EventType.PRE_RESTORE, feature_name, entry)
+        self._event_emitter.emit(RestoreEventType.PRE_RESTORE, feature_name, entry)
         with writing(self._cause):
             restore(self._store, feature_name, entry)
-        self._event_emitter.emit(EventType.POST_RESTORE, feature_name, entry)
+        self._event_emitter.emit(RestoreEventType.POST_RESTORE, feature_name, entry)
 
     def get_events(self) -> IEventEmitter:
         """What calls subscribers before and after each write of this client."""

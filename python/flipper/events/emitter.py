@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .subscriber import FlipperEventSubscriber
-from .types import EventType
+from .types import EventType, RestoreEventType
 
 Listener = Callable[..., Any]
 
@@ -103,14 +103,11 @@ class FlipperEventEmitter(IEventEmitter):
             self.remove_listener(event_type, f=_method(subscriber, event_type))
 
 
-# The original library has none, so a subscriber that is no `FlipperEventSubscriber` may have none either.
-_RESTORE = (EventType.PRE_RESTORE, EventType.POST_RESTORE)
+def _events_of(subscriber: FlipperEventSubscriber) -> list[EventType | RestoreEventType]:
+    # A subscriber that is no `FlipperEventSubscriber` may be of a program for the original library.
+    return [*EventType, *(each for each in RestoreEventType if hasattr(subscriber, f"on_{each.value}"))]
 
 
-def _events_of(subscriber: FlipperEventSubscriber) -> list[EventType]:
-    return [each for each in EventType if each not in _RESTORE or hasattr(subscriber, f"on_{each.value}")]
-
-
-def _method(subscriber: FlipperEventSubscriber, event_type: EventType) -> Listener:
+def _method(subscriber: FlipperEventSubscriber, event_type: EventType | RestoreEventType) -> Listener:
     listener: Listener = getattr(subscriber, f"on_{event_type.value}")
     return listener
