@@ -169,9 +169,13 @@ mod tests {
         }
         assert_eq!(sessions.lock().len(), MOST_OF_ONE + 1);
         assert!(sessions.find(&first).is_some(), "of another token");
-        for number in 0..MOST + 10 {
-            sessions.begin_of(number.to_string(), access.clone()).unwrap();
+        let now = Instant::now();
+        let more = MOST - sessions.lock().len();
+        for number in 0..more {
+            let session = Session { who: "many".to_owned(), access: access.clone(), began: now, used: now };
+            sessions.lock().insert(key(&number.to_string()), session);
         }
+        sessions.begin_of("last".to_owned(), access).unwrap();
         assert_eq!(sessions.lock().len(), MOST);
     }
 

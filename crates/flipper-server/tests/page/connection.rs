@@ -74,11 +74,10 @@ fn a_page_whose_login_ends_goes_to_the_login() {
         await ann.click('button:text(\"Log in\")');
         await ann.waitForSelector('#flags')"
     ));
-    browser.run(WATCH);
     office.file().revoke(&id).unwrap();
     tokens.reload();
+    // By itself: the stream is a redirect now, which the browser reports as an error.
     browser.run("await tabs.ann.waitForSelector('#token')");
-    browser.has_no_errors();
 }
 
 #[test]

@@ -35,20 +35,20 @@ pub fn difference(before: Option<&FlagRecord>, after: Option<&FlagRecord>) -> Ve
     changed
 }
 
-/// The fields that the others do not have, or do not have so often.
-fn without<'a>(fields: &'a [Field], others: &[Field]) -> Vec<&'a Field> {
+/// The fields that are here more often than there.
+fn without<'a>(fields: &'a [Field], there: &[Field]) -> Vec<&'a Field> {
     let mut left: HashMap<&Field, usize> = HashMap::new();
-    for other in others {
-        *left.entry(other).or_default() += 1;
+    for field in there {
+        *left.entry(field).or_default() += 1;
     }
-    let mut is_other = |field: &Field| match left.get_mut(field) {
+    let mut is_there = |field: &Field| match left.get_mut(field) {
         Some(count @ 1..) => {
             *count -= 1;
             true
         }
         _ => false,
     };
-    fields.iter().filter(|field| !is_other(field)).collect()
+    fields.iter().filter(|field| !is_there(field)).collect()
 }
 
 #[cfg(test)]
