@@ -65,6 +65,7 @@ pub(super) fn history_key(base: &str) -> String {
 }
 
 /// It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
+#[cfg(any(feature = "consul", feature = "s3", test))]
 fn beside(base: &str, what: &str) -> String {
     let (folder, last) = base.rsplit_once('/').map_or(("", base), |(folder, last)| (folder, last));
     let slash = if folder.is_empty() { "" } else { "/" };
