@@ -53,6 +53,8 @@ struct Rules {
     open_to_everyone: bool,
     /// Whose pages may use OFREP.
     origins: Vec<HeaderValue>,
+    /// Whose pages are this server's own.
+    own: Vec<HeaderValue>,
     limit: Option<Arc<RateLimit>>,
     refused: Arc<RateLimit>,
 }
@@ -72,6 +74,7 @@ impl AccessControl {
             proxy: None,
             open_to_everyone: false,
             origins: Vec::new(),
+            own: Vec::new(),
             limit: None,
             refused: Arc::new(RateLimit::new(REFUSED_PER_SECOND)),
         }))
@@ -106,6 +109,12 @@ impl AccessControl {
     /// The origins whose pages may use OFREP where no token is needed.
     pub(crate) fn pages_of(self, origins: Vec<HeaderValue>) -> Self {
         self.with(|rules| rules.origins = origins)
+    }
+
+    /// The origin of this server's pages, where it is another one than `Host` has.
+    #[cfg(feature = "page")]
+    pub(crate) fn own_pages(self, origin: &[HeaderValue]) -> Self {
+        self.with(|rules| rules.own = origin.to_vec())
     }
 
     /// At most so many requests a second for each token or user, and for each address of callers without. No limit by default; unauthorized
@@ -155,7 +164,7 @@ impl Rules {
     }
 
     fn origins_of(&self, path: &str) -> &[HeaderValue] {
-        if ofrep::is_ofrep(path) { &self.origins } else { &[] }
+        if ofrep::is_ofrep(path) { &self.origins } else { &self.own }
     }
 
     fn authenticate(&self, request: &Request, address: Option<IpAddr>) -> Result<(Access, Caller), Refusal> {

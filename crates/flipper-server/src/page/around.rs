@@ -37,7 +37,7 @@ pub(super) fn around(state: &Arc<State>, routes: Router) -> Router {
 
 async fn answer(Shared(state): Shared<Arc<State>>, mut request: Request, next: Next) -> Response {
     let takes_gzip = takes_gzip(request.headers());
-    if let Some(access) = session::cookie(request.headers()).and_then(|id| state.sessions.find(id)) {
+    if let Some(access) = session::cookie(request.headers(), request.uri()).and_then(|id| state.sessions.find(id)) {
         request.extensions_mut().insert(Session(access));
     }
     let (method, uri) = (request.method().clone(), request.uri().clone());

@@ -15,7 +15,7 @@ use maud::{Markup, html};
 
 use super::conflict;
 use super::draft::{Draft, Fault};
-use super::flag::{View, held};
+use super::flag::{Base, View, held};
 use super::form::Form;
 use super::layout::{self, Place, csrf, sentence};
 use super::list::shown;
@@ -29,6 +29,9 @@ use crate::problem::Problem;
 
 /// Of a second question.
 pub(super) const CONFIRMED: &str = "confirmed";
+
+/// The flag as the form's page showed it.
+const BASE: &str = "base";
 
 /// What a form asks for.
 pub(super) struct Wish<'a> {
@@ -62,7 +65,7 @@ impl<'a> Wish<'a> {
             return Ok(Self { name: link::read(name), version, what: What::Flip(to), form });
         }
         let what = match form.text("do") {
-            "save" => What::Save(Box::new(Draft::read(form))),
+            "save" => What::Save(Box::new(Draft::read_whole(form)?)),
             "preview" => What::Preview(Box::new(Draft::read(form))),
             "destroy" => What::Destroy,
             _ => return Err(unknown()),
@@ -72,8 +75,14 @@ impl<'a> Wish<'a> {
 
     /// The flag as the form's page showed it.
     pub(super) fn base(&self) -> Option<FlagRecord> {
-        let record = FlagRecord::from_json(self.form.get("base")?).ok()?;
+        let record = FlagRecord::from_json(self.form.get(BASE)?).ok()?;
         Some(named(&record, &self.name).into_owned())
+    }
+
+    /// The flag that the form changes.
+    fn of(&self, stored: &Stored) -> Option<Base> {
+        let record = self.base().or_else(|| Some(named(stored.readable().ok()?, &self.name).into_owned()))?;
+        Some(Base { version: self.version.to_owned(), record })
     }
 
     pub(super) fn reason(&self) -> &str {
@@ -117,6 +126,7 @@ pub(super) async fn change(
     };
     match outcome {
         Outcome::Done => Ok(done(&viewer, &wish)),
+        Outcome::Conflict(Some(now)) if conflict::is_as_wanted(&wish, &now) => Ok(done(&viewer, &wish)),
         Outcome::Conflict(now) => Ok(conflict::response(&state, &viewer, &wish, now).await),
         Outcome::Failed(problem) => failed(&state, &viewer, &wish, problem).await,
     }
@@ -127,7 +137,7 @@ pub(super) async fn nothing() -> Response {
     see(link::LIST)
 }
 
-/// Or a page that asks for something first.
+/// Or an answer instead of a write: a question first, or that there is nothing to write.
 async fn carry_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, stored: &Stored) -> Result<Outcome, Box<Response>> {
     let record = stored.record.as_ref().ok().map(|record| named(record, &wish.name));
     let mut after = record.as_deref().cloned();
@@ -164,9 +174,14 @@ async fn carry_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, stored: &Sto
                 };
                 return Err(Box::new(view.response(state, viewer, stored).await));
             }
+            if record.as_deref() == Some(&*after) {
+                return Err(Box::new(see(&link::flag_after(&wish.name, "same"))));
+            }
         }
     }
-    let is_protected = record.as_deref().is_some_and(|record| is_protected(state, &wish.name, record));
+    // Also a flag that cannot be read.
+    let is_protected = state.page.protects(&wish.name)
+        || record.as_deref().is_some_and(|record| is_protected(state, &wish.name, record));
     let features = match reason::features(state, viewer, wish.form) {
         Ok(features) if wish.form.has(CONFIRMED) || !is_protected => features,
         why => {
@@ -214,7 +229,8 @@ impl Question<'_> {
                 @else if state.page.requires_reason() { "This server asks for a reason of each change. " }
                 "This is what would change:"
             }
-            (diff(before, after))
+            @if before.is_none() && after.is_none() { p.hint { "The flag is destroyed. It cannot be read, so what was in it cannot be shown." } }
+            @else { (diff(before, after)) }
             form.simple method="post" action=(link::CHANGE) {
                 (csrf(state, viewer))
                 (question(wish.form))
@@ -268,14 +284,15 @@ async fn failed(state: &State, viewer: &Viewer, wish: &Wish<'_>, problem: Proble
     let object = problem.to_object();
     let text = |field: &str| object.get(field).and_then(Json::as_str).map(sentence).unwrap_or_default();
     let text = html! { strong { (text("title")) } " " (text("detail")) " " (text("hint")) };
-    let draft = match &wish.what {
-        What::Save(draft) => Some(Draft::clone(draft)),
-        _ => None,
+    let (draft, of) = match &wish.what {
+        What::Save(draft) => (Some(Draft::clone(draft)), wish.of(&stored)),
+        _ => (None, None),
     };
     let view = View {
         notice: Some(notice("bad", &text)),
         status: Some(problem.status),
         draft,
+        of,
         users: wish.form.get("users").map(str::to_owned),
         reason: reason::typed(wish.form).to_owned(),
         ..View::default()
@@ -284,7 +301,10 @@ async fn failed(state: &State, viewer: &Viewer, wish: &Wish<'_>, problem: Proble
 }
 
 async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft) -> Result<Response, Problem> {
-    let stored = held(state, &wish.name)?;
+    let (most, stored) = (state.app.limits.body, held(state, &wish.name)?);
+    if wish.form.text(BASE).len() > most {
+        return Err(Problem::too_large(most));
+    }
     // What the form shows, whatever the flag is meanwhile.
     let mut record = match wish.base() {
         Some(base) => base,
@@ -294,9 +314,15 @@ async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft)
     // A browser sends no fields that the viewer may not change.
     let draft = if viewer.writes(&wish.name) { draft.clone() } else { Draft::of(&record) };
     let reason = reason::typed(wish.form).to_owned();
-    let mut view = View { draft: Some(draft.clone()), users: Some(users.clone()), reason, ..View::default() };
+    let mut view = View {
+        draft: Some(draft.clone()),
+        of: wish.of(&stored),
+        users: Some(users.clone()),
+        reason,
+        ..View::default()
+    };
     match draft.apply(&mut record) {
-        Ok(()) => view.preview = Some(preview::answers(&record, &users).await?),
+        Ok(()) => view.preview = Some(preview::answers(&record, users).await?),
         Err(faults) => {
             view.preview = Some(html! {
                 @for fault in &faults { p.fault { (sentence(&fault.message)) } }

@@ -2,7 +2,6 @@
 
 use axum::response::Response;
 use flipper::__exchange::named;
-use flipper::__words::difference;
 use flipper::FlagRecord;
 use flipper::history::Entry;
 use flipper::store::Stored;
@@ -19,7 +18,7 @@ use super::layout::{self, Place};
 use super::link;
 use super::list::shown;
 use super::viewer::Viewer;
-use super::views::{audience, diff, diff_of};
+use super::views::{audience, diff};
 
 /// `now`: the flag as it is; `None` if it is destroyed.
 pub(super) async fn response(state: &State, viewer: &Viewer, wish: &Wish<'_>, now: Option<Stored>) -> Response {
@@ -27,21 +26,29 @@ pub(super) async fn response(state: &State, viewer: &Viewer, wish: &Wish<'_>, no
     let mine = base.as_ref().and_then(|base| wanted(wish, base));
     let Some(now) = now else { return destroyed(state, viewer, wish, base.as_ref(), mine.as_ref()) };
     let theirs = now.record.as_ref().ok().map(|record| named(record, &wish.name).into_owned());
-    let notice = match (&base, &mine, &theirs) {
-        (Some(base), Some(mine), Some(theirs)) => both(base, mine, theirs),
+    let merged = match (&wish.what, &base, &theirs) {
+        (What::Save(draft), Some(base), Some(theirs)) => Some(Draft::merged(base, draft, theirs)),
+        _ => None,
+    };
+    let notice = match (&base, &merged, &theirs) {
+        (Some(base), Some(merged), Some(theirs)) => both(base, mine.as_ref(), theirs, merged.is_clash),
         (_, _, Some(theirs)) => one(wish, theirs),
         (_, _, None) => html! { p { "The stored flag cannot be read any more." } },
     };
-    let draft = match (&wish.what, &base, &theirs) {
-        (What::Save(draft), Some(base), Some(theirs)) => {
-            Some(Draft::merged(&Draft::of(base), draft, &Draft::of(theirs)))
-        }
-        _ => None,
-    };
+    let draft = merged.map(|merged| merged.draft);
     let notice = alert("Another has changed this flag meanwhile", &notice);
     let reason = wish.reason().to_owned();
     let view = View { notice: Some(notice), status: Some(StatusCode::CONFLICT), draft, reason, ..View::default() };
     view.response(state, viewer, &now).await
+}
+
+/// Whether the flag is what the form would have made of it: it was perhaps sent twice.
+pub(super) fn is_as_wanted(wish: &Wish<'_>, now: &Stored) -> bool {
+    let mine = match &wish.what {
+        What::Save(_) => wish.base().and_then(|base| wanted(wish, &base)),
+        _ => None,
+    };
+    mine.is_some_and(|mine| now.readable().is_ok_and(|now| *named(now, &wish.name) == mine))
 }
 
 fn alert(title: &str, text: &Markup) -> Markup {
@@ -64,9 +71,7 @@ pub(super) async fn of_undo(state: &State, viewer: &Viewer, entry: &Entry, now: 
     };
     let theirs = now.record.as_ref().ok().map(|record| named(record, &entry.name).into_owned());
     let draft = match (base, mine, &theirs) {
-        (base, Some(mine), Some(theirs)) => {
-            Some(Draft::merged(&Draft::of(base.unwrap_or(theirs)), &Draft::of(mine), &Draft::of(theirs)))
-        }
+        (base, Some(mine), Some(theirs)) => Some(Draft::merged(base.unwrap_or(theirs), &Draft::of(mine), theirs).draft),
         _ => None,
     };
     let text = match (base, mine, &theirs) {
@@ -124,14 +129,18 @@ fn wanted(wish: &Wish<'_>, base: &FlagRecord) -> Option<FlagRecord> {
     Some(mine)
 }
 
-fn both(base: &FlagRecord, mine: &FlagRecord, theirs: &FlagRecord) -> Markup {
-    let (yours, others) = (difference(Some(base), Some(mine)), difference(Some(base), Some(theirs)));
-    let is_clash =
-        yours.iter().any(|your| others.iter().any(|other| other.what == your.what && other.after != your.after));
+/// `mine`: `None` for what cannot be read.
+fn both(base: &FlagRecord, mine: Option<&FlagRecord>, theirs: &FlagRecord, is_clash: bool) -> Markup {
     html! {
         div.sides {
-            section { h3 { "Changed meanwhile" } (diff_of(&others)) }
-            section { h3 { "Your change" } (diff_of(&yours)) }
+            section { h3 { "Changed meanwhile" } (diff(Some(base), Some(theirs))) }
+            section {
+                h3 { "Your change" }
+                @match mine {
+                    Some(mine) => (diff(Some(base), Some(mine))),
+                    None => p { "A field of it needs another look: it cannot be read." },
+                }
+            }
         }
         p {
             "Nothing is saved yet. The form below has the flag as it is now, with your change"
@@ -150,7 +159,8 @@ fn one(wish: &Wish<'_>, theirs: &FlagRecord) -> Markup {
             "It is now " strong { @if theirs.is_enabled() { "on" } @else { "off" } } ", for " (audience(theirs)) ". Nothing was changed by you. "
             @match wish.what {
                 What::Flip(to) if to == theirs.is_enabled() => "That is the state that you wanted.",
-                _ => "You wanted:",
+                What::Flip(_) | What::Destroy => "You wanted:",
+                What::Save(_) | What::Preview(_) => "Make your change again if you still want it.",
             }
         }
         @match wish.what {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::response::Response;
+use flipper::FeatureFlagClient;
 use flipper::json::{Json, Object};
 use flipper::store::Precondition;
-use flipper::{Error, ErrorKind, FeatureFlagClient};
 use http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
 
@@ -17,6 +17,7 @@ use super::draft::Fault;
 use super::form::Form;
 use super::layout::{self, Place, csrf, sentence};
 use super::link;
+use super::list::shown;
 use super::reason;
 use super::viewer::Viewer;
 use crate::access::Role;
@@ -55,7 +56,9 @@ pub(super) async fn create(
         tags: text("tags"),
         reason: reason::typed(&form).to_owned(),
     };
-    viewer.must(Role::Write, &new.name)?;
+    if let Err(problem) = viewer.must(Role::Write, &new.name) {
+        return Ok(refused(&state, &viewer, &new, &problem));
+    }
     let features = match reason::features(&state, &viewer, &form) {
         Ok(features) => features,
         Err(fault) => {
@@ -66,13 +69,21 @@ pub(super) async fn create(
     };
     match put(&features, &new).await {
         Ok(()) => Ok(see(&link::flag_after(&new.name, "created"))),
-        Err(error) => {
-            let fault = fault(&new, &error);
-            let mut response = page(&state, &viewer, &new, Some(&fault), None);
-            *response.status_mut() = status(&error);
-            Ok(response)
-        }
+        Err(error) => Ok(refused(&state, &viewer, &new, &Problem::from(error))),
     }
+}
+
+/// What was typed, and what is wrong with it.
+fn refused(state: &State, viewer: &Viewer, new: &New, problem: &Problem) -> Response {
+    let fault = match problem.status {
+        StatusCode::CONFLICT => {
+            html! { "There is a flag of this name already: " a href=(link::flag(&new.name)) { (shown(&new.name)) } "." }
+        }
+        _ => html! { (sentence(problem.to_object().get("detail").and_then(Json::as_str).unwrap_or_default())) },
+    };
+    let mut response = page(state, viewer, new, Some(&fault), None);
+    *response.status_mut() = problem.status;
+    response
 }
 
 async fn put(features: &FeatureFlagClient, new: &New) -> flipper::Result<()> {
@@ -90,23 +101,6 @@ async fn put(features: &FeatureFlagClient, new: &New) -> flipper::Result<()> {
     record.set_client_data(data);
     record.validate()?;
     features.put(&record, Precondition::Absent).await.map(drop)
-}
-
-fn status(error: &Error) -> StatusCode {
-    match error.kind() {
-        ErrorKind::Conflict | ErrorKind::FlagExists => StatusCode::CONFLICT,
-        ErrorKind::InvalidName | ErrorKind::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-fn fault(new: &New, error: &Error) -> Markup {
-    match error.kind() {
-        ErrorKind::Conflict | ErrorKind::FlagExists => {
-            html! { "There is a flag of this name already: " a href=(link::flag(&new.name)) { (new.name) } "." }
-        }
-        _ => html! { (sentence(&error.chain())) },
-    }
 }
 
 fn page(state: &State, viewer: &Viewer, new: &New, fault: Option<&Markup>, of_reason: Option<&Fault>) -> Response {

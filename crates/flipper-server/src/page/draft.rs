@@ -1,11 +1,14 @@
 //! A flag as the fields of a form, and back.
 
+use std::collections::HashMap;
+
 use flipper::evaluation::ParseConditionError;
 use flipper::json::{Json, Object};
 use flipper::{Condition, FlagRecord};
 
 use super::form::Form;
-use super::rollout::Rollout;
+use super::rollout::{self, Rollout};
+use crate::problem::Problem;
 
 /// What is wrong with a field.
 #[derive(Debug)]
@@ -44,6 +47,15 @@ impl Draft {
         }
     }
 
+    /// A form that ended early would remove what it does not have.
+    pub(super) fn read_whole(form: &Form) -> Result<Self, Problem> {
+        match [rollout::FIELD, "conditions", "deny", "data"].into_iter().find(|field| !form.has(field)) {
+            None => Ok(Self::read(form)),
+            Some(field) => Err(Problem::bad_request(format!("the form has no field {field:?}"))),
+        }
+    }
+
+    /// Also a form that has no fields that its viewer may not change.
     pub(super) fn read(form: &Form) -> Self {
         // Forms have the line ends of the early internet.
         let text = |name: &str| form.text(name).replace("\r\n", "\n");
@@ -76,7 +88,9 @@ impl Draft {
                 Err(fault) => faults.push(fault),
             }
         }
-        record.set_strict(self.is_strict);
+        if self.is_strict != was.is_strict {
+            record.set_strict(self.is_strict);
+        }
         if self.data.trim() != was.data {
             match read_data(&self.data) {
                 Ok(data) => record.set_client_data(data),
@@ -86,19 +100,56 @@ impl Draft {
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    /// Fields that `mine` changed since `base`, and else those of `theirs`.
-    pub(super) fn merged(base: &Self, mine: &Self, theirs: &Self) -> Self {
-        fn pick<T: Clone + PartialEq>(base: &T, mine: &T, theirs: &T) -> T {
-            if mine == base { theirs.clone() } else { mine.clone() }
-        }
-        Self {
-            rollout: pick(&base.rollout, &mine.rollout, &theirs.rollout),
-            conditions: pick(&base.conditions, &mine.conditions, &theirs.conditions),
-            deny: pick(&base.deny, &mine.deny, &theirs.deny),
-            is_strict: pick(&base.is_strict, &mine.is_strict, &theirs.is_strict),
-            data: pick(&base.data, &mine.data, &theirs.data),
+    /// Fields and keys of the client data that `mine` changed since `base`, and else those of `theirs`.
+    pub(super) fn merged(base: &FlagRecord, mine: &Self, theirs: &FlagRecord) -> Merged {
+        let mut is_clash = false;
+        let data = merged_data(base.client_data(), &mine.data, theirs.client_data(), &mut is_clash);
+        let (base, theirs) = (Self::of(base), Self::of(theirs));
+        let conditions = pick(&*base.conditions, mine.conditions.trim(), &*theirs.conditions, &mut is_clash);
+        let deny = pick(&*base.deny, mine.deny.trim(), &*theirs.deny, &mut is_clash);
+        let rollout = pick(&base.rollout, &mine.rollout, &theirs.rollout, &mut is_clash);
+        let is_strict = *pick(&base.is_strict, &mine.is_strict, &theirs.is_strict, &mut is_clash);
+        let draft = Self {
+            rollout: rollout.clone(),
+            conditions: conditions.to_owned(),
+            deny: deny.to_owned(),
+            is_strict,
+            data,
+        };
+        Merged { draft, is_clash }
+    }
+}
+
+/// Two changes of one flag in one form.
+pub(super) struct Merged {
+    pub(super) draft: Draft,
+    /// Both changed the same, and the form has that of one alone.
+    pub(super) is_clash: bool,
+}
+
+fn pick<'a, T: PartialEq + ?Sized>(base: &T, mine: &'a T, theirs: &'a T, is_clash: &mut bool) -> &'a T {
+    *is_clash |= mine != base && theirs != base && mine != theirs;
+    if mine == base { theirs } else { mine }
+}
+
+/// What cannot be read stays as it was typed.
+fn merged_data(base: &Json, typed: &str, theirs: &Json, is_clash: &mut bool) -> String {
+    let typed = typed.trim();
+    let (was, are) = (pretty(base), pretty(theirs));
+    if typed == was || typed == are || was == are {
+        return pick(&*was, typed, &*are, is_clash).to_owned();
+    }
+    let (Ok(mine), Some(base), Some(theirs)) = (read_data(typed), base.as_object(), theirs.as_object()) else {
+        *is_clash = true;
+        return typed.to_owned();
+    };
+    let mut merged = Object::new();
+    for key in theirs.keys().chain(mine.keys().filter(|key| !theirs.contains_key(key))) {
+        if let Some(value) = pick(&base.get(key), &mine.get(key), &theirs.get(key), is_clash) {
+            merged.insert(key, Json::clone(value));
         }
     }
+    pretty(&Json::Object(merged))
 }
 
 fn lines(conditions: &[Condition]) -> String {
@@ -107,14 +158,15 @@ fn lines(conditions: &[Condition]) -> String {
 
 /// A line that is there already stays what it is: not all that can be stored has a text that parses.
 fn read_lines(field: &'static str, text: &str, before: &[Condition]) -> Result<Vec<Condition>, Fault> {
+    let before: HashMap<String, &Condition> = before.iter().map(|each| (each.to_string(), each)).collect();
     let mut conditions = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() {
             continue;
         }
-        if let Some(same) = before.iter().find(|condition| condition.to_string() == line) {
-            conditions.push(same.clone());
+        if let Some(same) = before.get(line) {
+            conditions.push(Condition::clone(same));
             continue;
         }
         let wrong = |error: ParseConditionError| {
@@ -218,6 +270,12 @@ mod tests {
         let mut after = before.clone();
         draft.apply(&mut after).unwrap();
         assert_eq!(after.to_json(), before.to_json());
+        let lenient =
+            r#"{"feature_name": "F", "is_enabled": true, "meta": {"created_date": 1, "strict_conditions": false}}"#;
+        let before = FlagRecord::from_json(lenient).unwrap();
+        let mut after = before.clone();
+        Draft::of(&before).apply(&mut after).unwrap();
+        assert_eq!(after.to_json(), before.to_json());
     }
 
     #[test]
@@ -247,12 +305,46 @@ mod tests {
         assert_eq!(shown[2], ("data", "it is an array, and must be an object: {…}"));
     }
 
+    fn with(change: impl FnOnce(&mut FlagRecord)) -> FlagRecord {
+        let mut record = record();
+        change(&mut record);
+        record
+    }
+
+    fn data(text: &str) -> Object {
+        Json::parse(text).unwrap().as_object().unwrap().clone()
+    }
+
     #[test]
     fn both_sides_are_merged_by_field() {
-        let base = Draft::of(&record());
-        let mine = Draft { conditions: "a = 1".to_owned(), is_strict: true, ..base.clone() };
-        let theirs = Draft { data: "{}".to_owned(), conditions: "b = 1".to_owned(), ..base.clone() };
-        let merged = Draft::merged(&base, &mine, &theirs);
-        assert_eq!((&*merged.conditions, &*merged.data, merged.is_strict), ("a = 1", "{}", true));
+        let mine = Draft { conditions: "a = 1".to_owned(), is_strict: true, ..Draft::of(&record()) };
+        let theirs = with(|theirs| theirs.set_client_data(Object::new()));
+        let merged = Draft::merged(&record(), &mine, &theirs);
+        assert_eq!((&*merged.draft.conditions, &*merged.draft.data, merged.draft.is_strict), ("a = 1", "{}", true));
+        assert!(!merged.is_clash);
+        let theirs = with(|theirs| theirs.set_conditions(vec![Condition::new().eq("b", 1)]));
+        let merged = Draft::merged(&record(), &mine, &theirs);
+        assert!(merged.draft.conditions == "a = 1" && merged.is_clash);
+    }
+
+    #[test]
+    fn client_data_are_merged_by_key() {
+        let base = with(|base| base.set_client_data(data(r#"{"owner": "a", "tags": ["x"], "old": 1}"#)));
+        let theirs = with(|theirs| theirs.set_client_data(data(r#"{"owner": "a", "tags": ["x", "y"], "old": 1}"#)));
+        let merged = |typed: &str| {
+            let merged = Draft::merged(&base, &Draft { data: typed.to_owned(), ..Draft::of(&base) }, &theirs);
+            (
+                Json::parse(&merged.draft.data).map_or(merged.draft.data.clone(), |json| json.to_string()),
+                merged.is_clash,
+            )
+        };
+        let of = |text: &str, is_clash| (text.to_owned(), is_clash);
+        assert_eq!(
+            merged(r#"{"owner": "b", "tags": [ "x" ], "new": 2}"#),
+            of(r#"{"owner": "b", "tags": ["x", "y"], "new": 2}"#, false)
+        );
+        assert_eq!(merged(r#"{"owner": "a", "tags": []}"#), of(r#"{"owner": "a", "tags": []}"#, true));
+        assert_eq!(merged(r#"{"owner": "a", "old": 1}"#), of(r#"{"owner": "a", "old": 1}"#, true));
+        assert_eq!(merged("{"), of("{", true));
     }
 }

@@ -1,7 +1,6 @@
 //! The form of a flag: who gets it, and its client data.
 
 use flipper::FlagRecord;
-use flipper::store::Version;
 use maud::{Markup, html};
 
 use super::State;
@@ -11,12 +10,11 @@ use super::link;
 use super::reason;
 use super::rollout::Kind;
 use super::viewer::Viewer;
-use crate::api::tag;
 
 pub(super) struct Edit<'a> {
     pub(super) name: &'a str,
-    pub(super) version: &'a Version,
-    /// The flag as the page shows it.
+    pub(super) version: &'a str,
+    /// The flag in that version.
     pub(super) base: &'a FlagRecord,
     pub(super) draft: &'a Draft,
     pub(super) faults: &'a [Fault],
@@ -30,10 +28,10 @@ impl Edit<'_> {
         let Self { draft, .. } = self;
         let writes = viewer.writes(self.name);
         html! {
-            form #edit.edit method="post" action=(link::CHANGE) data-version=(tag(self.version)) data-draft[self.draft != &Draft::of(self.base)] {
+            form #edit.edit method="post" action=(link::CHANGE) data-version=(self.version) data-draft[self.draft != &Draft::of(self.base)] {
                 (csrf(state, viewer))
                 input type="hidden" name="name" value=(link::written(self.name));
-                input type="hidden" name="version" value=(tag(self.version));
+                input type="hidden" name="version" value=(self.version);
                 input type="hidden" name="base" value=(self.base.to_json());
                 section aria-labelledby="who" {
                     h2 #who { "Who gets it" }

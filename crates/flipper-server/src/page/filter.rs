@@ -9,8 +9,11 @@ pub(super) use flipper::client_data::{owner, tags};
 use flipper::store::Stored;
 use http::Uri;
 
-/// `stale` of the command, without its option: since so many seconds.
+/// Created so many seconds ago: `flipper stale` reads the history too, which is too much for a list.
 const SETTLED: i64 = 30 * 24 * 3600;
+
+/// Of a search, in letters: the longest name.
+const SEARCHED: usize = 255;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Show {
@@ -77,7 +80,7 @@ impl Filter {
         let mut filter = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "q" => filter.search = value.trim().to_owned(),
+                "q" => filter.search = value.trim().chars().take(SEARCHED).collect(),
                 "show" => {
                     let all = Show::CHOICES.into_iter().chain([Show::Unreadable]);
                     filter.show = all.into_iter().find(|show| show.code() == value).unwrap_or_default();
@@ -188,6 +191,7 @@ mod tests {
         assert_eq!(filter.link(), "/flags?q=a%26b&show=on&owner=%C3%A9&tag=x+y&after=Z");
         assert_eq!(filter.with(|filter| filter.tag.clear()).link(), "/flags?q=a%26b&show=on&owner=%C3%A9");
         assert_eq!(Filter::read("show=x").link(), "/flags");
+        assert_eq!(Filter::read(&format!("q={}", "a".repeat(1000))).search.len(), SEARCHED);
     }
 
     #[test]

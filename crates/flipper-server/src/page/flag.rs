@@ -24,6 +24,8 @@ use crate::problem::Problem;
 
 /// The form of the switch.
 const FLIP: &str = "flip";
+/// As the script warns.
+const CHANGED: &str = "Another has changed this flag while you edit it. If you save, the page shows both sides first.";
 
 pub(super) async fn show(
     Shared(state): Shared<Arc<State>>,
@@ -91,6 +93,12 @@ pub(super) fn done(uri: &Uri) -> Option<Markup> {
     Some(notice("good", &html! { (text) }))
 }
 
+/// A flag as a form's page showed it.
+pub(super) struct Base {
+    pub(super) version: String,
+    pub(super) record: FlagRecord,
+}
+
 /// The page, with what a request adds to it.
 #[derive(Default)]
 pub(super) struct View {
@@ -98,6 +106,8 @@ pub(super) struct View {
     pub(super) status: Option<StatusCode>,
     /// What the form has; `None` for the flag as it is.
     pub(super) draft: Option<Draft>,
+    /// Which flag the form changes; `None` for the flag as it is.
+    pub(super) of: Option<Base>,
     pub(super) faults: Vec<Fault>,
     pub(super) users: Option<String>,
     pub(super) preview: Option<Markup>,
@@ -111,7 +121,8 @@ impl View {
         let main = html! {
             p.path { a href=(link::LIST) { span aria-hidden="true" { "← " } "Flags" } }
             @if let Some(notice) = &self.notice { (notice) }
-            div.notice.warn #changed role="status" hidden {}
+            @let is_old = self.of.as_ref().is_some_and(|of| of.version != tag(&stored.version));
+            div.notice.warn #changed role="status" hidden[!is_old] { @if is_old { (CHANGED) } }
             @match &stored.record {
                 Ok(record) => (self.readable(state, viewer, stored, record)),
                 Err(corrupt) => {
@@ -129,12 +140,17 @@ impl View {
 
     fn readable(&self, state: &State, viewer: &Viewer, stored: &Stored, record: &FlagRecord) -> Markup {
         let name = &*stored.name;
-        let own = Draft::of(record);
+        // What was typed is a change of that flag. With the version of another it would overwrite the changes between.
+        let (version, base) = match &self.of {
+            Some(of) => (of.version.clone(), &of.record),
+            None => (tag(&stored.version), record),
+        };
+        let own = Draft::of(base);
         let users = self.users.clone().unwrap_or_else(|| preview::examples(record));
         let edit = Edit {
             name,
-            version: &stored.version,
-            base: record,
+            version: &version,
+            base,
             draft: self.draft.as_ref().unwrap_or(&own),
             faults: &self.faults,
             users: &users,

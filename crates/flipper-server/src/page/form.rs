@@ -12,12 +12,16 @@ use crate::problem::Problem;
 /// Client data is there twice, as it was and as it should be, and most of its characters may take three bytes.
 const TIMES: usize = 8;
 
+/// Of one form. The largest of the page has about twenty.
+const FIELDS: usize = 64;
+
 pub(super) const CSRF: &str = "csrf";
 
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    pub(super) async fn read(state: &State, headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+    /// `most`: of the body, in bytes.
+    pub(super) async fn read(state: &State, headers: &HeaderMap, body: Body, most: usize) -> Result<Self, Problem> {
         let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if given.split(';').next().map(str::trim) != Some("application/x-www-form-urlencoded") {
             let detail = format!("the body is {given:?}, and has to be a form");
@@ -28,7 +32,6 @@ impl Form {
                 detail,
             ));
         }
-        let most = state.app.limits.body.saturating_mul(TIMES);
         let read = tokio::time::timeout(state.app.limits.body_time, Limited::new(body, most).collect());
         let bytes = match read.await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -36,12 +39,18 @@ impl Form {
             Ok(Err(error)) => return Err(Problem::bad_request(format!("the form ended early: {error}"))),
             Err(_) => return Err(Problem::timeout("the form did not come in time")),
         };
-        Ok(Self(form_urlencoded::parse(&bytes).into_owned().collect()))
+        let mut fields = form_urlencoded::parse(&bytes).into_owned();
+        let form = Self(fields.by_ref().take(FIELDS).collect());
+        match fields.next() {
+            None => Ok(form),
+            Some(_) => Err(Problem::bad_request(format!("the form has more than {FIELDS} fields"))),
+        }
     }
 
     /// A form that this server made for this viewer.
     pub(super) async fn own(state: &State, viewer: &Viewer, headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
-        let form = Self::read(state, headers, body).await?;
+        let most = state.app.limits.body.saturating_mul(TIMES);
+        let form = Self::read(state, headers, body, most).await?;
         match viewer.is_own_form(state, form.text(CSRF)) {
             true => Ok(form),
             false => Err(Problem::new(

@@ -12,7 +12,7 @@ use super::assets::{ICON, SCRIPT, STYLE};
 use super::form::CSRF;
 use super::link;
 use super::viewer::Viewer;
-use super::views::moment;
+use super::views::fixed_moment;
 
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
@@ -71,7 +71,7 @@ fn banner(status: &Status) -> Markup {
             @if let Health::Stale { since, reason } = &status.health {
                 div.banner.warn {
                     strong { "These flags are stale." }
-                    " The store is not followed since " (moment(*since)) ": " (plain(reason)) ". "
+                    " The store is not followed since " (fixed_moment(*since)) ": " (plain(reason)) ". "
                     @if status.last_sync.is_some() { "Programs go on with the last known flags. Changes may fail until the store is back." }
                     @else { "No flags have arrived yet." }
                 }

@@ -127,14 +127,17 @@ fn choice(name: &str, label: &str, chosen: &str, choices: &BTreeSet<String>) -> 
 
 fn count(start: usize, shown: usize, matching: usize, all: usize) -> String {
     let of = match matching == all {
-        true => format!("{} flags", thousands(all)),
-        false => format!("{} of {} flags", thousands(matching), thousands(all)),
+        true => flags(all),
+        false => format!("{} of {}", thousands(matching), flags(all)),
     };
     match shown < matching {
         true => format!("{}–{} of {of}", thousands(start + 1), thousands(start + shown)),
         false => of,
     }
-    .replace("1 flags", "1 flag")
+}
+
+fn flags(count: usize) -> String {
+    if count == 1 { "1 flag".to_owned() } else { format!("{} flags", thousands(count)) }
 }
 
 fn thousands(number: usize) -> String {
@@ -235,5 +238,16 @@ pub(super) fn switch(viewer: &Viewer, flag: &Stored, record: &FlagRecord, form: 
         } @else {
             span.badge.on[is_on] data-state data-flag=(shown(&flag.name)) { (state) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts() {
+        assert_eq!([count(0, 1, 1, 1), count(0, 21, 21, 21)], ["1 flag", "21 flags"]);
+        assert_eq!([count(0, 1, 1, 2), count(100, 100, 1001, 1001)], ["1 of 2 flags", "101–200 of 1,001 flags"]);
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::extract::{ConnectInfo, Extension, Request, State as Shared};
 use axum::response::Response;
 use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -15,18 +15,21 @@ use super::form::{CSRF, Form};
 use super::layout::{self, sentence};
 use super::viewer::Viewer;
 use super::{State, link, session};
-use crate::access::{Role, foreign_origin};
+use crate::access::{Role, Session, foreign_origin};
 use crate::problem::{Problem, Reason};
 
+/// Of the form, in bytes: anyone may send it.
+const LARGEST: usize = 16 * 1024;
 /// Forms of no one yet.
 const BOUND: &str = "login";
 
-pub(super) async fn show(Shared(state): Shared<Arc<State>>, uri: Uri) -> Response {
-    if !state.app.access.has_tokens() {
-        return see(link::LIST);
-    }
+pub(super) async fn show(Shared(state): Shared<Arc<State>>, session: Option<Extension<Session>>, uri: Uri) -> Response {
     let next = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).find(|(key, _)| key == "next");
-    page(&state, next.as_ref().map(|(_, next)| &**next).unwrap_or_default(), None)
+    let next = next.as_ref().map(|(_, next)| &**next).unwrap_or_default();
+    if !state.app.access.has_tokens() || session.is_some() {
+        return see(link::own(next).unwrap_or(link::LIST));
+    }
+    page(&state, next, None)
 }
 
 pub(super) async fn log_in(Shared(state): Shared<Arc<State>>, request: Request) -> Result<Response, Problem> {
@@ -34,11 +37,11 @@ pub(super) async fn log_in(Shared(state): Shared<Arc<State>>, request: Request) 
         return Ok(see(link::LIST));
     }
     let (parts, body) = request.into_parts();
-    if foreign_origin(&parts.headers, &parts.uri, &[]).is_some() {
+    if foreign_origin(&parts.headers, &parts.uri, state.app.ofrep.origin()).is_some() {
         let detail = "a page of another origin sent this form";
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this", detail));
     }
-    let form = Form::read(&state, &parts.headers, body).await?;
+    let form = Form::read(&state, &parts.headers, body, LARGEST).await?;
     let next = form.text("next");
     if !state.csrf.is_valid(form.text(CSRF), BOUND) {
         return Ok(page(&state, next, Some("the form was too old; try again")));
@@ -48,9 +51,14 @@ pub(super) async fn log_in(Shared(state): Shared<Arc<State>>, request: Request) 
         Ok(access) => access,
         Err(why) => return Ok(page(&state, next, Some(&why))),
     };
+    // The browser forgets its cookie.
+    if let Some(old) = session::cookie(&parts.headers, &parts.uri) {
+        state.sessions.end(old);
+    }
     let id = state.sessions.begin(access);
-    let is_encrypted = session::is_encrypted(&parts.headers, &parts.extensions);
-    let cookie = id.and_then(|id| session::set_cookie(Some(&id), is_encrypted)).ok_or_else(|| {
+    let is_encrypted = state.page.is_behind_tls() || session::is_encrypted(&parts.headers, &parts.extensions);
+    let (headers, uri) = (&parts.headers, &parts.uri);
+    let cookie = id.and_then(|id| session::set_cookie(headers, uri, Some(&id), is_encrypted)).ok_or_else(|| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed", "the system has no randomness")
     })?;
     let mut response = see(link::own(next).unwrap_or(link::LIST));
@@ -84,15 +92,16 @@ fn access(
 pub(super) async fn log_out(
     Shared(state): Shared<Arc<State>>,
     viewer: Viewer,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     Form::own(&state, &viewer, &headers, body).await?;
-    if let Some(id) = session::cookie(&headers) {
+    if let Some(id) = session::cookie(&headers, &uri) {
         state.sessions.end(id);
     }
     let mut response = see(link::LOGIN);
-    response.headers_mut().extend(session::set_cookie(None, false).map(|cookie| (SET_COOKIE, cookie)));
+    response.headers_mut().extend(session::set_cookie(&headers, &uri, None, false).map(|cookie| (SET_COOKIE, cookie)));
     Ok(response)
 }
 
@@ -110,6 +119,10 @@ fn page(state: &State, next: &str, fault: Option<&str>) -> Response {
                 div #fault role="alert" { @if let Some(fault) = fault { p.fault { (sentence(fault)) } } }
             }
             div.actions { button { "Log in" } }
+        }
+        // To a page that another site links to, a browser does not send the cookie.
+        @if let Some(next) = link::own(next).filter(|_| fault.is_none()) {
+            p.hint { "Already logged in? " a href=(next) { "Go on" } "." }
         }
     };
     let status = if fault.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };

@@ -70,6 +70,6 @@ pub(crate) fn beside(routes: Router, app: &Arc<App>) -> Router {
         .with_state(state.clone())
         .merge(Router::new().route(link::CHANGES, get(changes::changes)).with_state(app.clone()));
     let open = Around::new(app.clone(), None).routes(open);
-    let guarded = Around::new(app.clone(), Some(app.access.clone())).routes(guarded);
+    let guarded = Around::new(app.clone(), Some(app.access.clone().own_pages(app.ofrep.origin()))).routes(guarded);
     routes.merge(around::around(&state, open.merge(guarded)))
 }

@@ -16,6 +16,7 @@ use crate::app::App;
 pub struct Page {
     protected: Arc<[String]>,
     requires_reason: bool,
+    is_behind_tls: bool,
     connected: Arc<[Connected]>,
 }
 
@@ -44,6 +45,14 @@ impl Page {
         self
     }
 
+    /// Browsers reach this server under TLS alone, by a proxy: they never send its cookie in plain text. Without this it is so for requests
+    /// over TLS, and for those with `X-Forwarded-Proto: https`.
+    #[must_use]
+    pub fn behind_tls(mut self, is_behind_tls: bool) -> Self {
+        self.is_behind_tls = is_behind_tls;
+        self
+    }
+
     /// Shows how many connections are open to another server of the same store, such as `Thrift`.
     #[must_use]
     pub fn connected_over(
@@ -60,6 +69,10 @@ impl Page {
         self.requires_reason
     }
 
+    pub(super) fn is_behind_tls(&self) -> bool {
+        self.is_behind_tls
+    }
+
     pub(super) fn connected(&self) -> impl Iterator<Item = (&str, usize)> {
         self.connected.iter().map(|(protocol, count)| (protocol.as_str(), count()))
     }
@@ -71,10 +84,11 @@ impl Page {
 
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protected, requires_reason, .. } = self;
+        let Self { protected, requires_reason, is_behind_tls, .. } = self;
         f.debug_struct("Page")
             .field("protected", protected)
             .field("requires_reason", requires_reason)
+            .field("is_behind_tls", is_behind_tls)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,13 @@
 //! Who of some users gets a flag, and why.
 
+use std::collections::HashSet;
+
 use flipper::__words::{attribute, hashed, plain};
 use flipper::evaluation::Evaluation;
 use flipper::json::Json;
 use flipper::store::Precondition;
 use flipper::{Condition, Context, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
+use http::StatusCode;
 use maud::{Markup, html};
 
 use super::layout::sentence;
@@ -14,14 +17,17 @@ use crate::problem::Problem;
 const MOST: usize = 500;
 /// Users of an example.
 const EXAMPLES: usize = 20;
+/// Of each of these users, from conditions.
+const ATTRIBUTES: usize = 20;
 
 /// What a preview asks: a user a line, such as `user_id=7 plan=pro`, or a JSON object.
 pub(super) fn examples(record: &FlagRecord) -> String {
     let by = hashed(record.bucketer());
     let conditions = record.conditions().iter().chain(record.deny_conditions());
+    let mut known: HashSet<&str> = by.iter().copied().collect();
     let mut given: Vec<(&str, String)> = Vec::new();
     for (variable, _, value) in conditions.flat_map(Condition::checks) {
-        if !given.iter().any(|(known, _)| *known == variable) && !by.contains(&variable) {
+        if given.len() < ATTRIBUTES && known.insert(variable) {
             // The first of a list.
             let value = value.as_array().and_then(|values| values.first()).unwrap_or(value);
             given.push((variable, value.to_string()));
@@ -40,9 +46,7 @@ pub(super) fn examples(record: &FlagRecord) -> String {
 }
 
 /// The answers for these users, if the flag were on.
-pub(super) async fn answers(record: &FlagRecord, users: &str) -> Result<Markup, Problem> {
-    let lines: Vec<_> = users.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let read: Vec<_> = lines.iter().take(MOST).map(|line| (*line, context(line))).collect();
+pub(super) async fn answers(record: &FlagRecord, users: String) -> Result<Markup, Problem> {
     let client = {
         let store = MemoryFeatureFlagStore::new();
         let mut record = record.clone();
@@ -50,14 +54,25 @@ pub(super) async fn answers(record: &FlagRecord, users: &str) -> Result<Markup, 
         store.put(&record, Precondition::Any.into()).await?;
         FeatureFlagClient::new(store)
     };
+    let (name, is_enabled) = (record.name().to_owned(), record.is_enabled());
+    // Hundreds of users times thousands of conditions would hold up other requests.
+    let answers = tokio::task::spawn_blocking(move || evaluated(&client, &name, is_enabled, &users));
+    answers.await.map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed", error.to_string())
+    })
+}
+
+fn evaluated(client: &FeatureFlagClient, name: &str, is_enabled: bool, users: &str) -> Markup {
+    let lines: Vec<_> = users.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let read: Vec<_> = lines.iter().take(MOST).map(|line| (*line, context(line))).collect();
     let answers: Vec<(&str, Result<Evaluation, String>)> = read
         .into_iter()
-        .map(|(line, context)| (line, context.map(|context| client.evaluate(record.name(), &context))))
+        .map(|(line, context)| (line, context.map(|context| client.evaluate(name, &context))))
         .collect();
     let asked = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
     let on = answers.iter().filter(|(_, answer)| answer.as_ref().is_ok_and(|answer| answer.is_enabled)).count();
-    Ok(html! {
-        p.result { (summary(asked, on)) @if !record.is_enabled() { " The flag is off: this is how it would be on." } }
+    html! {
+        p.result { (summary(asked, on)) @if !is_enabled { " The flag is off: this is how it would be on." } }
         @if lines.len() > MOST { p.hint { "Only the first " (MOST) " lines are evaluated." } }
         ul.answers {
             @for (line, answer) in &answers {
@@ -73,7 +88,7 @@ pub(super) async fn answers(record: &FlagRecord, users: &str) -> Result<Markup, 
                 }
             }
         }
-    })
+    }
 }
 
 fn summary(asked: usize, on: usize) -> String {
@@ -165,6 +180,11 @@ mod tests {
         assert!(examples(&record).starts_with("user_id=1\nuser_id=2\n"));
         record.add_condition(Condition::new().one_of("plan", ["pro", "team"]).gt("horses", 9));
         assert_eq!(examples(&record), "plan=\"pro\" horses=9");
+        for number in 0..30 {
+            record.add_condition(Condition::new().eq(&format!("a{number}"), 1));
+        }
+        assert_eq!(examples(&record).split(' ').count(), ATTRIBUTES);
+        record.set_conditions(vec![Condition::new().one_of("plan", ["pro", "team"]).gt("horses", 9)]);
         record.set_bucketer(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["id"]).into());
         assert!(examples(&record).starts_with("id=1 plan=\"pro\" horses=9\nid=2 "));
     }
@@ -173,7 +193,7 @@ mod tests {
     async fn answers_are_those_of_the_library() {
         let mut record = FlagRecord::new("F", 1);
         record.set_bucketer(ConsistentHashPercentageBucketer::new(0.25).key_whitelist(["user_id"]).into());
-        let page = answers(&record, &examples(&record)).await.ok().unwrap().into_string();
+        let page = answers(&record, examples(&record)).await.ok().unwrap().into_string();
         let client = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
         record.set_enabled(true);
         client.put(&record, Precondition::Any).await.unwrap();

@@ -12,6 +12,8 @@ use super::form::Form;
 
 const PERCENTAGE: &str = "percentage";
 
+pub(super) const FIELD: &str = "rollout";
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     /// No rollout.
@@ -64,7 +66,8 @@ impl Rollout {
     pub(super) fn read(form: &Form) -> Self {
         let text = |name: &str| form.text(name).trim().to_owned();
         let all = [Kind::Everybody, Kind::Share, Kind::Random, Kind::Other];
-        let kind = all.into_iter().find(|kind| kind.code() == form.text("rollout")).unwrap_or_default();
+        // One that this page does not know stays as it is stored.
+        let kind = all.into_iter().find(|kind| kind.code() == form.text(FIELD)).unwrap_or(Kind::Other);
         let read =
             Self { kind, share: text("share"), over: text("over"), by: text("by"), is_salted: form.has("salted") };
         read.with_used_fields()

@@ -23,7 +23,9 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
     viewer.must_read()?;
     let app = &state.app;
     let status = app.store.status();
-    let followers = app.changes.who_follows();
+    // For one who sees them: there may be thousands.
+    let followers = if viewer.is_admin { app.changes.who_follows() } else { Vec::new() };
+    let count = app.changes.followers();
     let identity = status.identity.clone().unwrap_or_else(|| app.store.identity());
     let flags = app.store.table().list();
     let flags = flags.iter().filter(|flag| viewer.reads(&flag.name)).count();
@@ -60,12 +62,12 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
         section aria-labelledby="connected" {
             h2 #connected { "Who is connected" }
             div #followers data-live {
-                p { (followers.len()) @if followers.len() == 1 { " follower of changes, " } @else { " followers of changes, " }
+                p { (count) @if count == 1 { " follower of changes, " } @else { " followers of changes, " }
                     (app.counts.connections()) " open connections over HTTP"
                     @for (protocol, count) in state.page.connected() { ", " (count) " over " (plain(protocol)) }
                     "."
                 }
-                @if viewer.is_admin && !followers.is_empty() {
+                @if !followers.is_empty() {
                     div.scroll tabindex="0" role="region" aria-label="Followers" { table {
                         thead { tr { th scope="col" { "Who" } th scope="col" { "Program" } th scope="col" { "Since" } } }
                         tbody {

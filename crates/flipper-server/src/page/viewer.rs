@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use flipper::FeatureFlagClient;
+use http::HeaderName;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
 
 use super::{State, session};
 use crate::access::{Access, Role, Session};
@@ -38,14 +38,14 @@ impl FromRequestParts<Arc<State>> for Viewer {
         let actor = access.and_then(Access::actor);
         let is_logged_in = parts.extensions.get::<Session>().is_some();
         let is_admin = access.is_some_and(|access| access.role == Role::Admin && access.prefixes.is_empty());
-        let bound = format!("{} {}", session_of(&parts.headers, is_logged_in), who.as_deref().unwrap_or_default());
+        let bound = format!("{} {}", session_of(parts, is_logged_in), who.as_deref().unwrap_or_default());
         let is_script = parts.headers.contains_key(SCRIPT);
         Ok(Self { caller, who, actor, is_logged_in, is_admin, is_script, bound })
     }
 }
 
-fn session_of(headers: &HeaderMap, is_logged_in: bool) -> &str {
-    session::cookie(headers).filter(|_| is_logged_in).unwrap_or_default()
+fn session_of(parts: &Parts, is_logged_in: bool) -> &str {
+    session::cookie(&parts.headers, &parts.uri).filter(|_| is_logged_in).unwrap_or_default()
 }
 
 impl Viewer {

@@ -12,21 +12,29 @@ const DAY: u64 = 24 * HOUR;
 
 /// A time, with its age.
 pub(super) fn moment(time: SystemTime) -> Markup {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let seconds = seconds(time);
     html! { time datetime=(date(seconds)) title=(date(seconds)) { (ago(seconds)) } }
 }
 
 /// A time as people write it in logs, and its age.
 pub(super) fn full_moment(time: SystemTime) -> Markup {
+    let seconds = seconds(time);
+    html! { time datetime=(date(seconds)) { (utc(seconds)) span.age { (ago(seconds)) } } }
+}
+
+/// A time without its age, where the page is not rendered again as it grows.
+pub(super) fn fixed_moment(time: SystemTime) -> Markup {
+    let seconds = seconds(time);
+    html! { time datetime=(date(seconds)) { (utc(seconds)) } }
+}
+
+fn utc(seconds: i64) -> String {
+    date(seconds).replace('T', " ").replace('Z', " UTC")
+}
+
+fn seconds(time: SystemTime) -> i64 {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    let date = date(seconds);
-    html! {
-        time datetime=(date) {
-            (date.replace('T', " ").replace('Z', " UTC")) span.age { (ago(seconds)) }
-        }
-    }
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
 /// `just now`, `5 min ago`, `12 days ago`.

@@ -331,8 +331,14 @@ fn a_conflict_shows_both_sides_and_overwrites_nothing() {
     let form = |page: &str, conditions: &str, data: &str| -> Vec<(String, String)> {
         let fields =
             [("csrf", hidden(page, "csrf")), ("version", hidden(page, "version")), ("base", hidden(page, "base"))];
-        let typed =
-            [("name", "A"), ("rollout", "everybody"), ("conditions", conditions), ("data", data), ("do", "save")];
+        let typed = [
+            ("name", "A"),
+            ("rollout", "everybody"),
+            ("conditions", conditions),
+            ("deny", ""),
+            ("data", data),
+            ("do", "save"),
+        ];
         let typed = typed.map(|(name, value)| (name.to_owned(), value.to_owned()));
         fields.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(typed).collect()
     };

@@ -231,7 +231,8 @@ fn reasons_are_asked_for_where_the_server_says_so() {
     assert_eq!(answer.status, 303, "{}", answer.body);
     assert!(site.stored("A").unwrap().is_enabled());
     has_all(&site.history_of("A"), &["Turned on", "ticket 2", "Created", "ticket 1"]);
-    for form in [&[("do", "destroy"), ("typed", "A")][..], &[("do", "save"), ("conditions", "a = 1"), ("data", "{}")]] {
+    let save = [("do", "save"), ("rollout", "everybody"), ("conditions", "a = 1"), ("deny", ""), ("data", "{}")];
+    for form in [&[("do", "destroy"), ("typed", "A")][..], &save] {
         assert_eq!(site.change("A", form).status, 200);
     }
     assert_eq!(site.stored("A").unwrap().conditions().len(), 0);
@@ -323,11 +324,10 @@ fn roles_are_respected() {
     let site = office.site();
     site.flag("shop.A", |_| {});
     site.flag("other.B", |_| {});
-    let cookie = cookie_of(&log_in(&site, &admin, ""));
-    let site = site.with_session(&cookie);
+    let [admin, reader] = [admin, reader].map(|token| cookie_of(&log_in(&site, &token, "")));
+    let site = site.with_session(&admin);
     let button = undo_buttons(&site.history_of("shop.A"))[0].clone();
-    let cookie = cookie_of(&log_in(&site, &reader, ""));
-    let site = site.with_session(&cookie);
+    let site = site.with_session(&reader);
     let page = site.get("/flags/-/history").body;
     assert!(page.contains("shop.") && !page.contains("other."), "{page}");
     assert!(undo_buttons(&page).is_empty());

@@ -1,7 +1,7 @@
 //! Login with tokens: what each may see and do.
 
 use flipper::Condition;
-use flipper_server::{AccessControl, NewToken, Role, TokenFile, Tokens};
+use flipper_server::{AccessControl, NewToken, Page, Role, TokenFile, Tokens};
 use flipper_testkit::wait_until;
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ impl Office {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn file(&self) -> TokenFile {
+    pub(crate) fn file(&self) -> TokenFile {
         TokenFile::new(self.folder.path().join("tokens.json"))
     }
 
@@ -61,6 +61,7 @@ fn a_token_is_exchanged_for_a_cookie() {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure") && !cookie.contains("Max-Age") && !cookie.contains(&token), "{cookie}");
+    let old = log_in(&site, &token, "");
     let site = site.with_session(&cookie_of(&answer));
     let page = site.get("/flags/A");
     assert_eq!(page.status, 200);
@@ -69,7 +70,6 @@ fn a_token_is_exchanged_for_a_cookie() {
     let api = site.server.send(&format!("GET /api/v1/flags\nCookie: {}", cookie_of(&answer)), "");
     assert_eq!(api.status, 401);
     // A login cannot use a form of another one.
-    let old = log_in(&site, &token, "");
     assert_eq!(site.change("A", &[("do", "destroy"), ("typed", "A")]).status, 303);
     let page = site.get("/flags").body;
     let other = office_form(&site, &cookie_of(&old), &hidden(&page, "csrf"));
@@ -84,6 +84,65 @@ fn a_token_is_exchanged_for_a_cookie() {
 fn office_form(site: &Site, cookie: &str, csrf: &str) -> Answer {
     let head = format!("POST /flags/-/new\nContent-Type: application/x-www-form-urlencoded\nCookie: {cookie}");
     site.server.send(&head, &format!("csrf={}&name=B", encoded(csrf)))
+}
+
+#[test]
+fn a_login_ends_the_one_before() {
+    let office = Office::new();
+    let (_, token) = office.token(Role::Read, &[]);
+    let site = office.site();
+    let first = cookie_of(&log_in(&site, &token, ""));
+    let page = site.get("/flags/-/login?next=%2Fflags%2FA").body;
+    assert!(page.contains("Already logged in? <a href=\"/flags/A\">Go on</a>"), "{page}");
+    assert!(!site.get("/flags/-/login?next=https%3A%2F%2Fevil.example").body.contains("Already"));
+    let csrf = hidden(&page, "csrf");
+    let site = site.with_session(&first);
+    for (next, expected) in [("/flags/A", "/flags/A"), ("//evil.example", "/flags")] {
+        let answer = site.get(&format!("/flags/-/login?next={}", encoded(next)));
+        assert_eq!((answer.status, answer.header("location")), (303, Some(expected)));
+    }
+    let second = cookie_of(&site.post("/flags/-/login", &csrf, &[("token", &token)]));
+    assert_eq!(site.get("/flags").status, 303);
+    assert_eq!(site.with_session(&second).get("/flags").status, 200);
+}
+
+#[test]
+fn a_form_of_anyone_is_small() {
+    let office = Office::new();
+    office.token(Role::Read, &[]);
+    let site = office.site();
+    for (body, status) in [("a&".repeat(8000), 400), ("a".repeat(17_000), 413)] {
+        let answer = site.server.send("POST /flags/-/login\nContent-Type: application/x-www-form-urlencoded", &body);
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+}
+
+#[test]
+fn behind_a_proxy() {
+    let office = Office::new();
+    let (_, token) = office.token(Role::Read, &[]);
+    let tokens = Tokens::open(office.file().path()).unwrap();
+    let site = Site::with(|app| {
+        let app = app.access(AccessControl::new().tokens(tokens)).page(Page::new().behind_tls(true));
+        app.public_url("https://Flags.example.com:443/").unwrap()
+    });
+    let csrf = hidden(&site.get("/flags/-/login").body, "csrf");
+    let log_in = |origin: &str| {
+        let head = "POST /flags/-/login\nContent-Type: application/x-www-form-urlencoded";
+        site.server.send(&format!("{head}\nOrigin: {origin}"), &format!("csrf={}&token={token}", encoded(&csrf)))
+    };
+    // Whatever the proxy says in its headers.
+    let answer = log_in("https://flags.example.com");
+    assert!(answer.header("set-cookie").unwrap().ends_with("; Secure"), "{:?}", answer.header("set-cookie"));
+    assert_eq!(log_in("https://example.com").status, 403);
+    let page = site.server.send(&format!("GET /flags\nCookie: {}", cookie_of(&answer)), "").body;
+    let log_out = |origin: &str| {
+        let head = "POST /flags/-/logout\nContent-Type: application/x-www-form-urlencoded";
+        let head = format!("{head}\nOrigin: {origin}\nCookie: {}", cookie_of(&answer));
+        site.server.send(&head, &format!("csrf={}", encoded(&hidden(&page, "csrf"))))
+    };
+    assert_eq!(log_out("http://flags.example.com").status, 403);
+    assert_eq!(log_out("https://flags.example.com").status, 303);
 }
 
 #[test]
@@ -173,6 +232,10 @@ fn what_a_role_forbids_is_not_there() {
     assert_eq!(site.get("/flags/other").status, 403);
     assert_eq!(site.change("shop.a", &[("do", "destroy"), ("typed", "shop.a")]).status, 303);
     let csrf = hidden(&site.get("/flags/-/new").body, "csrf");
-    assert_eq!(site.post("/flags/-/new", &csrf, &[("name", "other2")]).status, 403);
+    let answer = site.post("/flags/-/new", &csrf, &[("name", "other2"), ("owner", "shop")]);
+    assert_eq!(answer.status, 403);
+    for text in ["value=\"other2\"", "value=\"shop\"", "Your token is not for flag"] {
+        assert!(answer.body.contains(text), "{text}: {}", answer.body);
+    }
     assert_eq!(site.post("/flags/-/new", &csrf, &[("name", "shop.b")]).status, 303);
 }

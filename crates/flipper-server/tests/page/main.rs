@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod browser;
+mod conflicts;
+mod connection;
 mod forms;
 mod history;
 mod login;

@@ -197,9 +197,12 @@ fn the_store_goes_down_and_comes_back() {
         await ann.waitForSelector('.switch[aria-checked=true]')",
     );
     let address = upstream.address;
+    browser.run("await tabs.ann.evaluate(() => { document.querySelector('#banner').same = true })");
     upstream.shutdown(std::time::Duration::ZERO);
     drop(upstream);
     browser.run("await tabs.ann.waitForSelector('text=These flags are stale.')");
+    // A screen reader speaks what comes into a region that it knows.
+    assert_eq!(browser.run("return tabs.ann.evaluate(() => document.querySelector('#banner').same)"), json!(true));
     // The flags are still there; a change fails, and the page says why.
     browser.run(
         "const { ann } = tabs;

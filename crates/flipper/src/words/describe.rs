@@ -9,7 +9,9 @@ const STRICT: &str = "strict";
 pub fn targeting(record: &FlagRecord) -> Option<String> {
     let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
     let conditions = record.conditions().iter().map(ToString::to_string);
-    let strict = record.is_strict().then(|| STRICT.to_owned());
+    // It is about conditions alone.
+    let has_conditions = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
+    let strict = (record.is_strict() && has_conditions).then(|| STRICT.to_owned());
     let parts: Vec<_> = deny.chain(conditions).chain(strict).chain(rollout(record.bucketer())).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -7,10 +7,13 @@
   const find = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const header = { 'Flipper-Script': '1' };
-  // Between two loads, while much changes.
+  // Between two loads, while much changes: it grows from the first to the second.
   const PAUSE = 200;
+  const LONGEST_PAUSE = 1000;
+  // A stream that ends begins again within this time.
+  const GRACE = 3500;
   const SILENCE = 6000;
-    // The name of the flag, if this is the page of one.
+  // The name of the flag, if this is the page of one.
   const own = find('#flag')?.dataset.name;
   const isFlag = own !== undefined;
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
@@ -32,10 +35,10 @@
   const refresh = () => {
     again = true;
     loading ??= (async () => {
-      while (again) {
+      for (let pause = PAUSE; again; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
         again = false;
         await load();
-        if (again) await new Promise((done) => setTimeout(done, PAUSE));
+        if (again) await new Promise((done) => setTimeout(done, pause));
       }
     })().finally(() => { loading = null; });
     return loading;
@@ -43,11 +46,18 @@
 
   const load = async () => {
     const asked = here;
-    const response = await fetch(asked, { headers: header }).catch(() => null);
-    if (response?.redirected && new URL(response.url).pathname.endsWith('/login')) return location.assign(response.url);
-    if (response?.status === 404 && isFlag) return warn('Another has destroyed this flag.');
-    if (!response?.ok || asked !== here) return;
-    take(new DOMParser().parseFromString(await response.text(), 'text/html'));
+    const response = await fetch(asked, { headers: header, signal: AbortSignal.timeout(2 * SILENCE) }).catch(() => null);
+    // Proxies answer so for a server that they do not reach.
+    if (!response || [502, 504].includes(response.status)) {
+      if (Date.now() - heard >= GRACE) lost(true);
+      return;
+    }
+    alive();
+    if (response.redirected && new URL(response.url).pathname.endsWith('/login')) return location.assign(response.url);
+    if (response.status === 404 && isFlag) return warn('Another has destroyed this flag.');
+    if (!response.ok || asked !== here) return;
+    const text = await response.text().catch(() => null);
+    if (text !== null) take(new DOMParser().parseFromString(text, 'text/html'));
   };
 
   const take = (page) => {
@@ -60,7 +70,10 @@
       const next = page.getElementById(part.id);
       if (!next) continue;
       if (part.matches('ul') && next.matches('ul')) rows(part, next);
-      else if (part.outerHTML !== next.outerHTML) swap(part, next);
+      else if (part.outerHTML === next.outerHTML) continue;
+      // A screen reader speaks what changes within a region, and not a new region.
+      else if (part.matches('[role=status]')) part.replaceChildren(...next.childNodes);
+      else swap(part, next);
     }
     form(page);
     say(before, states());
@@ -164,6 +177,7 @@
   // What changes: the server reports it at once, and that it is there once a second.
 
   let source = null;
+  let began = 0;
   let heard = 0;
 
   const lost = (is) => {
@@ -173,35 +187,51 @@
     place.textContent = is ? 'The connection to the server is lost. What you see may be out of date.' : '';
   };
 
+  const alive = () => {
+    heard = Date.now();
+    lost(false);
+  };
+
   const connect = () => {
     source?.close();
-    heard = Date.now();
+    began = Date.now();
     source = new EventSource(changes);
+    source.addEventListener('hello', alive);
     source.addEventListener('changes', (event) => {
-      heard = Date.now();
-      lost(false);
+      alive();
       const { reset, changes, lost: doubt } = JSON.parse(event.data);
       const isShown = find('#banner').childElementCount > 0;
       const isHere = isFlag ? changes.some(({ name }) => name === own) : changes.length > 0;
       flip(changes);
       if (reset || isHere || (doubt !== null) !== isShown) refresh();
     });
-    source.addEventListener('error', () => lost(true));
+    // The server ends each stream after some minutes, or refuses it: because the login is over, or there are no flags yet. The page shows which.
+    source.addEventListener('error', () => {
+      const since = Date.now();
+      setTimeout(() => { if (heard < since && !document.hidden) refresh(); }, GRACE);
+    });
+  };
+
+  const begin = () => {
+    heard = Date.now();
+    connect();
   };
 
   // A hidden page gives its connection back: browsers have few for one server.
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) source?.close();
-    else connect();
+    else begin();
   });
   setInterval(() => {
     if (document.hidden) return;
-    const silent = Date.now() - heard > SILENCE;
-    if (silent) lost(true);
-    if (silent || source?.readyState === EventSource.CLOSED) connect();
-    if (find('#facts')) refresh();
+    const isSilent = Date.now() - heard > SILENCE;
+    const isClosed = source?.readyState === EventSource.CLOSED;
+    // A server that takes the request and never answers.
+    if (Date.now() - heard > 2 * SILENCE) lost(true);
+    if (isClosed || (isSilent && Date.now() - began > SILENCE)) connect();
+    if (isSilent || isClosed || find('#facts')) refresh();
   }, 3000);
-  if (!document.hidden) connect();
+  if (!document.hidden) begin();
 
   // Forms that need no new page.
 
@@ -222,10 +252,12 @@
       return find('#preview').replaceChildren(...(find('#preview', page)?.childNodes ?? []));
     }
     if (response.status === 204) return refresh();
-    // A question, or a conflict: nothing was written, so the browser may ask for the page itself.
+    // A question, a conflict or a failure, which the browser then shows. A form is of one version, so no write happens twice.
     const input = Object.assign(document.createElement('input'), { type: 'hidden', name: submitter.name, value: submitter.value });
     target.append(input);
     target.submit();
+    // The next switch has one of its own.
+    input.remove();
   });
 
   document.addEventListener('input', ({ target }) => {
