@@ -399,7 +399,7 @@ fn large_entries_are_read_in_small_portions() {
     let large = "x".repeat(300_000);
     block_on(async {
         for number in 0..60 {
-            write(&store, number, &large, Some(Cause::default())).await;
+            write(&store, number, &format!("{number}{large}"), Some(Cause::default())).await;
         }
     });
     let page = server.expect(200, "GET /api/v1/history?name=A&limit=1000", "").json();
