@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use anstream::adapter::strip_str;
 use flipper::history::{Entry, FlagState};
-use flipper::{Error, ErrorKind, FlagRecord};
+use flipper::{ErrorKind, FlagRecord};
 use futures_util::TryStreamExt;
 
 use crate::args::Undo;
@@ -60,7 +60,9 @@ async fn undo(session: &mut Session, store: &Store, args: &Undo, name: &str) -> 
         }
     };
     if let Some(Err(corrupt)) = &last.before {
-        return Err(store.failure(&Error::from(corrupt.clone()).with_flag(name)));
+        let why =
+            format!("{shown} was unreadable before `{}`, and is not made so again: {}", last.verb, corrupt.reason());
+        return Err(Failure::corrupt(name, why));
     }
     let (before, after) = (readable(&last.after), readable(&last.before));
     let difference = Difference { name, before: before.as_deref(), after: after.as_deref() };
