@@ -71,6 +71,10 @@ impl Failure {
         Self::new(Code::Store, ErrorKind::Conflict.code(), message).flag(name)
     }
 
+    pub(crate) fn corrupt(name: &str, message: String) -> Self {
+        Self::new(Code::Store, ErrorKind::Corrupt.code(), message).flag(name)
+    }
+
     /// Prints nothing and sets only the exit code.
     pub(crate) fn silent(code: Code) -> Self {
         Self::new(code, "", "")

@@ -6,17 +6,17 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use flipper::history::{Cause, Entry, HistoryQuery};
+use flipper::history::{Cause, Entry, HistoryLimits, HistoryPage, HistoryQuery};
 use flipper::json::Json;
-use flipper::store::{Precondition, Stored, Version, WriteOptions};
+use flipper::store::{Capabilities, Precondition, Stored, Version, WriteOptions};
 use flipper::{
     CachedFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, HttpFeatureFlagStore,
     MemoryFeatureFlagStore, MirroredFeatureFlagStore,
 };
-use flipper_server::{AccessControl, App, HttpOptions, NewToken, Role, TokenFile, Tokens};
+use flipper_server::{AccessControl, App, HttpOptions, NewToken, Role, TokenFile, Tokens, TrustedProxy};
 use flipper_testkit::{PATIENCE, block_on};
 use futures_util::TryStreamExt;
 use support::{Answer, Running, connect, request};
@@ -212,7 +212,7 @@ fn what_a_reason_cannot_be() {
         (&format!("Flipper-Source: {}", &long[..65]), "source has 65 bytes, more than 64"),
     ] {
         for head in ["PATCH /api/v1/flags/A", "DELETE /api/v1/flags/A", "POST /api/v1/records", "POST /api/v1/bulk"] {
-            let answer = server.expect(400, &format!("{head}\n{value}"), "[]");
+            let answer = server.expect(400, &format!("{head}\n{value}"), r#"[{"delete": "A"}]"#);
             assert!(answer.body.contains(why), "{head} {value}: {}", answer.body);
         }
     }
@@ -303,6 +303,158 @@ impl FeatureFlagStore for WithoutHistory {
     async fn list(&self) -> flipper::Result<Vec<Stored>> {
         self.0.list().await
     }
+}
+
+/// Of the memory store, without the entries of writes that have no cause: it does not see other programs' writes.
+#[derive(Debug)]
+struct Blind {
+    inner: MemoryFeatureFlagStore,
+    asked: Arc<Mutex<Vec<usize>>>,
+}
+
+impl std::fmt::Display for Blind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Blind")
+    }
+}
+
+#[async_trait]
+impl FeatureFlagStore for Blind {
+    async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
+        self.inner.get(name).await
+    }
+
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> flipper::Result<Version> {
+        self.inner.put(record, options).await
+    }
+
+    async fn delete(&self, name: &str, options: WriteOptions) -> flipper::Result<Version> {
+        self.inner.delete(name, options).await
+    }
+
+    async fn list(&self) -> flipper::Result<Vec<Stored>> {
+        self.inner.list().await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> flipper::Result<HistoryPage> {
+        self.asked.lock().unwrap().push(query.limit);
+        let mut page = self.inner.history(query).await?;
+        page.entries.retain(|entry| entry.cause.is_some());
+        Ok(page)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+}
+
+/// A server, its store, and with how great limits the history was asked for.
+fn blind() -> (Running, MemoryFeatureFlagStore, Arc<Mutex<Vec<usize>>>) {
+    let inner = MemoryFeatureFlagStore::new().history_limits(HistoryLimits::default());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let store = Blind { inner: inner.clone(), asked: asked.clone() };
+    (Running::over(MirroredFeatureFlagStore::new(store)), inner, asked)
+}
+
+async fn write(store: &MemoryFeatureFlagStore, number: usize, text: &str, cause: Option<Cause>) {
+    let mut record = FlagRecord::new("A", 1);
+    record.set_client_data([("n", number.to_string()), ("text", text.to_owned())].into_iter().collect());
+    let mut options = WriteOptions::from(Precondition::Any);
+    options.cause = cause.map(Arc::new);
+    store.put(&record, options).await.unwrap();
+}
+
+#[test]
+fn gaps_make_a_page_little_longer() {
+    let (server, store, _) = blind();
+    block_on(async {
+        for number in 0..120 {
+            write(&store, number, "", (number % 2 == 0).then(Cause::default)).await;
+        }
+    });
+    let list = |query: &str| server.expect(200, &format!("GET /api/v1/history?name=A&{query}"), "").json();
+    let ids = |page: &Json| {
+        let entries = page["entries"].as_array().unwrap().iter();
+        entries.map(|entry| entry["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = ids(&list("limit=1000"));
+    assert_eq!((all.len(), all[0].ends_with('+'), all[1].ends_with('+')), (120, true, false), "a gap is also in front");
+    for limit in [1, 2, 7] {
+        let mut page = list(&format!("limit={limit}"));
+        let mut paged = Vec::new();
+        loop {
+            let found = ids(&page);
+            assert!((1..=limit + 2).contains(&found.len()), "{limit}: {found:?}");
+            paged.extend(found);
+            let Some(next) = page["next"].as_str() else { break };
+            page = list(&format!("limit={limit}&before={next}"));
+        }
+        assert_eq!(paged, all, "{limit}");
+    }
+}
+
+#[test]
+fn large_entries_are_read_in_small_portions() {
+    let (server, store, asked) = blind();
+    let large = "x".repeat(300_000);
+    block_on(async {
+        for number in 0..24 {
+            write(&store, number, &format!("{number}{large}"), Some(Cause::default())).await;
+        }
+    });
+    let page = server.expect(200, "GET /api/v1/history?name=A&limit=1000", "").json();
+    assert!(page["entries"].as_array().unwrap().len() < 24 && page["next"].as_str().is_some());
+    let records = r#"[{"history": {"limit": 1000}}]"#;
+    assert!(server.expect(200, "POST /api/v1/records", records).json()[0]["next"].as_str().is_some());
+    assert!(asked.lock().unwrap().iter().all(|limit| *limit == 8), "{asked:?}");
+    asked.lock().unwrap().clear();
+    block_on(async {
+        for number in 0..600 {
+            write(&store, number, "", Some(Cause::default())).await;
+        }
+    });
+    server.expect(200, "GET /api/v1/history?limit=600", "");
+    server.expect(200, "POST /api/v1/records", r#"[{"history": {"limit": 600}}]"#);
+    let portions = [8, 16, 32, 64, 128, 256, 512];
+    assert_eq!(*asked.lock().unwrap(), [portions, portions].concat(), "small ones are asked for seldom");
+}
+
+#[test]
+fn one_history_in_a_body() {
+    let server = Running::memory();
+    server.expect(200, "POST /api/v1/records", r#"[{"history": {}}, {"get": "A"}]"#);
+    let refused = server.expect(422, "POST /api/v1/records", r#"[{"history": {}}, {"get": "A"}, {"history": {}}]"#);
+    assert!(refused.body.contains("the body has more than one `history`"), "{}", refused.body);
+}
+
+#[test]
+fn a_restore_looks_through_a_part_of_a_history() {
+    let (server, store, _) = blind();
+    block_on(async {
+        for number in 0..2100 {
+            write(&store, number, "", Some(Cause::default())).await;
+        }
+    });
+    let newest = block_on(store.history(&HistoryQuery::of("A").limit(1))).unwrap().entries[0].id.as_str().to_owned();
+    let restore = |id: &str| format!(r#"{{"name": "A", "id": "{id}"}}"#);
+    let refused = server.expect(404, "POST /api/v1/restore", &restore("1"));
+    assert!(refused.body.contains("in the newest 2000 entries of flag"), "{}", refused.body);
+    server.expect(200, "POST /api/v1/restore", &restore(&newest));
+}
+
+/// Its name is the proxy's choice, so it is no fault of the request.
+#[test]
+fn a_user_with_a_long_name() {
+    let proxy = TrustedProxy::new("x-user".parse().unwrap(), vec!["127.0.0.0/8".parse().unwrap()], Role::Admin);
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).access(AccessControl::new().proxy(proxy));
+    let server = Running::start(app, HttpOptions::default());
+    let user = format!("X-User: {}", "u".repeat(300));
+    server.expect(201, &format!("POST /api/v1/flags\n{user}"), r#"{"name": "A"}"#);
+    server.expect(200, &format!("POST /api/v1/records\n{user}"), r#"[{"get": "A"}]"#);
+    let page = server.expect(200, &format!("GET /api/v1/history\n{user}"), "").json();
+    assert_eq!(page["entries"][0]["actor"].as_str(), Some(&*"u".repeat(255)));
+    // Reads do not look at what is for writes.
+    server.expect(200, &format!("POST /api/v1/records\n{user}\nFlipper-Reason: %"), r#"[{"get": "A"}]"#);
 }
 
 #[test]

@@ -1613,7 +1613,8 @@ pub trait TFeatureFlagStoreSyncClient {
   fn read_known_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   fn describe(&mut self) -> thrift::Result<ServerDescription>;
   /// Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
-  /// fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history.
+  /// fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+  /// that clients in C++ and Go send for none, counts as absent.
   fn history(&mut self, feature_name: Option<String>, since_ns: Option<i64>, before: Option<String>, limit: Option<i64>) -> thrift::Result<HistoryPage>;
 }
 
@@ -2082,7 +2083,8 @@ pub trait FeatureFlagStoreSyncHandler {
   fn handle_read_known_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   fn handle_describe(&self) -> thrift::Result<ServerDescription>;
   /// Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
-  /// fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history.
+  /// fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+  /// that clients in C++ and Go send for none, counts as absent.
   fn handle_history(&self, feature_name: Option<String>, since_ns: Option<i64>, before: Option<String>, limit: Option<i64>) -> thrift::Result<HistoryPage>;
 }
 

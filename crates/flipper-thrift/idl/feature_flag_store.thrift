@@ -230,7 +230,8 @@ service FeatureFlagStore {
 
     /**
      * Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
-     * fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history.
+     * fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+     * that clients in C++ and Go send for none, counts as absent.
      */
     HistoryPage History(1: string feature_name, 2: i64 since_ns, 3: string before, 4: i64 limit) throws (1: FlipperException error)
 }

@@ -28,7 +28,7 @@ pub(crate) fn serve(
     closing: impl Fn() -> bool,
 ) -> io::Result<()> {
     let stream = Stream::begin(Socket::new(stream.clone(), options), options)?;
-    let client = service.client(stream.certificate());
+    let client = service.client(stream.certificate().as_deref());
     let mut reader = MessageReader::new(stream);
     let mut out = Vec::new();
     let mut wire = None;

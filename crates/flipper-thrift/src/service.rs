@@ -49,7 +49,8 @@ impl Service {
     }
 
     /// `actor`: the client's name, if it has shown a certificate.
-    pub(crate) fn client(&self, actor: Option<String>) -> Client {
+    pub(crate) fn client(&self, actor: Option<&str>) -> Client {
+        let actor = actor.and_then(flipper::history::__actor);
         let features = actor.as_ref().map_or_else(|| self.features.clone(), |actor| self.features.as_actor(actor));
         Client { features, actor }
     }

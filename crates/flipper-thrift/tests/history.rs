@@ -116,6 +116,9 @@ fn wrong_questions() {
     assert!(format!("{refused:?}").contains("limit is negative"), "{refused:?}");
     let page = raw.call(|client| client.history(None, None, None, None)).unwrap();
     assert_eq!(page.entries.map(|entries| entries.len()), Some(0));
+    raw.call(|client| client.set(Some("F".into()), Some(true))).unwrap();
+    let page = raw.call(|client| client.history(Some(String::new()), Some(0), Some(String::new()), Some(0))).unwrap();
+    assert_eq!(page.entries.map(|entries| entries.len()), Some(1), "as clients in C++ and Go ask for all");
     let query = HistoryQuery::all().before(Some(flipper::history::EntryId::new("x")));
     let refused = block_on(ours.history(&query)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused:?}");

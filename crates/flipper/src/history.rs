@@ -21,11 +21,12 @@
 
 pub use crate::client::History;
 use crate::error::Result;
+#[doc(hidden)]
+pub use crate::state::actor_of as __actor;
 pub use crate::state::{Cause, Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery};
+use crate::state::{Portion, bytes_of};
 use crate::store::FeatureFlagStore;
 
-/// Read from the store at once: each entry may have a large flag, twice.
-const AT_ONCE: usize = 100;
 /// Looked through for one page.
 const MOST_READ: usize = 2000;
 
@@ -42,19 +43,18 @@ pub async fn __page(
     may_see: impl Fn(&str) -> bool,
 ) -> Result<HistoryPage> {
     let mut page = HistoryPage::new(Vec::new(), query.before.clone());
-    let (mut bytes, mut read) = (0, 0);
-    let length =
-        |state: &FlagState| state.as_ref().map_or(0, |state| state.as_ref().map_or(0, |it| it.to_json().len()));
+    let (mut bytes, mut read, mut portion) = (0, 0, Portion::first(query.limit));
     loop {
-        let part = query.clone().before(page.next.take()).limit(AT_ONCE.min(query.limit));
+        let part = query.clone().before(page.next.take()).limit(portion.count());
         let found = store.history(&part).await?;
         page.next = found.next;
-        let mut rest = found.entries.into_iter().peekable();
+        let (mut rest, mut found) = (found.entries.into_iter().peekable(), 0);
         while let Some(entry) = rest.next() {
             read += 1;
-            let id = entry.id.clone();
+            let (id, length) = (entry.id.clone(), bytes_of(&entry));
+            found += length;
             if may_see(&entry.name) {
-                bytes += length(&entry.before) + length(&entry.after);
+                bytes += length;
                 page.entries.push(entry);
             }
             if page.entries.len() >= query.limit || bytes > most_bytes || read >= MOST_READ {
@@ -67,5 +67,6 @@ pub async fn __page(
         if page.next.is_none() {
             return Ok(page);
         }
+        portion.grow(found);
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anstream::adapter::strip_str;
@@ -16,7 +17,12 @@ use crate::store::Store;
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Undo) -> Done {
-    let undo = async |session: &mut Session, store: &Store, name: &str| undo(session, store, args, name).await;
+    // The second time it would redo.
+    let mut known = HashSet::new();
+    let undo = async |session: &mut Session, store: &Store, name: &str| match known.insert(name.to_owned()) {
+        true => undo(session, store, args, name).await,
+        false => Ok(()),
+    };
     session.each_given(&args.names.names, undo).await
 }
 
@@ -53,6 +59,11 @@ async fn undo(session: &mut Session, store: &Store, args: &Undo, name: &str) -> 
             }
         }
     };
+    if let Some(Err(corrupt)) = &last.before {
+        let why =
+            format!("{shown} was unreadable before `{}`, and is not made so again: {}", last.verb, corrupt.reason());
+        return Err(Failure::corrupt(name, why));
+    }
     let (before, after) = (readable(&last.after), readable(&last.before));
     let difference = Difference { name, before: before.as_deref(), after: after.as_deref() };
     if !args.yes && !args.write.dry_run {

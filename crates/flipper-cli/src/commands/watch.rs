@@ -15,6 +15,9 @@ use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, plain, quoted};
 
+/// For who made a change, which is then printed without it.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
 pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
     let store = session.open(Purpose::Existing)?;
     let mut interrupt = Interrupt::begin()?;
@@ -37,7 +40,11 @@ pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
             Event::Change { reported_at, .. } => reported_at.map(milliseconds),
             _ => None,
         };
-        let entry = entry(&store, &event).await;
+        // After a signal the change is still printed.
+        let entry = tokio::select! {
+            _ = interrupt.wait() => None,
+            entry = tokio::time::timeout(LONGEST_WAIT, entry(&store, &event)) => entry.ok().flatten(),
+        };
         let flags = follow.held().count();
         report(&mut session.out, &store, &event, &Known { latency, entry, flags })?;
     }

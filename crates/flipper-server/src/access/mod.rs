@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
+use flipper::history::__actor;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
@@ -103,9 +104,9 @@ impl Access {
     pub(crate) fn actor(&self) -> Option<String> {
         match &self.caller {
             Caller::Anyone => None,
-            Caller::Certificate(certificate) => Some(format!("certificate {}", certificate.0)),
-            Caller::User(name) => Some(name.to_string()),
-            Caller::Token(_, token) => Some(token.name.clone()),
+            Caller::Certificate(certificate) => __actor(&format!("certificate {}", certificate.0)),
+            Caller::User(name) => __actor(name),
+            Caller::Token(_, token) => __actor(&token.name),
         }
     }
 

@@ -22,8 +22,6 @@ use crate::problem::Problem;
 
 const LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1000;
-/// Entries that are read from the store at once: each may have a large flag, twice.
-const AT_ONCE: usize = 100;
 /// Entries that one request looks through.
 const MOST_READ: usize = 2000;
 /// Of one page, approximately.
@@ -69,20 +67,19 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) 
         caller.allows(Role::Read, &entry.name) && actor.is_none_or(|actor| entry.actor() == Some(actor))
     };
     let mut page = Page::default();
-    let mut was_outside = false;
     // One more, which shows whether that is all.
-    let mut entries = app.features.entries(query.limit(AT_ONCE.min(limit + 1)));
+    let mut entries = app.features.__entries_by_size(query.limit(limit + 1));
     while let Some(entry) = entries.try_next().await? {
-        // What happened outside shows beside the entry after it, which the next page would not know: it is in the page of both.
-        let is_outside = is_outside(&entry);
-        if page.is_full(limit) && !is_outside && !was_outside {
+        // A gap shows only beside the entry after it, which the next page would not know: so it is in this page, above its limit. The next one
+        // begins after an entry.
+        let is_gap = entry.cause.is_none() && entry.id.is_gap();
+        if !is_gap && page.next.is_some() && page.is_full(limit) {
             return Ok(page.answer());
         }
         page.add(wanted(&entry).then(|| shown(&entry)));
-        if !is_outside {
+        if !is_gap {
             page.next = Some(entry.id);
         }
-        was_outside = is_outside;
     }
     page.next = None;
     Ok(page.answer())
@@ -126,12 +123,16 @@ pub(crate) async fn restore(
     let (name, id) = (fields.required_text("name")?, fields.required_text("id")?);
     caller.must(Role::Write, name)?;
     flipper::store::validate_name(name)?;
-    let mut entries = features.history(name);
+    let mut entries = features.__entries_by_size(HistoryQuery::of(name));
+    let mut read = 0;
     let entry = loop {
         match entries.try_next().await? {
             Some(entry) if entry.id.as_str() == id => break entry,
-            Some(_) => {}
-            None => return Err(no_such_entry(name, id)),
+            Some(_) if read < MOST_READ => read += 1,
+            Some(_) => {
+                return Err(no_such_entry(&format!("the newest {MOST_READ} entries of flag {name:?}"), name, id));
+            }
+            None => return Err(no_such_entry(&format!("the history of flag {name:?}"), name, id)),
         }
     };
     features.restore(name, &entry).await?;
@@ -183,11 +184,6 @@ impl Page {
     }
 }
 
-/// The client adds these, with the id of the entry that follows.
-fn is_outside(entry: &Entry) -> bool {
-    entry.cause.is_none() && entry.id.as_str().ends_with('+')
-}
-
 fn shown(entry: &Entry) -> Object {
     let text = |text: Option<&str>| text.map_or(Json::Null, Json::from);
     let (before, after) = entry.differences();
@@ -218,8 +214,8 @@ fn since(text: &str) -> Result<SystemTime, Problem> {
     })
 }
 
-fn no_such_entry(name: &str, id: &str) -> Problem {
-    let detail = format!("the history of flag {name:?} has no entry {id:?}");
+fn no_such_entry(searched: &str, name: &str, id: &str) -> Problem {
+    let detail = format!("there is no entry {id:?} in {searched}");
     Problem::new(StatusCode::NOT_FOUND, "no_such_entry", "There is no such entry", detail)
         .hint("GET /api/v1/history?name=NAME lists them; old ones are forgotten")
         .with("flag", name)

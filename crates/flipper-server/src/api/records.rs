@@ -116,7 +116,7 @@ impl Lines {
 
 /// Reads and writes flags exactly, each on its own.
 ///
-/// An operation is `{"get": NAME}`, `{"known": NAME}` (from the server's memory), `{"history": {…}}`, `{"put": RECORD, "when": …}` with the
+/// An operation is `{"get": NAME}`, `{"known": NAME}` (from the server's memory), `{"history": {…}}` (one in a body), `{"put": RECORD, "when": …}` with the
 /// record's text, or `{"delete": NAME, "when": …}`. `when` is `"any"`, `"absent"` or `{"unchanged": VERSION}`. The headers are those of all
 /// writes of the request.
 #[utoipa::path(
@@ -144,7 +144,6 @@ pub(crate) async fn apply(
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Read)?;
     Query::of(&uri, &[])?;
-    let options = cause::options(&caller, &headers)?;
     let body = input.json(&app).await?;
     let operations = body.as_array().ok_or_else(|| Problem::invalid("the body must be an array of operations"))?;
     if operations.len() > MOST {
@@ -155,6 +154,14 @@ pub(crate) async fn apply(
     for operation in &operations {
         operation.must_be_allowed(&caller)?;
     }
+    // Each may have megabytes.
+    if operations.iter().filter(|operation| matches!(operation, Operation::History(_))).count() > 1 {
+        return Err(Problem::invalid("the body has more than one `history`"));
+    }
+    let options = match operations.iter().any(Operation::is_write) {
+        true => cause::options(&caller, &headers)?,
+        false => Precondition::Any.into(),
+    };
     let mut results: Vec<Json> = Vec::with_capacity(operations.len());
     let mut down: Option<Object> = None;
     let last_begin = app.limits.last_begin();
@@ -244,6 +251,10 @@ impl Operation {
                 "operation {index} must have exactly one of `get`, `known`, `history`, `put` and `delete`"
             ))),
         }
+    }
+
+    fn is_write(&self) -> bool {
+        matches!(self, Self::Put(..) | Self::Delete(..))
     }
 
     fn must_be_allowed(&self, caller: &Caller) -> Result<(), Problem> {

@@ -11,7 +11,9 @@ use super::{Core, FeatureFlagClient};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Verb;
 use crate::record::exchange::named;
-use crate::state::{Cause, Entry, EntryId, FlagState, HistoryPage, HistoryQuery, Precondition, Recent, WriteOptions};
+use crate::state::{
+    Cause, Entry, EntryId, FlagState, HistoryPage, HistoryQuery, Portion, Precondition, Recent, WriteOptions, bytes_of,
+};
 use crate::store::FeatureFlagStore;
 
 static PROGRAM: LazyLock<Arc<Cause>> = LazyLock::new(Arc::default);
@@ -109,9 +111,22 @@ impl<M> FeatureFlagClient<M> {
     /// As [`history`](Self::history).
     #[must_use]
     pub fn entries(&self, query: HistoryQuery) -> History {
+        self.read(query, None)
+    }
+
+    /// [`entries`](Self::entries) in pages that begin small and grow while the entries are, instead of the query's limit: for a server, which
+    /// answers many callers at once.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn __entries_by_size(&self, query: HistoryQuery) -> History {
+        let portion = Portion::first(query.limit);
+        self.read(query, Some(portion))
+    }
+
+    fn read(&self, query: HistoryQuery, portion: Option<Portion>) -> History {
         // A gap shows between two entries, also if one of them is left out.
         let (recent, query) = (Recent::new(query.since), query.since(None));
-        let reading = Reading { core: self.core.clone(), query: Some(query), recent, next: HashMap::new() };
+        let reading = Reading { core: self.core.clone(), query: Some(query), portion, recent, next: HashMap::new() };
         let pages = stream::try_unfold(reading, |mut reading| async move {
             let page = reading.page().await?;
             Ok::<_, Error>(page.map(|entries| (stream::iter(entries.into_iter().map(Ok)), reading)))
@@ -123,6 +138,8 @@ impl<M> FeatureFlagClient<M> {
 struct Reading {
     core: Arc<Core>,
     query: Option<HistoryQuery>,
+    /// Instead of the query's limit.
+    portion: Option<Portion>,
     recent: Recent,
     /// By the flags' names, what the next newer entry begins with, and its time.
     next: HashMap<String, (FlagState, SystemTime)>,
@@ -130,11 +147,17 @@ struct Reading {
 
 impl Reading {
     async fn page(&mut self) -> Result<Option<Vec<Entry>>> {
-        let Some(query) = self.query.take() else { return Ok(None) };
+        let Some(mut query) = self.query.take() else { return Ok(None) };
+        if let Some(portion) = &self.portion {
+            query.limit = portion.count();
+        }
         let page = match &query {
             HistoryQuery { name: Some(name), before: None, .. } => self.first_page(name, &query).await?,
             _ => self.core.store.history(&query).await?,
         };
+        if let Some(portion) = &mut self.portion {
+            portion.grow(page.entries.iter().map(bytes_of).sum());
+        }
         let mut entries = Vec::with_capacity(page.entries.len());
         for entry in page.entries {
             let next = self.next.insert(entry.name.clone(), (entry.before.clone(), entry.at));

@@ -124,6 +124,19 @@ impl Cause {
     }
 }
 
+/// The actor for a caller whose name another program chose: without control characters, and no longer than an actor may be.
+#[must_use]
+pub fn actor_of(name: &str) -> Option<String> {
+    let mut actor = String::new();
+    for letter in name.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }) {
+        if actor.len() + letter.len_utf8() > LONGEST_ACTOR {
+            break;
+        }
+        actor.push(letter);
+    }
+    (!actor.is_empty()).then_some(actor)
+}
+
 fn checked(what: &str, text: &str, longest: usize, is_wrong: impl Fn(char) -> bool) -> Result<Arc<str>> {
     if text.is_empty() {
         return Err(Error::invalid_input(format!("{what} is empty")));
@@ -153,5 +166,19 @@ mod tests {
         assert_eq!(refused(cause.clone().with_source("")), "source is empty");
         let longest = cause.with_actor("é".repeat(127)).and_then(|cause| cause.with_reason("x\n".repeat(2048)));
         assert_eq!(longest.unwrap().reason().map(str::len), Some(4096));
+    }
+
+    #[test]
+    fn any_name_is_an_actor() {
+        for (name, actor) in [
+            ("alice", Some("alice".to_owned())),
+            ("", None),
+            ("a\tb\u{85}", Some("a\u{fffd}b\u{fffd}".to_owned())),
+            (&"a".repeat(300), Some("a".repeat(255))),
+            (&"é".repeat(300), Some("é".repeat(127))),
+        ] {
+            assert_eq!(actor_of(name), actor);
+            assert!(actor.is_none_or(|actor| Cause::default().with_actor(actor).is_ok()));
+        }
     }
 }

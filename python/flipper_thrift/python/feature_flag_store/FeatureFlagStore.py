@@ -165,7 +165,8 @@ class Iface(object):
     def History(self, feature_name, since_ns, before, limit):
         """
         Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
-        fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history.
+        fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+        that clients in C++ and Go send for none, counts as absent.
 
         Parameters:
          - feature_name
@@ -696,7 +697,8 @@ class Client(Iface):
     def History(self, feature_name, since_ns, before, limit):
         """
         Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
-        fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history.
+        fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+        that clients in C++ and Go send for none, counts as absent.
 
         Parameters:
          - feature_name

@@ -95,7 +95,7 @@ fn from_entry(entry: thrift::HistoryEntry) -> Result<Entry> {
     Ok(read.with_cause(cause.map(Arc::new)))
 }
 
-/// What a call asks for.
+/// What a call asks for. Clients in Go and C++ cannot omit an argument: theirs is empty, or 0.
 ///
 /// # Errors
 ///
@@ -106,8 +106,10 @@ pub fn to_query(
     before: Option<String>,
     limit: Option<i64>,
 ) -> Result<HistoryQuery> {
-    let mut query = HistoryQuery::all().since(since_ns.map(time)).before(before.map(EntryId::new));
-    query.name = name;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let since = since_ns.filter(|since| *since != 0).map(time);
+    let mut query = HistoryQuery::all().since(since).before(given(before).map(EntryId::new));
+    query.name = given(name);
     match limit.map(usize::try_from) {
         None | Some(Ok(0)) => Ok(query),
         Some(Ok(limit)) => Ok(query.limit(limit)),
