@@ -7,8 +7,8 @@ use flipper::history::{Entry, EntryId, FlagState, HistoryLimits, HistoryQuery};
 use flipper::json::Object;
 use flipper::store::{LocalFeatureFlagStore, Precondition, WriteOptions};
 use flipper::{ConsulFeatureFlagStore, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord};
-use flipper_testkit::{block_on, wait_until};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault};
+use flipper_testkit::{block_on, wait_until};
 use futures_util::TryStreamExt;
 use serde_json::json;
 

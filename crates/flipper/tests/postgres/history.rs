@@ -8,8 +8,8 @@ use flipper::store::Precondition;
 use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore,
 };
-use flipper_testkit::{block_on, wait_until};
 use flipper_testkit::postgres::{PASSWORD, Pool, PoolMode, PostgresServer};
+use flipper_testkit::{block_on, wait_until};
 use futures_util::TryStreamExt;
 use serde_json::json as value;
 
@@ -191,7 +191,9 @@ async fn a_table_that_was_renamed_is_truncated() {
     let table = random_table();
     let store = installed(&server, &table).await;
     let history = table_of(&server, &table);
-    let verbs = || server.psql(&format!("SELECT string_agg(name || ' ' || (after IS NULL), ', ' ORDER BY number) FROM {history}"));
+    let verbs = || {
+        server.psql(&format!("SELECT string_agg(name || ' ' || (after IS NULL), ', ' ORDER BY number) FROM {history}"))
+    };
     store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     server.psql(&format!("ALTER TABLE {table} RENAME TO {table}_old"));
     server.psql(&format!("TRUNCATE {table}_old"));
@@ -212,7 +214,8 @@ async fn entries_between_older_ones_are_found() {
     let store = installed(&server, &table).await;
     let history = table_of(&server, &table);
     let write = |count: u32| {
-        let rows = format!("INSERT INTO {table} SELECT 'F' || n, {} FROM generate_series(1, {count}) n", json("F", true));
+        let rows =
+            format!("INSERT INTO {table} SELECT 'F' || n, {} FROM generate_series(1, {count}) n", json("F", true));
         server.psql(&format!("{rows}; DELETE FROM {table}"));
     };
     let aged = |which: &str| {

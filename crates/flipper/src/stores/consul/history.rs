@@ -202,11 +202,7 @@ pub(super) fn prune(store: &ConsulFeatureFlagStore, limits: HistoryLimits) {
     });
 }
 
-async fn delete_old(
-    store: &ConsulFeatureFlagStore,
-    limits: HistoryLimits,
-    oldest: &mut Option<String>,
-) -> Result<()> {
+async fn delete_old(store: &ConsulFeatureFlagStore, limits: HistoryLimits, oldest: &mut Option<String>) -> Result<()> {
     let prefix = prefix(store.keys.base());
     let (kept, since) = (limits.kept_entries() as usize, now().saturating_sub(length(limits.kept_age())));
     let is_old = move |key: &str| written_at(key).is_some_and(|at| at < since);

@@ -254,9 +254,7 @@ fn refused(store: &ConsulFeatureFlagStore, failures: &[Failure], kind: Kind) -> 
         (Some(failure), _) if refusal.is_some() => errors::of_operation(&failure.what),
         (Some(_), true) => Error::new(ErrorKind::Conflict),
         // Of a comparison that is ours.
-        (Some(failure), false) if kind.entry_at.is_some() && failure.operation == 0 => {
-            Error::new(ErrorKind::Conflict)
-        }
+        (Some(failure), false) if kind.entry_at.is_some() && failure.operation == 0 => Error::new(ErrorKind::Conflict),
         (Some(failure), false) => errors::of_operation(&failure.what),
         (None, _) => Error::unavailable("the Consul agent refused a write and did not say why"),
     }

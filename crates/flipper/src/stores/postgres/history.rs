@@ -16,6 +16,8 @@ use super::table::{is_text, stored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Cause, Entry, EntryId, HistoryLimits, HistoryPage, HistoryQuery, Recent, WriteOptions};
 
+/// They are read without their states.
+const OLD_AT_ONCE: usize = 1000;
 /// PostgreSQL's dates end long after this.
 const LONGEST_AGE: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
@@ -64,13 +66,13 @@ pub(super) async fn page(store: &PostgresFeatureFlagStore, query: &HistoryQuery)
         names.history(),
         if query.name.is_some() { "h.name = $3 AND " } else { "" },
     );
-    let at_once = query.limit.saturating_add(1);
-    let limit = i64::try_from(at_once).unwrap_or(i64::MAX);
+    let mut at_once = query.limit.saturating_add(1);
     let (mut recent, mut entries) = (Recent::new(query.since), Vec::<Entry>::new());
     loop {
+        let mut is_recent = true;
         let values: Vec<Value> = vec![
             (Box::new(before), Type::INT8),
-            (Box::new(limit), Type::INT8),
+            (Box::new(i64::try_from(at_once).unwrap_or(i64::MAX)), Type::INT8),
             (Box::new(query.name.clone()), Type::TEXT),
             (Box::new(since), Type::TIMESTAMPTZ),
         ];
@@ -80,7 +82,8 @@ pub(super) async fn page(store: &PostgresFeatureFlagStore, query: &HistoryQuery)
         };
         let unreadable = |error| store.error(Failure::Asking(error));
         for row in &rows {
-            if !recent.takes(row.try_get(1).map_err(unreadable)?) {
+            is_recent = recent.takes(row.try_get(1).map_err(unreadable)?);
+            if !is_recent {
                 if recent.is_over() {
                     return Ok(HistoryPage::new(entries, None));
                 }
@@ -95,6 +98,9 @@ pub(super) async fn page(store: &PostgresFeatureFlagStore, query: &HistoryQuery)
         match rows.last() {
             Some(last) if rows.len() == at_once => before = last.try_get(0).map_err(unreadable)?,
             _ => return Ok(HistoryPage::new(entries, None)),
+        }
+        if !is_recent {
+            at_once = at_once.max(OLD_AT_ONCE);
         }
     }
 }

@@ -178,8 +178,11 @@ impl Asker<'_> {
             mark = names.mark
         );
         Ok(self.one::<bool>(&unsafe_path).await?.unwrap_or_default().then(|| {
-            Check::problem("functions", "those of an older version: a writer of flags can gain the rights of their owner")
-                .hint("`flipper postgres install` again replaces them")
+            Check::problem(
+                "functions",
+                "those of an older version: a writer of flags can gain the rights of their owner",
+            )
+            .hint("`flipper postgres install` again replaces them")
         }))
     }
 
