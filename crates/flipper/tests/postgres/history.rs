@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use flipper::history::{Entry, FlagState, HistoryLimits, HistoryQuery};
-use flipper::store::Precondition;
+use flipper::store::{LocalFeatureFlagStore, Precondition};
 use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore,
 };

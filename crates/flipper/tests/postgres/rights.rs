@@ -154,7 +154,9 @@ async fn a_writer_gains_no_right_by_a_type_of_its_own() {
         .await
         .unwrap();
     let insert = format!("INSERT INTO {table} SELECT 'F', {}", json("F", true));
-    writer.batch_execute(&format!("{insert}; UPDATE {table} SET item = item; TRUNCATE {table}")).await.unwrap();
+    for write in [insert, format!("UPDATE {table} SET item = item"), format!("TRUNCATE {table}")] {
+        writer.batch_execute(&write).await.unwrap();
+    }
     let ran = writer.query("SELECT who FROM pg_temp.ran_as WHERE who <> session_user", &[]).await.unwrap();
     assert!(ran.is_empty(), "as {}", ran[0].get::<_, String>(0));
     assert_eq!(owner.history(&HistoryQuery::all()).await.unwrap().entries.len(), 3);
