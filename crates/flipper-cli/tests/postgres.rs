@@ -39,14 +39,6 @@ fn the_feed_is_installed_and_removed() {
     succeed(flipper(home.path(), &url).args(["postgres", "install", "--without-notifications"]));
     let (_, out, _) = command(&["postgres", "status"]);
     assert!(out.contains("without notifications"), "{out}");
-    let limits = ["postgres", "install", "--history-entries", "500", "--history-age", "365d"];
-    succeed(flipper(home.path(), &url).args(limits));
-    succeed(flipper(home.path(), &url).args(["postgres", "install"]));
-    let clock = server.psql("SELECT relname FROM pg_class WHERE relname LIKE 'clock_%' AND relkind = 'r'");
-    let kept = server.psql(&format!("SELECT entries || ' ' || age FROM flipper.{clock}"));
-    assert_eq!(kept, "500 8760:00:00");
-    let (code, _, err) = command(&limits[..4]);
-    assert!(code == 2 && err.contains("--history-age"), "{code}: {err}");
     succeed(flipper(home.path(), &url).args(["postgres", "uninstall"]));
     assert_eq!(server.psql("SELECT to_regnamespace('flipper') IS NULL"), "t");
     assert!(succeed(flipper(home.path(), &url).args(["list"])).contains('F'));

@@ -1,4 +1,3 @@
-use flipper::history::HistoryLimits;
 use flipper::json::Object;
 use flipper::stores::StoreKind;
 use flipper::{Error, ErrorKind, PostgresFeatureFlagStore};
@@ -34,12 +33,6 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
     match args {
         Postgres::Install(args) => {
             let notifies = !args.without_notifications;
-            let limits = args.history_entries.zip(args.history_age);
-            let limits = limits.map(|(entries, age)| HistoryLimits::default().entries(entries).age(age));
-            let store = match limits {
-                Some(limits) => store.history_limits(limits),
-                None => store,
-            };
             if args.print {
                 let script = store.feed_script(notifies).await;
                 return print(session, &script.map_err(|error| failure(&error, "install"))?);

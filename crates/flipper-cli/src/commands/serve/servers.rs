@@ -40,7 +40,7 @@ impl Servers {
         // As many followers as the connections leave room for.
         let app = App::new(store.clone()).limits(Limits::default().streams(usize::MAX));
         let page = args.protect.iter().fold(Page::new(), |page, pattern| page.protect(pattern));
-        let mut page = page.require_reason(args.require_reason);
+        let mut page = page.require_reason(args.require_reason).behind_tls(args.plaintext_behind_proxy);
         let mut app = guard::pages(app, args)?;
         if let Some(attribute) = &args.targeting_key {
             app = app.targeting_key_as(attribute);
