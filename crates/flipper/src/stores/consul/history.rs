@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn keys() {
         let key = new_key("shop/features", "a/b");
-        assert!(key.starts_with("shop/.features.history/"), "{key}");
+        assert!(key.starts_with(".shop/features.history/"), "{key}");
         assert!(written_at(&key).is_some_and(|at| now() - at < 60_000));
         assert!(is_entry(&key, &prefix("shop/features")) && !is_entry(&key, &prefix("features")), "{key}");
         assert_ne!(new_key("features", "F"), new_key("features", "F"));
