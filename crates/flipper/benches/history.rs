@@ -8,7 +8,12 @@ use std::time::{Duration, Instant};
 
 use flipper::history::{Cause, HistoryLimits, HistoryQuery};
 use flipper::store::{Precondition, Version, WriteOptions};
-use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, RedisFeatureFlagStore, SqliteFeatureFlagStore};
+use flipper::{
+    ConsulClient, ConsulFeatureFlagStore, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
+    PostgresFeatureFlagStore, RedisFeatureFlagStore, SqliteFeatureFlagStore,
+};
+use flipper_testkit::consul::ConsulAgent;
+use flipper_testkit::postgres::PostgresServer;
 use flipper_testkit::redis::RedisServer;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::runtime::Builder;
@@ -26,6 +31,8 @@ fn main() {
         memory().await;
         sqlite().await;
         redis().await;
+        consul().await;
+        postgres().await;
         pages().await;
     });
 }
@@ -110,6 +117,44 @@ async fn redis() {
         bare.push(without.write(round).await);
     }
     row("Redis: write / without history", ours, bare);
+}
+
+/// An agent that writes its log to the disk, as a cluster does.
+async fn consul() {
+    let Some(agent) = ConsulAgent::start() else { return };
+    let client = ConsulClient::builder().address(agent.address()).build().unwrap();
+    let store = |base: &str| ConsulFeatureFlagStore::new(client.clone()).base_key(base).unwrap();
+    let (with, without) = (store("with"), store("without").without_history());
+    let (mut with, mut without) = (Writer::new(&with).await, Writer::new(&without).await);
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for round in 0..times(WRITES) {
+        ours.push(with.write(round).await);
+        bare.push(without.write(round).await);
+    }
+    row("Consul: write / without history", ours, bare);
+}
+
+/// With the feed and its history, with the feed alone, as the version before installed it, and without triggers.
+async fn postgres() {
+    let Some(server) = PostgresServer::start() else { return };
+    let store = |table: &str| PostgresFeatureFlagStore::from_url(&server.url()).unwrap().table(table);
+    let [with, fed, without] = &["with", "fed", "without"].map(store);
+    with.install_feed(true).await.unwrap();
+    fed.list().await.unwrap();
+    let script = fed.feed_script(true).await.unwrap();
+    let mark = script.split("flipper.clock_").nth(1).unwrap().split_once(' ').unwrap().0;
+    let before = include_str!("../tests/postgres/feed_before_history.sql");
+    server.psql(&before.replace("MARK", mark).replace("FLAGS", "fed"));
+    let (mut with, mut fed, mut without) =
+        (Writer::new(with).await, Writer::new(fed).await, Writer::new(without).await);
+    let (mut ours, mut fed_alone, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..times(WRITES) {
+        ours.push(with.write(round).await);
+        fed_alone.push(fed.write(round).await);
+        bare.push(without.write(round).await);
+    }
+    row("PostgreSQL: write / with the feed alone", ours.clone(), fed_alone);
+    row("PostgreSQL: write / without triggers", ours, bare);
 }
 
 /// Against the statements of a write alone, in a file whose triggers of the history are dropped, on a thread of the same kind.

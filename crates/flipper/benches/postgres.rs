@@ -6,11 +6,10 @@
 use std::future::poll_fn;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use flipper::history::{Cause, HistoryLimits, HistoryQuery};
-use flipper::store::{LocalFeatureFlagStore, Precondition, WriteOptions};
+use flipper::history::{HistoryLimits, HistoryQuery};
+use flipper::store::{LocalFeatureFlagStore, Precondition};
 use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore,
     SqliteFeatureFlagStore,
@@ -49,7 +48,6 @@ fn main() {
             trigger(&server).await;
         }
         if wanted("history") {
-            history(&server).await;
             pages(&server).await;
         }
         if wanted("processes") {
@@ -169,37 +167,6 @@ async fn trigger(server: &PostgresServer) {
         }
     }
     row("UPDATE of another program, with triggers / without", with, without);
-}
-
-/// Our own write with its entry, without, and without triggers.
-async fn history(server: &PostgresServer) {
-    let stores = ["kept", "fed_alone", "untriggered"].map(|table| store(server, table));
-    let [kept, fed, _] = &stores;
-    kept.install_feed(true).await.unwrap();
-    fed.list().await.unwrap();
-    let script = fed.feed_script(true).await.unwrap();
-    let mark = script.split("flipper.clock_").nth(1).unwrap().split_once(' ').unwrap().0;
-    let before = include_str!("../tests/postgres/feed_before_history.sql");
-    server.psql(&before.replace("MARK", mark).replace("FLAGS", "fed_alone"));
-    let cause = Arc::new(Cause::default().with_actor("alice").and_then(|cause| cause.with_reason("why")).unwrap());
-    let mut versions = Vec::new();
-    for store in &stores {
-        versions.push(store.put(&flag("F", true), Precondition::Any.into()).await.unwrap());
-    }
-    let mut took = [(); 3].map(|()| Vec::new());
-    for round in 0..times(WRITES) {
-        let record = flag("F", round % 2 == 0);
-        for ((store, version), took) in stores.iter().zip(&mut versions).zip(&mut took) {
-            let options = WriteOptions::from(Precondition::Unchanged(version.clone()));
-            let options = options.with_verb("enable").with_cause(cause.clone());
-            let start = Instant::now();
-            *version = store.put(&record, options).await.unwrap();
-            took.push(start.elapsed());
-        }
-    }
-    let [kept, fed, untriggered] = took;
-    row("put with the feed and its history / with the feed alone", kept.clone(), fed);
-    row("put with the feed and its history / without triggers", kept, untriggered);
 }
 
 /// The first page of 100,000 entries, beside SQLite's.

@@ -91,7 +91,8 @@ async fn connections_are_kept() {
         store.get("F0").await.unwrap();
         store.list().await.unwrap();
     }
-    assert_eq!(proxy.connected(), 2);
+    // What shortens the history, now and then, overlaps with other requests.
+    assert!((2..=3).contains(&proxy.connected()), "{}", proxy.connected());
 }
 
 #[tokio::test]

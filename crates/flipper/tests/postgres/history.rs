@@ -4,10 +4,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use flipper::history::{Entry, FlagState, HistoryLimits, HistoryQuery};
-use flipper::store::Precondition;
-use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, PostgresFeatureFlagStore};
-use flipper_testkit::block_on;
+use flipper::store::{LocalFeatureFlagStore, Precondition};
+use flipper::{
+    ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore,
+};
 use flipper_testkit::postgres::{PASSWORD, Pool, PoolMode, PostgresServer};
+use flipper_testkit::{block_on, wait_until};
 use futures_util::TryStreamExt;
 use serde_json::json as value;
 
@@ -145,6 +147,106 @@ async fn without_the_triggers_all_else_works() {
     assert_eq!(server.psql(&format!("SELECT to_regclass('{history}') IS NULL")), "t");
 }
 
+/// No call but the watch asks for anything.
+#[test]
+fn a_follower_knows_whether_there_is_one() {
+    let Some(server) = PostgresServer::start() else { return };
+    let table = "feature_flags";
+    let (store, other) = (store(&server.url(), table), store(&server.url(), table));
+    block_on(other.put(&flag("F", false), Precondition::Absent.into())).unwrap();
+    let mirror = MirroredFeatureFlagStore::new(store.clone());
+    block_on(mirror.ready()).unwrap();
+    let becomes = |there: bool| {
+        wait_until(&format!("there is a history: {there}"), || store.capabilities().history == there);
+    };
+    becomes(false);
+    block_on(other.install_feed(true)).unwrap();
+    becomes(true);
+    install_without_history(&server, &other, table);
+    becomes(false);
+    block_on(other.install_feed(false)).unwrap();
+    becomes(true);
+    block_on(other.remove_feed()).unwrap();
+    becomes(false);
+}
+
+/// What it has written stays, and is of no use as long as nothing is added.
+#[tokio::test]
+async fn who_asks_for_it_knows_whether_it_is_written() {
+    let Some(server) = PostgresServer::start() else { return };
+    let (asks, other) = (store(&server.url(), "feature_flags"), store(&server.url(), "feature_flags"));
+    asks.list().await.unwrap();
+    other.install_feed(true).await.unwrap();
+    all(&asks).await;
+    assert!(asks.capabilities().history);
+    server.psql("ALTER TABLE feature_flags DISABLE TRIGGER flipper_changed");
+    all(&asks).await;
+    assert!(!asks.capabilities().history);
+}
+
+/// The triggers go with the table; its old name may be another table's.
+#[tokio::test]
+async fn a_table_that_was_renamed_is_truncated() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = installed(&server, &table).await;
+    let history = table_of(&server, &table);
+    let verbs = || {
+        server.psql(&format!("SELECT string_agg(name || ' ' || (after IS NULL), ', ' ORDER BY number) FROM {history}"))
+    };
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    server.psql(&format!("ALTER TABLE {table} RENAME TO {table}_old"));
+    server.psql(&format!("TRUNCATE {table}_old"));
+    server.psql(&format!("CREATE TABLE {table} AS SELECT 'G'::text AS name, 'g'::bytea AS item"));
+    server.psql(&format!("TRUNCATE {table}_old"));
+    assert_eq!(verbs(), "F false");
+    server.psql(&format!("DROP TABLE {table}; ALTER TABLE {table}_old RENAME TO {table}"));
+    store.put(&flag("H", true), Precondition::Absent.into()).await.unwrap();
+    server.psql(&format!("TRUNCATE {table}"));
+    assert_eq!(verbs(), "F false, H false, H true");
+}
+
+/// As where a clock was wrong: a search ends only after a thousand older entries in a row.
+#[tokio::test]
+async fn entries_between_older_ones_are_found() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = installed(&server, &table).await;
+    let history = table_of(&server, &table);
+    let write = |count: u32| {
+        let rows =
+            format!("INSERT INTO {table} SELECT 'F' || n, {} FROM generate_series(1, {count}) n", json("F", true));
+        server.psql(&format!("{rows}; DELETE FROM {table}"));
+    };
+    let aged = |which: &str| {
+        let first = format!("(SELECT min(number) FROM {history})");
+        server.psql(&format!("UPDATE {history} SET at = now() - interval '2 hours' WHERE number - {first} {which}"));
+    };
+    write(20);
+    aged("NOT IN (3, 30, 31, 39)");
+    let hour = SystemTime::now().checked_sub(Duration::from_secs(3600));
+    let features = FeatureFlagClient::remote(store.clone());
+    for limit in [1, 2, 3, 100] {
+        let query = HistoryQuery::all().since(hour).limit(limit);
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let page = store.history(&query.clone().before(next)).await.unwrap();
+            found.extend(page.entries);
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found.len(), 4, "in pages of {limit}");
+        assert!(found.iter().all(|entry| entry.before.is_some() || entry.after.is_some()), "{found:?}");
+    }
+    write(600);
+    aged("> 39");
+    let found: Vec<Entry> = features.entries(HistoryQuery::all().since(hour)).try_collect().await.unwrap();
+    assert!(found.is_empty(), "{found:?}");
+}
+
 /// And the functions may be another user's than the new table.
 #[test]
 fn an_installation_of_the_version_before_is_completed() {
@@ -229,6 +331,10 @@ async fn it_is_bounded_for_all_writers() {
     server.psql(&format!("UPDATE {history} SET at = at - interval '2 hours' WHERE name <> 'F100'"));
     store.put(&flag("OURS", true), Precondition::Any.into()).await.unwrap();
     assert_eq!(shown(&all(&store).await), [("OURS", "enable", "outside"), ("F100", "create", "outside")]);
+    // Without limits of its own, as the command, an installation leaves them as they are.
+    crate::store(&server.url(), &table).install_feed(true).await.unwrap();
+    let limits = server.psql(&format!("SELECT entries || ' ' || age FROM {}", history.replace("history", "clock")));
+    assert_eq!(limits, "20 01:00:00");
     // Of any length, without an error in a write.
     limited(HistoryLimits::default().age(Duration::MAX)).install_feed(false).await.unwrap();
     for _ in 0..200 {

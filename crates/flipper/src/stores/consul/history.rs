@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
+use tokio::sync::Mutex;
 
 use super::ConsulFeatureFlagStore;
 use super::kv::{self, Item, Listing, Operation, Read, Transaction};
 use super::rows::apart;
+use crate::background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::{
     Cause, Corrupt, Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, WriteOptions,
@@ -171,40 +174,78 @@ fn entry(item: &Item<'_>) -> Option<Entry> {
     Some(entry.with_cause(cause.map(Arc::new)))
 }
 
-/// After some of the writes. The write is done, whatever comes of this, and the next one tries again.
-pub(super) async fn prune(store: &ConsulFeatureFlagStore, limits: HistoryLimits) {
+/// One deletes at a time, and one more may wait.
+#[derive(Debug, Default)]
+pub(super) struct Pruned {
+    waits: AtomicBool,
+    /// The oldest entry that was left: only a list shows which it is.
+    oldest: Mutex<Option<String>>,
+}
+
+/// After some of the writes, which do not wait for it. Whatever comes of it, a later one tries again.
+pub(super) fn prune(store: &ConsulFeatureFlagStore, limits: HistoryLimits) {
     // At random: a fixed rule could miss some writers forever.
     if fastrand::u32(..(limits.kept_entries() / 16).clamp(1, 64)) != 0 {
         return;
     }
-    if let Err(error) = delete_old(store, limits).await {
-        tracing::debug!(%store, %error, "the history was not made shorter");
+    let Ok(handle) = background::handle() else { return };
+    if store.pruned.waits.swap(true, Ordering::Relaxed) {
+        return;
     }
+    let store = store.clone();
+    handle.spawn(async move {
+        let mut oldest = store.pruned.oldest.lock().await;
+        store.pruned.waits.store(false, Ordering::Relaxed);
+        if let Err(error) = delete_old(&store, limits, &mut oldest).await {
+            tracing::debug!(%store, %error, "the history was not made shorter");
+        }
+    });
 }
 
-async fn delete_old(store: &ConsulFeatureFlagStore, limits: HistoryLimits) -> Result<()> {
+async fn delete_old(store: &ConsulFeatureFlagStore, limits: HistoryLimits, oldest: &mut Option<String>) -> Result<()> {
     let prefix = prefix(store.keys.base());
     let (kept, since) = (limits.kept_entries() as usize, now().saturating_sub(length(limits.kept_age())));
-    let keys = store.client.keys(&prefix).await?;
-    let is_old = |key: &str| written_at(key).is_some_and(|at| at < since);
-    if keys.len() <= kept + kept / 100 && !keys.iter().any(|key| is_old(key)) {
+    let is_old = move |key: &str| written_at(key).is_some_and(|at| at < since);
+    let mut keys = store.client.keys(&prefix).await?;
+    keys.retain(|key| is_entry(key, &prefix));
+    // Entries of a clock that was behind stay until all before them are old: they are no reason to list all each time.
+    let some_are_old = match oldest {
+        Some(oldest) if keys.contains(oldest) => is_old(oldest),
+        _ => keys.iter().any(|key| is_old(key)),
+    };
+    if keys.len() <= kept + kept / 100 && !some_are_old {
         return Ok(());
     }
     let listing = store.client.list(&prefix, Read::Leader).await?;
-    let mut items = listing.items()?;
-    items.sort_unstable_by_key(|item| item.modify_index);
-    let over = items.len().saturating_sub(kept);
+    let is_large = listing.body.len() > LARGE;
+    let of_entries = move || -> Result<Vec<String>> {
+        let mut items = listing.items()?;
+        items.retain(|item| is_entry(&item.key, &prefix));
+        items.sort_unstable_by_key(|item| item.modify_index);
+        Ok(items.into_iter().map(|item| item.key.into_owned()).collect())
+    };
+    let entries = apart(is_large, of_entries).await??;
+    let over = entries.len().saturating_sub(kept);
     // Up to the first that is young enough: a hole would look like another program's write.
-    let old = items.iter().take_while(|item| is_old(&item.key)).count();
-    let deleted = &items[..over.max(old).min(DELETED_AT_ONCE)];
-    for some in deleted.chunks(MOST_OPERATIONS) {
-        let deletions = some.iter().map(|item| Operation::delete(&item.key)).collect();
+    let old = entries.iter().take_while(|key| is_old(key)).count();
+    let gone = over.max(old).min(DELETED_AT_ONCE);
+    *oldest = None;
+    for some in entries[..gone].chunks(MOST_OPERATIONS) {
+        let deletions = some.iter().map(|key| Operation::delete(key)).collect();
         match store.client.transact(deletions).await? {
             Transaction::Done(_) => {}
             Transaction::Refused(_) => return Err(Error::unavailable("the Consul agent refused the deletions")),
         }
     }
+    *oldest = entries.into_iter().nth(gone);
     Ok(())
+}
+
+/// A key as [`new_key`] makes them; another program may have put others there.
+fn is_entry(key: &str, prefix: &str) -> bool {
+    let parts = key.strip_prefix(prefix).and_then(|rest| rest.split_once('/'));
+    let is_hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    parts.is_some_and(|(hash, id)| is_hex(hash, 16) && is_hex(id, 28))
 }
 
 /// By the clock of its writer.
@@ -230,10 +271,12 @@ mod tests {
         let key = new_key("shop/features", "a/b");
         assert!(key.starts_with(".shop/features.history/"), "{key}");
         assert!(written_at(&key).is_some_and(|at| now() - at < 60_000));
+        assert!(is_entry(&key, &prefix("shop/features")) && !is_entry(&key, &prefix("features")), "{key}");
         assert_ne!(new_key("features", "F"), new_key("features", "F"));
         assert_ne!(folder("features", "F"), folder("features", "f"));
         for other in ["", "x", "a/b", ".features.history/", ".features.history/00/xyz"] {
             assert_eq!(written_at(other), None, "{other}");
+            assert!(!is_entry(other, &prefix("features")), "{other}");
         }
     }
 }

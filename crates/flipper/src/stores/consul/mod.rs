@@ -54,6 +54,7 @@ use futures_util::future::join_all;
 
 pub use self::client::{ConsulClient, ConsulClientBuilder, ConsulConsistency};
 use self::hints::Hints;
+use self::history::Pruned;
 use self::kv::{Entry, Read};
 use self::recent::Recent;
 use self::rows::{Row, Rows};
@@ -111,6 +112,7 @@ pub struct ConsulFeatureFlagStore {
     warned: WarnOnce,
     history_limits: Option<HistoryLimits>,
     recent: Arc<Recent>,
+    pruned: Arc<Pruned>,
 }
 
 impl ConsulFeatureFlagStore {
@@ -126,6 +128,7 @@ impl ConsulFeatureFlagStore {
             warned: WarnOnce::default(),
             history_limits: Some(history::default_limits()),
             recent: Arc::default(),
+            pruned: Arc::default(),
         }
     }
 
@@ -152,6 +155,7 @@ impl ConsulFeatureFlagStore {
         keys::check_base(base_key.as_ref())?;
         self.keys = Arc::new(BaseKey::new(base_key.as_ref()));
         self.recent = Arc::default();
+        self.pruned = Arc::default();
         Ok(self)
     }
 

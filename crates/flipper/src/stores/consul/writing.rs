@@ -40,7 +40,7 @@ pub(super) async fn put(store: &ConsulFeatureFlagStore, write: &Write<'_>, value
     store.hints.put(write.name, index);
     if let Some(limits) = store.history_limits {
         store.recent.keep(write.name, index, value);
-        history::prune(store, limits).await;
+        history::prune(store, limits);
     }
     Ok(Version::ordered(index))
 }
@@ -63,7 +63,7 @@ pub(super) async fn delete(store: &ConsulFeatureFlagStore, write: &Write<'_>) ->
             store.hints.deleted(write.name, index);
             if let Some(limits) = store.history_limits {
                 store.recent.forget(write.name);
-                history::prune(store, limits).await;
+                history::prune(store, limits);
             }
             Ok(Version::ordered(index))
         }
@@ -254,9 +254,7 @@ fn refused(store: &ConsulFeatureFlagStore, failures: &[Failure], kind: Kind) -> 
         (Some(failure), _) if refusal.is_some() => errors::of_operation(&failure.what),
         (Some(_), true) => Error::new(ErrorKind::Conflict),
         // Of a comparison that is ours.
-        (Some(failure), false) if kind.entry_at.is_some() && failure.what.contains("index") => {
-            Error::new(ErrorKind::Conflict)
-        }
+        (Some(failure), false) if kind.entry_at.is_some() && failure.operation == 0 => Error::new(ErrorKind::Conflict),
         (Some(failure), false) => errors::of_operation(&failure.what),
         (None, _) => Error::unavailable("the Consul agent refused a write and did not say why"),
     }
@@ -275,4 +273,21 @@ async fn put_large(store: &ConsulFeatureFlagStore, write: &Write<'_>, value: &[u
         Some(entry) => entry.index - 1,
         None => found.index.unwrap_or(1) - 1,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Consul's text has the key, and each may have the word that it uses for a comparison.
+    #[test]
+    fn only_a_comparison_of_the_flag_is_tried_again() {
+        let store = ConsulFeatureFlagStore::from_url("consul://127.0.0.1:1/search_index").unwrap();
+        let kind = Kind { entry_at: Some(1), ..PUT };
+        for operation in [0, 1] {
+            let what = "failed to set key \"search_index/F\"".to_owned();
+            let error = refused(&store, &[Failure { operation, what }], kind);
+            assert_eq!(error.kind() == ErrorKind::Conflict, operation == 0, "{operation}");
+        }
+    }
 }

@@ -14,27 +14,24 @@ use super::feed::Names;
 use super::link::Query;
 use super::table::{is_text, stored};
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::{Cause, Entry, EntryId, HistoryLimits, HistoryPage, HistoryQuery, WriteOptions};
+use crate::state::{Cause, Entry, EntryId, HistoryLimits, HistoryPage, HistoryQuery, Recent, WriteOptions};
 
+/// They are read without their states.
+const OLD_AT_ONCE: usize = 1000;
 /// PostgreSQL's dates end long after this.
 const LONGEST_AGE: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
 /// What the trigger keeps.
 pub(super) struct Kept {
-    pub(super) entries: u32,
+    pub(super) entries: i32,
     /// In seconds.
     pub(super) age: f64,
-    /// It looks for more whenever it has written so many.
-    pub(super) step: u32,
-    /// No write deletes more, so that none takes long.
-    pub(super) at_once: u32,
 }
 
 impl Kept {
     pub(super) fn of(limits: HistoryLimits) -> Self {
-        let entries = limits.kept_entries();
-        let age = limits.kept_age().min(LONGEST_AGE).as_secs_f64();
-        Self { entries, age, step: (entries / 100).clamp(1, 64), at_once: 1000 }
+        let entries = i32::try_from(limits.kept_entries()).unwrap_or(i32::MAX);
+        Self { entries, age: limits.kept_age().min(LONGEST_AGE).as_secs_f64() }
     }
 }
 
@@ -47,49 +44,83 @@ pub(super) fn cause(options: &WriteOptions) -> Value {
 }
 
 pub(super) async fn page(store: &PostgresFeatureFlagStore, query: &HistoryQuery) -> Result<HistoryPage> {
-    let before: i64 = match &query.before {
+    let mut before: i64 = match &query.before {
         Some(id) => id.as_str().parse().map_err(|_| Error::invalid_input(format!("{id} is no entry's id here")))?,
         None => i64::MAX,
     };
     if query.name.as_deref().is_some_and(|name| !is_text(name)) {
         return Ok(HistoryPage::default());
     }
-    let names = store.names().await?;
-    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    let mut values: Vec<Value> = vec![(Box::new(before), Type::INT8), (Box::new(limit.saturating_add(1)), Type::INT8)];
-    let mut conditions = "h.number < $1".to_owned();
-    if let Some(name) = &query.name {
-        values.push(store.text(name));
-        conditions += &format!(" AND h.name = ${}", values.len());
-    }
-    if let Some(since) = query.since.and_then(dated) {
-        values.push((Box::new(since), Type::TIMESTAMPTZ));
-        conditions += &format!(" AND h.at >= ${}", values.len());
-    }
+    let names = as_it_is(store).await?;
+    let since = query.since.and_then(dated);
+    // Of what is too old, the time is enough.
+    let state = |column: &str| match since {
+        Some(_) => format!("CASE WHEN h.at >= $4 THEN {column} END"),
+        None => column.to_owned(),
+    };
     let sql = format!(
-        "SELECT h.number, h.at, h.name, h.verb, h.actor, h.reason, h.source, h.before, h.after \
-         FROM {} AS h WHERE {conditions} ORDER BY h.number DESC LIMIT $2",
-        names.history()
+        "SELECT h.number, h.at, h.name, h.verb, h.actor, h.reason, h.source, {}, {} \
+         FROM {} AS h WHERE {}h.number < $1 ORDER BY h.number DESC LIMIT $2",
+        state("h.before"),
+        state("h.after"),
+        names.history(),
+        if query.name.is_some() { "h.name = $3 AND " } else { "" },
     );
-    let rows = match store.link.run(Query::read(&sql, values)).await {
-        Ok(rows) => rows,
-        Err(failure) => return Err(refused(store, failure, &names)),
-    };
-    store.link.set_history(true);
-    let read = || {
-        let entries = rows.iter().take(query.limit).map(entry).collect::<Result<Vec<_>, _>>()?;
-        let last = entries.last().filter(|_| rows.len() > query.limit);
-        let next = last.map(|last: &Entry| last.id.clone());
-        Ok(HistoryPage::new(entries, next))
-    };
-    read().map_err(|error| store.error(Failure::Asking(error)))
+    let mut at_once = query.limit.saturating_add(1);
+    let (mut recent, mut entries) = (Recent::new(query.since), Vec::<Entry>::new());
+    loop {
+        let mut is_recent = true;
+        let values: Vec<Value> = vec![
+            (Box::new(before), Type::INT8),
+            (Box::new(i64::try_from(at_once).unwrap_or(i64::MAX)), Type::INT8),
+            (Box::new(query.name.clone()), Type::TEXT),
+            (Box::new(since), Type::TIMESTAMPTZ),
+        ];
+        let rows = match store.link.run(Query::read(&sql, values)).await {
+            Ok(rows) => rows,
+            Err(failure) => return Err(refused(store, failure, &names)),
+        };
+        let unreadable = |error| store.error(Failure::Asking(error));
+        for row in &rows {
+            is_recent = recent.takes(row.try_get(1).map_err(unreadable)?);
+            if !is_recent {
+                if recent.is_over() {
+                    return Ok(HistoryPage::new(entries, None));
+                }
+                continue;
+            }
+            if entries.len() == query.limit {
+                let next = entries.last().map(|last| last.id.clone());
+                return Ok(HistoryPage::new(entries, next));
+            }
+            entries.push(entry(row).map_err(unreadable)?);
+        }
+        match rows.last() {
+            Some(last) if rows.len() == at_once => before = last.try_get(0).map_err(unreadable)?,
+            _ => return Ok(HistoryPage::new(entries, None)),
+        }
+        if !is_recent {
+            at_once = at_once.max(OLD_AT_ONCE);
+        }
+    }
+}
+
+/// Triggers may have come or gone since the last call.
+async fn as_it_is(store: &PostgresFeatureFlagStore) -> Result<Names> {
+    let link = store.link.clone();
+    let names = store.link.spawn(async move {
+        let known = link.found().await?;
+        let now = link.look().await?;
+        link.set_history(now.as_ref().is_some_and(|found| found.has_history));
+        Ok(Names::of(&link.table, &now.as_ref().unwrap_or(known).schema))
+    });
+    names.await.map_err(|failure| store.error(failure))
 }
 
 fn refused(store: &PostgresFeatureFlagStore, failure: Failure, names: &Names) -> Error {
     let (missing, forbidden) = (failure.is_missing(), failure.is_forbidden());
     let error = store.error(failure);
     if missing {
-        store.link.set_history(false);
         let message = "the database keeps no history: `flipper postgres install` adds the triggers that write it";
         return Error::new(ErrorKind::Unsupported).with_message(message);
     }

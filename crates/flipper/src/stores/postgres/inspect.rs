@@ -8,8 +8,9 @@ use tokio_postgres::types::FromSql;
 use super::PostgresFeatureFlagStore;
 use super::connection::{Connection, Value, open};
 use super::errors::Failure;
-use super::feed::{Names, readable};
+use super::feed::{Names, SCHEMA, readable};
 use super::follow::listen;
+use super::install::SEARCH_PATH;
 use super::link::found_in;
 use super::state::State;
 use super::table::{Found, literal};
@@ -48,7 +49,7 @@ pub(super) async fn feed(store: PostgresFeatureFlagStore) -> Result<Vec<Check>, 
     let asker = Asker { store: &store, connection };
     let found = asker.table().await.map_err(named)?;
     match found {
-        Some(found) => asker.push(&found).await.map_err(named),
+        Some(found) => asker.feed(&found).await.map_err(named),
         None => Ok(vec![asker.missing()]),
     }
 }
@@ -79,7 +80,7 @@ impl Asker<'_> {
             Some(found) => {
                 checks.push(self.rights().await?);
                 checks.extend(names(&found));
-                checks.extend(self.push(&found).await?);
+                checks.extend(self.feed(&found).await?);
             }
             None => checks.push(self.missing()),
         }
@@ -159,6 +160,30 @@ impl Asker<'_> {
         let missing = missing.join(", ");
         let hint = format!("`GRANT {missing} ON {} TO \"{user}\"`", self.store.link.table.path());
         Ok(Check::new("rights", finding, format!("as {user}, who may not {missing}")).hint(hint))
+    }
+
+    async fn feed(&self, found: &Found) -> Result<Vec<Check>, Failure> {
+        let mut checks = self.push(found).await?;
+        checks.extend(self.functions(found).await?);
+        Ok(checks)
+    }
+
+    /// Those of an older version may be made to run a writer's code.
+    async fn functions(&self, found: &Found) -> Result<Option<Check>, Failure> {
+        let names = Names::of(&self.store.link.table, &found.schema);
+        let unsafe_path = format!(
+            "SELECT count(*) > 0 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = '{SCHEMA}' \
+             AND p.proname IN ('changed_{mark}', 'truncated_{mark}') \
+             AND 'search_path={SEARCH_PATH}' <> ALL (coalesce(p.proconfig, '{{}}'))",
+            mark = names.mark
+        );
+        Ok(self.one::<bool>(&unsafe_path).await?.unwrap_or_default().then(|| {
+            Check::problem(
+                "functions",
+                "those of an older version: a writer of flags can gain the rights of their owner",
+            )
+            .hint("`flipper postgres install` again replaces them")
+        }))
     }
 
     async fn push(&self, found: &Found) -> Result<Vec<Check>, Failure> {

@@ -5,18 +5,28 @@ use super::history::Kept;
 use super::table::{literal, quoted};
 use crate::state::HistoryLimits;
 
+/// No write deletes more entries, so that none takes long.
+const AT_ONCE: u32 = 1000;
 /// How long the installation waits for writers of the table, in seconds.
 const LOCK: u32 = 5;
 /// Any number that no other program takes.
 const ALONE: i64 = 0x0066_6c69_7070_6572;
+/// Of our functions, which run with their owner's rights. An empty one would look up types in the schema of temporary tables first, where any
+/// writer can make some.
+pub(super) const SEARCH_PATH: &str = "pg_catalog, pg_temp";
 
 /// `notifies`: writers wake followers. Then their commits take turns, in all databases of the server, and transactions that touch the table
-/// cannot be prepared (`PREPARE TRANSACTION`).
-pub(super) fn install(names: &Names, notifies: bool, limits: HistoryLimits) -> String {
+/// cannot be prepared (`PREPARE TRANSACTION`). Without `limits`, those of an earlier installation stay.
+pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimits>) -> String {
     let (table, n, mark) = (names.table.path(), quoted(&names.table.name), &names.mark);
     let i = quoted(&names.table.item);
     let (clock, changes, history) = (names.clock(), names.changes(), names.history());
-    let Kept { entries, age, step, at_once } = Kept::of(limits);
+    let Kept { entries, age } = Kept::of(limits.unwrap_or_default());
+    let kept = |column: &str| match limits {
+        Some(_) => format!("excluded.{column}"),
+        None => format!("coalesce(c.{column}, excluded.{column})"),
+    };
+    let (kept_entries, kept_age) = (kept("entries"), kept("age"));
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     let (path, shown) = (literal(&table), &table);
     let notify = match notifies {
@@ -24,7 +34,7 @@ pub(super) fn install(names: &Names, notifies: bool, limits: HistoryLimits) -> S
         false => String::new(),
     };
     let raise = format!(
-        "UPDATE {clock} SET v = v + 1 RETURNING v INTO at;\n    PERFORM pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
+        "UPDATE {clock} AS c SET v = c.v + 1 RETURNING c.v, c.entries, c.age INTO at, kept, longest;\n    PERFORM pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
     );
     let note = |row: &str| {
         format!(
@@ -89,16 +99,17 @@ CREATE TABLE IF NOT EXISTS {history} (
   before bytea, after bytea
 );
 CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
-CREATE INDEX IF NOT EXISTS history_{mark}_at ON {history} (at);
 
 -- Raised once by a transaction, when it commits: so numbers are in the order of the commits, and no writer waits for long.
-CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $flipper$
+CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
 DECLARE
   at bigint;
+  kept integer;
+  longest interval;
   written bigint;
   oldest bigint;
 BEGIN
-  SELECT c.v INTO at FROM {clock} AS c WHERE c.v::text = pg_catalog.current_setting('flipper.at_{mark}', true);
+  SELECT c.v, c.entries, c.age INTO at, kept, longest FROM {clock} AS c WHERE c.v::text = pg_catalog.current_setting('flipper.at_{mark}', true);
   IF at IS NULL THEN
     {raise}
   END IF;
@@ -115,27 +126,31 @@ BEGIN
       {created_entry}
     END IF;
   END IF;
-  -- What another transaction deletes is not waited for.
-  IF written % {step} = 0 THEN
+  -- Once in a hundredth of what is kept. What another transaction deletes is not waited for.
+  IF written % least(greatest(kept / 100, 1), 64) = 0 THEN
     SELECT min(h.number) INTO oldest FROM {history} AS h;
     DELETE FROM {history} AS h WHERE h.number IN (
       SELECT o.number FROM {history} AS o
-      WHERE o.number < oldest + {at_once} AND o.number < greatest(written - {entries} + 1, coalesce((
+      WHERE o.number < oldest + {AT_ONCE} AND o.number < greatest(written - kept + 1, coalesce((
         SELECT y.number FROM {history} AS y
-        WHERE y.number < oldest + {at_once} AND y.at >= pg_catalog.clock_timestamp() - interval '{age} seconds'
-        ORDER BY y.number LIMIT 1), oldest + {at_once}))
+        WHERE y.number < oldest + {AT_ONCE} AND y.at >= pg_catalog.clock_timestamp() - longest
+        ORDER BY y.number LIMIT 1), oldest + {AT_ONCE}))
       FOR UPDATE SKIP LOCKED);
   END IF;
   RETURN NULL;
 END $flipper$;
 
-CREATE OR REPLACE FUNCTION {truncated}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $flipper$
-DECLARE at bigint;
+CREATE OR REPLACE FUNCTION {truncated}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
+DECLARE
+  at bigint;
+  kept integer;
+  longest interval;
 BEGIN
     {raise}
   UPDATE {clock} SET reset_at = at;
   DELETE FROM {changes};
-  IF pg_catalog.has_table_privilege({path}, 'SELECT') THEN
+  -- Once the table has another name, this one may be another table's.
+  IF TG_RELID = pg_catalog.to_regclass({path}) AND pg_catalog.has_table_privilege(TG_RELID, 'SELECT') THEN
     INSERT INTO {history} (name, verb, actor, reason, source, before)
       SELECT f.{n}, {cause}, {gone} FROM {table} AS f WHERE f.{n} IS NOT NULL ORDER BY f.{n};
   END IF;
@@ -177,9 +192,18 @@ BEGIN
   END LOOP;
 END $flipper$;
 
--- What was written until now is in no list: followers read all.
-INSERT INTO {clock} AS c (origin, v, reset_at, notifies) VALUES (gen_random_uuid()::text, 1, 1, {notifies})
-  ON CONFLICT (one) DO UPDATE SET v = c.v + 1, reset_at = c.v + 1, notifies = excluded.notifies;
+-- What an earlier layout lacks or had, after the table of flags is locked, as writers lock them.
+DO $flipper$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '{clock}'::regclass AND attname = 'entries') THEN
+    ALTER TABLE {clock} ADD COLUMN entries integer, ADD COLUMN age interval;
+  END IF;
+END $flipper$;
+DROP INDEX IF EXISTS {SCHEMA}.history_{mark}_at;
+
+-- What was written until now is in no list: followers read all. How much history is kept, the triggers read here.
+INSERT INTO {clock} AS c (origin, v, reset_at, notifies, entries, age)
+  VALUES (gen_random_uuid()::text, 1, 1, {notifies}, {entries}, interval '{age} seconds')
+  ON CONFLICT (one) DO UPDATE SET v = c.v + 1, reset_at = c.v + 1, notifies = excluded.notifies, entries = {kept_entries}, age = {kept_age};
 -- Nor do they need the names of deleted flags.
 DELETE FROM {changes};
 COMMIT;

@@ -124,7 +124,7 @@ impl Link {
         self.look().await?.ok_or_else(|| missing(""))
     }
 
-    async fn look(&self) -> Result<Option<Found>, Failure> {
+    pub(super) async fn look(&self) -> Result<Option<Found>, Failure> {
         found_in(&self.ask(&self.find_query()).await?, &self.table)
     }
 

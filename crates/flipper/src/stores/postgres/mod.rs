@@ -85,7 +85,7 @@ pub struct PostgresFeatureFlagStore {
     link: Arc<Link>,
     creates: bool,
     poll_every: Duration,
-    history_limits: HistoryLimits,
+    history_limits: Option<HistoryLimits>,
 }
 
 impl fmt::Display for PostgresFeatureFlagStore {
@@ -135,7 +135,7 @@ impl PostgresFeatureFlagStore {
 
     fn at(source: Source, table: Table, creates: bool) -> Self {
         let link = Arc::new(Link::new(Arc::new(source), table, Duration::from_secs(5), creates));
-        Self { link, creates, poll_every: Duration::from_secs(1), history_limits: HistoryLimits::default() }
+        Self { link, creates, poll_every: Duration::from_secs(1), history_limits: None }
     }
 
     fn with(mut self, table: Table, timeout: Duration) -> Self {
@@ -190,10 +190,11 @@ impl PostgresFeatureFlagStore {
         self
     }
 
-    /// How much history [`install_feed`](Self::install_feed) has the database keep, of all writers; by default 10,000 entries, of 90 days.
+    /// How much history [`install_feed`](Self::install_feed) has the database keep, of all writers. Without it, what an earlier installation has
+    /// set stays; at first 10,000 entries, of 90 days.
     #[must_use]
     pub fn history_limits(mut self, limits: HistoryLimits) -> Self {
-        self.history_limits = limits;
+        self.history_limits = Some(limits);
         self
     }
 
